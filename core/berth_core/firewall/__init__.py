@@ -1,0 +1,31 @@
+"""From a holder's ordered rules to what enforces them: an nftables ruleset, a set of networks, a NetworkPolicy.
+
+Everything here is pure: no I/O, no clock. docs/firewall.md says what the results guarantee.
+"""
+
+from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
+from berth_core.firewall.model import Action, Network, Rule, parse_action, parse_source
+from berth_core.firewall.networkpolicy import Egress, OperatorPods, PolicyRequest, Sources, network_policy
+from berth_core.firewall.ruleset import Ports, closed_ruleset, compile_ruleset, digest_of, ruleset_body, stamp
+
+__all__ = [
+    "Action",
+    "Egress",
+    "IPBlock",
+    "Network",
+    "OperatorPods",
+    "PolicyRequest",
+    "Ports",
+    "Rule",
+    "Sources",
+    "accepted_set",
+    "closed_ruleset",
+    "compile_ruleset",
+    "digest_of",
+    "ip_blocks",
+    "network_policy",
+    "parse_action",
+    "parse_source",
+    "ruleset_body",
+    "stamp",
+]

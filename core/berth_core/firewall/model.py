@@ -1,0 +1,70 @@
+"""The rules of one instance, as people write them and as the compilers read them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Self
+
+Network = IPv4Network | IPv6Network
+
+_MAPPED_PREFIX = 96
+_MAPPED_BITS = 0xFFFF << 32
+
+
+class Action(StrEnum):
+    """What happens to packets from a rule's source."""
+
+    ACCEPT = "ACCEPT"
+    DROP = "DROP"
+    """Silence."""
+    REJECT = "REJECT"
+    """An answer: TCP reset, or ICMP port unreachable for anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a firewall: packets from ``source`` meet ``action``. The first rule that matches decides."""
+
+    source: Network
+    action: Action
+
+    @classmethod
+    def parse(cls, source: str, action: str) -> Self:
+        """Read a rule from text; ValueError says which part is wrong and what to write."""
+        return cls(parse_source(source), parse_action(action))
+
+
+def parse_source(text: str) -> Network:
+    """Read an address or a subnet in CIDR notation, IPv4 or IPv6.
+
+    A bare address is a /32 (or /128). Bits behind the prefix length are cleared, as packet filters do, so that
+    ``203.0.113.7/24`` is its subnet. IPv4 in IPv6 form (``::ffff:203.0.113.7``) becomes IPv4, since packets
+    arrive as that. ValueError otherwise, and for addresses with a zone (``fe80::1%eth0``), which mean nothing
+    inside another network namespace.
+    """
+    written = text.strip()
+    if "%" in written:
+        raise ValueError(f"source {text!r} has a zone; write the address without it")
+    try:
+        network = ip_network(written, strict=False)
+    except ValueError as exc:
+        raise ValueError(f"source {text!r} is neither an IP address nor a subnet in CIDR notation") from exc
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_PREFIX:
+        bits = int(network.network_address)
+        if bits >> 32 == _MAPPED_BITS >> 32:
+            return IPv4Network((bits & 0xFFFFFFFF, network.prefixlen - _MAPPED_PREFIX))
+    return network
+
+
+def parse_action(text: str) -> Action:
+    """Read an action; ValueError for anything but ACCEPT, DROP and REJECT, spelt so."""
+    try:
+        return Action(text)
+    except ValueError as exc:
+        raise ValueError(f"action {text!r} is not one of {', '.join(Action)}") from exc
+
+
+def of_version(rules: Iterable[Rule], version: int) -> list[Rule]:
+    """Those rules whose source is of that IP version (4 or 6), in their order."""
+    return [rule for rule in rules if rule.source.version == version]

@@ -1,0 +1,148 @@
+"""Compiles rules to the text of one nftables transaction for the table ``inet berth``.
+
+How packets are judged (docs/firewall.md has the reasons):
+
+- ``input``: replies to what the workspace opened itself, and the agent's port, pass. Every packet of a
+  connection's original direction is judged by the rules again, established or not, so that a rule which forbids
+  cuts what runs already. An ICMP error about an inbound connection is judged by that connection's source.
+- ``output``: replies to inbound connections go only to sources that the rules accept. A TCP packet that belongs to
+  no known connection and opens none is a remainder of one that was cut: it must not start a new entry, which
+  would turn the forbidden peer's packets into "replies".
+- no match is silence, and nothing is forwarded.
+
+The transaction makes, deletes and makes again the table, so loading it replaces all of it or nothing.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import collapse_addresses
+from itertools import groupby
+from typing import Final
+
+from berth_core import names
+from berth_core.firewall.model import Action, Network, Rule, of_version
+
+_HEAD: Final = "table inet berth\ndelete table inet berth\ntable inet berth {\n"
+_COMMENT: Final = re.compile(r'^\tcomment "berth e\d+ g\d+ [0-9a-f]{64}"\n', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP ports that have a meaning of their own in an instance's network namespace."""
+
+    agent: int = names.AGENT_PORT
+    """Open to everyone at this layer; mutual TLS and the NetworkPolicy protect it."""
+    ssh: int = names.SSH_PORT
+    """Where the operator's path check knocks."""
+
+
+def compile_ruleset(
+    rules: Sequence[Rule],
+    *,
+    epoch: int,
+    generation: int,
+    ports: Ports = Ports(),
+    operator_sources: Sequence[Network] = (),
+) -> str:
+    """Text for ``nft -f`` that puts the rules in force, first match first, everything else dropped.
+
+    A SYN to the ssh port from ``operator_sources`` that no rule matches is answered with ICMP "administratively
+    prohibited" (EHOSTUNREACH for IPv4, EACCES for IPv6): the operator learns that packets arrive without getting in.
+    """
+    return stamp(ruleset_body(rules, ports=ports, operator_sources=operator_sources), epoch, generation)
+
+
+def closed_ruleset(epoch: int, *, ports: Ports = Ports()) -> str:
+    """Generation 0: what is in force before the first push. Nobody gets in, no path check is answered."""
+    return compile_ruleset((), epoch=epoch, generation=0, ports=ports)
+
+
+def stamp(body: str, epoch: int, generation: int) -> str:
+    """Return a body with the table comment that says what it is: ``berth e<epoch> g<generation> <digest>``."""
+    comment = f'\tcomment "berth e{epoch} g{generation} {digest_of(body)}"\n'
+    return body.replace(_HEAD, _HEAD + comment, 1)
+
+
+def digest_of(ruleset: str) -> str:
+    """SHA-256 (hex) of a ruleset without its comment line, so that same rules have the same in every generation."""
+    return sha256(_COMMENT.sub("", ruleset, count=1).encode()).hexdigest()
+
+
+def ruleset_body(
+    rules: Sequence[Rule],
+    *,
+    ports: Ports = Ports(),
+    operator_sources: Sequence[Network] = (),
+) -> str:
+    """Return the transaction without its comment, for ``digest_of`` and ``stamp``."""
+    chains = [
+        _input(ports),
+        _chain("forward", ["type filter hook forward priority filter; policy drop;"]),
+        _output(ports),
+        _chain("sources", _by_source(rules, "{family} saddr", {Action.REJECT: "goto refuse"})),
+        _chain("peers", [*_by_source(rules, "ct original {family} saddr", {Action.REJECT: "goto answer"}),
+                         *_matches(operator_sources, "ct original {family} saddr", "goto answer"), "drop"]),
+        _chain("path", _matches(operator_sources, "{family} saddr", "reject with icmpx type admin-prohibited")),
+        _chain("refuse", ["meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable"]),
+        _chain("answer", [
+            "tcp flags & rst == rst accept",
+            "icmp type destination-unreachable accept",
+            "icmpv6 type destination-unreachable accept",
+            "drop",
+        ]),
+    ]  # fmt: skip
+    return _HEAD + "".join(chains) + "}\n"
+
+
+def _input(ports: Ports) -> str:
+    return _chain("input", [
+        "type filter hook input priority filter; policy drop;",
+        # The holder is root in this network namespace: without this line he could keep the agent busy.
+        f'iif "lo" tcp dport {ports.agent} reject with tcp reset',
+        'iif "lo" accept',
+        f"tcp dport {ports.agent} accept",
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept",
+        "ct direction reply ct state { established, related } accept",
+        "meta l4proto { icmp, ipv6-icmp } ct state related goto peers",
+        "jump sources",
+        f"tcp dport {ports.ssh} tcp flags & (fin | syn | rst | ack) == syn jump path",
+    ])  # fmt: skip
+
+
+def _output(ports: Ports) -> str:
+    return _chain("output", [
+        "type filter hook output priority filter; policy accept;",
+        'oif "lo" accept',
+        f"tcp sport {ports.agent} accept",
+        "ct direction reply goto peers",
+        "ct state { new, invalid } tcp flags & (fin | syn | rst | ack) != syn drop",
+    ])  # fmt: skip
+
+
+def _chain(name: str, lines: Sequence[str] | Iterator[str]) -> str:
+    return f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}\n"
+
+
+def _by_source(rules: Sequence[Rule], field: str, verdicts: dict[Action, str]) -> Iterator[str]:
+    """One line for each run of neighbouring rules with one action: inside a run their order decides nothing.
+
+    The two IP versions never match the same packet, so each keeps its own order.
+    """
+    for version in (4, 6):
+        for action, run in groupby(of_version(rules, version), key=lambda rule: rule.action):
+            verdict = verdicts.get(action, action.value.lower())
+            yield from _matches([rule.source for rule in run], field, verdict)
+
+
+def _matches(networks: Sequence[Network], field: str, verdict: str) -> Iterator[str]:
+    """One line for each IP version: packets whose ``field`` (with ``{family}``) is in the networks meet the verdict."""
+    for version, family in ((4, "ip"), (6, "ip6")):
+        merged = list(collapse_addresses(n for n in networks if n.version == version))  # type: ignore[type-var]
+        if not merged:
+            continue
+        if merged[0].prefixlen == 0:
+            yield f"meta nfproto ipv{version} {verdict}"
+        else:
+            yield f"{field.format(family=family)} {{ {', '.join(map(str, merged))} }} {verdict}"
