@@ -1,0 +1,132 @@
+"""Puts a push in force, all of it or nothing, at whatever moment the process is killed.
+
+Order of one apply, under a lock that the server and ``berth_agent closed`` share:
+
+1. the push is written down (``pending.json``);
+2. keys that it takes away leave ``authorized_keys``, keys that stay remain: revoked before anything opens;
+3. nft loads the ruleset, one transaction; if it refuses, step 2 is undone and the push is forgotten;
+4. ``authorized_keys`` and ``notice`` get their new text: granted only when the new rules are in force;
+5. ``pending.json`` becomes ``applied.json``.
+
+So at no moment is a revoked key usable under wider rules, nor a new key under the rules before. Every later call
+first finishes or undoes what a killed process left half done: the table's comment says whether step 3 happened.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from berth_agent import nft, push
+from berth_agent.paths import Paths
+from berth_agent.push import InForce, Push
+
+_PUBLIC: Final = 0o644
+_PRIVATE: Final = 0o600
+
+
+class StaleError(Exception):
+    """The push is not newer than what is in force, which ``now`` tells."""
+
+    def __init__(self, now: InForce) -> None:
+        super().__init__("a newer ruleset is in force")
+        self.now = now
+
+
+class Store:
+    """The ruleset, keys and notice of one instance. Errors: StaleError, nft.NftError, OSError."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._keys = os.path.join(paths.run, "authorized_keys")
+        self._notice = os.path.join(paths.run, "notice")
+        self._pending = os.path.join(paths.state, "pending.json")
+        self._applied = os.path.join(paths.state, "applied.json")
+        self._lock = os.path.join(paths.state, "lock")
+
+    def in_force(self) -> InForce | None:
+        """What is in force, keys and notice included, as the kernel tells; None before the first ruleset."""
+        with self._locked():
+            self._recover()
+            return nft.in_force()
+
+    def apply(self, wanted: Push) -> InForce:
+        """Put a push in force; returns once all of it is. A repeated push is applied again, with the same result."""
+        with self._locked():
+            self._recover()
+            now = nft.in_force()
+            if now is not None and push.is_stale(wanted.of, now):
+                raise StaleError(now)
+            self._apply(wanted, now)
+        return wanted.of
+
+    def start(self, initial: Push) -> bool:
+        """Put the first push in force where no table exists; whether that was so. What is in force stays."""
+        with self._locked():
+            self._recover()
+            if nft.in_force() is not None:
+                return False
+            self._apply(initial, None)
+            return True
+
+    def _apply(self, wanted: Push, now: InForce | None) -> None:
+        _write(self._pending, push.render(wanted), _PRIVATE)
+        self._write_keys(tuple(key for key in self._keys_in_force() if key in wanted.keys))
+        if wanted.of != now:
+            try:
+                nft.load(wanted.ruleset)
+            except nft.NftError:
+                self._recover()
+                raise
+        self._finish(wanted)
+
+    def _recover(self) -> None:
+        pending = _read(self._pending)
+        if pending is None:
+            return
+        wanted = push.parse(pending)
+        if nft.in_force() == wanted.of:
+            self._finish(wanted)
+            return
+        self._write_keys(self._keys_in_force())
+        os.unlink(self._pending)
+
+    def _finish(self, wanted: Push) -> None:
+        self._write_keys(wanted.keys)
+        _write(self._notice, wanted.notice.encode(), _PUBLIC)
+        os.replace(self._pending, self._applied)
+
+    def _keys_in_force(self) -> tuple[str, ...]:
+        applied = _read(self._applied)
+        return push.parse(applied).keys if applied is not None else ()
+
+    def _write_keys(self, keys: tuple[str, ...]) -> None:
+        _write(self._keys, "".join(f"{key}\n" for key in keys).encode(), _PUBLIC)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One apply at a time over both processes; the kernel frees the lock of a process that was killed."""
+        handle = os.open(self._lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _PRIVATE)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    """Replace a file in one step, so that a reader sees the text before or the text after."""
+    draft = f"{path}.new"
+    handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, mode)
+        file.write(content)
+    os.replace(draft, path)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
