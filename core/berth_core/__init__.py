@@ -1,0 +1,1 @@
+"""What Berth's processes share: names, typed resources, conditions, the cluster client, caches, leasing."""

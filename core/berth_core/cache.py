@@ -1,0 +1,155 @@
+"""A list-and-watch cache of one kind.
+
+One task owns the store; readers on the same event loop see whole objects and never wait. After a break the
+watch goes on from the last resourceVersion; when that is too old (410) the collection is listed again and
+what vanished meanwhile is reported as deleted.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+import structlog
+
+from berth_core import errors
+from berth_core.client import Client, Kind, Object
+
+log = structlog.get_logger(__name__)
+
+Key = tuple[str, str]
+"""(namespace, name)"""
+Indexer = Callable[[Object], Iterable[str]]
+Listener = Callable[[Key, Object | None], None]
+
+FIRST_DELAY: Final = 0.1
+LONGEST_DELAY: Final = 5.0
+
+
+def key_of(obj: Object) -> Key:
+    """Namespace and name of an object; the namespace is empty for cluster-wide ones."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+class Cache:
+    """All objects of one kind in some namespaces (None: in all), by key and by index."""
+
+    def __init__(
+        self,
+        client: Client,
+        kind: Kind,
+        namespaces: Iterable[str] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        indexers: Mapping[str, Indexer] | None = None,
+    ) -> None:
+        self._client = client
+        self._kind = kind
+        self._scopes: list[str | None] = [None] if namespaces is None else list(namespaces)
+        self._labels = labels
+        self._indexers = dict(indexers or {})
+        self._objects: dict[Key, Object] = {}
+        self._indexes: dict[str, dict[str, set[Key]]] = {name: {} for name in self._indexers}
+        self._listeners: list[Listener] = []
+        self._unlisted = {scope: asyncio.Event() for scope in self._scopes}
+        self._broken_since: dict[str | None, float] = {}
+
+    def listen(self, listener: Listener) -> None:
+        """Call back with ``(key, object or None)`` after each change; must not block."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """Keep the cache current until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for scope in self._scopes:
+                tasks.create_task(self._follow(scope))
+
+    async def synced(self) -> None:
+        """Wait until every namespace has been listed once."""
+        for event in self._unlisted.values():
+            await event.wait()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every namespace has been listed once."""
+        return all(event.is_set() for event in self._unlisted.values())
+
+    def broken_for(self, monotonic_now: float) -> float:
+        """Seconds for which some watch has not been standing; 0 when all stand."""
+        return max((monotonic_now - since for since in self._broken_since.values()), default=0.0)
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """One object, or None."""
+        return self._objects.get((namespace, name))
+
+    def by(self, index: str, value: str) -> list[Object]:
+        """Objects whose indexer named ``index`` yields the value, in no special order."""
+        return [self._objects[key] for key in self._indexes[index].get(value, ())]
+
+    def __iter__(self) -> Iterator[Object]:
+        return iter(list(self._objects.values()))
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    async def _follow(self, scope: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        delay, version = FIRST_DELAY, None
+        while True:
+            try:
+                if version is None:
+                    version = await self._relist(scope)
+                self._broken_since.pop(scope, None)
+                async for event in self._client.watch(self._kind, scope, version, labels=self._labels):
+                    version, delay = event.object["metadata"]["resourceVersion"], FIRST_DELAY
+                    if event.type == "DELETED":
+                        self._remove(key_of(event.object))
+                    elif event.type != "BOOKMARK":
+                        self._store(event.object)
+            except errors.GoneError:
+                version = None
+            except errors.ClusterError as error:
+                self._broken_since.setdefault(scope, loop.time())
+                log.warning("watch broke", kind=self._kind.plural, namespace=scope, error=error.message)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+                delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _relist(self, scope: str | None) -> str:
+        objects, version = await self._client.list(self._kind, scope, labels=self._labels)
+        listed = {key_of(obj) for obj in objects}
+        for key in [key for key in self._objects if scope in (None, key[0]) and key not in listed]:
+            self._remove(key)
+        for obj in objects:
+            self._store(obj)
+        self._unlisted[scope].set()
+        return version
+
+    def _store(self, obj: Object) -> None:
+        key = key_of(obj)
+        self._unindex(key)
+        self._objects[key] = obj
+        for name, indexer in self._indexers.items():
+            for value in indexer(obj):
+                self._indexes[name].setdefault(value, set()).add(key)
+        self._tell(key, obj)
+
+    def _remove(self, key: Key) -> None:
+        self._unindex(key)
+        if self._objects.pop(key, None) is not None:
+            self._tell(key, None)
+
+    def _unindex(self, key: Key) -> None:
+        known = self._objects.get(key)
+        if known is None:
+            return
+        for name, indexer in self._indexers.items():
+            for value in indexer(known):
+                keys = self._indexes[name].get(value, set())
+                keys.discard(key)
+                if not keys:
+                    self._indexes[name].pop(value, None)
+
+    def _tell(self, key: Key, obj: Object | None) -> None:
+        for listener in self._listeners:
+            listener(key, obj)

@@ -1,0 +1,299 @@
+"""The one client of the cluster's API: plain dicts in and out, errors from :mod:`berth_core.errors`.
+
+It is safe for concurrent use by the tasks of one event loop. It never retries: whoever calls knows whether
+a repeat is right.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import orjson
+from kubernetes.aio import client as k8s
+from kubernetes.aio import config as k8s_config
+
+from berth_core import errors
+
+Object = dict[str, Any]
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+JSON_TYPE: Final = "application/json"
+REQUEST_SECONDS: Final = 10.0
+WATCH_SECONDS: Final = 290
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where objects of one kind live: ``Kind("berth.dev/v1alpha1", "instances")``."""
+
+    api_version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """URL path of the collection, or of one object or its subresource."""
+        root = "/apis/" if "/" in self.api_version else "/api/"
+        parts = [root + self.api_version]
+        if namespace is not None and self.namespaced:
+            parts.append(f"namespaces/{quote(namespace)}")
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(quote(name))
+        if subresource is not None:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+@dataclass(frozen=True)
+class WatchEvent:
+    """One line of a watch: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    object: Object
+
+
+class Client:
+    """Reads and writes objects of the cluster. Make it with :func:`connect`."""
+
+    def __init__(self, api: k8s.ApiClient, manager: str) -> None:
+        self._api = api
+        self._manager = manager
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. Watches under way end with an error."""
+        await self._api.close()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """Read one object, live.
+
+        Raises:
+            NotFoundError: there is none.
+
+        """
+        return await self.request("GET", kind.path(namespace, name))
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> tuple[list[Object], str]:
+        """Read all objects that match, live and consistent; with the collection's resourceVersion."""
+        query = _selectors(labels, fields)
+        answer = await self.request("GET", kind.path(namespace), query=query)
+        return answer.get("items") or [], answer["metadata"]["resourceVersion"]
+
+    async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
+        """Make an object.
+
+        Raises:
+            AlreadyExistsError: the name is taken.
+            InvalidError: the cluster refuses the object; the message says why.
+
+        """
+        return await self.request("POST", kind.path(namespace), body=body, query={"fieldManager": self._manager})
+
+    async def apply(self, kind: Kind, body: Object, *, force: bool = True) -> Object:
+        """Server-side apply: make the object so, in the fields that the body names. Safe to repeat."""
+        metadata = body["metadata"]
+        query = {"fieldManager": self._manager, "force": "true" if force else "false"}
+        path = kind.path(metadata.get("namespace"), metadata["name"])
+        return await self.request("PATCH", path, body=body, query=query, content_type=APPLY_PATCH)
+
+    async def patch(
+        self, kind: Kind, namespace: str | None, name: str, body: Object, *, subresource: str | None = None
+    ) -> Object:
+        """Merge-patch an object. With ``metadata.resourceVersion`` in the body it is a compare-and-swap.
+
+        Raises:
+            ConflictError: the resourceVersion is not the live one.
+
+        """
+        path = kind.path(namespace, name, subresource)
+        return await self.request(
+            "PATCH", path, body=body, query={"fieldManager": self._manager}, content_type=MERGE_PATCH
+        )
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None, grace_seconds: int | None = None
+    ) -> None:
+        """Delete an object, where ``uid`` is given only that one. One that is gone already is no error."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        try:
+            await self.request("DELETE", kind.path(namespace, name), body=body)
+        except errors.NotFoundError:
+            return
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        resource_version: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[WatchEvent]:
+        """Follow a collection from a resourceVersion on, bookmarks included, until the server ends the watch.
+
+        Raises:
+            GoneError: the resourceVersion is too old.
+            UnavailableError: the connection broke.
+
+        """
+        query = _selectors(labels, fields) | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=5, sock_read=WATCH_SECONDS + 30)
+        with _translated():
+            response = await self._send("GET", kind.path(namespace), query, None, JSON_TYPE, timeout)
+            if response.status >= 300:
+                raise _error(response.status, await response.read(), response.headers)
+            try:
+                async for line in _lines(response.response.content):
+                    event = orjson.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        raise _from_status(int(status.get("code", 500)), status, 1.0)
+                    yield WatchEvent(event["type"], event["object"])
+            finally:
+                response.response.close()
+
+    async def server_date(self) -> str:
+        """Return the API server's ``Date`` header (RFC 9110), for comparing clocks."""
+        with _translated():
+            response = await self._send("GET", "/version", {}, None, JSON_TYPE, REQUEST_SECONDS)
+            await response.read()
+            return str(response.headers["Date"])
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON_TYPE,
+    ) -> Object:
+        """Send one request and return the parsed answer. For what the methods above do not cover."""
+        with _translated():
+            response = await self._send(method, path, query or {}, body, content_type, REQUEST_SECONDS)
+            data = await response.read()
+        if response.status >= 300:
+            raise _error(response.status, data, response.headers)
+        answer: Object = orjson.loads(data)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None,
+        content_type: str,
+        limit: float | aiohttp.ClientTimeout,
+    ) -> Any:
+        headers = {"Accept": JSON_TYPE, "Content-Type": content_type}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")
+        return await self._api.call_api(method, url, headers, body, _request_timeout=limit)
+
+
+async def connect(manager: str, kubeconfig: str | None = None) -> Client:
+    """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
+
+    ``manager`` is the field manager that writes are recorded under.
+    """
+    configuration = k8s.Configuration()
+    if kubeconfig is not None:
+        await k8s_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    else:
+        k8s_config.load_incluster_config(client_configuration=configuration)
+    configuration.connection_pool_maxsize = 200
+    return Client(k8s.ApiClient(configuration), manager)
+
+
+@asynccontextmanager
+async def connected(manager: str, kubeconfig: str | None = None) -> AsyncIterator[Client]:
+    """Connect for the length of a ``with`` block; see :func:`connect`."""
+    async with await connect(manager, kubeconfig) as client:
+        yield client
+
+
+def _selectors(labels: Mapping[str, str] | None, fields: Mapping[str, str] | None) -> dict[str, str]:
+    query = {}
+    if labels:
+        query["labelSelector"] = ",".join(f"{k}={v}" if v else k for k, v in labels.items())
+    if fields:
+        query["fieldSelector"] = ",".join(f"{k}={v}" for k, v in fields.items())
+    return query
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    # readline() has a limit that large objects exceed, so lines are cut here.
+    pending = b""
+    async for chunk in content.iter_any():
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            yield line
+
+
+class _translated:  # noqa: N801 (reads as a statement)
+    """Turn failures of the connection into UnavailableError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, asyncio.TimeoutError | aiohttp.ClientError | OSError):
+            raise errors.UnavailableError(f"the cluster's API cannot be reached: {error or type(error).__name__}")
+
+
+def _error(status: int, data: bytes, headers: Mapping[str, str]) -> errors.ClusterError:
+    try:
+        parsed = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        parsed = {"message": data[:200].decode(errors="replace")}
+    try:
+        retry_after = float(headers.get("Retry-After", "1"))
+    except ValueError:
+        retry_after = 1.0
+    return _from_status(status, parsed, retry_after)
+
+
+def _from_status(code: int, status: Object, retry_after: float) -> errors.ClusterError:
+    message = str(status.get("message") or status.get("reason") or f"HTTP status {code}")
+    details = status.get("details") or {}
+    if code == 409:
+        kind = errors.AlreadyExistsError if status.get("reason") == "AlreadyExists" else errors.ConflictError
+        return kind(message, status=code, details=details)
+    if code == 429 or code >= 500:
+        return errors.UnavailableError(message, status=code, retry_after=retry_after)
+    by_code: dict[int, type[errors.ClusterError]] = {
+        400: errors.InvalidError,
+        401: errors.ForbiddenError,
+        403: errors.ForbiddenError,
+        404: errors.NotFoundError,
+        410: errors.GoneError,
+        422: errors.InvalidError,
+    }
+    return by_code.get(code, errors.ClusterError)(message, status=code, details=details)

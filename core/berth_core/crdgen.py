@@ -1,0 +1,115 @@
+"""Writes the CustomResourceDefinitions from the typed resources: ``python -m berth_core.crdgen DIR...``."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic.json_schema import models_json_schema
+
+from berth_core.client import Object
+from berth_core.names import GROUP, VERSION
+from berth_core.resources import KINDS, Resource
+
+HEADER = "# Generated from core/berth_core/resources by `make generate`. Edit there.\n"
+DROPPED = {"title", "additionalProperties", "const"}
+
+
+def definition(kind: type[Resource]) -> Object:
+    """Return the CustomResourceDefinition of a kind."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{kind.PLURAL}.{GROUP}",
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        },
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.KIND,
+                "listKind": f"{kind.KIND}List",
+                "plural": kind.PLURAL,
+                "singular": kind.KIND.lower(),
+                "shortNames": [kind.SHORT],
+                "categories": ["berth"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [c.wire() for c in kind.COLUMNS],
+                    "selectableFields": [{"jsonPath": path} for path in kind.SELECTABLE],
+                    "schema": {"openAPIV3Schema": _root_schema(kind)},
+                }
+            ],
+        },
+    }
+
+
+def _root_schema(kind: type[Resource]) -> Object:
+    _, schemas = models_json_schema([(kind, "validation")], by_alias=True)
+    definitions = schemas["$defs"]
+    root = definitions[kind.__name__]["properties"]
+    schema: Object = {
+        "type": "object",
+        "description": (kind.__doc__ or "").strip(),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": _structural(root["spec"], definitions),
+            "status": _structural(root["status"], definitions),
+        },
+    }
+    if kind.RULES:
+        schema["x-kubernetes-validations"] = [rule.wire() for rule in kind.RULES]
+    return schema
+
+
+def _structural(node: Any, definitions: Object) -> Any:
+    """Turn pydantic's JSON schema into the structural form: no references, no null, no unions."""
+    if "$ref" in node:
+        target = definitions[node["$ref"].rsplit("/", 1)[1]]
+        node = target | {k: v for k, v in node.items() if k != "$ref"}
+    if "anyOf" in node:
+        kinds = [option for option in node["anyOf"] if option.get("type") != "null"]
+        rest = {k: v for k, v in node.items() if k not in ("anyOf", "default")}
+        if {k.get("type") for k in kinds} == {"string", "integer"}:
+            return {k: v for k, v in rest.items() if k not in DROPPED} | {"x-kubernetes-int-or-string": True}
+        return _structural(kinds[0] | rest, definitions)
+    out = {k: v for k, v in node.items() if k not in DROPPED and not (k == "default" and v is None)}
+    if "properties" in out:
+        out["properties"] = {k: _structural(v, definitions) for k, v in out["properties"].items()}
+    if isinstance(node.get("additionalProperties"), dict):
+        out["additionalProperties"] = _structural(node["additionalProperties"], definitions)
+    if out.get("type") == "array":
+        out["items"] = _structural(out["items"], definitions)
+        out |= _list_type(out["items"])
+    if out.get("type") == "integer":
+        out["format"] = "int64"
+    return out
+
+
+def _list_type(items: Object) -> Object:
+    """Give lists of conditions the merge key that the API conventions ask for."""
+    if "lastTransitionTime" in items.get("properties", {}):
+        return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    return {}
+
+
+def write(folder: Path) -> None:
+    """Write one file a kind into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in KINDS:
+        text = yaml.safe_dump(definition(kind), sort_keys=False, width=110)
+        (folder / f"{kind.PLURAL}.yaml").write_text(HEADER + text)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        write(Path(argument))

@@ -1,0 +1,45 @@
+"""What can go wrong between Berth and the cluster's API. One tree, so that callers catch what they mean."""
+
+from typing import Any
+
+
+class ClusterError(Exception):
+    """The API server refused, or could not be asked. ``status`` is the HTTP status, 0 where there was none."""
+
+    def __init__(self, message: str, *, status: int = 0, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.details = details or {}
+
+
+class NotFoundError(ClusterError):
+    """404: no such object (or its kind is not installed)."""
+
+
+class ConflictError(ClusterError):
+    """409: somebody wrote in between, or another manager owns the field."""
+
+
+class AlreadyExistsError(ConflictError):
+    """409 on create: the name is taken."""
+
+
+class GoneError(ClusterError):
+    """410: the resourceVersion is too old to watch from; list again."""
+
+
+class InvalidError(ClusterError):
+    """400 or 422: the object breaks the schema, a CEL rule or an admission policy; the message says how."""
+
+
+class ForbiddenError(ClusterError):
+    """401 or 403: this identity may not do that."""
+
+
+class UnavailableError(ClusterError):
+    """429, 5xx, a time-out or no connection. ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, *, status: int = 0, retry_after: float = 1.0) -> None:
+        super().__init__(message, status=status)
+        self.retry_after = retry_after

@@ -1,0 +1,130 @@
+"""Taking and giving back the lease of a deployment (docs: design invariants I1 and I2).
+
+A lease is ``WorkspaceDeployment.status.lease``. It is taken and given back by one compare-and-swap of the
+status at a resourceVersion that was just read live; CEL rules on the resource refuse everything else. The API
+process and the operator both call these functions and nothing else writes the lease.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from berth_core import errors
+from berth_core.client import Client, Object
+from berth_core.conditions import Condition, condition, merged
+from berth_core.model import timestamp
+from berth_core.resources import WorkspaceDeployment
+from berth_core.resources.workspacedeployment import HeldLease
+
+AVAILABLE: Final = "Available"
+ATTEMPTS: Final = 8
+"""Lost compare-and-swaps after which a writer gives up. Only other writers of the same status cause them."""
+
+
+class BusyError(Exception):
+    """The deployment cannot be had now. ``reason`` is the reason of its Available condition."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that was taken: name of the deployment and epoch."""
+
+    deployment: str
+    epoch: int
+
+
+def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
+    """Return the Available condition that follows from a deployment's spec and status. Pure.
+
+    Reasons: Dissolved, Leased, Quarantined, Lockout, Offline, Free; the first that applies.
+    """
+    truths = {c.type: c for c in wd.status.conditions if c.status == "True"}
+    falsehoods = {c.type: c for c in wd.status.conditions if c.status == "False"}
+    lease = wd.status.lease
+    if wd.spec.dissolved is not None:
+        reason, message = "Dissolved", f"taken away for good at {wd.spec.dissolved}"
+    elif lease is not None:
+        reason, message = "Leased", f"{lease.user} has it since {lease.claimed_at}"
+    elif "Quarantined" in truths:
+        reason, message = "Quarantined", truths["Quarantined"].message
+    elif wd.spec.lockout:
+        reason, message = "Lockout", "spec.lockout refuses new instances"
+    elif "IdConflict" in truths:
+        reason, message = "IdConflict", truths["IdConflict"].message
+    elif "Online" in falsehoods:
+        reason, message = "Offline", falsehoods["Online"].message
+    else:
+        reason, message = "Free", "can be had now"
+    return condition(AVAILABLE, reason == "Free", reason, message, now=now, generation=wd.metadata.generation)
+
+
+async def take(client: Client, namespace: str, deployment: str, *, instance: str, user: str, now: datetime) -> Lease:
+    """Take the lease of a deployment for an instance (public id). Safe to repeat: the holder gets his lease again.
+
+    Raises:
+        BusyError: somebody has it, or it is locked, dissolved, offline or in quarantine.
+        berth_core.errors.NotFoundError: no such deployment.
+        berth_core.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
+
+    """
+    for _ in range(ATTEMPTS):
+        wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, deployment))
+        held = wd.status.lease
+        if held is not None and held.instance == instance:
+            return Lease(deployment, wd.status.epoch)
+        free = availability(wd, now=now)
+        if free.status != "True":
+            raise BusyError(free.reason, free.message)
+        lease = HeldLease(instance=instance, user=user, claimed_at=timestamp(now))
+        epoch = wd.status.epoch + 1
+        if await _swap(client, wd, lease, {"epoch": epoch}, now):
+            return Lease(deployment, epoch)
+    raise errors.UnavailableError(f"others kept writing the status of deployment {deployment}")
+
+
+async def give_back(
+    client: Client, namespace: str, lease: Lease, *, instance: str, completed: bool, now: datetime
+) -> None:
+    """Give a lease back; call it only when all that the lease opened was observed gone. Safe to repeat.
+
+    A lease that is not the live one (other holder, later epoch, deployment deleted) is left alone.
+    ``completed`` counts the instance as one that was ready.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, lease.deployment))
+        except errors.NotFoundError:
+            return
+        held = wd.status.lease
+        if held is None or held.instance != instance or wd.status.epoch != lease.epoch:
+            return
+        if await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now):
+            return
+    raise errors.UnavailableError(f"others kept writing the status of deployment {lease.deployment}")
+
+
+async def _swap(
+    client: Client, wd: WorkspaceDeployment, lease: HeldLease | None, fields: Object, now: datetime
+) -> bool:
+    after = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": lease})})
+    conditions = merged(wd.status.conditions, [availability(after, now=now)])
+    body = {
+        "metadata": {"resourceVersion": wd.metadata.resource_version},
+        "status": {
+            **fields,
+            "lease": lease.wire() if lease else None,
+            "conditions": [c.wire() for c in conditions],
+        },
+    }
+    try:
+        await client.patch(
+            WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, body, subresource="status"
+        )
+    except errors.ConflictError:
+        return False
+    return True

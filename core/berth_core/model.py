@@ -1,0 +1,36 @@
+"""The base of all typed parts of resources."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from berth_core.client import Object
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339 in UTC with ``Z``, as the API server writes it."""
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+"""Name of a Kubernetes object."""
+
+
+def timestamp(moment: datetime) -> str:
+    """Format a time as resources hold it, to the microsecond only where there is one."""
+    utc = moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds" if utc.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time that a resource holds. Raises ValueError when it is none."""
+    return datetime.fromisoformat(text)
+
+
+class Model(BaseModel):
+    """Base of all parts: camelCase on the wire, snake_case here; unknown fields are kept out."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def wire(self) -> Object:
+        """Return the part as the API server takes it: unset and absent fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

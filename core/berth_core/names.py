@@ -1,0 +1,68 @@
+"""Names that the parts of Berth agree on (docs/architecture.md, "Names"). Nothing else spells them."""
+
+from typing import Final
+
+GROUP: Final = "berth.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+INSTANCE_LABEL: Final = "berth.dev/instance"
+EPOCH_LABEL: Final = "berth.dev/epoch"
+DEPLOYMENT_LABEL: Final = "berth.dev/deployment"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "berth"
+COMPONENT_LABEL: Final = "app.kubernetes.io/component"
+FENCE_FINALIZER: Final = "berth.dev/fence"
+FORCED_ANNOTATION: Final = "berth.dev/released-by-force"
+"""On a pod: an administrator's word, with a reason, that its containers are gone though no kubelet says so."""
+
+OPERATOR_MANAGER: Final = "berth-operator"
+API_MANAGER: Final = "berth-api"
+CLI_MANAGER: Final = "berth-cli"
+
+SSH_PORT: Final = 22
+AGENT_PORT: Final = 8470
+AGENT_CONTAINER: Final = "agent"
+WORKSPACE_CONTAINER: Final = "workspace"
+SSH_PORT_NAME: Final = "ssh"
+
+AGENT_CA_SECRET: Final = "berth-agent-ca"  # noqa: S105 (a Secret's name, not a secret)
+SIGNING_SECRET: Final = "berth-token-signing"  # noqa: S105
+VERIFICATION_CONFIGMAP: Final = "berth-token-verification"
+ACTIVE_KID_ANNOTATION: Final = "berth.dev/active-kid"
+JWKS_KEY: Final = "jwks.json"
+
+HOST_KEY: Final = "ssh_host_ed25519_key"
+INITIAL_STATE_KEY: Final = "initial.json"
+PRIVATE_KEY: Final = "id_rsa"
+OPERATOR_DNS: Final = "operator.berth.internal"
+
+
+def instance_object(instance_id: str) -> str:
+    """Name of an instance's pod, Service, NetworkPolicy and disruption budget; also of its Secret for users."""
+    return f"i-{instance_id}"
+
+
+def workspace_secret(instance_id: str, epoch: int) -> str:
+    """Name of the Secret that the workspace container mounts."""
+    return f"i-{instance_id}-e{epoch}"
+
+
+def agent_secret(instance_id: str, epoch: int) -> str:
+    """Name of the Secret that the agent mounts."""
+    return f"i-{instance_id}-e{epoch}-agent"
+
+
+def agent_dns(instance_id: str, epoch: int) -> str:
+    """DNS name in the certificate of the agent of one lease."""
+    return f"e{epoch}.i-{instance_id}.agent.berth.internal"
+
+
+def lease_labels(instance_id: str, epoch: int, deployment: str) -> dict[str, str]:
+    """Labels that everything opened by one lease carries."""
+    return {
+        INSTANCE_LABEL: instance_id,
+        EPOCH_LABEL: str(epoch),
+        DEPLOYMENT_LABEL: deployment,
+        MANAGED_BY_LABEL: MANAGED_BY,
+    }

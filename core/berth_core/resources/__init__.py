@@ -1,0 +1,29 @@
+"""The resources of the group ``berth.dev``, typed."""
+
+from berth_core.model import parse_time, timestamp
+from berth_core.resources.base import Resource, manifest
+from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
+from berth_core.resources.instance import Instance, InstanceSpec
+from berth_core.resources.reservation import Reservation, ReservationSpec
+from berth_core.resources.workspacedeployment import WorkspaceDeployment, WorkspaceDeploymentSpec
+from berth_core.resources.workspacetype import WorkspaceType, WorkspaceTypeSpec
+
+KINDS: tuple[type[Resource], ...] = (WorkspaceType, WorkspaceDeployment, Instance, Reservation, FirewallRule)
+
+__all__ = [
+    "KINDS",
+    "FirewallRule",
+    "FirewallRuleSpec",
+    "Instance",
+    "InstanceSpec",
+    "Reservation",
+    "ReservationSpec",
+    "Resource",
+    "WorkspaceDeployment",
+    "WorkspaceDeploymentSpec",
+    "WorkspaceType",
+    "WorkspaceTypeSpec",
+    "manifest",
+    "parse_time",
+    "timestamp",
+]

@@ -1,0 +1,97 @@
+"""Common ground of the typed resources."""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import Field
+
+from berth_core.client import Kind, Object
+from berth_core.model import Model
+from berth_core.names import API_VERSION
+
+
+class OwnerReference(Model):
+    """Who goes before this object goes."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class ObjectMeta(Model):
+    """The metadata that Berth reads; the API server keeps the rest."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
+class Column(Model):
+    """A printer column of a kind."""
+
+    name: str
+    type: str = "string"
+    json_path: str
+    priority: int = 0
+    description: str
+
+
+class Rule(Model):
+    """A CEL rule at the root of a kind."""
+
+    rule: str
+    message: str
+
+
+class Resource(Model):
+    """Base of the kinds. Subclasses add ``spec`` and, where they have one, ``status``."""
+
+    KIND: ClassVar[str]
+    PLURAL: ClassVar[str]
+    SHORT: ClassVar[str]
+    COLUMNS: ClassVar[tuple[Column, ...]] = ()
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+    SELECTABLE: ClassVar[tuple[str, ...]] = ()
+
+    metadata: ObjectMeta
+
+    @classmethod
+    def api(cls) -> Kind:
+        """Where the API server serves the kind."""
+        return Kind(API_VERSION, cls.PLURAL)
+
+    @classmethod
+    def parse(cls, obj: Object) -> Self:
+        """Read an object as the API server gave it."""
+        return cls.model_validate(obj)
+
+    def reference(self) -> Object:
+        """Owner reference to this object, for what it makes."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": self.KIND,
+            "name": self.metadata.name,
+            "uid": self.metadata.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+
+
+def manifest(kind: type[Resource], namespace: str, name: str, spec: Model, **metadata: Any) -> Object:
+    """Body of an object to create."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind.KIND,
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": spec.wire(),
+    }

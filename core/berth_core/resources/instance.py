@@ -1,0 +1,194 @@
+"""Instance: one user's time with one deployment."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from berth_core import ids
+from berth_core.conditions import Condition
+from berth_core.model import Model, Time
+from berth_core.resources.base import Column, Resource, Rule
+
+
+class Claim(Model):
+    """The lease that the API took for this instance before it made it."""
+
+    deployment: str = Field(description="Name of the WorkspaceDeployment.", min_length=1, max_length=253)
+    epoch: int = Field(description="Epoch of the lease.", ge=1)
+
+
+class Repo(Model):
+    """A git repository that is cloned into the workspace."""
+
+    url: str = Field(description="Where it is.", min_length=1, max_length=2048)
+    path: str | None = Field(None, description="Where it is put.", max_length=4096)
+
+
+class InstanceSpec(Model):
+    """What the user asks for. Only `terminate` and `expireAfter` may change."""
+
+    workspace_type: str | None = Field(
+        None, description="typeName: any deployment of it.", pattern=r"^[A-Za-z_0-9]+$", max_length=128
+    )
+    deployments: list[str] | None = Field(
+        None, description="Names of deployments: any of them.", min_length=1, max_length=256
+    )
+    claim: Claim | None = Field(
+        None,
+        description="Set by the API only (verb `claim` on instances)."
+        " Absent: the operator takes the lease, in the queue's order.",
+    )
+    user: str = Field(
+        description="Who holds it: the requester, unless he has the verb `actfor` on instances.",
+        min_length=1,
+        max_length=253,
+    )
+    requester_address: str | None = Field(
+        None, description="IP address that the first firewall rule lets in; absent for none.", max_length=45
+    )
+    ssh_keys: list[str] = Field(
+        default_factory=list, description="Public keys, in OpenSSH's form, that open a shell.", max_length=32
+    )
+    vpn: bool = Field(False, description="Whether a VPN runs beside the workspace.")
+    expire_after: int | None = Field(
+        None, description="Seconds from readiness to the end; absent for the type's default.", ge=1
+    )
+    keep_alive: bool = Field(False, description="End it when no ping came for 60 seconds.")
+    repo: Repo | None = Field(None, description="A git repository to clone.")
+    terminate: bool = Field(False, description="End it. Never cleared.")
+
+
+class Address(Model):
+    """Where ssh answers."""
+
+    ipv4: str = Field(description="IPv4 address.", max_length=15)
+    port: int = Field(description="TCP port.", ge=1, le=65535)
+
+
+class InForce(Model):
+    """The firewall ruleset that the agent acknowledged."""
+
+    generation: int = Field(description="Its number; grows with each change.", ge=0)
+    digest: str = Field(description="Its digest.", max_length=64)
+
+
+class InstanceStatus(Model):
+    """What is observed of the instance."""
+
+    id: str | None = Field(None, description="Public id. Set once.", max_length=253)
+    deployment: str | None = Field(None, description="Name of the deployment it is bound to. Set once.", max_length=253)
+    epoch: int | None = Field(None, description="Epoch of its lease. Set once.", ge=1)
+    address: Address | None = Field(
+        None, description="Where ssh answers. Cleared while the pod is lost and when it ends."
+    )
+    host_keys: list[str] = Field(
+        default_factory=list,
+        description="The workspace's public host keys, ed25519 first. Never cleared.",
+        max_length=8,
+    )
+    start_time: Time | None = Field(None, description="When it was bound. Never cleared.")
+    ready_time: Time | None = Field(None, description="When it was first ready. Never cleared.")
+    expire_time: Time | None = Field(
+        None, description="When it will be ended. Set at readiness, changed by extension only."
+    )
+    end_time: Time | None = Field(None, description="When all that it opened was gone. Set once.")
+    reason: str | None = Field(
+        None, description="Why it ends or ended. Set once: an instance that ends never comes back.", max_length=128
+    )
+    message: str | None = Field(None, description="The reason in a sentence.", max_length=4096)
+    firewall: InForce | None = Field(None, description="The ruleset in force. Cleared with each new pod.")
+    pod_uid: str | None = Field(None, description="uid of the pod that the other fields speak of.", max_length=64)
+    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Bound, PodReady, NetworkReady, VPNReady, Ready, Ended. Never cleared, only changed.",
+        max_length=16,
+    )
+
+
+def _immutable(field: str) -> Rule:
+    return Rule(
+        rule=f"has(self.spec.{field}) == has(oldSelf.spec.{field})"
+        f" && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})",
+        message=f"spec.{field} cannot be changed: end this Instance and make another",
+    )
+
+
+class Instance(Resource):
+    """A user's time with a deployment."""
+
+    KIND: ClassVar[str] = "Instance"
+    PLURAL: ClassVar[str] = "instances"
+    SHORT: ClassVar[str] = "inst"
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".status.id", ".status.deployment")
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="User", json_path=".spec.user", description="Who has it"),
+        Column(name="Deployment", json_path=".status.deployment", description="What he has"),
+        Column(
+            name="Ready",
+            json_path='.status.conditions[?(@.type=="Ready")].status',
+            description="Whether ssh opens a shell",
+        ),
+        Column(
+            name="Why", json_path='.status.conditions[?(@.type=="Ready")].reason', description="Why it is not ready"
+        ),
+        Column(name="Address", json_path=".status.address.ipv4", description="Where ssh answers"),
+        Column(name="Port", type="integer", json_path=".status.address.port", description="On which port"),
+        Column(name="Since", type="date", json_path=".status.startTime", description="Since when"),
+        Column(name="Until", json_path=".status.expireTime", description="Until when"),
+        Column(name="Ended", type="date", json_path=".status.endTime", priority=1, description="When it ended"),
+        Column(name="Epoch", type="integer", json_path=".status.epoch", priority=1, description="Epoch of the lease"),
+        Column(
+            name="Message",
+            json_path='.status.conditions[?(@.type=="Ready")].message',
+            priority=1,
+            description="Why, in a sentence",
+        ),
+    )
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="has(self.spec.workspaceType) != has(self.spec.deployments)",
+            message="give exactly one of spec.workspaceType and spec.deployments",
+        ),
+        *(
+            _immutable(f)
+            for f in (
+                "workspaceType",
+                "deployments",
+                "claim",
+                "user",
+                "requesterAddress",
+                "sshKeys",
+                "vpn",
+                "keepAlive",
+                "repo",
+            )
+        ),
+        Rule(
+            rule="!has(oldSelf.spec.terminate) || !oldSelf.spec.terminate"
+            " || (has(self.spec.terminate) && self.spec.terminate)",
+            message="spec.terminate cannot be taken back: make another Instance",
+        ),
+        Rule(
+            rule="!has(oldSelf.status) || !has(oldSelf.status.epoch)"
+            " || (has(self.status) && has(self.status.epoch) && self.status.epoch == oldSelf.status.epoch)",
+            message="status.epoch is set once",
+        ),
+        Rule(
+            rule="!has(oldSelf.status) || !has(oldSelf.status.endTime)"
+            " || (has(self.status) && has(self.status.endTime) && self.status.endTime == oldSelf.status.endTime)",
+            message="an ended Instance stays ended",
+        ),
+        Rule(
+            rule="!has(self.spec.requesterAddress) || isIP(self.spec.requesterAddress)",
+            message="spec.requesterAddress takes an IP address, such as 192.0.2.7",
+        ),
+    )
+
+    spec: InstanceSpec
+    status: InstanceStatus = Field(default_factory=InstanceStatus)
+
+    @property
+    def public_id(self) -> str:
+        """The id that clients know it by."""
+        return ids.instance_id(self.metadata.name, self.metadata.uid)

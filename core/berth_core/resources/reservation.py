@@ -1,0 +1,84 @@
+"""Reservation: a place in the queue."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from berth_core.conditions import Condition
+from berth_core.model import Model
+from berth_core.resources.base import Column, Resource, Rule
+from berth_core.resources.instance import InstanceSpec
+
+
+class Grant(Model):
+    """What the reservation got when its turn came."""
+
+    deployment: str = Field(description="Name of the deployment.", max_length=253)
+    epoch: int = Field(description="Epoch of the lease.", ge=1)
+    instance: str = Field(description="Public id of the instance.", max_length=253)
+
+
+class ReservationSpec(Model):
+    """A wish to have a deployment when it is free. Never changed."""
+
+    user: str = Field(description="Who waits.", min_length=1, max_length=253)
+    workspace_type: str | None = Field(
+        None, description="typeName: any deployment of it.", pattern=r"^[A-Za-z_0-9]+$", max_length=128
+    )
+    deployments: list[str] | None = Field(
+        None, description="Names of deployments: any of them.", min_length=1, max_length=256
+    )
+    event_url: str | None = Field(
+        None, description="http(s) URL that is told when the turn has come.", max_length=2048, pattern=r"^https?://"
+    )
+    priority: int = Field(0, description="Higher goes first (verb `prioritize` on reservations).", ge=-1000, le=1000)
+    instance: InstanceSpec = Field(description="The instance to make.")
+
+
+class ReservationStatus(Model):
+    """What is observed of the reservation."""
+
+    grant: Grant | None = Field(None, description="Set once, when the turn has come.")
+    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    conditions: list[Condition] = Field(
+        default_factory=list, description="Waiting, Fulfilled. Never cleared, only changed.", max_length=16
+    )
+
+
+class Reservation(Resource):
+    """A place in the queue."""
+
+    KIND: ClassVar[str] = "Reservation"
+    PLURAL: ClassVar[str] = "reservations"
+    SHORT: ClassVar[str] = "rsv"
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.workspaceType")
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="User", json_path=".spec.user", description="Who waits"),
+        Column(name="Type", json_path=".spec.workspaceType", description="For which type"),
+        Column(name="Priority", type="integer", json_path=".spec.priority", description="Higher goes first"),
+        Column(
+            name="Waiting",
+            json_path='.status.conditions[?(@.type=="Waiting")].status',
+            description="Whether it still waits",
+        ),
+        Column(name="Instance", json_path=".status.grant.instance", description="What it got"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it waits"),
+    )
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="has(self.spec.workspaceType) != has(self.spec.deployments)",
+            message="give exactly one of spec.workspaceType and spec.deployments",
+        ),
+        Rule(
+            rule="self.spec == oldSelf.spec",
+            message="a Reservation's spec cannot be changed: delete it and make another",
+        ),
+        Rule(
+            rule="!has(oldSelf.status) || !has(oldSelf.status.grant)"
+            " || (has(self.status) && has(self.status.grant) && self.status.grant == oldSelf.status.grant)",
+            message="status.grant is set once",
+        ),
+    )
+
+    spec: ReservationSpec
+    status: ReservationStatus = Field(default_factory=ReservationStatus)

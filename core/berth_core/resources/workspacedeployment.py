@@ -1,0 +1,144 @@
+"""WorkspaceDeployment: one machine of a type, and who has it."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from berth_core import ids
+from berth_core.conditions import Condition
+from berth_core.model import Model, Time
+from berth_core.resources.base import Column, Resource, Rule
+from berth_core.resources.workspacetype import EnvVar
+
+
+class Overrides(Model):
+    """What differs from the type's template for this machine."""
+
+    node_selector: dict[str, str] = Field(default_factory=dict, description="Added to the template's.")
+    devices: dict[str, int] = Field(default_factory=dict, description="Added to the template's.")
+    env: list[EnvVar] = Field(
+        default_factory=list, description="Added to the template's; wins by name.", max_length=128
+    )
+
+
+class WorkspaceDeploymentSpec(Model):
+    """One machine that is lent out."""
+
+    type: str = Field(
+        description="typeName of the WorkspaceType; never changed.",
+        pattern=r"^[A-Za-z_0-9]+$",
+        min_length=1,
+        max_length=128,
+    )
+    type_version: int = Field(
+        1, description="Version of the type's hardware or software; newer ones are lent first.", ge=0
+    )
+    region: str = Field("", description="Where the machine stands.", max_length=128)
+    description: str = Field("", description="For people: what is special about this one.", max_length=4096)
+    owners: list[str] = Field(
+        default_factory=list, description="Users who may lock it and change its access rules.", max_length=64
+    )
+    lockout: bool = Field(False, description="Refuse new instances; those that run go on.")
+    dissolved: Time | None = Field(None, description="When the machine was taken away for good. Never cleared.")
+    heartbeat: Literal["none", "node", "lease"] = Field("none", description="What shows that the machine is there.")
+    overrides: Overrides = Field(default_factory=Overrides, description="What differs from the type's template.")
+
+
+class HeldLease(Model):
+    """Who has the deployment."""
+
+    instance: str = Field(description="Public id of the instance that holds it.", min_length=1, max_length=253)
+    user: str = Field(description="The instance's user.", min_length=1, max_length=253)
+    claimed_at: Time = Field(description="When the lease was taken.")
+
+
+class WorkspaceDeploymentStatus(Model):
+    """What is observed of the deployment; the lease in it is the only truth about who has it."""
+
+    id: str | None = Field(None, description="Public id. Set once.", max_length=253)
+    lease: HeldLease | None = Field(
+        None, description="Present while somebody has it; cleared when all that the lease opened is gone."
+    )
+    epoch: int = Field(0, description="Number of leases ever taken; grows by one with each. Never cleared.", ge=0)
+    instances: int = Field(0, description="Completed instances. Never cleared.", ge=0)
+    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Online, Available, Quarantined, IdConflict. Never cleared, only changed.",
+        max_length=16,
+    )
+
+
+class WorkspaceDeployment(Resource):
+    """A machine of a type."""
+
+    KIND: ClassVar[str] = "WorkspaceDeployment"
+    PLURAL: ClassVar[str] = "workspacedeployments"
+    SHORT: ClassVar[str] = "wd"
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.type", ".status.id", ".status.lease.instance", ".status.lease.user")
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="Type", json_path=".spec.type", description="typeName"),
+        Column(
+            name="Available",
+            json_path='.status.conditions[?(@.type=="Available")].status',
+            description="Whether it can be had now",
+        ),
+        Column(
+            name="Why",
+            json_path='.status.conditions[?(@.type=="Available")].reason',
+            description="Why it can or cannot",
+        ),
+        Column(name="Holder", json_path=".status.lease.user", description="Who has it"),
+        Column(name="Since", type="date", json_path=".status.lease.claimedAt", description="Since when"),
+        Column(name="Region", json_path=".spec.region", description="Where it stands"),
+        Column(name="Instance", json_path=".status.lease.instance", priority=1, description="Instance that holds it"),
+        Column(name="Epoch", type="integer", json_path=".status.epoch", priority=1, description="Leases ever taken"),
+        Column(name="Id", json_path=".status.id", priority=1, description="Public id"),
+        Column(
+            name="Message",
+            json_path='.status.conditions[?(@.type=="Available")].message',
+            priority=1,
+            description="Why, in a sentence",
+        ),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+    )
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="self.spec.type == oldSelf.spec.type",
+            message="spec.type cannot be changed: make another WorkspaceDeployment",
+        ),
+        Rule(
+            rule="!has(oldSelf.spec.dissolved) || has(self.spec.dissolved)",
+            message="spec.dissolved cannot be taken back: make another WorkspaceDeployment",
+        ),
+        Rule(
+            rule="!has(oldSelf.status) || !has(oldSelf.status.epoch) || oldSelf.status.epoch == 0"
+            " || (has(self.status) && has(self.status.epoch) && self.status.epoch >= oldSelf.status.epoch)",
+            message="status.epoch never shrinks",
+        ),
+        Rule(
+            rule="!has(oldSelf.status) || !has(oldSelf.status.lease) || !has(self.status) || !has(self.status.lease)"
+            " || self.status.lease == oldSelf.status.lease",
+            message="a lease passes to another holder only after it was given back",
+        ),
+        Rule(
+            rule="!(has(self.status) && has(self.status.lease)) || (has(oldSelf.status) && has(oldSelf.status.lease))"
+            " || self.status.epoch =="
+            " (has(oldSelf.status) && has(oldSelf.status.epoch) ? oldSelf.status.epoch : 0) + 1",
+            message="taking the lease adds exactly one to status.epoch",
+        ),
+        Rule(
+            rule="(has(self.status) && has(self.status.lease)) && !(has(oldSelf.status) && has(oldSelf.status.lease))"
+            " || (has(self.status) && has(self.status.epoch) ? self.status.epoch : 0)"
+            " == (has(oldSelf.status) && has(oldSelf.status.epoch) ? oldSelf.status.epoch : 0)",
+            message="status.epoch changes only when the lease is taken",
+        ),
+    )
+
+    spec: WorkspaceDeploymentSpec
+    status: WorkspaceDeploymentStatus = Field(default_factory=WorkspaceDeploymentStatus)
+
+    @property
+    def public_id(self) -> str:
+        """The id that clients know it by."""
+        return ids.deployment_id(self.metadata.namespace, self.metadata.name)

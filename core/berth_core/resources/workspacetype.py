@@ -1,0 +1,244 @@
+"""WorkspaceType: what can be had, and how its pod is made."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from berth_core.conditions import Condition
+from berth_core.model import Model
+from berth_core.resources.base import Column, Resource, Rule
+
+INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True}
+Quantities = dict[str, str | int]
+
+
+class EnvVar(Model):
+    """An environment variable of the workspace."""
+
+    name: str = Field(
+        description="Name of the variable.", min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"
+    )
+    value: str = Field("", description="Its value.", max_length=4096)
+
+
+class Resources(Model):
+    """What the workspace's container may use."""
+
+    requests: Quantities = Field(default_factory=dict, description="Reserved amounts, such as cpu and memory.")
+    limits: Quantities = Field(default_factory=dict, description="Amounts that are never exceeded.")
+
+
+class EmptyDir(Model):
+    """Scratch space that lives as long as the pod."""
+
+    medium: Literal["", "Memory"] = Field("", description="Memory for a tmpfs; empty for the node's disk.")
+    size_limit: str | None = Field(None, description="Most that it may hold, such as 1Gi.", max_length=32)
+
+
+class NamedSource(Model):
+    """An object in the workspace's namespace."""
+
+    name: str = Field(description="Its name.", min_length=1, max_length=253)
+
+
+class HostPath(Model):
+    """A path of the node. Needs the verb `elevate` on workspacetypes."""
+
+    path: str = Field(description="Absolute path on the node.", pattern=r"^/", max_length=4096)
+    type: str | None = Field(None, description="What must be there, as in a pod's hostPath volume.", max_length=32)
+
+
+class Volume(Model):
+    """Storage that the workspace sees. Exactly one source is given."""
+
+    name: str = Field(description="Name of the volume.", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)
+    mount_path: str = Field(description="Where the workspace sees it.", pattern=r"^/", max_length=4096)
+    read_only: bool = Field(False, description="Whether the workspace can only read it.")
+    empty_dir: EmptyDir | None = Field(None, description="Scratch space.")
+    config_map: NamedSource | None = Field(None, description="A ConfigMap's entries as files.")
+    persistent_volume_claim: NamedSource | None = Field(None, description="A claim for durable storage.")
+    host_path: HostPath | None = Field(None, description="A path of the node.")
+
+
+class Toleration(Model):
+    """A node's taint that the pod tolerates."""
+
+    key: str = Field("", description="The taint's key; empty for all.", max_length=316)
+    operator: Literal["Exists", "Equal"] = Field("Equal", description="How the value is compared.")
+    value: str = Field("", description="The taint's value.", max_length=63)
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
+        "", description="The effect; empty for all."
+    )
+
+
+class ResourceClaim(Model):
+    """A device by Dynamic Resource Allocation."""
+
+    name: str = Field(description="Name of the claim within the pod.", min_length=1, max_length=63)
+    resource_claim_template_name: str = Field(
+        description="Template the claim is made from.", min_length=1, max_length=253
+    )
+
+
+class Template(Model):
+    """The parts of the workspace's pod that a type chooses. Berth adds the rest."""
+
+    image: str = Field(description="Image that follows Berth's workspace contract.", min_length=1, max_length=1024)
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When the image is pulled."
+    )
+    image_pull_secrets: list[NamedSource] = Field(
+        default_factory=list, description="Secrets for the image's registry.", max_length=8
+    )
+    command: list[str] = Field(default_factory=list, description="Instead of the image's entry point.", max_length=64)
+    env: list[EnvVar] = Field(default_factory=list, description="Environment of the workspace.", max_length=128)
+    resources: Resources = Field(default_factory=Resources, description="Requests and limits of the workspace.")
+    volumes: list[Volume] = Field(default_factory=list, description="Storage of the workspace.", max_length=32)
+    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that the node must have.")
+    tolerations: list[Toleration] = Field(default_factory=list, description="Taints to tolerate.", max_length=16)
+    devices: dict[str, int] = Field(
+        default_factory=dict, description="Extended resources by name and count, as device plugins advertise them."
+    )
+    resource_claims: list[ResourceClaim] = Field(
+        default_factory=list, description="Devices by Dynamic Resource Allocation.", max_length=8
+    )
+    runtime_class_name: str | None = Field(None, description="RuntimeClass of the pod.", max_length=253)
+    privileged: bool = Field(
+        False, description="Run the workspace privileged. Needs the verb `elevate` on workspacetypes."
+    )
+    add_capabilities: list[str] = Field(
+        default_factory=list,
+        description="Capabilities beyond what sshd needs. Need the verb `elevate` on workspacetypes.",
+        max_length=41,
+    )
+
+
+class Limits(Model):
+    """Bounds on what a user gets. All times are in seconds."""
+
+    default_expire_after: int | None = Field(
+        None, description="Length of a lease that asks for none; absent for no end.", ge=1
+    )
+    max_expire_after: int | None = Field(None, description="Longest lease; absent for no bound.", ge=1)
+    max_per_user: int | None = Field(None, description="Most active instances of this type for a user.", ge=1)
+    max_extension_when_queued: int | None = Field(
+        None, description="Longest extension while others wait; absent for none.", ge=0
+    )
+    start_timeout: int = Field(
+        300, description="An instance that is not ready after this time has failed.", ge=10, le=86400
+    )
+
+
+class Hook(Model):
+    """A command of the workspace that runs between users."""
+
+    command: list[str] = Field(description="The command and its arguments.", min_length=1, max_length=64)
+    timeout: int = Field(60, description="Seconds after which it has failed.", ge=1, le=86400)
+
+
+class Hooks(Model):
+    """What runs around each lease."""
+
+    prepare: Hook | None = Field(None, description="Before the instance is ready.")
+    reset: Hook | None = Field(None, description="After the instance has ended.")
+    health_check: Hook | None = Field(None, description="After reset; a failure puts the deployment in quarantine.")
+
+
+class Network(Model):
+    """Where the workspace may connect to."""
+
+    egress: Literal["open", "none", "list"] = Field("open", description="To anywhere, nowhere, or the listed networks.")
+    allowed: list[str] = Field(
+        default_factory=list, description="Networks in CIDR notation, for `egress: list`.", max_length=64
+    )
+
+
+class WorkspaceTypeSpec(Model):
+    """What can be had."""
+
+    type_name: str = Field(
+        description="Name by which clients ask for the type; unique and never changed.",
+        pattern=r"^[A-Za-z_0-9]+$",
+        min_length=1,
+        max_length=128,
+    )
+    description: str = Field("", description="For people: what it is.", max_length=4096)
+    supported_addons: list[str] = Field(
+        default_factory=list, description="Add-ons that clients may use.", max_length=32
+    )
+    template: Template = Field(description="Parts of the workspace's pod.")
+    access: Literal["open", "closed"] = Field(
+        "open", description="Who may instantiate where no access rule speaks: everyone, or owners only."
+    )
+    limits: Limits = Field(default_factory=Limits, description="Bounds on what a user gets.")
+    hooks: Hooks = Field(default_factory=Hooks, description="What runs around each lease.")
+    network: Network = Field(default_factory=Network, description="Where the workspace may connect to.")
+    warm: int = Field(0, description="Pods kept ready ahead of leases.", ge=0, le=100)
+    retired: bool = Field(False, description="Whether the type is only kept for its history.")
+
+
+class WorkspaceTypeStatus(Model):
+    """What is observed of the type."""
+
+    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    conditions: list[Condition] = Field(
+        default_factory=list, description="Ready, IdConflict. Never cleared, only changed.", max_length=16
+    )
+
+
+class WorkspaceType(Resource):
+    """A type of workspace."""
+
+    KIND: ClassVar[str] = "WorkspaceType"
+    PLURAL: ClassVar[str] = "workspacetypes"
+    SHORT: ClassVar[str] = "wt"
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.typeName",)
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="Type", json_path=".spec.typeName", description="Name that clients use"),
+        Column(name="Access", json_path=".spec.access", description="open or closed"),
+        Column(
+            name="Ready",
+            json_path='.status.conditions[?(@.type=="Ready")].status',
+            description="Whether it can be used",
+        ),
+        Column(name="Description", json_path=".spec.description", description="What it is"),
+        Column(name="Image", json_path=".spec.template.image", priority=1, description="Image of the workspace"),
+        Column(
+            name="Why",
+            json_path='.status.conditions[?(@.type=="Ready")].message',
+            priority=1,
+            description="Why it is not ready",
+        ),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+    )
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="self.spec.typeName == oldSelf.spec.typeName",
+            message="spec.typeName cannot be changed: make another WorkspaceType",
+        ),
+        Rule(
+            rule="!has(self.spec.network) || !has(self.spec.network.allowed) || self.spec.network.allowed.size() == 0"
+            " || self.spec.network.egress == 'list'",
+            message="spec.network.allowed counts only with spec.network.egress: list",
+        ),
+        Rule(
+            rule="!has(self.spec.network) || !has(self.spec.network.allowed)"
+            " || self.spec.network.allowed.all(c, isCIDR(c))",
+            message="spec.network.allowed takes networks in CIDR notation, such as 192.0.2.0/24",
+        ),
+        Rule(
+            rule="!has(self.spec.template.volumes) || self.spec.template.volumes.all(v, (has(v.emptyDir) ? 1 : 0)"
+            " + (has(v.configMap) ? 1 : 0) + (has(v.persistentVolumeClaim) ? 1 : 0) + (has(v.hostPath) ? 1 : 0) == 1)",
+            message="each of spec.template.volumes takes exactly one of emptyDir, configMap, persistentVolumeClaim"
+            " and hostPath",
+        ),
+        Rule(
+            rule="!has(self.spec.limits) || !has(self.spec.limits.maxExpireAfter)"
+            " || !has(self.spec.limits.defaultExpireAfter)"
+            " || self.spec.limits.defaultExpireAfter <= self.spec.limits.maxExpireAfter",
+            message="spec.limits.defaultExpireAfter must not exceed spec.limits.maxExpireAfter",
+        ),
+    )
+
+    spec: WorkspaceTypeSpec
+    status: WorkspaceTypeStatus = Field(default_factory=WorkspaceTypeStatus)
