@@ -1,0 +1,30 @@
+"""Session fixtures: a real Kubernetes in three sizes. The work is done in berth_cluster."""
+
+from collections.abc import Iterator
+
+import pytest
+from berth_cluster import apiserver as tiers
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
+
+
+@pytest.fixture(scope="session")
+def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """etcd and kube-apiserver, with Berth's CRDs."""
+    with tiers.running(tmp_path_factory.mktemp("apiserver")) as server:
+        apply_crds(server)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def controllers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """The same with kube-controller-manager: garbage collection, service accounts."""
+    with tiers.running(tmp_path_factory.mktemp("controllers"), controllers=True) as server:
+        apply_crds(server)
+        yield server
+
+
+@pytest.fixture
+def namespaces(apiserver: ApiServer) -> Namespaces:
+    """Namespaces of this test's own in the API server."""
+    return make_namespaces(apiserver)
