@@ -1,0 +1,232 @@
+"""Measures the life of leases on the two-node cluster, from an address outside of it.
+
+``make bench`` runs it in the network namespace of an outside client. Each run: ask for an instance, wait for ssh,
+run a command, shut and open the firewall, give it back. Prints a table in milliseconds; nothing here passes or
+fails.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from berth_core.client import Client, Kind, connected
+from berth_core.names import INSTANCE_LABEL, instance_object
+
+CONNECT_EVERY = 0.020
+SYN_EVERY = 0.005
+POLL_EVERY = 0.010
+DEADLINE = 30.0
+PROCESSES = {
+    "operator": ("berth-operator",),
+    "api": ("berth-api",),
+    "agent": ("berth_agent",),
+}
+
+
+@dataclass
+class Samples:
+    """Seconds by name of the figure, in the order in which they are printed."""
+
+    by_name: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add one sample."""
+        self.by_name.setdefault(name, []).append(seconds)
+
+    def table(self) -> Table:
+        """Return sample size, min, median, p95 and max of each figure, in milliseconds."""
+        table = Table("figure", "n", "min", "median", "p95", "max", title="milliseconds")
+        for name, values in self.by_name.items():
+            ordered = sorted(values)
+            p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+            cells = (ordered[0], statistics.median(ordered), p95, ordered[-1])
+            table.add_row(name, str(len(ordered)), *(f"{1000 * cell:.0f}" for cell in cells))
+        return table
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a run needs: the API, the cluster (to learn an address before READY), the deployment, the key pair."""
+
+    api: httpx.AsyncClient
+    cluster: Client
+    namespace: str
+    deployment: str
+    key: Path
+    samples: Samples
+
+    async def run(self) -> None:
+        """One whole life of a lease."""
+        asked = monotonic()
+        body = {"sshkey": self.key.with_suffix(".pub").read_text()}
+        made = await self._call("POST", f"/new/{self.deployment}", body)
+        self.samples.add("POST /new answered", monotonic() - asked)
+        instance = made["id"]
+        reached = asyncio.create_task(self._first_connection(instance))
+        ready = asyncio.create_task(self._ready(instance))
+        self.samples.add("POST /new → first TCP connection", await reached - asked)
+        info, ready_at = await ready
+        self.samples.add("POST /new → READY", ready_at - asked)
+        self.samples.add("first TCP connection → READY", ready_at - reached.result())
+        await self._ssh(info, instance)
+        await self._firewall(info["fwd"], instance)
+        ended = monotonic()
+        await self._call("POST", f"/terminate/{instance}")
+        await self._until_free()
+        self.samples.add("terminate → deployment free", monotonic() - ended)
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = await self.api.request(method, path, json=body)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    async def _first_connection(self, instance: str) -> float:
+        host, port = await self._announced(instance)
+        while not await connects(host, port, 1.0):
+            await asyncio.sleep(CONNECT_EVERY)
+        return monotonic()
+
+    async def _announced(self, instance: str) -> tuple[str, int]:
+        """Where the instance will be announced, as soon as the cluster knows."""
+        labels, name = {INSTANCE_LABEL: instance}, instance_object(instance)
+        while True:
+            pods, _ = await self.cluster.list(Kind("v1", "pods"), self.namespace, labels=labels)
+            services, _ = await self.cluster.list(Kind("v1", "services"), self.namespace, labels=labels)
+            host = next((p["status"].get("hostIP") for p in pods if p["metadata"]["name"] == name), None)
+            if host and services:
+                return host, services[0]["spec"]["ports"][0]["nodePort"]
+            await asyncio.sleep(CONNECT_EVERY)
+
+    async def _ready(self, instance: str) -> tuple[dict[str, Any], float]:
+        start = monotonic()
+        while monotonic() - start < DEADLINE:
+            info = await self._call("GET", f"/instance/{instance}")
+            if info["status"] == "READY":
+                return info, monotonic()
+            await asyncio.sleep(POLL_EVERY)
+        raise TimeoutError(f"instance {instance} is {info['status']} after {DEADLINE:.0f} s")
+
+    async def _ssh(self, info: dict[str, Any], instance: str) -> None:
+        host, port = info["fwd"]["ipv4"], info["fwd"]["port"]
+        known = self.key.parent / f"known-{instance}"
+        known.write_text("".join(f"[{host}]:{port} {key}\n" for key in info["hostkeys"]))
+        options = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "BatchMode=yes", "IdentitiesOnly=yes")
+        command = ["ssh", "-F", "none", "-i", str(self.key), "-p", str(port)]
+        command += [word for option in options for word in ("-o", option)]
+        start = monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *command, f"root@{host}", "echo aboard", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        output, complaint = await process.communicate()
+        if output != b"aboard\n":
+            raise RuntimeError(f"ssh at READY failed: {complaint.decode()}")
+        self.samples.add("READY → output of a command by ssh", monotonic() - start)
+
+    async def _firewall(self, fwd: dict[str, Any], instance: str) -> None:
+        host, port = fwd["ipv4"], fwd["port"]
+        await self._call("DELETE", f"/firewall/{instance}")
+        self.samples.add("DELETE /firewall answered → shut", await until(host, port, opened=False))
+        await self._call("POST", f"/firewall/{instance}", {"action": "ACCEPT"})
+        self.samples.add("POST /firewall answered → open", await until(host, port, opened=True))
+
+    async def _until_free(self) -> None:
+        while (await self._call("GET", f"/queuelen/{self.deployment}"))["len"] != 0:
+            await asyncio.sleep(POLL_EVERY)
+
+
+async def connects(host: str, port: int, patience: float) -> bool:
+    """Whether a TCP connection comes about within ``patience`` seconds."""
+    try:
+        async with asyncio.timeout(patience):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True
+
+
+async def until(host: str, port: int, *, opened: bool) -> float:
+    """Seconds until the port is as wanted, by one SYN every 5 ms; each SYN has 50 ms to be answered.
+
+    For shut, the figure is when the last SYN that was still answered was sent.
+    """
+    start, last_other, pending = monotonic(), 0.0, set[asyncio.Task[tuple[float, bool]]]()
+
+    async def probe(sent: float) -> tuple[float, bool]:
+        return sent, await connects(host, port, 0.050)
+
+    quiet = 0.1 if not opened else 0.0
+    while monotonic() - start < DEADLINE:
+        pending.add(asyncio.create_task(probe(monotonic() - start)))
+        await asyncio.sleep(SYN_EVERY)
+        for task in [task for task in pending if task.done()]:
+            pending.discard(task)
+            sent, connected_ = task.result()
+            if connected_ == opened and opened:
+                return sent
+            if connected_ != opened:
+                last_other = max(last_other, sent)
+            elif sent - last_other > quiet:
+                return last_other
+    raise TimeoutError(f"{host}:{port} is not {'open' if opened else 'shut'} after {DEADLINE:.0f} s")
+
+
+def memory() -> Table:
+    """Resident memory of our processes on this machine, the nodes of the test cluster included."""
+    table = Table("process", "pid", "MB", title="resident memory, idle")
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            status = (folder / "status").read_text()
+        except OSError:
+            continue  # it ended while we looked
+        names = {Path(word.decode(errors="replace")).name for word in words[:4]}
+        rss = next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")), None)
+        for process, marks in PROCESSES.items():
+            if rss and names.intersection(marks) and not names.intersection({"nsenter", "sh"}):
+                table.add_row(process, folder.name, f"{int(rss) / 1024:.0f}")
+    return table
+
+
+async def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=100, help="lives of a lease to measure")
+    parser.add_argument("--type", default="bench_arm", help="workspace type with a free deployment")
+    parser.add_argument("--namespace", default="berth-workspaces")
+    parser.add_argument("--api", default=os.environ.get("BERTH_API"), help="base URL; default $BERTH_API")
+    options = parser.parse_args()
+    token = sys.stdin.readline().strip()
+    samples, console = Samples(), Console()
+    headers = {"Authorization": f"Bearer {token}"}
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder) / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        async with (
+            httpx.AsyncClient(base_url=options.api, headers=headers, timeout=DEADLINE) as api,
+            connected("berth-bench", os.environ["KUBECONFIG"]) as cluster,
+        ):
+            listed = (await api.get(f"/deployments/{options.type}")).raise_for_status().json()
+            deployment = listed["workspace_deployments"][0]
+            bench = Bench(api, cluster, options.namespace, deployment, key, samples)
+            for _ in track(range(options.runs), "leases", console=Console(stderr=True)):
+                await bench.run()
+    console.print(samples.table())
+    console.print(memory())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
