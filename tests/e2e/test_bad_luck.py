@@ -1,0 +1,115 @@
+"""What goes wrong in a lease: images, scheduling, crashes, evictions, the time."""
+
+import json
+
+import pytest
+from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+
+
+def made_type(lab: Lab, name: str, template: dict[str, object], **spec: object) -> str:
+    """Make a type with one deployment of the same name, and wait until it can be had."""
+    resource = name.replace("_", "-")
+    objects = [
+        {
+            "apiVersion": "berth.dev/v1alpha1",
+            "kind": "WorkspaceType",
+            "metadata": {"name": resource, "namespace": NAMESPACE},
+            "spec": {"typeName": name, "template": template, **spec},
+        },
+        {
+            "apiVersion": "berth.dev/v1alpha1",
+            "kind": "WorkspaceDeployment",
+            "metadata": {"name": resource, "namespace": NAMESPACE},
+            "spec": {"type": name},
+        },
+    ]
+    lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    lab.wait(f"wd/{resource}", "condition=Available")
+    return resource
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "said"),
+    [
+        ("no_such_image", {"image": "localhost/there-is-no-such-image:dev"}, "image"),
+        (
+            "no_such_node",
+            {"image": "localhost/berth-workspace:dev", "nodeSelector": {"berth.dev/rack": "nowhere"}},
+            "schedul",
+        ),
+    ],
+)
+def test_a_type_that_cannot_start_fails_with_the_reason(
+    lab: Lab, ada: Person, name: str, template: dict[str, object], said: str
+) -> None:
+    resource = made_type(lab, name, template)
+    instance = ada.asks("POST", f"/new/{name}", {"sshkey": ada.public_key()}).json["id"]
+    lab.wait(f"instance/{instance}", "condition=Ended", seconds=90)
+    info = ada.asks("GET", f"/instance/{instance}").json
+    assert info["status"] == "INIT_FAIL"
+    assert said in info["message"].lower()
+    assert lab.leftovers(instance) == []
+    lab.wait(f"wd/{resource}", "condition=Available")
+    lab.kubectl("delete", "wt,wd", resource, "-n", NAMESPACE)
+
+
+def test_a_workspace_that_crashes_comes_back_within_its_lease(lab: Lab, ada: Person) -> None:
+    instance = ada.takes(DEPLOYMENT_TYPE)
+    info = ada.asks("GET", f"/instance/{instance}").json
+    ada.ssh(info, "kill -TERM 1")
+    lab.wait(f"pod/i-{instance}", "jsonpath={.status.containerStatuses[0].restartCount}=1")
+    lab.wait(f"instance/{instance}", "condition=Ready", seconds=60)
+    again = ada.asks("GET", f"/instance/{instance}").json
+    assert (again["hostkeys"], again["fwd"]) == (info["hostkeys"], info["fwd"])
+    ada.probe(again, "open", seconds=30)
+    assert ada.ssh(again, "echo", "aboard").stdout == "aboard\n"
+    ada.ends(instance)
+
+
+def test_a_pod_that_is_evicted_is_made_again_under_the_same_lease(lab: Lab, ada: Person, bob: Person) -> None:
+    instance = ada.takes(DEPLOYMENT_TYPE)
+    before = lab.get("instance", instance)["status"]
+    lab.kubectl("delete", "pod", f"i-{instance}", "-n", NAMESPACE, "--wait=false")
+    lab.wait(f"instance/{instance}", "condition=Ready=false")
+    lab.wait(f"instance/{instance}", "condition=Ready", seconds=60)
+    after = lab.get("instance", instance)["status"]
+    assert after["epoch"] == before["epoch"]
+    assert after["podUid"] != before["podUid"]
+    info = ada.asks("GET", f"/instance/{instance}").json
+    assert ada.ssh(info, "echo", "aboard").stdout == "aboard\n"
+    assert bob.probe(info, "silent") == 0.0
+    ada.ends(instance)
+
+
+def test_a_lease_ends_when_its_time_is_up(lab: Lab, ada: Person) -> None:
+    instance = ada.takes(DEPLOYMENT_TYPE, expire_d=5)
+    lab.wait(f"instance/{instance}", "condition=Ended", seconds=30)
+    status = lab.get("instance", instance)["status"]
+    assert status["reason"] == "Expired"
+    assert lab.leftovers(instance) == []
+
+
+def test_an_instance_that_is_deleted_is_torn_down_first(lab: Lab, ada: Person) -> None:
+    instance = ada.takes(DEPLOYMENT_TYPE)
+    info = ada.asks("GET", f"/instance/{instance}").json
+    deployment = lab.get("instance", instance)["status"]["deployment"]
+    lab.kubectl("delete", "instance", instance, "-n", NAMESPACE, "--timeout=30s")
+    assert lab.leftovers(instance) == []
+    assert "lease" not in lab.get("wd", deployment)["status"]
+    assert ada.ssh(info, "true").returncode == 255
+
+
+def test_no_secret_shows_in_logs_events_or_status(lab: Lab, ada: Person) -> None:
+    made = ada.asks("POST", f"/new/{DEPLOYMENT_TYPE}", {}).json
+    lab.wait(f"instance/{made['id']}", "condition=Ready")
+    lines = made["sshkey"].splitlines()[1:-1]
+    secrets = lab.list("secrets", f"berth.dev/instance={made['id']}")
+    lines += [value for secret in secrets for name, value in secret["data"].items() if not name.endswith(".pub")]
+    seen = lab.kubectl("get", "events,instances,wd,services,networkpolicies", "-A", "-o", "json")
+    for component in ("api", "operator"):
+        selector = f"app.kubernetes.io/component={component}"
+        seen += lab.kubectl("logs", "-n", "berth", "-l", selector, "--tail=-1", "--prefix")
+    seen += lab.kubectl("logs", "-n", NAMESPACE, f"i-{made['id']}", "-c", "agent")
+    assert ada.token not in seen
+    assert [line for line in lines if line in seen] == []
+    ada.ends(made["id"])
