@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from berth_cluster import apiserver
+from berth_cluster import apiserver, cluster, packages, supervisor
 from berth_cluster.components import all_components, build
 from berth_cluster.errors import ClusterError
 
@@ -33,12 +33,40 @@ def _parser() -> argparse.ArgumentParser:
         tier.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
         tier.set_defaults(run=_serve, controllers=controllers)
 
+    commands.add_parser("start", help="start the two-node cluster").set_defaults(run=_start)
+    commands.add_parser("stop", help="end the two-node cluster and remove its state").set_defaults(run=_stop)
+    commands.add_parser("status", help="what runs and what does not").set_defaults(run=_status)
+    commands.add_parser("packages", help="install missing Debian packages").set_defaults(run=_packages)
+    supervise = commands.add_parser("supervise", help="keep the processes of a state folder running")
+    supervise.add_argument("state", type=Path)
+    supervise.set_defaults(run=_supervise)
     commands.add_parser("build", help="build all components into the cache").set_defaults(run=_build)
     return parser
 
 
 def _serve(arguments: argparse.Namespace) -> None:
     apiserver.serve(arguments.dir.resolve(), controllers=arguments.controllers, until_eof=arguments.until_eof)
+
+
+def _start(_: argparse.Namespace) -> None:
+    print(cluster.start().kubeconfig)
+
+
+def _stop(_: argparse.Namespace) -> None:
+    cluster.stop()
+
+
+def _status(_: argparse.Namespace) -> None:
+    for name, state in cluster.status().items() or {"cluster": "stopped"}.items():
+        print(f"{name:28} {state}")
+
+
+def _packages(_: argparse.Namespace) -> None:
+    packages.install_missing()
+
+
+def _supervise(arguments: argparse.Namespace) -> None:
+    supervisor.supervise(arguments.state)
 
 
 def _build(_: argparse.Namespace) -> None:

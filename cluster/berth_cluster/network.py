@@ -1,0 +1,150 @@
+"""The machines of the cluster as network namespaces on one bridge.
+
+The machine itself is 198.18.0.1 (the range of RFC 2544, for benchmarks, which no real network
+uses), nodes and outside clients are namespaces beside it. All packet filter state of the
+cluster stays inside the namespaces. The bridge carries the state folder's path as its alias:
+that is how we know it as ours.
+"""
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from berth_cluster.commands import run
+from berth_cluster.errors import ClusterError
+
+BRIDGE = "berth0"
+NETWORK = ipaddress.IPv4Network("198.18.0.0/24")
+HOST_ADDRESS = "198.18.0.1"
+POD_RANGE = ipaddress.IPv4Network("10.244.0.0/16")
+NETNS_FOLDER = Path("/run/netns")
+SETTINGS = {"ipv4/ip_forward": "1", "bridge/bridge-nf-call-iptables": "1"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A namespace with one address on the bridge; nodes also have a range of pod addresses."""
+
+    name: str
+    address: str
+    pods: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """Its name in /run/netns."""
+        return f"berth-{self.name}"
+
+    @property
+    def link(self) -> str:
+        """The bridge's end of its cable (at most 15 characters)."""
+        return f"berth-{self.address.rpartition('.')[2]}"
+
+    def command(self, *words: str | Path) -> list[str]:
+        """`words` as a command that runs inside."""
+        return ["nsenter", f"--net={NETNS_FOLDER / self.namespace}", "--", *map(str, words)]
+
+
+NODES = (
+    Machine(name="node-1", address="198.18.0.11", pods="10.244.1.0/24"),
+    Machine(name="node-2", address="198.18.0.12", pods="10.244.2.0/24"),
+)
+OUTSIDE = tuple(Machine(name=f"outside-{last}", address=f"198.18.0.{last}") for last in (110, 111, 112))
+
+
+def owner() -> str:
+    """The state folder of the cluster whose bridge is there; empty where there is none."""
+    shown = run(["ip", "-j", "link", "show", "dev", BRIDGE], check=False)
+    if shown.returncode != 0:
+        return ""
+    return str(json.loads(shown.stdout)[0].get("ifalias", "unknown"))
+
+
+def require_free(state: Path) -> None:
+    """Raise ClusterError where the addresses are in use, or the bridge is another cluster's."""
+    if (holder := owner()) and holder != str(state):
+        raise ClusterError(
+            f"a cluster of {holder} runs on this machine: stop it with `BERTH_STATE={holder} make down` first"
+        )
+    routes = json.loads(run(["ip", "-j", "-4", "route", "show", "table", "all"]).stdout)
+    for route in routes:
+        destination = route.get("dst", "default")
+        if destination == "default" or route.get("dev") == BRIDGE:
+            continue
+        taken = ipaddress.IPv4Network(destination, strict=False)
+        for wanted in (NETWORK, POD_RANGE):
+            if taken.overlaps(wanted) and taken.prefixlen >= 8:
+                raise ClusterError(
+                    f"{wanted} is in use on this machine ({destination} on {route.get('dev', '?')}): "
+                    "Berth's local cluster needs it, so remove that address or route first"
+                )
+
+
+def require_bridge_filter() -> None:
+    """Load br_netfilter where the kernel has it as a module; ClusterError where it has none."""
+    if not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        run(["modprobe", "br_netfilter"], check=False)
+    if not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        raise ClusterError("the kernel lacks br_netfilter, which Services need: load it with `modprobe br_netfilter`")
+
+
+def create(state: Path) -> None:
+    """Make the bridge, the nodes and the outside clients, with routes between the pod ranges."""
+    _batch(
+        [
+            f"link add {BRIDGE} type bridge",
+            f"link set {BRIDGE} alias {state}",
+            f"address add {HOST_ADDRESS}/{NETWORK.prefixlen} dev {BRIDGE}",
+            f"link set {BRIDGE} up",
+        ]
+    )
+    for machine in (*NODES, *OUTSIDE):
+        _connect(machine)
+    for node in NODES:
+        others = [f"route add {other.pods} via {other.address}" for other in NODES if other != node]
+        _batch([f"route add default via {HOST_ADDRESS}", *others], inside=node)
+        for name, value in SETTINGS.items():
+            run(node.command("sh", "-c", f"echo {value} > /proc/sys/net/{name}"))
+    _batch([f"route add {node.pods} via {node.address}" for node in NODES])
+
+
+def remove(state: Path) -> None:
+    """Remove what `create` made, as far as it is there and ours."""
+    if (holder := owner()) and holder != str(state):
+        return
+    for machine in (*NODES, *OUTSIDE):
+        if (NETNS_FOLDER / machine.namespace).exists():
+            run(["ip", "netns", "delete", machine.namespace])
+    if holder:
+        run(["ip", "link", "delete", BRIDGE])
+
+
+def pids_inside(state: Path) -> list[int]:
+    """Ids of processes that run in the namespaces of the cluster of `state`."""
+    if owner() not in ("", str(state)):
+        return []
+    found: list[int] = []
+    for machine in (*NODES, *OUTSIDE):
+        if (NETNS_FOLDER / machine.namespace).exists():
+            listed = run(["ip", "netns", "pids", machine.namespace], check=False)
+            found += [int(word) for word in listed.stdout.split()]
+    return found
+
+
+def _connect(machine: Machine) -> None:
+    _batch(
+        [
+            f"netns add {machine.namespace}",
+            f"link add {machine.link} type veth peer name eth0 netns {machine.namespace}",
+            f"link set {machine.link} master {BRIDGE} up",
+        ]
+    )
+    _batch(
+        ["link set lo up", f"address add {machine.address}/{NETWORK.prefixlen} dev eth0", "link set eth0 up"],
+        inside=machine,
+    )
+
+
+def _batch(lines: list[str], inside: Machine | None = None) -> None:
+    command: list[str] = ["ip", "-batch", "-"]
+    run(inside.command(*command) if inside else command, stdin="\n".join(lines) + "\n")

@@ -1,0 +1,52 @@
+"""Debian packages that the cluster needs: what is missing is installed, nothing else."""
+
+import os
+import shutil
+
+from berth_cluster.commands import run
+from berth_cluster.errors import ClusterError
+from berth_cluster.progress import step
+
+NEEDED = (
+    "buildah",
+    "ca-certificates",
+    "conntrack",
+    "containernetworking-plugins",
+    "curl",
+    "debootstrap",
+    "gcc",
+    "iproute2",
+    "ipset",
+    "iptables",
+    "libc6-dev",
+    "nftables",
+    "openssh-client",
+    "openvpn",
+    "runc",
+    "socat",
+    "util-linux",
+)
+
+
+def missing() -> list[str]:
+    """The needed packages that are not installed."""
+    if shutil.which("dpkg-query") is None:
+        raise ClusterError("the local cluster needs Debian or Ubuntu: use CLUSTER=existing with a cluster of your own")
+    shown = run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n", *NEEDED], check=False).stdout
+    installed = {line.split()[1] for line in shown.splitlines() if line.startswith("ii")}
+    return [package for package in NEEDED if package not in installed]
+
+
+def install_missing() -> None:
+    """Install what is missing with apt; ClusterError where there is no apt, no root or no network."""
+    wanted = missing()
+    if not wanted:
+        return
+    if shutil.which("apt-get") is None:
+        raise ClusterError(f"there is no apt-get: install these yourself and try again: {' '.join(wanted)}")
+    if os.geteuid() != 0:
+        raise ClusterError(f"installing packages needs root: run again with sudo, or install {' '.join(wanted)}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    with step(f"installing {' '.join(wanted)}"):
+        run(["apt-get", "-qq", "update"], env=quiet, timeout=600)
+        run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", *wanted], env=quiet, timeout=1800)
