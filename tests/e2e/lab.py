@@ -54,7 +54,7 @@ class Lab:
         """Read one object."""
         return json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
 
-    def list(self, kind: str, selector: str = "", namespace: str = NAMESPACE) -> list[Any]:
+    def objects(self, kind: str, selector: str = "", namespace: str = NAMESPACE) -> list[Any]:
         """Read the objects that a label selector matches."""
         words = ["get", kind, "-n", namespace, "-o", "json", *(["-l", selector] if selector else [])]
         return list(json.loads(self.kubectl(*words))["items"])

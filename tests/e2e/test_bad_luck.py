@@ -103,7 +103,7 @@ def test_no_secret_shows_in_logs_events_or_status(lab: Lab, ada: Person) -> None
     made = ada.asks("POST", f"/new/{DEPLOYMENT_TYPE}", {}).json
     lab.wait(f"instance/{made['id']}", "condition=Ready")
     lines = made["sshkey"].splitlines()[1:-1]
-    secrets = lab.list("secrets", f"berth.dev/instance={made['id']}")
+    secrets = lab.objects("secrets", f"berth.dev/instance={made['id']}")
     lines += [value for secret in secrets for name, value in secret["data"].items() if not name.endswith(".pub")]
     seen = lab.kubectl("get", "events,instances,wd,services,networkpolicies", "-A", "-o", "json")
     for component in ("api", "operator"):

@@ -76,7 +76,7 @@ def test_a_killed_agent_comes_back_with_the_same_rules(lab: Lab, ada: Person, bo
 
 def test_an_api_replica_that_dies_costs_nobody_his_instance(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
-    pods = lab.list("pods", "app.kubernetes.io/component=api", "berth")
+    pods = lab.objects("pods", "app.kubernetes.io/component=api", "berth")
     victim = next(pod for pod in pods if pod["status"]["hostIP"] in lab.apis[0])
     lab.kubectl("delete", "pod", victim["metadata"]["name"], "-n", "berth", "--force", "--grace-period=0")
     survivor = replace(ada, api=1)

@@ -171,8 +171,11 @@ class Pod:
         for last in range(9, 20):
             self.outside.sh("ip", "addr", "add", f"198.18.200.{last}/24", "dev", "out0")
             self.outside.sh("ip", "addr", "add", f"2001:db8:200::{last}/64", "dev", "out0", "nodad")
-        self.inside.sh("ip", "link", "set", "eth0", "up")
-        self.outside.sh("ip", "link", "set", "out0", "up")
+        for end, link in ((self.inside, "eth0"), (self.outside, "out0")):
+            end.sh("sysctl", "-qw", f"net.ipv6.conf.{link}.accept_dad=0")
+            end.sh("ip", "link", "set", link, "up")
+        for end, link in ((self.inside, "eth0"), (self.outside, "out0")):
+            wait_for(lambda end=end, link=link: "state UP" in end.sh("ip", "link", "show", link))
 
     def write_initial(self, epoch: int, ruleset: str, keys: list[str]) -> None:
         body = {"epoch": epoch, "generation": 0, "ruleset": ruleset, "authorizedKeys": keys, "notice": "Welcome.\n"}
