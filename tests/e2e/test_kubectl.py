@@ -1,11 +1,12 @@
 """Berth by kubectl: the same work without the HTTP API, and tables that read like a notice board."""
 
 import json
+from collections.abc import Mapping
 
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
 
-def applied(lab: Lab, name: str, spec: dict[str, object], check: bool = True) -> str:
+def applied(lab: Lab, name: str, spec: Mapping[str, object], check: bool = True) -> str:
     """Apply an Instance and return what kubectl said."""
     body = {
         "apiVersion": "berth.dev/v1alpha1",
