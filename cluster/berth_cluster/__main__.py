@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from berth_cluster import apiserver, cluster, packages, supervisor
+from berth_cluster import apiserver, cluster, images, loading, packages, supervisor
 from berth_cluster.components import all_components, build
 from berth_cluster.errors import ClusterError
 
@@ -36,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("start", help="start the two-node cluster").set_defaults(run=_start)
     commands.add_parser("stop", help="end the two-node cluster and remove its state").set_defaults(run=_stop)
     commands.add_parser("status", help="what runs and what does not").set_defaults(run=_status)
+    commands.add_parser("images", help="build the images and load them into the running cluster").set_defaults(
+        run=_images
+    )
     commands.add_parser("packages", help="install missing Debian packages").set_defaults(run=_packages)
     supervise = commands.add_parser("supervise", help="keep the processes of a state folder running")
     supervise.add_argument("state", type=Path)
@@ -59,6 +62,14 @@ def _stop(_: argparse.Namespace) -> None:
 def _status(_: argparse.Namespace) -> None:
     for name, state in cluster.status().items() or {"cluster": "stopped"}.items():
         print(f"{name:28} {state}")
+
+
+def _images(_: argparse.Namespace) -> None:
+    built = images.build_all()
+    for one in built:
+        print(f"{one.image.reference} {one.archive}")
+    if running := cluster.find():
+        loading.load(running, built)
 
 
 def _packages(_: argparse.Namespace) -> None:

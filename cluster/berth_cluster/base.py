@@ -1,0 +1,73 @@
+"""The base image `debian:bookworm-slim`, made with debootstrap: no registry is needed.
+
+Images live in a storage of our own in the cache, so that the machine's other images are
+neither used nor touched.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from berth_cluster.commands import run
+from berth_cluster.errors import ClusterError
+from berth_cluster.paths import cache_dir, require_space
+from berth_cluster.progress import step
+
+NAME = "debian:bookworm-slim"
+SUITE = "bookworm"
+DROPPED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "var/log",
+)
+SECURITY = "deb http://deb.debian.org/debian-security bookworm-security main\n"
+KEY = hashlib.sha256(repr((NAME, SUITE, DROPPED, SECURITY)).encode()).hexdigest()[:16]
+
+
+def buildah(*words: str | Path) -> list[str]:
+    """A buildah command on our own storage."""
+    storage = cache_dir() / "images" / "storage"
+    return ["buildah", "--root", str(storage), "--runroot", "/run/berth-buildah", *map(str, words)]
+
+
+def ensure() -> None:
+    """Make the base image where the storage does not have it."""
+    marker = f"localhost/berth-base:{KEY}"
+    if run(buildah("inspect", "--type", "image", marker), check=False).returncode == 0:
+        return
+    archive = cache_dir() / "images" / f"{SUITE}-{KEY}.tar"
+    if not archive.exists():
+        _bootstrap(archive)
+    container = run(buildah("from", "scratch")).stdout.strip()
+    run(buildah("add", "--quiet", container, archive, "/"))
+    run(buildah("config", "--cmd", "bash", container))
+    image = run(buildah("commit", "--quiet", "--rm", container, f"localhost/{NAME}")).stdout.strip()
+    run(buildah("tag", image, marker))
+
+
+def _bootstrap(archive: Path) -> None:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    require_space(archive.parent, 3, "building images")
+    with (
+        step(f"making the base image {NAME} with debootstrap"),
+        tempfile.TemporaryDirectory(prefix=".base-", dir=archive.parent) as scratch,
+    ):
+        root, packed = Path(scratch) / "root", Path(scratch) / "base.tar"
+        done = run(["debootstrap", "--variant=minbase", SUITE, root], check=False, timeout=1200)
+        if done.returncode != 0:
+            said = " / ".join(done.stdout.strip().splitlines()[-2:])
+            raise ClusterError(f"debootstrap could not fetch {SUITE}: check the way to deb.debian.org ({said})")
+        for folder in DROPPED:
+            shutil.rmtree(root / folder, ignore_errors=True)
+        for folder in ("var/log", "var/cache/apt/archives/partial", "var/lib/apt/lists/partial"):
+            (root / folder).mkdir(parents=True)
+        with (root / "etc/apt/sources.list").open("a", encoding="utf-8") as sources:
+            sources.write(SECURITY)
+        run(["tar", "--numeric-owner", "-C", root, "-cf", packed, "."])
+        packed.rename(archive)
