@@ -5,7 +5,7 @@ a repeat is right.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -23,8 +23,10 @@ Object = dict[str, Any]
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 JSON_TYPE: Final = "application/json"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 290
+_PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ class WatchEvent:
 class Client:
     """Reads and writes objects of the cluster. Make it with :func:`connect`."""
 
-    def __init__(self, api: k8s.ApiClient, manager: str) -> None:
+    def __init__(self, api: k8s.ApiClient, manager: str, before_write: Callable[[], None] | None = None) -> None:
         self._api = api
         self._manager = manager
+        self._before_write = before_write
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,10 +93,15 @@ class Client:
         *,
         labels: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
     ) -> tuple[list[Object], str]:
-        """Read all objects that match, live and consistent; with the collection's resourceVersion."""
+        """Read all objects that match, live and consistent; with the collection's resourceVersion.
+
+        With ``metadata_only`` the API server sends nothing else of the objects, so no Secret's content travels.
+        """
         query = _selectors(labels, fields)
-        answer = await self.request("GET", kind.path(namespace), query=query)
+        accept = METADATA_LIST if metadata_only else JSON_TYPE
+        answer = await self.request("GET", kind.path(namespace), query=query, accept=accept)
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
 
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
@@ -165,7 +173,7 @@ class Client:
         }
         timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=5, sock_read=WATCH_SECONDS + 30)
         with _translated():
-            response = await self._send("GET", kind.path(namespace), query, None, JSON_TYPE, timeout)
+            response = await self._send("GET", kind.path(namespace), query, None, dict(_PLAIN), timeout)
             if response.status >= 300:
                 raise _error(response.status, await response.read(), response.headers)
             try:
@@ -181,7 +189,7 @@ class Client:
     async def server_date(self) -> str:
         """Return the API server's ``Date`` header (RFC 9110), for comparing clocks."""
         with _translated():
-            response = await self._send("GET", "/version", {}, None, JSON_TYPE, REQUEST_SECONDS)
+            response = await self._send("GET", "/version", {}, None, dict(_PLAIN), REQUEST_SECONDS)
             await response.read()
             return str(response.headers["Date"])
 
@@ -193,10 +201,14 @@ class Client:
         body: Object | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON_TYPE,
+        accept: str = JSON_TYPE,
     ) -> Object:
         """Send one request and return the parsed answer. For what the methods above do not cover."""
+        if method != "GET" and self._before_write is not None:
+            self._before_write()
+        headers = {"Accept": accept, "Content-Type": content_type}
         with _translated():
-            response = await self._send(method, path, query or {}, body, content_type, REQUEST_SECONDS)
+            response = await self._send(method, path, query or {}, body, headers, REQUEST_SECONDS)
             data = await response.read()
         if response.status >= 300:
             raise _error(response.status, data, response.headers)
@@ -209,19 +221,21 @@ class Client:
         path: str,
         query: Mapping[str, str],
         body: Object | None,
-        content_type: str,
+        headers: dict[str, str],
         limit: float | aiohttp.ClientTimeout,
     ) -> Any:
-        headers = {"Accept": JSON_TYPE, "Content-Type": content_type}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")
         return await self._api.call_api(method, url, headers, body, _request_timeout=limit)
 
 
-async def connect(manager: str, kubeconfig: str | None = None) -> Client:
+async def connect(
+    manager: str, kubeconfig: str | None = None, *, before_write: Callable[[], None] | None = None
+) -> Client:
     """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
 
-    ``manager`` is the field manager that writes are recorded under.
+    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called before each write
+    is sent; what it raises stops the write.
     """
     configuration = k8s.Configuration()
     if kubeconfig is not None:
@@ -229,7 +243,7 @@ async def connect(manager: str, kubeconfig: str | None = None) -> Client:
     else:
         k8s_config.load_incluster_config(client_configuration=configuration)
     configuration.connection_pool_maxsize = 200
-    return Client(k8s.ApiClient(configuration), manager)
+    return Client(k8s.ApiClient(configuration), manager, before_write)
 
 
 @asynccontextmanager
