@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from berth_cluster import apiserver, cluster, images, loading, packages, supervisor
+from berth_cluster import apiserver, cluster, generate, images, install, loading, packages, supervisor
 from berth_cluster.components import all_components, build
 from berth_cluster.errors import ClusterError
 
@@ -33,6 +33,10 @@ def _parser() -> argparse.ArgumentParser:
         tier.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
         tier.set_defaults(run=_serve, controllers=controllers)
 
+    commands.add_parser("up", help="cluster, Berth and samples").set_defaults(run=_up)
+    commands.add_parser("down", help="remove what `up` made").set_defaults(run=_down)
+    commands.add_parser("lint", help="check generated files and the chart").set_defaults(run=_lint)
+    commands.add_parser("generate", help="write generated files").set_defaults(run=_generate)
     commands.add_parser("start", help="start the two-node cluster").set_defaults(run=_start)
     commands.add_parser("stop", help="end the two-node cluster and remove its state").set_defaults(run=_stop)
     commands.add_parser("status", help="what runs and what does not").set_defaults(run=_status)
@@ -62,6 +66,23 @@ def _stop(_: argparse.Namespace) -> None:
 def _status(_: argparse.Namespace) -> None:
     for name, state in cluster.status().items() or {"cluster": "stopped"}.items():
         print(f"{name:28} {state}")
+
+
+def _up(_: argparse.Namespace) -> None:
+    install.up()
+
+
+def _down(_: argparse.Namespace) -> None:
+    install.down()
+
+
+def _lint(_: argparse.Namespace) -> None:
+    generate.check()
+    generate.helm_lint()
+
+
+def _generate(_: argparse.Namespace) -> None:
+    generate.generate()
 
 
 def _images(_: argparse.Namespace) -> None:

@@ -37,7 +37,14 @@ def load(cluster: Cluster, images: tuple[Built, ...]) -> None:
 
 
 def _load_node(cluster: Cluster, machine: network.Machine, images: list[Built]) -> None:
-    ctr = [cluster.tools.path("ctr"), "--address", cluster.node(machine).socket, "--namespace", "k8s.io", "images"]
+    ctr: list[str | Path] = [
+        cluster.tools.path("ctr"),
+        "--address",
+        cluster.node(machine).socket,
+        "--namespace",
+        "k8s.io",
+        "images",
+    ]
     for built in images:
         run([*ctr, "import", "--local", built.archive])
         run([*ctr, "tag", "--force", built.image.reference, tag(built)])

@@ -1,0 +1,59 @@
+# `make demo` is the short way in. Everything is done by python -m berth_cluster; this file names it.
+# K8S=1.34.4 chooses another Kubernetes; CLUSTER=existing|kind another kind of cluster.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: venv
+venv: $(VENV)/.synced ## the Python environment, as uv.lock says
+
+$(VENV)/.synced: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Berth needs Python 3.11 or later: set PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -qq -y python3-venv >/dev/null \
+	  || { echo "python3 has no venv module: install python3-venv" >&2; exit 1; }
+	@test -x .berth-tools/bin/uv && .berth-tools/bin/uv --version | grep -qF ' $(UV_VERSION)' || { \
+	  $(PYTHON) -m venv --clear .berth-tools && .berth-tools/bin/python -m pip install -q uv==$(UV_VERSION); }
+	@.berth-tools/bin/uv sync -q --frozen --python $(PYTHON)
+	@touch $@
+
+.PHONY: up
+up: venv ## the cluster with Berth and samples; writes .berth/env
+	@$(BIN)/python -m berth_cluster up
+
+.PHONY: down
+down: venv ## remove the cluster and all that belongs to it
+	@$(BIN)/python -m berth_cluster down
+
+.PHONY: demo
+demo: up ## a tour of the main job, step by step
+	@$(BIN)/python -m berth_cluster demo
+
+.PHONY: test
+test: lint ## every test, from unit to end-to-end
+	@$(BIN)/python -m berth_cluster packages
+	@$(BIN)/pytest
+
+.PHONY: lint
+lint: venv ## ruff, mypy, import-linter, helm lint, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m berth_cluster lint
+
+.PHONY: generate
+generate: venv ## write generated files: CRDs, the image's requirements
+	@$(BIN)/python -m berth_cluster generate
+
+.PHONY: bench
+bench: up ## measure how long a lease's steps take
+	@source .berth/env; $(BIN)/python bench/lease.py

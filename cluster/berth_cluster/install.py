@@ -1,0 +1,186 @@
+"""`up` and `down`: a cluster of the kind that `CLUSTER` names, with Berth and the samples on it."""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from berth_cluster import cluster, images, kind, loading, network
+from berth_cluster.commands import run
+from berth_cluster.components import HELM, build, kubernetes
+from berth_cluster.errors import ClusterError
+from berth_cluster.paths import REPOSITORY
+from berth_cluster.progress import note, step
+
+RELEASE = "berth"
+CHART = REPOSITORY / "charts" / "berth"
+VALUES = REPOSITORY / "cluster" / "values.yaml"
+SAMPLES = REPOSITORY / "samples"
+NODE_PORT = 30080
+HELM_TIMEOUT = 240
+SAMPLES_DEADLINE = 30.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cluster to install into: how to reach it, and the image to run there."""
+
+    kubeconfig: Path
+    api: str
+    kubectl: Path
+    helm: Path
+    helm_arguments: tuple[str, ...]
+
+    def run_kubectl(self, *words: str) -> str:
+        """Run kubectl on it and answer its standard output."""
+        return run([self.kubectl, f"--kubeconfig={self.kubeconfig}", *words]).stdout
+
+    def run_helm(self, *words: str) -> str:
+        """Run helm on it and answer its standard output."""
+        return run([self.helm, f"--kubeconfig={self.kubeconfig}", *words], timeout=HELM_TIMEOUT + 60).stdout
+
+
+def up() -> Target:
+    """Cluster, images, chart, samples and `.berth/env`; what is there already stays."""
+    kind_of_cluster = _kind_of_cluster()
+    if kind_of_cluster == "local":
+        target = local()
+    elif kind_of_cluster == "kind":
+        target = _kind()
+    else:
+        target = _existing()
+    install(target)
+    write_environment(target)
+    return target
+
+
+def down() -> None:
+    """Remove what `up` made: the whole cluster, or from an existing one Berth and the samples."""
+    kind_of_cluster = _kind_of_cluster()
+    if kind_of_cluster == "local":
+        cluster.stop()
+    elif kind_of_cluster == "kind":
+        kind.delete()
+    else:
+        target = _existing()
+        with step("uninstalling Berth"):
+            target.run_kubectl("delete", "--ignore-not-found", "-f", str(SAMPLES))
+            target.run_helm("uninstall", RELEASE, "-n", RELEASE, "--ignore-not-found", "--wait")
+    shutil.rmtree(REPOSITORY / ".berth", ignore_errors=True)
+
+
+def local() -> Target:
+    """The local two-node cluster, running and with our images loaded."""
+    running = cluster.start()
+    built = images.build_all()
+    loading.load(running, built)
+    tags = {one.image.name: one.key for one in built}
+    return Target(
+        kubeconfig=running.kubeconfig,
+        api=f"http://{network.NODES[0].address}:{NODE_PORT}",
+        kubectl=running.tools.path("kubectl"),
+        helm=running.tools.path("helm"),
+        # A tag by content makes helm roll out exactly what changed.
+        helm_arguments=("-f", str(VALUES), "--set-string", f"image.tag={tags['berth']}"),
+    )
+
+
+def install(target: Target) -> None:
+    """`helm upgrade --install`, then the samples; ClusterError with what the pods say where it fails."""
+    with step("installing Berth with helm"):
+        words = ["upgrade", "--install", RELEASE, str(CHART), "-n", RELEASE, "--create-namespace"]
+        words += [*target.helm_arguments, "--wait", f"--timeout={HELM_TIMEOUT}s"]
+        try:
+            target.run_helm(*words)
+        except ClusterError as error:
+            raise ClusterError(f"{error}; {_why(target)}") from error
+    if SAMPLES.is_dir():
+        with step("applying samples"):
+            _apply_samples(target)
+
+
+def _apply_samples(target: Target) -> None:
+    """Apply the samples; kinds and policies that were made a moment ago may need another try."""
+    deadline = time.monotonic() + SAMPLES_DEADLINE
+    while True:
+        try:
+            target.run_kubectl("apply", "-f", str(SAMPLES))
+        except ClusterError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        else:
+            return
+
+
+def _why(target: Target) -> str:
+    """What keeps the release's pods from being ready, on one line."""
+    pods = json.loads(target.run_kubectl("get", "pods", "-n", RELEASE, "-o", "json"))["items"]
+    reasons = []
+    for pod in pods:
+        for container in pod["status"].get("containerStatuses", []):
+            if not container["ready"]:
+                state = container["state"].get("waiting") or container["state"].get("terminated") or {}
+                reasons.append(f"{pod['metadata']['name']}: {state.get('reason', 'not ready')}")
+    return "; ".join(reasons) or f"see `kubectl get pods -n {RELEASE}`"
+
+
+def write_environment(target: Target) -> None:
+    """Write `.berth/env` (shell syntax) and links to kubectl, helm and berth in `.berth/bin`."""
+    folder = REPOSITORY / ".berth"
+    links = folder / "bin"
+    links.mkdir(parents=True, exist_ok=True)
+    programs = {"kubectl": target.kubectl, "helm": target.helm}
+    for name in ("berth", "kubectl-berth"):
+        programs[name] = REPOSITORY / ".venv" / "bin" / name
+    for name, program in programs.items():
+        (links / name).unlink(missing_ok=True)
+        (links / name).symlink_to(program)
+    lines = {"KUBECONFIG": target.kubeconfig, "BERTH_API": target.api, "PATH": f"{links}:$PATH"}
+    text = "".join(f'export {name}="{value}"\n' for name, value in lines.items())
+    (folder / "env").write_text(text, encoding="utf-8")
+    note(f"Berth answers at {target.api}; `. .berth/env` sets KUBECONFIG, BERTH_API and PATH")
+
+
+def _kind_of_cluster() -> str:
+    chosen = os.environ.get("CLUSTER") or "local"
+    if chosen not in ("local", "existing", "kind"):
+        raise ClusterError(f"CLUSTER={chosen} is unknown: use local (the default), existing, or kind")
+    return chosen
+
+
+def _existing() -> Target:
+    """The cluster of the current kubeconfig; `HELM_ARGS` says which image it can pull."""
+    kubeconfig = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    if not kubeconfig.exists():
+        raise ClusterError(f"CLUSTER=existing needs a kubeconfig and {kubeconfig} is not there: set KUBECONFIG")
+    arguments = os.environ.get("HELM_ARGS", "").split()
+    if not arguments:
+        note("HELM_ARGS is empty: the cluster pulls the chart's default image; set image.repository for your own")
+    return Target(
+        kubeconfig=kubeconfig,
+        api=os.environ.get("BERTH_API", ""),
+        kubectl=_program("kubectl"),
+        helm=_program("helm"),
+        helm_arguments=tuple(arguments),
+    )
+
+
+def _kind() -> Target:
+    kubeconfig, address = kind.create(REPOSITORY / ".berth", images.BERTH, images.WORKSPACE)
+    return Target(
+        kubeconfig=kubeconfig,
+        api=f"http://{address}:{NODE_PORT}",
+        kubectl=_program("kubectl"),
+        helm=_program("helm"),
+        helm_arguments=("-f", str(VALUES), "--set-string", "image.tag=dev"),
+    )
+
+
+def _program(name: str) -> Path:
+    """The machine's own kubectl or helm, else ours."""
+    if found := shutil.which(name):
+        return Path(found)
+    return build((kubernetes() if name == "kubectl" else HELM,)).path(name)
