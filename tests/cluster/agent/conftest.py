@@ -22,18 +22,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
-from berth_core import names
-from berth_core.firewall import Rule, closed_ruleset, compile_ruleset, parse_source
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from berth_core import names
+from berth_core.firewall import Rule, closed_ruleset, compile_ruleset, parse_source
+
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 EPOCH = 3
 INSTANCE = "0190a0b0-0000-7000-8000-000000000001"
-OPERATOR = "198.18.200.9"
+OPERATOR, OPERATOR6 = "198.18.200.9", "2001:db8:200::9"
 _numbers = itertools.count(os.getpid() % 10000 * 100)
 
 
@@ -79,6 +80,8 @@ class NetNS:
         """TCP connection from an address of this namespace. TimeoutError is silence, ConnectionRefusedError a reset."""
         sock = self.open(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_STREAM)
         try:
+            # ICMP errors that come while connect() runs, as they do on one machine, are else seen at the next SYN only.
+            sock.setsockopt(*((41, 25, 1) if ":" in to[0] else (0, 11, 1)))  # IPV6_RECVERR, IP_RECVERR
             sock.settimeout(timeout)
             if source:
                 sock.bind((source, 0))
@@ -92,7 +95,7 @@ class NetNS:
         sock = self.open(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))
-        sock.listen(16)
+        sock.listen(1024)
         return sock
 
     def remove(self) -> None:
@@ -159,6 +162,7 @@ class Pod:
         (self.secret / "ca.crt").write_bytes(self.ca.certificate.public_bytes(serialization.Encoding.PEM))
         self.operator = issue(names.OPERATOR_DNS, self.ca, client=True).files(folder, "operator")
         self.write_initial(EPOCH, closed_ruleset(EPOCH), ["ssh-ed25519 AAAAinitial holder"])
+        self.mount: tuple[Path, str] | None = None
         self.process: subprocess.Popen[str] | None = None
         self.log = folder / "agent.log"
         self._wire()
@@ -182,7 +186,12 @@ class Pod:
         (self.secret / "initial.json").write_text(json.dumps(body))
 
     def command(self, *arguments: str, python: str = sys.executable) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self.inside.name}", python, "-m", "berth_agent", *arguments]
+        """How the agent is started; ``mount`` lays a folder over another for it alone."""
+        agent = [python, "-m", "berth_agent", *arguments]
+        if self.mount:
+            folder, over = self.mount
+            agent = ["unshare", "--mount", "sh", "-c", f'mount --bind {folder} {over} && exec "$@"', "sh", *agent]
+        return ["nsenter", f"--net=/run/netns/{self.inside.name}", *agent]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -246,7 +255,7 @@ class Pod:
             [Rule.parse(*rule) for rule in rules],
             epoch=epoch,
             generation=generation,
-            operator_sources=[parse_source(OPERATOR)] if kind.get("path_check", True) else [],
+            operator_sources=[parse_source(a) for a in (OPERATOR, OPERATOR6)] if kind.get("path_check", True) else [],
         )
         body = {"epoch": epoch, "generation": generation, "ruleset": ruleset, "authorizedKeys": keys or []}
         return self.request("PUT", "/v1/state", json.dumps({**body, "notice": kind.get("notice", "")}))
@@ -288,3 +297,9 @@ def served(pod: Pod) -> Pod:
     assert done.returncode == 0, done.stderr
     pod.start()
     return pod
+
+
+@pytest.fixture(name="issue")
+def issue_fixture() -> Callable[..., Identity]:
+    """Makes certificates."""
+    return issue

@@ -1,0 +1,329 @@
+"""What reaches a pod under which rules: real packets between network namespaces, judged by the kernel."""
+
+import errno
+import random
+import select
+import socket
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+
+import pytest
+
+from berth_core.firewall import Action, Rule
+
+IP_MTU = 14
+ANSWERS = {
+    TimeoutError: "DROP",
+    errno.ECONNREFUSED: "REJECT",
+    errno.EHOSTUNREACH: "PROHIBITED",
+    errno.EACCES: "PROHIBITED",
+}
+SILENCE = 0.25
+"""Seconds without an answer that count as a drop; an answer takes about a millisecond here."""
+
+
+def knock(pod, source, *, port=22):
+    """What a TCP connection from a source meets: ACCEPT, DROP, REJECT or PROHIBITED."""
+    to = (pod.ip6 if ":" in source else pod.ip, port)
+    try:
+        pod.outside.connect(to, source=source, timeout=SILENCE).close()
+    except OSError as exc:
+        return ANSWERS[type(exc) if exc.errno is None else exc.errno]
+    return "ACCEPT"
+
+
+def knock_all(pod, sources):
+    """What each source meets at ssh, asked at once."""
+    with ThreadPoolExecutor(len(sources)) as threads:
+        return list(threads.map(lambda source: knock(pod, source), sources))
+
+
+def heard(sock):
+    """What the socket receives within the time of silence; None for nothing."""
+    return sock.recv(100) if select.select([sock], [], [], SILENCE)[0] else None
+
+
+def ping(pod, source):
+    """Whether an ICMP echo is answered."""
+    six = ":" in source
+    kind = (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) if six else (
+        socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)  # fmt: skip
+    with pod.outside.open(*kind) as sock:
+        sock.bind((source, 0))
+        body = struct.pack("!BBHHH", 128 if six else 8, 0, 0, 7, 1)
+        # The kernel fills in the checksum of ICMPv6, not of ICMP.
+        sock.sendto(body if six else checksummed(body), (pod.ip6 if six else pod.ip, 0))
+        wanted = 129 if six else 0
+        while select.select([sock], [], [], SILENCE)[0]:
+            reply = sock.recv(100)
+            if reply[0 if six else 20] == wanted:
+                return True
+    return False
+
+
+def checksummed(message):
+    """An ICMP message with the Internet checksum in its place."""
+    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return message[:2] + struct.pack("!H", ~total & 0xFFFF) + message[4:]
+
+
+@pytest.fixture
+def sshd(served):
+    with served.inside.listen(22) as listener:
+        yield listener
+
+
+FAMILIES = ["198.18.200.", "2001:db8:200::"]
+
+
+@pytest.mark.parametrize("net", FAMILIES)
+def test_the_first_rule_that_matches_decides_and_no_match_is_silence(served, sshd, net):
+    prefix = net + ("/64" if ":" in net else "0/24")
+    served.push(
+        1,
+        (net + "10", "REJECT"),
+        (net + "11", "DROP"),
+        (net + "12", "ACCEPT"),
+        (net + "12", "DROP"),
+        (net + "13", "ACCEPT"),
+        path_check=False,
+    )
+    assert knock_all(served, [net + n for n in ("10", "11", "12", "13", "14")]) == [
+        "REJECT", "DROP", "ACCEPT", "ACCEPT", "DROP",
+    ]  # fmt: skip
+    served.push(2, (net + "10", "REJECT"), (net + "11", "DROP"), (prefix, "ACCEPT"))
+    assert [knock(served, net + n) for n in ("10", "11", "14")] == ["REJECT", "DROP", "ACCEPT"]
+
+
+def test_a_rule_for_everybody_is_for_its_ip_version_only(served, sshd):
+    served.push(1, ("0.0.0.0/0", "ACCEPT"), path_check=False)
+    assert [knock(served, net + "10") for net in FAMILIES] == ["ACCEPT", "DROP"]
+    served.push(2, ("::/0", "REJECT"), path_check=False)
+    assert [knock(served, net + "10") for net in FAMILIES] == ["DROP", "REJECT"]
+
+
+def test_random_rules_are_met_exactly(served, sshd):
+    """Twelve rulesets of both IP versions against every outside address."""
+    seed = random.Random(7)  # noqa: S311 (repeatable on purpose)
+    for generation in range(1, 13):
+        rules = [
+            Rule.parse(f"{seed.choice(FAMILIES)}{seed.randrange(9, 20)}", seed.choice(list(Action)))
+            for _ in range(seed.randrange(1, 25))
+        ]
+        rules += [Rule.parse("198.18.200.16/29", seed.choice(list(Action)))]
+        answer = served.push(generation, *((str(r.source), r.action) for r in rules), path_check=False)
+        assert answer.status == 200
+        sources = [f"{net}{last}" for net in FAMILIES for last in range(10, 20)]
+        wanted = [next((r.action for r in rules if ip_address(s) in r.source), Action.DROP) for s in sources]
+        assert knock_all(served, sources) == wanted, rules
+
+
+@pytest.mark.parametrize("net", FAMILIES)
+def test_udp_and_echo_follow_the_rules_too(served, net):
+    address = served.ip6 if ":" in net else served.ip
+    family = socket.AF_INET6 if ":" in net else socket.AF_INET
+    server = served.inside.open(family, socket.SOCK_DGRAM)
+    server.bind((address, 5000))
+    served.push(1, (net + "10", "ACCEPT"), (net + "11", "REJECT"))
+    clients = {}
+    for last in ("10", "11", "12"):
+        clients[last] = served.outside.open(family, socket.SOCK_DGRAM)
+        clients[last].bind((net + last, 0))
+        clients[last].connect((address, 5000))
+        clients[last].send(last.encode())
+    assert heard(server) == b"10"
+    assert heard(server) is None
+    with pytest.raises(ConnectionRefusedError):
+        heard(clients["11"])
+    assert heard(clients["12"]) is None
+    assert [ping(served, net + last) for last in ("10", "11", "12")] == [True, False, False]
+    for sock in (server, *clients.values()):
+        sock.close()
+
+
+@pytest.mark.parametrize("net", FAMILIES)
+@pytest.mark.parametrize("action", ["DROP", "REJECT", None])
+def test_a_forbidding_push_cuts_an_established_connection_both_ways(served, sshd, net, action):
+    served.push(1, (net + "10", "ACCEPT"), (net + "11", "ACCEPT"))
+    to = (served.ip6 if ":" in net else served.ip, 22)
+    pairs = {}
+    for last in ("10", "11"):
+        client = served.outside.connect(to, source=net + last)
+        pairs[last] = (client, sshd.accept()[0])
+    forbidding = [(net + "10", action)] if action else []
+    assert served.push(2, *forbidding, (net + "11", "ACCEPT")).status == 200
+    for client, server in pairs.values():
+        server.sendall(b"from inside")
+        client.sendall(b"from outside")
+    assert heard(pairs["11"][0]) == b"from inside"
+    assert heard(pairs["11"][1]) == b"from outside"
+    assert heard(pairs["10"][1]) is None
+    if action == "REJECT":
+        with pytest.raises(ConnectionResetError):
+            heard(pairs["10"][0])
+    else:
+        assert heard(pairs["10"][0]) is None
+    for sock in (sock for pair in pairs.values() for sock in pair):
+        sock.close()
+
+
+def test_a_cut_connection_lives_again_when_its_source_is_accepted_again(served, sshd):
+    served.push(1, ("198.18.200.10", "ACCEPT"))
+    client = served.outside.connect((served.ip, 22), source="198.18.200.10")
+    server, _ = sshd.accept()
+    served.push(2)
+    client.sendall(b"while shut")
+    assert heard(server) is None
+    served.push(3, ("198.18.200.10", "ACCEPT"))
+    server.settimeout(5)
+    assert server.recv(100) == b"while shut"
+    client.close()
+    server.close()
+
+
+def test_udp_replies_stop_when_the_peer_is_forbidden(served):
+    server = served.inside.open(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((served.ip, 5000))
+    client = served.outside.open(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind(("198.18.200.10", 0))
+    client.connect((served.ip, 5000))
+    served.push(1, ("198.18.200.10", "ACCEPT"))
+    client.send(b"hello")
+    _, peer = server.recvfrom(100)
+    server.sendto(b"reply", peer)
+    assert heard(client) == b"reply"
+    served.push(2)
+    with pytest.raises(PermissionError):
+        server.sendto(b"more", peer)
+    client.send(b"again")
+    assert heard(client) is None
+    assert heard(server) is None
+    server.close()
+    client.close()
+
+
+def test_what_the_workspace_opens_outward_is_answered_whatever_the_rules(served):
+    served.push(1, ("198.18.200.10", "DROP"))
+    with served.outside.listen(8000) as listener:
+        sock = served.inside.connect(("198.18.200.10", 8000))
+        peer, _ = listener.accept()
+        served.push(2, ("0.0.0.0/0", "REJECT"))
+        sock.sendall(b"question")
+        assert heard(peer) == b"question"
+        peer.sendall(b"answer")
+        assert heard(sock) == b"answer"
+        sock.close()
+        peer.close()
+    with pytest.raises(ConnectionRefusedError):
+        served.inside.connect(("198.18.200.10", 8001))
+
+
+def test_a_remainder_of_a_connection_cannot_pass_for_one_opened_outward(served, sshd):
+    """The kernel forgets a cut connection; the workspace's next packet must not open it from inside."""
+    served.push(1, ("198.18.200.10", "ACCEPT"))
+    client = served.outside.connect((served.ip, 22), source="198.18.200.10")
+    server, _ = sshd.accept()
+    served.push(2)
+    served.inside.sh("conntrack", "-D", "-p", "tcp", "--dport", "22")
+    server.sendall(b"from inside")
+    client.sendall(b"from outside")
+    assert heard(server) is None
+    assert heard(client) is None
+    client.close()
+    server.close()
+
+
+def test_the_loopback_is_open_but_for_the_agents_port(served):
+    served.push(1)
+    with served.inside.listen(9000, "127.0.0.1"):
+        served.inside.connect(("127.0.0.1", 9000)).close()
+    for address in ("127.0.0.1", "::1", served.ip, served.ip6):
+        with pytest.raises(ConnectionRefusedError):
+            served.inside.connect((address, 8470))
+
+
+def test_every_port_follows_the_rules_and_the_agents_is_open_to_all(served):
+    served.push(1, ("198.18.200.10", "ACCEPT"))
+    with served.inside.listen(8888):
+        assert knock(served, "198.18.200.10", port=8888) == "ACCEPT"
+        assert knock(served, "198.18.200.11", port=8888) == "DROP"
+    assert knock(served, "198.18.200.10", port=8889) == "REJECT"  # nobody listens, and the kernel may say so
+    assert knock(served, "198.18.200.11", port=8470) == "ACCEPT"
+
+
+@pytest.mark.parametrize("net", FAMILIES)
+def test_the_operators_knock_is_answered_without_being_let_in(served, sshd, net):
+    """From the operator's sources, to ssh, where no rule speaks: 'prohibited'. Never for anyone or anything else."""
+    served.push(1, (net + "10", "ACCEPT"))
+    with served.inside.listen(8888):
+        assert knock(served, net + "9") == "PROHIBITED"
+        assert knock(served, net + "9", port=8888) == "DROP"
+        assert knock(served, net + "11") == "DROP"
+    served.push(2, (net + "9", "DROP"))
+    assert knock(served, net + "9") == "DROP"
+
+
+def test_a_pod_is_closed_before_any_push_and_answers_no_knock(served, sshd):
+    for net in FAMILIES:
+        assert {knock(served, net + last) for last in ("9", "10")} == {"DROP"}
+    assert not ping(served, "198.18.200.10")
+
+
+def test_nothing_gets_in_while_rulesets_are_swapped(served, sshd):
+    """A forbidden source fires SYNs over 60 swaps; another keeps connecting and never fails."""
+    hammer = []
+    served.push(1, ("198.18.200.11", "ACCEPT"))
+    for generation in range(2, 62):
+        for _ in range(5):
+            sock = served.outside.open(socket.AF_INET, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            sock.bind(("198.18.200.10", 0))
+            sock.connect_ex((served.ip, 22))
+            hammer.append(sock)
+        assert served.push(generation, ("198.18.200.11", "ACCEPT"), (f"203.0.113.{generation}", "DROP")).status == 200
+        assert knock(served, "198.18.200.11") == "ACCEPT"
+        sshd.accept()[0].close()
+    assert not [sock for sock in hammer if _connected(sock)]
+    for sock in hammer:
+        sock.close()
+
+
+def _connected(sock):
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def test_path_mtu_errors_count_by_the_connection_that_they_speak_of(served):
+    """A router, whom no rule names, says 'fragmentation needed' about packets to an accepted or a forbidden peer."""
+    server = served.inside.open(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((served.ip, 5000))
+    client = served.outside.open(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind(("198.18.200.10", 5001))
+    client.connect((served.ip, 5000))
+    served.push(1, ("198.18.200.10", "ACCEPT"))
+    client.send(b"hello")
+    server.connect(server.recvfrom(100)[1])
+    server.send(b"reply")
+    say_too_big(served, 1300)
+    assert server.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1300
+    served.push(2)
+    say_too_big(served, 1100)
+    assert server.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1300
+    client.close()
+    server.close()
+
+
+def say_too_big(pod, mtu):
+    """ICMP type 3 code 4 about a UDP packet from port 5000 of the pod to 198.18.200.10, port 5001."""
+    inner = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 1500, 1, 0x4000, 64, 17, 0,
+                        socket.inet_aton(pod.ip), socket.inet_aton("198.18.200.10"))  # fmt: skip
+    inner += struct.pack("!HHHH", 5000, 5001, 1480, 0)
+    with pod.outside.open(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
+        sock.bind(("198.18.200.19", 0))
+        sock.sendto(checksummed(struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + inner), (pod.ip, 0))

@@ -1,0 +1,264 @@
+"""Starting, stopping and being killed: the door is shut first, and what is in force stays in force."""
+
+import http.client
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from berth_core.firewall import closed_ruleset
+
+GET = ("GET", "/v1/state")
+
+
+def test_the_door_is_shut_without_the_server(pod):
+    assert pod.close_door().returncode == 0
+    assert 'comment "berth e3 g0 ' in pod.table()
+    assert pod.keys() == "ssh-ed25519 AAAAinitial holder\n"
+    assert (pod.run / "notice").read_text() == "Welcome.\n"
+    with pod.inside.listen(22), pytest.raises(TimeoutError):
+        pod.outside.connect((pod.ip, 22), timeout=0.2)
+
+
+def test_before_the_first_ruleset_the_agent_says_so_and_takes_a_push(pod):
+    pod.start()
+    assert pod.request(*GET).status == 503
+    assert pod.push(4, keys=["ssh-ed25519 AAAApushed"]).status == 200
+    assert pod.close_door().returncode == 0
+    assert pod.request(*GET).fields["generation"] == 4
+    assert pod.keys() == "ssh-ed25519 AAAApushed\n"
+
+
+def test_closing_again_leaves_what_is_in_force(served):
+    served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
+    table = served.table()
+    done = served.close_door()
+    assert done.returncode == 0
+    assert "in force already" in done.stderr
+    assert served.table() == table
+    assert served.keys() == "ssh-ed25519 AAAAseven\n"
+
+
+def test_a_new_network_namespace_starts_closed_though_the_state_is_old(served):
+    """A sandbox that was made again has no table; what was applied before is on file and must not open anything."""
+    served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
+    served.inside.sh("nft", "delete", "table", "inet", "berth")
+    assert served.close_door().returncode == 0
+    assert served.request(*GET).fields["generation"] == 0
+    assert served.push(7, ("198.18.200.10", "ACCEPT")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (lambda pod: pod.write_initial(4, closed_ruleset(4), []), "epoch"),
+        (lambda pod: (pod.secret / "initial.json").unlink(), "initial.json"),
+        (lambda pod: (pod.secret / "initial.json").write_text("{"), "JSON"),
+        (lambda pod: (pod.secret / "tls.crt").write_text("no certificate"), ""),
+        (lambda pod: (pod.secret / "tls.crt").write_bytes((pod.secret / "ca.crt").read_bytes()), "DNS name"),
+    ],
+)
+def test_closing_with_a_broken_secret_fails_in_one_clear_line(pod, broken, says):
+    broken(pod)
+    done = pod.close_door()
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["level"] == "error"
+    assert says in json.loads(line)["message"]
+    assert pod.table() == ""
+
+
+def test_a_taken_port_ends_the_server_in_one_clear_line(pod):
+    with pod.inside.listen(8470):
+        pod.start()
+        assert pod.process.wait(timeout=10) == 1
+    (line,) = pod.log.read_text().splitlines()
+    assert "port 8470 cannot be bound, is it taken in this pod?" in json.loads(line)["message"]
+
+
+def test_an_unknown_command_is_refused(pod):
+    done = subprocess.run(pod.command("open"), env=pod.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "unknown command" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_agent_that_ends_leaves_the_last_ruleset_and_its_successor_knows_it(served, number):
+    answer = served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
+    held = served.tls()  # an open connection must not keep the port, nor the process
+    table = served.table()
+    took = served.stop(number)
+    assert took < 0.5
+    assert served.table() == table
+    with served.inside.listen(22):
+        served.outside.connect((served.ip, 22), source="198.18.200.10").close()
+        with pytest.raises(TimeoutError):
+            served.outside.connect((served.ip, 22), source="198.18.200.11", timeout=0.2)
+    served.start()
+    held.close()
+    assert served.request(*GET) == answer
+    assert served.push(6).status == 409
+    assert served.keys() == "ssh-ed25519 AAAAseven\n"
+
+
+def test_a_stop_is_heard_while_requests_wait(served):
+    with served.tls() as tls:
+        tls.sendall(b"GET /v1/listening?port=9&wait=10 HTTP/1.1\r\n\r\n")
+        assert served.request(*GET).status == 200
+        assert served.stop() < 0.5
+    assert served.process.returncode == 0
+
+
+def test_killed_at_any_moment_of_a_push_the_pair_of_rules_and_keys_is_whole(served):
+    """Pushes stream in; the agent is killed somewhere in them, restarted, and must show one push in full."""
+    moment = random.Random(11)  # noqa: S311 (repeatable on purpose)
+    generation, sent = 0, {0: "ssh-ed25519 AAAAinitial holder\n"}
+    for _ in range(12):
+        process = served.process
+        timer = threading.Timer(moment.uniform(0.0, 0.12), process.send_signal, (signal.SIGKILL,))
+        timer.start()
+        while process.poll() is None:
+            generation += 1
+            sent[generation] = f"ssh-ed25519 AAAA{generation}\n"
+            try:
+                served.push(generation, (f"203.0.113.{generation % 250}", "ACCEPT"), keys=[sent[generation].strip()])
+            except (OSError, http.client.HTTPException):
+                break
+        timer.join()
+        process.wait(timeout=10)
+        served.start()
+        now = served.request(*GET)
+        assert now.status == 200
+        shown = now.fields["generation"]
+        assert shown >= generation - 1
+        assert served.keys() == sent[shown]
+        assert (shown == 0) or f"203.0.113.{shown % 250}" in served.table()
+        assert not (served.state / "pending.json").exists()
+
+
+def test_keys_are_revoked_before_and_granted_after_the_rules_change(served):
+    """Watch the file while a slow nft works: only keys of both sides are there."""
+    served.push(1, keys=["ssh-ed25519 AAAAold", "ssh-ed25519 AAAAboth"])
+    slow = served.folder / "bin"
+    slow.mkdir()
+    go = served.folder / "go"
+    real = subprocess.run(["which", "nft"], capture_output=True, text=True, check=True).stdout.strip()
+    (slow / "nft").write_text(
+        f'#!/bin/sh\nif [ "$1" = -f ]; then while [ ! -e {go} ]; do :; done; fi\nexec {real} "$@"\n'
+    )
+    (slow / "nft").chmod(0o755)
+    served.stop()
+    # The agent looks for nft in /usr/local/sbin first: give it that folder in a mount namespace of its own.
+    served.mount = (slow, "/usr/local/sbin")
+    served.start()
+    pushed = threading.Thread(
+        target=served.push, args=(2,), kwargs={"keys": ["ssh-ed25519 AAAAboth", "ssh-ed25519 AAAAnew"]}
+    )
+    pushed.start()
+    until = time.monotonic() + 5
+    while served.keys() != "ssh-ed25519 AAAAboth\n":
+        assert time.monotonic() < until
+    go.touch()
+    pushed.join()
+    assert served.keys() == "ssh-ed25519 AAAAboth\nssh-ed25519 AAAAnew\n"
+
+
+def test_an_nft_that_hangs_is_ended_and_the_push_undone(served):
+    before = served.push(1, keys=["ssh-ed25519 AAAAold"])
+    served.stop()
+    slow = served.folder / "bin"
+    slow.mkdir()
+    real = subprocess.run(["which", "nft"], capture_output=True, text=True, check=True).stdout.strip()
+    (slow / "nft").write_text(f'#!/bin/sh\nif [ "$1" = -f ]; then exec sleep 60; fi\nexec {real} "$@"\n')
+    (slow / "nft").chmod(0o755)
+    served.mount = (slow, "/usr/local/sbin")
+    served.start()
+    answer = served.push(2, keys=["ssh-ed25519 AAAAnew"])
+    assert answer.status == 422
+    assert "did not answer" in answer.fields["error"]
+    assert served.request(*GET) == before
+    assert served.keys() == "ssh-ed25519 AAAAold\n"
+
+
+def memory(process):
+    """Resident memory in MiB."""
+    with open(f"/proc/{process.pid}/status") as status:
+        line = next(line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
+def test_the_agent_stays_below_25_mb(pod, python):
+    pod.close_door()
+    pod.start(python=python)
+    for generation in range(1, 20):
+        assert pod.push(generation, *((f"203.0.{generation}.{n}", "ACCEPT") for n in range(100))).status == 200
+    assert memory(pod.process) <= 25
+
+
+def test_a_holder_who_floods_from_inside_reaches_nothing(served):
+    """Root in the same namespace, on every address there is: the kernel refuses before the agent hears of it."""
+    for _ in range(100):
+        for address in ("127.0.0.1", "::1", served.ip, served.ip6):
+            with pytest.raises(ConnectionRefusedError):
+                served.inside.connect((address, 8470))
+    assert served.push(1).status == 200
+
+
+def test_strangers_who_flood_from_outside_do_not_keep_the_operator_out(served):
+    """Half-open handshakes, garbage and connects without end; each push still gets through, and memory stays."""
+    stop = threading.Event()
+
+    def flood(content):
+        held = []
+        while not stop.is_set():
+            try:
+                sock = served.outside.connect((served.ip, 8470), source="198.18.200.15", timeout=1)
+                sock.sendall(content)
+                held.append(sock)
+            except OSError:
+                continue
+            if len(held) > 40:
+                held.pop(0).close()
+        for sock in held:
+            sock.close()
+
+    contents = (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 64)
+    floods = [threading.Thread(target=flood, args=(content,)) for content in contents]
+    for thread in floods:
+        thread.start()
+    try:
+        for generation in range(1, 11):
+            began = time.monotonic()
+            answer = push_with_patience(served, generation)
+            assert answer.status == 200
+            assert time.monotonic() - began < 10
+    finally:
+        stop.set()
+        for thread in floods:
+            thread.join()
+    assert served.process.poll() is None
+    assert memory(served.process) <= 25
+    assert len(served.log.read_text().splitlines()) < 60
+
+
+def push_with_patience(pod, generation):
+    """A flood may cost a connection; the operator tries again, as it does for any agent out of reach."""
+    for _ in range(20):
+        try:
+            return pod.push(generation)
+        except OSError:
+            continue
+    pytest.fail("no push got through")
+
+
+def test_the_operators_open_connections_make_room_for_new_ones(served):
+    held = [served.tls() for _ in range(30)]
+    assert served.request(*GET).status == 200
+    for tls in held:
+        tls.close()
