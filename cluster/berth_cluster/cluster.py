@@ -23,7 +23,7 @@ from berth_cluster.processes import Identity
 from berth_cluster.progress import note, step
 
 API_PORT = 6443
-LOCK = Path("/run/berth-cluster.lock")
+LOCK = Path(f"/run/{network.PREFIX}-cluster.lock")
 MANIFESTS = Path(__file__).parent / "manifests"
 CONFIGURATION = ("network.py", "node.py", "control_plane.py", "manifests/rbac.yaml")
 
@@ -169,7 +169,7 @@ def _recorded(state: Path) -> dict[str, str]:
 
 def _inputs() -> str:
     """Hash of what a cluster is made from: a change means a new cluster."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{network.NETWORK}".encode())
     for component in all_components():
         digest.update(component.key.encode())
     for name in CONFIGURATION:

@@ -3,21 +3,25 @@
 The machine itself is 198.18.0.1 (the range of RFC 2544, for benchmarks, which no real network
 uses), nodes and outside clients are namespaces beside it. All packet filter state of the
 cluster stays inside the namespaces. The bridge carries the state folder's path as its alias:
-that is how we know it as ours.
+that is how we know it as ours. `BERTH_SLOT` (0 to 9) gives a second cluster addresses of its
+own, 198.18.<slot>.0/24, so that tests of starting and stopping leave the first one alone.
 """
 
 import ipaddress
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from berth_cluster.commands import run
 from berth_cluster.errors import ClusterError
 
-BRIDGE = "berth0"
-NETWORK = ipaddress.IPv4Network("198.18.0.0/24")
-HOST_ADDRESS = "198.18.0.1"
-POD_RANGE = ipaddress.IPv4Network("10.244.0.0/16")
+SLOT = min(9, int(os.environ.get("BERTH_SLOT") or 0))
+PREFIX = f"berth{SLOT or ''}"
+BRIDGE = f"{PREFIX}-bridge"
+NETWORK = ipaddress.IPv4Network(f"198.18.{SLOT}.0/24")
+HOST_ADDRESS = f"198.18.{SLOT}.1"
+POD_RANGE = ipaddress.IPv4Network(f"10.{244 + SLOT}.0.0/16")
 NETNS_FOLDER = Path("/run/netns")
 SETTINGS = {"ipv4/ip_forward": "1", "bridge/bridge-nf-call-iptables": "1"}
 
@@ -33,23 +37,23 @@ class Machine:
     @property
     def namespace(self) -> str:
         """Its name in /run/netns."""
-        return f"berth-{self.name}"
+        return f"{PREFIX}-{self.name}"
 
     @property
     def link(self) -> str:
         """The bridge's end of its cable (at most 15 characters)."""
-        return f"berth-{self.address.rpartition('.')[2]}"
+        return f"{PREFIX}-{self.address.rpartition('.')[2]}"
 
     def command(self, *words: str | Path) -> list[str]:
         """`words` as a command that runs inside."""
         return ["nsenter", f"--net={NETNS_FOLDER / self.namespace}", "--", *map(str, words)]
 
 
-NODES = (
-    Machine(name="node-1", address="198.18.0.11", pods="10.244.1.0/24"),
-    Machine(name="node-2", address="198.18.0.12", pods="10.244.2.0/24"),
+NODES = tuple(
+    Machine(name=f"node-{number}", address=f"198.18.{SLOT}.{10 + number}", pods=f"10.{244 + SLOT}.{number}.0/24")
+    for number in (1, 2)
 )
-OUTSIDE = tuple(Machine(name=f"outside-{last}", address=f"198.18.0.{last}") for last in (110, 111, 112))
+OUTSIDE = tuple(Machine(name=f"outside-{last}", address=f"198.18.{SLOT}.{last}") for last in (110, 111, 112))
 
 
 def owner() -> str:

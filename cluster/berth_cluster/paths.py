@@ -6,6 +6,7 @@ from pathlib import Path
 
 from berth_cluster.errors import ClusterError
 
+# The source tree: an editable install keeps this file there.
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPONENTS = REPOSITORY / "cluster" / "components"
 GIBIBYTE = 1 << 30

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces, make_namespaces
 
