@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
+from berth_cluster.outside import Outside, clients
+from berth_cluster.testing import BerthCluster, Namespaces, apply_crds, berth_cluster, make_namespaces
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,24 @@ def controllers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]
 def namespaces(apiserver: ApiServer) -> Namespaces:
     """Namespaces of this test's own in the API server."""
     return make_namespaces(apiserver)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> BerthCluster:
+    """The two-node cluster with Berth installed from this work tree, and the samples.
+
+    It stays after the tests: the next run, or `make demo`, goes on from it.
+    """
+    return berth_cluster()
+
+
+@pytest.fixture(scope="session")
+def outside(cluster: BerthCluster) -> Outside:
+    """A client outside of the cluster."""
+    return clients()[0]
+
+
+@pytest.fixture(scope="session")
+def outside2(cluster: BerthCluster) -> Outside:
+    """A second client outside of the cluster, at another address."""
+    return clients()[1]

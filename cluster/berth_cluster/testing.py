@@ -2,8 +2,12 @@
 
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
+from berth_cluster import cluster, install, network
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.cluster import Cluster
+from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
 
 NAMESPACE = """
@@ -21,6 +25,37 @@ class Namespaces:
     release: str
     workspaces: str
     access: str
+
+
+@dataclass(frozen=True)
+class BerthCluster(Cluster):
+    """The two-node cluster with Berth and the samples; `apis` are the API's base URLs, one a node."""
+
+    apis: tuple[str, ...]
+    berth: Path
+    """The command line interface of this repository."""
+
+
+def berth_cluster() -> BerthCluster:
+    """The cluster with Berth as the work tree has it, and nobody holding anything.
+
+    A running cluster is used again: only images and releases that changed are rolled out.
+    """
+    target = install.local()
+    install.install(target)
+    install.write_environment(target)
+    found = cluster.find()
+    if found is None:
+        raise ClusterError("the cluster ended while Berth was installed: see its logs")
+    found.kubectl("delete", "instances.berth.dev", "--all", "--all-namespaces", "--timeout=60s")
+    return BerthCluster(
+        kubeconfig=found.kubeconfig,
+        url=found.url,
+        tools=found.tools,
+        state=found.state,
+        apis=tuple(f"http://{node.address}:{install.NODE_PORT}" for node in network.NODES),
+        berth=REPOSITORY / ".venv" / "bin" / "berth",
+    )
 
 
 def make_namespaces(server: ApiServer) -> Namespaces:
