@@ -1,0 +1,45 @@
+"""Entry point ``berth-api``."""
+
+import os
+import sys
+
+import structlog
+import uvicorn
+
+from berth_api import log, metrics
+from berth_api.app import make_app
+from berth_api.config import ConfigError, from_environment
+
+KEEP_ALIVE_SECONDS = 75
+GRACE_SECONDS = 20
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    log.configure()
+    try:
+        config = from_environment(os.environ)
+    except ConfigError as error:
+        structlog.get_logger(__name__).error("configuration", error=str(error))
+        sys.exit(2)
+    metrics.serve(config.metrics_listen)
+    uvicorn.run(
+        make_app(config),
+        host=config.listen.host,
+        port=config.listen.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        # Who the peer is follows from BERTH_TRUSTED_PROXIES alone (peer.py).
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main()

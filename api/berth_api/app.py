@@ -1,0 +1,90 @@
+"""Puts the application together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from berth_api import errors
+from berth_api.auth.jwks import KeyFile
+from berth_api.auth.tokens import TokenVerifier
+from berth_api.config import Config
+from berth_api.envelope import Envelope
+from berth_api.errors import ApiError
+from berth_api.keys import KeyPool
+from berth_api.routes import deployments, firewall, instances, launching, root, service
+from berth_api.state import Caches, State
+from berth_core import errors as cluster
+from berth_core.client import Client, connect
+from berth_core.names import API_MANAGER
+
+log = structlog.get_logger(__name__)
+
+ROUTERS = (root, deployments, launching, instances, firewall, service)
+DESCRIPTION = """Lends out robots and other scarce machines, one holder at a time.
+
+Tokens go in `Authorization: Bearer …`. Refusals are JSON with `error_message`. Every answer has `X-Request-Id`."""
+
+
+def make_app(config: Config) -> FastAPI:
+    """Make the application; it connects to the cluster when it starts."""
+    app = FastAPI(
+        title="Berth",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=_lifespan(config),
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.add_middleware(Envelope, config=config)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    for kind in (ApiError, HTTPException, RequestValidationError, cluster.ClusterError):
+        app.add_exception_handler(kind, errors.handle)
+    return app
+
+
+def make_state(config: Config, client: Client) -> State:
+    """Make what all requests share."""
+    keys = KeyFile(config.jwks_file)
+    return State(
+        config=config,
+        client=client,
+        caches=Caches(client, config.workspace_namespaces),
+        tokens=TokenVerifier(keys, issuer=config.token_issuer, audience=config.token_audience),
+        keys=KeyPool(),
+    )
+
+
+def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with await connect(API_MANAGER, config.kubeconfig) as client:
+            state = make_state(config, client)
+            jobs = {f"cache {kind}": cache.run() for kind, cache in state.caches.all.items()}
+            jobs["keys"] = state.keys.run()
+            app.state.berth = state
+            app.state.tasks = [_start(name, job) for name, job in jobs.items()]
+            yield
+            for task in app.state.tasks:
+                task.cancel()
+            await asyncio.gather(*app.state.tasks, return_exceptions=True)
+
+    return lifespan
+
+
+def _start(name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(job, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    # /healthz fails from now on, and whoever runs the process starts it anew.
+    if not task.cancelled():
+        log.error("task ended", task=task.get_name(), error=repr(task.exception()))

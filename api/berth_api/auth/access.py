@@ -1,0 +1,87 @@
+"""The one place that decides who may do what. Pure.
+
+Order of the questions: is there a token, may it be used here at all (``in``), may it change things (``sc``), is
+the thing its user's. What is not the caller's is answered like what does not exist.
+"""
+
+from enum import StrEnum
+
+from berth_api.auth.identity import Identity
+from berth_api.deployment import Deployment
+from berth_api.errors import BadRequestError, MissingError, WrongTokenError
+from berth_core.resources import Instance, WorkspaceType
+
+
+class Scope(StrEnum):
+    """What a request changes; the word completes the refusal of a read-only token."""
+
+    INSTANTIATION = "instantiation"
+    TERMINATION = "termination"
+    CHANGE = "change"
+
+
+def present(identity: Identity | None) -> Identity:
+    """Return the caller. Raises WrongTokenError when there is none."""
+    if identity is None:
+        raise WrongTokenError
+    return identity
+
+
+def need_unconstrained(identity: Identity) -> None:
+    """Refuse a token that works for one instance only."""
+    if identity.instance is not None:
+        raise BadRequestError("token already constrained to another instance")
+
+
+def need_instance(identity: Identity, instance_id: str) -> None:
+    """Refuse a token that works for one other instance only."""
+    if identity.instance is not None and identity.instance != instance_id:
+        raise BadRequestError("token already constrained to another instance")
+
+
+def need_write(identity: Identity, scope: Scope) -> None:
+    """Refuse a read-only token."""
+    if identity.read_only:
+        raise BadRequestError(f"token scope does not permit {scope}")
+
+
+def need_own(identity: Identity, instance: Instance) -> None:
+    """Refuse anyone but the owner, a superuser, and a token for just this instance: as if there were none."""
+    if identity.superuser or identity.instance == instance.public_id or identity.user == instance.spec.user:
+        return
+    raise instance_missing()
+
+
+def instance_missing() -> MissingError:
+    """The answer for an instance that is not there, or not the caller's."""
+    return MissingError("instance not found")
+
+
+def need_type(identity: Identity, type_name: str) -> None:
+    """Refuse a token that may instantiate other types only."""
+    if identity.types is not None and type_name not in identity.types:
+        raise BadRequestError(f"token scope does not permit instantiation of type {type_name}")
+
+
+def may_instantiate(identity: Identity, workspace_type: WorkspaceType, deployment: Deployment) -> bool:
+    """Whether the access rules let this user have the deployment."""
+    if identity.superuser or workspace_type.spec.access == "open":
+        return True
+    return identity.user in deployment.resource.spec.owners
+
+
+def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int | None) -> int | None:
+    """Length of the lease in seconds, None for the type's default. Raises BadRequestError where it may not be so."""
+    if identity.expire_d is not None:
+        if asked not in (None, identity.expire_d):
+            raise BadRequestError(f"token permits no value for option `expire_d` but {identity.expire_d}")
+        asked = identity.expire_d
+    most = workspace_type.spec.limits.max_expire_after
+    if asked is not None and most is not None and asked > most:
+        raise BadRequestError(f"value for option `expire_d` exceeds {most}, the most that the type allows")
+    return asked
+
+
+def listed_user(identity: Identity, asked: str | None) -> str | None:
+    """Whose instances a list shows: the caller's; for a superuser those of ``asked``, or everyone's (None)."""
+    return asked or None if identity.superuser else identity.user

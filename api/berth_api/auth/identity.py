@@ -1,0 +1,23 @@
+"""Who is asking, as a verified token says."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The claims of a token that count. Times are seconds since the Epoch."""
+
+    user: str
+    digest: str
+    """SHA-256 (hex) of the token: the name by which it is revoked."""
+    expires: float
+    issued: float | None = None
+    superuser: bool = False
+    organisation: str | None = None
+    instance: str | None = None
+    """The only instance that it works for."""
+    read_only: bool = False
+    types: frozenset[str] | None = None
+    """Types it may instantiate; None for all."""
+    expire_d: int | None = None
+    """The only ``expire_d`` (seconds) it may ask for."""

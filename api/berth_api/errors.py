@@ -1,0 +1,142 @@
+"""What a request can be refused with: one tree of errors, and the one handler that turns them into answers.
+
+Every refusal is JSON with ``error_message``. Clients of old read ``result_message`` where something is busy and
+``error`` where ``POST /new…`` fails, so the same text stands there too.
+"""
+
+import math
+from typing import ClassVar
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from berth_api.answers import JSON
+from berth_core import errors as cluster
+
+log = structlog.get_logger(__name__)
+
+ALL_BUSY = "All matching workspace deployments are busy. Try again later."
+INSTANCE_BUSY = "This instance is busy. Try again later."
+
+
+class ApiError(Exception):
+    """Base of all refusals; ``retry_after`` is in seconds."""
+
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+
+class BadRequestError(ApiError):
+    """400: the request cannot be understood, or not in this state."""
+
+
+class UnrecognizedError(BadRequestError):
+    """400: no such route, method, or form of identifier."""
+
+    def __init__(self) -> None:
+        super().__init__("unrecognized command")
+
+
+class WrongTokenError(ApiError):
+    """400: a token is needed, and there is none that counts."""
+
+    def __init__(self) -> None:
+        super().__init__("wrong authorization token")
+
+
+class NotPermittedError(ApiError):
+    """403: the access rules do not let this user in."""
+
+    status = 403
+
+
+class MissingError(ApiError):
+    """404: there is none, or none that this caller may know of."""
+
+    status = 404
+
+
+class NotAcceptableError(ApiError):
+    """406: a version that is not served."""
+
+    status = 406
+
+
+class TooLargeError(ApiError):
+    """413: the body is too large."""
+
+    status = 413
+
+
+class BusyError(ApiError):
+    """503: in use; the text also stands in ``result_message``."""
+
+    status = 503
+
+
+class AwayError(ApiError):
+    """503: something that the answer depends on is out of reach."""
+
+    status = 503
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+def answer(error: ApiError, path: str) -> Response:
+    """Shape the answer for a refusal of a request to ``path``."""
+    fields = {"error_message": error.message}
+    if isinstance(error, BusyError):
+        fields["result_message"] = error.message
+    elif path == "/new" or path.startswith("/new/"):
+        fields["error"] = error.message
+    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))} if error.retry_after is not None else None
+    return JSON(fields, status_code=error.status, headers=headers)
+
+
+def internal(request_id: str) -> Response:
+    """Shape the answer for a failure that nobody expected."""
+    return JSON({"error_message": "internal error", "request_id": request_id}, status_code=500)
+
+
+async def handle(request: Request, error: Exception) -> Response:
+    """Answer any error of the tree, of the router, or of the cluster."""
+    path = request.url.path
+    if isinstance(error, ApiError):
+        return answer(error, path)
+    if isinstance(error, HTTPException | RequestValidationError):
+        return _unrecognized(request)
+    if isinstance(error, cluster.UnavailableError):
+        log.warning("cluster unavailable", error=error.message, status=error.status)
+        return answer(AwayError("the cluster cannot be reached. Try again later.", retry_after=error.retry_after), path)
+    if isinstance(error, cluster.ConflictError):
+        log.warning("write conflict", error=error.message)
+        return answer(AwayError("others are changing the same thing. Try again."), path)
+    log.error("cluster refused", error=str(error), kind=type(error).__name__)
+    return internal(request.state.request_id)
+
+
+def _unrecognized(request: Request) -> Response:
+    response = answer(UnrecognizedError(), request.url.path)
+    methods = allowed_methods(request)
+    if methods and request.method not in methods:
+        response.headers["Allow"] = ", ".join(sorted({*methods, "OPTIONS"}))
+    return response
+
+
+def allowed_methods(request: Request) -> set[str]:
+    """Methods that the request's path is served with; empty where it is unknown."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods

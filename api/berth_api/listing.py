@@ -1,0 +1,113 @@
+"""Filters, order and pages of lists, from query parameters that fall back to their defaults. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from berth_api.deployment import Deployment
+
+Item = TypeVar("Item")
+
+FALSE_WORDS: Final = frozenset({"0", "f", "false"})
+INCREASING_TYPE: Final = "inc_wtype"
+DECREASING_START: Final = "dec_start_date"
+_ORDERS: Final = frozenset({INCREASING_TYPE, "dec_wtype", "inc_created", "dec_created", "inc_count", "dec_count"})
+_INSTANCE_ORDERS: Final = frozenset({DECREASING_START, "inc_start_date"})
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """One page, and how many there are (at least one)."""
+
+    items: Sequence[Item]
+    count: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A deployment with what lists show and sort by."""
+
+    deployment: Deployment
+    description: str
+    queue_length: int
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list of deployments is narrowed to; ``included`` None is all types."""
+
+    text: str = ""
+    longest: int | None = None
+    included: frozenset[str] | None = None
+    excluded: frozenset[str] = frozenset()
+    with_dissolved: bool = False
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Read a flag: true when present, unless its value says no."""
+    value = query.get(name)
+    return value is not None and value.lower() not in FALSE_WORDS
+
+
+def natural(text: str | None) -> int | None:
+    """Read a non-negative integer in plain digits; None for anything else."""
+    if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 18:
+        return None
+    return int(text)
+
+
+def filters(query: Mapping[str, str], suffix: str | None) -> Filters:
+    """Read the filters; ``suffix`` is the type in the path, which ``types`` overrides."""
+    included, excluded = frozenset({suffix} if suffix is not None else ()), frozenset[str]()
+    if "types" in query:
+        words = [word.strip() for word in query["types"].replace("%21", "!").split(",") if word.strip()]
+        excluded = frozenset(word[1:] for word in words if word.startswith("!"))
+        included = frozenset(word for word in words if not word.startswith("!"))
+    return Filters(
+        text=query.get("q", "").casefold(),
+        longest=natural(query.get("maxlen")),
+        included=included or None,
+        excluded=excluded,
+        with_dissolved=flag(query, "with_dissolved"),
+    )
+
+
+def passes(row: Row, wanted: Filters) -> bool:
+    """Whether a deployment belongs to the list."""
+    deployment = row.deployment
+    if deployment.is_dissolved and not wanted.with_dissolved:
+        return False
+    if wanted.included is not None and deployment.type not in wanted.included:
+        return False
+    if deployment.type in wanted.excluded or (wanted.longest is not None and row.queue_length > wanted.longest):
+        return False
+    texts = (deployment.type, deployment.resource.spec.region, row.description)
+    return any(wanted.text in text.casefold() for text in texts)
+
+
+def ordered(rows: Sequence[Row], sort_by: str | None) -> list[Row]:
+    """Sort; ties go to those that can be had, then the shorter queue, then by id."""
+    order = sort_by if sort_by in _ORDERS else INCREASING_TYPE
+    keys: dict[str, Callable[[Row], str | int]] = {
+        "wtype": lambda row: row.deployment.type,
+        "created": lambda row: row.deployment.resource.metadata.creation_timestamp,
+        "count": lambda row: row.deployment.resource.status.instances,
+    }
+    direction, _, field = order.partition("_")
+    ties = sorted(rows, key=lambda row: (not row.deployment.is_free, row.queue_length, row.deployment.id))
+    return sorted(ties, key=keys[field], reverse=direction == "dec")
+
+
+def newest_first(sort_by: str | None) -> bool:
+    """Whether a list of instances starts with the latest."""
+    return (sort_by if sort_by in _INSTANCE_ORDERS else DECREASING_START) == DECREASING_START
+
+
+def paged(items: Sequence[Item], query: Mapping[str, str]) -> Page[Item]:
+    """Cut out the page that ``max_per_page`` (0: all on one) and ``page`` (from 1; past the end: the last) ask for."""
+    size = natural(query.get("max_per_page")) or 0
+    if size == 0:
+        return Page(items, 1)
+    count = max(1, -(-len(items) // size))
+    number = min(max(natural(query.get("page")) or 1, 1), count)
+    return Page(items[(number - 1) * size : number * size], count)

@@ -1,0 +1,25 @@
+"""Metrics for Prometheus; served on a port of their own by a thread of the client library."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from berth_api.config import Listen
+
+REQUESTS: Final = Counter("berth_api_requests", "Requests answered.", ("method", "route", "status"))
+SECONDS: Final = Histogram(
+    "berth_api_request_seconds",
+    "Time from the request's head to the answer's end.",
+    ("route",),
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2.5, 10),
+)
+LAUNCHES: Final = Counter("berth_api_launches", "Requests for an instance, by result.", ("result",))
+KEYS_AHEAD: Final = Gauge("berth_api_keys_ahead", "Key pairs made ahead.")
+CACHE_BROKEN: Final = Gauge(
+    "berth_api_cache_broken_seconds", "For how long the cache's watch has not been standing.", ("kind",)
+)
+
+
+def serve(listen: Listen) -> None:
+    """Serve ``/metrics``."""
+    start_http_server(listen.port, listen.host)

@@ -1,0 +1,1 @@
+"""Routes: read parameters, call a service, shape the answer."""

@@ -1,0 +1,80 @@
+"""POST /new: get an instance."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import APIRouter
+
+from berth_api.answers import JSON
+from berth_api.auth.identity import Identity
+from berth_api.options import launch_options, wanted_deployments
+from berth_api.peer import Address
+from berth_api.routes.common import (
+    BEARER,
+    Body,
+    DeploymentId,
+    Peer,
+    SharedState,
+    TypeName,
+    User,
+    json_body,
+    refusals,
+)
+from berth_api.schemas import LaunchAnyRequest, Launched, LaunchRequest
+from berth_api.services.launching import NONE_MATCHES, Target, Wish, launch
+from berth_api.state import State
+
+router = APIRouter(tags=["instances"], dependencies=BEARER)
+
+REFUSALS: Final = refusals(
+    _400="An option is wrong, the token does not count, or the deployment is dissolved or locked out.",
+    _403="The access rules do not permit it.",
+    _404=NONE_MATCHES,
+    _503="All that match are busy, or the cluster is out of reach.",
+)
+
+
+@router.post(
+    "/new",
+    summary="Get an instance of any of some deployments",
+    response_model=Launched,
+    responses=REFUSALS,
+    openapi_extra=json_body(LaunchAnyRequest),
+)
+async def new_of_any(state: SharedState, user: User, peer: Peer, body: Body) -> JSON:
+    """Get an instance of the best of the listed deployments that is free."""
+    return await _new(state, user, peer, body, Target(deployments=wanted_deployments(body)))
+
+
+@router.post(
+    "/new/{deployment_id:id}",
+    summary="Get an instance of a deployment",
+    response_model=Launched,
+    responses=REFUSALS,
+    openapi_extra=json_body(LaunchRequest),
+)
+async def new_of_deployment(
+    state: SharedState, user: User, peer: Peer, body: Body, deployment_id: DeploymentId
+) -> JSON:
+    """Get an instance of one deployment."""
+    return await _new(state, user, peer, body, Target(deployments=(deployment_id,)))
+
+
+@router.post(
+    "/new/{type_name:type}",
+    summary="Get an instance of a type",
+    response_model=Launched,
+    responses=REFUSALS,
+    openapi_extra=json_body(LaunchRequest),
+)
+async def new_of_type(state: SharedState, user: User, peer: Peer, body: Body, type_name: TypeName) -> JSON:
+    """Get an instance of the best deployment of a type that is free."""
+    return await _new(state, user, peer, body, Target(type=type_name))
+
+
+async def _new(state: State, user: Identity, peer: Address, body: Mapping[str, Any], target: Target) -> JSON:
+    launched = await launch(state, Wish(user, target, launch_options(body), peer))
+    answer: dict[str, Any] = {"success": True, "id": launched.instance}
+    if launched.private_key is not None:
+        answer["sshkey"] = launched.private_key
+    return JSON(answer)

@@ -1,0 +1,41 @@
+"""GET /: the commands and where they are."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+
+from berth_api.answers import JSON
+from berth_api.routes.common import SharedState
+
+router = APIRouter(tags=["commands"])
+
+COMMANDS: Final = {
+    "workspace_types": "/workspaces{?with_dissolved}",
+    "workspace_deployments": "/deployments{/type}{?q,maxlen,types,sort_by,max_per_page,page,info,with_dissolved}",
+    "deployment_details": "/deployment/{deployment}",
+    "queue_length": "/queuelen/{deployment}",
+    "create_instance": "/new{/target}",
+    "instances": "/instances{/type}{?include_terminated,include_init_fail,details,sort_by,max_per_page,page,user}",
+    "instance_details": "/instance/{instance}",
+    "instance_sshkey": "/instance/{instance}/sshkey",
+    "terminate_instance": "/terminate/{instance}",
+    "firewall": "/firewall/{instance}",
+    "health": "/healthz",
+    "readiness": "/readyz",
+    "openapi": "/openapi.json",
+    "documentation": "/docs",
+}
+"""Names that clients know, and URL templates (RFC 6570) below the base URL."""
+
+
+@router.get("/", summary="The commands, as URL templates by name")
+async def commands(request: Request, state: SharedState) -> JSON:
+    """List the commands."""
+    base = state.config.public_url or _base(request)
+    return JSON({name: base + template for name, template in COMMANDS.items()})
+
+
+def _base(request: Request) -> str:
+    forwarded = request.headers.get("x-forwarded-proto", "") if request.state.by_proxy else ""
+    scheme = forwarded if forwarded in {"http", "https"} else request.url.scheme
+    return f"{scheme}://{request.url.netloc}"

@@ -1,0 +1,1 @@
+"""What the routes promise, in terms of resources."""

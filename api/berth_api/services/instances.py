@@ -1,0 +1,123 @@
+"""What a user has: instances, their keys, their end."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from berth_api import listing
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.auth.identity import Identity
+from berth_api.errors import BadRequestError, MissingError
+from berth_api.listing import Page
+from berth_api.services import deployments, lookups
+from berth_api.services.deployments import Detail
+from berth_api.state import State
+from berth_core import errors as cluster
+from berth_core import ids, names
+from berth_core.client import Kind
+from berth_core.resources import Instance
+from berth_core.state import Word, is_active, word
+
+SECRETS = Kind("v1", "secrets")
+
+
+@dataclass(frozen=True)
+class Held:
+    """An instance with the words that clients know; ``type`` is empty where its deployment is no more."""
+
+    instance: Instance
+    state: Word
+    deployment: str
+    """Public id."""
+    type: str
+    region: str
+
+    @property
+    def start_time(self) -> str:
+        """When it was bound, or asked for."""
+        return self.instance.status.start_time or self.instance.metadata.creation_timestamp
+
+
+async def listed(state: State, identity: Identity, query: Mapping[str, str], type_name: str | None) -> Page[Held]:
+    """List the caller's instances, live; a superuser's list is everyone's, or that of ``user``."""
+    access.need_unconstrained(identity)
+    state.caches.need_fresh()
+    found = await lookups.instances(state, access.listed_user(identity, query.get("user")))
+    wanted = {Word.INIT, Word.READY}
+    if "include_terminated" in query:
+        wanted |= {Word.TERMINATING, Word.TERMINATED}
+    if "include_init_fail" in query:
+        wanted |= {Word.INIT_FAIL}
+    all_held = (_held(state, instance) for instance in found)
+    chosen = [h for h in all_held if h.state in wanted and type_name in (None, h.type)]
+    descending = listing.newest_first(query.get("sort_by"))
+    chosen.sort(key=lambda h: (h.start_time, h.instance.public_id), reverse=descending)
+    return listing.paged(chosen, query)
+
+
+async def detail(state: State, identity: Identity, instance_id: str) -> tuple[Held, Detail | None]:
+    """Read one instance and its deployment, live; the deployment is None where it is no more."""
+    found = await lookups.instance_for(state, identity, instance_id)
+    held = _held(state, found)
+    deployment = await lookups.deployment(state, held.deployment)
+    if deployment is None:
+        return held, None
+    return held, await deployments.detail_of(state, deployment, identity)
+
+
+async def private_key(state: State, identity: Identity, instance_id: str) -> str:
+    """Read the private key that we made, in PEM. Raises MissingError where the user brought one."""
+    found = await lookups.instance_for(state, identity, instance_id)
+    if not is_active(found):
+        raise BadRequestError("instance not active")
+    try:
+        secret = await state.client.get(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
+        return base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()
+    except cluster.NotFoundError as error:
+        raise MissingError("no key was made for this instance: its user brought one") from error
+
+
+async def terminate(state: State, identity: Identity, instance_id: str) -> None:
+    """Ask for the end of an instance. Raises BadRequestError with the state's word where that has come already."""
+    access.need_instance(identity, instance_id)
+    access.need_write(identity, Scope.TERMINATION)
+    found = await lookups.instance_for(state, identity, instance_id)
+    if not is_active(found):
+        raise BadRequestError(f"instance is {word(found)}")
+    metadata = found.metadata
+    body = {"metadata": {"uid": metadata.uid}, "spec": {"terminate": True}}
+    await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body)
+
+
+def _held(state: State, instance: Instance) -> Held:
+    namespace, name = instance.metadata.namespace, lookups.deployment_name(instance) or ""
+    public_id = ids.deployment_id(namespace, name)
+    known = [d for d in state.caches.deployments.by("id", public_id) if d.namespace == namespace]
+    return Held(
+        instance=instance,
+        state=word(instance),
+        deployment=public_id,
+        type=known[0].type if known else instance.spec.workspace_type or "",
+        region=known[0].resource.spec.region if known else "",
+    )
+
+
+async def delete_key(state: State, instance_id: str) -> None:
+    """Delete the private key that was made for an instance that came to nothing."""
+    await state.client.delete(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
+
+
+async def store_key(state: State, instance_id: str, private: str) -> None:
+    """Store the private key that was made for an instance, for ``GET /instance/:id/sshkey``."""
+    name, namespace = names.instance_object(instance_id), state.config.access_namespace
+    labels = {names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "type": "Opaque",
+        "immutable": True,
+        "data": {names.PRIVATE_KEY: base64.b64encode(private.encode()).decode()},
+    }
+    await state.client.create(SECRETS, namespace, body)

@@ -1,0 +1,99 @@
+"""Live reads of single objects by their public ids, and of a user's instances."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TypeVar
+
+from berth_api.auth import access
+from berth_api.auth.identity import Identity
+from berth_api.deployment import Deployment, oldest
+from berth_api.state import State, oldest_type
+from berth_core import errors as cluster
+from berth_core import ids
+from berth_core.client import Object
+from berth_core.resources import Instance, Resource, WorkspaceDeployment, WorkspaceType
+
+R = TypeVar("R", bound=Resource)
+
+
+async def deployment(state: State, deployment_id: str) -> Deployment | None:
+    """Read a deployment, live; None where there is none."""
+    known = state.caches.deployments.by("id", deployment_id)
+    if known:
+        holder = oldest(known)
+        live = await _get(state, WorkspaceDeployment, holder.namespace, holder.name)
+        if live is not None:
+            return Deployment.of(live)
+    found = [Deployment.of(wd) for wd in await _by_id(state, WorkspaceDeployment, deployment_id)]
+    found = [d for d in found if d.id == deployment_id]
+    return oldest(found) if found else None
+
+
+async def deployments_of(state: State, type_name: str) -> list[Deployment]:
+    """Read all deployments of a type, live."""
+    found = await _list(state, WorkspaceDeployment, {"spec.type": type_name})
+    return [Deployment.of(wd) for wd in found]
+
+
+async def type_of(state: State, found: Deployment) -> WorkspaceType | None:
+    """Return a deployment's type: from the cache, or live where it is not there yet."""
+    known = state.caches.type_named(found.namespace, found.type)
+    if known is not None:
+        return known
+    objects, _ = await state.client.list(WorkspaceType.api(), found.namespace, fields={"spec.typeName": found.type})
+    return oldest_type([WorkspaceType.parse(obj) for obj in objects])
+
+
+async def instance(state: State, instance_id: str) -> Instance | None:
+    """Read an instance, live; None where there is none, or where it still waits for a deployment."""
+    found = [i for i in await _by_id(state, Instance, instance_id) if i.public_id == instance_id]
+    found = [i for i in found if deployment_name(i) is not None]
+    return min(found, key=lambda i: i.metadata.creation_timestamp, default=None)
+
+
+async def instance_for(state: State, identity: Identity, instance_id: str) -> Instance:
+    """Read an instance that the caller may use. Raises MissingError, BadRequestError."""
+    access.need_instance(identity, instance_id)
+    found = await instance(state, instance_id)
+    if found is None:
+        raise access.instance_missing()
+    access.need_own(identity, found)
+    return found
+
+
+async def instances(state: State, user: str | None) -> list[Instance]:
+    """Read the instances of a user, or of everyone, live; those that wait for a deployment are left out."""
+    found = await _list(state, Instance, {"spec.user": user} if user is not None else None)
+    return [i for i in found if deployment_name(i) is not None]
+
+
+def deployment_name(found: Instance) -> str | None:
+    """Name of the deployment that an instance has, had, or claims; None while it waits for one."""
+    if found.status.deployment is not None:
+        return found.status.deployment
+    return found.spec.claim.deployment if found.spec.claim is not None else None
+
+
+async def _by_id(state: State, kind: type[R], public_id: str) -> list[R]:
+    # What the API made is named by its id. The rest has it in its status.
+    if not ids.is_uuid(public_id):
+        return []
+    namespaces = state.config.workspace_namespaces
+    named = await asyncio.gather(*(_get(state, kind, namespace, public_id) for namespace in namespaces))
+    return [r for r in named if r is not None] or await _list(state, kind, {"status.id": public_id})
+
+
+async def _get(state: State, kind: type[R], namespace: str, name: str) -> R | None:
+    try:
+        return kind.parse(await state.client.get(kind.api(), namespace, name))
+    except cluster.NotFoundError:
+        return None
+
+
+async def _list(state: State, kind: type[R], fields: Mapping[str, str] | None) -> list[R]:
+    async def one(namespace: str) -> list[Object]:
+        objects, _ = await state.client.list(kind.api(), namespace, fields=fields)
+        return objects
+
+    pages = await asyncio.gather(*(one(namespace) for namespace in state.config.workspace_namespaces))
+    return [kind.parse(obj) for page in pages for obj in page]

@@ -1,0 +1,138 @@
+"""What the process holds: the connection, caches of the public lists, keys. Made once, shared by all requests."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from berth_api import metrics
+from berth_api.auth.tokens import TokenVerifier
+from berth_api.config import Config
+from berth_api.deployment import Deployment
+from berth_api.errors import AwayError
+from berth_api.keys import KeyPool
+from berth_api.queue import Queues
+from berth_core.cache import Cache, Key
+from berth_core.client import Client, Object
+from berth_core.resources import Reservation, Resource, WorkspaceDeployment, WorkspaceType
+
+log = structlog.get_logger(__name__)
+
+Value = TypeVar("Value")
+
+STALE_SECONDS: Final = 5.0
+"""Lists older than this are not shown."""
+
+
+class Typed(Generic[Value]):
+    """A list-and-watch cache whose objects are read once, when they change, and indexed by strings."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        read: Callable[[Object], Value],
+        indexes: Mapping[str, Callable[[Value], str]],
+    ) -> None:
+        self.cache = cache
+        self._read = read
+        self._values: dict[Key, Value] = {}
+        self._indexers = indexes
+        self._indexes: dict[str, dict[str, dict[Key, Value]]] = {name: {} for name in indexes}
+        cache.listen(self._changed)
+
+    def by(self, index: str, value: str) -> list[Value]:
+        """Those whose indexer yields the value."""
+        return list(self._indexes[index].get(value, {}).values())
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(list(self._values.values()))
+
+    def _changed(self, key: Key, obj: Object | None) -> None:
+        self._forget(key)
+        if obj is None:
+            return
+        try:
+            value = self._read(obj)
+        except ValidationError as error:
+            # Only while resources of another version of the CRDs are around.
+            log.error("object cannot be read", kind=obj.get("kind"), namespace=key[0], name=key[1], error=str(error))
+            return
+        self._values[key] = value
+        for name, indexer in self._indexers.items():
+            self._indexes[name].setdefault(indexer(value), {})[key] = value
+
+    def _forget(self, key: Key) -> None:
+        value = self._values.pop(key, None)
+        if value is None:
+            return
+        for name, indexer in self._indexers.items():
+            entries = self._indexes[name][indexer(value)]
+            del entries[key]
+            if not entries:
+                del self._indexes[name][indexer(value)]
+
+
+class Caches:
+    """The public lists."""
+
+    def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
+        def cache(kind: type[Resource]) -> Cache:
+            return Cache(client, kind.api(), namespaces)
+
+        self.types = Typed(cache(WorkspaceType), WorkspaceType.parse, {"name": lambda t: t.spec.type_name})
+        self.deployments = Typed(
+            cache(WorkspaceDeployment),
+            lambda obj: Deployment.of(WorkspaceDeployment.parse(obj)),
+            {"id": lambda d: d.id, "type": lambda d: d.type},
+        )
+        self.reservations: Typed[Reservation] = Typed(cache(Reservation), Reservation.parse, {})
+
+    @property
+    def all(self) -> dict[str, Cache]:
+        """The caches by kind."""
+        return {
+            WorkspaceType.KIND: self.types.cache,
+            WorkspaceDeployment.KIND: self.deployments.cache,
+            Reservation.KIND: self.reservations.cache,
+        }
+
+    def is_synced(self) -> bool:
+        """Whether everything has been listed once."""
+        return all(cache.is_synced for cache in self.all.values())
+
+    def need_fresh(self) -> None:
+        """Raise AwayError where the lists are not there yet or may be old."""
+        now = asyncio.get_running_loop().time()
+        broken = {kind: cache.broken_for(now) for kind, cache in self.all.items()}
+        for kind, seconds in broken.items():
+            metrics.CACHE_BROKEN.labels(kind).set(seconds)
+        if not self.is_synced() or max(broken.values()) > STALE_SECONDS:
+            raise AwayError("the cluster cannot be reached. Try again later.")
+
+    def queues(self) -> Queues:
+        """Queue lengths as of now."""
+        return Queues(self.reservations)
+
+    def type_named(self, namespace: str, name: str) -> WorkspaceType | None:
+        """Return the type of a deployment in a namespace; of several of that name the oldest."""
+        found = [t for t in self.types.by("name", name) if t.metadata.namespace == namespace]
+        return oldest_type(found)
+
+
+def oldest_type(found: list[WorkspaceType]) -> WorkspaceType | None:
+    """Of several types of one name, the one that has it; None of none."""
+    return min(found, key=lambda t: (t.metadata.creation_timestamp, t.metadata.name), default=None)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that requests share."""
+
+    config: Config
+    client: Client
+    caches: Caches
+    tokens: TokenVerifier
+    keys: KeyPool
