@@ -42,10 +42,10 @@ class Kind:
         root = "/apis/" if "/" in self.api_version else "/api/"
         parts = [root + self.api_version]
         if namespace is not None and self.namespaced:
-            parts.append(f"namespaces/{quote(namespace)}")
+            parts.append(f"namespaces/{quote(namespace, safe='')}")
         parts.append(self.plural)
         if name is not None:
-            parts.append(quote(name))
+            parts.append(quote(name, safe=""))
         if subresource is not None:
             parts.append(subresource)
         return "/".join(parts)
@@ -258,8 +258,13 @@ def _selectors(labels: Mapping[str, str] | None, fields: Mapping[str, str] | Non
     if labels:
         query["labelSelector"] = ",".join(f"{k}={v}" if v else k for k, v in labels.items())
     if fields:
-        query["fieldSelector"] = ",".join(f"{k}={v}" for k, v in fields.items())
+        query["fieldSelector"] = ",".join(f"{k}={_escaped(v)}" for k, v in fields.items())
     return query
+
+
+def _escaped(value: str) -> str:
+    # As apimachinery's fields.EscapeValue: a user's name must not add terms to the selector.
+    return value.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
