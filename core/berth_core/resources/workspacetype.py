@@ -1,6 +1,6 @@
 """WorkspaceType: what can be had, and how its pod is made."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -148,7 +148,7 @@ class Network(Model):
     """Where the workspace may connect to."""
 
     egress: Literal["open", "none", "list"] = Field("open", description="To anywhere, nowhere, or the listed networks.")
-    allowed: list[str] = Field(
+    allowed: list[Annotated[str, Field(max_length=49)]] = Field(
         default_factory=list, description="Networks in CIDR notation, for `egress: list`.", max_length=64
     )
 
