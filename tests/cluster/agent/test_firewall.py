@@ -5,12 +5,15 @@ import random
 import select
 import socket
 import struct
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 
 import pytest
 
 from berth_core.firewall import Action, Rule
+
+from .pod import Pod
 
 IP_MTU = 14
 ANSWERS = {
@@ -23,7 +26,7 @@ SILENCE = 0.25
 """Seconds without an answer that count as a drop; an answer takes about a millisecond here."""
 
 
-def knock(pod, source, *, port=22):
+def knock(pod: Pod, source: str, *, port: int = 22) -> str:
     """What a TCP connection from a source meets: ACCEPT, DROP, REJECT or PROHIBITED."""
     to = (pod.ip6 if ":" in source else pod.ip, port)
     try:
@@ -33,18 +36,18 @@ def knock(pod, source, *, port=22):
     return "ACCEPT"
 
 
-def knock_all(pod, sources):
+def knock_all(pod: Pod, sources: list[str]) -> list[str]:
     """What each source meets at ssh, asked at once."""
     with ThreadPoolExecutor(len(sources)) as threads:
         return list(threads.map(lambda source: knock(pod, source), sources))
 
 
-def heard(sock):
+def heard(sock: socket.socket) -> bytes | None:
     """What the socket receives within the time of silence; None for nothing."""
     return sock.recv(100) if select.select([sock], [], [], SILENCE)[0] else None
 
 
-def ping(pod, source):
+def ping(pod: Pod, source: str) -> bool:
     """Whether an ICMP echo is answered."""
     six = ":" in source
     kind = (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) if six else (
@@ -62,7 +65,7 @@ def ping(pod, source):
     return False
 
 
-def checksummed(message):
+def checksummed(message: bytes) -> bytes:
     """An ICMP message with the Internet checksum in its place."""
     total = sum(struct.unpack(f"!{len(message) // 2}H", message))
     total = (total & 0xFFFF) + (total >> 16)
@@ -71,7 +74,7 @@ def checksummed(message):
 
 
 @pytest.fixture
-def sshd(served):
+def sshd(served: Pod) -> Iterator[socket.socket]:
     with served.inside.listen(22) as listener:
         yield listener
 
@@ -80,7 +83,9 @@ FAMILIES = ["198.18.200.", "2001:db8:200::"]
 
 
 @pytest.mark.parametrize("net", FAMILIES)
-def test_the_first_rule_that_matches_decides_and_no_match_is_silence(served, sshd, net):
+def test_the_first_rule_that_matches_decides_and_no_match_is_silence(
+    served: Pod, sshd: socket.socket, net: str
+) -> None:
     prefix = net + ("/64" if ":" in net else "0/24")
     served.push(
         1,
@@ -98,14 +103,14 @@ def test_the_first_rule_that_matches_decides_and_no_match_is_silence(served, ssh
     assert [knock(served, net + n) for n in ("10", "11", "14")] == ["REJECT", "DROP", "ACCEPT"]
 
 
-def test_a_rule_for_everybody_is_for_its_ip_version_only(served, sshd):
+def test_a_rule_for_everybody_is_for_its_ip_version_only(served: Pod, sshd: socket.socket) -> None:
     served.push(1, ("0.0.0.0/0", "ACCEPT"), path_check=False)
     assert [knock(served, net + "10") for net in FAMILIES] == ["ACCEPT", "DROP"]
     served.push(2, ("::/0", "REJECT"), path_check=False)
     assert [knock(served, net + "10") for net in FAMILIES] == ["DROP", "REJECT"]
 
 
-def test_random_rules_are_met_exactly(served, sshd):
+def test_random_rules_are_met_exactly(served: Pod, sshd: socket.socket) -> None:
     """Twelve rulesets of both IP versions against every outside address."""
     seed = random.Random(7)  # noqa: S311 (repeatable on purpose)
     for generation in range(1, 13):
@@ -122,7 +127,7 @@ def test_random_rules_are_met_exactly(served, sshd):
 
 
 @pytest.mark.parametrize("net", FAMILIES)
-def test_udp_and_echo_follow_the_rules_too(served, net):
+def test_udp_and_echo_follow_the_rules_too(served: Pod, net: str) -> None:
     address = served.ip6 if ":" in net else served.ip
     family = socket.AF_INET6 if ":" in net else socket.AF_INET
     server = served.inside.open(family, socket.SOCK_DGRAM)
@@ -146,7 +151,9 @@ def test_udp_and_echo_follow_the_rules_too(served, net):
 
 @pytest.mark.parametrize("net", FAMILIES)
 @pytest.mark.parametrize("action", ["DROP", "REJECT", None])
-def test_a_forbidding_push_cuts_an_established_connection_both_ways(served, sshd, net, action):
+def test_a_forbidding_push_cuts_an_established_connection_both_ways(
+    served: Pod, sshd: socket.socket, net: str, action: str | None
+) -> None:
     served.push(1, (net + "10", "ACCEPT"), (net + "11", "ACCEPT"))
     to = (served.ip6 if ":" in net else served.ip, 22)
     pairs = {}
@@ -170,7 +177,7 @@ def test_a_forbidding_push_cuts_an_established_connection_both_ways(served, sshd
         sock.close()
 
 
-def test_a_cut_connection_lives_again_when_its_source_is_accepted_again(served, sshd):
+def test_a_cut_connection_lives_again_when_its_source_is_accepted_again(served: Pod, sshd: socket.socket) -> None:
     served.push(1, ("198.18.200.10", "ACCEPT"))
     client = served.outside.connect((served.ip, 22), source="198.18.200.10")
     server, _ = sshd.accept()
@@ -184,7 +191,7 @@ def test_a_cut_connection_lives_again_when_its_source_is_accepted_again(served, 
     server.close()
 
 
-def test_udp_replies_stop_when_the_peer_is_forbidden(served):
+def test_udp_replies_stop_when_the_peer_is_forbidden(served: Pod) -> None:
     server = served.inside.open(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((served.ip, 5000))
     client = served.outside.open(socket.AF_INET, socket.SOCK_DGRAM)
@@ -205,7 +212,7 @@ def test_udp_replies_stop_when_the_peer_is_forbidden(served):
     client.close()
 
 
-def test_what_the_workspace_opens_outward_is_answered_whatever_the_rules(served):
+def test_what_the_workspace_opens_outward_is_answered_whatever_the_rules(served: Pod) -> None:
     served.push(1, ("198.18.200.10", "DROP"))
     with served.outside.listen(8000) as listener:
         sock = served.inside.connect(("198.18.200.10", 8000))
@@ -221,7 +228,7 @@ def test_what_the_workspace_opens_outward_is_answered_whatever_the_rules(served)
         served.inside.connect(("198.18.200.10", 8001))
 
 
-def test_a_remainder_of_a_connection_cannot_pass_for_one_opened_outward(served, sshd):
+def test_a_remainder_of_a_connection_cannot_pass_for_one_opened_outward(served: Pod, sshd: socket.socket) -> None:
     """The kernel forgets a cut connection; the workspace's next packet must not open it from inside."""
     served.push(1, ("198.18.200.10", "ACCEPT"))
     client = served.outside.connect((served.ip, 22), source="198.18.200.10")
@@ -236,7 +243,7 @@ def test_a_remainder_of_a_connection_cannot_pass_for_one_opened_outward(served, 
     server.close()
 
 
-def test_the_loopback_is_open_but_for_the_agents_port(served):
+def test_the_loopback_is_open_but_for_the_agents_port(served: Pod) -> None:
     served.push(1)
     with served.inside.listen(9000, "127.0.0.1"):
         served.inside.connect(("127.0.0.1", 9000)).close()
@@ -245,7 +252,7 @@ def test_the_loopback_is_open_but_for_the_agents_port(served):
             served.inside.connect((address, 8470))
 
 
-def test_every_port_follows_the_rules_and_the_agents_is_open_to_all(served):
+def test_every_port_follows_the_rules_and_the_agents_is_open_to_all(served: Pod) -> None:
     served.push(1, ("198.18.200.10", "ACCEPT"))
     with served.inside.listen(8888):
         assert knock(served, "198.18.200.10", port=8888) == "ACCEPT"
@@ -255,7 +262,7 @@ def test_every_port_follows_the_rules_and_the_agents_is_open_to_all(served):
 
 
 @pytest.mark.parametrize("net", FAMILIES)
-def test_the_operators_knock_is_answered_without_being_let_in(served, sshd, net):
+def test_the_operators_knock_is_answered_without_being_let_in(served: Pod, sshd: socket.socket, net: str) -> None:
     """From the operator's sources, to ssh, where no rule speaks: 'prohibited'. Never for anyone or anything else."""
     served.push(1, (net + "10", "ACCEPT"))
     with served.inside.listen(8888):
@@ -266,13 +273,13 @@ def test_the_operators_knock_is_answered_without_being_let_in(served, sshd, net)
     assert knock(served, net + "9") == "DROP"
 
 
-def test_a_pod_is_closed_before_any_push_and_answers_no_knock(served, sshd):
+def test_a_pod_is_closed_before_any_push_and_answers_no_knock(served: Pod, sshd: socket.socket) -> None:
     for net in FAMILIES:
         assert {knock(served, net + last) for last in ("9", "10")} == {"DROP"}
     assert not ping(served, "198.18.200.10")
 
 
-def test_nothing_gets_in_while_rulesets_are_swapped(served, sshd):
+def test_nothing_gets_in_while_rulesets_are_swapped(served: Pod, sshd: socket.socket) -> None:
     """A forbidden source fires SYNs over 60 swaps; another keeps connecting and never fails."""
     hammer = []
     served.push(1, ("198.18.200.11", "ACCEPT"))
@@ -291,7 +298,7 @@ def test_nothing_gets_in_while_rulesets_are_swapped(served, sshd):
         sock.close()
 
 
-def _connected(sock):
+def _connected(sock: socket.socket) -> bool:
     try:
         sock.getpeername()
     except OSError:
@@ -299,7 +306,7 @@ def _connected(sock):
     return True
 
 
-def test_path_mtu_errors_count_by_the_connection_that_they_speak_of(served):
+def test_path_mtu_errors_count_by_the_connection_that_they_speak_of(served: Pod) -> None:
     """A router, whom no rule names, says 'fragmentation needed' about packets to an accepted or a forbidden peer."""
     server = served.inside.open(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((served.ip, 5000))
@@ -319,7 +326,7 @@ def test_path_mtu_errors_count_by_the_connection_that_they_speak_of(served):
     server.close()
 
 
-def say_too_big(pod, mtu):
+def say_too_big(pod: Pod, mtu: int) -> None:
     """ICMP type 3 code 4 about a UDP packet from port 5000 of the pod to 198.18.200.10, port 5001."""
     inner = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 1500, 1, 0x4000, 64, 17, 0,
                         socket.inet_aton(pod.ip), socket.inet_aton("198.18.200.10"))  # fmt: skip

@@ -8,15 +8,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from berth_core.firewall import closed_ruleset
 
+from .pod import Answer, Pod, running
+
 GET = ("GET", "/v1/state")
 
 
-def test_the_door_is_shut_without_the_server(pod):
+def test_the_door_is_shut_without_the_server(pod: Pod) -> None:
     assert pod.close_door().returncode == 0
     assert 'comment "berth e3 g0 ' in pod.table()
     assert pod.keys() == "ssh-ed25519 AAAAinitial holder\n"
@@ -25,7 +28,7 @@ def test_the_door_is_shut_without_the_server(pod):
         pod.outside.connect((pod.ip, 22), timeout=0.2)
 
 
-def test_before_the_first_ruleset_the_agent_says_so_and_takes_a_push(pod):
+def test_before_the_first_ruleset_the_agent_says_so_and_takes_a_push(pod: Pod) -> None:
     pod.start()
     assert pod.request(*GET).status == 503
     assert pod.push(4, keys=["ssh-ed25519 AAAApushed"]).status == 200
@@ -34,7 +37,7 @@ def test_before_the_first_ruleset_the_agent_says_so_and_takes_a_push(pod):
     assert pod.keys() == "ssh-ed25519 AAAApushed\n"
 
 
-def test_closing_again_leaves_what_is_in_force(served):
+def test_closing_again_leaves_what_is_in_force(served: Pod) -> None:
     served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
     table = served.table()
     done = served.close_door()
@@ -44,7 +47,7 @@ def test_closing_again_leaves_what_is_in_force(served):
     assert served.keys() == "ssh-ed25519 AAAAseven\n"
 
 
-def test_a_new_network_namespace_starts_closed_though_the_state_is_old(served):
+def test_a_new_network_namespace_starts_closed_though_the_state_is_old(served: Pod) -> None:
     """A sandbox that was made again has no table; what was applied before is on file and must not open anything."""
     served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
     served.inside.sh("nft", "delete", "table", "inet", "berth")
@@ -63,7 +66,9 @@ def test_a_new_network_namespace_starts_closed_though_the_state_is_old(served):
         (lambda pod: (pod.secret / "tls.crt").write_bytes((pod.secret / "ca.crt").read_bytes()), "DNS name"),
     ],
 )
-def test_closing_with_a_broken_secret_fails_in_one_clear_line(pod, broken, says):
+def test_closing_with_a_broken_secret_fails_in_one_clear_line(
+    pod: Pod, broken: Callable[[Pod], object], says: str
+) -> None:
     broken(pod)
     done = pod.close_door()
     assert done.returncode == 1
@@ -73,22 +78,24 @@ def test_closing_with_a_broken_secret_fails_in_one_clear_line(pod, broken, says)
     assert pod.table() == ""
 
 
-def test_a_taken_port_ends_the_server_in_one_clear_line(pod):
+def test_a_taken_port_ends_the_server_in_one_clear_line(pod: Pod) -> None:
     with pod.inside.listen(8470):
         pod.start()
-        assert pod.process.wait(timeout=10) == 1
+        assert running(pod).wait(timeout=10) == 1
     (line,) = pod.log.read_text().splitlines()
     assert "port 8470 cannot be bound, is it taken in this pod?" in json.loads(line)["message"]
 
 
-def test_an_unknown_command_is_refused(pod):
+def test_an_unknown_command_is_refused(pod: Pod) -> None:
     done = subprocess.run(pod.command("open"), env=pod.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "unknown command" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_an_agent_that_ends_leaves_the_last_ruleset_and_its_successor_knows_it(served, number):
+def test_an_agent_that_ends_leaves_the_last_ruleset_and_its_successor_knows_it(
+    served: Pod, number: signal.Signals
+) -> None:
     answer = served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
     held = served.tls()  # an open connection must not keep the port, nor the process
     table = served.table()
@@ -106,20 +113,20 @@ def test_an_agent_that_ends_leaves_the_last_ruleset_and_its_successor_knows_it(s
     assert served.keys() == "ssh-ed25519 AAAAseven\n"
 
 
-def test_a_stop_is_heard_while_requests_wait(served):
+def test_a_stop_is_heard_while_requests_wait(served: Pod) -> None:
     with served.tls() as tls:
         tls.sendall(b"GET /v1/listening?port=9&wait=10 HTTP/1.1\r\n\r\n")
         assert served.request(*GET).status == 200
         assert served.stop() < 0.5
-    assert served.process.returncode == 0
+    assert running(served).returncode == 0
 
 
-def test_killed_at_any_moment_of_a_push_the_pair_of_rules_and_keys_is_whole(served):
+def test_killed_at_any_moment_of_a_push_the_pair_of_rules_and_keys_is_whole(served: Pod) -> None:
     """Pushes stream in; the agent is killed somewhere in them, restarted, and must show one push in full."""
     moment = random.Random(11)  # noqa: S311 (repeatable on purpose)
     generation, sent = 0, {0: "ssh-ed25519 AAAAinitial holder\n"}
     for _ in range(12):
-        process = served.process
+        process = running(served)
         timer = threading.Timer(moment.uniform(0.0, 0.12), process.send_signal, (signal.SIGKILL,))
         timer.start()
         while process.poll() is None:
@@ -141,7 +148,7 @@ def test_killed_at_any_moment_of_a_push_the_pair_of_rules_and_keys_is_whole(serv
         assert not (served.state / "pending.json").exists()
 
 
-def test_keys_are_revoked_before_and_granted_after_the_rules_change(served):
+def test_keys_are_revoked_before_and_granted_after_the_rules_change(served: Pod) -> None:
     """Watch the file while a slow nft works: only keys of both sides are there."""
     served.push(1, keys=["ssh-ed25519 AAAAold", "ssh-ed25519 AAAAboth"])
     slow = served.folder / "bin"
@@ -168,7 +175,7 @@ def test_keys_are_revoked_before_and_granted_after_the_rules_change(served):
     assert served.keys() == "ssh-ed25519 AAAAboth\nssh-ed25519 AAAAnew\n"
 
 
-def test_an_nft_that_hangs_is_ended_and_the_push_undone(served):
+def test_an_nft_that_hangs_is_ended_and_the_push_undone(served: Pod) -> None:
     before = served.push(1, keys=["ssh-ed25519 AAAAold"])
     served.stop()
     slow = served.folder / "bin"
@@ -185,23 +192,23 @@ def test_an_nft_that_hangs_is_ended_and_the_push_undone(served):
     assert served.keys() == "ssh-ed25519 AAAAold\n"
 
 
-def memory(process):
+def memory(pod: Pod) -> float:
     """Resident memory in MiB."""
-    with open(f"/proc/{process.pid}/status") as status:
+    with open(f"/proc/{running(pod).pid}/status") as status:
         line = next(line for line in status if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 
 
 @pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
-def test_the_agent_stays_below_25_mb(pod, python):
+def test_the_agent_stays_below_25_mb(pod: Pod, python: str) -> None:
     pod.close_door()
     pod.start(python=python)
     for generation in range(1, 20):
         assert pod.push(generation, *((f"203.0.{generation}.{n}", "ACCEPT") for n in range(100))).status == 200
-    assert memory(pod.process) <= 25
+    assert memory(pod) <= 25
 
 
-def test_a_holder_who_floods_from_inside_reaches_nothing(served):
+def test_a_holder_who_floods_from_inside_reaches_nothing(served: Pod) -> None:
     """Root in the same namespace, on every address there is: the kernel refuses before the agent hears of it."""
     for _ in range(100):
         for address in ("127.0.0.1", "::1", served.ip, served.ip6):
@@ -210,11 +217,11 @@ def test_a_holder_who_floods_from_inside_reaches_nothing(served):
     assert served.push(1).status == 200
 
 
-def test_strangers_who_flood_from_outside_do_not_keep_the_operator_out(served):
+def test_strangers_who_flood_from_outside_do_not_keep_the_operator_out(served: Pod) -> None:
     """Half-open handshakes, garbage and connects without end; each push still gets through, and memory stays."""
     stop = threading.Event()
 
-    def flood(content):
+    def flood(content: bytes) -> None:
         held = []
         while not stop.is_set():
             try:
@@ -242,12 +249,12 @@ def test_strangers_who_flood_from_outside_do_not_keep_the_operator_out(served):
         stop.set()
         for thread in floods:
             thread.join()
-    assert served.process.poll() is None
-    assert memory(served.process) <= 25
+    assert running(served).poll() is None
+    assert memory(served) <= 25
     assert len(served.log.read_text().splitlines()) < 60
 
 
-def push_with_patience(pod, generation):
+def push_with_patience(pod: Pod, generation: int) -> Answer:
     """A flood may cost a connection; the operator tries again, as it does for any agent out of reach."""
     for _ in range(20):
         try:
@@ -257,7 +264,7 @@ def push_with_patience(pod, generation):
     pytest.fail("no push got through")
 
 
-def test_the_operators_open_connections_make_room_for_new_ones(served):
+def test_the_operators_open_connections_make_room_for_new_ones(served: Pod) -> None:
     held = [served.tls() for _ in range(30)]
     assert served.request(*GET).status == 200
     for tls in held:
