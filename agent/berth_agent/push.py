@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 MAX_KEYS: Final = 256
 _COMMENT: Final = re.compile(r'^\tcomment "berth e(\d+) g(\d+) ([0-9a-f]{64})"\n', re.MULTILINE)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class InForce(NamedTuple):
@@ -95,6 +96,7 @@ def _keys(fields: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > MAX_KEYS:
         raise ValueError(f"`authorizedKeys` must be a list of at most {MAX_KEYS} lines")
     for key in value:
-        if not isinstance(key, str) or not key.isprintable() or not key.strip():
-            raise ValueError("`authorizedKeys` must hold non-empty strings of one printable line each")
+        if not isinstance(key, str) or _CONTROL.search(key) or not key.strip():
+            raise ValueError("`authorizedKeys` must hold non-empty strings of one line each")
+        key.encode()  # as in _text
     return tuple(value)

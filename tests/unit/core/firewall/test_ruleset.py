@@ -1,0 +1,114 @@
+from collections.abc import Sequence
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from berth_core.firewall import (
+    Ports,
+    Rule,
+    closed_ruleset,
+    compile_ruleset,
+    digest_of,
+    parse_source,
+    ruleset_body,
+    stamp,
+)
+
+from .strategies import rules
+
+HEAD = "table inet berth\ndelete table inet berth\ntable inet berth {\n"
+
+
+def chain(text: str, name: str) -> list[str]:
+    """Lines of one chain."""
+    body = text.split(f"\tchain {name} {{\n")[1].split("\t}\n")[0]
+    return [line.strip() for line in body.splitlines()]
+
+
+def sources(*written: tuple[str, str]) -> list[str]:
+    text = compile_ruleset([Rule.parse(*rule) for rule in written], epoch=1, generation=1)
+    return chain(text, "sources")
+
+
+def test_the_order_of_different_actions_is_kept() -> None:
+    assert sources(
+        ("203.0.113.7", "ACCEPT"), ("203.0.113.0/24", "DROP"), ("198.51.100.0/24", "REJECT"), ("0.0.0.0/0", "ACCEPT")
+    ) == [
+        "ip saddr { 203.0.113.7/32 } accept",
+        "ip saddr { 203.0.113.0/24 } drop",
+        "ip saddr { 198.51.100.0/24 } goto refuse",
+        "meta nfproto ipv4 accept",
+    ]
+
+
+def test_neighbours_with_one_action_share_a_line() -> None:
+    assert sources(("203.0.113.9", "ACCEPT"), ("203.0.113.8", "ACCEPT"), ("10.0.0.1", "ACCEPT")) == [
+        "ip saddr { 10.0.0.1/32, 203.0.113.8/31 } accept"
+    ]
+
+
+def test_each_ip_version_keeps_its_own_order() -> None:
+    assert sources(("2001:db8::1", "DROP"), ("203.0.113.7", "ACCEPT"), ("::/0", "ACCEPT"), ("0.0.0.0/0", "DROP")) == [
+        "ip saddr { 203.0.113.7/32 } accept",
+        "meta nfproto ipv4 drop",
+        "ip6 saddr { 2001:db8::1/128 } drop",
+        "meta nfproto ipv6 accept",
+    ]
+
+
+def test_replies_are_judged_by_the_same_rules_and_end_in_silence() -> None:
+    text = compile_ruleset([Rule.parse("203.0.113.7", "ACCEPT"), Rule.parse("::/0", "REJECT")], epoch=1, generation=1)
+    assert chain(text, "peers") == [
+        "ct original ip saddr { 203.0.113.7/32 } accept",
+        "meta nfproto ipv6 goto answer",
+        "drop",
+    ]
+
+
+@pytest.mark.parametrize("hook", ["input", "forward"])
+def test_what_no_line_accepts_is_dropped(hook: str) -> None:
+    assert chain(closed_ruleset(1), hook)[0].endswith("policy drop;")
+
+
+def test_nothing_accepts_established_connections_in_their_original_direction() -> None:
+    lines = [line for line in chain(compile_ruleset([], epoch=1, generation=1), "input") if "established" in line]
+    assert lines == ["ct direction reply ct state { established, related } accept"]
+
+
+def test_the_path_check_is_for_the_operators_sources_only() -> None:
+    operator = [parse_source("198.51.100.1"), parse_source("2001:db8::1")]
+    text = compile_ruleset([], epoch=1, generation=1, operator_sources=operator)
+    assert chain(text, "path") == [
+        "ip saddr { 198.51.100.1/32 } reject with icmpx type admin-prohibited",
+        "ip6 saddr { 2001:db8::1/128 } reject with icmpx type admin-prohibited",
+    ]
+    assert chain(closed_ruleset(1), "path") == []
+
+
+def test_ports_can_be_others() -> None:
+    text = closed_ruleset(1, ports=Ports(agent=9999, ssh=2222))
+    assert "tcp dport 9999 accept" in chain(text, "input")
+    assert "tcp dport 2222 tcp flags & (fin | syn | rst | ack) == syn jump path" in chain(text, "input")
+    assert "8470" not in text
+
+
+@given(rules(), st.integers(0, 2**40), st.integers(0, 2**40))
+def test_the_comment_says_what_the_ruleset_is(ruleset: Sequence[Rule], epoch: int, generation: int) -> None:
+    text = compile_ruleset(ruleset, epoch=epoch, generation=generation)
+    body = ruleset_body(ruleset)
+    digest = sha256(body.encode()).hexdigest()
+    comment = f'\tcomment "berth e{epoch} g{generation} {digest}"\n'
+    assert text == HEAD + comment + body.removeprefix(HEAD) == stamp(body, epoch, generation)
+    assert digest_of(text) == digest_of(body) == digest
+    assert len(comment) < 128  # what the kernel's library takes
+
+
+@given(rules(), rules())
+def test_other_rules_have_another_digest_unless_they_mean_the_same_text(one: list[Rule], two: list[Rule]) -> None:
+    assert (digest_of(ruleset_body(one)) == digest_of(ruleset_body(two))) == (ruleset_body(one) == ruleset_body(two))
+
+
+def test_closed_is_generation_zero_without_rules() -> None:
+    assert closed_ruleset(3) == compile_ruleset([], epoch=3, generation=0)
