@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from berth_cluster import apiserver, cluster, generate, images, install, loading, packages, supervisor
+from berth_cluster import apiserver, cluster, demo, generate, images, install, loading, packages, supervisor
 from berth_cluster.components import all_components, build
 from berth_cluster.errors import ClusterError
 
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("up", help="cluster, Berth and samples").set_defaults(run=_up)
     commands.add_parser("down", help="remove what `up` made").set_defaults(run=_down)
+    commands.add_parser("demo", help="play the tour on the cluster that `up` made").set_defaults(run=_demo)
     commands.add_parser("lint", help="check generated files and the chart").set_defaults(run=_lint)
     commands.add_parser("generate", help="write generated files").set_defaults(run=_generate)
     commands.add_parser("start", help="start the two-node cluster").set_defaults(run=_start)
@@ -74,6 +75,10 @@ def _up(_: argparse.Namespace) -> None:
 
 def _down(_: argparse.Namespace) -> None:
     install.down()
+
+
+def _demo(_: argparse.Namespace) -> None:
+    demo.play(*install.running())
 
 
 def _lint(_: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ CHART = REPOSITORY / "charts" / "berth"
 VALUES = REPOSITORY / "cluster" / "values.yaml"
 SAMPLES = REPOSITORY / "samples"
 NODE_PORT = 30080
+LOCAL_API = f"http://{network.NODES[0].address}:{NODE_PORT}"
 HELM_TIMEOUT = 240
 SAMPLES_DEADLINE = 30.0
 
@@ -73,18 +74,31 @@ def down() -> None:
 
 def local() -> Target:
     """The local two-node cluster, running and with our images loaded."""
-    running = cluster.start()
+    started = cluster.start()
     built = images.build_all()
-    loading.load(running, built)
+    loading.load(started, built)
     tags = {one.image.name: one.key for one in built}
     return Target(
-        kubeconfig=running.kubeconfig,
-        api=f"http://{network.NODES[0].address}:{NODE_PORT}",
-        kubectl=running.tools.path("kubectl"),
-        helm=running.tools.path("helm"),
+        kubeconfig=started.kubeconfig,
+        api=LOCAL_API,
+        kubectl=started.tools.path("kubectl"),
+        helm=started.tools.path("helm"),
         # A tag by content makes helm roll out exactly what changed.
         helm_arguments=("-f", str(VALUES), "--set-string", f"image.tag={tags['berth']}"),
     )
+
+
+def running() -> tuple[str, Path]:
+    """The API's base URL and the kubeconfig of the local cluster; ClusterError where none runs.
+
+    The tour needs clients outside of the cluster, which only the local one has.
+    """
+    if _kind_of_cluster() != "local":
+        raise ClusterError("the tour needs the local cluster's outside clients: leave CLUSTER unset")
+    found = cluster.find()
+    if found is None:
+        raise ClusterError("no local cluster runs: start it with `make up`")
+    return LOCAL_API, found.kubeconfig
 
 
 def install(target: Target) -> None:
