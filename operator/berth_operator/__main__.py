@@ -1,0 +1,119 @@
+"""``berth-operator``: watch, and lead when nobody else does."""
+
+import asyncio
+import base64
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine
+
+import kopf
+import structlog
+
+from berth_core import names
+from berth_core.client import Client, connect
+from berth_core.errors import ClusterError, NotFoundError
+from berth_operator import handlers, relist
+from berth_operator.agentclient import AgentClient
+from berth_operator.certificates import Authority
+from berth_operator.clock import Clock
+from berth_operator.config import Config
+from berth_operator.health import Health
+from berth_operator.kinds import SECRETS
+from berth_operator.kubelogin import connection
+from berth_operator.leading import Leadership
+from berth_operator.logs import configure
+from berth_operator.reconcile import make_queue
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Run until SIGTERM; exit status 1 with one line that says what to do where it cannot start."""
+    configure()
+    try:
+        asyncio.run(_main(Config.from_environment()))
+    except (ValueError, OSError, ClusterError) as error:
+        log.error("cannot run", error=str(error))
+        sys.exit(1)
+
+
+async def _main(config: Config) -> None:
+    leadership = Leadership(config.namespace, config.identity)
+    async with (
+        await connect(names.OPERATOR_MANAGER, config.kubeconfig) as plain,
+        await connect(names.OPERATOR_MANAGER, config.kubeconfig, before_write=leadership.check) as guarded,
+    ):
+        authority = await _authority(plain, config.namespace)
+        world = World(config, guarded, authority, AgentClient(authority), Clock())
+        world.queue = make_queue(world)
+        health = Health(world, leadership)
+        async with health.serving(config.listen):
+            await world.clock.compare(plain)
+            try:
+                await _until_told(_run(world, plain, leadership, health))
+            finally:
+                await world.agents.close()
+
+
+async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
+    async def lead() -> None:
+        try:
+            await relist.relist_all(world)
+            world.queue.open()
+            relist.wake_all(world)
+            await world.queue.run()
+        finally:
+            world.memories.clear()
+
+    ready = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_watch(world, ready))
+        tasks.create_task(world.clock.run(plain))
+        await ready.wait()
+        health.watching = True
+        tasks.create_task(leadership.run(plain, lead))
+
+
+async def _watch(world: World, ready: asyncio.Event) -> None:
+    def login() -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(**connection(world.config.kubeconfig))
+
+    await kopf.operator(
+        registry=handlers.registry(world, login),
+        settings=handlers.settings(),
+        standalone=True,
+        namespaces=list(world.config.workspace_namespaces),
+        ready_flag=ready,
+    )
+    raise RuntimeError("the watches ended")
+
+
+async def _authority(client: Client, namespace: str) -> Authority:
+    """Read the CA for agents; an install Job makes it, so it may not be there yet."""
+    while True:
+        try:
+            secret = await client.get(SECRETS, namespace, names.AGENT_CA_SECRET)
+        except NotFoundError:
+            log.warning(
+                "waiting for the Secret with the CA for agents", namespace=namespace, name=names.AGENT_CA_SECRET
+            )
+            await asyncio.sleep(1)
+            continue
+        data = {key: base64.b64decode(value) for key, value in secret["data"].items()}
+        return Authority(data["tls.crt"], data["tls.key"])
+
+
+async def _until_told(work: Coroutine[object, object, None]) -> None:
+    """Run until the work ends or a signal says to stop."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Talks to the agents over mutual TLS 1.3 (docs/architecture.md, "The agent's protocol").
+
+Connections are kept open and shared; every answer is from an agent whose certificate names the instance and the
+epoch that was asked for. Safe for concurrent use by the tasks of one event loop.
+"""
+
+import os
+import ssl
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import orjson
+
+from berth_core import names
+from berth_operator import metrics
+from berth_operator.certificates import CLIENT_LIFE, Authority
+from berth_operator.errors import AgentError, StaleError
+
+CONNECT_SECONDS: Final = 1.0
+PUSH_SECONDS: Final = 3.0
+LISTEN_SECONDS: Final = 5.0
+KEEP_OPEN_SECONDS: Final = 60.0
+RENEW_BEFORE: Final = timedelta(hours=8)
+
+
+@dataclass(frozen=True)
+class AgentAddress:
+    """Which agent: pod IP, and the instance and epoch that its certificate must name."""
+
+    ip: str
+    instance: str
+    epoch: int
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        host = f"[{self.ip}]" if ip_address(self.ip).version == 6 else self.ip
+        return f"https://{host}:{names.AGENT_PORT}"
+
+
+@dataclass(frozen=True)
+class Push:
+    """What is to be in force: a stamped ruleset and the keys that may log in."""
+
+    generation: int
+    digest: str
+    ruleset: str
+    keys: tuple[str, ...]
+
+
+class AgentClient:
+    """The operator's side of the protocol."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+        self._context: ssl.SSLContext | None = None
+        self._renew_at = datetime.min.replace(tzinfo=UTC)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def push(self, agent: AgentAddress, push: Push, *, seconds: float = PUSH_SECONDS) -> None:
+        """Put it in force; returns when the agent says so.
+
+        Raises:
+            StaleError: the agent has something newer.
+            AgentError: it cannot be reached, is not who it should be, or refuses.
+
+        """
+        body = {
+            "epoch": agent.epoch,
+            "generation": push.generation,
+            "ruleset": push.ruleset,
+            "authorizedKeys": list(push.keys),
+            "notice": "",
+        }
+        started = time.monotonic()
+        try:
+            status, answer = await self._request("PUT", agent, "/v1/state", body=body, seconds=seconds)
+            if status == 409:
+                raise StaleError(int(answer["generation"]), str(answer["digest"]))
+            if status != 200:
+                raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
+            if (answer.get("generation"), answer.get("digest")) != (push.generation, push.digest):
+                raise AgentError("the agent acknowledged another ruleset than was pushed")
+        except AgentError:
+            metrics.PUSH_FAILURES.inc()
+            raise
+        metrics.PUSH_SECONDS.observe(time.monotonic() - started)
+
+    async def listening(self, agent: AgentAddress, port: int) -> bool:
+        """Wait until a socket listens on the pod's port; False after LISTEN_SECONDS without one."""
+        path = f"/v1/listening?port={port}&wait={LISTEN_SECONDS:g}"
+        status, answer = await self._request("GET", agent, path, seconds=LISTEN_SECONDS + 2)
+        if status != 200:
+            raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
+        return answer.get("listening") is True
+
+    async def _request(
+        self, method: str, agent: AgentAddress, path: str, *, seconds: float, body: dict[str, Any] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        session, context = self._connected()
+        data = None if body is None else orjson.dumps(body)
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        name = names.agent_dns(agent.instance, agent.epoch)
+        for attempt in (1, 2):
+            try:
+                async with session.request(
+                    method, agent.url + path, data=data, ssl=context, server_hostname=name, timeout=timeout
+                ) as response:
+                    answer = orjson.loads(await response.read())
+                    return response.status, answer if isinstance(answer, dict) else {}
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                # An idle connection that the agent has closed; all requests may be repeated.
+                if attempt == 2 or isinstance(error, aiohttp.ClientConnectorError):
+                    raise AgentError(f"the agent cannot be reached: {error}") from error
+            except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
+                raise AgentError(f"the agent cannot be reached: {error or type(error).__name__}") from error
+        raise AgentError("the agent cannot be reached")
+
+    def _connected(self) -> tuple[aiohttp.ClientSession, ssl.SSLContext]:
+        """Return the session, and a context with a certificate that is good for some hours more."""
+        now = datetime.now(UTC)
+        if self._context is None or now >= self._renew_at:
+            self._context = _context(self._authority, now)
+            self._renew_at = now + CLIENT_LIFE - RENEW_BEFORE
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_OPEN_SECONDS)
+            self._session = aiohttp.ClientSession(connector=connector)
+        return self._session, self._context
+
+
+def _context(authority: Authority, now: datetime) -> ssl.SSLContext:
+    pair = authority.operator(now)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=authority.pem)
+    # The ssl module loads key pairs from files only. This one exists for a moment, in memory where the system can.
+    folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 (a file with a random name and mode 0600)
+    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".pem") as file:
+        file.write(pair.certificate + pair.key)
+        file.flush()
+        context.load_cert_chain(Path(file.name))
+    return context

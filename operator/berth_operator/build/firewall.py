@@ -1,0 +1,47 @@
+"""What an instance's firewall should be, from its FirewallRules."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+
+from berth_core.client import Object
+from berth_core.firewall import Rule, digest_of, parse_source, ruleset_body, stamp
+from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manifest
+from berth_operator.agentclient import Push
+
+
+def first_rule(instance: Instance) -> Object | None:
+    """FirewallRule that lets the requester in; None where the request came without an address."""
+    address = instance.spec.requester_address
+    if not address:
+        return None
+    spec = FirewallRuleSpec(instance=instance.public_id, order=0, source=str(parse_source(address)), action="ACCEPT")
+    name = f"{instance.metadata.name}-0"
+    return manifest(FirewallRule, instance.metadata.namespace, name, spec, ownerReferences=[instance.reference()])
+
+
+def ordered(rules: Iterable[FirewallRule]) -> list[FirewallRule]:
+    """Rules in the order in which packets meet them. One that is being deleted counts no more."""
+    living = (rule for rule in rules if rule.metadata.deletion_timestamp is None)
+    return sorted(living, key=lambda rule: (rule.spec.order, rule.metadata.name))
+
+
+def compiled(rules: Sequence[FirewallRule]) -> list[Rule]:
+    """Rules as the compilers take them."""
+    return [Rule.parse(rule.spec.source, rule.spec.action) for rule in rules]
+
+
+def body(rules: Sequence[Rule], own_address: str | None) -> str:
+    """Ruleset without its stamp; ``own_address`` is where the operator's path check comes from."""
+    sources = [parse_source(str(ip_address(own_address)))] if own_address else []
+    return ruleset_body(rules, operator_sources=sources)
+
+
+def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str]) -> Push:
+    """What is sent to the agent."""
+    return Push(generation, digest_of(ruleset), stamp(ruleset, epoch, generation), tuple(keys))
+
+
+def keys_digest(keys: Iterable[str]) -> str:
+    """A short name for a list of keys, to tell whether they changed."""
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()

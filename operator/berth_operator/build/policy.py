@@ -1,0 +1,39 @@
+"""The NetworkPolicy of a lease."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from berth_core import names
+from berth_core.client import Object
+from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, network_policy, parse_source
+from berth_operator.build.common import LeaseParts
+from berth_operator.config import Config
+
+DNS: Final = ({"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-dns"})
+"""Labels of the namespace and of the pods that serve DNS, by the convention of all installers."""
+
+
+def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
+    """Manifest: ingress by the rules, egress as the type says."""
+    name = names.instance_object(lease.id)
+    request = PolicyRequest(
+        name=name,
+        namespace=lease.instance.metadata.namespace,
+        labels=lease.labels,
+        selector={names.INSTANCE_LABEL: lease.id},
+        rules=rules,
+        operator=OperatorPods(namespace=config.namespace),
+        sources=config.sources,
+        egress=_egress(lease, config),
+    )
+    manifest = network_policy(request)
+    manifest["metadata"] = lease.metadata(name)
+    return manifest
+
+
+def _egress(lease: LeaseParts, config: Config) -> Egress:
+    network = lease.type.spec.network
+    if network.egress == "none":
+        return Egress(networks=())
+    networks = [parse_source(text) for text in network.allowed] if network.egress == "list" else None
+    return Egress(networks=networks, blocked=config.blocked, dns_labels=DNS)

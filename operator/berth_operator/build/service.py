@@ -1,0 +1,75 @@
+"""The Service of a lease, and the address that it gives."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+from typing import Final
+
+from berth_core import names
+from berth_core.client import Object
+from berth_core.resources.instance import Address
+from berth_operator.build.common import LeaseParts
+from berth_operator.config import ServiceType
+
+PORT: Final = 2222
+"""Port of the Service: clients are promised that it is never 22."""
+
+
+def service(lease: LeaseParts, kind: ServiceType) -> Object:
+    """Manifest. Source addresses stay real, and the path is there before the pod is ready."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": lease.metadata(names.instance_object(lease.id)),
+        "spec": {
+            "type": kind,
+            "selector": {names.INSTANCE_LABEL: lease.id},
+            "externalTrafficPolicy": "Local",
+            "publishNotReadyAddresses": True,
+            "ports": [
+                {"name": names.SSH_PORT_NAME, "protocol": "TCP", "port": PORT, "targetPort": names.SSH_PORT},
+            ],
+        },
+    }
+
+
+def announced(service: Object | None, node: Object | None, mapping: Mapping[str, str]) -> tuple[Address | None, str]:
+    """Address that clients use, or why there is none (yet).
+
+    NodePort: the mapping's address for the pod's node, else its ExternalIP, else its InternalIP. LoadBalancer: its
+    first IPv4 address.
+    """
+    if service is None:
+        return None, ""
+    ports = service["spec"].get("ports") or []
+    if service["spec"]["type"] == "LoadBalancer":
+        ingress = (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or []
+        for entry in ingress:
+            if _is_ipv4(entry.get("ip", "")):
+                return Address(ipv4=entry["ip"], port=PORT), ""
+        return None, "the load balancer has no IPv4 address yet" if not ingress else "the load balancer has no IPv4"
+    port = next((p.get("nodePort") for p in ports if p.get("name") == names.SSH_PORT_NAME), None)
+    if port is None:
+        return None, "the Service has no node port"
+    if node is None:
+        return None, ""
+    address = mapping.get(node["metadata"]["name"]) or _node_address(node)
+    if address is None:
+        return None, f"the node {node['metadata']['name']} has no IPv4 address"
+    return Address(ipv4=address, port=port), ""
+
+
+def _node_address(node: Object) -> str | None:
+    known = (node.get("status") or {}).get("addresses") or []
+    for kind in ("ExternalIP", "InternalIP"):
+        for entry in known:
+            if entry["type"] == kind and _is_ipv4(entry["address"]):
+                return str(entry["address"])
+    return None
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""What the operator is told by its environment, read once (operator/README.md lists the variables)."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Literal, Self
+
+import orjson
+
+from berth_core.firewall import Network, Sources
+
+ServiceType = Literal["NodePort", "LoadBalancer"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one operator process."""
+
+    namespace: str
+    workspace_namespaces: tuple[str, ...]
+    access_namespace: str
+    agent_image: str
+    identity: str
+    agent_pull_policy: str = "IfNotPresent"
+    service_type: ServiceType = "NodePort"
+    sources: Sources = Sources.EXACT
+    node_addresses: Mapping[str, str] | None = None
+    blocked: tuple[Network, ...] = ()
+    user_namespaces: bool = False
+    listen: int = 8080
+    kubeconfig: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the variables; ValueError names the one that is missing or malformed."""
+        return cls(
+            namespace=_required(environment, "BERTH_NAMESPACE"),
+            workspace_namespaces=_words(_required(environment, "BERTH_WORKSPACE_NAMESPACES")),
+            access_namespace=_required(environment, "BERTH_ACCESS_NAMESPACE"),
+            agent_image=_required(environment, "BERTH_AGENT_IMAGE"),
+            identity=environment.get("BERTH_IDENTITY") or socket.gethostname(),
+            agent_pull_policy=environment.get("BERTH_AGENT_IMAGE_PULL_POLICY") or "IfNotPresent",
+            service_type=_service_type(environment.get("BERTH_SERVICE_TYPE") or "NodePort"),
+            sources=_sources(environment.get("BERTH_NETWORK_POLICY_SOURCES") or "exact"),
+            node_addresses=_addresses(environment.get("BERTH_NODE_ADDRESSES") or "{}"),
+            blocked=_networks(environment.get("BERTH_BLOCKED_CIDRS", "")),
+            user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
+            listen=_port(environment.get("BERTH_LISTEN") or "8080"),
+            kubeconfig=environment.get("KUBECONFIG") or None,
+        )
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise ValueError(f"the environment variable {name} is not set")
+    return value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _service_type(text: str) -> ServiceType:
+    match text:
+        case "NodePort" | "LoadBalancer":
+            return text
+    raise ValueError(f"BERTH_SERVICE_TYPE is {text!r}; write NodePort or LoadBalancer")
+
+
+def _sources(text: str) -> Sources:
+    try:
+        return Sources(text)
+    except ValueError as exc:
+        raise ValueError(f"BERTH_NETWORK_POLICY_SOURCES is {text!r}; write exact or any") from exc
+
+
+def _addresses(text: str) -> Mapping[str, str]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise ValueError("BERTH_NODE_ADDRESSES is not JSON") from exc
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError("BERTH_NODE_ADDRESSES must be a JSON object of node names and addresses")
+    return found
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(word) for word in _words(text))
+    except ValueError as exc:
+        raise ValueError(f"BERTH_BLOCKED_CIDRS: {exc}") from exc
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise ValueError(f"BERTH_LISTEN is {text!r}; write a port number")
+    return int(text)

@@ -1,0 +1,111 @@
+"""What the status of a deployment and of a type should say. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from berth_core import leasing
+from berth_core.conditions import Condition, condition, find, merged
+from berth_core.model import parse_time
+from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
+from berth_core.resources.workspacetype import WorkspaceTypeStatus
+
+ORPHAN_AFTER: Final = timedelta(seconds=30)
+NODE_LOST: Final = "NodeLost"
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True)
+class ObservedDeployment:
+    """One deployment and what surrounds it."""
+
+    wd: WorkspaceDeployment
+    rivals: tuple[WorkspaceDeployment, ...] = ()
+    """Others with the same public id."""
+    node_ready: bool | None = None
+    """Whether a node that it selects is Ready; None where its heartbeat is not a node."""
+    lost_node: str = ""
+    """Node that is silent while the holder's pod on it must end."""
+
+
+def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeploymentStatus:
+    """Status as it should be; the lease, the epoch and the count are never touched here."""
+    wd = seen.wd
+    generation = wd.metadata.generation
+    elder = oldest([wd, *seen.rivals])
+    new = [
+        condition("Online", *_online(seen), now=now, generation=generation),
+        condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
+    ]
+    if quarantined := _quarantined(seen, now):
+        new.append(quarantined)
+    conditions = merged(wd.status.conditions, new)
+    status = wd.status.model_copy(
+        update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
+    )
+    available = leasing.availability(wd.model_copy(update={"status": status}), now=now)
+    return status.model_copy(update={"conditions": merged(conditions, [available])})
+
+
+def type_status(type_: WorkspaceType, rivals: Sequence[WorkspaceType], now: datetime) -> WorkspaceTypeStatus:
+    """Status of a type; ``rivals`` are others with the same typeName."""
+    generation = type_.metadata.generation
+    holds, reason, message = _conflict(type_, oldest([type_, *rivals]), type_.spec.type_name)
+    if type_.spec.retired:
+        ready = (False, "Retired", "spec.retired: it is kept for its history")
+    elif holds:
+        ready = (False, reason, message)
+    else:
+        ready = (True, "Ready", "it can be used")
+    new = [
+        condition("IdConflict", holds, reason, message, now=now, generation=generation),
+        condition("Ready", *ready, now=now, generation=generation),
+    ]
+    conditions = merged(type_.status.conditions, new)
+    return type_.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def oldest(resources: Iterable[R]) -> R:
+    """Of several with one id or name, the one that has it."""
+    return min(resources, key=lambda r: (r.metadata.creation_timestamp, r.metadata.namespace, r.metadata.name))
+
+
+def orphaned_at(wd: WorkspaceDeployment) -> datetime | None:
+    """When a lease whose Instance does not exist is given back; None where there is no lease."""
+    lease = wd.status.lease
+    return parse_time(lease.claimed_at) + ORPHAN_AFTER if lease else None
+
+
+def _conflict(this: Resource, elder: Resource, name: str) -> tuple[bool, str, str]:
+    if elder is this or elder.metadata.uid == this.metadata.uid:
+        return False, "Unique", f"{name} is its own"
+    where = f"{elder.metadata.namespace}/{elder.metadata.name}"
+    return True, "IdConflict", f"{where}, which is older, has {name}: delete one of the two"
+
+
+def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
+    heartbeat = seen.wd.spec.heartbeat
+    if heartbeat == "none":
+        return True, "NoHeartbeat", "spec.heartbeat is none: it counts as online"
+    if heartbeat == "node":
+        if seen.node_ready:
+            return True, "NodeReady", "a node that it selects is Ready"
+        return False, "NodeNotReady", "no node that it selects is Ready"
+    return False, "NotWatched", "heartbeats of the sort `lease` are not watched by this version: use `none` or `node`"
+
+
+def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Quarantine for a node that is silent; one for another reason is left alone."""
+    generation = seen.wd.metadata.generation
+    if seen.lost_node:
+        message = (
+            f"the node {seen.lost_node} is silent, so nobody knows whether the workspace still runs: bring the node"
+            f" back, or, when the machine is surely off, `berth release {seen.wd.metadata.name} --force --reason …`"
+        )
+        return condition("Quarantined", True, NODE_LOST, message, now=now, generation=generation)
+    known = find(seen.wd.status.conditions, "Quarantined")
+    if known is None or (known.status == "True" and known.reason == NODE_LOST):
+        return condition("Quarantined", False, "Sound", "nothing is known against it", now=now, generation=generation)
+    return None

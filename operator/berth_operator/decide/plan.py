@@ -1,0 +1,51 @@
+"""What a decision can say."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Self
+
+
+class Step(Enum):
+    """The next step of an instance. Each can be repeated."""
+
+    SETTLED = auto()
+    """Nothing to do until something changes."""
+    FORGET = auto()
+    """Take our finalizer off the Instance."""
+    END = auto()
+    """Write down that and why it ends."""
+    TEAR_DOWN = auto()
+    """Close and delete all that it opened; when nothing is left, give the lease back."""
+    WAIT = auto()
+    """Show that it waits for a deployment."""
+    TAKE = auto()
+    """Take the lease of the first free deployment."""
+    BIND = auto()
+    """Open all that belongs to the lease and write down that it is bound."""
+    OPEN = auto()
+    """Make what is missing of that, the pod last."""
+    RETIRE = auto()
+    """Clear away a pod that will not serve again, the lease stays."""
+    PUSH = auto()
+    """Put rules and keys in force."""
+    PROBE = auto()
+    """Find out whether sshd listens and packets arrive."""
+    REPORT = auto()
+    """Write the status, where it differs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A step, why it is taken, and when to look again if nothing happens before."""
+
+    step: Step
+    reason: str = ""
+    """CamelCase, for conditions and for status.reason."""
+    message: str = ""
+    again_at: datetime | None = None
+
+    @classmethod
+    def settled(cls, again_at: datetime | None = None) -> Self:
+        """Nothing to do now."""
+        return cls(Step.SETTLED, again_at=again_at)

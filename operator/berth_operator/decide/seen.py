@@ -1,0 +1,124 @@
+"""What is known of one instance when a decision is taken. Built by :mod:`berth_operator.observe`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from berth_core.leasing import Lease
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.instance import Address, InForce
+
+
+@dataclass(frozen=True)
+class ContainerView:
+    """One container, as the kubelet reported it last."""
+
+    state: str
+    """``running``, ``waiting`` or ``terminated``."""
+    id: str = ""
+    reason: str = ""
+    """Why it waits or ended."""
+    message: str = ""
+    restarts: int = 0
+
+
+NOT_REPORTED = ContainerView("waiting", reason="NotReported")
+
+
+@dataclass(frozen=True)
+class PodView:
+    """The pod of an instance."""
+
+    uid: str
+    epoch: int
+    phase: str
+    created: datetime
+    deleting: bool
+    """It has a deletionTimestamp."""
+    finalized: bool
+    """It carries our finalizer still."""
+    node: str = ""
+    """Where it is bound to; empty while it is not scheduled."""
+    ip: str = ""
+    agent: ContainerView = NOT_REPORTED
+    workspace: ContainerView = NOT_REPORTED
+    containers: tuple[ContainerView, ...] = ()
+    """All that the spec names, init containers and ephemeral ones too."""
+    unschedulable_since: datetime | None = None
+    unschedulable: str = ""
+    """The scheduler's message."""
+    collected: bool = False
+    """Its end was written by the pod garbage collector, which knows nothing of the containers."""
+    forced: bool = False
+    """An administrator attests that its containers are gone."""
+    reason: str = ""
+    """Why it failed, such as Evicted."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it is deleted or has failed, and will not serve again."""
+        return self.deleting or self.phase in ("Failed", "Succeeded")
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it is certain that none of its containers runs, nor will.
+
+        The kubelet's word is a terminal phase and no running container; it writes the phase when it is done with a
+        pod that is deleted. Not its word: a phase that the garbage collector wrote. A pod that is deleted before
+        it is bound to a node is never bound (the binding is refused).
+        """
+        if self.forced:
+            return True
+        if not self.node:
+            return self.deleting
+        if self.collected or self.phase not in ("Failed", "Succeeded"):
+            return False
+        return all(container.state != "running" for container in self.containers)
+
+
+@dataclass(frozen=True)
+class AgentView:
+    """What this process knows of the agent in the present pod; nothing of it survives a restart of either."""
+
+    acknowledged: InForce | None = None
+    current: bool = False
+    """What was acknowledged is what the rules and keys say now."""
+    failures: int = 0
+    """Pushes that failed in a row."""
+    error: str = ""
+    probing: bool = False
+    """A probe is under way: its end brings the instance back."""
+    listening: bool | None = None
+    """Whether sshd listens in the present workspace container; None while it was not asked."""
+    path: bool | None = None
+    """Whether packets to the announced address arrive; None while it was not tried."""
+
+
+@dataclass(frozen=True)
+class ObservedInstance:
+    """One instance and what surrounds it."""
+
+    instance: Instance
+    type: WorkspaceType | None = None
+    deployment: WorkspaceDeployment | None = None
+    """The one it is bound to or claims."""
+    held: Lease | None = None
+    """The lease that is its own, read live where that matters (unbound, or the cache says it is lost)."""
+    lost: str = ""
+    """Why the lease is not its own any more, from a live read; empty while it is."""
+    free: tuple[WorkspaceDeployment, ...] = ()
+    """For one that waits: deployments that it may take now, best first."""
+    waits_for: str = ""
+    """For one that waits: why it cannot have any."""
+    opened: bool = False
+    """What the lease opens is there: its pod, which is made last, and its Service."""
+    pod: PodView | None = None
+    previous_pod_created: datetime | None = None
+    previous_pod_ended: datetime | None = None
+    image_error_since: datetime | None = None
+    address: Address | None = None
+    """Where ssh will answer, as soon as Service and node say so."""
+    address_problem: str = ""
+    agent: AgentView = AgentView()
+    rules_settled: bool = True
+    """Every rule says that it is in force and names its Instance as owner."""
+    clock_trusted: bool = True

@@ -1,0 +1,184 @@
+"""The status that an instance should show, from what was observed. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from berth_core import state
+from berth_core.conditions import Condition, condition, find, is_true, merged
+from berth_core.leasing import Lease
+from berth_core.model import Model, parse_time, timestamp
+from berth_core.resources import Instance, WorkspaceType
+from berth_core.resources.instance import InstanceStatus
+from berth_operator.decide.plan import Plan
+from berth_operator.decide.seen import ObservedInstance
+
+STARTING = ("Starting", "the pod starts")
+NOISY_AFTER = 3
+"""Pushes that failed in a row before the status speaks of it: the agent may just be starting."""
+
+
+def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
+    """Status of one that has no deployment yet."""
+    return _with(instance, now, {"id": instance.public_id}, {
+        state.BOUND: (False, plan.reason, plan.message),
+        state.READY: (False, plan.reason, plan.message),
+    })  # fmt: skip
+
+
+def bound(instance: Instance, lease: Lease, host_keys: list[str], now: datetime) -> InstanceStatus:
+    """Status of one that was just bound."""
+    fields = {
+        "id": instance.public_id,
+        "deployment": lease.deployment,
+        "epoch": lease.epoch,
+        "start_time": instance.status.start_time or timestamp(now),
+        "host_keys": host_keys,
+    }
+    return _with(instance, now, fields, {
+        state.BOUND: (True, "Bound", f"it has {lease.deployment}"),
+        state.POD_READY: (False, *STARTING),
+        state.NETWORK_READY: (False, *STARTING),
+        state.READY: (False, *STARTING),
+    })  # fmt: skip
+
+
+def ending(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
+    """Status of one that ends from now on. What was written before stays."""
+    fields = {"id": instance.public_id, "reason": plan.reason, "message": plan.message, "address": None}
+    return _with(instance, now, fields, {
+        state.ENDED: (False, plan.reason, plan.message),
+        state.READY: (False, plan.reason, plan.message),
+    })  # fmt: skip
+
+
+def ended(instance: Instance, now: datetime) -> InstanceStatus:
+    """Status of one of which nothing is left."""
+    reason, message = instance.status.reason or state.DELETED, instance.status.message or ""
+    end_time = instance.status.end_time or timestamp(now)
+    fields = {"end_time": end_time, "address": None, "firewall": None, "pod_uid": None}
+    return _with(instance, now, fields, {
+        state.ENDED: (True, reason, message),
+        state.READY: (False, reason, message),
+        state.POD_READY: (False, reason, "the pod is gone"),
+        state.NETWORK_READY: (False, reason, "the network is closed"),
+    })  # fmt: skip
+
+
+def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatus:
+    """Status of one that is bound and does not end."""
+    instance, pod, agent = seen.instance, seen.pod, seen.agent
+    if pod is None or pod.over or pod.epoch != instance.status.epoch:
+        reason, message = (plan.reason or STARTING[0], plan.message or STARTING[1])
+        lost = {"address": None, "firewall": None, "pod_uid": None}
+        shown = dict.fromkeys((state.POD_READY, state.NETWORK_READY, state.READY), (False, reason, message))
+        return _with(instance, now, lost, shown)
+    up = bool(agent.listening) and agent.path is not None and seen.address is not None
+    fields: dict[str, object] = {"pod_uid": pod.uid} if up or instance.status.pod_uid else {}
+    if agent.acknowledged is not None and (up or instance.status.firewall is not None):
+        fields["firewall"] = agent.acknowledged
+    if up:
+        fields |= {"address": seen.address} | _times(instance, seen.type, now)
+    network = _network(seen)
+    return _with(instance, now, fields, {
+        state.POD_READY: _pod(seen),
+        state.NETWORK_READY: network,
+        state.READY: (True, "Ready", "ssh opens a shell") if up else (False, *_first_problem(seen)),
+    })  # fmt: skip
+
+
+def changes(old: Model, new: Model) -> dict[str, object]:
+    """Merge patch from one status to another: absent fields become null; empty where nothing differs."""
+    before, after = old.wire(), new.wire()
+    return {key: after.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
+
+
+def expire_time(ready: datetime, asked: int | None, type_: WorkspaceType | None) -> datetime | None:
+    """End of a lease that became ready at ``ready``; None for no end."""
+    limits = type_.spec.limits if type_ else None
+    seconds = asked if asked is not None else limits.default_expire_after if limits else None
+    longest = limits.max_expire_after if limits else None
+    if longest is not None:
+        seconds = longest if seconds is None else min(seconds, longest)
+    return None if seconds is None else ready + timedelta(seconds=seconds)
+
+
+def _times(instance: Instance, type_: WorkspaceType | None, now: datetime) -> dict[str, object]:
+    """ReadyTime once; expireTime with it, and again when spec.expireAfter was changed (an extension)."""
+    status = instance.status
+    ready = parse_time(status.ready_time) if status.ready_time else now
+    extended = status.observed_generation != instance.metadata.generation and instance.spec.expire_after is not None
+    if status.ready_time is not None and not extended:
+        return {}
+    end = expire_time(ready, instance.spec.expire_after, type_)
+    return {"ready_time": timestamp(ready), "expire_time": timestamp(end) if end else None}
+
+
+def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:
+    pod = seen.pod
+    if pod is None:
+        return (False, *STARTING)
+    if seen.agent.listening:
+        return (True, "Running", "sshd listens")
+    if pod.workspace.state == "running" and seen.instance.status.ready_time is None:
+        return (False, *STARTING)
+    return (False, *_first_problem(seen))
+
+
+def _network(seen: ObservedInstance) -> tuple[bool, str, str]:
+    agent = seen.agent
+    if agent.failures > NOISY_AFTER:
+        return (False, "AgentUnreachable", f"{agent.error}; the last ruleset stays in force")
+    if seen.address is None and seen.address_problem:
+        return (False, "NoAddress", seen.address_problem)
+    if agent.acknowledged is None or agent.path is None:
+        known = find(seen.instance.status.conditions, state.NETWORK_READY)
+        if known is not None and known.status == "True" and seen.instance.status.firewall is not None:
+            return (True, known.reason, known.message)  # this process has just begun and asks again
+        return (False, *STARTING)
+    if agent.path:
+        return (True, "InForce", "the firewall is in force and packets arrive")
+    return (True, "PathUnverified", "the firewall is in force; whether packets arrive could not be tried from here")
+
+
+def _first_problem(seen: ObservedInstance) -> tuple[str, str]:
+    pod = seen.pod
+    if pod is None:
+        return STARTING
+    if pod.unschedulable_since is not None:
+        return ("Unschedulable", pod.unschedulable)
+    for container in (pod.agent, pod.workspace):
+        if container.state != "running" and container.reason not in ("", *_ORDINARY):
+            return (container.reason, container.message or "the container does not run")
+    if seen.agent.failures > NOISY_AFTER:
+        return ("AgentUnreachable", seen.agent.error)
+    if seen.address is None and seen.address_problem:
+        return ("NoAddress", seen.address_problem)
+    if seen.instance.status.ready_time is not None:
+        return ("Restarting", "the workspace starts again")
+    return STARTING
+
+
+_ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
+
+
+def _with(
+    instance: Instance, now: datetime, fields: Mapping[str, object], shown: dict[str, tuple[bool, str, str]]
+) -> InstanceStatus:
+    generation = instance.metadata.generation
+    new: list[Condition] = [
+        condition(kind, value, reason, message, now=now, generation=generation)
+        for kind, (value, reason, message) in shown.items()
+    ]
+    conditions = merged(instance.status.conditions, new)
+    update = {**fields, "conditions": conditions, "observed_generation": generation}
+    return instance.status.model_copy(update=update)
+
+
+def was_ready(instance: Instance) -> bool:
+    """Whether it has been ready once, so that its end counts as a completed instance."""
+    return instance.status.ready_time is not None
+
+
+def is_ready(instance: Instance) -> bool:
+    """Whether its status says that ssh opens a shell."""
+    return is_true(instance.status.conditions, state.READY)

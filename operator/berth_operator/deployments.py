@@ -1,0 +1,113 @@
+"""One pass over a WorkspaceDeployment or a WorkspaceType: their status, and leases that nobody holds."""
+
+from datetime import datetime
+
+import structlog
+
+from berth_core import leasing
+from berth_core.client import Object
+from berth_core.leasing import Lease
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator.decide.deployment import (
+    ObservedDeployment,
+    deployment_status,
+    orphaned_at,
+    type_status,
+)
+from berth_operator.ending import clear
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, TYPES
+from berth_operator.observe import pod_of
+from berth_operator.queueing import Key
+from berth_operator.world import World, node_is_ready
+from berth_operator.writes import write_status
+
+log = structlog.get_logger(__name__)
+
+CLEARING_SECONDS = 1.0
+
+
+async def reconcile_deployment(world: World, key: Key) -> float | None:
+    """Bring the status up to date; give back a lease whose Instance does not exist."""
+    wd = world.deployment(key.namespace, key.name)
+    if wd is None:
+        return None
+    now = world.now()
+    again = await _orphan(world, wd, now)
+    wd = world.deployment(key.namespace, key.name)
+    if wd is None:
+        return None
+    rivals = [
+        WorkspaceDeployment.parse(o)
+        for o in world.store.by(DEPLOYMENTS, "id", wd.public_id)
+        if o["metadata"]["uid"] != wd.metadata.uid
+    ]
+    seen = ObservedDeployment(wd, tuple(rivals), node_ready=_node_ready(world, wd), lost_node=_lost_node(world, wd))
+    await write_status(world, wd, wd.status, deployment_status(seen, now))
+    return again
+
+
+async def reconcile_type(world: World, key: Key) -> float | None:
+    """Bring a type's status up to date."""
+    found = world.store.get(TYPES, key.namespace, key.name)
+    if found is None:
+        return None
+    type_ = WorkspaceType.parse(found)
+    rivals = [
+        WorkspaceType.parse(o)
+        for o in world.store.by(TYPES, "typeName", type_.spec.type_name, key.namespace)
+        if o["metadata"]["uid"] != type_.metadata.uid
+    ]
+    await write_status(world, type_, type_.status, type_status(type_, rivals, world.now()))
+    return None
+
+
+async def _orphan(world: World, wd: WorkspaceDeployment, now: datetime) -> float | None:
+    """Give back a lease whose holder does not exist or has ended; seconds after which to look again."""
+    lease, due = wd.status.lease, orphaned_at(wd)
+    if lease is None or due is None:
+        return None
+    namespace = wd.metadata.namespace
+    if _holder(world.store.by(INSTANCES, "id", lease.instance, namespace)) is not None:
+        return None
+    if now < due or not world.clock.trusted:
+        return max((due - now).total_seconds(), CLEARING_SECONDS)
+    listed, _ = await world.client.list(INSTANCES, namespace)
+    if _holder([obj for obj in listed if Instance.parse(obj).public_id == lease.instance]) is not None:
+        return CLEARING_SECONDS
+    if not await clear(world, namespace, lease.instance, epoch=wd.status.epoch):
+        return CLEARING_SECONDS
+    taken = Lease(wd.metadata.name, wd.status.epoch)
+    await leasing.give_back(world.client, namespace, taken, instance=lease.instance, completed=False, now=now)
+    world.memories.forget(namespace, lease.instance)
+    world.store.put(DEPLOYMENTS, await world.client.get(DEPLOYMENTS, namespace, wd.metadata.name))
+    log.warning("lease without an Instance given back", deployment=wd.metadata.name, instance=lease.instance)
+    return None
+
+
+def _holder(found: list[Object]) -> Instance | None:
+    living = [Instance.parse(obj) for obj in found]
+    return next((instance for instance in living if instance.status.end_time is None), None)
+
+
+def _node_ready(world: World, wd: WorkspaceDeployment) -> bool | None:
+    if wd.spec.heartbeat != "node":
+        return None
+    type_ = world.type_named(wd.metadata.namespace, wd.spec.type)
+    wanted = (type_.spec.template.node_selector if type_ else {}) | wd.spec.overrides.node_selector
+    return any(
+        node_is_ready(node) and wanted.items() <= (node["metadata"].get("labels") or {}).items()
+        for node in world.store.all(NODES)
+    )
+
+
+def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
+    """Node that is silent while the holder's pod on it must end; empty where there is none."""
+    lease = wd.status.lease
+    if lease is None:
+        return ""
+    namespace = wd.metadata.namespace
+    pod = pod_of(world, namespace, lease.instance)
+    if pod is None or not pod.node or pod.harmless or node_is_ready(world.node(pod.node)):
+        return ""
+    holder = _holder(world.store.by(INSTANCES, "id", lease.instance, namespace))
+    return pod.node if holder is None or holder.status.reason is not None else ""

@@ -1,0 +1,179 @@
+"""The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from berth_core import leasing, names
+from berth_core.client import Kind, Object
+from berth_core.leasing import Lease
+from berth_operator import metrics
+from berth_operator.agentclient import AgentAddress
+from berth_operator.build import firewall
+from berth_operator.decide import status
+from berth_operator.decide.plan import Plan
+from berth_operator.decide.seen import ObservedInstance, PodView
+from berth_operator.errors import AgentError
+from berth_operator.kinds import BUDGETS, DEPLOYMENTS, PODS, POLICIES, SECRETS, SERVICES
+from berth_operator.observe import pod_of
+from berth_operator.world import DEPLOYMENT, World
+from berth_operator.writes import refresh_pod, release_pod, set_finalizer, write_status
+
+log = structlog.get_logger(__name__)
+
+CLOSE_SECONDS: Final = 0.3
+POD_GRACE: Final = 1
+FORBIDDEN_TO_REMAIN: Final = (PODS, SECRETS, SERVICES)
+"""Kinds of which a live list must find nothing before the lease is given back."""
+
+
+async def end(world: World, seen: ObservedInstance, plan: Plan) -> None:
+    """Write down that and why it ends. From then on it cannot be undone."""
+    instance = seen.instance
+    await write_status(world, instance, instance.status, status.ending(instance, plan, world.now()))
+    log.info("ends", instance=instance.public_id, reason=plan.reason, message=plan.message)
+    world.add(DEPLOYMENT, instance.metadata.namespace, instance.status.deployment or "")
+
+
+async def tear_down(world: World, seen: ObservedInstance) -> bool:
+    """Take the next step towards nothing; whether the lease was given back and the status says so."""
+    instance, namespace = seen.instance, seen.instance.metadata.namespace
+    memory = world.memories.of(namespace, instance.public_id)
+    memory.stop_probe()
+    if memory.ending_since is None:
+        memory.ending_since = time.monotonic()
+    if not await clear(world, namespace, instance.public_id, epoch=instance.status.epoch):
+        return False
+    now = world.now()
+    for lease in await leases_of(world, namespace, instance.public_id):
+        await leasing.give_back(
+            world.client, namespace, lease, instance=instance.public_id, completed=status.was_ready(instance), now=now
+        )
+        log.info("lease given back", instance=instance.public_id, deployment=lease.deployment, epoch=lease.epoch)
+    await write_status(world, instance, instance.status, status.ended(instance, now))
+    if not instance.status.end_time:
+        metrics.TEARDOWN_SECONDS.observe(time.monotonic() - memory.ending_since)
+    world.memories.forget(namespace, instance.public_id)
+    return True
+
+
+async def forget(world: World, seen: ObservedInstance) -> None:
+    """Let a deleted Instance go."""
+    await set_finalizer(world, seen.instance, present=False)
+    world.memories.forget(seen.instance.metadata.namespace, seen.instance.public_id)
+
+
+async def retire(world: World, seen: ObservedInstance, plan: Plan) -> None:
+    """Clear a pod away that will not serve again. Its lease, Secrets and Service stay."""
+    instance, pod = seen.instance, seen.pod
+    if pod is None:
+        return
+    namespace = instance.metadata.namespace
+    await write_status(world, instance, instance.status, status.reported(seen, plan, world.now()))
+    await _remove_pod(world, namespace, instance.public_id, pod)
+
+
+async def clear(world: World, namespace: str, instance_id: str, *, epoch: int | None) -> bool:
+    """Delete what an instance opened; True once a live list finds nothing of it.
+
+    Ingress closes first or at least at once; the NetworkPolicy goes last, when nothing is left to protect.
+    """
+    pod = pod_of(world, namespace, instance_id)
+    memory = world.memories.of(namespace, instance_id)
+    known = [] if memory.cleared else _known(instance_id, epoch)
+    await asyncio.gather(
+        _close(world, namespace, instance_id, pod),
+        *(world.client.delete(kind, namespace, name) for kind, name in known),
+        _remove_pod(world, namespace, instance_id, pod),
+    )
+    memory.cleared = True
+    if pod_of(world, namespace, instance_id) is not None:
+        return False
+    left = await _left(world, namespace, instance_id)
+    if left:
+        await _delete_all(world, left)
+        left = await _left(world, namespace, instance_id)
+    if left:
+        log.info("not gone yet", instance=instance_id, left=[f"{k.plural}/{o['metadata']['name']}" for k, o in left])
+        return False
+    name = names.instance_object(instance_id)
+    await asyncio.gather(
+        world.client.delete(POLICIES, namespace, name),
+        world.client.delete(BUDGETS, namespace, name),
+        world.client.delete(SECRETS, world.config.access_namespace, name),
+    )
+    return True
+
+
+async def leases_of(world: World, namespace: str, instance_id: str) -> list[Lease]:
+    """Leases that an instance holds, read live by the selectable field."""
+    held, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"status.lease.instance": instance_id})
+    for obj in held:
+        world.store.put(DEPLOYMENTS, obj)
+    return [Lease(obj["metadata"]["name"], int(obj["status"]["epoch"])) for obj in held]
+
+
+def _known(instance_id: str, epoch: int | None) -> list[tuple[Kind, str]]:
+    """Return what is deleted at once, by name: what opens the door first."""
+    found = [(SERVICES, names.instance_object(instance_id))]
+    if epoch is not None:
+        found += [
+            (SECRETS, names.workspace_secret(instance_id, epoch)),
+            (SECRETS, names.agent_secret(instance_id, epoch)),
+        ]
+    return found
+
+
+async def _close(world: World, namespace: str, instance_id: str, pod: PodView | None) -> None:
+    """Push the closed ruleset and no keys, once, as a courtesy: the pod's end does not wait for it."""
+    memory = world.memories.known(namespace, instance_id)
+    if pod is None or memory is None or memory.acknowledged is None:
+        return
+    push = firewall.push(firewall.body((), None), pod.epoch, memory.acknowledged.generation + 1, ())
+    memory.acknowledged = None
+    try:
+        await world.agents.push(AgentAddress(pod.ip, instance_id, pod.epoch), push, seconds=CLOSE_SECONDS)
+    except AgentError as error:
+        log.info("could not close by the agent", instance=instance_id, error=str(error))
+
+
+async def _remove_pod(world: World, namespace: str, instance_id: str, pod: PodView | None) -> None:
+    """Delete the pod; take our finalizer off once it is certain that nothing of it runs."""
+    if pod is None:
+        return
+    name = names.instance_object(instance_id)
+    if not pod.deleting:
+        await world.client.delete(PODS, namespace, name, uid=pod.uid, grace_seconds=POD_GRACE)
+        if pod.node and not pod.harmless:
+            return  # the kubelet's news bring us back
+        await refresh_pod(world, namespace, name)
+        pod = pod_of(world, namespace, instance_id)
+    if pod is None or not pod.deleting or not pod.harmless:
+        return
+    if pod.finalized:
+        await release_pod(world, namespace, name)
+    # Nothing of it runs: the object need not wait for the kubelet to tidy up.
+    await world.client.delete(PODS, namespace, name, uid=pod.uid, grace_seconds=0)
+    await refresh_pod(world, namespace, name)
+
+
+async def _left(world: World, namespace: str, instance_id: str) -> list[tuple[Kind, Object]]:
+    label = {names.INSTANCE_LABEL: instance_id}
+    lists = await asyncio.gather(
+        *(world.client.list(kind, namespace, labels=label, metadata_only=True) for kind in FORBIDDEN_TO_REMAIN)
+    )
+    return [(kind, obj) for kind, (objects, _) in zip(FORBIDDEN_TO_REMAIN, lists, strict=True) for obj in objects]
+
+
+async def _delete_all(world: World, objects: Iterable[tuple[Kind, Object]]) -> None:
+    for kind, obj in objects:
+        metadata = obj["metadata"]
+        if kind == PODS:
+            await refresh_pod(world, metadata["namespace"], metadata["name"])
+        grace = POD_GRACE if kind == PODS else None
+        await world.client.delete(
+            kind, metadata["namespace"], metadata["name"], uid=metadata["uid"], grace_seconds=grace
+        )

@@ -1,0 +1,109 @@
+"""One pass over an Instance: observe, decide, take the step, until there is nothing to do at once."""
+
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from berth_core import names
+from berth_core.errors import ConflictError
+from berth_core.resources import Instance
+from berth_operator import ending, serving, starting
+from berth_operator.decide.instance import decide
+from berth_operator.decide.plan import Plan, Step
+from berth_operator.decide.seen import ObservedInstance
+from berth_operator.kinds import INSTANCES
+from berth_operator.observe import observe
+from berth_operator.queueing import Key
+from berth_operator.store import Store
+from berth_operator.world import World
+from berth_operator.writes import refresh_instance, refresh_pod
+
+log = structlog.get_logger(__name__)
+
+MOST_STEPS: Final = 8
+SHORTEST_WAIT: Final = 0.02
+DISTRUST_WAIT: Final = 5.0
+"""While our clock is not trusted, deadlines that seem to have passed are looked at again after this."""
+
+
+async def reconcile_instance(world: World, key: Key) -> float | None:
+    """Bring one instance as far as it goes now; seconds after which to look again."""
+    try:
+        return await _steps(world, key)
+    except ConflictError:
+        # Somebody wrote in between: the next pass must see what.
+        await refresh_instance(world, key.namespace, key.name)
+        if (instance := _cached(world.store, key)) is not None:
+            await refresh_pod(world, key.namespace, names.instance_object(instance.public_id))
+        raise
+
+
+async def _steps(world: World, key: Key) -> float | None:
+    for _ in range(MOST_STEPS):
+        instance = _cached(world.store, key)
+        if instance is None:
+            return None
+        now = world.now()
+        seen = await observe(world, instance, now)
+        plan = decide(seen, now)
+        log.debug("decided", instance=instance.public_id, step=plan.step.name, reason=plan.reason)
+        at_once, after = await _take(world, seen, plan)
+        if not at_once:
+            return after if after is not None else _until(world, plan.again_at, now)
+    return SHORTEST_WAIT
+
+
+async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool, float | None]:
+    """Take the step; whether another can follow at once, else the seconds to wait where the plan has no time."""
+    match plan.step:
+        case Step.END:
+            await ending.end(world, seen, plan)
+            return True, None
+        case Step.TEAR_DOWN:
+            done = await ending.tear_down(world, seen)
+            return done and _is_deleted(seen), None
+        case Step.FORGET:
+            await ending.forget(world, seen)
+        case Step.RETIRE:
+            await ending.retire(world, seen, plan)
+        case Step.WAIT:
+            await starting.wait(world, seen, plan)
+        case Step.TAKE:
+            await starting.take(world, seen)
+            return True, None
+        case Step.BIND:
+            await starting.bind(world, seen)
+        case Step.OPEN:
+            await starting.make_missing(world, seen)
+        case Step.PUSH:
+            delay = await serving.push(world, seen)
+            if delay is None:
+                return True, None
+            if seen.agent.failures >= serving.REPORT_AFTER:
+                await serving.report(world, seen, plan)
+            return False, delay
+        case Step.PROBE:
+            serving.probe(world, seen)
+            await serving.report(world, seen, plan)
+        case Step.REPORT:
+            await serving.report(world, seen, plan)
+        case Step.SETTLED:
+            pass
+    return False, None
+
+
+def _until(world: World, again_at: datetime | None, now: datetime) -> float | None:
+    if again_at is None:
+        return None
+    shortest = SHORTEST_WAIT if world.clock.trusted else DISTRUST_WAIT
+    return max((again_at - now).total_seconds(), shortest)
+
+
+def _is_deleted(seen: ObservedInstance) -> bool:
+    return seen.instance.metadata.deletion_timestamp is not None
+
+
+def _cached(store: Store, key: Key) -> Instance | None:
+    found = store.get(INSTANCES, key.namespace, key.name)
+    return Instance.parse(found) if found else None

@@ -1,0 +1,33 @@
+"""Where the kinds that the operator touches are served, and which of them it watches."""
+
+from typing import Final
+
+from berth_core import names
+from berth_core.client import Kind
+from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
+
+TYPES: Final = WorkspaceType.api()
+DEPLOYMENTS: Final = WorkspaceDeployment.api()
+INSTANCES: Final = Instance.api()
+RULES: Final = FirewallRule.api()
+PODS: Final = Kind("v1", "pods")
+SERVICES: Final = Kind("v1", "services")
+SECRETS: Final = Kind("v1", "secrets")
+NODES: Final = Kind("v1", "nodes", namespaced=False)
+POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
+BUDGETS: Final = Kind("policy/v1", "poddisruptionbudgets")
+LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
+EVENTS: Final = Kind("events.k8s.io/v1", "events")
+
+OURS: Final = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
+
+WATCHED: Final[dict[Kind, dict[str, str]]] = {
+    TYPES: {},
+    DEPLOYMENTS: {},
+    INSTANCES: {},
+    RULES: {},
+    PODS: OURS,
+    SERVICES: OURS,
+    NODES: {},
+}
+"""Each watched kind with the labels that choose its objects."""

@@ -1,0 +1,43 @@
+"""Logs as JSON, one object a line, on standard error; kopf's and other libraries' too."""
+
+import logging
+import os
+import sys
+
+import structlog
+
+
+def configure() -> None:
+    """Send structlog and the standard library's logging through one formatter. BERTH_LOG_LEVEL sets the level."""
+    level = logging.getLevelNamesMapping().get(os.environ.get("BERTH_LOG_LEVEL", "INFO").upper(), logging.INFO)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.processors.format_exc_info],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    # kopf speaks of every event at INFO.
+    logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -1,0 +1,105 @@
+"""What this process knows of running instances and that no resource holds.
+
+What each agent acknowledged, what was probed: lost at a restart, and found out again by pushing and probing again.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from berth_core.resources import FirewallRule
+from berth_core.resources.instance import InForce
+from berth_operator.decide.seen import PodView
+
+Incarnation = tuple[str, int]
+"""(uid of the pod, how often the container was restarted): one life of a container."""
+
+
+@dataclass
+class Memory:
+    """Of one instance. Changed only by the pass over that instance, and by its one probe."""
+
+    rules: list[FirewallRule] | None = None
+    """Its rules as read live; None when they must be read again."""
+    agent: Incarnation | None = None
+    """Which agent the next five fields speak of."""
+    acknowledged: InForce | None = None
+    keys: str = ""
+    failures: int = 0
+    error: str = ""
+    workspace: Incarnation | None = None
+    """Which workspace container ``listening`` speaks of."""
+    listening: bool | None = None
+    path: bool | None = None
+    probe: asyncio.Task[None] | None = None
+    policy: str = ""
+    """Digest of the NetworkPolicy that was applied last."""
+    pod_uid: str = ""
+    pod_created: datetime | None = None
+    pod_ended: datetime | None = None
+    image_error_since: datetime | None = None
+    ending_since: float | None = None
+    cleared: bool = False
+    """What was known by name was deleted once."""
+
+    def meet(self, pod: PodView | None, now: datetime) -> None:
+        """Take note of the pod; what was known of another one, or of earlier lives of its containers, is dropped."""
+        if pod is None:
+            if self.pod_created is not None and self.pod_ended is None:
+                self.pod_ended = now
+            self._forget_agent(None)
+            self._forget_workspace(None)
+            return
+        if pod.uid != self.pod_uid:
+            self.pod_uid, self.pod_created, self.pod_ended, self.path = pod.uid, pod.created, None, None
+        agent, workspace = (pod.uid, pod.agent.restarts), (pod.uid, pod.workspace.restarts)
+        if agent != self.agent:
+            self._forget_agent(agent)
+        if workspace != self.workspace or pod.workspace.state == "terminated":
+            self._forget_workspace(workspace)
+
+    def stop_probe(self) -> None:
+        """End a probe that runs."""
+        if self.probe is not None:
+            self.probe.cancel()
+            self.probe = None
+
+    @property
+    def probing(self) -> bool:
+        """Whether a probe runs."""
+        return self.probe is not None and not self.probe.done()
+
+    def _forget_agent(self, agent: Incarnation | None) -> None:
+        self.agent, self.acknowledged, self.keys, self.failures, self.error = agent, None, "", 0, ""
+        self.stop_probe()
+
+    def _forget_workspace(self, workspace: Incarnation | None) -> None:
+        self.workspace, self.listening = workspace, None
+        self.stop_probe()
+
+
+@dataclass
+class Memories:
+    """Those of all instances, by namespace and public id."""
+
+    by_id: dict[tuple[str, str], Memory] = field(default_factory=dict)
+
+    def of(self, namespace: str, instance_id: str) -> Memory:
+        """Return the memory of one instance; a new one where there is none."""
+        return self.by_id.setdefault((namespace, instance_id), Memory())
+
+    def known(self, namespace: str, instance_id: str) -> Memory | None:
+        """Return the memory of one instance, or None."""
+        return self.by_id.get((namespace, instance_id))
+
+    def forget(self, namespace: str, instance_id: str) -> None:
+        """Drop what is known of an instance that has ended."""
+        memory = self.by_id.pop((namespace, instance_id), None)
+        if memory is not None:
+            memory.stop_probe()
+
+    def clear(self) -> None:
+        """Drop everything: another process leads."""
+        for memory in self.by_id.values():
+            memory.stop_probe()
+        self.by_id.clear()

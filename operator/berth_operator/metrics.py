@@ -1,0 +1,22 @@
+"""Prometheus metrics of the operator. One place, so that docs and dashboards can list them."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LEADING = Gauge("berth_operator_leading", "1 while this replica leads.")
+QUEUE_DEPTH = Gauge("berth_operator_queue_depth", "Keys that wait for a pass.")
+QUEUE_AGE = Gauge("berth_operator_queue_age_seconds", "Age of the key that was neglected longest.")
+CLOCK_OFFSET = Gauge("berth_operator_clock_offset_seconds", "Our clock minus the API server's, as last seen.")
+RECONCILE_SECONDS = Histogram("berth_operator_reconcile_seconds", "Length of one pass.", ["sort"])
+RECONCILE_FAILURES = Counter("berth_operator_reconcile_failures_total", "Passes that failed.", ["sort"])
+PUSH_SECONDS = Histogram("berth_operator_push_seconds", "From a push to the agent's acknowledgement.")
+PUSH_FAILURES = Counter("berth_operator_push_failures_total", "Pushes that were not acknowledged.")
+LAUNCH_SECONDS = Histogram(
+    "berth_operator_launch_seconds",
+    "From an instance's creation to its readiness.",
+    buckets=(0.5, 1, 1.5, 2, 3, 5, 10, 30),
+)
+TEARDOWN_SECONDS = Histogram(
+    "berth_operator_teardown_seconds",
+    "From the decision to end an instance until its deployment is free.",
+    buckets=(0.5, 1, 1.5, 2, 3, 5, 10, 30),
+)

@@ -1,0 +1,193 @@
+"""Gathers what is known of one instance into one value. Reads live what a cache may not decide."""
+
+from datetime import datetime
+
+from berth_core import names
+from berth_core.client import Object
+from berth_core.errors import NotFoundError
+from berth_core.leasing import Lease
+from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment
+from berth_operator.build import firewall
+from berth_operator.build.service import announced
+from berth_operator.decide import choice
+from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS
+from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, PODS, RULES, SERVICES
+from berth_operator.memory import Memory
+from berth_operator.pathcheck import own_address
+from berth_operator.podview import pod_view
+from berth_operator.world import World
+
+
+async def observe(world: World, instance: Instance, now: datetime) -> ObservedInstance:
+    """Everything that the next decision about an instance depends on."""
+    namespace, public_id = instance.metadata.namespace, instance.public_id
+    memory = world.memories.of(namespace, public_id)
+    pod = pod_of(world, namespace, public_id)
+    memory.meet(pod, now)
+    if instance.status.reason is not None or instance.status.end_time is not None:
+        return ObservedInstance(instance, pod=pod, clock_trusted=world.clock.trusted)
+    if instance.status.epoch is None:
+        return await _unbound(world, instance, now)
+    return await _bound(world, instance, memory, pod, now)
+
+
+def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
+    """Return the instance's pod as last seen."""
+    found = world.store.get(PODS, namespace, names.instance_object(public_id))
+    return pod_view(found) if found else None
+
+
+async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceDeployment | None:
+    """Read a deployment live."""
+    try:
+        found = await world.client.get(DEPLOYMENTS, namespace, name)
+    except NotFoundError:
+        return None
+    world.store.put(DEPLOYMENTS, found)
+    return WorkspaceDeployment.parse(found)
+
+
+async def _unbound(world: World, instance: Instance, now: datetime) -> ObservedInstance:
+    namespace, claim = instance.metadata.namespace, instance.spec.claim
+    if instance.spec.terminate or instance.metadata.deletion_timestamp:
+        return ObservedInstance(instance, clock_trusted=world.clock.trusted)
+    if claim is not None:
+        wd = await read_deployment(world, namespace, claim.deployment)
+        lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
+        held = None if lost else Lease(claim.deployment, claim.epoch)
+        type_ = world.type_named(namespace, wd.spec.type) if wd else None
+        return ObservedInstance(instance, type=type_, deployment=wd, held=held, lost=lost)
+    # A lease that was taken for it before a crash is found in the cache: it was put there by a list or a watch.
+    mine = world.store.by(DEPLOYMENTS, "holder", instance.public_id, namespace)
+    if mine:
+        wd = await read_deployment(world, namespace, mine[0]["metadata"]["name"])
+        if wd is not None and wd.status.lease is not None and wd.status.lease.instance == instance.public_id:
+            type_ = world.type_named(namespace, wd.spec.type)
+            return ObservedInstance(instance, type=type_, deployment=wd, held=Lease(wd.metadata.name, wd.status.epoch))
+    waiting = [
+        Instance.parse(obj)
+        for obj in world.store.by(INSTANCES, "waiting", "yes", namespace)
+        if obj["metadata"]["name"] != instance.metadata.name and not _leaves(obj)
+    ]
+    deployments = [
+        WorkspaceDeployment.parse(obj) for obj in world.store.all(DEPLOYMENTS) if _may_concern(instance, obj)
+    ]
+    free = choice.may_take(instance, waiting, deployments, now)
+    return ObservedInstance(
+        instance, free=tuple(free), waits_for="" if free else choice.obstacle(instance, waiting, deployments)
+    )
+
+
+async def _bound(
+    world: World, instance: Instance, memory: Memory, pod: PodView | None, now: datetime
+) -> ObservedInstance:
+    namespace, public_id, status = instance.metadata.namespace, instance.public_id, instance.status
+    name, epoch = status.deployment or "", status.epoch or 0
+    wd = world.deployment(namespace, name)
+    lost = loss(wd, name, public_id, epoch)
+    if lost:  # the cache may lag behind
+        wd = await read_deployment(world, namespace, name)
+        lost = loss(wd, name, public_id, epoch)
+    type_ = world.type_named(namespace, wd.spec.type) if wd else None
+    node = world.node(pod.node) if pod else None
+    service = world.store.get(SERVICES, namespace, names.instance_object(public_id))
+    address, problem = announced(service, node, world.config.node_addresses or {})
+    _note_image_errors(memory, pod, now)
+    current, settled = False, True
+    if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
+        current, settled = await _rules(world, instance, memory, pod)
+    return ObservedInstance(
+        instance,
+        type=type_,
+        deployment=wd,
+        lost=lost,
+        opened=pod is not None and pod.epoch == epoch and service is not None,
+        pod=pod,
+        previous_pod_created=memory.pod_created,
+        previous_pod_ended=memory.pod_ended,
+        image_error_since=memory.image_error_since,
+        address=address,
+        address_problem=problem,
+        agent=AgentView(
+            acknowledged=memory.acknowledged,
+            current=current,
+            failures=memory.failures,
+            error=memory.error,
+            probing=memory.probing,
+            listening=memory.listening,
+            path=memory.path,
+        ),
+        rules_settled=settled,
+        clock_trusted=world.clock.trusted,
+    )
+
+
+async def _rules(world: World, instance: Instance, memory: Memory, pod: PodView) -> tuple[bool, bool]:
+    """Whether what the agent acknowledged is what the rules say, and whether every rule shows it and has its owner."""
+    rules = await read_rules(world, instance, memory)
+    wanted = firewall.push(ruleset(rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
+    current = (
+        memory.acknowledged is not None
+        and memory.acknowledged.digest == wanted.digest
+        and memory.keys == firewall.keys_digest(instance.spec.ssh_keys)
+    )
+    return current, all(in_force(rule) and owned(rule, instance) for rule in rules)
+
+
+def ruleset(rules: list[FirewallRule], pod: PodView) -> str:
+    """Return the ruleset that an instance should have, without its stamp."""
+    return firewall.body(firewall.compiled(rules), own_address(pod.ip, names.AGENT_PORT))
+
+
+async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:
+    """Rules in order, from one consistent list: events of several objects come in no certain order."""
+    if memory.rules is None:
+        listed, _ = await world.client.list(
+            RULES, instance.metadata.namespace, fields={"spec.instance": instance.public_id}
+        )
+        memory.rules = firewall.ordered(FirewallRule.parse(obj) for obj in listed)
+    return memory.rules
+
+
+def in_force(rule: FirewallRule) -> bool:
+    """Whether a rule's status says that it is in force."""
+    return any(c.type == "InForce" and c.status == "True" for c in rule.status.conditions)
+
+
+def owned(rule: FirewallRule, instance: Instance) -> bool:
+    """Whether a rule goes when its Instance goes."""
+    return any(reference.uid == instance.metadata.uid for reference in rule.metadata.owner_references)
+
+
+def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) -> str:
+    """Why a lease is not the instance's own; empty where it is."""
+    if wd is None:
+        return f"there is no WorkspaceDeployment {name}"
+    lease = wd.status.lease
+    if lease is None or lease.instance != public_id:
+        return f"the lease of {name} is {'free' if lease is None else 'held by another instance'}"
+    if wd.status.epoch != epoch:
+        return f"the lease of {name} is of epoch {wd.status.epoch}, not {epoch}"
+    return ""
+
+
+def _leaves(obj: Object) -> bool:
+    return bool(obj["spec"].get("terminate") or obj["metadata"].get("deletionTimestamp"))
+
+
+def _may_concern(instance: Instance, obj: Object) -> bool:
+    if obj["metadata"]["namespace"] != instance.metadata.namespace:
+        return False
+    wanted = instance.spec.deployments
+    if wanted is not None:
+        return obj["metadata"]["name"] in wanted
+    return bool(obj["spec"]["type"] == instance.spec.workspace_type)
+
+
+def _note_image_errors(memory: Memory, pod: PodView | None, now: datetime) -> None:
+    reasons = {pod.agent.reason, pod.workspace.reason} if pod else set()
+    if not reasons & (IMAGE_ERRORS | CONFIG_ERRORS):
+        memory.image_error_since = None
+    elif memory.image_error_since is None:
+        memory.image_error_since = now

@@ -1,0 +1,56 @@
+"""Reads a pod object into what decisions need. Pure."""
+
+from berth_core import names
+from berth_core.client import Object
+from berth_core.model import parse_time
+from berth_operator.decide.seen import NOT_REPORTED, ContainerView, PodView
+
+
+def pod_view(pod: Object) -> PodView:
+    """Read a pod as the API server gave it."""
+    metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
+    reported = {
+        entry["name"]: _container(entry)
+        for group in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+        for entry in status.get(group) or ()
+    }
+    wanted = [
+        container["name"]
+        for group in ("initContainers", "containers", "ephemeralContainers")
+        for container in spec.get(group) or ()
+    ]
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled") or {}
+    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    disruption = conditions.get("DisruptionTarget") or {}
+    return PodView(
+        uid=metadata["uid"],
+        epoch=int(metadata.get("labels", {}).get(names.EPOCH_LABEL) or 0),
+        phase=status.get("phase") or "Pending",
+        created=parse_time(metadata["creationTimestamp"]),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        finalized=names.FENCE_FINALIZER in (metadata.get("finalizers") or ()),
+        node=spec.get("nodeName") or "",
+        ip=status.get("podIP") or "",
+        agent=reported.get(names.AGENT_CONTAINER, NOT_REPORTED),
+        workspace=reported.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
+        containers=tuple(reported.get(name, NOT_REPORTED) for name in wanted),
+        unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
+        unschedulable=str(scheduled.get("message") or "") if unschedulable else "",
+        collected=disruption.get("status") == "True" and disruption.get("reason") == "DeletionByPodGC",
+        forced=bool(metadata.get("annotations", {}).get(names.FORCED_ANNOTATION)),
+        reason=status.get("reason") or "",
+    )
+
+
+def _container(entry: Object) -> ContainerView:
+    state = entry.get("state") or {}
+    word = next((word for word in ("running", "terminated", "waiting") if word in state), "waiting")
+    detail = state.get(word) or {}
+    return ContainerView(
+        state=word,
+        id=entry.get("containerID") or "",
+        reason=detail.get("reason") or "",
+        message=detail.get("message") or "",
+        restarts=int(entry.get("restartCount") or 0),
+    )

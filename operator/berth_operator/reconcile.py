@@ -1,0 +1,70 @@
+"""Which pass belongs to which sort of key, and what happens with a key that keeps failing."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from berth_core.client import Kind, Object
+from berth_core.errors import ClusterError
+from berth_operator.deployments import reconcile_deployment, reconcile_type
+from berth_operator.errors import OperatorError
+from berth_operator.instances import reconcile_instance
+from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, TYPES
+from berth_operator.queueing import Key, WorkQueue
+from berth_operator.relist import reconcile_relist
+from berth_operator.remains import reconcile_orphan, sweep_access
+from berth_operator.world import ACCESS, DEPLOYMENT, INSTANCE, ORPHAN, RELIST, TYPE, World
+
+Pass = Callable[[World, Key], Awaitable[float | None]]
+
+PASSES: Final[dict[str, Pass]] = {
+    INSTANCE: reconcile_instance,
+    DEPLOYMENT: reconcile_deployment,
+    TYPE: reconcile_type,
+    ORPHAN: reconcile_orphan,
+    ACCESS: sweep_access,
+    RELIST: reconcile_relist,
+}
+_KINDS: Final[dict[str, Kind]] = {INSTANCE: INSTANCES, DEPLOYMENT: DEPLOYMENTS, TYPE: TYPES}
+
+
+def make_queue(world: World) -> WorkQueue:
+    """Work queue of a process."""
+
+    async def reconcile(key: Key) -> float | None:
+        return await PASSES[key.sort](world, key)
+
+    async def on_stuck(key: Key, error: Exception) -> None:
+        await _post_event(world, key, error)
+
+    return WorkQueue(reconcile, on_stuck=on_stuck)
+
+
+async def _post_event(world: World, key: Key, error: Exception) -> None:
+    """Tell people with ``kubectl describe`` about an object whose passes keep failing."""
+    kind = _KINDS.get(key.sort)
+    obj = world.store.get(kind, key.namespace, key.name) if kind else None
+    if kind is None or obj is None:
+        return
+    message = str(error) if isinstance(error, ClusterError | OperatorError) else f"{type(error).__name__}: see the logs"
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    body: Object = {
+        "apiVersion": EVENTS.api_version,
+        "kind": "Event",
+        "metadata": {"generateName": f"{key.name[:200]}.", "namespace": key.namespace},
+        "eventTime": now,
+        "reportingController": "berth.dev/operator",
+        "reportingInstance": world.config.identity,
+        "action": "Reconcile",
+        "reason": "ReconcileFailing",
+        "type": "Warning",
+        "regarding": {
+            "apiVersion": obj["apiVersion"],
+            "kind": obj["kind"],
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": obj["metadata"]["uid"],
+        },
+        "note": message[:1000],
+    }
+    await world.client.create(EVENTS, key.namespace, body)

@@ -1,0 +1,55 @@
+"""Fresh lists: at the start of leading, every ten minutes as a net, and after a watch began anew.
+
+A watch that begins again tells what is there and not what vanished meanwhile; the list does.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from berth_core.client import Kind
+from berth_operator.kinds import WATCHED
+from berth_operator.queueing import Key
+from berth_operator.wake import wake
+from berth_operator.world import ACCESS, RELIST, World
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS: Final = 600.0
+SETTLE_SECONDS: Final = 2.0
+_KINDS: Final = {kind.plural: kind for kind in WATCHED}
+
+
+async def relist(world: World, kind: Kind) -> None:
+    """List a kind in all namespaces, take that over into the cache, and wake what vanished."""
+    namespaces = world.config.workspace_namespaces if kind.namespaced else (None,)
+    for namespace in namespaces:
+        objects, version = await world.client.list(kind, namespace, labels=WATCHED[kind])
+        for obj in world.store.replace(kind, namespace or "", objects, version):
+            wake(world, kind, obj, gone=True)
+
+
+async def relist_all(world: World) -> None:
+    """List everything that is watched."""
+    await asyncio.gather(*(relist(world, kind) for kind in WATCHED))
+
+
+def wake_all(world: World) -> None:
+    """Ask for a pass over everything that is known."""
+    for kind in WATCHED:
+        for obj in world.store.all(kind):
+            wake(world, kind, obj)
+    world.add(ACCESS, "", "")
+    world.queue.add_after(Key(RELIST, "", ""), EVERY_SECONDS)
+
+
+async def reconcile_relist(world: World, key: Key) -> float | None:
+    """Pass over one kind (``key.name`` is its plural) after its watch began anew, or over all as the net."""
+    if key.name:
+        await relist(world, _KINDS[key.name])
+        return None
+    await relist_all(world)
+    wake_all(world)
+    log.debug("relisted")
+    return EVERY_SECONDS

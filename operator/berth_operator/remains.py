@@ -1,0 +1,71 @@
+"""What is left of instances that do not exist: their pods, and private keys in the access namespace."""
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from berth_core import names
+from berth_core.client import Object
+from berth_core.model import parse_time
+from berth_core.resources import Instance
+from berth_operator.ending import clear, leases_of
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, OURS, SECRETS
+from berth_operator.queueing import Key
+from berth_operator.world import DEPLOYMENT, World
+
+log = structlog.get_logger(__name__)
+
+KEPT_FOR: Final = timedelta(seconds=30)
+SWEEP_SECONDS: Final = 30.0
+CLEARING_SECONDS: Final = 1.0
+
+
+async def reconcile_orphan(world: World, key: Key) -> float | None:
+    """Clear what carries the label of an instance (``key.name`` is its public id) that does not exist.
+
+    Where a lease says that the instance has a deployment, that deployment's pass does it, in its time.
+    """
+    if world.store.by(INSTANCES, "id", key.name, key.namespace):
+        return None
+    listed, _ = await world.client.list(INSTANCES, key.namespace)
+    if any(Instance.parse(obj).public_id == key.name for obj in listed):
+        return None
+    for lease in await leases_of(world, key.namespace, key.name):
+        world.add(DEPLOYMENT, key.namespace, lease.deployment)
+        return None
+    if not await clear(world, key.namespace, key.name, epoch=None):
+        return CLEARING_SECONDS
+    world.memories.forget(key.namespace, key.name)
+    log.warning("cleared what an instance left", instance=key.name, namespace=key.namespace)
+    return None
+
+
+async def sweep_access(world: World, _key: Key) -> float | None:
+    """Delete private keys whose instance does not exist, 30 s after they were made (their Instance may follow)."""
+    secrets, _ = await world.client.list(SECRETS, world.config.access_namespace, labels=OURS, metadata_only=True)
+    now = world.now()
+    for secret in secrets:
+        metadata = secret["metadata"]
+        instance_id = metadata.get("labels", {}).get(names.INSTANCE_LABEL)
+        young = now < parse_time(metadata["creationTimestamp"]) + KEPT_FOR
+        if not instance_id or young or not world.clock.trusted or await _is_needed(world, instance_id):
+            continue
+        await world.client.delete(SECRETS, world.config.access_namespace, metadata["name"], uid=metadata["uid"])
+        log.info("deleted a private key without an instance", instance=instance_id)
+    return SWEEP_SECONDS
+
+
+async def _is_needed(world: World, instance_id: str) -> bool:
+    """Whether the instance exists and has not ended, or a lease waits for it; read live where the cache says no."""
+    if _living(world.store.by(INSTANCES, "id", instance_id)) or world.store.by(DEPLOYMENTS, "holder", instance_id):
+        return True
+    for namespace in world.config.workspace_namespaces:
+        listed, _ = await world.client.list(INSTANCES, namespace, fields={"metadata.name": instance_id})
+        if _living(listed):
+            return True
+    return False
+
+
+def _living(objects: list[Object]) -> bool:
+    return any(not (obj.get("status") or {}).get("endTime") for obj in objects)

@@ -1,0 +1,192 @@
+"""The steps of an instance that runs: put its rules in force, prove that it can be reached, say so."""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from berth_core import names, state
+from berth_core.client import Object
+from berth_core.conditions import condition, merged
+from berth_core.errors import NotFoundError
+from berth_core.leasing import Lease
+from berth_core.model import parse_time
+from berth_core.resources import FirewallRule, Instance
+from berth_core.resources.instance import InForce
+from berth_operator import metrics, observe
+from berth_operator.agentclient import AgentAddress
+from berth_operator.build import firewall
+from berth_operator.decide import status
+from berth_operator.decide.plan import Plan
+from berth_operator.decide.seen import ObservedInstance, PodView
+from berth_operator.errors import AgentError, StaleError
+from berth_operator.kinds import RULES
+from berth_operator.memory import Memory
+from berth_operator.pathcheck import path_stands
+from berth_operator.starting import apply_policy
+from berth_operator.world import INSTANCE, World
+from berth_operator.writes import write_status
+
+log = structlog.get_logger(__name__)
+
+PATH_SECONDS: Final = 3.0
+FIRST_RETRY: Final = 0.03
+LONGEST_RETRY: Final = 15.0
+REPORT_AFTER: Final = 3
+
+
+async def push(world: World, seen: ObservedInstance) -> float | None:
+    """Put rules and keys in force in the agent and, at the same time, in the NetworkPolicy.
+
+    Returns None when it is done, else the seconds after which to try again. The push begins at once, so what it
+    forbids is shut before the slower enforcer of NetworkPolicies has it.
+    """
+    instance, pod = seen.instance, _pod(seen)
+    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    rules = await observe.read_rules(world, instance, memory)
+    pushing = asyncio.ensure_future(_push(world, instance, memory, pod, rules))
+    lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
+    try:
+        if lease is not None:
+            await apply_policy(world, lease, memory, firewall.compiled(rules))
+    finally:
+        error = await pushing
+    if error is None:
+        return None
+    delay: float = min(FIRST_RETRY * 2.0 ** min(memory.failures - 1, 12), LONGEST_RETRY)
+    if memory.failures > REPORT_AFTER:
+        log.warning("push failed", instance=instance.public_id, error=error, failures=memory.failures)
+    return delay
+
+
+async def _push(
+    world: World, instance: Instance, memory: Memory, pod: PodView, rules: list[FirewallRule]
+) -> str | None:
+    """Push once, or twice where the agent turns out to have something newer; the error, if any."""
+    agent = AgentAddress(pod.ip, instance.public_id, instance.status.epoch or 0)
+    body, keys = observe.ruleset(rules, pod), instance.spec.ssh_keys
+    known = memory.acknowledged
+    if known is None and instance.status.pod_uid == pod.uid:
+        known = instance.status.firewall
+    for _ in range(2):
+        wanted = firewall.push(body, agent.epoch, known.generation if known else 0, keys)
+        if known is None or known.digest != wanted.digest:
+            wanted = firewall.push(body, agent.epoch, wanted.generation + 1, keys)
+        try:
+            await world.agents.push(agent, wanted)
+        except StaleError as stale:
+            known = InForce(generation=stale.generation, digest=stale.digest)
+            continue
+        except AgentError as error:
+            memory.failures, memory.error = memory.failures + 1, str(error)
+            return str(error)
+        memory.acknowledged = InForce(generation=wanted.generation, digest=wanted.digest)
+        memory.keys, memory.failures, memory.error = firewall.keys_digest(keys), 0, ""
+        log.info("in force", instance=instance.public_id, generation=wanted.generation, rules=len(rules))
+        return None
+    memory.failures, memory.error = memory.failures + 1, "another operator pushes to the agent"
+    return memory.error
+
+
+def probe(world: World, seen: ObservedInstance) -> None:
+    """Start to find out whether sshd listens and packets arrive; the end of it brings the instance back."""
+    instance, address = seen.instance, seen.address
+    if address is None:
+        raise RuntimeError("only an instance with an address is probed")
+    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    agent = AgentAddress(_pod(seen).ip, instance.public_id, instance.status.epoch or 0)
+
+    async def run() -> None:
+        try:
+            if memory.path is None:
+                listening, memory.path = await asyncio.gather(
+                    world.agents.listening(agent, names.SSH_PORT),
+                    path_stands(address.ipv4, address.port, PATH_SECONDS),
+                )
+                memory.listening = listening
+            else:
+                memory.listening = await world.agents.listening(agent, names.SSH_PORT)
+        except AgentError as error:
+            # The agent went away between the push and the question: push again first.
+            memory.acknowledged, memory.failures, memory.error = None, memory.failures + 1, str(error)
+        memory.probe = None
+        world.add(INSTANCE, instance.metadata.namespace, instance.metadata.name)
+
+    memory.stop_probe()
+    memory.probe = asyncio.create_task(run(), name=f"probe {instance.public_id}")
+
+
+async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
+    """Write the status and, where they do not say it yet, the rules' conditions and owners."""
+    instance = seen.instance
+    before = status.is_ready(instance)
+    new = status.reported(seen, plan, world.now())
+    writes = [asyncio.create_task(write_status(world, instance, instance.status, new))]
+    if seen.agent.current and not seen.rules_settled:
+        writes.extend(_settle(world, instance))
+    written, *_ = await asyncio.gather(*writes)
+    if written is not None and status.is_ready(Instance.parse(written)) and not before:
+        _log_ready(world, Instance.parse(written))
+
+
+def _settle(world: World, instance: Instance) -> list["asyncio.Task[Object | None]"]:
+    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    rules, memory.rules = memory.rules or [], None
+    pending = []
+    for rule in rules:
+        if not observe.owned(rule, instance):
+            pending.append(_adopt(world, rule, instance))
+        if not observe.in_force(rule):
+            pending.append(_in_force(world, rule))
+    return [asyncio.create_task(write) for write in pending]
+
+
+async def _adopt(world: World, rule: FirewallRule, instance: Instance) -> Object | None:
+    references = [*(r.wire() for r in rule.metadata.owner_references), instance.reference()]
+    if any(r.controller for r in rule.metadata.owner_references):
+        references[-1] = {**references[-1], "controller": False}
+    body: Object = {"metadata": {"ownerReferences": references}}
+    return await _patch_rule(world, rule, body, None)
+
+
+async def _in_force(world: World, rule: FirewallRule) -> Object | None:
+    generation = rule.metadata.generation
+    shown = condition("InForce", True, "InForce", "the agent has it", now=world.now(), generation=generation)
+    conditions = [c.wire() for c in merged(rule.status.conditions, [shown])]
+    body: Object = {"status": {"conditions": conditions, "observedGeneration": generation}}
+    return await _patch_rule(world, rule, body, "status")
+
+
+async def _patch_rule(world: World, rule: FirewallRule, body: Object, subresource: str | None) -> Object | None:
+    try:
+        return await world.client.patch(
+            RULES, rule.metadata.namespace, rule.metadata.name, body, subresource=subresource
+        )
+    except NotFoundError:  # deleted meanwhile: its event brings the instance back
+        return None
+
+
+def _pod(seen: ObservedInstance) -> PodView:
+    if seen.pod is None:
+        raise RuntimeError("only an instance with a pod is served")
+    return seen.pod
+
+
+def _log_ready(world: World, instance: Instance) -> None:
+    address = instance.status.address
+    seconds = (world.now() - parse_time(instance.metadata.creation_timestamp)).total_seconds()
+    first = (
+        instance.status.ready_time is not None
+        and abs((world.now() - parse_time(instance.status.ready_time)).total_seconds()) < 1
+    )
+    if first:
+        metrics.LAUNCH_SECONDS.observe(seconds)
+    log.info(
+        "ready",
+        instance=instance.public_id,
+        address=f"{address.ipv4}:{address.port}" if address else "",
+        since_creation=round(seconds, 3),
+        monotonic=round(time.monotonic(), 3),
+        condition=state.READY,
+    )

@@ -1,0 +1,159 @@
+"""The steps that open a lease: take it, bind the Instance, make what belongs to it. Each can be repeated."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+import orjson
+import structlog
+
+from berth_core import leasing, names, state
+from berth_core.client import Kind, Object
+from berth_core.conditions import condition, merged
+from berth_core.errors import AlreadyExistsError, ClusterError, NotFoundError
+from berth_core.firewall import Rule
+from berth_core.resources import FirewallRule, Instance
+from berth_operator import observe
+from berth_operator.build import firewall
+from berth_operator.build.common import LeaseParts
+from berth_operator.build.disruption import budget
+from berth_operator.build.pod import pod
+from berth_operator.build.policy import policy
+from berth_operator.build.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
+from berth_operator.build.service import service
+from berth_operator.decide import status
+from berth_operator.decide.plan import Plan
+from berth_operator.decide.seen import ObservedInstance
+from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.memory import Memory
+from berth_operator.world import World
+from berth_operator.writes import refresh_pod, set_finalizer, write_status
+
+log = structlog.get_logger(__name__)
+
+
+async def wait(world: World, seen: ObservedInstance, plan: Plan) -> None:
+    """Show that it waits."""
+    instance = seen.instance
+    await write_status(world, instance, instance.status, status.waiting(instance, plan, world.now()))
+
+
+async def take(world: World, seen: ObservedInstance) -> None:
+    """Take the lease of the first deployment that is still free; the next pass finds it and binds."""
+    instance, namespace = seen.instance, seen.instance.metadata.namespace
+    for wd in seen.free:
+        name = wd.metadata.name
+        try:
+            lease = await leasing.take(
+                world.client, namespace, name, instance=instance.public_id, user=instance.spec.user, now=world.now()
+            )
+        except (leasing.BusyError, NotFoundError):
+            await observe.read_deployment(world, namespace, name)
+            continue
+        await observe.read_deployment(world, namespace, name)
+        log.info("lease taken", instance=instance.public_id, deployment=name, epoch=lease.epoch)
+        return
+
+
+async def bind(world: World, seen: ObservedInstance) -> None:
+    """Open all that the lease opens; the status says so once what must be there first is there."""
+    if seen.held is None or seen.deployment is None or seen.type is None:
+        raise RuntimeError("only an instance with a lease, a deployment and a type is bound")
+    instance = await set_finalizer(world, seen.instance, present=True)
+    lease = LeaseParts(instance, seen.deployment, seen.type, seen.held.epoch)
+    first = firewall.first_rule(instance)
+    rules = firewall.compiled([FirewallRule.parse(first)]) if first else []
+    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    _, host_key = await asyncio.gather(_create(world, RULES, first), _open(world, lease, memory, rules))
+    bound = status.bound(instance, seen.held, [host_key], world.now())
+    await asyncio.gather(_make_pod(world, lease), write_status(world, instance, instance.status, bound))
+    log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch)
+
+
+async def make_missing(world: World, seen: ObservedInstance) -> None:
+    """Make what is missing of a bound instance, the pod last."""
+    instance = seen.instance
+    if seen.deployment is None or seen.type is None:
+        raise RuntimeError("the deployment or its type is gone: restore it, or end the instance")
+    lease = LeaseParts(instance, seen.deployment, seen.type, instance.status.epoch or 0)
+    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    rules = await observe.read_rules(world, instance, memory)
+    await _open(world, lease, memory, firewall.compiled(rules))
+    if seen.pod is None:
+        await _make_pod(world, lease)
+        log.info("pod made", instance=lease.id, epoch=lease.epoch)
+
+
+async def apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
+    """Apply the NetworkPolicy where it is not the one that was applied last."""
+    manifest = policy(lease, rules, world.config)
+    digest = hashlib.sha256(orjson.dumps(manifest)).hexdigest()
+    if digest != memory.policy:
+        await world.client.apply(POLICIES, manifest)
+        memory.policy = digest
+
+
+async def _open(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> str:
+    """Everything but the pod; the public host key."""
+    host_key, *_ = await asyncio.gather(
+        _host_key(world, lease),
+        _agent_secret(world, lease),
+        apply_policy(world, lease, memory, rules),
+        _service(world, lease),
+        world.client.apply(BUDGETS, budget(lease)),
+    )
+    return host_key
+
+
+async def _host_key(world: World, lease: LeaseParts) -> str:
+    """Make the workspace's Secret, or take the key in the one that is there: clients may have been told of it."""
+    namespace, name = lease.instance.metadata.namespace, names.workspace_secret(lease.id, lease.epoch)
+    key = new_host_key()
+    try:
+        await world.client.create(SECRETS, namespace, workspace_secret(lease, key))
+    except AlreadyExistsError:
+        return public_host_key(await world.client.get(SECRETS, namespace, name))
+    return key.public
+
+
+async def _agent_secret(world: World, lease: LeaseParts) -> None:
+    pair = world.authority.agent(lease.id, lease.epoch, world.now())
+    await _create(world, SECRETS, agent_secret(lease, pair, world.authority.pem))
+
+
+async def _service(world: World, lease: LeaseParts) -> None:
+    try:
+        made = await world.client.apply(SERVICES, service(lease, world.config.service_type))
+    except ClusterError as error:
+        if "range is full" in error.message:
+            await _ports_exhausted(world, lease.instance)
+        raise
+    world.store.put(SERVICES, made)
+
+
+async def _ports_exhausted(world: World, instance: Instance) -> None:
+    message = "no node port is free: widen the API server's --service-node-port-range, or end other instances"
+    shown = condition(
+        state.NETWORK_READY, False, "PortsExhausted", message, now=world.now(), generation=instance.metadata.generation
+    )
+    known = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)
+    live = Instance.parse(known) if known else instance
+    conditions = merged(live.status.conditions, [shown])
+    await write_status(world, live, live.status, live.status.model_copy(update={"conditions": conditions}))
+
+
+async def _make_pod(world: World, lease: LeaseParts) -> None:
+    namespace, name = lease.instance.metadata.namespace, names.instance_object(lease.id)
+    try:
+        world.store.put(PODS, await world.client.create(PODS, namespace, pod(lease, world.config)))
+    except AlreadyExistsError:
+        await refresh_pod(world, namespace, name)
+
+
+async def _create(world: World, kind: Kind, body: Object | None) -> None:
+    if body is None:
+        return
+    try:
+        await world.client.create(kind, body["metadata"]["namespace"], body)
+    except AlreadyExistsError:
+        return

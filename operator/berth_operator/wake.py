@@ -1,0 +1,94 @@
+"""Which keys an object's change concerns."""
+
+from berth_core import names
+from berth_core.client import Kind, Object
+from berth_core.resources import Instance, WorkspaceDeployment
+from berth_operator.decide.choice import applies
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, PODS, RULES, SERVICES, TYPES
+from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, TYPE, World
+
+
+def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
+    """Put the keys that an object's change concerns into the work queue."""
+    if kind == INSTANCES:
+        _instance(world, obj, gone)
+    elif kind in (PODS, SERVICES):
+        _child(world, obj, obj["metadata"].get("labels", {}).get(names.INSTANCE_LABEL))
+    elif kind == RULES:
+        _rule(world, obj)
+    elif kind == DEPLOYMENTS:
+        _deployment(world, obj)
+    elif kind == TYPES:
+        _type(world, obj)
+    elif kind == NODES:
+        _node(world, obj)
+
+
+def _instance(world: World, obj: Object, gone: bool) -> None:
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    if not gone:
+        world.add(INSTANCE, metadata["namespace"], metadata["name"])
+    claim = obj["spec"].get("claim") or {}
+    deployment = status.get("deployment") or claim.get("deployment")
+    if deployment and (gone or status.get("reason")):
+        world.add(DEPLOYMENT, metadata["namespace"], deployment)
+    if status.get("epoch") or status.get("reason") or gone:
+        # One that does not wait any more lets those behind it move up.
+        _waiting(world, metadata["namespace"])
+
+
+def _child(world: World, obj: Object, instance_id: str | None) -> None:
+    if not instance_id:
+        return
+    namespace = obj["metadata"]["namespace"]
+    owners = world.store.by(INSTANCES, "id", instance_id, namespace)
+    for owner in owners:
+        world.add(INSTANCE, namespace, owner["metadata"]["name"])
+    if not owners:
+        world.add(ORPHAN, namespace, instance_id)
+
+
+def _rule(world: World, obj: Object) -> None:
+    namespace, instance_id = obj["metadata"]["namespace"], obj["spec"]["instance"]
+    memory = world.memories.known(namespace, instance_id)
+    if memory is not None:
+        memory.rules = None
+    for owner in world.store.by(INSTANCES, "id", instance_id, namespace):
+        world.add(INSTANCE, namespace, owner["metadata"]["name"])
+
+
+def _deployment(world: World, obj: Object) -> None:
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    world.add(DEPLOYMENT, namespace, name)
+    wd = WorkspaceDeployment.parse(obj)
+    for rival in world.store.by(DEPLOYMENTS, "id", wd.public_id):
+        world.add(DEPLOYMENT, rival["metadata"]["namespace"], rival["metadata"]["name"])
+    for bound in world.store.by(INSTANCES, "deployment", name, namespace):
+        world.add(INSTANCE, namespace, bound["metadata"]["name"])
+    _waiting(world, namespace, wd)
+
+
+def _type(world: World, obj: Object) -> None:
+    namespace, type_name = obj["metadata"]["namespace"], obj["spec"]["typeName"]
+    for same in world.store.by(TYPES, "typeName", type_name, namespace):
+        world.add(TYPE, namespace, same["metadata"]["name"])
+    world.add(TYPE, namespace, obj["metadata"]["name"])
+    for wd in world.store.by(DEPLOYMENTS, "type", type_name, namespace):
+        world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
+
+
+def _node(world: World, obj: Object) -> None:
+    for pod in world.store.by(PODS, "node", obj["metadata"]["name"]):
+        labels, namespace = pod["metadata"].get("labels", {}), pod["metadata"]["namespace"]
+        _child(world, pod, labels.get(names.INSTANCE_LABEL))
+        if labels.get(names.DEPLOYMENT_LABEL):
+            world.add(DEPLOYMENT, namespace, labels[names.DEPLOYMENT_LABEL])
+    for wd in world.store.all(DEPLOYMENTS):
+        if wd["spec"].get("heartbeat") == "node":
+            world.add(DEPLOYMENT, wd["metadata"]["namespace"], wd["metadata"]["name"])
+
+
+def _waiting(world: World, namespace: str, wd: WorkspaceDeployment | None = None) -> None:
+    for obj in world.store.by(INSTANCES, "waiting", "yes", namespace):
+        if wd is None or applies(Instance.parse(obj), wd):
+            world.add(INSTANCE, namespace, obj["metadata"]["name"])

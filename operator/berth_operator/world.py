@@ -1,0 +1,76 @@
+"""What every pass works with."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from berth_core.client import Client, Object
+from berth_core.leasing import Lease
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator.agentclient import AgentClient
+from berth_operator.build.common import LeaseParts
+from berth_operator.certificates import Authority
+from berth_operator.clock import Clock
+from berth_operator.config import Config
+from berth_operator.decide.deployment import oldest
+from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
+from berth_operator.memory import Memories
+from berth_operator.queueing import Key, WorkQueue
+from berth_operator.store import Store
+
+INSTANCE = "instance"
+DEPLOYMENT = "deployment"
+TYPE = "type"
+ORPHAN = "orphan"
+"""Sorts of keys: an Instance, a WorkspaceDeployment, a WorkspaceType by name; what an instance left, by its id."""
+ACCESS = "access"
+RELIST = "relist"
+"""Sorts of keys without a name: private keys nobody needs; a fresh list of one kind (its name is the plural)."""
+
+
+@dataclass
+class World:
+    """Connections, settings and state of one process."""
+
+    config: Config
+    client: Client
+    authority: Authority
+    agents: AgentClient
+    clock: Clock
+    store: Store = field(default_factory=Store)
+    memories: Memories = field(default_factory=Memories)
+    queue: WorkQueue = field(init=False)
+
+    def now(self) -> datetime:
+        """Return the time by our clock."""
+        return datetime.now(UTC)
+
+    def add(self, sort: str, namespace: str, name: str) -> None:
+        """Ask for a pass."""
+        self.queue.add(Key(sort, namespace, name))
+
+    def deployment(self, namespace: str, name: str) -> WorkspaceDeployment | None:
+        """Return a deployment as last seen."""
+        found = self.store.get(DEPLOYMENTS, namespace, name)
+        return WorkspaceDeployment.parse(found) if found else None
+
+    def type_named(self, namespace: str, type_name: str) -> WorkspaceType | None:
+        """Return the type that has the name in a namespace, the older one of several."""
+        found = [WorkspaceType.parse(o) for o in self.store.by(TYPES, "typeName", type_name, namespace)]
+        return oldest(found) if found else None
+
+    def node(self, name: str) -> Object | None:
+        """Return a node as last seen."""
+        return self.store.get(NODES, "", name) if name else None
+
+    def lease_parts(self, instance: Instance, lease: Lease) -> LeaseParts | None:
+        """Return what manifests of a lease are made from; None while the deployment or its type is not there."""
+        namespace = instance.metadata.namespace
+        wd = self.deployment(namespace, lease.deployment)
+        type_ = self.type_named(namespace, wd.spec.type) if wd else None
+        return LeaseParts(instance, wd, type_, lease.epoch) if wd and type_ else None
+
+
+def node_is_ready(node: Object | None) -> bool:
+    """Whether a node is there and says Ready."""
+    conditions = ((node or {}).get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
