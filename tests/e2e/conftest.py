@@ -1,1 +1,47 @@
 """The lab and the people in it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from lab import Lab, Person
+
+from berth_cluster.network import NODES
+from berth_cluster.outside import Outside
+from berth_cluster.testing import BerthCluster
+
+NODE_PORT = 30080
+
+
+@pytest.fixture(scope="session")
+def lab(cluster: BerthCluster) -> Lab:
+    """The two-node cluster, whose API answers at each node."""
+    return Lab(
+        kubeconfig=cluster.kubeconfig,
+        kubectl_program=cluster.tools.path("kubectl"),
+        helm_program=cluster.tools.path("helm"),
+        berth_program=Path(sys.executable).with_name("berth"),
+        python=Path(sys.executable),
+        apis=tuple(f"http://{node.address}:{NODE_PORT}" for node in NODES),
+    )
+
+
+@pytest.fixture(scope="session")
+def ada(lab: Lab, outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Somebody at the first outside address."""
+    return lab.person("ada", outside.namespace, tmp_path_factory.mktemp("ada"))
+
+
+@pytest.fixture(scope="session")
+def bob(lab: Lab, outside2: Outside, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Somebody else at the second outside address."""
+    return lab.person("bob", outside2.namespace, tmp_path_factory.mktemp("bob"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_held_before(lab: Lab) -> None:
+    """End what an earlier test left, so that one failure does not bring on others."""
+    for instance in lab.objects("instances"):
+        if not instance.get("status", {}).get("endTime"):
+            name = instance["metadata"]["name"]
+            lab.kubectl("delete", "instance", name, "-n", instance["metadata"]["namespace"], "--timeout=60s")

@@ -32,6 +32,7 @@ class Lab:
 
     kubeconfig: Path
     kubectl_program: Path
+    helm_program: Path
     berth_program: Path
     python: Path
     apis: tuple[str, ...]
