@@ -21,5 +21,5 @@ class Empty(Response):
 
     media_type = "application/json"
 
-    def __init__(self) -> None:
-        super().__init__(b"")
+    def __init__(self, status_code: int = 200) -> None:
+        super().__init__(b"", status_code)

@@ -44,6 +44,7 @@ def make_app(config: Config) -> FastAPI:
     app.add_middleware(Envelope, config=config)
     for module in ROUTERS:
         app.include_router(module.router)
+    app.state.known_routes = [route for module in ROUTERS for route in module.router.routes]
     for kind in (ApiError, HTTPException, RequestValidationError, cluster.ClusterError):
         app.add_exception_handler(kind, errors.handle)
     return app

@@ -135,7 +135,7 @@ def _unrecognized(request: Request) -> Response:
 def allowed_methods(request: Request) -> set[str]:
     """Methods that the request's path is served with; empty where it is unknown."""
     methods: set[str] = set()
-    for route in request.app.routes:
+    for route in request.app.state.known_routes:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()

@@ -1,0 +1,92 @@
+"""One API process for most tests: with the documented rights, on a real API server."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces, make_namespaces
+from berth_core.client import connected
+
+from . import process
+from .process import Api
+from .signing import Signer, write_keys
+from .world import World
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What API processes of the tests share."""
+
+    server: ApiServer
+    namespaces: Namespaces
+    kubeconfig: Path
+    jwks: Path
+    folder: Path
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """Environment of one more process."""
+        return process.environment(self.kubeconfig, self.namespaces, self.jwks, **changes)
+
+
+@pytest.fixture(scope="session")
+def signer() -> Signer:
+    return Signer()
+
+
+@pytest.fixture(scope="session")
+def setting(apiserver: ApiServer, signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    folder = tmp_path_factory.mktemp("api")
+    namespaces = make_namespaces(apiserver)
+    write_keys(folder / "jwks.json", signer)
+    kubeconfig = process.restricted_kubeconfig(apiserver, namespaces, folder)
+    return Setting(apiserver, namespaces, kubeconfig, folder / "jwks.json", folder)
+
+
+@pytest.fixture(scope="session")
+def api(setting: Setting) -> Iterator[Api]:
+    settings = setting.environment(
+        BERTH_TRUSTED_PROXIES="127.0.0.0/8", BERTH_ALLOWED_ORIGINS="https://lab.example.test"
+    )
+    with process.running(settings, setting.folder / "api.log") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session")
+async def http(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a token."""
+    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session")
+async def world(setting: Setting, http: httpx.AsyncClient) -> AsyncIterator[World]:
+    async with connected("tests", str(setting.server.kubeconfig)) as client:
+        yield World(client, setting.namespaces, http)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def alice(api: Api, signer: Signer) -> AsyncIterator[httpx.AsyncClient]:
+    async with user_client(api, signer.token("alice")) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session")
+async def bob(api: Api, signer: Signer) -> AsyncIterator[httpx.AsyncClient]:
+    async with user_client(api, signer.token("bob")) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session")
+async def root(api: Api, signer: Signer) -> AsyncIterator[httpx.AsyncClient]:
+    async with user_client(api, signer.token("root", su=True)) as client:
+        yield client
+
+
+def user_client(api: Api, token: str) -> httpx.AsyncClient:
+    """A client with a token."""
+    return httpx.AsyncClient(base_url=api.url, timeout=20, headers={"Authorization": f"Bearer {token}"})

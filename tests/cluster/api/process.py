@@ -1,0 +1,132 @@
+"""The API as a process of its own, with the rights that api/README.md lists and no others."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.paths import REPOSITORY
+from berth_cluster.testing import Namespaces
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running API process."""
+
+    url: str
+    metrics_url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes: str) -> dict[str, str]:
+    """Environment of an API process."""
+    return os.environ | {
+        "KUBECONFIG": str(kubeconfig),
+        "BERTH_NAMESPACE": namespaces.release,
+        "BERTH_WORKSPACE_NAMESPACES": namespaces.workspaces,
+        "BERTH_ACCESS_NAMESPACE": namespaces.access,
+        "BERTH_TOKEN_ISSUER": "berth",
+        "BERTH_JWKS_FILE": str(jwks),
+        "BERTH_LISTEN": f"127.0.0.1:{free_port()}",
+        "BERTH_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
+        **changes,
+    }
+
+
+@contextmanager
+def running(settings: dict[str, str], log: Path, *, until: str = "/readyz") -> Iterator[Api]:
+    """Run a process; it is there once `until` answers 200."""
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)
+    url = f"http://{settings['BERTH_LISTEN']}"
+    try:
+        wait_for(url + until, process, log)
+        yield Api(url, f"http://{settings['BERTH_METRICS_LISTEN']}/metrics", process, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a URL answers 200."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass  # it does not listen yet
+        time.sleep(0.05)
+    raise AssertionError(f"the API did not answer at {url}:\n{log.read_text()}")
+
+
+def documented_rules() -> dict[str, list[dict[str, Any]]]:
+    """RBAC rules from the table in api/README.md, by `workspace` and `access`."""
+    rules: dict[str, list[dict[str, Any]]] = {"workspace": [], "access": []}
+    text = (REPOSITORY / "api" / "README.md").read_text()
+    for line in text[text.index("## Rights") :].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != 4 or not cells[1].startswith("`"):
+            continue
+        group = "" if cells[0] == "(core)" else cells[0].strip("`")
+        verbs = re.sub(r"\(.*\)|`", "", cells[2]).replace(" ", "").split(",")
+        where = "access" if cells[3].startswith("access") else "workspace"
+        rules[where].append({"apiGroups": [group], "resources": [cells[1].strip("`")], "verbs": verbs})
+    return rules
+
+
+def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Path) -> Path:
+    """A kubeconfig for a service account with the documented rights."""
+    account = {"kind": "ServiceAccount", "name": "berth-api", "namespace": namespaces.release}
+    objects: list[dict[str, Any]] = [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "berth-api", "namespace": account["namespace"]},
+        }
+    ]
+    places = {"workspace": namespaces.workspaces, "access": namespaces.access}
+    for where, rules in documented_rules().items():
+        metadata = {"name": "berth-api", "namespace": places[where]}
+        rbac = "rbac.authorization.k8s.io"
+        objects.append({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
+        role = {"apiGroup": rbac, "kind": "Role", "name": "berth-api"}
+        objects.append(
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "RoleBinding",
+                "metadata": metadata,
+                "roleRef": role,
+                "subjects": [account],
+            }
+        )
+    server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+    token = server.kubectl("create", "token", "berth-api", "-n", namespaces.release, "--duration=2h").strip()
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    path = folder / "api.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path

@@ -1,0 +1,116 @@
+"""Types, deployments and states of instances, as administrators and the operator make them."""
+
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from berth_cluster.testing import Namespaces
+from berth_core.client import Client, Object
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+
+WAIT_SECONDS = 20
+LATER = "2026-01-01T00:00:00Z"
+
+
+@dataclass
+class World:
+    """Resources of the tests, and the API that shows them."""
+
+    client: Client
+    namespaces: Namespaces
+    http: httpx.AsyncClient
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    async def type(self, name: str | None = None, *, deployments: int = 0, **spec: Any) -> str:
+        """Make a type of the test's own, with some deployments; wait until the API lists it."""
+        name = name or f"type_{next(self._numbers)}"
+        resource = name.replace("_", "-").lower()
+        body = {
+            "apiVersion": "berth.dev/v1alpha1",
+            "kind": "WorkspaceType",
+            "metadata": {"name": resource, "namespace": self.namespaces.workspaces},
+            "spec": {"typeName": name, "template": {"image": "example.test/workspace:1"}} | spec,
+        }
+        await self.client.create(WorkspaceType.api(), self.namespaces.workspaces, body)
+        for _ in range(deployments):
+            await self.deployment(name)
+        await eventually(lambda: self._lists_type(name))
+        return name
+
+    async def deployment(self, type_name: str, **spec: Any) -> str:
+        """Make a deployment; answer its public id once the API lists it."""
+        number = next(self._numbers)
+        body = {
+            "apiVersion": "berth.dev/v1alpha1",
+            "kind": "WorkspaceDeployment",
+            "metadata": {"name": f"wd-{number}", "namespace": self.namespaces.workspaces},
+            "spec": {"type": type_name} | spec,
+        }
+        made = await self.client.create(WorkspaceDeployment.api(), self.namespaces.workspaces, body)
+        public_id = WorkspaceDeployment.parse(made).public_id
+        await eventually(lambda: self._lists_deployment(type_name, public_id))
+        return public_id
+
+    async def deployment_resource(self, public_id: str) -> WorkspaceDeployment:
+        """The resource of a public id, read live."""
+        objects, _ = await self.client.list(WorkspaceDeployment.api(), self.namespaces.workspaces)
+        return next(wd for wd in map(WorkspaceDeployment.parse, objects) if wd.public_id == public_id)
+
+    async def instance_resource(self, public_id: str) -> Instance:
+        """The resource of an instance that the API made."""
+        return Instance.parse(await self.client.get(Instance.api(), self.namespaces.workspaces, public_id))
+
+    async def as_operator(self, instance_id: str, **status: Any) -> None:
+        """Write an instance's status in the operator's place; `conditions` are given as {type: status}."""
+        found = await self.instance_resource(instance_id)
+        given: dict[str, str] = status.pop("conditions", {})
+        before = {c.type: c.status for c in found.status.conditions}
+        conditions = [
+            {"type": kind, "status": value, "reason": "Test", "message": "", "lastTransitionTime": LATER}
+            for kind, value in sorted((before | given).items())
+        ]
+        body: Object = {"status": {"id": instance_id, "conditions": conditions} | status}
+        await self.client.patch(Instance.api(), self.namespaces.workspaces, instance_id, body, subresource="status")
+
+    async def bind(self, instance_id: str) -> None:
+        """Let the operator's first step have happened."""
+        found = await self.instance_resource(instance_id)
+        assert found.spec.claim is not None
+        await self.as_operator(
+            instance_id,
+            deployment=found.spec.claim.deployment,
+            epoch=found.spec.claim.epoch,
+            startTime="2026-01-01T00:00:00Z",
+            conditions={"Bound": "True"},
+        )
+
+    async def make_ready(self, instance_id: str) -> None:
+        """Let the operator have come to the end of a start."""
+        await self.bind(instance_id)
+        await self.as_operator(
+            instance_id,
+            address={"ipv4": "192.0.2.9", "port": 30022},
+            hostKeys=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"],
+            readyTime="2026-01-01T00:00:01Z",
+            expireTime="2026-01-01T01:00:01Z",
+            conditions={"PodReady": "True", "NetworkReady": "True", "Ready": "True"},
+        )
+
+    async def _lists_type(self, name: str) -> bool:
+        answer = await self.http.get("/workspaces?with_dissolved")
+        return name in answer.json()["workspace_types"]
+
+    async def _lists_deployment(self, type_name: str, public_id: str) -> bool:
+        answer = await self.http.get(f"/deployments/{type_name}?with_dissolved")
+        return public_id in answer.json()["workspace_deployments"]
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:
+    """Look again and again until something holds."""
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < deadline, f"it did not come about within {seconds} s"
