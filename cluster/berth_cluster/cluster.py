@@ -14,6 +14,7 @@ from pathlib import Path
 
 from berth_cluster import leftovers, network, packages
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.commands import run
 from berth_cluster.components import Toolbox, all_components, build
 from berth_cluster.control_plane import ControlPlane, ControlPlaneOptions
 from berth_cluster.errors import ClusterError
@@ -51,7 +52,7 @@ def start() -> Cluster:
     state = state_dir()
     inputs = _inputs()
     with lock():
-        if _recorded(state).get("inputs") == inputs and (running := find()):
+        if _recorded(state).get("inputs") == inputs and (running := find()) and _serves(running):
             note(f"the cluster in {state} is running")
             return running
         with step("clearing what an earlier run left"):
@@ -138,6 +139,17 @@ def _start(options: ControlPlaneOptions, tools: Toolbox, inputs: str) -> Cluster
         cluster.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=120s")
     (state / "cluster.json").write_text(json.dumps({"inputs": inputs}), encoding="utf-8")
     return cluster
+
+
+def _serves(cluster: Cluster) -> bool:
+    """Whether the API server answers and the nodes are Ready, now or within a minute."""
+    command: list[str | Path] = [cluster.tools.path("kubectl"), f"--kubeconfig={cluster.kubeconfig}"]
+    return (
+        run(
+            [*command, "wait", "node", "--all", "--for=condition=Ready", "--timeout=60s"], check=False, timeout=90
+        ).returncode
+        == 0
+    )
 
 
 def _start_supervisor(state: Path) -> None:

@@ -153,7 +153,9 @@ def _wheels() -> Path:
 
 
 def _python_with_pip() -> str:
-    for python in (sys.executable, str(Path(sys.base_prefix) / "bin" / "python3"), "python3"):
+    tools = REPOSITORY / ".berth-tools" / "bin" / "python"
+    own = [str(tools)] if tools.exists() else []
+    for python in (*own, sys.executable, str(Path(sys.base_prefix) / "bin" / "python3")):
         if run([python, "-m", "pip", "--version"], check=False).returncode == 0:
             return python
     raise ClusterError("no Python here has pip: install python3-pip")

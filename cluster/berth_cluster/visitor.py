@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from berth_cluster.commands import last_words
 from berth_cluster.errors import ClusterError
@@ -45,12 +46,12 @@ class Visitor:
         """
         data = f" -d '{json.dumps(body)}'" if body is not None else ""
         out.print(
-            f"  [cyan]{self.name}@{self.at.address} $[/] curl -X {method} $BERTH_API{path}{data}"
+            f"  [cyan]{self.name}@{self.at.address} $[/] curl -X {method} $BERTH_API{path}{escape(data)}"
             f' -H "Authorization: Bearer ${self.name.upper()}"',
             soft_wrap=True,
         )
         answer = self.send(method, path, body)
-        out.print(f"  [green]{answer.status}[/] {_short(answer)}", soft_wrap=True, markup=True)
+        out.print(f"  [green]{answer.status}[/] {escape(_short(answer))}", soft_wrap=True)
         if answer.status != expect:
             raise ClusterError(f"{method} {path} answered {answer.status}, not {expect}: {answer.text.strip()}")
         return json.loads(answer.text) if answer.text.strip() else None
@@ -81,7 +82,7 @@ class Visitor:
             if time.monotonic() > deadline:
                 raise ClusterError(f"ssh from {self.at.address} was not let in: {last_words(done)}")
         for line in done.stdout.strip().splitlines():
-            out.print(f"  [green]{line}[/]", soft_wrap=True)
+            out.print(f"  [green]{escape(line)}[/]", soft_wrap=True)
 
     def is_refused(self, login: Login) -> None:
         """Try ssh and print why it does not get in; ClusterError where it does."""
@@ -89,13 +90,13 @@ class Visitor:
         done = self.at.ssh(login.address, key=login.key, known_hosts=login.known_hosts, command=["true"])
         if done.returncode != 255:
             raise ClusterError(f"ssh from {self.at.address} got in and should not have")
-        out.print(f"  [red]{last_words(done)}[/]", soft_wrap=True, markup=True)
+        out.print(f"  [red]{escape(last_words(done))}[/]", soft_wrap=True)
 
     def _show_ssh(self, login: Login, command: str) -> None:
         host, port = login.address
         out.print(
             f"  [cyan]{self.name}@{self.at.address} $[/] ssh -i {login.key.name} -o StrictHostKeyChecking=yes"
-            f" -o UserKnownHostsFile={login.known_hosts.name} -p {port} root@{host} {command!r}",
+            f" -o UserKnownHostsFile={login.known_hosts.name} -p {port} root@{host} {escape(repr(command))}",
             soft_wrap=True,
         )
 
@@ -119,5 +120,4 @@ def _short(answer: Answer) -> str:
             if secret in body:
                 body[secret] = "-----BEGIN … (kept in a file)"
         text = json.dumps(body)
-    text = text.replace("[", "\\[")
     return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} …"
