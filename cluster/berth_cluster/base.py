@@ -33,7 +33,9 @@ KEY = hashlib.sha256(repr((NAME, SUITE, DROPPED, SECURITY)).encode()).hexdigest(
 def buildah(*words: str | Path) -> list[str]:
     """A buildah command on our own storage."""
     storage = cache_dir() / "images" / "storage"
-    return ["buildah", "--root", str(storage), "--runroot", "/run/berth-buildah", *map(str, words)]
+    # What is mounted now must be forgotten when the machine restarts, so it is kept in /run.
+    mounted = f"/run/berth-buildah-{hashlib.sha256(str(storage).encode()).hexdigest()[:8]}"
+    return ["buildah", "--root", str(storage), "--runroot", mounted, *map(str, words)]
 
 
 def ensure() -> None:
