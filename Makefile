@@ -39,7 +39,7 @@ demo: up ## a tour of the main job, step by step
 
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
-	@$(BIN)/python -m berth_cluster packages
+	@$(BIN)/python -m berth_cluster prepare
 	@$(BIN)/pytest
 
 .PHONY: lint

@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     supervise = commands.add_parser("supervise", help="keep the processes of a state folder running")
     supervise.add_argument("state", type=Path)
     supervise.set_defaults(run=_supervise)
+    commands.add_parser("prepare", help="packages, components and images, all into the cache").set_defaults(
+        run=_prepare
+    )
     commands.add_parser("build", help="build all components into the cache").set_defaults(run=_build)
     return parser
 
@@ -100,6 +103,12 @@ def _images(_: argparse.Namespace) -> None:
 
 def _packages(_: argparse.Namespace) -> None:
     packages.install_missing()
+
+
+def _prepare(_: argparse.Namespace) -> None:
+    packages.install_missing()
+    build(all_components())
+    images.build_all()
 
 
 def _supervise(arguments: argparse.Namespace) -> None:
