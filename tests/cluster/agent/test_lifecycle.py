@@ -3,6 +3,7 @@
 import http.client
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,7 +200,9 @@ def memory(pod: Pod) -> float:
     return int(line.split()[1]) / 1024
 
 
-@pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
+@pytest.mark.parametrize(
+    "python", sorted({sys.executable, shutil.which("python3", path="/usr/bin:/bin") or sys.executable})
+)
 def test_the_agent_stays_below_25_mb(pod: Pod, python: str) -> None:
     pod.close_door()
     pod.start(python=python)
