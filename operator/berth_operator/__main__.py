@@ -2,10 +2,7 @@
 
 import asyncio
 import base64
-import contextlib
-import signal
 import sys
-from collections.abc import Coroutine
 
 import kopf
 import structlog
@@ -52,7 +49,7 @@ async def _main(config: Config) -> None:
         async with health.serving(config.listen):
             await world.clock.compare(plain)
             try:
-                await _until_told(_run(world, plain, leadership, health))
+                await _run(world, plain, leadership, health)
             finally:
                 await world.agents.close()
 
@@ -67,16 +64,22 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
         finally:
             world.memories.clear()
 
-    ready = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_watch(world, ready))
-        tasks.create_task(world.clock.run(plain))
+    async def lead_when_watching() -> None:
         await ready.wait()
         health.watching = True
-        tasks.create_task(leadership.run(plain, lead))
+        await leadership.run(plain, lead)
+
+    ready = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        others = [tasks.create_task(world.clock.run(plain)), tasks.create_task(lead_when_watching())]
+        await _watch(world, ready)
+        for task in others:
+            task.cancel()
 
 
 async def _watch(world: World, ready: asyncio.Event) -> None:
+    """Watch until SIGTERM or SIGINT, which kopf waits for."""
+
     def login() -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(**connection(world.config.kubeconfig))
 
@@ -87,7 +90,6 @@ async def _watch(world: World, ready: asyncio.Event) -> None:
         namespaces=list(world.config.workspace_namespaces),
         ready_flag=ready,
     )
-    raise RuntimeError("the watches ended")
 
 
 async def _authority(client: Client, namespace: str) -> Authority:
@@ -103,16 +105,6 @@ async def _authority(client: Client, namespace: str) -> Authority:
             continue
         data = {key: base64.b64decode(value) for key, value in secret["data"].items()}
         return Authority(data["tls.crt"], data["tls.key"])
-
-
-async def _until_told(work: Coroutine[object, object, None]) -> None:
-    """Run until the work ends or a signal says to stop."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What kopf watches for us. A handler keeps the object and puts keys into the work queue, nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import kopf
@@ -50,8 +50,8 @@ def settings() -> kopf.OperatorSettings:
     return made
 
 
-def _keep(world: World, kind: Kind) -> Callable[..., None]:
-    def keep(event: Any, **_: Any) -> None:
+def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
+    async def keep(event: Any, **_: Any) -> None:
         obj = dict(event["object"])
         obj["metadata"] = dict(obj["metadata"])
         if event["type"] == "DELETED":

@@ -41,3 +41,5 @@ def configure() -> None:
     root.setLevel(level)
     # kopf speaks of every event at INFO.
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kubernetes").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,0 +1,135 @@
+"""A test's namespaces, and shorthands to make and await things in them."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from berth_cluster.testing import Namespaces
+from berth_core.client import Client, Kind, Object
+from berth_core.errors import NotFoundError
+from berth_core.ids import uuid7
+
+BERTH = "berth.dev/v1alpha1"
+INSTANCES = Kind(BERTH, "instances")
+DEPLOYMENTS = Kind(BERTH, "workspacedeployments")
+TYPES = Kind(BERTH, "workspacetypes")
+RULES = Kind(BERTH, "firewallrules")
+PODS = Kind("v1", "pods")
+SERVICES = Kind("v1", "services")
+SECRETS = Kind("v1", "secrets")
+POLICIES = Kind("networking.k8s.io/v1", "networkpolicies")
+LEASES = Kind("coordination.k8s.io/v1", "leases")
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f test"
+
+
+@dataclass
+class Lab:
+    """A test's namespaces, a client, and shorthands to make and await things in them."""
+
+    client: Client
+    namespaces: Namespaces
+
+    @property
+    def namespace(self) -> str:
+        return self.namespaces.workspaces
+
+    async def create(self, kind: Kind, name: str, spec: Object, **metadata: Any) -> Object:
+        kinds = {
+            INSTANCES: "Instance",
+            DEPLOYMENTS: "WorkspaceDeployment",
+            TYPES: "WorkspaceType",
+            RULES: "FirewallRule",
+        }
+        body = {
+            "apiVersion": BERTH,
+            "kind": kinds[kind],
+            "metadata": {"name": name, "namespace": self.namespace, **metadata},
+            "spec": spec,
+        }
+        return await self.client.create(kind, self.namespace, body)
+
+    async def type(self, type_name: str = "bench", **spec: Any) -> Object:
+        template = {"image": "workspace.invalid/none:1", "nodeSelector": {"none": "such"}}
+        return await self.create(
+            TYPES, type_name.replace("_", "-"), {"typeName": type_name, "template": template} | spec
+        )
+
+    async def deployment(self, name: str, type_name: str = "bench", **spec: Any) -> Object:
+        made = await self.create(DEPLOYMENTS, name, {"type": type_name} | spec)
+        await self.until(DEPLOYMENTS, name, lambda o: condition(o, "Available") == "Free")
+        return made
+
+    async def instance(self, name: str | None = None, **spec: Any) -> str:
+        name = name or uuid7(int(datetime.now(UTC).timestamp() * 1000))
+        await self.create(INSTANCES, name, {"user": "ada", "sshKeys": [KEY]} | spec)
+        return name
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
+        return await self.client.get(kind, namespace or self.namespace, name)
+
+    async def until(
+        self,
+        kind: Kind,
+        name: str,
+        holds: Callable[[Object], Any],
+        *,
+        seconds: float = 10,
+        namespace: str | None = None,
+    ) -> Object:
+        """Watch one object until the predicate holds."""
+        where = namespace or self.namespace
+        last: Object = {}
+        try:
+            async with asyncio.timeout(seconds):
+                objects, version = await self.client.list(kind, where, fields={"metadata.name": name})
+                for obj in objects:
+                    last = obj
+                    if holds(obj):
+                        return obj
+                while True:
+                    async for event in self.client.watch(kind, where, version, fields={"metadata.name": name}):
+                        version = event.object["metadata"]["resourceVersion"]
+                        if event.type in ("ADDED", "MODIFIED"):
+                            last = event.object
+                            if holds(last):
+                                return last
+        except TimeoutError:
+            pytest.fail(f"{kind.plural}/{name} never got there; last seen: {json.dumps(last, indent=1)}")
+
+    async def until_gone(self, kind: Kind, name: str, *, seconds: float = 10, namespace: str | None = None) -> None:
+        """Watch one object until it is deleted."""
+        where = namespace or self.namespace
+        async with asyncio.timeout(seconds):
+            objects, version = await self.client.list(kind, where, fields={"metadata.name": name})
+            if not objects:
+                return
+            while True:
+                async for event in self.client.watch(kind, where, version, fields={"metadata.name": name}):
+                    if event.type == "DELETED":
+                        return
+
+    async def absent(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
+        try:
+            await self.get(kind, name, namespace)
+        except NotFoundError:
+            return True
+        return False
+
+    async def lease(self, deployment: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = ((await self.get(DEPLOYMENTS, deployment)).get("status") or {}).get("lease")
+        return found
+
+    async def status_patch(self, kind: Kind, name: str, status: Object) -> None:
+        await self.client.patch(kind, self.namespace, name, {"status": status}, subresource="status")
+
+
+def condition(obj: Object, kind: str, field: str = "reason") -> str | None:
+    for entry in (obj.get("status") or {}).get("conditions") or ():
+        if entry["type"] == kind:
+            return str(entry[field])
+    return None
