@@ -1,0 +1,1 @@
+"""`berth`: the command line tool of people who run a lab, and the chart's Jobs."""

@@ -15,6 +15,8 @@ COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 FENCE_FINALIZER: Final = "berth.dev/fence"
 FORCED_ANNOTATION: Final = "berth.dev/released-by-force"
 """On a pod: an administrator's word, with a reason, that its containers are gone though no kubelet says so."""
+RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
+"""On an Instance: why an administrator ended it."""
 
 OPERATOR_MANAGER: Final = "berth-operator"
 API_MANAGER: Final = "berth-api"

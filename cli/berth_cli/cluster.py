@@ -1,0 +1,42 @@
+"""How commands reach the cluster: by kubeconfig, with errors that name the next step."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from berth_cli.errors import FAILED, FORBIDDEN, NOT_FOUND, UNREACHABLE, CliError
+from berth_core import errors, names
+from berth_core.client import Client, connected
+
+T = TypeVar("T")
+
+
+def ask(kubeconfig: Path | None, work: Callable[[Client], Awaitable[T]]) -> T:
+    """Do some work with a client of the cluster. Raises CliError."""
+    config = _kubeconfig(kubeconfig)
+
+    async def run() -> T:
+        async with connected(names.CLI_MANAGER, config) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(run())
+    except errors.UnavailableError as error:
+        hint = f"check that the cluster of {config} runs and that you reach it (kubectl version)"
+        raise CliError(f"{error.message}: {hint}", UNREACHABLE) from error
+    except errors.ForbiddenError as error:
+        raise CliError(f"{error.message}: ask an administrator of the cluster for the right", FORBIDDEN) from error
+    except errors.NotFoundError as error:
+        raise CliError(f"{error.message}: is Berth installed there? (helm list -A)", NOT_FOUND) from error
+    except errors.ClusterError as error:
+        raise CliError(error.message, FAILED) from error
+
+
+def _kubeconfig(given: Path | None) -> str:
+    """The option, else KUBECONFIG, else ~/.kube/config."""
+    chosen = str(given) if given else os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if not any(Path(part).is_file() for part in chosen.split(os.pathsep)):
+        raise CliError(f"there is no kubeconfig at {chosen}: name one with --kubeconfig or KUBECONFIG", UNREACHABLE)
+    return chosen

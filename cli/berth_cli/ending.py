@@ -1,0 +1,85 @@
+"""Ending a lease at an administrator's word."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from berth_cli.errors import NOT_FOUND, CliError
+from berth_core import names
+from berth_core.client import Client, Kind, Object
+from berth_core.errors import NotFoundError
+from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources.workspacedeployment import HeldLease
+
+PODS: Final = Kind("v1", "pods")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which deployment (name or id) is to be free, and why."""
+
+    deployment: str
+    namespace: str
+    reason: str
+    force: bool
+
+
+async def release(client: Client, wish: Wish) -> list[str]:
+    """End the instance that holds the deployment; with ``force`` vouch for its pods too. Returns what was done."""
+    wd = await _deployment(client, wish)
+    lease = wd.status.lease
+    if lease is None:
+        return [f"{wd.metadata.name} is not leased: nothing to do"]
+    done = [await _terminate(client, wish, lease)]
+    if wish.force:
+        done += await _vouch(client, wish, lease, wd.status.epoch)
+    return done
+
+
+async def _deployment(client: Client, wish: Wish) -> WorkspaceDeployment:
+    try:
+        return WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), wish.namespace, wish.deployment))
+    except NotFoundError:
+        every, _ = await client.list(WorkspaceDeployment.api(), wish.namespace)
+        found = [wd for wd in map(WorkspaceDeployment.parse, every) if wd.public_id == wish.deployment]
+        if found:
+            return found[0]
+    raise CliError(
+        f"there is no deployment {wish.deployment} in namespace {wish.namespace}:"
+        " `berth status --all-namespaces` lists them; name another namespace with --workspaces",
+        NOT_FOUND,
+    )
+
+
+async def _terminate(client: Client, wish: Wish, lease: HeldLease) -> str:
+    instance = await _instance(client, wish.namespace, lease.instance)
+    if instance is None:
+        return (
+            f"instance {lease.instance} of {lease.user} is gone already: the operator gives the lease back within 30 s"
+        )
+    body: Object = {
+        "metadata": {"annotations": {names.RELEASE_REASON_ANNOTATION: wish.reason}},
+        "spec": {"terminate": True},
+    }
+    await client.patch(Instance.api(), wish.namespace, instance.metadata.name, body)
+    return f"instance {lease.instance} of {lease.user} ends"
+
+
+async def _instance(client: Client, namespace: str, public_id: str) -> Instance | None:
+    """Find an instance by its public id, which is the name or the uid."""
+    try:
+        return Instance.parse(await client.get(Instance.api(), namespace, public_id))
+    except NotFoundError:
+        every, _ = await client.list(Instance.api(), namespace)
+        return next((i for i in map(Instance.parse, every) if i.public_id == public_id), None)
+
+
+async def _vouch(client: Client, wish: Wish, lease: HeldLease, epoch: int) -> list[str]:
+    """Mark the pods of the lease, and no others, as stopped by an administrator's word."""
+    labels = {names.INSTANCE_LABEL: lease.instance, names.EPOCH_LABEL: str(epoch)}
+    pods, _ = await client.list(PODS, wish.namespace, labels=labels, metadata_only=True)
+    body: Object = {"metadata": {"annotations": {names.FORCED_ANNOTATION: wish.reason}}}
+    for pod in pods:
+        await client.patch(PODS, wish.namespace, pod["metadata"]["name"], body)
+    return [f"pod {pod['metadata']['name']} counts as stopped, by your word" for pod in pods] or [
+        "no pod of this lease is left"
+    ]

@@ -1,0 +1,189 @@
+"""Entry point ``berth-uninstall``: ends all leases and takes our finalizers away, before the operator goes.
+
+The chart runs it before it deletes anything. It closes the API first (no replicas), so that nobody takes a new
+lease meanwhile. While a lease does not end within the deadline it fails and the uninstall stops: the operator still
+runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as `berth release --force` does for each lease.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from berth_cli import jobs
+from berth_cli.errors import CliError
+from berth_core import conditions, leasing, names, state
+from berth_core.client import Client, Kind, Object, connected
+from berth_core.errors import ConflictError, NotFoundError
+from berth_core.leasing import Lease
+from berth_core.resources import Instance, WorkspaceDeployment
+
+log = structlog.get_logger(__name__)
+
+PODS: Final = Kind("v1", "pods")
+DEPLOYMENTS: Final = Kind("apps/v1", "deployments")
+API_DEPLOYMENT: Final = "berth-api"
+LOOK_SECONDS: Final = 1.0
+FORCED_SECONDS: Final = 20.0
+"""How long the operator gets to finish in order once the pods count as stopped."""
+FORCED_REASON: Final = "uninstalled by force"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the chart's values say. ``deadline`` is in seconds."""
+
+    namespace: str
+    workspaces: tuple[str, ...]
+    deadline: float
+    force: bool
+
+
+async def uninstall(client: Client, settings: Settings) -> None:
+    """End every lease, then take our finalizers away. Raises CliError after the deadline."""
+    await _close_api(client, settings.namespace)
+    left = await _end_all(client, settings.workspaces, settings.deadline)
+    if left and not settings.force:
+        raise CliError(
+            f"not ended within {settings.deadline:g} s: {', '.join(left)}. See their conditions and the operator's log"
+            f" (kubectl logs -n {settings.namespace} deployment/berth-operator); free the lease of a lost node with"
+            " `berth release DEPLOYMENT --force`, or set the value uninstall.force with helm upgrade; then uninstall"
+            " again"
+        )
+    if left:
+        log.warning("going on by force", left=left)
+        await _vouch(client, settings.workspaces)
+        await _end_all(client, settings.workspaces, FORCED_SECONDS)
+        await _free(client, settings.workspaces)
+    await _unfence(client, settings.workspaces)
+
+
+async def _close_api(client: Client, namespace: str) -> None:
+    try:
+        body: Object = {"spec": {"replicas": 0}}
+        await client.patch(DEPLOYMENTS, namespace, API_DEPLOYMENT, body, subresource="scale")
+    except NotFoundError:
+        log.info("the API is not there")
+
+
+async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) -> list[str]:
+    """Ask every instance to end and wait; returns what has not ended after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while True:
+        running = [i for i in await _instances(client, namespaces) if not _ended(i)]
+        for instance in running:
+            if not instance.spec.terminate:
+                meta = instance.metadata
+                await _patch(client, Instance.api(), meta.namespace, meta.name, {"spec": {"terminate": True}})
+        left = [f"instance {i.metadata.name} of {i.spec.user}" for i in running]
+        left += [f"lease of {wd.metadata.name}" for wd in await _leased(client, namespaces)]
+        if not left or loop.time() >= until:
+            return left
+        log.info("waiting", left=left)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _vouch(client: Client, namespaces: Iterable[str]) -> None:
+    for namespace in namespaces:
+        for pod in await _pods(client, namespace):
+            body: Object = {"metadata": {"annotations": {names.FORCED_ANNOTATION: FORCED_REASON}}}
+            await _patch(client, PODS, namespace, pod["metadata"]["name"], body)
+
+
+async def _free(client: Client, namespaces: Iterable[str]) -> None:
+    """Give back what the operator did not, and let the pods go."""
+    now = datetime.now(UTC)
+    for wd in await _leased(client, namespaces):
+        if held := wd.status.lease:
+            lease, where = Lease(wd.metadata.name, wd.status.epoch), wd.metadata.namespace
+            await leasing.give_back(client, where, lease, instance=held.instance, completed=False, now=now)
+            log.warning("lease given back by force", deployment=wd.metadata.name, instance=held.instance)
+    for namespace in namespaces:
+        for pod in await _pods(client, namespace):
+            await client.delete(PODS, namespace, pod["metadata"]["name"], grace_seconds=1)
+            await _take_finalizer(client, PODS, pod)
+
+
+async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
+    """Take our finalizer from every Instance, so that each can be deleted when no operator is there."""
+    for namespace in namespaces:
+        listed, _ = await client.list(Instance.api(), namespace, metadata_only=True)
+        for obj in listed:
+            await _take_finalizer(client, Instance.api(), obj)
+
+
+async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
+    """Remove our finalizer by compare-and-swap. Safe to repeat."""
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    for _ in range(leasing.ATTEMPTS):
+        finalizers = obj["metadata"].get("finalizers") or []
+        if names.FENCE_FINALIZER not in finalizers:
+            return
+        kept = [f for f in finalizers if f != names.FENCE_FINALIZER]
+        body: Object = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}}
+        try:
+            await client.patch(kind, namespace, name, body)
+            return
+        except NotFoundError:
+            return
+        except ConflictError:
+            obj = await client.get(kind, namespace, name)
+    raise CliError(f"others kept writing {kind.plural} {namespace}/{name}: uninstall again")
+
+
+async def _pods(client: Client, namespace: str) -> list[Object]:
+    listed, _ = await client.list(PODS, namespace, labels={names.INSTANCE_LABEL: ""}, metadata_only=True)
+    return listed
+
+
+async def _instances(client: Client, namespaces: Iterable[str]) -> list[Instance]:
+    found: list[Instance] = []
+    for namespace in namespaces:
+        listed, _ = await client.list(Instance.api(), namespace)
+        found += map(Instance.parse, listed)
+    return found
+
+
+async def _leased(client: Client, namespaces: Iterable[str]) -> list[WorkspaceDeployment]:
+    found: list[WorkspaceDeployment] = []
+    for namespace in namespaces:
+        listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
+        found += [wd for wd in map(WorkspaceDeployment.parse, listed) if wd.status.lease is not None]
+    return found
+
+
+def _ended(instance: Instance) -> bool:
+    return conditions.is_true(instance.status.conditions, state.ENDED)
+
+
+async def _patch(client: Client, kind: Kind, namespace: str, name: str, body: Object) -> None:
+    try:
+        await client.patch(kind, namespace, name, body)
+    except NotFoundError:
+        log.info("gone meanwhile", kind=kind.plural, name=name)
+
+
+async def _job() -> None:
+    settings = Settings(
+        namespace=jobs.setting(os.environ, "BERTH_NAMESPACE"),
+        workspaces=jobs.words(jobs.setting(os.environ, "BERTH_WORKSPACE_NAMESPACES")),
+        deadline=float(jobs.setting(os.environ, "BERTH_UNINSTALL_DEADLINE", "240")),
+        force=jobs.setting(os.environ, "BERTH_UNINSTALL_FORCE", "false").lower() == "true",
+    )
+    async with connected(names.CLI_MANAGER, os.environ.get("KUBECONFIG") or None) as client:
+        await jobs.patiently(lambda: uninstall(client, settings), settings.deadline)
+    log.info("no lease is left and nothing is fenced", namespaces=settings.workspaces)
+
+
+def main() -> None:
+    """Do it for the namespaces that the environment names."""
+    jobs.run(_job())
+
+
+if __name__ == "__main__":
+    main()
