@@ -80,8 +80,9 @@ class Pod:
         (self.secret / "initial.json").write_text(json.dumps(body))
 
     def command(self, *arguments: str, python: str = sys.executable) -> list[str]:
-        """How the agent is started; ``mount`` lays a folder over another for it alone."""
-        agent = [python, "-m", "berth_agent", *arguments]
+        """How the agent is started, with the rights that its container has; ``mount`` lays a folder over another."""
+        caps = ["--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin"]
+        agent = ["setpriv", "--no-new-privs", *caps, python, "-m", "berth_agent", *arguments]
         if self.mount:
             folder, over = self.mount
             agent = ["unshare", "--mount", "sh", "-c", f'mount --bind {folder} {over} && exec "$@"', "sh", *agent]
