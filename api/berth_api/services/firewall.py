@@ -17,8 +17,8 @@ from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manif
 from berth_core.state import BOUND, is_active
 
 MOST_RULES: Final = 256
-ATTEMPTS: Final = 8
-"""Lost races for the next place before the caller is told to try again."""
+ATTEMPTS: Final = 64
+"""Places that may be taken by others at the same time before the caller is told to try again."""
 
 
 async def rules(state: State, identity: Identity, instance_id: str) -> list[FirewallRule] | None:
@@ -30,17 +30,16 @@ async def rules(state: State, identity: Identity, instance_id: str) -> list[Fire
 async def append(state: State, identity: Identity, instance_id: str, wanted: WantedRule) -> None:
     """Add a rule behind all others."""
     found = await _changeable(state, identity, instance_id)
-    for _ in range(ATTEMPTS):
-        present = await _ordered(state, found)
-        if len(present) >= MOST_RULES:
-            raise BadRequestError(f"a firewall has at most {MOST_RULES} rules: clear them first")
-        order = max((rule.spec.order for rule in present), default=-1) + 1
+    present = await _ordered(state, found)
+    if len(present) >= MOST_RULES:
+        raise BadRequestError(f"a firewall has at most {MOST_RULES} rules: clear them first")
+    first = max((rule.spec.order for rule in present), default=-1) + 1
+    for order in range(first, first + ATTEMPTS):
+        body = _manifest(found, instance_id, order, wanted)
         try:
-            await state.client.create(
-                FirewallRule.api(), found.metadata.namespace, _manifest(found, instance_id, order, wanted)
-            )
+            await state.client.create(FirewallRule.api(), found.metadata.namespace, body)
         except cluster.AlreadyExistsError:
-            continue  # another request took this place
+            continue  # another request took this place at the same time
         return
     raise AwayError("others are changing the same firewall. Try again.")
 

@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import jwt
@@ -131,7 +132,7 @@ async def test_two_authorization_headers_are_none(http: httpx.AsyncClient, signe
     "claims",
     [{}, {"nbf": 1}, {"aud": ["other", "berth"]}, {"exp": now() + 366 * DAY - 60}, {"org": "lab"}, {"sc": ["r", "rw"]}],
 )
-async def test_a_token_that_counts(api: Api, signer: Signer, claims: dict[str, object]) -> None:
+async def test_a_token_that_counts(api: Api, signer: Signer, claims: dict[str, Any]) -> None:
     async with user_client(api, signer.token(**claims)) as client:
         assert (await client.get("/instances")).status_code == 200
 
@@ -141,7 +142,7 @@ async def test_a_token_stops_counting_when_it_expires(api: Api, signer: Signer) 
         assert (await client.get("/instances")).status_code == 200
 
         async def refused() -> bool:
-            return (await client.get("/instances")).json() == WRONG
+            return bool((await client.get("/instances")).json() == WRONG)
 
         await eventually(refused)
 
@@ -159,7 +160,7 @@ async def test_keys_are_rotated_without_a_restart(setting: Setting, api: Api, si
         write_keys(setting.jwks, signer)
 
         async def refused() -> bool:
-            return (await client.get("/instances")).json() == WRONG
+            return bool((await client.get("/instances")).json() == WRONG)
 
         await eventually(refused)
 

@@ -1,0 +1,65 @@
+"""Configuration by environment variables, and versions by Accept."""
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from berth_api.config import ConfigError, Listen, from_environment
+from berth_api.envelope import version_refused
+
+
+def test_the_defaults_are_those_of_the_chart() -> None:
+    config = from_environment({})
+    assert config.workspace_namespaces == ("berth-workspaces",)
+    assert config.listen == Listen(str(IPv4Address(0)), 8080)
+    assert config.metrics_listen == Listen(str(IPv4Address(0)), 9090)
+    assert config.public_url is None
+    assert config.kubeconfig is None
+
+
+def test_values_are_read() -> None:
+    config = from_environment(
+        {
+            "BERTH_WORKSPACE_NAMESPACES": "a, b,",
+            "BERTH_LISTEN": "[::1]:81",
+            "BERTH_PUBLIC_URL": "https://x.test/",
+            "BERTH_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8",
+            "BERTH_ALLOWED_ORIGINS": "https://lab.test",
+        }
+    )
+    assert config.workspace_namespaces == ("a", "b")
+    assert config.listen == Listen("::1", 81)
+    assert config.public_url == "https://x.test"
+    assert [str(n) for n in config.trusted_proxies] == ["10.0.0.0/8", "fd00::/8"]
+    assert config.allowed_origins == {"https://lab.test"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BERTH_WORKSPACE_NAMESPACES", " , "),
+        ("BERTH_LISTEN", "8080"),
+        ("BERTH_METRICS_LISTEN", ":x"),
+        ("BERTH_LISTEN", ":70000"),
+        ("BERTH_TRUSTED_PROXIES", "10.0.0.1/8"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_variables_name(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=variable):
+        from_environment({variable: value})
+
+
+@pytest.mark.parametrize(
+    ("accept", "refused"),
+    [
+        ([], False),
+        (["text/html"], False),
+        (["application/vnd.rerobots.v1+json"], False),
+        (["application/vnd.rerobots.v9+json"], True),
+        (["application/vnd.rerobots.v9+json", "application/vnd.rerobots.v1+json"], False),
+        (["application/vnd.rerobots.v01+json"], True),
+        (["application/vnd.rerobots.v9+json, */*;q=0.1"], False),
+    ],
+)
+def test_only_an_unknown_version_alone_is_refused(accept: list[str], refused: bool) -> None:
+    assert version_refused(accept) is refused

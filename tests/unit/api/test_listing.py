@@ -1,0 +1,70 @@
+"""Filters, order and pages."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from berth_api import listing
+from berth_api.listing import Row
+
+from .samples import deployment, held
+
+texts = st.text(max_size=12)
+
+
+@given(st.lists(st.integers(), max_size=30), st.integers(1, 9))
+def test_pages_put_together_are_the_whole_list(items: list[int], size: int) -> None:
+    first = listing.paged(items, {"max_per_page": str(size)})
+    pages = [listing.paged(items, {"max_per_page": str(size), "page": str(n + 1)}) for n in range(first.count)]
+    assert [item for page in pages for item in page.items] == items
+    assert all(len(page.items) <= size for page in pages)
+    beyond = listing.paged(items, {"max_per_page": str(size), "page": str(first.count + 7)})
+    assert beyond == pages[-1]
+
+
+@given(st.dictionaries(st.sampled_from(["max_per_page", "page", "maxlen", "types", "q", "sort_by"]), texts))
+def test_no_query_is_too_odd(query: dict[str, str]) -> None:
+    row = Row(deployment("d", region="lab"), "An arm", 0)
+    wanted = listing.filters(query, None)
+    chosen = [r for r in [row] if listing.passes(r, wanted)]
+    assert listing.paged(listing.ordered(chosen, query.get("sort_by")), query).count >= 1
+
+
+@given(texts)
+def test_numbers_are_plain_digits(text: str) -> None:
+    number = listing.natural(text)
+    assert number is None or (number >= 0 and text.strip("0123456789") == "")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, False), ("", True), ("1", True), ("no", True), ("0", False), ("F", False), ("false", False)],
+)
+def test_a_flag_is_true_when_present_unless_it_says_no(value: str | None, expected: bool) -> None:
+    assert listing.flag({} if value is None else {"info": value}, "info") is expected
+
+
+@given(st.text(min_size=1, max_size=6), st.text(max_size=6), st.text(max_size=6))
+def test_q_finds_every_part_of_a_description_in_any_case(part: str, before: str, after: str) -> None:
+    row = Row(deployment("d"), before + part + after, 0)
+    assert listing.passes(row, listing.filters({"q": part}, None))
+    for changed in (part.lower(), part.upper()):
+        if changed.casefold() == part.casefold():
+            assert listing.passes(row, listing.filters({"q": changed}, None))
+
+
+def test_descending_order_turns_the_key_but_not_the_ties() -> None:
+    rows = [
+        Row(deployment("held", status=held() | {"instances": 5}), "", 1),
+        Row(deployment("free", status={"instances": 5}), "", 0),
+        Row(deployment("new", status={"instances": 1}), "", 0),
+    ]
+    assert [r.deployment.name for r in listing.ordered(rows, "dec_count")] == ["free", "held", "new"]
+    assert [r.deployment.name for r in listing.ordered(rows, "inc_count")] == ["new", "free", "held"]
+
+
+def test_the_path_counts_only_without_types() -> None:
+    assert listing.filters({}, "arm").included == frozenset({"arm"})
+    assert listing.filters({"types": "leg"}, "arm").included == frozenset({"leg"})
+    assert listing.filters({"types": "!leg"}, "arm") == listing.Filters(excluded=frozenset({"leg"}))
+    assert listing.filters({"types": ""}, "arm") == listing.Filters()
