@@ -94,7 +94,6 @@ class Connection:
         """Let the client read what was sent: closing with bytes unread would reset the connection."""
         tls, until = self._established(), time.monotonic() + LINGER
         tls.shutdown(socket.SHUT_WR)
-        self._tls = None
         while True:
             try:
                 if not socket.socket.recv(tls, _CHUNK):

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import collapse_addresses
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from itertools import groupby
 from typing import Final
 
@@ -138,11 +138,12 @@ def _by_source(rules: Sequence[Rule], field: str, verdicts: dict[Action, str]) -
 
 def _matches(networks: Sequence[Network], field: str, verdict: str) -> Iterator[str]:
     """One line for each IP version: packets whose ``field`` (with ``{family}``) is in the networks meet the verdict."""
-    for version, family in ((4, "ip"), (6, "ip6")):
-        merged = list(collapse_addresses(n for n in networks if n.version == version))  # type: ignore[type-var]
+    four: list[Network] = list(collapse_addresses(n for n in networks if isinstance(n, IPv4Network)))
+    six: list[Network] = list(collapse_addresses(n for n in networks if isinstance(n, IPv6Network)))
+    for family, protocol, merged in (("ip", "ipv4", four), ("ip6", "ipv6", six)):
         if not merged:
             continue
         if merged[0].prefixlen == 0:
-            yield f"meta nfproto ipv{version} {verdict}"
+            yield f"meta nfproto {protocol} {verdict}"
         else:
             yield f"{field.format(family=family)} {{ {', '.join(map(str, merged))} }} {verdict}"
