@@ -190,7 +190,7 @@ class Person:
         return self.run([*words, f"root@{host}", *command])
 
     def probe(self, info: Any, wanted: str, seconds: float = 5.0) -> float:
-        """Seconds until a TCP connection to the workspace is ``open``, ``silent`` or ``refused`` and stays so."""
+        """Seconds until a TCP connection to the workspace is ``open``, ``shut`` or ``refused`` and stays so."""
         host, port = info["fwd"]["ipv4"], str(info["fwd"]["port"])
         done = self.run([str(self.lab.python), str(PROBE), host, port, wanted, str(seconds)], deadline=seconds + 30)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -77,7 +77,7 @@ def test_a_pod_that_is_evicted_is_made_again_under_the_same_lease(lab: Lab, ada:
     assert after["podUid"] != before["podUid"]
     info = ada.asks("GET", f"/instance/{instance}").json
     assert ada.ssh(info, "echo", "aboard").stdout == "aboard\n"
-    assert bob.probe(info, "silent") == 0.0
+    assert bob.probe(info, "shut") == 0.0
     ada.ends(instance)
 
 

@@ -64,11 +64,11 @@ def test_a_killed_agent_comes_back_with_the_same_rules(lab: Lab, ada: Person, bo
     lab.kubectl(
         "exec", "-n", NAMESPACE, f"i-{instance}", "-c", "agent", "--", "python3", "-c", "import os; os.kill(1, 15)"
     )
-    assert bob.probe(info, "silent") == 0.0
+    assert bob.probe(info, "shut") == 0.0
     lab.wait(f"pod/i-{instance}", "jsonpath={.status.initContainerStatuses[0].restartCount}=1")
     lab.wait(f"instance/{instance}", "condition=Ready")
     assert ada.ssh(info, "echo", "aboard").stdout == "aboard\n"
-    assert bob.probe(info, "silent") == 0.0
+    assert bob.probe(info, "shut") == 0.0
     assert ada.asks("POST", f"/firewall/{instance}", {"src": "0.0.0.0/0"}).status == 200
     bob.probe(info, "open")
     ada.ends(instance)

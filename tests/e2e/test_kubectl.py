@@ -30,7 +30,7 @@ def test_an_instance_applied_with_kubectl_becomes_ready(lab: Lab, ada: Person, b
     info = ada.asks("GET", f"/instance/{status['id']}").json
     assert info["status"] == "READY"
     assert ada.ssh(info, "echo", "aboard").stdout == "aboard\n"
-    assert bob.probe(info, "silent") == 0.0
+    assert bob.probe(info, "shut") == 0.0
 
     board = lab.kubectl("get", "wt,wd,inst,fwr", "-n", NAMESPACE)
     assert f"{status['address']['ipv4']}" in board

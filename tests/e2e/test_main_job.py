@@ -17,7 +17,7 @@ def test_the_main_job_from_listing_to_the_second_holder(lab: Lab, ada: Person, b
     shell = ada.ssh(info, "id -u")
     assert (shell.stdout, shell.returncode) == ("0\n", 0), shell.stderr
 
-    assert bob.probe(info, "silent") == 0.0, "a second address must never have been let in"
+    assert bob.probe(info, "shut") == 0.0, "a second address must never have been let in"
     rules = ada.asks("GET", f"/firewall/{instance}").json["rules"]
     assert rules == [[f"{ada.address()}/32", "ACCEPT"]]
 
@@ -25,8 +25,8 @@ def test_the_main_job_from_listing_to_the_second_holder(lab: Lab, ada: Person, b
     assert bob.probe(info, "open") <= 1.5
     assert ada.asks("DELETE", f"/firewall/{instance}").status == 200
     assert ada.asks("GET", f"/firewall/{instance}").json == {"rules": []}
-    assert ada.probe(info, "silent") <= 0.5
-    assert bob.probe(info, "silent") <= 0.5
+    assert ada.probe(info, "shut") <= 0.5
+    assert bob.probe(info, "shut") <= 0.5
 
     busy = bob.asks("POST", f"/new/{deployment}", {"sshkey": bob.public_key()})
     assert busy.status == 503
@@ -50,7 +50,7 @@ def test_the_source_address_that_asked_is_the_one_that_is_let_in(ada: Person, bo
     seen = bob.ssh(info, "echo $SSH_CONNECTION").stdout.split()[0]
     assert seen == bob.address()
     assert bob.asks("GET", f"/firewall/{instance}").json["rules"] == [[f"{seen}/32", "ACCEPT"]]
-    assert ada.probe(info, "silent") == 0.0
+    assert ada.probe(info, "shut") == 0.0
     bob.ends(instance)
 
 
@@ -68,7 +68,7 @@ def test_a_key_that_berth_makes_opens_a_shell(ada: Person, tmp_path: Path) -> No
     assert ada.asks("GET", f"/instance/{instance}/sshkey").status == 400
 
 
-def test_reject_answers_and_drop_is_silent(ada: Person, bob: Person) -> None:
+def test_reject_answers(ada: Person, bob: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     info = ada.asks("GET", f"/instance/{instance}").json
     assert ada.asks("POST", f"/firewall/{instance}", {"src": bob.address(), "action": "REJECT"}).status == 200
