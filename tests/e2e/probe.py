@@ -1,8 +1,8 @@
 """Probes a TCP port until it answers as wanted: ``probe.py HOST PORT open|shut|refused SECONDS``.
 
 ``shut`` is silence or a refusal: where the cluster's network plugin enforces the NetworkPolicy as well, the plugin
-chooses how to say no. Prints the seconds until then; exits with 1 when the deadline passes first. Standard library only, since it runs at
-the address of an outside client.
+chooses how to say no. Prints the seconds until then; exits with 1 when the deadline passes first. Standard library
+only, since it runs at the address of an outside client.
 """
 
 import socket
