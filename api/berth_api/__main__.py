@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -19,10 +20,12 @@ def main() -> None:
     log.configure()
     try:
         config = from_environment(os.environ)
-    except ConfigError as error:
-        structlog.get_logger(__name__).error("configuration", error=str(error))
+        if config.kubeconfig is not None and not Path(config.kubeconfig).is_file():
+            raise ConfigError(f"KUBECONFIG={config.kubeconfig} is no file")
+        metrics.serve(config.metrics_listen)
+    except (ConfigError, OSError) as error:
+        structlog.get_logger(__name__).error("cannot start", error=str(error))
         sys.exit(2)
-    metrics.serve(config.metrics_listen)
     uvicorn.run(
         make_app(config),
         host=config.listen.host,

@@ -25,7 +25,7 @@ def identity(claims: Mapping[str, Any], *, issuer: str, audience: str, digest: s
     if audience not in _audiences(claims.get("aud")):
         raise ClaimError("another audience")
     expires = _time(claims, "exp")
-    if expires is None or not now < expires <= now + LONGEST_LIFE:
+    if expires is None or not now < expires <= now + LONGEST_LIFE + CLOCK_SKEW:
         raise ClaimError("expired, without end, or too long")
     issued = _time(claims, "iat")
     if max(_time(claims, "nbf") or 0, issued or 0) > now + CLOCK_SKEW:

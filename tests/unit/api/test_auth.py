@@ -63,7 +63,7 @@ def test_a_text_that_decodes_is_its_own_spelling(text: str) -> None:
         {"exp": NOW},
         {"exp": True},
         {"exp": None},
-        {"exp": NOW + 366 * 86400 + 1},
+        {"exp": NOW + 366 * 86400 + 6},
         {"nbf": NOW + 6},
         {"nbf": "x"},
         {"iat": NOW + 6},
