@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import signal
 import sys
 
 import kopf
@@ -57,28 +58,39 @@ async def _main(config: Config) -> None:
 async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
     async def lead() -> None:
         try:
-            await relist.relist_all(world)
+            await relist.first_lists(world)
             world.queue.open()
             relist.wake_all(world)
             await world.queue.run()
         finally:
             world.memories.clear()
 
-    async def lead_when_watching() -> None:
+    ready, stop = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(_watch(world, ready))
+        watching.add_done_callback(lambda _: stop.set())
+        watching.add_done_callback(lambda _: ready.set())
         await ready.wait()
         health.watching = True
-        await leadership.run(plain, lead)
-
-    ready = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        others = [tasks.create_task(world.clock.run(plain)), tasks.create_task(lead_when_watching())]
-        await _watch(world, ready)
+        _on_signals(stop)
+        others = [tasks.create_task(world.clock.run(plain)), tasks.create_task(leadership.run(plain, lead))]
+        await stop.wait()
+        # The lease first, so that another replica leads at once; kopf would wait for what it believes its own tasks.
         for task in others:
             task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        watching.cancel()
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    """Take the signals over from kopf, which has installed its own handlers when it is ready."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
 
 
 async def _watch(world: World, ready: asyncio.Event) -> None:
-    """Watch until SIGTERM or SIGINT, which kopf waits for."""
+    """Watch until cancelled."""
 
     def login() -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(**connection(world.config.kubeconfig))

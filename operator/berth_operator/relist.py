@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from berth_core.client import Kind
+from berth_core.errors import UnavailableError
 from berth_operator.kinds import WATCHED
 from berth_operator.queueing import Key
 from berth_operator.wake import wake
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 EVERY_SECONDS: Final = 600.0
 SETTLE_SECONDS: Final = 2.0
+LONGEST_PAUSE: Final = 5.0
 _KINDS: Final = {kind.plural: kind for kind in WATCHED}
 
 
@@ -28,6 +30,16 @@ async def relist(world: World, kind: Kind) -> None:
         objects, version = await world.client.list(kind, namespace, labels=WATCHED[kind])
         for obj in world.store.replace(kind, namespace or "", objects, version):
             wake(world, kind, obj, gone=True)
+
+
+async def first_lists(world: World) -> None:
+    """List everything before the first pass, however long the API server takes to answer."""
+    while True:
+        try:
+            return await relist_all(world)
+        except UnavailableError as error:
+            log.warning("cannot list yet", error=error.message)
+            await asyncio.sleep(min(error.retry_after, LONGEST_PAUSE))
 
 
 async def relist_all(world: World) -> None:
