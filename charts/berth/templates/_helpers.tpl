@@ -1,0 +1,104 @@
+{{/* Names are fixed: the processes find each other by them (core/berth_core/names.py). One release a namespace. */}}
+
+{{- define "berth.selector" -}}
+app.kubernetes.io/name: berth
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "berth.labels" -}}
+{{ include "berth.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end }}
+
+{{- define "berth.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{ printf "%s@%s" $image.repository $image.digest }}
+{{- else -}}
+{{ printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) }}
+{{- end -}}
+{{- end }}
+
+{{- define "berth.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What Pod Security `restricted` asks of a pod, and of a container. */}}
+{{- define "berth.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "berth.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* Where a process may run, from its values. */}}
+{{- define "berth.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Environment that all processes share. */}}
+{{- define "berth.environment" -}}
+- name: BERTH_NAMESPACE
+  value: {{ .Release.Namespace }}
+- name: BERTH_WORKSPACE_NAMESPACES
+  value: {{ join "," .Values.namespaces.workspaces }}
+- name: BERTH_ACCESS_NAMESPACE
+  value: {{ .Values.namespaces.access }}
+{{- end }}
+
+{{/* A RoleBinding's last parts: role and service account of one name. */}}
+{{- define "berth.binding" -}}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .kind | default "Role" }}
+  name: {{ .role }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ .account }}
+    namespace: {{ .root.Release.Namespace }}
+{{- end }}
+
+{{/* Annotations of what a hook needs and of the hook itself. */}}
+{{- define "berth.hook" -}}
+helm.sh/hook: {{ .events }}
+helm.sh/hook-weight: {{ .weight | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* Values that exclude each other; the schema cannot say it. */}}
+{{- define "berth.check" -}}
+{{- $access := .Values.namespaces.access -}}
+{{- if or (has $access .Values.namespaces.workspaces) (eq $access .Release.Namespace) -}}
+{{- fail (printf "namespaces.access is %s: give the private keys of users a namespace of their own" $access) -}}
+{{- end -}}
+{{- if has .Release.Namespace .Values.namespaces.workspaces -}}
+{{- fail (printf "namespaces.workspaces has %s, the release's namespace: pods of leases need namespaces of their own" .Release.Namespace) -}}
+{{- end -}}
+{{- end }}
