@@ -1,0 +1,124 @@
+"""The API beside the real operator, with keys and tokens of the real command line. No nodes: pods stay pending."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces
+from berth_core import names
+from berth_core.client import Kind, connected
+from berth_core.errors import NotFoundError
+
+from . import process
+from .conftest import user_client
+from .process import Api
+from .world import World, eventually
+
+pytestmark = pytest.mark.apiserver
+
+SECRETS = Kind("v1", "secrets")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A whole release in namespaces of its own."""
+
+    server: ApiServer
+    namespaces: Namespaces
+    api: Api
+
+    def user(self, name: str) -> httpx.AsyncClient:
+        """A client with a token of `berth token create`."""
+        arguments = ["token", "create", "--user", name, "-n", self.namespaces.release, "--expires", "1h"]
+        return user_client(self.api, berth(self.server, "berth_cli.main", *arguments).strip())
+
+
+def berth(server: ApiServer, module: str, *arguments: str, **environment: str) -> str:
+    """Run an entry point to its end; answer its standard output."""
+    settings = os.environ | {"KUBECONFIG": str(server.kubeconfig)} | environment
+    code = f"from {module} import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=settings, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    return ended.stdout
+
+
+@pytest.fixture
+def release(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Iterator[Release]:
+    apiserver.kubectl("create", "serviceaccount", "default", "-n", namespaces.workspaces)
+    berth(apiserver, "berth_cli.keys_job", BERTH_NAMESPACE=namespaces.release)
+    jwks = tmp_path / "jwks.json"
+    path = "jsonpath={.data.jwks\\.json}"
+    jwks.write_text(
+        apiserver.kubectl("get", "configmap", names.VERIFICATION_CONFIGMAP, "-n", namespaces.release, "-o", path)
+    )
+    kubeconfig = process.restricted_kubeconfig(apiserver, namespaces, tmp_path)
+    settings = process.environment(
+        apiserver.kubeconfig,
+        namespaces,
+        jwks,
+        BERTH_AGENT_IMAGE="berth.invalid/berth:test",
+        BERTH_LISTEN=str(process.free_port()),
+    )
+    with (tmp_path / "operator.log").open("wb") as log:
+        operator = subprocess.Popen([sys.executable, "-m", "berth_operator"], env=settings, stdout=log, stderr=log)
+    try:
+        settings = process.environment(kubeconfig, namespaces, jwks, BERTH_TRUSTED_PROXIES="127.0.0.0/8")
+        with process.running(settings, tmp_path / "api.log") as api:
+            yield Release(apiserver, namespaces, api)
+    finally:
+        operator.terminate()
+        operator.wait(timeout=30)
+
+
+@pytest.fixture
+async def lab(release: Release) -> AsyncIterator[World]:
+    async with (
+        httpx.AsyncClient(base_url=release.api.url) as http,
+        connected("tests", str(release.server.kubeconfig)) as client,
+    ):
+        yield World(client, release.namespaces, http)
+
+
+async def test_a_lease_from_the_request_to_the_next_holder(release: Release, lab: World) -> None:
+    deployment = await lab.deployment(await lab.type())
+    async with release.user("alice") as alice, release.user("bob") as bob:
+        made = await alice.post(f"/new/{deployment}", headers={"X-Forwarded-For": "203.0.113.7"})
+        assert made.status_code == 200
+        instance = made.json()["id"]
+        firewall = f"/firewall/{instance}"
+
+        async def rules_are(*expected: list[str]) -> bool:
+            return bool((await alice.get(firewall)).json().get("rules") == list(expected))
+
+        await eventually(lambda: rules_are(["203.0.113.7/32", "ACCEPT"]))
+        assert (await alice.post(firewall, json={"src": "198.51.100.0/24", "action": "DROP"})).status_code == 200
+        assert await rules_are(["203.0.113.7/32", "ACCEPT"], ["198.51.100.0/24", "DROP"])
+        assert (await alice.delete(firewall)).status_code == 200
+        assert await rules_are()
+        assert (await bob.post(f"/new/{deployment}")).status_code == 503
+        assert (await alice.get(f"/instance/{instance}")).json()["hostkeys"][0].startswith("ssh-ed25519 ")
+
+        assert (await alice.post(f"/terminate/{instance}")).status_code == 200
+
+        async def free() -> bool:
+            return bool((await alice.get(f"/queuelen/{deployment}")).json()["len"] == 0)
+
+        await eventually(free)
+
+        async def ended() -> bool:
+            return bool((await alice.get(f"/instance/{instance}")).json()["status"] == "TERMINATED")
+
+        await eventually(ended)
+        assert "endtime" in (await alice.get(f"/instance/{instance}")).json()
+        with pytest.raises(NotFoundError):
+            await lab.client.get(SECRETS, release.namespaces.access, names.instance_object(instance))
+        assert (await bob.post(f"/new/{deployment}")).status_code == 200
