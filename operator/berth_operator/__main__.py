@@ -4,6 +4,7 @@ import asyncio
 import base64
 import signal
 import sys
+from typing import Any
 
 import kopf
 import structlog
@@ -95,10 +96,13 @@ async def _watch(world: World, ready: asyncio.Event) -> None:
     def login() -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(**connection(world.config.kubeconfig))
 
+    # kopf would make one from the name of the user, which containers need not have; it exports no type for it.
+    identity: Any = world.config.identity
     await kopf.operator(
         registry=handlers.registry(world, login),
         settings=handlers.settings(),
         standalone=True,
+        identity=identity,
         namespaces=list(world.config.workspace_namespaces),
         ready_flag=ready,
     )
