@@ -15,7 +15,7 @@ from pathlib import Path
 from berth_cluster import leftovers, network, packages
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.commands import run
-from berth_cluster.components import Toolbox, all_components, build
+from berth_cluster.components import HELM, Toolbox, all_components, build
 from berth_cluster.control_plane import ControlPlane, ControlPlaneOptions
 from berth_cluster.errors import ClusterError
 from berth_cluster.node import Node, NodePaths, node_paths
@@ -183,7 +183,8 @@ def _inputs() -> str:
     """Hash of what a cluster is made from: a change means a new cluster."""
     digest = hashlib.sha256(f"{network.NETWORK}".encode())
     for component in all_components():
-        digest.update(component.key.encode())
+        # helm is no part of what runs.
+        digest.update(b"" if component is HELM else component.key.encode())
     for name in CONFIGURATION:
         digest.update((Path(__file__).parent / name).read_bytes())
     return digest.hexdigest()[:16]

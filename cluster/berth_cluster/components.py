@@ -103,7 +103,12 @@ CONTAINERD = Component(
 KUBE_ROUTER = Component(
     name="kube-router", programs={"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}
 )
-HELM = Component(name="helm", programs={"helm": "helm.sh/helm/v3/cmd/helm"})
+# The Kubernetes version that `helm lint` and `helm template` take for granted without a cluster.
+HELM_FLAGS = " ".join(
+    f"-X helm.sh/helm/v3/pkg/chartutil.k8sVersion{part}={value}"
+    for part, value in zip(("Major", "Minor"), DEFAULT_KUBERNETES.split(".")[:2], strict=True)
+)
+HELM = Component(name="helm", programs={"helm": "helm.sh/helm/v3/cmd/helm"}, linker_flags=f"-s -w {HELM_FLAGS}")
 
 
 @dataclass(frozen=True)
