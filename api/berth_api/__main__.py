@@ -1,6 +1,7 @@
 """Entry point ``berth-api``."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def main() -> None:
     except (ConfigError, OSError) as error:
         structlog.get_logger(__name__).error("cannot start", error=str(error))
         sys.exit(2)
+    # uvicorn raises the signal anew when it has shut down: that is the end that was asked for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         make_app(config),
         host=config.listen.host,

@@ -12,7 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.errors import BadRequestError, TooLargeError, WrongTokenError
+from berth_api.errors import AwayError, BadRequestError, TooLargeError, WrongTokenError
 from berth_api.peer import Address
 from berth_api.schemas import Refusal
 from berth_api.state import State
@@ -69,7 +69,7 @@ async def get_caller(request: Request, state: SharedState) -> Identity | None:
     """Return who asks; a token that does not count is treated as none."""
     try:
         return await get_user(request, state)
-    except WrongTokenError:
+    except (WrongTokenError, AwayError):
         return None
 
 

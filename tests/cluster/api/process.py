@@ -66,7 +66,7 @@ def running(settings: dict[str, str], log: Path, *, until: str = "/readyz") -> I
         yield Api(url, f"http://{settings['BERTH_METRICS_LISTEN']}/metrics", process, log)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        assert process.wait(timeout=30) == 0, log.read_text()
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
