@@ -8,8 +8,10 @@ UNREACHABLE: Final = 3
 NOT_FOUND: Final = 4
 FORBIDDEN: Final = 5
 
-EXIT_CODES: Final = """Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 the cluster cannot be reached;
-4 no such object; 5 not permitted."""
+EXIT_CODES: Final = (
+    "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 the cluster cannot be reached; 4 no such object;"
+    " 5 not permitted."
+)
 
 
 class CliError(Exception):

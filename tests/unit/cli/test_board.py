@@ -1,0 +1,69 @@
+"""The notice board of `berth status`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from berth_cli import board
+from berth_core.leasing import availability
+from berth_core.resources import Instance, WorkspaceDeployment
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+UID = "5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10"
+
+
+def deployment(name: str, kind: str, lease: dict[str, Any] | None = None) -> WorkspaceDeployment:
+    wd = WorkspaceDeployment.parse(
+        {
+            "metadata": {"name": name, "namespace": "lab"},
+            "spec": {"type": kind, "region": "lab-a"},
+            "status": {"lease": lease, "epoch": 4},
+        }
+    )
+    shown = availability(wd, now=NOW).wire()
+    return WorkspaceDeployment.parse(
+        {
+            "metadata": {"name": name, "namespace": "lab"},
+            "spec": wd.spec.wire(),
+            "status": wd.status.wire() | {"conditions": [shown]},
+        }
+    )
+
+
+def holder() -> Instance:
+    return Instance.parse(
+        {
+            "metadata": {"name": "by-hand", "namespace": "lab", "uid": UID},
+            "spec": {"user": "alice", "deployments": ["misty-1"]},
+            "status": {"address": {"ipv4": "192.0.2.7", "port": 30022}, "expireTime": "2026-05-01T02:00:00Z"},
+        }
+    )
+
+
+def test_a_leased_deployment_shows_its_holder_until_when_and_where() -> None:
+    lease = {"instance": UID, "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
+    (row,) = board.rows([deployment("misty-1", "misty", lease)], [holder()])
+    assert (row.available, row.reason, row.holder, row.instance) == (False, "Leased", "alice", UID)
+    assert (row.since, row.until, row.address) == ("2026-05-01T00:00:00Z", "2026-05-01T02:00:00Z", "192.0.2.7:30022")
+
+
+def test_a_free_deployment_shows_nobody() -> None:
+    (row,) = board.rows([deployment("misty-1", "misty")], [holder()])
+    assert (row.available, row.reason) == (True, "Free")
+    assert (row.holder, row.since, row.until, row.address) == (None, None, None, None)
+
+
+def test_a_lease_whose_instance_is_gone_still_shows_its_user() -> None:
+    lease = {"instance": "gone", "user": "bob", "claimedAt": "2026-05-01T00:00:00Z"}
+    (row,) = board.rows([deployment("misty-1", "misty", lease)], [])
+    assert (row.holder, row.until, row.address) == ("bob", None, None)
+
+
+def test_one_that_nobody_looked_at_says_so() -> None:
+    wd = WorkspaceDeployment.parse({"metadata": {"name": "new", "namespace": "lab"}, "spec": {"type": "misty"}})
+    (row,) = board.rows([wd], [])
+    assert (row.available, row.reason) == (None, "Unknown")
+
+
+def test_rows_are_sorted_by_type_and_name() -> None:
+    made = board.rows([deployment("b", "y"), deployment("a", "y"), deployment("c", "x")], [])
+    assert [row.deployment for row in made] == ["c", "a", "b"]

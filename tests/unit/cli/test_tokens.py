@@ -1,0 +1,63 @@
+"""What tokens say."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from berth_cli import keys, tokens
+from berth_cli.tokens import TokenRequest
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+ID = "0190b6f4-7c3a-7e21-8f6b-2d4c5a6b7c8d"
+
+
+def test_a_plain_token_says_who_for_whom_and_until_when() -> None:
+    issued = int(NOW.timestamp())
+    assert tokens.claims(TokenRequest("alice", DAY), NOW) == {
+        "sub": "alice",
+        "iss": "berth",
+        "aud": "berth",
+        "iat": issued,
+        "exp": issued + 86400,
+    }
+
+
+@pytest.mark.parametrize(
+    ("wish", "claim"),
+    [
+        ({"superuser": True}, {"su": True}),
+        ({"scope": ("rw", "ci")}, {"sc": ["rw", "ci"]}),
+        ({"instance": ID}, {"in": ID}),
+        ({"types": ("fixed_misty2",)}, {"wt": ["fixed_misty2"]}),
+        ({"organisation": "lab"}, {"org": "lab"}),
+    ],
+)
+def test_each_option_is_one_claim(wish: dict[str, Any], claim: dict[str, Any]) -> None:
+    plain = tokens.claims(TokenRequest("alice", DAY), NOW)
+    assert tokens.claims(TokenRequest("alice", DAY, **wish), NOW) == plain | claim
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (TokenRequest("", DAY), "printable"),
+        (TokenRequest("a\nb", DAY), "printable"),
+        (TokenRequest("a" * 254, DAY), "253"),
+        (TokenRequest("alice", timedelta(days=366, seconds=1)), "366 days"),
+        (TokenRequest("alice", DAY, instance="misty-1"), "no instance id"),
+    ],
+)
+def test_what_the_api_would_refuse_is_not_made(request_: TokenRequest, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tokens.claims(request_, NOW)
+
+
+def test_the_signature_names_its_key() -> None:
+    kid, pem = keys.new_signing_key()
+    token = tokens.sign({"sub": "alice"}, kid=kid, pem=pem)
+    assert jwt.get_unverified_header(token) == {"alg": "RS256", "typ": "JWT", "kid": kid}
+    assert tokens.digest(token) == hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,47 @@
+"""Whether a deployment can be had: the first reason that applies."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from berth_core.conditions import condition
+from berth_core.leasing import availability
+from berth_core.resources import WorkspaceDeployment
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+LEASE = {"instance": "i", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
+DISSOLVED = {"dissolved": "2026-04-01T00:00:00Z"}
+
+
+def deployment(
+    spec: dict[str, Any] | None = None, *, lease: bool = False, conditions: dict[str, bool] | None = None
+) -> WorkspaceDeployment:
+    shown = [condition(k, v, "Why", f"because of {k}", now=NOW).wire() for k, v in (conditions or {}).items()]
+    return WorkspaceDeployment.parse(
+        {
+            "metadata": {"name": "d", "generation": 7},
+            "spec": {"type": "t", **(spec or {})},
+            "status": {"conditions": shown, "lease": LEASE if lease else None},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason", "words"),
+    [
+        (deployment(), "Free", "now"),
+        (deployment(conditions={"Online": True, "Quarantined": False, "IdConflict": False}), "Free", "now"),
+        (deployment(conditions={"Online": False}), "Offline", "because of Online"),
+        (deployment(conditions={"IdConflict": True, "Online": False}), "IdConflict", "because of IdConflict"),
+        (deployment({"lockout": True}, conditions={"IdConflict": True}), "Lockout", "lockout"),
+        (deployment({"lockout": True}, conditions={"Quarantined": True}), "Quarantined", "because of Quarantined"),
+        (deployment({"lockout": True}, lease=True, conditions={"Quarantined": True}), "Leased", "alice"),
+        (deployment(DISSOLVED, lease=True, conditions={"Quarantined": True}), "Dissolved", "2026-04-01"),
+    ],
+)
+def test_the_first_reason_speaks(seen: WorkspaceDeployment, reason: str, words: str) -> None:
+    shown = availability(seen, now=NOW)
+    assert (shown.type, shown.reason, shown.status) == ("Available", reason, "True" if reason == "Free" else "False")
+    assert words in shown.message
+    assert shown.observed_generation == 7
