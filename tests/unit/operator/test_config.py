@@ -1,0 +1,55 @@
+from ipaddress import ip_network
+
+import pytest
+
+from berth_operator.config import Config
+
+LEAST = {
+    "BERTH_NAMESPACE": "berth",
+    "BERTH_WORKSPACE_NAMESPACES": "lab-a, lab-b",
+    "BERTH_ACCESS_NAMESPACE": "berth-access",
+    "BERTH_AGENT_IMAGE": "berth:1",
+}
+
+
+def test_defaults() -> None:
+    config = Config.from_environment(LEAST)
+    assert config.workspace_namespaces == ("lab-a", "lab-b")
+    assert (config.service_type, config.listen, config.kubeconfig) == ("NodePort", 8080, None)
+    assert config.identity
+
+
+def test_everything() -> None:
+    config = Config.from_environment(
+        LEAST
+        | {
+            "BERTH_SERVICE_TYPE": "LoadBalancer",
+            "BERTH_NETWORK_POLICY_SOURCES": "any",
+            "BERTH_NODE_ADDRESSES": '{"node-1": "203.0.113.5"}',
+            "BERTH_BLOCKED_CIDRS": "10.0.0.0/8,fd00::/8",
+            "BERTH_USER_NAMESPACES": "true",
+            "BERTH_LISTEN": "9090",
+        }
+    )
+    assert config.service_type == "LoadBalancer"
+    assert config.sources == "any"
+    assert config.node_addresses == {"node-1": "203.0.113.5"}
+    assert config.blocked == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    assert (config.user_namespaces, config.listen) == (True, 9090)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BERTH_NAMESPACE", ""),
+        ("BERTH_SERVICE_TYPE", "ClusterIP"),
+        ("BERTH_NETWORK_POLICY_SOURCES", "some"),
+        ("BERTH_NODE_ADDRESSES", "["),
+        ("BERTH_NODE_ADDRESSES", '["x"]'),
+        ("BERTH_BLOCKED_CIDRS", "10.0.0.1/8"),
+        ("BERTH_LISTEN", "http"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Config.from_environment(LEAST | {name: value})

@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+
+from berth_core.conditions import find
+from berth_core.model import timestamp
+from berth_operator.decide.deployment import ObservedDeployment, deployment_status, orphaned_at, type_status
+
+from .making import NOW, at, deployment, type_
+
+OLDER = {"metadata": {"uid": "elder", "creationTimestamp": timestamp(at(-60))}}
+
+
+def reasons(observed: ObservedDeployment) -> dict[str, tuple[str, str]]:
+    return {c.type: (c.status, c.reason) for c in deployment_status(observed, NOW).conditions}
+
+
+def test_a_new_deployment_is_free_and_has_its_id() -> None:
+    wd = deployment()
+    assert deployment_status(ObservedDeployment(wd), NOW).id == wd.public_id
+    assert reasons(ObservedDeployment(wd)) == {
+        "Available": ("True", "Free"),
+        "IdConflict": ("False", "Unique"),
+        "Online": ("True", "NoHeartbeat"),
+        "Quarantined": ("False", "Sound"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "node_ready", "online", "available"),
+    [("node", True, "True", "Free"), ("node", False, "False", "Offline"), ("lease", None, "False", "Offline")],
+)
+def test_what_does_not_show_that_it_is_there_is_offline(
+    heartbeat: str, node_ready: bool | None, online: str, available: str
+) -> None:
+    found = reasons(ObservedDeployment(deployment(heartbeat=heartbeat), node_ready=node_ready))
+    assert (found["Online"][0], found["Available"][1]) == (online, available)
+
+
+def test_of_two_with_one_id_the_older_has_it() -> None:
+    younger, elder = deployment(), deployment(**OLDER)
+    assert reasons(ObservedDeployment(younger, (elder,)))["IdConflict"] == ("True", "IdConflict")
+    assert reasons(ObservedDeployment(younger, (elder,)))["Available"] == ("False", "IdConflict")
+    assert reasons(ObservedDeployment(elder, (younger,)))["IdConflict"] == ("False", "Unique")
+
+
+def test_of_two_types_with_one_name_the_older_has_it() -> None:
+    younger, elder = type_(), type_(**OLDER)
+    for this, other, ready in ((younger, elder, "False"), (elder, younger, "True")):
+        found = find(type_status(this, [other], NOW).conditions, "Ready")
+        assert found is not None
+        assert found.status == ready
+
+
+def test_a_silent_node_quarantines_and_its_return_ends_that() -> None:
+    held = {"lease": {"instance": "x", "user": "eve", "claimedAt": timestamp(NOW)}, "epoch": 1}
+    silent = deployment_status(ObservedDeployment(deployment(status=held), lost_node="node-2"), NOW)
+    told = find(silent.conditions, "Quarantined")
+    assert told is not None
+    assert told.status == "True"
+    assert "berth release one --force --reason" in told.message
+    back = deployment(status=silent.wire())
+    assert reasons(ObservedDeployment(back))["Quarantined"] == ("False", "Sound")
+
+
+def test_a_quarantine_for_another_reason_stays() -> None:
+    other: dict[str, Any] = {
+        "type": "Quarantined",
+        "status": "True",
+        "reason": "Broken",
+        "lastTransitionTime": timestamp(NOW),
+    }
+    found = reasons(ObservedDeployment(deployment(status={"conditions": [other]})))
+    assert found["Quarantined"] == ("True", "Broken")
+    assert found["Available"] == ("False", "Quarantined")
+
+
+def test_a_lease_may_be_without_its_instance_for_30_seconds() -> None:
+    held = {"lease": {"instance": "x", "user": "eve", "claimedAt": timestamp(NOW)}, "epoch": 1}
+    assert orphaned_at(deployment(status=held)) == at(30)
+    assert orphaned_at(deployment()) is None

@@ -1,0 +1,119 @@
+"""When it is certain that nothing of a pod runs: the heart of fencing."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from berth_operator.decide.seen import NOT_REPORTED, ContainerView, PodView
+from berth_operator.podview import pod_view
+
+from .making import NOW, RUNNING, pod
+
+OVER = ContainerView("terminated", reason="Completed")
+WAITS = ContainerView("waiting", reason="ContainerCreating")
+
+
+@pytest.mark.parametrize(
+    ("view", "harmless"),
+    [
+        (pod(), False),
+        (pod(deleting=True), False),
+        (pod(deleting=True, containers=(OVER, RUNNING)), False),
+        (pod(deleting=True, phase="Failed", containers=(RUNNING, OVER)), False),
+        (pod(deleting=True, phase="Running", containers=(OVER, OVER)), False),
+        (pod(deleting=True, phase="Succeeded", containers=(OVER, OVER)), True),
+        (pod(deleting=False, phase="Failed", containers=(OVER, OVER)), True),
+        (pod(deleting=True, phase="Failed", containers=(WAITS, OVER)), True),
+        (pod(deleting=False, phase="Failed", containers=(NOT_REPORTED, NOT_REPORTED)), True),
+        (pod(deleting=True, phase="Failed", collected=True, containers=(OVER, OVER)), False),
+        (pod(deleting=True, node="", phase="Pending", containers=(NOT_REPORTED,)), True),
+        (pod(deleting=False, node="", phase="Pending", containers=(NOT_REPORTED,)), False),
+        (pod(deleting=True, forced=True), True),
+    ],
+)
+def test_only_the_kubelet_s_word_or_an_administrator_s_counts(view: PodView, harmless: bool) -> None:
+    assert view.harmless is harmless
+
+
+@given(
+    states=st.lists(st.sampled_from(["running", "waiting", "terminated"]), min_size=1, max_size=4),
+    phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
+    deleting=st.booleans(),
+    collected=st.booleans(),
+)
+def test_a_running_container_is_never_harmless(states: list[str], phase: str, deleting: bool, collected: bool) -> None:
+    containers = tuple(ContainerView(state) for state in [*states, "running"])
+    assert not pod(phase=phase, deleting=deleting, collected=collected, containers=containers).harmless
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "metadata": {
+            "uid": "pod-1",
+            "creationTimestamp": "2026-11-25T12:00:00Z",
+            "labels": {"berth.dev/epoch": "3"},
+            "finalizers": ["berth.dev/fence"],
+        },
+        "spec": {
+            "nodeName": "node-1",
+            "initContainers": [{"name": "agent"}],
+            "containers": [{"name": "workspace"}],
+        },
+        "status": {"phase": "Pending"},
+    }
+    for path, value in changes.items():
+        section, _, key = path.partition("__")
+        found[section][key] = value
+    return found
+
+
+def test_a_pod_that_no_kubelet_has_spoken_of_waits() -> None:
+    view = pod_view(manifest())
+    assert (view.agent, view.workspace) == (NOT_REPORTED, NOT_REPORTED)
+    assert view.containers == (NOT_REPORTED, NOT_REPORTED)
+    assert (view.epoch, view.finalized, view.created) == (3, True, NOW)
+    assert not view.harmless
+
+
+def test_what_the_kubelet_reports_is_read_for_every_container() -> None:
+    view = pod_view(
+        manifest(
+            spec__ephemeralContainers=[{"name": "debug"}],
+            status__podIP="10.0.0.7",
+            status__initContainerStatuses=[
+                {"name": "agent", "containerID": "a1", "restartCount": 2, "state": {"running": {}}}
+            ],
+            status__containerStatuses=[
+                {"name": "workspace", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}
+            ],
+            status__ephemeralContainerStatuses=[{"name": "debug", "state": {"running": {}}}],
+        )
+    )
+    assert (view.agent.state, view.agent.id, view.agent.restarts) == ("running", "a1", 2)
+    assert (view.workspace.reason, view.workspace.message) == ("ErrImagePull", "no")
+    assert [container.state for container in view.containers] == ["running", "waiting", "running"]
+
+
+def test_the_garbage_collector_s_word_is_told_from_the_kubelet_s() -> None:
+    def view(reason: str) -> PodView:
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": reason}
+        return pod_view(manifest(status__phase="Failed", status__conditions=[condition]))
+
+    assert view("DeletionByPodGC").collected
+    assert not view("TerminationByKubelet").collected
+
+
+def test_the_scheduler_s_refusal_is_read_with_its_time() -> None:
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/2 nodes",
+        "lastTransitionTime": "2026-11-25T12:00:00Z",
+    }
+    view = pod_view(manifest(status__conditions=[condition]))
+    assert (view.unschedulable_since, view.unschedulable) == (NOW, "0/2 nodes")
+    view = pod_view(manifest(status__conditions=[condition | {"reason": "SchedulingGated"}]))
+    assert view.unschedulable_since is None

@@ -1,0 +1,153 @@
+"""The work queue, on the loop's own clock."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from berth_operator.errors import NotLeaderError
+from berth_operator.queueing import NOISY_AFTER, Key, WorkQueue
+
+A, B = Key("instance", "lab", "a"), Key("instance", "lab", "b")
+
+
+@asynccontextmanager
+async def running(
+    reconcile: Callable[[Key], Awaitable[float | None]],
+    *,
+    workers: int = 4,
+    on_stuck: Callable[[Key, Exception], Awaitable[None]] | None = None,
+) -> AsyncIterator[WorkQueue]:
+    queue = WorkQueue(reconcile, workers=workers, on_stuck=on_stuck)
+    queue.open()
+    task = asyncio.create_task(queue.run())
+    try:
+        async with asyncio.timeout(10):
+            yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_key_that_waits_is_there_once() -> None:
+    passes: Counter[Key] = Counter()
+    done = asyncio.Event()
+
+    async def reconcile(key: Key) -> None:
+        passes[key] += 1
+        if key == B:
+            done.set()
+
+    async with running(reconcile, workers=1) as queue:
+        for _ in range(5):
+            queue.add(A)
+        queue.add(B)
+        await done.wait()
+    assert passes == {A: 1, B: 1}
+
+
+async def test_one_pass_at_a_time_for_a_key_and_another_after_it_when_news_came() -> None:
+    busy, gate, passes = 0, asyncio.Event(), 0
+    started, twice = asyncio.Event(), asyncio.Event()
+
+    async def reconcile(_key: Key) -> None:
+        nonlocal busy, passes
+        busy, passes = busy + 1, passes + 1
+        assert busy == 1
+        started.set()
+        await gate.wait()
+        busy -= 1
+        if passes == 2:
+            twice.set()
+
+    async with running(reconcile) as queue:
+        queue.add(A)
+        await started.wait()
+        queue.add(A)
+        queue.add(A)
+        gate.set()
+        await twice.wait()
+    assert passes == 2
+
+
+async def test_a_slow_key_does_not_hold_up_another() -> None:
+    gate, other = asyncio.Event(), asyncio.Event()
+
+    async def reconcile(key: Key) -> None:
+        if key == A:
+            await gate.wait()
+        else:
+            other.set()
+
+    async with running(reconcile) as queue:
+        queue.add(A)
+        queue.add(B)
+        await other.wait()
+        gate.set()
+
+
+async def test_a_failure_comes_back_and_is_told_when_it_goes_on() -> None:
+    passes, told = 0, asyncio.Event()
+
+    async def reconcile(_key: Key) -> None:
+        nonlocal passes
+        passes += 1
+        raise ValueError("not yet")
+
+    async def on_stuck(key: Key, error: Exception) -> None:
+        assert (key, str(error)) == (A, "not yet")
+        told.set()
+
+    async with running(reconcile, on_stuck=on_stuck) as queue:
+        queue.add(A)
+        await told.wait()
+    assert passes == NOISY_AFTER
+
+
+async def test_a_deadline_brings_a_key_back_and_the_earliest_counts() -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+    done = asyncio.Event()
+
+    async def reconcile(_key: Key) -> float | None:
+        times.append(loop.time())
+        if len(times) == 2:
+            done.set()
+            return None
+        return 0.05
+
+    async with running(reconcile) as queue:
+        began = loop.time()
+        queue.add_after(A, 60)
+        queue.add_after(A, 0.02)
+        queue.add_after(A, 30)
+        await done.wait()
+    assert 0.015 <= times[0] - began < 5
+    assert 0.045 <= times[1] - times[0] < 5
+
+
+async def test_losing_the_lead_drops_a_key_without_a_retry() -> None:
+    passes, other = Counter[Key](), asyncio.Event()
+
+    async def reconcile(key: Key) -> None:
+        passes[key] += 1
+        if key == A:
+            raise NotLeaderError("over")
+        other.set()
+
+    async with running(reconcile, workers=1) as queue:
+        queue.add(A)
+        queue.add(B)
+        await other.wait()
+        assert queue.oldest_age() < 5
+    assert passes[A] == 1
+
+
+async def test_a_queue_that_is_not_open_takes_nothing() -> None:
+    async def reconcile(_key: Key) -> None:
+        raise AssertionError("nothing was to be done")
+
+    queue = WorkQueue(reconcile)
+    queue.add(A)
+    queue.add_after(A, 0)
+    assert queue.oldest_age() == 0

@@ -1,0 +1,81 @@
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from berth_operator.kinds import INSTANCES, PODS
+from berth_operator.store import Store
+
+
+def pod(version: int, *, instance: str = "a", name: str = "p") -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "lab",
+            "name": name,
+            "resourceVersion": str(version),
+            "labels": {"berth.dev/instance": instance},
+        },
+        "spec": {},
+    }
+
+
+def test_versions_only_go_forward() -> None:
+    store = Store()
+    assert store.put(PODS, pod(5, instance="b"))
+    assert not store.put(PODS, pod(4, instance="a"))
+    assert [o["metadata"]["resourceVersion"] for o in store.by(PODS, "instance", "b")] == ["5"]
+    assert store.by(PODS, "instance", "a") == []
+
+
+def test_a_late_answer_does_not_bring_back_what_was_deleted() -> None:
+    store = Store()
+    store.put(PODS, pod(5))
+    store.remove(PODS, pod(6))
+    assert not store.put(PODS, pod(5))
+    assert store.get(PODS, "lab", "p") is None
+    assert store.put(PODS, pod(9))
+
+
+def test_a_late_deletion_does_not_remove_a_successor() -> None:
+    store = Store()
+    store.put(PODS, pod(9))
+    store.remove(PODS, pod(6))
+    assert store.get(PODS, "lab", "p") is not None
+
+
+def test_a_list_shows_what_vanished_and_spares_what_is_younger() -> None:
+    store = Store()
+    for name, version in (("gone", 3), ("kept", 4), ("younger", 12)):
+        store.put(PODS, pod(version, name=name))
+    vanished = store.replace(PODS, "lab", [pod(4, name="kept"), pod(8, name="new")], "10")
+    assert [o["metadata"]["name"] for o in vanished] == ["gone"]
+    assert sorted(o["metadata"]["name"] for o in store.all(PODS)) == ["kept", "new", "younger"]
+
+
+def test_instances_are_found_by_their_public_id_and_while_they_wait() -> None:
+    store = Store()
+    made = {
+        "metadata": {"namespace": "lab", "name": "mine", "uid": "u-1", "resourceVersion": "1"},
+        "spec": {"user": "ada", "workspaceType": "bench"},
+    }
+    store.put(INSTANCES, made)
+    assert store.by(INSTANCES, "id", "u-1")
+    assert store.by(INSTANCES, "waiting", "yes", "lab")
+    bound = {**made, "metadata": {**made["metadata"], "resourceVersion": "2"}}
+    store.put(INSTANCES, {**bound, "status": {"epoch": 1, "deployment": "one"}})
+    assert not store.by(INSTANCES, "waiting", "yes")
+    assert store.by(INSTANCES, "deployment", "one")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.sampled_from("ab")), max_size=40))
+def test_the_index_always_says_what_the_objects_say(events: list[tuple[bool, int, str]]) -> None:
+    store = Store()
+    for deletes, version, instance in events:
+        if deletes:
+            store.remove(PODS, pod(version, instance=instance))
+        else:
+            store.put(PODS, pod(version, instance=instance))
+    known = list(store.all(PODS))
+    for instance in "ab":
+        wanted = [o for o in known if o["metadata"]["labels"]["berth.dev/instance"] == instance]
+        assert store.by(PODS, "instance", instance) == wanted
