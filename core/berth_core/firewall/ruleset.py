@@ -105,7 +105,8 @@ def _input(ports: Ports) -> str:
         f"tcp dport {ports.agent} accept",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept",
         "ct direction reply ct state { established, related } accept",
-        "meta l4proto { icmp, ipv6-icmp } ct state related goto peers",
+        # By number (icmp, ipv6-icmp): a minimal image has no /etc/protocols to look names up in.
+        "meta l4proto { 1, 58 } ct state related goto peers",
         "jump sources",
         f"tcp dport {ports.ssh} tcp flags & (fin | syn | rst | ack) == syn jump path",
     ])  # fmt: skip
