@@ -8,7 +8,7 @@ from berth_operator.decide.deployment import ObservedDeployment, deployment_stat
 
 from .making import NOW, at, deployment, type_
 
-OLDER = {"metadata": {"uid": "elder", "creationTimestamp": timestamp(at(-60))}}
+OLDER: dict[str, Any] = {"metadata": {"uid": "elder", "creationTimestamp": timestamp(at(-60))}}
 
 
 def reasons(observed: ObservedDeployment) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,113 @@
+"""Two replicas: one leads, the other takes over."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from urllib.error import HTTPError
+
+import pytest
+
+from .lab import INSTANCES, LEASES, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+MOST_SECONDS = 10.0
+
+
+async def leader(lab: Lab, *, other_than: str = "", seconds: float = 20) -> str:
+    """Identity of the replica that leads."""
+    lease = await lab.until(
+        LEASES,
+        "berth-operator",
+        lambda o: o["spec"].get("holderIdentity") not in ("", None, other_than),
+        seconds=seconds,
+        namespace=lab.namespaces.release,
+    )
+    return str(lease["spec"]["holderIdentity"])
+
+
+def process_of(operators: Operators, identity: str) -> subprocess.Popen[bytes]:
+    return operators.running[int(identity.split("_")[0].removeprefix("operator-"))]
+
+
+async def pair(lab: Lab, operators: Operators) -> str:
+    """Two replicas that run and one that leads; the leader's identity."""
+    operators.start()
+    operators.start()
+    await asyncio.gather(*(asyncio.to_thread(ready, port) for port in operators.ports))
+    return await leader(lab)
+
+
+def ready(port: int) -> None:
+    """Wait until a replica answers that it is ready."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).read())["watching"]:
+                return
+        except (HTTPError, OSError):
+            time.sleep(0.02)  # no socket yet: nothing to wait on
+    raise AssertionError("the operator never became ready")
+
+
+async def test_another_takes_over_within_ten_seconds_of_a_kill_and_finishes_what_was_begun(
+    lab: Lab, operators: Operators
+) -> None:
+    first = await pair(lab, operators)
+    await lab.type()
+    await lab.deployment("one")
+    await lab.instance("mine", workspaceType="bench")
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
+    process_of(operators, first).send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    second = await leader(lab, other_than=first)
+    assert time.monotonic() - killed <= MOST_SECONDS
+    assert process_of(operators, second).poll() is None
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
+    assert await lab.lease("one") is None
+
+
+async def test_a_replica_that_is_told_to_stop_hands_over_at_once(lab: Lab, operators: Operators) -> None:
+    first = await pair(lab, operators)
+    process = process_of(operators, first)
+    process.send_signal(signal.SIGTERM)
+    told = time.monotonic()
+    await leader(lab, other_than=first)
+    assert time.monotonic() - told <= 3
+    assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+async def test_a_leader_that_was_stopped_too_long_writes_no_more(lab: Lab, operators: Operators) -> None:
+    first = await pair(lab, operators)
+    stopped = process_of(operators, first)
+    stopped.send_signal(signal.SIGSTOP)
+    second = await leader(lab, other_than=first)
+    await lab.type()
+    await lab.deployment("one")
+    stopped.send_signal(signal.SIGCONT)
+    await lab.instance("mine", workspaceType="bench")
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
+    assert await leader(lab) == second
+    assert await asyncio.to_thread(still_running, stopped)
+
+
+def still_running(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it goes on as the one that waits."""
+    try:
+        process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+async def test_only_the_leader_says_that_it_leads(lab: Lab, operators: Operators) -> None:
+    first = await pair(lab, operators)
+    for number, port in enumerate(operators.ports):
+        answer = await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/metrics", None, 5)
+        leads = first.startswith(f"operator-{number}_")
+        assert f"berth_operator_leading {1.0 if leads else 0.0}" in answer.read().decode()
