@@ -5,6 +5,8 @@ status at a resourceVersion that was just read live; CEL rules on the resource r
 process and the operator both call these functions and nothing else writes the lease.
 """
 
+import asyncio
+import random
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +21,7 @@ from berth_core.resources.workspacedeployment import HeldLease
 AVAILABLE: Final = "Available"
 ATTEMPTS: Final = 8
 """Lost compare-and-swaps after which a writer gives up. Only other writers of the same status cause them."""
+BACK_OFF_SECONDS: Final = 0.002
 
 
 class BusyError(Exception):
@@ -72,7 +75,8 @@ async def take(client: Client, namespace: str, deployment: str, *, instance: str
         berth_core.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
 
     """
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
+        await _let_others_finish(attempt)
         wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, deployment))
         held = wd.status.lease
         if held is not None and held.instance == instance:
@@ -95,7 +99,8 @@ async def give_back(
     A lease that is not the live one (other holder, later epoch, deployment deleted) is left alone.
     ``completed`` counts the instance as one that was ready.
     """
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
+        await _let_others_finish(attempt)
         try:
             wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, lease.deployment))
         except errors.NotFoundError:
@@ -106,6 +111,12 @@ async def give_back(
         if await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now):
             return
     raise errors.UnavailableError(f"others kept writing the status of deployment {lease.deployment}")
+
+
+async def _let_others_finish(attempt: int) -> None:
+    """Wait a little before another try, longer each time, so that writers do not keep stepping on each other."""
+    if attempt:
+        await asyncio.sleep(random.uniform(0.0, BACK_OFF_SECONDS * 2**attempt))  # noqa: S311 (jitter)
 
 
 async def _swap(

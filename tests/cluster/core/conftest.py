@@ -1,0 +1,20 @@
+"""An administrator's client of the API server, and a namespace of the test's own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces
+from berth_core.client import Client, connected
+
+
+@pytest.fixture
+async def client(apiserver: ApiServer) -> AsyncIterator[Client]:
+    async with connected("berth-test", str(apiserver.kubeconfig)) as made:
+        yield made
+
+
+@pytest.fixture
+def namespace(namespaces: Namespaces) -> str:
+    return namespaces.workspaces

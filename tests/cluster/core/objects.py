@@ -1,0 +1,42 @@
+"""Resources that the API server takes, to be spoilt by tests."""
+
+import uuid
+from typing import Any
+
+from berth_core.client import Client, Object
+from berth_core.names import API_VERSION
+from berth_core.resources import (
+    FirewallRule,
+    Instance,
+    Reservation,
+    Resource,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
+
+SPECS: dict[type[Resource], Object] = {
+    WorkspaceType: {"typeName": "misty", "template": {"image": "example/workspace:1"}},
+    WorkspaceDeployment: {"type": "misty"},
+    Instance: {"user": "alice", "workspaceType": "misty"},
+    Reservation: {"user": "alice", "workspaceType": "misty", "instance": {"user": "alice", "workspaceType": "misty"}},
+    FirewallRule: {"instance": "i", "source": "192.0.2.0/24"},
+}
+
+
+def manifest(kind: type[Resource], name: str | None = None, **spec: Any) -> Object:
+    """A valid object with fields of its spec replaced; None leaves a field out."""
+    merged = {key: value for key, value in (SPECS[kind] | spec).items() if value is not None}
+    metadata = {"name": name or f"x-{uuid.uuid4().hex[:12]}"}
+    return {"apiVersion": API_VERSION, "kind": kind.KIND, "metadata": metadata, "spec": merged}
+
+
+async def create(client: Client, namespace: str, kind: type[Resource], name: str | None = None, **spec: Any) -> Object:
+    """Make one; returns it as the API server has it."""
+    return await client.create(kind.api(), namespace, manifest(kind, name, **spec))
+
+
+async def patch(client: Client, obj: Object, kind: type[Resource], body: Object, *, status: bool = False) -> Object:
+    """Merge-patch spec or status."""
+    where = obj["metadata"]
+    subresource = "status" if status else None
+    return await client.patch(kind.api(), where["namespace"], where["name"], body, subresource=subresource)

@@ -1,0 +1,70 @@
+"""A TCP proxy in front of the API server that can be cut and mended: the network between a client and it."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import yaml
+
+CHUNK = 65536
+
+
+class Proxy:
+    """Forwards connections to a URL's host and port while it is not cut."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._target = (parts.hostname or "", parts.port or 443)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._is_cut = False
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.cut()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def kubeconfig(self, original: Path, path: Path) -> Path:
+        """Write a kubeconfig that goes through here."""
+        assert self._server is not None
+        port = self._server.sockets[0].getsockname()[1]
+        config = yaml.safe_load(original.read_text())
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def cut(self) -> None:
+        """Break all connections and let no new one through."""
+        self._is_cut = True
+        for writer in self._writers:
+            writer.close()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._is_cut = False
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.close()
+            return
+        there, back = await asyncio.open_connection(*self._target)
+        self._writers |= {writer, back}
+        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+        self._writers -= {writer, back}
+
+    @staticmethod
+    async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(CHUNK):
+                sink.write(data)
+                await sink.drain()
+        sink.close()

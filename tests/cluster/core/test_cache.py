@@ -1,0 +1,228 @@
+"""The list-and-watch cache: events, indexes, and lists again when the API server has forgotten."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from berth_cluster import apiserver as tiers
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.processes import Identity
+from berth_cluster.testing import apply_crds, make_namespaces
+from berth_core import client as client_module
+from berth_core.cache import Cache, Key
+from berth_core.client import Client, Object, connected
+from berth_core.errors import ForbiddenError, GoneError, UnavailableError
+from berth_core.resources import WorkspaceDeployment
+
+from .objects import create, patch
+from .proxy import Proxy
+
+DEPLOYMENTS = WorkspaceDeployment.api()
+SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Own:
+    """An API server, a client straight to it, and one through a proxy."""
+
+    server: ApiServer
+    direct: Client
+    proxied: Client
+    proxy: Proxy
+    namespace: str
+
+
+class Follower:
+    """A running cache and what it told."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.told: list[tuple[Key, bool]] = []
+        self._changed = asyncio.Event()
+        cache.listen(self._tell)
+
+    def _tell(self, key: Key, obj: Object | None) -> None:
+        self.told.append((key, obj is not None))
+        self._changed.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds, looking after each change only."""
+        async with asyncio.timeout(SECONDS):
+            while not holds():
+                await self._changed.wait()
+                self._changed.clear()
+
+    def names(self) -> set[str]:
+        return {obj["metadata"]["name"] for obj in self.cache}
+
+
+@asynccontextmanager
+async def following(client: Client, *namespaces: str) -> AsyncIterator[Follower]:
+    indexers = {"type": lambda obj: [obj["spec"]["type"]], "region": lambda obj: [obj["spec"].get("region") or "none"]}
+    follower = Follower(Cache(client, DEPLOYMENTS, namespaces, indexers=indexers))
+    task = asyncio.create_task(follower.cache.run())
+    try:
+        async with asyncio.timeout(SECONDS):
+            await follower.cache.synced()
+        yield follower
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_it_has_what_was_there_and_what_comes(client: Client, namespace: str) -> None:
+    await create(client, namespace, WorkspaceDeployment, "before")
+    async with following(client, namespace) as follower:
+        assert follower.cache.is_synced
+        assert follower.names() == {"before"}
+        await create(client, namespace, WorkspaceDeployment, "after")
+        await follower.until(lambda: follower.names() == {"before", "after"})
+        await client.delete(DEPLOYMENTS, namespace, "before")
+        await follower.until(lambda: follower.names() == {"after"})
+        assert follower.cache.get(namespace, "before") is None
+        assert len(follower.cache) == 1
+        assert follower.told == [
+            ((namespace, "before"), True),
+            ((namespace, "after"), True),
+            ((namespace, "before"), False),
+        ]
+
+
+async def test_indexes_follow_changes(client: Client, namespace: str) -> None:
+    made = await create(client, namespace, WorkspaceDeployment, "one", region="lab-a")
+    async with following(client, namespace) as follower:
+        assert [obj["metadata"]["name"] for obj in follower.cache.by("region", "lab-a")] == ["one"]
+        await patch(client, made, WorkspaceDeployment, {"spec": {"region": "lab-b"}})
+        await follower.until(lambda: bool(follower.cache.by("region", "lab-b")))
+        assert follower.cache.by("region", "lab-a") == []
+        assert len(follower.cache.by("type", "misty")) == 1
+        await client.delete(DEPLOYMENTS, namespace, "one")
+        await follower.until(lambda: not follower.cache.by("type", "misty"))
+
+
+async def test_it_follows_several_namespaces_and_no_other(client: Client, apiserver: ApiServer) -> None:
+    one, two, other = (make_namespaces(apiserver).workspaces for _ in range(3))
+    async with following(client, one, two) as follower:
+        await create(client, other, WorkspaceDeployment, "other")
+        await create(client, one, WorkspaceDeployment, "one")
+        await create(client, two, WorkspaceDeployment, "two")
+        await follower.until(lambda: follower.names() == {"one", "two"})
+
+
+async def test_objects_of_all_sizes_arrive_whole(client: Client, namespace: str) -> None:
+    async with following(client, namespace) as follower:
+        text = "é" * 4096
+        await create(client, namespace, WorkspaceDeployment, "large", description=text, owners=["o" * 500] * 64)
+        await follower.until(lambda: "large" in follower.names())
+        held = follower.cache.get(namespace, "large")
+        assert held is not None
+        assert held["spec"]["description"] == text
+
+
+@pytest.fixture
+async def own(tmp_path: Path) -> AsyncIterator[Own]:
+    """An API server of the test's own, which it may crash, and a way there that it may cut."""
+    with tiers.running(tmp_path / "apiserver") as server:
+        apply_crds(server)
+        async with (
+            Proxy(server.url) as proxy,
+            connected("berth-test", str(server.kubeconfig)) as direct,
+            connected("berth-test", str(proxy.kubeconfig(server.kubeconfig, tmp_path / "proxied"))) as proxied,
+        ):
+            yield Own(server, direct, proxied, proxy, make_namespaces(server).workspaces)
+
+
+async def test_what_was_missed_is_made_up_for(own: Own) -> None:
+    """The watch breaks, and goes on from where it was."""
+    await create(own.direct, own.namespace, WorkspaceDeployment, "goes")
+    async with following(own.proxied, own.namespace) as follower:
+        own.proxy.cut()
+        await own.direct.delete(DEPLOYMENTS, own.namespace, "goes")
+        await create(own.direct, own.namespace, WorkspaceDeployment, "comes")
+        own.proxy.mend()
+        await follower.until(lambda: follower.names() == {"comes"})
+
+
+async def test_a_broken_watch_is_known_to_be_broken(own: Own) -> None:
+    loop = asyncio.get_running_loop()
+    async with following(own.proxied, own.namespace) as follower:
+        assert follower.cache.broken_for(loop.time()) == 0.0
+        own.proxy.cut()
+        await until(lambda: follower.cache.broken_for(loop.time()) > 0.0)
+        own.proxy.mend()
+        await create(own.direct, own.namespace, WorkspaceDeployment, "comes")
+        await follower.until(lambda: follower.names() == {"comes"})
+        assert follower.cache.broken_for(loop.time()) == 0.0
+
+
+async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(own: Own) -> None:
+    """A new API server has no history: watching from an old version answers 410."""
+    await create(own.direct, own.namespace, WorkspaceDeployment, "goes")
+    await create(own.direct, own.namespace, WorkspaceDeployment, "stays")
+    _, version = await own.direct.list(DEPLOYMENTS, own.namespace)
+    async with following(own.proxied, own.namespace) as follower:
+        own.proxy.cut()
+        await own.direct.delete(DEPLOYMENTS, own.namespace, "goes")
+        await create(own.direct, own.namespace, WorkspaceDeployment, "comes")
+        await crash_apiserver(own)
+        with pytest.raises(GoneError):
+            await anext(own.direct.watch(DEPLOYMENTS, own.namespace, version))
+        own.proxy.mend()
+        await follower.until(lambda: follower.names() == {"stays", "comes"})
+        assert follower.told[-3:].count(((own.namespace, "goes"), False)) == 1
+
+
+async def test_an_idle_watch_moves_on_with_bookmarks(
+    client: Client, apiserver: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without them, an idle namespace's version would grow too old while others write."""
+    # The API server sends a bookmark shortly before a watch ends.
+    monkeypatch.setattr(client_module, "WATCH_SECONDS", 4)
+    _, version = await client.list(DEPLOYMENTS, namespace)
+    await create(client, make_namespaces(apiserver).workspaces, WorkspaceDeployment)
+    events = [event async for event in client.watch(DEPLOYMENTS, namespace, version)]
+    assert {event.type for event in events} == {"BOOKMARK"}
+    assert int(events[-1].object["metadata"]["resourceVersion"]) > int(version)
+
+
+async def test_the_end_of_a_watch_is_not_noticed(
+    client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "WATCH_SECONDS", 1)
+    async with following(client, namespace) as follower:
+        _, version = await client.list(DEPLOYMENTS, namespace)
+        async for _ in client.watch(DEPLOYMENTS, namespace, version):
+            pass  # as long as the cache's own watch, and a bit more
+        await create(client, namespace, WorkspaceDeployment, "late")
+        await follower.until(lambda: follower.names() == {"late"})
+        assert follower.told == [((namespace, "late"), True)]
+
+
+async def crash_apiserver(own: Own) -> None:
+    """Kill it; its supervisor starts another, which has answered when this returns."""
+    running = Identity.load(own.server.kubeconfig.parent / "pids" / "kube-apiserver")
+    assert running is not None
+    running.send(signal.SIGKILL)
+    await until(lambda: not running.alive())
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await own.direct.list(DEPLOYMENTS, own.namespace)
+            except (UnavailableError, ForbiddenError):  # it is not ready, nor its roles
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Look again and again until something holds that nobody reports."""
+    async with asyncio.timeout(SECONDS):
+        while not holds():
+            await asyncio.sleep(0.02)  # noqa: ASYNC110 (a process's end, or the lack of an event, has no event)

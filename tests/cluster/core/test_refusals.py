@@ -1,0 +1,152 @@
+"""What the API server refuses of our resources, and what it tells people to write instead."""
+
+import re
+from typing import Any
+
+import pytest
+
+from berth_core.client import Client
+from berth_core.errors import InvalidError
+from berth_core.resources import (
+    KINDS,
+    FirewallRule,
+    Instance,
+    Reservation,
+    Resource,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
+
+from .objects import create, manifest, patch
+
+IMAGE = {"image": "example/workspace:1"}
+
+
+def template(**fields: Any) -> dict[str, Any]:
+    return {"template": IMAGE | fields}
+
+
+def volume(**source: Any) -> dict[str, Any]:
+    return template(volumes=[{"name": "v", "mountPath": "/v", **source}])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_plain_object_of_each_kind_is_taken(client: Client, namespace: str, kind: type[Resource]) -> None:
+    made = await create(client, namespace, kind)
+    assert kind.parse(made).metadata.name == made["metadata"]["name"]
+
+
+ACCEPTED: list[tuple[type[Resource], dict[str, Any]]] = [
+    (WorkspaceType, {"network": {"egress": "list", "allowed": ["192.0.2.0/24", "2001:db8::/32"]}}),
+    (WorkspaceType, volume(emptyDir={})),
+    (WorkspaceType, volume(hostPath={"path": "/dev/video0"})),
+    (WorkspaceType, {"limits": {"defaultExpireAfter": 60, "maxExpireAfter": 60}}),
+    (WorkspaceType, template(resources={"requests": {"cpu": 1, "memory": "64Mi"}})),
+    (WorkspaceDeployment, {"heartbeat": "node", "dissolved": "2026-05-01T00:00:00Z"}),
+    (Instance, {"workspaceType": None, "deployments": ["misty-1", "misty-2"]}),
+    (Instance, {"requesterAddress": "2001:db8::7"}),
+    (Reservation, {"eventUrl": "https://example.org/hook", "priority": -5}),
+    (FirewallRule, {"source": "2001:db8::/48", "action": "REJECT", "order": 7}),
+    (FirewallRule, {"source": "0.0.0.0/0"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec"), ACCEPTED)
+async def test_what_is_right_is_taken(
+    client: Client, namespace: str, kind: type[Resource], spec: dict[str, Any]
+) -> None:
+    await create(client, namespace, kind, **spec)
+
+
+REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
+    (WorkspaceType, {"typeName": "fixed-misty2"}, r"spec.typeName in body should match '\^\[A-Za-z_0-9\]\+\$'"),
+    (WorkspaceType, {"typeName": None}, r"spec.typeName: Required value"),
+    (WorkspaceType, {"template": {}}, r"spec.template.image: Required value"),
+    (WorkspaceType, {"network": {"allowed": ["192.0.2.0/24"]}}, r"counts only with spec.network.egress: list"),
+    (WorkspaceType, {"network": {"egress": "list", "allowed": ["lab"]}}, r"networks in CIDR notation, such as"),
+    (WorkspaceType, {"network": {"egress": "some"}}, r"Unsupported value: \"some\": supported values"),
+    (WorkspaceType, volume(), r"each of spec.template.volumes takes exactly one of emptyDir"),
+    (WorkspaceType, volume(emptyDir={}, configMap={"name": "c"}), r"takes exactly one of emptyDir"),
+    (WorkspaceType, volume(hostPath={"path": "dev"}), r"hostPath.path in body should match '\^/'"),
+    (WorkspaceType, {"limits": {"defaultExpireAfter": 61, "maxExpireAfter": 60}}, r"must not exceed"),
+    (WorkspaceType, {"limits": {"startTimeout": 1}}, r"startTimeout in body should be greater than or equal to 10"),
+    (WorkspaceType, {"access": "ajar"}, r"supported values: \"open\", \"closed\""),
+    (WorkspaceType, template(env=[{"name": "1A"}]), r"env\[0\].name in body should match"),
+    (WorkspaceDeployment, {"type": None}, r"spec.type: Required value"),
+    (WorkspaceDeployment, {"type": "a b"}, r"spec.type in body should match"),
+    (WorkspaceDeployment, {"dissolved": "yesterday"}, r"spec.dissolved in body must be of type date-time"),
+    (WorkspaceDeployment, {"typeVersion": "two"}, r"spec.typeVersion in body must be of type integer"),
+    (Instance, {"user": None}, r"spec.user: Required value"),
+    (Instance, {"workspaceType": None}, r"exactly one of spec.workspaceType and spec.deployments"),
+    (Instance, {"deployments": ["misty-1"]}, r"exactly one of spec.workspaceType and spec.deployments"),
+    (Instance, {"workspaceType": None, "deployments": []}, r"should have at least 1 items"),
+    (Instance, {"requesterAddress": "192.0.2.0/24"}, r"takes an IP address, such as 192.0.2.7"),
+    (Instance, {"requesterAddress": "lab.example"}, r"takes an IP address, such as 192.0.2.7"),
+    (Instance, {"expireAfter": 0}, r"expireAfter in body should be greater than or equal to 1"),
+    (Instance, {"claim": {"deployment": "d", "epoch": 0}}, r"claim.epoch in body should be greater"),
+    (Reservation, {"deployments": ["d"]}, r"exactly one of spec.workspaceType and spec.deployments"),
+    (Reservation, {"eventUrl": "ftp://example.org"}, r"eventUrl in body should match"),
+    (Reservation, {"priority": 5000}, r"priority in body should be less than or equal to 1000"),
+    (FirewallRule, {"source": "192.0.2.7"}, r"takes a network in CIDR notation, such as 192.0.2.7/32"),
+    (FirewallRule, {"source": "192.0.2.0/33"}, r"takes a network in CIDR notation"),
+    (FirewallRule, {"action": "accept"}, r"supported values: \"ACCEPT\", \"DROP\", \"REJECT\""),
+    (FirewallRule, {"order": -1}, r"order in body should be greater than or equal to 0"),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec", "message"), REFUSED)
+async def test_what_is_wrong_is_refused_with_what_to_write(
+    client: Client, namespace: str, kind: type[Resource], spec: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidError) as refused:
+        await client.create(kind.api(), namespace, manifest(kind, **spec))
+    assert re.search(message, refused.value.message), refused.value.message
+
+
+CLAIM = {"deployment": "misty-1", "epoch": 1}
+
+IMMUTABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any], str]] = [
+    (WorkspaceType, {}, {"typeName": "other"}, "spec.typeName cannot be changed"),
+    (WorkspaceDeployment, {}, {"type": "other"}, "spec.type cannot be changed"),
+    (WorkspaceDeployment, {"dissolved": "2026-05-01T00:00:00Z"}, {"dissolved": None}, "cannot be taken back"),
+    (Instance, {}, {"workspaceType": "other"}, "spec.workspaceType cannot be changed"),
+    (Instance, {}, {"workspaceType": None, "deployments": ["d"]}, "cannot be changed"),
+    (Instance, {}, {"user": "mallory"}, "spec.user cannot be changed"),
+    (Instance, {}, {"claim": CLAIM}, "spec.claim cannot be changed"),
+    (Instance, {"claim": CLAIM}, {"claim": None}, "spec.claim cannot be changed"),
+    (Instance, {"claim": CLAIM}, {"claim": {"epoch": 2}}, "spec.claim cannot be changed"),
+    (Instance, {"sshKeys": ["ssh-ed25519 A"]}, {"sshKeys": ["ssh-ed25519 B"]}, "spec.sshKeys cannot be changed"),
+    (Instance, {}, {"requesterAddress": "192.0.2.7"}, "spec.requesterAddress cannot be changed"),
+    (Instance, {}, {"vpn": True}, "spec.vpn cannot be changed"),
+    (Instance, {}, {"keepAlive": True}, "spec.keepAlive cannot be changed"),
+    (Instance, {}, {"repo": {"url": "https://example.org/r"}}, "spec.repo cannot be changed"),
+    (Instance, {"terminate": True}, {"terminate": False}, "spec.terminate cannot be taken back"),
+    (Instance, {"terminate": True}, {"terminate": None}, "spec.terminate cannot be taken back"),
+    (Reservation, {}, {"priority": 1}, "a Reservation's spec cannot be changed"),
+    (FirewallRule, {}, {"source": "198.51.100.0/24"}, "a FirewallRule's spec cannot be changed"),
+]
+
+
+@pytest.mark.parametrize(("kind", "before", "change", "message"), IMMUTABLE)
+async def test_what_must_not_change_does_not(
+    client: Client, namespace: str, kind: type[Resource], before: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    made = await create(client, namespace, kind, **before)
+    with pytest.raises(InvalidError, match=message):
+        await patch(client, made, kind, {"spec": change})
+
+
+CHANGEABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any]]] = [
+    (WorkspaceType, {}, {"description": "new", "template": {"image": "example/workspace:2"}, "retired": True}),
+    (WorkspaceDeployment, {}, {"lockout": True, "owners": ["bob"], "dissolved": "2026-05-01T00:00:00Z"}),
+    (Instance, {}, {"terminate": True}),
+    (Instance, {}, {"expireAfter": 60}),
+]
+
+
+@pytest.mark.parametrize(("kind", "before", "change"), CHANGEABLE)
+async def test_what_may_change_does(
+    client: Client, namespace: str, kind: type[Resource], before: dict[str, Any], change: dict[str, Any]
+) -> None:
+    made = await create(client, namespace, kind, **before)
+    await patch(client, made, kind, {"spec": change})

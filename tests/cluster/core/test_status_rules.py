@@ -1,0 +1,104 @@
+"""What nobody can write into a status, with whatever rights: the lease's and an instance's invariants."""
+
+from typing import Any
+
+import pytest
+
+from berth_core.client import Client, Object
+from berth_core.errors import InvalidError
+from berth_core.resources import Instance, WorkspaceDeployment
+
+from .objects import create, patch
+
+ALICE = {"instance": "i-1", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
+BOB = {"instance": "i-2", "user": "bob", "claimedAt": "2026-05-02T00:00:00Z"}
+
+
+async def deployment(client: Client, namespace: str, *statuses: dict[str, Any]) -> Object:
+    """A deployment that went through these statuses."""
+    made = await create(client, namespace, WorkspaceDeployment)
+    for status in statuses:
+        made = await patch(client, made, WorkspaceDeployment, {"status": status}, status=True)
+    return made
+
+
+HELD = {"lease": ALICE, "epoch": 1}
+FREE_AGAIN = {"lease": None, "instances": 1}
+
+REFUSED: list[tuple[list[dict[str, Any]], Any, str]] = [
+    ([], {"lease": ALICE}, "taking the lease adds exactly one to status.epoch"),
+    ([], {"lease": ALICE, "epoch": 0}, "taking the lease adds exactly one"),
+    ([], {"lease": ALICE, "epoch": 2}, "taking the lease adds exactly one"),
+    ([], {"epoch": 1}, "status.epoch changes only when the lease is taken"),
+    ([HELD], {"lease": BOB}, "a lease passes to another holder only after it was given back"),
+    ([HELD], {"lease": BOB, "epoch": 2}, "a lease passes to another holder only after"),
+    ([HELD], {"lease": {"user": "bob"}}, "a lease passes to another holder only after"),
+    ([HELD], {"epoch": 2}, "status.epoch changes only when the lease is taken"),
+    ([HELD], {"lease": None, "epoch": 2}, "status.epoch changes only when the lease is taken"),
+    ([HELD], {"lease": None, "epoch": 0}, "status.epoch never shrinks"),
+    ([HELD, FREE_AGAIN], {"lease": BOB, "epoch": 1}, "taking the lease adds exactly one"),
+    ([HELD, FREE_AGAIN], {"epoch": None}, "status.epoch never shrinks"),
+    ([HELD, FREE_AGAIN], None, "status.epoch never shrinks"),
+]
+
+
+@pytest.mark.parametrize(("history", "status", "message"), REFUSED)
+async def test_a_lease_is_held_by_one_and_counted(
+    client: Client, namespace: str, history: list[dict[str, Any]], status: Any, message: str
+) -> None:
+    made = await deployment(client, namespace, *history)
+    with pytest.raises(InvalidError, match=message):
+        await patch(client, made, WorkspaceDeployment, {"status": status}, status=True)
+
+
+async def test_take_and_give_back_again_and_again(client: Client, namespace: str) -> None:
+    made = await deployment(client, namespace, HELD, FREE_AGAIN, {"lease": BOB, "epoch": 2}, {"lease": None})
+    assert made["status"]["epoch"] == 2
+    assert "lease" not in made["status"]
+
+
+async def test_the_spec_of_a_leased_deployment_can_change(client: Client, namespace: str) -> None:
+    made = await deployment(client, namespace, HELD)
+    changed = await patch(client, made, WorkspaceDeployment, {"spec": {"lockout": True}})
+    assert changed["status"]["lease"] == ALICE
+
+
+async def test_who_may_write_the_spec_only_cannot_touch_the_lease(client: Client, namespace: str) -> None:
+    made = await deployment(client, namespace, HELD)
+    unchanged = await patch(client, made, WorkspaceDeployment, {"status": {"lease": None, "epoch": 0}})
+    assert unchanged["status"]["lease"] == ALICE
+
+
+ENDED = {"epoch": 3, "endTime": "2026-05-01T00:00:00Z", "reason": "Terminated"}
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "message"),
+    [
+        ({"epoch": 3}, {"epoch": 4}, "status.epoch is set once"),
+        ({"epoch": 3}, {"epoch": None}, "status.epoch is set once"),
+        ({"epoch": 3}, None, "status.epoch is set once"),
+        (ENDED, {"endTime": None}, "an ended Instance stays ended"),
+        (ENDED, {"endTime": "2026-05-02T00:00:00Z"}, "an ended Instance stays ended"),
+    ],
+)
+async def test_an_instance_has_one_epoch_and_one_end(
+    client: Client, namespace: str, before: dict[str, Any], status: Any, message: str
+) -> None:
+    made = await create(client, namespace, Instance)
+    await patch(client, made, Instance, {"status": before}, status=True)
+    with pytest.raises(InvalidError, match=message):
+        await patch(client, made, Instance, {"status": status}, status=True)
+
+
+async def test_deployments_are_found_by_holder_type_and_id(client: Client, namespace: str) -> None:
+    made = await deployment(client, namespace, HELD, {"id": "one"})
+    await create(client, namespace, WorkspaceDeployment, type="other")
+    for field, value in {
+        "spec.type": "misty",
+        "status.id": "one",
+        "status.lease.instance": "i-1",
+        "status.lease.user": "alice",
+    }.items():
+        found, _ = await client.list(WorkspaceDeployment.api(), namespace, fields={field: value})
+        assert [obj["metadata"]["name"] for obj in found] == [made["metadata"]["name"]], field
