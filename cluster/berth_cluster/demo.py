@@ -13,9 +13,9 @@ from typing import Any
 
 from berth_cluster.commands import run
 from berth_cluster.errors import ClusterError
-from berth_cluster.outside import clients
+from berth_cluster.outside import Login, clients
 from berth_cluster.paths import REPOSITORY
-from berth_cluster.visitor import Login, Visitor, out, wait
+from berth_cluster.visitor import Visitor, out, wait
 
 READY_WITHIN = 60.0
 FREE_WITHIN = 30.0

@@ -20,6 +20,8 @@ VALUES = REPOSITORY / "cluster" / "values.yaml"
 SAMPLES = REPOSITORY / "samples"
 NODE_PORT = 30080
 LOCAL_API = f"http://{network.NODES[0].address}:{NODE_PORT}"
+# What people source; a cluster in another slot has a folder of its own.
+ENVIRONMENT = REPOSITORY / ".berth" / (f"slot-{network.SLOT}" if network.SLOT else "")
 HELM_TIMEOUT = 240
 SAMPLES_DEADLINE = 30.0
 
@@ -69,7 +71,7 @@ def down() -> None:
         with step("uninstalling Berth"):
             target.run_kubectl("delete", "--ignore-not-found", "-f", str(SAMPLES))
             target.run_helm("uninstall", RELEASE, "-n", RELEASE, "--ignore-not-found", "--wait")
-    shutil.rmtree(REPOSITORY / ".berth", ignore_errors=True)
+    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
 
 
 def local() -> Target:
@@ -143,8 +145,7 @@ def _why(target: Target) -> str:
 
 def write_environment(target: Target) -> None:
     """Write `.berth/env` (shell syntax) and links to kubectl, helm and berth in `.berth/bin`."""
-    folder = REPOSITORY / ".berth"
-    links = folder / "bin"
+    links = ENVIRONMENT / "bin"
     links.mkdir(parents=True, exist_ok=True)
     programs = {"kubectl": target.kubectl, "helm": target.helm}
     for name in ("berth", "kubectl-berth"):
@@ -154,8 +155,10 @@ def write_environment(target: Target) -> None:
         (links / name).symlink_to(program)
     lines = {"KUBECONFIG": target.kubeconfig, "BERTH_API": target.api, "PATH": f"{links}:$PATH"}
     text = "".join(f'export {name}="{value}"\n' for name, value in lines.items())
-    (folder / "env").write_text(text, encoding="utf-8")
-    note(f"Berth answers at {target.api}; `. .berth/env` sets KUBECONFIG, BERTH_API and PATH")
+    (ENVIRONMENT / "env").write_text(text, encoding="utf-8")
+    note(
+        f"Berth answers at {target.api}; `. {(ENVIRONMENT / 'env').relative_to(REPOSITORY)}` sets KUBECONFIG, BERTH_API and PATH"
+    )
 
 
 def _kind_of_cluster() -> str:
@@ -183,7 +186,7 @@ def _existing() -> Target:
 
 
 def _kind() -> Target:
-    kubeconfig, address = kind.create(REPOSITORY / ".berth", images.BERTH, images.WORKSPACE)
+    kubeconfig, address = kind.create(ENVIRONMENT, images.BERTH, images.WORKSPACE)
     return Target(
         kubeconfig=kubeconfig,
         api=f"http://{address}:{NODE_PORT}",

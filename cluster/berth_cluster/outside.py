@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,15 @@ class Answer:
 
     status: int
     text: str
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to open a shell: address (host, port), the private key, the known hosts that ssh may trust."""
+
+    address: tuple[str, int]
+    key: Path
+    known_hosts: Path
 
 
 @dataclass(frozen=True)
@@ -58,19 +66,27 @@ class Outside:
         text, _, status = done.stdout.rpartition("\n")
         return Answer(status=int(status), text=text)
 
-    def ssh_command(
-        self, address: tuple[str, int], *, key: Path, known_hosts: Path, command: Sequence[str]
-    ) -> list[str]:
-        """An ssh command to (host, port) as root that trusts nothing but `known_hosts`."""
-        host, port = address
-        options = [word for option in (*SSH_OPTIONS, f"UserKnownHostsFile={known_hosts}") for word in ("-o", option)]
-        return ["ssh", "-F", "none", "-i", str(key), "-p", str(port), *options, f"root@{host}", *command]
+    def ssh(self, login: Login, command: str, *, patience: int = 15) -> subprocess.CompletedProcess[str]:
+        """Run a command over ssh as root, trusting nothing but the login's known hosts.
 
-    def ssh(
-        self, address: tuple[str, int], *, key: Path, known_hosts: Path, command: Sequence[str]
-    ) -> subprocess.CompletedProcess[str]:
-        """Run `ssh_command` at this address."""
-        return self.run(*self.ssh_command(address, key=key, known_hosts=known_hosts, command=command))
+        Exit code 255 is ssh's own failure, 124 that the other end fell silent for `patience` seconds.
+        """
+        host, port = login.address
+        settings = (*SSH_OPTIONS, f"UserKnownHostsFile={login.known_hosts}")
+        options = [word for setting in settings for word in ("-o", setting)]
+        words: list[str | Path] = [
+            "ssh",
+            "-F",
+            "none",
+            "-i",
+            login.key,
+            "-p",
+            str(port),
+            *options,
+            f"root@{host}",
+            command,
+        ]
+        return self.run("timeout", str(patience), *words)
 
 
 def clients() -> tuple[Outside, ...]:

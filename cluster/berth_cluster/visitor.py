@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,22 +11,16 @@ from rich.markup import escape
 
 from berth_cluster.commands import last_words
 from berth_cluster.errors import ClusterError
-from berth_cluster.outside import Answer, Outside
+from berth_cluster.outside import Answer, Login, Outside
 
 POLL = 0.1
 ADMITTANCE = 5.0
+SHUT_WITHIN = 0.5
+SILENCE = 5
+REFUSED, SILENT = 255, 124
 LONGEST_RESULT = 400
 
 out = Console(highlight=False)
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to open a shell: address (host, port), the private key, the known hosts that ssh may trust."""
-
-    address: tuple[str, int]
-    key: Path
-    known_hosts: Path
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class Visitor:
         self._show_ssh(login, command)
         deadline = time.monotonic() + ADMITTANCE
         while True:
-            done = self.at.ssh(login.address, key=login.key, known_hosts=login.known_hosts, command=[command])
+            done = self.at.ssh(login, command)
             if done.returncode == 0:
                 break
             if time.monotonic() > deadline:
@@ -85,12 +78,21 @@ class Visitor:
             out.print(f"  [green]{escape(line)}[/]", soft_wrap=True)
 
     def is_refused(self, login: Login) -> None:
-        """Try ssh and print why it does not get in; ClusterError where it does."""
+        """Try ssh and print why it does not get in; ClusterError where it does.
+
+        What was forbidden a moment ago is promised to be shut within half a second.
+        """
         self._show_ssh(login, "true")
-        done = self.at.ssh(login.address, key=login.key, known_hosts=login.known_hosts, command=["true"])
-        if done.returncode != 255:
-            raise ClusterError(f"ssh from {self.at.address} got in and should not have")
-        out.print(f"  [red]{escape(last_words(done))}[/]", soft_wrap=True)
+        promised = time.monotonic() + SHUT_WITHIN
+        while True:
+            began = time.monotonic()
+            done = self.at.ssh(login, "true", patience=SILENCE)
+            if done.returncode in (REFUSED, SILENT):
+                break
+            if began > promised:
+                raise ClusterError(f"ssh from {self.at.address} got in and should not have")
+        reason = last_words(done) if done.returncode == REFUSED else f"cut off: no answer for {SILENCE} s"
+        out.print(f"  [red]{escape(reason)}[/]", soft_wrap=True)
 
     def _show_ssh(self, login: Login, command: str) -> None:
         host, port = login.address
@@ -119,5 +121,5 @@ def _short(answer: Answer) -> str:
         for secret in ("sshkey", "key"):
             if secret in body:
                 body[secret] = "-----BEGIN … (kept in a file)"
-        text = json.dumps(body)
+        text = json.dumps(body, ensure_ascii=False)
     return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} …"
