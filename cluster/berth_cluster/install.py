@@ -156,9 +156,8 @@ def write_environment(target: Target) -> None:
     lines = {"KUBECONFIG": target.kubeconfig, "BERTH_API": target.api, "PATH": f"{links}:$PATH"}
     text = "".join(f'export {name}="{value}"\n' for name, value in lines.items())
     (ENVIRONMENT / "env").write_text(text, encoding="utf-8")
-    note(
-        f"Berth answers at {target.api}; `. {(ENVIRONMENT / 'env').relative_to(REPOSITORY)}` sets KUBECONFIG, BERTH_API and PATH"
-    )
+    shown = (ENVIRONMENT / "env").relative_to(REPOSITORY)
+    note(f"Berth answers at {target.api}; `. {shown}` sets KUBECONFIG, BERTH_API and PATH")
 
 
 def _kind_of_cluster() -> str:
