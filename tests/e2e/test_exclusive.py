@@ -91,4 +91,5 @@ def kill_leading_operator(lab: Lab) -> None:
     """End the leader at once, as a power cut would."""
     leases = json.loads(lab.kubectl("get", "leases", "-n", "berth", "-o", "json"))["items"]
     holder = next(lease["spec"]["holderIdentity"] for lease in leases if "operator" in lease["metadata"]["name"])
-    lab.kubectl("delete", "pod", holder, "-n", "berth", "--force", "--grace-period=0")
+    # The identity is the pod's name and a random part: a restarted container is another candidate.
+    lab.kubectl("delete", "pod", holder.split("_")[0], "-n", "berth", "--force", "--grace-period=0")
