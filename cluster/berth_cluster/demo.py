@@ -71,7 +71,9 @@ def _give_back_earlier(*visitors: Visitor) -> None:
 
 def _wait_ended(visitor: Visitor, instance: str) -> float:
     def ended() -> bool:
-        return bool(visitor.instance(instance)["status"] in ("TERMINATED", "INIT_FAIL"))
+        answer = visitor.send("GET", f"/instance/{instance}")
+        # An administrator may have deleted it meanwhile.
+        return answer.status == 404 or json.loads(answer.text).get("status") in ("TERMINATED", "INIT_FAIL")
 
     return wait(f"instance {instance} to end", FREE_WITHIN, ended)
 
