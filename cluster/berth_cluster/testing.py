@@ -75,3 +75,5 @@ def apply_crds(server: ApiServer) -> None:
     arguments = [word for path in files for word in ("-f", str(path))]
     server.kubectl("apply", "--server-side", *arguments)
     server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *arguments)
+    # Established comes before the storage is there; kubectl waits as the 429 of the first lists asks.
+    server.kubectl("get", ",".join(f"{path.stem}.berth.dev" for path in files), "--all-namespaces")

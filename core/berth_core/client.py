@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
+import yaml
 from kubernetes.aio import client as k8s
 from kubernetes.aio import config as k8s_config
 
@@ -26,6 +27,8 @@ JSON_TYPE: Final = "application/json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 290
+UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
+"""What the library raises for a configuration that it cannot use; it trusts the file's shape."""
 _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
 
 
@@ -236,12 +239,20 @@ async def connect(
 
     ``manager`` is the field manager that writes are recorded under. ``before_write`` is called before each write
     is sent; what it raises stops the write.
+
+    Raises:
+        ClusterError: the file, or the service account, cannot be used.
+
     """
     configuration = k8s.Configuration()
-    if kubeconfig is not None:
-        await k8s_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    else:
-        k8s_config.load_incluster_config(client_configuration=configuration)
+    try:
+        if kubeconfig is not None:
+            await k8s_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            k8s_config.load_incluster_config(client_configuration=configuration)
+    except UNREADABLE as error:
+        where = f"kubeconfig {kubeconfig}" if kubeconfig else "service account of this pod"
+        raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
     configuration.connection_pool_maxsize = 200
     return Client(k8s.ApiClient(configuration), manager, before_write)
 

@@ -1,0 +1,70 @@
+"""`berth` and the chart's Jobs as people and clusters run them: processes against an API server."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces
+from berth_core.client import Client, connected
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+"""Called with a command's words, and with environment variables by keyword."""
+
+
+@pytest.fixture
+async def client(apiserver: ApiServer) -> AsyncIterator[Client]:
+    async with connected("berth-test", str(apiserver.kubeconfig)) as made:
+        yield made
+
+
+def run(module: str, words: tuple[str, ...], kubeconfig: Path, changes: dict[str, str]) -> Done:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        env=os.environ | {"KUBECONFIG": str(kubeconfig), "COLUMNS": "200", "NO_COLOR": "1"} | changes,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def berth(apiserver: ApiServer) -> Run:
+    """`berth WORDS` as an administrator."""
+    return lambda *words, **changes: run("berth_cli.main", words, apiserver.kubeconfig, changes)
+
+
+@pytest.fixture
+def keys_job(apiserver: ApiServer, namespaces: Namespaces) -> Run:
+    """The Job that makes keys, in the test's release namespace."""
+    settings = {"BERTH_NAMESPACE": namespaces.release}
+    return lambda **changes: run("berth_cli.keys_job", (), apiserver.kubeconfig, settings | changes)
+
+
+@pytest.fixture
+def uninstall_job(apiserver: ApiServer, namespaces: Namespaces) -> Run:
+    """The Job that ends leases, with a short deadline."""
+    settings = {
+        "BERTH_NAMESPACE": namespaces.release,
+        "BERTH_WORKSPACE_NAMESPACES": namespaces.workspaces,
+        "BERTH_UNINSTALL_DEADLINE": "1",
+    }
+    return lambda **changes: run("berth_cli.uninstall_job", (), apiserver.kubeconfig, settings | changes)

@@ -1,0 +1,70 @@
+"""A deployment in somebody's hands, as the operator would have left it."""
+
+from datetime import UTC, datetime
+
+from berth_core import ids, leasing, names
+from berth_core.client import Client, Kind, Object
+from berth_core.leasing import Lease
+from berth_core.names import API_VERSION
+from berth_core.resources import Instance, WorkspaceDeployment
+
+PODS = Kind("v1", "pods")
+ACCOUNTS = Kind("v1", "serviceaccounts")
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+async def deployment(client: Client, namespace: str, name: str) -> None:
+    """Make a deployment of the type misty."""
+    body: Object = {"apiVersion": API_VERSION, "kind": "WorkspaceDeployment", "metadata": {"name": name}}
+    await client.create(WorkspaceDeployment.api(), namespace, body | {"spec": {"type": "misty", "region": "lab-a"}})
+
+
+async def lend(client: Client, namespace: str, name: str, user: str) -> str:
+    """Lend a deployment: lease, Instance with address, fenced pod. Returns the instance's id."""
+    instance = ids.uuid7(1)
+    lease = await leasing.take(client, namespace, name, instance=instance, user=user, now=NOW)
+    body: Object = {
+        "apiVersion": API_VERSION,
+        "kind": "Instance",
+        "metadata": {"name": instance, "finalizers": [names.FENCE_FINALIZER]},
+        "spec": {"user": user, "deployments": [name]},
+    }
+    await client.create(Instance.api(), namespace, body)
+    status = {
+        "id": instance,
+        "deployment": name,
+        "epoch": lease.epoch,
+        "expireTime": "2026-05-01T02:00:00Z",
+        "address": {"ipv4": "192.0.2.7", "port": 30022},
+    }
+    await client.patch(Instance.api(), namespace, instance, {"status": status}, subresource="status")
+    await pod(client, namespace, instance, lease)
+    return instance
+
+
+async def pod(client: Client, namespace: str, instance: str, lease: Lease, name: str | None = None) -> None:
+    """Make the pod of a lease; nothing runs it here."""
+    await client.apply(ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account(namespace)})
+    metadata = {
+        "name": name or names.instance_object(instance),
+        "labels": names.lease_labels(instance, lease.epoch, lease.deployment),
+        "finalizers": [names.FENCE_FINALIZER],
+    }
+    spec = {"containers": [{"name": "workspace", "image": "example/workspace"}], "automountServiceAccountToken": False}
+    body: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    await client.create(PODS, namespace, body)
+
+
+def account(namespace: str) -> Object:
+    """Metadata of the account that pods need, which no controller makes here."""
+    return {"name": "default", "namespace": namespace}
+
+
+async def end(client: Client, namespace: str, instance: str) -> None:
+    """Write an instance's end, and give its lease back."""
+    obj = Instance.parse(await client.get(Instance.api(), namespace, instance))
+    lease = Lease(obj.status.deployment or "", obj.status.epoch or 0)
+    await leasing.give_back(client, namespace, lease, instance=instance, completed=True, now=NOW)
+    ended = {"type": "Ended", "status": "True", "reason": "Terminated", "lastTransitionTime": "2026-05-01T01:00:00Z"}
+    status = {"endTime": "2026-05-01T01:00:00Z", "reason": "Terminated", "conditions": [ended]}
+    await client.patch(Instance.api(), namespace, instance, {"status": status}, subresource="status")

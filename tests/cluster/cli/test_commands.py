@@ -1,0 +1,74 @@
+"""`berth`: help, versions, and what it says when it cannot do what it was asked."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces
+
+from .conftest import Run
+
+
+def test_help_lists_commands_and_exit_codes(berth: Run) -> None:
+    done = berth("--help")
+    assert done.code == 0
+    assert all(word in done.out for word in ("status", "release", "token", "version", "Exit codes"))
+
+
+@pytest.mark.parametrize("command", [("token", "create"), ("status",), ("release",)])
+def test_every_command_has_examples(berth: Run, command: tuple[str, ...]) -> None:
+    done = berth(*command, "--help")
+    assert done.code == 0
+    assert f"berth {' '.join(command)}" in done.out[done.out.index("Examples") :]
+
+
+def test_the_version(berth: Run) -> None:
+    assert berth("version").out == berth("--version").out == "0.1.0\n"
+
+
+def test_a_typing_error_is_wrong_usage(berth: Run) -> None:
+    done = berth("staus")
+    assert done.code == 2
+    assert "staus" in done.err
+
+
+def test_no_kubeconfig(berth: Run, tmp_path: Path) -> None:
+    done = berth("status", KUBECONFIG="", HOME=str(tmp_path))
+    assert done.code == 3
+    assert done.err == (
+        f"berth: there is no kubeconfig at {tmp_path}/.kube/config: name one with --kubeconfig or KUBECONFIG\n"
+    )
+
+
+def test_a_broken_kubeconfig(berth: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("clusters: 7\n")
+    done = berth("status", "--kubeconfig", str(path))
+    assert done.code == 1
+    assert str(path) in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_cluster_that_is_away(berth: Run, apiserver: ApiServer, tmp_path: Path) -> None:
+    config = yaml.safe_load(apiserver.kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config))
+    done = berth("status", "--kubeconfig", str(path))
+    assert done.code == 3
+    assert "check that the cluster" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_somebody_without_rights(berth: Run, apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> None:
+    apiserver.kubectl("create", "serviceaccount", "nobody", "-n", namespaces.release)
+    token = apiserver.kubectl("create", "token", "nobody", "-n", namespaces.release).strip()
+    config = yaml.safe_load(apiserver.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config))
+    done = berth("status", "-w", namespaces.workspaces, "--kubeconfig", str(path))
+    assert done.code == 5
+    assert "ask an administrator" in done.err
