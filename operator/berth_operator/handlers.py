@@ -1,5 +1,6 @@
 """What kopf watches for us. A handler keeps the object and puts keys into the work queue, nothing else."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ def settings() -> kopf.OperatorSettings:
 
 def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
     async def keep(event: Any, **_: Any) -> None:
+        world.last_event = time.monotonic()
         obj = dict(event["object"])
         obj["metadata"] = dict(obj["metadata"])
         if event["type"] == "DELETED":

@@ -1,5 +1,6 @@
 """``/healthz``, ``/readyz`` and ``/metrics`` on one port."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -41,7 +42,12 @@ class Health:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         age = self._world.queue.oldest_age()
-        state = {"leading": self._leadership.held, "queueAgeSeconds": round(age, 3), "watching": self.watching}
+        state = {
+            "leading": self._leadership.held,
+            "queueAgeSeconds": round(age, 3),
+            "watching": self.watching,
+            "lastEventSeconds": round(time.monotonic() - self._world.last_event, 3),
+        }
         return web.json_response(state, status=200 if age < STUCK_SECONDS else 503)
 
     async def _readyz(self, _request: web.Request) -> web.Response:

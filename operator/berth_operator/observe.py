@@ -16,7 +16,7 @@ from berth_operator.kinds import DEPLOYMENTS, INSTANCES, PODS, RULES, SERVICES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import own_address
 from berth_operator.podview import pod_view
-from berth_operator.world import World
+from berth_operator.world import World, node_is_ready
 
 
 async def observe(world: World, instance: Instance, now: datetime) -> ObservedInstance:
@@ -70,9 +70,7 @@ async def _unbound(world: World, instance: Instance, now: datetime) -> ObservedI
         for obj in world.store.by(INSTANCES, "waiting", "yes", namespace)
         if obj["metadata"]["name"] != instance.metadata.name and not _leaves(obj)
     ]
-    deployments = [
-        WorkspaceDeployment.parse(obj) for obj in world.store.all(DEPLOYMENTS) if _may_concern(instance, obj)
-    ]
+    deployments = _wanted(world, instance)
     free = choice.may_take(instance, waiting, deployments, now)
     return ObservedInstance(
         instance, free=tuple(free), waits_for="" if free else choice.obstacle(instance, waiting, deployments)
@@ -107,6 +105,7 @@ async def _bound(
         previous_pod_created=memory.pod_created,
         previous_pod_ended=memory.pod_ended,
         image_error_since=memory.image_error_since,
+        silent_node=pod.node if pod and pod.node and not node_is_ready(node) else "",
         address=address,
         address_problem=problem,
         agent=AgentView(
@@ -176,13 +175,14 @@ def _leaves(obj: Object) -> bool:
     return bool(obj["spec"].get("terminate") or obj["metadata"].get("deletionTimestamp"))
 
 
-def _may_concern(instance: Instance, obj: Object) -> bool:
-    if obj["metadata"]["namespace"] != instance.metadata.namespace:
-        return False
-    wanted = instance.spec.deployments
-    if wanted is not None:
-        return obj["metadata"]["name"] in wanted
-    return bool(obj["spec"]["type"] == instance.spec.workspace_type)
+def _wanted(world: World, instance: Instance) -> list[WorkspaceDeployment]:
+    """Deployments that it may have, free or not."""
+    namespace, named = instance.metadata.namespace, instance.spec.deployments
+    if named is None:
+        found = world.store.by(DEPLOYMENTS, "type", instance.spec.workspace_type or "", namespace)
+        return [WorkspaceDeployment.parse(obj) for obj in found]
+    known = (world.deployment(namespace, name) for name in named)
+    return [wd for wd in known if wd is not None]
 
 
 def _note_image_errors(memory: Memory, pod: PodView | None, now: datetime) -> None:

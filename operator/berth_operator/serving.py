@@ -1,12 +1,11 @@
 """The steps of an instance that runs: put its rules in force, prove that it can be reached, say so."""
 
 import asyncio
-import time
 from typing import Final
 
 import structlog
 
-from berth_core import names, state
+from berth_core import names
 from berth_core.client import Object
 from berth_core.conditions import condition, merged
 from berth_core.errors import NotFoundError
@@ -24,6 +23,7 @@ from berth_operator.errors import AgentError, StaleError
 from berth_operator.kinds import RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import path_stands
+from berth_operator.queueing import Key
 from berth_operator.starting import apply_policy
 from berth_operator.world import INSTANCE, World
 from berth_operator.writes import write_status
@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 PATH_SECONDS: Final = 3.0
 FIRST_RETRY: Final = 0.03
 LONGEST_RETRY: Final = 15.0
+PROBE_RETRY: Final = 0.5
 REPORT_AFTER: Final = 3
 
 
@@ -97,21 +98,27 @@ def probe(world: World, seen: ObservedInstance) -> None:
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     agent = AgentAddress(_pod(seen).ip, instance.public_id, instance.status.epoch or 0)
 
+    key = Key(INSTANCE, instance.metadata.namespace, instance.metadata.name)
+
+    async def knock() -> None:
+        if memory.path is None:
+            memory.path = await path_stands(address.ipv4, address.port, PATH_SECONDS)
+
     async def run() -> None:
+        knocking = asyncio.create_task(knock())
+        delay = 0.0
         try:
-            if memory.path is None:
-                listening, memory.path = await asyncio.gather(
-                    world.agents.listening(agent, names.SSH_PORT),
-                    path_stands(address.ipv4, address.port, PATH_SECONDS),
-                )
-                memory.listening = listening
-            else:
-                memory.listening = await world.agents.listening(agent, names.SSH_PORT)
+            listening = await world.agents.listening(agent, names.SSH_PORT)
+            await knocking
+            memory.listening = listening
         except AgentError as error:
             # The agent went away between the push and the question: push again first.
             memory.acknowledged, memory.failures, memory.error = None, memory.failures + 1, str(error)
+            delay = PROBE_RETRY
+        finally:
+            knocking.cancel()
         memory.probe = None
-        world.add(INSTANCE, instance.metadata.namespace, instance.metadata.name)
+        world.queue.add_after(key, delay)
 
     memory.stop_probe()
     memory.probe = asyncio.create_task(run(), name=f"probe {instance.public_id}")
@@ -126,8 +133,11 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
     if seen.agent.current and not seen.rules_settled:
         writes.extend(_settle(world, instance))
     written, *_ = await asyncio.gather(*writes)
-    if written is not None and status.is_ready(Instance.parse(written)) and not before:
-        _log_ready(world, Instance.parse(written))
+    if written is not None and status.is_ready(after := Instance.parse(written)) and not before:
+        took = (world.now() - parse_time(after.metadata.creation_timestamp)).total_seconds()
+        if instance.status.ready_time is None:
+            metrics.LAUNCH_SECONDS.observe(took)
+        log.info("ready", instance=after.public_id, seconds_after_creation=round(took, 1))
 
 
 def _settle(world: World, instance: Instance) -> list["asyncio.Task[Object | None]"]:
@@ -171,22 +181,3 @@ def _pod(seen: ObservedInstance) -> PodView:
     if seen.pod is None:
         raise RuntimeError("only an instance with a pod is served")
     return seen.pod
-
-
-def _log_ready(world: World, instance: Instance) -> None:
-    address = instance.status.address
-    seconds = (world.now() - parse_time(instance.metadata.creation_timestamp)).total_seconds()
-    first = (
-        instance.status.ready_time is not None
-        and abs((world.now() - parse_time(instance.status.ready_time)).total_seconds()) < 1
-    )
-    if first:
-        metrics.LAUNCH_SECONDS.observe(seconds)
-    log.info(
-        "ready",
-        instance=instance.public_id,
-        address=f"{address.ipv4}:{address.port}" if address else "",
-        since_creation=round(seconds, 3),
-        monotonic=round(time.monotonic(), 3),
-        condition=state.READY,
-    )

@@ -26,7 +26,7 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
 
 def _instance(world: World, obj: Object, gone: bool) -> None:
     metadata, status = obj["metadata"], obj.get("status") or {}
-    if not gone:
+    if not gone and not _is_history(world, obj):
         world.add(INSTANCE, metadata["namespace"], metadata["name"])
     claim = obj["spec"].get("claim") or {}
     deployment = status.get("deployment") or claim.get("deployment")
@@ -35,6 +35,14 @@ def _instance(world: World, obj: Object, gone: bool) -> None:
     if status.get("epoch") or status.get("reason") or gone:
         # One that does not wait any more lets those behind it move up.
         _waiting(world, metadata["namespace"])
+
+
+def _is_history(world: World, obj: Object) -> bool:
+    """Whether it has ended, nobody deletes it, and nothing of it is known to be left."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    if not status.get("endTime") or metadata.get("deletionTimestamp"):
+        return False
+    return not world.store.by(PODS, "instance", status.get("id") or metadata["name"], metadata["namespace"])
 
 
 def _child(world: World, obj: Object, instance_id: str | None) -> None:

@@ -38,6 +38,8 @@ class World:
     clock: Clock
     store: Store = field(default_factory=Store)
     memories: Memories = field(default_factory=Memories)
+    last_event: float = 0.0
+    """When a watch last told something, on the monotonic clock."""
     queue: WorkQueue = field(init=False)
 
     def now(self) -> datetime:

@@ -16,6 +16,11 @@ DEFAULT_REQUESTS: Final[dict[str, str | int]] = {"cpu": "50m", "memory": "64Mi"}
 DEFAULT_LIMITS: Final[dict[str, str | int]] = {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "4Gi"}
 AGENT_RESOURCES: Final = {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}}
 SHARED: Final = "16Mi"
+STAY: Final = [
+    {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute"}
+    for taint in ("not-ready", "unreachable")
+]
+"""A silent node keeps its pods: the holder goes on where he was when it comes back."""
 _COMMAND: Final = ["python3", "-m", "berth_agent"]
 
 
@@ -34,7 +39,7 @@ def pod(lease: LeaseParts, config: Config) -> Object:
         "containers": [_workspace(lease)],
         "volumes": [*_own_volumes(lease), *(_volume(volume) for volume in template.volumes)],
         "nodeSelector": template.node_selector | overrides.node_selector,
-        "tolerations": [toleration.wire() for toleration in template.tolerations],
+        "tolerations": [*(toleration.wire() for toleration in template.tolerations), *STAY],
         "imagePullSecrets": [secret.wire() for secret in template.image_pull_secrets],
         "resourceClaims": [claim.wire() for claim in template.resource_claims],
     }

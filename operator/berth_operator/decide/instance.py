@@ -11,7 +11,7 @@ from berth_operator.decide.seen import ObservedInstance, PodView
 
 PATIENCE: Final = timedelta(seconds=20)
 """How long a pod may be unschedulable, or an image not pulled, before the start has failed."""
-REMAKE_AFTER: Final = timedelta(seconds=10)
+REMAKE_AFTER: Final = timedelta(seconds=5)
 """A pod that was lost sooner than this after it was made is made again only then."""
 CRASHES: Final = 3
 """Restarts of a workspace that never became ready, after which the start has failed."""

@@ -115,6 +115,8 @@ class ObservedInstance:
     previous_pod_created: datetime | None = None
     previous_pod_ended: datetime | None = None
     image_error_since: datetime | None = None
+    silent_node: str = ""
+    """Node of the pod, while it is not Ready."""
     address: Address | None = None
     """Where ssh will answer, as soon as Service and node say so."""
     address_problem: str = ""

@@ -72,7 +72,8 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         lost = {"address": None, "firewall": None, "pod_uid": None}
         shown = dict.fromkeys((state.POD_READY, state.NETWORK_READY, state.READY), (False, reason, message))
         return _with(instance, now, lost, shown)
-    up = bool(agent.listening) and agent.path is not None and seen.address is not None
+    proven = bool(agent.listening) and agent.path is not None and seen.address is not None
+    up = proven and not seen.silent_node
     fields: dict[str, object] = {"pod_uid": pod.uid} if up or instance.status.pod_uid else {}
     if agent.acknowledged is not None and (up or instance.status.firewall is not None):
         fields["firewall"] = agent.acknowledged
@@ -117,6 +118,8 @@ def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:
     pod = seen.pod
     if pod is None:
         return (False, *STARTING)
+    if seen.silent_node:
+        return (False, *_first_problem(seen))
     if seen.agent.listening:
         return (True, "Running", "sshd listens")
     if pod.workspace.state == "running" and seen.instance.status.ready_time is None:
@@ -144,6 +147,8 @@ def _first_problem(seen: ObservedInstance) -> tuple[str, str]:
     pod = seen.pod
     if pod is None:
         return STARTING
+    if seen.silent_node:
+        return ("NodeLost", f"the node {seen.silent_node} is silent; the lease stays")
     if pod.unschedulable_since is not None:
         return ("Unschedulable", pod.unschedulable)
     for container in (pod.agent, pod.workspace):

@@ -120,3 +120,9 @@ def test_every_sort_of_volume() -> None:
         {"name": "v-dev", "hostPath": {"path": "/dev/arm"}},
     ]
     assert {"name": "v-maps", "mountPath": "/maps", "readOnly": True} in spec["containers"][0]["volumeMounts"]
+
+
+def test_a_silent_node_does_not_evict_the_pod() -> None:
+    tolerations = built()["spec"]["tolerations"]
+    assert {t["key"] for t in tolerations} == {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    assert all("tolerationSeconds" not in t for t in tolerations)

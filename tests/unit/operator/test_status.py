@@ -136,3 +136,12 @@ def test_a_workspace_that_restarts_is_not_ready() -> None:
     ready = after(seen())
     restarting = seen(instance=bound(status=ready.wire()), agent=agent(listening=None))
     assert shown(after(restarting), state.READY) == ("False", "Restarting")
+
+
+def test_a_silent_node_is_not_ready_and_everything_else_stays() -> None:
+    ready = after(seen())
+    silent = after(seen(instance=bound(status=ready.wire()), silent_node="node-2"), 50)
+    assert shown(silent, state.READY) == ("False", "NodeLost")
+    assert (silent.address, silent.firewall) == (ready.address, ready.firewall)
+    back = after(seen(instance=bound(status=silent.wire())), 60)
+    assert shown(back, state.READY) == ("True", "Ready")
