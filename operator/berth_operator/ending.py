@@ -1,6 +1,5 @@
 """The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
 
-import asyncio
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -19,6 +18,7 @@ from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.errors import AgentError
 from berth_operator.kinds import BUDGETS, DEPLOYMENTS, PODS, POLICIES, SECRETS, SERVICES
 from berth_operator.observe import pod_of
+from berth_operator.together import together
 from berth_operator.world import DEPLOYMENT, World
 from berth_operator.writes import refresh_pod, release_pod, set_finalizer, write_status
 
@@ -84,7 +84,7 @@ async def clear(world: World, namespace: str, instance_id: str, *, epoch: int | 
     pod = pod_of(world, namespace, instance_id)
     memory = world.memories.of(namespace, instance_id)
     known = [] if memory.cleared else _known(instance_id, epoch)
-    await asyncio.gather(
+    await together(
         _close(world, namespace, instance_id, pod),
         *(world.client.delete(kind, namespace, name) for kind, name in known),
         _remove_pod(world, namespace, instance_id, pod),
@@ -100,7 +100,7 @@ async def clear(world: World, namespace: str, instance_id: str, *, epoch: int | 
         log.info("not gone yet", instance=instance_id, left=[f"{k.plural}/{o['metadata']['name']}" for k, o in left])
         return False
     name = names.instance_object(instance_id)
-    await asyncio.gather(
+    await together(
         world.client.delete(POLICIES, namespace, name),
         world.client.delete(BUDGETS, namespace, name),
         world.client.delete(SECRETS, world.config.access_namespace, name),
@@ -162,7 +162,7 @@ async def _remove_pod(world: World, namespace: str, instance_id: str, pod: PodVi
 
 async def _left(world: World, namespace: str, instance_id: str) -> list[tuple[Kind, Object]]:
     label = {names.INSTANCE_LABEL: instance_id}
-    lists = await asyncio.gather(
+    lists = await together(
         *(world.client.list(kind, namespace, labels=label, metadata_only=True) for kind in FORBIDDEN_TO_REMAIN)
     )
     return [(kind, obj) for kind, (objects, _) in zip(FORBIDDEN_TO_REMAIN, lists, strict=True) for obj in objects]

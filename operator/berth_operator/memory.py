@@ -34,6 +34,8 @@ class Memory:
     probe: asyncio.Task[None] | None = None
     policy: str = ""
     """Digest of the NetworkPolicy that was applied last."""
+    budget: bool = False
+    """The PodDisruptionBudget was applied."""
     pod_uid: str = ""
     pod_created: datetime | None = None
     pod_ended: datetime | None = None

@@ -12,6 +12,7 @@ from berth_core.client import Kind
 from berth_core.errors import UnavailableError
 from berth_operator.kinds import WATCHED
 from berth_operator.queueing import Key
+from berth_operator.together import together
 from berth_operator.wake import wake
 from berth_operator.world import ACCESS, RELIST, World
 
@@ -44,7 +45,7 @@ async def first_lists(world: World) -> None:
 
 async def relist_all(world: World) -> None:
     """List everything that is watched."""
-    await asyncio.gather(*(relist(world, kind) for kind in WATCHED))
+    await together(*(relist(world, kind) for kind in WATCHED))
 
 
 def wake_all(world: World) -> None:

@@ -1,6 +1,7 @@
 """The steps of an instance that runs: put its rules in force, prove that it can be reached, say so."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 import structlog
@@ -24,7 +25,8 @@ from berth_operator.kinds import RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import path_stands
 from berth_operator.queueing import Key
-from berth_operator.starting import apply_policy
+from berth_operator.starting import apply_budget, apply_policy
+from berth_operator.together import together
 from berth_operator.world import INSTANCE, World
 from berth_operator.writes import write_status
 
@@ -129,10 +131,13 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
     instance = seen.instance
     before = status.is_ready(instance)
     new = status.reported(seen, plan, world.now())
-    writes = [asyncio.create_task(write_status(world, instance, instance.status, new))]
+    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    writes: list[Awaitable[Object | None]] = [write_status(world, instance, instance.status, new)]
     if seen.agent.current and not seen.rules_settled:
-        writes.extend(_settle(world, instance))
-    written, *_ = await asyncio.gather(*writes)
+        writes.extend(_settle(world, instance, memory))
+    if seen.agent.listening and before:
+        writes.append(apply_budget(world, seen, memory))
+    written, *_ = await together(*writes)
     if written is not None and status.is_ready(after := Instance.parse(written)) and not before:
         took = (world.now() - parse_time(after.metadata.creation_timestamp)).total_seconds()
         if instance.status.ready_time is None:
@@ -140,16 +145,15 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
         log.info("ready", instance=after.public_id, seconds_after_creation=round(took, 1))
 
 
-def _settle(world: World, instance: Instance) -> list["asyncio.Task[Object | None]"]:
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[Object | None]]:
     rules, memory.rules = memory.rules or [], None
-    pending = []
+    pending: list[Awaitable[Object | None]] = []
     for rule in rules:
         if not observe.owned(rule, instance):
             pending.append(_adopt(world, rule, instance))
         if not observe.in_force(rule):
             pending.append(_in_force(world, rule))
-    return [asyncio.create_task(write) for write in pending]
+    return pending
 
 
 async def _adopt(world: World, rule: FirewallRule, instance: Instance) -> Object | None:

@@ -1,8 +1,7 @@
 """The steps that open a lease: take it, bind the Instance, make what belongs to it. Each can be repeated."""
 
-import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import orjson
 import structlog
@@ -26,6 +25,7 @@ from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance
 from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.memory import Memory
+from berth_operator.together import together
 from berth_operator.world import World
 from berth_operator.writes import refresh_pod, set_finalizer, write_status
 
@@ -59,14 +59,21 @@ async def bind(world: World, seen: ObservedInstance) -> None:
     """Open all that the lease opens; the status says so once what must be there first is there."""
     if seen.held is None or seen.deployment is None or seen.type is None:
         raise RuntimeError("only an instance with a lease, a deployment and a type is bound")
-    instance = await set_finalizer(world, seen.instance, present=True)
+    instance = seen.instance
     lease = LeaseParts(instance, seen.deployment, seen.type, seen.held.epoch)
     first = firewall.first_rule(instance)
     rules = firewall.compiled([FirewallRule.parse(first)]) if first else []
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    _, host_key = await asyncio.gather(_create(world, RULES, first), _open(world, lease, memory, rules))
+    # Without the finalizer no pod is made; all else would go with the Instance by its owner reference.
+    instance, _, host_key, *_ = await together(
+        set_finalizer(world, instance, present=True),
+        _create(world, RULES, first),
+        *_ground(world, lease, memory, rules),
+    )
     bound = status.bound(instance, seen.held, [host_key], world.now())
-    await asyncio.gather(_make_pod(world, lease), write_status(world, instance, instance.status, bound))
+    await together(
+        _make_pod(world, lease), _service(world, lease), write_status(world, instance, instance.status, bound)
+    )
     log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch)
 
 
@@ -78,10 +85,12 @@ async def make_missing(world: World, seen: ObservedInstance) -> None:
     lease = LeaseParts(instance, seen.deployment, seen.type, instance.status.epoch or 0)
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     rules = await observe.read_rules(world, instance, memory)
-    await _open(world, lease, memory, firewall.compiled(rules))
-    if seen.pod is None:
-        await _make_pod(world, lease)
-        log.info("pod made", instance=lease.id, epoch=lease.epoch)
+    if seen.pod is not None:
+        await _service(world, lease)
+        return
+    await together(*_ground(world, lease, memory, firewall.compiled(rules)))
+    await together(_make_pod(world, lease), _service(world, lease))
+    log.info("pod made", instance=lease.id, epoch=lease.epoch)
 
 
 async def apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
@@ -93,16 +102,20 @@ async def apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: S
         memory.policy = digest
 
 
-async def _open(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> str:
-    """Everything but the pod; the public host key."""
-    host_key, *_ = await asyncio.gather(
-        _host_key(world, lease),
-        _agent_secret(world, lease),
-        apply_policy(world, lease, memory, rules),
-        _service(world, lease),
-        world.client.apply(BUDGETS, budget(lease)),
-    )
-    return host_key
+async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> None:
+    """Apply the PodDisruptionBudget, once for each instance and process: only one that is ready needs it."""
+    if memory.budget or seen.deployment is None or seen.type is None:
+        return
+    lease = LeaseParts(seen.instance, seen.deployment, seen.type, seen.instance.status.epoch or 0)
+    await world.client.apply(BUDGETS, budget(lease))
+    memory.budget = True
+
+
+def _ground(
+    world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]
+) -> tuple[Awaitable[str], Awaitable[None], Awaitable[None]]:
+    """What must be there before the pod; the first result is the public host key."""
+    return _host_key(world, lease), _agent_secret(world, lease), apply_policy(world, lease, memory, rules)
 
 
 async def _host_key(world: World, lease: LeaseParts) -> str:
