@@ -67,6 +67,8 @@ class Bench:
     deployment: str
     key: Path
     samples: Samples
+    processes: dict[tuple[str, str], float]
+    """Resident memory in MB by process and pid, while a lease is held."""
 
     async def run(self) -> None:
         """One whole life of a lease."""
@@ -82,6 +84,7 @@ class Bench:
         self.samples.add("POST /new → READY", ready_at - asked)
         self.samples.add("first TCP connection → READY", ready_at - reached.result())
         await self._ssh(info, instance)
+        self.processes.update(resident())
         await self._firewall(info["fwd"], instance)
         ended = monotonic()
         await self._call("POST", f"/terminate/{instance}")
@@ -95,8 +98,7 @@ class Bench:
 
     async def _first_connection(self, instance: str) -> float:
         host, port = await self._announced(instance)
-        while not await connects(host, port, 1.0):
-            await asyncio.sleep(CONNECT_EVERY)
+        await until(host, port, opened=True, every=CONNECT_EVERY)
         return monotonic()
 
     async def _announced(self, instance: str) -> tuple[str, int]:
@@ -158,8 +160,8 @@ async def connects(host: str, port: int, patience: float) -> bool:
     return True
 
 
-async def until(host: str, port: int, *, opened: bool) -> float:
-    """Seconds until the port is as wanted, by one SYN every 5 ms; each SYN has 50 ms to be answered.
+async def until(host: str, port: int, *, opened: bool, every: float = SYN_EVERY) -> float:
+    """Seconds until the port is as wanted, by one SYN every so many seconds; each has 50 ms to be answered.
 
     For shut, the figure is when the last SYN that was still answered was sent.
     """
@@ -171,7 +173,7 @@ async def until(host: str, port: int, *, opened: bool) -> float:
     quiet = 0.1 if not opened else 0.0
     while monotonic() - start < DEADLINE:
         pending.add(asyncio.create_task(probe(monotonic() - start)))
-        await asyncio.sleep(SYN_EVERY)
+        await asyncio.sleep(every)
         for task in [task for task in pending if task.done()]:
             pending.discard(task)
             sent, connected_ = task.result()
@@ -184,10 +186,10 @@ async def until(host: str, port: int, *, opened: bool) -> float:
     raise TimeoutError(f"{host}:{port} is not {'open' if opened else 'shut'} after {DEADLINE:.0f} s")
 
 
-def memory() -> Table:
-    """Resident memory of our processes on this machine, the nodes of the test cluster included."""
-    table = Table("process", "pid", "MB", title="resident memory, idle")
-    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+def resident() -> dict[tuple[str, str], float]:
+    """Resident memory in MB of our processes on this machine, the nodes of the test cluster included."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
             status = (folder / "status").read_text()
@@ -196,8 +198,18 @@ def memory() -> Table:
         names = {Path(word.decode(errors="replace")).name for word in words[:4]}
         rss = next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")), None)
         for process, marks in PROCESSES.items():
-            if rss and names.intersection(marks) and not names.intersection({"nsenter", "sh"}):
-                table.add_row(process, folder.name, f"{int(rss) / 1024:.0f}")
+            if rss and names.intersection(marks):
+                found[process, folder.name] = int(rss) / 1024
+    return found
+
+
+def memory(processes: dict[tuple[str, str], float]) -> Table:
+    """Return the most that a process of each kind had."""
+    table = Table("process", "n", "min", "max", title="resident memory, MB")
+    for process in PROCESSES:
+        sizes = [size for (name, _), size in processes.items() if name == process]
+        if sizes:
+            table.add_row(process, str(len(sizes)), f"{min(sizes):.0f}", f"{max(sizes):.0f}")
     return table
 
 
@@ -221,11 +233,11 @@ async def main() -> None:
         ):
             listed = (await api.get(f"/deployments/{options.type}")).raise_for_status().json()
             deployment = listed["workspace_deployments"][0]
-            bench = Bench(api, cluster, options.namespace, deployment, key, samples)
+            bench = Bench(api, cluster, options.namespace, deployment, key, samples, {})
             for _ in track(range(options.runs), "leases", console=Console(stderr=True)):
                 await bench.run()
     console.print(samples.table())
-    console.print(memory())
+    console.print(memory(bench.processes))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""Uninstalling with a lease running, and coming back."""
+
+import os
+import subprocess
+
+from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+
+
+def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: Lab, ada: Person) -> None:
+    instance = ada.takes(DEPLOYMENT_TYPE)
+    info = ada.asks("GET", f"/instance/{instance}").json
+    helm(lab, "uninstall", "berth", "-n", "berth", "--wait", "--timeout=120s")
+    assert ada.ssh(info, "true").returncode == 255
+    assert lab.leftovers(instance) == []
+    history = lab.get("instance", instance)
+    assert history["status"]["reason"] == "Terminated"
+    assert "finalizers" not in history["metadata"]
+    assert all("lease" not in wd["status"] for wd in lab.objects("wd"))
+    assert lab.kubectl("get", "pods", "-n", "berth", "-o", "name") == ""
+
+    up = subprocess.run(
+        [str(lab.python), "-m", "berth_cluster", "up"], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert ada.asks("GET", f"/instance/{instance}").json["status"] == "TERMINATED"
+    again = ada.takes(DEPLOYMENT_TYPE)
+    ada.ends(again)
+    lab.kubectl("delete", "instance", instance, "-n", NAMESPACE, "--timeout=30s")
+
+
+def test_the_tour_plays_to_its_end(lab: Lab) -> None:
+    tour = subprocess.run(
+        [str(lab.python), "-m", "berth_cluster", "demo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert tour.returncode == 0, tour.stdout + tour.stderr
+    assert "aboard from 198.18.0.111" in tour.stdout
+    assert "All matching workspace deployments are busy" in tour.stdout
+    assert tour.stdout.rstrip().endswith("removes everything")
+
+
+def helm(lab: Lab, *words: str) -> None:
+    """Run helm as the administrator."""
+    done = subprocess.run(
+        [str(lab.helm_program), f"--kubeconfig={lab.kubeconfig}", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
