@@ -12,6 +12,8 @@ from berth_core.names import GROUP, VERSION
 from berth_core.resources import KINDS, Resource
 
 HEADER = "# Generated from core/berth_core/resources by `make generate`. Edit there.\n"
+GUARD = "{{- if .Values.clusterResources.create }}\n"
+GUARD_END = "{{- end }}\n"
 DROPPED = {"title", "additionalProperties", "const"}
 
 
@@ -103,11 +105,13 @@ def _list_type(items: Object) -> Object:
 
 
 def write(folder: Path) -> None:
-    """Write one file a kind into the folder."""
+    """Write one file a kind into the folder; for a chart's templates under the value that says to install kinds."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
-        text = yaml.safe_dump(definition(kind), sort_keys=False, width=110)
-        (folder / f"{kind.PLURAL}.yaml").write_text(HEADER + text)
+        text = HEADER + yaml.safe_dump(definition(kind), sort_keys=False, width=110)
+        if "templates" in folder.parts:
+            text = GUARD + text + GUARD_END
+        (folder / f"{kind.PLURAL}.yaml").write_text(text)
 
 
 if __name__ == "__main__":

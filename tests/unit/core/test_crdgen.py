@@ -1,6 +1,7 @@
 """The generated CustomResourceDefinitions."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,9 +62,19 @@ def test_conditions_merge_by_type(kind: type[Resource]) -> None:
     assert conditions["x-kubernetes-list-map-keys"] == ["type"]
 
 
-def test_files_hold_what_the_definitions_say(tmp_path: Any) -> None:
+def test_files_hold_what_the_definitions_say(tmp_path: Path) -> None:
     crdgen.write(tmp_path)
     written = {path.stem: yaml.safe_load(path.read_text()) for path in tmp_path.iterdir()}
     assert written == {kind.PLURAL: crdgen.definition(kind) for kind in KINDS}
     assert all(path.read_text().startswith("# Generated") for path in tmp_path.iterdir())
-    assert not any("{{" in path.read_text() for path in tmp_path.iterdir())  # helm would take it for a template
+
+
+def test_templates_are_the_same_under_a_value(tmp_path: Path) -> None:
+    plain, chart = tmp_path / "crds", tmp_path / "templates" / "crds"
+    crdgen.write(plain)
+    crdgen.write(chart)
+    for path in plain.iterdir():
+        assert "{{" not in path.read_text()
+        assert (chart / path.name).read_text() == (
+            "{{- if .Values.clusterResources.create }}\n" + path.read_text() + "{{- end }}\n"
+        )

@@ -1,0 +1,138 @@
+"""An API server of the chart's own, with Berth installed by helm: all but the pods, which have no nodes here."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from berth_cluster import apiserver as tiers
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.commands import run
+from berth_cluster.components import HELM, build
+from berth_cluster.errors import ClusterError
+from berth_cluster.paths import REPOSITORY
+
+CHART = REPOSITORY / "charts" / "berth"
+RELEASE = "berth"
+NAMESPACE = "berth"
+WORKSPACES = "berth-workspaces"
+ACCESS = "berth-access"
+PRIVILEGED = {"privileged": True}
+
+
+@dataclass(frozen=True)
+class Helm:
+    """helm against an API server."""
+
+    program: Path
+    server: ApiServer
+
+    def __call__(self, *words: str | Path) -> str:
+        """Run it and return its standard output; ClusterError with what it said where it fails."""
+        return run([self.program, f"--kubeconfig={self.server.kubeconfig}", *words], timeout=120).stdout
+
+    def install(self, *words: str) -> str:
+        """Install or upgrade the release without its Jobs, which need nodes."""
+        options = ["-n", NAMESPACE, "--create-namespace", "--no-hooks", *words]
+        return self("upgrade", "--install", RELEASE, CHART, *options)
+
+    def render(self, *words: str) -> list[dict[str, Any]]:
+        """What the chart makes of values, the Jobs included."""
+        text = self("template", RELEASE, CHART, "-n", NAMESPACE, "--validate", "--is-upgrade", *words)
+        return [obj for obj in yaml.safe_load_all(text) if obj]
+
+
+@pytest.fixture(scope="session")
+def chart_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """etcd, kube-apiserver and kube-controller-manager without anything of ours."""
+    with tiers.running(tmp_path_factory.mktemp("chart"), controllers=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def helm(chart_server: ApiServer) -> Helm:
+    return Helm(build((HELM,)).path("helm"), chart_server)
+
+
+@pytest.fixture(scope="session")
+def installed(helm: Helm) -> ApiServer:
+    """The API server with the chart installed, and its policies in force."""
+    helm.install()
+    server = helm.server
+    server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    server.kubectl("get", "wt,wd,inst,rsv,fwr", "-A")
+    policies_hold(server)
+    return server
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who uses kubectl."""
+
+    server: ApiServer
+    name: str
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Run kubectl as this person; ClusterError with what it said where it fails."""
+        return self.server.kubectl(f"--as={self.name}", *words, stdin=stdin)
+
+    def apply(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Apply one object; returns it as the API server has it."""
+        printed = self.kubectl("apply", "-n", WORKSPACES, "-o", "json", "-f", "-", stdin=json.dumps(obj))
+        made: dict[str, Any] = json.loads(printed)
+        return made
+
+    def patch(self, what: str, change: dict[str, Any]) -> str:
+        """Merge-patch an object."""
+        return self.kubectl("patch", what, "-n", WORKSPACES, "--type=merge", "-p", json.dumps(change))
+
+
+MakePerson = Callable[..., Person]
+
+
+@pytest.fixture
+def person(installed: ApiServer) -> MakePerson:
+    """`person("alice", "berth-user")`: somebody with that ClusterRole in the workspace namespace."""
+    return lambda name, role: introduce(installed, name, role)
+
+
+def introduce(server: ApiServer, name: str, role: str) -> Person:
+    """Give somebody a ClusterRole in the workspace namespace."""
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"{name}-{role}", "namespace": WORKSPACES},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}],
+    }
+    server.kubectl("apply", "-f", "-", stdin=json.dumps(binding))
+    return Person(server, name)
+
+
+def policies_hold(server: ApiServer) -> None:
+    """Wait until the API server enforces the policies, which it notices some time after they were made."""
+    user, admin = introduce(server, "probe-user", "berth-user"), introduce(server, "probe-admin", "berth-admin")
+    inner = {"user": "b", "workspaceType": "t"}
+    probes = [
+        (user, "berth-instances", "Instance", {"user": "another", "workspaceType": "t"}),
+        (user, "berth-reservations", "Reservation", {"user": "a", "workspaceType": "t", "instance": inner}),
+        (admin, "berth-workspacetypes", "WorkspaceType", {"typeName": "t", "template": {"image": "i"} | PRIVILEGED}),
+    ]
+    metadata = {"name": "probe", "namespace": WORKSPACES}
+    for probe, policy, kind, spec in probes:
+        obj = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+        _until_refused(probe, policy, json.dumps(obj))
+
+
+def _until_refused(probe: Person, policy: str, obj: str, attempts: int = 200) -> None:
+    for _ in range(attempts):
+        try:
+            probe.kubectl("create", "--dry-run=server", "-f", "-", stdin=obj)
+        except ClusterError as refused:
+            if policy in str(refused):
+                return
+    raise AssertionError(f"policy {policy} is not in force")

@@ -1,0 +1,144 @@
+"""The admission policies: a table of who may do what with kubectl, and what the others are told."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.errors import ClusterError
+
+from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person
+
+API_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-api"
+OPERATOR_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-operator"
+CLAIM = {"deployment": "misty-1", "epoch": 1}
+
+
+def named(kind: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    meta = {"name": f"x-{uuid.uuid4().hex[:12]}", "namespace": WORKSPACES} | metadata
+    return {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
+
+
+def instance(user: str, **spec: Any) -> dict[str, Any]:
+    return named("Instance", {"user": user, "workspaceType": "misty"} | spec)
+
+
+def reservation(user: str, inner: str | None = None, **spec: Any) -> dict[str, Any]:
+    wanted = {"user": inner or user, "workspaceType": "misty"} | spec.pop("instance", {})
+    return named("Reservation", {"user": user, "workspaceType": "misty", "instance": wanted} | spec)
+
+
+def wtype(**template: Any) -> dict[str, Any]:
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    return named("WorkspaceType", {"typeName": name, "template": {"image": "example/workspace"} | template})
+
+
+HOST_PATH = {"volumes": [{"name": "v", "mountPath": "/v", "hostPath": {"path": "/dev"}}]}
+SCRATCH = {"volumes": [{"name": "v", "mountPath": "/v", "emptyDir": {}}]}
+
+ACCEPTED = [
+    ("alice", "berth-user", instance("alice")),
+    ("alice", "edit", instance("alice")),
+    ("lab-admin", "berth-admin", instance("alice")),
+    ("lab-admin", "admin", instance("alice")),
+    ("alice", "berth-user", reservation("alice")),
+    ("alice", "berth-user", reservation("alice", priority=0)),
+    ("lab-admin", "berth-admin", reservation("alice", priority=10)),
+    ("lab-admin", "berth-admin", wtype(**SCRATCH)),
+    ("lab-admin", "berth-admin", wtype(privileged=False, addCapabilities=[])),
+]
+
+
+@pytest.mark.parametrize(("name", "role", "obj"), ACCEPTED)
+def test_who_may(person: MakePerson, name: str, role: str, obj: dict[str, Any]) -> None:
+    person(name, role).apply(obj)
+
+
+REFUSED = [
+    ("alice", "berth-user", instance("bob"), "spec.user is bob and you are alice: use your own name, or ask for"),
+    ("alice", "edit", instance("bob"), "spec.user is bob and you are alice"),
+    ("alice", "berth-user", instance("alice", claim=CLAIM), "spec.claim is set by Berth's API only"),
+    ("lab-admin", "berth-admin", instance("lab-admin", claim=CLAIM), "spec.claim is set by Berth's API only"),
+    ("alice", "berth-user", reservation("bob"), "spec.user is bob and you are alice"),
+    ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
+    ("alice", "berth-user", reservation("alice", priority=1), "needs the verb prioritize"),
+    ("alice", "berth-user", reservation("alice", priority=-1), "needs the verb prioritize"),
+    ("alice", "berth-user", reservation("alice", instance={"claim": CLAIM}), "spec.instance.claim follows from"),
+    ("lab-admin", "berth-admin", wtype(privileged=True), "spec.template.privileged needs the verb elevate"),
+    ("lab-admin", "admin", wtype(addCapabilities=["SYS_ADMIN"]), "spec.template.addCapabilities needs the verb"),
+    ("lab-admin", "berth-admin", wtype(**HOST_PATH), "hostPath in spec.template.volumes needs the verb elevate"),
+    ("alice", "berth-user", wtype(), "cannot create resource"),
+    ("alice", "berth-user", named("FirewallRule", {"instance": "i", "source": "0.0.0.0/0"}), "cannot create resource"),
+    ("eve", "berth-viewer", instance("eve"), "cannot create resource"),
+]
+
+
+@pytest.mark.parametrize(("name", "role", "obj", "message"), REFUSED)
+def test_who_may_not(person: MakePerson, name: str, role: str, obj: dict[str, Any], message: str) -> None:
+    somebody = person(name, role)
+    with pytest.raises(ClusterError) as refused:
+        somebody.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    assert message in str(refused.value)
+
+
+def test_another_mans_instance_is_not_yours_to_end(person: MakePerson) -> None:
+    alice, bob = person("alice", "berth-user"), person("bob", "berth-user")
+    what = f"instance/{alice.apply(instance('alice'))['metadata']['name']}"
+    for change in ({"spec": {"terminate": True}}, {"metadata": {"labels": {"a": "b"}}}):
+        with pytest.raises(ClusterError, match=r"spec\.user is alice and you are bob"):
+            bob.patch(what, change)
+    with pytest.raises(ClusterError, match=r"spec\.user is alice and you are bob"):
+        bob.kubectl("delete", what, "-n", WORKSPACES)
+    alice.patch(what, {"spec": {"terminate": True}})
+    alice.kubectl("delete", what, "-n", WORKSPACES)
+
+
+def test_an_administrator_ends_anyones(person: MakePerson) -> None:
+    alice, admin = person("alice", "berth-user"), person("lab-admin", "berth-admin")
+    what = f"instance/{alice.apply(instance('alice'))['metadata']['name']}"
+    admin.patch(what, {"spec": {"terminate": True}})
+    admin.kubectl("delete", what, "-n", WORKSPACES)
+
+
+def test_the_fence_goes_by_the_operators_hand_only(person: MakePerson, installed: ApiServer) -> None:
+    alice = person("alice", "berth-user")
+    what = f"instance/{alice.apply(instance('alice'))['metadata']['name']}"
+    operator = Person(installed, OPERATOR_ACCOUNT)
+    operator.patch(what, {"metadata": {"finalizers": ["berth.dev/fence"]}})
+    with pytest.raises(ClusterError, match=r"the finalizer berth\.dev/fence goes when everything"):
+        alice.patch(what, {"metadata": {"finalizers": None}})
+    alice.patch(what, {"spec": {"terminate": True}})
+    operator.patch(what, {"metadata": {"finalizers": None}})
+
+
+def test_the_api_acts_for_its_users_with_a_claim(installed: ApiServer) -> None:
+    Person(installed, API_ACCOUNT).kubectl("create", "-f", "-", stdin=json.dumps(instance("alice", claim=CLAIM)))
+
+
+def test_beside_an_elevated_template_an_administrator_may_write(person: MakePerson, installed: ApiServer) -> None:
+    admin = person("lab-admin", "berth-admin")
+    obj = wtype(**HOST_PATH)
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    what = f"workspacetype/{obj['metadata']['name']}"
+    admin.patch(what, {"spec": {"description": "new words"}})
+    with pytest.raises(ClusterError, match="needs the verb elevate"):
+        admin.patch(what, {"spec": {"template": {"image": "mallory/workspace"}}})
+
+
+def test_a_status_is_nobodys_to_write(person: MakePerson, installed: ApiServer) -> None:
+    admin = person("lab-admin", "admin")
+    installed.kubectl("apply", "-f", "-", stdin=json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name="wd")))
+    with pytest.raises(ClusterError, match=r"cannot get resource .workspacedeployments/status"):
+        admin.kubectl(
+            "patch", "wd/wd", "-n", WORKSPACES, "--subresource=status", "--type=merge", "-p", '{"status":{"id":"x"}}'
+        )
+
+
+def test_a_namespace_with_instances_can_be_deleted(installed: ApiServer) -> None:
+    """Kubernetes' own controllers are not kept from their work."""
+    installed.kubectl("create", "namespace", "short-lived")
+    obj = instance("alice") | {"metadata": {"name": "x", "namespace": "short-lived"}}
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    installed.kubectl("delete", "namespace", "short-lived", "--timeout=60s")

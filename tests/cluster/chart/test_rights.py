@@ -1,0 +1,105 @@
+"""What each process may do, and above all what it may not."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+
+from .conftest import ACCESS, NAMESPACE, WORKSPACES, Helm
+
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
+API = f"system:serviceaccount:{NAMESPACE}:berth-api"
+
+MAY = [
+    (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
+    (OPERATOR, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
+    (OPERATOR, "create", "pods", WORKSPACES),
+    (OPERATOR, "delete", "secrets", WORKSPACES),
+    (OPERATOR, "create", "networkpolicies.networking.k8s.io", WORKSPACES),
+    (OPERATOR, "get", "secrets/berth-agent-ca", NAMESPACE),
+    (OPERATOR, "patch", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
+    (OPERATOR, "watch", "nodes", ""),
+    (OPERATOR, "delete", "secrets", ACCESS),
+    (API, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
+    (API, "create", "instances.berth.dev", WORKSPACES),
+    (API, "actfor", "instances.berth.dev", WORKSPACES),
+    (API, "claim", "instances.berth.dev", WORKSPACES),
+    (API, "get", "secrets", ACCESS),
+]
+
+MAY_NOT = [
+    (OPERATOR, "create", "instances.berth.dev", WORKSPACES),
+    (OPERATOR, "patch", "workspacetypes.berth.dev", WORKSPACES),
+    (OPERATOR, "create", "pods/exec", WORKSPACES),
+    (OPERATOR, "get", "secrets/berth-token-signing", NAMESPACE),
+    (OPERATOR, "list", "secrets", NAMESPACE),
+    (OPERATOR, "get", "secrets", ACCESS),
+    (OPERATOR, "create", "pods", NAMESPACE),
+    (OPERATOR, "get", "pods", "kube-system"),
+    (OPERATOR, "patch", "nodes", ""),
+    (API, "get", "secrets", WORKSPACES),
+    (API, "list", "secrets", ACCESS),
+    (API, "get", "secrets/berth-token-signing", NAMESPACE),
+    (API, "get", "secrets/berth-agent-ca", NAMESPACE),
+    (API, "create", "pods", WORKSPACES),
+    (API, "patch", "instances.berth.dev/status", WORKSPACES),
+    (API, "delete", "instances.berth.dev", WORKSPACES),
+    (API, "get", "nodes", ""),
+    (API, "list", "instances.berth.dev", NAMESPACE),
+]
+
+
+def can(server: ApiServer, who: str, verb: str, what: str, where: str) -> bool:
+    resource, _, rest = what.partition("/")
+    words = [f"--subresource={rest}"] if rest in ("status", "exec") else []
+    target = resource if words or not rest else what
+    scope = ["-n", where] if where else []
+    return server.kubectl("auth", "can-i", verb, target, *words, *scope, f"--as={who}", check=False).strip() == "yes"
+
+
+@pytest.mark.parametrize(("who", "verb", "what", "where"), MAY)
+def test_a_process_may_do_its_work(installed: ApiServer, who: str, verb: str, what: str, where: str) -> None:
+    assert can(installed, who, verb, what, where)
+
+
+@pytest.mark.parametrize(("who", "verb", "what", "where"), MAY_NOT)
+def test_a_process_may_do_nothing_else(installed: ApiServer, who: str, verb: str, what: str, where: str) -> None:
+    assert not can(installed, who, verb, what, where)
+
+
+def rules(objects: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    roles = [obj for obj in objects if obj["kind"] in ("Role", "ClusterRole")]
+    return list(itertools.chain.from_iterable([(r["metadata"]["name"], rule) for rule in r["rules"]] for r in roles))
+
+
+def test_no_role_has_a_wildcard(helm: Helm) -> None:
+    for name, rule in rules(helm.render()):
+        for part in ("apiGroups", "resources", "verbs"):
+            assert "*" not in rule[part], name
+
+
+def test_each_process_has_an_account_and_roles_of_its_own(helm: Helm) -> None:
+    objects = helm.render()
+    bindings = [obj for obj in objects if obj["kind"] in ("RoleBinding", "ClusterRoleBinding")]
+    for binding in bindings:
+        (subject,) = binding["subjects"]
+        role = binding["roleRef"]["name"].removesuffix(f"-{NAMESPACE}")
+        assert subject == {"kind": "ServiceAccount", "name": role, "namespace": NAMESPACE}
+    pods = {
+        obj["metadata"]["name"]: obj["spec"]["template"]["spec"]["serviceAccountName"]
+        for obj in objects
+        if obj["kind"] in ("Deployment", "Job")
+    }
+    assert pods == {name: name for name in ("berth-operator", "berth-api", "berth-keys", "berth-uninstall")}
+
+
+def test_the_uninstall_job_touches_pods_only_by_force(helm: Helm) -> None:
+    def resources(*words: str) -> set[str]:
+        found = rules(helm.render(*words))
+        return {r for name, rule in found if name == "berth-uninstall" for r in rule["resources"]}
+
+    plain = resources()
+    assert "pods" not in plain
+    assert resources("--set", "uninstall.force=true") - plain == {"pods", "workspacedeployments/status"}

@@ -1,0 +1,90 @@
+"""values.schema.json: what it refuses, so that a typing error is not a silent default."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from berth_cluster.errors import ClusterError
+
+from .conftest import CHART, Helm
+
+
+def test_helm_finds_no_fault(helm: Helm) -> None:
+    helm("lint", "--strict", CHART)
+
+
+REFUSED = [
+    ("replicas=3", "replicas"),
+    ("api.replica=3", "replica"),
+    ("api.service.typ=NodePort", "typ"),
+    ("api.ingress.tls.secret=x", "secret"),
+    ("operator.image=x", "image"),
+    ("image.repo=x", "repo"),
+    ("instances.blockedCIDRs[0]=10.0.0.0/8", "blockedCIDRs"),
+    ("uninstall.forced=true", "forced"),
+    ("api.replicas=0", "api/replicas"),
+    ("api.replicas=many", "api/replicas"),
+    ("api.service.type=Nodeport", "api/service/type"),
+    ("api.service.nodePort=70000", "api/service/nodePort"),
+    ("api.spread=Never", "api/spread"),
+    ("api.publicUrl=berth.example.org", "api/publicUrl"),
+    ("api.trustedProxies[0]=10.0.0.1", "api/trustedProxies/0"),
+    ("api.allowedOrigins[0]=example.org", "api/allowedOrigins/0"),
+    ("image.pullPolicy=always", "image/pullPolicy"),
+    ("image.digest=abc", "image/digest"),
+    ("image.repository=", "image/repository"),
+    ("namespaces.workspaces=lab", "namespaces/workspaces"),
+    ("namespaces.create=maybe", "namespaces/create"),
+    ("namespaces.access=Berth_Access", "namespaces/access"),
+    ("instances.serviceType=ClusterIP", "instances/serviceType"),
+    ("instances.nodeAddresses.node-1=lab.example", "instances/nodeAddresses/node-1"),
+    ("networkPolicy.sources=all", "networkPolicy/sources"),
+    ("networkPolicy.metricsFrom[0].pods=x", "pods"),
+    ("uninstall.deadline=0", "uninstall/deadline"),
+]
+
+
+@pytest.mark.parametrize(("value", "named"), REFUSED)
+def test_what_is_unknown_or_wrong_is_refused_by_name(helm: Helm, value: str, named: str) -> None:
+    with pytest.raises(ClusterError) as refused:
+        helm("template", CHART, "--validate", "--set", value)
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("namespaces.access=berth-workspaces", "a namespace of their own"),
+        ("namespaces.access=berth", "a namespace of their own"),
+        ("namespaces.workspaces[0]=berth", "pods of leases need namespaces of their own"),
+        ("api.ingress.enabled=true", "api.ingress.host: write the name that clients use"),
+        ("api.httpRoute.enabled=true", "name the Gateway"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(helm: Helm, value: str, message: str) -> None:
+    with pytest.raises(ClusterError, match=message):
+        helm("template", "berth", CHART, "-n", "berth", "--validate", "--set", value)
+
+
+def test_every_value_has_a_place_in_the_schema_and_no_object_is_open(helm: Helm) -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def compare(node: dict[str, Any], value: Any, path: str) -> None:
+        if node.get("type") != "object" or "properties" not in node:
+            return
+        assert node["additionalProperties"] is False, path
+        missing = set(node["properties"]) - set(value) - {"global", "claims"}
+        assert not missing, f"{path}: {missing}"
+        for key, child in value.items():
+            compare(node["properties"][key], child, f"{path}.{key}")
+
+    compare(schema, values, "")
+
+
+def test_every_part_is_explained_where_it_stands() -> None:
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    parts = [n for n, line in enumerate(lines) if line and line[0].isalpha()]
+    around = {n: lines[n - 1] + lines[n + 1] for n in parts}
+    assert [lines[n] for n in parts if "#" not in around[n]] == []
