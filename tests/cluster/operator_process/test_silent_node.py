@@ -1,0 +1,63 @@
+"""A node that nobody hears of. This tier has no kubelets, so every node is one."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from berth_core.client import Kind
+
+from .lab import DEPLOYMENTS, INSTANCES, PODS, Lab, condition
+
+pytestmark = pytest.mark.apiserver
+
+NODES = Kind("v1", "nodes", namespaced=False)
+
+
+async def bound_to_a_node(lab: Lab) -> tuple[str, str]:
+    """An Instance `mine` whose pod is bound to a node; names of node and pod."""
+    node = f"node-{lab.namespace}"
+    await lab.client.create(NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+    await lab.type()
+    await lab.deployment("one")
+    await lab.instance("mine", workspaceType="bench")
+    made = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
+    pod = f"i-{made['metadata']['uid']}"
+    await lab.until(PODS, pod, bool)
+    target: dict[str, Any] = {"apiVersion": "v1", "kind": "Node", "name": node}
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+    await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+    return node, pod
+
+
+async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(
+    lab: Lab, operator: subprocess.Popen[bytes]
+) -> None:
+    node, pod = await bound_to_a_node(lab)
+    lost = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ready") == "NodeLost")
+    assert node in str(condition(lost, "Ready", "message"))
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    told = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
+    assert "berth release one --force --reason" in str(condition(told, "Quarantined", "message"))
+    assert await lab.lease("one") is not None
+    kept = await lab.get(PODS, pod)
+    assert kept["metadata"]["deletionTimestamp"]
+    attest = {"metadata": {"annotations": {"berth.dev/released-by-force": "the machine is off"}}}
+    await lab.client.patch(PODS, lab.namespace, pod, attest)
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
+    free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
+    assert condition(free, "Quarantined", "status") == "False"
+    assert operator.poll() is None
+
+
+async def test_the_garbage_collector_s_word_does_not_free_it(lab: Lab, operator: subprocess.Popen[bytes]) -> None:
+    _, pod = await bound_to_a_node(lab)
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
+    collected = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
+    await lab.status_patch(PODS, pod, {"phase": "Failed", "conditions": [collected]})
+    await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)
+    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
+    assert "berth.dev/fence" in (await lab.get(PODS, pod))["metadata"]["finalizers"]
+    assert await lab.lease("one") is not None
+    assert operator.poll() is None
