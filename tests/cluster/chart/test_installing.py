@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
 
 from .conftest import ACCESS, CHART, NAMESPACE, RELEASE, WORKSPACES, Helm
@@ -129,6 +130,19 @@ def test_hooks_run_in_order_and_clear_up(helm: Helm) -> None:
         kinds = [kind for _, kind in sorted(steps, key=lambda step: step[0])]
         assert kinds.index("RoleBinding") > kinds.index("Role")
         assert kinds[-1] == "Job"
+
+
+def test_after_an_uninstall_that_failed_berth_can_be_brought_back(installed: ApiServer, helm: Helm) -> None:
+    """There are no nodes here, so the Job that ends leases never gets to run."""
+    helm.install()
+    replicas = ("get", "deployment/berth-api", "-n", NAMESPACE, "-o", "jsonpath={.spec.replicas}")
+    revision = json.loads(helm("history", RELEASE, "-n", NAMESPACE, "-o", "json"))[-1]["revision"]
+    with pytest.raises(ClusterError, match="timed out"):
+        helm("uninstall", RELEASE, "-n", NAMESPACE, "--timeout=3s")
+    installed.kubectl("scale", "deployment/berth-api", "-n", NAMESPACE, "--replicas=0")  # as the Job does
+    helm("rollback", RELEASE, str(revision), "-n", NAMESPACE, "--no-hooks")
+    assert installed.kubectl(*replicas) == "2"
+    helm.install()
 
 
 def test_an_uninstall_keeps_kinds_namespaces_and_history(installed: ApiServer, helm: Helm) -> None:
