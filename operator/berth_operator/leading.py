@@ -94,7 +94,7 @@ class Leadership:
         seen = (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
         if seen != self._seen:
             self._seen, self._seen_at = seen, sent
-        if seen[0] and sent - self._seen_at < LEASE_SECONDS:
+        if seen[0] not in ("", self.identity) and sent - self._seen_at < LEASE_SECONDS:
             return None
         transitions = int(spec.get("leaseTransitions") or 0) + 1
         return await self._write(client, lease["metadata"]["resourceVersion"], transitions)

@@ -44,16 +44,17 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
 async def sweep_access(world: World, _key: Key) -> float | None:
     """Delete private keys whose instance does not exist, 30 s after they were made (their Instance may follow)."""
     secrets, _ = await world.client.list(SECRETS, world.config.access_namespace, labels=OURS, metadata_only=True)
-    now = world.now()
+    now, again = world.now(), SWEEP_SECONDS
     for secret in secrets:
         metadata = secret["metadata"]
         instance_id = metadata.get("labels", {}).get(names.INSTANCE_LABEL)
-        young = now < parse_time(metadata["creationTimestamp"]) + KEPT_FOR
-        if not instance_id or young or not world.clock.trusted or await _is_needed(world, instance_id):
-            continue
-        await world.client.delete(SECRETS, world.config.access_namespace, metadata["name"], uid=metadata["uid"])
-        log.info("deleted a private key without an instance", instance=instance_id)
-    return SWEEP_SECONDS
+        left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
+        if left > 0:
+            again = min(again, left)
+        elif instance_id and world.clock.trusted and not await _is_needed(world, instance_id):
+            await world.client.delete(SECRETS, world.config.access_namespace, metadata["name"], uid=metadata["uid"])
+            log.info("deleted a private key without an instance", instance=instance_id)
+    return again
 
 
 async def _is_needed(world: World, instance_id: str) -> bool:

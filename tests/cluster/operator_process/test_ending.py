@@ -1,6 +1,5 @@
 """The end of a lease, where no node is needed to prove it: pods that were never bound to one."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from berth_core import leasing
 from berth_core.client import Object
 
-from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, SERVICES, Lab, condition
+from .lab import INSTANCES, PODS, POLICIES, SECRETS, SERVICES, Lab, condition
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
@@ -80,15 +79,6 @@ async def test_a_pod_that_no_node_can_run_fails_the_start_and_frees_the_deployme
     assert await lab.lease("one") is None
 
 
-async def test_a_start_that_takes_too_long_fails(lab: Lab) -> None:
-    await lab.type(limits={"startTimeout": 10})
-    await lab.deployment("one")
-    await lab.instance("mine", workspaceType="bench")
-    ended = await lab.until(INSTANCES, "mine", has_ended, seconds=25)
-    assert ended["status"]["reason"] == "StartFailed"
-    assert "the pod is not scheduled" in ended["status"]["message"]
-
-
 async def test_a_pod_that_somebody_deletes_is_made_again_under_the_same_lease(lab: Lab) -> None:
     made = await bound(lab)
     name = f"i-{made['metadata']['uid']}"
@@ -97,40 +87,6 @@ async def test_a_pod_that_somebody_deletes_is_made_again_under_the_same_lease(la
     again = await lab.until(PODS, name, lambda o: o["metadata"]["uid"] != first["metadata"]["uid"], seconds=20)
     assert again["metadata"]["labels"]["berth.dev/epoch"] == "1"
     assert (await lab.get(INSTANCES, "mine"))["status"]["hostKeys"] == made["status"]["hostKeys"]
-
-
-async def test_a_lease_whose_instance_does_not_exist_is_given_back_after_30_seconds(lab: Lab) -> None:
-    await lab.type()
-    await lab.deployment("one")
-    ghost, past = "01900000-0000-7000-8000-00000000dead", datetime.now(UTC) - timedelta(seconds=25)
-    leftover = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": f"i-{ghost}-e1",
-            "labels": {"berth.dev/instance": ghost, "app.kubernetes.io/managed-by": "berth"},
-        },
-    }
-    await lab.client.create(SECRETS, lab.namespace, leftover)
-    await leasing.take(lab.client, lab.namespace, "one", instance=ghost, user="eve", now=past)
-    free: Callable[[Object], bool] = lambda o: condition(o, "Available") == "Free"  # noqa: E731 (a predicate)
-    given = await lab.until(DEPLOYMENTS, "one", free, seconds=20)
-    assert given["status"]["epoch"] == 1
-    assert await lab.absent(SECRETS, f"i-{ghost}-e1")
-
-
-async def test_a_private_key_without_an_instance_goes(lab: Lab) -> None:
-    ghost = "01900000-0000-7000-8000-00000000beef"
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": f"i-{ghost}",
-            "labels": {"berth.dev/instance": ghost, "app.kubernetes.io/managed-by": "berth"},
-        },
-    }
-    await lab.client.create(SECRETS, lab.namespaces.access, secret)
-    await lab.until_gone(SECRETS, f"i-{ghost}", seconds=75, namespace=lab.namespaces.access)
 
 
 async def test_an_instance_that_is_terminated_while_it_waits_ends_without_a_lease(lab: Lab) -> None:
