@@ -29,7 +29,7 @@ DEPLOYMENTS: Final = Kind("apps/v1", "deployments")
 API_DEPLOYMENT: Final = "berth-api"
 LOOK_SECONDS: Final = 1.0
 FORCED_SECONDS: Final = 20.0
-"""How long the operator gets to finish in order once the pods count as stopped."""
+"""How long the operator gets to finish in order once the pods count as stopped; at most the deadline again."""
 FORCED_REASON: Final = "uninstalled by force"
 
 
@@ -57,7 +57,7 @@ async def uninstall(client: Client, settings: Settings) -> None:
     if left:
         log.warning("going on by force", left=left)
         await _vouch(client, settings.workspaces)
-        await _end_all(client, settings.workspaces, FORCED_SECONDS)
+        await _end_all(client, settings.workspaces, min(FORCED_SECONDS, settings.deadline))
         await _free(client, settings.workspaces)
     await _unfence(client, settings.workspaces)
 

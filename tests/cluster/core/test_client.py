@@ -1,0 +1,135 @@
+"""The one client of the cluster's API: errors that callers can tell apart, writes that can be repeated."""
+
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from berth_cluster.apiserver import ApiServer
+from berth_core import errors
+from berth_core.client import Client, Kind, Object, connect, connected
+from berth_core.resources import Instance, WorkspaceDeployment
+
+from .objects import create, manifest, patch
+
+SECRETS = Kind("v1", "secrets")
+CONFIGMAPS = Kind("v1", "configmaps")
+DEPLOYMENTS = WorkspaceDeployment.api()
+
+
+async def test_what_is_not_there(client: Client, namespace: str) -> None:
+    with pytest.raises(errors.NotFoundError):
+        await client.get(DEPLOYMENTS, namespace, "nothing")
+    with pytest.raises(errors.NotFoundError):
+        await client.list(Kind("berth.dev/v1alpha1", "robots"), namespace)
+
+
+async def test_a_name_that_is_taken(client: Client, namespace: str) -> None:
+    await create(client, namespace, WorkspaceDeployment, "one")
+    with pytest.raises(errors.AlreadyExistsError):
+        await create(client, namespace, WorkspaceDeployment, "one")
+
+
+async def test_a_write_at_an_old_version_conflicts(client: Client, namespace: str) -> None:
+    made = await create(client, namespace, WorkspaceDeployment)
+    body: Object = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}, "spec": {"region": "a"}}
+    await patch(client, made, WorkspaceDeployment, body)
+    with pytest.raises(errors.ConflictError) as conflict:
+        await patch(client, made, WorkspaceDeployment, body | {"spec": {"region": "b"}})
+    assert not isinstance(conflict.value, errors.AlreadyExistsError)
+
+
+async def test_deleting_twice_is_no_error_and_another_uid_is_left(client: Client, namespace: str) -> None:
+    await create(client, namespace, WorkspaceDeployment, "one")
+    with pytest.raises(errors.ConflictError):
+        await client.delete(DEPLOYMENTS, namespace, "one", uid="00000000-0000-0000-0000-000000000000")
+    await client.delete(DEPLOYMENTS, namespace, "one")
+    await client.delete(DEPLOYMENTS, namespace, "one")
+
+
+async def test_applying_twice_changes_nothing(client: Client, namespace: str) -> None:
+    body: Object = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "one", "namespace": namespace},
+        "data": {"a": "1"},
+    }
+    first = await client.apply(CONFIGMAPS, body)
+    again = await client.apply(CONFIGMAPS, body)
+    assert first["metadata"]["resourceVersion"] == again["metadata"]["resourceVersion"]
+    assert (await client.apply(CONFIGMAPS, body | {"data": {"b": "2"}}))["data"] == {"b": "2"}
+
+
+async def test_lists_of_metadata_carry_no_secret(client: Client, namespace: str) -> None:
+    metadata = {"name": "one", "labels": {"berth.dev/instance": "i"}}
+    await client.create(SECRETS, namespace, {"metadata": metadata, "stringData": {"key": "hidden"}})
+    (found,), _ = await client.list(SECRETS, namespace, labels={"berth.dev/instance": ""}, metadata_only=True)
+    assert found["metadata"]["name"] == "one"
+    assert "data" not in found
+
+
+async def test_a_users_name_cannot_widen_a_selector(client: Client, namespace: str) -> None:
+    await create(client, namespace, Instance, "of-alice")
+    odd = "x,spec.user!=y=\\"
+    await create(client, namespace, Instance, "of-odd", user=odd)
+    found, _ = await client.list(Instance.api(), namespace, fields={"spec.user": odd})
+    assert [obj["metadata"]["name"] for obj in found] == ["of-odd"]
+
+
+async def test_a_name_cannot_leave_its_collection(client: Client, namespace: str) -> None:
+    with pytest.raises((errors.NotFoundError, errors.InvalidError)):
+        await client.get(DEPLOYMENTS, namespace, "../instances")
+
+
+async def test_a_check_stops_every_write_and_no_read(apiserver: ApiServer, namespace: str) -> None:
+    class NotNowError(Exception):
+        pass
+
+    def refuse() -> None:
+        raise NotNowError
+
+    async with await connect("berth-test", str(apiserver.kubeconfig), before_write=refuse) as guarded:
+        await guarded.list(DEPLOYMENTS, namespace)
+        body = manifest(WorkspaceDeployment, "one")
+        for write in (
+            guarded.create(DEPLOYMENTS, namespace, body),
+            guarded.patch(DEPLOYMENTS, namespace, "one", body),
+            guarded.apply(DEPLOYMENTS, body | {"metadata": {"name": "one", "namespace": namespace}}),
+            guarded.delete(DEPLOYMENTS, namespace, "one"),
+        ):
+            with pytest.raises(NotNowError):
+                await write
+        assert (await guarded.list(DEPLOYMENTS, namespace))[0] == []
+
+
+async def test_without_rights(apiserver: ApiServer, namespace: str, tmp_path: Path) -> None:
+    config = yaml.safe_load(apiserver.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": "wrong"}
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config))
+    async with connected("berth-test", str(path)) as nobody:
+        with pytest.raises(errors.ForbiddenError) as refused:
+            await nobody.list(DEPLOYMENTS, namespace)
+    assert refused.value.status == 401
+
+
+async def test_out_of_reach(apiserver: ApiServer, namespace: str, tmp_path: Path) -> None:
+    config = yaml.safe_load(apiserver.kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config))
+    async with connected("berth-test", str(path)) as lost:
+        with pytest.raises(errors.UnavailableError):
+            await lost.list(DEPLOYMENTS, namespace)
+        with pytest.raises(errors.UnavailableError):
+            await anext(lost.watch(DEPLOYMENTS, namespace, "1"))
+
+
+async def test_the_servers_clock(client: Client) -> None:
+    assert parsedate_to_datetime(await client.server_date()).tzinfo is not None
+
+
+async def test_fields_belong_to_the_manager_that_wrote_them(client: Client, namespace: str) -> None:
+    made = await create(client, namespace, WorkspaceDeployment)
+    assert {entry["manager"] for entry in made["metadata"]["managedFields"]} == {"berth-test"}

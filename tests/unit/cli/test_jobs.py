@@ -1,0 +1,55 @@
+"""Settings and patience of the chart's Jobs."""
+
+import pytest
+
+from berth_cli import jobs
+from berth_cli.errors import CliError
+from berth_core.errors import ForbiddenError, UnavailableError
+
+
+def test_a_setting_is_what_the_environment_says() -> None:
+    assert jobs.setting({"A": " one "}, "A") == "one"
+    assert jobs.setting({"A": ""}, "A", "two") == "two"
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(CliError, match="BERTH_NAMESPACE is not set"):
+        jobs.setting({}, "BERTH_NAMESPACE")
+
+
+def test_comma_lists() -> None:
+    assert jobs.words("a, b,,c ") == ("a", "b", "c")
+    assert jobs.words("") == ()
+
+
+class Step:
+    """Fails so many times with an error, then succeeds."""
+
+    def __init__(self, failures: int, error: Exception) -> None:
+        self.calls = 0
+        self._failures = failures
+        self._error = error
+
+    async def __call__(self) -> int:
+        self.calls += 1
+        if self.calls <= self._failures:
+            raise self._error
+        return self.calls
+
+
+async def test_what_cannot_be_reached_is_tried_again() -> None:
+    assert await jobs.patiently(Step(1, UnavailableError("away")), seconds=30) == 2
+
+
+async def test_patience_ends() -> None:
+    step = Step(9, UnavailableError("away"))
+    with pytest.raises(UnavailableError):
+        await jobs.patiently(step, seconds=0)
+    assert step.calls == 1
+
+
+async def test_a_refusal_is_not_repeated() -> None:
+    step = Step(9, ForbiddenError("no"))
+    with pytest.raises(ForbiddenError):
+        await jobs.patiently(step, seconds=30)
+    assert step.calls == 1
