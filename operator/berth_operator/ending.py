@@ -16,7 +16,7 @@ from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.errors import AgentError
-from berth_operator.kinds import BUDGETS, DEPLOYMENTS, PODS, POLICIES, SECRETS, SERVICES
+from berth_operator.kinds import BUDGETS, DEPLOYMENTS, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.observe import pod_of
 from berth_operator.together import together
 from berth_operator.world import DEPLOYMENT, World
@@ -104,6 +104,7 @@ async def clear(world: World, namespace: str, instance_id: str, *, epoch: int | 
         world.client.delete(POLICIES, namespace, name),
         world.client.delete(BUDGETS, namespace, name),
         world.client.delete(SECRETS, world.config.access_namespace, name),
+        _delete_rules(world, namespace, instance_id),
     )
     return True
 
@@ -114,6 +115,12 @@ async def leases_of(world: World, namespace: str, instance_id: str) -> list[Leas
     for obj in held:
         world.store.put(DEPLOYMENTS, obj)
     return [Lease(obj["metadata"]["name"], int(obj["status"]["epoch"])) for obj in held]
+
+
+async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
+    """Rules speak of what is gone: none of them shows as in force, or waits for another instance."""
+    rules, _ = await world.client.list(RULES, namespace, fields={"spec.instance": instance_id})
+    await together(*(world.client.delete(RULES, namespace, rule["metadata"]["name"]) for rule in rules))
 
 
 def _known(instance_id: str, epoch: int | None) -> list[tuple[Kind, str]]:

@@ -51,6 +51,7 @@ def test_an_instance_applied_with_kubectl_becomes_ready(lab: Lab, ada: Person, b
     lab.kubectl("patch", "instance", "by-hand", "-n", NAMESPACE, "--type=merge", "-p", '{"spec": {"terminate": true}}')
     lab.wait("instance/by-hand", "condition=Ended")
     assert lab.leftovers(status["id"]) == []
+    assert [r for r in lab.objects("fwr") if r["spec"]["instance"] == status["id"]] == []
     lab.kubectl("delete", "instance", "by-hand", "-n", NAMESPACE, "--timeout=30s")
 
 
