@@ -7,7 +7,9 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 
+from . import documented
 from .conftest import ACCESS, NAMESPACE, WORKSPACES, Helm
+from .documented import Right
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
 API = f"system:serviceaccount:{NAMESPACE}:berth-api"
@@ -103,3 +105,24 @@ def test_the_uninstall_job_touches_pods_only_by_force(helm: Helm) -> None:
     plain = resources()
     assert "pods" not in plain
     assert resources("--set", "uninstall.force=true") - plain == {"pods", "workspacedeployments/status"}
+
+
+def granted(objects: list[dict[str, Any]], account: str) -> set[Right]:
+    """Every right that the roles of one name give, by place."""
+    places = {WORKSPACES: "workspaces", ACCESS: "access", NAMESPACE: "release", None: "cluster"}
+    return {
+        (places[role["metadata"].get("namespace")], group, resource, name, verb)
+        for role in objects
+        if role["kind"] in ("Role", "ClusterRole") and role["metadata"]["name"].removesuffix(f"-{NAMESPACE}") == account
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
+        for verb in rule["verbs"]
+    }
+
+
+def test_the_rights_are_those_that_each_process_documents(helm: Helm) -> None:
+    objects = helm.render()
+    assert granted(objects, "berth-operator") == documented.operator()
+    assert granted(objects, "berth-api") == documented.api()

@@ -67,6 +67,18 @@ def test_values_that_do_not_go_together_are_refused(helm: Helm, value: str, mess
         helm("template", "berth", CHART, "-n", "berth", "--validate", "--set", value)
 
 
+def test_a_gateway_route_has_its_parents_and_names(helm: Helm) -> None:
+    """The Gateway API's kinds are not on this API server, so this is what helm makes of the values."""
+    values = "api.httpRoute.enabled=true,api.httpRoute.parentRefs[0].name=lab,api.httpRoute.hostnames[0]=b.example.org"
+    made = helm("template", "berth", CHART, "-n", "berth", "--set", values, "-s", "templates/api/httproute.yaml")
+    spec = yaml.safe_load(made)["spec"]
+    assert spec == {
+        "parentRefs": [{"name": "lab"}],
+        "hostnames": ["b.example.org"],
+        "rules": [{"backendRefs": [{"name": "berth-api", "port": 80}]}],
+    }
+
+
 def test_every_value_has_a_place_in_the_schema_and_no_object_is_open(helm: Helm) -> None:
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())

@@ -1,0 +1,49 @@
+"""Rights as operator/README.md and api/README.md list them."""
+
+import re
+from collections.abc import Iterator
+
+from berth_cluster.paths import REPOSITORY
+
+Right = tuple[str, str, str, str, str]
+"""Place (workspaces, access, release or cluster), API group, resource, its name or nothing, verb."""
+
+PLACES = {"each": "workspaces", "access": "access", "release": "release", "cluster": "cluster"}
+
+
+def operator() -> set[Right]:
+    """The operator's table: scope, group, resources, verbs."""
+    return set(_operator_rows())
+
+
+def _operator_rows() -> Iterator[Right]:
+    place = ""
+    for cells in _rows("operator/README.md"):
+        place = PLACES.get(cells[0].split(" ")[0], place)
+        resources, _, only = cells[2].partition(" named ")
+        for resource in re.findall(r"`([^`]+)`", resources):
+            for verb in cells[3].replace(" ", "").split(","):
+                yield place, _group(cells[1]), resource, only.strip("`"), verb
+
+
+def api() -> set[Right]:
+    """The API's table: group, resource, verbs, where."""
+    return {
+        (PLACES[where.split(" ")[0]], _group(group), resource.strip("`"), "", verb)
+        for group, resource, verbs, where in _rows("api/README.md")
+        for verb in re.sub(r"\(.*\)|`", "", verbs).replace(" ", "").split(",")
+    }
+
+
+def _rows(path: str) -> Iterator[list[str]]:
+    """Cells of the rows of the table under "Rights" that name an API group."""
+    text = (REPOSITORY / path).read_text()
+    section = text[text.index("## Rights") :].split("\n## ", 1)[0]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) > 3 and any("`" in cell or cell == "(core)" for cell in cells[:2]):
+            yield cells
+
+
+def _group(cell: str) -> str:
+    return "" if cell == "(core)" else cell.strip("`")
