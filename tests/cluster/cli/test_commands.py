@@ -1,5 +1,6 @@
 """`berth`: help, versions, and what it says when it cannot do what it was asked."""
 
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_every_command_has_examples(berth: Run, command: tuple[str, ...]) -> Non
 
 
 def test_the_version(berth: Run) -> None:
-    assert berth("version").out == berth("--version").out == "0.1.0\n"
+    assert berth("version").out == berth("--version").out == f"{installed('berth')}\n"
 
 
 def test_a_typing_error_is_wrong_usage(berth: Run) -> None:
