@@ -69,8 +69,9 @@ def down() -> None:
     else:
         target = _existing()
         with step("uninstalling Berth"):
-            target.run_kubectl("delete", "--ignore-not-found", "-f", str(SAMPLES))
+            # First the release, whose uninstall ends the leases that hold the samples.
             target.run_helm("uninstall", RELEASE, "-n", RELEASE, "--ignore-not-found", "--wait")
+            target.run_kubectl("delete", "--ignore-not-found", "-f", str(SAMPLES))
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
 
 
