@@ -16,7 +16,7 @@ from berth_operator.kinds import INSTANCES
 from berth_operator.observe import observe
 from berth_operator.queueing import Key
 from berth_operator.store import Store
-from berth_operator.world import World
+from berth_operator.world import TURN, World
 from berth_operator.writes import refresh_instance, refresh_pod
 
 log = structlog.get_logger(__name__)
@@ -69,9 +69,8 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             await ending.retire(world, seen, plan)
         case Step.WAIT:
             await starting.wait(world, seen, plan)
-        case Step.TAKE:
-            await starting.take(world, seen)
-            return True, None
+        case Step.TURN:
+            world.add(TURN, seen.instance.metadata.namespace, "")
         case Step.BIND:
             await starting.bind(world, seen)
         case Step.OPEN:

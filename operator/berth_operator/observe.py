@@ -3,13 +3,12 @@
 from datetime import datetime
 
 from berth_core import names
-from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment
 from berth_operator.build import firewall
 from berth_operator.build.service import announced
-from berth_operator.decide import choice
+from berth_operator.decide.choice import Offer, Wish, obstacle
 from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, PODS, RULES, SERVICES
@@ -28,7 +27,7 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     if instance.status.reason is not None or instance.status.end_time is not None:
         return ObservedInstance(instance, pod=pod, clock_trusted=world.clock.trusted)
     if instance.status.epoch is None:
-        return await _unbound(world, instance, now)
+        return await _unbound(world, instance)
     return await _bound(world, instance, memory, pod, now)
 
 
@@ -48,7 +47,7 @@ async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceD
     return WorkspaceDeployment.parse(found)
 
 
-async def _unbound(world: World, instance: Instance, now: datetime) -> ObservedInstance:
+async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     namespace, claim = instance.metadata.namespace, instance.spec.claim
     if instance.spec.terminate or instance.metadata.deletion_timestamp:
         return ObservedInstance(instance, clock_trusted=world.clock.trusted)
@@ -65,16 +64,24 @@ async def _unbound(world: World, instance: Instance, now: datetime) -> ObservedI
         if wd is not None and wd.status.lease is not None and wd.status.lease.instance == instance.public_id:
             type_ = world.type_named(namespace, wd.spec.type)
             return ObservedInstance(instance, type=type_, deployment=wd, held=Lease(wd.metadata.name, wd.status.epoch))
-    waiting = [
-        Instance.parse(obj)
-        for obj in world.store.by(INSTANCES, "waiting", "yes", namespace)
-        if obj["metadata"]["name"] != instance.metadata.name and not _leaves(obj)
-    ]
-    deployments = _wanted(world, instance)
-    free = choice.may_take(instance, waiting, deployments, now)
-    return ObservedInstance(
-        instance, free=tuple(free), waits_for="" if free else choice.obstacle(instance, waiting, deployments)
-    )
+    return ObservedInstance(instance, waits_for=_waits_for(world, instance))
+
+
+def _waits_for(world: World, instance: Instance) -> str:
+    """Why it cannot have a deployment now; empty where one looks free, which its turn will show."""
+    namespace = instance.metadata.namespace
+    named = instance.spec.deployments
+    if named is None:
+        found = world.store.by(DEPLOYMENTS, "type", instance.spec.workspace_type or "", namespace)
+    else:
+        known = (world.store.get(DEPLOYMENTS, namespace, name) for name in named)
+        found = [obj for obj in known if obj is not None]
+    offers = [Offer.of(obj) for obj in found]
+    wishes = [Wish.of(obj) for obj in world.store.by(INSTANCES, "waiting", "yes", namespace)]
+    mine = next((wish for wish in wishes if wish.name == instance.metadata.name), None)
+    if mine is None or any(offer.free for offer in offers):
+        return ""
+    return obstacle(mine, wishes, offers)
 
 
 async def _bound(
@@ -169,20 +176,6 @@ def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) 
     if wd.status.epoch != epoch:
         return f"the lease of {name} is of epoch {wd.status.epoch}, not {epoch}"
     return ""
-
-
-def _leaves(obj: Object) -> bool:
-    return bool(obj["spec"].get("terminate") or obj["metadata"].get("deletionTimestamp"))
-
-
-def _wanted(world: World, instance: Instance) -> list[WorkspaceDeployment]:
-    """Deployments that it may have, free or not."""
-    namespace, named = instance.metadata.namespace, instance.spec.deployments
-    if named is None:
-        found = world.store.by(DEPLOYMENTS, "type", instance.spec.workspace_type or "", namespace)
-        return [WorkspaceDeployment.parse(obj) for obj in found]
-    known = (world.deployment(namespace, name) for name in named)
-    return [wd for wd in known if wd is not None]
 
 
 def _note_image_errors(memory: Memory, pod: PodView | None, now: datetime) -> None:

@@ -13,7 +13,8 @@ from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, TYPES
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
-from berth_operator.world import ACCESS, DEPLOYMENT, INSTANCE, ORPHAN, RELIST, TYPE, World
+from berth_operator.turns import reconcile_turn
+from berth_operator.world import ACCESS, DEPLOYMENT, INSTANCE, ORPHAN, RELIST, TURN, TYPE, World
 
 Pass = Callable[[World, Key], Awaitable[float | None]]
 
@@ -22,6 +23,7 @@ PASSES: Final[dict[str, Pass]] = {
     DEPLOYMENT: reconcile_deployment,
     TYPE: reconcile_type,
     ORPHAN: reconcile_orphan,
+    TURN: reconcile_turn,
     ACCESS: sweep_access,
     RELIST: reconcile_relist,
 }

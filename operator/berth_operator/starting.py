@@ -1,4 +1,4 @@
-"""The steps that open a lease: take it, bind the Instance, make what belongs to it. Each can be repeated."""
+"""The steps that open a lease: bind the Instance, make what belongs to it. Each can be repeated."""
 
 import hashlib
 from collections.abc import Awaitable, Sequence
@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Sequence
 import orjson
 import structlog
 
-from berth_core import leasing, names, state
+from berth_core import names, state
 from berth_core.client import Kind, Object
 from berth_core.conditions import condition, merged
-from berth_core.errors import AlreadyExistsError, ClusterError, NotFoundError
+from berth_core.errors import AlreadyExistsError, ClusterError
 from berth_core.firewall import Rule
 from berth_core.resources import FirewallRule, Instance
 from berth_operator import observe
@@ -36,23 +36,6 @@ async def wait(world: World, seen: ObservedInstance, plan: Plan) -> None:
     """Show that it waits."""
     instance = seen.instance
     await write_status(world, instance, instance.status, status.waiting(instance, plan, world.now()))
-
-
-async def take(world: World, seen: ObservedInstance) -> None:
-    """Take the lease of the first deployment that is still free; the next pass finds it and binds."""
-    instance, namespace = seen.instance, seen.instance.metadata.namespace
-    for wd in seen.free:
-        name = wd.metadata.name
-        try:
-            lease = await leasing.take(
-                world.client, namespace, name, instance=instance.public_id, user=instance.spec.user, now=world.now()
-            )
-        except (leasing.BusyError, NotFoundError):
-            await observe.read_deployment(world, namespace, name)
-            continue
-        await observe.read_deployment(world, namespace, name)
-        log.info("lease taken", instance=instance.public_id, deployment=name, epoch=lease.epoch)
-        return
 
 
 async def bind(world: World, seen: ObservedInstance) -> None:

@@ -1,11 +1,10 @@
 """Which keys an object's change concerns."""
 
-from berth_core import names
+from berth_core import ids, names
 from berth_core.client import Kind, Object
-from berth_core.resources import Instance, WorkspaceDeployment
-from berth_operator.decide.choice import applies
+from berth_operator.decide.choice import Offer
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, PODS, RULES, SERVICES, TYPES
-from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, TYPE, World
+from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, TURN, TYPE, World
 
 
 def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
@@ -17,7 +16,7 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
     elif kind == RULES:
         _rule(world, obj)
     elif kind == DEPLOYMENTS:
-        _deployment(world, obj)
+        _deployment(world, obj, gone)
     elif kind == TYPES:
         _type(world, obj)
     elif kind == NODES:
@@ -32,9 +31,6 @@ def _instance(world: World, obj: Object, gone: bool) -> None:
     deployment = status.get("deployment") or claim.get("deployment")
     if deployment and (gone or status.get("reason")):
         world.add(DEPLOYMENT, metadata["namespace"], deployment)
-    if status.get("epoch") or status.get("reason") or gone:
-        # One that does not wait any more lets those behind it move up.
-        _waiting(world, metadata["namespace"])
 
 
 def _is_history(world: World, obj: Object) -> bool:
@@ -65,15 +61,18 @@ def _rule(world: World, obj: Object) -> None:
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
 
-def _deployment(world: World, obj: Object) -> None:
+def _deployment(world: World, obj: Object, gone: bool) -> None:
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
     world.add(DEPLOYMENT, namespace, name)
-    wd = WorkspaceDeployment.parse(obj)
-    for rival in world.store.by(DEPLOYMENTS, "id", wd.public_id):
+    for rival in world.store.by(DEPLOYMENTS, "id", ids.deployment_id(namespace, name)):
         world.add(DEPLOYMENT, rival["metadata"]["namespace"], rival["metadata"]["name"])
     for bound in world.store.by(INSTANCES, "deployment", name, namespace):
         world.add(INSTANCE, namespace, bound["metadata"]["name"])
-    _waiting(world, namespace, wd)
+    if gone:
+        for waits in world.store.by(INSTANCES, "waiting", "yes", namespace):
+            world.add(INSTANCE, namespace, waits["metadata"]["name"])
+    elif Offer.of(obj).free and world.store.by(INSTANCES, "waiting", "yes", namespace):
+        world.add(TURN, namespace, "")
 
 
 def _type(world: World, obj: Object) -> None:
@@ -94,9 +93,3 @@ def _node(world: World, obj: Object) -> None:
     for wd in world.store.all(DEPLOYMENTS):
         if wd["spec"].get("heartbeat") == "node":
             world.add(DEPLOYMENT, wd["metadata"]["namespace"], wd["metadata"]["name"])
-
-
-def _waiting(world: World, namespace: str, wd: WorkspaceDeployment | None = None) -> None:
-    for obj in world.store.by(INSTANCES, "waiting", "yes", namespace):
-        if wd is None or applies(Instance.parse(obj), wd):
-            world.add(INSTANCE, namespace, obj["metadata"]["name"])

@@ -22,9 +22,11 @@ DEPLOYMENT = "deployment"
 TYPE = "type"
 ORPHAN = "orphan"
 """Sorts of keys: an Instance, a WorkspaceDeployment, a WorkspaceType by name; what an instance left, by its id."""
+TURN = "turn"
 ACCESS = "access"
 RELIST = "relist"
-"""Sorts of keys without a name: private keys nobody needs; a fresh list of one kind (its name is the plural)."""
+"""Sorts of keys without a name: those of a namespace that wait; private keys that nobody needs; a fresh list
+of one kind (the name is its plural) or of all."""
 
 
 @dataclass

@@ -68,14 +68,14 @@ def expired(seen: ObservedInstance, now: datetime) -> Plan | None:
 
 
 def unbound(seen: ObservedInstance, _now: datetime) -> Plan | None:
-    """It has no deployment yet: verify its claim, or take a lease when its turn has come."""
+    """It has no deployment yet: verify its claim, or wait for its turn."""
     instance = seen.instance
     if instance.status.epoch is not None:
         return None
     if seen.held is None and instance.spec.claim is not None:
         return Plan(Step.END, state.CLAIM_LOST, seen.lost or "the lease that it claims is not its own")
     if seen.held is None:
-        return Plan(Step.TAKE) if seen.free else Plan(Step.WAIT, "Waiting", seen.waits_for)
+        return Plan(Step.WAIT, "Waiting", seen.waits_for) if seen.waits_for else Plan(Step.TURN)
     if seen.type is None:
         name = seen.deployment.spec.type if seen.deployment else "?"
         return Plan(

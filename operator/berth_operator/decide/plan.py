@@ -19,8 +19,8 @@ class Step(Enum):
     """Close and delete all that it opened; when nothing is left, give the lease back."""
     WAIT = auto()
     """Show that it waits for a deployment."""
-    TAKE = auto()
-    """Take the lease of the first free deployment."""
+    TURN = auto()
+    """Let those that wait be served, in their order."""
     BIND = auto()
     """Open all that belongs to the lease and write down that it is bound."""
     OPEN = auto()

@@ -105,10 +105,8 @@ class ObservedInstance:
     """The lease that is its own, read live where that matters (unbound, or the cache says it is lost)."""
     lost: str = ""
     """Why the lease is not its own any more, from a live read; empty while it is."""
-    free: tuple[WorkspaceDeployment, ...] = ()
-    """For one that waits: deployments that it may take now, best first."""
     waits_for: str = ""
-    """For one that waits: why it cannot have any."""
+    """For one that waits: why it cannot have any deployment; empty where one looks free."""
     opened: bool = False
     """What the lease opens is there: its pod, which is made last, and its Service."""
     pod: PodView | None = None

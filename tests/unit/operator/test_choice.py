@@ -1,48 +1,66 @@
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.model import timestamp
-from berth_core.resources import Instance
-from berth_operator.decide.choice import may_take, obstacle
+from berth_operator.decide.choice import Offer, Offers, Wish, applies, in_turn, obstacle
 
-from .making import NOW, at, deployment, instance
-
-
-def named(name: str, seconds: float = 0, **spec: Any) -> Instance:
-    return instance(name=name, metadata={"creationTimestamp": timestamp(at(seconds))}, **spec)
+from .making import at
 
 
-HELD = {"lease": {"instance": "x", "user": "eve", "claimedAt": timestamp(NOW)}, "epoch": 1}
+def wish(name: str, seconds: float = 0, type_: str = "bench", *deployments: str) -> Wish:
+    return Wish(name, f"id-of-{name}", "ada", timestamp(at(seconds)), "" if deployments else type_, deployments)
+
+
+def offer(name: str, version: int = 1, instances: int = 0, *, type_: str = "bench", free: bool = True) -> Offer:
+    return Offer(name, type_, version, instances, free)
+
+
+def order(offers: Offers, one: Wish) -> list[str]:
+    """Names of what the wish would get, one after the other."""
+    found = []
+    while best := offers.best(one):
+        found.append(best.name)
+        offers.drop(best)
+    return found
 
 
 def test_newest_version_then_fewest_instances_then_name() -> None:
     machines = [
-        deployment("d", typeVersion=1),
-        deployment("c", typeVersion=2, status={"instances": 5}),
-        deployment("b", typeVersion=2, status={"instances": 1}),
-        deployment("a", typeVersion=2, status={"instances": 1}),
-        deployment("busy", typeVersion=9, status=HELD),
-        deployment("locked", typeVersion=9, lockout=True),
-        deployment("other", type="lathe", typeVersion=9),
+        offer("d", 1),
+        offer("c", 2, 5),
+        offer("b", 2, 1),
+        offer("a", 2, 1),
+        offer("busy", 9, free=False),
+        offer("other", 9, type_="lathe"),
     ]
-    assert [wd.metadata.name for wd in may_take(named("me"), [], machines, NOW)] == ["a", "b", "c", "d"]
+    assert order(Offers(machines), wish("me")) == ["a", "b", "c", "d"]
+    assert order(Offers(machines), wish("me", 0, "", "d", "busy", "other", "absent")) == ["other", "d"]
 
 
-def test_an_older_one_that_waits_goes_first_where_it_applies() -> None:
-    machines = [deployment("a"), deployment("b")]
-    older = named("older", -1, deployments=["a"])
-    younger = named("younger", 1)
-    assert [wd.metadata.name for wd in may_take(named("me"), [older, younger], machines, NOW)] == ["b"]
+def test_the_older_one_is_served_first_then_by_name() -> None:
+    waiting = [wish("c", 1), wish("b", 0), wish("a", 1)]
+    assert [one.name for one in in_turn(waiting)] == ["b", "a", "c"]
 
 
 def test_what_is_in_the_way_is_said() -> None:
-    assert "no WorkspaceDeployment of type bench" in obstacle(named("me"), [], [])
-    assert "named x, y" in obstacle(named("me", deployments=["x", "y"]), [], [deployment("a")])
-    assert obstacle(named("me"), [named("older", -1)], [deployment("a", status=HELD)]).endswith(
-        "1 older Instances wait too"
-    )
+    me, older = wish("me"), wish("older", -1)
+    assert "no WorkspaceDeployment of type bench" in obstacle(me, [me], [])
+    assert "named x, y" in obstacle(wish("me", 0, "", "x", "y"), [], [offer("a")])
+    busy = [offer(f"m{number:02}", free=False) for number in range(10)]
+    told = obstacle(me, [me, older], busy)
+    assert told == "none is free of m00, m01, m02, m03, m04, m05, m06, m07 and 2 more; 1 older Instances wait too"
+
+
+def test_resources_are_read_as_the_api_server_gives_them() -> None:
+    instance = {
+        "metadata": {"name": "mine", "uid": "u-1", "creationTimestamp": "2026-11-25T12:00:00Z"},
+        "spec": {"user": "ada", "deployments": ["a"]},
+    }
+    assert Wish.of(instance) == Wish("mine", "u-1", "ada", "2026-11-25T12:00:00Z", "", ("a",))
+    machine = {"metadata": {"name": "a"}, "spec": {"type": "bench", "typeVersion": 3}}
+    assert Offer.of(machine) == Offer("a", "bench", 3, 0, free=False)
+    status = {"instances": 2, "conditions": [{"type": "Available", "status": "True"}]}
+    assert Offer.of({**machine, "status": status}) == Offer("a", "bench", 3, 2, free=True)
 
 
 @given(
@@ -50,19 +68,21 @@ def test_what_is_in_the_way_is_said() -> None:
     wishes=st.data(),
     machines=st.integers(1, 4),
 )
-def test_two_that_wait_never_may_take_the_same_deployment(
+def test_nobody_goes_without_while_a_younger_one_gets_what_he_wished_for(
     ages: list[int], wishes: st.DataObject, machines: int
 ) -> None:
     names = [f"m{number}" for number in range(machines)]
-    everyone = [
-        named(f"i{number}", age, deployments=wishes.draw(st.lists(st.sampled_from(names), min_size=1, unique=True)))
-        for number, age in enumerate(ages)
-    ]
-    deployments = [deployment(name) for name in names]
-    taken: set[str] = set()
+    some = st.lists(st.sampled_from(names), min_size=1, unique=True)
+    everyone = [wish(f"i{number}", age, "bench", *wishes.draw(some)) for number, age in enumerate(ages)]
+    machinery = [offer(name) for name in names]
+    offers, got = Offers(machinery), dict[str, Offer]()
+    for one in in_turn(everyone):
+        if best := offers.best(one):
+            offers.drop(best)
+            got[one.name] = best
+    assert len({best.name for best in got.values()}) == len(got), "none is given twice"
     for one in everyone:
-        others = [other for other in everyone if other is not one]
-        mine = {wd.metadata.name for wd in may_take(one, others, deployments, NOW)}
-        assert not mine & taken
-        taken |= mine
-    assert taken, "somebody may take something"
+        assert one.name not in got or applies(one, got[one.name])
+        if one.name not in got:
+            envied = [other for other in everyone if other.name in got and applies(one, got[other.name])]
+            assert all(other.turn < one.turn for other in envied)

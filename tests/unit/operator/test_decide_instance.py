@@ -43,7 +43,7 @@ def waiting_for(reason: str, message: str = "") -> ContainerView:
         (seen(instance=bound(status={"reason": "Terminated"})), Step.TEAR_DOWN),
         (seen(instance=bound(status={"reason": "Expired"}, terminate=True)), Step.TEAR_DOWN),
         (ObservedInstance(instance(), waits_for="none is free"), Step.WAIT),
-        (ObservedInstance(instance(), free=(deployment(),)), Step.TAKE),
+        (ObservedInstance(instance()), Step.TURN),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment(), type=type_()), Step.BIND),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment()), Step.END),
         (ObservedInstance(instance(claim={"deployment": "one", "epoch": 3}), lost="it is free"), Step.END),
