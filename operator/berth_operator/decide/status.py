@@ -111,7 +111,8 @@ def _times(instance: Instance, type_: WorkspaceType | None, now: datetime) -> di
     if status.ready_time is not None and not extended:
         return {}
     end = expire_time(ready, instance.spec.expire_after, type_)
-    return {"ready_time": timestamp(ready), "expire_time": timestamp(end) if end else None}
+    # People read the end in tables: whole seconds, never later than was asked for.
+    return {"ready_time": timestamp(ready), "expire_time": timestamp(end.replace(microsecond=0)) if end else None}
 
 
 def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:
