@@ -38,11 +38,18 @@ class Clock:
             log.warning("cannot compare clocks", error=error.message)
             return
         after = datetime.now(UTC)
-        # The header has whole seconds: the server's clock was within [theirs, theirs + 1).
-        early, late = (before - theirs).total_seconds() - 1, (after - theirs).total_seconds()
-        offset = 0.0 if early <= 0 <= late else min(abs(early), abs(late))
+        offset = offset_seconds(before, theirs, after)
         metrics.CLOCK_OFFSET.set(offset)
-        trusted = offset <= MOST_OFFSET
+        trusted = abs(offset) <= MOST_OFFSET
         if trusted != self.trusted:
             log.log(20 if trusted else 40, "clock compared", offset_seconds=round(offset, 3), trusted=trusted)
         self.trusted = trusted
+
+
+def offset_seconds(before: datetime, theirs: datetime, after: datetime) -> float:
+    """How far our clock is surely ahead of theirs (behind: negative); 0 where it need not be off at all.
+
+    ``theirs`` was said between our ``before`` and ``after``, and in whole seconds: it was less than a second more.
+    """
+    least, most = (before - theirs).total_seconds() - 1, (after - theirs).total_seconds()
+    return least if least > 0 else min(most, 0.0)

@@ -1,0 +1,65 @@
+import asyncio
+
+from berth_core.resources.instance import InForce
+from berth_operator.decide.seen import ContainerView
+from berth_operator.memory import Memory
+
+from .making import NOW, at, pod
+
+
+def filled() -> Memory:
+    memory = Memory()
+    memory.meet(pod(), NOW)
+    memory.acknowledged, memory.listening, memory.path = InForce(generation=1, digest="d"), True, True
+    return memory
+
+
+def facts(memory: Memory) -> tuple[bool, bool, bool]:
+    return memory.acknowledged is not None, memory.listening is not None, memory.path is not None
+
+
+def test_nothing_is_forgotten_while_the_containers_live() -> None:
+    memory = filled()
+    memory.meet(pod(phase="Pending"), at(1))
+    assert facts(memory) == (True, True, True)
+
+
+def test_a_restarted_agent_must_acknowledge_again() -> None:
+    memory = filled()
+    memory.meet(pod(agent=ContainerView("running", restarts=1)), at(1))
+    assert facts(memory) == (False, True, True)
+
+
+def test_a_restarted_or_ended_workspace_must_listen_again() -> None:
+    for workspace in (ContainerView("running", restarts=1), ContainerView("terminated")):
+        memory = filled()
+        memory.meet(pod(workspace=workspace), at(1))
+        assert facts(memory) == (True, False, True)
+
+
+def test_of_another_pod_nothing_is_known() -> None:
+    memory = filled()
+    memory.meet(pod(uid="pod-2", created=at(9)), at(10))
+    assert facts(memory) == (False, False, False)
+    assert (memory.pod_created, memory.pod_ended) == (at(9), None)
+
+
+def test_the_end_of_a_pod_is_remembered_once() -> None:
+    memory = filled()
+    memory.meet(None, at(5))
+    memory.meet(None, at(9))
+    assert (memory.pod_created, memory.pod_ended) == (NOW, at(5))
+    assert facts(memory)[:2] == (False, False)
+
+
+async def test_a_probe_of_what_is_gone_is_stopped() -> None:
+    memory = filled()
+
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    memory.probe = probe = asyncio.create_task(endless())
+    memory.meet(pod(uid="pod-2"), at(1))
+    await asyncio.gather(probe, return_exceptions=True)
+    assert probe.cancelled()
+    assert not memory.probing

@@ -1,0 +1,36 @@
+"""Against this machine's own sockets. The refusals of rulesets are in the agent's and the firewall's tests."""
+
+import asyncio
+import socket
+from time import monotonic
+
+from berth_operator.pathcheck import own_address, path_stands
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+async def test_a_connection_says_that_packets_arrive() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert await path_stands("127.0.0.1", server.getsockname()[1], 2)
+
+
+async def test_connection_refused_says_nothing_and_the_time_ends() -> None:
+    began = monotonic()
+    assert not await path_stands("127.0.0.1", free_port(), 0.2)
+    assert monotonic() - began < 2
+
+
+async def test_a_path_that_comes_up_later_is_found() -> None:
+    port = free_port()
+    waiting = asyncio.create_task(path_stands("127.0.0.1", port, 10))
+    await asyncio.sleep(0)
+    with socket.create_server(("127.0.0.1", port)):
+        assert await waiting
+
+
+def test_our_own_address_towards_a_peer() -> None:
+    assert own_address("127.0.0.1", 80) == "127.0.0.1"
