@@ -138,7 +138,7 @@ def test_killed_at_any_moment_of_a_push_the_pair_of_rules_and_keys_is_whole(serv
                 answer = served.push(generation, rule, keys=[sent[generation].strip()])
             except (OSError, http.client.HTTPException):
                 break
-            # A push whose nft is killed a moment before the agent is refused, and must not show.
+            # A push whose nft is killed a moment before the agent is refused, so it need not show.
             acknowledged = generation if answer.status == 200 else acknowledged
         timer.join()
         process.wait(timeout=10)
