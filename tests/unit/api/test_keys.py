@@ -32,6 +32,7 @@ def blob(*strings: bytes) -> str:
         openssh(ec.generate_private_key(ec.SECP521R1()).public_key()),
         "sk-ssh-ed25519@openssh.com " + blob(b"sk-ssh-ed25519@openssh.com", b"k" * 32, b"ssh:"),
     ],
+    ids=["ed25519", "rsa-2048", "nistp256", "nistp384", "nistp521", "sk-ed25519"],
 )
 def test_keys_that_sshd_takes_are_taken(key: str) -> None:
     assert parse_public_key(f"{key} me@laptop\n") == f"{key} me@laptop"
