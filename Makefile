@@ -40,7 +40,8 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 3 --dist loadfile tests/cluster tests/unit
+	@$(BIN)/pytest tests/e2e
 
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, helm lint, generated files
