@@ -26,8 +26,7 @@ DROPPED = (
     "var/lib/apt/lists",
     "var/log",
 )
-SECURITY = "deb http://deb.debian.org/debian-security bookworm-security main\n"
-KEY = hashlib.sha256(repr((NAME, SUITE, DROPPED, SECURITY)).encode()).hexdigest()[:16]
+KEY = hashlib.sha256(repr((NAME, SUITE, DROPPED, "security")).encode()).hexdigest()[:16]
 
 
 def buildah(*words: str | Path) -> list[str]:
@@ -64,12 +63,14 @@ def _bootstrap(archive: Path) -> None:
         done = run(["debootstrap", "--variant=minbase", SUITE, root], check=False, timeout=1200)
         if done.returncode != 0:
             said = " / ".join(done.stdout.strip().splitlines()[-2:])
-            raise ClusterError(f"debootstrap could not fetch {SUITE}: check the way to deb.debian.org ({said})")
+            raise ClusterError(f"debootstrap could not fetch {SUITE}: check the way to Debian's mirror ({said})")
         for folder in DROPPED:
             shutil.rmtree(root / folder, ignore_errors=True)
         for folder in ("var/log", "var/cache/apt/archives/partial", "var/lib/apt/lists/partial"):
             (root / folder).mkdir(parents=True)
-        with (root / "etc/apt/sources.list").open("a", encoding="utf-8") as sources:
-            sources.write(SECURITY)
+        with (root / "etc/apt/sources.list").open("r+", encoding="utf-8") as sources:
+            # debootstrap wrote `deb MIRROR SUITE main`; security updates stand beside it on every mirror.
+            mirror = sources.read().split()[1].rstrip("/")
+            sources.write(f"deb {mirror}-security {SUITE}-security main\n")
         run(["tar", "--numeric-owner", "-C", root, "-cf", packed, "."])
         packed.rename(archive)

@@ -24,6 +24,7 @@ NETWORK = ipaddress.IPv4Network(f"198.18.{SLOT}.0/24")
 HOST_ADDRESS = f"198.18.{SLOT}.1"
 POD_RANGE = ipaddress.IPv4Network(f"10.{244 + SLOT}.0.0/16")
 NETNS_FOLDER = Path("/run/netns")
+LINKS_FOLDER = Path("/sys/class/net")
 SETTINGS = {"ipv4/ip_forward": "1", "bridge/bridge-nf-call-iptables": "1"}
 
 
@@ -121,6 +122,10 @@ def remove(state: Path) -> None:
     for machine in (*NODES, *OUTSIDE):
         if (NETNS_FOLDER / machine.namespace).exists():
             run(["ip", "netns", "delete", machine.namespace])
+        # The kernel keeps a namespace, and so its cable, until its last orphaned connection has timed out. The cable
+        # goes at once; that the kernel took it away first is fine.
+        if (LINKS_FOLDER / machine.link).exists():
+            run(["ip", "link", "delete", machine.link], check=False)
     if holder:
         run(["ip", "link", "delete", BRIDGE])
 
