@@ -29,7 +29,7 @@ WORKSPACE_CONTAINER: Final = "workspace"
 SSH_PORT_NAME: Final = "ssh"
 
 AGENT_CA_SECRET: Final = "berth-agent-ca"  # noqa: S105 (a Secret's name, not a secret)
-SIGNING_SECRET: Final = "berth-token-signing"  # noqa: S105
+SIGNING_SECRET: Final = "berth-token-signing"  # noqa: S105 (the same)
 VERIFICATION_CONFIGMAP: Final = "berth-token-verification"
 ACTIVE_KID_ANNOTATION: Final = "berth.dev/active-kid"
 JWKS_KEY: Final = "jwks.json"

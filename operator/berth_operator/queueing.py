@@ -139,7 +139,7 @@ class WorkQueue:
 
     async def _failed(self, key: Key, error: Exception) -> None:
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = min(FIRST_DELAY * 2 ** min(count - 1, 12), LONGEST_DELAY) * random.uniform(0.5, 1.0)  # noqa: S311
+        delay = min(FIRST_DELAY * 2 ** min(count - 1, 12), LONGEST_DELAY) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
         about = {"sort": key.sort, "namespace": key.namespace, "name": key.name, "failures": count}
         if isinstance(error, ConflictError):
             log.debug("somebody wrote in between", **about, retry_in=delay)
