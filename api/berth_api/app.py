@@ -11,13 +11,33 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from berth_api import errors
+from berth_api.auth.authentication import Authenticate
 from berth_api.auth.jwks import KeyFile
+from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import TokenVerifier
 from berth_api.config import Config
 from berth_api.envelope import Envelope
 from berth_api.errors import ApiError
+from berth_api.idempotency import Idempotent
 from berth_api.keys import KeyPool
-from berth_api.routes import deployments, firewall, instances, launching, root, service
+from berth_api.negotiation import Negotiate
+from berth_api.ratelimit import Limiter, RateLimited
+from berth_api.routes import (
+    addons,
+    ci,
+    deployments,
+    firewall,
+    instances,
+    keeping,
+    launching,
+    queues,
+    reservations,
+    root,
+    rules,
+    service,
+    tokens,
+    vpn,
+)
 from berth_api.state import Caches, State
 from berth_core import errors as cluster
 from berth_core.client import Client, connect
@@ -25,7 +45,22 @@ from berth_core.names import API_MANAGER
 
 log = structlog.get_logger(__name__)
 
-ROUTERS = (root, deployments, launching, instances, firewall, service)
+ROUTERS = (
+    root,
+    deployments,
+    queues,
+    launching,
+    instances,
+    keeping,
+    firewall,
+    vpn,
+    reservations,
+    rules,
+    ci,
+    tokens,
+    addons,
+    service,
+)
 DESCRIPTION = """Lends out robots and other scarce machines, one holder at a time.
 
 Tokens go in `Authorization: Bearer …`. Refusals are JSON with `error_message`. Every answer has `X-Request-Id`."""
@@ -41,6 +76,11 @@ def make_app(config: Config) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
+    # A request passes them from the last to the first.
+    app.add_middleware(Idempotent)
+    app.add_middleware(Negotiate)
+    app.add_middleware(RateLimited)
+    app.add_middleware(Authenticate)
     app.add_middleware(Envelope, config=config)
     for module in ROUTERS:
         app.include_router(module.router)
@@ -58,6 +98,8 @@ def make_state(config: Config, client: Client) -> State:
         client=client,
         caches=Caches(client, config.workspace_namespaces),
         tokens=TokenVerifier(keys, issuer=config.token_issuer, audience=config.token_audience),
+        revocations=Revocations(client, config.access_namespace),
+        limiter=Limiter(config.rate_limit),
         keys=KeyPool(),
     )
 
@@ -68,13 +110,14 @@ def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
         async with await connect(API_MANAGER, config.kubeconfig) as client:
             state = make_state(config, client)
             jobs = {f"cache {kind}": cache.run() for kind, cache in state.caches.all.items()}
-            jobs["keys"] = state.keys.run()
+            jobs |= {"keys": state.keys.run(), "revocations": state.revocations.run()}
             app.state.berth = state
             app.state.tasks = [_start(name, job) for name, job in jobs.items()]
             yield
             for task in app.state.tasks:
                 task.cancel()
             await asyncio.gather(*app.state.tasks, return_exceptions=True)
+            await state.limiter.close()
 
     return lifespan
 

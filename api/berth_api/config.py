@@ -1,9 +1,13 @@
 """Configuration by environment variables; api/README.md lists them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+LONGEST_TOKEN_LIFE: Final = 366 * 24 * 3600
 
 
 class ConfigError(Exception):
@@ -19,6 +23,30 @@ class Listen:
 
 
 @dataclass(frozen=True)
+class RateLimit:
+    """How many requests a window holds, for each token and for each peer address without one; times in seconds."""
+
+    per_token: int
+    per_peer: int
+    window: int
+    refusal_status: int
+    superusers_exempt: bool
+    redis_url: str | None = field(repr=False)
+    """It can hold a password."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An OIDC provider whose tokens count beside ours."""
+
+    issuer: str
+    audience: str
+    jwks_url: str
+    user_prefix: str
+    ca_file: Path | None
+
+
+@dataclass(frozen=True)
 class Config:
     """What the process was told. See :func:`from_environment`."""
 
@@ -31,6 +59,10 @@ class Config:
     token_issuer: str
     token_audience: str
     jwks_file: Path
+    longest_token_life: int
+    """Seconds."""
+    provider: Provider | None
+    rate_limit: RateLimit
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     allowed_origins: frozenset[str]
     kubeconfig: str | None
@@ -51,6 +83,16 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         token_issuer=environment.get("BERTH_TOKEN_ISSUER") or "berth",
         token_audience=environment.get("BERTH_TOKEN_AUDIENCE") or "berth",
         jwks_file=Path(environment.get("BERTH_JWKS_FILE") or "/etc/berth/token-verification/jwks.json"),
+        longest_token_life=_number(environment, "BERTH_TOKEN_LONGEST_LIFE", LONGEST_TOKEN_LIFE),
+        provider=_provider(environment),
+        rate_limit=RateLimit(
+            per_token=_number(environment, "BERTH_RATE_LIMIT_PER_TOKEN", 3600),
+            per_peer=_number(environment, "BERTH_RATE_LIMIT_PER_PEER", 60),
+            window=_number(environment, "BERTH_RATE_LIMIT_WINDOW", 3600),
+            refusal_status=_number(environment, "BERTH_RATE_LIMIT_REFUSAL_STATUS", 429),
+            superusers_exempt=_switch(environment, "BERTH_RATE_LIMIT_SUPERUSERS_EXEMPT"),
+            redis_url=environment.get("BERTH_RATE_LIMIT_REDIS_URL") or None,
+        ),
         trusted_proxies=_networks(environment.get("BERTH_TRUSTED_PROXIES", "")),
         allowed_origins=frozenset(_words(environment.get("BERTH_ALLOWED_ORIGINS", ""))),
         kubeconfig=environment.get("KUBECONFIG") or None,
@@ -73,3 +115,38 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(word) for word in _words(text))
     except ValueError as error:
         raise ConfigError(f"BERTH_TRUSTED_PROXIES takes networks in CIDR notation: {error}") from error
+
+
+def _number(environment: Mapping[str, str], variable: str, default: int) -> int:
+    text = environment.get(variable) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= 2**31 - 1:
+        raise ConfigError(f"{variable}={text!r} is no positive whole number, such as {default}")
+    return int(text)
+
+
+def _switch(environment: Mapping[str, str], variable: str) -> bool:
+    text = environment.get(variable) or "false"
+    if text not in {"true", "false"}:
+        raise ConfigError(f"{variable}={text!r} is neither true nor false")
+    return text == "true"
+
+
+def _provider(environment: Mapping[str, str]) -> Provider | None:
+    issuer, url = environment.get("BERTH_OIDC_ISSUER") or "", environment.get("BERTH_OIDC_JWKS_URL") or ""
+    if not issuer and not url:
+        return None
+    if not issuer or urlsplit(url).scheme not in {"http", "https"}:
+        raise ConfigError("BERTH_OIDC_ISSUER and BERTH_OIDC_JWKS_URL (http or https) belong together")
+    if issuer == (environment.get("BERTH_TOKEN_ISSUER") or "berth"):
+        raise ConfigError("BERTH_OIDC_ISSUER must differ from BERTH_TOKEN_ISSUER, or one could speak for the other")
+    prefix = environment.get("BERTH_OIDC_USER_PREFIX", "oidc:")
+    if not prefix:
+        raise ConfigError("BERTH_OIDC_USER_PREFIX is empty: the provider's users need a prefix, such as oidc:")
+    ca_file = environment.get("BERTH_OIDC_CA_FILE")
+    return Provider(
+        issuer=issuer,
+        audience=environment.get("BERTH_OIDC_AUDIENCE") or "berth",
+        jwks_url=url,
+        user_prefix=prefix,
+        ca_file=Path(ca_file) if ca_file else None,
+    )

@@ -1,37 +1,24 @@
-"""What holds for every request: its id, the version, preflights, a log line, metrics, the last resort for failures."""
+"""What holds for every request: its id, common headers, a log line, metrics, the last resort for failures."""
 
 import re
 import time
 import uuid
-from collections.abc import Sequence
 from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berth_api import errors, metrics
 from berth_api.config import Config
-from berth_api.errors import NotAcceptableError
+from berth_api.negotiation import VERSION
 from berth_api.peer import is_trusted, parse_address, peer_of
 
 log = structlog.get_logger(__name__)
 
-VERSION: Final = "1"
 SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz"})
-_VERSIONED: Final = re.compile(r"application/vnd\.(?:rerobots|berth)\.v([0-9]+)\+json", re.IGNORECASE)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_METHODS: Final = "GET, POST, DELETE, OPTIONS"
-
-
-def version_refused(accept: Sequence[str]) -> bool:
-    """Whether the ``Accept`` headers ask for versions, and none of them is served. Pure."""
-    ranges = [part.partition(";")[0].strip() for value in accept for part in value.split(",")]
-    versions = [match.group(1) for part in ranges if (match := _VERSIONED.fullmatch(part))]
-    others = any(part in {"*/*", "application/*", "application/json"} for part in ranges)
-    return bool(versions) and VERSION not in versions and not others
 
 
 class Envelope:
@@ -50,12 +37,7 @@ class Envelope:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
-            if version_refused(exchange.headers.getlist("accept")):
-                await self._refuse_version(scope, receive, exchange)
-            elif scope["method"] == "OPTIONS":
-                await self._preflight(scope, receive, exchange)
-            else:
-                await self._app(scope, receive, exchange.send)
+            await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
             log.info("client went away")
         except Exception:
@@ -65,23 +47,6 @@ class Envelope:
                 await errors.internal(exchange.request_id)(scope, receive, exchange.send)
         finally:
             exchange.account()
-
-    async def _refuse_version(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
-        error = NotAcceptableError("unknown version of the API; served: application/vnd.rerobots.v1+json")
-        await errors.answer(error, scope["path"])(scope, receive, exchange.send)
-
-    async def _preflight(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
-        methods = errors.allowed_methods(Request(scope))
-        if not methods:
-            await errors.answer(errors.UnrecognizedError(), scope["path"])(scope, receive, exchange.send)
-            return
-        response = Response(status_code=200, media_type="application/json")
-        response.headers["Allow"] = ", ".join(sorted({*methods, "OPTIONS"}))
-        if exchange.allowed_origin is not None:
-            response.headers["Access-Control-Allow-Methods"] = _METHODS
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
-            response.headers["Access-Control-Max-Age"] = "600"
-        await response(scope, receive, exchange.send)
 
 
 class _Exchange:
@@ -100,7 +65,13 @@ class _Exchange:
         given = self.headers.get("x-request-id", "") if by_proxy else ""
         self.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         self.allowed_origin = self._origin(config)
-        scope.setdefault("state", {}).update(request_id=self.request_id, peer=self.peer, by_proxy=by_proxy)
+        scope.setdefault("state", {}).update(
+            request_id=self.request_id,
+            peer=self.peer,
+            by_proxy=by_proxy,
+            allowed_origin=self.allowed_origin,
+            limit_headers={},
+        )
 
     def _origin(self, config: Config) -> str | None:
         origin = self.headers.get("origin")
@@ -117,6 +88,7 @@ class _Exchange:
             headers["X-API-Version"] = VERSION
             headers["X-Content-Type-Options"] = "nosniff"
             headers.setdefault("Cache-Control", "no-store")
+            headers.update(self._scope["state"]["limit_headers"])
             if self.allowed_origin is not None:
                 headers["Access-Control-Allow-Origin"] = self.allowed_origin
                 headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, X-API-Version"

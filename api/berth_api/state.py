@@ -3,21 +3,24 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
 from berth_api import metrics
+from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import TokenVerifier
 from berth_api.config import Config
 from berth_api.deployment import Deployment
 from berth_api.errors import AwayError
 from berth_api.keys import KeyPool
 from berth_api.queue import Queues
+from berth_api.ratelimit import Limiter
+from berth_core import ids
 from berth_core.cache import Cache, Key
 from berth_core.client import Client, Object
-from berth_core.resources import Reservation, Resource, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +92,8 @@ class Caches:
             {"id": lambda d: d.id, "type": lambda d: d.type},
         )
         self.reservations: Typed[Reservation] = Typed(cache(Reservation), Reservation.parse, {})
+        self.rules = Typed(cache(AccessRule), AccessRule.parse, {"deployment": _deployment_of_rule})
+        self.endings = Typed(cache(Instance), Ending.of, {"id": lambda e: e.instance})
 
     @property
     def all(self) -> dict[str, Cache]:
@@ -97,6 +102,8 @@ class Caches:
             WorkspaceType.KIND: self.types.cache,
             WorkspaceDeployment.KIND: self.deployments.cache,
             Reservation.KIND: self.reservations.cache,
+            AccessRule.KIND: self.rules.cache,
+            Instance.KIND: self.endings.cache,
         }
 
     def is_synced(self) -> bool:
@@ -122,6 +129,25 @@ class Caches:
         return oldest_type(found)
 
 
+def _deployment_of_rule(rule: AccessRule) -> str:
+    return f"{rule.metadata.namespace}/{rule.spec.deployment}"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Until when an instance has its deployment; ``expires`` is None where there is no end, or it is not known."""
+
+    instance: str
+    """Public id."""
+    expires: str | None
+
+    @classmethod
+    def of(cls, obj: Object) -> Self:
+        """Look at a resource."""
+        metadata = obj["metadata"]
+        return cls(ids.instance_id(metadata["name"], metadata["uid"]), (obj.get("status") or {}).get("expireTime"))
+
+
 def oldest_type(found: list[WorkspaceType]) -> WorkspaceType | None:
     """Of several types of one name, the one that has it; None of none."""
     return min(found, key=lambda t: (t.metadata.creation_timestamp, t.metadata.name), default=None)
@@ -135,4 +161,6 @@ class State:
     client: Client
     caches: Caches
     tokens: TokenVerifier
+    revocations: Revocations
+    limiter: Limiter
     keys: KeyPool

@@ -42,7 +42,7 @@ def definition(kind: type[Resource]) -> Object:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    **({"subresources": {"status": {}}} if "status" in kind.model_fields else {}),
                     "additionalPrinterColumns": [c.wire() for c in kind.COLUMNS],
                     "selectableFields": [{"jsonPath": path} for path in kind.SELECTABLE],
                     "schema": {"openAPIV3Schema": _root_schema(kind)},
@@ -65,9 +65,10 @@ def _root_schema(kind: type[Resource]) -> Object:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": _structural(root["spec"], definitions),
-            "status": _structural(root["status"], definitions),
         },
     }
+    if "status" in root:
+        schema["properties"]["status"] = _structural(root["status"], definitions)
     if kind.RULES:
         schema["x-kubernetes-validations"] = [rule.wire() for rule in kind.RULES]
     return schema

@@ -1,11 +1,15 @@
 """Public ids: opaque UUIDs that outlive backup and restore where they can."""
 
+import hashlib
+import re
 import secrets
 import uuid
 from typing import Final
 
 DEPLOYMENT_NAMESPACE: Final = uuid.UUID("5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10")
 """Namespace (RFC 9562, section 5.5) of the ids of deployments that were made with kubectl."""
+
+_PLAIN_USER: Final = re.compile(r"(?!u-)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def uuid7(unix_ms: int) -> str:
@@ -36,3 +40,17 @@ def deployment_id(namespace: str, name: str) -> str:
 def instance_id(name: str, uid: str) -> str:
     """Public id of an instance or reservation: its name where that is a UUID (made by the API), else its uid."""
     return name if is_uuid(name) else uid
+
+
+def user_object(user: str) -> str:
+    """Name of a user's Account: the user's own where a Kubernetes object can have it, else a hash of it.
+
+    >>> user_object("alice"), user_object("Alice")[:6]
+    ('alice', 'u-3bc5')
+    """
+    return user if _PLAIN_USER.fullmatch(user) else "u-" + hashlib.sha256(user.encode()).hexdigest()[:40]
+
+
+def revocation(sha256: str, user: str | None) -> str:
+    """Name of a TokenRevocation: one for each token and user, so that repeating it is safe; None for anyone's."""
+    return sha256 if user is None else f"{sha256}-{hashlib.sha256(user.encode()).hexdigest()[:16]}"

@@ -15,6 +15,10 @@ COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 FENCE_FINALIZER: Final = "berth.dev/fence"
 FORCED_ANNOTATION: Final = "berth.dev/released-by-force"
 """On a pod: an administrator's word, with a reason, that its containers are gone though no kubelet says so."""
+IDEMPOTENCY_LABEL: Final = "berth.dev/idempotency"
+"""On a Secret: it remembers the answer to a request with an Idempotency-Key. On what such a request made: which."""
+EXPIRES_ANNOTATION: Final = "berth.dev/expires"
+"""On objects in the access namespace: when they are deleted (RFC 3339)."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
 """On an Instance: why an administrator ended it."""
 
@@ -37,11 +41,17 @@ JWKS_KEY: Final = "jwks.json"
 HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
 PRIVATE_KEY: Final = "id_rsa"
+PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
 
 
 def instance_object(instance_id: str) -> str:
     """Name of an instance's pod, Service, NetworkPolicy and disruption budget; also of its Secret for users."""
+    return f"i-{instance_id}"
+
+
+def keep_alive_lease(instance_id: str) -> str:
+    """Name of the Lease (coordination.k8s.io) that an instance's keep-alive pings renew."""
     return f"i-{instance_id}"
 
 

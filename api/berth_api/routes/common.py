@@ -1,6 +1,5 @@
 """What routes have in common: parameters, the caller, the body, notes for the OpenAPI document."""
 
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -11,10 +10,11 @@ from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.auth import access
+from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
-from berth_api.errors import AwayError, BadRequestError, TooLargeError, WrongTokenError
+from berth_api.errors import BadRequestError, TooLargeError
 from berth_api.peer import Address
-from berth_api.schemas import Refusal
+from berth_api.schemas.common import Refusal
 from berth_api.state import State
 
 LARGEST_BODY: Final = 64 * 1024
@@ -65,23 +65,18 @@ async def get_state(request: Request) -> State:
 SharedState = Annotated[State, Depends(get_state)]
 
 
-async def get_caller(request: Request, state: SharedState) -> Identity | None:
+async def get_caller(request: Request) -> Identity | None:
     """Return who asks; a token that does not count is treated as none."""
-    try:
-        return await get_user(request, state)
-    except (WrongTokenError, AwayError):
-        return None
+    standing: Standing = request.state.standing
+    return standing.identity
 
 
-async def get_user(request: Request, state: SharedState) -> Identity:
-    """Return who asks. Raises WrongTokenError."""
-    values = request.headers.getlist("authorization")
-    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    identity = None
-    if scheme.lower() == "bearer":
-        identity = state.tokens.verify(token.strip(" "), now=time.time(), monotonic_now=time.monotonic())
-        request.state.user = identity.user
-    return access.present(identity)
+async def get_user(request: Request) -> Identity:
+    """Return who asks. Raises WrongTokenError, and AwayError where nobody can tell yet."""
+    standing: Standing = request.state.standing
+    if standing.refusal is not None:
+        raise standing.refusal
+    return access.present(standing.identity)
 
 
 _BEARER: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="RS256; `berth token create` makes it.")

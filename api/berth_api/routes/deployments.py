@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from berth_api import listing, shapes
+from berth_api import listing
 from berth_api.answers import JSON
 from berth_api.routes.common import (
     BEARER,
@@ -17,8 +17,9 @@ from berth_api.routes.common import (
     query_parameters,
     refusals,
 )
-from berth_api.schemas import DeploymentDetail, Deployments, QueueLength, WorkspaceTypes
+from berth_api.schemas.deployments import DeploymentDetail, Deployments, QueueLength, WorkspaceTypes
 from berth_api.services import deployments
+from berth_api.shapes.deployments import deployment_detail, deployment_info
 from berth_api.state import State
 
 router = APIRouter(tags=["deployments"])
@@ -66,7 +67,7 @@ def _list(state: State, query: Mapping[str, str], type_name: str | None) -> JSON
     body = {"workspace_deployments": [row.deployment.id for row in page.items], "page_count": page.count}
     if listing.flag(query, "info"):
         body["info"] = {
-            row.deployment.id: shapes.deployment_info(
+            row.deployment.id: deployment_info(
                 row.deployment,
                 state.caches.type_named(row.deployment.namespace, row.deployment.type),
                 row.description,
@@ -86,7 +87,7 @@ def _list(state: State, query: Mapping[str, str], type_name: str | None) -> JSON
 )
 async def one(state: SharedState, caller: Caller, deployment_id: DeploymentId) -> JSON:
     """Show a deployment."""
-    return JSON(shapes.deployment_detail(await deployments.detail(state, deployment_id, caller), caller))
+    return JSON(deployment_detail(await deployments.detail(state, deployment_id, caller), caller))
 
 
 @router.get(

@@ -8,7 +8,7 @@ from berth_api.answers import JSON, Empty
 from berth_api.errors import INSTANCE_BUSY
 from berth_api.options import wanted_rule
 from berth_api.routes.common import BEARER, Body, InstanceId, Peer, SharedState, User, json_body, refusals
-from berth_api.schemas import FirewallRequest, FirewallRules
+from berth_api.schemas.firewall import FirewallRequest, FirewallRules
 from berth_api.services import firewall
 
 router = APIRouter(tags=["firewall"], dependencies=BEARER)

@@ -5,7 +5,6 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from berth_api import shapes
 from berth_api.answers import JSON, Empty
 from berth_api.auth.identity import Identity
 from berth_api.routes.common import (
@@ -19,8 +18,9 @@ from berth_api.routes.common import (
     query_parameters,
     refusals,
 )
-from berth_api.schemas import InstanceDetail, Instances, PrivateKey
+from berth_api.schemas.instances import InstanceDetail, Instances, PrivateKey
 from berth_api.services import instances
+from berth_api.shapes.instances import instance_detail, instance_summary
 from berth_api.state import State
 
 router = APIRouter(tags=["instances"], dependencies=BEARER)
@@ -68,7 +68,7 @@ async def _list(state: State, user: Identity, query: Mapping[str, str], type_nam
     return JSON(
         {
             "workspace_instances": [
-                shapes.instance_summary(held) if detailed else held.instance.public_id for held in page.items
+                instance_summary(held) if detailed else held.instance.public_id for held in page.items
             ],
             "workspace_deployments": [held.deployment for held in page.items],
             "page_count": page.count,
@@ -85,7 +85,7 @@ async def _list(state: State, user: Identity, query: Mapping[str, str], type_nam
 async def one(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
     """Show an instance."""
     held, deployment = await instances.detail(state, user, instance_id)
-    return JSON(shapes.instance_detail(held, deployment, user))
+    return JSON(instance_detail(held, deployment, user))
 
 
 @router.get(

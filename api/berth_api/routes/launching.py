@@ -20,7 +20,7 @@ from berth_api.routes.common import (
     json_body,
     refusals,
 )
-from berth_api.schemas import LaunchAnyRequest, Launched, LaunchRequest
+from berth_api.schemas.instances import LaunchAnyRequest, Launched, LaunchRequest
 from berth_api.services.launching import NONE_MATCHES, Target, Wish, launch
 from berth_api.state import State
 

@@ -25,6 +25,8 @@ async def ready(state: SharedState) -> JSON:
     no answer at all.
     """
     missing = [kind for kind, cache in state.caches.all.items() if not cache.is_synced]
+    if not state.revocations.is_synced:
+        missing.append("revocations")
     if not state.tokens.is_ready(time.monotonic()):
         missing.append("verification keys")
     return JSON({"missing": missing}, status_code=503 if missing else 200)

@@ -1,24 +1,45 @@
 """The resources of the group ``berth.dev``, typed."""
 
 from berth_core.model import parse_time, timestamp
+from berth_core.resources.accessrule import AccessRule, AccessRuleSpec
+from berth_core.resources.account import Account, AccountSpec
 from berth_core.resources.base import Resource, manifest
 from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
 from berth_core.resources.instance import Instance, InstanceSpec
 from berth_core.resources.reservation import Reservation, ReservationSpec
+from berth_core.resources.token import IssuedToken, IssuedTokenSpec, TokenRevocation, TokenRevocationSpec
 from berth_core.resources.workspacedeployment import WorkspaceDeployment, WorkspaceDeploymentSpec
 from berth_core.resources.workspacetype import WorkspaceType, WorkspaceTypeSpec
 
-KINDS: tuple[type[Resource], ...] = (WorkspaceType, WorkspaceDeployment, Instance, Reservation, FirewallRule)
+KINDS: tuple[type[Resource], ...] = (
+    WorkspaceType,
+    WorkspaceDeployment,
+    Instance,
+    Reservation,
+    FirewallRule,
+    AccessRule,
+    Account,
+    IssuedToken,
+    TokenRevocation,
+)
 
 __all__ = [
     "KINDS",
+    "AccessRule",
+    "AccessRuleSpec",
+    "Account",
+    "AccountSpec",
     "FirewallRule",
     "FirewallRuleSpec",
     "Instance",
     "InstanceSpec",
+    "IssuedToken",
+    "IssuedTokenSpec",
     "Reservation",
     "ReservationSpec",
     "Resource",
+    "TokenRevocation",
+    "TokenRevocationSpec",
     "WorkspaceDeployment",
     "WorkspaceDeploymentSpec",
     "WorkspaceType",

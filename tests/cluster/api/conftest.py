@@ -44,7 +44,7 @@ def setting(apiserver: ApiServer, signer: Signer, tmp_path_factory: pytest.TempP
     namespaces = make_namespaces(apiserver)
     write_keys(folder / "jwks.json", signer)
     # The API server refuses lists of a new kind for a moment; kubectl waits that out.
-    apiserver.kubectl("get", "wt,wd,inst,rsv,fwr", "--all-namespaces")
+    apiserver.kubectl("get", "wt,wd,inst,rsv,fwr,acr,acct,tok,trv", "--all-namespaces")
     kubeconfig = process.restricted_kubeconfig(apiserver, namespaces, folder)
     return Setting(apiserver, namespaces, kubeconfig, folder / "jwks.json", folder)
 

@@ -269,7 +269,8 @@ async def test_a_wrong_option_is_400_and_names_itself(
 
 async def test_a_launch_that_fails_half_way_is_undone(setting: Setting, world: World, signer: Signer) -> None:
     deployment = await world.deployment(await world.type())
-    # In the release's namespace the process has no right to store a key.
+    # In the release's namespace the process may look after tokens, and has no right to store a key.
+    grant(setting, "tokens-only", "accounts.berth.dev,tokenrevocations.berth.dev", "list,watch")
     settings = setting.environment(BERTH_ACCESS_NAMESPACE=setting.namespaces.release)
     with process.running(settings, setting.folder / "keyless.log") as keyless:
         async with user_client(keyless, signer.token("alice")) as alice:
@@ -280,3 +281,13 @@ async def test_a_launch_that_fails_half_way_is_undone(setting: Setting, world: W
     wd = await world.deployment_resource(deployment)
     assert wd.status.lease is None
     assert (wd.status.epoch, wd.status.instances) == (1, 0)
+
+
+def grant(setting: Setting, name: str, resources: str, verbs: str) -> None:
+    """Give the API's account some rights in the release's namespace."""
+    namespace = setting.namespaces.release
+    kubectl = setting.server.kubectl
+    kubectl("create", "role", name, "-n", namespace, f"--resource={resources}", f"--verb={verbs}")
+    kubectl(
+        "create", "rolebinding", name, "-n", namespace, f"--role={name}", f"--serviceaccount={namespace}:berth-api"
+    )

@@ -1,62 +1,10 @@
-"""Bodies of requests and answers, for the OpenAPI document. Checks are in options.py, shapes in shapes.py."""
+"""What a user has, and how he asks for it."""
 
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-
-class Refusal(BaseModel):
-    """Why not."""
-
-    error_message: str
-    result_message: str | None = Field(None, description="The same, where something is busy.")
-    error: str | None = Field(None, description="The same, where POST /new… fails.")
-    request_id: str | None = Field(None, description="With status 500: what to quote.")
-
-
-class WorkspaceTypes(BaseModel):
-    """Names of types."""
-
-    workspace_types: list[str]
-
-
-class DeploymentInfo(BaseModel):
-    """A deployment in lists."""
-
-    type: str
-    type_version: int
-    supported_addons: list[str]
-    desc: str
-    region: str
-    icounter: int = Field(description="Completed instances.")
-    created: str
-    queuelen: int
-    online: bool
-
-
-class DeploymentDetail(DeploymentInfo):
-    """A deployment."""
-
-    id: str
-    lockout: bool | None = Field(None, description="Present when new instances are refused.")
-    dissolved: str | None = Field(None, description="When it was taken away for good.")
-    instance: str | None = Field(None, description="The caller's own active instance there.")
-    heartbeat: str | None = Field(None, description="For superusers: since when it has been as `online` says.")
-
-
-class Deployments(BaseModel):
-    """A page of deployments."""
-
-    workspace_deployments: list[str]
-    page_count: int
-    info: dict[str, DeploymentInfo] | None = None
-
-
-class QueueLength(BaseModel):
-    """Length of a queue."""
-
-    id: str
-    len: int = Field(description="0 when it is free and nobody waits, else 1 + those who wait.")
+from berth_api.schemas.deployments import DeploymentDetail
 
 
 class Repo(BaseModel):
@@ -135,16 +83,3 @@ class PrivateKey(BaseModel):
     """A private key."""
 
     key: str = Field(description="PKCS#1 PEM.")
-
-
-class FirewallRequest(BaseModel):
-    """A rule to append."""
-
-    src: str | None = Field(None, description="Address or CIDR; the caller's without it.")
-    action: Literal["ACCEPT", "DROP", "REJECT"] = "ACCEPT"
-
-
-class FirewallRules(BaseModel):
-    """Rules in the order in which they count; null while there is no chain yet."""
-
-    rules: list[tuple[str, str]] | None

@@ -1,0 +1,51 @@
+"""Who sends a request: read once, before anything else looks at it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from berth_api.auth.identity import Identity
+from berth_api.errors import ApiError, AwayError, WrongTokenError
+from berth_api.state import State
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a request's token is worth: an identity, or why there is none. Neither: no token was sent."""
+
+    identity: Identity | None = None
+    refusal: ApiError | None = None
+
+
+def standing_of(state: State, authorization: Sequence[str]) -> Standing:
+    """Judge the values of the ``Authorization`` headers."""
+    if not authorization:
+        return Standing()
+    scheme, _, token = authorization[0].partition(" ")
+    if len(authorization) > 1 or scheme.lower() != "bearer":
+        return Standing(refusal=WrongTokenError())
+    now = time.time()
+    try:
+        identity = state.tokens.verify(token.strip(" "), now=now, monotonic_now=time.monotonic())
+        state.revocations.need_valid(identity)
+    except (WrongTokenError, AwayError) as refusal:
+        return Standing(refusal=refusal)
+    return Standing(identity)
+
+
+class Authenticate:
+    """ASGI middleware: puts the :class:`Standing` of a request into its state."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            standing = standing_of(scope["app"].state.berth, Headers(scope=scope).getlist("authorization"))
+            scope["state"]["standing"] = standing
+            scope["state"]["user"] = standing.identity.user if standing.identity is not None else None
+        await self._app(scope, receive, send)

@@ -1,0 +1,5 @@
+"""Add-ons: /addon."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["addons"])

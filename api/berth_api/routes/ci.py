@@ -1,0 +1,5 @@
+"""Builds: /ci."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["ci"])

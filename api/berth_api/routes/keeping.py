@@ -1,0 +1,5 @@
+"""Keeping what one has: /instance/:id/ka and /extend."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["instances"])

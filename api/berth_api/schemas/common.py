@@ -1,0 +1,12 @@
+"""What answers of all routes have in common."""
+
+from pydantic import BaseModel, Field
+
+
+class Refusal(BaseModel):
+    """Why not."""
+
+    error_message: str
+    result_message: str | None = Field(None, description="The same, where something is busy.")
+    error: str | None = Field(None, description="The same, where POST /new… fails.")
+    request_id: str | None = Field(None, description="With status 500: what to quote.")

@@ -1,0 +1,51 @@
+"""AccessRule: who may instantiate a deployment."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from berth_core.model import Model, Name
+from berth_core.resources.base import Column, Resource, Rule
+
+EVERYBODY = "*"
+
+
+class AccessRuleSpec(Model):
+    """One rule. The most specific one that speaks of a user decides. Never changed."""
+
+    deployment: Name = Field(description="Name of the WorkspaceDeployment in the same namespace.")
+    user: str = Field(EVERYBODY, description="Whom it is about; `*` for everybody.", min_length=1, max_length=253)
+    capability: Literal["CAP_INSTANTIATE", "CAP_NO_INSTANTIATE"] = Field(
+        description="What the user may do, or may not."
+    )
+    param: str | None = Field(None, description="Argument of the capability; none takes one yet.", max_length=1024)
+    rule_id: int = Field(
+        alias="ruleID",
+        description="Number by which clients name the rule; unique among the rules of a deployment.",
+        ge=1,
+        le=2147483647,
+    )
+
+
+class AccessRule(Resource):
+    """A rule of access to a deployment."""
+
+    KIND: ClassVar[str] = "AccessRule"
+    PLURAL: ClassVar[str] = "accessrules"
+    SHORT: ClassVar[str] = "acr"
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.deployment", ".spec.user")
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="Deployment", json_path=".spec.deployment", description="Access to what"),
+        Column(name="User", json_path=".spec.user", description="Whom it is about"),
+        Column(name="Capability", json_path=".spec.capability", description="What the user may do, or may not"),
+        Column(name="Id", type="integer", json_path=".spec.ruleID", description="Number that clients use"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+    )
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="self.spec == oldSelf.spec",
+            message="an AccessRule's spec cannot be changed: delete it and make another",
+        ),
+    )
+
+    spec: AccessRuleSpec
