@@ -288,6 +288,4 @@ def grant(setting: Setting, name: str, resources: str, verbs: str) -> None:
     namespace = setting.namespaces.release
     kubectl = setting.server.kubectl
     kubectl("create", "role", name, "-n", namespace, f"--resource={resources}", f"--verb={verbs}")
-    kubectl(
-        "create", "rolebinding", name, "-n", namespace, f"--role={name}", f"--serviceaccount={namespace}:berth-api"
-    )
+    kubectl("create", "rolebinding", name, "-n", namespace, f"--role={name}", f"--serviceaccount={namespace}:berth-api")
