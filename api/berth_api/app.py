@@ -21,6 +21,7 @@ from berth_api.errors import ApiError
 from berth_api.idempotency import Idempotent
 from berth_api.keys import KeyPool
 from berth_api.negotiation import Negotiate
+from berth_api.openapi import Application
 from berth_api.ratelimit import Limiter, RateLimited
 from berth_api.routes import (
     addons,
@@ -68,13 +69,15 @@ Tokens go in `Authorization: Bearer …`. Refusals are JSON with `error_message`
 
 def make_app(config: Config) -> FastAPI:
     """Make the application; it connects to the cluster when it starts."""
-    app = FastAPI(
+    app = Application(
+        config,
         title="Berth",
         version="1",
         description=DESCRIPTION,
         lifespan=_lifespan(config),
         redirect_slashes=False,
         redoc_url=None,
+        generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}",
     )
     # A request passes them from the last to the first.
     app.add_middleware(Idempotent)
