@@ -29,7 +29,9 @@ LIMITED: Final = {
     "RateLimit-Policy": "The same as a structured field.",
     "RateLimit": "The same as a structured field.",
 }
-RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+HEADERS: Final = {
+    name: {"description": text, "schema": {"type": "string"}} for name, text in (EVERYWHERE | LIMITED).items()
+} | {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -59,6 +61,7 @@ def describe(app: FastAPI, config: Config) -> Json:
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
     )
     schemas = document["components"]["schemas"]
+    document["components"]["headers"] = HEADERS
     schemas["Refusal"] = Refusal.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -121,12 +124,10 @@ def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> 
         for status, text in refusals.items():
             responses.setdefault(status, {"description": text, "content": REFUSAL})
     for status, response in responses.items():
-        headers = EVERYWHERE | ({} if path in UNLIMITED else LIMITED)
-        response["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
-        }
-        if status in {"429", "503"}:
-            response["headers"] |= RETRY_AFTER
+        headers = [*EVERYWHERE, *(() if path in UNLIMITED else LIMITED)]
+        if status in {"429", "503"} and path not in SERVICE:
+            headers.append("Retry-After")
+        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
     operation["responses"] = dict(sorted(responses.items()))
 
 
