@@ -70,6 +70,26 @@ class NotAcceptableError(ApiError):
     status = 406
 
 
+class UnderWayError(ApiError):
+    """409: the first request with this Idempotency-Key has not been answered yet."""
+
+    status = 409
+
+    def __init__(self, *, retry_after: float) -> None:
+        super().__init__(
+            "the first request with this Idempotency-Key is under way. Try again later.", retry_after=retry_after
+        )
+
+
+class KeyReusedError(ApiError):
+    """422: the Idempotency-Key belongs to another request."""
+
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key was used for another request")
+
+
 class TooLargeError(ApiError):
     """413: the body is too large."""
 

@@ -98,13 +98,19 @@ async def get_peer(request: Request) -> Address:
 Peer = Annotated[Address, Depends(get_peer)]
 
 
-async def get_body(request: Request) -> Mapping[str, Any]:
-    """Read the body as a JSON object, whatever its Content-Type; none is an empty object."""
+async def read_body(request: Request) -> bytes:
+    """Read the whole body. Raises TooLargeError."""
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > LARGEST_BODY:
             raise TooLargeError(f"request body is larger than {LARGEST_BODY} bytes")
+    return bytes(data)
+
+
+async def get_body(request: Request) -> Mapping[str, Any]:
+    """Read the body as a JSON object, whatever its Content-Type; none is an empty object."""
+    data = await read_body(request)
     if not data.strip():
         return {}
     try:

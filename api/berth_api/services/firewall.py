@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from berth_api import repeats
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
@@ -95,6 +96,6 @@ def _manifest(instance: Instance, instance_id: str, order: int, wanted: WantedRu
         instance.metadata.namespace,
         f"{instance.metadata.name}-{order}",
         spec,
-        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY},
+        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels(),
         ownerReferences=[instance.reference()],
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from berth_api import metrics
+from berth_api import metrics, repeats
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
@@ -213,11 +213,11 @@ async def _make(
     state: State, instance_id: str, deployment: Deployment, lease: Lease, spec: InstanceSpec, pair: KeyPair | None
 ) -> None:
     """Store the private key, then make the Instance; undo what is known to be half done."""
-    body = manifest(Instance, deployment.namespace, instance_id, spec)
     made_surely_not = True
     try:
         if pair is not None:
             await instances.store_key(state, instance_id, pair.private)
+        body = manifest(Instance, deployment.namespace, instance_id, spec, labels=repeats.labels())
         made_surely_not = False
         await state.client.create(Instance.api(), deployment.namespace, body)
     except cluster.ClusterError as error:

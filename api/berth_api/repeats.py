@@ -1,0 +1,152 @@
+"""What makes a request a repeat of another, and what a request does that is one. Pure but for the context of a run.
+
+Each user and key has a record in the cluster (``services/records.py``), made before the request runs and completed
+with its answer. A request that finds a record whose process died takes it over, and first looks for what the dead one
+made: that carries the label of :func:`labels`.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import orjson
+
+from berth_api.auth.identity import Identity
+from berth_core import errors as cluster
+from berth_core import names
+
+HEADER: Final = b"idempotency-key"
+KEPT_SECONDS: Final = 24 * 3600
+DEAD_SECONDS: Final = 60.0
+"""A request that has not been answered for so long never will be: its process died."""
+MAKING_SECONDS: Final = 15.0
+"""For so long after its start a request may begin to make things.
+
+What it sends then has reached the cluster or never will when the request counts as dead: a write before it takes at
+most 10 s, and the API server gives up on a write after 34 s.
+"""
+PASSING: Final = frozenset({408, 409, 425, 429})
+"""Refusals that speak of the moment, not of the request."""
+
+
+class Phase(StrEnum):
+    """How far the first request has come."""
+
+    STARTED = "started"
+    UNSURE = "unsure"
+    """It failed after it had begun to make something, which may be there all the same."""
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, repr=False)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a repeated request gets this answer; else it runs anew."""
+        return self.status < 500 and self.status not in PASSING
+
+
+@dataclass(frozen=True, repr=False)
+class Record:
+    """What is known of a user's key. Times are seconds since the Epoch."""
+
+    fingerprint: str
+    phase: Phase
+    started: float
+    expires: float
+    answer: Answer | None = None
+
+
+class Step(StrEnum):
+    """What a request does that finds a record."""
+
+    REPLACE = "replace"
+    REFUSE = "refuse"
+    REPLAY = "replay"
+    WAIT = "wait"
+    LOOK = "look"
+    """Look for what was made; wait where nothing is seen yet."""
+    TAKE_OVER = "take over"
+
+
+def judge(record: Record, fingerprint: str, now: float) -> Step:
+    """Decide what a request does that finds a record. Pure."""
+    if now >= record.expires:
+        return Step.REPLACE
+    if record.fingerprint != fingerprint:
+        return Step.REFUSE
+    if record.phase is Phase.ANSWERED:
+        return Step.REPLAY
+    if now >= record.started + DEAD_SECONDS:
+        return Step.TAKE_OVER
+    return Step.LOOK if record.phase is Phase.UNSURE else Step.WAIT
+
+
+def digest_of(user: str, key: str) -> str:
+    """Name of a user's key: 40 hex digits. A key says nothing about that of another user."""
+    return hashlib.sha256(f"{user}\0{key}".encode()).hexdigest()[:40]
+
+
+def fingerprint_of(method: str, path: str, query: bytes, body: bytes, identity: Identity) -> str:
+    """What makes a request the same: what it asks for, and with which rights.
+
+    An answer can hold a private key, so a token with other rights than the first does not get it.
+    """
+    types = sorted(identity.types) if identity.types is not None else None
+    rights = [identity.superuser, identity.read_only, identity.instance, types, identity.expire_d]
+    head = orjson.dumps([method, path, query.decode("latin-1"), rights, identity.organisation])
+    return hashlib.sha256(head + b"\0" + body).hexdigest()
+
+
+def is_key(text: str) -> bool:
+    """Whether a header's value can be a key: 1 to 255 printable ASCII characters."""
+    return 1 <= len(text) <= 255 and text.isascii() and text.isprintable()
+
+
+def values_of(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    """Values of the ``Idempotency-Key`` headers."""
+    return [value.decode("latin-1").strip() for name, value in headers if name == HEADER]
+
+
+@dataclass
+class Run:
+    """The request under way that has a key."""
+
+    digest: str
+    begun: float = field(default_factory=time.monotonic)
+    has_begun_to_make: bool = False
+
+
+running: Final[ContextVar[Run | None]] = ContextVar("idempotency_run", default=None)
+
+
+def current() -> str | None:
+    """Digest of the key of the request under way; None where it has none."""
+    run = running.get()
+    return run.digest if run is not None else None
+
+
+def labels() -> dict[str, str]:
+    """Labels for an object that the request under way makes; ask right before it is sent to the cluster.
+
+    Raises:
+        UnavailableError: the request has taken so long that a repeat of it may soon count it as dead.
+
+    """
+    run = running.get()
+    if run is None:
+        return {}
+    if time.monotonic() > run.begun + MAKING_SECONDS:
+        raise cluster.UnavailableError("the request took too long to make anything", retry_after=DEAD_SECONDS)
+    run.has_begun_to_make = True
+    return {names.IDEMPOTENCY_LABEL: run.digest}

@@ -1,0 +1,138 @@
+"""Records of requests with an ``Idempotency-Key``: a Secret for each user and key, since answers hold private keys."""
+
+import base64
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from berth_api.errors import AwayError
+from berth_api.repeats import KEPT_SECONDS, Answer, Phase, Record, Step, judge
+from berth_core import errors as cluster
+from berth_core import model, names
+from berth_core.client import Client, Kind, Object
+
+SECRETS: Final = Kind("v1", "secrets")
+RECORD: Final = "record"
+ATTEMPTS: Final = 8
+
+
+@dataclass(frozen=True, repr=False)
+class Held:
+    """A record as it stands in the cluster."""
+
+    record: Record
+    digest: str
+    uid: str
+    version: str
+
+
+class Records:
+    """The records of one access namespace."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+
+    async def begin(self, digest: str, fingerprint: str) -> tuple[Step | None, Held]:
+        """Make the record, or decide by the one that is there; None: it is new, so the request is the first.
+
+        A record that is to be taken over has been: nobody else has it. Raises ClusterError, AwayError.
+        """
+        for _ in range(ATTEMPTS):
+            now = time.time()
+            try:
+                return None, await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
+            except cluster.AlreadyExistsError:
+                held = await self._find(digest)
+            if held is None:
+                continue
+            step = judge(held.record, fingerprint, now)
+            try:
+                if step is Step.REPLACE:
+                    await self.drop(held)
+                elif step is Step.TAKE_OVER:
+                    return step, await self._write(held, replace(held.record, phase=Phase.STARTED, started=now))
+                else:
+                    return step, held
+            except (cluster.ConflictError, cluster.NotFoundError):
+                continue  # another request replaces it, or takes it over
+        raise AwayError("others use the same Idempotency-Key at this moment. Try again.")
+
+    async def complete(self, held: Held, answer: Answer) -> None:
+        """Keep the answer. Raises ClusterError; ConflictError where another request has taken the record over."""
+        await self._write(held, replace(held.record, phase=Phase.ANSWERED, answer=answer))
+
+    async def mark_unsure(self, held: Held) -> None:
+        """Note that the request failed, and may have made something. Raises ClusterError."""
+        await self._write(held, replace(held.record, phase=Phase.UNSURE))
+
+    async def drop(self, held: Held) -> None:
+        """Forget the record. Raises ClusterError."""
+        await self._client.delete(SECRETS, self._namespace, _name(held.digest), uid=held.uid)
+
+    async def _create(self, digest: str, record: Record) -> Held:
+        expires = model.timestamp(datetime.fromtimestamp(int(record.expires), UTC))
+        metadata: Object = {
+            "name": _name(digest),
+            "namespace": self._namespace,
+            "labels": {names.IDEMPOTENCY_LABEL: digest, names.MANAGED_BY_LABEL: names.MANAGED_BY},
+            "annotations": {names.EXPIRES_ANNOTATION: expires},
+        }
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": _data(record)}
+        made = await self._client.create(SECRETS, self._namespace, body)
+        return _held(digest, record, made)
+
+    async def _find(self, digest: str) -> Held | None:
+        try:
+            found = await self._client.get(SECRETS, self._namespace, _name(digest))
+        except cluster.NotFoundError:
+            return None
+        return _held(digest, _read(found), found)
+
+    async def _write(self, held: Held, record: Record) -> Held:
+        body = {"metadata": {"uid": held.uid, "resourceVersion": held.version}, "data": _data(record)}
+        written = await self._client.patch(SECRETS, self._namespace, _name(held.digest), body)
+        return _held(held.digest, record, written)
+
+
+def _name(digest: str) -> str:
+    return f"idem-{digest}"
+
+
+def _held(digest: str, record: Record, obj: Object) -> Held:
+    return Held(record, digest, obj["metadata"]["uid"], obj["metadata"]["resourceVersion"])
+
+
+def _data(record: Record) -> dict[str, str]:
+    fields: dict[str, Any] = {
+        "fingerprint": record.fingerprint,
+        "phase": record.phase.value,
+        "started": record.started,
+    }
+    if record.answer is not None:
+        fields["answer"] = {
+            "status": record.answer.status,
+            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in record.answer.headers],
+            "body": base64.b64encode(record.answer.body).decode(),
+        }
+    return {RECORD: base64.b64encode(orjson.dumps(fields)).decode()}
+
+
+def _read(obj: Object) -> Record:
+    fields = orjson.loads(base64.b64decode(obj["data"][RECORD]))
+    answer = fields.get("answer")
+    return Record(
+        fingerprint=fields["fingerprint"],
+        phase=Phase(fields["phase"]),
+        started=fields["started"],
+        expires=model.parse_time(obj["metadata"]["annotations"][names.EXPIRES_ANNOTATION]).timestamp(),
+        answer=_read_answer(answer) if answer is not None else None,
+    )
+
+
+def _read_answer(fields: dict[str, Any]) -> Answer:
+    headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields["headers"])
+    return Answer(fields["status"], headers, base64.b64decode(fields["body"]))

@@ -1,0 +1,70 @@
+"""What a request with an ``Idempotency-Key`` made before its process died, and the answer that it would have given."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+
+from berth_api.repeats import Answer
+from berth_api.services.records import SECRETS
+from berth_api.state import State
+from berth_core import errors as cluster
+from berth_core import ids, names
+from berth_core.client import Object
+from berth_core.resources import AccessRule, FirewallRule, Instance, Reservation, Resource
+
+JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
+
+
+async def answer_of(state: State, digest: str) -> Answer | None:
+    """Look, live, for what carries the digest as its label; None where there is nothing. Raises ClusterError."""
+    for kind, shape in SHAPES:
+        made = await _labelled(state, kind, digest)
+        if made:
+            return await shape(state, min(made, key=lambda obj: str(obj["metadata"]["creationTimestamp"])))
+    return None
+
+
+async def _labelled(state: State, kind: type[Resource], digest: str) -> list[Object]:
+    labels = {names.IDEMPOTENCY_LABEL: digest}
+    namespaces = state.config.workspace_namespaces
+    pages = await asyncio.gather(*(state.client.list(kind.api(), space, labels=labels) for space in namespaces))
+    return [obj for objects, _ in pages for obj in objects]
+
+
+async def _launched(state: State, obj: Object) -> Answer:
+    public_id = Instance.parse(obj).public_id
+    body = {"success": True, "id": public_id}
+    try:
+        secret = await state.client.get(SECRETS, state.config.access_namespace, names.instance_object(public_id))
+    except cluster.NotFoundError:
+        return _json(body)  # its user brought a key
+    return _json(body | {"sshkey": base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()})
+
+
+async def _reserved(_state: State, obj: Object) -> Answer:
+    metadata = obj["metadata"]
+    return _json({"success": False, "id": ids.instance_id(metadata["name"], metadata["uid"])})
+
+
+async def _appended(_state: State, _obj: Object) -> Answer:
+    return Answer(200, JSON_HEADERS)
+
+
+async def _ruled(_state: State, obj: Object) -> Answer:
+    return _json({"rule_id": AccessRule.parse(obj).spec.rule_id})
+
+
+SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[Answer]]], ...]] = (
+    (Instance, _launched),
+    (Reservation, _reserved),
+    (FirewallRule, _appended),
+    (AccessRule, _ruled),
+)
+"""The kinds that a POST can make, and the answers that say so."""
+
+
+def _json(body: dict[str, Any]) -> Answer:
+    return Answer(200, JSON_HEADERS, orjson.dumps(body))
