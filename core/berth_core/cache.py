@@ -96,12 +96,16 @@ class Cache:
     async def _follow(self, scope: str | None) -> None:
         loop = asyncio.get_running_loop()
         delay, version = FIRST_DELAY, None
+
+        def stands() -> None:
+            # Not before the server has taken the watch on: an attempt that fails must not make the break look new.
+            self._broken_since.pop(scope, None)
+
         while True:
             try:
                 if version is None:
                     version = await self._relist(scope)
-                self._broken_since.pop(scope, None)
-                async for event in self._client.watch(self._kind, scope, version, labels=self._labels):
+                async for event in self._client.watch(self._kind, scope, version, labels=self._labels, opened=stands):
                     version, delay = event.object["metadata"]["resourceVersion"], FIRST_DELAY
                     if event.type == "DELETED":
                         self._remove(key_of(event.object))

@@ -5,6 +5,7 @@ a repeat is right.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,13 @@ JSON_TYPE: Final = "application/json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 290
+KEEP_ALIVE: Final = {
+    "SO_KEEPALIVE": (socket.SOL_SOCKET, 1),
+    "TCP_KEEPIDLE": (socket.IPPROTO_TCP, 2),
+    "TCP_KEEPINTVL": (socket.IPPROTO_TCP, 1),
+    "TCP_KEEPCNT": (socket.IPPROTO_TCP, 3),
+}
+"""Of a watch's socket: an idle peer that has gone without a word is noticed after 5 s."""
 UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
 """What the library raises for a configuration that it cannot use; it trusts the file's shape."""
 _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
@@ -107,6 +115,12 @@ class Client:
         answer = await self.request("GET", kind.path(namespace), query=query, accept=accept)
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
 
+    async def count(self, kind: Kind, namespace: str | None = None) -> int:
+        """How many objects there are, live and consistent; cheap, whatever the number."""
+        query = {"limit": "1"}
+        answer = await self.request("GET", kind.path(namespace), query=query, accept=METADATA_LIST)
+        return len(answer.get("items") or []) + int(answer["metadata"].get("remainingItemCount") or 0)
+
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Make an object.
 
@@ -139,12 +153,27 @@ class Client:
         )
 
     async def delete(
-        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None, grace_seconds: int | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        grace_seconds: int | None = None,
     ) -> None:
-        """Delete an object, where ``uid`` is given only that one. One that is gone already is no error."""
+        """Delete an object, with ``uid`` only that one, with ``resource_version`` only as it was seen.
+
+        One that is gone already is no error.
+
+        Raises:
+            ConflictError: another object has the name, or the object was changed meanwhile.
+
+        """
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        if uid is not None:
-            body["preconditions"] = {"uid": uid}
+        conditions = {"uid": uid, "resourceVersion": resource_version}
+        if preconditions := {key: value for key, value in conditions.items() if value is not None}:
+            body["preconditions"] = preconditions
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
         try:
@@ -160,8 +189,11 @@ class Client:
         *,
         labels: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
+        opened: Callable[[], None] | None = None,
     ) -> AsyncIterator[WatchEvent]:
         """Follow a collection from a resourceVersion on, bookmarks included, until the server ends the watch.
+
+        ``opened`` is called once the server has taken the watch on.
 
         Raises:
             GoneError: the resourceVersion is too old.
@@ -180,6 +212,9 @@ class Client:
             if response.status >= 300:
                 raise _error(response.status, await response.read(), response.headers)
             try:
+                _keep_alive(response.response)
+                if opened is not None:
+                    opened()
                 async for line in _lines(response.response.content):
                     event = orjson.loads(line)
                     if event["type"] == "ERROR":
@@ -276,6 +311,15 @@ def _selectors(labels: Mapping[str, str] | None, fields: Mapping[str, str] | Non
 def _escaped(value: str) -> str:
     # As apimachinery's fields.EscapeValue: a user's name must not add terms to the selector.
     return value.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")
+
+
+def _keep_alive(response: aiohttp.ClientResponse) -> None:
+    # A short answer may have ended its connection already: then there is nothing to keep.
+    transport = response.connection.transport if response.connection is not None else None
+    if transport is not None:
+        for name, (level, value) in KEEP_ALIVE.items():
+            if (option := getattr(socket, name, None)) is not None:  # not every system has all
+                transport.get_extra_info("socket").setsockopt(level, option, value)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

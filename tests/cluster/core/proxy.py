@@ -19,6 +19,8 @@ class Proxy:
         self._target = (parts.hostname or "", parts.port or 443)
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_cut = False
+        self.refused = 0
+        """Connections that came while it was cut."""
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "Proxy":
@@ -54,6 +56,7 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
+            self.refused += 1
             writer.close()
             return
         there, back = await asyncio.open_connection(*self._target)

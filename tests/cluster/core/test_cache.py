@@ -162,6 +162,19 @@ async def test_a_broken_watch_is_known_to_be_broken(own: Own) -> None:
         assert follower.cache.broken_for(loop.time()) == 0.0
 
 
+async def test_attempts_that_fail_do_not_make_the_break_look_new(own: Own) -> None:
+    loop = asyncio.get_running_loop()
+    async with following(own.proxied, own.namespace) as follower:
+        own.proxy.cut()
+        await until(lambda: follower.cache.broken_for(loop.time()) > 0.0)
+        begun = loop.time() - follower.cache.broken_for(loop.time())
+        attempts = own.proxy.refused
+        await until(lambda: own.proxy.refused >= attempts + 3)
+        assert follower.cache.broken_for(loop.time()) == pytest.approx(loop.time() - begun, abs=0.01)
+        own.proxy.mend()
+        await until(lambda: follower.cache.broken_for(loop.time()) == 0.0)
+
+
 async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(own: Own) -> None:
     """A new API server has no history: watching from an old version answers 410."""
     await create(own.direct, own.namespace, WorkspaceDeployment, "goes")

@@ -133,3 +133,10 @@ async def test_the_servers_clock(client: Client) -> None:
 async def test_fields_belong_to_the_manager_that_wrote_them(client: Client, namespace: str) -> None:
     made = await create(client, namespace, WorkspaceDeployment)
     assert {entry["manager"] for entry in made["metadata"]["managedFields"]} == {"berth-test"}
+
+
+async def test_objects_are_counted_live(client: Client, namespace: str) -> None:
+    assert await client.count(DEPLOYMENTS, namespace) == 0
+    for number in range(1, 4):
+        await create(client, namespace, WorkspaceDeployment)
+        assert await client.count(DEPLOYMENTS, namespace) == number
