@@ -18,6 +18,7 @@ EXPIRED: Final = "Expired"
 CLAIM_LOST: Final = "ClaimLost"
 DELETED: Final = "Deleted"
 RELEASED: Final = "Released"
+KEEP_ALIVE_LOST: Final = "KeepAliveLost"
 """Values of ``Instance.status.reason``, and the reasons of the Ended condition."""
 
 

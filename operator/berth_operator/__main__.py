@@ -23,6 +23,7 @@ from berth_operator.kubelogin import connection
 from berth_operator.leading import Leadership
 from berth_operator.logs import configure
 from berth_operator.reconcile import make_queue
+from berth_operator.steadiness import Steadiness
 from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
@@ -39,13 +40,14 @@ def main() -> None:
 
 
 async def _main(config: Config) -> None:
-    leadership = Leadership(config.namespace, config.identity)
+    steadiness = Steadiness()
+    leadership = Leadership(config.namespace, config.identity, steadiness)
     async with (
         await connect(names.OPERATOR_MANAGER, config.kubeconfig) as plain,
         await connect(names.OPERATOR_MANAGER, config.kubeconfig, before_write=leadership.check) as guarded,
     ):
         authority = await _authority(plain, config.namespace)
-        world = World(config, guarded, authority, AgentClient(authority), Clock())
+        world = World(config, guarded, authority, AgentClient(authority), Clock(), steadiness=steadiness)
         world.queue = make_queue(world)
         health = Health(world, leadership)
         async with health.serving(config.listen):

@@ -9,7 +9,7 @@ import structlog
 from berth_core import leasing, names
 from berth_core.client import Kind, Object
 from berth_core.leasing import Lease
-from berth_operator import metrics
+from berth_operator import keeping, metrics
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
@@ -47,6 +47,7 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
         memory.ending_since = time.monotonic()
     if not await clear(world, namespace, instance.public_id, epoch=instance.status.epoch):
         return False
+    await keeping.forget(world, instance)
     now = world.now()
     for lease in await leases_of(world, namespace, instance.public_id):
         await leasing.give_back(

@@ -4,12 +4,21 @@ from typing import Final
 
 from berth_core import names
 from berth_core.client import Kind
-from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import (
+    FirewallRule,
+    Instance,
+    IssuedToken,
+    TokenRevocation,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
 
 TYPES: Final = WorkspaceType.api()
 DEPLOYMENTS: Final = WorkspaceDeployment.api()
 INSTANCES: Final = Instance.api()
 RULES: Final = FirewallRule.api()
+ISSUED: Final = IssuedToken.api()
+REVOCATIONS: Final = TokenRevocation.api()
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")

@@ -19,6 +19,7 @@ from berth_core.errors import AlreadyExistsError, ClusterError, ConflictError, N
 from berth_operator import metrics
 from berth_operator.errors import NotLeaderError
 from berth_operator.kinds import LEASES
+from berth_operator.steadiness import Steadiness
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +34,11 @@ REQUEST_SECONDS: Final = 2.0
 class Leadership:
     """The claim of this process to lead. ``check`` stops every write of one that does not."""
 
-    def __init__(self, namespace: str, identity: str) -> None:
+    def __init__(self, namespace: str, identity: str, steadiness: Steadiness | None = None) -> None:
         self._namespace = namespace
         # A process that was restarted in the same pod is another candidate.
         self.identity = f"{identity}_{secrets.token_hex(4)}"
+        self._steadiness = steadiness or Steadiness()
         self._deadline = 0.0
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
@@ -60,6 +62,8 @@ class Leadership:
             while True:
                 version = await self._acquired(client)
                 log.info("leading", identity=self.identity)
+                self._steadiness.broke()
+                self._steadiness.answered(datetime.now(UTC))
                 metrics.LEADING.set(1)
                 task = asyncio.ensure_future(work())
                 try:
@@ -129,7 +133,10 @@ class Leadership:
                     version = await self._renewed(client, version)
             except (ClusterError, TimeoutError) as error:
                 log.warning("cannot renew the leader's lease", error=str(error) or type(error).__name__)
+                self._steadiness.broke()
                 version = None
+            else:
+                self._steadiness.answered(datetime.now(UTC))
         self._deadline = 0.0
 
     async def _renewed(self, client: Client, version: str | None) -> str | None:

@@ -41,6 +41,8 @@ class Memory:
     pod_ended: datetime | None = None
     image_error_since: datetime | None = None
     ending_since: float | None = None
+    ping: datetime | None = None
+    """The last keep-alive ping that was read."""
     cleared: bool = False
     """What was known by name was deleted once."""
 

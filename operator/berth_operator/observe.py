@@ -6,6 +6,7 @@ from berth_core import names
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment
+from berth_operator import keeping
 from berth_operator.build import firewall
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import Offer, Wish, obstacle
@@ -125,6 +126,7 @@ async def _bound(
             path=memory.path,
         ),
         rules_settled=settled,
+        quiet_since=await keeping.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )
 

@@ -8,13 +8,14 @@ from berth_core.client import Kind, Object
 from berth_core.errors import ClusterError
 from berth_operator.deployments import reconcile_deployment, reconcile_type
 from berth_operator.errors import OperatorError
+from berth_operator.expiry import sweep_expired
 from berth_operator.instances import reconcile_instance
 from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, TYPES
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
 from berth_operator.turns import reconcile_turn
-from berth_operator.world import ACCESS, DEPLOYMENT, INSTANCE, ORPHAN, RELIST, TURN, TYPE, World
+from berth_operator.world import ACCESS, DEPLOYMENT, EXPIRY, INSTANCE, ORPHAN, RELIST, TURN, TYPE, World
 
 Pass = Callable[[World, Key], Awaitable[float | None]]
 
@@ -25,6 +26,7 @@ PASSES: Final[dict[str, Pass]] = {
     ORPHAN: reconcile_orphan,
     TURN: reconcile_turn,
     ACCESS: sweep_access,
+    EXPIRY: sweep_expired,
     RELIST: reconcile_relist,
 }
 _KINDS: Final[dict[str, Kind]] = {INSTANCE: INSTANCES, DEPLOYMENT: DEPLOYMENTS, TYPE: TYPES}

@@ -14,7 +14,7 @@ from berth_operator.kinds import WATCHED
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.wake import wake
-from berth_operator.world import ACCESS, RELIST, World
+from berth_operator.world import ACCESS, EXPIRY, RELIST, World
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +54,7 @@ def wake_all(world: World) -> None:
         for obj in world.store.all(kind):
             wake(world, kind, obj)
     world.add(ACCESS, "", "")
+    world.add(EXPIRY, "", "")
     world.queue.add_after(Key(RELIST, "", ""), EVERY_SECONDS)
 
 

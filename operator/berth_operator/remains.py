@@ -42,11 +42,16 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
 
 
 async def sweep_access(world: World, _key: Key) -> float | None:
-    """Delete private keys whose instance does not exist, 30 s after they were made (their Instance may follow)."""
+    """Delete private keys whose instance does not exist, 30 s after they were made (their Instance may follow).
+
+    What has a time of its own to go (:mod:`berth_operator.expiry`) is none of these, whatever labels it carries.
+    """
     secrets, _ = await world.client.list(SECRETS, world.config.access_namespace, labels=OURS, metadata_only=True)
     now, again = world.now(), SWEEP_SECONDS
     for secret in secrets:
         metadata = secret["metadata"]
+        if names.EXPIRES_ANNOTATION in metadata.get("annotations", {}):
+            continue
         instance_id = metadata.get("labels", {}).get(names.INSTANCE_LABEL)
         left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
         if left > 0:

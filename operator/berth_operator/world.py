@@ -15,6 +15,7 @@ from berth_operator.decide.deployment import oldest
 from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
 from berth_operator.memory import Memories
 from berth_operator.queueing import Key, WorkQueue
+from berth_operator.steadiness import Steadiness
 from berth_operator.store import Store
 
 INSTANCE = "instance"
@@ -24,9 +25,10 @@ ORPHAN = "orphan"
 """Sorts of keys: an Instance, a WorkspaceDeployment, a WorkspaceType by name; what an instance left, by its id."""
 TURN = "turn"
 ACCESS = "access"
+EXPIRY = "expiry"
 RELIST = "relist"
-"""Sorts of keys without a name: those of a namespace that wait; private keys that nobody needs; a fresh list
-of one kind (the name is its plural) or of all."""
+"""Sorts of keys without a name: those of a namespace that wait; private keys that nobody needs; what has expired
+in the access namespace; a fresh list of one kind (the name is its plural) or of all."""
 
 
 @dataclass
@@ -40,6 +42,7 @@ class World:
     clock: Clock
     store: Store = field(default_factory=Store)
     memories: Memories = field(default_factory=Memories)
+    steadiness: Steadiness = field(default_factory=Steadiness)
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     queue: WorkQueue = field(init=False)

@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from berth_core import conditions, state
-from berth_core.model import parse_time
+from berth_core.model import parse_time, timestamp
+from berth_operator.decide.keepalive import MOST_SILENCE
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance, PodView
+from berth_operator.decide.status import end_of
 
 PATIENCE: Final = timedelta(seconds=20)
 """How long a pod may be unschedulable, or an image not pulled, before the start has failed."""
@@ -61,10 +63,22 @@ def told_to_end(seen: ObservedInstance, _now: datetime) -> Plan | None:
 
 def expired(seen: ObservedInstance, now: datetime) -> Plan | None:
     """Its time is up."""
-    expire = seen.instance.status.expire_time
-    if expire is None or not seen.clock_trusted or now < parse_time(expire):
+    end = end_of(seen.instance, seen.type)
+    if end is None or not seen.clock_trusted or now < end:
         return None
-    return Plan(Step.END, state.EXPIRED, f"its time was up at {expire}")
+    return Plan(Step.END, state.EXPIRED, f"its time was up at {timestamp(end)}")
+
+
+def abandoned(seen: ObservedInstance, now: datetime) -> Plan | None:
+    """Its holder asked for its end when no more pings come, and none came."""
+    quiet = seen.quiet_since
+    if quiet is None or not seen.clock_trusted or now < quiet + MOST_SILENCE:
+        return None
+    return Plan(
+        Step.END,
+        state.KEEP_ALIVE_LOST,
+        f"no keep-alive ping came for {MOST_SILENCE.seconds} s after {timestamp(quiet)}",
+    )
 
 
 def unbound(seen: ObservedInstance, _now: datetime) -> Plan | None:
@@ -152,6 +166,7 @@ RULES: Final[tuple[Callable[[ObservedInstance, datetime], Plan | None], ...]] = 
     ending,
     told_to_end,
     expired,
+    abandoned,
     unbound,
     fenced_out,
     failed_to_start,
@@ -221,8 +236,10 @@ def _look_again(seen: ObservedInstance, now: datetime) -> datetime | None:
     """When time alone will change the decision; None where it will not."""
     status, pod = seen.instance.status, seen.pod
     due: list[datetime] = []
-    if status.expire_time is not None:
-        due.append(parse_time(status.expire_time))
+    if end := end_of(seen.instance, seen.type):
+        due.append(end)
+    if seen.quiet_since is not None:
+        due.append(seen.quiet_since + MOST_SILENCE)
     if status.ready_time is None:
         if deadline := _start_deadline(seen):
             due.append(deadline)

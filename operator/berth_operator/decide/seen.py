@@ -121,4 +121,6 @@ class ObservedInstance:
     agent: AgentView = AgentView()
     rules_settled: bool = True
     """Every rule says that it is in force and names its Instance as owner."""
+    quiet_since: datetime | None = None
+    """Since when a keep-alive ping is missing; None for one that needs none."""
     clock_trusted: bool = True

@@ -69,16 +69,18 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
     instance, pod, agent = seen.instance, seen.pod, seen.agent
     if pod is None or pod.over or pod.epoch != instance.status.epoch:
         reason, message = (plan.reason or STARTING[0], plan.message or STARTING[1])
-        lost = {"address": None, "firewall": None, "pod_uid": None}
+        lost = {"address": None, "firewall": None, "pod_uid": None} | _extended(instance, seen.type)
         shown = dict.fromkeys((state.POD_READY, state.NETWORK_READY, state.READY), (False, reason, message))
         return _with(instance, now, lost, shown)
     proven = bool(agent.listening) and agent.path is not None and seen.address is not None
     up = proven and not seen.silent_node
-    fields: dict[str, object] = {"pod_uid": pod.uid} if up or instance.status.pod_uid else {}
+    fields = _extended(instance, seen.type)
+    if up or instance.status.pod_uid:
+        fields["pod_uid"] = pod.uid
     if agent.acknowledged is not None and (up or instance.status.firewall is not None):
         fields["firewall"] = agent.acknowledged
     if up:
-        fields |= {"address": seen.address} | _times(instance, seen.type, now)
+        fields |= {"address": seen.address} | _readiness(instance, seen.type, now)
     network = _network(seen)
     return _with(instance, now, fields, {
         state.POD_READY: _pod(seen),
@@ -103,16 +105,32 @@ def expire_time(ready: datetime, asked: int | None, type_: WorkspaceType | None)
     return None if seconds is None else ready + timedelta(seconds=seconds)
 
 
-def _times(instance: Instance, type_: WorkspaceType | None, now: datetime) -> dict[str, object]:
-    """ReadyTime once; expireTime with it, and again when spec.expireAfter was changed (an extension)."""
+def end_of(instance: Instance, type_: WorkspaceType | None) -> datetime | None:
+    """When the lease ends: as the status says, or as an extension says that the status does not show yet."""
     status = instance.status
-    ready = parse_time(status.ready_time) if status.ready_time else now
-    extended = status.observed_generation != instance.metadata.generation and instance.spec.expire_after is not None
-    if status.ready_time is not None and not extended:
+    pending = status.observed_generation != instance.metadata.generation and instance.spec.expire_after is not None
+    if status.ready_time is not None and pending:
+        return _whole(expire_time(parse_time(status.ready_time), instance.spec.expire_after, type_))
+    return parse_time(status.expire_time) if status.expire_time else None
+
+
+def _readiness(instance: Instance, type_: WorkspaceType | None, now: datetime) -> dict[str, object]:
+    """ReadyTime, and expireTime with it, once."""
+    if instance.status.ready_time is not None:
         return {}
-    end = expire_time(ready, instance.spec.expire_after, type_)
-    # People read the end in tables: whole seconds, never later than was asked for.
-    return {"ready_time": timestamp(ready), "expire_time": timestamp(end.replace(microsecond=0)) if end else None}
+    end = _whole(expire_time(now, instance.spec.expire_after, type_))
+    return {"ready_time": timestamp(now), "expire_time": timestamp(end) if end else None}
+
+
+def _extended(instance: Instance, type_: WorkspaceType | None) -> dict[str, object]:
+    """ExpireTime again when spec.expireAfter was changed after readiness, whatever state the pod is in."""
+    end = end_of(instance, type_)
+    return {"expire_time": timestamp(end)} if end else {}
+
+
+def _whole(end: datetime | None) -> datetime | None:
+    """People read the end in tables: whole seconds, never later than was asked for."""
+    return end.replace(microsecond=0) if end else None
 
 
 def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:

@@ -72,6 +72,15 @@ def test_an_instance_ends_when_its_time_is_up_and_not_a_second_before() -> None:
     assert (late.step, late.reason) == (Step.END, "Expired")
 
 
+@pytest.mark.parametrize(("asked", "end"), [(900, 900), (30, 30)])
+def test_an_extension_counts_before_the_status_shows_it(asked: int, end: int) -> None:
+    status = {"readyTime": timestamp(NOW), "expireTime": timestamp(at(60)), "observedGeneration": 1}
+    extended = seen(instance=bound(status=status, expireAfter=asked, metadata={"generation": 2}))
+    early = decide(extended, at(end - 1))
+    assert (early.step, early.again_at) == (Step.REPORT, at(end))
+    assert decide(extended, at(end)).reason == "Expired"
+
+
 def test_nothing_ends_by_a_clock_that_is_not_trusted() -> None:
     status = {"readyTime": timestamp(NOW), "expireTime": timestamp(at(60))}
     assert decide(seen(instance=bound(status=status), clock_trusted=False), at(999)).step is Step.REPORT

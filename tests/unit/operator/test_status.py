@@ -95,6 +95,25 @@ def test_an_extension_moves_the_end_and_nothing_else_does() -> None:
     assert after(seen(instance=extended), 50).expire_time == timestamp(at(902))
 
 
+@pytest.mark.parametrize("trouble", [{"pod": None}, {"pod": pod(deleting=True)}, {"silent_node": "node-2"}, COLD])
+def test_an_extension_counts_while_the_pod_is_lost_or_silent(trouble: dict[str, Any]) -> None:
+    ready = after(seen(instance=bound(expireAfter=600)))
+    extended = bound(status=ready.wire(), expireAfter=900, metadata={"generation": 2})
+    new = after(seen(instance=extended, **trouble), 50)
+    assert (new.ready_time, new.expire_time) == (ready.ready_time, timestamp(at(902)))
+    back = bound(status=new.wire(), expireAfter=900, metadata={"generation": 2})
+    assert after(seen(instance=back), 60).expire_time == timestamp(at(902))
+
+
+def test_an_extension_goes_over_the_type_s_default_and_not_over_its_most() -> None:
+    bench = type_(limits={"defaultExpireAfter": 300, "maxExpireAfter": 1000})
+    ready = after(seen(instance=bound(), type=bench))
+    assert ready.expire_time == timestamp(at(302))
+    for asked, seconds in ((900, 902), (200, 202), (5000, 1002)):
+        extended = bound(status=ready.wire(), expireAfter=asked, metadata={"generation": 2})
+        assert after(seen(instance=extended, type=bench), 50).expire_time == timestamp(at(seconds))
+
+
 @pytest.mark.parametrize(
     ("asked", "default", "longest", "seconds"),
     [
