@@ -1,0 +1,106 @@
+"""One replica of the API as a process of its own, and tokens that it accepts."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from berth_cluster.testing import Namespaces
+
+START_SECONDS: Final = 120
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A running process and how long its start took, in seconds."""
+
+    url: str
+    pid: int
+    started: float
+
+    def resident(self) -> tuple[float, float]:
+        """Resident memory in MB: now, and the most that it ever was."""
+        lines = (line.split() for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        found = {words[0]: int(words[1]) for words in lines if words and words[0] in {"VmRSS:", "VmHWM:"}}
+        return found["VmRSS:"] / 1024, found["VmHWM:"] / 1024
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Signer:
+    """A signing key; its public half is in ``folder/jwks.json``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._key = rsa.generate_private_key(65537, 2048)
+        self.jwks = folder / "jwks.json"
+        jwk = json.loads(RSAAlgorithm.to_jwk(self._key.public_key()))
+        self.jwks.write_text(json.dumps({"keys": [jwk | {"kid": "bench", "use": "sig", "alg": "RS256"}]}))
+
+    def token(self, user: str) -> str:
+        """Return a token of the user's, good for a day."""
+        now = int(time.time())
+        claims = {"sub": user, "iss": "berth", "aud": "berth", "iat": now, "exp": now + 86400}
+        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": "bench"})
+
+
+def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path) -> dict[str, str]:
+    """Environment of a replica on loopback whose limits on requests are out of the way."""
+    return os.environ | {
+        "KUBECONFIG": str(kubeconfig),
+        "BERTH_NAMESPACE": namespaces.release,
+        "BERTH_WORKSPACE_NAMESPACES": namespaces.workspaces,
+        "BERTH_ACCESS_NAMESPACE": namespaces.access,
+        "BERTH_JWKS_FILE": str(jwks),
+        "BERTH_RATE_LIMIT_PER_TOKEN": "1000000",
+        "BERTH_RATE_LIMIT_PER_PEER": "1000000",
+        "BERTH_LISTEN": f"127.0.0.1:{_free_port()}",
+        "BERTH_METRICS_LISTEN": f"127.0.0.1:{_free_port()}",
+    }
+
+
+@contextmanager
+def running(settings: dict[str, str], log: Path) -> Iterator[Replica]:
+    """Run a replica; it is there once ``/readyz`` answers 200."""
+    begun = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)
+    url = f"http://{settings['BERTH_LISTEN']}"
+    try:
+        _wait_ready(url, process, log, begun)
+        yield Replica(url, process.pid, time.monotonic() - begun)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, begun: float) -> None:
+    while process.poll() is None and time.monotonic() - begun < START_SECONDS:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=START_SECONDS).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass  # it does not listen yet
+        time.sleep(0.02)
+    raise RuntimeError(f"the API did not become ready; the end of its log:\n{log.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
