@@ -8,6 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from berth_api.answers import Empty
 from berth_api.config import Config
 from berth_api.routes import common
 from berth_api.schemas.common import Refusal
@@ -105,6 +106,8 @@ def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> 
     path, responses = route.path_format, operation["responses"]
     if responses.get("422", {}).get("description") == "Validation Error":
         del responses["422"]
+    if route.response_class is Empty:
+        responses["200"] = {"description": "Done; the body is empty."}
     _secure(operation, route)
     _describe_path(operation, route)
     if path not in SERVICE:

@@ -1,0 +1,291 @@
+"""Contract, section 4: every route with every kind of token, against the table of what each may."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from berth_core import ids
+from berth_core.resources import TokenRevocation, TokenRevocationSpec, manifest
+
+from .conftest import Setting
+from .process import Api
+from .signing import Signer
+from .world import World, eventually
+
+NONE, EXPIRED, REVOKED, READ_ONLY = "no token", "expired", "revoked", "read-only"
+ELSEWHERE, HERE, OTHER = "in another instance", "in this instance", "other user"
+OWNER, SUPERUSER = "owner", "superuser"
+
+Expected = dict[str, int]
+
+
+def table(*, read_only: int, elsewhere: int, here: int, other: int, owner: int) -> Expected:
+    """Statuses by kind of token; one that does not count is always refused with 400."""
+    refused = dict.fromkeys((NONE, EXPIRED, REVOKED), 400)
+    return refused | {
+        READ_ONLY: read_only,
+        ELSEWHERE: elsewhere,
+        HERE: here,
+        OTHER: other,
+        OWNER: owner,
+        SUPERUSER: owner,
+    }
+
+
+def public(status: int = 200) -> Expected:
+    """For everybody, whatever the token."""
+    return dict.fromkeys((NONE, EXPIRED, REVOKED, READ_ONLY, ELSEWHERE, HERE, OTHER, OWNER, SUPERUSER), status)
+
+
+def one_s_own(status: int = 200) -> Expected:
+    """For everybody with a token, about what is his."""
+    return table(read_only=status, elsewhere=400, here=400, other=status, owner=status)
+
+
+def change_of_one_s_own(status: int = 200) -> Expected:
+    """The same, for what read-only tokens may not."""
+    return table(read_only=400, elsewhere=400, here=400, other=status, owner=status)
+
+
+def of_an_instance(status: int = 200) -> Expected:
+    """Reads something of an instance."""
+    return table(read_only=status, elsewhere=400, here=status, other=404, owner=status)
+
+
+def change_of_an_instance(status: int = 200) -> Expected:
+    """Changes something of an instance."""
+    return table(read_only=400, elsewhere=400, here=status, other=404, owner=status)
+
+
+def of_a_reservation(status: int = 200) -> Expected:
+    """Reads a reservation."""
+    return table(read_only=status, elsewhere=400, here=400, other=404, owner=status)
+
+
+def change_of_a_reservation(status: int = 200) -> Expected:
+    """Changes a reservation."""
+    return table(read_only=400, elsewhere=400, here=400, other=404, owner=status)
+
+
+def government() -> Expected:
+    """Changes who may have a deployment, which everybody can see."""
+    return table(read_only=400, elsewhere=400, here=400, other=403, owner=200)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a request can be about; made anew for each request that may change it."""
+
+    type_name: str
+    deployment: str
+    instance: str
+    vpn_instance: str
+    elsewhere: str
+    reservation: str
+    rule: int
+
+
+Body = dict[str, Any]
+ROUTES: Final[dict[str, tuple[Expected, Callable[[Stage], Body]]]] = {}
+
+
+def route(name: str, expected: Expected, body: Callable[[Stage], Body] = lambda _: {}) -> None:
+    """Add a row."""
+    ROUTES[name] = (expected, body)
+
+
+for path in ("/", "/workspaces", "/deployments", "/deployments/{type_name}", "/deployment/{deployment_id}"):
+    route(f"GET {path}", public())
+for path in ("/queuelen/{deployment_id}", "/healthz", "/readyz"):
+    route(f"GET {path}", public())
+for method in ("GET", "POST", "DELETE"):
+    route(f"{method} /addon/{{name}}", public(404))
+for path in ("/qlen/{type_name}", "/qlen", "/instances", "/instances/{type_name}", "/reservations", "/rules"):
+    route(f"GET {path}", one_s_own())
+route("GET /deployment/{deployment_id}/rules", one_s_own())
+route("POST /new", change_of_one_s_own(), lambda s: {"wds": [s.deployment]})
+route("POST /new/{target}", change_of_one_s_own())
+route("POST /terminate/{instance_id}", change_of_an_instance())
+for path in ("/instance/{instance_id}", "/instance/{instance_id}/sshkey", "/firewall/{instance_id}"):
+    route(f"GET {path}", of_an_instance())
+route("POST /instance/{instance_id}/ka", change_of_an_instance())
+route("POST /instance/{instance_id}/extend", change_of_an_instance(), lambda _: {"expire_d": 86400})
+route("POST /firewall/{instance_id}", change_of_an_instance())
+route("DELETE /firewall/{instance_id}", change_of_an_instance())
+route("GET /vpn/{instance_id}", of_an_instance())
+route("POST /vpn/{vpn_instance_id}", change_of_an_instance(503))
+route("DELETE /vpn/{vpn_instance_id}/{client_id}", change_of_an_instance(404))
+route("GET /reservation/{reservation_id}", of_a_reservation())
+route("DELETE /reservation/{reservation_id}", change_of_a_reservation())
+route("POST /deployment/{deployment_id}/rule", government(), lambda _: {"cap": "CAP_INSTANTIATE", "user": "carol"})
+route("DELETE /deployment/{deployment_id}/rule/{rule_id}", government())
+route("POST /deployment/{deployment_id}/lockout", government())
+route("DELETE /deployment/{deployment_id}/lockout", government())
+route("GET /ci/projects", one_s_own())
+route("POST /ci/new", change_of_one_s_own(501), lambda _: {"repo_url": "https://git.example.test/lab.git"})
+route("POST /ci/project/{project_id}/job", change_of_one_s_own(404), lambda _: {"branch": "main", "commit": "a" * 40})
+route("GET /ci/project/{project_id}/job/{job_id}", one_s_own(404))
+route("POST /ci/project/{project_id}/job/{job_id}", change_of_one_s_own(404), lambda _: {"do": "restart"})
+route("GET /ci/project/{project_id}/job/{job_id}/log", one_s_own(404))
+route("POST /revoke/{sha256}", change_of_one_s_own())
+route("POST /purge", change_of_one_s_own())
+
+PURGED: Final = "POST /purge"
+"""Ends its user's tokens, so each cell has a user of its own."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Makes the tokens of the table's columns."""
+
+    signer: Signer
+    revoked: str
+
+    def headers(self, column: str, stage: Stage, suffix: str = "") -> dict[str, str]:
+        """The headers of a request with a token of one kind."""
+        if column == NONE:
+            return {}
+        if column == REVOKED:
+            return {"Authorization": f"Bearer {self.revoked}"}
+        claims: dict[str, dict[str, Any]] = {
+            EXPIRED: {"exp": 1_700_000_000},
+            READ_ONLY: {"sc": ["ro"]},
+            ELSEWHERE: {"in": stage.elsewhere},
+            HERE: {"in": stage.instance},
+            SUPERUSER: {"su": True},
+        }
+        user = {OTHER: "matrix-other", SUPERUSER: "matrix-root"}.get(column, "matrix-owner")
+        return {"Authorization": f"Bearer {self.signer.token(user + suffix, **claims.get(column, {}))}"}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def tokens(signer: Signer, setting: Setting, world: World, http: httpx.AsyncClient) -> Tokens:
+    """The tokens, one of which was revoked before."""
+    revoked = signer.token("matrix-owner", jti="revoked")
+    digest = hashlib.sha256(revoked.encode()).hexdigest()
+    spec = TokenRevocationSpec(sha256=digest, user="matrix-owner", expires="2099-01-01T00:00:00Z")
+    body = manifest(TokenRevocation, setting.namespaces.access, ids.revocation(digest, "matrix-owner"), spec)
+    await world.client.create(TokenRevocation.api(), setting.namespaces.access, body)
+
+    async def is_refused() -> bool:
+        answer = await http.get("/instances", headers={"Authorization": f"Bearer {revoked}"})
+        return answer.status_code == 400
+
+    await eventually(is_refused, seconds=2)
+    return Tokens(signer, revoked)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def owner(signer: Signer, api: Api) -> httpx.AsyncClient:
+    """The owner, for what each cell needs."""
+    token = signer.token("matrix-owner")
+    return httpx.AsyncClient(base_url=api.url, timeout=20, headers={"Authorization": f"Bearer {token}"})
+
+
+class Stages:
+    """Makes stages, few resources for each."""
+
+    def __init__(self, world: World, owner: httpx.AsyncClient, type_name: str, reservable: str) -> None:
+        self._world = world
+        self._owner = owner
+        self._type = type_name
+        self._reservable = reservable
+        self._elsewhere = ""
+
+    async def make(self) -> Stage:
+        """An instance, a free deployment, a reservation and a rule that are this cell's own."""
+        if not self._elsewhere:
+            self._elsewhere = await self._instance()
+        free = await self._deployment()
+        rule = await self._owner.post(f"/deployment/{free}/rule", json={"cap": "CAP_INSTANTIATE", "user": "dave"})
+        waiting = await self._owner.post(f"/new/{self._reservable}", json={"reserve": True})
+        return Stage(
+            type_name=self._type,
+            deployment=free,
+            instance=await self._instance(keepalive=True),
+            vpn_instance=await self._instance(vpn=True),
+            elsewhere=self._elsewhere,
+            reservation=waiting.json()["id"],
+            rule=rule.json()["rule_id"],
+        )
+
+    async def _deployment(self) -> str:
+        return await self._world.deployment(self._type, owners=["matrix-owner"])
+
+    async def _instance(self, **options: Any) -> str:
+        made = await self._owner.post(f"/new/{await self._deployment()}", json=options)
+        instance: str = made.json()["id"]
+        await self._world.make_ready(instance)
+        return instance
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stages(world: World, owner: httpx.AsyncClient) -> Stages:
+    """The maker of stages; its reservations wait for a deployment that somebody has."""
+    taken = await world.deployment(await world.type())
+    await owner.post(f"/new/{taken}", json={})
+    return Stages(world, owner, await world.type(), taken)
+
+
+def filled(path: str, stage: Stage) -> str:
+    """A path with what a stage has."""
+    values = {
+        "type_name": stage.type_name,
+        "target": stage.deployment,
+        "deployment_id": stage.deployment,
+        "vpn_instance_id": stage.vpn_instance,
+        "instance_id": stage.instance,
+        "reservation_id": stage.reservation,
+        "rule_id": stage.rule,
+        "sha256": hashlib.sha256(stage.instance.encode()).hexdigest(),
+        "name": "cam",
+        "client_id": "laptop",
+        "project_id": "lab",
+        "job_id": "1",
+    }
+    query = f"?wds={stage.deployment}" if path == "/qlen" else ""
+    return path.format(**values) + query
+
+
+async def test_the_table_has_every_route(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    served = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert {name.replace("vpn_instance_id", "instance_id") for name in ROUTES} == served
+
+
+@pytest.mark.parametrize("name", ROUTES)
+async def test_nobody_gets_at_what_is_not_his(
+    name: str, http: httpx.AsyncClient, tokens: Tokens, stages: Stages
+) -> None:
+    expected, body = ROUTES[name]
+    method, _, path = name.partition(" ")
+    seen: Expected = {}
+    stage = await stages.make()
+    for column, status in expected.items():
+        if status < 300 and method != "GET" and 200 in seen.values():
+            stage = await stages.make()
+        suffix = f"-{column.replace(' ', '-')}" if name == PURGED else ""
+        headers = tokens.headers(column, stage, suffix)
+        if column == HERE and "vpn_instance" in path:
+            headers = {"Authorization": f"Bearer {tokens.signer.token('matrix-owner', **{'in': stage.vpn_instance})}"}
+        answer = await http.request(method, filled(path, stage), headers=headers, json=body(stage))
+        seen[column] = answer.status_code
+    assert seen == expected
+
+
+@pytest.mark.parametrize("method_and_path", ["GET /instance/{}", "GET /firewall/{}", "POST /terminate/{}"])
+async def test_what_is_not_yours_looks_like_what_does_not_exist(
+    method_and_path: str, http: httpx.AsyncClient, tokens: Tokens, stages: Stages
+) -> None:
+    method, _, path = method_and_path.partition(" ")
+    stage = await stages.make()
+    headers = tokens.headers(OTHER, stage)
+    another_s = await http.request(method, path.format(stage.instance), headers=headers)
+    nobody_s = await http.request(method, path.format("0190f7a0-0000-7000-8000-000000000000"), headers=headers)
+    assert another_s.status_code == nobody_s.status_code == 404
+    assert another_s.json() == nobody_s.json() == {"error_message": "instance not found"}

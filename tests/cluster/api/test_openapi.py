@@ -1,0 +1,120 @@
+"""The OpenAPI document says what the API does: read as a whole, and tried with requests made from it."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from berth_cluster.paths import REPOSITORY
+
+from . import process
+from .conftest import Setting
+from .process import Api
+from .signing import Signer
+from .world import World
+
+Json = dict[str, Any]
+
+FUZZ = REPOSITORY / "tests" / "fuzz"
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "120"))
+LEAST = int(os.environ.get("FUZZ_REQUESTS", "1000"))
+"""Requests that a run must have made, or it has shown nothing."""
+
+
+def operations(document: Json) -> Iterator[tuple[str, Json]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+async def test_every_route_is_described(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    for name, operation in operations(document):
+        assert operation["summary"], name
+        assert all(parameter.get("description") for parameter in operation.get("parameters", [])), name
+        assert "200" in operation["responses"] or "404" in operation["responses"], name
+        assert all(answer["description"] for answer in operation["responses"].values()), name
+
+
+async def test_every_answer_says_what_is_in_it(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    for name, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            for media in answer.get("content", {}).values():
+                assert media["schema"], f"{name} {status}"
+
+
+async def test_references_lead_somewhere(http: httpx.AsyncClient) -> None:
+    text = (await http.get("/openapi.json")).text
+    components = json.loads(text)["components"]
+    for kind, name in set(re.findall(r'"#/components/([a-z]+)/([^"]+)"', text)):
+        assert name in components[kind]
+    assert "#/$defs" not in text
+
+
+async def test_only_optional_tokens_are_called_optional(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    needed = {name for name, operation in operations(document) if {} not in operation.get("security", [{}])}
+    for name in needed:
+        method, _, path = name.partition(" ")
+        answer = await http.request(method, re.sub(r"\{[a-z_]+\}", _example(path), path))
+        assert answer.status_code in {400, 404}, name
+
+
+def _example(path: str) -> str:
+    return "a" * 64 if "sha256" in path else "0190f7a0-0000-7000-8000-000000000000"
+
+
+@pytest.mark.timeout(SECONDS * 2 + 300)
+async def test_nothing_contradicts_the_document(setting: Setting, signer: Signer, world: World, tmp_path: Path) -> None:
+    type_name = await world.type(deployments=20)
+    known = {"type_name": [type_name], "deployment_id": await _ids(world, type_name)}
+    (tmp_path / "setting.json").write_text(json.dumps(_fuzz_setting(signer, known)))
+    with process.running(setting.environment(), tmp_path / "api.log") as api:
+        status, report = await fuzz(api, tmp_path)
+        made = requests_answered(api)
+    print(report, f"\n{made} requests")  # noqa: T201 (the report, where somebody asks for it)
+    assert status == 0, report[-20_000:]
+    assert made >= LEAST
+    assert "Traceback" not in (tmp_path / "api.log").read_text()
+
+
+async def fuzz(api: Api, folder: Path) -> tuple[int, str]:
+    """Run schemathesis against a process; answers its exit status and what it printed."""
+    running = await asyncio.create_subprocess_exec(
+        REPOSITORY / ".venv" / "bin" / "schemathesis",
+        *("--config-file", FUZZ / "schemathesis.toml", "run", f"{api.url}/openapi.json"),
+        *("--max-time", str(SECONDS), "--workers", "2", "--max-failures", "20"),
+        *("--request-timeout", "10", "--no-color"),
+        env=os.environ | {"SCHEMATHESIS_HOOKS": str(FUZZ / "hooks.py"), "FUZZ_SETTING": str(folder / "setting.json")},
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await running.communicate()
+    return running.returncode or 0, output.decode()
+
+
+def _fuzz_setting(signer: Signer, known: Json) -> Json:
+    pem = signer.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return {"key": pem.decode(), "kid": signer.kid, "user": "fuzz", "known": known}
+
+
+async def _ids(world: World, type_name: str) -> list[str]:
+    found: list[str] = (await world.http.get(f"/deployments/{type_name}")).json()["workspace_deployments"]
+    return found
+
+
+def requests_answered(api: Api) -> int:
+    """How many requests the process has answered, by its own count."""
+    lines = httpx.get(api.metrics_url).text.splitlines()
+    return int(sum(float(line.split()[-1]) for line in lines if line.startswith("berth_api_requests_total{")))
