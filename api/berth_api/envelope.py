@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from berth_api import errors, metrics
+from berth_api import audit, errors, metrics
 from berth_api.config import Config
 from berth_api.negotiation import VERSION
 from berth_api.peer import is_trusted, parse_address, peer_of
@@ -18,6 +18,21 @@ from berth_api.peer import is_trusted, parse_address, peer_of
 log = structlog.get_logger(__name__)
 
 SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz"})
+EXPOSED: Final = ", ".join(
+    (
+        "X-Request-Id",
+        "X-API-Version",
+        "Retry-After",
+        "X-RateLimit-Limit",
+        "X-RateLimit-Remaining",
+        "X-RateLimit-Reset",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Idempotency-Replayed",
+    )
+)
+"""Headers that a page of another origin may read."""
+_AUDITED_BYTES: Final = 64 * 1024
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -56,6 +71,8 @@ class _Exchange:
         self._scope = scope
         self._send = send
         self._begun = time.perf_counter()
+        self._body = bytearray() if scope["method"] in audit.CHANGING else None
+        """The answer, where the audit wants to know what it says."""
         self.headers = Headers(scope=scope)
         self.status = 0
         socket = scope["client"][0] if scope.get("client") else ""
@@ -65,6 +82,7 @@ class _Exchange:
         given = self.headers.get("x-request-id", "") if by_proxy else ""
         self.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         self.allowed_origin = self._origin(config)
+        self._varies = bool(config.allowed_origins) and "*" not in config.allowed_origins
         scope.setdefault("state", {}).update(
             request_id=self.request_id,
             peer=self.peer,
@@ -91,12 +109,15 @@ class _Exchange:
             headers.update(self._scope["state"]["limit_headers"])
             if self.allowed_origin is not None:
                 headers["Access-Control-Allow-Origin"] = self.allowed_origin
-                headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, X-API-Version"
+                headers["Access-Control-Expose-Headers"] = EXPOSED
+            if self._varies:
                 headers.add_vary_header("Origin")
+        elif self._body is not None and len(self._body) < _AUDITED_BYTES:
+            self._body += message.get("body", b"")
         await self._send(message)
 
     def account(self) -> None:
-        """Write the log line and count."""
+        """Write the log line and the audit's, and count."""
         seconds = time.perf_counter() - self._begun
         path, method = self._scope["path"], self._scope["method"]
         route = getattr(self._scope.get("route"), "path", "unrecognized")
@@ -105,6 +126,8 @@ class _Exchange:
         metrics.SECONDS.labels(route).observe(seconds)
         if path in SERVICE_PATHS:
             return
+        if self._body is not None:
+            audit.record(self._scope, self.status, bytes(self._body))
         log.info(
             "request",
             method=method,

@@ -129,7 +129,7 @@ def internal(request_id: str) -> Response:
 
 async def handle(request: Request, error: Exception) -> Response:
     """Answer any error of the tree, of the router, or of the cluster."""
-    path = request.url.path
+    path = request.scope["path"]
     if isinstance(error, ApiError):
         return answer(error, path)
     if isinstance(error, HTTPException | RequestValidationError):
@@ -145,18 +145,21 @@ async def handle(request: Request, error: Exception) -> Response:
 
 
 def _unrecognized(request: Request) -> Response:
-    response = answer(UnrecognizedError(), request.url.path)
+    response = answer(UnrecognizedError(), request.scope["path"])
     methods = allowed_methods(request)
     if methods and request.method not in methods:
-        response.headers["Allow"] = ", ".join(sorted({*methods, "OPTIONS"}))
+        response.headers["Allow"] = ", ".join(sorted(methods))
     return response
 
 
 def allowed_methods(request: Request) -> set[str]:
     """Methods that the request's path is served with; empty where it is unknown."""
     methods: set[str] = set()
-    for route in request.app.state.known_routes:
+    # Beside the routers' routes there are those of the application itself, such as /docs.
+    for route in (*request.app.state.known_routes, *request.app.routes):
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
-    return methods
+    if "GET" in methods:
+        methods.add("HEAD")
+    return methods | {"OPTIONS"} if methods else methods

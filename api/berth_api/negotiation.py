@@ -13,7 +13,9 @@ from berth_api.answers import Empty
 from berth_api.errors import NotAcceptableError, UnrecognizedError
 
 VERSION: Final = "1"
-METHODS: Final = "GET, POST, DELETE, OPTIONS"
+REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key"
+"""Headers that a page of another origin may send."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _VERSIONED: Final = re.compile(r"application/vnd\.(?:rerobots|berth)\.v([0-9]+)\+json", re.IGNORECASE)
 
 
@@ -35,13 +37,26 @@ class Negotiate:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif _CONTROL.search(scope["path"]):
+            # Routes are matched by regular expressions whose `$` also stands before a final line feed.
+            await errors.answer(UnrecognizedError(), scope["path"])(scope, receive, send)
         elif version_refused(Headers(scope=scope).getlist("accept")):
             error = NotAcceptableError("unknown version of the API; served: application/vnd.rerobots.v1+json")
             await errors.answer(error, scope["path"])(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             await _preflight(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            await self._head(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve HEAD as GET (RFC 9110, section 9.3.2). The server leaves out the body: it goes by its own scope."""
+        inner = {**scope, "method": "GET"}
+        try:
+            await self._app(inner, receive, send)
+        finally:
+            scope["route"] = inner.get("route")
 
 
 async def _preflight(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,9 +65,9 @@ async def _preflight(scope: Scope, receive: Receive, send: Send) -> None:
         await errors.answer(UnrecognizedError(), scope["path"])(scope, receive, send)
         return
     response = Empty()
-    response.headers["Allow"] = ", ".join(sorted({*methods, "OPTIONS"}))
+    response.headers["Allow"] = ", ".join(sorted(methods))
     if scope["state"]["allowed_origin"] is not None:
-        response.headers["Access-Control-Allow-Methods"] = METHODS
-        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
+        response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]
+        response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
         response.headers["Access-Control-Max-Age"] = "600"
     await response(scope, receive, send)

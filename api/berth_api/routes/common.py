@@ -119,6 +119,7 @@ async def get_body(request: Request) -> Mapping[str, Any]:
         parsed = None
     if not isinstance(parsed, dict):
         raise BadRequestError("request body is not a JSON object")
+    request.state.claimed_user = parsed.get("user")  # for the audit of /purge
     return parsed
 
 

@@ -1,0 +1,100 @@
+"""When a request is a repeat of another, and what comes of that."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from berth_api import repeats
+from berth_api.auth.identity import Identity
+from berth_api.repeats import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
+from berth_core import errors as cluster
+from berth_core import names
+
+ALICE = Identity(user="alice", digest="0" * 64, expires=2e9)
+ANSWER = Answer(200, (), b"{}")
+
+
+def record(phase: Phase, started: float = 1000.0) -> Record:
+    return Record("same", phase, started, started + repeats.KEPT_SECONDS, ANSWER if phase is Phase.ANSWERED else None)
+
+
+@pytest.mark.parametrize(
+    ("phase", "seconds", "step"),
+    [
+        (Phase.STARTED, 0, Step.WAIT),
+        (Phase.STARTED, -5, Step.WAIT),
+        (Phase.STARTED, DEAD_SECONDS - 0.1, Step.WAIT),
+        (Phase.STARTED, DEAD_SECONDS, Step.TAKE_OVER),
+        (Phase.UNSURE, 1, Step.LOOK),
+        (Phase.UNSURE, DEAD_SECONDS, Step.TAKE_OVER),
+        (Phase.ANSWERED, 0, Step.REPLAY),
+        (Phase.ANSWERED, repeats.KEPT_SECONDS - 1, Step.REPLAY),
+        (Phase.ANSWERED, repeats.KEPT_SECONDS, Step.REPLACE),
+        (Phase.STARTED, repeats.KEPT_SECONDS, Step.REPLACE),
+    ],
+)
+def test_a_record_says_what_a_repeat_does(phase: Phase, seconds: float, step: Step) -> None:
+    assert judge(record(phase), "same", 1000.0 + seconds) is step
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_another_request_is_refused_until_the_record_expires(phase: Phase) -> None:
+    assert judge(record(phase), "other", 1000.0 + DEAD_SECONDS * 2) is Step.REFUSE
+    assert judge(record(phase), "other", 1000.0 + repeats.KEPT_SECONDS) is Step.REPLACE
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 413, 422])
+def test_answers_about_the_request_are_kept(status: int) -> None:
+    assert Answer(status).is_kept
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
+def test_answers_about_the_moment_are_not_kept(status: int) -> None:
+    assert not Answer(status).is_kept
+
+
+@given(st.text(max_size=300))
+def test_keys_are_printable_ascii_of_some_length(text: str) -> None:
+    fits = 1 <= len(text) <= 255 and all(" " <= c <= "~" for c in text)
+    assert repeats.is_key(text) is fits
+
+
+def test_a_users_key_is_nobody_elses() -> None:
+    assert repeats.digest_of("alice", "k") != repeats.digest_of("bob", "k")
+    assert repeats.digest_of("a", "lice k") != repeats.digest_of("alice", "k")
+    assert len(repeats.digest_of("alice", "k")) == 40
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("POST", "/new/b", b"", b"{}", ALICE),
+        ("POST", "/new/a", b"x", b"{}", ALICE),
+        ("POST", "/new/a", b"", b"{ }", ALICE),
+        ("POST", "/new/a", b"", b"{}", Identity(user="alice", digest="0" * 64, expires=2e9, read_only=True)),
+        ("POST", "/new/a", b"", b"{}", Identity(user="alice", digest="0" * 64, expires=2e9, types=frozenset())),
+        ("POST", "/new/a", b"", b"{}", Identity(user="alice", digest="0" * 64, expires=2e9, instance="i")),
+    ],
+)
+def test_what_is_asked_and_with_which_rights_makes_a_request(other: tuple[str, str, bytes, bytes, Identity]) -> None:
+    first = repeats.fingerprint_of("POST", "/new/a", b"", b"{}", ALICE)
+    renewed = Identity(user="alice", digest="1" * 64, expires=3e9)
+    assert repeats.fingerprint_of("POST", "/new/a", b"", b"{}", renewed) == first
+    assert repeats.fingerprint_of(*other) != first
+
+
+def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None:
+    assert repeats.labels() == {}
+    assert repeats.current() is None
+    run = Run("d" * 40)
+    token = repeats.running.set(run)
+    try:
+        assert repeats.current() == "d" * 40
+        assert not run.has_begun_to_make
+        assert repeats.labels() == {names.IDEMPOTENCY_LABEL: "d" * 40}
+        assert run.has_begun_to_make
+        run.begun -= repeats.MAKING_SECONDS + 1
+        with pytest.raises(cluster.UnavailableError):
+            repeats.labels()
+    finally:
+        repeats.running.reset(token)
