@@ -1,0 +1,199 @@
+"""Design invariant I8: who writes through one replica reads it through another at once.
+
+A client writes through one of two replicas and reads through the other, and the other way round the next time:
+500 pairs for each route that writes something which can be read. Keep-alive pings cannot be read; the end of
+tokens has its second by the contract (test_tokens.py).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from berth_core.client import Object
+from berth_core.resources import WorkspaceDeployment
+
+from . import process
+from .conftest import Setting, user_client
+from .process import Api
+from .signing import Signer
+from .world import World, eventually
+
+PAIRS: Final = 500
+CLIENTS: Final = 6
+"""How many write and read at the same time."""
+
+Pair = Callable[[httpx.AsyncClient, httpx.AsyncClient, int], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The same user at two replicas."""
+
+    one: httpx.AsyncClient
+    two: httpx.AsyncClient
+
+    async def pairs(self, pair: Pair, clients: int = CLIENTS) -> None:
+        """Run 500 pairs, each client its share one after another, the replicas in turn."""
+
+        async def share(client: int) -> None:
+            for number in range(client, PAIRS, clients):
+                writes, reads = (self.one, self.two) if number % 2 else (self.two, self.one)
+                await pair(writes, reads, number)
+
+        await asyncio.gather(*(share(client) for client in range(clients)))
+
+
+@pytest.fixture(scope="module")
+def second(setting: Setting) -> Iterator[Api]:
+    """Another replica."""
+    with process.running(setting.environment(), setting.folder / "second.log") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def replicas(api: Api, second: Api, signer: Signer) -> AsyncIterator[Replicas]:
+    token = signer.token("writer")
+    async with user_client(api, token) as one, user_client(second, token) as two:
+        yield Replicas(one, two)
+
+
+async def machines(world: World, replicas: Replicas, count: int, **spec: Any) -> list[str]:
+    """Make many deployments of a new type; answer their ids once both replicas list them."""
+    type_name = await world.type()
+    namespace = world.namespaces.workspaces
+
+    async def make(number: int) -> str:
+        body: Object = {
+            "apiVersion": "berth.dev/v1alpha1",
+            "kind": "WorkspaceDeployment",
+            "metadata": {"name": f"{type_name.replace('_', '-')}-{number}", "namespace": namespace},
+            "spec": {"type": type_name} | spec,
+        }
+        made = await world.client.create(WorkspaceDeployment.api(), namespace, body)
+        return WorkspaceDeployment.parse(made).public_id
+
+    made = list(await asyncio.gather(*(make(number) for number in range(count))))
+    for replica in (replicas.one, replicas.two):
+
+        async def lists_all(replica: httpx.AsyncClient = replica) -> bool:
+            listed = (await replica.get(f"/deployments/{type_name}")).json()["workspace_deployments"]
+            return len(listed) == count
+
+        await eventually(lists_all)
+    return made
+
+
+async def ok(answer: Awaitable[httpx.Response]) -> Any:
+    """The body of an answer, which must be 200."""
+    response = await answer
+    assert response.status_code == 200, response.text
+    return response.json() if response.content else None
+
+
+async def test_instances_made_and_ended(world: World, replicas: Replicas) -> None:
+    free = await machines(world, replicas, PAIRS)
+
+    async def made_then_ended(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
+        made = await ok(writes.post(f"/new/{free[number]}", json={"sshkey": KEY}))
+        assert (await ok(reads.get(f"/instance/{made['id']}")))["status"] == "INIT"
+        assert made["id"] in (await ok(reads.get("/instances")))["workspace_instances"]
+        await ok(writes.post(f"/terminate/{made['id']}"))
+        assert (await ok(reads.get(f"/instance/{made['id']}")))["status"] == "TERMINATING"
+        assert made["id"] not in (await ok(reads.get("/instances")))["workspace_instances"]
+
+    await replicas.pairs(made_then_ended)
+
+
+async def test_firewall_rules_appended_and_cleared(world: World, replicas: Replicas) -> None:
+    held = [await ready(world, replicas, machine) for machine in await machines(world, replicas, CLIENTS)]
+
+    async def appended_then_cleared(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
+        instance = held[number % CLIENTS]
+        source = f"198.51.100.{number % 256}/32"
+        await ok(writes.post(f"/firewall/{instance}", json={"src": source}))
+        assert (await ok(reads.get(f"/firewall/{instance}")))["rules"] == [[source, "ACCEPT"]]
+        await ok(writes.delete(f"/firewall/{instance}"))
+        assert (await ok(reads.get(f"/firewall/{instance}")))["rules"] == []
+
+    await replicas.pairs(appended_then_cleared)
+
+
+async def test_ends_put_off(world: World, replicas: Replicas) -> None:
+    held = [await ready(world, replicas, machine) for machine in await machines(world, replicas, CLIENTS)]
+
+    async def extended(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
+        instance = held[number % CLIENTS]
+        answered = await ok(writes.post(f"/instance/{instance}/extend", json={"expire_d": 100_000 + 100 * number}))
+        assert (await ok(reads.get(f"/instance/{instance}")))["expires"] == answered["expires"]
+
+    await replicas.pairs(extended)
+
+
+async def test_reservations_made_and_deleted(world: World, replicas: Replicas) -> None:
+    taken = await machines(world, replicas, 1)
+    await ok(replicas.one.post(f"/new/{taken[0]}", json={"sshkey": KEY}))
+
+    async def made_then_deleted(writes: httpx.AsyncClient, reads: httpx.AsyncClient, _: int) -> None:
+        made = await ok(writes.post(f"/new/{taken[0]}", json={"reserve": True, "sshkey": KEY}))
+        assert (await ok(reads.get(f"/reservation/{made['id']}")))["id"] == made["id"]
+        listed = (await ok(reads.get("/reservations")))["reservations"]
+        assert made["id"] in [reservation["id"] for reservation in listed]
+        await ok(writes.delete(f"/reservation/{made['id']}"))
+        assert (await reads.get(f"/reservation/{made['id']}")).status_code == 404
+
+    await replicas.pairs(made_then_deleted)
+
+
+async def test_access_rules_made_and_deleted(world: World, replicas: Replicas) -> None:
+    own = await machines(world, replicas, CLIENTS, owners=["writer"])
+
+    async def made_then_deleted(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
+        path = f"/deployment/{own[number % CLIENTS]}/rule"
+        made = await ok(writes.post(path, json={"cap": "CAP_INSTANTIATE", "user": "carol"}))
+        for listing in (path + "s", "/rules"):
+            listed = (await ok(reads.get(listing)))["rules"]
+            assert made["rule_id"] in [r["id"] for r in listed if r["wdeployment_id"] == own[number % CLIENTS]]
+        await ok(writes.delete(f"{path}/{made['rule_id']}"))
+        assert (await ok(reads.get(path + "s")))["rules"] == []
+
+    await replicas.pairs(made_then_deleted)
+
+
+async def test_lockouts_set_and_taken_back(world: World, replicas: Replicas) -> None:
+    own = await machines(world, replicas, CLIENTS, owners=["writer"])
+
+    async def locked_then_unlocked(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
+        path = f"/deployment/{own[number % CLIENTS]}"
+        await ok(writes.post(f"{path}/lockout"))
+        assert (await ok(reads.get(path)))["lockout"] is True
+        await ok(writes.delete(f"{path}/lockout"))
+        assert "lockout" not in await ok(reads.get(path))
+
+    await replicas.pairs(locked_then_unlocked)
+
+
+async def test_public_lists_are_at_most_a_second_behind(world: World, replicas: Replicas) -> None:
+    type_name = await world.type()
+    made = await world.deployment(type_name)
+    await ok(replicas.one.post(f"/new/{made}", json={"sshkey": KEY}))
+
+    async def shows_the_queue() -> bool:
+        info = (await ok(replicas.two.get(f"/deployments/{type_name}?info")))["info"]
+        return bool(info[made]["queuelen"] == 1)
+
+    await eventually(shows_the_queue, seconds=1)
+
+
+async def ready(world: World, replicas: Replicas, machine: str) -> str:
+    """An instance that serves."""
+    made: str = (await ok(replicas.one.post(f"/new/{machine}", json={"sshkey": KEY})))["id"]
+    await world.make_ready(made)
+    return made
+
+
+KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"
