@@ -22,6 +22,7 @@ NEEDED = (
     "nftables",
     "openssh-client",
     "openvpn",
+    "redis-server",
     "runc",
     "socat",
     "util-linux",

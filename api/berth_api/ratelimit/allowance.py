@@ -1,0 +1,121 @@
+"""Who a request counts for, whether it passes, and what its answer says of that. Pure."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv6Address, IPv6Network
+from typing import Final
+
+from limits import RateLimitItemPerSecond
+
+from berth_api.auth.identity import Identity
+from berth_api.config import RateLimit
+from berth_api.peer import Address
+
+SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+IPV6_PREFIX: Final = 64
+"""Bits of an IPv6 address that count: the rest is for the network's owner to choose, as often as they like."""
+_KEEP_ALIVE: Final = re.compile(r"/instance/[0-9a-fA-F-]{36}/ka")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many ``requests`` pass in each window of ``window`` seconds, counted under ``key``."""
+
+    kind: str
+    """``token`` or ``peer``."""
+    key: str
+    requests: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a store has counted in a window."""
+
+    requests: int
+    reset: int
+    """When the window ends, in seconds since the Epoch, rounded up: one value for all requests of a window."""
+    left: float
+    """Seconds until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a request is told: N = ``limit``, M = ``remaining``, T = ``reset``; 0 ≤ M < N always."""
+
+    limit: int
+    window: int
+    remaining: int
+    reset: int
+    wait: int
+    """Whole seconds until the window has ended, from 1 to ``window``."""
+    passes: bool
+
+
+def is_limited(method: str, path: str) -> bool:
+    """Whether a request counts at all. What runs a process or keeps an instance does not."""
+    if path in SERVICE_PATHS or path.startswith("/docs/"):
+        return False
+    return not (method == "POST" and _KEEP_ALIVE.fullmatch(path))
+
+
+def limit_of(settings: RateLimit, identity: Identity | None, peer: Address | None) -> Limit:
+    """Return the limit for a valid token, else for the address; those without a known one share a limit."""
+    if identity is not None:
+        return _limit("token", identity.digest, settings.per_token, settings.window)
+    return _limit("peer", _network(peer), settings.per_peer, settings.window)
+
+
+def _limit(kind: str, who: str, requests: int, window: int) -> Limit:
+    # N and the window are in the key, so that with other settings a count begins anew.
+    key = RateLimitItemPerSecond(requests, window, kind).key_for(who)
+    return Limit(kind, key, requests, window)
+
+
+def _network(peer: Address | None) -> str:
+    if peer is None:
+        return "unknown"
+    if isinstance(peer, IPv6Address):
+        return str(IPv6Network((int(peer), IPV6_PREFIX), strict=False))
+    return str(peer)
+
+
+def is_preflight(method: str, asked: Sequence[str]) -> bool:
+    """Whether a browser asks before it sends; ``asked`` holds the ``Access-Control-Request-Method`` headers."""
+    return method == "OPTIONS" and bool(asked)
+
+
+def judge(limit: Limit, reading: Reading) -> Allowance:
+    """Say whether the request passes that is the reading's last, and what is left after it."""
+    return Allowance(
+        limit=limit.requests,
+        window=limit.window,
+        remaining=min(max(limit.requests - reading.requests, 0), limit.requests - 1),
+        reset=reading.reset,
+        wait=min(max(math.ceil(reading.left), 1), limit.window),
+        passes=reading.requests <= limit.requests,
+    )
+
+
+def untouched(limit: Limit, now: float) -> Reading:
+    """Return the reading of a window that would begin ``now`` (seconds since the Epoch)."""
+    return Reading(0, math.ceil(now + limit.window), limit.window)
+
+
+def headers(allowance: Allowance) -> dict[str, str]:
+    """Return the historic headers, and those of draft-ietf-httpapi-ratelimit-headers-11 (sections 3 and 4)."""
+    return {
+        "X-RateLimit-Limit": str(allowance.limit),
+        "X-RateLimit-Remaining": str(allowance.remaining),
+        "X-RateLimit-Reset": str(allowance.reset),
+        "RateLimit-Policy": f'"default";q={allowance.limit};w={allowance.window}',
+        "RateLimit": f'"default";r={allowance.remaining};t={allowance.wait}',
+    }
+
+
+def refusal(allowance: Allowance) -> str:
+    """Return what a refused client is told."""
+    return f"too many requests; try again after {datetime.fromtimestamp(allowance.reset, UTC):%Y-%m-%dT%H:%M:%SZ}"

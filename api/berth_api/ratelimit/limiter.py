@@ -1,0 +1,134 @@
+"""Where requests are counted: in the shared store while it answers, else in memory.
+
+One event loop uses a Limiter. When the store fails, requests are counted in memory at once, and one task asks the
+store from time to time until it answers; no request waits for it meanwhile.
+"""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from berth_api.auth.identity import Identity
+from berth_api.config import ConfigError, RateLimit
+from berth_api.peer import Address
+from berth_api.ratelimit.allowance import Allowance, Limit, Reading, judge, limit_of, untouched
+from berth_api.ratelimit.memory import MemoryStore
+from berth_api.ratelimit.shared import FAILURES, SharedStore
+
+log = structlog.get_logger(__name__)
+
+FIRST_PROBE_SECONDS: Final = 0.5
+SLOWEST_PROBE_SECONDS: Final = 5.0
+REFUSAL_STATUSES: Final = (429, 403)
+
+REFUSED: Final = Counter("berth_api_rate_limit_refusals", "Requests refused by a rate limit, by kind of key.", ("by",))
+OUTAGES: Final = Counter("berth_api_rate_limit_store_outages", "Times that Redis stopped answering.")
+STORE_AWAY: Final = Gauge(
+    "berth_api_rate_limit_store_away", "1 while requests are counted in memory because Redis does not answer."
+)
+MEMORY_WINDOWS: Final = Gauge("berth_api_rate_limit_memory_windows", "Windows counted in memory.")
+
+
+class Limiter:
+    """Counts requests of one window after another."""
+
+    def __init__(self, settings: RateLimit) -> None:
+        """Prepare; nothing is connected yet. Raises ConfigError."""
+        if settings.refusal_status not in REFUSAL_STATUSES:
+            raise ConfigError(
+                f"BERTH_RATE_LIMIT_REFUSAL_STATUS={settings.refusal_status} is neither 429 nor the historic 403"
+            )
+        self.refusal_status = settings.refusal_status
+        self._settings = settings
+        self._memory = MemoryStore()
+        self._shared = SharedStore(settings.redis_url) if settings.redis_url is not None else None
+        self._outage: asyncio.Task[None] | None = None
+
+    async def take(self, identity: Identity | None, peer: Address | None) -> Allowance:
+        """Count a request of the token's, or else of the address."""
+        limit = limit_of(self._settings, identity, peer)
+        if self._is_exempt(identity):
+            return judge(limit, untouched(limit, time.time()))
+        allowance = judge(limit, await self._take(limit))
+        if not allowance.passes:
+            REFUSED.labels(limit.kind).inc()
+        return allowance
+
+    async def look(self, identity: Identity | None, peer: Address | None) -> Allowance:
+        """Say what is left, and count nothing; this never refuses."""
+        limit = limit_of(self._settings, identity, peer)
+        reading = untouched(limit, time.time()) if self._is_exempt(identity) else await self._look(limit)
+        return replace(judge(limit, reading), passes=True)
+
+    async def close(self) -> None:
+        """Close the connections to the store."""
+        if self._outage is not None:
+            self._outage.cancel()
+            await asyncio.gather(self._outage, return_exceptions=True)
+        if self._shared is not None:
+            await self._shared.close()
+
+    def _is_exempt(self, identity: Identity | None) -> bool:
+        return self._settings.superusers_exempt and identity is not None and identity.superuser
+
+    async def _take(self, limit: Limit) -> Reading:
+        if self._shared is not None and not self._is_away():
+            try:
+                return await self._shared.take(limit)
+            except FAILURES as error:
+                self._begin_outage(self._shared, error)
+        reading = self._memory.take(limit, monotonic=time.monotonic(), now=time.time())
+        MEMORY_WINDOWS.set(len(self._memory))
+        return reading
+
+    async def _look(self, limit: Limit) -> Reading:
+        if self._shared is not None and not self._is_away():
+            try:
+                return await self._shared.look(limit, now=time.time())
+            except FAILURES as error:
+                self._begin_outage(self._shared, error)
+        return self._memory.look(limit, monotonic=time.monotonic(), now=time.time())
+
+    def _is_away(self) -> bool:
+        return self._outage is not None and not self._outage.done()
+
+    def _begin_outage(self, shared: SharedStore, error: Exception) -> None:
+        if self._is_away():
+            return  # another request that was under way has said so
+        OUTAGES.inc()
+        STORE_AWAY.set(1)
+        log.error(
+            "rate limit store does not answer; each replica counts in memory until it does",
+            error=type(error).__name__,
+            reason=str(error),
+        )
+        self._outage = asyncio.create_task(_until_back(shared), name="rate limit store")
+        self._outage.add_done_callback(_end_outage)
+
+
+async def _until_back(shared: SharedStore) -> None:
+    pause = FIRST_PROBE_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            await shared.probe()
+        except FAILURES:
+            pause = min(pause * 2, SLOWEST_PROBE_SECONDS)
+        else:
+            return
+
+
+def _end_outage(task: asyncio.Task[None]) -> None:
+    # Whatever ended the task, requests ask the store again from here on.
+    STORE_AWAY.set(0)
+    if task.cancelled():
+        return
+    failure = task.exception()
+    if failure is None:
+        log.info("rate limit store answers again")
+    else:
+        log.error("probe of the rate limit store failed", error=repr(failure))

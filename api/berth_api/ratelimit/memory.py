@@ -1,0 +1,65 @@
+"""Counts in the memory of the process.
+
+All windows last equally long, so they end in the order in which they began: what has ended is always at the front of
+one ordered dict, and clearing it away costs nothing per request, however many addresses come along. The stores of the
+``limits`` library look at every key again and again instead (docs/rate-limits.md has the figures).
+"""
+
+import math
+from typing import Final
+
+from berth_api.ratelimit.allowance import Limit, Reading, untouched
+
+MOST_WINDOWS: Final = 200_000
+"""Beyond that the oldest are given up: their owners get a new window early, and nobody else loses anything."""
+
+
+class _Window:
+    __slots__ = ("ends", "requests", "reset")
+
+    def __init__(self, ends: float, reset: int) -> None:
+        self.ends = ends
+        self.requests = 0
+        self.reset = reset
+
+
+class MemoryStore:
+    """Windows by key. Not for threads: one call runs to its end before the next begins.
+
+    ``monotonic`` (seconds) decides when a window ends, so that nobody gains or loses when the clock is set;
+    ``now`` (seconds since the Epoch) is for what clients are told.
+    """
+
+    def __init__(self, most: int = MOST_WINDOWS) -> None:
+        self._windows: dict[str, _Window] = {}
+        self._most = most
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def take(self, limit: Limit, *, monotonic: float, now: float) -> Reading:
+        """Count one request."""
+        self._clear(monotonic)
+        window = self._windows.get(limit.key)
+        if window is None:
+            if len(self._windows) >= self._most:
+                del self._windows[next(iter(self._windows))]
+            window = _Window(monotonic + limit.window, math.ceil(now + limit.window))
+            self._windows[limit.key] = window
+        window.requests += 1
+        return Reading(window.requests, window.reset, window.ends - monotonic)
+
+    def look(self, limit: Limit, *, monotonic: float, now: float) -> Reading:
+        """Count nothing."""
+        self._clear(monotonic)
+        window = self._windows.get(limit.key)
+        if window is None:
+            return untouched(limit, now)
+        return Reading(window.requests, window.reset, window.ends - monotonic)
+
+    def _clear(self, monotonic: float) -> None:
+        while self._windows:
+            key, window = next(iter(self._windows.items()))
+            if window.ends > monotonic:
+                break
+            del self._windows[key]

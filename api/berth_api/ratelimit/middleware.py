@@ -1,0 +1,49 @@
+"""Counts each request before its route, and refuses what is too much."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from berth_api import errors
+from berth_api.auth.identity import Identity
+from berth_api.errors import ApiError
+from berth_api.ratelimit.allowance import Allowance, headers, is_limited, is_preflight, refusal
+from berth_api.ratelimit.limiter import Limiter
+
+
+class TooManyRequestsError(ApiError):
+    """429, or what the configuration says: the window's requests are used up."""
+
+    status = 429
+
+
+class RateLimited:
+    """ASGI middleware: counts each request, refuses what is too much, says in ``limit_headers`` what is left."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or not is_limited(scope["method"], scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        limiter: Limiter = scope["app"].state.berth.limiter
+        allowance = await _allowance(limiter, scope)
+        scope["state"]["limit_headers"].update(headers(allowance))
+        if allowance.passes:
+            await self._app(scope, receive, send)
+            return
+        error = TooManyRequestsError(refusal(allowance), retry_after=allowance.wait)
+        response = errors.answer(error, scope["path"])
+        response.status_code = limiter.refusal_status
+        await response(scope, receive, send)
+
+
+async def _allowance(limiter: Limiter, scope: Scope) -> Allowance:
+    # A token that does not count is treated as none: its requests are the address's.
+    identity: Identity | None = scope["state"]["standing"].identity
+    peer = scope["state"]["peer"]
+    # Browsers send preflights on their own, and without the token: they would use up what others at the address have.
+    if is_preflight(scope["method"], Headers(scope=scope).getlist("access-control-request-method")):
+        return await limiter.look(identity, peer)
+    return await limiter.take(identity, peer)

@@ -1,0 +1,103 @@
+"""Counts in Redis or Valkey, for all replicas together."""
+
+import asyncio
+import math
+from typing import Final, cast
+from urllib.parse import SplitResult, urlsplit
+
+from limits.aio.storage import RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
+from limits.errors import ConfigurationError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from berth_api.config import ConfigError
+from berth_api.ratelimit.allowance import Limit, Reading, untouched
+
+PREFIX: Final = "berth"
+PORT: Final = 6379
+SECONDS: Final = 0.25
+"""A request waits no longer for the store."""
+AT_ONCE: Final = 32
+"""Connections of a replica."""
+FAILURES: Final = (RedisError, OSError)
+"""What a store that is away, slow or not willing leads to; TimeoutError is an OSError."""
+_SCHEMES: Final = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
+_PROBE: Final = Limit("probe", "probe", 1, 1)
+
+
+def store_url(text: str) -> str:
+    """Return the URL as the client library wants it. Raises ConfigError, without the text: it can hold a password."""
+    advice = (
+        "BERTH_RATE_LIMIT_REDIS_URL is no URL such as redis://:password@host:6379/0 (or rediss://, valkey://, "
+        "valkeys://); write special characters of the password as %XX"
+    )
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError(advice) from None
+    if parts.scheme not in _SCHEMES or not host:
+        raise ConfigError(advice)
+    return _with_port(parts, port or PORT)
+
+
+def _with_port(parts: SplitResult, port: int) -> str:
+    credentials, at, place = parts.netloc.rpartition("@")
+    host = place.partition("]")[0] + "]" if place.startswith("[") else place.partition(":")[0]
+    netloc = f"{credentials}{at}{host}:{port}"
+    return parts._replace(scheme=_SCHEMES[parts.scheme], netloc=netloc, fragment="").geturl()
+
+
+class SharedStore(RedisStorage):
+    """Windows as counters that expire, on a server of version 7 or later (any Valkey).
+
+    Each request is one transaction: the increment decides whether it passes and what is left, and the end of the
+    window is read as the server has it, so that every replica says the same.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Prepare; nothing is connected yet. Raises ConfigError."""
+        try:
+            super().__init__(store_url(url), implementation="redispy", key_prefix=PREFIX)
+            self._redis: Redis = cast(RedispyBridge, self.bridge).storage
+            # The library would try again for seconds. It also learns here of options in the URL that there are not.
+            self._redis.set_retry(Retry(NoBackoff(), 0))
+            self._redis.connection_pool.make_connection()
+        except (ConfigurationError, TypeError, ValueError):
+            raise ConfigError("BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used") from None
+        self._free = asyncio.Semaphore(AT_ONCE)
+
+    async def take(self, limit: Limit) -> Reading:
+        """Count one request. Raises one of FAILURES, after SECONDS at the latest."""
+        key = self.bridge.prefixed_key(limit.key)
+        async with asyncio.timeout(SECONDS), self._free, self._redis.pipeline(transaction=True) as transaction:
+            transaction.incr(key)
+            # NX: the window ends when its first request said, and a key that somebody made persistent ends too.
+            transaction.expire(key, limit.window, nx=True)
+            transaction.pexpiretime(key)
+            transaction.pttl(key)
+            requests, _, ends, left = await transaction.execute()
+        return Reading(requests, math.ceil(ends / 1000), left / 1000)
+
+    async def look(self, limit: Limit, *, now: float) -> Reading:
+        """Count nothing. ``now`` is in seconds since the Epoch. Raises as ``take``."""
+        key = self.bridge.prefixed_key(limit.key)
+        async with asyncio.timeout(SECONDS), self._free, self._redis.pipeline(transaction=True) as transaction:
+            transaction.get(key)
+            transaction.pexpiretime(key)
+            transaction.pttl(key)
+            requests, ends, left = await transaction.execute()
+        if requests is None or ends < 0:
+            return untouched(limit, now)
+        return Reading(int(requests), math.ceil(ends / 1000), left / 1000)
+
+    async def probe(self) -> None:
+        """Do what a request does, for nobody. Raises as ``take``."""
+        await self.take(_PROBE)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
