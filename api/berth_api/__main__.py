@@ -11,6 +11,7 @@ import uvicorn
 from berth_api import log, metrics
 from berth_api.app import make_app
 from berth_api.config import ConfigError, from_environment
+from berth_api.protocol import Protocol
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 20
@@ -34,7 +35,7 @@ def main() -> None:
         host=config.listen.host,
         port=config.listen.port,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,

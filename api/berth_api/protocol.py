@@ -1,0 +1,55 @@
+"""What the server does before there is a request: a malformed one gets JSON too, and a head has a limit."""
+
+import uuid
+from typing import Any, Final
+
+import orjson
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from berth_api.negotiation import VERSION
+
+log = structlog.get_logger(__name__)
+
+LARGEST_HEAD: Final = 64 * 1024
+"""Bytes of a request line with its headers; the parser itself would take any number."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; end the connection where a head finds no end."""
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > LARGEST_HEAD:
+                self.send_400_response("the head of the request is too large")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request that the application could see, and end the connection."""
+        request_id = str(uuid.uuid4())
+        log.info("malformed request", reason=msg, request_id=request_id)
+        body = orjson.dumps({"error_message": "malformed HTTP request"})
+        head = (
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            f"Cache-Control: no-store\r\nX-API-Version: {VERSION}\r\nX-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
