@@ -12,9 +12,10 @@ from starlette.exceptions import HTTPException
 
 from berth_api import errors
 from berth_api.auth.authentication import Authenticate
-from berth_api.auth.jwks import KeyFile
+from berth_api.auth.oidc import ProviderKeys
+from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
-from berth_api.auth.tokens import TokenVerifier
+from berth_api.auth.tokens import make_verifier
 from berth_api.config import Config
 from berth_api.envelope import Envelope
 from berth_api.errors import ApiError
@@ -95,13 +96,15 @@ def make_app(config: Config) -> FastAPI:
 
 def make_state(config: Config, client: Client) -> State:
     """Make what all requests share."""
-    keys = KeyFile(config.jwks_file)
+    provider = ProviderKeys(config.provider) if config.provider is not None else None
     return State(
         config=config,
         client=client,
         caches=Caches(client, config.workspace_namespaces),
-        tokens=TokenVerifier(keys, issuer=config.token_issuer, audience=config.token_audience),
+        tokens=make_verifier(config, provider),
+        provider=provider,
         revocations=Revocations(client, config.access_namespace),
+        passwords=Passwords(client, config.access_namespace),
         limiter=Limiter(config.rate_limit),
         keys=KeyPool(),
     )
@@ -113,7 +116,9 @@ def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
         async with await connect(API_MANAGER, config.kubeconfig) as client:
             state = make_state(config, client)
             jobs = {f"cache {kind}": cache.run() for kind, cache in state.caches.all.items()}
-            jobs |= {"keys": state.keys.run(), "revocations": state.revocations.run()}
+            jobs |= {"rows": state.caches.keep_rows(), "keys": state.keys.run(), "revocations": state.revocations.run()}
+            if state.provider is not None:
+                jobs["provider's keys"] = state.provider.run()
             app.state.berth = state
             app.state.tasks = [_start(name, job) for name, job in jobs.items()]
             yield

@@ -1,6 +1,7 @@
 """What the process holds: the connection, caches of the public lists, keys. Made once, shared by all requests."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
@@ -9,16 +10,20 @@ import structlog
 from pydantic import ValidationError
 
 from berth_api import metrics
+from berth_api.auth.oidc import ProviderKeys
+from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import TokenVerifier
 from berth_api.config import Config
 from berth_api.deployment import Deployment
 from berth_api.errors import AwayError
 from berth_api.keys import KeyPool
+from berth_api.listing import ORDERS
 from berth_api.queue import Queues
 from berth_api.ratelimit import Limiter
+from berth_api.rows import Rows
 from berth_core import ids
-from berth_core.cache import Cache, Key
+from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 
@@ -28,6 +33,8 @@ Value = TypeVar("Value")
 
 STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
+ROWS_AT_ONCE: Final = 25
+"""Rows that are made anew before requests have their turn on the event loop."""
 
 
 class Typed(Generic[Value]):
@@ -44,7 +51,12 @@ class Typed(Generic[Value]):
         self._values: dict[Key, Value] = {}
         self._indexers = indexes
         self._indexes: dict[str, dict[str, dict[Key, Value]]] = {name: {} for name in indexes}
+        self._listeners: list[Callable[[Key, Value | None, Value | None], None]] = []
         cache.listen(self._changed)
+
+    def listen(self, listener: Callable[[Key, Value | None, Value | None], None]) -> None:
+        """Call back with ``(key, value before, value after)`` after each change; must not block."""
+        self._listeners.append(listener)
 
     def by(self, index: str, value: str) -> list[Value]:
         """Those whose indexer yields the value."""
@@ -54,28 +66,31 @@ class Typed(Generic[Value]):
         return iter(list(self._values.values()))
 
     def _changed(self, key: Key, obj: Object | None) -> None:
-        self._forget(key)
-        if obj is None:
-            return
+        old, new = self._forget(key), self._parsed(key, obj) if obj is not None else None
+        if new is not None:
+            self._values[key] = new
+            for name, indexer in self._indexers.items():
+                self._indexes[name].setdefault(indexer(new), {})[key] = new
+        for listener in self._listeners:
+            listener(key, old, new)
+
+    def _parsed(self, key: Key, obj: Object) -> Value | None:
         try:
-            value = self._read(obj)
+            return self._read(obj)
         except ValidationError as error:
             # Only while resources of another version of the CRDs are around.
             log.error("object cannot be read", kind=obj.get("kind"), namespace=key[0], name=key[1], error=str(error))
-            return
-        self._values[key] = value
-        for name, indexer in self._indexers.items():
-            self._indexes[name].setdefault(indexer(value), {})[key] = value
+            return None
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: Key) -> Value | None:
         value = self._values.pop(key, None)
-        if value is None:
-            return
-        for name, indexer in self._indexers.items():
-            entries = self._indexes[name][indexer(value)]
-            del entries[key]
-            if not entries:
-                del self._indexes[name][indexer(value)]
+        if value is not None:
+            for name, indexer in self._indexers.items():
+                entries = self._indexes[name][indexer(value)]
+                del entries[key]
+                if not entries:
+                    del self._indexes[name][indexer(value)]
+        return value
 
 
 class Caches:
@@ -83,7 +98,8 @@ class Caches:
 
     def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
         def cache(kind: type[Resource]) -> Cache:
-            return Cache(client, kind.api(), namespaces)
+            # What is read from the objects is kept by those below; the objects would take several times as much.
+            return Cache(client, kind.api(), namespaces, keep=nothing)
 
         self.types = Typed(cache(WorkspaceType), WorkspaceType.parse, {"name": lambda t: t.spec.type_name})
         self.deployments = Typed(
@@ -94,6 +110,12 @@ class Caches:
         self.reservations: Typed[Reservation] = Typed(cache(Reservation), Reservation.parse, {})
         self.rules = Typed(cache(AccessRule), AccessRule.parse, {"deployment": _deployment_of_rule})
         self.endings = Typed(cache(Instance), Ending.of, {"id": lambda e: e.instance})
+        self.rows = Rows()
+        self._doubts = asyncio.Event()
+        self._prepared = False
+        self.types.listen(self._type_changed)
+        self.deployments.listen(lambda key, _, deployment: self.rows.deployment_changed(key, deployment))
+        self.reservations.listen(self._reservation_changed)
 
     @property
     def all(self) -> dict[str, Cache]:
@@ -107,8 +129,39 @@ class Caches:
         }
 
     def is_synced(self) -> bool:
-        """Whether everything has been listed once."""
-        return all(cache.is_synced for cache in self.all.values())
+        """Whether everything has been listed once, and lists can be shown."""
+        return self._prepared
+
+    async def keep_rows(self) -> None:
+        """Prepare the lists once all is there, then work off what changes leave in doubt, until cancelled."""
+        for cache in self.all.values():
+            await cache.synced()
+        await self._settle()
+        for order in sorted(ORDERS):
+            self.rows.prepare(order)
+            await asyncio.sleep(0)
+        # What is there now stays: looking through it for garbage would stop everything for 100 ms at a time.
+        gc.collect()
+        gc.freeze()
+        self._prepared = True
+        while True:
+            await self._doubts.wait()
+            self._doubts.clear()
+            await self._settle()
+
+    async def _settle(self) -> None:
+        while not self.rows.is_settled:
+            self.rows.settle(ROWS_AT_ONCE)
+            await asyncio.sleep(0)
+
+    def _type_changed(self, key: Key, old: WorkspaceType | None, new: WorkspaceType | None) -> None:
+        for name in {kind.spec.type_name for kind in (old, new) if kind is not None}:
+            self.rows.type_changed(key[0], name, self.type_named(key[0], name))
+        self._doubts.set()
+
+    def _reservation_changed(self, _: Key, old: Reservation | None, new: Reservation | None) -> None:
+        self.rows.reservation_changed(old, new)
+        self._doubts.set()
 
     def need_fresh(self) -> None:
         """Raise AwayError where the lists are not there yet or may be old."""
@@ -120,8 +173,8 @@ class Caches:
             raise AwayError("the cluster cannot be reached. Try again later.")
 
     def queues(self) -> Queues:
-        """Queue lengths as of now."""
-        return Queues(self.reservations)
+        """Queue lengths, always as of now."""
+        return self.rows.queues
 
     def type_named(self, namespace: str, name: str) -> WorkspaceType | None:
         """Return the type of a deployment in a namespace; of several of that name the oldest."""
@@ -133,7 +186,7 @@ def _deployment_of_rule(rule: AccessRule) -> str:
     return f"{rule.metadata.namespace}/{rule.spec.deployment}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ending:
     """Until when an instance has its deployment; ``expires`` is None where there is no end, or it is not known."""
 
@@ -161,6 +214,8 @@ class State:
     client: Client
     caches: Caches
     tokens: TokenVerifier
+    provider: ProviderKeys | None
     revocations: Revocations
+    passwords: Passwords
     limiter: Limiter
     keys: KeyPool

@@ -17,6 +17,8 @@ FORCED_ANNOTATION: Final = "berth.dev/released-by-force"
 """On a pod: an administrator's word, with a reason, that its containers are gone though no kubelet says so."""
 IDEMPOTENCY_LABEL: Final = "berth.dev/idempotency"
 """On a Secret: it remembers the answer to a request with an Idempotency-Key. On what such a request made: which."""
+IN_ADVANCE_LABEL: Final = "berth.dev/in-advance-for"
+"""On a TokenRevocation: who revoked a token that Berth knows nothing of (``ids.user_object``)."""
 EXPIRES_ANNOTATION: Final = "berth.dev/expires"
 """On objects in the access namespace: when they are deleted (RFC 3339)."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
@@ -36,6 +38,14 @@ AGENT_CA_SECRET: Final = "berth-agent-ca"  # noqa: S105 (a Secret's name, not a 
 SIGNING_SECRET: Final = "berth-token-signing"  # noqa: S105 (the same)
 VERIFICATION_CONFIGMAP: Final = "berth-token-verification"
 ACTIVE_KID_ANNOTATION: Final = "berth.dev/active-kid"
+"""On the signing Secret: the key that signs."""
+NEXT_KID_ANNOTATION: Final = "berth.dev/next-kid"
+"""On the signing Secret: the key that signs once the time of the next annotation has come; without that, not yet."""
+NEXT_FROM_ANNOTATION: Final = "berth.dev/next-from"
+KEYS_SINCE_ANNOTATION: Final = "berth.dev/keys-since"
+"""On the signing Secret: when each key was made; a JSON object of kid to time (RFC 3339)."""
+KID_ANNOTATION: Final = "berth.dev/kid"
+"""On an IssuedToken: the key that signed it."""
 JWKS_KEY: Final = "jwks.json"
 
 HOST_KEY: Final = "ssh_host_ed25519_key"
@@ -63,6 +73,11 @@ def workspace_secret(instance_id: str, epoch: int) -> str:
 def agent_secret(instance_id: str, epoch: int) -> str:
     """Name of the Secret that the agent mounts."""
     return f"i-{instance_id}-e{epoch}-agent"
+
+
+def password_secret(account: str) -> str:
+    """Name of the Secret with the password's hash of an account (the Account's name)."""
+    return f"{account}-password"
 
 
 def agent_dns(instance_id: str, epoch: int) -> str:

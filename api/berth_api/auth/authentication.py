@@ -14,10 +14,15 @@ from berth_api.state import State
 
 @dataclass(frozen=True)
 class Standing:
-    """What a request's token is worth: an identity, or why there is none. Neither: no token was sent."""
+    """What a request's token is worth: an identity, or why there is none. Neither: no token was sent.
+
+    ``unconfirmed`` is whom the token speaks for unless it was revoked a moment ago: it is verified, but the view of
+    revocations is too old. It is for those few routes that would rather err than fail; ``refusal`` is set all the same.
+    """
 
     identity: Identity | None = None
     refusal: ApiError | None = None
+    unconfirmed: Identity | None = None
 
 
 def standing_of(state: State, authorization: Sequence[str]) -> Standing:
@@ -27,12 +32,17 @@ def standing_of(state: State, authorization: Sequence[str]) -> Standing:
     scheme, _, token = authorization[0].partition(" ")
     if len(authorization) > 1 or scheme.lower() != "bearer":
         return Standing(refusal=WrongTokenError())
-    now = time.time()
+    monotonic_now = time.monotonic()
     try:
-        identity = state.tokens.verify(token.strip(" "), now=now, monotonic_now=time.monotonic())
-        state.revocations.need_valid(identity)
+        identity = state.tokens.verify(token.strip(" "), now=time.time(), monotonic_now=monotonic_now)
     except (WrongTokenError, AwayError) as refusal:
         return Standing(refusal=refusal)
+    try:
+        state.revocations.need_valid(identity, monotonic_now)
+    except WrongTokenError as refusal:
+        return Standing(refusal=refusal)
+    except AwayError as refusal:
+        return Standing(refusal=refusal, unconfirmed=identity)
     return Standing(identity)
 
 

@@ -1,13 +1,13 @@
 """From a token's claims to an identity. Pure; a claim of a wrong form refuses the token."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from berth_api.auth.identity import Identity
 from berth_core import ids
 
-LONGEST_LIFE: Final = 366 * 24 * 3600
-"""Seconds that ``exp`` may lie ahead."""
 CLOCK_SKEW: Final = 5
 """Seconds that the clock of who made the token may be ahead of ours."""
 LONGEST_USER: Final = 253
@@ -18,27 +18,45 @@ class ClaimError(Exception):
     """The token does not count; the message says why, for the log."""
 
 
-def identity(claims: Mapping[str, Any], *, issuer: str, audience: str, digest: str, now: float) -> Identity:
-    """Check the claims of a token whose signature holds. Raises ClaimError."""
-    if claims.get("iss") != issuer:
+@dataclass(frozen=True)
+class Issuer:
+    """Whose tokens count, and how. One issuer's keys never vouch for another's tokens.
+
+    Of a token of Berth's own (``user_prefix`` None) all claims count. Of a provider's token only who it is for
+    counts, and that user's name is ``user_prefix`` and ``sub``. So that nobody else can have such a name, Berth's
+    own tokens are refused where ``sub`` begins with ``foreign_prefix``.
+    """
+
+    name: str
+    """``iss``"""
+    audience: str
+    longest_life: int
+    """Seconds that ``exp`` may lie ahead."""
+    user_prefix: str | None = None
+    foreign_prefix: str | None = None
+
+
+def identity(claims: Mapping[str, Any], issuer: Issuer, *, digest: str, now: float) -> Identity:
+    """Check the claims of a token whose signature holds. ``now`` is in seconds since the Epoch. Raises ClaimError."""
+    if claims.get("iss") != issuer.name:
         raise ClaimError("another issuer")
-    if audience not in _audiences(claims.get("aud")):
+    if issuer.audience not in _audiences(claims):
         raise ClaimError("another audience")
     expires = _time(claims, "exp")
-    if expires is None or not now < expires <= now + LONGEST_LIFE + CLOCK_SKEW:
+    if expires is None or not now < expires <= now + issuer.longest_life + CLOCK_SKEW:
         raise ClaimError("expired, without end, or too long")
     issued = _time(claims, "iat")
     if max(_time(claims, "nbf") or 0, issued or 0) > now + CLOCK_SKEW:
         raise ClaimError("not valid yet")
-    user = claims.get("sub")
-    if not isinstance(user, str) or not 0 < len(user) <= LONGEST_USER or not user.isprintable():
-        raise ClaimError("no user")
+    user = _user(claims, issuer)
+    if issuer.user_prefix is not None:
+        return Identity(user=user, digest=digest, expires=expires, issued=issued)
     return Identity(
         user=user,
         digest=digest,
         expires=expires,
         issued=issued,
-        superuser=_superuser(claims),
+        superuser=_optional(claims, "su", bool) is True,
         organisation=_optional(claims, "org", str),
         instance=_instance(claims),
         read_only="sc" in claims and WRITE_SCOPE not in _strings(claims, "sc"),
@@ -47,15 +65,31 @@ def identity(claims: Mapping[str, Any], *, issuer: str, audience: str, digest: s
     )
 
 
-def _audiences(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
+def _user(claims: Mapping[str, Any], issuer: Issuer) -> str:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise ClaimError("no user")
+    if issuer.foreign_prefix is not None and subject.startswith(issuer.foreign_prefix):
+        raise ClaimError(f"users with {issuer.foreign_prefix} are the provider's")
+    user = (issuer.user_prefix or "") + subject
+    if len(user) > LONGEST_USER or not user.isprintable():
+        raise ClaimError("no name for a user")
+    return user
+
+
+def _audiences(claims: Mapping[str, Any]) -> list[str]:
+    value = claims.get("aud")
+    listed: list[Any] = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) for item in listed):
+        raise ClaimError("aud is neither text nor a list of texts")
+    return listed
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:
-    value = claims.get(name)
     if name not in claims:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ClaimError(f"{name} is no time")
     return float(value)
 
@@ -65,10 +99,6 @@ def _optional(claims: Mapping[str, Any], name: str, kind: type) -> Any:
     if name in claims and not isinstance(value, kind):
         raise ClaimError(f"{name} has a wrong form")
     return value
-
-
-def _superuser(claims: Mapping[str, Any]) -> bool:
-    return _optional(claims, "su", bool) is True
 
 
 def _instance(claims: Mapping[str, Any]) -> str | None:
@@ -88,7 +118,10 @@ def _strings(claims: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _expire_d(claims: Mapping[str, Any]) -> int | None:
-    value = (_optional(claims, "opt", dict) or {}).get("expire_d")
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+    options = _optional(claims, "opt", dict) or {}
+    if "expire_d" not in options:
+        return None
+    value = options["expire_d"]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ClaimError("opt.expire_d is no number of seconds")
     return value

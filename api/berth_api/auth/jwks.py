@@ -22,14 +22,39 @@ Keys = Mapping[str, RSAPublicKey]
 def parse(data: bytes) -> Keys:
     """Read a JWK set (RFC 7517): the RSA keys for RS256 signatures, by kid. ValueError where it is none.
 
-    Keys of other kinds, uses and algorithms are passed over; private ones are refused, since a file that holds
-    one was made by mistake.
+    Keys of other kinds, uses and algorithms are passed over. Private ones, short ones, and two of one kid are
+    refused, since a file that holds them was made by mistake.
     """
+    found = [key for key in map(_key, _listed(data)) if key is not None]
+    keys = dict(found)
+    if len(keys) != len(found):
+        raise ValueError("two keys have the same kid")
+    return keys
+
+
+def parse_published(data: bytes) -> Keys:
+    """Read the JWK set of somebody else: keys that cannot be used are passed over. ValueError where it is no set.
+
+    Of keys with the same kid none counts: nobody could say which was meant.
+    """
+    found: dict[str, list[RSAPublicKey]] = {}
+    for jwk in _listed(data):
+        try:
+            key = _key(jwk)
+        except ValueError as error:
+            log.warning("key of the provider passed over", reason=str(error))
+            continue
+        if key is not None:
+            found.setdefault(key[0], []).append(key[1])
+    return {kid: keys[0] for kid, keys in found.items() if len(keys) == 1}
+
+
+def _listed(data: bytes) -> list[Any]:
     parsed = orjson.loads(data)
     listed = parsed.get("keys") if isinstance(parsed, dict) else None
     if not isinstance(listed, list):
         raise ValueError("not a JWK set")
-    return dict(key for key in map(_key, listed) if key is not None)
+    return listed
 
 
 def _key(jwk: Any) -> tuple[str, RSAPublicKey] | None:
@@ -40,12 +65,17 @@ def _key(jwk: Any) -> tuple[str, RSAPublicKey] | None:
     kid = jwk.get("kid")
     if not isinstance(kid, str) or not kid:
         raise ValueError("a key without kid")
+    if "d" in jwk:
+        raise ValueError(f"key {kid} is a private key: publish its public half only")
+    numbers = {name: jwk.get(name) for name in ("n", "e")}
+    if not all(isinstance(number, str) for number in numbers.values()):
+        raise ValueError(f"key {kid} lacks n or e")
     try:
-        key = RSAAlgorithm.from_jwk(jwk)
+        key = RSAAlgorithm.from_jwk({"kty": "RSA"} | numbers)
     except jwt.InvalidKeyError as error:
         raise ValueError(f"key {kid} is damaged") from error
     if not isinstance(key, RSAPublicKey):
-        raise ValueError(f"key {kid} is a private key: publish its public half only")
+        raise ValueError(f"key {kid} is no public key")
     if key.key_size < LEAST_BITS:
         raise ValueError(f"key {kid} has fewer than {LEAST_BITS} bits")
     return kid, key

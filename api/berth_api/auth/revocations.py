@@ -1,35 +1,94 @@
-"""Tokens that do not count any more: TokenRevocations, and what Accounts say of their users' tokens."""
+"""Tokens that do not count any more: TokenRevocations, and what Accounts say of their users' tokens.
+
+Both are watched, so that an end takes effect on every replica at once, whoever wrote it. A replica whose view is too
+old to tell says so, rather than let a token pass that may have been revoked.
+"""
 
 import asyncio
+from typing import Final
 
 from berth_api.auth.identity import Identity
-from berth_api.errors import WrongTokenError
-from berth_core.cache import Cache
-from berth_core.client import Client
+from berth_api.auth.view import View
+from berth_api.errors import AwayError, WrongTokenError
+from berth_core.client import Client, Object
+from berth_core.model import parse_time
+from berth_core.names import IN_ADVANCE_LABEL
 from berth_core.resources import Account, TokenRevocation
+
+LONGEST_AGE: Final = 5.0
+"""Seconds; a view that is older judges no token."""
+SHOWN_SECONDS: Final = 5.0
+"""How long the watch may take to show what was just written."""
 
 
 class Revocations:
-    """A view of all revocations, kept current by watches."""
+    """A view of all revocations, and of all accounts."""
 
     def __init__(self, client: Client, namespace: str) -> None:
-        self._revocations = Cache(client, TokenRevocation.api(), [namespace])
-        self._accounts = Cache(client, Account.api(), [namespace])
+        self._revoked = View(
+            client,
+            TokenRevocation.api(),
+            namespace,
+            {"sha256": lambda obj: [obj["spec"]["sha256"]], "in advance for": _in_advance_for},
+        )
+        self._accounts = View(client, Account.api(), namespace, {"user": lambda obj: [obj["spec"]["user"]]})
 
     async def run(self) -> None:
         """Keep the view current until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._revocations.run())
+            tasks.create_task(self._revoked.run())
             tasks.create_task(self._accounts.run())
 
     @property
     def is_synced(self) -> bool:
         """Whether everything has been listed once."""
-        return self._revocations.is_synced and self._accounts.is_synced
+        return self._revoked.cache.is_synced and self._accounts.cache.is_synced
 
-    def need_valid(self, identity: Identity) -> None:
-        """Refuse a token that was revoked. Raises WrongTokenError, and AwayError where the view is too old to tell."""
-        for obj in self._revocations:
-            spec = TokenRevocation.parse(obj).spec
-            if spec.sha256 == identity.digest and spec.user in (None, identity.user):
-                raise WrongTokenError
+    def need_valid(self, identity: Identity, monotonic_now: float) -> None:
+        """Refuse a token that was ended. Raises WrongTokenError, and AwayError where the view is too old to tell."""
+        # What is known to be revoked stays revoked, however old the view.
+        if self.is_revoked(identity.digest, identity.user) or not _is_after(identity, self.valid_after(identity.user)):
+            raise WrongTokenError
+        if max(self._revoked.age(monotonic_now), self._accounts.age(monotonic_now)) > LONGEST_AGE:
+            raise AwayError("nobody can tell whether tokens were revoked: the cluster cannot be reached. Try again.")
+
+    def is_revoked(self, sha256: str, user: str | None) -> bool:
+        """Whether a token counts no more when this user holds it; None: when anyone does."""
+        found = self._revoked.cache.by("sha256", sha256)
+        return any(obj["spec"].get("user") in (None, user) for obj in found)
+
+    def valid_after(self, user: str) -> float:
+        """Seconds since the Epoch before which no token of the user counts; minus infinity where nothing was said."""
+        said = (obj["spec"].get("tokensValidAfter") for obj in self._accounts.cache.by("user", user))
+        return max((parse_time(text).timestamp() for text in said if text), default=float("-inf"))
+
+    def in_advance(self, caller: str) -> int:
+        """How many unknown tokens are revoked by a caller (``ids.user_object`` of a user) in advance."""
+        return len(self._revoked.cache.by("in advance for", caller))
+
+    async def revocation_shown(self, sha256: str, user: str | None) -> None:
+        """Wait until this replica applies a revocation. Raises AwayError where that takes too long."""
+        try:
+            await self._revoked.until(lambda: self.is_revoked(sha256, user), SHOWN_SECONDS)
+        except TimeoutError as error:
+            raise _not_shown() from error
+
+    async def valid_after_shown(self, user: str, moment: float) -> None:
+        """Wait until this replica applies the end of a user's tokens. Raises AwayError where that takes too long."""
+        try:
+            await self._accounts.until(lambda: self.valid_after(user) >= moment, SHOWN_SECONDS)
+        except TimeoutError as error:
+            raise _not_shown() from error
+
+
+def _is_after(identity: Identity, moment: float) -> bool:
+    return moment == float("-inf") or (identity.issued is not None and identity.issued >= moment)
+
+
+def _in_advance_for(obj: Object) -> list[str]:
+    caller = (obj["metadata"].get("labels") or {}).get(IN_ADVANCE_LABEL)
+    return [] if caller is None else [caller]
+
+
+def _not_shown() -> AwayError:
+    return AwayError("it is written, but has not come back from the cluster yet. Repeat the request to make sure.")

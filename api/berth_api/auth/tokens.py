@@ -1,61 +1,52 @@
-"""Verification of tokens: RS256, keys from the cluster only, nothing but the canonical spelling."""
+"""Verification of tokens: RS256, keys from the cluster or the provider only, nothing but the canonical spelling."""
 
-import base64
-import binascii
 import hashlib
-import re
 from collections import OrderedDict
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import jwt
-import orjson
 import structlog
 
 from berth_api.auth import claims
+from berth_api.auth.claims import Issuer
 from berth_api.auth.identity import Identity
 from berth_api.auth.jwks import KeyFile, Keys
+from berth_api.auth.jws import ALGORITHM, Unverified, has_form
+from berth_api.auth.oidc import ProviderKeys
+from berth_api.config import Config
 from berth_api.errors import AwayError, WrongTokenError
 
 log = structlog.get_logger(__name__)
 
-LONGEST_TOKEN: Final = 8192
-"""Characters; beyond that a token is not even looked at."""
 CACHED: Final = 4096
-"""Verified tokens that are remembered."""
-ALGORITHM: Final = "RS256"
-_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_FOREIGN_KEYS: Final = frozenset({"jwk", "jku", "x5u", "x5c", "crit"})
-"""Header parameters (RFC 7515, section 4.1) that would bring a key along, or ask for what is not known here."""
+"""Verified tokens that are remembered, the last used ones."""
 
 
-def decode_part(part: str) -> bytes:
-    """Decode base64url without padding; ValueError unless the text is the one spelling of what it decodes to.
+@dataclass(frozen=True)
+class Trusted:
+    """A provider: what its tokens must be, and its keys."""
 
-    The last character of a part can hold bits that decoding drops: with another spelling the same token would
-    have another SHA-256 and so escape its revocation.
-    """
-    try:
-        data = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64url") from error
-    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != part:
-        raise ValueError("not the canonical spelling")
-    return data
+    issuer: Issuer
+    keys: ProviderKeys
 
 
 class TokenVerifier:
-    """Turns tokens into identities, and remembers those that it verified."""
+    """Turns tokens into identities, and remembers those that it verified.
 
-    def __init__(self, keys: KeyFile, *, issuer: str, audience: str) -> None:
+    A token is verified with the keys of the issuer that it names, and no other's, whatever its ``kid``.
+    """
+
+    def __init__(self, keys: KeyFile, issuer: Issuer, provider: Trusted | None = None) -> None:
         self._keys = keys
         self._issuer = issuer
-        self._audience = audience
+        self._provider = provider
         self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
         self._verified: OrderedDict[str, Identity] = OrderedDict()
-        self._verified_with: Keys = {}
+        self._verified_with: tuple[Keys, Keys] = ({}, {})
 
     def is_ready(self, monotonic_now: float) -> bool:
-        """Whether there is a key to verify with."""
+        """Whether there is a key of Berth's own to verify with. The provider's may come later."""
         return bool(self._keys.current(monotonic_now))
 
     def verify(self, token: str, *, now: float, monotonic_now: float) -> Identity:
@@ -66,42 +57,56 @@ class TokenVerifier:
             AwayError: there are no keys to verify with.
 
         """
-        if len(token) > LONGEST_TOKEN or not _FORM.fullmatch(token):
+        if not has_form(token):
             raise WrongTokenError
-        keys = self._keys.current(monotonic_now)
-        if not keys:
-            raise AwayError("tokens cannot be verified yet. Try again later.", retry_after=5)
-        if keys is not self._verified_with:
+        own = self._keys.current(monotonic_now)
+        foreign = self._provider.keys.current if self._provider is not None else {}
+        if own is not self._verified_with[0] or foreign is not self._verified_with[1]:
+            # A key that is gone ends its tokens at once.
             self._verified.clear()
-            self._verified_with = keys
+            self._verified_with = (own, foreign)
         digest = hashlib.sha256(token.encode()).hexdigest()
         known = self._verified.get(digest)
         if known is None:
-            known = self._verified[digest] = self._verify(token, keys, digest, now)
+            known = self._verified[digest] = self._verify(token, digest, now, monotonic_now)
             if len(self._verified) > CACHED:
                 self._verified.popitem(last=False)
         elif known.expires <= now:
             del self._verified[digest]
             raise WrongTokenError
+        else:
+            self._verified.move_to_end(digest)
         return known
 
-    def _verify(self, token: str, keys: Keys, digest: str, now: float) -> Identity:
+    def _verify(self, token: str, digest: str, now: float, monotonic_now: float) -> Identity:
+        own, foreign = self._verified_with
         try:
-            header, payload, _ = (decode_part(part) for part in token.split("."))
-            key = keys.get(self._kid(orjson.loads(header)))
-            parsed = orjson.loads(payload)
-            if key is None or not isinstance(parsed, dict):
-                raise claims.ClaimError("no key of ours, or no claims")
+            unverified = Unverified.read(token)
+            if self._provider is not None and unverified.claims.get("iss") == self._provider.issuer.name:
+                issuer, keys = self._provider.issuer, foreign
+                if unverified.kid not in keys and self._provider.keys.are_coming(monotonic_now):
+                    raise AwayError("the provider's keys are being read. Try again.", retry_after=2)
+            else:
+                issuer, keys = self._issuer, own
+                if not keys:
+                    raise AwayError("tokens cannot be verified yet. Try again later.", retry_after=5)
+            key = keys.get(unverified.kid)
+            if key is None:
+                raise claims.ClaimError("no key of that issuer")
             self._jws.decode(token, key, algorithms=[ALGORITHM])
-            return claims.identity(parsed, issuer=self._issuer, audience=self._audience, digest=digest, now=now)
+            return claims.identity(unverified.claims, issuer, digest=digest, now=now)
         except (ValueError, jwt.InvalidTokenError, claims.ClaimError) as error:
             log.info("token refused", token_sha256=digest, reason=str(error))
             raise WrongTokenError from error
 
-    def _kid(self, header: Any) -> str:
-        if not isinstance(header, dict) or header.get("alg") != ALGORITHM or _FOREIGN_KEYS & header.keys():
-            raise claims.ClaimError("another algorithm, or a key of its own")
-        kid = header.get("kid")
-        if not isinstance(kid, str):
-            raise claims.ClaimError("no kid")
-        return kid
+
+def make_verifier(config: Config, provider: ProviderKeys | None) -> TokenVerifier:
+    """Make the verifier that the configuration asks for; ``provider`` where it has one."""
+    life = config.longest_token_life
+    foreign = config.provider.user_prefix if config.provider is not None else None
+    own = Issuer(config.token_issuer, config.token_audience, life, foreign_prefix=foreign)
+    trusted = None
+    if provider is not None:
+        about = provider.provider
+        trusted = Trusted(Issuer(about.issuer, about.audience, life, user_prefix=about.user_prefix), provider)
+    return TokenVerifier(KeyFile(config.jwks_file), own, trusted)

@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from berth_api.auth import access, claims, jwks
 from berth_api.auth.identity import Identity
 from berth_api.auth.jwks import KeyFile
-from berth_api.auth.tokens import decode_part
+from berth_api.auth.jws import decode_part
 from berth_api.errors import BadRequestError, MissingError
 from berth_core.resources import Instance, WorkspaceType
 
@@ -23,13 +23,14 @@ from .samples import deployment
 NOW = 1_800_000_000.0
 ID = "00000000-0000-4000-8000-000000000001"
 OTHER = "00000000-0000-4000-8000-000000000002"
+ISSUER = claims.Issuer("i", "a", longest_life=366 * 86400)
 KEY = rsa.generate_private_key(65537, 2048)
 
 
 def read(**changes: Any) -> Identity:
     given_claims = {"sub": "alice", "iss": "i", "aud": "a", "exp": NOW + 60} | changes
     given_claims = {name: value for name, value in given_claims.items() if value is not ...}
-    return claims.identity(given_claims, issuer="i", audience="a", digest="d", now=NOW)
+    return claims.identity(given_claims, ISSUER, digest="d", now=NOW)
 
 
 def identity(**fields: Any) -> Identity:
@@ -181,10 +182,10 @@ def test_a_closed_type_is_for_owners_and_superusers() -> None:
         return WorkspaceType.parse({"metadata": {"name": "arm"}, "spec": spec})
 
     mine, other = deployment("mine", owners=["alice"]), deployment("other")
-    assert access.may_instantiate(identity(), kind("open"), other)
-    assert access.may_instantiate(identity(), kind("closed"), mine)
-    assert not access.may_instantiate(identity(), kind("closed"), other)
-    assert access.may_instantiate(identity(superuser=True), kind("closed"), other)
+    assert access.may_instantiate(identity(), kind("open"), other, [])
+    assert access.may_instantiate(identity(), kind("closed"), mine, [])
+    assert not access.may_instantiate(identity(), kind("closed"), other, [])
+    assert access.may_instantiate(identity(superuser=True), kind("closed"), other, [])
 
 
 @pytest.mark.parametrize(

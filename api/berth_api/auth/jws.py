@@ -1,0 +1,90 @@
+"""The form of a token (RFC 7515, RFC 8725), before any key is looked at. Pure.
+
+Everything that the specifications allow and Berth has no use for is refused: whatever is not understood here could
+be understood otherwise elsewhere.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import orjson
+
+LONGEST_TOKEN: Final = 8192
+"""Characters; beyond that a token is not even looked at."""
+ALGORITHM: Final = "RS256"
+TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+"""What ``typ`` may be, in any case of letters; it may also be absent. Other kinds of signed things are no tokens."""
+REFUSED: Final = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc", "cty"})
+"""Header parameters that bring a key along, ask for what is not known here, or say that the payload is no claims."""
+_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Unverified:
+    """What a token says, which nobody has vouched for yet."""
+
+    kid: str
+    claims: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, token: str) -> Self:
+        """Take a token apart. ValueError where it has another form than Berth's tokens and those of providers."""
+        header, payload, _ = (decode_part(part) for part in token.split("."))
+        parameters, claims = parse_object(header), parse_object(payload)
+        if parameters.get("alg") != ALGORITHM:
+            raise ValueError("another algorithm")
+        if refused := REFUSED & parameters.keys():
+            raise ValueError(f"header parameters that are not for tokens: {', '.join(sorted(refused))}")
+        typ = parameters.get("typ", "JWT")
+        if not isinstance(typ, str) or typ.lower() not in TYPES:
+            raise ValueError("another type of thing")
+        kid = parameters.get("kid")
+        if not isinstance(kid, str) or not kid:
+            raise ValueError("no kid")
+        return cls(kid, claims)
+
+
+def has_form(token: str) -> bool:
+    """Whether a text looks like a token at all, and is not too long."""
+    return len(token) <= LONGEST_TOKEN and _FORM.fullmatch(token) is not None
+
+
+def decode_part(part: str) -> bytes:
+    """Decode base64url without padding; ValueError unless the text is the one spelling of what it decodes to.
+
+    The last character of a part can hold bits that decoding drops: with another spelling the same token would
+    have another SHA-256 and so escape its revocation.
+    """
+    try:
+        data = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != part:
+        raise ValueError("not the canonical spelling")
+    return data
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Read a JSON object in which no name stands twice, at any depth. ValueError where it is none."""
+    # orjson refuses what RFC 8259 does (NaN, a byte order mark, lone surrogates, endless numbers, endless nesting)
+    # but takes the last of equal names, where others take the first.
+    value = orjson.loads(data)
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    try:
+        json.loads(data.decode(), object_pairs_hook=_distinct)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name stands twice")
+    return made

@@ -1,0 +1,144 @@
+"""Passwords of accounts: argon2id hashes in Secrets, checked so that answers tell nothing but right or wrong.
+
+An unknown user, a user without a password and a wrong password cost the same requests and the same computation, and
+count alike towards the limits. Passwords and hashes are never logged.
+"""
+
+import asyncio
+import base64
+import binascii
+import secrets
+import time
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import ClassVar, Final
+
+import structlog
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+
+from berth_api.errors import ApiError
+from berth_api.peer import Address
+from berth_core import errors as cluster
+from berth_core import ids, names
+from berth_core.client import Client, Kind
+from berth_core.resources import Account
+
+log = structlog.get_logger(__name__)
+
+SECRETS: Final = Kind("v1", "secrets")
+WINDOW_MINUTES: Final = 15
+PER_USER: Final = RateLimitItemPerMinute(10, WINDOW_MINUTES, namespace="passwords-user")
+PER_PEER: Final = RateLimitItemPerMinute(20, WINDOW_MINUTES, namespace="passwords-peer")
+"""Failures in a window."""
+LONGEST_USER: Final = 253
+LONGEST_PASSWORD: Final = 1024
+"""Characters."""
+
+
+class AuthenticationFailedError(ApiError):
+    """400: what was shown proves nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("authentication failed")
+
+
+class ThrottledError(ApiError):
+    """429: too many wrong passwords."""
+
+    status: ClassVar[int] = 429
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What somebody claims to be, and to know."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Pair({self.user!r})"
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether an account could be like that."""
+        return 0 < len(self.user) <= LONGEST_USER and self.user.isprintable() and len(self.password) <= LONGEST_PASSWORD
+
+
+class Passwords:
+    """Checks pairs one after the other: each takes the memory that argon2id is made to take."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._hasher = PasswordHasher()
+        self._dummy: str | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._failures = FixedWindowRateLimiter(MemoryStorage())
+
+    async def need_right(self, pair: Pair, peer: Address | None) -> None:
+        """Refuse all but the right password of a user.
+
+        Failures are counted by this replica, for each user and each peer (of IPv6, each /64). Too many of them, and
+        the right password is refused too, so that guessing learns nothing more.
+
+        Raises:
+            AuthenticationFailedError: it is not right.
+            ThrottledError: there were too many failures.
+
+        """
+        limits = ((PER_USER, ids.user_object(pair.user)), (PER_PEER, _network(peer)))
+        await self._need_tries(limits)
+        hashed = await self._hash_of(pair.user) if pair.is_possible else None
+        async with self._one_at_a_time:
+            await self._need_tries(limits)  # those that were before us may have failed
+            if not await asyncio.to_thread(self._is_right, hashed, pair.password) or hashed is None:
+                for item, whose in limits:
+                    await self._failures.hit(item, whose)
+                raise AuthenticationFailedError
+
+    async def _need_tries(self, limits: tuple[tuple[RateLimitItem, str], ...]) -> None:
+        for item, whose in limits:
+            if not await self._failures.test(item, whose):
+                until = (await self._failures.get_window_stats(item, whose)).reset_time
+                wait = max(1.0, until - time.time())
+                raise ThrottledError("too many wrong passwords. Try again later.", retry_after=wait)
+
+    async def _hash_of(self, user: str) -> str | None:
+        # Live, so that a password counts as soon as it is set. As many requests for unknown users as for known ones.
+        found, _ = await self._client.list(Account.api(), self._namespace, fields={"spec.user": user})
+        accounts = sorted(map(Account.parse, found), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
+        refs = [a.spec.password_secret_ref.name for a in accounts if a.spec.password_secret_ref is not None]
+        name = refs[0] if refs else names.password_secret(ids.user_object(user))
+        try:
+            secret = await self._client.get(SECRETS, self._namespace, name)
+        except cluster.NotFoundError:
+            return None
+        if not refs:
+            return None
+        try:
+            return base64.b64decode((secret.get("data") or {})[names.PASSWORD_HASH], validate=True).decode("ascii")
+        except (KeyError, binascii.Error, UnicodeDecodeError):
+            log.error("a Secret holds no password hash: set the password again", secret=name, user=user)
+            return None
+
+    def _is_right(self, hashed: str | None, password: str) -> bool:
+        if self._dummy is None:
+            self._dummy = self._hasher.hash(secrets.token_urlsafe())
+        try:
+            return self._hasher.verify(hashed or self._dummy, password)
+        except VerificationError:
+            return False
+        except InvalidHashError:
+            log.error("a Secret holds no argon2 hash: set the password again")
+            return False
+
+
+def _network(peer: Address | None) -> str:
+    # Whoever has an IPv6 address has all of its /64.
+    if isinstance(peer, IPv6Address):
+        return f"{IPv6Address(int(peer) >> 64 << 64)}/64"
+    return str(peer)

@@ -1,0 +1,10 @@
+"""The end of tokens."""
+
+from pydantic import BaseModel, Field
+
+
+class PurgeRequest(BaseModel):
+    """Whose tokens end, and the proof; without both, a token is the proof."""
+
+    user: str | None = Field(None, description="The user's name.")
+    password: str | None = Field(None, description="His password, as set with `berth user set-password`.")
