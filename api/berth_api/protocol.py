@@ -47,9 +47,15 @@ class Protocol(HttpToolsProtocol):
         request_id = str(uuid.uuid4())
         log.info("malformed request", reason=msg, request_id=request_id)
         body = orjson.dumps({"error_message": "malformed HTTP request"})
-        head = (
-            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            f"Cache-Control: no-store\r\nX-API-Version: {VERSION}\r\nX-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+        lines = (
+            "HTTP/1.1 400 Bad Request",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            "Cache-Control: no-store",
+            f"X-API-Version: {VERSION}",
+            f"X-Request-Id: {request_id}",
         )
+        head = "".join(f"{line}\r\n" for line in lines) + "\r\n"
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
