@@ -20,29 +20,46 @@ class Refusal(Enum):
 
 @dataclass(frozen=True)
 class Choice:
-    """Deployments to try, best first; where there are none, why."""
+    """What a newcomer may have.
+
+    ``free``: deployments to try, best first. ``usable``: all that the caller may use, whatever keeps them busy; the
+    first decides what the answer says where none of ``free`` can be had. ``refusal``: that answer.
+    """
 
     free: tuple[Deployment, ...]
+    usable: tuple[Deployment, ...]
     refusal: Refusal
 
 
-def choose(candidates: Sequence[Deployment], permitted: Callable[[Deployment], bool]) -> Choice:
-    """Choose among the candidates: the newest type version first, then the one that was lent least."""
-    remaining = list(candidates)
-    steps: tuple[tuple[Refusal, Callable[[Deployment], bool]], ...] = (
-        (Refusal.DISSOLVED, lambda d: not d.is_dissolved),
-        (Refusal.FORBIDDEN, permitted),
-        (Refusal.LOCKED_OUT, lambda d: not d.resource.spec.lockout),
-        (Refusal.OFFLINE, lambda d: d.reason != OFFLINE),
-    )
-    if not remaining:
-        return Choice((), Refusal.UNKNOWN)
-    for refusal, passes in steps:
-        remaining = [deployment for deployment in remaining if passes(deployment)]
-        if not remaining:
-            return Choice((), refusal)
-    free = (deployment for deployment in remaining if deployment.is_free)
-    return Choice(tuple(sorted(free, key=_rank)), Refusal.BUSY)
+def choose(
+    candidates: Sequence[Deployment],
+    permitted: Callable[[Deployment], bool],
+    length: Callable[[Deployment], int],
+) -> Choice:
+    """Choose among the candidates that the caller may use: those that were not dissolved and that the rules permit.
+
+    Free ones are ranked by type version, the newest first, then by how often they were lent. Where none is free, the
+    one with the shortest queue (``length``) decides what the answer says; the queue of what is locked out or offline
+    does not move, so such a one decides only where there are no others.
+    """
+    if not candidates:
+        return Choice((), (), Refusal.UNKNOWN)
+    present = [d for d in candidates if not d.is_dissolved]
+    if not present:
+        return Choice((), (), Refusal.DISSOLVED)
+    usable = [d for d in present if permitted(d)]
+    if not usable:
+        return Choice((), (), Refusal.FORBIDDEN)
+    queued = sorted(usable, key=lambda d: (_obstacle(d) is not None, length(d), _rank(d)))
+    free = sorted((d for d in usable if d.is_free), key=_rank)
+    return Choice(tuple(free), tuple(queued), _obstacle(queued[0]) or Refusal.BUSY)
+
+
+def _obstacle(deployment: Deployment) -> Refusal | None:
+    """What keeps everybody out, however short the queue is."""
+    if deployment.resource.spec.lockout:
+        return Refusal.LOCKED_OUT
+    return Refusal.OFFLINE if deployment.reason == OFFLINE else None
 
 
 def _rank(deployment: Deployment) -> tuple[int, int, str]:

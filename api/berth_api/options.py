@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from berth_api.errors import BadRequestError
 from berth_api.keys import parse_public_key
 from berth_api.peer import Address
 from berth_core.firewall.model import Action, parse_action, parse_source
+from berth_core.resources.accessrule import EVERYBODY
 from berth_core.resources.instance import Repo
 
 Body = Mapping[str, Any]
@@ -17,6 +18,13 @@ MOST_SECONDS: Final = 2**31 - 1
 MOST_DEPLOYMENTS: Final = 256
 LONGEST_URL: Final = 2048
 LONGEST_PATH: Final = 4096
+LONGEST_USER: Final = 253
+
+Capability = Literal["CAP_INSTANTIATE", "CAP_NO_INSTANTIATE"]
+CAPABILITIES: Final[Mapping[str, Capability]] = {
+    "CAP_INSTANTIATE": "CAP_INSTANTIATE",
+    "CAP_NO_INSTANTIATE": "CAP_NO_INSTANTIATE",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,14 @@ class WantedRule:
 
     source: str
     action: Action
+
+
+@dataclass(frozen=True)
+class WantedAccess:
+    """An access rule to make; ``user`` is `*` for everybody."""
+
+    capability: Capability
+    user: str
 
 
 def launch_options(body: Body) -> LaunchOptions:
@@ -86,6 +102,18 @@ def wanted_rule(body: Body, caller: Address) -> WantedRule:
     return WantedRule(str(network), chosen)
 
 
+def wanted_access(body: Body) -> WantedAccess:
+    """Read an access rule; without ``user`` it is about everybody. Raises BadRequestError."""
+    given = body.get("cap")
+    capability = CAPABILITIES.get(given) if isinstance(given, str) else None
+    if capability is None:
+        raise BadRequestError(f"value for option `cap` must be {' or '.join(CAPABILITIES)}")
+    user = EVERYBODY if body.get("user") is None else _typed(body, "user", str)
+    if not 1 <= len(user) <= LONGEST_USER or not user.isprintable():
+        raise BadRequestError(f"value for option `user` must be a user's name of up to {LONGEST_USER} characters, or *")
+    return WantedAccess(capability, user)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("not a string")
@@ -123,7 +151,7 @@ def _url(body: Body, option: str) -> str | None:
         proper = False
     if not proper or len(text) > LONGEST_URL or any(c.isspace() or not c.isprintable() for c in text):
         raise BadRequestError(f"value for option `{option}` must be an http or https URL")
-    return text
+    return parts.scheme + text[len(parts.scheme) :]  # in lower case, as resources hold it
 
 
 def _repo(body: Body) -> Repo | None:

@@ -1,12 +1,29 @@
-"""Who waits for what. Pure."""
+"""Who waits for what, and in which order. Pure.
 
-from collections import Counter
-from collections.abc import Iterable
+A reservation is served by deployments of its own namespace, like everything that names deployments.
+"""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import or_
+from typing import Final
 
 from berth_core import conditions
+from berth_core.model import parse_time
 from berth_core.resources import Reservation, WorkspaceDeployment
 
 FULFILLED = "Fulfilled"
+NAMED_BEFORE_MADE_MS: Final = 10_000
+"""A reservation is named before the cluster makes it, at most this long before."""
+
+Turn = tuple[int, int, str]
+"""Sort key of a queue: the least comes first."""
+Key = tuple[str, str]
+"""Namespace, and name of something in it."""
+TypeOf = Callable[[str, str], str | None]
+"""Type of a deployment by namespace and name; None where there is no such deployment."""
 
 
 def waits(reservation: Reservation) -> bool:
@@ -16,21 +33,97 @@ def waits(reservation: Reservation) -> bool:
     return not ended and reservation.metadata.deletion_timestamp is None
 
 
+def turn(reservation: Reservation) -> Turn:
+    """Place in the order in which reservations are served: the higher priority, then the greater age, then the name."""
+    return -reservation.spec.priority, _waits_since(reservation), reservation.metadata.name
+
+
+def _waits_since(reservation: Reservation) -> int:
+    """Since when it waits, in milliseconds since the Epoch.
+
+    The API names a reservation by a UUIDv7, whose time is finer than the cluster's, which counts whole seconds.
+    Whoever may use kubectl chooses the name himself, so a name makes nobody much older than the cluster says.
+    """
+    made = int(parse_time(reservation.metadata.creation_timestamp).timestamp() * 1000)
+    named = _time_of(reservation.metadata.name)
+    return made if named is None else max(named, made - NAMED_BEFORE_MADE_MS)
+
+
+def _time_of(name: str) -> int | None:
+    """Return the time in a UUIDv7 (RFC 9562, section 5.7) in milliseconds since the Epoch; None for other names."""
+    try:
+        parsed = uuid.UUID(name)
+    except ValueError:
+        return None
+    return parsed.int >> 80 if parsed.version == 7 else None
+
+
+def positions(reservations: Iterable[Reservation], type_of: TypeOf) -> dict[Key, int]:
+    """Place of each that waits among those that wait for the same things: that some deployment could serve too.
+
+    The first is 1. One pass: what is ahead is counted by type, and by name in bit sets, one bit a reservation.
+    """
+    types: Counter[Key] = Counter()
+    lists: Counter[Key] = Counter()
+    named: defaultdict[Key, int] = defaultdict(int)
+    found: dict[Key, int] = {}
+    for number, reservation in enumerate(sorted(filter(waits, reservations), key=turn)):
+        namespace, wanted = reservation.metadata.namespace, reservation.spec.workspace_type
+        if wanted is not None:
+            ahead = types[namespace, wanted] + lists[namespace, wanted]
+            types[namespace, wanted] += 1
+        else:
+            keys = [(namespace, name) for name in set(reservation.spec.deployments or ())]
+            kinds = {(namespace, kind) for _, name in keys if (kind := type_of(namespace, name)) is not None}
+            rivals = reduce(or_, (named[key] for key in keys), 0)
+            ahead = rivals.bit_count() + sum(types[kind] for kind in kinds)
+            lists.update(kinds)
+            for key in keys:
+                named[key] |= 1 << number
+        found[namespace, reservation.metadata.name] = ahead + 1
+    return found
+
+
+def eta(position: int, endings: Iterable[str | None]) -> str | None:
+    """When the turn comes if all leases end when they must: one deployment for each who waits, the first ones first.
+
+    ``endings`` has an entry for each deployment that could serve: the end of its lease (RFC 3339), None where it
+    is free. The answer is None where it is not known.
+    """
+    in_order = sorted(endings, key=lambda end: end or "")
+    return in_order[position - 1] if position <= len(in_order) else None
+
+
 class Queues:
     """Numbers of reservations that apply, for any deployment, from one pass over them all."""
 
-    def __init__(self, reservations: Iterable[Reservation]) -> None:
-        self._by_type: Counter[str] = Counter()
-        self._by_name: Counter[tuple[str, str]] = Counter()
-        for reservation in filter(waits, reservations):
-            if reservation.spec.workspace_type is not None:
-                self._by_type[reservation.spec.workspace_type] += 1
-            for name in set(reservation.spec.deployments or ()):
-                self._by_name[reservation.metadata.namespace, name] += 1
+    def __init__(self, reservations: Iterable[Reservation] = ()) -> None:
+        self._by_type: Counter[Key] = Counter()
+        self._by_name: Counter[Key] = Counter()
+        for reservation in reservations:
+            self.add(reservation)
+
+    def add(self, reservation: Reservation) -> None:
+        """Count a reservation, if it waits."""
+        self._count(reservation, 1)
+
+    def remove(self, reservation: Reservation) -> None:
+        """Count a reservation no more that was added just so."""
+        self._count(reservation, -1)
+
+    def _count(self, reservation: Reservation, change: int) -> None:
+        if not waits(reservation):
+            return
+        namespace = reservation.metadata.namespace
+        if reservation.spec.workspace_type is not None:
+            self._by_type[namespace, reservation.spec.workspace_type] += change
+        for name in set(reservation.spec.deployments or ()):
+            self._by_name[namespace, name] += change
 
     def applying(self, wd: WorkspaceDeployment) -> int:
         """Count the reservations that this deployment could serve."""
-        return self._by_type[wd.spec.type] + self._by_name[wd.metadata.namespace, wd.metadata.name]
+        namespace = wd.metadata.namespace
+        return self._by_type[namespace, wd.spec.type] + self._by_name[namespace, wd.metadata.name]
 
     def length(self, wd: WorkspaceDeployment) -> int:
         """Queue length as clients see it: 0 when it is not in use and nobody waits, else 1 + those who wait."""

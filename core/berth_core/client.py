@@ -6,7 +6,7 @@ a repeat is right.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -28,6 +28,8 @@ JSON_TYPE: Final = "application/json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 290
+PAGE_SIZE: Final = 250
+"""Objects in a page: reading one takes some milliseconds, in which the event loop does nothing else."""
 KEEP_ALIVE: Final = {
     "SO_KEEPALIVE": (socket.SOL_SOCKET, 1),
     "TCP_KEEPIDLE": (socket.IPPROTO_TCP, 2),
@@ -115,6 +117,23 @@ class Client:
         answer = await self.request("GET", kind.path(namespace), query=query, accept=accept)
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
 
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> AsyncIterator[tuple[Sequence[Object], str]]:
+        """Read all objects as of one moment, some at a time; each page has the collection's resourceVersion.
+
+        Raises:
+            GoneError: it took so long that the cluster has forgotten that moment.
+
+        """
+        query = _selectors(labels, None) | {"limit": str(PAGE_SIZE)}
+        while True:
+            answer = await self.request("GET", kind.path(namespace), query=query)
+            yield answer.get("items") or [], answer["metadata"]["resourceVersion"]
+            if not (following := answer["metadata"].get("continue")):
+                return
+            query["continue"] = following
+
     async def count(self, kind: Kind, namespace: str | None = None) -> int:
         """How many objects there are, live and consistent; cheap, whatever the number."""
         query = {"limit": "1"}
@@ -164,10 +183,11 @@ class Client:
     ) -> None:
         """Delete an object, with ``uid`` only that one, with ``resource_version`` only as it was seen.
 
-        One that is gone already is no error.
+        One that is gone already is no error, unless a ``resource_version`` says that it was there.
 
         Raises:
             ConflictError: another object has the name, or the object was changed meanwhile.
+            NotFoundError: ``resource_version`` is given, and somebody else deleted the object.
 
         """
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
@@ -179,7 +199,8 @@ class Client:
         try:
             await self.request("DELETE", kind.path(namespace, name), body=body)
         except errors.NotFoundError:
-            return
+            if resource_version is not None:
+                raise
 
     async def watch(
         self,

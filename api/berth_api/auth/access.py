@@ -4,12 +4,17 @@ Order of the questions: is there a token, may it be used here at all (``in``), m
 the thing its user's. What is not the caller's is answered like what does not exist.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 from berth_api.auth.identity import Identity
 from berth_api.deployment import Deployment
-from berth_api.errors import BadRequestError, MissingError, WrongTokenError
-from berth_core.resources import Instance, WorkspaceType
+from berth_api.errors import BadRequestError, MissingError, NotPermittedError, WrongTokenError
+from berth_core.resources import AccessRule, Instance, Reservation, WorkspaceType
+from berth_core.resources.accessrule import EVERYBODY
+
+FORBIDS: Final = "CAP_NO_INSTANTIATE"
 
 
 class Scope(StrEnum):
@@ -63,11 +68,53 @@ def need_type(identity: Identity, type_name: str) -> None:
         raise BadRequestError(f"token scope does not permit instantiation of type {type_name}")
 
 
-def may_instantiate(identity: Identity, workspace_type: WorkspaceType, deployment: Deployment) -> bool:
-    """Whether the access rules let this user have the deployment."""
-    if identity.superuser or workspace_type.spec.access == "open":
+def may_instantiate(
+    identity: Identity, workspace_type: WorkspaceType, deployment: Deployment, rules: Iterable[AccessRule]
+) -> bool:
+    """Whether this user may have the deployment; ``rules`` are all those of this deployment.
+
+    A superuser may. Else the most specific answer counts: rules that name the user, then that he is an owner, then
+    rules for everybody, then the type's default. Of two rules that are equally specific, the one that forbids wins.
+    """
+    if identity.superuser:
         return True
-    return identity.user in deployment.resource.spec.owners
+    by_user: dict[str, set[str]] = {}
+    for rule in rules:
+        by_user.setdefault(rule.spec.user, set()).add(rule.spec.capability)
+    if (named := by_user.get(identity.user)) is not None:
+        return FORBIDS not in named
+    if owns(identity, deployment):
+        return True
+    if (general := by_user.get(EVERYBODY)) is not None:
+        return FORBIDS not in general
+    return workspace_type.spec.access == "open"
+
+
+def owns(identity: Identity, deployment: Deployment) -> bool:
+    """Whether the deployment is in this user's hands: its access rules and its lockout."""
+    return identity.superuser or identity.user in deployment.resource.spec.owners
+
+
+def need_owner(identity: Identity, deployment: Deployment) -> None:
+    """Refuse anyone but owners and superusers. The deployment is public, so nothing is hidden by a 404."""
+    if not owns(identity, deployment):
+        raise NotPermittedError("only owners of the workspace deployment may change its access rules and lockout")
+
+
+def concerns(identity: Identity, rule: AccessRule) -> bool:
+    """Whether a rule speaks of this user."""
+    return rule.spec.user in {identity.user, EVERYBODY}
+
+
+def need_own_reservation(identity: Identity, reservation: Reservation) -> None:
+    """Refuse anyone but the user who waits, and superusers: as if there were none."""
+    if not identity.superuser and identity.user != reservation.spec.user:
+        raise reservation_missing()
+
+
+def reservation_missing() -> MissingError:
+    """The answer for a reservation that is not there, or not the caller's."""
+    return MissingError("reservation not found")
 
 
 def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int | None) -> int | None:
@@ -82,6 +129,6 @@ def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int |
     return asked
 
 
-def listed_user(identity: Identity, asked: str | None) -> str | None:
-    """Whose instances a list shows: the caller's; for a superuser those of ``asked``, or everyone's (None)."""
+def listed_user(identity: Identity, asked: str | None = None) -> str | None:
+    """Whose things a list shows: the caller's; for a superuser those of ``asked``, or everyone's (None)."""
     return asked or None if identity.superuser else identity.user

@@ -21,7 +21,10 @@ from berth_api.routes.common import (
     refusals,
 )
 from berth_api.schemas.instances import LaunchAnyRequest, Launched, LaunchRequest
-from berth_api.services.launching import NONE_MATCHES, Target, Wish, launch
+from berth_api.schemas.reservations import Reserved as ReservedShown
+from berth_api.services.candidates import Target, Wish
+from berth_api.services.launching import NONE_MATCHES, launch
+from berth_api.services.reservations import Reserved
 from berth_api.state import State
 
 router = APIRouter(tags=["instances"], dependencies=BEARER)
@@ -29,51 +32,54 @@ router = APIRouter(tags=["instances"], dependencies=BEARER)
 REFUSALS: Final = refusals(
     _400="An option is wrong, the token does not count, or the deployment is dissolved or locked out.",
     _403="The access rules do not permit it.",
-    _404=NONE_MATCHES,
-    _503="All that match are busy, or the cluster is out of reach.",
+    _404=f"{NONE_MATCHES}; of several ids, where one is unknown.",
+    _503="All that match are busy, and `reserve` was not asked for; or they are offline; or the cluster is out of"
+    " reach.",
 )
 
 
 @router.post(
     "/new",
     summary="Get an instance of any of some deployments",
-    response_model=Launched,
+    response_model=Launched | ReservedShown,
     responses=REFUSALS,
     openapi_extra=json_body(LaunchAnyRequest),
 )
 async def new_of_any(state: SharedState, user: User, peer: Peer, body: Body) -> JSON:
-    """Get an instance of the best of the listed deployments that is free."""
+    """Get an instance of the best of the listed deployments that is free, or with `reserve` a place in the queue."""
     return await _new(state, user, peer, body, Target(deployments=wanted_deployments(body)))
 
 
 @router.post(
     "/new/{deployment_id:id}",
     summary="Get an instance of a deployment",
-    response_model=Launched,
+    response_model=Launched | ReservedShown,
     responses=REFUSALS,
     openapi_extra=json_body(LaunchRequest),
 )
 async def new_of_deployment(
     state: SharedState, user: User, peer: Peer, body: Body, deployment_id: DeploymentId
 ) -> JSON:
-    """Get an instance of one deployment."""
+    """Get an instance of one deployment, or with `reserve` a place in its queue."""
     return await _new(state, user, peer, body, Target(deployments=(deployment_id,)))
 
 
 @router.post(
     "/new/{type_name:type}",
     summary="Get an instance of a type",
-    response_model=Launched,
+    response_model=Launched | ReservedShown,
     responses=REFUSALS,
     openapi_extra=json_body(LaunchRequest),
 )
 async def new_of_type(state: SharedState, user: User, peer: Peer, body: Body, type_name: TypeName) -> JSON:
-    """Get an instance of the best deployment of a type that is free."""
+    """Get an instance of the best deployment of a type that is free, or with `reserve` a place in the queue."""
     return await _new(state, user, peer, body, Target(type=type_name))
 
 
 async def _new(state: State, user: Identity, peer: Address, body: Mapping[str, Any], target: Target) -> JSON:
     launched = await launch(state, Wish(user, target, launch_options(body), peer))
+    if isinstance(launched, Reserved):
+        return JSON({"success": False, "id": launched.reservation})
     answer: dict[str, Any] = {"success": True, "id": launched.instance}
     if launched.private_key is not None:
         answer["sshkey"] = launched.private_key

@@ -1,7 +1,8 @@
-"""Live reads of single objects by their public ids, and of a user's instances."""
+"""Live reads: of single objects by their public ids, of what is a user's, and of what decides about access."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from berth_api.auth import access
@@ -11,7 +12,7 @@ from berth_api.state import State, oldest_type
 from berth_core import errors as cluster
 from berth_core import ids
 from berth_core.client import Object
-from berth_core.resources import Instance, Resource, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 
 R = TypeVar("R", bound=Resource)
 
@@ -35,13 +36,58 @@ async def deployments_of(state: State, type_name: str) -> list[Deployment]:
     return [Deployment.of(wd) for wd in found]
 
 
-async def type_of(state: State, found: Deployment) -> WorkspaceType | None:
-    """Return a deployment's type: from the cache, or live where it is not there yet."""
+async def deployment_named(state: State, namespace: str, name: str) -> Deployment | None:
+    """Read a deployment by the name of its resource, live; None where there is none."""
+    found = await _get(state, WorkspaceDeployment, namespace, name)
+    return Deployment.of(found) if found is not None else None
+
+
+async def type_of(state: State, found: Deployment, *, live: bool = False) -> WorkspaceType | None:
+    """Return a deployment's type: from the cache, or live where it is not there yet or ``live`` is asked for."""
     known = state.caches.type_named(found.namespace, found.type)
-    if known is not None:
+    if known is not None and not live:
         return known
     objects, _ = await state.client.list(WorkspaceType.api(), found.namespace, fields={"spec.typeName": found.type})
     return oldest_type([WorkspaceType.parse(obj) for obj in objects])
+
+
+async def rules_of(state: State, found: Deployment) -> list[AccessRule]:
+    """Read the access rules of a deployment, live."""
+    objects, _ = await state.client.list(AccessRule.api(), found.namespace, fields={"spec.deployment": found.name})
+    return [AccessRule.parse(obj) for obj in objects]
+
+
+async def rules_among(state: State, deployments: Sequence[Deployment]) -> dict[tuple[str, str], list[AccessRule]]:
+    """Read the access rules of some deployments, live, by namespace and name: in one list a namespace."""
+    found: defaultdict[tuple[str, str], list[AccessRule]] = defaultdict(list)
+    if len(deployments) > 1:
+        wanted = {(d.namespace, d.name) for d in deployments}
+        for rule in await rules(state):
+            key = rule.metadata.namespace, rule.spec.deployment
+            if key in wanted:
+                found[key].append(rule)
+    for one in deployments if len(deployments) == 1 else ():
+        found[one.namespace, one.name] = await rules_of(state, one)
+    return found
+
+
+async def rules(state: State) -> list[AccessRule]:
+    """Read all access rules, live."""
+    return await _list(state, AccessRule, None)
+
+
+async def reservations(state: State, user: str | None) -> list[Reservation]:
+    """Read the reservations of a user, or of everyone, live."""
+    return await _list(state, Reservation, {"spec.user": user} if user is not None else None)
+
+
+async def reservation(state: State, reservation_id: str, user: str | None) -> Reservation | None:
+    """Read a reservation, live; one that was not made by the API is found only where it is the user's, or user None."""
+    namespaces = state.config.workspace_namespaces
+    named = await asyncio.gather(*(_get(state, Reservation, namespace, reservation_id) for namespace in namespaces))
+    found = [r for r in named if r is not None] or await reservations(state, user)
+    found = [r for r in found if ids.instance_id(r.metadata.name, r.metadata.uid) == reservation_id]
+    return min(found, key=lambda r: r.metadata.creation_timestamp, default=None)
 
 
 async def instance(state: State, instance_id: str) -> Instance | None:

@@ -1,0 +1,115 @@
+"""What a wish for an instance could be served with, and what the wish amounts to as a resource."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from berth_api.auth import access
+from berth_api.auth.identity import Identity
+from berth_api.choose import Choice, Refusal, choose
+from berth_api.deployment import Deployment, oldest
+from berth_api.errors import BadRequestError
+from berth_api.options import LaunchOptions
+from berth_api.peer import Address
+from berth_api.services import lookups
+from berth_api.state import State
+from berth_core.resources import AccessRule, WorkspaceType
+from berth_core.resources.instance import InstanceSpec
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked for: any deployment of a type, or any of some ids."""
+
+    type: str | None = None
+    deployments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Who wants what, how, and from where."""
+
+    identity: Identity
+    target: Target
+    options: LaunchOptions
+    address: Address
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Deployments that match; their types by namespace and type; their access rules by namespace and name."""
+
+    deployments: Sequence[Deployment]
+    types: Mapping[tuple[str, str], WorkspaceType]
+    rules: Mapping[tuple[str, str], Sequence[AccessRule]]
+
+    def type_of(self, deployment: Deployment) -> WorkspaceType:
+        """Type of one of the deployments."""
+        return self.types[deployment.namespace, deployment.type]
+
+    def permitted(self, identity: Identity, deployment: Deployment) -> bool:
+        """Whether the caller may have one of the deployments."""
+        rules = self.rules.get((deployment.namespace, deployment.name), ())
+        return access.may_instantiate(identity, self.type_of(deployment), deployment, rules)
+
+
+async def gather(state: State, target: Target, *, live: bool) -> Candidates:
+    """Find what matches the target, in the caches or live; nothing when one of several ids is unknown."""
+    found = await _live(state, target) if live else _cached(state, target)
+    types: dict[tuple[str, str], WorkspaceType] = {}
+    for deployment in {(d.namespace, d.type): d for d in found}.values():
+        if (kind := await lookups.type_of(state, deployment, live=live)) is not None:
+            types[deployment.namespace, deployment.type] = kind
+    # A deployment whose type was taken away cannot be had by anyone.
+    served = [d for d in found if (d.namespace, d.type) in types]
+    if live:
+        return Candidates(served, types, await lookups.rules_among(state, served))
+    cached = state.caches.rules
+    rules = {(d.namespace, d.name): cached.by("deployment", f"{d.namespace}/{d.name}") for d in served}
+    return Candidates(served, types, rules)
+
+
+def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
+    """Choose for this caller. Raises BadRequestError where his token or the mixture of types does not permit it."""
+    if len({d.type for d in candidates.deployments}) > 1:
+        raise BadRequestError("all deployments in `wds` must be of one type")
+    for type_name in {d.type for d in candidates.deployments}:
+        access.need_type(identity, type_name)
+    served = [d for d in candidates.deployments if d.is_dissolved or not candidates.type_of(d).spec.retired]
+    if candidates.deployments and not served:
+        return Choice((), (), Refusal.DISSOLVED)
+    queues = state.caches.queues()
+    return choose(served, lambda d: candidates.permitted(identity, d), lambda d: queues.length(d.resource))
+
+
+def wished(wish: Wish, kind: WorkspaceType) -> InstanceSpec:
+    """Spec of the instance that is wished for, without what follows from the lease, or from a key that is made."""
+    options = wish.options
+    return InstanceSpec(
+        user=wish.identity.user,
+        requester_address=str(wish.address),
+        ssh_keys=[options.sshkey] if options.sshkey is not None else [],
+        vpn=options.vpn,
+        expire_after=access.expire_after(wish.identity, kind, options.expire_d),
+        keep_alive=options.keepalive,
+        repo=options.repo,
+    )
+
+
+def _cached(state: State, target: Target) -> list[Deployment]:
+    found = list(state.caches.deployments.by("type", target.type)) if target.type is not None else []
+    for deployment_id in target.deployments:
+        known = state.caches.deployments.by("id", deployment_id)
+        if not known:
+            return []
+        found.append(oldest(known))
+    return found
+
+
+async def _live(state: State, target: Target) -> list[Deployment]:
+    found = await lookups.deployments_of(state, target.type) if target.type is not None else []
+    for deployment_id in target.deployments:
+        one = await lookups.deployment(state, deployment_id)
+        if one is None:
+            return []
+        found.append(one)
+    return found
