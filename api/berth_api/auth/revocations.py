@@ -41,8 +41,8 @@ class Revocations:
 
     @property
     def is_synced(self) -> bool:
-        """Whether everything has been listed once."""
-        return self._revoked.cache.is_synced and self._accounts.cache.is_synced
+        """Whether tokens can be judged for the first time."""
+        return self._revoked.is_synced and self._accounts.is_synced
 
     def need_valid(self, identity: Identity, monotonic_now: float) -> None:
         """Refuse a token that was ended. Raises WrongTokenError, and AwayError where the view is too old to tell."""

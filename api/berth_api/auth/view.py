@@ -38,9 +38,14 @@ class View:
         self._changed = asyncio.Event()
         self.cache.listen(lambda _key, _obj: self._tell())
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether everything has been listed once, and the API server answered since."""
+        return self.cache.is_synced and self._answered_at > float("-inf")
+
     def age(self, monotonic_now: float) -> float:
         """Seconds for which the view may have missed something; infinite before it was there."""
-        if not self.cache.is_synced:
+        if not self.is_synced:
             return float("inf")
         return max(monotonic_now - self._answered_at, self.cache.broken_for(monotonic_now))
 
