@@ -18,12 +18,14 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-names = st.sampled_from(["sshkey", "vpn", "reserve", "eurl", "expire_d", "keepalive", "allow_noop", "repo", "wds"])
+names = st.sampled_from(
+    ["sshkey", "vpn", "reserve", "eurl", "expire_d", "keepalive", "allow_noop", "repo", "wds", "cap"]
+)
 
 
 @given(st.dictionaries(names | st.text(max_size=5), json_values, max_size=5))
 def test_any_object_is_understood_or_refused(body: dict[str, Any]) -> None:
-    for read in (options.launch_options, options.wanted_deployments):
+    for read in (options.launch_options, options.wanted_deployments, options.wanted_access):
         with contextlib.suppress(BadRequestError):
             read(body)
 
@@ -71,6 +73,42 @@ def test_lists_of_deployments_lose_repetitions_and_have_bounds() -> None:
     for wrong in (None, [], "a", [1], ["x"] * 257):
         with pytest.raises(BadRequestError, match="`wds`"):
             options.wanted_deployments({"wds": wrong})
+
+
+def test_a_scheme_is_written_as_resources_hold_it() -> None:
+    assert options.launch_options({"eurl": "HTTPS://Example.test/X"}).eurl == "https://Example.test/X"
+
+
+@pytest.mark.parametrize(
+    ("body", "capability", "user"),
+    [
+        ({"cap": "CAP_INSTANTIATE"}, "CAP_INSTANTIATE", "*"),
+        ({"cap": "CAP_NO_INSTANTIATE", "user": None}, "CAP_NO_INSTANTIATE", "*"),
+        ({"cap": "CAP_INSTANTIATE", "user": "bob", "param": 1}, "CAP_INSTANTIATE", "bob"),
+        ({"cap": "CAP_INSTANTIATE", "user": "*"}, "CAP_INSTANTIATE", "*"),
+    ],
+)
+def test_access_rules_are_read(body: dict[str, object], capability: str, user: str) -> None:
+    wanted = options.wanted_access(body)
+    assert (wanted.capability, wanted.user) == (capability, user)
+
+
+@pytest.mark.parametrize(
+    ("body", "option"),
+    [
+        ({}, "cap"),
+        ({"cap": None}, "cap"),
+        ({"cap": ["CAP_INSTANTIATE"]}, "cap"),
+        ({"cap": "cap_instantiate"}, "cap"),
+        ({"cap": "CAP_INSTANTIATE", "user": 7}, "user"),
+        ({"cap": "CAP_INSTANTIATE", "user": ""}, "user"),
+        ({"cap": "CAP_INSTANTIATE", "user": "a\nb"}, "user"),
+        ({"cap": "CAP_INSTANTIATE", "user": "x" * 254}, "user"),
+    ],
+)
+def test_access_rules_that_mean_nothing_are_refused_by_the_options_name(body: dict[str, object], option: str) -> None:
+    with pytest.raises(BadRequestError, match=f"^value for option `{option}`"):
+        options.wanted_access(body)
 
 
 @pytest.mark.parametrize(
