@@ -58,8 +58,8 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes:
 
 
 @contextmanager
-def running(settings: dict[str, str], log: Path, *, until: str = "/readyz") -> Iterator[Api]:
-    """Run a process; it is there once `until` answers 200."""
+def running(settings: dict[str, str], log: Path, *, until: str = "/readyz", ends: int = 0) -> Iterator[Api]:
+    """Run a process; it is there once `until` answers 200. `ends` is what it must end with: -9 where a test kills it."""
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)
     url = f"http://{settings['BERTH_LISTEN']}"
@@ -68,7 +68,7 @@ def running(settings: dict[str, str], log: Path, *, until: str = "/readyz") -> I
         yield Api(url, f"http://{settings['BERTH_METRICS_LISTEN']}/metrics", process, log)
     finally:
         process.terminate()
-        assert process.wait(timeout=30) == 0, log.read_text()
+        assert process.wait(timeout=30) == ends, log.read_text()
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
