@@ -1,5 +1,28 @@
 """Add-ons: /addon."""
 
-from fastapi import APIRouter
+from typing import Annotated, Any, Final, NoReturn
+
+from fastapi import APIRouter, Path
+
+from berth_api.errors import MissingError
+from berth_api.schemas.common import Refusal
 
 router = APIRouter(tags=["addons"])
+
+NONE: Final = "add-on not available"
+PATH: Final = "/addon/{rest:path}"
+DESCRIBED: Final[dict[str, Any]] = {
+    "summary": "Add-ons: there are none yet",
+    "status_code": 404,
+    "response_model": Refusal,
+    "response_description": NONE,
+}
+
+
+@router.get(PATH, **DESCRIBED)
+@router.post(PATH, **DESCRIBED)
+@router.delete(PATH, **DESCRIBED)
+async def addon(rest: Annotated[str, Path(description="Whatever an add-on takes.")]) -> NoReturn:
+    """Answer 404, which clients read as an add-on that is not active."""
+    del rest
+    raise MissingError(NONE)

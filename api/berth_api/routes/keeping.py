@@ -1,5 +1,68 @@
-"""Keeping what one has: /instance/:id/ka and /extend."""
+"""Keeping an instance: /instance/:id/ka, /instance/:id/extend."""
 
-from fastapi import APIRouter
+import time
+from typing import Annotated, Final
 
-router = APIRouter(tags=["instances"])
+from fastapi import APIRouter, Depends, Request
+
+from berth_api.answers import JSON, Empty
+from berth_api.auth import access
+from berth_api.auth.authentication import Standing
+from berth_api.auth.identity import Identity
+from berth_api.expiry import wanted_extension
+from berth_api.routes.common import BEARER, Body, Caller, InstanceId, SharedState, User, json_body, refusals
+from berth_api.schemas.keeping import Extended, ExtendRequest
+from berth_api.services import keeping
+from berth_api.services.keeping import Renewals
+
+router = APIRouter(tags=["instances"], dependencies=BEARER)
+
+RENEWALS: Final = Renewals()
+"""Of this process; what is forgotten costs one more write."""
+
+
+async def get_pinger(request: Request, caller: Caller) -> Identity:
+    """Return who pings: also with a token of which nobody can tell now whether it was revoked. Raises WrongTokenError.
+
+    That is so while the cluster is away, when a ping must not be refused.
+    """
+    standing: Standing = request.state.standing
+    if caller is None and standing.unconfirmed is not None:
+        return standing.unconfirmed
+    if standing.refusal is not None:
+        raise standing.refusal
+    return access.present(caller)
+
+
+Pinger = Annotated[Identity, Depends(get_pinger)]
+
+
+@router.post(
+    "/instance/{instance_id:id}/ka",
+    summary="Keep an instance alive",
+    responses=refusals(
+        _400="The instance ends or has ended, or the token does not permit it.",
+        _404="No such instance, or keep-alive was not asked for.",
+    ),
+    response_class=Empty,
+)
+async def keep_alive(state: SharedState, pinger: Pinger, _: Body, instance_id: InstanceId) -> Empty:
+    """Say that the holder is there; an instance made with `keepalive` is ended after 60 seconds without a ping."""
+    await keeping.ping(state, RENEWALS, pinger, instance_id, time.monotonic())
+    return Empty()
+
+
+@router.post(
+    "/instance/{instance_id:id}/extend",
+    summary="Put off the end of an instance",
+    response_model=Extended,
+    responses=refusals(
+        _400="A wrong value, too long, no later than now, or the instance ends or has ended.",
+        _404="instance not found",
+        _409="Others wait, and it is more than the type permits then.",
+    ),
+    openapi_extra=json_body(ExtendRequest),
+)
+async def extend(state: SharedState, user: User, body: Body, instance_id: InstanceId) -> JSON:
+    """Put off the end, to some seconds from now."""
+    return JSON({"expires": await keeping.extend(state, user, instance_id, wanted_extension(body))})

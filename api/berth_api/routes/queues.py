@@ -1,5 +1,51 @@
 """How long one waits: /qlen."""
 
+from datetime import UTC, datetime
+from typing import Any, Final
+
 from fastapi import APIRouter
 
-router = APIRouter(tags=["deployments"])
+from berth_api.answers import JSON
+from berth_api.routes.common import BEARER, Query, SharedState, TypeName, User, refusals
+from berth_api.schemas.queues import QueueStates
+from berth_api.services import queues
+from berth_api.services.queues import Queue
+
+router = APIRouter(tags=["deployments"], dependencies=BEARER)
+
+WDS: Final = {
+    "name": "wds",
+    "in": "query",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9A-Fa-f-]{36}(,[0-9A-Fa-f-]{36})*$"},
+    "description": "Comma list of deployment ids.",
+}
+
+
+@router.get(
+    "/qlen",
+    summary="Queues of some deployments",
+    response_model=QueueStates,
+    responses=refusals(_400="`wds` is missing or too long, or the token does not count.", _404="An id is unknown."),
+    openapi_extra={"parameters": [WDS]},
+)
+async def of_deployments(state: SharedState, user: User, query: Query) -> JSON:
+    """Show the queues of those of some deployments that the caller may instantiate."""
+    found = queues.of_deployments(state, user, queues.wanted_ids(query), datetime.now(UTC))
+    return _answer(found)
+
+
+@router.get(
+    "/qlen/{type_name:type}",
+    summary="Queues of the deployments of a type",
+    response_model=QueueStates,
+    responses=refusals(_404="no workspace type found with given name"),
+)
+async def of_type(state: SharedState, user: User, type_name: TypeName) -> JSON:
+    """Show the queues of the deployments of a type that the caller may instantiate."""
+    return _answer(queues.of_type(state, user, type_name, datetime.now(UTC)))
+
+
+def _answer(found: dict[str, Queue]) -> JSON:
+    shape: dict[str, Any] = {id_: {"qlen": queue.length, "rem": queue.remaining} for id_, queue in found.items()}
+    return JSON(shape)

@@ -1,11 +1,13 @@
 """GET /: the commands and where they are."""
 
+import re
 from typing import Final
 
 from fastapi import APIRouter, Request
 
 from berth_api.answers import JSON
 from berth_api.routes.common import SharedState
+from berth_api.schemas.root import Commands
 
 router = APIRouter(tags=["commands"])
 
@@ -36,7 +38,7 @@ COMMANDS: Final = {
     "ci_create_job": "/ci/project/{project}/job",
     "ci_job": "/ci/project/{project}/job/{job}",
     "ci_log": "/ci/project/{project}/job/{job}/log",
-    "addon": "/addon/{name}",
+    "addon": "/addon/{+rest}",
     "revoke_token": "/revoke/{sha256}",
     "purge_tokens": "/purge",
     "health": "/healthz",
@@ -44,10 +46,12 @@ COMMANDS: Final = {
     "openapi": "/openapi.json",
     "documentation": "/docs",
 }
-"""Names that clients know, and URL templates (RFC 6570) below the base URL."""
+"""Names that clients know, and URL templates (RFC 6570) below the base URL. Every route has its place here."""
+_SCHEME: Final = re.compile("https?")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-@router.get("/", summary="The commands, as URL templates by name")
+@router.get("/", summary="The commands, as URL templates by name", response_model=Commands)
 async def commands(request: Request, state: SharedState) -> JSON:
     """List the commands."""
     base = state.config.public_url or _base(request)
@@ -55,6 +59,18 @@ async def commands(request: Request, state: SharedState) -> JSON:
 
 
 def _base(request: Request) -> str:
-    forwarded = request.headers.get("x-forwarded-proto", "") if request.state.by_proxy else ""
-    scheme = forwarded if forwarded in {"http", "https"} else request.url.scheme
-    return f"{scheme}://{request.url.netloc}"
+    """Scheme and host as the client wrote them; behind a trusted proxy that is what the proxy says."""
+    scheme, host = request.url.scheme, request.headers.get("host", "")
+    if request.state.by_proxy:
+        scheme = _first(request, "x-forwarded-proto", _SCHEME, scheme)
+        host = _first(request, "x-forwarded-host", _HOST, host)
+    if not _HOST.fullmatch(host):
+        address, port = request.scope["server"]
+        host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return f"{scheme}://{host}"
+
+
+def _first(request: Request, header: str, form: re.Pattern[str], otherwise: str) -> str:
+    """Return the first value of a header, which is what the outermost proxy saw; another one where it has no form."""
+    value = request.headers.get(header, "").partition(",")[0].strip()
+    return value if form.fullmatch(value) else otherwise

@@ -6,18 +6,29 @@ from fastapi import APIRouter, Request
 
 from berth_api.answers import JSON
 from berth_api.routes.common import SharedState
+from berth_api.schemas.service import Health, Readiness
 
 router = APIRouter(tags=["service"])
 
 
-@router.get("/healthz", summary="Whether the process should go on")
+@router.get(
+    "/healthz",
+    summary="Whether the process should go on",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "It should be started anew."}},
+)
 async def healthy(request: Request) -> JSON:
     """Fail when a task of the process has ended, which none should."""
     ended = [task.get_name() for task in request.app.state.tasks if task.done()]
     return JSON({"ended": ended}, status_code=503 if ended else 200)
 
 
-@router.get("/readyz", summary="Whether the process can serve")
+@router.get(
+    "/readyz",
+    summary="Whether the process can serve",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "It cannot serve yet."}},
+)
 async def ready(state: SharedState) -> JSON:
     """Fail until the lists are there and tokens can be verified.
 
@@ -25,6 +36,8 @@ async def ready(state: SharedState) -> JSON:
     no answer at all.
     """
     missing = [kind for kind, cache in state.caches.all.items() if not cache.is_synced]
+    if not missing and not state.caches.is_synced():
+        missing.append("lists")
     if not state.revocations.is_synced:
         missing.append("revocations")
     if not state.tokens.is_ready(time.monotonic()):

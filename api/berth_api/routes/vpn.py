@@ -1,5 +1,70 @@
 """An instance's VPN: /vpn."""
 
-from fastapi import APIRouter
+from typing import Annotated, Final
 
-router = APIRouter(tags=["vpn"])
+from fastapi import APIRouter, Path
+from starlette.convertors import Convertor, register_url_convertor
+
+from berth_api.answers import JSON, Empty
+from berth_api.errors import INSTANCE_BUSY
+from berth_api.routes.common import BEARER, Body, InstanceId, SharedState, User, refusals
+from berth_api.schemas.vpn import VpnClient, VpnStatus
+from berth_api.services import vpn
+from berth_api.shapes.vpn import vpn_status
+
+router = APIRouter(tags=["vpn"], dependencies=BEARER)
+
+
+class ClientIdConvertor(Convertor[str]):
+    """Id of a VPN client in a path."""
+
+    regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+
+    def convert(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+
+register_url_convertor("vpnclient", ClientIdConvertor())
+
+ClientId = Annotated[str, Path(description="Id of a VPN client.")]
+INACTIVE: Final = "The instance ends or has ended."
+
+
+@router.get(
+    "/vpn/{instance_id:id}",
+    summary="State of the VPN",
+    response_model=VpnStatus,
+    responses=refusals(_400=INACTIVE, _404="instance not found"),
+)
+async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
+    """Show whether there is a VPN, and its clients."""
+    return JSON(vpn_status(await vpn.instance_of(state, user, instance_id)))
+
+
+@router.post(
+    "/vpn/{instance_id:id}",
+    summary="Make a VPN client",
+    response_model=VpnClient,
+    responses=refusals(
+        _400="The instance has no VPN, or it ends or has ended.", _404="instance not found", _503=INSTANCE_BUSY
+    ),
+)
+async def add(state: SharedState, user: User, _: Body, instance_id: InstanceId) -> JSON:
+    """Make a client; 503 while the VPN is being prepared."""
+    await vpn.add_client(state, user, instance_id)
+
+
+@router.delete(
+    "/vpn/{instance_id:id}/{client_id:vpnclient}",
+    summary="Revoke a VPN client",
+    responses=refusals(_400=INACTIVE, _404="No such instance, or no such client."),
+    response_class=Empty,
+)
+async def revoke(state: SharedState, user: User, instance_id: InstanceId, client_id: ClientId) -> Empty:
+    """Revoke a client."""
+    await vpn.revoke_client(state, user, instance_id, client_id)

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from berth_api.schemas.deployments import DeploymentDetail
+from berth_api.schemas.vpn import VpnStatus
 
 
 class Repo(BaseModel):
@@ -73,9 +74,10 @@ class InstanceDetail(InstanceSummary):
     """An instance."""
 
     wdinfo: DeploymentDetail | None
-    expires: str | None = None
+    expires: str | None = Field(None, description="When it will be ended, where it has an end.")
     fwd: Forward | None = None
     hostkeys: list[str] | None = Field(None, description="OpenSSH public key lines, ed25519 first.")
+    vpn: VpnStatus | None = Field(None, description="Where it was asked for.")
     message: str | None = Field(None, description="Why INIT_FAIL.")
 
 

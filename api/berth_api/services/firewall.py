@@ -9,13 +9,13 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.errors import INSTANCE_BUSY, AwayError, BadRequestError, BusyError
 from berth_api.options import WantedRule
-from berth_api.services import lookups
+from berth_api.services import instances, lookups
 from berth_api.state import State
 from berth_core import conditions, names
 from berth_core import errors as cluster
 from berth_core.firewall.model import Action
 from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manifest
-from berth_core.state import BOUND, is_active
+from berth_core.state import BOUND
 
 MOST_RULES: Final = 256
 ATTEMPTS: Final = 64
@@ -57,8 +57,7 @@ async def clear(state: State, identity: Identity, instance_id: str) -> None:
 
 async def _active(state: State, identity: Identity, instance_id: str) -> Instance:
     found = await lookups.instance_for(state, identity, instance_id)
-    if not is_active(found):
-        raise BadRequestError("instance not active")
+    instances.need_active(found)
     return found
 
 
@@ -81,7 +80,8 @@ async def _ordered(state: State, instance: Instance) -> list[FirewallRule]:
         FirewallRule.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
     )
     found = [FirewallRule.parse(obj) for obj in objects]
-    return sorted(found, key=lambda rule: (rule.spec.order, rule.metadata.name))
+    living = (rule for rule in found if rule.metadata.deletion_timestamp is None)
+    return sorted(living, key=lambda rule: (rule.spec.order, rule.metadata.name))
 
 
 async def _delete(state: State, rule: FirewallRule) -> None:

@@ -16,6 +16,7 @@ from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import ids, names
 from berth_core.client import Kind
+from berth_core.model import parse_time
 from berth_core.resources import Instance
 from berth_core.state import Word, is_active, word
 
@@ -52,7 +53,8 @@ async def listed(state: State, identity: Identity, query: Mapping[str, str], typ
     all_held = (_held(state, instance) for instance in found)
     chosen = [h for h in all_held if h.state in wanted and type_name in (None, h.type)]
     descending = listing.newest_first(query.get("sort_by"))
-    chosen.sort(key=lambda h: (h.start_time, h.instance.public_id), reverse=descending)
+    # Compared as times: some are written with fractions of a second, some without.
+    chosen.sort(key=lambda h: (parse_time(h.start_time), h.instance.public_id), reverse=descending)
     return listing.paged(chosen, query)
 
 
@@ -63,14 +65,18 @@ async def detail(state: State, identity: Identity, instance_id: str) -> tuple[He
     deployment = await lookups.deployment(state, held.deployment)
     if deployment is None:
         return held, None
-    return held, await deployments.detail_of(state, deployment, identity)
+    lease = deployment.resource.status.lease
+    if lease is None or lease.instance != instance_id:
+        return held, await deployments.detail_of(state, deployment, identity)
+    # The instance there is the one that was just read: no need to read it again.
+    own = instance_id if lease.user == identity.user and is_active(found) else None
+    kind, length = await lookups.type_of(state, deployment), deployments.queue_length(state, deployment)
+    return held, Detail(deployment, kind, length, own)
 
 
 async def private_key(state: State, identity: Identity, instance_id: str) -> str:
     """Read the private key that we made, in PEM. Raises MissingError where the user brought one."""
-    found = await lookups.instance_for(state, identity, instance_id)
-    if not is_active(found):
-        raise BadRequestError("instance not active")
+    need_active(await lookups.instance_for(state, identity, instance_id))
     try:
         secret = await state.client.get(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
         return base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()
@@ -87,13 +93,26 @@ async def terminate(state: State, identity: Identity, instance_id: str) -> None:
         raise BadRequestError(f"instance is {word(found)}")
     metadata = found.metadata
     body = {"metadata": {"uid": metadata.uid}, "spec": {"terminate": True}}
-    await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body)
+    try:
+        await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body)
+    except cluster.NotFoundError as error:
+        raise access.instance_missing() from error
+
+
+def need_active(instance: Instance) -> None:
+    """Refuse one that ends or has ended."""
+    if not is_active(instance):
+        raise BadRequestError("instance not active")
+
+
+def deployment_id(instance: Instance) -> str:
+    """Public id of the deployment that an instance has, had, or claims."""
+    return ids.deployment_id(instance.metadata.namespace, lookups.deployment_name(instance) or "")
 
 
 def _held(state: State, instance: Instance) -> Held:
-    namespace, name = instance.metadata.namespace, lookups.deployment_name(instance) or ""
-    public_id = ids.deployment_id(namespace, name)
-    known = [d for d in state.caches.deployments.by("id", public_id) if d.namespace == namespace]
+    public_id = deployment_id(instance)
+    known = [d for d in state.caches.deployments.by("id", public_id) if d.namespace == instance.metadata.namespace]
     return Held(
         instance=instance,
         state=word(instance),

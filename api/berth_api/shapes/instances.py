@@ -3,10 +3,13 @@
 from typing import Final
 
 from berth_api.auth.identity import Identity
+from berth_api.expiry import expires
 from berth_api.services.deployments import Detail
 from berth_api.services.instances import Held
 from berth_api.shapes import Shape
 from berth_api.shapes.deployments import deployment_detail
+from berth_api.shapes.vpn import vpn_status
+from berth_core.resources.workspacetype import Limits
 from berth_core.state import Word, is_active
 
 ROOT_USER: Final = "root"
@@ -28,15 +31,21 @@ def instance_detail(held: Held, detail: Detail | None, identity: Identity) -> Sh
     active = is_active(held.instance)
     if status.end_time is not None:
         shape["endtime"] = status.end_time
-    if status.expire_time is not None:
-        shape["expires"] = status.expire_time
+    if active and (end := expires(held.instance, _limits(detail))) is not None:
+        shape["expires"] = end
     if status.address is not None and active:
         shape["fwd"] = {"ipv4": status.address.ipv4, "port": status.address.port}
     if status.host_keys and active:
         shape["hostkeys"] = status.host_keys
+    if held.instance.spec.vpn and active:
+        shape["vpn"] = vpn_status(held.instance)
     if held.state is Word.INIT_FAIL and status.message:
         shape["message"] = status.message
     return shape
+
+
+def _limits(detail: Detail | None) -> Limits:
+    return detail.type.spec.limits if detail is not None and detail.type is not None else Limits()
 
 
 def instance_summary(held: Held) -> Shape:

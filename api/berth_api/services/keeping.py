@@ -1,0 +1,169 @@
+"""Keeping an instance: keep-alive pings, and a later end."""
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from berth_api import expiry
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.auth.identity import Identity
+from berth_api.errors import AwayError, MissingError
+from berth_api.expiry import Extension
+from berth_api.queue import waits
+from berth_api.services import instances, lookups
+from berth_api.state import State
+from berth_core import errors as cluster
+from berth_core import names
+from berth_core.client import Kind, Object
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+from berth_core.resources.workspacetype import Limits
+
+log = structlog.get_logger(__name__)
+
+LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
+SILENCE_SECONDS: Final = 60
+"""Without a ping for this long the operator ends the instance."""
+RENEW_EVERY: Final = 5.0
+"""Seconds for which a renewal is good enough for further pings."""
+MOST_REMEMBERED: Final = 10_000
+ATTEMPTS: Final = 8
+"""Changes of the same instance by others in between, after which the caller is told to try again."""
+
+
+class Renewals:
+    """When this process renewed which keep-alive last. It holds only what is recent, and not more than so many."""
+
+    def __init__(self, most: int = MOST_REMEMBERED) -> None:
+        self._most = most
+        self._times: OrderedDict[str, float] = OrderedDict()
+
+    def is_recent(self, instance_id: str, monotonic_now: float) -> bool:
+        """Whether another renewal can wait."""
+        renewed = self._times.get(instance_id)
+        return renewed is not None and monotonic_now - renewed < RENEW_EVERY
+
+    def remember(self, instance_id: str, monotonic_now: float) -> None:
+        """Note a renewal."""
+        self._times[instance_id] = monotonic_now
+        self._times.move_to_end(instance_id)
+        while len(self._times) > self._most or monotonic_now - next(iter(self._times.values())) >= RENEW_EVERY:
+            self._times.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+
+async def ping(state: State, renewals: Renewals, identity: Identity, instance_id: str, monotonic_now: float) -> None:
+    """Renew the keep-alive of an instance.
+
+    While the cluster is away nothing is written and nothing is refused: clients of old give up for good on an
+    error, and silence counts only from when they can be heard again.
+    """
+    access.need_instance(identity, instance_id)
+    access.need_write(identity, Scope.CHANGE)
+    try:
+        found = await lookups.instance_for(state, identity, instance_id)
+        if not found.spec.keep_alive:
+            raise MissingError("keep-alive was not asked for when this instance was made")
+        instances.need_active(found)
+        if not renewals.is_recent(instance_id, monotonic_now):
+            await _renew(state, found)
+            renewals.remember(instance_id, monotonic_now)
+    except (cluster.UnavailableError, cluster.ConflictError) as error:
+        log.warning("keep-alive not renewed", instance=instance_id, error=error.message)
+
+
+async def extend(state: State, identity: Identity, instance_id: str, expire_d: int) -> str | None:
+    """Put off the end of an instance to ``expire_d`` seconds from now.
+
+    Returns the new end, None for one that is not ready yet. Raises an ApiError that says what is possible.
+    """
+    access.need_instance(identity, instance_id)
+    access.need_write(identity, Scope.CHANGE)
+    for _ in range(ATTEMPTS):
+        found = await lookups.instance_for(state, identity, instance_id)
+        instances.need_active(found)
+        wish = await _extension(state, identity, found, expire_d)
+        seconds = expiry.extended(wish, datetime.now(UTC))
+        try:
+            changed = await _write(state, found, seconds)
+        except cluster.ConflictError:
+            continue  # it changed since it was read: it may end by now, or have another end
+        except cluster.NotFoundError as error:
+            raise access.instance_missing() from error
+        end = expiry.expires(changed, wish.limits)
+        log.info("extended", instance=instance_id, expire_after=seconds, expires=end)
+        return end
+    raise AwayError("others are changing the same instance. Try again.")
+
+
+async def _extension(state: State, identity: Identity, found: Instance, expire_d: int) -> Extension:
+    deployment = await lookups.deployment(state, instances.deployment_id(found))
+    kind = await lookups.type_of(state, deployment) if deployment is not None else None
+    if kind is not None:
+        access.expire_after(identity, kind, expire_d)
+    return Extension(
+        instance=found,
+        limits=kind.spec.limits if kind is not None else Limits(),
+        expire_d=expire_d,
+        longest=identity.expire_d,
+        others_wait=deployment is not None and _others_wait(state, deployment.resource, found.spec.user),
+    )
+
+
+def _others_wait(state: State, deployment: WorkspaceDeployment, user: str) -> bool:
+    """Whether somebody but the user waits for the deployment."""
+    state.caches.need_fresh()
+    if state.caches.queues().applying(deployment) == 0:
+        return False
+    others = (r for r in state.caches.reservations if r.spec.user != user and waits(r))
+    return any(_applies(reservation, deployment) for reservation in others)
+
+
+def _applies(reservation: Reservation, deployment: WorkspaceDeployment) -> bool:
+    if reservation.metadata.namespace != deployment.metadata.namespace:
+        return False
+    by_type = reservation.spec.workspace_type == deployment.spec.type
+    return by_type or deployment.metadata.name in (reservation.spec.deployments or ())
+
+
+async def _write(state: State, found: Instance, seconds: int) -> Instance:
+    metadata = found.metadata
+    body: Object = {
+        "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+        "spec": {"expireAfter": seconds},
+    }
+    return Instance.parse(await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body))
+
+
+async def _renew(state: State, found: Instance) -> None:
+    namespace, name = found.metadata.namespace, names.keep_alive_lease(found.public_id)
+    body: Object = {"spec": {"renewTime": _micro_time(datetime.now(UTC))}}
+    try:
+        await state.client.patch(LEASES, namespace, name, body)
+    except cluster.NotFoundError:
+        await state.client.create(LEASES, namespace, _lease(found, name, body["spec"]))
+
+
+def _lease(found: Instance, name: str, spec: Object) -> Object:
+    # blockOwnerDeletion would need a right of its own, and nothing waits for this Lease.
+    owner = {key: value for key, value in found.reference().items() if key != "blockOwnerDeletion"}
+    return {
+        "apiVersion": LEASES.api_version,
+        "kind": "Lease",
+        "metadata": {
+            "name": name,
+            "namespace": found.metadata.namespace,
+            "labels": {names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY},
+            "ownerReferences": [owner],
+        },
+        "spec": {"leaseDurationSeconds": SILENCE_SECONDS, **spec},
+    }
+
+
+def _micro_time(moment: datetime) -> str:
+    """Format a time as the API server's MicroTime: always six digits of a second."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
