@@ -3,6 +3,7 @@
 import base64
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from .lab import SECRETS, Lab
 from .process import Operators, restricted_kubeconfig
 
 
-@pytest.fixture
-async def lab(apiserver: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab]:
-    async with connected("berth-test", str(apiserver.kubeconfig)) as client:
+@asynccontextmanager
+async def lab_in(server: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab]:
+    """Namespaces with what an operator needs to begin."""
+    async with connected("berth-test", str(server.kubeconfig)) as client:
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
         await client.create(Kind("v1", "serviceaccounts"), namespaces.workspaces, account)
         certificate, key = authority()
@@ -33,6 +35,12 @@ async def lab(apiserver: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab
         }
         await client.create(SECRETS, namespaces.release, secret)
         yield Lab(client, namespaces)
+
+
+@pytest.fixture
+async def lab(apiserver: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab]:
+    async with lab_in(apiserver, namespaces) as made:
+        yield made
 
 
 @pytest.fixture
