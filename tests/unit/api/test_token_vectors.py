@@ -299,7 +299,7 @@ def test_there_are_many_vectors() -> None:
 
 
 def test_no_claim_of_berths_own_counts_in_a_providers_token(verifier: TokenVerifier) -> None:
-    ours = {"su": True, "org": "lab", "in": "x", "sc": [], "wt": [], "opt": {"expire_d": 1}}
+    ours: dict[str, Any] = {"su": True, "org": "lab", "in": "x", "sc": [], "wt": [], "opt": {"expire_d": 1}}
     found = verify(verifier, provided(**ours))
     assert (found.user, found.superuser, found.organisation, found.instance) == ("oidc:alice", False, None, None)
     assert (found.read_only, found.types, found.expire_d) == (False, None, None)
