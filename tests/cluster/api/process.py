@@ -59,7 +59,7 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes:
 
 @contextmanager
 def running(settings: dict[str, str], log: Path, *, until: str = "/readyz", ends: int = 0) -> Iterator[Api]:
-    """Run a process; it is there once `until` answers 200. `ends` is what it must end with: -9 where a test kills it."""
+    """Run a process; it is there once `until` answers 200. `ends` is what it must end with."""
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)
     url = f"http://{settings['BERTH_LISTEN']}"
