@@ -78,7 +78,7 @@ async def churn(client: Client, found: Population, rate: float, seconds: float) 
 async def staleness(client: Client, namespace: str, url: str, seconds: float) -> list[float]:
     """Seconds from the answer to a change of a lease until a public list shows it, again and again."""
     holder, samples, start = ids.uuid7(1), list[float](), monotonic()
-    async with aiohttp.ClientSession(url) as session:
+    async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(total=10)) as session:
 
         async def until(free: int) -> float:
             changed = perf_counter()

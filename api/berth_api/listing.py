@@ -1,17 +1,26 @@
 """Filters, order and pages of lists, from query parameters that fall back to their defaults. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
+import orjson
+
 from berth_api.deployment import Deployment
+from berth_api.shapes.info import deployment_info
+from berth_core.resources import WorkspaceType
 
 Item = TypeVar("Item")
+Tie = tuple[bool, int, str, str, str]
+"""Order among equals: can be had first, then the shorter queue, then id, namespace, name. No two are the same."""
+Place = tuple[str | int | tuple[int, ...], Tie]
+"""What rows are sorted by, in one order; no two rows have the same."""
 
 FALSE_WORDS: Final = frozenset({"0", "f", "false"})
 INCREASING_TYPE: Final = "inc_wtype"
 DECREASING_START: Final = "dec_start_date"
-_ORDERS: Final = frozenset({INCREASING_TYPE, "dec_wtype", "inc_created", "dec_created", "inc_count", "dec_count"})
+ORDERS: Final = frozenset({INCREASING_TYPE, "dec_wtype", "inc_created", "dec_created", "inc_count", "dec_count"})
 _INSTANCE_ORDERS: Final = frozenset({DECREASING_START, "inc_start_date"})
 
 
@@ -25,11 +34,26 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True)
 class Row:
-    """A deployment with what lists show and sort by."""
+    """A deployment with what lists show, search and sort by, all of it worked out once."""
 
     deployment: Deployment
     description: str
     queue_length: int
+    kind: WorkspaceType | None = None
+    texts: tuple[str, str, str] = field(init=False, repr=False)
+    """Type, region and description, case folded."""
+    tie: Tie = field(init=False, repr=False)
+    info: orjson.Fragment = field(init=False, repr=False, compare=False)
+    """What lists with ``info`` say of it, as JSON."""
+
+    def __post_init__(self) -> None:
+        wd, region = self.deployment, self.deployment.resource.spec.region
+        shown = deployment_info(wd, self.kind, self.description, self.queue_length)
+        texts = wd.type.casefold(), region.casefold(), self.description.casefold()
+        tie = not wd.is_free, self.queue_length, wd.id, wd.namespace, wd.name
+        object.__setattr__(self, "texts", texts)
+        object.__setattr__(self, "tie", tie)
+        object.__setattr__(self, "info", orjson.Fragment(orjson.dumps(shown)))
 
 
 @dataclass(frozen=True)
@@ -81,21 +105,33 @@ def passes(row: Row, wanted: Filters) -> bool:
         return False
     if deployment.type in wanted.excluded or (wanted.longest is not None and row.queue_length > wanted.longest):
         return False
-    texts = (deployment.type, deployment.resource.spec.region, row.description)
-    return any(wanted.text in text.casefold() for text in texts)
+    return not wanted.text or any(wanted.text in text for text in row.texts)
 
 
-def ordered(rows: Sequence[Row], sort_by: str | None) -> list[Row]:
-    """Sort; ties go to those that can be had, then the shorter queue, then by id."""
-    order = sort_by if sort_by in _ORDERS else INCREASING_TYPE
-    keys: dict[str, Callable[[Row], str | int]] = {
-        "wtype": lambda row: row.deployment.type,
-        "created": lambda row: row.deployment.resource.metadata.creation_timestamp,
-        "count": lambda row: row.deployment.resource.status.instances,
-    }
-    direction, _, field = order.partition("_")
-    ties = sorted(rows, key=lambda row: (not row.deployment.is_free, row.queue_length, row.deployment.id))
-    return sorted(ties, key=keys[field], reverse=direction == "dec")
+def order(sort_by: str | None) -> str:
+    """Read the order of a list of deployments."""
+    return sort_by if sort_by in ORDERS else INCREASING_TYPE
+
+
+def placed(order: str) -> Callable[[Row], Place]:
+    """Return the sort key of one of the orders; ties go the same way, whatever the direction."""
+    return _PLACES[order]
+
+
+@lru_cache(maxsize=32_768)
+def _backwards(text: str) -> tuple[int, ...]:
+    """Return what sorts the other way round than the text; the end comes after every character."""
+    return (*(-ord(character) for character in text), 1)
+
+
+_PLACES: Final[Mapping[str, Callable[[Row], Place]]] = {
+    "inc_wtype": lambda row: (row.deployment.type, row.tie),
+    "dec_wtype": lambda row: (_backwards(row.deployment.type), row.tie),
+    "inc_created": lambda row: (row.deployment.resource.metadata.creation_timestamp, row.tie),
+    "dec_created": lambda row: (_backwards(row.deployment.resource.metadata.creation_timestamp), row.tie),
+    "inc_count": lambda row: (row.deployment.resource.status.instances, row.tie),
+    "dec_count": lambda row: (-row.deployment.resource.status.instances, row.tie),
+}
 
 
 def newest_first(sort_by: str | None) -> bool:

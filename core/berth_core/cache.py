@@ -1,8 +1,9 @@
 """A list-and-watch cache of one kind.
 
 One task owns the store; readers on the same event loop see whole objects and never wait. After a break the
-watch goes on from the last resourceVersion; when that is too old (410) the collection is listed again and
-what vanished meanwhile is reported as deleted.
+watch goes on from the last resourceVersion; when that is too old (410) the collection is listed again, what
+changed meanwhile is told, and what vanished is reported as deleted. A list is read and stored in small pieces,
+between which the event loop serves others: meanwhile readers see some objects as they were and some as they are.
 """
 
 import asyncio
@@ -21,9 +22,13 @@ Key = tuple[str, str]
 """(namespace, name)"""
 Indexer = Callable[[Object], Iterable[str]]
 Listener = Callable[[Key, Object | None], None]
+Keep = Callable[[Object], Object]
 
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 5.0
+PIECE: Final = 25
+"""Objects of a list that are stored before others have their turn on the event loop."""
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def key_of(obj: Object) -> Key:
@@ -32,8 +37,25 @@ def key_of(obj: Object) -> Key:
     return metadata.get("namespace", ""), metadata["name"]
 
 
+def whole(obj: Object) -> Object:
+    """Keep all of an object."""
+    return obj
+
+
+def nothing(_: Object) -> Object:
+    """Keep nothing but the key: for caches that only tell their listeners."""
+    return _NOTHING
+
+
+_NOTHING: Final[Object] = {}
+
+
 class Cache:
-    """All objects of one kind in some namespaces (None: in all), by key and by index."""
+    """All objects of one kind in some namespaces (None: in all), by key and by index.
+
+    ``keep`` makes what is kept of an object for readers; indexers and listeners are given the whole object, but
+    for its bookkeeping (managed fields, kubectl's copy), which takes more memory than all the rest.
+    """
 
     def __init__(
         self,
@@ -43,14 +65,18 @@ class Cache:
         *,
         labels: Mapping[str, str] | None = None,
         indexers: Mapping[str, Indexer] | None = None,
+        keep: Keep = whole,
     ) -> None:
         self._client = client
         self._kind = kind
         self._scopes: list[str | None] = [None] if namespaces is None else list(namespaces)
         self._labels = labels
         self._indexers = dict(indexers or {})
+        self._keep = keep
         self._objects: dict[Key, Object] = {}
+        self._versions: dict[Key, str] = {}
         self._indexes: dict[str, dict[str, set[Key]]] = {name: {} for name in self._indexers}
+        self._indexed: dict[Key, list[tuple[str, str]]] = {}
         self._listeners: list[Listener] = []
         self._unlisted = {scope: asyncio.Event() for scope in self._scopes}
         self._broken_since: dict[str | None, float] = {}
@@ -120,40 +146,53 @@ class Cache:
                 delay = min(delay * 2, LONGEST_DELAY)
 
     async def _relist(self, scope: str | None) -> str:
-        objects, version = await self._client.list(self._kind, scope, labels=self._labels)
-        listed = {key_of(obj) for obj in objects}
+        listed, version = set[Key](), ""
+        async for objects, as_of in self._client.pages(self._kind, scope, labels=self._labels):
+            version = as_of
+            for number, obj in enumerate(objects):
+                key = key_of(obj)
+                listed.add(key)
+                if self._versions.get(key) != obj["metadata"]["resourceVersion"]:
+                    self._store(obj)
+                if number % PIECE == PIECE - 1:
+                    await asyncio.sleep(0)
         for key in [key for key in self._objects if scope in (None, key[0]) and key not in listed]:
             self._remove(key)
-        for obj in objects:
-            self._store(obj)
         self._unlisted[scope].set()
         return version
 
     def _store(self, obj: Object) -> None:
         key = key_of(obj)
+        _strip(obj["metadata"])
         self._unindex(key)
-        self._objects[key] = obj
-        for name, indexer in self._indexers.items():
-            for value in indexer(obj):
-                self._indexes[name].setdefault(value, set()).add(key)
+        self._objects[key] = self._keep(obj)
+        self._versions[key] = obj["metadata"]["resourceVersion"]
+        if self._indexers:
+            self._indexed[key] = [(name, value) for name, indexer in self._indexers.items() for value in indexer(obj)]
+        for name, value in self._indexed.get(key, ()):
+            self._indexes[name].setdefault(value, set()).add(key)
         self._tell(key, obj)
 
     def _remove(self, key: Key) -> None:
         self._unindex(key)
         if self._objects.pop(key, None) is not None:
+            del self._versions[key]
             self._tell(key, None)
 
     def _unindex(self, key: Key) -> None:
-        known = self._objects.get(key)
-        if known is None:
-            return
-        for name, indexer in self._indexers.items():
-            for value in indexer(known):
-                keys = self._indexes[name].get(value, set())
-                keys.discard(key)
-                if not keys:
-                    self._indexes[name].pop(value, None)
+        for name, value in self._indexed.pop(key, ()):
+            keys = self._indexes[name].get(value, set())
+            keys.discard(key)
+            if not keys:
+                self._indexes[name].pop(value, None)
 
     def _tell(self, key: Key, obj: Object | None) -> None:
         for listener in self._listeners:
             listener(key, obj)
+
+
+def _strip(metadata: Object) -> None:
+    metadata.pop("managedFields", None)
+    annotations = metadata.get("annotations")
+    if annotations is not None:
+        annotations.pop(_LAST_APPLIED, None)

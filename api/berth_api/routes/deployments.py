@@ -19,7 +19,7 @@ from berth_api.routes.common import (
 )
 from berth_api.schemas.deployments import DeploymentDetail, Deployments, QueueLength, WorkspaceTypes
 from berth_api.services import deployments
-from berth_api.shapes.deployments import deployment_detail, deployment_info
+from berth_api.shapes.deployments import deployment_detail
 from berth_api.state import State
 
 router = APIRouter(tags=["deployments"])
@@ -63,19 +63,17 @@ async def list_of_type(state: SharedState, query: Query, type_name: TypeName) ->
 
 
 def _list(state: State, query: Mapping[str, str], type_name: str | None) -> JSON:
+    if not listing.flag(query, "info"):
+        ids = deployments.listed_ids(state, query, type_name)
+        return JSON({"workspace_deployments": ids.items, "page_count": ids.count})
     page = deployments.listed(state, query, type_name)
-    body = {"workspace_deployments": [row.deployment.id for row in page.items], "page_count": page.count}
-    if listing.flag(query, "info"):
-        body["info"] = {
-            row.deployment.id: deployment_info(
-                row.deployment,
-                state.caches.type_named(row.deployment.namespace, row.deployment.type),
-                row.description,
-                row.queue_length,
-            )
-            for row in page.items
+    return JSON(
+        {
+            "workspace_deployments": [row.deployment.id for row in page.items],
+            "page_count": page.count,
+            "info": {row.deployment.id: row.info for row in page.items},
         }
-    return JSON(body)
+    )
 
 
 @router.get(

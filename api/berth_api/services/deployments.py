@@ -28,26 +28,19 @@ def type_names(state: State, *, with_dissolved: bool) -> list[str]:
     """Names of the types; with those that are kept for their history only, where asked for."""
     state.caches.need_fresh()
     names = {t.spec.type_name for t in state.caches.types if with_dissolved or not t.spec.retired}
-    if with_dissolved:
-        names |= {d.type for d in state.caches.deployments if d.is_dissolved}
-    return sorted(names)
+    return sorted(names.union(state.caches.rows.dissolved) if with_dissolved else names)
+
+
+def listed_ids(state: State, query: Mapping[str, str], suffix: str | None) -> Page[str]:
+    """Filter, sort and page the ids of deployments as the query asks; ``suffix`` is the type in the path."""
+    state.caches.need_fresh()
+    return state.caches.rows.ids(listing.filters(query, suffix), query)
 
 
 def listed(state: State, query: Mapping[str, str], suffix: str | None) -> Page[Row]:
     """Filter, sort and page the deployments as the query asks; ``suffix`` is the type in the path."""
     state.caches.need_fresh()
-    queues, wanted = state.caches.queues(), listing.filters(query, suffix)
-    rows = (Row(d, describe(state, d), queues.length(d.resource)) for d in state.caches.deployments)
-    chosen = [row for row in rows if listing.passes(row, wanted)]
-    return listing.paged(listing.ordered(chosen, query.get("sort_by")), query)
-
-
-def describe(state: State, deployment: Deployment) -> str:
-    """Return the deployment's description, else its type's."""
-    if deployment.resource.spec.description:
-        return deployment.resource.spec.description
-    known = state.caches.type_named(deployment.namespace, deployment.type)
-    return known.spec.description if known is not None else ""
+    return state.caches.rows.page(listing.filters(query, suffix), query)
 
 
 async def detail(state: State, deployment_id: str, identity: Identity | None) -> Detail:

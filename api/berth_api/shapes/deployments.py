@@ -4,23 +4,7 @@ from berth_api.auth.identity import Identity
 from berth_api.deployment import ONLINE, Deployment
 from berth_api.services.deployments import Detail
 from berth_api.shapes import Shape
-from berth_core.resources import WorkspaceType
-
-
-def deployment_info(deployment: Deployment, kind: WorkspaceType | None, description: str, queue_length: int) -> Shape:
-    """Shape what lists with ``info`` say of a deployment."""
-    spec, status = deployment.resource.spec, deployment.resource.status
-    return {
-        "type": deployment.type,
-        "type_version": spec.type_version,
-        "supported_addons": kind.spec.supported_addons if kind is not None else [],
-        "desc": description,
-        "region": spec.region,
-        "icounter": status.instances,
-        "created": deployment.resource.metadata.creation_timestamp,
-        "queuelen": queue_length,
-        "online": deployment.is_online,
-    }
+from berth_api.shapes.info import deployment_info
 
 
 def deployment_detail(detail: Detail, identity: Identity | None) -> Shape:
@@ -34,7 +18,8 @@ def deployment_detail(detail: Detail, identity: Identity | None) -> Shape:
         shape["lockout"] = True
     if spec.dissolved is not None:
         shape["dissolved"] = spec.dissolved
-    if detail.own_instance is not None:
+    # A token for one instance learns of no other.
+    if detail.own_instance is not None and identity is not None and identity.instance in {None, detail.own_instance}:
         shape["instance"] = detail.own_instance
     if identity is not None and identity.superuser and (heartbeat := _heartbeat(deployment)) is not None:
         shape["heartbeat"] = heartbeat

@@ -1,0 +1,187 @@
+"""Lists of deployments that are kept while deployments, types and reservations change. Pure.
+
+Whoever asks for a list gets a view: the rows that pass some filters, in some order. A view that was asked for
+is kept, and each change of a row moves that row alone, by bisection. A change that many rows follow from (of a
+type's description, of a queue) only puts them in doubt; :meth:`Rows.settle` works that off in pieces, so that
+nobody waits long for the event loop.
+"""
+
+from bisect import bisect_left
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from berth_api import listing
+from berth_api.deployment import Deployment
+from berth_api.listing import Filters, Page, Row
+from berth_api.queue import Queues, waits
+from berth_core.resources import Reservation, WorkspaceType
+
+Key = tuple[str, str]
+"""(namespace, name)"""
+
+VIEWS: Final = 64
+"""Filtered views that are kept; each change costs some microseconds for each of them."""
+MANY: Final = 500
+"""So many rows in doubt at once, and making filtered views anew is less work than keeping them."""
+_EVERYTHING: Final = Filters(with_dissolved=True)
+
+
+class View:
+    """Rows that pass some filters, in order. ``given`` are rows that are in this order already."""
+
+    def __init__(self, wanted: Filters, order: str, given: Iterable[Row]) -> None:
+        self.wanted = wanted
+        self._place = listing.placed(order)
+        self.rows = [row for row in given if listing.passes(row, wanted)]
+        self._places = [self._place(row) for row in self.rows]
+        self._ids: list[str] | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Public ids of the rows."""
+        if self._ids is None:
+            self._ids = [row.deployment.id for row in self.rows]
+        return self._ids
+
+    def replace(self, old: Row | None, new: Row | None) -> None:
+        """Follow a change of one row; None where it was not there, or is no more."""
+        was = self._place(old) if old is not None and listing.passes(old, self.wanted) else None
+        now = self._place(new) if new is not None and listing.passes(new, self.wanted) else None
+        if was is not None:
+            at = bisect_left(self._places, was)
+            if was == now and new is not None:
+                self.rows[at] = new
+                return
+            del self._places[at], self.rows[at]
+            self._ids = None
+        if now is not None and new is not None:
+            at = bisect_left(self._places, now)
+            self._places.insert(at, now)
+            self.rows.insert(at, new)
+            self._ids = None
+
+
+class Rows:
+    """All deployments as rows, and views of them."""
+
+    def __init__(self) -> None:
+        self.queues = Queues()
+        self.dissolved: Counter[str] = Counter()
+        """Dissolved deployments by the name of their type."""
+        self._rows: dict[Key, Row] = {}
+        self._types: dict[Key, WorkspaceType] = {}
+        self._by_type: dict[Key, dict[Key, None]] = {}
+        self._doubted: dict[Key, None] = {}
+        self._whole: dict[str, View] = {}
+        self._views: OrderedDict[tuple[Filters, str], View] = OrderedDict()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all rows are as they should be."""
+        return not self._doubted
+
+    def deployment_changed(self, key: Key, deployment: Deployment | None) -> None:
+        """Take in a deployment; None where it is no more."""
+        old = self._rows.get(key)
+        new = self._row(deployment) if deployment is not None else None
+        self._replace(key, old, new)
+
+    def type_changed(self, namespace: str, name: str, kind: WorkspaceType | None) -> None:
+        """Take in which type has a name now; None where none has."""
+        before = self._types.pop((namespace, name), None)
+        if kind is not None:
+            self._types[namespace, name] = kind
+        if _shown(before) != _shown(kind):
+            self._doubt(self._by_type.get((namespace, name), {}))
+
+    def reservation_changed(self, old: Reservation | None, new: Reservation | None) -> None:
+        """Take in a reservation; None where it was not there, or is no more."""
+        if old is not None:
+            self.queues.remove(old)
+        if new is not None:
+            self.queues.add(new)
+        if old is not None and new is not None and (waits(old), old.spec) == (waits(new), new.spec):
+            return
+        for reservation in (old, new):
+            if reservation is not None:
+                namespace, spec = reservation.metadata.namespace, reservation.spec
+                self._doubt(self._by_type.get((namespace, spec.workspace_type or ""), {}))
+                self._doubt((namespace, name) for name in spec.deployments or ())
+
+    def settle(self, most: int) -> None:
+        """Work off some doubts, ``most`` rows at a time."""
+        if len(self._doubted) > MANY:
+            self._views.clear()
+        for key in list(self._doubted)[:most]:
+            del self._doubted[key]
+            if (old := self._rows.get(key)) is not None:
+                self._replace(key, old, self._row(old.deployment))
+
+    def prepare(self, order: str) -> None:
+        """Make ready what all views of an order are made from."""
+        if order not in self._whole:
+            self._whole[order] = View(_EVERYTHING, order, sorted(self._rows.values(), key=listing.placed(order)))
+
+    def view(self, wanted: Filters, order: str) -> View:
+        """Return the rows that pass, in order."""
+        self.prepare(order)
+        if wanted == _EVERYTHING:
+            return self._whole[order]
+        view = self._views.get((wanted, order))
+        if view is None:
+            view = self._views[wanted, order] = View(wanted, order, self._whole[order].rows)
+            if len(self._views) > VIEWS:
+                self._views.popitem(last=False)
+        self._views.move_to_end((wanted, order))
+        return view
+
+    def ids(self, wanted: Filters, query: Mapping[str, str]) -> Page[str]:
+        """One page of public ids, as the query asks."""
+        return listing.paged(self.view(wanted, listing.order(query.get("sort_by"))).ids, query)
+
+    def page(self, wanted: Filters, query: Mapping[str, str]) -> Page[Row]:
+        """One page of rows, as the query asks."""
+        return listing.paged(self.view(wanted, listing.order(query.get("sort_by"))).rows, query)
+
+    def _row(self, deployment: Deployment) -> Row:
+        kind = self._types.get((deployment.namespace, deployment.type))
+        length = self.queues.length(deployment.resource)
+        return Row(deployment, describe(deployment, kind), length, kind)
+
+    def _replace(self, key: Key, old: Row | None, new: Row | None) -> None:
+        if old is not None:
+            self._count(key, old, -1)
+        if new is not None:
+            self._rows[key] = new
+            self._count(key, new, 1)
+        elif old is not None:
+            del self._rows[key]
+        for view in (*self._whole.values(), *self._views.values()):
+            view.replace(old, new)
+
+    def _count(self, key: Key, row: Row, change: int) -> None:
+        deployment = row.deployment
+        named = deployment.namespace, deployment.type
+        if change > 0:
+            self._by_type.setdefault(named, {})[key] = None
+        else:
+            del self._by_type[named][key]
+            if not self._by_type[named]:
+                del self._by_type[named]
+        if deployment.is_dissolved:
+            self.dissolved[deployment.type] += change
+            if not self.dissolved[deployment.type]:
+                del self.dissolved[deployment.type]
+
+    def _doubt(self, keys: Iterable[Key]) -> None:
+        self._doubted.update(dict.fromkeys(keys))
+
+
+def describe(deployment: Deployment, kind: WorkspaceType | None) -> str:
+    """Return a deployment's description, else its type's."""
+    return deployment.resource.spec.description or (kind.spec.description if kind is not None else "")
+
+
+def _shown(kind: WorkspaceType | None) -> tuple[str, list[str]] | None:
+    return (kind.spec.description, kind.spec.supported_addons) if kind is not None else None
