@@ -58,6 +58,13 @@ def api(setting: Setting) -> Iterator[Api]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def second(setting: Setting) -> Iterator[Api]:
+    """Another replica; nothing stands before it."""
+    with process.running(setting.environment(), setting.folder / "second.log") as running:
+        yield running
+
+
 @pytest_asyncio.fixture(scope="session")
 async def http(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a token."""
