@@ -44,9 +44,9 @@ async def revoke(state: State, identity: Identity, sha256: str) -> None:
     """End one token of the caller's, or for a superuser anyone's, by its SHA-256 (hex). Safe to repeat.
 
     A token may always end itself; to end others it must be neither read-only nor for one instance only.
-    A hash that Berth knows nothing of is revoked in advance, at most :data:`MOST_IN_ADVANCE` of one caller: they are
-    counted one after the other in this process, so R replicas may together let pass R - 1 more for each second that
-    their watches lag.
+    A hash that Berth knows nothing of is revoked in advance, at most :data:`MOST_IN_ADVANCE` of one caller. They are
+    counted one after the other in this process; a caller who asks several replicas at once may exceed the number by
+    what the others write while a watch lags, a few for each replica.
 
     Raises:
         BadRequestError: the token may not do it, or there are too many in advance.
