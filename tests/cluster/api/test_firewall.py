@@ -61,6 +61,32 @@ async def test_rules_are_appended_in_order_and_cleared(world: World, alice: http
     assert await rules(alice, instance) == []
 
 
+async def test_sources_of_both_families_are_shown_as_networks(world: World, alice: httpx.AsyncClient) -> None:
+    instance = await bound(world, alice)
+    for src in ("2001:db8::7/64", "::ffff:203.0.113.7", "203.0.113.7/0"):
+        assert (await alice.post(f"/firewall/{instance}", json={"src": src})).status_code == 200
+    # Without a source it is the caller's address alone, of whatever family.
+    for hops in ("2001:db8::9", "198.51.100.1, 203.0.113.9"):
+        await alice.post(f"/firewall/{instance}", content=b"", headers={"X-Forwarded-For": hops})
+    networks = ["2001:db8::/64", "203.0.113.7/32", "0.0.0.0/0", "2001:db8::9/128", "203.0.113.9/32"]
+    assert await rules(alice, instance) == [[network, "ACCEPT"] for network in networks]
+
+
+async def test_rules_of_ones_own_hand_are_seen_and_cleared_too(world: World, alice: httpx.AsyncClient) -> None:
+    instance = await bound(world, alice)
+    body = {
+        "apiVersion": "berth.dev/v1alpha1",
+        "kind": "FirewallRule",
+        "metadata": {"name": f"by-hand-{instance}", "namespace": world.namespaces.workspaces},
+        "spec": {"instance": instance, "order": 7, "source": "203.0.113.0/24", "action": "DROP"},
+    }
+    await world.client.create(FirewallRule.api(), world.namespaces.workspaces, body)
+    await alice.post(f"/firewall/{instance}", json={"src": "203.0.113.7"})
+    assert await rules(alice, instance) == [["203.0.113.0/24", "DROP"], ["203.0.113.7/32", "ACCEPT"]]
+    assert (await alice.delete(f"/firewall/{instance}")).status_code == 200
+    assert await rules(alice, instance) == []
+
+
 async def test_rules_added_at_once_are_all_there(world: World, alice: httpx.AsyncClient) -> None:
     instance = await bound(world, alice)
     sources = [f"203.0.113.{n}" for n in range(16)]

@@ -1,10 +1,17 @@
 """What a user has. States beyond INIT are written here in the operator's place."""
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 
-from berth_core.resources import Instance
+from berth_core import leasing
+from berth_core.leasing import Lease
+from berth_core.resources import Instance, WorkspaceDeployment
 
+from .conftest import user_client
+from .process import Api
+from .signing import Signer
 from .world import World, eventually
 
 pytestmark = pytest.mark.apiserver
@@ -51,6 +58,83 @@ async def test_an_instance_from_init_to_its_end(world: World, alice: httpx.Async
     await world.as_operator(instance, reason="Terminated", endTime=END, conditions={"Ended": "True", "Ready": "False"})
     shown = (await alice.get(f"/instance/{instance}")).json()
     assert (shown["status"], shown["endtime"]) == ("TERMINATED", END)
+
+
+async def test_one_that_starts_can_be_ended(world: World, alice: httpx.AsyncClient) -> None:
+    instance = await made(alice, await world.type(deployments=1))
+    assert (await alice.get(f"/instance/{instance}")).json()["status"] == "INIT"
+    ended = await alice.post(f"/terminate/{instance}")
+    assert (ended.status_code, ended.content) == (200, b"")
+    assert (await alice.get(f"/instance/{instance}")).json()["status"] == "TERMINATING"
+
+
+async def test_what_an_end_leaves_to_see(world: World, alice: httpx.AsyncClient) -> None:
+    kind = await world.type()
+    deployment = await world.deployment(kind)
+    instance = await made(alice, deployment)
+    await world.make_ready(instance)
+    await world.as_operator(instance, reason="Terminated", endTime=END, conditions={"Ended": "True", "Ready": "False"})
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert (shown["status"], shown["endtime"]) == ("TERMINATED", END)
+    assert not {"expires", "fwd", "hostkeys", "message", "vpn"} & shown.keys()
+    assert "instance" not in shown["wdinfo"]
+    resource = await world.deployment_resource(deployment)
+    await world.client.delete(WorkspaceDeployment.api(), resource.metadata.namespace, resource.metadata.name)
+    # The deployment is gone: what is known of it is its id.
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert (shown["deployment"], shown["wdinfo"]) == (deployment, None)
+    answer = (await alice.get("/instances?include_terminated")).json()
+    position = answer["workspace_instances"].index(instance)
+    assert answer["workspace_deployments"][position] == deployment
+    assert None not in answer["workspace_deployments"]
+
+
+async def test_the_lease_of_another_is_not_shown_as_ones_own(
+    world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient, root: httpx.AsyncClient
+) -> None:
+    deployment = await world.deployment(await world.type())
+    first = await made(alice, deployment)
+    await world.bind(first)
+    assert (await alice.get(f"/instance/{first}")).json()["wdinfo"]["instance"] == first
+    assert "instance" not in (await root.get(f"/instance/{first}")).json()["wdinfo"]
+    await world.as_operator(first, reason="Terminated", endTime=END, conditions={"Ended": "True"})
+    resource = await world.deployment_resource(deployment)
+    # Given back in the operator's place.
+    await leasing.give_back(
+        world.client,
+        resource.metadata.namespace,
+        Lease(resource.metadata.name, resource.status.epoch),
+        instance=first,
+        completed=True,
+        now=datetime.now(UTC),
+    )
+    second = await made(bob, deployment)
+    assert "instance" not in (await alice.get(f"/instance/{first}")).json()["wdinfo"]
+    assert (await bob.get(f"/instance/{second}")).json()["wdinfo"]["instance"] == second
+
+
+async def test_a_token_for_one_instance_learns_of_no_other(
+    api: Api, signer: Signer, world: World, alice: httpx.AsyncClient
+) -> None:
+    deployments = [await world.deployment(await world.type()) for _ in range(2)]
+    mine, other = [await made(alice, deployment) for deployment in deployments]
+    async with user_client(api, signer.token("alice", **{"in": mine})) as client:
+        assert (await client.get(f"/instance/{mine}")).json()["wdinfo"]["instance"] == mine
+        assert (await client.get(f"/deployment/{deployments[0]}")).json()["instance"] == mine
+        assert "instance" not in (await client.get(f"/deployment/{deployments[1]}")).json()
+        for method, path in (
+            ("GET", f"/instance/{other}"),
+            ("GET", f"/instance/{other}/sshkey"),
+            ("POST", f"/terminate/{other}"),
+            ("GET", f"/firewall/{other}"),
+            ("POST", f"/firewall/{other}"),
+            ("DELETE", f"/firewall/{other}"),
+            ("GET", "/instances"),
+            ("GET", "/instances/some_type"),
+        ):
+            answer = await client.request(method, path)
+            assert answer.status_code == 400, path
+            assert answer.json() == {"error_message": "token already constrained to another instance"}
 
 
 async def test_terminating_again_says_the_state(world: World, alice: httpx.AsyncClient) -> None:
@@ -115,6 +199,29 @@ async def test_lists_are_the_callers_and_active_by_default(
         assert answer["page_count"] == 1
     assert running in (await alice.get("/instances")).json()["workspace_instances"]
     assert (await alice.get("/instances/another_type")).json()["workspace_instances"] == []
+
+
+async def test_starts_are_compared_as_times(world: World, alice: httpx.AsyncClient) -> None:
+    kind = await world.type(deployments=3)
+    starts = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.250000Z", "2026-01-01T00:00:01Z")
+    instances = [await made(alice, kind) for _ in starts]
+    for instance, start in zip(instances, starts, strict=True):
+        await world.bind(instance)
+        await world.as_operator(instance, startTime=start)
+    answer = (await alice.get(f"/instances/{kind}?sort_by=inc_start_date")).json()
+    assert answer["workspace_instances"] == instances
+    for odd in ("", "sort_by=nonsense", "sort_by=dec_start_date"):
+        assert (await alice.get(f"/instances/{kind}?{odd}")).json()["workspace_instances"] == instances[::-1]
+    for query, items, count in (
+        ("max_per_page=0", instances[::-1], 1),
+        ("max_per_page=2", instances[:0:-1], 2),
+        ("max_per_page=2&page=2", instances[:1], 2),
+        ("max_per_page=2&page=99", instances[:1], 2),
+        ("max_per_page=2&page=x", instances[:0:-1], 2),
+        ("max_per_page=x", instances[::-1], 1),
+    ):
+        answer = (await alice.get(f"/instances/{kind}?{query}")).json()
+        assert (answer["workspace_instances"], answer["page_count"]) == (items, count), query
 
 
 async def test_lists_are_parallel_sorted_and_paged(world: World, alice: httpx.AsyncClient) -> None:

@@ -1,6 +1,6 @@
 """Keep-alive and extension, with a second replica beside the first. Readiness is written in the operator's place."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,13 +27,6 @@ MISSING = {"error_message": "instance not found"}
 INACTIVE = {"error_message": "instance not active"}
 ELSEWHERE = {"error_message": "token already constrained to another instance"}
 READ_ONLY = {"error_message": "token scope does not permit change"}
-
-
-@pytest.fixture(scope="module")
-def second(setting: Setting) -> Iterator[Api]:
-    """Another replica."""
-    with process.running(setting.environment(), setting.folder / "second.log") as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
