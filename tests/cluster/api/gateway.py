@@ -27,6 +27,8 @@ class Gateway:
         self._session = session
         self._refused: tuple[Matches, web.Response] | None = None
         self._after: tuple[Matches, Callable[[], Awaitable[None]]] | None = None
+        self.silent: Matches | None = None
+        """Watches that are taken on and then tell nothing: what rests on them stays as it was listed."""
         self.url = ""
 
     @asynccontextmanager
@@ -60,6 +62,8 @@ class Gateway:
         if self._refused is not None and self._refused[0](request.method, request.path):
             refused = self._refused[1]
             return web.Response(status=refused.status, body=refused.body, headers=refused.headers)
+        if self.silent is not None and "watch" in request.query and self.silent(request.method, request.path):
+            return await _silence(request)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         body = await request.read()
         async with self._session.request(
@@ -75,6 +79,13 @@ class Gateway:
                 await response.write(chunk)
             await response.write_eof()
             return response
+
+
+async def _silence(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    await asyncio.Event().wait()  # until the gateway is shut down
+    return response
 
 
 @asynccontextmanager

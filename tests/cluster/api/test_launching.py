@@ -70,13 +70,12 @@ async def test_without_a_key_a_pair_is_made_that_public_clients_can_load(
 
 
 async def test_of_32_requests_at_once_over_two_processes_exactly_one_wins(
-    setting: Setting, api: Api, world: World, signer: Signer
+    api: Api, second: Api, world: World, signer: Signer
 ) -> None:
     deployment = await world.deployment(await world.type())
-    with process.running(setting.environment(), setting.folder / "second.log") as second:
-        clients = [user_client((api, second)[n % 2], signer.token(f"racer-{n}")) for n in range(32)]
-        answers = await asyncio.gather(*(client.post(f"/new/{deployment}") for client in clients))
-        await asyncio.gather(*(client.aclose() for client in clients))
+    clients = [user_client((api, second)[n % 2], signer.token(f"racer-{n}")) for n in range(32)]
+    answers = await asyncio.gather(*(client.post(f"/new/{deployment}") for client in clients))
+    await asyncio.gather(*(client.aclose() for client in clients))
     won = [answer.json()["id"] for answer in answers if answer.status_code == 200]
     assert len(won) == 1
     lost = [answer for answer in answers if answer.status_code != 200]
@@ -103,15 +102,12 @@ async def test_as_many_requests_as_deployments_all_win(world: World, alice: http
     assert len(set(shown["workspace_deployments"])) == 6
 
 
-async def test_busy_is_503_with_both_fields_and_with_reserve_too(
-    world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient
-) -> None:
+async def test_busy_is_503_with_both_fields(world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     kind = await world.type(deployments=1)
     assert (await alice.post(f"/new/{kind}")).status_code == 200
-    for body in ({}, {"reserve": True}):
-        answer = await bob.post(f"/new/{kind}", json=body)
-        assert answer.status_code == 503
-        assert answer.json() == {"result_message": BUSY, "error_message": BUSY}
+    answer = await bob.post(f"/new/{kind}")
+    assert answer.status_code == 503
+    assert answer.json() == {"result_message": BUSY, "error_message": BUSY}
 
 
 async def test_the_newest_version_goes_first_and_lists_choose_within_themselves(
@@ -162,7 +158,7 @@ async def test_what_cannot_be_had_says_so(
     assert answer.json()["error"] == answer.json()["error_message"]
 
 
-async def test_an_offline_deployment_is_503_by_id_and_404_by_type(world: World, alice: httpx.AsyncClient) -> None:
+async def test_without_a_heartbeat_the_answer_is_503(world: World, alice: httpx.AsyncClient) -> None:
     kind = await world.type()
     deployment = await world.deployment(kind, heartbeat="node")
     wd = await world.deployment_resource(deployment)
@@ -181,11 +177,12 @@ async def test_an_offline_deployment_is_503_by_id_and_404_by_type(world: World, 
         {"status": {"conditions": [offline]}},
         subresource="status",
     )
-    answer = await alice.post(f"/new/{deployment}")
-    assert answer.status_code == 503
-    assert int(answer.headers["Retry-After"]) > 0
-    assert "result_message" not in answer.json()
-    assert (await alice.post(f"/new/{kind}")).status_code == 404
+    for path, body in ((f"/new/{deployment}", {}), (f"/new/{kind}", {}), ("/new", {"wds": [deployment]})):
+        answer = await alice.post(path, json=body | {"reserve": True})
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "offline" in answer.json()["error"]
+        assert "result_message" not in answer.json()
 
 
 async def test_a_closed_type_admits_owners_and_superusers_only(
@@ -231,6 +228,39 @@ async def test_allow_noop_answers_with_the_instance_that_is_there(world: World, 
     assert again == {"success": True, "id": first}
     await alice.post(f"/terminate/{first}")
     assert (await alice.post(f"/new/{kind}", json={"allow_noop": True})).json()["id"] != first
+
+
+async def test_allow_noop_looks_at_what_was_asked_for(world: World, alice: httpx.AsyncClient) -> None:
+    kind = await world.type()
+    one, two = [await world.deployment(kind) for _ in range(2)]
+    first = (await alice.post(f"/new/{one}")).json()["id"]
+    assert (await alice.post("/new", json={"wds": [two, one], "allow_noop": True})).json()["id"] == first
+    second = (await alice.post(f"/new/{two}", json={"allow_noop": True})).json()["id"]
+    assert second != first
+    other = await world.type(deployments=1)
+    assert (await alice.post(f"/new/{other}", json={"allow_noop": True})).json()["id"] not in {first, second}
+
+
+async def test_a_token_for_some_types_gets_nothing_of_others(world: World, api: Api, signer: Signer) -> None:
+    kind, other = await world.type(), await world.type()
+    mine, foreign = await world.deployment(kind), await world.deployment(other)
+    async with user_client(api, signer.token("alice", wt=[kind])) as client:
+        for path, body in ((f"/new/{other}", {}), (f"/new/{foreign}", {}), ("/new", {"wds": [foreign]})):
+            answer = await client.post(path, json=body | {"reserve": True})
+            assert answer.status_code == 400
+            assert answer.json()["error"].startswith("token scope does not permit instantiation")
+        assert (await client.post(f"/new/{mine}")).status_code == 200
+
+
+async def test_a_token_for_one_length_of_time_gets_just_that(world: World, api: Api, signer: Signer) -> None:
+    kind = await world.type(deployments=2)
+    async with user_client(api, signer.token("alice", opt={"expire_d": 60})) as client:
+        answer = await client.post(f"/new/{kind}", json={"expire_d": 61})
+        assert answer.status_code == 400
+        assert "`expire_d`" in answer.json()["error"]
+        for body in ({}, {"expire_d": 60}):
+            made = (await client.post(f"/new/{kind}", json=body)).json()["id"]
+            assert (await world.instance_resource(made)).spec.expire_after == 60
 
 
 async def test_limits_of_the_type_hold(world: World, alice: httpx.AsyncClient) -> None:
