@@ -92,6 +92,16 @@ helm.sh/hook-weight: {{ .weight | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
+{{/* ConfigMap with the CA of the OIDC provider; empty where there is none. */}}
+{{- define "berth.oidcCa" -}}
+{{- with .Values.tokens.oidc }}{{ if .issuer }}{{ .caConfigMap }}{{ end }}{{ end -}}
+{{- end }}
+
+{{/* Port of an URL (`url`), or `default` where it names none. */}}
+{{- define "berth.port" -}}
+{{- regexFind ":[0-9]+$" (urlParse .url).host | trimPrefix ":" | default .default -}}
+{{- end }}
+
 {{/* Values that exclude each other; the schema cannot say it. */}}
 {{- define "berth.check" -}}
 {{- $access := .Values.namespaces.access -}}
@@ -100,5 +110,15 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 {{- if has .Release.Namespace .Values.namespaces.workspaces -}}
 {{- fail (printf "namespaces.workspaces has %s, the release's namespace: pods of leases need namespaces of their own" .Release.Namespace) -}}
+{{- end -}}
+{{- $oidc := .Values.tokens.oidc -}}
+{{- if ne (empty $oidc.issuer) (empty $oidc.jwksURL) -}}
+{{- fail "tokens.oidc.issuer and tokens.oidc.jwksURL belong together: give both, or none" -}}
+{{- end -}}
+{{- if eq $oidc.issuer .Values.tokens.issuer -}}
+{{- fail "tokens.oidc.issuer and tokens.issuer are the same: one could speak for the other" -}}
+{{- end -}}
+{{- if and .Values.rateLimit.redisURL .Values.rateLimit.redisURLSecret.name -}}
+{{- fail "rateLimit has redisURL and redisURLSecret: give one of them" -}}
 {{- end -}}
 {{- end }}
