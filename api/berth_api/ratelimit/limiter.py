@@ -6,6 +6,7 @@ store from time to time until it answers; no request waits for it meanwhile.
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -17,12 +18,14 @@ from berth_api.config import ConfigError, RateLimit
 from berth_api.peer import Address
 from berth_api.ratelimit.allowance import Allowance, Limit, Reading, judge, limit_of, untouched
 from berth_api.ratelimit.memory import MemoryStore
-from berth_api.ratelimit.shared import FAILURES, SharedStore
+from berth_api.ratelimit.shared import FAILURES, PROBE, SharedStore
 
 log = structlog.get_logger(__name__)
 
 FIRST_PROBE_SECONDS: Final = 0.5
 SLOWEST_PROBE_SECONDS: Final = 5.0
+AT_ONCE: Final = 4
+"""Connections of a replica to the shared store."""
 REFUSAL_STATUSES: Final = (429, 403)
 
 REFUSED: Final = Counter("berth_api_rate_limit_refusals", "Requests refused by a rate limit, by kind of key.", ("by",))
@@ -37,7 +40,7 @@ class Limiter:
     """Counts requests of one window after another."""
 
     def __init__(self, settings: RateLimit) -> None:
-        """Prepare; nothing is connected yet. Raises ConfigError."""
+        """Prepare, and connect to the shared store in the background. Raises ConfigError."""
         if settings.refusal_status not in REFUSAL_STATUSES:
             raise ConfigError(
                 f"BERTH_RATE_LIMIT_REFUSAL_STATUS={settings.refusal_status} is neither 429 nor the historic 403"
@@ -46,7 +49,10 @@ class Limiter:
         self._settings = settings
         self._memory = MemoryStore()
         self._shared = SharedStore(settings.redis_url) if settings.redis_url is not None else None
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._outage: asyncio.Task[None] | None = None
+        # The first request then finds a connection, and the log says at once when a URL leads nowhere.
+        self._greeting = asyncio.ensure_future(self._ask(lambda shared: shared.take(PROBE)))
 
     async def take(self, identity: Identity | None, peer: Address | None) -> Allowance:
         """Count a request of the token's, or else of the address."""
@@ -66,9 +72,10 @@ class Limiter:
 
     async def close(self) -> None:
         """Close the connections to the store."""
-        if self._outage is not None:
-            self._outage.cancel()
-            await asyncio.gather(self._outage, return_exceptions=True)
+        for task in (self._greeting, self._outage):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         if self._shared is not None:
             await self._shared.close()
 
@@ -76,22 +83,28 @@ class Limiter:
         return self._settings.superusers_exempt and identity is not None and identity.superuser
 
     async def _take(self, limit: Limit) -> Reading:
-        if self._shared is not None and not self._is_away():
-            try:
-                return await self._shared.take(limit)
-            except FAILURES as error:
-                self._begin_outage(self._shared, error)
-        reading = self._memory.take(limit, monotonic=time.monotonic(), now=time.time())
-        MEMORY_WINDOWS.set(len(self._memory))
+        reading = await self._ask(lambda shared: shared.take(limit))
+        if reading is None:
+            reading = self._memory.take(limit, monotonic=time.monotonic(), now=time.time())
+            MEMORY_WINDOWS.set(len(self._memory))
         return reading
 
     async def _look(self, limit: Limit) -> Reading:
-        if self._shared is not None and not self._is_away():
+        reading = await self._ask(lambda shared: shared.look(limit, now=time.time()))
+        return reading or self._memory.look(limit, monotonic=time.monotonic(), now=time.time())
+
+    async def _ask(self, question: Callable[[SharedStore], Awaitable[Reading]]) -> Reading | None:
+        """Ask the shared store; None where there is none, or where it does not answer."""
+        if self._shared is None or self._is_away():
+            return None
+        async with self._free:
+            if self._is_away():  # it was lost while this request waited for its turn
+                return None
             try:
-                return await self._shared.look(limit, now=time.time())
+                return await question(self._shared)
             except FAILURES as error:
                 self._begin_outage(self._shared, error)
-        return self._memory.look(limit, monotonic=time.monotonic(), now=time.time())
+                return None
 
     def _is_away(self) -> bool:
         return self._outage is not None and not self._outage.done()
@@ -115,7 +128,7 @@ async def _until_back(shared: SharedStore) -> None:
     while True:
         await asyncio.sleep(pause)
         try:
-            await shared.probe()
+            await shared.take(PROBE)
         except FAILURES:
             pause = min(pause * 2, SLOWEST_PROBE_SECONDS)
         else:

@@ -2,13 +2,14 @@
 
 import asyncio
 import math
-from typing import Final, cast
+from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from limits.aio.storage import RedisStorage
 from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.errors import ConfigurationError
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -19,13 +20,14 @@ from berth_api.ratelimit.allowance import Limit, Reading, untouched
 PREFIX: Final = "berth"
 PORT: Final = 6379
 SECONDS: Final = 0.25
-"""A request waits no longer for the store."""
-AT_ONCE: Final = 32
-"""Connections of a replica."""
+"""How long a request waits for the server, where the URL has no ``socket_timeout``."""
+TURNS: Final = 10
+"""Turns of the event loop in which an answer is taken that arrived while the process itself was busy."""
 FAILURES: Final = (RedisError, OSError)
-"""What a store that is away, slow or not willing leads to; TimeoutError is an OSError."""
+"""What a server that is away, slow or not willing leads to; TimeoutError is an OSError."""
 _SCHEMES: Final = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
-_PROBE: Final = Limit("probe", "probe", 1, 1)
+PROBE: Final = Limit("probe", "probe", 1, 1)
+"""What is counted to see whether the server does what requests need."""
 
 
 def store_url(text: str) -> str:
@@ -66,38 +68,52 @@ class SharedStore(RedisStorage):
             # The library would try again for seconds. It also learns here of options in the URL that there are not.
             self._redis.set_retry(Retry(NoBackoff(), 0))
             self._redis.connection_pool.make_connection()
+            options = self._redis.connection_pool.connection_kwargs
+            self._patience = float(options.get("socket_timeout") or SECONDS)
         except (ConfigurationError, TypeError, ValueError):
             raise ConfigError("BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used") from None
-        self._free = asyncio.Semaphore(AT_ONCE)
 
     async def take(self, limit: Limit) -> Reading:
-        """Count one request. Raises one of FAILURES, after SECONDS at the latest."""
+        """Count one request. Raises one of FAILURES, after about SECONDS, or what the URL says, at the latest."""
         key = self.bridge.prefixed_key(limit.key)
-        async with asyncio.timeout(SECONDS), self._free, self._redis.pipeline(transaction=True) as transaction:
+        async with self._redis.pipeline(transaction=True) as transaction:
             transaction.incr(key)
             # NX: the window ends when its first request said, and a key that somebody made persistent ends too.
             transaction.expire(key, limit.window, nx=True)
             transaction.pexpiretime(key)
             transaction.pttl(key)
-            requests, _, ends, left = await transaction.execute()
+            requests, _, ends, left = await _answer(transaction, self._patience)
         return Reading(requests, math.ceil(ends / 1000), left / 1000)
 
     async def look(self, limit: Limit, *, now: float) -> Reading:
         """Count nothing. ``now`` is in seconds since the Epoch. Raises as ``take``."""
         key = self.bridge.prefixed_key(limit.key)
-        async with asyncio.timeout(SECONDS), self._free, self._redis.pipeline(transaction=True) as transaction:
+        async with self._redis.pipeline(transaction=True) as transaction:
             transaction.get(key)
             transaction.pexpiretime(key)
             transaction.pttl(key)
-            requests, ends, left = await transaction.execute()
+            requests, ends, left = await _answer(transaction, self._patience)
         if requests is None or ends < 0:
             return untouched(limit, now)
         return Reading(int(requests), math.ceil(ends / 1000), left / 1000)
 
-    async def probe(self) -> None:
-        """Do what a request does, for nobody. Raises as ``take``."""
-        await self.take(_PROBE)
-
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
+
+
+async def _answer(transaction: Pipeline, patience: float) -> list[Any]:
+    task = asyncio.ensure_future(transaction.execute())
+    try:
+        await asyncio.wait({task}, timeout=patience)
+        for _ in range(TURNS):
+            if task.done():
+                break
+            await asyncio.sleep(0)
+    finally:
+        # Does nothing when it is done; else it closes the connection, so that no late answer is taken for another.
+        task.cancel()
+    await asyncio.wait({task})
+    if task.cancelled():
+        raise TimeoutError(f"no answer within {patience} s")
+    return task.result()

@@ -1,6 +1,5 @@
 """A real Redis server of the tests' own: on loopback, in memory, gone with the test."""
 
-import os
 import signal
 import subprocess
 import time
@@ -10,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NotThereError
+from redis.retry import Retry
 
 from .process import free_port
 
@@ -24,17 +25,27 @@ class RedisServer:
     port: int
     password: str
     folder: Path
+    tls: bool
+    """It speaks TLS only, with ``tls.crt`` and ``tls.key`` of the folder."""
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def url(self, scheme: str = "redis") -> str:
         """How a client names it."""
-        return f"{scheme}://:{self.password}@127.0.0.1:{self.port}/0"
+        url = f"{scheme}://:{self.password}@127.0.0.1:{self.port}/0"
+        return f"{url}?ssl_ca_certs={self.folder}/tls.crt" if self.tls else url
+
+    def _client(self) -> Redis:
+        return Redis.from_url(self.url("rediss" if self.tls else "redis"), decode_responses=True)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         # The settings go in by standard input: what stands on a command line is for all to see.
-        settings = [f"port {self.port}", "bind 127.0.0.1", 'save ""', "appendonly no", f"dir {self.folder}"]
-        settings.append(f"requirepass {self.password}")
+        settings = ["bind 127.0.0.1", 'save ""', "appendonly no", f"dir {self.folder}", f"requirepass {self.password}"]
+        if self.tls:
+            files = [f"tls-{kind}-file {self.folder}/tls.{end}" for kind, end in (("cert", "crt"), ("key", "key"))]
+            settings += ["port 0", f"tls-port {self.port}", "tls-auth-clients no", *files]
+        else:
+            settings.append(f"port {self.port}")
         log = (self.folder / "redis.log").open("ab")
         with log:
             self._process = subprocess.Popen(["redis-server", "-"], stdin=subprocess.PIPE, stdout=log, stderr=log)
@@ -48,7 +59,8 @@ class RedisServer:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        with Redis(port=self.port, password=self.password, retry=None, socket_timeout=5) as client:
+        with self._client() as client:
+            client.set_retry(Retry(NoBackoff(), 0))
             try:
                 return bool(client.ping())
             except NotThereError:
@@ -56,20 +68,18 @@ class RedisServer:
 
     def keys(self) -> set[str]:
         """Names of what it holds."""
-        with Redis(port=self.port, password=self.password, decode_responses=True) as client:
+        with self._client() as client:
             return set(client.scan_iter())
 
-    def freeze(self) -> None:
-        """Make it hang: it takes connections and never answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: int) -> None:
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Make it hang meanwhile: it takes connections and never answers."""
         assert self._process is not None
-        os.kill(self._process.pid, number)
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it; what it counted is lost."""
@@ -80,9 +90,9 @@ class RedisServer:
 
 
 @contextmanager
-def running(folder: Path, *, password: str) -> Iterator[RedisServer]:
+def running(folder: Path, *, password: str, tls: bool = False) -> Iterator[RedisServer]:
     """Run a server."""
-    server = RedisServer(free_port(), password, folder)
+    server = RedisServer(free_port(), password, folder, tls)
     server.start()
     try:
         yield server

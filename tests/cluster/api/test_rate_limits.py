@@ -17,7 +17,7 @@ from .signing import Signer
 
 pytestmark = pytest.mark.apiserver
 
-PER_TOKEN = 500
+PER_TOKEN = 200
 PER_PEER = 5
 PROXY = "127.0.0.99"
 NOTHING = "00000000-0000-4000-8000-000000000000"
@@ -44,7 +44,7 @@ class Told:
 def client(api: Api, *, address: str | None = None, token: str | None = None) -> httpx.AsyncClient:
     """A client with an address on loopback of its own, so that tests do not count for each other."""
     # Nothing here is TLS: without `verify` a client is made in no time.
-    transport = httpx.AsyncHTTPTransport(local_address=address, verify=False)  # noqa: S501
+    transport = httpx.AsyncHTTPTransport(local_address=address, verify=False)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx.AsyncClient(base_url=api.url, transport=transport, timeout=20, headers=headers)
 
