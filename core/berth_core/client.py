@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
+from urllib.request import getproxies
 
 import aiohttp
 import orjson
@@ -310,6 +311,8 @@ async def connect(
         where = f"kubeconfig {kubeconfig}" if kubeconfig else "service account of this pod"
         raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
     configuration.connection_pool_maxsize = 200
+    # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     return Client(k8s.ApiClient(configuration), manager, before_write)
 
 
