@@ -1,13 +1,14 @@
 """The API as a process of its own, with the rights that api/README.md lists and no others."""
 
+import asyncio
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,14 @@ def running(settings: dict[str, str], log: Path, *, until: str = "/readyz", ends
     finally:
         process.terminate()
         assert process.wait(timeout=30) == ends, log.read_text()
+
+
+@asynccontextmanager
+async def in_thread(run: AbstractContextManager[Api]) -> AsyncIterator[Api]:
+    """Wait for a process without holding up the event loop, which may have to serve it."""
+    with ExitStack() as stack:
+        yield await asyncio.to_thread(stack.enter_context, run)
+        await asyncio.to_thread(stack.close)
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
