@@ -3,6 +3,8 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +34,14 @@ def ask(kubeconfig: Path | None, work: Callable[[Client], Awaitable[T]]) -> T:
         raise CliError(f"{error.message}: is Berth installed there? (helm list -A)", NOT_FOUND) from error
     except errors.ClusterError as error:
         raise CliError(error.message, FAILED) from error
+
+
+async def server_time(client: Client) -> datetime:
+    """Return the API server's time, to the second (RFC 9110, ``Date``).
+
+    What one machine writes and another acts on, such as from when a key signs, must not depend on their own clocks.
+    """
+    return parsedate_to_datetime(await client.server_date()).astimezone(UTC)
 
 
 def _kubeconfig(given: Path | None) -> str:

@@ -27,9 +27,15 @@ class Authority:
 
 
 def new_signing_key() -> tuple[str, bytes]:
-    """Make a key for RS256. Returns its kid (the JWK thumbprint, RFC 7638) and the private key as PEM (PKCS#8)."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
-    return thumbprint(key.public_key()), _pem(key)
+    """Make a key for RS256. Returns its kid (the JWK thumbprint, RFC 7638) and the private key as PEM (PKCS#8).
+
+    The kid never begins with `-`, which the command line would take for an option.
+    """
+    while True:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+        kid = thumbprint(key.public_key())
+        if not kid.startswith("-"):
+            return kid, _pem(key)
 
 
 def jwk(pem: bytes, kid: str) -> dict[str, str]:

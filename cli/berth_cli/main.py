@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import release, status, token
+from berth_cli import key, release, status, token, user
 from berth_cli.errors import EXIT_CODES, CliError
 
 app = typer.Typer(
@@ -15,6 +15,8 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 app.add_typer(token.app, name="token")
+app.add_typer(key.app, name="key")
+app.add_typer(user.app, name="user")
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=release.EXAMPLES)(release.release)
 

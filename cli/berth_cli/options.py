@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,3 +14,19 @@ Workspaces = Annotated[
     str,
     typer.Option("--workspaces", "-w", metavar="NAMESPACE", help="Namespace of the deployments."),
 ]
+Release = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of Berth's release.")]
+Access = Annotated[
+    str,
+    typer.Option("--access-namespace", metavar="NAMESPACE", help="Namespace of accounts, and of records of tokens."),
+]
+
+
+class Output(StrEnum):
+    """Forms of the answer."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+Form = Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")]

@@ -1,46 +1,62 @@
-"""Signing a token with the key that the cluster holds."""
+"""Making a token: signed with the key that the cluster holds, and recorded before anybody sees it."""
 
-import base64
-from datetime import UTC, datetime
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from berth_cli import cluster, tokens
-from berth_cli.errors import NOT_FOUND, CliError
-from berth_core import names
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import NotFoundError
+from berth_cli import accounts, cluster, keyring, ledger, rotation, tokens
+from berth_cli.errors import CliError
+from berth_core.client import Client
+from berth_core.model import parse_time
+from berth_core.resources import Account
 
-SECRETS: Final = Kind("v1", "secrets")
-
-
-def token(request: tokens.TokenRequest, namespace: str, kubeconfig: Path | None) -> str:
-    """Make a token signed by the active key. Raises ValueError (the request) and CliError (the cluster)."""
-    said = tokens.claims(request, datetime.now(UTC))
-
-    async def read(client: Client) -> Object:
-        try:
-            return await client.get(SECRETS, namespace, names.SIGNING_SECRET)
-        except NotFoundError as error:
-            raise CliError(
-                f"there is no Secret {names.SIGNING_SECRET} in namespace {namespace}: name the namespace of Berth's"
-                " release with --namespace, or install Berth with helm",
-                NOT_FOUND,
-            ) from error
-
-    kid, pem = active_key(cluster.ask(kubeconfig, read))
-    return tokens.sign(said, kid=kid, pem=pem)
+SKEW: Final = timedelta(seconds=5)
+"""How far ahead of the API's clock a token may be issued."""
 
 
-def active_key(secret: Object) -> tuple[str, bytes]:
-    """Return kid and PEM of the key that signs. Raises CliError where the Secret does not say. Pure."""
-    data = secret.get("data") or {}
-    held = sorted(name.removesuffix(".pem") for name in data if name.endswith(".pem"))
-    named = (secret["metadata"].get("annotations") or {}).get(names.ACTIVE_KID_ANNOTATION)
-    kid = named or (held[0] if len(held) == 1 else None)
-    if kid is None or kid not in held:
+@dataclass(frozen=True)
+class Place:
+    """Which installation: namespaces of the release and of what users may fetch, and how to reach them."""
+
+    release: str
+    access: str
+    kubeconfig: Path | None
+
+
+def token(request: tokens.TokenRequest, place: Place) -> str:
+    """Make a token and record it. Raises ValueError (the request) and CliError (the cluster)."""
+    tokens.check(request)
+
+    async def make(client: Client) -> str:
+        ring = await rotation.look(client, place.release)
+        now = await cluster.server_time(client)
+        account = await accounts.find(client, place.access, request.user)
+        said = tokens.claims(request, issue_time(account, now)) | {"jti": str(uuid.uuid4())}
+        kid = keyring.signer(ring, now)
+        made = tokens.sign(said, kid=kid, pem=ring.held[kid])
+        if len(made) > tokens.LONGEST_TOKEN:
+            raise ValueError(f"the token would have more than {tokens.LONGEST_TOKEN} characters: name fewer types")
+        await ledger.record(client, place.access, tokens.record(request, said, made), kid)
+        return made
+
+    return cluster.ask(place.kubeconfig, make)
+
+
+def issue_time(account: Account | None, now: datetime) -> datetime:
+    """When a token counts as issued: now, or just after a purge that another clock dated a little later. Pure.
+
+    Raises CliError where the purge is dated so late that the API would refuse a token that respects it.
+    """
+    if account is None or account.spec.tokens_valid_after is None:
+        return now
+    after = parse_time(account.spec.tokens_valid_after)
+    if after <= now:
+        return now
+    if after > now + SKEW:
         raise CliError(
-            f"Secret {names.SIGNING_SECRET} does not say which key signs: set its annotation"
-            f" {names.ACTIVE_KID_ANNOTATION} to one of: {', '.join(held) or '(it holds none)'}"
+            f"tokens of {account.spec.user} count only if issued after {account.spec.tokens_valid_after}:"
+            " repeat the command then"
         )
-    return kid, base64.b64decode(data[f"{kid}.pem"])
+    return after.replace(microsecond=0) + timedelta(seconds=1 if after.microsecond else 0)

@@ -1,11 +1,10 @@
 """``berth status``: deployments and who has them."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.options import Kubeconfig, Workspaces
+from berth_cli.options import Form, Kubeconfig, Output, Workspaces
 
 if TYPE_CHECKING:
     from berth_cli.board import Row
@@ -20,18 +19,10 @@ Examples:
 """
 
 
-class Output(StrEnum):
-    """Forms of the answer."""
-
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
-
-
 def status(
     workspaces: Workspaces = "berth-workspaces",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look everywhere.")] = False,
-    output: Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")] = Output.TABLE,
+    output: Form = Output.TABLE,
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Show what is free, who has what, since when, until when, and at which address."""
@@ -49,39 +40,19 @@ def status(
 
 
 def _print(rows: "list[Row]", output: Output, where: str) -> None:
-    if output is Output.JSON:
-        import json
+    from berth_cli import printing
 
-        typer.echo(json.dumps([row.wire() for row in rows], indent=2))
-    elif output is Output.YAML:
-        import yaml
-
-        typer.echo(yaml.safe_dump([row.wire() for row in rows], sort_keys=False), nl=False)
+    if output is not Output.TABLE:
+        printing.structured([row.wire() for row in rows], output)
     elif rows:
-        _table(rows)
+        headings = ("DEPLOYMENT", "TYPE", "AVAILABLE", "HOLDER", "SINCE", "UNTIL", "ADDRESS")
+        printing.table(headings, [_words(row) for row in rows], [row.available is True for row in rows])
     else:
         typer.echo(
             f"no deployments in {where}: make a WorkspaceDeployment, or name another with --workspaces", err=True
         )
 
 
-def _table(rows: "list[Row]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if not console.is_terminal:
-        # Pipes get whole lines; a guessed width of 80 would cut addresses.
-        console.width = 240
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("DEPLOYMENT", "TYPE", "AVAILABLE", "HOLDER", "SINCE", "UNTIL", "ADDRESS"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        words = (row.deployment, row.type, _available(row), row.holder, row.since, row.until, row.address)
-        table.add_row(*(Text(word or "-") for word in words), style="green" if row.available else None)
-    console.print(table)
-
-
-def _available(row: "Row") -> str:
-    return "yes" if row.available else f"no: {row.reason}"
+def _words(row: "Row") -> "tuple[str | None, ...]":
+    available = "yes" if row.available else f"no: {row.reason}"
+    return (row.deployment, row.type, available, row.holder, row.since, row.until, row.address)

@@ -24,7 +24,7 @@ class Done:
 
 
 Run = Callable[..., Done]
-"""Called with a command's words, and with environment variables by keyword."""
+"""Called with a command's words, and by keyword with environment variables and `stdin` (empty by default)."""
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ async def client(apiserver: ApiServer) -> AsyncIterator[Client]:
         yield made
 
 
-def run(module: str, words: tuple[str, ...], kubeconfig: Path, changes: dict[str, str]) -> Done:
+def run(module: str, words: tuple[str, ...], kubeconfig: Path, changes: dict[str, str], stdin: str = "") -> Done:
     done = subprocess.run(
         [sys.executable, "-m", module, *words],
         env=os.environ | {"KUBECONFIG": str(kubeconfig), "COLUMNS": "200", "NO_COLOR": "1"} | changes,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -49,7 +49,19 @@ def run(module: str, words: tuple[str, ...], kubeconfig: Path, changes: dict[str
 @pytest.fixture
 def berth(apiserver: ApiServer) -> Run:
     """`berth WORDS` as an administrator."""
-    return lambda *words, **changes: run("berth_cli.main", words, apiserver.kubeconfig, changes)
+    return lambda *words, stdin="", **changes: run("berth_cli.main", words, apiserver.kubeconfig, changes, stdin)
+
+
+@pytest.fixture
+def release(namespaces: Namespaces) -> list[str]:
+    """Words that name the test's namespaces to commands that need both."""
+    return ["-n", namespaces.release, "--access-namespace", namespaces.access]
+
+
+@pytest.fixture
+def access(namespaces: Namespaces) -> list[str]:
+    """Words that name the test's access namespace."""
+    return ["--access-namespace", namespaces.access]
 
 
 @pytest.fixture

@@ -1,11 +1,17 @@
 """`berth`: help, versions, and what it says when it cannot do what it was asked."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+from typer.testing import CliRunner
 
+from berth_cli.main import app
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 
@@ -15,14 +21,32 @@ from .conftest import Run
 def test_help_lists_commands_and_exit_codes(berth: Run) -> None:
     done = berth("--help")
     assert done.code == 0
-    assert all(word in done.out for word in ("status", "release", "token", "version", "Exit codes"))
+    assert all(word in done.out for word in ("status", "release", "token", "key", "user", "version", "Exit codes"))
 
 
-@pytest.mark.parametrize("command", [("token", "create"), ("status",), ("release",)])
-def test_every_command_has_examples(berth: Run, command: tuple[str, ...]) -> None:
-    done = berth(*command, "--help")
-    assert done.code == 0
-    assert f"berth {' '.join(command)}" in done.out[done.out.index("Examples") :]
+def commands() -> Iterator[tuple[str, ...]]:
+    """Every command but `version`, as people type it."""
+    tree = typer.main.get_command(app)
+    for name, command in getattr(tree, "commands", {}).items():
+        inner = getattr(command, "commands", {})
+        yield from ((name, word) for word in inner)
+        if not inner and name != "version":
+            yield (name,)
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_every_command_has_examples(command: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert f"berth {' '.join(command)}" in done.output[done.output.index("Examples") :]
+
+
+def test_help_loads_nothing_that_takes_long() -> None:
+    code = (
+        "import sys, berth_cli.main; print(*{'pydantic', 'kubernetes', 'aiohttp', 'jwt', 'argon2'} & set(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
 
 
 def test_the_version(berth: Run) -> None:

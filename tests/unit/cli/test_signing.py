@@ -1,31 +1,35 @@
-"""Which key signs."""
+"""When a token counts as issued."""
 
-import base64
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
 from berth_cli.errors import CliError
-from berth_cli.signing import active_key
+from berth_cli.signing import issue_time
+from berth_core.resources import Account
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def secret(*kids: str, active: str | None = None) -> dict[str, Any]:
-    data = {f"{kid}.pem": base64.b64encode(f"key {kid}".encode()).decode() for kid in kids}
-    return {"metadata": {"annotations": {"berth.dev/active-kid": active}} if active else {}, "data": data}
-
-
-def test_the_annotation_names_it() -> None:
-    assert active_key(secret("a", "b", active="b")) == ("b", b"key b")
-
-
-def test_a_single_key_needs_no_annotation() -> None:
-    assert active_key(secret("a")) == ("a", b"key a")
+def account(after: str | None) -> Account:
+    return Account.parse({"metadata": {"name": "alice"}, "spec": {"user": "alice", "tokensValidAfter": after}})
 
 
 @pytest.mark.parametrize(
-    ("held", "choices"),
-    [(secret("a", "b"), "a, b"), (secret("a", active="c"), "one of: a"), (secret(), "holds none")],
+    "known", [None, account(None), account("2026-04-30T23:59:59Z"), account("2026-05-01T00:00:00Z")]
 )
-def test_otherwise_the_error_lists_what_there_is(held: dict[str, Any], choices: str) -> None:
-    with pytest.raises(CliError, match=choices):
-        active_key(held)
+def test_now(known: Account | None) -> None:
+    assert issue_time(known, NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    ("purged", "second"),
+    [("2026-05-01T00:00:00.000001Z", 1), ("2026-05-01T00:00:02Z", 2), ("2026-05-01T00:00:03.5Z", 4)],
+)
+def test_after_a_purge_that_another_clock_dated_later(purged: str, second: int) -> None:
+    assert issue_time(account(purged), NOW) == NOW.replace(second=second)
+
+
+def test_not_before_the_purge() -> None:
+    with pytest.raises(CliError, match="after 2026-05-01T00:00:06Z: repeat"):
+        issue_time(account("2026-05-01T00:00:06Z"), NOW)

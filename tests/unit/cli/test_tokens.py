@@ -34,6 +34,7 @@ def test_a_plain_token_says_who_for_whom_and_until_when() -> None:
         ({"instance": ID}, {"in": ID}),
         ({"types": ("fixed_misty2",)}, {"wt": ["fixed_misty2"]}),
         ({"organisation": "lab"}, {"org": "lab"}),
+        ({"expire_d": 600}, {"opt": {"expire_d": 600}}),
     ],
 )
 def test_each_option_is_one_claim(wish: dict[str, Any], claim: dict[str, Any]) -> None:
@@ -49,11 +50,32 @@ def test_each_option_is_one_claim(wish: dict[str, Any], claim: dict[str, Any]) -
         (TokenRequest("a" * 254, DAY), "253"),
         (TokenRequest("alice", timedelta(days=366, seconds=1)), "366 days"),
         (TokenRequest("alice", DAY, instance="misty-1"), "no instance id"),
+        (TokenRequest("alice", DAY, types=("a", "misty-1")), "'misty-1' is no workspace type"),
+        (TokenRequest("alice", DAY, types=("a",) * 65), "at most 64"),
+        (TokenRequest("alice", DAY, expire_d=0), "1 or more"),
     ],
 )
 def test_what_the_api_would_refuse_is_not_made(request_: TokenRequest, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tokens.claims(request_, NOW)
+
+
+@pytest.mark.parametrize(
+    ("scope", "read_only"), [((), False), (("rw",), False), (("ci", "rw"), False), (("ro",), True), (("",), True)]
+)
+def test_the_record_says_what_the_token_may_and_never_the_token(scope: tuple[str, ...], read_only: bool) -> None:
+    request = TokenRequest("alice", DAY, superuser=True, scope=scope, instance=ID, types=("a", "b"))
+    kept = tokens.record(request, tokens.claims(request, NOW), "the token")
+    assert kept.wire() == {
+        "sha256": hashlib.sha256(b"the token").hexdigest(),
+        "user": "alice",
+        "issued": "2026-05-01T00:00:00Z",
+        "expires": "2026-05-02T00:00:00Z",
+        "superuser": True,
+        "readOnly": read_only,
+        "instance": ID,
+        "types": ["a", "b"],
+    }
 
 
 def test_the_signature_names_its_key() -> None:
