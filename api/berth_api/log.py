@@ -37,6 +37,8 @@ def configure() -> None:
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.INFO)
+    # Python's warnings too, or they would be lines that are no JSON.
+    logging.captureWarnings(capture=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers = []

@@ -15,6 +15,10 @@ LARGEST_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers; the parser itself would take any number."""
 
 
+class HeadTooLargeError(Exception):
+    """A request line and headers of more than LARGEST_HEAD bytes."""
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -30,8 +34,10 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application."""
+        """Hand the request to the application. What is raised here becomes :meth:`send_400_response`."""
         self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LARGEST_HEAD:
+            raise HeadTooLargeError
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:

@@ -1,20 +1,31 @@
-"""What holds for every request: bodies, versions, errors, preflights, service routes."""
+"""Section 1 of the contract: what holds for every request."""
 
+import json
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from . import process
-from .conftest import Setting, user_client
+from .conftest import Setting
 from .process import Api
-from .signing import Signer
+from .world import eventually
 
 pytestmark = pytest.mark.apiserver
 
 NOTHING = "00000000-0000-4000-8000-000000000000"
 UNRECOGNIZED = {"error_message": "unrecognized command"}
+
+
+@pytest.fixture(scope="module")
+def open_to_all(setting: Setting) -> Iterator[Api]:
+    """A process for pages of any origin, behind a public URL."""
+    settings = setting.environment(BERTH_ALLOWED_ORIGINS="*", BERTH_PUBLIC_URL="https://berth.example.test/")
+    with process.running(settings, setting.folder / "origins.log") as running:
+        yield running
 
 
 async def fetch(url: str) -> httpx.Response:
@@ -28,6 +39,7 @@ async def test_every_answer_names_version_type_and_request(http: httpx.AsyncClie
         answer = await client.get(path)
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.headers["X-API-Version"] == "1"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
         ids.add(answer.headers["X-Request-Id"])
     assert len(ids) == 4
 
@@ -42,9 +54,13 @@ async def test_every_answer_names_version_type_and_request(http: httpx.AsyncClie
         ("GET", f"/instance/{NOTHING}x", None),
         ("GET", f"/instance/{NOTHING}%2Fstatus", None),
         ("POST", "/new/bad-type", None),
-        ("POST", "/deployments", "GET, OPTIONS"),
+        ("POST", "/deployments", "GET, HEAD, OPTIONS"),
         ("GET", "/new", "OPTIONS, POST"),
-        ("PUT", f"/firewall/{NOTHING}", "DELETE, GET, OPTIONS, POST"),
+        ("PUT", f"/firewall/{NOTHING}", "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("HEAD", "/new", "OPTIONS, POST"),
+        ("TRACE", "/workspaces", "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/nowhere", None),
+        ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
         ("PATCH", f"/terminate/{NOTHING}", "OPTIONS, POST"),
     ],
 )
@@ -53,9 +69,13 @@ async def test_what_is_not_served_is_an_unrecognized_command(
 ) -> None:
     answer = await http.request(method, path)
     assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers.get("Allow") == allow
+    if method == "HEAD":
+        assert answer.content == b""
+        return
     expected = {**UNRECOGNIZED, "error": UNRECOGNIZED["error_message"]} if path.startswith("/new") else UNRECOGNIZED
     assert answer.json() == expected
-    assert answer.headers.get("Allow") == allow
 
 
 async def test_ids_count_in_any_case(http: httpx.AsyncClient) -> None:
@@ -64,7 +84,28 @@ async def test_ids_count_in_any_case(http: httpx.AsyncClient) -> None:
     assert answer.json() == {"error_message": "no workspace deployment found with given ID"}
 
 
-@pytest.mark.parametrize("content", [b"[]", b"1", b"{", b'"x"', b"\xff", b"{}{}", b"null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"1",
+        b"{",
+        b'"x"',
+        b"\xff",
+        b'{"a": "\xff"}',
+        b"{}{}",
+        b"null",
+        b"{'a': 1}",
+        b'{"a": NaN}',
+        b'{"a": "\\ud800"}',
+        b'{"a":' * 10_000,
+        b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b"sshkey=abc",
+        b"\x1f\x8b\x08\x00",
+        "{}".encode("utf-16"),
+    ],
+    ids=lambda content: repr(content[:12]),
+)
 async def test_a_body_that_is_no_object_is_400(alice: httpx.AsyncClient, content: bytes) -> None:
     for path in ("/new/some_type", f"/terminate/{NOTHING}", f"/firewall/{NOTHING}"):
         answer = await alice.post(path, content=content)
@@ -73,7 +114,15 @@ async def test_a_body_that_is_no_object_is_400(alice: httpx.AsyncClient, content
 
 
 @pytest.mark.parametrize(
-    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+    "content_type",
+    [
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/json; charset=x",
+        ";",
+    ],
 )
 async def test_the_content_type_does_not_matter(alice: httpx.AsyncClient, content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
@@ -82,6 +131,13 @@ async def test_the_content_type_does_not_matter(alice: httpx.AsyncClient, conten
     for empty in (b"", b" \n"):
         answer = await alice.post("/new/some_type", content=empty, headers=headers)
         assert answer.status_code == 404
+
+
+async def test_of_a_field_that_is_there_twice_the_last_counts(alice: httpx.AsyncClient) -> None:
+    answer = await alice.post("/new/some_type", content=b'{"vpn": 1, "vpn": true}')
+    assert answer.json()["error"] == "no matching wdeployment found"
+    answer = await alice.post("/new/some_type", content=b'{"vpn": true, "vpn": 1}')
+    assert answer.json()["error"] == "value for option `vpn` has wrong type"
 
 
 async def test_a_body_that_is_too_large_is_413(alice: httpx.AsyncClient) -> None:
@@ -96,6 +152,13 @@ async def test_a_body_that_is_too_large_is_413(alice: httpx.AsyncClient) -> None
         ("application/vnd.rerobots.v1+json", 200),
         ("application/json", 200),
         ("*/*", 200),
+        ("", 200),
+        ("text/html", 200),
+        ("application/vnd.berth.v1+json", 200),
+        ("APPLICATION/VND.REROBOTS.V1+JSON", 200),
+        ("application/vnd.rerobots.v1+json;q=0.5, text/plain", 200),
+        ("application/vnd.rerobots.v9+json, */*;q=0.1", 200),
+        ("application/vnd.rerobots.v10+json", 406),
         ("application/vnd.rerobots.v9+json", 406),
         ("application/vnd.rerobots.v9+json, application/vnd.rerobots.v1+json", 200),
         ("application/vnd.rerobots.v2+json; q=0.9", 406),
@@ -109,6 +172,50 @@ async def test_versions(http: httpx.AsyncClient, accept: str, status: int) -> No
         assert "application/vnd.rerobots.v1+json" in answer.json()["error_message"]
 
 
+async def test_an_unknown_version_is_refused_before_anything_is_made(
+    http: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
+    unknown = {"Accept": "application/vnd.rerobots.v9+json"}
+    for client, method, path in ((alice, "POST", "/new/x"), (http, "GET", "/nowhere"), (http, "OPTIONS", "/new")):
+        answer = await client.request(method, path, headers=unknown)
+        assert answer.status_code == 406
+        assert answer.headers["Content-Type"] == "application/json"
+        assert ("error" in answer.json()) == (path == "/new/x" or path == "/new")
+
+
+async def test_head_is_get_without_the_body(http: httpx.AsyncClient, api: Api) -> None:
+    for path in ("/", "/workspaces", "/deployments?info", f"/queuelen/{NOTHING}", "/healthz", "/openapi.json"):
+        asked, shown = await http.head(path), await http.get(path)
+        assert (asked.status_code, asked.content) == (shown.status_code, b"")
+        for name in ("Content-Type", "Content-Length", "X-API-Version"):
+            assert asked.headers[name] == shown.headers[name]
+        assert asked.headers["X-Request-Id"] != shown.headers["X-Request-Id"]
+    metrics = (await fetch(api.metrics_url)).text
+    assert 'berth_api_requests_total{method="HEAD",route="/workspaces",status="200"}' in metrics
+
+
+async def test_request_ids_are_taken_over_from_trusted_proxies_only(http: httpx.AsyncClient, second: Api) -> None:
+    given = "proxy-4711.abc_DEF"
+    for path in ("/workspaces", "/nowhere"):
+        assert (await http.get(path, headers={"X-Request-Id": given})).headers["X-Request-Id"] == given
+        async with httpx.AsyncClient(base_url=second.url) as direct:
+            own = (await direct.get(path, headers={"X-Request-Id": given})).headers["X-Request-Id"]
+        assert str(uuid.UUID(own)) == own
+    for odd in ("short", "a" * 65, "with space", "line\tfeed", '"quoted"', ""):
+        answer = await http.get("/workspaces", headers={"X-Request-Id": odd})
+        assert str(uuid.UUID(answer.headers["X-Request-Id"]))
+
+
+async def test_logs_carry_the_request_id(http: httpx.AsyncClient, api: Api) -> None:
+    request_id = (await http.get("/workspaces")).headers["X-Request-Id"]
+
+    async def is_logged() -> bool:
+        lines = [json.loads(line) for line in api.log.read_text().splitlines()]
+        return any(line["event"] == "request" and line["request_id"] == request_id for line in lines)
+
+    await eventually(is_logged)
+
+
 async def test_preflights_allow_configured_origins_only(http: httpx.AsyncClient) -> None:
     asked = {"Access-Control-Request-Method": "POST"}
     for path in ("/new/some_type", "/workspaces", f"/firewall/{NOTHING}"):
@@ -119,40 +226,41 @@ async def test_preflights_allow_configured_origins_only(http: httpx.AsyncClient)
         answer = await http.options(path, headers=asked | {"Origin": "https://evil.example.test"})
         assert answer.status_code == 200
         assert "Access-Control-Allow-Origin" not in answer.headers
-    answer = await http.get("/workspaces", headers={"Origin": "https://lab.example.test"})
-    assert answer.headers["Access-Control-Allow-Origin"] == "https://lab.example.test"
-    assert "Origin" in answer.headers["Vary"]
+        # What is kept of an answer to one origin must not be given to another.
+        assert "Origin" in answer.headers["Vary"]
+    for path in ("/workspaces", "/nowhere"):
+        answer = await http.get(path, headers={"Origin": "https://lab.example.test"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://lab.example.test"
+        assert "Origin" in answer.headers["Vary"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+        limits = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit", "RateLimit-Policy"}
+        assert exposed >= limits | {"Retry-After", "X-Request-Id", "X-API-Version"}
+        assert limits <= {name for name in exposed if name in answer.headers}
 
 
-async def test_the_commands_are_urls_below_the_address_that_was_asked(
-    http: httpx.AsyncClient, api: Api, setting: Setting
-) -> None:
-    commands = (await http.get("/")).json()
-    assert commands["workspace_types"].startswith(f"{api.url}/workspaces")
-    historic = {"workspace_types", "workspace_deployments", "deployment_details", "create_instance"}
-    assert historic | {"firewall", "terminate_instance"} <= commands.keys()
-    settings = setting.environment(BERTH_PUBLIC_URL="https://berth.example.test/")
-    with process.running(settings, setting.folder / "public.log") as public:
-        commands = (await fetch(public.url)).json()
+async def test_origins_may_be_all_or_none(second: Api, open_to_all: Api) -> None:
+    anyone = {"Origin": "https://anyone.example.test", "Access-Control-Request-Method": "DELETE"}
+    async with httpx.AsyncClient(base_url=second.url) as client:
+        for answer in (
+            await client.options(f"/firewall/{NOTHING}", headers=anyone),
+            await client.get("/", headers=anyone),
+        ):
+            assert answer.status_code == 200
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+    async with httpx.AsyncClient(base_url=open_to_all.url) as client:
+        answer = await client.options(f"/firewall/{NOTHING}", headers=anyone)
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Access-Control-Allow-Methods"] == "DELETE, GET, HEAD, OPTIONS, POST"
+        assert "Idempotency-Key" in answer.headers["Access-Control-Allow-Headers"]
+        answer = await client.post("/new", headers=anyone)
+        assert answer.status_code == 400
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_urls_are_below_the_configured_address(open_to_all: Api) -> None:
+    commands = (await fetch(open_to_all.url)).json()
     assert commands["deployment_details"] == "https://berth.example.test/deployment/{deployment}"
-
-
-async def test_the_openapi_document_describes_every_route(http: httpx.AsyncClient) -> None:
-    document = (await http.get("/openapi.json")).json()
-    paths = document["paths"]
-    assert {"/", "/workspaces", "/deployments/{type_name}", "/new", "/instance/{instance_id}/sshkey"} <= paths.keys()
-    assert {p["name"] for p in paths["/deployments"]["get"]["parameters"]} >= {
-        "q",
-        "maxlen",
-        "types",
-        "sort_by",
-        "info",
-    }
-    assert "sshkey" in str(paths["/new/{type_name}"]["post"]["requestBody"])
-    for operations in paths.values():
-        for operation in operations.values():
-            assert operation["summary"]
-    assert (await http.get("/docs")).status_code == 200
 
 
 async def test_health_readiness_and_metrics(http: httpx.AsyncClient, api: Api) -> None:
@@ -162,33 +270,6 @@ async def test_health_readiness_and_metrics(http: httpx.AsyncClient, api: Api) -
     metrics = (await fetch(api.metrics_url)).text
     assert 'berth_api_requests_total{method="GET",route="/queuelen/{deployment_id:id}",status="404"}' in metrics
     assert (await http.get("/metrics")).status_code == 400
-
-
-async def test_without_a_cluster_answers_are_503_with_retry_after(setting: Setting, signer: Signer) -> None:
-    away = setting.folder / "away.kubeconfig"
-    away.write_text(
-        setting.kubeconfig.read_text().replace(setting.server.url, f"https://127.0.0.1:{process.free_port()}")
-    )
-    settings = process.environment(away, setting.namespaces, setting.jwks)
-    with process.running(settings, setting.folder / "away.log", until="/healthz") as api:
-        assert (await fetch(api.url + "/readyz")).status_code == 503
-        async with user_client(api, signer.token("alice")) as alice:
-            for method, path in (
-                ("GET", "/workspaces"),
-                ("GET", "/deployments"),
-                ("GET", f"/deployment/{NOTHING}"),
-                ("GET", f"/queuelen/{NOTHING}"),
-                ("GET", "/instances"),
-                ("GET", f"/instance/{NOTHING}"),
-                ("POST", "/new/some_type"),
-                ("POST", f"/terminate/{NOTHING}"),
-                ("DELETE", f"/firewall/{NOTHING}"),
-            ):
-                answer = await alice.request(method, path)
-                assert answer.status_code == 503, path
-                assert int(answer.headers["Retry-After"]) >= 1
-                assert "cluster" in answer.json()["error_message"]
-        assert (await fetch(api.url + "/healthz")).status_code == 200
 
 
 def test_a_configuration_that_cannot_be_used_ends_with_one_line(setting: Setting) -> None:

@@ -7,7 +7,7 @@ import json
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,6 @@ pytestmark = pytest.mark.apiserver
 SECRETS = Kind("v1", "secrets")
 BUSY = "All matching workspace deployments are busy. Try again later."
 SSHKEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"
-
-
-@pytest.fixture(scope="module")
-def second(setting: Setting) -> Iterator[Api]:
-    with process.running(setting.environment(), setting.folder / "second-replica.log") as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -303,14 +297,5 @@ async def through_gateway(
         kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / f"{uuid.uuid4()}.kubeconfig")
         settings = setting.environment(KUBECONFIG=str(kubeconfig))
         running = process.running(settings, kubeconfig.with_suffix(".log"), ends=ends)
-        # In a thread of its own: the process waits for the gateway, and that runs here.
-        async with _in_thread(running) as api, user_client(api, signer.token("alice")) as client:
+        async with process.in_thread(running) as api, user_client(api, signer.token("alice")) as client:
             yield between, api, client
-
-
-@contextlib.asynccontextmanager
-async def _in_thread(running: contextlib.AbstractContextManager[Api]) -> AsyncIterator[Api]:
-    with contextlib.ExitStack() as stack:
-        api = await asyncio.to_thread(stack.enter_context, running)
-        yield api
-        await asyncio.to_thread(stack.close)

@@ -92,14 +92,17 @@ async def test_a_head_that_never_ends_is_not_kept_in_memory(api: Api, start: byt
     parts = urlsplit(api.url)
     _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(start)
-    sent = 0
     with pytest.raises(ConnectionError):
-        while sent < 20_000_000:
-            writer.write(more)
-            await writer.drain()
-            await asyncio.sleep(0)  # let the loop see that the other side has closed
-            sent += len(more)
+        await flood(writer, more)
     writer.close()
+
+
+async def flood(writer: asyncio.StreamWriter, more: bytes) -> None:
+    """Send 20 MB, or as much as the other side takes."""
+    for _ in range(20_000_000 // len(more)):
+        writer.write(more)
+        await writer.drain()
+        await asyncio.sleep(0)  # let the loop see that the other side has closed
 
 
 @pytest.mark.parametrize("host", [b"[", b"a b", b"\xff", b"x/y?z#", b"", b"[::1", b"evil.test/new/", b"x:99999999"])
@@ -145,6 +148,5 @@ async def test_a_client_that_goes_away_in_the_middle_does_no_harm(api: Api, http
 
 def test_none_of_this_left_a_traceback(api: Api) -> None:
     # Runs last in this module: the log of everything above.
-    text = api.log.read_text()
-    assert "Traceback" not in text
-    assert "unexpected failure" not in text
+    lines = api.log.read_text().splitlines()
+    assert [line for line in lines if "Traceback" in line or "unexpected failure" in line] == []
