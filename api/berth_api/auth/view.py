@@ -34,20 +34,18 @@ class View:
         self._client = client
         self._kind = kind
         self._namespace = namespace
-        self._answered_at = float("-inf")
+        self._known_at = self._asked_before = float("-inf")
         self._changed = asyncio.Event()
         self.cache.listen(lambda _key, _obj: self._tell())
 
     @property
     def is_synced(self) -> bool:
-        """Whether everything has been listed once, and the API server answered since."""
-        return self.cache.is_synced and self._answered_at > float("-inf")
+        """Whether everything has been listed once."""
+        return self._known_at > float("-inf")
 
     def age(self, monotonic_now: float) -> float:
         """Seconds for which the view may have missed something; infinite before it was there."""
-        if not self.is_synced:
-            return float("inf")
-        return max(monotonic_now - self._answered_at, self.cache.broken_for(monotonic_now))
+        return max(monotonic_now - self._known_at, self.cache.broken_for(monotonic_now))
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> None:
         """Wait until something holds, looking after each change. Raises TimeoutError."""
@@ -63,6 +61,7 @@ class View:
             log.error("a watch missed objects: listing again", kind=self._kind.plural, namespace=self._namespace)
 
     async def _probe_until_deaf(self, following: asyncio.Task[None]) -> None:
+        await self._listed(following)
         before = 0
         while not following.done():
             asked_at = time.monotonic()
@@ -72,13 +71,21 @@ class View:
             except (cluster.ClusterError, TimeoutError) as error:
                 log.warning("probe failed", kind=self._kind.plural, error=str(error) or type(error).__name__)
             else:
-                self._answered_at = asked_at
                 # Both: what was there a second ago should have arrived, and what was deleted since is no miss.
-                if self.cache.is_synced and len(self.cache) < min(before, count):
+                if len(self.cache) < min(before, count):
                     return
                 before = count
+                # What happened before the last probe but one has had a second to arrive. So after a silence the
+                # first answer alone makes the view no younger.
+                self._known_at, self._asked_before = self._asked_before, asked_at
             await asyncio.wait({following}, timeout=max(0.0, asked_at + PROBE_EVERY - time.monotonic()))
         following.result()
+
+    async def _listed(self, following: asyncio.Task[None]) -> None:
+        async with _running(self.cache.synced()) as synced:
+            await asyncio.wait({synced, following}, return_when=asyncio.FIRST_COMPLETED)
+        if self.cache.is_synced and not self.is_synced:
+            self._known_at = self._asked_before = time.monotonic()
 
     def _tell(self) -> None:
         self._changed.set()

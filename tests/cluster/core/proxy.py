@@ -1,4 +1,4 @@
-"""A TCP proxy in front of the API server that can be cut and mended: the network between a client and it."""
+"""A TCP proxy in front of the API server: the network between a client and it, which can be cut, or fall silent."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,8 @@ class Proxy:
         self.refused = 0
         """Connections that came while it was cut."""
         self._server: asyncio.Server | None = None
+        self._passing = _open_gate()
+        self._gates = [self._passing]
 
     async def __aenter__(self) -> "Proxy":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -31,6 +33,7 @@ class Proxy:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.cut()
+        self.speak()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -54,6 +57,21 @@ class Proxy:
         """Let connections through again."""
         self._is_cut = False
 
+    def hush(self) -> None:
+        """Hold up what is sent on any connection, and break none."""
+        self._passing.clear()
+
+    def deafen(self) -> None:
+        """Hold up what is sent on the connections that are there; new ones are as usual."""
+        self._passing.clear()
+        self._passing = _open_gate()
+        self._gates.append(self._passing)
+
+    def speak(self) -> None:
+        """Pass on what was held up, and what comes."""
+        for gate in self._gates:
+            gate.set()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
             self.refused += 1
@@ -61,13 +79,21 @@ class Proxy:
             return
         there, back = await asyncio.open_connection(*self._target)
         self._writers |= {writer, back}
-        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+        passing = self._passing
+        await asyncio.gather(self._copy(reader, back, passing), self._copy(there, writer, passing))
         self._writers -= {writer, back}
 
     @staticmethod
-    async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await source.read(CHUNK):
+                await passing.wait()
                 sink.write(data)
                 await sink.drain()
         sink.close()
+
+
+def _open_gate() -> asyncio.Event:
+    gate = asyncio.Event()
+    gate.set()
+    return gate
