@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from berth_api.errors import BadRequestError
 from berth_api.options import LONGEST_URL
@@ -12,10 +11,14 @@ from berth_api.options import LONGEST_URL
 Body = Mapping[str, Any]
 
 PROJECT: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
-SCHEMES: Final = frozenset({"http", "https", "git", "ssh"})
+REPOSITORY: Final = (
+    r"(?:https?|git|ssh)://(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[!-~]*)?"
+)
+BRANCH: Final = r"[A-Za-z0-9_][A-Za-z0-9_/+@=#-]*(?:\.[A-Za-z0-9_/+@=#-]+)*"
+"""Less than git-check-ref-format(1) allows: it ends up in a command line, where a leading dash would be an option."""
 LONGEST_BRANCH: Final = 255
+COMMIT: Final = "[0-9a-fA-F]{7,64}"
 RESTART: Final = "restart"
-_COMMIT: Final = re.compile("[0-9a-fA-F]{7,64}")
 _STARTING: Final = ("ns", "repo_type", "repo_branch", "repo_commit")
 """Options of which any makes the request one for a build, and not for a project only."""
 
@@ -74,12 +77,7 @@ def _repository(body: Body) -> str:
     url = _text(body, "repo_url")
     if url is None:
         raise BadRequestError("option `repo_url` is required: URL of a git repository")
-    try:
-        parts = urlsplit(url)
-        proper = parts.scheme in SCHEMES and bool(parts.hostname)
-    except ValueError:
-        proper = False
-    if not proper or len(url) > LONGEST_URL or any(c.isspace() or not c.isprintable() for c in url):
+    if len(url) > LONGEST_URL or not re.fullmatch(REPOSITORY, url):
         raise BadRequestError("value for option `repo_url` must be the URL of a git repository")
     return url
 
@@ -88,14 +86,8 @@ def _revision(body: Body, branch_option: str, commit_option: str) -> Revision:
     branch, commit = _text(body, branch_option), _text(body, commit_option)
     if branch is None and commit is None:
         raise BadRequestError(f"option `{branch_option}` or `{commit_option}` is required")
-    if branch is not None and not _is_branch(branch):
+    if branch is not None and (len(branch) > LONGEST_BRANCH or not re.fullmatch(BRANCH, branch)):
         raise BadRequestError(f"value for option `{branch_option}` is no name of a branch")
-    if commit is not None and not _COMMIT.fullmatch(commit):
+    if commit is not None and not re.fullmatch(COMMIT, commit):
         raise BadRequestError(f"value for option `{commit_option}` must be 7 to 64 hex digits")
     return Revision(branch, commit)
-
-
-def _is_branch(text: str) -> bool:
-    # It ends up on git's command line, where a leading dash would make it an option (git-check-ref-format(1)).
-    odd = any(c.isspace() or not c.isprintable() or c in "~^:?*[\\" for c in text)
-    return 0 < len(text) <= LONGEST_BRANCH and not odd and not text.startswith("-") and ".." not in text

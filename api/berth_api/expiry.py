@@ -44,6 +44,8 @@ def wanted_extension(body: Mapping[str, Any]) -> int:
     expire_d = body.get("expire_d")
     if expire_d is None:
         raise BadRequestError("option `expire_d` is required: seconds from now to the end")
+    if isinstance(expire_d, float) and expire_d.is_integer():
+        expire_d = int(expire_d)  # JSON has one kind of numbers
     if not isinstance(expire_d, int) or isinstance(expire_d, bool):
         raise BadRequestError("value for option `expire_d` has wrong type")
     if not 1 <= expire_d <= MOST_SECONDS:

@@ -3,14 +3,32 @@
 from typing import Annotated, Any, Final, NoReturn
 
 from fastapi import APIRouter, Path
+from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.errors import MissingError
 from berth_api.schemas.common import Refusal
 
 router = APIRouter(tags=["addons"])
 
+
+class RestConvertor(Convertor[str]):
+    """What follows in a path."""
+
+    regex = "[A-Za-z0-9_][A-Za-z0-9_.~:@/-]{0,511}"
+
+    def convert(self, value: str) -> str:
+        """Return it."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it."""
+        return value
+
+
+register_url_convertor("rest", RestConvertor())
+
 NONE: Final = "add-on not available"
-PATH: Final = "/addon/{rest:path}"
+PATH: Final = "/addon/{rest:rest}"
 DESCRIBED: Final[dict[str, Any]] = {
     "summary": "Add-ons: there are none yet",
     "status_code": 404,

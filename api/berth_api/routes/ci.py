@@ -3,6 +3,7 @@
 from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.answers import JSON
@@ -75,6 +76,12 @@ async def get_job(job_id: Annotated[str, Path(description="Id of a build.")]) ->
     return job_id
 
 
+def _needed(model: type[BaseModel]) -> dict[str, Any]:
+    described = json_body(model)
+    described["requestBody"]["required"] = True
+    return described
+
+
 READER: Final = Depends(get_reader)
 WRITER: Final = Depends(get_writer)
 PROJECT_ID: Final = Depends(get_project)
@@ -93,7 +100,7 @@ async def projects() -> JSON:
     response_model=Started,
     responses=refusals(_400="A value is wrong, or the token does not permit it.", _501=NOT_SERVED),
     dependencies=[WRITER],
-    openapi_extra=json_body(ProjectRequest),
+    openapi_extra=_needed(ProjectRequest),
 )
 async def new(body: Body) -> JSON:
     """Start a build of a project; with `repo_url` alone only register the project."""
@@ -107,7 +114,7 @@ async def new(body: Body) -> JSON:
     responses=refusals(_400="A value is wrong, or the token does not permit it."),
     **NEVER_FOUND,
     dependencies=[WRITER, PROJECT_ID],
-    openapi_extra=json_body(BuildRequest),
+    openapi_extra=_needed(BuildRequest),
 )
 async def new_job(body: Body) -> JSON:
     """Start a build of a branch or commit."""
@@ -127,7 +134,7 @@ async def job() -> JSON:
     responses=refusals(_400="A value is wrong, or the token does not permit it."),
     **NEVER_FOUND,
     dependencies=[WRITER, PROJECT_ID, JOB_ID],
-    openapi_extra=json_body(BuildChange),
+    openapi_extra=_needed(BuildChange),
 )
 async def change_job(body: Body) -> JSON:
     """Restart a build."""

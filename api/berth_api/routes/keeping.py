@@ -20,6 +20,9 @@ router = APIRouter(tags=["instances"], dependencies=BEARER)
 RENEWALS: Final = Renewals()
 """Of this process; what is forgotten costs one more write."""
 
+EXTENSION: Final = json_body(ExtendRequest)
+EXTENSION["requestBody"]["required"] = True
+
 
 async def get_pinger(request: Request, caller: Caller) -> Identity:
     """Return who pings: also with a token of which nobody can tell now whether it was revoked. Raises WrongTokenError.
@@ -61,7 +64,7 @@ async def keep_alive(state: SharedState, pinger: Pinger, _: Body, instance_id: I
         _404="instance not found",
         _409="Others wait, and it is more than the type permits then.",
     ),
-    openapi_extra=json_body(ExtendRequest),
+    openapi_extra=EXTENSION,
 )
 async def extend(state: SharedState, user: User, body: Body, instance_id: InstanceId) -> JSON:
     """Put off the end, to some seconds from now."""

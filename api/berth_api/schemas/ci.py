@@ -1,25 +1,64 @@
 """Builds."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from berth_api import builds
+from berth_api.options import LONGEST_URL
 
 
-class ProjectRequest(BaseModel):
-    """A project, and the build of it that is wanted; with `repo_url` alone the project is only registered."""
+def _whole(pattern: str) -> str:
+    return f"^{pattern}$"
 
-    repo_url: str = Field(description="URL of a git repository.")
-    ns: str | None = Field(None, description="Name of the project; needed for a build.")
-    repo_type: Literal["git"] | None = Field(None, description="Needed for a build.")
-    repo_branch: str | None = Field(None, description="Branch to build; this, `repo_commit`, or both.")
-    repo_commit: str | None = Field(None, description="Commit to build, in hex digits.")
+
+def _either(*names: str) -> dict[str, Any]:
+    """JSON schema of an object that has a text in one of some fields at least."""
+    return {"anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in names]}
+
+
+Repository = Annotated[
+    str, Field(description="URL of a git repository.", max_length=LONGEST_URL, pattern=_whole(builds.REPOSITORY))
+]
+Branch = Annotated[
+    str, Field(description="Name of a branch.", max_length=builds.LONGEST_BRANCH, pattern=_whole(builds.BRANCH))
+]
+Commit = Annotated[str, Field(description="Hash of a commit.", pattern=_whole(builds.COMMIT))]
+
+
+class ProjectToRegister(BaseModel):
+    """A project of which nothing is to be built yet; its id is chosen for it."""
+
+    repo_url: Repository
+    ns: None = None
+    repo_type: None = None
+    repo_branch: None = None
+    repo_commit: None = None
+
+
+class ProjectToBuild(BaseModel):
+    """A build of a project, which is made where it is new: of a branch, a commit, or both."""
+
+    model_config = ConfigDict(json_schema_extra=_either("repo_branch", "repo_commit"))
+
+    repo_url: Repository
+    ns: str = Field(description="Name of the project.", pattern=_whole(builds.PROJECT))
+    repo_type: Literal["git"]
+    repo_branch: Branch | None = None
+    repo_commit: Commit | None = None
+
+
+class ProjectRequest(RootModel[ProjectToRegister | ProjectToBuild]):
+    """A project, and the build of it where one is wanted."""
 
 
 class BuildRequest(BaseModel):
     """A build of a project: of a branch, a commit, or both."""
 
-    branch: str | None = None
-    commit: str | None = Field(None, description="In hex digits.")
+    model_config = ConfigDict(json_schema_extra=_either("branch", "commit"))
+
+    branch: Branch | None = None
+    commit: Commit | None = None
 
 
 class BuildChange(BaseModel):

@@ -132,7 +132,11 @@ def test_while_others_wait_the_type_says_how_much() -> None:
             wish(ready(3600), 3600, others_wait=True, **limits)
 
 
-@pytest.mark.parametrize("value", [None, "60", 1.5, True, [], {}, 0, -1, 2**31])
+def test_a_number_is_one_however_it_is_written() -> None:
+    assert expiry.wanted_extension({"expire_d": 60.0}) == expiry.wanted_extension({"expire_d": 60}) == 60
+
+
+@pytest.mark.parametrize("value", [None, "60", 1.5, float("inf"), True, [], {}, 0, -1, 2**31])
 def test_a_wrong_expire_d_is_named(value: object) -> None:
     with pytest.raises(BadRequestError, match="option `expire_d`"):
         expiry.wanted_extension({"expire_d": value})
