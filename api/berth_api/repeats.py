@@ -85,7 +85,7 @@ def judge(record: Record, fingerprint: str, now: float) -> Step:
         return Step.REPLACE
     if record.fingerprint != fingerprint:
         return Step.REFUSE
-    if record.phase is Phase.ANSWERED:
+    if record.answer is not None:
         return Step.REPLAY
     if now >= record.started + DEAD_SECONDS:
         return Step.TAKE_OVER
