@@ -106,18 +106,17 @@ class Report:
 
 
 def mixed(found: Population, signer: Signer) -> tuple[Request, ...]:
-    """Requests to draw from: two fifths lists, two fifths single deployments, one fifth the callers' instances."""
+    """Requests to draw from: three fifths lists, one fifth single deployments, one fifth the callers' instances."""
     draw, size = random.Random(3), 5000  # noqa: S311 (repeatable)
     tokens = {user: signer.token(user) for _, user in found.instances}
-    paths = [path for path, weight in LISTS for _ in range(weight)]
-    requests = [
-        Request("full list" if path == "/deployments" else "list", path) for path in draw.choices(paths, k=2 * size)
-    ]
-    for deployment in draw.choices(found.deployments, k=2 * size):
-        requests.append(Request("one deployment", f"/deployment/{deployment}"))
-    for instance, user in draw.choices(found.instances, k=size):
-        requests.append(Request("one instance", f"/instance/{instance}", tokens[user]))
-    return tuple(requests)
+    paths = draw.choices([path for path, _ in LISTS], [weight for _, weight in LISTS], k=3 * size)
+    lists = (Request("full list" if path == "/deployments" else "list", path) for path in paths)
+    single = (Request("one deployment", f"/deployment/{name}") for name in draw.choices(found.deployments, k=size))
+    own = (
+        Request("one instance", f"/instance/{instance}", tokens[user])
+        for instance, user in draw.choices(found.instances, k=size)
+    )
+    return (*lists, *single, *own)
 
 
 async def generate(plan: Plan) -> list[Sample]:
