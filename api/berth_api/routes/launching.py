@@ -1,9 +1,10 @@
 """POST /new: get an instance."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
+from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.answers import JSON
 from berth_api.auth.identity import Identity
@@ -12,10 +13,10 @@ from berth_api.peer import Address
 from berth_api.routes.common import (
     BEARER,
     Body,
-    DeploymentId,
     Peer,
+    PublicIdConvertor,
     SharedState,
-    TypeName,
+    TypeNameConvertor,
     User,
     json_body,
     refusals,
@@ -27,7 +28,26 @@ from berth_api.services.launching import NONE_MATCHES, launch
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
 
+
+class TargetConvertor(Convertor[str]):
+    """What follows /new in a path: the name of a type, or the id of a deployment. Only an id has hyphens."""
+
+    regex = f"(?:{TypeNameConvertor.regex}|{PublicIdConvertor.regex})"
+
+    def convert(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+
+register_url_convertor("target", TargetConvertor())
+
 router = APIRouter(tags=["instances"], dependencies=BEARER)
+
+LaunchTarget = Annotated[str, Path(description="Name of a workspace type, or id of a workspace deployment.")]
 
 REFUSALS: Final = refusals(
     _400="An option is wrong, the token does not count, or the deployment is dissolved or locked out.",
@@ -51,29 +71,19 @@ async def new_of_any(state: SharedState, user: User, peer: Peer, body: Body) -> 
 
 
 @router.post(
-    "/new/{deployment_id:id}",
-    summary="Get an instance of a deployment",
+    "/new/{target:target}",
+    summary="Get an instance of a type or of a deployment",
     response_model=Launched | ReservedShown,
     responses=REFUSALS,
     openapi_extra=json_body(LaunchRequest),
 )
-async def new_of_deployment(
-    state: SharedState, user: User, peer: Peer, body: Body, deployment_id: DeploymentId
-) -> JSON:
-    """Get an instance of one deployment, or with `reserve` a place in its queue."""
-    return await _new(state, user, peer, body, Target(deployments=(deployment_id,)))
+async def new(state: SharedState, user: User, peer: Peer, body: Body, target: LaunchTarget) -> JSON:
+    """Get an instance of the best deployment of a type that is free, or of one deployment.
 
-
-@router.post(
-    "/new/{type_name:type}",
-    summary="Get an instance of a type",
-    response_model=Launched | ReservedShown,
-    responses=REFUSALS,
-    openapi_extra=json_body(LaunchRequest),
-)
-async def new_of_type(state: SharedState, user: User, peer: Peer, body: Body, type_name: TypeName) -> JSON:
-    """Get an instance of the best deployment of a type that is free, or with `reserve` a place in the queue."""
-    return await _new(state, user, peer, body, Target(type=type_name))
+    With `reserve` it is a place in the queue where there is none.
+    """
+    wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
+    return await _new(state, user, peer, body, wanted)
 
 
 async def _new(state: State, user: Identity, peer: Address, body: Mapping[str, Any], target: Target) -> JSON:

@@ -28,7 +28,7 @@ from berth_core.resources import AccessRule
 class RuleIdConvertor(Convertor[int]):
     """A rule's number in a path, in its plain form. Anything else is an unrecognized command."""
 
-    regex = "0|[1-9][0-9]{0,9}"
+    regex = "(?:0|[1-9][0-9]{0,9})"
 
     def convert(self, value: str) -> int:
         """Return the number."""
@@ -43,7 +43,7 @@ register_url_convertor("rule", RuleIdConvertor())
 
 router = APIRouter(tags=["access"], dependencies=BEARER)
 
-RuleId = Annotated[int, Path(description="Number of an access rule.", ge=0, le=2**31 - 1)]
+RuleId = Annotated[int, Path(description="Number of an access rule.")]
 WRONG_TOKEN: Final = "The token does not count, or does not permit it."  # noqa: S105 (an error's text)
 UNKNOWN: Final = "no workspace deployment found with given ID"
 NOT_OWNER: Final = "Only owners of the deployment and superusers may change it."

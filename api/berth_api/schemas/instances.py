@@ -11,8 +11,8 @@ from berth_api.schemas.vpn import VpnStatus
 class Repo(BaseModel):
     """A git repository."""
 
-    url: str
-    path: str | None = None
+    url: str = Field(min_length=1, max_length=2048)
+    path: str | None = Field(None, min_length=1, max_length=4096)
 
 
 class LaunchRequest(BaseModel):
@@ -21,8 +21,8 @@ class LaunchRequest(BaseModel):
     sshkey: str | None = Field(None, description="Public key in OpenSSH's form; without it a pair is made.")
     vpn: bool = False
     reserve: bool = Field(False, description="Wait in the queue when all are busy.")
-    eurl: str | None = Field(None, description="URL that is told when the turn has come.")
-    expire_d: int | None = Field(None, description="Seconds from readiness to the end.", ge=1)
+    eurl: str | None = Field(None, description="http(s) URL that is told when the turn has come.", max_length=2048)
+    expire_d: int | None = Field(None, description="Seconds from readiness to the end.", ge=1, le=2**31 - 1)
     keepalive: bool = False
     allow_noop: bool = Field(False, description="Answer with an active instance of the caller's that matches.")
     repo: Repo | None = None
@@ -31,7 +31,7 @@ class LaunchRequest(BaseModel):
 class LaunchAnyRequest(LaunchRequest):
     """The same, with the deployments to choose from."""
 
-    wds: list[str] = Field(description="Ids of deployments, all of one type.")
+    wds: list[str] = Field(description="Ids of deployments, all of one type.", min_length=1, max_length=256)
 
 
 class Launched(BaseModel):

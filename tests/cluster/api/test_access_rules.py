@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from berth_core import ids, names
-from berth_core.resources import AccessRule, WorkspaceDeployment
+from berth_core.resources import AccessRule
 
 from . import process
 from .conftest import Setting, user_client
@@ -239,14 +239,14 @@ async def test_tokens_that_may_not_be_used_here_read_nothing(api: Api, signer: S
     )
 
 
-@pytest.mark.parametrize("rule", ["65535", "0", "2147483647"])
+@pytest.mark.parametrize("rule", ["65535", "0", "2147483648", "9999999999"])
 async def test_an_unknown_number_is_404(world: World, alice: httpx.AsyncClient, rule: str) -> None:
     deployment = await world.deployment(await world.type(), owners=["alice"])
     answer = await alice.delete(f"/deployment/{deployment}/rule/{rule}")
     assert (answer.status_code, answer.json()) == (404, {"error_message": "rule not found"})
 
 
-@pytest.mark.parametrize("rule", ["one", "-1", "1.0", "007", "2147483648", "1" * 5000, "%D9%A1"])
+@pytest.mark.parametrize("rule", ["one", "-1", "1.0", "007", "10000000000", "1" * 5000, "%D9%A1"])
 async def test_a_malformed_number_is_no_command(world: World, alice: httpx.AsyncClient, rule: str) -> None:
     answer = await alice.delete(f"/deployment/{NOTHING}/rule/{rule}")
     assert (answer.status_code, answer.json()) == (400, {"error_message": "unrecognized command"})
@@ -314,35 +314,3 @@ async def test_rules_made_with_kubectl_count_and_can_be_deleted(
     assert await add(alice, deployment, YES, "carol") <= 65535
     assert (await alice.delete(f"/deployment/{deployment}/rule/70000")).status_code == 200
     assert (await bob.post(f"/new/{deployment}")).status_code == 200
-
-
-async def test_a_lockout_refuses_newcomers_at_once_on_every_replica_and_can_be_repeated(
-    world: World, alice: httpx.AsyncClient, there: httpx.AsyncClient, bob: httpx.AsyncClient
-) -> None:
-    deployment = await world.deployment(await world.type(), owners=["alice"])
-    await eventually(partial(known, there, deployment))
-    for here, elsewhere in ((alice, there), (there, alice)):
-        for _ in range(2):
-            answer = await here.post(f"/deployment/{deployment}/lockout")
-            assert (answer.status_code, answer.content) == (200, b"")
-        assert (await elsewhere.get(f"/deployment/{deployment}")).json()["lockout"] is True
-        refused = await elsewhere.post(f"/new/{deployment}")
-        assert refused.status_code == 400
-        assert "locked out" in refused.json()["error"]
-        for _ in range(2):
-            answer = await here.delete(f"/deployment/{deployment}/lockout")
-            assert (answer.status_code, answer.content) == (200, b"")
-        assert "lockout" not in (await elsewhere.get(f"/deployment/{deployment}")).json()
-    assert (await bob.post(f"/new/{deployment}")).status_code == 200
-
-
-async def test_a_lockout_leaves_who_is_in(world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
-    deployment = await world.deployment(await world.type(), owners=["alice"])
-    made = (await bob.post(f"/new/{deployment}")).json()["id"]
-    before = await world.deployment_resource(deployment)
-    assert (await alice.post(f"/deployment/{deployment}/lockout")).status_code == 200
-    wd = WorkspaceDeployment.parse(
-        await world.client.get(WorkspaceDeployment.api(), world.namespaces.workspaces, before.metadata.name)
-    )
-    assert wd.status.lease == before.status.lease
-    assert (await bob.get(f"/instance/{made}")).json()["status"] == "INIT"
