@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from berth_cli.keys_job import ensure_keys
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core.client import Client, connected
@@ -69,6 +71,12 @@ def keys_job(apiserver: ApiServer, namespaces: Namespaces) -> Run:
     """The Job that makes keys, in the test's release namespace."""
     settings = {"BERTH_NAMESPACE": namespaces.release}
     return lambda **changes: run("berth_cli.keys_job", (), apiserver.kubeconfig, settings | changes)
+
+
+@pytest.fixture
+async def installed(client: Client, namespaces: Namespaces) -> None:
+    """The keys that the Job makes are there; without the start of a process."""
+    await ensure_keys(client, namespaces.release, datetime.now(UTC))
 
 
 @pytest.fixture
