@@ -1,5 +1,6 @@
 """``Idempotency-Key``: a repeated POST gets the first answer again, and makes nothing twice (``repeats.py``)."""
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +35,8 @@ class Idempotent:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        values = repeats.values_of(scope["headers"])
+        # Pings are the same however often they come, and are answered while the cluster, and so the record, is away.
+        values = repeats.values_of(scope["headers"]) if not scope["path"].endswith("/ka") else []
         identity: Identity | None = scope["state"]["standing"].identity
         if not values or identity is None:
             await self._app(scope, receive, send)
@@ -65,7 +67,8 @@ class Idempotent:
                 await _keep(records, held, made)
                 return exchange.replayed(made)
             if step is Step.LOOK:
-                raise AwayError("it is not known yet what the first request made", retry_after=DEAD_SECONDS)
+                left = held.record.started + DEAD_SECONDS - time.time()
+                raise AwayError("it is not known yet what the first request made. Try again later.", retry_after=left)
         return await self._run(exchange, records, held)
 
     async def _run(self, exchange: "_Exchange", records: Records, held: Held) -> Answer:

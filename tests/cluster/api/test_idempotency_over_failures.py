@@ -1,0 +1,167 @@
+"""`Idempotency-Key` when processes die and the cluster fails: nothing is made twice, and nothing is lost."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import uuid
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from berth_api.repeats import DEAD_SECONDS
+from berth_core.resources import AccessRule, FirewallRule, Reservation
+
+from . import process
+from .book import Book, fresh
+from .conftest import Setting, user_client
+from .gateway import Gateway, gateway
+from .process import Api
+from .signing import Signer
+from .world import World
+
+pytestmark = pytest.mark.apiserver
+
+
+@pytest.fixture
+def book(world: World) -> Book:
+    return Book(world)
+
+
+async def dies_before_its_answer(book: Book, key: dict[str, str], user: str) -> None:
+    """Leave the record as a process does that dies between what it made and its answer."""
+    await book.rewrite(key, user, age=DEAD_SECONDS + 1, phase="started", answer=None)
+
+
+async def test_a_firewall_rule_is_appended_once(world: World, book: Book, alice: httpx.AsyncClient) -> None:
+    instance = (await alice.post(f"/new/{await world.type(deployments=1)}")).json()["id"]
+    await world.bind(instance)
+    key, body = fresh(), {"src": "203.0.113.7", "action": "DROP"}
+    for _ in range(3):
+        answer = await alice.post(f"/firewall/{instance}", json=body, headers=key)
+        assert (answer.status_code, answer.content) == (200, b"")
+    await dies_before_its_answer(book, key, "alice")
+    answer = await alice.post(f"/firewall/{instance}", json=body, headers=key)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    objects, _ = await world.client.list(
+        FirewallRule.api(), world.namespaces.workspaces, fields={"spec.instance": instance}
+    )
+    assert len(objects) == 1
+
+
+async def test_an_access_rule_is_made_once(world: World, book: Book, root: httpx.AsyncClient) -> None:
+    deployment = await world.deployment(await world.type())
+    key, body = fresh(), {"cap": "CAP_NO_INSTANTIATE", "user": "bob"}
+    first = await root.post(f"/deployment/{deployment}/rule", json=body, headers=key)
+    assert first.status_code == 200
+    await dies_before_its_answer(book, key, "root")
+    again = await root.post(f"/deployment/{deployment}/rule", json=body, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
+    resource = await world.deployment_resource(deployment)
+    objects, _ = await world.client.list(
+        AccessRule.api(), world.namespaces.workspaces, fields={"spec.deployment": resource.metadata.name}
+    )
+    assert len(objects) == 1
+
+
+async def test_a_reservation_is_made_once(
+    world: World, book: Book, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    kind, key = await world.type(deployments=1), fresh()
+    assert (await alice.post(f"/new/{kind}")).status_code == 200
+    first = await bob.post(f"/new/{kind}", json={"reserve": True}, headers=key)
+    assert (first.status_code, first.json()["success"]) == (200, False)
+    await dies_before_its_answer(book, key, "bob")
+    again = await bob.post(f"/new/{kind}", json={"reserve": True}, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
+    objects, _ = await world.client.list(Reservation.api(), world.namespaces.workspaces, fields={"spec.user": "bob"})
+    assert [obj["metadata"]["name"] for obj in objects if obj["spec"].get("workspaceType") == kind] == [
+        first.json()["id"]
+    ]
+
+
+MADE_AT = {
+    "the record": lambda method, path: method == "POST" and path.endswith("/secrets"),
+    "the lease": lambda method, path: method == "PATCH" and "/workspacedeployments/" in path,
+    "the instance": lambda method, path: method == "POST" and path.endswith("/instances"),
+}
+
+
+@pytest.mark.parametrize("moment", MADE_AT)
+async def test_a_process_that_is_killed_leaves_nothing_to_make_twice(
+    moment: str, setting: Setting, world: World, book: Book, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    kind, key = await world.type(deployments=2), fresh()
+    async with through_gateway(setting, signer, ends=-signal.SIGKILL) as (between, doomed, client):
+
+        async def kill() -> None:
+            doomed.process.kill()
+            await asyncio.to_thread(doomed.process.wait)
+
+        async with between.after(MADE_AT[moment], kill):
+            with pytest.raises(httpx.TransportError):
+                await client.post(f"/new/{kind}", headers=key)
+    early = await alice.post(f"/new/{kind}", headers=key)
+    assert early.status_code == 409
+    assert int(early.headers["Retry-After"]) >= 1
+    await book.rewrite(key, age=DEAD_SECONDS + 1)
+    late = await asyncio.gather(*(alice.post(f"/new/{kind}", headers=key) for _ in range(8)))
+    assert {answer.status_code for answer in late} <= {200, 409}
+    answers = {answer.content for answer in late if answer.status_code == 200}
+    assert len(answers) == 1
+    answer = json.loads(answers.pop())
+    assert [i.public_id for i in await book.made(key)] == [answer["id"]]
+    assert answer == {"success": True, "id": answer["id"], "sshkey": answer["sshkey"]}
+    assert (await alice.get(f"/instance/{answer['id']}/sshkey")).json() == {"key": answer["sshkey"]}
+    again = await alice.post(f"/new/{kind}", headers=key)
+    assert again.json() == answer
+
+
+async def test_an_outage_at_any_step_makes_nothing_twice(
+    setting: Setting, world: World, book: Book, signer: Signer
+) -> None:
+    async with through_gateway(setting, signer) as (between, _, client):
+        # The record cannot be made: nothing happens, and the same key may try again at once.
+        kind, key = await world.type(deployments=1), fresh()
+        async with between.refusing(MADE_AT["the record"], 503):
+            answer = await client.post(f"/new/{kind}", headers=key)
+            assert answer.status_code == 503
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert await book.made(key) == []
+        assert (await client.post(f"/new/{kind}", headers=key)).status_code == 200
+
+        # Nobody knows whether the instance was made: a repeat looks, and does not make another.
+        kind, key = await world.type(deployments=2), fresh()
+        async with between.refusing(MADE_AT["the instance"], 504):
+            assert (await client.post(f"/new/{kind}", headers=key)).status_code == 503
+        answer = await client.post(f"/new/{kind}", headers=key)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) >= 30
+        assert await book.made(key) == []
+        await book.rewrite(key, age=DEAD_SECONDS + 1)
+        assert (await client.post(f"/new/{kind}", headers=key)).status_code == 200
+        assert len(await book.made(key)) == 1
+
+        # The answer cannot be kept: the client has it all the same, and a repeat finds what was made.
+        kind, key = await world.type(deployments=2), fresh()
+        async with between.refusing(lambda method, path: method == "PATCH" and "/secrets/idem-" in path, 503):
+            first = await client.post(f"/new/{kind}", headers=key)
+            assert first.status_code == 200
+        await book.rewrite(key, age=DEAD_SECONDS + 1)
+        assert (await client.post(f"/new/{kind}", headers=key)).json() == first.json()
+        assert len(await book.made(key)) == 1
+
+
+@contextlib.asynccontextmanager
+async def through_gateway(
+    setting: Setting, signer: Signer, *, ends: int = 0
+) -> AsyncIterator[tuple[Gateway, Api, httpx.AsyncClient]]:
+    """A process of its own that reaches the cluster through a gateway, and a client of alice's."""
+    async with gateway(setting.server.kubeconfig) as between:
+        kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / f"{uuid.uuid4()}.kubeconfig")
+        settings = setting.environment(KUBECONFIG=str(kubeconfig))
+        running = process.running(settings, kubeconfig.with_suffix(".log"), ends=ends)
+        async with process.in_thread(running) as api, user_client(api, signer.token("alice")) as client:
+            yield between, api, client
