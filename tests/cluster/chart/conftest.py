@@ -80,6 +80,15 @@ class Person:
         """Run kubectl as this person; ClusterError with what it said where it fails."""
         return self.server.kubectl(f"--as={self.name}", *words, stdin=stdin)
 
+    def rights(self, namespace: str) -> dict[str, set[str]]:
+        """Verbs that this person has in a namespace, by resource."""
+        printed = self.kubectl("auth", "can-i", "--list", "--no-headers", "-n", namespace)
+        found: dict[str, set[str]] = {}
+        for line in printed.splitlines():
+            resource, _, verbs = line.partition(" ")
+            found.setdefault(resource, set()).update(verbs.rpartition("[")[2].strip("] ").split())
+        return found
+
     def apply(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Apply one object; returns it as the API server has it."""
         printed = self.kubectl("apply", "-n", WORKSPACES, "-o", "json", "-f", "-", stdin=json.dumps(obj))
@@ -100,12 +109,12 @@ def person(installed: ApiServer) -> MakePerson:
     return lambda name, role: introduce(installed, name, role)
 
 
-def introduce(server: ApiServer, name: str, role: str) -> Person:
-    """Give somebody a ClusterRole in the workspace namespace."""
+def introduce(server: ApiServer, name: str, role: str, namespace: str = WORKSPACES) -> Person:
+    """Give somebody a ClusterRole in a namespace, the workspace namespace unless told otherwise."""
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": f"{name}-{role}", "namespace": WORKSPACES},
+        "metadata": {"name": f"{name}-{role}", "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}],
     }
@@ -122,16 +131,30 @@ def policies_hold(server: ApiServer) -> None:
         (user, "berth-reservations", "Reservation", {"user": "a", "workspaceType": "t", "instance": inner}),
         (admin, "berth-workspacetypes", "WorkspaceType", {"typeName": "t", "template": {"image": "i"} | PRIVILEGED}),
     ]
-    metadata = {"name": "probe", "namespace": WORKSPACES}
+    metadata: dict[str, Any] = {"name": "probe", "namespace": WORKSPACES}
     for probe, policy, kind, spec in probes:
         obj = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-        _until_refused(probe, policy, json.dumps(obj))
+        _until_refused(probe, policy, ["create", "--dry-run=server", "-f", "-"], json.dumps(obj))
+    deployment = {"apiVersion": "berth.dev/v1alpha1", "kind": "WorkspaceDeployment", "metadata": metadata}
+    server.kubectl("apply", "-f", "-", stdin=json.dumps(deployment | {"spec": {"type": "misty"}}))
+    api = Person(server, f"system:serviceaccount:{NAMESPACE}:berth-api")
+    change = [
+        "patch",
+        "wd/probe",
+        "-n",
+        WORKSPACES,
+        "--type=merge",
+        "-p",
+        '{"spec":{"region":"x"}}',
+        "--dry-run=server",
+    ]
+    _until_refused(api, "berth-lockout", change)
 
 
-def _until_refused(probe: Person, policy: str, obj: str, attempts: int = 200) -> None:
+def _until_refused(probe: Person, policy: str, words: list[str], obj: str | None = None, attempts: int = 200) -> None:
     for _ in range(attempts):
         try:
-            probe.kubectl("create", "--dry-run=server", "-f", "-", stdin=obj)
+            probe.kubectl(*words, stdin=obj)
         except ClusterError as refused:
             if policy in str(refused):
                 return

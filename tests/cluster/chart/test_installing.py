@@ -21,6 +21,10 @@ EVERYTHING = [
     "--set=operator.nodeSelector.lab=a,operator.priorityClassName=system-cluster-critical",
     "--set=api.trustedProxies[0]=192.0.2.0/24,api.publicUrl=https://berth.example.org",
     "--set=instances.nodeAddresses.node-1=203.0.113.7",
+    "--set=rateLimit.redisURLSecret.name=berth-redis,rateLimit.superusersExempt=true,rateLimit.refusalStatus=403",
+    "--set=networkPolicy.redis.to[0].podSelector.matchLabels.app=redis,networkPolicy.oidc.to[0].ipBlock.cidr=192.0.2.0/24",
+    "--set=tokens.oidc.issuer=https://login.example.org,tokens.oidc.jwksURL=https://login.example.org:8443/keys",
+    "--set=tokens.oidc.caConfigMap=login-ca",
     "--set=namespaces.create=false,namespaces.workspaces[0]=berth-workspaces,namespaces.workspaces[1]=lab-b",
 ]
 

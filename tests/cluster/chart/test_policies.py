@@ -9,7 +9,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 
-from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person
+from .conftest import ACCESS, NAMESPACE, WORKSPACES, MakePerson, Person, introduce
 
 API_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-api"
 OPERATOR_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-operator"
@@ -35,6 +35,8 @@ def wtype(**template: Any) -> dict[str, Any]:
     return named("WorkspaceType", {"typeName": name, "template": {"image": "example/workspace"} | template})
 
 
+OPEN_TO_ALL = {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1}
+REVOKED = {"sha256": "a" * 64, "expires": "2030-01-01T00:00:00Z"}
 HOST_PATH = {"volumes": [{"name": "v", "mountPath": "/v", "hostPath": {"path": "/dev"}}]}
 SCRATCH = {"volumes": [{"name": "v", "mountPath": "/v", "emptyDir": {}}]}
 
@@ -47,6 +49,8 @@ ACCEPTED = [
     ("alice", "berth-user", reservation("alice", priority=0)),
     ("lab-admin", "berth-admin", reservation("alice", priority=10)),
     ("lab-admin", "berth-admin", wtype(**SCRATCH)),
+    ("lab-admin", "berth-admin", named("AccessRule", OPEN_TO_ALL)),
+    ("lab-admin", "admin", named("AccessRule", OPEN_TO_ALL)),
     ("lab-admin", "berth-admin", wtype(privileged=False, addCapabilities=[])),
 ]
 
@@ -72,6 +76,10 @@ REFUSED = [
     ("alice", "berth-user", wtype(), "cannot create resource"),
     ("alice", "berth-user", named("FirewallRule", {"instance": "i", "source": "0.0.0.0/0"}), "cannot create resource"),
     ("eve", "berth-viewer", instance("eve"), "cannot create resource"),
+    ("alice", "berth-user", named("AccessRule", OPEN_TO_ALL), "cannot create resource"),
+    ("alice", "edit", named("AccessRule", OPEN_TO_ALL), "cannot create resource"),
+    ("lab-admin", "admin", named("Account", {"user": "lab-admin"}), "cannot create resource"),
+    ("lab-admin", "admin", named("TokenRevocation", REVOKED), "cannot create resource"),
 ]
 
 
@@ -142,3 +150,14 @@ def test_a_namespace_with_instances_can_be_deleted(installed: ApiServer) -> None
     obj = instance("alice") | {"metadata": {"name": "x", "namespace": "short-lived"}}
     installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
     installed.kubectl("delete", "namespace", "short-lived", "--timeout=60s")
+
+
+def test_accounts_and_tokens_are_for_the_registrar(installed: ApiServer) -> None:
+    """In the access namespace: whoever runs the release. The roles for labs see nothing of it, nor do the cluster's."""
+    kinds = {f"{kind}.berth.dev" for kind in ("accounts", "issuedtokens", "tokenrevocations")}
+    for role in ("berth-admin", "view", "admin"):  # which have what berth-viewer and berth-user have
+        assert not kinds & set(introduce(installed, f"{role}-there", role, ACCESS).rights(ACCESS))
+    rights = introduce(installed, "registrar", "berth-registrar", ACCESS).rights(ACCESS)
+    assert kinds <= set(rights)
+    assert rights["tokenrevocations.berth.dev"] == {"get", "list", "watch", "create"}, "what is revoked stays revoked"
+    assert "secrets" not in rights

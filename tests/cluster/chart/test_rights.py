@@ -24,11 +24,19 @@ MAY = [
     (OPERATOR, "patch", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
     (OPERATOR, "watch", "nodes", ""),
     (OPERATOR, "delete", "secrets", ACCESS),
+    (OPERATOR, "delete", "tokenrevocations.berth.dev", ACCESS),
+    (OPERATOR, "get", "leases.coordination.k8s.io", WORKSPACES),
+    (OPERATOR, "list", "pods", NAMESPACE),
     (API, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
     (API, "create", "instances.berth.dev", WORKSPACES),
     (API, "actfor", "instances.berth.dev", WORKSPACES),
     (API, "claim", "instances.berth.dev", WORKSPACES),
     (API, "get", "secrets", ACCESS),
+    (API, "patch", "workspacedeployments.berth.dev", WORKSPACES),
+    (API, "create", "accessrules.berth.dev", WORKSPACES),
+    (API, "patch", "leases.coordination.k8s.io", WORKSPACES),
+    (API, "create", "tokenrevocations.berth.dev", ACCESS),
+    (API, "patch", "accounts.berth.dev", ACCESS),
 ]
 
 MAY_NOT = [
@@ -39,6 +47,10 @@ MAY_NOT = [
     (OPERATOR, "list", "secrets", NAMESPACE),
     (OPERATOR, "get", "secrets", ACCESS),
     (OPERATOR, "create", "pods", NAMESPACE),
+    (OPERATOR, "get", "pods", NAMESPACE),
+    (OPERATOR, "list", "accounts.berth.dev", ACCESS),
+    (OPERATOR, "create", "leases.coordination.k8s.io", WORKSPACES),
+    (OPERATOR, "create", "tokenrevocations.berth.dev", ACCESS),
     (OPERATOR, "get", "pods", "kube-system"),
     (OPERATOR, "patch", "nodes", ""),
     (API, "get", "secrets", WORKSPACES),
@@ -50,6 +62,15 @@ MAY_NOT = [
     (API, "delete", "instances.berth.dev", WORKSPACES),
     (API, "get", "nodes", ""),
     (API, "list", "instances.berth.dev", NAMESPACE),
+    (API, "create", "workspacedeployments.berth.dev", WORKSPACES),
+    (API, "delete", "workspacedeployments.berth.dev", WORKSPACES),
+    (API, "patch", "accessrules.berth.dev", WORKSPACES),
+    (API, "create", "issuedtokens.berth.dev", ACCESS),
+    (API, "list", "issuedtokens.berth.dev", ACCESS),
+    (API, "delete", "tokenrevocations.berth.dev", ACCESS),
+    (API, "delete", "accounts.berth.dev", ACCESS),
+    (API, "get", "secrets", NAMESPACE),
+    (API, "get", "leases.coordination.k8s.io", NAMESPACE),
 ]
 
 

@@ -42,6 +42,16 @@ REFUSED = [
     ("networkPolicy.sources=all", "networkPolicy/sources"),
     ("networkPolicy.metricsFrom[0].pods=x", "pods"),
     ("uninstall.deadline=0", "uninstall/deadline"),
+    ("rateLimit.perUser=1", "perUser"),
+    ("rateLimit.perToken=0", "rateLimit/perToken"),
+    ("rateLimit.refusalStatus=404", "rateLimit/refusalStatus"),
+    ("rateLimit.redisURL=redis.lab:6379", "rateLimit/redisURL"),
+    ("rateLimit.redisURLSecret.secret=x", "secret"),
+    ("tokens.longestLifeDays=0", "tokens/longestLifeDays"),
+    ("tokens.oidc.userPrefix=", "tokens/oidc/userPrefix"),
+    ("tokens.oidc.jwksURL=login.example.org", "tokens/oidc/jwksURL"),
+    ("tokens.oidc.jwksUrl=https://login.example.org/keys", "jwksUrl"),
+    ("networkPolicy.redis.port=0", "networkPolicy/redis/port"),
 ]
 
 
@@ -60,6 +70,13 @@ def test_what_is_unknown_or_wrong_is_refused_by_name(helm: Helm, value: str, nam
         ("namespaces.workspaces[0]=berth", "pods of leases need namespaces of their own"),
         ("api.ingress.enabled=true", "api.ingress.host: write the name that clients use"),
         ("api.httpRoute.enabled=true", "name the Gateway"),
+        ("tokens.oidc.issuer=https://login.example.org", "belong together"),
+        ("tokens.oidc.jwksURL=https://login.example.org/keys", "belong together"),
+        (
+            "tokens.oidc.issuer=berth,tokens.oidc.jwksURL=https://berth.example.org/keys",
+            "one could speak for the other",
+        ),
+        ("rateLimit.redisURL=redis://a,rateLimit.redisURLSecret.name=b", "give one of them"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(helm: Helm, value: str, message: str) -> None:
