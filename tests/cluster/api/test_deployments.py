@@ -120,6 +120,13 @@ async def test_ties_go_to_those_that_can_be_had(
         assert await ids(http, f"/deployments/{kind}?sort_by={order}") == [*made[1:], made[0]]
 
 
+async def test_types_are_sorted_both_ways(world: World, http: httpx.AsyncClient) -> None:
+    one, two = sorted([await world.type(), await world.type()])
+    first, second = await world.deployment(one), await world.deployment(two)
+    for order, expected in (("", [first, second]), ("inc_wtype", [first, second]), ("dec_wtype", [second, first])):
+        assert await ids(http, f"/deployments?types={two},{one}&sort_by={order}") == expected
+
+
 async def test_pages(world: World, http: httpx.AsyncClient) -> None:
     kind = await world.type()
     made = sorted([await world.deployment(kind) for _ in range(5)])
@@ -217,6 +224,8 @@ async def test_the_queue_counts_reservations_that_apply(
     assert (await http.get(f"/queuelen/{one}")).json() == {"id": one, "len": 3}
     assert (await http.get(f"/deployment/{one}")).json()["queuelen"] == 3
     assert await ids(http, f"/deployments/{kind}?maxlen=2") == [two]
+    # A queue keeps the next one who comes waiting, though nobody has it.
+    assert (await http.get(f"/deployment/{two}")).json()["queuelen"] == 2
 
 
 async def test_unknown_deployments_are_404(http: httpx.AsyncClient) -> None:

@@ -76,3 +76,54 @@ def test_the_path_counts_only_without_types() -> None:
     assert listing.filters({"types": "leg"}, "arm").included == frozenset({"leg"})
     assert listing.filters({"types": "!leg"}, "arm") == listing.Filters(excluded=frozenset({"leg"}))
     assert listing.filters({"types": ""}, "arm") == listing.Filters()
+
+
+def test_types_are_a_union_of_includes_less_all_excludes() -> None:
+    rows = {name: Row(deployment(name, type=name), "", 0) for name in ("arm", "leg", "eye")}
+    for types, expected in (
+        ("arm,leg", {"arm", "leg"}),
+        (" arm , ,leg ", {"arm", "leg"}),
+        ("!arm", {"leg", "eye"}),
+        ("!arm,%21leg", {"eye"}),
+        ("arm,leg,!leg", {"arm"}),
+        ("arm,!arm", set()),
+        ("", {"arm", "leg", "eye"}),
+        (",", {"arm", "leg", "eye"}),
+    ):
+        wanted = listing.filters({"types": types}, "ignored")
+        assert {name for name, row in rows.items() if listing.passes(row, wanted)} == expected, types
+
+
+def test_every_order_is_of_what_its_name_says() -> None:
+    rows = [
+        Row(deployment("old", type="b", created="2026-01-01T00:00:00Z", status={"instances": 2}), "", 0),
+        Row(deployment("mid", type="c", created="2026-01-02T00:00:00Z", status={"instances": 1}), "", 0),
+        Row(deployment("new", type="a", created="2026-01-03T00:00:00Z", status={"instances": 3}), "", 0),
+    ]
+    for sort_by, names in (
+        (None, "new old mid"),
+        ("nonsense", "new old mid"),
+        ("inc_wtype", "new old mid"),
+        ("dec_wtype", "mid old new"),
+        ("inc_created", "old mid new"),
+        ("dec_created", "new mid old"),
+        ("inc_count", "mid old new"),
+        ("dec_count", "new old mid"),
+    ):
+        placed = sorted(rows, key=listing.placed(listing.order(sort_by)))
+        assert [row.deployment.name for row in placed] == names.split(), sort_by
+
+
+def test_ties_go_to_what_can_be_had_then_to_the_shorter_queue_then_by_id() -> None:
+    free = [Row(deployment(name), "", length) for name, length in (("a", 2), ("b", 1), ("c", 1))]
+    rows = [Row(deployment("held", status=held()), "", 1), *free]
+    by_id = sorted(["b", "c"], key=lambda name: deployment(name).id)
+    for order in listing.ORDERS:
+        placed = sorted(rows, key=listing.placed(order))
+        assert [row.deployment.name for row in placed] == [*by_id, "a", "held"], order
+
+
+@pytest.mark.parametrize(("maxlen", "listed"), [("u", 2), ("0", 1), ("1", 2), ("-1", 2), ("", 2), ("1.0", 2), ("\u0660", 2)])
+def test_maxlen_bounds_the_queue_where_it_is_a_number(maxlen: str, listed: int) -> None:
+    rows = [Row(deployment("a"), "", 0), Row(deployment("b"), "", 1)]
+    assert sum(listing.passes(row, listing.filters({"maxlen": maxlen}, None)) for row in rows) == listed
