@@ -123,7 +123,9 @@ def test_ties_go_to_what_can_be_had_then_to_the_shorter_queue_then_by_id() -> No
         assert [row.deployment.name for row in placed] == [*by_id, "a", "held"], order
 
 
-@pytest.mark.parametrize(("maxlen", "listed"), [("u", 2), ("0", 1), ("1", 2), ("-1", 2), ("", 2), ("1.0", 2), ("\u0660", 2)])
+@pytest.mark.parametrize(
+    ("maxlen", "listed"), [("u", 2), ("0", 1), ("1", 2), ("-1", 2), ("", 2), ("1.0", 2), ("\u0660", 2)]
+)
 def test_maxlen_bounds_the_queue_where_it_is_a_number(maxlen: str, listed: int) -> None:
     rows = [Row(deployment("a"), "", 0), Row(deployment("b"), "", 1)]
     assert sum(listing.passes(row, listing.filters({"maxlen": maxlen}, None)) for row in rows) == listed
