@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 CACHED: Final = 4096
 """Verified tokens that are remembered, the last used ones."""
+_NO_KEYS: Final[Keys] = {}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TokenVerifier:
         self._provider = provider
         self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
         self._verified: OrderedDict[str, Identity] = OrderedDict()
-        self._verified_with: tuple[Keys, Keys] = ({}, {})
+        self._verified_with: tuple[Keys, Keys] = (_NO_KEYS, _NO_KEYS)
 
     def is_ready(self, monotonic_now: float) -> bool:
         """Whether there is a key of Berth's own to verify with. The provider's may come later."""
@@ -60,7 +61,7 @@ class TokenVerifier:
         if not has_form(token):
             raise WrongTokenError
         own = self._keys.current(monotonic_now)
-        foreign = self._provider.keys.current if self._provider is not None else {}
+        foreign = self._provider.keys.current if self._provider is not None else _NO_KEYS
         if own is not self._verified_with[0] or foreign is not self._verified_with[1]:
             # A key that is gone ends its tokens at once.
             self._verified.clear()

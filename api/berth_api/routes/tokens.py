@@ -106,6 +106,7 @@ async def purge(request: Request, state: SharedState, body: Body) -> Empty:
     if pair is None:
         await tokens.purge_by_token(state, await get_prover(request))
     else:
+        request.state.claimed_user = pair.user
         await state.passwords.need_right(pair, request.state.peer)
         request.state.user = pair.user
         await tokens.purge(state, pair.user)
