@@ -11,6 +11,7 @@ import uvicorn
 from berth_api import log, metrics
 from berth_api.app import make_app
 from berth_api.config import ConfigError, from_environment
+from berth_api.ratelimit.shared import store_url
 from berth_api.protocol import Protocol
 
 KEEP_ALIVE_SECONDS = 75
@@ -24,6 +25,8 @@ def main() -> None:
         config = from_environment(os.environ)
         if config.kubeconfig is not None and not Path(config.kubeconfig).is_file():
             raise ConfigError(f"KUBECONFIG={config.kubeconfig} is no file")
+        if config.rate_limit.redis_url is not None:
+            store_url(config.rate_limit.redis_url)
         metrics.serve(config.metrics_listen)
     except (ConfigError, OSError) as error:
         structlog.get_logger(__name__).error("cannot start", error=str(error))

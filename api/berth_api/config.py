@@ -89,7 +89,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
             per_token=_number(environment, "BERTH_RATE_LIMIT_PER_TOKEN", 3600),
             per_peer=_number(environment, "BERTH_RATE_LIMIT_PER_PEER", 60),
             window=_number(environment, "BERTH_RATE_LIMIT_WINDOW", 3600),
-            refusal_status=_number(environment, "BERTH_RATE_LIMIT_REFUSAL_STATUS", 429),
+            refusal_status=_refusal_status(environment.get("BERTH_RATE_LIMIT_REFUSAL_STATUS") or "429"),
             superusers_exempt=_switch(environment, "BERTH_RATE_LIMIT_SUPERUSERS_EXEMPT"),
             redis_url=environment.get("BERTH_RATE_LIMIT_REDIS_URL") or None,
         ),
@@ -121,6 +121,12 @@ def _number(environment: Mapping[str, str], variable: str, default: int) -> int:
     text = environment.get(variable) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= 2**31 - 1:
         raise ConfigError(f"{variable}={text!r} is no positive whole number, such as {default}")
+    return int(text)
+
+
+def _refusal_status(text: str) -> int:
+    if text not in {"429", "403"}:
+        raise ConfigError(f"BERTH_RATE_LIMIT_REFUSAL_STATUS={text!r} is neither 429 nor the historic 403")
     return int(text)
 
 

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from berth_api.auth.identity import Identity
-from berth_api.config import ConfigError, RateLimit
+from berth_api.config import RateLimit
 from berth_api.peer import Address
 from berth_api.ratelimit.allowance import Allowance, Limit, Reading, judge, limit_of, untouched
 from berth_api.ratelimit.memory import MemoryStore
@@ -26,7 +26,6 @@ FIRST_PROBE_SECONDS: Final = 0.5
 SLOWEST_PROBE_SECONDS: Final = 5.0
 AT_ONCE: Final = 4
 """Connections of a replica to the shared store."""
-REFUSAL_STATUSES: Final = (429, 403)
 
 REFUSED: Final = Counter("berth_api_rate_limit_refusals", "Requests refused by a rate limit, by kind of key.", ("by",))
 OUTAGES: Final = Counter("berth_api_rate_limit_store_outages", "Times that Redis stopped answering.")
@@ -41,10 +40,6 @@ class Limiter:
 
     def __init__(self, settings: RateLimit) -> None:
         """Prepare, and connect to the shared store in the background. Raises ConfigError."""
-        if settings.refusal_status not in REFUSAL_STATUSES:
-            raise ConfigError(
-                f"BERTH_RATE_LIMIT_REFUSAL_STATUS={settings.refusal_status} is neither 429 nor the historic 403"
-            )
         self.refusal_status = settings.refusal_status
         self._settings = settings
         self._memory = MemoryStore()
