@@ -37,6 +37,7 @@ class Release:
     def user(self, name: str) -> httpx.AsyncClient:
         """A client with a token of `berth token create`."""
         arguments = ["token", "create", "--user", name, "-n", self.namespaces.release, "--expires", "1h"]
+        arguments += ["--access-namespace", self.namespaces.access]
         return user_client(self.api, berth(self.server, "berth_cli.main", *arguments).strip())
 
 
