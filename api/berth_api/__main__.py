@@ -11,8 +11,8 @@ import uvicorn
 from berth_api import log, metrics
 from berth_api.app import make_app
 from berth_api.config import ConfigError, from_environment
-from berth_api.ratelimit.shared import store_url
 from berth_api.protocol import Protocol
+from berth_api.ratelimit.shared import store_url
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 20
