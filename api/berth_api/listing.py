@@ -1,6 +1,6 @@
 """Filters, order and pages of lists, from query parameters that fall back to their defaults. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Generic, TypeVar
@@ -32,7 +32,7 @@ class Page(Generic[Item]):
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A deployment with what lists show, search and sort by, all of it worked out once."""
 
@@ -40,8 +40,11 @@ class Row:
     description: str
     queue_length: int
     kind: WorkspaceType | None = None
-    texts: tuple[str, str, str] = field(init=False, repr=False)
-    """Type, region and description, case folded."""
+    id: str = field(init=False)
+    type: str = field(init=False)
+    is_dissolved: bool = field(init=False)
+    text: str = field(init=False, repr=False)
+    """Type, region and description, case folded, with NUL between them."""
     tie: Tie = field(init=False, repr=False)
     info: orjson.Fragment = field(init=False, repr=False, compare=False)
     """What lists with ``info`` say of it, as JSON."""
@@ -49,11 +52,16 @@ class Row:
     def __post_init__(self) -> None:
         wd, region = self.deployment, self.deployment.resource.spec.region
         shown = deployment_info(wd, self.kind, self.description, self.queue_length)
-        texts = wd.type.casefold(), region.casefold(), self.description.casefold()
-        tie = not wd.is_free, self.queue_length, wd.id, wd.namespace, wd.name
-        object.__setattr__(self, "texts", texts)
-        object.__setattr__(self, "tie", tie)
-        object.__setattr__(self, "info", orjson.Fragment(orjson.dumps(shown)))
+        derived = {
+            "id": wd.id,
+            "type": wd.type,
+            "is_dissolved": wd.is_dissolved,
+            "text": "\0".join(text.replace("\0", "").casefold() for text in (wd.type, region, self.description)),
+            "tie": (not wd.is_free, self.queue_length, wd.id, wd.namespace, wd.name),
+            "info": orjson.Fragment(orjson.dumps(shown)),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -98,14 +106,24 @@ def filters(query: Mapping[str, str], suffix: str | None) -> Filters:
 
 def passes(row: Row, wanted: Filters) -> bool:
     """Whether a deployment belongs to the list."""
-    deployment = row.deployment
-    if deployment.is_dissolved and not wanted.with_dissolved:
-        return False
-    if wanted.included is not None and deployment.type not in wanted.included:
-        return False
-    if deployment.type in wanted.excluded or (wanted.longest is not None and row.queue_length > wanted.longest):
-        return False
-    return not wanted.text or any(wanted.text in text for text in row.texts)
+    return bool(chosen([row], wanted))
+
+
+def chosen(rows: Iterable[Row], wanted: Filters) -> list[Row]:
+    """Return the rows that belong to the list, in the order given. Some milliseconds for 10,000 of them."""
+    found = list(rows)
+    if wanted.included is not None:
+        found = [row for row in found if row.type in wanted.included]
+    if wanted.excluded:
+        found = [row for row in found if row.type not in wanted.excluded]
+    if not wanted.with_dissolved:
+        found = [row for row in found if not row.is_dissolved]
+    if wanted.longest is not None:
+        found = [row for row in found if row.queue_length <= wanted.longest]
+    if wanted.text:
+        # A NUL keeps the texts of a row apart; they have none themselves, so a search for one finds nothing.
+        found = [row for row in found if wanted.text in row.text] if "\0" not in wanted.text else []
+    return found
 
 
 def order(sort_by: str | None) -> str:
@@ -125,8 +143,8 @@ def _backwards(text: str) -> tuple[int, ...]:
 
 
 _PLACES: Final[Mapping[str, Callable[[Row], Place]]] = {
-    "inc_wtype": lambda row: (row.deployment.type, row.tie),
-    "dec_wtype": lambda row: (_backwards(row.deployment.type), row.tie),
+    "inc_wtype": lambda row: (row.type, row.tie),
+    "dec_wtype": lambda row: (_backwards(row.type), row.tie),
     "inc_created": lambda row: (row.deployment.resource.metadata.creation_timestamp, row.tie),
     "dec_created": lambda row: (_backwards(row.deployment.resource.metadata.creation_timestamp), row.tie),
     "inc_count": lambda row: (row.deployment.resource.status.instances, row.tie),

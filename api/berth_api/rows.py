@@ -13,7 +13,7 @@ from typing import Final
 
 from berth_api import listing
 from berth_api.deployment import Deployment
-from berth_api.listing import Filters, Page, Row
+from berth_api.listing import Filters, Page, Place, Row
 from berth_api.queue import Queues, waits
 from berth_core.resources import Reservation, WorkspaceType
 
@@ -32,34 +32,33 @@ class View:
 
     def __init__(self, wanted: Filters, order: str, given: Iterable[Row]) -> None:
         self.wanted = wanted
+        self.rows = listing.chosen(given, wanted)
         self._place = listing.placed(order)
-        self.rows = [row for row in given if listing.passes(row, wanted)]
-        self._places = [self._place(row) for row in self.rows]
         self._ids: list[str] | None = None
 
     @property
     def ids(self) -> list[str]:
         """Public ids of the rows."""
         if self._ids is None:
-            self._ids = [row.deployment.id for row in self.rows]
+            self._ids = [row.id for row in self.rows]
         return self._ids
 
     def replace(self, old: Row | None, new: Row | None) -> None:
         """Follow a change of one row; None where it was not there, or is no more."""
         was = self._place(old) if old is not None and listing.passes(old, self.wanted) else None
         now = self._place(new) if new is not None and listing.passes(new, self.wanted) else None
+        if was is not None and was == now and new is not None:
+            self.rows[self._find(was)] = new
+            return
         if was is not None:
-            at = bisect_left(self._places, was)
-            if was == now and new is not None:
-                self.rows[at] = new
-                return
-            del self._places[at], self.rows[at]
+            del self.rows[self._find(was)]
             self._ids = None
         if now is not None and new is not None:
-            at = bisect_left(self._places, now)
-            self._places.insert(at, now)
-            self.rows.insert(at, new)
+            self.rows.insert(self._find(now), new)
             self._ids = None
+
+    def _find(self, place: Place) -> int:
+        return bisect_left(self.rows, place, key=self._place)
 
 
 class Rows:

@@ -54,6 +54,14 @@ def test_q_finds_every_part_of_a_description_in_any_case(part: str, before: str,
             assert listing.passes(row, listing.filters({"q": changed}, None))
 
 
+def test_q_does_not_find_what_is_in_no_text_or_spans_two() -> None:
+    row = Row(deployment("d", type="arm", region="lab"), "On a roof", 0)
+    for text in ("leg", "armlab", "arm lab", "arm\0lab", "labon", "roof."):
+        assert not listing.passes(row, listing.filters({"q": text}, None)), text
+    for text in ("", "rm", "LAB", "on A"):
+        assert listing.passes(row, listing.filters({"q": text}, None)), text
+
+
 def test_descending_order_turns_the_key_but_not_the_ties() -> None:
     rows = [
         Row(deployment("held", status=held() | {"instances": 5}), "", 1),
