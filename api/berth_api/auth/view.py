@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 PROBE_EVERY: Final = 1.0
 PROBE_SECONDS: Final = 2.0
 """How long an answer may take."""
+LISTING_SECONDS: Final = 10.0
+"""How long listing again may take before the view is thought deaf once more."""
 
 
 class View:
@@ -55,12 +57,14 @@ class View:
 
     async def run(self) -> None:
         """Keep the view current until cancelled."""
+        trusted_until = float("-inf")
         while True:
             async with _running(self.cache.run()) as following:
-                await self._probe_until_deaf(following)
+                await self._probe_until_deaf(following, trusted_until)
+            trusted_until = time.monotonic() + LISTING_SECONDS
             log.error("a watch missed objects: listing again", kind=self._kind.plural, namespace=self._namespace)
 
-    async def _probe_until_deaf(self, following: asyncio.Task[None]) -> None:
+    async def _probe_until_deaf(self, following: asyncio.Task[None], trusted_until: float) -> None:
         await self._listed(following)
         before = 0
         while not following.done():
@@ -72,7 +76,7 @@ class View:
                 log.warning("probe failed", kind=self._kind.plural, error=str(error) or type(error).__name__)
             else:
                 # Both: what was there a second ago should have arrived, and what was deleted since is no miss.
-                if len(self.cache) < min(before, count):
+                if len(self.cache) < min(before, count) and asked_at > trusted_until:
                     return
                 before = count
                 # What happened before the last probe but one has had a second to arrive. So after a silence the
