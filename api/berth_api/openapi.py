@@ -10,10 +10,13 @@ from fastapi.routing import APIRoute
 
 from berth_api.answers import Empty
 from berth_api.config import Config
-from berth_api.routes import common
+from berth_api.routes import common, keeping, tokens
 from berth_api.schemas.common import Refusal
 
 Json = dict[str, Any]
+
+NEEDS_TOKEN: Final = frozenset({common.get_user, keeping.get_pinger, tokens.get_prover})
+"""Dependencies of routes that refuse a request without a token."""
 
 REFUSAL: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
 TOKEN: Final = {"HTTPBearer": list[str]()}
@@ -137,13 +140,11 @@ def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> 
 def _secure(operation: Json, route: APIRoute) -> None:
     """Say whether a token is needed, or only makes a difference."""
     calls = set(_calls(route.dependant))
-    if common.get_user in calls:
+    if calls & NEEDS_TOKEN:
         operation["security"] = [TOKEN]
     elif common.get_caller in calls:
         operation.setdefault("security", [TOKEN])
         operation["security"] = [{}, *operation["security"]]
-    else:
-        operation.pop("security", None)
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

@@ -122,6 +122,8 @@ def _text(value: object) -> str:
 
 def _typed(body: Body, option: str, kind: type) -> Any:
     value = body[option]
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows one kind of number
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise BadRequestError(f"value for option `{option}` has wrong type")
     return value

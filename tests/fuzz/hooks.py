@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import jwt
 import schemathesis
+from hypothesis import strategies
 from schemathesis.core.failures import Failure
 
 Json = dict[str, Any]
@@ -24,10 +25,27 @@ SETTING: Final[Json] = json.loads(Path(os.environ["FUZZ_SETTING"]).read_text())
 TOKEN_LIFE: Final = 3600
 UNAUTHENTICATED: Final = frozenset({"wrong authorization token", "authentication failed"})
 NOT_NOW: Final = re.compile(
-    r"instance (is [A-Z_]+|not active)|workspace deployment (dissolved|is locked out)|this instance has no VPN"
-    r"|at most [0-9,]+ "
+    r"instance (is [A-Z_]+|not active)|workspace deployment (dissolved|is locked out)"
+    r"|this instance (has no VPN|has no end|runs until|lasts)|the time of this instance was up|an instance may last"
+    r"|a firewall has at most|a workspace deployment has at most|[0-9]+ unknown tokens are revoked"
 )
 """Refusals that depend on the state, not on the request."""
+
+
+_PRINTABLE: Final = strategies.text(strategies.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64)
+_KEYS: Final = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ somebody@example.test",
+]
+_PATHS: Final = strategies.text(strategies.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789-_/.%"), max_size=64)
+
+schemathesis.openapi.format("printable", _PRINTABLE)
+schemathesis.openapi.format("ssh-public-key", strategies.sampled_from(_KEYS))
+schemathesis.openapi.format("http-url", strategies.builds("https://example.test/{}".format, _PATHS))
+schemathesis.openapi.format("git-url", strategies.builds("https://git.example.test/{}".format, _PATHS))
+schemathesis.openapi.format(
+    "cidr", strategies.ip_addresses().map(str) | strategies.ip_addresses(v=4).map("{}/32".format)
+)
 
 
 @schemathesis.auth(refresh_interval=1)

@@ -8,8 +8,10 @@ from pydantic import BaseModel, Field
 class FirewallRequest(BaseModel):
     """A rule to append."""
 
-    src: str | None = Field(None, description="Address or CIDR; the caller's without it.")
-    action: Literal["ACCEPT", "DROP", "REJECT"] = "ACCEPT"
+    src: str | None = Field(
+        None, description="Address or CIDR; the caller's without it.", json_schema_extra={"format": "cidr"}
+    )
+    action: Literal["ACCEPT", "DROP", "REJECT"] | None = Field("ACCEPT", description="What happens to the packet.")
 
 
 class FirewallRules(BaseModel):

@@ -11,21 +11,29 @@ from berth_api.schemas.vpn import VpnStatus
 class Repo(BaseModel):
     """A git repository."""
 
-    url: str = Field(min_length=1, max_length=2048)
-    path: str | None = Field(None, min_length=1, max_length=4096)
+    url: str = Field(description="Where it is.", json_schema_extra={"format": "git-url"})
+    path: str | None = Field(None, description="Where it is put.", json_schema_extra={"format": "printable"})
 
 
 class LaunchRequest(BaseModel):
     """Options of an instance; unknown ones are ignored."""
 
-    sshkey: str | None = Field(None, description="Public key in OpenSSH's form; without it a pair is made.")
-    vpn: bool = False
-    reserve: bool = Field(False, description="Wait in the queue when all are busy.")
-    eurl: str | None = Field(None, description="http(s) URL that is told when the turn has come.", max_length=2048)
+    sshkey: str | None = Field(
+        None,
+        description="Public key in OpenSSH's form; without it a pair is made.",
+        json_schema_extra={"format": "ssh-public-key"},
+    )
+    vpn: bool | None = Field(False, description="Whether a VPN runs beside it.")
+    reserve: bool | None = Field(False, description="Wait in the queue when all are busy.")
+    eurl: str | None = Field(
+        None,
+        description="http(s) URL that is told when the turn has come; up to 2048 characters.",
+        json_schema_extra={"format": "http-url"},
+    )
     expire_d: int | None = Field(None, description="Seconds from readiness to the end.", ge=1, le=2**31 - 1)
-    keepalive: bool = False
-    allow_noop: bool = Field(False, description="Answer with an active instance of the caller's that matches.")
-    repo: Repo | None = None
+    keepalive: bool | None = Field(False, description="End it when no ping came for 60 seconds.")
+    allow_noop: bool | None = Field(False, description="Answer with an active instance of the caller's that matches.")
+    repo: Repo | None = Field(None, description="A git repository that is cloned into it.")
 
 
 class LaunchAnyRequest(LaunchRequest):

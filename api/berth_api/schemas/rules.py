@@ -12,7 +12,9 @@ class AccessRuleRequest(BaseModel):
 
     cap: Capability = Field(description="What the user may do, or may not.")
     user: str | None = Field(
-        None, description="Whom it is about; `*`, or nothing, for everybody.", min_length=1, max_length=253
+        None,
+        description="Whom it is about; `*`, or nothing, for everybody; up to 253 characters.",
+        json_schema_extra={"format": "printable"},
     )
 
 
