@@ -78,7 +78,7 @@ def _user(claims: Mapping[str, Any], issuer: Issuer) -> str:
 
 
 def _audiences(claims: Mapping[str, Any]) -> list[str]:
-    value = claims.get("aud")
+    value: Any = claims.get("aud")
     listed: list[Any] = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) for item in listed):
         raise ClaimError("aud is neither text nor a list of texts")
