@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: venv
 venv: $(VENV)/.synced ## the Python environment, as uv.lock says
@@ -56,6 +56,11 @@ generate: venv ## write generated files: CRDs, the image's requirements
 	@$(BIN)/python -m berth_cluster generate
 
 .PHONY: bench
-bench: up ## measure how long a lease's steps take: RUNS=100
+bench: up ## measure how long a lease's steps take (RUNS=100), and the API under load
 	@source .berth/env; berth token create --user bench --expires 1d 2>/dev/null \
 	  | nsenter --net=/run/netns/berth-outside-110 $(BIN)/python bench/lease.py --runs $${RUNS:-100}
+	@$(BIN)/python -m bench.api
+
+.PHONY: bench-api
+bench-api: venv ## measure the API under load only, without the two-node cluster
+	@$(BIN)/python -m bench.api

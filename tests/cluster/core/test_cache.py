@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.processes import Identity
 from berth_cluster.testing import apply_crds, make_namespaces
 from berth_core import client as client_module
-from berth_core.cache import Cache, Key
+from berth_core.cache import Cache, Key, nothing, whole
 from berth_core.client import Client, Object, WatchEvent, connected
 from berth_core.errors import ForbiddenError, GoneError, UnavailableError
 from berth_core.resources import WorkspaceDeployment
@@ -116,6 +117,46 @@ async def test_it_follows_several_namespaces_and_no_other(client: Client, apiser
         await follower.until(lambda: follower.names() == {"one", "two"})
 
 
+async def test_listeners_see_all_but_bookkeeping_whatever_is_kept(client: Client, namespace: str) -> None:
+    kubectl = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "berth.dev/test": "kept"}
+    body = {
+        "apiVersion": "berth.dev/v1alpha1",
+        "kind": "WorkspaceDeployment",
+        "metadata": {"name": "one", "namespace": namespace, "annotations": kubectl},
+        "spec": {"type": "misty"},
+    }
+    await client.create(DEPLOYMENTS, namespace, body)
+    for keep, kept in ((whole, "misty"), (nothing, None)):
+        cache, seen = Cache(client, DEPLOYMENTS, [namespace], keep=keep), list[Object]()
+        cache.listen(partial(_note, seen))
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(cache.run())
+            await cache.synced()
+            task.cancel()
+        assert [obj["spec"]["type"] for obj in seen] == ["misty"]
+        assert "managedFields" not in seen[0]["metadata"]
+        assert seen[0]["metadata"]["annotations"] == {"berth.dev/test": "kept"}
+        held = cache.get(namespace, "one")
+        assert held is not None
+        assert held.get("spec", {}).get("type") == kept
+
+
+async def test_a_list_of_several_pages_arrives_whole(
+    client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "PAGE_SIZE", 2)
+    names = {f"wd-{number}" for number in range(5)}
+    for name in sorted(names):
+        await create(client, namespace, WorkspaceDeployment, name)
+    pages = [[obj["metadata"]["name"] for obj in page] async for page, _ in client.pages(DEPLOYMENTS, namespace)]
+    assert [len(page) for page in pages] == [2, 2, 1]
+    async with following(client, namespace) as follower:
+        assert follower.names() == names
+        await create(client, namespace, WorkspaceDeployment, "after")
+        await follower.until(lambda: "after" in follower.names())
+        assert len(follower.told) == len(names) + 1
+
+
 async def test_objects_of_all_sizes_arrive_whole(client: Client, namespace: str) -> None:
     async with following(client, namespace) as follower:
         text = "é" * 4096
@@ -189,7 +230,8 @@ async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(own
             await anext(own.direct.watch(DEPLOYMENTS, own.namespace, version))
         own.proxy.mend()
         await follower.until(lambda: follower.names() == {"stays", "comes"})
-        assert follower.told[-3:].count(((own.namespace, "goes"), False)) == 1
+        assert follower.told.count(((own.namespace, "goes"), False)) == 1
+        assert follower.told.count(((own.namespace, "stays"), True)) == 1, "what did not change is not told again"
 
 
 async def test_an_idle_watch_moves_on_with_bookmarks(
@@ -224,6 +266,10 @@ async def test_the_end_of_a_watch_is_not_noticed(
         await create(client, namespace, WorkspaceDeployment, "late")
         await follower.until(lambda: follower.names() == {"late"})
         assert follower.told == [((namespace, "late"), True)]
+
+
+def _note(seen: list[Object], _: Key, obj: Object | None) -> None:
+    seen.append(obj or {})
 
 
 async def crash_apiserver(own: Own) -> None:
