@@ -145,7 +145,9 @@ def query_parameters(**described: str) -> dict[str, Any]:
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
     """Describe a JSON body for the OpenAPI document."""
-    return {"requestBody": {"required": False, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+    required = any(field.is_required() for field in model.model_fields.values())
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def refusals(**described: str) -> dict[int | str, dict[str, Any]]:
