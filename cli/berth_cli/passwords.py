@@ -7,6 +7,7 @@ from berth_cli.errors import USAGE, CliError
 
 LEAST_CHARACTERS = 12
 MOST_BYTES = 1024
+_TOO_LONG = f"a password has at most {MOST_BYTES} bytes: take a shorter one"
 
 
 def ask(user: str, *, from_stdin: bool) -> str:
@@ -23,10 +24,10 @@ def check(password: str) -> None:
     """Raise ValueError for a password that will not do. Pure."""
     if len(password) < LEAST_CHARACTERS:
         raise ValueError(f"a password has at least {LEAST_CHARACTERS} characters: take a longer one")
-    if len(password.encode()) > MOST_BYTES:
-        raise ValueError(f"a password has at most {MOST_BYTES} bytes: take a shorter one")
     if not password.isprintable():
         raise ValueError("a password has no control characters and is one line: take another one")
+    if len(password.encode()) > MOST_BYTES:
+        raise ValueError(_TOO_LONG)
 
 
 def hashed(password: str) -> str:
@@ -37,9 +38,11 @@ def hashed(password: str) -> str:
 
 
 def _piped() -> str:
-    """Standard input, less one end of a line. One byte more than allowed is enough to see that it is too long."""
+    """Standard input, less one end of a line; no more is read than shows that it is too long."""
     data = sys.stdin.buffer.read(MOST_BYTES + 3)
     data = data.removesuffix(b"\n").removesuffix(b"\r")
+    if len(data) > MOST_BYTES:
+        raise CliError(_TOO_LONG, USAGE)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -119,6 +119,7 @@ def test_two_different_passwords_change_nothing(apiserver: ApiServer, berth: Run
         (["alice"], PASSWORD, "--password-stdin"),
         (["alice", "--password-stdin"], "elevenchars", "at least 12"),
         (["alice", "--password-stdin"], "a" * 1025, "at most 1024 bytes"),
+        (["alice", "--password-stdin"], "ß" * 5000, "at most 1024 bytes"),
         (["alice", "--password-stdin"], f"{PASSWORD}\n{PASSWORD}", "one line"),
         (["alice", "--password-stdin", "--no-password"], PASSWORD, "exclude each other"),
         (["", "--no-password"], "", "printable"),

@@ -56,6 +56,7 @@ def test_good_passwords(password: str) -> None:
         ("a" * 1025, "at most 1024"),
         ("ß" * 513, "at most 1024"),
         ("a" * 12 + "\n", "one line"),
+        ("a" * 12 + "\udcff", "one line"),
     ],
 )
 def test_bad_passwords(password: str, message: str) -> None:
