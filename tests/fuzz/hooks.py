@@ -43,18 +43,17 @@ schemathesis.openapi.format("printable", _PRINTABLE)
 schemathesis.openapi.format("ssh-public-key", strategies.sampled_from(_KEYS))
 schemathesis.openapi.format("http-url", strategies.builds("https://example.test/{}".format, _PATHS))
 schemathesis.openapi.format("git-url", strategies.builds("https://git.example.test/{}".format, _PATHS))
-schemathesis.openapi.format(
-    "cidr", strategies.ip_addresses().map(str) | strategies.ip_addresses(v=4).map("{}/32".format)
-)
+schemathesis.openapi.format("cidr", strategies.ip_addresses().map(str))
 
 
 @schemathesis.auth(refresh_interval=1)
 class FreshToken:
-    """A token made this second: `POST /purge` ends all that were made before it."""
+    """A token that outlives `POST /purge`, which ends all that were made before."""
 
     def get(self, _case: schemathesis.Case[Any], _context: schemathesis.AuthContext) -> str:
         """Make a token of a superuser, for whom all is there to be changed."""
-        now = int(time.time())
+        # As if by a clock that is a little fast, which the API bears.
+        now = int(time.time()) + 3
         claims = {"sub": SETTING["user"], "iss": "berth", "aud": "berth", "iat": now, "exp": now + TOKEN_LIFE}
         return jwt.encode(claims | {"su": True}, SETTING["key"], algorithm="RS256", headers={"kid": SETTING["kid"]})
 
@@ -84,12 +83,14 @@ def after_call(
 
 def meant(status: int, content: bytes, *, has_allow: bool) -> int:
     """Return today's status for an answer of the API."""
-    if status not in {400, 503}:
+    if status not in {400, 422, 503}:
         return status
     fields = json.loads(content)
     message = fields["error_message"]
     if status == 503:
         return 409 if "result_message" in fields else status
+    if status == 422:
+        return 409 if message.startswith("Idempotency-Key was used") else status
     if message in UNAUTHENTICATED:
         return 401
     if message == "unrecognized command" and has_allow:
@@ -118,5 +119,10 @@ def filter_failure(
     _case: schemathesis.Case[Any],
     _response: schemathesis.Response,
 ) -> bool:
-    """Drop what `ignored_auth` says of a refusal with the historic status: its own requests skip `after_call`."""
-    return not failure.title.startswith("Unexpected response to")
+    """Drop what is no failure.
+
+    `ignored_auth` sends requests that skip :func:`after_call`, and wonders at refusals with the historic status.
+    The index holds URL templates, whose names in braces are taken for ids and rightly refused.
+    """
+    templated = any("{" in str(value) for value in case.path_parameters.values())
+    return not (failure.title.startswith("Unexpected response to") or templated)

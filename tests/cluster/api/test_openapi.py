@@ -91,7 +91,7 @@ async def fuzz(api: Api, folder: Path) -> tuple[int, str]:
     running = await asyncio.create_subprocess_exec(
         REPOSITORY / ".venv" / "bin" / "schemathesis",
         *("--config-file", FUZZ / "schemathesis.toml", "run", f"{api.url}/openapi.json"),
-        *("--max-time", str(SECONDS), "--workers", "2", "--max-failures", "20"),
+        *("--max-time", str(SECONDS), "--workers", "1", "--max-failures", "20"),
         *("--request-timeout", "10", "--no-color"),
         env=os.environ | {"SCHEMATHESIS_HOOKS": str(FUZZ / "hooks.py"), "FUZZ_SETTING": str(folder / "setting.json")},
         cwd=folder,
