@@ -9,6 +9,7 @@ nobody waits long for the event loop.
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from berth_api import listing
@@ -112,7 +113,7 @@ class Rows:
         """Work off some doubts, ``most`` rows at a time."""
         if len(self._doubted) > MANY:
             self._views.clear()
-        for key in list(self._doubted)[:most]:
+        for key in list(islice(self._doubted, most)):
             del self._doubted[key]
             if (old := self._rows.get(key)) is not None:
                 self._replace(key, old, self._row(old.deployment))
