@@ -116,7 +116,7 @@ def _known(name: str, value: Any) -> Any:
 def filter_failure(
     _context: schemathesis.HookContext,
     failure: Failure,
-    _case: schemathesis.Case[Any],
+    case: schemathesis.Case[Any],
     _response: schemathesis.Response,
 ) -> bool:
     """Drop what is no failure.
