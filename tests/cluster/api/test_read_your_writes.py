@@ -2,7 +2,7 @@
 
 A client writes through one of two replicas and reads through the other, and the other way round the next time:
 500 pairs for each route that writes something which can be read. Keep-alive pings cannot be read; the end of
-tokens has its second by the contract (test_tokens.py).
+tokens has its second by the contract (test_s3_tokens_revoked.py).
 """
 
 import asyncio

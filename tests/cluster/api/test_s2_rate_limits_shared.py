@@ -25,7 +25,7 @@ from .conftest import Setting
 from .process import Api
 from .redis import RedisServer
 from .signing import Signer
-from .test_rate_limits import Told, client, crowd, hammer, need_exact
+from .test_s2_rate_limits import Told, client, crowd, hammer, need_exact
 
 pytestmark = pytest.mark.apiserver
 
