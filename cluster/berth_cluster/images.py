@@ -4,21 +4,18 @@ import hashlib
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from berth_cluster import base
+from berth_cluster import base, wheels
 from berth_cluster.commands import run
-from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY, cache_dir, require_space
 from berth_cluster.progress import step
 
 # One time for all files of a build context, so that equal content makes equal layers.
 FIXED_TIME = 1767225600
 KEPT_ARCHIVES = 3
-GLIBC = 36
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
@@ -120,45 +117,17 @@ def _build(built: Built, context: Path, scratch: Path) -> None:
         run(["strip", context / "pause"])
         os.utime(context / "pause", (FIXED_TIME, FIXED_TIME))
     if image is BERTH:
-        options = ["-v", f"{_wheels()}:/wheels:ro", "--build-arg=PIP_FIND_LINKS=/wheels", "--build-arg=PIP_NO_INDEX=1"]
+        options = [
+            "-v",
+            f"{wheels.folder()}:/wheels:ro",
+            "--build-arg=PIP_FIND_LINKS=/wheels",
+            "--build-arg=PIP_NO_INDEX=1",
+        ]
     command = base.buildah("bud", "--isolation=chroot", "--pull=never", "--layers", "--format=docker")
     run([*command, *options, "-t", image.reference, "-f", context / image.containerfile, context], timeout=1800)
     packed = scratch / "image.tar"
     run(base.buildah("push", "--quiet", image.reference, f"docker-archive:{packed}:{image.reference}"))
     packed.rename(built.archive)
-
-
-def _wheels() -> Path:
-    """Folder with the wheels of the berth image, fetched out here where the machine's proxy and CAs work."""
-    recipes = [REPOSITORY / "images" / "berth" / name for name in ("requirements.txt", "build-requirements.txt")]
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in recipes)).hexdigest()[:16]
-    folder = cache_dir() / "wheels" / key
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    machine = platform.machine()
-    platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in range(GLIBC, 16, -1)]
-    platforms += [f"--platform=manylinux2014_{machine}"]
-    with step("fetching wheels"), tempfile.TemporaryDirectory(prefix=".wheels-", dir=folder.parent) as scratch:
-        fetched = Path(scratch) / "wheels"
-        for recipe in recipes:
-            command = [_python_with_pip(), "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-            abis = ["--implementation=cp", "--python-version=3.11", "--abi=cp311", "--abi=abi3", "--abi=none"]
-            done = run([*command, "--only-binary=:all:", *abis, *platforms, "-r", recipe, "-d", fetched], check=False)
-            if done.returncode != 0:
-                said = " / ".join(done.stderr.strip().splitlines()[-2:])
-                raise ClusterError(f"cannot fetch Python packages: check the network or pip's index ({said})")
-        fetched.rename(folder)
-    return folder
-
-
-def _python_with_pip() -> str:
-    tools = REPOSITORY / ".berth-tools" / "bin" / "python"
-    own = [str(tools)] if tools.exists() else []
-    for python in (*own, sys.executable, str(Path(sys.base_prefix) / "bin" / "python3")):
-        if run([python, "-m", "pip", "--version"], check=False).returncode == 0:
-            return python
-    raise ClusterError("no Python here has pip: install python3-pip")
 
 
 def _prune(image: Image, *, keep: Path) -> None:
