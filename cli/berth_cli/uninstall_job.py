@@ -3,6 +3,7 @@
 The chart runs it before it deletes anything. It closes the API first (no replicas), so that nobody takes a new
 lease meanwhile. While a lease does not end within the deadline it fails and the uninstall stops: the operator still
 runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as `berth release --force` does for each lease.
+At the end it deletes what holds private keys of users, which no operator would delete any more.
 """
 
 import asyncio
@@ -25,8 +26,12 @@ from berth_core.resources import Instance, WorkspaceDeployment
 log = structlog.get_logger(__name__)
 
 PODS: Final = Kind("v1", "pods")
+SECRETS: Final = Kind("v1", "secrets")
 DEPLOYMENTS: Final = Kind("apps/v1", "deployments")
 API_DEPLOYMENT: Final = "berth-api"
+API_PODS: Final = {"app.kubernetes.io/name": "berth", names.COMPONENT_LABEL: "api"}
+CLOSING_SECONDS: Final = 40.0
+"""How long the API's pods get: somewhat more than the chart's grace period. At most the deadline."""
 LOOK_SECONDS: Final = 1.0
 FORCED_SECONDS: Final = 20.0
 """How long the operator gets to finish in order once the pods count as stopped; at most the deadline again."""
@@ -39,13 +44,14 @@ class Settings:
 
     namespace: str
     workspaces: tuple[str, ...]
+    access: str
     deadline: float
     force: bool
 
 
 async def uninstall(client: Client, settings: Settings) -> None:
-    """End every lease, then take our finalizers away. Raises CliError after the deadline."""
-    await _close_api(client, settings.namespace)
+    """End every lease, take our finalizers away, delete private keys. Raises CliError after the deadline."""
+    await _close_api(client, settings.namespace, min(CLOSING_SECONDS, settings.deadline))
     left = await _end_all(client, settings.workspaces, settings.deadline)
     if left and not settings.force:
         raise CliError(
@@ -60,14 +66,23 @@ async def uninstall(client: Client, settings: Settings) -> None:
         await _end_all(client, settings.workspaces, min(FORCED_SECONDS, settings.deadline))
         await _free(client, settings.workspaces)
     await _unfence(client, settings.workspaces)
+    await _forget(client, settings.access)
 
 
-async def _close_api(client: Client, namespace: str) -> None:
+async def _close_api(client: Client, namespace: str, seconds: float) -> None:
+    """Scale the API to nothing and wait until no request can be under way; on a silent node its pods never go."""
     try:
         body: Object = {"spec": {"replicas": 0}}
         await client.patch(DEPLOYMENTS, namespace, API_DEPLOYMENT, body, subresource="scale")
     except NotFoundError:
         log.info("the API is not there")
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while open_pods := (await client.list(PODS, namespace, labels=API_PODS, metadata_only=True))[0]:
+        if loop.time() >= until:
+            log.warning("pods of the API do not end", pods=[pod["metadata"]["name"] for pod in open_pods])
+            return
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) -> list[str]:
@@ -115,6 +130,14 @@ async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
         listed, _ = await client.list(Instance.api(), namespace, metadata_only=True)
         for obj in listed:
             await _take_finalizer(client, Instance.api(), obj)
+
+
+async def _forget(client: Client, access: str) -> None:
+    """Delete the private keys of instances, and the answers kept for an Idempotency-Key, which can hold some too."""
+    for label in (names.INSTANCE_LABEL, names.IDEMPOTENCY_LABEL):
+        listed, _ = await client.list(SECRETS, access, labels={label: ""}, metadata_only=True)
+        for secret in listed:
+            await client.delete(SECRETS, access, secret["metadata"]["name"])
 
 
 async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
@@ -172,6 +195,7 @@ async def _job() -> None:
     settings = Settings(
         namespace=jobs.setting(os.environ, "BERTH_NAMESPACE"),
         workspaces=jobs.words(jobs.setting(os.environ, "BERTH_WORKSPACE_NAMESPACES")),
+        access=jobs.setting(os.environ, "BERTH_ACCESS_NAMESPACE"),
         deadline=float(jobs.setting(os.environ, "BERTH_UNINSTALL_DEADLINE", "240")),
         force=jobs.setting(os.environ, "BERTH_UNINSTALL_FORCE", "false").lower() == "true",
     )

@@ -118,14 +118,18 @@ def test_each_process_has_an_account_and_roles_of_its_own(helm: Helm) -> None:
     assert pods == {name: name for name in ("berth-operator", "berth-api", "berth-keys", "berth-uninstall")}
 
 
-def test_the_uninstall_job_touches_pods_only_by_force(helm: Helm) -> None:
-    def resources(*words: str) -> set[str]:
-        found = rules(helm.render(*words))
-        return {r for name, rule in found if name == "berth-uninstall" for r in rule["resources"]}
-
-    plain = resources()
-    assert "pods" not in plain
-    assert resources("--set", "uninstall.force=true") - plain == {"pods", "workspacedeployments/status"}
+def test_the_uninstall_job_touches_pods_of_leases_only_by_force(helm: Helm) -> None:
+    plain = granted(helm.render(), "berth-uninstall")
+    assert {right for right in plain if right[2] in ("pods", "secrets")} == {
+        ("release", "", "pods", "", "list"),
+        ("access", "", "secrets", "", "list"),
+        ("access", "", "secrets", "", "delete"),
+    }
+    forced = granted(helm.render("--set", "uninstall.force=true"), "berth-uninstall") - plain
+    assert {right[:3] for right in forced} == {
+        ("workspaces", "", "pods"),
+        ("workspaces", "berth.dev", "workspacedeployments/status"),
+    }
 
 
 def granted(objects: list[dict[str, Any]], account: str) -> set[Right]:

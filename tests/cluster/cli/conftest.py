@@ -85,6 +85,7 @@ def uninstall_job(apiserver: ApiServer, namespaces: Namespaces) -> Run:
     settings = {
         "BERTH_NAMESPACE": namespaces.release,
         "BERTH_WORKSPACE_NAMESPACES": namespaces.workspaces,
+        "BERTH_ACCESS_NAMESPACE": namespaces.access,
         "BERTH_UNINSTALL_DEADLINE": "1",
     }
     return lambda **changes: run("berth_cli.uninstall_job", (), apiserver.kubeconfig, settings | changes)

@@ -9,6 +9,7 @@ from berth_core.names import API_VERSION
 from berth_core.resources import Instance, WorkspaceDeployment
 
 PODS = Kind("v1", "pods")
+SECRETS = Kind("v1", "secrets")
 ACCOUNTS = Kind("v1", "serviceaccounts")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -53,6 +54,15 @@ async def pod(client: Client, namespace: str, instance: str, lease: Lease, name:
     spec = {"containers": [{"name": "workspace", "image": "example/workspace"}], "automountServiceAccountToken": False}
     body: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     await client.create(PODS, namespace, body)
+
+
+async def api_pod(client: Client, namespace: str, name: str) -> None:
+    """Make a pod as the chart's Deployment of the API does."""
+    await client.apply(ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account(namespace)})
+    labels = {"app.kubernetes.io/name": "berth", names.COMPONENT_LABEL: "api"}
+    spec = {"containers": [{"name": "api", "image": "example/berth"}], "automountServiceAccountToken": False}
+    metadata = {"name": name, "labels": labels}
+    await client.create(PODS, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
 def account(namespace: str) -> Object:

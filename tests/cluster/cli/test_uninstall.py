@@ -5,7 +5,7 @@ import asyncio
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import names
-from berth_core.client import Client
+from berth_core.client import Client, Object
 from berth_core.resources import Instance, WorkspaceDeployment
 
 from . import lab
@@ -40,6 +40,34 @@ async def test_the_api_is_closed_first(apiserver: ApiServer, namespaces: Namespa
     apiserver.kubectl("create", *where, "-f", "-", stdin=API)
     assert uninstall_job().code == 0
     assert apiserver.kubectl("get", "deployment/berth-api", *where, "-o", "jsonpath={.spec.replicas}") == "0"
+
+
+async def test_it_waits_until_the_api_s_pods_are_gone(
+    client: Client, namespaces: Namespaces, uninstall_job: Run
+) -> None:
+    where = namespaces.release
+    await lab.api_pod(client, where, "berth-api-0")
+    assert "pods of the API do not end" in uninstall_job().out
+    job = asyncio.create_task(asyncio.to_thread(uninstall_job, BERTH_UNINSTALL_DEADLINE="60"))
+    await client.delete(lab.PODS, where, "berth-api-0", grace_seconds=0)
+    done = await job
+    assert done.code == 0, done.out
+    assert "do not end" not in done.out
+
+
+async def test_private_keys_go_and_accounts_stay(client: Client, namespaces: Namespaces, uninstall_job: Run) -> None:
+    labels = {
+        "i-1": {names.INSTANCE_LABEL: "1"},
+        "idem-1": {names.IDEMPOTENCY_LABEL: "1"},
+        "alice-password": {names.MANAGED_BY_LABEL: names.MANAGED_BY},
+    }
+    for name, chosen in labels.items():
+        body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": chosen}}
+        await client.create(lab.SECRETS, namespaces.access, body)
+    done = uninstall_job()
+    assert done.code == 0, done.out
+    left, _ = await client.list(lab.SECRETS, namespaces.access, metadata_only=True)
+    assert [secret["metadata"]["name"] for secret in left] == ["alice-password"]
 
 
 async def test_it_waits_until_every_lease_has_ended(client: Client, namespaces: Namespaces, uninstall_job: Run) -> None:
