@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -99,3 +100,11 @@ async def root(api: Api, signer: Signer) -> AsyncIterator[httpx.AsyncClient]:
 def user_client(api: Api, token: str) -> httpx.AsyncClient:
     """A client with a token."""
     return httpx.AsyncClient(base_url=api.url, timeout=20, headers={"Authorization": f"Bearer {token}"})
+
+
+async def made(client: httpx.AsyncClient, target: str, **options: Any) -> str:
+    """Take an instance of a type or a deployment; its id."""
+    answer = await client.post(f"/new/{target}", json=options)
+    assert answer.status_code == 200, answer.text
+    instance: str = answer.json()["id"]
+    return instance

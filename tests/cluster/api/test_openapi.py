@@ -24,6 +24,8 @@ Json = dict[str, Any]
 
 FUZZ = REPOSITORY / "tests" / "fuzz"
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "120"))
+SEED = os.environ.get("FUZZ_SEED", "1")
+DEPLOYMENTS, INSTANCES = 60, 20
 LEAST = int(os.environ.get("FUZZ_REQUESTS", "1000"))
 """Requests that a run must have made, or it has shown nothing."""
 
@@ -73,9 +75,10 @@ def _example(path: str) -> str:
 
 
 @pytest.mark.timeout(SECONDS * 2 + 300)
-async def test_nothing_contradicts_the_document(setting: Setting, signer: Signer, world: World, tmp_path: Path) -> None:
-    type_name = await world.type(deployments=20)
-    known = {"type_name": [type_name], "deployment_id": await _ids(world, type_name)}
+async def test_nothing_contradicts_the_document(
+    setting: Setting, signer: Signer, world: World, alice: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    known = await populate(world, alice)
     (tmp_path / "setting.json").write_text(json.dumps(_fuzz_setting(signer, known)))
     with process.running(setting.environment(), tmp_path / "api.log") as api:
         status, report = await fuzz(api, tmp_path)
@@ -91,7 +94,7 @@ async def fuzz(api: Api, folder: Path) -> tuple[int, str]:
     running = await asyncio.create_subprocess_exec(
         REPOSITORY / ".venv" / "bin" / "schemathesis",
         *("--config-file", FUZZ / "schemathesis.toml", "run", f"{api.url}/openapi.json"),
-        *("--max-time", str(SECONDS), "--workers", "1", "--max-failures", "20"),
+        *("--max-time", str(SECONDS), "--workers", "1", "--max-failures", "20", "--seed", SEED),
         *("--request-timeout", "10", "--no-color"),
         env=os.environ | {"SCHEMATHESIS_HOOKS": str(FUZZ / "hooks.py"), "FUZZ_SETTING": str(folder / "setting.json")},
         cwd=folder,
@@ -109,9 +112,25 @@ def _fuzz_setting(signer: Signer, known: Json) -> Json:
     return {"key": pem.decode(), "kid": signer.kid, "user": "fuzz", "known": known}
 
 
-async def _ids(world: World, type_name: str) -> list[str]:
-    found: list[str] = (await world.http.get(f"/deployments/{type_name}")).json()["workspace_deployments"]
-    return found
+async def populate(world: World, alice: httpx.AsyncClient) -> dict[str, list[str]]:
+    """Make something for requests to be about; answers values by the name of a parameter."""
+    type_name = await world.type(deployments=DEPLOYMENTS)
+    machines = (await alice.get(f"/deployments/{type_name}")).json()["workspace_deployments"]
+    held, free = machines[:INSTANCES], machines[INSTANCES:]
+    instances, waiting = [], []
+    for number, machine in enumerate(held):
+        options = {"vpn": number % 2 == 0, "keepalive": number % 3 == 0}
+        instances.append((await alice.post(f"/new/{machine}", json=options)).json()["id"])
+        await world.make_ready(instances[-1])
+        waiting.append((await alice.post(f"/new/{machine}", json={"reserve": True})).json()["id"])
+    return {
+        "type_name": [type_name],
+        "target": [type_name, *free],
+        "deployment_id": [*held[:2], *free],
+        "wds": free,
+        "instance_id": instances,
+        "reservation_id": waiting,
+    }
 
 
 def requests_answered(api: Api) -> int:

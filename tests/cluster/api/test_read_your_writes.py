@@ -6,7 +6,8 @@ tokens has its second by the contract (test_s3_tokens_revoked.py).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,49 +18,48 @@ import pytest_asyncio
 from berth_core.client import Object
 from berth_core.resources import WorkspaceDeployment
 
-from . import process
-from .conftest import Setting, user_client
+from .conftest import made, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
 
+pytestmark = pytest.mark.apiserver
+
 PAIRS: Final = 500
 CLIENTS: Final = 6
-"""How many write and read at the same time."""
+"""How many write and read at the same time; each has a list of his own, which stays short."""
+WRITERS: Final = [f"writer-{number}" for number in range(CLIENTS)]
 
 Pair = Callable[[httpx.AsyncClient, httpx.AsyncClient, int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """The same user at two replicas."""
+    """Users, each of them at two replicas."""
 
-    one: httpx.AsyncClient
-    two: httpx.AsyncClient
+    users: Sequence[tuple[httpx.AsyncClient, httpx.AsyncClient]]
 
-    async def pairs(self, pair: Pair, clients: int = CLIENTS) -> None:
-        """Run 500 pairs, each client its share one after another, the replicas in turn."""
+    async def pairs(self, pair: Pair) -> None:
+        """Run 500 pairs, each user his share one after another, the replicas in turn."""
 
-        async def share(client: int) -> None:
-            for number in range(client, PAIRS, clients):
-                writes, reads = (self.one, self.two) if number % 2 else (self.two, self.one)
+        async def share(user: int) -> None:
+            one, two = self.users[user]
+            for turn, number in enumerate(range(user, PAIRS, CLIENTS)):
+                writes, reads = (one, two) if turn % 2 else (two, one)
                 await pair(writes, reads, number)
 
-        await asyncio.gather(*(share(client) for client in range(clients)))
-
-
-@pytest.fixture(scope="module")
-def second(setting: Setting) -> Iterator[Api]:
-    """Another replica."""
-    with process.running(setting.environment(), setting.folder / "second.log") as running:
-        yield running
+        await asyncio.gather(*(share(user) for user in range(CLIENTS)))
 
 
 @pytest_asyncio.fixture(scope="module")
 async def replicas(api: Api, second: Api, signer: Signer) -> AsyncIterator[Replicas]:
-    token = signer.token("writer")
-    async with user_client(api, token) as one, user_client(second, token) as two:
-        yield Replicas(one, two)
+    async with AsyncExitStack() as stack:
+        users = []
+        for user in WRITERS:
+            token = signer.token(user)
+            one, two = [await stack.enter_async_context(user_client(replica, token)) for replica in (api, second)]
+            users.append((one, two))
+        yield Replicas(users)
 
 
 async def machines(world: World, replicas: Replicas, count: int, **spec: Any) -> list[str]:
@@ -74,18 +74,18 @@ async def machines(world: World, replicas: Replicas, count: int, **spec: Any) ->
             "metadata": {"name": f"{type_name.replace('_', '-')}-{number}", "namespace": namespace},
             "spec": {"type": type_name} | spec,
         }
-        made = await world.client.create(WorkspaceDeployment.api(), namespace, body)
-        return WorkspaceDeployment.parse(made).public_id
+        created = await world.client.create(WorkspaceDeployment.api(), namespace, body)
+        return WorkspaceDeployment.parse(created).public_id
 
-    made = list(await asyncio.gather(*(make(number) for number in range(count))))
-    for replica in (replicas.one, replicas.two):
+    free = list(await asyncio.gather(*(make(number) for number in range(count))))
+    for replica in replicas.users[0]:
 
         async def lists_all(replica: httpx.AsyncClient = replica) -> bool:
             listed = (await replica.get(f"/deployments/{type_name}")).json()["workspace_deployments"]
             return len(listed) == count
 
         await eventually(lists_all)
-    return made
+    return free
 
 
 async def ok(answer: Awaitable[httpx.Response]) -> Any:
@@ -99,18 +99,18 @@ async def test_instances_made_and_ended(world: World, replicas: Replicas) -> Non
     free = await machines(world, replicas, PAIRS)
 
     async def made_then_ended(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
-        made = await ok(writes.post(f"/new/{free[number]}", json={"sshkey": KEY}))
-        assert (await ok(reads.get(f"/instance/{made['id']}")))["status"] == "INIT"
-        assert made["id"] in (await ok(reads.get("/instances")))["workspace_instances"]
-        await ok(writes.post(f"/terminate/{made['id']}"))
-        assert (await ok(reads.get(f"/instance/{made['id']}")))["status"] == "TERMINATING"
-        assert made["id"] not in (await ok(reads.get("/instances")))["workspace_instances"]
+        instance = await made(writes, free[number], sshkey=KEY)
+        assert (await ok(reads.get(f"/instance/{instance}")))["status"] == "INIT"
+        assert instance in (await ok(reads.get("/instances")))["workspace_instances"]
+        await ok(writes.post(f"/terminate/{instance}"))
+        assert (await ok(reads.get(f"/instance/{instance}")))["status"] == "TERMINATING"
+        assert instance not in (await ok(reads.get("/instances")))["workspace_instances"]
 
     await replicas.pairs(made_then_ended)
 
 
 async def test_firewall_rules_appended_and_cleared(world: World, replicas: Replicas) -> None:
-    held = [await ready(world, replicas, machine) for machine in await machines(world, replicas, CLIENTS)]
+    held = await held_machines(world, replicas)
 
     async def appended_then_cleared(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
         instance = held[number % CLIENTS]
@@ -124,7 +124,7 @@ async def test_firewall_rules_appended_and_cleared(world: World, replicas: Repli
 
 
 async def test_ends_put_off(world: World, replicas: Replicas) -> None:
-    held = [await ready(world, replicas, machine) for machine in await machines(world, replicas, CLIENTS)]
+    held = await held_machines(world, replicas)
 
     async def extended(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
         instance = held[number % CLIENTS]
@@ -136,36 +136,36 @@ async def test_ends_put_off(world: World, replicas: Replicas) -> None:
 
 async def test_reservations_made_and_deleted(world: World, replicas: Replicas) -> None:
     taken = await machines(world, replicas, 1)
-    await ok(replicas.one.post(f"/new/{taken[0]}", json={"sshkey": KEY}))
+    await made(replicas.users[0][0], taken[0], sshkey=KEY)
 
     async def made_then_deleted(writes: httpx.AsyncClient, reads: httpx.AsyncClient, _: int) -> None:
-        made = await ok(writes.post(f"/new/{taken[0]}", json={"reserve": True, "sshkey": KEY}))
-        assert (await ok(reads.get(f"/reservation/{made['id']}")))["id"] == made["id"]
+        place = (await ok(writes.post(f"/new/{taken[0]}", json={"reserve": True, "sshkey": KEY})))["id"]
+        assert (await ok(reads.get(f"/reservation/{place}")))["id"] == place
         listed = (await ok(reads.get("/reservations")))["reservations"]
-        assert made["id"] in [reservation["id"] for reservation in listed]
-        await ok(writes.delete(f"/reservation/{made['id']}"))
-        assert (await reads.get(f"/reservation/{made['id']}")).status_code == 404
+        assert place in [reservation["id"] for reservation in listed]
+        await ok(writes.delete(f"/reservation/{place}"))
+        assert (await reads.get(f"/reservation/{place}")).status_code == 404
 
     await replicas.pairs(made_then_deleted)
 
 
 async def test_access_rules_made_and_deleted(world: World, replicas: Replicas) -> None:
-    own = await machines(world, replicas, CLIENTS, owners=["writer"])
+    own = await machines(world, replicas, CLIENTS, owners=WRITERS)
 
     async def made_then_deleted(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
         path = f"/deployment/{own[number % CLIENTS]}/rule"
-        made = await ok(writes.post(path, json={"cap": "CAP_INSTANTIATE", "user": "carol"}))
+        rule = (await ok(writes.post(path, json={"cap": "CAP_INSTANTIATE", "user": "carol"})))["rule_id"]
         for listing in (path + "s", "/rules"):
             listed = (await ok(reads.get(listing)))["rules"]
-            assert made["rule_id"] in [r["id"] for r in listed if r["wdeployment_id"] == own[number % CLIENTS]]
-        await ok(writes.delete(f"{path}/{made['rule_id']}"))
+            assert rule in [r["id"] for r in listed if r["wdeployment_id"] == own[number % CLIENTS]]
+        await ok(writes.delete(f"{path}/{rule}"))
         assert (await ok(reads.get(path + "s")))["rules"] == []
 
     await replicas.pairs(made_then_deleted)
 
 
 async def test_lockouts_set_and_taken_back(world: World, replicas: Replicas) -> None:
-    own = await machines(world, replicas, CLIENTS, owners=["writer"])
+    own = await machines(world, replicas, CLIENTS, owners=WRITERS)
 
     async def locked_then_unlocked(writes: httpx.AsyncClient, reads: httpx.AsyncClient, number: int) -> None:
         path = f"/deployment/{own[number % CLIENTS]}"
@@ -179,21 +179,24 @@ async def test_lockouts_set_and_taken_back(world: World, replicas: Replicas) -> 
 
 async def test_public_lists_are_at_most_a_second_behind(world: World, replicas: Replicas) -> None:
     type_name = await world.type()
-    made = await world.deployment(type_name)
-    await ok(replicas.one.post(f"/new/{made}", json={"sshkey": KEY}))
+    deployment = await world.deployment(type_name)
+    writes, reads = replicas.users[0]
+    await made(writes, deployment, sshkey=KEY)
 
     async def shows_the_queue() -> bool:
-        info = (await ok(replicas.two.get(f"/deployments/{type_name}?info")))["info"]
-        return bool(info[made]["queuelen"] == 1)
+        info = (await ok(reads.get(f"/deployments/{type_name}?info")))["info"]
+        return bool(info[deployment]["queuelen"] == 1)
 
     await eventually(shows_the_queue, seconds=1)
 
 
-async def ready(world: World, replicas: Replicas, machine: str) -> str:
-    """An instance that serves."""
-    made: str = (await ok(replicas.one.post(f"/new/{machine}", json={"sshkey": KEY})))["id"]
-    await world.make_ready(made)
-    return made
+async def held_machines(world: World, replicas: Replicas) -> list[str]:
+    """For each user an instance that serves."""
+    held = []
+    for (one, _), machine in zip(replicas.users, await machines(world, replicas, CLIENTS), strict=True):
+        held.append(await made(one, machine, sshkey=KEY))
+        await world.make_ready(held[-1])
+    return held
 
 
 KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"

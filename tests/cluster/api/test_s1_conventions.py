@@ -1,4 +1,4 @@
-"""Section 1 of the contract: what holds for every request."""
+"""Contract §1: what holds for every request."""
 
 import json
 import subprocess
@@ -261,15 +261,6 @@ async def test_origins_may_be_all_or_none(second: Api, open_to_all: Api) -> None
 async def test_urls_are_below_the_configured_address(open_to_all: Api) -> None:
     commands = (await fetch(open_to_all.url)).json()
     assert commands["deployment_details"] == "https://berth.example.test/deployment/{deployment}"
-
-
-async def test_health_readiness_and_metrics(http: httpx.AsyncClient, api: Api) -> None:
-    assert (await http.get("/healthz")).status_code == 200
-    assert (await http.get("/readyz")).json() == {"missing": []}
-    await http.get("/queuelen/" + NOTHING)
-    metrics = (await fetch(api.metrics_url)).text
-    assert 'berth_api_requests_total{method="GET",route="/queuelen/{deployment_id:id}",status="404"}' in metrics
-    assert (await http.get("/metrics")).status_code == 400
 
 
 def test_a_configuration_that_cannot_be_used_ends_with_one_line(setting: Setting) -> None:

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same key from the same user gets the first answer again, and makes nothing twice."""
+"""Contract §1, `Idempotency-Key`: the same key gets the first answer again, and makes nothing twice."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` when processes die and the cluster fails: nothing is made twice, and nothing is lost."""
+"""Contract §1, `Idempotency-Key` when processes die and the cluster fails: nothing is made twice or lost."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Requests that no well-behaved client sends, as bytes on a socket: an answer in JSON, and never a traceback."""
+"""Contract §1: requests that no well-behaved client sends: an answer in JSON, and never a traceback."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The cluster out of reach, overloaded or odd: 503 with Retry-After, or a 500 that names the request."""
+"""Contract §1: the cluster out of reach, overloaded or odd: 503 with Retry-After, or a 500 that names the request."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""§2 of the contract, rate limits: what N, M and T are under load, whose requests count, what a refusal says."""
+"""Contract §2: what N, M and T are under load, whose requests count, what a refusal says."""
 
 import asyncio
 import time

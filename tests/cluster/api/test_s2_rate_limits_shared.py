@@ -1,4 +1,4 @@
-"""§2 of the contract, rate limits in Redis: exact over replicas, and no worse than without it when it is away."""
+"""Contract §2, counters in Redis: exact over replicas, and no worse than without it when it is away."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Which tokens count, and what they open."""
+"""Contract §3: which tokens count, and what they open."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Tokens of an OIDC provider beside Berth's own, and neither in the other's place."""
+"""Contract §3: tokens of an OIDC provider beside Berth's own, and neither in the other's place."""
 
 import time
 from collections.abc import AsyncIterator, Iterator

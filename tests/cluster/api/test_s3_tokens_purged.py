@@ -1,4 +1,4 @@
-"""POST /purge: all tokens until now end, those made after the answer count; and who may ask for it."""
+"""Contract §3, POST /purge: all tokens until now end, those made after the answer count; and who may ask for it."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""POST /revoke: tokens end on every replica within a second, and stay ended."""
+"""Contract §3, POST /revoke: tokens end on every replica within a second, and stay ended."""
 
 import asyncio
 import hashlib

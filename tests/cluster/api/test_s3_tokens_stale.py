@@ -1,4 +1,4 @@
-"""A replica that may have missed a revocation says so, and comes back by itself."""
+"""Contract §3: a replica that may have missed a revocation says so, and comes back by itself."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Contract, section 5, "Access rules": who may have a deployment, and who decides that."""
+"""Contract §5, "Access rules": who may have a deployment, and who decides that."""
 
 import asyncio
 from collections.abc import AsyncIterator

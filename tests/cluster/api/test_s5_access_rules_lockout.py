@@ -1,4 +1,4 @@
-"""Contract, section 5, "lockout": a deployment that takes no newcomers."""
+"""Contract §5, "Access rules", the lockout: a deployment that takes no newcomers."""
 
 from functools import partial
 

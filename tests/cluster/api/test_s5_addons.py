@@ -1,4 +1,4 @@
-"""Add-ons: none is there, and clients read 404 as "not active"."""
+"""Contract §5, "Add-ons": none is there, and clients read 404 as "not active"."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""The routes of builds, before anything is built: who may ask, and with what."""
+"""Contract §5, "CI", before anything is built: who may ask, and with what."""
 
 import httpx
 import pytest

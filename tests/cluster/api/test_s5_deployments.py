@@ -1,11 +1,7 @@
-"""What can be had: lists with filters, order and pages; single deployments; queue lengths."""
-
-from typing import Any
+"""Contract §5, GET /deployments: filters, order, pages."""
 
 import httpx
 import pytest
-
-from berth_core.resources import Reservation, WorkspaceDeployment, WorkspaceType
 
 from .world import World, eventually
 
@@ -19,47 +15,6 @@ async def ids(http: httpx.AsyncClient, path: str) -> list[str]:
     assert answer.status_code == 200
     listed: list[str] = answer.json()["workspace_deployments"]
     return listed
-
-
-async def reserve(world: World, user: str, **spec: Any) -> None:
-    """Put somebody in the queue, in the place of a later release's `reserve`."""
-    target = {name: value for name, value in spec.items() if name in {"workspaceType", "deployments"}}
-    body = {
-        "apiVersion": "berth.dev/v1alpha1",
-        "kind": "Reservation",
-        "metadata": {"generateName": "rsv-", "namespace": world.namespaces.workspaces},
-        "spec": {"user": user, "instance": {"user": user} | target} | spec,
-    }
-    await world.client.create(Reservation.api(), world.namespaces.workspaces, body)
-
-
-async def test_workspaces_lists_types_whether_or_not_there_are_deployments(
-    world: World, http: httpx.AsyncClient
-) -> None:
-    empty, lent = await world.type(), await world.type(deployments=1)
-    retired = await world.type(retired=True)
-    listed = (await http.get("/workspaces")).json()["workspace_types"]
-    assert listed == sorted(listed)
-    assert {empty, lent} <= set(listed)
-    assert retired not in listed
-    for flag in ("with_dissolved", "with_dissolved=1", "with_dissolved=yes"):
-        assert retired in (await http.get(f"/workspaces?{flag}")).json()["workspace_types"]
-    for flag in ("with_dissolved=0", "with_dissolved=f", "with_dissolved=False"):
-        assert retired not in (await http.get(f"/workspaces?{flag}")).json()["workspace_types"]
-
-
-async def test_a_type_that_is_gone_is_known_by_its_dissolved_deployments_only(
-    world: World, http: httpx.AsyncClient
-) -> None:
-    kind = await world.type()
-    await world.deployment(kind, dissolved=DISSOLVED)
-    await world.client.delete(WorkspaceType.api(), world.namespaces.workspaces, kind.replace("_", "-"))
-
-    async def forgotten() -> bool:
-        return kind not in (await http.get("/workspaces")).json()["workspace_types"]
-
-    await eventually(forgotten)
-    assert kind in (await http.get("/workspaces?with_dissolved")).json()["workspace_types"]
 
 
 async def test_types_are_chosen_by_path_or_by_includes_and_excludes(world: World, http: httpx.AsyncClient) -> None:
@@ -164,72 +119,3 @@ async def test_info_is_of_the_page(world: World, http: httpx.AsyncClient) -> Non
         "online": True,
     }
     assert "info" not in (await http.get(f"/deployments/{kind}?info=0")).json()
-
-
-async def test_a_deployment_shows_what_applies(
-    world: World, http: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, root: httpx.AsyncClient
-) -> None:
-    kind = await world.type()
-    deployment = await world.deployment(kind, description="Left arm", heartbeat="node")
-    fields = {"id", "type", "type_version", "supported_addons", "desc", "region"}
-    fields |= {"icounter", "created", "queuelen", "online"}
-    shown = (await http.get(f"/deployment/{deployment}")).json()
-    assert shown.keys() == fields
-    instance = (await alice.post(f"/new/{deployment}")).json()["id"]
-    assert (await alice.get(f"/deployment/{deployment}")).json()["instance"] == instance
-    assert "instance" not in (await bob.get(f"/deployment/{deployment}")).json()
-    wd = await world.deployment_resource(deployment)
-    offline = {"type": "Online", "status": "False", "reason": "Silent", "message": "", "lastTransitionTime": DISSOLVED}
-    # Written in the operator's place.
-    await world.client.patch(
-        WorkspaceDeployment.api(),
-        wd.metadata.namespace,
-        wd.metadata.name,
-        {"status": {"conditions": [offline]}},
-        subresource="status",
-    )
-    await world.client.patch(
-        WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, {"spec": {"lockout": True}}
-    )
-    shown = (await root.get(f"/deployment/{deployment}")).json()
-    assert (shown["online"], shown["lockout"], shown["heartbeat"], shown["queuelen"]) == (False, True, DISSOLVED, 1)
-    assert "heartbeat" not in (await alice.get(f"/deployment/{deployment}")).json()
-    await alice.post(f"/terminate/{instance}")
-    assert "instance" not in (await alice.get(f"/deployment/{deployment}")).json()
-
-
-async def test_the_queue_counts_reservations_that_apply(
-    world: World, http: httpx.AsyncClient, alice: httpx.AsyncClient
-) -> None:
-    kind = await world.type()
-    one, two = await world.deployment(kind), await world.deployment(kind)
-    name = (await world.deployment_resource(one)).metadata.name
-
-    async def lengths() -> list[int]:
-        return [(await http.get(f"/queuelen/{wd}")).json()["len"] for wd in (one, two)]
-
-    async def has(expected: list[int]) -> None:
-        async def holds() -> bool:
-            return await lengths() == expected
-
-        await eventually(holds)
-
-    await has([0, 0])
-    await alice.post(f"/new/{one}")
-    assert await lengths() == [1, 0]
-    await reserve(world, "bob", workspaceType=kind)
-    await has([2, 2])
-    await reserve(world, "carol", deployments=[name])
-    await has([3, 2])
-    assert (await http.get(f"/queuelen/{one}")).json() == {"id": one, "len": 3}
-    assert (await http.get(f"/deployment/{one}")).json()["queuelen"] == 3
-    assert await ids(http, f"/deployments/{kind}?maxlen=2") == [two]
-    # A queue keeps the next one who comes waiting, though nobody has it.
-    assert (await http.get(f"/deployment/{two}")).json()["queuelen"] == 2
-
-
-async def test_unknown_deployments_are_404(http: httpx.AsyncClient) -> None:
-    for path in ("/deployment", "/queuelen"):
-        answer = await http.get(f"{path}/00000000-0000-4000-8000-000000000000")
-        assert answer.status_code == 404
-        assert answer.json() == {"error_message": "no workspace deployment found with given ID"}

@@ -1,4 +1,4 @@
-"""An instance's firewall as its owner edits it. Bound is written here in the operator's place."""
+"""Contract §5, /firewall: as its owner edits it. Bound is written here in the operator's place."""
 
 import asyncio
 

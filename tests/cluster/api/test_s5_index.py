@@ -1,4 +1,4 @@
-"""GET /: where everything is."""
+"""Contract §5, GET /: where everything is."""
 
 import re
 

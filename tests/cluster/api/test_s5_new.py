@@ -1,4 +1,4 @@
-"""POST /new against a real API server: who gets what, and what stays when nobody does."""
+"""Contract §5, POST /new: who gets what, and what stays when nobody does."""
 
 import asyncio
 import base64

@@ -1,12 +1,7 @@
-"""GET /qlen: how long one waits for what one may have."""
-
-from datetime import UTC, datetime, timedelta
+"""Contract §5, GET /qlen: how long one waits for what one may have."""
 
 import httpx
 import pytest
-
-from berth_core.model import timestamp
-from berth_core.resources import Reservation
 
 from .conftest import user_client
 from .process import Api
@@ -35,16 +30,9 @@ async def test_queues_of_a_type_and_of_a_list(world: World, alice: httpx.AsyncCl
     instance = (await alice.post(f"/new/{one}")).json()["id"]
     # Before readiness nobody knows when it will end.
     await comes_about(bob, f"/qlen/{kind}", {one: {"qlen": 1, "rem": None}, two: FREE})
-    body = {
-        "apiVersion": "berth.dev/v1alpha1",
-        "kind": "Reservation",
-        "metadata": {"generateName": "rsv-", "namespace": world.namespaces.workspaces},
-        "spec": {"user": "bob", "workspaceType": kind, "instance": {"user": "bob", "workspaceType": kind}},
-    }
-    await world.client.create(Reservation.api(), world.namespaces.workspaces, body)
+    await world.wait_in_queue("bob", workspaceType=kind)
     await comes_about(bob, f"/qlen/{kind}", {one: {"qlen": 2, "rem": None}, two: {"qlen": 2, "rem": None}})
-    await world.make_ready(instance)
-    await world.as_operator(instance, expireTime=timestamp(datetime.now(UTC) + timedelta(seconds=1000)))
+    await world.make_ready(instance, lasts=1001)
 
     async def remaining() -> bool:
         left = (await bob.get(f"/qlen/{kind}")).json()[one]["rem"]

@@ -1,4 +1,4 @@
-"""Contract, section 5, "reservations": places in the queue, from asking to giving up."""
+"""Contract §5, "reservations": places in the queue, from asking to giving up."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from berth_core import ids, names
 from berth_core.client import Object
 from berth_core.resources import Reservation, WorkspaceDeployment
 
-from .conftest import user_client
+from .conftest import made, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -136,7 +136,8 @@ async def test_an_eta_is_the_end_of_the_lease_that_is_left_for_one(
     world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient
 ) -> None:
     kind = await world.type(deployments=1)
-    await world.make_ready((await alice.post(f"/new/{kind}")).json()["id"])
+    held = await made(alice, kind)
+    await world.make_ready(held)
     first, second = [await reserve(bob, f"/new/{kind}") for _ in range(2)]
 
     async def known() -> bool:
@@ -144,7 +145,8 @@ async def test_an_eta_is_the_end_of_the_lease_that_is_left_for_one(
 
     await eventually(known)
     shown = await listed(bob, first, second)
-    assert [r.get("eta") for r in shown] == ["2026-01-01T01:00:01Z", None]
+    end = (await alice.get(f"/instance/{held}")).json()["expires"]
+    assert [r.get("eta") for r in shown] == [end, None]
 
 
 async def test_a_queue_counts_those_that_wait_for_the_type_or_for_a_list(

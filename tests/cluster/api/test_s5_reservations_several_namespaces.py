@@ -1,4 +1,4 @@
-"""Workspace namespaces are a list, one for each lab: what a reservation waits for where its wish matches in several."""
+"""Contract §5, "reservations": what one waits for where its wish matches in several workspace namespaces."""
 
 import asyncio
 from collections.abc import AsyncIterator

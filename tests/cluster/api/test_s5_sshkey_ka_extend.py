@@ -1,8 +1,10 @@
-"""Keep-alive and extension, with a second replica beside the first. Readiness is written in the operator's place."""
+"""Contract §5, GET /instance/:id/sshkey, POST …/ka and …/extend, with a second replica beside the first.
+
+Readiness is written in the operator's place.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -12,10 +14,9 @@ from berth_api.services.keeping import LEASES
 from berth_core import names
 from berth_core.client import Object
 from berth_core.model import parse_time, timestamp
-from berth_core.resources import Reservation
 
 from . import process
-from .conftest import Setting, user_client
+from .conftest import Setting, made, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -35,29 +36,20 @@ async def alice_there(second: Api, signer: Signer) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-async def made(client: httpx.AsyncClient, kind: str, **options: Any) -> str:
-    answer = await client.post(f"/new/{kind}", json=options)
-    assert answer.status_code == 200, answer.text
-    instance: str = answer.json()["id"]
-    return instance
-
-
 async def lease_of(world: World, instance: str) -> Object:
     return await world.client.get(LEASES, world.namespaces.workspaces, names.keep_alive_lease(instance))
 
 
-async def ready(world: World, instance: str, lasts: int | None = 3600) -> datetime:
-    """Let the instance have become ready a moment ago; its status is up to date with its spec."""
-    await world.make_ready(instance)
-    since = datetime.now(UTC) - timedelta(seconds=1)
-    found = await world.instance_resource(instance)
-    await world.as_operator(
-        instance,
-        readyTime=timestamp(since),
-        expireTime=timestamp((since + timedelta(seconds=lasts)).replace(microsecond=0)) if lasts else None,
-        observedGeneration=found.metadata.generation,
-    )
-    return since
+async def test_the_private_key_is_for_as_long_as_the_instance(world: World, alice: httpx.AsyncClient) -> None:
+    kind = await world.type(deployments=2)
+    instance = await made(alice, kind)
+    assert (await alice.get(f"/instance/{instance}/sshkey")).status_code == 200
+    await alice.post(f"/terminate/{instance}")
+    answer = await alice.get(f"/instance/{instance}/sshkey")
+    assert (answer.status_code, answer.json()) == (400, {"error_message": "instance not active"})
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"
+    brought = (await alice.post(f"/new/{kind}", json={"sshkey": key})).json()["id"]
+    assert (await alice.get(f"/instance/{brought}/sshkey")).status_code == 404
 
 
 async def test_a_ping_renews_a_lease_that_goes_with_the_instance(
@@ -129,7 +121,7 @@ async def test_an_extension_is_seen_at_once_through_every_replica(
     world: World, alice: httpx.AsyncClient, alice_there: httpx.AsyncClient
 ) -> None:
     instance = await made(alice, await world.type(deployments=1), expire_d=3600)
-    since = await ready(world, instance)
+    since = await world.make_ready(instance)
     for client, other, expire_d in ((alice, alice_there, 4000), (alice_there, alice, 5000), (alice, alice_there, 6000)):
         begun = datetime.now(UTC)
         answer = await client.post(f"/instance/{instance}/extend", json={"expire_d": expire_d})
@@ -155,7 +147,7 @@ async def test_before_readiness_an_extension_counts_from_there(world: World, ali
 async def test_extensions_that_are_refused(world: World, api: Api, signer: Signer, alice: httpx.AsyncClient) -> None:
     kind = await world.type(deployments=2, limits={"maxExpireAfter": 7200})
     instance = await made(alice, kind, expire_d=3600)
-    since = await ready(world, instance)
+    since = await world.make_ready(instance)
     path, end = f"/instance/{instance}/extend", timestamp((since + timedelta(seconds=3600)).replace(microsecond=0))
     for body, text in (
         ({}, "option `expire_d` is required"),
@@ -181,7 +173,7 @@ async def test_extensions_that_are_refused(world: World, api: Api, signer: Signe
         assert "4000 s from readiness at most" in (await client.post(path, json={"expire_d": 4000})).text
     assert (await world.instance_resource(instance)).spec.expire_after == 3600
     endless = await made(alice, await world.type(deployments=1))
-    await ready(world, endless, None)
+    await world.make_ready(endless, None)
     assert "no end" in (await alice.post(f"/instance/{endless}/extend", json={"expire_d": 60})).text
     await alice.post(f"/terminate/{instance}")
     answer = await alice.post(path, json={"expire_d": 4000})
@@ -192,7 +184,7 @@ async def test_what_is_not_the_callers_is_not_extended(
     world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient, root: httpx.AsyncClient
 ) -> None:
     instance = await made(alice, await world.type(deployments=1), expire_d=60)
-    await ready(world, instance, 60)
+    await world.make_ready(instance, 60)
     path = f"/instance/{instance}/extend"
     for target in (path, f"/instance/{NOTHING}/extend"):
         answer = await bob.post(target, json={"expire_d": 3600})
@@ -205,12 +197,12 @@ async def test_while_others_wait_the_type_bounds_extensions(world: World, alice:
     kind = await world.type(deployments=1, limits={"maxExtensionWhenQueued": 300})
     instance, kept = await made(alice, kind, expire_d=60), await made(alice, strict, expire_d=60)
     for ending in (instance, kept):
-        await ready(world, ending, 60)
+        await world.make_ready(ending, 60)
     # One's own place in the queue stands in nobody's way.
-    await wait_in_queue(world, "alice", kind)
+    await world.wait_in_queue("alice", workspaceType=kind)
     assert (await alice.post(f"/instance/{instance}/extend", json={"expire_d": 310})).status_code == 200
     for target in (kind, strict):
-        await wait_in_queue(world, "bob", target)
+        await world.wait_in_queue("bob", workspaceType=target)
 
     async def refused() -> bool:
         answer = await alice.post(f"/instance/{instance}/extend", json={"expire_d": 400})
@@ -220,13 +212,3 @@ async def test_while_others_wait_the_type_bounds_extensions(world: World, alice:
     answer = await alice.post(f"/instance/{kept}/extend", json={"expire_d": 70})
     assert answer.status_code == 409
     assert "cannot be extended" in answer.json()["error_message"]
-
-
-async def wait_in_queue(world: World, user: str, kind: str) -> None:
-    body = {
-        "apiVersion": "berth.dev/v1alpha1",
-        "kind": "Reservation",
-        "metadata": {"generateName": "rsv-", "namespace": world.namespaces.workspaces},
-        "spec": {"user": user, "workspaceType": kind, "instance": {"user": user, "workspaceType": kind}},
-    }
-    await world.client.create(Reservation.api(), world.namespaces.workspaces, body)

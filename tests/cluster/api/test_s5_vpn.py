@@ -1,9 +1,9 @@
-"""The routes of VPNs, before there are any: who may ask, and what the state is."""
+"""Contract §5, /vpn, before there are any VPNs: who may ask, and what the state is."""
 
 import httpx
 import pytest
 
-from .conftest import user_client
+from .conftest import made, user_client
 from .process import Api
 from .signing import Signer
 from .world import World
@@ -13,11 +13,6 @@ pytestmark = pytest.mark.apiserver
 NOTHING = "00000000-0000-4000-8000-000000000000"
 BUSY = "This instance is busy. Try again later."
 PREPARING = {"status": "preparing", "clients": []}
-
-
-async def made(client: httpx.AsyncClient, kind: str, *, vpn: bool) -> str:
-    instance: str = (await client.post(f"/new/{kind}", json={"vpn": vpn})).json()["id"]
-    return instance
 
 
 async def test_the_state_of_a_vpn_is_that_of_its_instance(world: World, alice: httpx.AsyncClient) -> None:

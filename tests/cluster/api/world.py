@@ -4,13 +4,15 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
 from berth_cluster.testing import Namespaces
 from berth_core.client import Client, Object
-from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.model import timestamp
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 
 WAIT_SECONDS = 20
 LATER = "2026-01-01T00:00:00Z"
@@ -88,17 +90,34 @@ class World:
             conditions={"Bound": "True"},
         )
 
-    async def make_ready(self, instance_id: str) -> None:
-        """Let the operator have come to the end of a start."""
+    async def make_ready(self, instance_id: str, lasts: int | None = 3600) -> datetime:
+        """Let the operator have come to the end of a start a second ago; answer when that was.
+
+        The end is `lasts` seconds later, or never; the status is up to date with the spec.
+        """
         await self.bind(instance_id)
+        since = datetime.now(UTC) - timedelta(seconds=1)
+        end = (since + timedelta(seconds=lasts)).replace(microsecond=0) if lasts is not None else None
         await self.as_operator(
             instance_id,
             address={"ipv4": "192.0.2.9", "port": 30022},
             hostKeys=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"],
-            readyTime="2026-01-01T00:00:01Z",
-            expireTime="2026-01-01T01:00:01Z",
+            readyTime=timestamp(since),
+            expireTime=timestamp(end) if end is not None else None,
+            observedGeneration=(await self.instance_resource(instance_id)).metadata.generation,
             conditions={"PodReady": "True", "NetworkReady": "True", "Ready": "True"},
         )
+        return since
+
+    async def wait_in_queue(self, user: str, **target: Any) -> None:
+        """Put somebody in the queue for a `workspaceType` or for some `deployments`, as kubectl does."""
+        body = {
+            "apiVersion": "berth.dev/v1alpha1",
+            "kind": "Reservation",
+            "metadata": {"generateName": "rsv-", "namespace": self.namespaces.workspaces},
+            "spec": {"user": user, "instance": {"user": user} | target} | target,
+        }
+        await self.client.create(Reservation.api(), self.namespaces.workspaces, body)
 
     async def _lists_type(self, name: str) -> bool:
         answer = await self.http.get("/workspaces?with_dissolved")

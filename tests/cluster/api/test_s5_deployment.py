@@ -1,0 +1,51 @@
+"""Contract §5, GET /deployment/:id."""
+
+import httpx
+import pytest
+
+from berth_core.resources import WorkspaceDeployment
+
+from .world import World
+
+pytestmark = pytest.mark.apiserver
+
+NOTHING = "00000000-0000-4000-8000-000000000000"
+SILENT = "2026-01-01T00:00:00Z"
+
+
+async def test_a_deployment_shows_what_applies(
+    world: World, http: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, root: httpx.AsyncClient
+) -> None:
+    kind = await world.type()
+    deployment = await world.deployment(kind, description="Left arm", heartbeat="node")
+    fields = {"id", "type", "type_version", "supported_addons", "desc", "region"}
+    fields |= {"icounter", "created", "queuelen", "online"}
+    shown = (await http.get(f"/deployment/{deployment}")).json()
+    assert shown.keys() == fields
+    instance = (await alice.post(f"/new/{deployment}")).json()["id"]
+    assert (await alice.get(f"/deployment/{deployment}")).json()["instance"] == instance
+    assert "instance" not in (await bob.get(f"/deployment/{deployment}")).json()
+    wd = await world.deployment_resource(deployment)
+    offline = {"type": "Online", "status": "False", "reason": "Silent", "message": "", "lastTransitionTime": SILENT}
+    # Written in the operator's place.
+    await world.client.patch(
+        WorkspaceDeployment.api(),
+        wd.metadata.namespace,
+        wd.metadata.name,
+        {"status": {"conditions": [offline]}},
+        subresource="status",
+    )
+    await world.client.patch(
+        WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, {"spec": {"lockout": True}}
+    )
+    shown = (await root.get(f"/deployment/{deployment}")).json()
+    assert (shown["online"], shown["lockout"], shown["heartbeat"], shown["queuelen"]) == (False, True, SILENT, 1)
+    assert "heartbeat" not in (await alice.get(f"/deployment/{deployment}")).json()
+    await alice.post(f"/terminate/{instance}")
+    assert "instance" not in (await alice.get(f"/deployment/{deployment}")).json()
+
+
+async def test_an_unknown_deployment_is_404(http: httpx.AsyncClient) -> None:
+    answer = await http.get(f"/deployment/{NOTHING}")
+    assert answer.status_code == 404
+    assert answer.json() == {"error_message": "no workspace deployment found with given ID"}

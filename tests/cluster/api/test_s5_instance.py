@@ -1,0 +1,153 @@
+"""Contract §5, GET /instance/:id. States beyond INIT are written here in the operator's place."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from berth_core import leasing
+from berth_core.leasing import Lease
+from berth_core.model import timestamp
+from berth_core.resources import Instance, WorkspaceDeployment
+
+from .conftest import made, user_client
+from .process import Api
+from .signing import Signer
+from .world import World, eventually
+
+pytestmark = pytest.mark.apiserver
+
+MISSING = {"error_message": "instance not found"}
+END = "2026-01-01T00:30:00Z"
+
+
+async def test_an_instance_from_init_to_its_end(world: World, alice: httpx.AsyncClient) -> None:
+    kind = await world.type()
+    deployment = await world.deployment(kind, region="lab")
+    instance = await made(alice, deployment)
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert shown.pop("starttime").endswith("Z")
+    wdinfo = (await alice.get(f"/deployment/{deployment}")).json()
+    assert wdinfo["instance"] == instance
+    assert shown == {
+        "id": instance,
+        "deployment": deployment,
+        "type": kind,
+        "region": "lab",
+        "status": "INIT",
+        "rootuser": "root",
+        "wdinfo": wdinfo,
+    }
+    since = await world.make_ready(instance)
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert shown["status"] == "READY"
+    assert shown["fwd"] == {"ipv4": "192.0.2.9", "port": 30022}
+    assert shown["hostkeys"][0].startswith("ssh-ed25519 ")
+    end = (since + timedelta(seconds=3600)).replace(microsecond=0)
+    assert (shown["starttime"], shown["expires"]) == ("2026-01-01T00:00:00Z", timestamp(end))
+    ended = await alice.post(f"/terminate/{instance}")
+    assert (ended.status_code, ended.content) == (200, b"")
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert shown["status"] == "TERMINATING"
+    assert not {"fwd", "hostkeys"} & shown.keys()
+    await world.as_operator(instance, reason="Terminated", endTime=END, conditions={"Ended": "True", "Ready": "False"})
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert (shown["status"], shown["endtime"]) == ("TERMINATED", END)
+
+
+async def test_what_an_end_leaves_to_see(world: World, alice: httpx.AsyncClient) -> None:
+    kind = await world.type()
+    deployment = await world.deployment(kind)
+    instance = await made(alice, deployment)
+    await world.make_ready(instance)
+    await world.as_operator(instance, reason="Terminated", endTime=END, conditions={"Ended": "True", "Ready": "False"})
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert (shown["status"], shown["endtime"]) == ("TERMINATED", END)
+    assert not {"expires", "fwd", "hostkeys", "message", "vpn"} & shown.keys()
+    assert "instance" not in shown["wdinfo"]
+    resource = await world.deployment_resource(deployment)
+    await world.client.delete(WorkspaceDeployment.api(), resource.metadata.namespace, resource.metadata.name)
+    # The deployment is gone: what is known of it is its id.
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert (shown["deployment"], shown["wdinfo"]) == (deployment, None)
+    answer = (await alice.get("/instances?include_terminated")).json()
+    position = answer["workspace_instances"].index(instance)
+    assert answer["workspace_deployments"][position] == deployment
+    assert None not in answer["workspace_deployments"]
+
+
+async def test_the_lease_of_another_is_not_shown_as_ones_own(
+    world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient, root: httpx.AsyncClient
+) -> None:
+    deployment = await world.deployment(await world.type())
+    first = await made(alice, deployment)
+    await world.bind(first)
+    assert (await alice.get(f"/instance/{first}")).json()["wdinfo"]["instance"] == first
+    assert "instance" not in (await root.get(f"/instance/{first}")).json()["wdinfo"]
+    await world.as_operator(first, reason="Terminated", endTime=END, conditions={"Ended": "True"})
+    resource = await world.deployment_resource(deployment)
+    # Given back in the operator's place.
+    await leasing.give_back(
+        world.client,
+        resource.metadata.namespace,
+        Lease(resource.metadata.name, resource.status.epoch),
+        instance=first,
+        completed=True,
+        now=datetime.now(UTC),
+    )
+    second = await made(bob, deployment)
+    assert "instance" not in (await alice.get(f"/instance/{first}")).json()["wdinfo"]
+    assert (await bob.get(f"/instance/{second}")).json()["wdinfo"]["instance"] == second
+
+
+async def test_a_token_for_one_instance_learns_of_no_other(
+    api: Api, signer: Signer, world: World, alice: httpx.AsyncClient
+) -> None:
+    deployments = [await world.deployment(await world.type()) for _ in range(2)]
+    mine, other = [await made(alice, deployment) for deployment in deployments]
+    async with user_client(api, signer.token("alice", **{"in": mine})) as client:
+        assert (await client.get(f"/instance/{mine}")).json()["wdinfo"]["instance"] == mine
+        assert (await client.get(f"/deployment/{deployments[0]}")).json()["instance"] == mine
+        assert "instance" not in (await client.get(f"/deployment/{deployments[1]}")).json()
+        for method, path in (
+            ("GET", f"/instance/{other}"),
+            ("GET", f"/instance/{other}/sshkey"),
+            ("POST", f"/terminate/{other}"),
+            ("GET", f"/firewall/{other}"),
+            ("POST", f"/firewall/{other}"),
+            ("DELETE", f"/firewall/{other}"),
+            ("GET", "/instances"),
+            ("GET", "/instances/some_type"),
+        ):
+            answer = await client.request(method, path)
+            assert answer.status_code == 400, path
+            assert answer.json() == {"error_message": "token already constrained to another instance"}
+
+
+async def test_an_instance_made_with_kubectl_is_shown_once_it_is_bound(world: World, alice: httpx.AsyncClient) -> None:
+    kind = await world.type()
+    deployment = await world.deployment(kind)
+    name = f"by-hand-{kind.replace('_', '-')}"
+    body = {
+        "apiVersion": "berth.dev/v1alpha1",
+        "kind": "Instance",
+        "metadata": {"name": name, "namespace": world.namespaces.workspaces},
+        "spec": {"user": "alice", "workspaceType": kind},
+    }
+    uid: str = (await world.client.create(Instance.api(), world.namespaces.workspaces, body))["metadata"]["uid"]
+    assert (await alice.get(f"/instance/{uid}")).json() == MISSING
+    assert uid not in (await alice.get("/instances")).json()["workspace_instances"]
+    resource = await world.deployment_resource(deployment)
+    # Bound in the operator's place.
+    status = {"id": uid, "deployment": resource.metadata.name, "epoch": 1}
+    await world.client.patch(
+        Instance.api(), world.namespaces.workspaces, name, {"status": status}, subresource="status"
+    )
+    assert (await alice.get(f"/instance/{uid}")).json()["deployment"] == deployment
+    assert (await alice.get(f"/instances/{kind}")).json()["workspace_instances"] == [uid]
+    assert (await alice.post(f"/terminate/{uid}")).status_code == 200
+
+    async def ending() -> bool:
+        return bool((await alice.get(f"/instance/{uid}")).json()["status"] == "TERMINATING")
+
+    await eventually(ending)
