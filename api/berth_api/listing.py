@@ -17,6 +17,8 @@ Tie = tuple[bool, int, str, str, str]
 Place = tuple[str | int | tuple[int, ...], Tie]
 """What rows are sorted by, in one order; no two rows have the same."""
 
+GREATEST: Final = 10**18
+"""No list is as long; what is greater makes no difference."""
 FALSE_WORDS: Final = frozenset({"0", "f", "false"})
 INCREASING_TYPE: Final = "inc_wtype"
 DECREASING_START: Final = "dec_start_date"
@@ -56,7 +58,7 @@ class Row:
             "id": wd.id,
             "type": wd.type,
             "is_dissolved": wd.is_dissolved,
-            "text": "\0".join(text.replace("\0", "").casefold() for text in (wd.type, region, self.description)),
+            "text": "\0".join(folded(text) for text in (wd.type, region, self.description)),
             "tie": (not wd.is_free, self.queue_length, wd.id, wd.namespace, wd.name),
             "info": orjson.Fragment(orjson.dumps(shown)),
         }
@@ -82,10 +84,12 @@ def flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def natural(text: str | None) -> int | None:
-    """Read a non-negative integer in plain digits; None for anything else."""
-    if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 18:
+    """Read a non-negative integer in plain digits, GREATEST for what is greater; None for anything else."""
+    if text is None or not (text.isascii() and text.isdecimal()):
         return None
-    return int(text)
+    digits = text.lstrip("0")
+    # Python reads no integer of more than some thousand digits.
+    return int(digits or "0") if len(digits) < len(str(GREATEST)) else GREATEST
 
 
 def filters(query: Mapping[str, str], suffix: str | None) -> Filters:
@@ -96,12 +100,17 @@ def filters(query: Mapping[str, str], suffix: str | None) -> Filters:
         excluded = frozenset(word[1:] for word in words if word.startswith("!"))
         included = frozenset(word for word in words if not word.startswith("!"))
     return Filters(
-        text=query.get("q", "").casefold(),
+        text=folded(query.get("q", "")),
         longest=natural(query.get("maxlen")),
         included=included or None,
         excluded=excluded,
         with_dissolved=flag(query, "with_dissolved"),
     )
+
+
+def folded(text: str) -> str:
+    """Return a text as searches compare it: in one case, and without NUL, which keeps the texts of a row apart."""
+    return text.replace("\0", "").casefold()
 
 
 def passes(row: Row, wanted: Filters) -> bool:
@@ -121,8 +130,7 @@ def chosen(rows: Iterable[Row], wanted: Filters) -> list[Row]:
     if wanted.longest is not None:
         found = [row for row in found if row.queue_length <= wanted.longest]
     if wanted.text:
-        # A NUL keeps the texts of a row apart; they have none themselves, so a search for one finds nothing.
-        found = [row for row in found if wanted.text in row.text] if "\0" not in wanted.text else []
+        found = [row for row in found if wanted.text in row.text]
     return found
 
 

@@ -37,6 +37,14 @@ def test_numbers_are_plain_digits(text: str) -> None:
     assert number is None or (number >= 0 and text.strip("0123456789") == "")
 
 
+def test_a_number_of_any_length_is_one() -> None:
+    huge = "9" * 30_000
+    assert listing.natural("0" * 30_000 + "7") == 7
+    assert listing.paged([1, 2, 3], {"max_per_page": "2", "page": huge}).items == [3]
+    assert listing.paged([1, 2, 3], {"max_per_page": huge, "page": huge}).items == [1, 2, 3]
+    assert listing.filters({"maxlen": huge}, None).longest == listing.GREATEST
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(None, False), ("", True), ("1", True), ("no", True), ("0", False), ("F", False), ("false", False)],
