@@ -24,6 +24,7 @@ from berth_api.keys import KeyPool
 from berth_api.negotiation import Negotiate
 from berth_api.openapi import Application
 from berth_api.ratelimit import Limiter, RateLimited
+from berth_api.renewals import Renewals
 from berth_api.routes import (
     addons,
     ci,
@@ -107,6 +108,7 @@ def make_state(config: Config, client: Client) -> State:
         passwords=Passwords(client, config.access_namespace),
         limiter=Limiter(config.rate_limit),
         keys=KeyPool(),
+        renewals=Renewals(),
     )
 
 

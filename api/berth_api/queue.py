@@ -33,6 +33,13 @@ def waits(reservation: Reservation) -> bool:
     return not ended and reservation.metadata.deletion_timestamp is None
 
 
+def applies(reservation: Reservation, wd: WorkspaceDeployment) -> bool:
+    """Whether a deployment could serve a reservation."""
+    if reservation.metadata.namespace != wd.metadata.namespace:
+        return False
+    return reservation.spec.workspace_type == wd.spec.type or wd.metadata.name in (reservation.spec.deployments or ())
+
+
 def turn(reservation: Reservation) -> Turn:
     """Place in the order in which reservations are served: the higher priority, then the greater age, then the name."""
     return -reservation.spec.priority, _waits_since(reservation), reservation.metadata.name

@@ -21,6 +21,7 @@ from berth_api.keys import KeyPool
 from berth_api.listing import ORDERS
 from berth_api.queue import Queues
 from berth_api.ratelimit import Limiter
+from berth_api.renewals import Renewals
 from berth_api.rows import Rows
 from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
@@ -219,3 +220,4 @@ class State:
     passwords: Passwords
     limiter: Limiter
     keys: KeyPool
+    renewals: Renewals

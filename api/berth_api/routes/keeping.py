@@ -13,12 +13,8 @@ from berth_api.expiry import wanted_extension
 from berth_api.routes.common import BEARER, Body, Caller, InstanceId, SharedState, User, json_body, refusals
 from berth_api.schemas.keeping import Extended, ExtendRequest
 from berth_api.services import keeping
-from berth_api.services.keeping import Renewals
 
 router = APIRouter(tags=["instances"], dependencies=BEARER)
-
-RENEWALS: Final = Renewals()
-"""Of this process; what is forgotten costs one more write."""
 
 EXTENSION: Final = json_body(ExtendRequest)
 EXTENSION["requestBody"]["required"] = True
@@ -51,7 +47,7 @@ Pinger = Annotated[Identity, Depends(get_pinger)]
 )
 async def keep_alive(state: SharedState, pinger: Pinger, _: Body, instance_id: InstanceId) -> Empty:
     """Say that the holder is there; an instance made with `keepalive` is ended after 60 seconds without a ping."""
-    await keeping.ping(state, RENEWALS, pinger, instance_id, time.monotonic())
+    await keeping.ping(state, pinger, instance_id, time.monotonic())
     return Empty()
 
 

@@ -1,6 +1,5 @@
 """Keeping an instance: keep-alive pings, and a later end."""
 
-from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,13 +11,13 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.errors import AwayError, MissingError
 from berth_api.expiry import Extension
-from berth_api.queue import waits
+from berth_api.queue import applies, waits
 from berth_api.services import instances, lookups
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import names
 from berth_core.client import Kind, Object
-from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.workspacetype import Limits
 
 log = structlog.get_logger(__name__)
@@ -26,37 +25,11 @@ log = structlog.get_logger(__name__)
 LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 SILENCE_SECONDS: Final = 60
 """Without a ping for this long the operator ends the instance."""
-RENEW_EVERY: Final = 5.0
-"""Seconds for which a renewal is good enough for further pings."""
-MOST_REMEMBERED: Final = 10_000
 ATTEMPTS: Final = 8
 """Changes of the same instance by others in between, after which the caller is told to try again."""
 
 
-class Renewals:
-    """When this process renewed which keep-alive last. It holds only what is recent, and not more than so many."""
-
-    def __init__(self, most: int = MOST_REMEMBERED) -> None:
-        self._most = most
-        self._times: OrderedDict[str, float] = OrderedDict()
-
-    def is_recent(self, instance_id: str, monotonic_now: float) -> bool:
-        """Whether another renewal can wait."""
-        renewed = self._times.get(instance_id)
-        return renewed is not None and monotonic_now - renewed < RENEW_EVERY
-
-    def remember(self, instance_id: str, monotonic_now: float) -> None:
-        """Note a renewal."""
-        self._times[instance_id] = monotonic_now
-        self._times.move_to_end(instance_id)
-        while len(self._times) > self._most or monotonic_now - next(iter(self._times.values())) >= RENEW_EVERY:
-            self._times.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._times)
-
-
-async def ping(state: State, renewals: Renewals, identity: Identity, instance_id: str, monotonic_now: float) -> None:
+async def ping(state: State, identity: Identity, instance_id: str, monotonic_now: float) -> None:
     """Renew the keep-alive of an instance.
 
     While the cluster is away nothing is written and nothing is refused: clients of old give up for good on an
@@ -69,9 +42,9 @@ async def ping(state: State, renewals: Renewals, identity: Identity, instance_id
         if not found.spec.keep_alive:
             raise MissingError("keep-alive was not asked for when this instance was made")
         instances.need_active(found)
-        if not renewals.is_recent(instance_id, monotonic_now):
+        if not state.renewals.is_recent(instance_id, monotonic_now):
             await _renew(state, found)
-            renewals.remember(instance_id, monotonic_now)
+            state.renewals.remember(instance_id, monotonic_now)
     except (cluster.UnavailableError, cluster.ConflictError) as error:
         log.warning("keep-alive not renewed", instance=instance_id, error=error.message)
 
@@ -120,14 +93,7 @@ def _others_wait(state: State, deployment: WorkspaceDeployment, user: str) -> bo
     if state.caches.queues().applying(deployment) == 0:
         return False
     others = (r for r in state.caches.reservations if r.spec.user != user and waits(r))
-    return any(_applies(reservation, deployment) for reservation in others)
-
-
-def _applies(reservation: Reservation, deployment: WorkspaceDeployment) -> bool:
-    if reservation.metadata.namespace != deployment.metadata.namespace:
-        return False
-    by_type = reservation.spec.workspace_type == deployment.spec.type
-    return by_type or deployment.metadata.name in (reservation.spec.deployments or ())
+    return any(applies(reservation, deployment) for reservation in others)
 
 
 async def _write(state: State, found: Instance, seconds: int) -> Instance:
