@@ -1,6 +1,14 @@
 """What answers of all routes have in common."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+SshKey = Annotated[str, WithJsonSchema({"type": "string", "format": "ssh-public-key"})]
+HttpUrl = Annotated[str, WithJsonSchema({"type": "string", "format": "http-url"})]
+GitUrl = Annotated[str, WithJsonSchema({"type": "string", "format": "git-url"})]
+Cidr = Annotated[str, WithJsonSchema({"type": "string", "format": "cidr"})]
+Printable = Annotated[str, WithJsonSchema({"type": "string", "format": "printable"})]
 
 
 class Refusal(BaseModel):

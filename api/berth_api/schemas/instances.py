@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from berth_api.schemas.common import GitUrl, HttpUrl, Printable, SshKey
 from berth_api.schemas.deployments import DeploymentDetail
 from berth_api.schemas.vpn import VpnStatus
 
@@ -11,24 +12,18 @@ from berth_api.schemas.vpn import VpnStatus
 class Repo(BaseModel):
     """A git repository."""
 
-    url: str = Field(description="Where it is.", json_schema_extra={"format": "git-url"})
-    path: str | None = Field(None, description="Where it is put.", json_schema_extra={"format": "printable"})
+    url: GitUrl = Field(description="Where it is; up to 2048 characters.")
+    path: Printable | None = Field(None, description="Where it is put; up to 4096 characters.")
 
 
 class LaunchRequest(BaseModel):
     """Options of an instance; unknown ones are ignored."""
 
-    sshkey: str | None = Field(
-        None,
-        description="Public key in OpenSSH's form; without it a pair is made.",
-        json_schema_extra={"format": "ssh-public-key"},
-    )
+    sshkey: SshKey | None = Field(None, description="Public key in OpenSSH's form; without it a pair is made.")
     vpn: bool | None = Field(False, description="Whether a VPN runs beside it.")
     reserve: bool | None = Field(False, description="Wait in the queue when all are busy.")
-    eurl: str | None = Field(
-        None,
-        description="http(s) URL that is told when the turn has come; up to 2048 characters.",
-        json_schema_extra={"format": "http-url"},
+    eurl: HttpUrl | None = Field(
+        None, description="http(s) URL that is told when the turn has come; up to 2048 characters."
     )
     expire_d: int | None = Field(None, description="Seconds from readiness to the end.", ge=1, le=2**31 - 1)
     keepalive: bool | None = Field(False, description="End it when no ping came for 60 seconds.")

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from berth_api.schemas.common import Printable
+
 Capability = Literal["CAP_INSTANTIATE", "CAP_NO_INSTANTIATE"]
 
 
@@ -11,10 +13,8 @@ class AccessRuleRequest(BaseModel):
     """An access rule to make."""
 
     cap: Capability = Field(description="What the user may do, or may not.")
-    user: str | None = Field(
-        None,
-        description="Whom it is about; `*`, or nothing, for everybody; up to 253 characters.",
-        json_schema_extra={"format": "printable"},
+    user: Printable | None = Field(
+        None, description="Whom it is about; `*`, or nothing, for everybody; up to 253 characters."
     )
 
 
