@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,30 +66,44 @@ class Lab:
             "wait", what, "-n", namespace, f"--for={condition}", f"--timeout={seconds}s", deadline=seconds + 30
         )
 
-    def token(self, user: str, *options: str) -> str:
-        """Make a token as the administrator does."""
+    def berth(self, *words: str, stdin: str = "") -> str:
+        """Run Berth's command line as the administrator and return what it printed."""
         done = subprocess.run(
-            [
-                str(self.berth_program),
-                "token",
-                "create",
-                "--user",
-                user,
-                "--kubeconfig",
-                str(self.kubeconfig),
-                *options,
-            ],
+            [str(self.berth_program), *words, "--kubeconfig", str(self.kubeconfig)],
+            input=stdin,
             capture_output=True,
             text=True,
-            check=True,
+            timeout=60,
+            check=False,
         )
+        assert done.returncode == 0, f"berth {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
+
+    def token(self, user: str, *options: str) -> str:
+        """Make a token as the administrator does."""
+        return self.berth("token", "create", "--user", user, *options)
 
     def person(self, name: str, client: str, folder: Path, *options: str) -> "Person":
         """Let somebody in at an outside client's network namespace, with a token and a new key pair."""
         key = folder / f"{name}-key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)], check=True)
         return Person(self, name, client, self.token(name, *options), key)
+
+    def makes_type(self, name: str, template: Mapping[str, object], **spec: object) -> str:
+        """Make a type with one deployment of the same name, and wait until it can be had; returns that name."""
+        resource = name.replace("_", "-")
+        metadata = {"name": resource, "namespace": NAMESPACE}
+        parts = {
+            "WorkspaceType": {"typeName": name, "template": template, **spec},
+            "WorkspaceDeployment": {"type": name},
+        }
+        objects = [
+            {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": part}
+            for kind, part in parts.items()
+        ]
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.wait(f"wd/{resource}", "condition=Available")
+        return resource
 
     def leftovers(self, instance: str) -> list[str]:
         """Everything in the cluster that still carries an instance's label."""

@@ -1,31 +1,7 @@
 """What goes wrong in a lease: images, scheduling, crashes, evictions, the time."""
 
-import json
-
 import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
-
-
-def made_type(lab: Lab, name: str, template: dict[str, object], **spec: object) -> str:
-    """Make a type with one deployment of the same name, and wait until it can be had."""
-    resource = name.replace("_", "-")
-    objects = [
-        {
-            "apiVersion": "berth.dev/v1alpha1",
-            "kind": "WorkspaceType",
-            "metadata": {"name": resource, "namespace": NAMESPACE},
-            "spec": {"typeName": name, "template": template, **spec},
-        },
-        {
-            "apiVersion": "berth.dev/v1alpha1",
-            "kind": "WorkspaceDeployment",
-            "metadata": {"name": resource, "namespace": NAMESPACE},
-            "spec": {"type": name},
-        },
-    ]
-    lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    lab.wait(f"wd/{resource}", "condition=Available")
-    return resource
 
 
 @pytest.mark.parametrize(
@@ -42,7 +18,7 @@ def made_type(lab: Lab, name: str, template: dict[str, object], **spec: object) 
 def test_a_type_that_cannot_start_fails_with_the_reason(
     lab: Lab, ada: Person, name: str, template: dict[str, object], said: str
 ) -> None:
-    resource = made_type(lab, name, template)
+    resource = lab.makes_type(name, template)
     instance = ada.asks("POST", f"/new/{name}", {"sshkey": ada.public_key()}).json["id"]
     lab.wait(f"instance/{instance}", "condition=Ended", seconds=90)
     info = ada.asks("GET", f"/instance/{instance}").json
