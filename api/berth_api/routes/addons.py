@@ -37,9 +37,9 @@ DESCRIBED: Final[dict[str, Any]] = {
 }
 
 
-@router.get(PATH, **DESCRIBED)
-@router.post(PATH, **DESCRIBED)
-@router.delete(PATH, **DESCRIBED)
+@router.get(PATH, operation_id="addons_get", **DESCRIBED)
+@router.post(PATH, operation_id="addons_post", **DESCRIBED)
+@router.delete(PATH, operation_id="addons_delete", **DESCRIBED)
 async def addon(rest: Annotated[str, Path(description="Whatever an add-on takes.")]) -> NoReturn:
     """Answer 404, which clients read as an add-on that is not active."""
     del rest
