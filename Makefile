@@ -43,6 +43,12 @@ test: lint ## every test, from unit to end-to-end
 	@$(BIN)/pytest -n 3 --dist loadfile tests/cluster tests/unit
 	@$(BIN)/pytest tests/e2e
 
+.PHONY: test-fuzz
+test-fuzz: venv ## 20,000 requests made from the OpenAPI document, with a new seed each time (FUZZ_SEED=1)
+	@$(BIN)/python -m berth_cluster prepare
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
+	  $(BIN)/pytest -s tests/cluster/api/test_openapi.py
+
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, helm lint, generated files
 	@$(BIN)/ruff check .
