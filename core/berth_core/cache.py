@@ -55,6 +55,7 @@ class Cache:
 
     ``keep`` makes what is kept of an object for readers; indexers and listeners are given the whole object, but
     for its bookkeeping (managed fields, kubectl's copy), which takes more memory than all the rest.
+    ``longest_delay`` is the longest pause, in seconds, between attempts at a watch that fail.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Cache:
         labels: Mapping[str, str] | None = None,
         indexers: Mapping[str, Indexer] | None = None,
         keep: Keep = whole,
+        longest_delay: float = LONGEST_DELAY,
     ) -> None:
         self._client = client
         self._kind = kind
@@ -73,6 +75,7 @@ class Cache:
         self._labels = labels
         self._indexers = dict(indexers or {})
         self._keep = keep
+        self._longest_delay = longest_delay
         self._objects: dict[Key, Object] = {}
         self._versions: dict[Key, str] = {}
         self._indexes: dict[str, dict[str, set[Key]]] = {name: {} for name in self._indexers}
@@ -128,6 +131,7 @@ class Cache:
             self._broken_since.pop(scope, None)
 
         while True:
+            pause = FIRST_DELAY
             try:
                 if version is None:
                     version = await self._relist(scope)
@@ -140,10 +144,11 @@ class Cache:
             except errors.GoneError:
                 version = None
             except errors.ClusterError as error:
-                self._broken_since.setdefault(scope, loop.time())
                 log.warning("watch broke", kind=self._kind.plural, namespace=scope, error=error.message)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-                delay = min(delay * 2, LONGEST_DELAY)
+                pause, delay = delay, min(delay * 2, self._longest_delay)
+            # Servers end watches from time to time. Whatever the reason: until the next one stands, nothing is heard.
+            self._broken_since.setdefault(scope, loop.time())
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
 
     async def _relist(self, scope: str | None) -> str:
         listed, version = set[Key](), ""

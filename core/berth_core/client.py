@@ -219,7 +219,7 @@ class Client:
 
         Raises:
             GoneError: the resourceVersion is too old.
-            UnavailableError: the connection broke.
+            UnavailableError: the connection broke, or the server did not take the watch on.
 
         """
         query = _selectors(labels, fields) | {
@@ -230,7 +230,9 @@ class Client:
         }
         timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=5, sock_read=WATCH_SECONDS + 30)
         with _translated():
-            response = await self._send("GET", kind.path(namespace), query, None, dict(_PLAIN), timeout)
+            # Else a dead connection would be waited for as long as for a quiet watch.
+            async with asyncio.timeout(REQUEST_SECONDS):
+                response = await self._send("GET", kind.path(namespace), query, None, dict(_PLAIN), timeout)
             if response.status >= 300:
                 raise _error(response.status, await response.read(), response.headers)
             try:

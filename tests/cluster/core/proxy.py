@@ -21,6 +21,8 @@ class Proxy:
         self._is_cut = False
         self.refused = 0
         """Connections that came while it was cut."""
+        self.lag = 0.0
+        """Seconds by which all that the target says comes later."""
         self._server: asyncio.Server | None = None
         self._passing = _open_gate()
         self._gates = [self._passing]
@@ -80,16 +82,23 @@ class Proxy:
         there, back = await asyncio.open_connection(*self._target)
         self._writers |= {writer, back}
         passing = self._passing
-        await asyncio.gather(self._copy(reader, back, passing), self._copy(there, writer, passing))
+        await asyncio.gather(self._copy(reader, back, passing), self._copy(there, writer, passing, late=True))
         self._writers -= {writer, back}
 
-    @staticmethod
-    async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event) -> None:
+    async def _copy(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event, *, late: bool = False
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         with contextlib.suppress(ConnectionError):
             while data := await source.read(CHUNK):
                 await passing.wait()
-                sink.write(data)
-                await sink.drain()
+                due = max(due, loop.time() + self.lag) if late else loop.time()
+                if due > loop.time():
+                    loop.call_at(due, sink.write, data)
+                else:
+                    sink.write(data)
+                    await sink.drain()
         sink.close()
 
 

@@ -216,6 +216,30 @@ async def test_attempts_that_fail_do_not_make_the_break_look_new(own: Own) -> No
         await until(lambda: follower.cache.broken_for(loop.time()) == 0.0)
 
 
+async def test_a_watch_that_has_ended_is_broken_until_the_next_one_stands(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers end watches in good order, and the next one may get nowhere."""
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(client_module, "WATCH_SECONDS", 2)
+    async with following(own.proxied, own.namespace) as follower:
+        await until(lambda: follower.cache.broken_for(loop.time()) > 0.0)
+        own.proxy.hush()
+        await until(lambda: follower.cache.broken_for(loop.time()) > 0.5)
+        own.proxy.speak()
+        await until(lambda: follower.cache.broken_for(loop.time()) == 0.0)
+
+
+async def test_a_watch_that_is_not_taken_on_fails(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server says nothing while nothing happens, but it says at once that it watches."""
+    monkeypatch.setattr(client_module, "REQUEST_SECONDS", 1.0)
+    _, version = await own.proxied.list(DEPLOYMENTS, own.namespace)
+    own.proxy.hush()
+    async with asyncio.timeout(SECONDS):
+        with pytest.raises(UnavailableError):
+            await anext(own.proxied.watch(DEPLOYMENTS, own.namespace, version))
+
+
 async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(own: Own) -> None:
     """A new API server has no history: watching from an old version answers 410."""
     await create(own.direct, own.namespace, WorkspaceDeployment, "goes")
