@@ -27,6 +27,8 @@ JUDGED = {"error_message": "token scope does not permit change"}
 NOTICED_SECONDS = 10.0
 """5 s of age, a probe under way, and a busy machine."""
 RECOVERED_SECONDS = 15.0
+SETTLED_SECONDS = 6.0
+SLOW_SECONDS = 14.0
 
 
 @dataclass(frozen=True)
@@ -133,3 +135,17 @@ async def test_a_watch_that_leads_nowhere(away: Away) -> None:
 
     await eventually(noticed, NOTICED_SECONDS)
     await eventually(away.is_back, RECOVERED_SECONDS)
+
+
+async def test_an_api_server_that_takes_its_time(away: Away) -> None:
+    """Slow is not away: once there are connections enough, no token is refused for it."""
+    begun, away.proxy.lag = time.monotonic(), 1.8
+    judged = []
+    while (passed := time.monotonic() - begun) < SLOW_SECONDS:
+        answer = await away.judge(away.stays)
+        if passed > SETTLED_SECONDS:
+            judged.append(answer)
+        await asyncio.sleep(0.1)
+    away.proxy.lag = 0.0
+    assert len(judged) > 10
+    assert [answer for answer in judged if answer != JUDGED] == []
