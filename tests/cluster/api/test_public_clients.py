@@ -5,12 +5,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
+from rerobots import Instance
 from rerobots.api import APIClient, BusyWorkspaceDeployment, Error, InstanceNotFound, WrongAuthToken
 
 from .plainclient import PlainClient, RefusedError
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
+
+pytestmark = pytest.mark.apiserver
 
 NOBODY: Final = "0190f7a0-0000-7000-8000-000000000000"
 
@@ -25,10 +28,11 @@ async def test_the_python_client_finds_what_can_be_had(api: Api, signer: Signer,
     client = python_client(api, signer.token("alice"))
     assert type_name in await call(client.get_wtypes)
     found = await call(client.get_wdeployments, types=[type_name])
-    assert len(found) == 2
+    assert [(wd["type"], wd["queuelen"]) for wd in found] == [(type_name, 0)] * 2
     page, pages = await call(client.get_wdeployments, types=[type_name], page=2, max_per_page=1)
-    assert (list(page), pages) == (list(found)[1:], 2)
-    assert (await call(client.get_wdeployment_info, next(iter(found))))["type"] == type_name
+    assert (page, pages) == (found[1:], 2)
+    assert await call(client.get_wdeployments, query=type_name, maxlen=0, types=["!user_provided"]) == found
+    assert (await call(client.get_wdeployment_info, found[0]["id"]))["type"] == type_name
 
 
 async def test_the_python_client_takes_uses_and_ends_an_instance(api: Api, signer: Signer, world: World) -> None:
@@ -45,6 +49,22 @@ async def test_the_python_client_takes_uses_and_ends_an_instance(api: Api, signe
     assert await call(client.get_firewall_rules, made["id"]) == []
     await call(client.terminate_instance, made["id"])
     assert made["id"] not in await call(client.get_instances)
+
+
+async def test_the_python_client_s_instance_follows_its_instance(api: Api, signer: Signer, world: World) -> None:
+    type_name = await world.type(deployments=1)
+    client = python_client(api, signer.token("alice"))
+    taken = await call(Instance, workspace_types=[type_name], apic=client)
+    assert await call(taken.get_status) == "INIT"
+    (listed,) = await call(client.get_wdeployments, types=[type_name])
+    instance = (await call(client.get_wdeployment_info, listed["id"]))["instance"]
+    await world.make_ready(instance)
+    details = await call(taken.get_details)
+    assert (details["type"], details["status"]) == (type_name, "READY")
+    assert details["conn"].keys() == {"type", "ipv4", "port", "hostkeys"}
+    again = await call(Instance, instance_id=instance, apic=client)
+    await call(again.terminate)
+    assert await call(taken.get_status) == "TERMINATING"
 
 
 async def test_the_python_client_waits_in_the_queue(api: Api, signer: Signer, world: World) -> None:
@@ -98,8 +118,11 @@ async def test_the_python_client_tells_what_went_wrong(api: Api, signer: Signer)
     with pytest.raises(Error, match="no matching wdeployment found"):
         await call(client.request_instance, "no_such_type")
     assert await call(client.get_ci_projects) == {}
-    with pytest.raises(Error):
-        await call(client.status_addon_cam, NOBODY)
+    with pytest.raises(Error, match="not found"):
+        await call(client.submit_ci_job, "no-such-project", "main", "a" * 40)
+    assert await call(client.status_addon_cam, NOBODY) == {"status": "notfound"}
+    with pytest.raises(Error, match="add-on not available"):
+        await call(client.activate_addon_cam, NOBODY)
 
 
 REFUSALS: Final[dict[str, Callable[[PlainClient], Any]]] = {
