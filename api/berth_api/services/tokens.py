@@ -107,21 +107,22 @@ async def purge_by_token(state: State, identity: Identity) -> None:
     """End all tokens of the caller; see :func:`purge`."""
     access.need_unconstrained(identity)
     access.need_write(identity, Scope.CHANGE)
-    await purge(state, identity.user)
+    await purge(state, identity.user, shown=identity.issued)
 
 
-async def purge(state: State, user: str) -> None:
+async def purge(state: State, user: str, *, shown: float | None = None) -> None:
     """End all tokens of a user that were issued until now; those issued after this returns count.
 
     ``iat`` has whole seconds. So tokens count that were issued from the next full second on, and this returns when
     that has come. It reckons by this process's clock: where tokens are made by a slower one, new ones count as much
-    later.
+    later. ``shown`` is the ``iat`` of the token that is the proof, which can come from a clock that is ahead.
 
     Raises:
         AwayError: it is not sure yet that the purge is applied.
 
     """
-    valid_after = math.floor(time.time()) + 1
+    now, begun = time.time(), time.monotonic()
+    valid_after = counts_from(now, shown)
     for _ in range(ATTEMPTS):
         try:
             await _write_valid_after(state, user, valid_after)
@@ -131,8 +132,14 @@ async def purge(state: State, user: str) -> None:
     else:
         raise AwayError("others are changing the same account. Try again.")
     await state.revocations.valid_after_shown(user, valid_after)
-    await asyncio.sleep(max(0.0, valid_after - time.time()))
+    # Not by the clock, which may be set back meanwhile.
+    await asyncio.sleep(max(0.0, begun + valid_after - now - time.monotonic()))
     log.info("tokens purged", user=user, valid_after=_time(valid_after))
+
+
+def counts_from(now: float, shown: float | None) -> int:
+    """First second in which a token must have been issued to count after a purge. Pure; seconds since the Epoch."""
+    return math.floor(max(now, shown or now)) + 1
 
 
 async def _write_valid_after(state: State, user: str, valid_after: int) -> None:

@@ -100,6 +100,16 @@ async def test_a_token_purges_all_until_now(http: httpx.AsyncClient, signer: Sig
     assert not await counts(http, new)
 
 
+async def test_a_purge_ends_the_token_that_asks_for_it_whatever_clock_made_it(
+    http: httpx.AsyncClient, signer: Signer
+) -> None:
+    """A clock that is a little ahead is tolerated, and must not save a token."""
+    ahead = signer.token("ahead", iat=int(time.time()) + 3)
+    assert (await http.post("/purge", headers=bearer(ahead))).status_code == 200
+    assert not await counts(http, ahead)
+    assert await counts(http, signer.token("ahead"))
+
+
 async def test_purges_at_the_same_time_agree(http: httpx.AsyncClient, signer: Signer) -> None:
     """One that comes while another is at work may find its token ended; none fails otherwise."""
     tokens = [signer.token("bea", org=str(number)) for number in range(8)]
