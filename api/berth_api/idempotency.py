@@ -60,7 +60,7 @@ class Idempotent:
         if step is Step.WAIT:
             raise UnderWayError(retry_after=WAIT_SECONDS)
         if step is Step.REPLAY and held.record.answer is not None:
-            return exchange.replayed(held.record.answer)
+            return exchange.replayed(await recovery.whole(state, held.record.answer))
         if step in (Step.LOOK, Step.TAKE_OVER):
             made = await recovery.answer_of(state, exchange.digest)
             if made is not None:
@@ -131,14 +131,16 @@ async def _exchange(scope: Scope, receive: Receive, values: list[str], identity:
     if len(values) > 1 or not repeats.is_key(values[0]):
         raise BadRequestError("Idempotency-Key must be one value of 1 to 255 printable ASCII characters")
     body = await read_body(Request(scope, receive))
-    fingerprint = repeats.fingerprint_of(scope["method"], scope["path"], scope["query_string"], body, identity)
-    return _Exchange(scope, receive, body, repeats.digest_of(identity.user, values[0]), fingerprint)
+    key = values[0]
+    asked = scope["method"], scope["path"], scope["query_string"], body
+    fingerprint = repeats.fingerprint_of(*asked, identity, key=key)
+    return _Exchange(scope, receive, body, repeats.digest_of(identity.user, key), fingerprint)
 
 
 async def _keep(records: Records, held: Held, answer: Answer) -> None:
     # What was asked for is done, so the client gets the answer in any case. A repeat finds what was made by its label.
     try:
-        await records.complete(held, answer)
+        await records.complete(held, repeats.without_key(answer))
     except cluster.ClusterError as error:
         log.warning("answer not kept", idempotency=held.digest, error=error.message)
 
@@ -155,5 +157,7 @@ async def _release(records: Records, held: Held, *, unsure: bool) -> None:
 
 
 async def _send(answer: Answer, send: Send) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+    headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -6,10 +6,11 @@ made: that carries the label of :func:`labels`.
 """
 
 import hashlib
+import hmac
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -29,6 +30,8 @@ MAKING_SECONDS: Final = 15.0
 What it sends then has reached the cluster or never will when the request counts as dead: a write before it takes at
 most 10 s, and the API server gives up on a write after 34 s.
 """
+KEY_FIELD: Final = "sshkey"
+"""Of an answer's body: a private key, beside the ``id`` of its instance."""
 PASSING: Final = frozenset({408, 409, 425, 429})
 """Refusals that speak of the moment, not of the request."""
 
@@ -49,11 +52,30 @@ class Answer:
     status: int
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
+    key_of: str | None = None
+    """Instance whose private key belongs into the body, and has been left out."""
 
     @property
     def is_kept(self) -> bool:
         """Whether a repeated request gets this answer; else it runs anew."""
         return self.status < 500 and self.status not in PASSING
+
+
+def without_key(answer: Answer) -> Answer:
+    """Return the answer as it is kept. Pure.
+
+    A record can outlive the instance, and no private key may: the key is read from its own Secret for a repeat.
+    """
+    fields = orjson.loads(answer.body or b"{}")
+    if not isinstance(fields, dict) or KEY_FIELD not in fields:
+        return answer
+    left = {name: value for name, value in fields.items() if name != KEY_FIELD}
+    return replace(answer, body=orjson.dumps(left), key_of=str(fields["id"]))
+
+
+def with_key(answer: Answer, key: str) -> Answer:
+    """Return the answer as it was given. Pure."""
+    return replace(answer, body=orjson.dumps(orjson.loads(answer.body) | {KEY_FIELD: key}), key_of=None)
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,15 +119,16 @@ def digest_of(user: str, key: str) -> str:
     return hashlib.sha256(f"{user}\0{key}".encode()).hexdigest()[:40]
 
 
-def fingerprint_of(method: str, path: str, query: bytes, body: bytes, identity: Identity) -> str:
+def fingerprint_of(method: str, path: str, query: bytes, body: bytes, identity: Identity, *, key: str) -> str:
     """What makes a request the same: what it asks for, and with which rights.
 
-    An answer can hold a private key, so a token with other rights than the first does not get it.
+    An answer can hold a private key, so a token with other rights than the first does not get it. A body can hold a
+    password, so nobody can try out bodies on a fingerprint who does not know the key, which is kept nowhere.
     """
     types = sorted(identity.types) if identity.types is not None else None
     rights = [identity.superuser, identity.read_only, identity.instance, types, identity.expire_d]
     head = orjson.dumps([method, path, query.decode("latin-1"), rights, identity.organisation])
-    return hashlib.sha256(head + b"\0" + body).hexdigest()
+    return hmac.new(key.encode(), head + b"\0" + body, hashlib.sha256).hexdigest()
 
 
 def is_key(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Records of requests with an ``Idempotency-Key``: a Secret for each user and key, since answers hold private keys."""
+"""Records of requests with an ``Idempotency-Key``: a Secret for each user and key, since answers are the user's own."""
 
 import base64
 import time
@@ -117,6 +117,7 @@ def _data(record: Record) -> dict[str, str]:
             "status": record.answer.status,
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in record.answer.headers],
             "body": base64.b64encode(record.answer.body).decode(),
+            "key_of": record.answer.key_of,
         }
     return {RECORD: base64.b64encode(orjson.dumps(fields)).decode()}
 
@@ -135,4 +136,4 @@ def _read(obj: Object) -> Record:
 
 def _read_answer(fields: dict[str, Any]) -> Answer:
     headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields["headers"])
-    return Answer(fields["status"], headers, base64.b64decode(fields["body"]))
+    return Answer(fields["status"], headers, base64.b64decode(fields["body"]), fields.get("key_of"))

@@ -1,4 +1,4 @@
-"""What a request with an ``Idempotency-Key`` made before its process died, and the answer that it would have given."""
+"""Answers that a record does not hold whole: what was made before a process died, and private keys."""
 
 import asyncio
 import base64
@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from berth_api.repeats import Answer
+from berth_api import repeats
+from berth_api.repeats import KEY_FIELD, Answer
 from berth_api.services.records import SECRETS
 from berth_api.state import State
 from berth_core import errors as cluster
@@ -34,14 +35,28 @@ async def _labelled(state: State, kind: type[Resource], digest: str) -> list[Obj
     return [obj for objects, _ in pages for obj in objects]
 
 
+async def whole(state: State, answer: Answer) -> Answer:
+    """Return a kept answer as it was given; without the private key where that is gone, with its instance.
+
+    Raises ClusterError.
+    """
+    key = await _private_key(state, answer.key_of) if answer.key_of is not None else None
+    return repeats.with_key(answer, key) if key is not None else answer
+
+
+async def _private_key(state: State, instance_id: str) -> str | None:
+    try:
+        secret = await state.client.get(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
+    except cluster.NotFoundError:
+        return None
+    return base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()
+
+
 async def _launched(state: State, obj: Object) -> Answer:
     public_id = Instance.parse(obj).public_id
     body = {"success": True, "id": public_id}
-    try:
-        secret = await state.client.get(SECRETS, state.config.access_namespace, names.instance_object(public_id))
-    except cluster.NotFoundError:
-        return _json(body)  # its user brought a key
-    return _json(body | {"sshkey": base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()})
+    key = await _private_key(state, public_id)  # None where its user brought one
+    return _json(body if key is None else body | {KEY_FIELD: key})
 
 
 async def _reserved(_state: State, obj: Object) -> Answer:

@@ -1,6 +1,7 @@
 """Contract §1, `Idempotency-Key`: the same key gets the first answer again, and makes nothing twice."""
 
 import asyncio
+import base64
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -54,6 +55,19 @@ async def test_a_repeat_gets_the_first_answer_at_any_replica(
     metadata = (await book.read(key))["metadata"]
     assert metadata["labels"][names.IDEMPOTENCY_LABEL] == digest_of("alice", key["Idempotency-Key"])
     assert metadata["annotations"][names.EXPIRES_ANNOTATION].endswith("Z")
+
+
+async def test_no_record_holds_a_private_key(world: World, book: Book, alice: httpx.AsyncClient) -> None:
+    """Keys go with their instances, and a record may outlive those."""
+    kind, key = await world.type(deployments=1), fresh()
+    first = (await alice.post(f"/new/{kind}", headers=key)).json()
+    kept = (await book.fields(key))["answer"]
+    assert json.loads(base64.b64decode(kept["body"])) == {"success": True, "id": first["id"]}
+    # As the operator does when the lease has ended.
+    await world.client.delete(SECRETS, world.namespaces.access, names.instance_object(first["id"]))
+    again = await alice.post(f"/new/{kind}", headers=key)
+    assert (again.status_code, again.json()) == (200, {"success": True, "id": first["id"]})
+    assert again.headers["Idempotency-Replayed"] == "true"
 
 
 async def test_of_32_at_once_over_two_replicas_one_makes_an_instance(

@@ -77,10 +77,10 @@ def test_a_users_key_is_nobody_elses() -> None:
     ],
 )
 def test_what_is_asked_and_with_which_rights_makes_a_request(other: tuple[str, str, bytes, bytes, Identity]) -> None:
-    first = repeats.fingerprint_of("POST", "/new/a", b"", b"{}", ALICE)
+    first = repeats.fingerprint_of("POST", "/new/a", b"", b"{}", ALICE, key="k")
     renewed = Identity(user="alice", digest="1" * 64, expires=3e9)
-    assert repeats.fingerprint_of("POST", "/new/a", b"", b"{}", renewed) == first
-    assert repeats.fingerprint_of(*other) != first
+    assert repeats.fingerprint_of("POST", "/new/a", b"", b"{}", renewed, key="k") == first
+    assert repeats.fingerprint_of(*other, key="k") != first
 
 
 def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None:
@@ -98,3 +98,20 @@ def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None
             repeats.labels()
     finally:
         repeats.running.reset(token)
+
+
+def test_nobody_can_try_bodies_on_a_fingerprint_without_the_key() -> None:
+    asked = ("POST", "/purge", b"", b'{"user": "alice", "password": "a common one"}', ALICE)
+    assert repeats.fingerprint_of(*asked, key="one") != repeats.fingerprint_of(*asked, key="two")
+
+
+def test_private_keys_are_left_out_of_what_is_kept() -> None:
+    given = Answer(200, (), b'{"success":true,"id":"i","sshkey":"PEM"}')
+    kept = repeats.without_key(given)
+    assert kept == Answer(200, (), b'{"success":true,"id":"i"}', "i")
+    assert repeats.with_key(kept, "PEM") == given
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'{"success":true,"id":"i"}'])
+def test_other_answers_are_kept_as_they_are(body: bytes) -> None:
+    assert repeats.without_key(Answer(200, (), body)) == Answer(200, (), body)
