@@ -71,6 +71,7 @@ MAY_NOT = [
     (API, "delete", "accounts.berth.dev", ACCESS),
     (API, "get", "secrets", NAMESPACE),
     (API, "get", "leases.coordination.k8s.io", NAMESPACE),
+    (API, "get", "leases.coordination.k8s.io", WORKSPACES),
 ]
 
 
