@@ -142,7 +142,7 @@ class Person:
             stdin=subprocess.DEVNULL,
         )
 
-    def asks(self, method: str, path: str, body: Any = None) -> Answer:
+    def asks(self, method: str, path: str, body: Any = None, *headers: str) -> Answer:
         """Send a request as public clients do: JSON as plain data, whatever content type curl gives it."""
         command = [
             "curl",
@@ -157,6 +157,7 @@ class Person:
         ]
         if self.token:
             command += ["-H", f"Authorization: Bearer {self.token}"]
+        command += [word for header in headers for word in ("-H", header)]
         if body is not None:
             command += ["--data-binary", json.dumps(body)]
         done = self.run(command)

@@ -9,9 +9,13 @@ from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     info = ada.asks("GET", f"/instance/{instance}").json
+    rule = {"src": "203.0.113.7"}
+    assert ada.asks("POST", f"/firewall/{instance}", rule, "Idempotency-Key: before the end").status == 200
+    assert lab.objects("secrets", "berth.dev/idempotency", "berth-access") != []
     helm(lab, "uninstall", "berth", "-n", "berth", "--wait", "--timeout=120s")
     assert ada.ssh(info, "true").returncode == 255
     assert lab.leftovers(instance) == []
+    assert lab.objects("secrets", "berth.dev/idempotency", "berth-access") == []
     history = lab.get("instance", instance)
     assert history["status"]["reason"] == "Terminated"
     assert "finalizers" not in history["metadata"]
