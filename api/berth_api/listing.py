@@ -12,6 +12,8 @@ from berth_api.shapes.info import deployment_info
 from berth_core.resources import WorkspaceType
 
 Item = TypeVar("Item")
+Key = tuple[str, str]
+"""(namespace, name)"""
 Tie = tuple[bool, int, str, str, str]
 """Order among equals: can be had first, then the shorter queue, then id, namespace, name. No two are the same."""
 Place = tuple[str | int | tuple[int, ...], Tie]
@@ -42,6 +44,7 @@ class Row:
     description: str
     queue_length: int
     kind: WorkspaceType | None = None
+    key: Key = field(init=False)
     id: str = field(init=False)
     type: str = field(init=False)
     is_dissolved: bool = field(init=False)
@@ -55,6 +58,7 @@ class Row:
         wd, region = self.deployment, self.deployment.resource.spec.region
         shown = deployment_info(wd, self.kind, self.description, self.queue_length)
         derived = {
+            "key": (wd.namespace, wd.name),
             "id": wd.id,
             "type": wd.type,
             "is_dissolved": wd.is_dissolved,

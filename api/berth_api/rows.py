@@ -3,7 +3,8 @@
 Whoever asks for a list gets a view: the rows that pass some filters, in some order. A view that was asked for
 is kept, and each change of a row moves that row alone, by bisection. A change that many rows follow from (of a
 type's description, of a queue) only puts them in doubt; :meth:`Rows.settle` works that off in pieces, so that
-nobody waits long for the event loop.
+nobody waits long for the event loop. Of very many rows each is made anew first, and then one order after the other
+is sorted anew, which is much less work than to move each row.
 """
 
 from bisect import bisect_left
@@ -14,17 +15,14 @@ from typing import Final
 
 from berth_api import listing
 from berth_api.deployment import Deployment
-from berth_api.listing import Filters, Page, Place, Row
+from berth_api.listing import Filters, Key, Page, Place, Row
 from berth_api.queue import Queues, waits
 from berth_core.resources import Reservation, WorkspaceType
-
-Key = tuple[str, str]
-"""(namespace, name)"""
 
 VIEWS: Final = 64
 """Filtered views that are kept; each change costs some microseconds for each of them."""
 MANY: Final = 500
-"""So many rows in doubt at once, and making filtered views anew is less work than keeping them."""
+"""So many rows in doubt at once, and making views anew is less work than moving rows in them."""
 _EVERYTHING: Final = Filters(with_dissolved=True)
 
 
@@ -58,6 +56,12 @@ class View:
             self.rows.insert(self._find(now), new)
             self._ids = None
 
+    def remake(self, latest: Mapping[Key, Row]) -> None:
+        """Follow a change of many rows, none of which is new or no more."""
+        self.rows = [latest[row.key] for row in self.rows]
+        self.rows.sort(key=self._place)
+        self._ids = None
+
     def _find(self, place: Place) -> int:
         return bisect_left(self.rows, place, key=self._place)
 
@@ -65,7 +69,8 @@ class View:
 class Rows:
     """All deployments as rows, and views of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, many: int = MANY) -> None:
+        self._many = many
         self.queues = Queues()
         self.dissolved: Counter[str] = Counter()
         """Dissolved deployments by the name of their type."""
@@ -73,19 +78,23 @@ class Rows:
         self._types: dict[Key, WorkspaceType] = {}
         self._by_type: dict[Key, dict[Key, None]] = {}
         self._doubted: dict[Key, None] = {}
+        self._to_make: list[Key] = []
+        self._made: dict[Key, Row] = {}
+        """Of many rows in doubt: those that have yet to be made anew, and those that were, which no view has yet."""
+        self._behind: set[str] = set()
+        self._before: dict[Key, Row] = {}
+        """Orders whose views have these rows as they were, and not as in ``_rows``."""
         self._whole: dict[str, View] = {}
         self._views: OrderedDict[tuple[Filters, str], View] = OrderedDict()
 
     @property
     def is_settled(self) -> bool:
         """Whether all rows are as they should be."""
-        return not self._doubted
+        return not (self._doubted or self._to_make or self._behind)
 
     def deployment_changed(self, key: Key, deployment: Deployment | None) -> None:
         """Take in a deployment; None where it is no more."""
-        old = self._rows.get(key)
-        new = self._row(deployment) if deployment is not None else None
-        self._replace(key, old, new)
+        self._replace(key, self._row(deployment) if deployment is not None else None)
 
     def type_changed(self, namespace: str, name: str, kind: WorkspaceType | None) -> None:
         """Take in which type has a name now; None where none has."""
@@ -110,13 +119,20 @@ class Rows:
                 self._doubt((namespace, name) for name in spec.deployments or ())
 
     def settle(self, most: int) -> None:
-        """Work off some doubts, ``most`` rows at a time."""
-        if len(self._doubted) > MANY:
-            self._views.clear()
-        for key in list(islice(self._doubted, most)):
-            del self._doubted[key]
-            if (old := self._rows.get(key)) is not None:
-                self._replace(key, old, self._row(old.deployment))
+        """Work off some doubts: ``most`` rows, or of many at once four times as many, or an order of those."""
+        if self._behind:
+            self._remake(self._behind.pop())
+        elif self._to_make:
+            self._make(4 * most)
+        elif len(self._doubted) > self._many:
+            # What comes in doubt from now on has its turn after them.
+            self._to_make = list(self._doubted)
+            self._doubted.clear()
+        else:
+            for key in list(islice(self._doubted, most)):
+                del self._doubted[key]
+                if (old := self._rows.get(key)) is not None:
+                    self._replace(key, self._row(old.deployment))
 
     def prepare(self, order: str) -> None:
         """Make ready what all views of an order are made from."""
@@ -149,7 +165,27 @@ class Rows:
         length = self.queues.length(deployment.resource)
         return Row(deployment, describe(deployment, kind), length, kind)
 
-    def _replace(self, key: Key, old: Row | None, new: Row | None) -> None:
+    def _make(self, most: int) -> None:
+        """Make some of many rows anew; with the last of them all views fall behind."""
+        for key in self._to_make[-most:]:
+            if (old := self._rows.get(key)) is not None:
+                self._made[key] = self._row(old.deployment)
+        del self._to_make[-most:]
+        if not self._to_make:
+            self._before = {key: self._rows[key] for key in self._made}
+            self._rows.update(self._made)
+            self._made.clear()
+            self._behind = set(self._whole)
+
+    def _remake(self, order: str) -> None:
+        self._whole[order].remake(self._rows)
+        for known in [known for known in self._views if known[1] == order]:
+            del self._views[known]
+
+    def _replace(self, key: Key, new: Row | None) -> None:
+        old = self._rows.get(key)
+        before = self._before.pop(key, old)
+        self._made.pop(key, None)
         if old is not None:
             self._count(key, old, -1)
         if new is not None:
@@ -157,8 +193,10 @@ class Rows:
             self._count(key, new, 1)
         elif old is not None:
             del self._rows[key]
-        for view in (*self._whole.values(), *self._views.values()):
-            view.replace(old, new)
+        for order, view in self._whole.items():
+            view.replace(before if order in self._behind else old, new)
+        for (_, order), view in self._views.items():
+            view.replace(before if order in self._behind else old, new)
 
     def _count(self, key: Key, row: Row, change: int) -> None:
         deployment = row.deployment

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from berth_api import listing
 from berth_api.deployment import Deployment
@@ -65,14 +66,22 @@ def expected(world: "World", query: dict[str, str]) -> list[tuple[str, Any]]:
 
 
 class World(RuleBasedStateMachine):
-    """Changes in any order, and in between questions that make and keep views."""
+    """Changes in any order, and in between questions that make and keep views, and some of the work that is due."""
 
-    @initialize()
-    def nothing(self) -> None:
-        self.rows = Rows()
+    @initialize(many=st.integers(0, 4))
+    def begin(self, many: int) -> None:
+        self.rows = Rows(many)
         self.deployments: dict[str, Deployment] = {}
         self.kinds: dict[str, WorkspaceType] = {}
         self.reservations: dict[str, Reservation] = {}
+        for name in NAMES:
+            self.deployment(name, "arm", {}, CREATED)
+        for order in sorted(listing.ORDERS):
+            self.rows.prepare(order)
+
+    def deployment(self, name: str, kind: str, status: dict[str, Any], created: str, **spec: Any) -> None:
+        self.deployments[name] = deployment(name, status=status, created=created, type=kind, **spec)
+        self.rows.deployment_changed(("lab", name), self.deployments[name])
 
     @rule(
         name=st.sampled_from(NAMES),
@@ -84,9 +93,8 @@ class World(RuleBasedStateMachine):
         lockout=st.booleans(),
         created=st.sampled_from(CREATIONS),
     )
-    def deployment(self, name: str, kind: str, status: dict[str, Any], created: str, **spec: Any) -> None:
-        self.deployments[name] = deployment(name, status=status, created=created, type=kind, **spec)
-        self.rows.deployment_changed(("lab", name), self.deployments[name])
+    def a_deployment(self, **fields: Any) -> None:
+        self.deployment(**fields)
 
     @rule(name=st.sampled_from(NAMES))
     def no_deployment(self, name: str) -> None:
@@ -130,11 +138,12 @@ class World(RuleBasedStateMachine):
         """While some rows may be in doubt: the view is made from them and must come right."""
         self.rows.ids(listing.filters(query, None), query)
 
-    @rule(most=st.integers(1, 3))
-    def some_work(self, most: int) -> None:
-        self.rows.settle(most)
+    @rule(most=st.integers(1, 3), times=st.integers(1, 8))
+    def some_work(self, most: int, times: int) -> None:
+        for _ in range(times):
+            self.rows.settle(most)
 
-    @invariant()
+    @rule()
     def lists_are_right_once_settled(self) -> None:
         while not self.rows.is_settled:
             self.rows.settle(2)
@@ -146,23 +155,42 @@ class World(RuleBasedStateMachine):
         dissolved = {wd.type for wd in self.deployments.values() if wd.is_dissolved}
         assert set(self.rows.dissolved) == dissolved
 
+    def teardown(self) -> None:
+        """Whatever came last."""
+        self.lists_are_right_once_settled()
+
 
 World.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 TestRows = World.TestCase
 
 
-def test_a_change_that_many_follow_from_comes_in_pieces() -> None:
+@pytest.mark.parametrize(("number", "shown"), [(MANY, 10), (MANY + 1, 0)])
+def test_a_change_that_many_follow_from_comes_in_pieces(number: int, shown: int) -> None:
     rows = Rows()
-    for number in range(MANY + 1):
-        rows.deployment_changed(("lab", f"d{number}"), deployment(f"d{number}"))
+    for one in range(number):
+        rows.deployment_changed(("lab", f"d{one}"), deployment(f"d{one}"))
     assert len(rows.ids(Filters(text="queue"), {}).items) == 0
     rows.type_changed("lab", "arm", kind("arm", "In the queue", []))
     assert not rows.is_settled
     rows.settle(10)
-    assert len(rows.ids(Filters(text="queue"), {}).items) == 10
+    assert len(rows.ids(Filters(text="queue"), {}).items) == shown
     while not rows.is_settled:
         rows.settle(100)
-    assert len(rows.ids(Filters(text="queue"), {}).items) == MANY + 1
+    assert len(rows.ids(Filters(text="queue"), {}).items) == number
+
+
+def test_changes_that_do_not_cease_are_shown_all_the_same() -> None:
+    """While all rows come in doubt again before they were all made anew."""
+    rows = Rows(many=1)
+    for one in range(100):
+        rows.deployment_changed(("lab", f"d{one}"), deployment(f"d{one}"))
+    rows.prepare("inc_wtype")
+    shown = set()
+    for number in range(100):
+        rows.reservation_changed(None, reservation(f"r{number}", workspaceType="arm"))
+        rows.settle(5)
+        shown.add(rows.page(Filters(), {}).items[0].queue_length)
+    assert len(shown) > 5
 
 
 def test_views_that_nobody_asks_for_any_more_are_forgotten_but_right_when_asked_again() -> None:
@@ -172,3 +200,22 @@ def test_views_that_nobody_asks_for_any_more_are_forgotten_but_right_when_asked_
         assert rows.ids(Filters(text=f"{number}"), {}).items == []
     rows.deployment_changed(("lab", "d"), deployment("d", region="lab 0"))
     assert len(rows.ids(Filters(text="0"), {}).items) == 1
+
+
+def test_what_changes_while_many_rows_are_made_anew_is_shown_as_it_is_last() -> None:
+    keys = [("lab", f"d{one}") for one in range(9)]
+    for steps in range(12):
+        rows = Rows(many=0)
+        for key in keys:
+            rows.deployment_changed(key, deployment(key[1]))
+        rows.prepare("inc_wtype")
+        rows.type_changed("lab", "arm", kind("arm", "new", []))
+        for _ in range(steps):
+            rows.settle(1)
+        for key in keys[:-1]:
+            rows.deployment_changed(key, deployment(key[1], region="moved"))
+        rows.deployment_changed(keys[-1], None)
+        while not rows.is_settled:
+            rows.settle(1)
+        shown = [(row.deployment.resource.spec.region, row.description) for row in rows.page(Filters(), {}).items]
+        assert shown == [("moved", "new")] * 8, steps
