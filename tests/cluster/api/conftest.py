@@ -19,6 +19,10 @@ from .signing import Signer, write_keys
 from .world import World
 
 
+TIMEOUT = 60
+"""Seconds for an answer: more than the API itself gives the cluster, on a machine with much else to do."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What API processes of the tests share."""
@@ -69,7 +73,7 @@ def second(setting: Setting) -> Iterator[Api]:
 @pytest_asyncio.fixture(scope="session")
 async def http(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a token."""
-    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=TIMEOUT) as client:
         yield client
 
 
@@ -99,7 +103,7 @@ async def root(api: Api, signer: Signer) -> AsyncIterator[httpx.AsyncClient]:
 
 def user_client(api: Api, token: str) -> httpx.AsyncClient:
     """A client with a token."""
-    return httpx.AsyncClient(base_url=api.url, timeout=20, headers={"Authorization": f"Bearer {token}"})
+    return httpx.AsyncClient(base_url=api.url, timeout=TIMEOUT, headers={"Authorization": f"Bearer {token}"})
 
 
 async def made(client: httpx.AsyncClient, target: str, **options: Any) -> str:

@@ -20,7 +20,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.testing import Namespaces
 
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @dataclass(frozen=True)

@@ -161,3 +161,12 @@ async def test_a_purge_by_password_names_whom_it_claims_to_be_and_never_the_pass
     text = log.api.log.read_text()
     assert "let-me-in-please" not in text
     assert basic not in text
+
+
+async def test_a_token_in_a_path_is_in_no_line(http: httpx.AsyncClient, log: Log, token: str) -> None:
+    """As of somebody who revokes the token itself instead of its SHA-256."""
+    answer = await http.post(f"/revoke/{token}")
+    assert answer.json() == {"error_message": "unrecognized command"}
+    assert await log.audit(answer) == []
+    assert token not in log.api.log.read_text()
+    assert token.split(".")[2] not in log.api.log.read_text()

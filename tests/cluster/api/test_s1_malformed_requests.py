@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from berth_api.protocol import HEAD_SECONDS
+
 from .process import Api
 
 pytestmark = pytest.mark.apiserver
@@ -150,3 +152,24 @@ def test_none_of_this_left_a_traceback(api: Api) -> None:
     # Runs last in this module: the log of everything above.
     lines = api.log.read_text().splitlines()
     assert [line for line in lines if "Traceback" in line or "unexpected failure" in line] == []
+
+
+async def test_who_never_finishes_a_head_is_not_waited_for(api: Api) -> None:
+    """Neither a client that says nothing, nor one that goes on and on; between requests a connection may rest."""
+    parts = urlsplit(api.url)
+    (silent, one), (slow, two), (resting, three) = [
+        await asyncio.open_connection(parts.hostname, parts.port) for _ in range(3)
+    ]
+    three.write(get(b"/workspaces"))
+    two.write(b"GET /workspaces HTTP/1.1\r\nHost: berth.test\r\n")
+    ends = asyncio.gather(*(asyncio.wait_for(reader.read(), HEAD_SECONDS + 10) for reader in (silent, slow)))
+    while not ends.done():
+        two.write(b"X-More: and more\r\n")
+        await asyncio.wait({ends}, timeout=1)
+    for answer in ends.result():
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b'{"error_message":"malformed HTTP request"}')
+    three.write(get(b"/workspaces", b"Connection: close"))
+    assert (await asyncio.wait_for(resting.read(), 10)).count(b"HTTP/1.1 200 ") == 2
+    for writer in (one, two, three):
+        writer.close()

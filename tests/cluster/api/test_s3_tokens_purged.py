@@ -12,6 +12,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from berth_api.auth.passwords import MOST_AT_ONCE
 from berth_core import ids, names
 from berth_core.client import Kind
 from berth_core.model import timestamp
@@ -226,3 +227,18 @@ async def test_guessing_ends_soon(api: Api, http: httpx.AsyncClient, enrol: Enro
     written = api.log.read_text()
     for secret in ("s3cret-guess", PASSWORD, "$argon2id$"):
         assert secret not in written
+
+
+async def test_of_many_pairs_at_once_most_are_turned_away(http: httpx.AsyncClient) -> None:
+    """Each check takes time by design, so whoever waits for it must be few."""
+
+    async def purge(number: int) -> httpx.Response:
+        headers = basic(f"crowd-{number}", "s3cret-guess") | {"X-Forwarded-For": f"2001:db8:1:{number:x}::1"}
+        return await http.post("/purge", headers=headers)
+
+    answers = await asyncio.gather(*(purge(number) for number in range(3 * MOST_AT_ONCE)))
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {400, 503}
+    assert statuses.count(400) >= MOST_AT_ONCE
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status_code == 503)
+    assert (await purge(3 * MOST_AT_ONCE)).status_code == 400

@@ -119,6 +119,23 @@ async def test_a_known_token_is_revoked_until_it_would_have_expired(tokens: Toke
     assert IN_ADVANCE_LABEL not in revocation.metadata.labels
 
 
+async def test_a_revocation_that_would_end_too_early_gets_another_beside_it(tokens: Tokens, world: World) -> None:
+    """As `berth token revoke --expires` makes them, where somebody was wrong about how long the token lives."""
+    known, expires = tokens.signer.token("uta", org="x"), stamp(time.time() + 3600)
+    spec = {"sha256": digest(known), "user": "uta", "issued": stamp(time.time()), "expires": expires}
+    body = {"apiVersion": API_VERSION, "kind": "IssuedToken", "metadata": {"name": digest(known)}, "spec": spec}
+    await world.client.create(IssuedToken.api(), world.namespaces.access, body)
+    early = {"sha256": digest(known), "expires": stamp(time.time() + 60)}
+    body = {"apiVersion": API_VERSION, "kind": "TokenRevocation", "metadata": {"name": digest(known)}, "spec": early}
+    await world.client.create(TokenRevocation.api(), world.namespaces.access, body)
+    for _ in range(2):
+        assert (await tokens.revoke(tokens.signer.token("root", su=True), digest(known))).status_code == 200
+    found, _ = await world.client.list(
+        TokenRevocation.api(), world.namespaces.access, fields={"spec.sha256": digest(known)}
+    )
+    assert sorted(obj["spec"]["expires"] for obj in found) == sorted([early["expires"], expires])
+
+
 async def test_an_unknown_token_is_revoked_in_advance_for_the_caller_only(tokens: Tokens, world: World) -> None:
     by, others = tokens.signer.token("vera"), tokens.signer.token("victor")
     own = tokens.signer.token("vera", org="later")

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from berth_core import ids, names
-from berth_core.resources import AccessRule
+from berth_core.resources import AccessRule, WorkspaceDeployment
 
 from . import process
 from .conftest import Setting, user_client
@@ -314,3 +314,27 @@ async def test_rules_made_with_kubectl_count_and_can_be_deleted(
     assert await add(alice, deployment, YES, "carol") <= 65535
     assert (await alice.delete(f"/deployment/{deployment}/rule/70000")).status_code == 200
     assert (await bob.post(f"/new/{deployment}")).status_code == 200
+
+
+async def test_rules_of_a_deployment_that_is_no_more_are_seen_by_superusers_only(
+    world: World, bob: httpx.AsyncClient, root: httpx.AsyncClient
+) -> None:
+    kind = await world.type()
+    deployment = await world.deployment(kind, owners=["alice"])
+    number = await add(root, deployment, NO, "bob")
+
+    async def sees(client: httpx.AsyncClient) -> bool:
+        rules = (await client.get("/rules?to_user=bob")).json()["rules"]
+        return (deployment, number) in [(r["wdeployment_id"], r["id"]) for r in rules]
+
+    async def is_hidden() -> bool:
+        return not await sees(bob)
+
+    await eventually(lambda: sees(bob))
+    # Nothing collects garbage here; where the cluster does, the rule goes a moment later.
+    name = (await world.deployment_resource(deployment)).metadata.name
+    await world.client.delete(WorkspaceDeployment.api(), world.namespaces.workspaces, name)
+    await eventually(is_hidden)
+    assert await sees(root)
+    assert (await root.get(f"/deployment/{deployment}/rules")).json() == {"error_message": UNKNOWN}
+    await world.client.delete(AccessRule.api(), world.namespaces.workspaces, f"rule-{number}")

@@ -119,3 +119,48 @@ async def test_info_is_of_the_page(world: World, http: httpx.AsyncClient) -> Non
         "online": True,
     }
     assert "info" not in (await http.get(f"/deployments/{kind}?info=0")).json()
+
+
+async def test_odd_parameters_mean_what_they_can(world: World, http: httpx.AsyncClient) -> None:
+    kind, other = await world.type(), await world.type()
+    one, two = sorted([await world.deployment(kind, region="Zürich") for _ in range(2)])
+    await world.deployment(other, region="lab")
+    huge = "9" * 5000
+    for query, expected in (
+        # Of a parameter that stands several times the last counts.
+        (f"types={other}&types={kind}", [one, two]),
+        (f"types={kind},%21{kind}", []),
+        (f"types={kind}&maxlen=0", [one, two]),
+        (f"types={kind}&maxlen={huge}", [one, two]),
+        (f"types={kind}&max_per_page=1&page={huge}", [two]),
+        (f"types={kind}&max_per_page={huge}&page={huge}", [one, two]),
+        (f"types={kind}&q=Z%C3%9CRICH", [one, two]),
+        (f"types={kind}&q=%00", [one, two]),
+        (f"types={kind}&q=%FF", []),
+        (f"types={kind}&sort_by=&unknown=1", [one, two]),
+    ):
+        assert await ids(http, f"/deployments/{other}?{query}") == expected, query
+    for flag, there in (("info", True), ("info=", True), ("info=F", False), ("info=FALSE", False), ("info=no", True)):
+        answer = (await http.get(f"/deployments/{kind}?{flag}")).json()
+        assert ("info" in answer) is there, flag
+
+
+async def test_a_deployment_outlives_its_type(
+    setting: Setting, world: World, http: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
+    kind = await world.type(description="An arm", supportedAddons=["cam"])
+    deployment = await world.deployment(kind)
+    setting.server.kubectl("delete", "wt", kind.replace("_", "-"), "-n", world.namespaces.workspaces)
+
+    async def is_bare() -> bool:
+        info = (await http.get(f"/deployments/{kind}?info")).json()["info"][deployment]
+        return bool((info["desc"], info["supported_addons"]) == ("", []))
+
+    await eventually(is_bare)
+    shown = (await alice.get(f"/deployment/{deployment}")).json()
+    assert (shown["type"], shown["desc"], shown["supported_addons"]) == (kind, "", [])
+    assert kind not in (await http.get("/workspaces?with_dissolved")).json()["workspace_types"]
+    assert (await alice.get(f"/qlen/{kind}")).json() == {}
+    for target in (kind, deployment):
+        answer = await alice.post(f"/new/{target}")
+        assert (answer.status_code, answer.json()["error"]) == (404, "no matching wdeployment found")

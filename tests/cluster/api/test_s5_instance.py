@@ -151,3 +151,56 @@ async def test_an_instance_made_with_kubectl_is_shown_once_it_is_bound(world: Wo
         return bool((await alice.get(f"/instance/{uid}")).json()["status"] == "TERMINATING")
 
     await eventually(ending)
+
+
+async def test_what_it_says_of_its_deployment_is_read_live(world: World, alice: httpx.AsyncClient) -> None:
+    deployment = await world.deployment(await world.type(), region="lab")
+    instance = await made(alice, deployment)
+    found = (await world.deployment_resource(deployment)).metadata
+    for number in range(20):
+        body = {"spec": {"region": f"lab {number}"}}
+        await world.client.patch(WorkspaceDeployment.api(), found.namespace, found.name, body)
+        shown = (await alice.get(f"/instance/{instance}")).json()
+        assert shown["region"] == shown["wdinfo"]["region"] == f"lab {number}"
+
+
+async def test_an_instance_outlives_its_deployment(world: World, alice: httpx.AsyncClient) -> None:
+    deployment = await world.deployment(await world.type(), region="lab")
+    instance = await made(alice, deployment)
+    await world.make_ready(instance)
+    found = (await world.deployment_resource(deployment)).metadata
+    await world.client.delete(WorkspaceDeployment.api(), found.namespace, found.name)
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert (shown["deployment"], shown["type"], shown["region"], shown["wdinfo"]) == (deployment, "", "", None)
+    assert (await alice.get(f"/deployment/{deployment}")).status_code == 404
+    assert (await alice.get(f"/instances?details&user={instance}")).status_code == 200
+    assert (await alice.get(f"/firewall/{instance}")).status_code == 200
+    assert (await alice.post(f"/terminate/{instance}")).status_code == 200
+
+
+async def test_ids_are_the_same_in_either_case(
+    world: World, api: Api, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    kind = await world.type()
+    deployment, other = await world.deployment(kind, owners=["alice"]), await world.deployment(kind)
+    instance = await made(alice, deployment.upper(), keepalive=True)
+    assert (await alice.post("/new", json={"wds": [other.upper(), other, deployment.upper()]})).status_code == 200
+    place = (await alice.post("/new", json={"wds": [other.upper()], "reserve": True})).json()["id"]
+    async with user_client(api, signer.token("alice", **{"in": instance.upper()})) as limited:
+        assert (await limited.get(f"/instance/{instance}")).status_code == 200
+    for path, status in (
+        (f"/deployment/{deployment.upper()}", 200),
+        (f"/deployment/{deployment.upper()}/rules", 200),
+        (f"/queuelen/{deployment.upper()}", 200),
+        (f"/qlen?wds={deployment.upper()}", 200),
+        (f"/instance/{instance.upper()}", 200),
+        (f"/instance/{instance.upper()}/sshkey", 200),
+        (f"/firewall/{instance.upper()}", 200),
+        (f"/vpn/{instance.upper()}", 200),
+        (f"/reservation/{place.upper()}", 200),
+    ):
+        assert (await alice.get(path)).status_code == status, path
+    assert (await alice.post(f"/deployment/{deployment.upper()}/lockout")).status_code == 200
+    assert (await alice.post(f"/instance/{instance.upper()}/ka")).status_code == 200
+    assert (await alice.post(f"/terminate/{instance.upper()}")).status_code == 200
+    assert (await alice.delete(f"/reservation/{place.upper()}")).status_code == 200

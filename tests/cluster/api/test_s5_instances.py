@@ -3,7 +3,9 @@
 import httpx
 import pytest
 
-from .conftest import made
+from .conftest import made, user_client
+from .process import Api
+from .signing import Signer
 from .world import World
 
 pytestmark = pytest.mark.apiserver
@@ -85,3 +87,20 @@ async def test_lists_are_parallel_sorted_and_paged(world: World, alice: httpx.As
         }
     ]
     assert answer["workspace_deployments"] == [deployments[2]]
+
+
+@pytest.mark.parametrize("user", ["zoë 漢字", "a,spec.user=alice", "a=b\\c", "!x", " spaced ", "x/y:z", "é" * 200])
+async def test_users_of_any_name_have_what_is_theirs(
+    world: World, api: Api, signer: Signer, root: httpx.AsyncClient, user: str
+) -> None:
+    kind = await world.type(deployments=1)
+    async with user_client(api, signer.token(user)) as odd:
+        instance = await made(odd, kind)
+        place = (await odd.post(f"/new/{kind}", json={"reserve": True})).json()["id"]
+        shown = (await odd.get("/reservations")).json()["reservations"]
+        assert [(r["id"], r["user"]) for r in shown] == [(place, user)]
+        assert (await odd.get("/instances")).json()["workspace_instances"] == [instance]
+        assert (await root.get("/instances", params={"user": user})).json()["workspace_instances"] == [instance]
+        assert (await odd.get("/rules", params={"to_user": user})).json() == {"rules": []}
+        assert (await odd.delete(f"/reservation/{place}")).status_code == 200
+        assert (await odd.post(f"/terminate/{instance}")).status_code == 200

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from berth_api.services.reservations import MOST_WAITING
 from berth_core import errors as cluster
 from berth_core import ids, names
 from berth_core.client import Object
@@ -324,3 +325,40 @@ async def test_a_reservation_made_with_kubectl_is_known_by_its_uid_and_goes_by_p
     assert (await alice.get(f"/reservation/{urgent}")).status_code == 404
     assert (await bob.delete(f"/reservation/{urgent}")).status_code == 200
     assert [(r["id"], r["position"]) for r in await listed(bob, first, urgent)] == [(first, 1)]
+
+
+async def test_a_user_has_so_many_places_at_most(
+    world: World, api: Api, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    kind = await world.type(deployments=1)
+    await alice.post(f"/new/{kind}")
+    async with user_client(api, signer.token("patient")) as patient:
+        first, *_ = [await world.wait_in_queue("patient", workspaceType=kind) for _ in range(MOST_WAITING)]
+        answer = await patient.post(f"/new/{kind}", json={"reserve": True})
+        assert answer.status_code == 400
+        assert "at most 100 reservations" in answer.json()["error_message"]
+        # The turn of one has come: it waits no more.
+        await grant(world, first)
+        await reserve(patient, f"/new/{kind}")
+
+
+async def test_a_place_outlives_the_deployments_that_it_waits_for(
+    world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    kind = await world.type()
+    one, two = await world.deployment(kind), await world.deployment(kind)
+    for deployment in (one, two):
+        await alice.post(f"/new/{deployment}")
+    place = await reserve(bob, "/new", wds=[one, two])
+    for deployment in (one, two):
+        name = (await world.deployment_resource(deployment)).metadata.name
+        await world.client.delete(WorkspaceDeployment.api(), world.namespaces.workspaces, name)
+    await eventually(lambda: _is_unknown(bob, two))
+    (shown,) = await listed(bob, place)
+    assert (shown["desc"], shown["position"]) == (f"deployments {one},{two}", 1)
+    assert "eta" not in shown
+    assert (await bob.delete(f"/reservation/{place}")).status_code == 200
+
+
+async def _is_unknown(client: httpx.AsyncClient, deployment: str) -> bool:
+    return (await client.get(f"/qlen?wds={deployment}")).status_code == 404
