@@ -54,8 +54,16 @@ class Revocations:
 
     def is_revoked(self, sha256: str, user: str | None) -> bool:
         """Whether a token counts no more when this user holds it; None: when anyone does."""
+        return bool(self._ends(sha256, user))
+
+    def revoked_until(self, sha256: str, user: str | None) -> float:
+        """When the last revocation of a token is deleted (seconds since the Epoch); minus infinity without one."""
+        ends = (parse_time(obj["spec"]["expires"]).timestamp() for obj in self._ends(sha256, user))
+        return max(ends, default=float("-inf"))
+
+    def _ends(self, sha256: str, user: str | None) -> list[Object]:
         found = self._revoked.cache.by("sha256", sha256)
-        return any(obj["spec"].get("user") in (None, user) for obj in found)
+        return [obj for obj in found if obj["spec"].get("user") in (None, user)]
 
     def valid_after(self, user: str) -> float:
         """Seconds since the Epoch before which no token of the user counts; minus infinity where nothing was said."""

@@ -92,15 +92,23 @@ async def _revoke_in_advance(state: State, sha256: str, user: str | None, caller
 
 
 async def _write_revocation(state: State, spec: TokenRevocationSpec, labels: dict[str, str]) -> None:
-    namespace = state.config.access_namespace
-    name = ids.revocation(spec.sha256, spec.user)
+    """Make it, and where there is one that ends before, another beside it: what is written cannot be changed."""
+    name, until = ids.revocation(spec.sha256, spec.user), parse_time(spec.expires).timestamp()
     labels = labels | {names.MANAGED_BY_LABEL: names.MANAGED_BY}
+    for own_name in (name, f"{name}-{until:.0f}"):
+        await _create_revocation(state, own_name, spec, labels)
+        await state.revocations.revocation_shown(spec.sha256, spec.user)
+        if state.revocations.revoked_until(spec.sha256, spec.user) >= until:
+            break
+
+
+async def _create_revocation(state: State, name: str, spec: TokenRevocationSpec, labels: dict[str, str]) -> None:
+    namespace = state.config.access_namespace
     try:
         body = manifest(TokenRevocation, namespace, name, spec, labels=labels)
         await state.client.create(TokenRevocation.api(), namespace, body)
     except cluster.AlreadyExistsError:
         log.info("token was revoked before", token_sha256=spec.sha256)
-    await state.revocations.revocation_shown(spec.sha256, spec.user)
 
 
 async def purge_by_token(state: State, identity: Identity) -> None:
