@@ -18,7 +18,6 @@ from .process import Api
 from .signing import Signer, write_keys
 from .world import World
 
-
 TIMEOUT = 60
 """Seconds for an answer: more than the API itself gives the cluster, on a machine with much else to do."""
 
@@ -67,6 +66,17 @@ def api(setting: Setting) -> Iterator[Api]:
 def second(setting: Setting) -> Iterator[Api]:
     """Another replica; nothing stands before it."""
     with process.running(setting.environment(), setting.folder / "second.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def away(setting: Setting) -> Iterator[Api]:
+    """A process whose cluster is out of reach."""
+    nowhere = setting.folder / "away.kubeconfig"
+    nobody = f"https://127.0.0.1:{process.free_port()}"
+    nowhere.write_text(setting.kubeconfig.read_text().replace(setting.server.url, nobody))
+    settings = setting.environment(KUBECONFIG=str(nowhere))
+    with process.running(settings, setting.folder / "away.log", until="/healthz") as running:
         yield running
 
 

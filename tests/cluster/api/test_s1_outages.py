@@ -44,31 +44,25 @@ async def between(setting: Setting, signer: Signer) -> AsyncIterator[Between]:
                 yield Between(running, api, alice)
 
 
-async def test_without_a_cluster_answers_are_503_with_retry_after(setting: Setting, signer: Signer) -> None:
-    away = setting.folder / "away.kubeconfig"
-    away.write_text(
-        setting.kubeconfig.read_text().replace(setting.server.url, f"https://127.0.0.1:{process.free_port()}")
-    )
-    settings = process.environment(away, setting.namespaces, setting.jwks)
-    with process.running(settings, setting.folder / "away.log", until="/healthz") as api:
-        async with user_client(api, signer.token("alice")) as alice:
-            assert (await alice.get("/readyz")).status_code == 503
-            for method, path in (
-                ("GET", "/workspaces"),
-                ("GET", "/deployments"),
-                ("GET", f"/deployment/{NOTHING}"),
-                ("GET", f"/queuelen/{NOTHING}"),
-                ("GET", "/instances"),
-                ("GET", f"/instance/{NOTHING}"),
-                ("POST", "/new/some_type"),
-                ("POST", f"/terminate/{NOTHING}"),
-                ("DELETE", f"/firewall/{NOTHING}"),
-            ):
-                answer = await alice.request(method, path)
-                assert answer.status_code == 503, path
-                assert int(answer.headers["Retry-After"]) >= 1
-                assert "cluster" in answer.json()["error_message"]
-            assert (await alice.get("/healthz")).status_code == 200
+async def test_without_a_cluster_answers_are_503_with_retry_after(away: Api, signer: Signer) -> None:
+    async with user_client(away, signer.token("alice")) as alice:
+        assert (await alice.get("/readyz")).status_code == 503
+        for method, path in (
+            ("GET", "/workspaces"),
+            ("GET", "/deployments"),
+            ("GET", f"/deployment/{NOTHING}"),
+            ("GET", f"/queuelen/{NOTHING}"),
+            ("GET", "/instances"),
+            ("GET", f"/instance/{NOTHING}"),
+            ("POST", "/new/some_type"),
+            ("POST", f"/terminate/{NOTHING}"),
+            ("DELETE", f"/firewall/{NOTHING}"),
+        ):
+            answer = await alice.request(method, path)
+            assert answer.status_code == 503, path
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert "cluster" in answer.json()["error_message"]
+        assert (await alice.get("/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

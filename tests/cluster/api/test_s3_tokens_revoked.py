@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import httpx
@@ -15,7 +15,7 @@ from berth_core.names import API_VERSION, IN_ADVANCE_LABEL
 from berth_core.resources import IssuedToken, TokenRevocation
 
 from . import process
-from .conftest import Setting, user_client
+from .conftest import TIMEOUT, Setting, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -27,13 +27,6 @@ WRONG = {"error_message": "wrong authorization token"}
 UNRECOGNIZED = {"error_message": "unrecognized command"}
 LONGEST_LIFE = 366 * 86400
 EFFECT_SECONDS = 1.0
-
-
-@pytest.fixture(scope="module")
-def replica(setting: Setting) -> Iterator[Api]:
-    """A second process."""
-    with process.running(setting.environment(), setting.folder / "replica.log") as running:
-        yield running
 
 
 class Tokens:
@@ -66,9 +59,9 @@ class Tokens:
 
 
 @pytest.fixture
-async def tokens(signer: Signer, http: httpx.AsyncClient, replica: Api) -> AsyncIterator[Tokens]:
-    async with httpx.AsyncClient(base_url=replica.url, timeout=20) as second:
-        yield Tokens(signer, http, second)
+async def tokens(signer: Signer, http: httpx.AsyncClient, second: Api) -> AsyncIterator[Tokens]:
+    async with httpx.AsyncClient(base_url=second.url, timeout=TIMEOUT) as other:
+        yield Tokens(signer, http, other)
 
 
 def digest(token: str) -> str:

@@ -25,19 +25,9 @@ async def test_a_deployment_shows_what_applies(
     instance = (await alice.post(f"/new/{deployment}")).json()["id"]
     assert (await alice.get(f"/deployment/{deployment}")).json()["instance"] == instance
     assert "instance" not in (await bob.get(f"/deployment/{deployment}")).json()
-    wd = await world.deployment_resource(deployment)
-    offline = {"type": "Online", "status": "False", "reason": "Silent", "message": "", "lastTransitionTime": SILENT}
-    # Written in the operator's place.
-    await world.client.patch(
-        WorkspaceDeployment.api(),
-        wd.metadata.namespace,
-        wd.metadata.name,
-        {"status": {"conditions": [offline]}},
-        subresource="status",
-    )
-    await world.client.patch(
-        WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, {"spec": {"lockout": True}}
-    )
+    await world.silence(deployment, since=SILENT)
+    wd = (await world.deployment_resource(deployment)).metadata
+    await world.client.patch(WorkspaceDeployment.api(), wd.namespace, wd.name, {"spec": {"lockout": True}})
     shown = (await root.get(f"/deployment/{deployment}")).json()
     assert (shown["online"], shown["lockout"], shown["heartbeat"], shown["queuelen"]) == (False, True, SILENT, 1)
     assert "heartbeat" not in (await alice.get(f"/deployment/{deployment}")).json()

@@ -161,22 +161,7 @@ async def test_what_cannot_be_had_says_so(
 async def test_without_a_heartbeat_the_answer_is_503(world: World, alice: httpx.AsyncClient) -> None:
     kind = await world.type()
     deployment = await world.deployment(kind, heartbeat="node")
-    wd = await world.deployment_resource(deployment)
-    offline = {
-        "type": "Online",
-        "status": "False",
-        "reason": "Silent",
-        "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    # Written in the operator's place.
-    await world.client.patch(
-        WorkspaceDeployment.api(),
-        wd.metadata.namespace,
-        wd.metadata.name,
-        {"status": {"conditions": [offline]}},
-        subresource="status",
-    )
+    await world.silence(deployment, since="2026-01-01T00:00:00Z")
     for path, body in ((f"/new/{deployment}", {}), (f"/new/{kind}", {}), ("/new", {"wds": [deployment]})):
         answer = await alice.post(path, json=body | {"reserve": True})
         assert answer.status_code == 503

@@ -15,8 +15,7 @@ from berth_core import names
 from berth_core.client import Object
 from berth_core.model import parse_time, timestamp
 
-from . import process
-from .conftest import Setting, made, user_client
+from .conftest import made, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -97,24 +96,18 @@ async def test_who_may_ping(
     assert (answer.status_code, answer.json()) == (400, INACTIVE)
 
 
-async def test_pings_are_not_refused_while_the_cluster_is_away(setting: Setting, signer: Signer) -> None:
-    away = setting.folder / "away-keeping.kubeconfig"
-    away.write_text(
-        setting.kubeconfig.read_text().replace(setting.server.url, f"https://127.0.0.1:{process.free_port()}")
-    )
-    settings = process.environment(away, setting.namespaces, setting.jwks)
-    with process.running(settings, setting.folder / "away-keeping.log", until="/healthz") as api:
-        for token, status in (
-            (signer.token("alice"), 200),
-            (signer.token("alice", **{"in": NOTHING}), 200),
-            (signer.token("alice", **{"in": NOTHING[:-1] + "1"}), 400),
-            (signer.token("alice", sc=["r"]), 400),
-            (Signer().token("alice"), 400),
-        ):
-            async with user_client(api, token) as client:
-                assert (await client.post(f"/instance/{NOTHING}/ka")).status_code == status
-                extended = await client.post(f"/instance/{NOTHING}/extend", json={"expire_d": 60})
-                assert extended.status_code in {400, 503}
+async def test_pings_are_not_refused_while_the_cluster_is_away(away: Api, signer: Signer) -> None:
+    for token, status in (
+        (signer.token("alice"), 200),
+        (signer.token("alice", **{"in": NOTHING}), 200),
+        (signer.token("alice", **{"in": NOTHING[:-1] + "1"}), 400),
+        (signer.token("alice", sc=["r"]), 400),
+        (Signer().token("alice"), 400),
+    ):
+        async with user_client(away, token) as client:
+            assert (await client.post(f"/instance/{NOTHING}/ka")).status_code == status
+            extended = await client.post(f"/instance/{NOTHING}/extend", json={"expire_d": 60})
+            assert extended.status_code in {400, 503}
 
 
 async def test_an_extension_is_seen_at_once_through_every_replica(

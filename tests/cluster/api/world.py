@@ -109,15 +109,24 @@ class World:
         )
         return since
 
-    async def wait_in_queue(self, user: str, **target: Any) -> None:
-        """Put somebody in the queue for a `workspaceType` or for some `deployments`, as kubectl does."""
+    async def silence(self, deployment_id: str, since: str) -> None:
+        """Let the operator have missed a deployment's heartbeat."""
+        found = await self.deployment_resource(deployment_id)
+        offline = {"type": "Online", "status": "False", "reason": "Silent", "message": "", "lastTransitionTime": since}
+        body: Object = {"status": {"conditions": [offline]}}
+        kind, metadata = WorkspaceDeployment.api(), found.metadata
+        await self.client.patch(kind, metadata.namespace, metadata.name, body, subresource="status")
+
+    async def wait_in_queue(self, user: str, **target: Any) -> str:
+        """Put somebody in the queue for a `workspaceType` or for some `deployments`, as kubectl does; the name."""
         body = {
             "apiVersion": "berth.dev/v1alpha1",
             "kind": "Reservation",
             "metadata": {"generateName": "rsv-", "namespace": self.namespaces.workspaces},
             "spec": {"user": user, "instance": {"user": user} | target} | target,
         }
-        await self.client.create(Reservation.api(), self.namespaces.workspaces, body)
+        made = await self.client.create(Reservation.api(), self.namespaces.workspaces, body)
+        return Reservation.parse(made).metadata.name
 
     async def _lists_type(self, name: str) -> bool:
         answer = await self.http.get("/workspaces?with_dissolved")
