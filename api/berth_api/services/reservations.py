@@ -24,6 +24,8 @@ from berth_core import ids, names
 from berth_core.resources import Reservation, WorkspaceType, manifest
 from berth_core.resources.reservation import ReservationSpec
 
+MOST_WAITING: Final = 100
+"""Reservations of one user that wait."""
 ATTEMPTS: Final = 8
 """Changes of one reservation between read and delete before the caller is told to try again."""
 
@@ -45,7 +47,12 @@ class Place:
 
 
 async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequence[Deployment]) -> Reserved:
-    """Make a reservation for what the caller may use, the shortest queue first; ``kind`` is the first one's type."""
+    """Make a reservation for what the caller may use, the shortest queue first; ``kind`` is the first one's type.
+
+    Raises BadRequestError where he has too many. The count is not a lock: requests at once may pass.
+    """
+    if sum(map(queue.waits, await lookups.reservations(state, wish.identity.user))) >= MOST_WAITING:
+        raise BadRequestError(f"at most {MOST_WAITING} reservations of one user may wait: give up some first")
     namespace = usable[0].namespace
     asked = wish.target.deployments
     mine = sorted((d for d in usable if d.namespace == namespace and d.id in asked), key=lambda d: asked.index(d.id))
@@ -127,13 +134,8 @@ async def _places(state: State, user: str | None) -> list[Place]:
 
 
 def _type_named(state: State, namespace: str, name: str) -> str | None:
-    known = _named(state, namespace, name)
+    known = lookups.cached_deployment(state, namespace, name)
     return known.type if known is not None else None
-
-
-def _named(state: State, namespace: str, name: str) -> Deployment | None:
-    found = state.caches.deployments.by("id", ids.deployment_id(namespace, name))
-    return next((d for d in found if d.namespace == namespace), None)
 
 
 def _endings_of(state: State) -> Callable[[Reservation], list[str | None]]:
@@ -143,7 +145,9 @@ def _endings_of(state: State) -> Callable[[Reservation], list[str | None]]:
     def endings(reservation: Reservation) -> list[str | None]:
         namespace, wanted = reservation.metadata.namespace, reservation.spec.workspace_type
         if wanted is None:
-            found = [_named(state, namespace, name) for name in set(reservation.spec.deployments or ())]
+            found = [
+                lookups.cached_deployment(state, namespace, name) for name in set(reservation.spec.deployments or ())
+            ]
             return _ends(state, [d for d in found if d is not None])
         if (namespace, wanted) not in known:
             of_type = [d for d in state.caches.deployments.by("type", wanted) if d.namespace == namespace]
