@@ -102,10 +102,13 @@ def _optional(claims: Mapping[str, Any], name: str, kind: type) -> Any:
 
 
 def _instance(claims: Mapping[str, Any]) -> str | None:
-    value = _optional(claims, "in", str)
-    if value is not None and not ids.is_uuid(value):
+    value: str | None = _optional(claims, "in", str)
+    if value is None:
+        return None
+    # Ids in paths and bodies may be in upper case as well.
+    if not ids.is_uuid(value.lower()):
         raise ClaimError("in is no id")
-    return value if value is None else str(value)
+    return value.lower()
 
 
 def _strings(claims: Mapping[str, Any], name: str) -> list[str]:
