@@ -8,13 +8,14 @@ from berth_api import listing
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
+from berth_api.deployment import Deployment
 from berth_api.errors import BadRequestError, MissingError
 from berth_api.listing import Page
 from berth_api.services import deployments, lookups
 from berth_api.services.deployments import Detail
 from berth_api.state import State
 from berth_core import errors as cluster
-from berth_core import ids, names
+from berth_core import names
 from berth_core.client import Kind
 from berth_core.model import parse_time
 from berth_core.resources import Instance
@@ -50,7 +51,7 @@ async def listed(state: State, identity: Identity, query: Mapping[str, str], typ
         wanted |= {Word.TERMINATING, Word.TERMINATED}
     if "include_init_fail" in query:
         wanted |= {Word.INIT_FAIL}
-    all_held = (_held(state, instance) for instance in found)
+    all_held = (_held(instance, lookups.cached_deployment_of(state, instance)) for instance in found)
     chosen = [h for h in all_held if h.state in wanted and type_name in (None, h.type)]
     descending = listing.newest_first(query.get("sort_by"))
     # Compared as times: some are written with fractions of a second, some without.
@@ -61,8 +62,8 @@ async def listed(state: State, identity: Identity, query: Mapping[str, str], typ
 async def detail(state: State, identity: Identity, instance_id: str) -> tuple[Held, Detail | None]:
     """Read one instance and its deployment, live; the deployment is None where it is no more."""
     found = await lookups.instance_for(state, identity, instance_id)
-    held = _held(state, found)
-    deployment = await lookups.deployment(state, held.deployment)
+    deployment = await lookups.deployment_of(state, found)
+    held = _held(found, deployment)
     if deployment is None:
         return held, None
     lease = deployment.resource.status.lease
@@ -82,6 +83,26 @@ async def private_key(state: State, identity: Identity, instance_id: str) -> str
         return base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()
     except cluster.NotFoundError as error:
         raise MissingError("no key was made for this instance: its user brought one") from error
+
+
+async def delete_key(state: State, instance_id: str) -> None:
+    """Delete the private key that was made for an instance that came to nothing."""
+    await state.client.delete(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
+
+
+async def store_key(state: State, instance_id: str, private: str) -> None:
+    """Store the private key that was made for an instance, for ``GET /instance/:id/sshkey``."""
+    name, namespace = names.instance_object(instance_id), state.config.access_namespace
+    labels = {names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "type": "Opaque",
+        "immutable": True,
+        "data": {names.PRIVATE_KEY: base64.b64encode(private.encode()).decode()},
+    }
+    await state.client.create(SECRETS, namespace, body)
 
 
 async def terminate(state: State, identity: Identity, instance_id: str) -> None:
@@ -105,38 +126,11 @@ def need_active(instance: Instance) -> None:
         raise BadRequestError("instance not active")
 
 
-def deployment_id(instance: Instance) -> str:
-    """Public id of the deployment that an instance has, had, or claims."""
-    return ids.deployment_id(instance.metadata.namespace, lookups.deployment_name(instance) or "")
-
-
-def _held(state: State, instance: Instance) -> Held:
-    public_id = deployment_id(instance)
-    known = [d for d in state.caches.deployments.by("id", public_id) if d.namespace == instance.metadata.namespace]
+def _held(instance: Instance, deployment: Deployment | None) -> Held:
     return Held(
         instance=instance,
         state=word(instance),
-        deployment=public_id,
-        type=known[0].type if known else instance.spec.workspace_type or "",
-        region=known[0].resource.spec.region if known else "",
+        deployment=lookups.deployment_id(instance),
+        type=deployment.type if deployment is not None else instance.spec.workspace_type or "",
+        region=deployment.resource.spec.region if deployment is not None else "",
     )
-
-
-async def delete_key(state: State, instance_id: str) -> None:
-    """Delete the private key that was made for an instance that came to nothing."""
-    await state.client.delete(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
-
-
-async def store_key(state: State, instance_id: str, private: str) -> None:
-    """Store the private key that was made for an instance, for ``GET /instance/:id/sshkey``."""
-    name, namespace = names.instance_object(instance_id), state.config.access_namespace
-    labels = {names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
-    body = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "type": "Opaque",
-        "immutable": True,
-        "data": {names.PRIVATE_KEY: base64.b64encode(private.encode()).decode()},
-    }
-    await state.client.create(SECRETS, namespace, body)

@@ -74,7 +74,7 @@ async def extend(state: State, identity: Identity, instance_id: str, expire_d: i
 
 
 async def _extension(state: State, identity: Identity, found: Instance, expire_d: int) -> Extension:
-    deployment = await lookups.deployment(state, instances.deployment_id(found))
+    deployment = await lookups.deployment_of(state, found)
     kind = await lookups.type_of(state, deployment) if deployment is not None else None
     if kind is not None:
         access.expire_after(identity, kind, expire_d)

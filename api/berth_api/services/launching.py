@@ -205,7 +205,7 @@ async def _present(state: State, wish: Wish) -> str | None:
     """Return the id of an active instance of the caller's that matches, the latest; None where there is none."""
     found = await _active_of(state, wish.identity.user, wish.target.type)
     wanted = wish.target.deployments
-    matching = [i for i in found if not wanted or _deployment_id(i) in wanted]
+    matching = [i for i in found if not wanted or lookups.deployment_id(i) in wanted]
     return max((i.public_id for i in matching), default=None)
 
 
@@ -217,11 +217,6 @@ async def _active_of(state: State, user: str, type_name: str | None) -> list[Ins
 
 
 async def _type_of(state: State, instance: Instance) -> str | None:
-    namespace, name = instance.metadata.namespace, lookups.deployment_name(instance) or ""
-    known = [d for d in state.caches.deployments.by("id", _deployment_id(instance)) if d.namespace == namespace]
-    found = known[0] if known else await lookups.deployment_named(state, namespace, name)
+    known = lookups.cached_deployment_of(state, instance)
+    found = known if known is not None else await lookups.deployment_of(state, instance)
     return found.type if found is not None else None
-
-
-def _deployment_id(instance: Instance) -> str:
-    return ids.deployment_id(instance.metadata.namespace, lookups.deployment_name(instance) or "")

@@ -120,6 +120,28 @@ def deployment_name(found: Instance) -> str | None:
     return found.spec.claim.deployment if found.spec.claim is not None else None
 
 
+def deployment_id(found: Instance) -> str:
+    """Public id of the deployment that an instance has, had, or claims."""
+    return ids.deployment_id(found.metadata.namespace, deployment_name(found) or "")
+
+
+async def deployment_of(state: State, found: Instance) -> Deployment | None:
+    """Read the deployment that an instance has, had, or claims, live; None where it is no more, or never was one."""
+    name = deployment_name(found)
+    return await deployment_named(state, found.metadata.namespace, name) if name is not None else None
+
+
+def cached_deployment_of(state: State, found: Instance) -> Deployment | None:
+    """Return the deployment that an instance has, had, or claims, as the cache has it."""
+    return cached_deployment(state, found.metadata.namespace, deployment_name(found) or "")
+
+
+def cached_deployment(state: State, namespace: str, name: str) -> Deployment | None:
+    """Return a deployment by the name of its resource, as the cache has it."""
+    found = state.caches.deployments.by("id", ids.deployment_id(namespace, name))
+    return next((d for d in found if (d.namespace, d.name) == (namespace, name)), None)
+
+
 async def _by_id(state: State, kind: type[R], public_id: str) -> list[R]:
     # What the API made is named by its id. The rest has it in its status.
     if not ids.is_uuid(public_id):

@@ -36,7 +36,10 @@ async def of_deployment(state: State, identity: Identity, deployment_id: str, to
 
 
 async def listed(state: State, identity: Identity, to_user: str | None) -> list[AccessRule]:
-    """List the rules that the caller may see: live those of what is his, and what else concerns him from the cache."""
+    """List the rules that the caller may see: live those of what is his, and what else concerns him from the cache.
+
+    Rules of deployments that are no more are shown to superusers only.
+    """
     access.need_unconstrained(identity)
     if identity.superuser:
         return _ordered(await lookups.rules(state), to_user)
@@ -44,8 +47,9 @@ async def listed(state: State, identity: Identity, to_user: str | None) -> list[
     owned = [d for d in state.caches.deployments if access.owns(identity, d)]
     keys = {(d.namespace, d.name) for d in owned}
     shown = [rule for rules in (await lookups.rules_among(state, owned)).values() for rule in rules]
-    others = (r for r in state.caches.rules if (r.metadata.namespace, r.spec.deployment) not in keys)
-    return _ordered([*shown, *(rule for rule in others if access.concerns(identity, rule))], to_user)
+    concerning = (rule for rule in state.caches.rules if access.concerns(identity, rule))
+    others = (rule for rule in concerning if (rule.metadata.namespace, rule.spec.deployment) not in keys)
+    return _ordered([*shown, *(rule for rule in others if _has_deployment(state, rule))], to_user)
 
 
 async def add(state: State, identity: Identity, deployment_id: str, wanted: WantedAccess) -> int:
@@ -104,6 +108,10 @@ async def _changeable(state: State, identity: Identity, deployment_id: str) -> D
     found = await deployments.existing(state, deployment_id)
     access.need_owner(identity, found)
     return found
+
+
+def _has_deployment(state: State, rule: AccessRule) -> bool:
+    return lookups.cached_deployment(state, rule.metadata.namespace, rule.spec.deployment) is not None
 
 
 def _ordered(shown: Iterable[AccessRule], to_user: str | None) -> list[AccessRule]:
