@@ -1,6 +1,7 @@
 """One API process for most tests: with the documented rights, on a real API server."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from berth_cluster.testing import Namespaces, make_namespaces
 from berth_core.client import connected
 
 from . import process
+from .gateway import gateway
 from .process import Api
 from .signing import Signer, write_keys
 from .world import World
@@ -122,3 +124,14 @@ async def made(client: httpx.AsyncClient, target: str, **options: Any) -> str:
     assert answer.status_code == 200, answer.text
     instance: str = answer.json()["id"]
     return instance
+
+
+@asynccontextmanager
+async def replica_with_an_old_cache(setting: Setting, resource: str) -> AsyncIterator[Api]:
+    """A replica whose cache of a resource, such as `accessrules`, stays as it was at its start."""
+    async with gateway(setting.server.kubeconfig) as between:
+        between.silent = lambda _, path: path.endswith(f"/{resource}")
+        kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / f"old-{resource}.kubeconfig")
+        settings = setting.environment(KUBECONFIG=str(kubeconfig))
+        async with process.in_thread(process.running(settings, kubeconfig.with_suffix(".log"))) as replica:
+            yield replica

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,9 +13,7 @@ import pytest_asyncio
 from berth_core import ids, names
 from berth_core.resources import AccessRule, WorkspaceDeployment
 
-from . import process
-from .conftest import Setting, user_client
-from .gateway import gateway
+from .conftest import Setting, replica_with_an_old_cache, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -102,27 +99,13 @@ async def known(client: httpx.AsyncClient, deployment: str) -> bool:
     return deployment in (await client.get("/deployments")).json()["workspace_deployments"]
 
 
-@asynccontextmanager
-async def replica_with_an_old_cache(setting: Setting) -> AsyncIterator[Api]:
-    """A replica whose cache of access rules stays as it was at its start."""
-    async with gateway(setting.server.kubeconfig) as between:
-        between.silent = lambda _, path: path.endswith("/accessrules")
-        kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / "old-cache.kubeconfig")
-        settings = setting.environment(KUBECONFIG=str(kubeconfig))
-        with ExitStack() as stack:
-            running = process.running(settings, kubeconfig.with_suffix(".log"))
-            # In a thread of its own: the process waits for the gateway, and that runs here.
-            yield await asyncio.to_thread(stack.enter_context, running)
-            await asyncio.to_thread(stack.close)
-
-
 async def test_neither_a_grant_nor_a_refusal_nor_an_owners_list_rests_on_a_cache(
     setting: Setting, world: World, signer: Signer, alice: httpx.AsyncClient
 ) -> None:
     kind = await world.type()
     closing, opening, other = [await world.deployment(kind, owners=["alice"]) for _ in range(3)]
     number = await add(alice, opening, NO, "bob")
-    async with replica_with_an_old_cache(setting) as replica:
+    async with replica_with_an_old_cache(setting, "accessrules") as replica:
         async with user_client(replica, signer.token("alice")) as alice_there:
             await add(alice, closing, NO, "bob")
             await alice.delete(f"/deployment/{opening}/rule/{number}")

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from .conftest import Setting
 from .world import World, eventually
 
 pytestmark = pytest.mark.apiserver

@@ -10,7 +10,7 @@ from berth_core.leasing import Lease
 from berth_core.model import timestamp
 from berth_core.resources import Instance, WorkspaceDeployment
 
-from .conftest import made, user_client
+from .conftest import Setting, made, replica_with_an_old_cache, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -153,15 +153,18 @@ async def test_an_instance_made_with_kubectl_is_shown_once_it_is_bound(world: Wo
     await eventually(ending)
 
 
-async def test_what_it_says_of_its_deployment_is_read_live(world: World, alice: httpx.AsyncClient) -> None:
+async def test_what_it_says_of_its_deployment_is_read_live(
+    setting: Setting, world: World, signer: Signer, alice: httpx.AsyncClient
+) -> None:
     deployment = await world.deployment(await world.type(), region="lab")
     instance = await made(alice, deployment)
-    found = (await world.deployment_resource(deployment)).metadata
-    for number in range(20):
-        body = {"spec": {"region": f"lab {number}"}}
-        await world.client.patch(WorkspaceDeployment.api(), found.namespace, found.name, body)
-        shown = (await alice.get(f"/instance/{instance}")).json()
-        assert shown["region"] == shown["wdinfo"]["region"] == f"lab {number}"
+    async with replica_with_an_old_cache(setting, "workspacedeployments") as replica:
+        found = (await world.deployment_resource(deployment)).metadata
+        moved = {"spec": {"region": "roof"}}
+        await world.client.patch(WorkspaceDeployment.api(), found.namespace, found.name, moved)
+        async with user_client(replica, signer.token("alice")) as alice_there:
+            shown = (await alice_there.get(f"/instance/{instance}")).json()
+    assert shown["region"] == shown["wdinfo"]["region"] == "roof"
 
 
 async def test_an_instance_outlives_its_deployment(world: World, alice: httpx.AsyncClient) -> None:
