@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Final
 
 import structlog
@@ -18,6 +19,7 @@ from berth_api.peer import is_trusted, parse_address, peer_of
 log = structlog.get_logger(__name__)
 
 SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz"})
+UNRECOGNIZED: Final = "unrecognized"
 EXPOSED: Final = ", ".join(
     (
         "X-Request-Id",
@@ -33,6 +35,8 @@ EXPOSED: Final = ", ".join(
 )
 """Headers that a page of another origin may read."""
 _AUDITED_BYTES: Final = 64 * 1024
+_SHOWN_CHARACTERS: Final = 64
+"""Of a path that is none of ours: it may hold anything, such as a token that somebody wanted to revoke."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -101,26 +105,30 @@ class _Exchange:
         """Add the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self.request_id
-            headers["X-API-Version"] = VERSION
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers.setdefault("Cache-Control", "no-store")
-            headers.update(self._scope["state"]["limit_headers"])
-            if self.allowed_origin is not None:
-                headers["Access-Control-Allow-Origin"] = self.allowed_origin
-                headers["Access-Control-Expose-Headers"] = EXPOSED
+            message["headers"] = [*message.get("headers", ()), *self._common_headers()]
+            if not any(name == b"cache-control" for name, _ in message["headers"]):
+                message["headers"].append((b"cache-control", b"no-store"))
             if self._varies:
-                headers.add_vary_header("Origin")
+                MutableHeaders(scope=message).add_vary_header("Origin")
         elif self._body is not None and len(self._body) < _AUDITED_BYTES:
             self._body += message.get("body", b"")
         await self._send(message)
+
+    def _common_headers(self) -> Iterator[tuple[bytes, bytes]]:
+        yield b"x-request-id", self.request_id.encode()
+        yield b"x-api-version", VERSION.encode()
+        yield b"x-content-type-options", b"nosniff"
+        for name, value in self._scope["state"]["limit_headers"].items():
+            yield name.lower().encode(), value.encode()
+        if self.allowed_origin is not None:
+            yield b"access-control-allow-origin", self.allowed_origin.encode("latin-1")
+            yield b"access-control-expose-headers", EXPOSED.encode()
 
     def account(self) -> None:
         """Write the log line and the audit's, and count."""
         seconds = time.perf_counter() - self._begun
         path, method = self._scope["path"], self._scope["method"]
-        route = getattr(self._scope.get("route"), "path", "unrecognized")
+        route = getattr(self._scope.get("route"), "path", UNRECOGNIZED)
         counted = method if method in {"GET", "POST", "DELETE", "OPTIONS", "HEAD"} else "other"
         metrics.REQUESTS.labels(counted, route, self.status).inc()
         metrics.SECONDS.labels(route).observe(seconds)
@@ -131,7 +139,7 @@ class _Exchange:
         log.info(
             "request",
             method=method,
-            path=path,
+            path=path if route != UNRECOGNIZED else path[:_SHOWN_CHARACTERS],
             status=self.status,
             ms=round(seconds * 1000, 1),
             peer=str(self.peer) if self.peer else None,

@@ -40,7 +40,7 @@ IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "schema": {"type": "string", "pattern": "^[!-~][ -~]{0,254}$"},
     "description": "The same key from the same user within 24 hours gets the first answer again.",
 }
 

@@ -1,12 +1,14 @@
 """Who is at the other end. Pure."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Networks = Sequence[IPv4Network | IPv6Network]
 
 
+@lru_cache(4096)
 def parse_address(text: str) -> Address | None:
     """Read an address, with or without a port; IPv4 in IPv6 form becomes IPv4; None where it is none."""
     written = text.strip()

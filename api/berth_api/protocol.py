@@ -1,5 +1,6 @@
-"""What the server does before there is a request: a malformed one gets JSON too, and a head has a limit."""
+"""What the server does before there is a request: a malformed one gets JSON too, and a head has limits."""
 
+import asyncio
 import uuid
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ log = structlog.get_logger(__name__)
 
 LARGEST_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers; the parser itself would take any number."""
+HEAD_SECONDS: Final = 10.0
+"""How long a client may take to send a request line with its headers, from the first byte, or from connecting on."""
 
 
 class HeadTooLargeError(Exception):
@@ -26,16 +29,29 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._in_head = True
         self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
+        """Begin to serve a client."""
+        super().connection_made(transport)
+        self._time_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._untime_head()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = 0
+        self._time_head()
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application. What is raised here becomes :meth:`send_400_response`."""
         self._in_head = False
+        self._untime_head()
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LARGEST_HEAD:
             raise HeadTooLargeError
         super().on_headers_complete()
@@ -47,6 +63,20 @@ class Protocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD:
                 self.send_400_response("the head of the request is too large")
+
+    def _time_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._end_slow_head)
+
+    def _untime_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _end_slow_head(self) -> None:
+        # Without it, connections that say nothing would be held for as long as their clients like.
+        if not self.transport.is_closing():
+            self.send_400_response("the head of the request took too long")
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request that the application could see, and end the connection."""

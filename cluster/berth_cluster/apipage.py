@@ -101,7 +101,8 @@ def _kind(schema: Json, document: Json) -> str:
         return f"list of {_kind(inner, document)}" if inner else "list"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"object of {_kind(schema['additionalProperties'], document)} by id"
-    return str(schema.get("format") or schema.get("type") or "object")
+    plain = str(schema.get("type") or "object")
+    return f"{plain} ({schema['format']})" if "format" in schema else plain
 
 
 def _schema(name: str, schema: Json) -> Iterator[str]:

@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 SETTING: Final[Json] = json.loads(Path(os.environ["FUZZ_SETTING"]).read_text())
 TOKEN_LIFE: Final = 3600
-KEY: Final = re.compile("[!-~]{1,255}")
+KEY: Final = re.compile("[!-~][ -~]{0,254}")
 _numbers: Final = itertools.count()
 _made: Final = set[str]()
 """Values of the Authorization header that hold a token that was good when it was made."""

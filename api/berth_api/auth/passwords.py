@@ -20,7 +20,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from berth_api.errors import ApiError
+from berth_api.errors import ApiError, AwayError
 from berth_api.peer import Address
 from berth_core import errors as cluster
 from berth_core import ids, names
@@ -34,6 +34,8 @@ WINDOW_MINUTES: Final = 15
 PER_USER: Final = RateLimitItemPerMinute(10, WINDOW_MINUTES, namespace="passwords-user")
 PER_PEER: Final = RateLimitItemPerMinute(20, WINDOW_MINUTES, namespace="passwords-peer")
 """Failures in a window."""
+MOST_AT_ONCE: Final = 16
+"""Pairs that are checked or wait for it, some 0.1 s each. More are turned away, rather than wait ever longer."""
 LONGEST_USER: Final = 253
 LONGEST_PASSWORD: Final = 1024
 """Characters."""
@@ -77,6 +79,7 @@ class Passwords:
         self._hasher = PasswordHasher()
         self._dummy: str | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._under_way = 0
         self._failures = FixedWindowRateLimiter(MemoryStorage())
 
     async def need_right(self, pair: Pair, peer: Address | None) -> None:
@@ -88,8 +91,18 @@ class Passwords:
         Raises:
             AuthenticationFailedError: it is not right.
             ThrottledError: there were too many failures.
+            AwayError: too many ask at this moment.
 
         """
+        if self._under_way >= MOST_AT_ONCE:
+            raise AwayError("too many passwords are being checked. Try again later.", retry_after=5)
+        self._under_way += 1
+        try:
+            await self._need_right(pair, peer)
+        finally:
+            self._under_way -= 1
+
+    async def _need_right(self, pair: Pair, peer: Address | None) -> None:
         limits = ((PER_USER, ids.user_object(pair.user)), (PER_PEER, _network(peer)))
         await self._need_tries(limits)
         hashed = await self._hash_of(pair.user) if pair.is_possible else None

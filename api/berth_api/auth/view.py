@@ -1,7 +1,7 @@
 """A cache that knows how old it may be, for decisions that must not rest on an old view.
 
 A watch that stands says nothing while nothing happens, and neither does one whose API server is silent, or whose
-connection leads nowhere. So the API server is asked each second how many objects there are. What its answers say of
+connection leads nowhere. So the API server is asked twice a second how many objects there are. What its answers say of
 the view's age is in :mod:`berth_api.auth.freshness`; a number that the cache does not come up to says that the watch
 is deaf, and everything is listed again. A dead connection is also found by TCP itself
 (``berth_core.client.KEEP_ALIVE``).
@@ -21,7 +21,7 @@ from berth_core.client import Client, Kind
 
 log = structlog.get_logger(__name__)
 
-PROBE_EVERY: Final = 1.0
+PROBE_EVERY: Final = 0.5
 PROBE_SECONDS: Final = 5.0
 """How long an answer may take. Others are asked meanwhile."""
 LONGEST_DELAY: Final = 1.0

@@ -40,8 +40,10 @@ class RateLimited:
 
 
 async def _allowance(limiter: Limiter, scope: Scope) -> Allowance:
-    # A token that does not count is treated as none: its requests are the address's.
-    identity: Identity | None = scope["state"]["standing"].identity
+    # A token that does not count is treated as none: its requests are the address's. One of which nobody can tell just
+    # now is not, or in an outage its user would use up what others at the address have.
+    standing = scope["state"]["standing"]
+    identity: Identity | None = standing.identity or standing.unconfirmed
     peer = scope["state"]["peer"]
     # Browsers send preflights on their own, and without the token: they would use up what others at the address have.
     if is_preflight(scope["method"], Headers(scope=scope).getlist("access-control-request-method")):

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -87,6 +88,38 @@ async def test_a_token_ends_itself(tokens: Tokens, world: World) -> None:
     assert (await tokens.revoke(token, digest(token))).json() == FAILED
     until = parse_time((await stored(world, digest(token), "tom")).spec.expires).timestamp()
     assert until == pytest.approx(time.time() + 3600, abs=30)
+
+
+async def test_a_revoked_token_gets_nothing_however_it_is_sent(tokens: Tokens, world: World) -> None:
+    """Not by another spelling or method, nor what it was given before."""
+    http, token, fresh = tokens.replicas[0], tokens.signer.token("tia", org="x"), tokens.signer.token("tia")
+    kind, key = await world.type(deployments=1), {"Idempotency-Key": str(uuid.uuid4())}
+    made = await http.post(f"/new/{kind}", headers={"Authorization": f"Bearer {token}"} | key)
+    assert made.status_code == 200
+    instance = f"/instance/{made.json()['id']}"
+    assert (await tokens.revoke(token, digest(token))).status_code == 200
+    spellings: list[list[tuple[str, str]]] = [
+        [("Authorization", text)]
+        for text in (
+            f"Bearer {token}",
+            f"bearer {token}",
+            f"BEARER   {token}",
+            f"Bearer\t{token}",
+            f"Bearer {token}=",
+            f"Bearer {token}.",
+            f"Bearer {token}, Bearer {fresh}",
+            f"Basic {token}",
+        )
+    ]
+    spellings.append([("Authorization", f"Bearer {token}"), ("authorization", f"Bearer {fresh}")])
+    spellings.append([("Authorization", f"Bearer {fresh}"), ("Authorization", f"Bearer {token}")])
+    for spelling in spellings:
+        for method, path in (("GET", instance), ("HEAD", instance), ("GET", instance + "/sshkey")):
+            assert (await http.request(method, path, headers=spelling)).status_code == 400, (method, path, spelling)
+        for path, body in ((f"/new/{kind}", b""), (f"/new/{kind}", b'{"allow_noop": true}'), (instance + "/ka", b"")):
+            answer = await http.post(path, headers=[*spelling, *key.items()], content=body)
+            assert answer.status_code == 400, (path, spelling)
+            assert answer.json()["error_message"] == WRONG["error_message"]
 
 
 async def test_a_process_that_starts_later_knows(tokens: Tokens, setting: Setting) -> None:

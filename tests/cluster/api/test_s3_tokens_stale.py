@@ -27,6 +27,7 @@ JUDGED = {"error_message": "token scope does not permit change"}
 NOTICED_SECONDS = 10.0
 """5 s of age, a probe under way, and a busy machine."""
 RECOVERED_SECONDS = 15.0
+PER_PEER = 900_000
 SETTLED_SECONDS = 6.0
 SLOW_SECONDS = 14.0
 
@@ -81,7 +82,7 @@ class Away:
 async def replica(setting: Setting, world: World) -> AsyncIterator[tuple[Proxy, httpx.AsyncClient]]:
     async with Proxy(setting.server.url) as proxy:
         kubeconfig = proxy.kubeconfig(setting.kubeconfig, setting.folder / "proxied.kubeconfig")
-        settings = setting.environment(KUBECONFIG=str(kubeconfig))
+        settings = setting.environment(KUBECONFIG=str(kubeconfig), BERTH_RATE_LIMIT_PER_PEER=str(PER_PEER))
         running = process.running(settings, setting.folder / "proxied.log")
         # In threads: the proxy needs the event loop while the process starts and ends.
         api = await asyncio.to_thread(running.__enter__)
@@ -109,7 +110,9 @@ async def test_a_silent_api_server(away: Away) -> None:
     away.proxy.hush()
     await away.lose()
     headers = {"Authorization": f"Bearer {away.stays}"}
-    assert (await away.http.get("/workspaces", headers=headers)).status_code == 200
+    public = await away.http.get("/workspaces", headers=headers)
+    assert public.status_code == 200
+    assert int(public.headers["X-RateLimit-Limit"]) > PER_PEER, "a token in doubt is not counted for its address"
     assert (await away.http.get("/healthz")).status_code == 200
     assert (await away.http.get("/readyz")).status_code == 200
     away.proxy.speak()

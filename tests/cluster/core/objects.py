@@ -6,13 +6,19 @@ from typing import Any
 from berth_core.client import Client, Object
 from berth_core.names import API_VERSION
 from berth_core.resources import (
+    AccessRule,
+    Account,
     FirewallRule,
     Instance,
+    IssuedToken,
     Reservation,
     Resource,
+    TokenRevocation,
     WorkspaceDeployment,
     WorkspaceType,
 )
+
+SHA256 = "5e" * 32
 
 SPECS: dict[type[Resource], Object] = {
     WorkspaceType: {"typeName": "misty", "template": {"image": "example/workspace:1"}},
@@ -20,13 +26,24 @@ SPECS: dict[type[Resource], Object] = {
     Instance: {"user": "alice", "workspaceType": "misty"},
     Reservation: {"user": "alice", "workspaceType": "misty", "instance": {"user": "alice", "workspaceType": "misty"}},
     FirewallRule: {"instance": "i", "source": "192.0.2.0/24"},
+    AccessRule: {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1},
+    Account: {"user": "alice"},
+    IssuedToken: {
+        "sha256": SHA256,
+        "user": "alice",
+        "issued": "2026-05-01T00:00:00Z",
+        "expires": "2026-05-02T00:00:00Z",
+    },
+    TokenRevocation: {"sha256": SHA256, "expires": "2026-05-02T00:00:00Z"},
 }
+NAMES: dict[type[Resource], str] = {IssuedToken: SHA256}
+"""Where a name is not free."""
 
 
 def manifest(kind: type[Resource], name: str | None = None, **spec: Any) -> Object:
     """A valid object with fields of its spec replaced; None leaves a field out."""
     merged = {key: value for key, value in (SPECS[kind] | spec).items() if value is not None}
-    metadata = {"name": name or f"x-{uuid.uuid4().hex[:12]}"}
+    metadata = {"name": name or NAMES.get(kind) or f"x-{uuid.uuid4().hex[:12]}"}
     return {"apiVersion": API_VERSION, "kind": kind.KIND, "metadata": metadata, "spec": merged}
 
 

@@ -9,10 +9,14 @@ from berth_core.client import Client
 from berth_core.errors import InvalidError
 from berth_core.resources import (
     KINDS,
+    AccessRule,
+    Account,
     FirewallRule,
     Instance,
+    IssuedToken,
     Reservation,
     Resource,
+    TokenRevocation,
     WorkspaceDeployment,
     WorkspaceType,
 )
@@ -91,6 +95,14 @@ REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
     (FirewallRule, {"source": "192.0.2.0/33"}, r"takes a network in CIDR notation"),
     (FirewallRule, {"action": "accept"}, r"supported values: \"ACCEPT\", \"DROP\", \"REJECT\""),
     (FirewallRule, {"order": -1}, r"order in body should be greater than or equal to 0"),
+    (AccessRule, {"capability": "CAP_ALL"}, r"supported values: \"CAP_INSTANTIATE\", \"CAP_NO_INSTANTIATE\""),
+    (AccessRule, {"ruleID": 0}, r"ruleID in body should be greater than or equal to 1"),
+    (AccessRule, {"user": ""}, r"user in body should be at least 1 chars long"),
+    (Account, {"user": None}, r"spec.user: Required value"),
+    (Account, {"tokensValidAfter": "now"}, r"tokensValidAfter in body must be of type date-time"),
+    (IssuedToken, {"sha256": "ab" * 32}, r"an IssuedToken is named by its spec.sha256"),
+    (TokenRevocation, {"sha256": "5E" * 32}, r"sha256 in body should match"),
+    (TokenRevocation, {"expires": None}, r"spec.expires: Required value"),
 ]
 
 
@@ -104,6 +116,7 @@ async def test_what_is_wrong_is_refused_with_what_to_write(
 
 
 CLAIM = {"deployment": "misty-1", "epoch": 1}
+ENDED = {"tokensValidAfter": "2026-05-01T00:00:00Z"}
 
 IMMUTABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any], str]] = [
     (WorkspaceType, {}, {"typeName": "other"}, "spec.typeName cannot be changed"),
@@ -124,6 +137,12 @@ IMMUTABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any], str]] = [
     (Instance, {"terminate": True}, {"terminate": None}, "spec.terminate cannot be taken back"),
     (Reservation, {}, {"priority": 1}, "a Reservation's spec cannot be changed"),
     (FirewallRule, {}, {"source": "198.51.100.0/24"}, "a FirewallRule's spec cannot be changed"),
+    (AccessRule, {}, {"capability": "CAP_NO_INSTANTIATE"}, "an AccessRule's spec cannot be changed"),
+    (Account, {}, {"user": "bob"}, "spec.user cannot be changed"),
+    (Account, ENDED, {"tokensValidAfter": None}, "spec.tokensValidAfter never goes back"),
+    (Account, ENDED, {"tokensValidAfter": "2026-04-30T23:59:59Z"}, "spec.tokensValidAfter never goes back"),
+    (IssuedToken, {}, {"superuser": True}, "an IssuedToken's spec cannot be changed"),
+    (TokenRevocation, {}, {"expires": "2026-05-01T00:00:00Z"}, "a TokenRevocation's spec cannot be changed"),
 ]
 
 
@@ -141,6 +160,8 @@ CHANGEABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any]]] = [
     (WorkspaceDeployment, {}, {"lockout": True, "owners": ["bob"], "dissolved": "2026-05-01T00:00:00Z"}),
     (Instance, {}, {"terminate": True}),
     (Instance, {}, {"expireAfter": 60}),
+    (Account, ENDED, {"tokensValidAfter": "2026-05-01T00:00:01Z"}),
+    (Account, {}, {"passwordSecretRef": {"name": "password-of-alice"}}),
 ]
 
 

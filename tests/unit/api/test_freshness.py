@@ -9,12 +9,12 @@ from berth_api.auth.revocations import LONGEST_AGE
 from berth_api.auth.view import PROBE_EVERY
 
 
-def watched(latency: float, *, seconds: int = 60, lost: frozenset[int] = frozenset()) -> float:
-    """The oldest that a view gets whose probes, one a second but for the lost ones, take so long."""
+def watched(latency: float, *, probes: int = 60, lost: frozenset[int] = frozenset()) -> float:
+    """The oldest that a view gets whose probes, but for the lost ones, take so long (seconds)."""
     view = Freshness()
     view.listed(0.0)
     oldest = 0.0
-    for asked in range(seconds):
+    for asked in range(probes):
         if asked not in lost:
             came = asked * PROBE_EVERY + latency
             oldest = max(oldest, view.age(came))
@@ -26,13 +26,13 @@ def test_before_everything_was_listed_a_view_is_infinitely_old() -> None:
     assert Freshness().age(1e9) == float("inf")
 
 
-@pytest.mark.parametrize("latency", [0.001, 0.5, 1.0, 1.8, 2.5])
+@pytest.mark.parametrize("latency", [0.001, 0.5, 1.0, 1.8, 2.4])
 def test_a_slow_server_is_not_away(latency: float) -> None:
     assert watched(latency) <= LONGEST_AGE
 
 
 def test_a_lost_probe_is_not_an_outage() -> None:
-    assert watched(0.5, lost=frozenset({7, 20, 33})) <= LONGEST_AGE
+    assert watched(0.5, lost=frozenset({7, 8, 20, 33, 34})) <= LONGEST_AGE
 
 
 def test_a_server_that_becomes_slow_is_not_away() -> None:
