@@ -32,6 +32,7 @@ SIGNING: Final = load_pem_private_key(SETTING["key"].encode(), None)
 TOKEN_LIFE: Final = 3600
 KEY: Final = re.compile("[!-~][ -~]{0,254}")
 _numbers: Final = itertools.count()
+_patterns: Final[dict[str, re.Pattern[str]]] = {}
 _made: Final = set[str]()
 """Values of the Authorization header that hold a token that was good when it was made."""
 UNAUTHENTICATED: Final = frozenset({"wrong authorization token", "authentication failed"})
@@ -83,9 +84,12 @@ class FreshToken:
 
 @schemathesis.hook
 def before_load_schema(_context: schemathesis.HookContext, raw_schema: Json) -> None:
-    """Document the statuses that :func:`after_call` shows."""
+    """Document the statuses that :func:`after_call` shows, and learn how parameters of paths are written."""
     for methods in raw_schema["paths"].values():
         for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                if parameter.get("in") == "path":
+                    _patterns[parameter["name"]] = re.compile(parameter["schema"].get("pattern", ""))
             responses = operation["responses"]
             for status in ("401", "405", "409"):
                 if "400" in responses and status not in responses:
@@ -129,10 +133,16 @@ def meant(status: int, content: bytes, *, has_allow: bool) -> int:
 
 @schemathesis.hook
 def map_path_parameters(_context: schemathesis.HookContext, path_parameters: Json) -> Json:
-    """Put ids that exist in the place of most generated ones, which hardly ever do."""
+    """Put ids that exist in the place of most generated ones, which hardly ever do.
+
+    Values that are wrong on purpose stay, or what is refused for them would seem to be accepted.
+    """
     if not path_parameters:
         return path_parameters
-    return {name: _known(name, value) for name, value in path_parameters.items()}
+    return {
+        name: _known(name, value) if _patterns[name].search(str(value)) else value
+        for name, value in path_parameters.items()
+    }
 
 
 @schemathesis.hook
