@@ -63,8 +63,8 @@ def test_who_may(person: MakePerson, name: str, role: str, obj: dict[str, Any]) 
 REFUSED = [
     ("alice", "berth-user", instance("bob"), "spec.user is bob and you are alice: use your own name, or ask for"),
     ("alice", "edit", instance("bob"), "spec.user is bob and you are alice"),
-    ("alice", "berth-user", instance("alice", claim=CLAIM), "spec.claim is set by Berth's API only"),
-    ("lab-admin", "berth-admin", instance("lab-admin", claim=CLAIM), "spec.claim is set by Berth's API only"),
+    ("alice", "berth-user", instance("alice", claim=CLAIM), "spec.claim is set by Berth only"),
+    ("lab-admin", "berth-admin", instance("lab-admin", claim=CLAIM), "spec.claim is set by Berth only"),
     ("alice", "berth-user", reservation("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
     ("alice", "berth-user", reservation("alice", priority=1), "needs the verb prioritize"),

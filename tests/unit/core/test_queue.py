@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.queue import NAMED_BEFORE_MADE_MS, Queues, eta, positions, turn, waits
 from berth_core import ids
 from berth_core.model import timestamp
+from berth_core.queue import NAMED_BEFORE_MADE_MS, Queues, eta, positions, turn, waits
 from berth_core.resources import Reservation
 
 from .samples import CREATED, deployment, held, reservation
