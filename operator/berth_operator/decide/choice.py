@@ -64,7 +64,7 @@ def obstacle(waiter: Waiter, waiters: Iterable[Waiter], deployments: Iterable[Ob
         return f"the access rules, or the retired type, do not let {waiter.user} have {_some(free)}"
     name, type_name, _ = wanted[0]
     ahead = sum(other.turn < waiter.turn and other.wants(name, type_name) for other in waiters)
-    place = f"; {ahead} others are ahead" if ahead else ""
+    place = f"; ahead of it: {ahead}" if ahead else ""
     return f"none is free of {_some(name for name, _, _ in wanted)}{place}"
 
 
