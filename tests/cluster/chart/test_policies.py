@@ -68,6 +68,13 @@ REFUSED = [
     ("alice", "berth-user", reservation("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
     ("alice", "berth-user", reservation("alice", priority=1), "needs the verb prioritize"),
+    ("alice", "berth-user", reservation("alice", superuser=True), "spec.superuser needs the verb actfor"),
+    (
+        "alice",
+        "berth-user",
+        instance("alice") | {"metadata": {"name": str(uuid.uuid4()), "namespace": WORKSPACES}},
+        "a UUID",
+    ),
     ("alice", "berth-user", reservation("alice", priority=-1), "needs the verb prioritize"),
     ("alice", "berth-user", reservation("alice", instance={"claim": CLAIM}), "spec.instance.claim follows from"),
     ("lab-admin", "berth-admin", wtype(privileged=True), "spec.template.privileged needs the verb elevate"),
