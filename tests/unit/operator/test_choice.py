@@ -82,7 +82,8 @@ def test_a_retired_or_unknown_type_lends_nothing() -> None:
 
 
 def test_priority_then_age_then_name_whatever_they_wait_with() -> None:
-    waiting = [waits("c", 1), waits_with_kubectl("b", 0), waits_with_kubectl("a", 1), waits("z", 9, priority=1)]
+    waiting: list[Reservation | Instance] = [waits("c", 1), waits("z", 9, priority=1)]
+    waiting += [waits_with_kubectl("b", 0), waits_with_kubectl("a", 1)]
     machines = [machine(f"m{number}") for number in range(4)]
     assert [name for name, _ in served(waiting, machines)] == ["z", "b", "a", "c"]
 
