@@ -2,7 +2,8 @@
 
 The chart runs it before it deletes anything. It closes the API first (no replicas), so that nobody takes a new
 lease meanwhile, and gives up the places of those who wait. While a lease does not end within the deadline it fails
-and the uninstall stops: the operator still runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as `berth release --force` does for each lease.
+and the uninstall stops: the operator still runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as
+`berth release --force` does for each lease.
 At the end it deletes what holds private keys of users, which no operator would delete any more.
 """
 
