@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -11,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from berth_api import metrics
+from berth_core.keypairs import KEY_BITS, KeyPair, make_key_pair
 
-KEY_BITS: Final = 2048
 POOL_SIZE: Final = 32
 LONGEST_KEY: Final = 16_384
 """Characters of a public key with its comment: an RSA key of 16,384 bits has about 2,800."""
@@ -20,24 +19,6 @@ _CHECKED: Final = frozenset(
     {"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"}
 )
 _HARDWARE: Final = frozenset({"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"})
-
-
-@dataclass(frozen=True, repr=False)
-class KeyPair:
-    """``private`` is PKCS#1 PEM with a final newline (public clients load nothing else); ``public`` is one line."""
-
-    private: str
-    public: str
-
-
-def make_key_pair() -> KeyPair:
-    """Make an RSA pair. Takes some ten milliseconds of one core, without holding the interpreter."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return KeyPair(private.decode(), public.decode())
 
 
 class KeyPool:

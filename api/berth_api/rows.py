@@ -16,7 +16,7 @@ from typing import Final
 from berth_api import listing
 from berth_api.deployment import Deployment
 from berth_api.listing import Filters, Key, Page, Place, Row
-from berth_api.queue import Queues, waits
+from berth_core.queue import Queues, waits
 from berth_core.resources import Reservation, WorkspaceType
 
 VIEWS: Final = 64

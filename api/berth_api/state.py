@@ -19,13 +19,13 @@ from berth_api.deployment import Deployment
 from berth_api.errors import AwayError
 from berth_api.keys import KeyPool
 from berth_api.listing import ORDERS
-from berth_api.queue import Queues
 from berth_api.ratelimit import Limiter
 from berth_api.renewals import Renewals
 from berth_api.rows import Rows
 from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
+from berth_core.queue import Queues
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 
 log = structlog.get_logger(__name__)

@@ -1,8 +1,9 @@
 """Entry point ``berth-uninstall``: ends all leases and takes our finalizers away, before the operator goes.
 
 The chart runs it before it deletes anything. It closes the API first (no replicas), so that nobody takes a new
-lease meanwhile. While a lease does not end within the deadline it fails and the uninstall stops: the operator still
-runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as `berth release --force` does for each lease.
+lease meanwhile, and gives up the places of those who wait. While a lease does not end within the deadline it fails
+and the uninstall stops: the operator still runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as
+`berth release --force` does for each lease.
 At the end it deletes what holds private keys of users, which no operator would delete any more.
 """
 
@@ -21,7 +22,8 @@ from berth_core import conditions, leasing, names, state
 from berth_core.client import Client, Kind, Object, connected
 from berth_core.errors import ConflictError, NotFoundError
 from berth_core.leasing import Lease
-from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+from berth_core.waitlist import NOT_GRANTED
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +54,7 @@ class Settings:
 async def uninstall(client: Client, settings: Settings) -> None:
     """End every lease, take our finalizers away, delete private keys. Raises CliError after the deadline."""
     await _close_api(client, settings.namespace, min(CLOSING_SECONDS, settings.deadline))
+    await _empty_queue(client, settings.workspaces)
     left = await _end_all(client, settings.workspaces, settings.deadline)
     if left and not settings.force:
         raise CliError(
@@ -83,6 +86,14 @@ async def _close_api(client: Client, namespace: str, seconds: float) -> None:
             log.warning("pods of the API do not end", pods=[pod["metadata"]["name"] for pod in open_pods])
             return
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _empty_queue(client: Client, namespaces: Iterable[str]) -> None:
+    """Delete the reservations that wait: what ends would go to the next in turn."""
+    for namespace in namespaces:
+        waiting, _ = await client.list(Reservation.api(), namespace, fields=NOT_GRANTED)
+        for obj in waiting:
+            await client.delete(Reservation.api(), namespace, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
 
 
 async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) -> list[str]:

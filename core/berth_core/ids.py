@@ -8,6 +8,8 @@ from typing import Final
 
 DEPLOYMENT_NAMESPACE: Final = uuid.UUID("5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10")
 """Namespace (RFC 9562, section 5.5) of the ids of deployments that were made with kubectl."""
+TURN_NAMESPACE: Final = uuid.UUID("c0d4c8a6-8a5e-4d0c-9a55-0f6f3c1d7b42")
+"""Namespace (RFC 9562, section 5.5) of the ids of instances that are made when a reservation's turn comes."""
 
 _PLAIN_USER: Final = re.compile(r"(?!u-)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -40,6 +42,11 @@ def deployment_id(namespace: str, name: str) -> str:
 def instance_id(name: str, uid: str) -> str:
     """Public id of an instance or reservation: its name where that is a UUID (made by the API), else its uid."""
     return name if is_uuid(name) else uid
+
+
+def turn_instance(reservation_uid: str) -> str:
+    """Public id of the instance that a reservation (its uid) gets: always the same, so that a turn can be repeated."""
+    return str(uuid.uuid5(TURN_NAMESPACE, reservation_uid))
 
 
 def user_object(user: str) -> str:

@@ -21,6 +21,8 @@ IN_ADVANCE_LABEL: Final = "berth.dev/in-advance-for"
 """On a TokenRevocation: who revoked a token that Berth knows nothing of (``ids.user_object``)."""
 EXPIRES_ANNOTATION: Final = "berth.dev/expires"
 """On objects in the access namespace: when they are deleted (RFC 3339)."""
+PUBLIC_KEY_ANNOTATION: Final = "berth.dev/public-key"
+"""On a Secret with a private key that we made for a user: the public key to it."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
 """On an Instance: why an administrator ended it."""
 

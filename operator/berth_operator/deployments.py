@@ -4,10 +4,11 @@ from datetime import datetime
 
 import structlog
 
-from berth_core import leasing
+from berth_core import ids, leasing, queue
 from berth_core.client import Object
 from berth_core.leasing import Lease
-from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
+from berth_core.waitlist import NOT_GRANTED
 from berth_operator.decide.deployment import (
     ObservedDeployment,
     deployment_status,
@@ -15,15 +16,17 @@ from berth_operator.decide.deployment import (
     type_status,
 )
 from berth_operator.ending import clear
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, TYPES
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, RESERVATIONS, TYPES
 from berth_operator.observe import pod_of
 from berth_operator.queueing import Key
-from berth_operator.world import World, node_is_ready
+from berth_operator.world import RESERVATION, World, node_is_ready
 from berth_operator.writes import write_status
 
 log = structlog.get_logger(__name__)
 
 CLEARING_SECONDS = 1.0
+RESERVED_SECONDS = 10.0
+"""When to look again at a lease that a reservation's turn will use."""
 
 
 async def reconcile_deployment(world: World, key: Key) -> float | None:
@@ -67,26 +70,53 @@ async def _orphan(world: World, wd: WorkspaceDeployment, now: datetime) -> float
     if lease is None or due is None:
         return None
     namespace = wd.metadata.namespace
-    if _holder(world.store.by(INSTANCES, "id", lease.instance, namespace)) is not None:
+    if _holder(wd, world.store.by(INSTANCES, "id", lease.instance, namespace)) is not None:
         return None
     if now < due or not world.clock.trusted:
         return max((due - now).total_seconds(), CLEARING_SECONDS)
     listed, _ = await world.client.list(INSTANCES, namespace)
-    if _holder([obj for obj in listed if Instance.parse(obj).public_id == lease.instance]) is not None:
+    same = [obj for obj in listed if Instance.parse(obj).public_id == lease.instance]
+    if _holder(wd, same) is not None:
         return CLEARING_SECONDS
-    if not await clear(world, namespace, lease.instance, epoch=wd.status.epoch):
+    if await _is_reserved(world, namespace, lease.instance):
+        return RESERVED_SECONDS
+    # An instance that has another deployment opened nothing here, and what it has is not ours to clear.
+    if not _living(same) and not await clear(world, namespace, lease.instance, epoch=wd.status.epoch):
         return CLEARING_SECONDS
     taken = Lease(wd.metadata.name, wd.status.epoch)
     await leasing.give_back(world.client, namespace, taken, instance=lease.instance, completed=False, now=now)
-    world.memories.forget(namespace, lease.instance)
+    if not _living(same):
+        world.memories.forget(namespace, lease.instance)
     world.store.put(DEPLOYMENTS, await world.client.get(DEPLOYMENTS, namespace, wd.metadata.name))
     log.warning("lease without an Instance given back", deployment=wd.metadata.name, instance=lease.instance)
     return None
 
 
-def _holder(found: list[Object]) -> Instance | None:
-    living = [Instance.parse(obj) for obj in found]
-    return next((instance for instance in living if instance.status.end_time is None), None)
+async def _is_reserved(world: World, namespace: str, instance_id: str) -> bool:
+    """Whether a reservation's turn, which makes that instance, has begun and not ended, read live."""
+    granted, _ = await world.client.list(RESERVATIONS, namespace, fields={"status.grant.instance": instance_id})
+    waits, _ = await world.client.list(RESERVATIONS, namespace, fields=NOT_GRANTED)
+    for reservation in map(Reservation.parse, [*granted, *waits]):
+        metadata = reservation.metadata
+        if ids.turn_instance(metadata.uid) == instance_id and not metadata.deletion_timestamp:
+            if not queue.is_settled(reservation):
+                world.add(RESERVATION, namespace, metadata.name)
+                return True
+    return False
+
+
+def _holder(wd: WorkspaceDeployment, found: list[Object]) -> Instance | None:
+    """Return the instance that a lease is for: one that has not ended, and neither has nor claims another one."""
+    name = wd.metadata.name
+    return next((i for i in _living(found) if (i.status.deployment or _claimed(i) or name) == name), None)
+
+
+def _claimed(instance: Instance) -> str | None:
+    return instance.spec.claim.deployment if instance.spec.claim is not None else None
+
+
+def _living(found: list[Object]) -> list[Instance]:
+    return [i for i in map(Instance.parse, found) if i.status.end_time is None]
 
 
 def _node_ready(world: World, wd: WorkspaceDeployment) -> bool | None:
@@ -109,5 +139,5 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
     pod = pod_of(world, namespace, lease.instance)
     if pod is None or not pod.node or pod.harmless or node_is_ready(world.node(pod.node)):
         return ""
-    holder = _holder(world.store.by(INSTANCES, "id", lease.instance, namespace))
+    holder = _holder(wd, world.store.by(INSTANCES, "id", lease.instance, namespace))
     return pod.node if holder is None or holder.status.reason is not None else ""

@@ -8,7 +8,7 @@ import structlog
 from berth_core import names
 from berth_core.errors import ConflictError
 from berth_core.resources import Instance
-from berth_operator import ending, serving, starting
+from berth_operator import ending, serving, starting, waiting
 from berth_operator.decide.instance import decide
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance
@@ -16,7 +16,7 @@ from berth_operator.kinds import INSTANCES
 from berth_operator.observe import observe
 from berth_operator.queueing import Key
 from berth_operator.store import Store
-from berth_operator.world import TURN, World
+from berth_operator.world import World
 from berth_operator.writes import refresh_instance, refresh_pod
 
 log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
         case Step.WAIT:
             await starting.wait(world, seen, plan)
         case Step.TURN:
-            world.add(TURN, seen.instance.metadata.namespace, "")
+            waiting.wake_turns(world, seen.instance.metadata.namespace, seen.instance.spec.wire())
         case Step.BIND:
             await starting.bind(world, seen)
         case Step.OPEN:

@@ -5,9 +5,11 @@ from typing import Final
 from berth_core import names
 from berth_core.client import Kind
 from berth_core.resources import (
+    AccessRule,
     FirewallRule,
     Instance,
     IssuedToken,
+    Reservation,
     TokenRevocation,
     WorkspaceDeployment,
     WorkspaceType,
@@ -17,6 +19,8 @@ TYPES: Final = WorkspaceType.api()
 DEPLOYMENTS: Final = WorkspaceDeployment.api()
 INSTANCES: Final = Instance.api()
 RULES: Final = FirewallRule.api()
+RESERVATIONS: Final = Reservation.api()
+ACCESS_RULES: Final = AccessRule.api()
 ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()
 PODS: Final = Kind("v1", "pods")
@@ -35,6 +39,8 @@ WATCHED: Final[dict[Kind, dict[str, str]]] = {
     DEPLOYMENTS: {},
     INSTANCES: {},
     RULES: {},
+    RESERVATIONS: {},
+    ACCESS_RULES: {},
     PODS: OURS,
     SERVICES: OURS,
     NODES: {},

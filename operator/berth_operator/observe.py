@@ -1,18 +1,21 @@
 """Gathers what is known of one instance into one value. Reads live what a cache may not decide."""
 
 from datetime import datetime
+from functools import partial
 
 from berth_core import names
+from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment
-from berth_operator import keeping
+from berth_core.waiters import Waiter
+from berth_operator import keeping, waiting
 from berth_operator.build import firewall
 from berth_operator.build.service import announced
-from berth_operator.decide.choice import Offer, Wish, obstacle
+from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, PODS, RULES, SERVICES
+from berth_operator.kinds import DEPLOYMENTS, PODS, RULES, SERVICES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import own_address
 from berth_operator.podview import pod_view
@@ -43,6 +46,8 @@ async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceD
     try:
         found = await world.client.get(DEPLOYMENTS, namespace, name)
     except NotFoundError:
+        if (known := world.store.get(DEPLOYMENTS, namespace, name)) is not None:
+            world.store.remove(DEPLOYMENTS, known)
         return None
     world.store.put(DEPLOYMENTS, found)
     return WorkspaceDeployment.parse(found)
@@ -62,7 +67,9 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     mine = world.store.by(DEPLOYMENTS, "holder", instance.public_id, namespace)
     if mine:
         wd = await read_deployment(world, namespace, mine[0]["metadata"]["name"])
-        if wd is not None and wd.status.lease is not None and wd.status.lease.instance == instance.public_id:
+        lease = wd.status.lease if wd is not None else None
+        # A name can be chosen with kubectl, and with it the id: the user must be the same too.
+        if wd and lease and (lease.instance, lease.user) == (instance.public_id, instance.spec.user):
             type_ = world.type_named(namespace, wd.spec.type)
             return ObservedInstance(instance, type=type_, deployment=wd, held=Lease(wd.metadata.name, wd.status.epoch))
     return ObservedInstance(instance, waits_for=_waits_for(world, instance))
@@ -70,19 +77,13 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
 
 def _waits_for(world: World, instance: Instance) -> str:
     """Why it cannot have a deployment now; empty where one looks free, which its turn will show."""
-    namespace = instance.metadata.namespace
-    named = instance.spec.deployments
-    if named is None:
-        found = world.store.by(DEPLOYMENTS, "type", instance.spec.workspace_type or "", namespace)
-    else:
-        known = (world.store.get(DEPLOYMENTS, namespace, name) for name in named)
-        found = [obj for obj in known if obj is not None]
-    offers = [Offer.of(obj) for obj in found]
-    wishes = [Wish.of(obj) for obj in world.store.by(INSTANCES, "waiting", "yes", namespace)]
-    mine = next((wish for wish in wishes if wish.name == instance.metadata.name), None)
-    if mine is None or any(offer.free for offer in offers):
-        return ""
-    return obstacle(mine, wishes, offers)
+    namespace, waiter = instance.metadata.namespace, Waiter.of(instance)
+    found: list[Object] = []
+    for type_name in waiting.types_for(world, namespace, instance.spec.wire()):
+        if best_for(waiter, waiting.offered(world, namespace, type_name), partial(waiting.permitted, world)):
+            return ""
+        found += world.store.by(DEPLOYMENTS, "type", type_name, namespace)
+    return obstacle(waiter, waiting.known(world, namespace), found)
 
 
 async def _bound(

@@ -10,12 +10,13 @@ from berth_operator.deployments import reconcile_deployment, reconcile_type
 from berth_operator.errors import OperatorError
 from berth_operator.expiry import sweep_expired
 from berth_operator.instances import reconcile_instance
-from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, TYPES
+from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, RESERVATIONS, TYPES
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
+from berth_operator.reservations import reconcile_reservation
 from berth_operator.turns import reconcile_turn
-from berth_operator.world import ACCESS, DEPLOYMENT, EXPIRY, INSTANCE, ORPHAN, RELIST, TURN, TYPE, World
+from berth_operator.world import ACCESS, DEPLOYMENT, EXPIRY, INSTANCE, ORPHAN, RELIST, RESERVATION, TURN, TYPE, World
 
 Pass = Callable[[World, Key], Awaitable[float | None]]
 
@@ -24,12 +25,18 @@ PASSES: Final[dict[str, Pass]] = {
     DEPLOYMENT: reconcile_deployment,
     TYPE: reconcile_type,
     ORPHAN: reconcile_orphan,
+    RESERVATION: reconcile_reservation,
     TURN: reconcile_turn,
     ACCESS: sweep_access,
     EXPIRY: sweep_expired,
     RELIST: reconcile_relist,
 }
-_KINDS: Final[dict[str, Kind]] = {INSTANCE: INSTANCES, DEPLOYMENT: DEPLOYMENTS, TYPE: TYPES}
+_KINDS: Final[dict[str, Kind]] = {
+    INSTANCE: INSTANCES,
+    DEPLOYMENT: DEPLOYMENTS,
+    TYPE: TYPES,
+    RESERVATION: RESERVATIONS,
+}
 
 
 def make_queue(world: World) -> WorkQueue:

@@ -10,7 +10,17 @@ from typing import Any, Final
 
 from berth_core import ids, names
 from berth_core.client import Kind, Object
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, PODS, RULES, SERVICES, TYPES
+from berth_operator.kinds import (
+    ACCESS_RULES,
+    DEPLOYMENTS,
+    INSTANCES,
+    NODES,
+    PODS,
+    RESERVATIONS,
+    RULES,
+    SERVICES,
+    TYPES,
+)
 
 ObjectKey = tuple[str, str]
 Indexer = Callable[[Object], Iterable[str]]
@@ -42,6 +52,14 @@ def _waiting(obj: Object) -> Iterable[str]:
     return () if bound else ("yes",)
 
 
+def _not_granted(obj: Object) -> Iterable[str]:
+    return () if (obj.get("status") or {}).get("grant") else ("yes",)
+
+
+def _turn_instance(obj: Object) -> Iterable[str]:
+    return (ids.turn_instance(obj["metadata"]["uid"]),)
+
+
 _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     TYPES: {"typeName": _field("spec", "typeName")},
     DEPLOYMENTS: {
@@ -51,6 +69,8 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     },
     INSTANCES: {"id": _public_id, "deployment": _active_deployment, "waiting": _waiting},
     RULES: {"instance": _field("spec", "instance")},
+    RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance},
+    ACCESS_RULES: {"deployment": _field("spec", "deployment")},
     PODS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "node": _field("spec", "nodeName")},
     SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
     NODES: {},

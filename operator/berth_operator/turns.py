@@ -1,76 +1,75 @@
-"""One pass over those of a namespace that wait: leases are taken for them one after the other, the oldest first."""
+"""One pass over those who wait for a type: leases are taken for them one after the other, whose turn it is first.
+
+Before each lease those who wait are listed live, so that nobody is passed by one who came later (invariant I3).
+"""
 
 from typing import Final
 
-import structlog
-
-from berth_core import leasing, state
+from berth_core import state, waitlist
 from berth_core.client import Object
-from berth_core.errors import NotFoundError
-from berth_operator.decide.choice import Offer, Offers, Wish, in_turn
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES
-from berth_operator.observe import read_deployment
+from berth_core.resources import Reservation, WorkspaceDeployment
+from berth_core.waiters import Waiter
+from berth_operator import reservations, waiting
+from berth_operator.claiming import claim
+from berth_operator.decide.choice import next_turn
+from berth_operator.kinds import INSTANCES
 from berth_operator.queueing import Key
 from berth_operator.world import INSTANCE, World
 
-log = structlog.get_logger(__name__)
+MOST_TURNS: Final = 20
+"""Turns taken in one pass, so that no pass lasts for long."""
+TELL_SECONDS: Final = 0.2
+"""When one who saw something free and did not get it is told that it waits."""
 
-MOST_TAKEN: Final = 20
-"""Leases taken in one pass, so that no pass lasts for long."""
+Tried = set[tuple[str, str]]
+"""(instance, deployment): what could not be had in this pass."""
 
 
 async def reconcile_turn(world: World, key: Key) -> float | None:
-    """Give what is free to those whose turn it is; each is bound in its own pass."""
-    namespace = key.namespace
-    wishes = [wish for wish in waiting(world, namespace) if not _served(world, namespace, wish)]
-    if not wishes:
-        return None
-    offers = Offers(Offer.of(obj) for obj in world.store.all(DEPLOYMENTS) if obj["metadata"]["namespace"] == namespace)
-    taken = 0
-    for wish in in_turn(wishes):
-        taken += await _serve(world, namespace, wish, offers)
-        if taken >= MOST_TAKEN:
-            return 0.0
-    return None
+    """Give what is free of a type (``key.name``) to those whose turn it is."""
+    tried: Tried = set()
+    for _ in range(MOST_TURNS):
+        if not await _take_turn(world, key.namespace, key.name, tried):
+            _tell(world, key)
+            return None
+    return 0.0
 
 
-def waiting(world: World, namespace: str) -> list[Wish]:
-    """Instances of a namespace that wait and are not about to end."""
-    return [Wish.of(obj) for obj in world.store.by(INSTANCES, "waiting", "yes", namespace) if not _leaves(obj)]
-
-
-async def _serve(world: World, namespace: str, wish: Wish, offers: Offers) -> bool:
-    """Take the best deployment that can still be had; nobody younger is looked at before that has failed."""
-    while offer := offers.best(wish):
-        offers.drop(offer)
-        try:
-            lease = await leasing.take(
-                world.client, namespace, offer.name, instance=wish.public_id, user=wish.user, now=world.now()
-            )
-        except (leasing.BusyError, NotFoundError):
-            await read_deployment(world, namespace, offer.name)
-            continue
-        await read_deployment(world, namespace, offer.name)
-        log.info("lease taken", instance=wish.public_id, deployment=offer.name, epoch=lease.epoch)
-        world.add(INSTANCE, namespace, wish.name)
-        return True
-    if not _says_that_it_waits(world.store.get(INSTANCES, namespace, wish.name)):
-        world.add(INSTANCE, namespace, wish.name)
-    return False
-
-
-def _served(world: World, namespace: str, wish: Wish) -> bool:
-    """Whether it holds a lease already, and is about to be bound."""
-    if not world.store.by(DEPLOYMENTS, "holder", wish.public_id, namespace):
+async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried) -> bool:
+    """Serve the next one; False where there is none."""
+    if not waiting.anybody(world, namespace):
         return False
-    world.add(INSTANCE, namespace, wish.name)
+    offered = waiting.offered(world, namespace, type_name)
+    if not offered:
+        return False
+    waiters = await waitlist.waiters(world.client, namespace)
+
+    def permitted(waiter: Waiter, wd: WorkspaceDeployment) -> bool:
+        return (waiter.instance, wd.metadata.name) not in tried and waiting.permitted(world, waiter, wd)
+
+    # Asked after the list: whom the list shows as waiting may have been given a lease before.
+    found = next_turn((w for w in waiters if not waiting.holds_lease(world, w)), offered, permitted)
+    if found is None:
+        return False
+    waiter, wd = found
+    tried.add((waiter.instance, wd.metadata.name))
+    lease = await claim(world, waiter, wd)
+    if lease is None:
+        return True
+    if isinstance(waiter.resource, Reservation):
+        await reservations.grant(world, waiter.resource, lease)
+    else:
+        world.add(INSTANCE, namespace, waiter.name)
     return True
 
 
-def _says_that_it_waits(obj: Object | None) -> bool:
-    conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
+def _tell(world: World, key: Key) -> None:
+    """Let those Instances that got nothing say that they wait."""
+    for obj in world.store.by(INSTANCES, "waiting", "yes", key.namespace):
+        if key.name in waiting.types_for(world, key.namespace, obj["spec"]) and not _says_that_it_waits(obj):
+            world.queue.add_after(Key(INSTANCE, key.namespace, obj["metadata"]["name"]), TELL_SECONDS)
+
+
+def _says_that_it_waits(obj: Object) -> bool:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
     return any(c["type"] == state.BOUND and c["status"] == "False" for c in conditions)
-
-
-def _leaves(obj: Object) -> bool:
-    return bool(obj["spec"].get("terminate") or obj["metadata"].get("deletionTimestamp"))

@@ -1,10 +1,22 @@
 """Which keys an object's change concerns."""
 
-from berth_core import ids, names
+from berth_core import ids, names, queue
 from berth_core.client import Kind, Object
-from berth_operator.decide.choice import Offer
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, PODS, RULES, SERVICES, TYPES
-from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, TURN, TYPE, World
+from berth_core.resources import Reservation
+from berth_operator import waiting
+from berth_operator.decide.choice import looks_free
+from berth_operator.kinds import (
+    ACCESS_RULES,
+    DEPLOYMENTS,
+    INSTANCES,
+    NODES,
+    PODS,
+    RESERVATIONS,
+    RULES,
+    SERVICES,
+    TYPES,
+)
+from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RESERVATION, TURN, TYPE, World
 
 
 def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
@@ -15,6 +27,10 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
         _child(world, obj, obj["metadata"].get("labels", {}).get(names.INSTANCE_LABEL))
     elif kind == RULES:
         _rule(world, obj)
+    elif kind == RESERVATIONS:
+        _reservation(world, obj, gone)
+    elif kind == ACCESS_RULES:
+        _access_rule(world, obj)
     elif kind == DEPLOYMENTS:
         _deployment(world, obj, gone)
     elif kind == TYPES:
@@ -71,8 +87,28 @@ def _deployment(world: World, obj: Object, gone: bool) -> None:
     if gone:
         for waits in world.store.by(INSTANCES, "waiting", "yes", namespace):
             world.add(INSTANCE, namespace, waits["metadata"]["name"])
-    elif Offer.of(obj).free and world.store.by(INSTANCES, "waiting", "yes", namespace):
-        world.add(TURN, namespace, "")
+    elif looks_free(obj) and waiting.anybody(world, namespace):
+        world.add(TURN, namespace, obj["spec"]["type"])
+
+
+def _reservation(world: World, obj: Object, gone: bool) -> None:
+    namespace = obj["metadata"]["namespace"]
+    if gone:
+        # Where a lease was taken for it and nothing else happened, the deployment's pass gives it back.
+        for wd in world.store.by(DEPLOYMENTS, "holder", ids.turn_instance(obj["metadata"]["uid"]), namespace):
+            world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
+    elif not queue.is_settled(Reservation.parse(obj)):
+        world.add(RESERVATION, namespace, obj["metadata"]["name"])
+        if not (obj.get("status") or {}).get("grant"):
+            waiting.wake_turns(world, namespace, obj["spec"])
+
+
+def _access_rule(world: World, obj: Object) -> None:
+    """Who may have a deployment has changed: somebody who waits may have his turn now."""
+    namespace = obj["metadata"]["namespace"]
+    wd = world.store.get(DEPLOYMENTS, namespace, obj["spec"]["deployment"])
+    if wd is not None and waiting.anybody(world, namespace):
+        world.add(TURN, namespace, wd["spec"]["type"])
 
 
 def _type(world: World, obj: Object) -> None:
@@ -80,6 +116,8 @@ def _type(world: World, obj: Object) -> None:
     for same in world.store.by(TYPES, "typeName", type_name, namespace):
         world.add(TYPE, namespace, same["metadata"]["name"])
     world.add(TYPE, namespace, obj["metadata"]["name"])
+    if waiting.anybody(world, namespace):
+        world.add(TURN, namespace, type_name)
     for wd in world.store.by(DEPLOYMENTS, "type", type_name, namespace):
         world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
 

@@ -23,12 +23,13 @@ DEPLOYMENT = "deployment"
 TYPE = "type"
 ORPHAN = "orphan"
 """Sorts of keys: an Instance, a WorkspaceDeployment, a WorkspaceType by name; what an instance left, by its id."""
+RESERVATION = "reservation"
 TURN = "turn"
 ACCESS = "access"
 EXPIRY = "expiry"
 RELIST = "relist"
-"""Sorts of keys without a name: those of a namespace that wait; private keys that nobody needs; what has expired
-in the access namespace; a fresh list of one kind (the name is its plural) or of all."""
+"""More sorts: a Reservation by name; those who wait for a type, by its typeName; without a name, private keys that
+nobody needs, and what has expired in the access namespace; a fresh list of one kind (by its plural) or of all."""
 
 
 @dataclass
@@ -43,6 +44,8 @@ class World:
     store: Store = field(default_factory=Store)
     memories: Memories = field(default_factory=Memories)
     steadiness: Steadiness = field(default_factory=Steadiness)
+    serving: set[str] = field(default_factory=set)
+    """Instances (public ids) for which a lease is being taken."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     queue: WorkQueue = field(init=False)

@@ -1,7 +1,7 @@
 """Writes that the cache learns of at once, so that the next pass sees what this one did."""
 
 from berth_core import names
-from berth_core.client import Object
+from berth_core.client import Kind, Object
 from berth_core.errors import NotFoundError
 from berth_core.model import Model
 from berth_core.resources import Instance, Resource
@@ -56,21 +56,21 @@ async def release_pod(world: World, namespace: str, name: str) -> None:
         world.store.remove(PODS, pod)
 
 
-async def refresh_pod(world: World, namespace: str, name: str) -> None:
-    """Read a pod live into the cache."""
-    known = world.store.get(PODS, namespace, name)
+async def refresh(world: World, kind: Kind, namespace: str, name: str) -> None:
+    """Read an object live into the cache."""
+    known = world.store.get(kind, namespace, name)
     try:
-        world.store.put(PODS, await world.client.get(PODS, namespace, name))
+        world.store.put(kind, await world.client.get(kind, namespace, name))
     except NotFoundError:
         if known is not None:
-            world.store.remove(PODS, known)
+            world.store.remove(kind, known)
+
+
+async def refresh_pod(world: World, namespace: str, name: str) -> None:
+    """Read a pod live into the cache."""
+    await refresh(world, PODS, namespace, name)
 
 
 async def refresh_instance(world: World, namespace: str, name: str) -> None:
     """Read an Instance live into the cache."""
-    known = world.store.get(INSTANCES, namespace, name)
-    try:
-        world.store.put(INSTANCES, await world.client.get(INSTANCES, namespace, name))
-    except NotFoundError:
-        if known is not None:
-            world.store.remove(INSTANCES, known)
+    await refresh(world, INSTANCES, namespace, name)

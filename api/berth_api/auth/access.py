@@ -6,15 +6,13 @@ the thing its user's. What is not the caller's is answered like what does not ex
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
 
 from berth_api.auth.identity import Identity
 from berth_api.deployment import Deployment
 from berth_api.errors import BadRequestError, MissingError, NotPermittedError, WrongTokenError
+from berth_core import access
 from berth_core.resources import AccessRule, Instance, Reservation, WorkspaceType
 from berth_core.resources.accessrule import EVERYBODY
-
-FORBIDS: Final = "CAP_NO_INSTANTIATE"
 
 
 class Scope(StrEnum):
@@ -71,23 +69,8 @@ def need_type(identity: Identity, type_name: str) -> None:
 def may_instantiate(
     identity: Identity, workspace_type: WorkspaceType, deployment: Deployment, rules: Iterable[AccessRule]
 ) -> bool:
-    """Whether this user may have the deployment; ``rules`` are all those of this deployment.
-
-    A superuser may. Else the most specific answer counts: rules that name the user, then that he is an owner, then
-    rules for everybody, then the type's default. Of two rules that are equally specific, the one that forbids wins.
-    """
-    if identity.superuser:
-        return True
-    by_user: dict[str, set[str]] = {}
-    for rule in rules:
-        by_user.setdefault(rule.spec.user, set()).add(rule.spec.capability)
-    if (named := by_user.get(identity.user)) is not None:
-        return FORBIDS not in named
-    if owns(identity, deployment):
-        return True
-    if (general := by_user.get(EVERYBODY)) is not None:
-        return FORBIDS not in general
-    return workspace_type.spec.access == "open"
+    """Whether the caller may have the deployment; ``rules`` are all those of this deployment. A superuser may."""
+    return identity.superuser or access.may_instantiate(identity.user, workspace_type, deployment.resource, rules)
 
 
 def owns(identity: Identity, deployment: Deployment) -> bool:

@@ -12,8 +12,11 @@ from berth_api.options import LaunchOptions
 from berth_api.peer import Address
 from berth_api.services import lookups
 from berth_api.state import State
+from berth_core import waitlist
+from berth_core.client import Client
 from berth_core.resources import AccessRule, WorkspaceType
 from berth_core.resources.instance import InstanceSpec
+from berth_core.waiters import Waiter, ahead_of
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,29 @@ class Candidates:
         """Whether the caller may have one of the deployments."""
         rules = self.rules.get((deployment.namespace, deployment.name), ())
         return access.may_instantiate(identity, self.type_of(deployment), deployment, rules)
+
+    def is_awaited(self, identity: Identity, deployment: Deployment, waiters: Sequence[Waiter]) -> bool:
+        """Whether somebody else waits for one of the deployments and may have it."""
+        rules = self.rules.get((deployment.namespace, deployment.name), ())
+        return ahead_of(identity.user, waiters, self.type_of(deployment), deployment.resource, rules)
+
+
+class Line:
+    """Those who wait, listed live when they are first asked for, once for each namespace."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[str, list[Waiter]] = {}
+
+    def known(self, namespace: str) -> Sequence[Waiter]:
+        """Those who wait in a namespace, nobody where that was not asked yet."""
+        return self._known.get(namespace, ())
+
+    async def waiters(self, namespace: str) -> Sequence[Waiter]:
+        """Those who wait in a namespace."""
+        if namespace not in self._known:
+            self._known[namespace] = await waitlist.waiters(self._client, namespace)
+        return self._known[namespace]
 
 
 async def gather(state: State, target: Target, *, live: bool) -> Candidates:

@@ -17,6 +17,7 @@ from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import names
 from berth_core.client import Kind
+from berth_core.keypairs import KeyPair, key_secret
 from berth_core.model import parse_time
 from berth_core.resources import Instance
 from berth_core.state import Word, is_active, word
@@ -90,19 +91,10 @@ async def delete_key(state: State, instance_id: str) -> None:
     await state.client.delete(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
 
 
-async def store_key(state: State, instance_id: str, private: str) -> None:
-    """Store the private key that was made for an instance, for ``GET /instance/:id/sshkey``."""
-    name, namespace = names.instance_object(instance_id), state.config.access_namespace
-    labels = {names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
-    body = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "type": "Opaque",
-        "immutable": True,
-        "data": {names.PRIVATE_KEY: base64.b64encode(private.encode()).decode()},
-    }
-    await state.client.create(SECRETS, namespace, body)
+async def store_key(state: State, instance_id: str, pair: KeyPair) -> None:
+    """Store the key pair that was made for an instance, for ``GET /instance/:id/sshkey``."""
+    namespace = state.config.access_namespace
+    await state.client.create(SECRETS, namespace, key_secret(namespace, instance_id, pair))
 
 
 async def terminate(state: State, identity: Identity, instance_id: str) -> None:

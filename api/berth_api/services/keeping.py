@@ -11,12 +11,12 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.errors import AwayError, MissingError
 from berth_api.expiry import Extension
-from berth_api.queue import applies, waits
 from berth_api.services import instances, lookups
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import names
 from berth_core.client import Kind, Object
+from berth_core.queue import applies, waits
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.workspacetype import Limits
 

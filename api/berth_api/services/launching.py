@@ -1,5 +1,8 @@
 """POST /new: choose a deployment, take its lease, make the Instance.
 
+A deployment for which somebody else waits is not had, though it is free: who waits is listed live before its lease is
+taken, so that whoever waited already when the request came is not passed by it.
+
 The lease comes first: its compare-and-swap decides who wins. What can fail after it fails so that nothing stays:
 where the Instance surely was not made the lease is given back here, and where that is not sure, or this process
 ends in between, the operator gives back a lease whose Instance does not exist after 30 s.
@@ -27,17 +30,18 @@ from berth_api.errors import (
     MissingError,
     NotPermittedError,
 )
-from berth_api.keys import KeyPair
 from berth_api.services import candidates, instances, lookups, reservations
-from berth_api.services.candidates import Target, Wish
+from berth_api.services.candidates import Line, Target, Wish
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import ids, leasing
+from berth_core.keypairs import KeyPair
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, InstanceSpec, WorkspaceType, manifest
 from berth_core.resources.instance import Claim
 from berth_core.state import is_active
+from berth_core.waiters import ahead_of
 
 log = structlog.get_logger(__name__)
 
@@ -90,10 +94,13 @@ async def _claim(state: State, wish: Wish, instance_id: str) -> Claimed | Reserv
     """Take a lease. The caches say what to try first; a grant and a refusal always rest on live reads."""
     choice = Choice((), (), Refusal.UNKNOWN)
     for live in (False, True):
+        line = Line(state.client)
         found = await candidates.gather(state, wish.target, live=live)
         choice = candidates.chosen(state, wish.identity, found)
         for deployment in choice.free:
-            kind = await _admit(state, wish, deployment)
+            if found.is_awaited(wish.identity, deployment, line.known(deployment.namespace)):
+                continue
+            kind = await _admit(state, wish, deployment, line)
             if kind is None:
                 continue
             lease = await _take(state, deployment, instance_id, wish.identity.user)
@@ -106,14 +113,17 @@ async def _claim(state: State, wish: Wish, instance_id: str) -> Claimed | Reserv
     raise _refused(choice.refusal, wish.target)
 
 
-async def _admit(state: State, wish: Wish, deployment: Deployment) -> WorkspaceType | None:
+async def _admit(state: State, wish: Wish, deployment: Deployment, line: Line) -> WorkspaceType | None:
     """Return the deployment's type where the caller may have it by what is so now; None where he may not."""
-    rules, kind, present = await asyncio.gather(
+    rules, kind, present, waiters = await asyncio.gather(
         lookups.rules_of(state, deployment),
         lookups.type_of(state, deployment, live=True),
         lookups.deployment_named(state, deployment.namespace, deployment.name),
+        line.waiters(deployment.namespace),
     )
     if kind is None or present is None or not access.may_instantiate(wish.identity, kind, present, rules):
+        return None
+    if ahead_of(wish.identity.user, waiters, kind, present.resource, rules):
         return None
     await _need_fitting(state, wish, kind)
     return kind
@@ -170,7 +180,7 @@ async def _make(state: State, instance_id: str, claimed: Claimed, spec: Instance
     made_surely_not = True
     try:
         if pair is not None:
-            await instances.store_key(state, instance_id, pair.private)
+            await instances.store_key(state, instance_id, pair)
         body = manifest(Instance, namespace, instance_id, spec, labels=repeats.labels())
         made_surely_not = False
         await state.client.create(Instance.api(), namespace, body)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from berth_api import queue, repeats
+from berth_api import repeats
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
@@ -20,7 +20,7 @@ from berth_api.services import lookups
 from berth_api.services.candidates import Wish, wished
 from berth_api.state import State
 from berth_core import errors as cluster
-from berth_core import ids, names
+from berth_core import ids, names, queue
 from berth_core.resources import Reservation, WorkspaceType, manifest
 from berth_core.resources.reservation import ReservationSpec
 
@@ -61,6 +61,7 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
         workspace_type=wish.target.type,
         deployments=[d.name for d in mine] or None,
         event_url=wish.options.eurl,
+        superuser=wish.identity.superuser,
         instance=wished(wish, kind),
     )
     reservation_id = ids.uuid7(time.time_ns() // 1_000_000)

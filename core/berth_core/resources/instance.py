@@ -11,7 +11,7 @@ from berth_core.resources.base import Column, Resource, Rule
 
 
 class Claim(Model):
-    """The lease that the API took for this instance before it made it."""
+    """The lease that was taken for this instance before it was made."""
 
     deployment: str = Field(description="Name of the WorkspaceDeployment.", min_length=1, max_length=253)
     epoch: int = Field(description="Epoch of the lease.", ge=1)
@@ -35,7 +35,7 @@ class InstanceSpec(Model):
     )
     claim: Claim | None = Field(
         None,
-        description="Set by the API only (verb `claim` on instances)."
+        description="Set by Berth only (verb `claim` on instances)."
         " Absent: the operator takes the lease, in the queue's order.",
     )
     user: str = Field(
@@ -120,7 +120,12 @@ class Instance(Resource):
     KIND: ClassVar[str] = "Instance"
     PLURAL: ClassVar[str] = "instances"
     SHORT: ClassVar[str] = "inst"
-    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".status.id", ".status.deployment")
+    SELECTABLE: ClassVar[tuple[str, ...]] = (
+        ".spec.user",
+        ".spec.claim.deployment",
+        ".status.id",
+        ".status.deployment",
+    )
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column(name="User", json_path=".spec.user", description="Who has it"),
         Column(name="Deployment", json_path=".status.deployment", description="What he has"),

@@ -11,7 +11,7 @@ from berth_core.resources.instance import InstanceSpec
 
 
 class Grant(Model):
-    """What the reservation got when its turn came."""
+    """What the reservation got when its turn came: a lease that was taken for it."""
 
     deployment: str = Field(description="Name of the deployment.", max_length=253)
     epoch: int = Field(description="Epoch of the lease.", ge=1)
@@ -32,6 +32,9 @@ class ReservationSpec(Model):
         None, description="http(s) URL that is told when the turn has come.", max_length=2048, pattern=r"^https?://"
     )
     priority: int = Field(0, description="Higher goes first (verb `prioritize` on reservations).", ge=-1000, le=1000)
+    superuser: bool = Field(
+        False, description="Its user is a superuser: access rules do not bind him (verb `actfor` on instances)."
+    )
     instance: InstanceSpec = Field(description="The instance to make.")
 
 
@@ -41,7 +44,9 @@ class ReservationStatus(Model):
     grant: Grant | None = Field(None, description="Set once, when the turn has come.")
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
-        default_factory=list, description="Waiting, Fulfilled. Never cleared, only changed.", max_length=16
+        default_factory=list,
+        description="Waiting; Fulfilled once nothing is left to be done. Never cleared, only changed.",
+        max_length=16,
     )
 
 
@@ -51,7 +56,7 @@ class Reservation(Resource):
     KIND: ClassVar[str] = "Reservation"
     PLURAL: ClassVar[str] = "reservations"
     SHORT: ClassVar[str] = "rsv"
-    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.workspaceType")
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.workspaceType", ".status.grant.instance")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column(name="User", json_path=".spec.user", description="Who waits"),
         Column(name="Type", json_path=".spec.workspaceType", description="For which type"),

@@ -1,120 +1,75 @@
-"""Which waiting Instance gets which deployment. Pure, and cheap enough for thousands of either."""
+"""Which of those who wait gets which deployment. Pure, and cheap enough for thousands of either."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
-from berth_core import ids
+from berth_core import leasing
 from berth_core.client import Object
+from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_core.waiters import Waiter
 
-Turn = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """An Instance that has no deployment yet."""
-
-    name: str
-    public_id: str
-    user: str
-    created: str
-    type: str
-    """typeName; empty where deployments are named."""
-    deployments: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, instance: Object) -> Self:
-        """Read it from an Instance as the API server gave it."""
-        metadata, spec = instance["metadata"], instance["spec"]
-        return cls(
-            name=metadata["name"],
-            public_id=ids.instance_id(metadata["name"], metadata["uid"]),
-            user=spec["user"],
-            created=metadata["creationTimestamp"],
-            type=spec.get("workspaceType") or "",
-            deployments=tuple(spec.get("deployments") or ()),
-        )
-
-    @property
-    def turn(self) -> Turn:
-        """Sort key: the older one first, then by name."""
-        return self.created, self.name
+_NO_TIME: Final = datetime.fromtimestamp(0, UTC)
+Permitted = Callable[[Waiter, WorkspaceDeployment], bool]
 
 
-@dataclass(frozen=True)
-class Offer:
-    """A deployment, as far as it matters to those who wait."""
-
-    name: str
-    type: str
-    type_version: int
-    instances: int
-    free: bool
+def looks_free(deployment: Object) -> bool:
     """What its Available condition says. Only the compare-and-swap of taking it knows."""
-
-    @classmethod
-    def of(cls, deployment: Object) -> Self:
-        """Read it from a WorkspaceDeployment as the API server gave it."""
-        spec, status = deployment["spec"], deployment.get("status") or {}
-        conditions = status.get("conditions") or ()
-        return cls(
-            name=deployment["metadata"]["name"],
-            type=spec["type"],
-            type_version=spec.get("typeVersion", 1),
-            instances=status.get("instances") or 0,
-            free=any(c["type"] == "Available" and c["status"] == "True" for c in conditions),
-        )
-
-    @property
-    def rank(self) -> tuple[int, int, str]:
-        """Sort key: newest type version first, then the fewest instances, then by name."""
-        return -self.type_version, self.instances, self.name
+    conditions = (deployment.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == leasing.AVAILABLE and c["status"] == "True" for c in conditions)
 
 
-class Offers:
-    """Free deployments of one namespace. Those that were tried are dropped, whether they could be had or not."""
+def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[WorkspaceDeployment]:
+    """Those of some deployments of a type that can be had, best first.
 
-    def __init__(self, offers: Iterable[Offer]) -> None:
-        self._free = {offer.name: offer for offer in offers if offer.free}
-        self._by_type: dict[str, list[Offer]] = {}
-        for offer in sorted(self._free.values(), key=lambda offer: offer.rank, reverse=True):
-            self._by_type.setdefault(offer.type, []).append(offer)
-
-    def drop(self, offer: Offer) -> None:
-        """Take an offer away."""
-        self._free.pop(offer.name, None)
-
-    def best(self, wish: Wish) -> Offer | None:
-        """Return the best one left that the wish applies to, or None."""
-        if wish.deployments:
-            named = (self._free[name] for name in wish.deployments if name in self._free)
-            return min(named, key=lambda offer: offer.rank, default=None)
-        ranked = self._by_type.get(wish.type, [])
-        while ranked and ranked[-1].name not in self._free:
-            ranked.pop()
-        return ranked[-1] if ranked else None
+    That is the newest type version, then the fewest instances, then by name. A type that is retired lends nothing.
+    """
+    if kind is None or kind.spec.retired:
+        return []
+    # The condition may be older than the spec.
+    found = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj)]
+    return sorted((wd for wd in found if leasing.availability(wd, now=_NO_TIME).status == "True"), key=_rank)
 
 
-def in_turn(wishes: Iterable[Wish]) -> Iterator[Wish]:
-    """Those that wait, in the order in which they are served."""
-    return iter(sorted(wishes, key=lambda wish: wish.turn))
+def next_turn(
+    waiters: Iterable[Waiter], offered: Sequence[WorkspaceDeployment], permitted: Permitted
+) -> tuple[Waiter, WorkspaceDeployment] | None:
+    """Return the first in turn for whom there is something, and the best of that; None where there is nobody.
+
+    Who may have none of what is offered is passed over, and keeps nobody from it.
+    """
+    for waiter in waiters:
+        if (best := best_for(waiter, offered, permitted)) is not None:
+            return waiter, best
+    return None
 
 
-def applies(wish: Wish, offer: Offer) -> bool:
-    """Whether the wish is for that deployment among others."""
-    return offer.name in wish.deployments if wish.deployments else offer.type == wish.type
+def best_for(
+    waiter: Waiter, offered: Iterable[WorkspaceDeployment], permitted: Permitted
+) -> WorkspaceDeployment | None:
+    """Return the first offer that serves one who waits and that he may have, or None."""
+    return next((wd for wd in offered if waiter.wants(wd.metadata.name, wd.spec.type) and permitted(waiter, wd)), None)
 
 
-def obstacle(wish: Wish, wishes: Iterable[Wish], offers: Iterable[Offer]) -> str:
-    """Why it cannot have any now, in a sentence."""
-    wanted = [offer for offer in offers if applies(wish, offer)]
+def obstacle(waiter: Waiter, waiters: Iterable[Waiter], deployments: Iterable[Object]) -> str:
+    """Why one who waits cannot have any now, in a sentence; the others wait in the same namespace."""
+    spec = waiter.resource.spec
+    wanted = [(obj["metadata"]["name"], obj["spec"]["type"], looks_free(obj)) for obj in deployments]
+    wanted = [entry for entry in wanted if waiter.wants(entry[0], entry[1])]
     if not wanted:
-        if wish.deployments:
-            return f"there is no WorkspaceDeployment named {', '.join(wish.deployments)}"
-        return f"there is no WorkspaceDeployment of type {wish.type}"
-    older = sum(other.turn < wish.turn and any(applies(other, offer) for offer in wanted[:1]) for other in wishes)
-    place = f"; {older} older Instances wait too" if older else ""
-    return f"none is free of {_some(offer.name for offer in wanted)}{place}"
+        if spec.deployments:
+            return f"there is no WorkspaceDeployment named {', '.join(spec.deployments)}"
+        return f"there is no WorkspaceDeployment of type {spec.workspace_type}"
+    if free := [name for name, _, is_free in wanted if is_free]:
+        return f"the access rules, or the retired type, do not let {waiter.user} have {_some(free)}"
+    name, type_name, _ = wanted[0]
+    ahead = sum(other.turn < waiter.turn and other.wants(name, type_name) for other in waiters)
+    place = f"; ahead of it: {ahead}" if ahead else ""
+    return f"none is free of {_some(name for name, _, _ in wanted)}{place}"
+
+
+def _rank(wd: WorkspaceDeployment) -> tuple[int, int, str]:
+    return -wd.spec.type_version, wd.status.instances, wd.metadata.name
 
 
 def _some(names: Iterable[str], most: int = 8) -> str:

@@ -37,6 +37,7 @@ def wtype(**template: Any) -> dict[str, Any]:
 
 OPEN_TO_ALL = {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1}
 REVOKED = {"sha256": "a" * 64, "expires": "2030-01-01T00:00:00Z"}
+BERTHS_NAME = {"metadata": {"name": "01900000-0000-5000-8000-000000000001", "namespace": WORKSPACES}}
 HOST_PATH = {"volumes": [{"name": "v", "mountPath": "/v", "hostPath": {"path": "/dev"}}]}
 SCRATCH = {"volumes": [{"name": "v", "mountPath": "/v", "emptyDir": {}}]}
 
@@ -63,11 +64,13 @@ def test_who_may(person: MakePerson, name: str, role: str, obj: dict[str, Any]) 
 REFUSED = [
     ("alice", "berth-user", instance("bob"), "spec.user is bob and you are alice: use your own name, or ask for"),
     ("alice", "edit", instance("bob"), "spec.user is bob and you are alice"),
-    ("alice", "berth-user", instance("alice", claim=CLAIM), "spec.claim is set by Berth's API only"),
-    ("lab-admin", "berth-admin", instance("lab-admin", claim=CLAIM), "spec.claim is set by Berth's API only"),
+    ("alice", "berth-user", instance("alice", claim=CLAIM), "spec.claim is set by Berth only"),
+    ("lab-admin", "berth-admin", instance("lab-admin", claim=CLAIM), "spec.claim is set by Berth only"),
     ("alice", "berth-user", reservation("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
     ("alice", "berth-user", reservation("alice", priority=1), "needs the verb prioritize"),
+    ("alice", "berth-user", reservation("alice", superuser=True), "spec.superuser needs the verb actfor"),
+    ("alice", "berth-user", instance("alice") | BERTHS_NAME, "a UUID as metadata.name is for instances that Berth"),
     ("alice", "berth-user", reservation("alice", priority=-1), "needs the verb prioritize"),
     ("alice", "berth-user", reservation("alice", instance={"claim": CLAIM}), "spec.instance.claim follows from"),
     ("lab-admin", "berth-admin", wtype(privileged=True), "spec.template.privileged needs the verb elevate"),

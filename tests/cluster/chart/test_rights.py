@@ -18,6 +18,11 @@ MAY = [
     (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
     (OPERATOR, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
     (OPERATOR, "create", "pods", WORKSPACES),
+    (OPERATOR, "create", "instances.berth.dev", WORKSPACES),
+    (OPERATOR, "claim", "instances.berth.dev", WORKSPACES),
+    (OPERATOR, "patch", "reservations.berth.dev/status", WORKSPACES),
+    (OPERATOR, "watch", "accessrules.berth.dev", WORKSPACES),
+    (OPERATOR, "create", "secrets", ACCESS),
     (OPERATOR, "delete", "secrets", WORKSPACES),
     (OPERATOR, "create", "networkpolicies.networking.k8s.io", WORKSPACES),
     (OPERATOR, "get", "secrets/berth-agent-ca", NAMESPACE),
@@ -40,7 +45,8 @@ MAY = [
 ]
 
 MAY_NOT = [
-    (OPERATOR, "create", "instances.berth.dev", WORKSPACES),
+    (OPERATOR, "delete", "reservations.berth.dev", WORKSPACES),
+    (OPERATOR, "create", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "patch", "workspacetypes.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods/exec", WORKSPACES),
     (OPERATOR, "get", "secrets/berth-token-signing", NAMESPACE),

@@ -19,6 +19,8 @@ INSTANCES = Kind(BERTH, "instances")
 DEPLOYMENTS = Kind(BERTH, "workspacedeployments")
 TYPES = Kind(BERTH, "workspacetypes")
 RULES = Kind(BERTH, "firewallrules")
+RESERVATIONS = Kind(BERTH, "reservations")
+ACCESS_RULES = Kind(BERTH, "accessrules")
 PODS = Kind("v1", "pods")
 SERVICES = Kind("v1", "services")
 SECRETS = Kind("v1", "secrets")
@@ -44,6 +46,8 @@ class Lab:
             DEPLOYMENTS: "WorkspaceDeployment",
             TYPES: "WorkspaceType",
             RULES: "FirewallRule",
+            RESERVATIONS: "Reservation",
+            ACCESS_RULES: "AccessRule",
         }
         body = {
             "apiVersion": BERTH,
@@ -61,13 +65,18 @@ class Lab:
 
     async def deployment(self, name: str, type_name: str = "bench", **spec: Any) -> Object:
         made = await self.create(DEPLOYMENTS, name, {"type": type_name} | spec)
-        await self.until(DEPLOYMENTS, name, lambda o: condition(o, "Available") == "Free")
+        await self.until(DEPLOYMENTS, name, lambda o: condition(o, "Available") == "Free", seconds=30)
         return made
 
     async def instance(self, name: str | None = None, **spec: Any) -> str:
         name = name or uuid7(int(datetime.now(UTC).timestamp() * 1000))
         await self.create(INSTANCES, name, {"user": "ada", "sshKeys": [KEY]} | spec)
         return name
+
+    async def reservation(self, name: str, user: str = "ada", *, wish: Object | None = None, **spec: Any) -> Object:
+        """A place in the queue: for `workspaceType`, or for `deployments`."""
+        wanted = {"user": user, "sshKeys": [KEY], **(wish or {})}
+        return await self.create(RESERVATIONS, name, {"user": user, "instance": wanted} | spec)
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         return await self.client.get(kind, namespace or self.namespace, name)

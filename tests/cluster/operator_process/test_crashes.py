@@ -6,9 +6,22 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from berth_core import ids
 from berth_core.client import Kind, Object
 
-from .lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
+from .lab import (
+    DEPLOYMENTS,
+    INSTANCES,
+    LEASES,
+    PODS,
+    POLICIES,
+    RESERVATIONS,
+    RULES,
+    SECRETS,
+    SERVICES,
+    Lab,
+    condition,
+)
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -47,12 +60,23 @@ TEAR_DOWN: list[tuple[str, Kind, Happens]] = [
     ("the policy is deleted", POLICIES, deleted),
     ("the lease is given back", DEPLOYMENTS, lambda _, o: "lease" not in o["status"]),
 ]
+TURN: list[tuple[str, Kind, Happens]] = [
+    ("it says that it waits", RESERVATIONS, lambda _, o: condition(o, "Waiting", "status") == "True"),
+    ("the lease is taken", DEPLOYMENTS, lambda _, o: "lease" in o["status"]),
+    ("the grant is written", RESERVATIONS, lambda _, o: "grant" in (o.get("status") or {})),
+    ("the key pair is made", SECRETS, made),
+    ("the Instance is made", INSTANCES, made),
+    ("it says that it is fulfilled", RESERVATIONS, lambda _, o: condition(o, "Fulfilled", "status") == "True"),
+]
 
 
-async def kill_when(lab: Lab, operators: Operators, kind: Kind, happens: Happens, act: Awaitable[object]) -> None:
+async def kill_when(
+    lab: Lab, operators: Operators, kind: Kind, happens: Happens, act: Awaitable[object], namespace: str = ""
+) -> None:
     """Do something, kill the operator at the first event of that sort, and start another."""
-    _, version = await lab.client.list(kind, lab.namespace)
-    watching = lab.client.watch(kind, lab.namespace, version)
+    where = namespace or lab.namespace
+    _, version = await lab.client.list(kind, where)
+    watching = lab.client.watch(kind, where, version)
     acting = asyncio.ensure_future(act)
     async with asyncio.timeout(15):
         async for event in watching:
@@ -114,3 +138,28 @@ async def test_an_end_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Ope
         wd = await lab.get(DEPLOYMENTS, "one")
         assert "lease" not in wd["status"]
         assert wd["status"]["epoch"] == number + 1
+
+
+async def test_a_turn_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type()
+    await lab.deployment("one")
+    for number, (what, kind, happens) in enumerate(TURN):
+        name = f"turn-{number}"
+        ask = lab.reservation(name, workspaceType="bench", wish={"sshKeys": []})
+        where = lab.namespaces.access if what == "the key pair is made" else lab.namespace
+        await kill_when(lab, operators, kind, happens, ask, where)
+        done = await lab.until(RESERVATIONS, name, lambda o: condition(o, "Fulfilled", "status") == "True", seconds=20)
+        public_id = ids.turn_instance(done["metadata"]["uid"])
+        grant = {"deployment": "one", "epoch": number + 1, "instance": public_id}
+        assert done["status"]["grant"] == grant
+        bound = await lab.until(INSTANCES, public_id, lambda o: is_bound("", o), seconds=20)
+        assert bound["spec"]["claim"] == {"deployment": "one", "epoch": number + 1}
+        secret = await lab.get(SECRETS, f"i-{public_id}", lab.namespaces.access)
+        assert [secret["metadata"]["annotations"]["berth.dev/public-key"]] == bound["spec"]["sshKeys"]
+        living, _ = await lab.client.list(INSTANCES, lab.namespace)
+        assert len(living) == number + 1, "each turn made one instance"
+        await end(lab, public_id)
+        await lab.until(INSTANCES, public_id, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+        await nothing_left(lab, public_id)
+    assert (await lab.get(DEPLOYMENTS, "one"))["status"]["epoch"] == len(TURN)

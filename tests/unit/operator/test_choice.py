@@ -1,66 +1,106 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth_core.client import Object
 from berth_core.model import timestamp
-from berth_operator.decide.choice import Offer, Offers, Wish, applies, in_turn, obstacle
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+from berth_core.waiters import Waiter, in_turn
+from berth_operator.decide.choice import next_turn, obstacle, offers
 
-from .making import at
+from .making import at, type_
 
-
-def wish(name: str, seconds: float = 0, type_: str = "bench", *deployments: str) -> Wish:
-    return Wish(name, f"id-of-{name}", "ada", timestamp(at(seconds)), "" if deployments else type_, deployments)
-
-
-def offer(name: str, version: int = 1, instances: int = 0, *, type_: str = "bench", free: bool = True) -> Offer:
-    return Offer(name, type_, version, instances, free)
+KIND = type_()
 
 
-def order(offers: Offers, one: Wish) -> list[str]:
-    """Names of what the wish would get, one after the other."""
+def waits(name: str, seconds: float = 0, *deployments: str, user: str = "ada", priority: int = 0) -> Reservation:
+    """A reservation that was made some seconds after noon: for the type, or for some deployments."""
+    target: dict[str, Any] = {"deployments": list(deployments)} if deployments else {"workspaceType": "bench"}
+    spec = {"user": user, "priority": priority, "instance": {"user": user}} | target
+    return Reservation.parse({"metadata": metadata(name, seconds), "spec": spec})
+
+
+def waits_with_kubectl(name: str, seconds: float = 0, *deployments: str) -> Instance:
+    target: dict[str, Any] = {"deployments": list(deployments)} if deployments else {"workspaceType": "bench"}
+    return Instance.parse({"metadata": metadata(name, seconds), "spec": {"user": "ada"} | target})
+
+
+def metadata(name: str, seconds: float) -> Object:
+    return {"name": name, "namespace": "lab", "uid": f"u-{name}", "creationTimestamp": timestamp(at(seconds))}
+
+
+def machine(name: str, version: int = 1, instances: int = 0, *, free: bool = True, **spec: Any) -> Object:
+    available = {"type": "Available", "status": "True" if free else "False", "reason": "Free"}
+    available["lastTransitionTime"] = timestamp(at(0))
+    return {
+        "metadata": {"name": name, "namespace": "lab", "generation": 1, "creationTimestamp": timestamp(at(0))},
+        "spec": {"type": "bench", "typeVersion": version} | spec,
+        "status": {"instances": instances, "conditions": [available]},
+    }
+
+
+def anyone(_waiter: Waiter, _wd: WorkspaceDeployment) -> bool:
+    return True
+
+
+def served(
+    resources: Sequence[Reservation | Instance], machines: list[Object], permitted: Any = anyone
+) -> list[tuple[str, str]]:
+    """Who gets what, one turn after the other."""
+    waiters, offered = in_turn(resources), offers(KIND, machines)
     found = []
-    while best := offers.best(one):
-        found.append(best.name)
-        offers.drop(best)
+    while turn := next_turn(waiters, offered, permitted):
+        waiter, wd = turn
+        found.append((waiter.name, wd.metadata.name))
+        waiters, offered = [w for w in waiters if w != waiter], [o for o in offered if o != wd]
     return found
 
 
 def test_newest_version_then_fewest_instances_then_name() -> None:
     machines = [
-        offer("d", 1),
-        offer("c", 2, 5),
-        offer("b", 2, 1),
-        offer("a", 2, 1),
-        offer("busy", 9, free=False),
-        offer("other", 9, type_="lathe"),
+        machine("d", 1),
+        machine("c", 2, 5),
+        machine("b", 2, 1),
+        machine("a", 2, 1),
+        machine("busy", 9, free=False),
     ]
-    assert order(Offers(machines), wish("me")) == ["a", "b", "c", "d"]
-    assert order(Offers(machines), wish("me", 0, "", "d", "busy", "other", "absent")) == ["other", "d"]
+    assert [wd.metadata.name for wd in offers(KIND, machines)] == ["a", "b", "c", "d"]
+    assert served([waits("me", 0, "d", "busy", "c", "absent")], machines) == [("me", "c")]
 
 
-def test_the_older_one_is_served_first_then_by_name() -> None:
-    waiting = [wish("c", 1), wish("b", 0), wish("a", 1)]
-    assert [one.name for one in in_turn(waiting)] == ["b", "a", "c"]
+@pytest.mark.parametrize("change", [{"lockout": True}, {"dissolved": timestamp(at(0))}])
+def test_what_was_taken_away_is_not_offered_though_its_condition_says_so_still(change: dict[str, Any]) -> None:
+    assert offers(KIND, [machine("a", **change)]) == []
+
+
+def test_a_retired_or_unknown_type_lends_nothing() -> None:
+    assert offers(type_(retired=True), [machine("a")]) == []
+    assert offers(None, [machine("a")]) == []
+
+
+def test_priority_then_age_then_name_whatever_they_wait_with() -> None:
+    waiting: list[Reservation | Instance] = [waits("c", 1), waits("z", 9, priority=1)]
+    waiting += [waits_with_kubectl("b", 0), waits_with_kubectl("a", 1)]
+    machines = [machine(f"m{number}") for number in range(4)]
+    assert [name for name, _ in served(waiting, machines)] == ["z", "b", "a", "c"]
+
+
+def test_who_may_not_have_it_is_passed_over() -> None:
+    waiting = [waits("first", 0, user="mallory"), waits("second", 1)]
+    assert served(waiting, [machine("one")], lambda waiter, _: waiter.user != "mallory") == [("second", "one")]
 
 
 def test_what_is_in_the_way_is_said() -> None:
-    me, older = wish("me"), wish("older", -1)
+    me, older = Waiter.of(waits_with_kubectl("me")), Waiter.of(waits("older", -1))
     assert "no WorkspaceDeployment of type bench" in obstacle(me, [me], [])
-    assert "named x, y" in obstacle(wish("me", 0, "", "x", "y"), [], [offer("a")])
-    busy = [offer(f"m{number:02}", free=False) for number in range(10)]
+    assert "named x, y" in obstacle(Waiter.of(waits("me", 0, "x", "y")), [], [machine("a")])
+    busy = [machine(f"m{number:02}", free=False) for number in range(10)]
     told = obstacle(me, [me, older], busy)
-    assert told == "none is free of m00, m01, m02, m03, m04, m05, m06, m07 and 2 more; 1 older Instances wait too"
-
-
-def test_resources_are_read_as_the_api_server_gives_them() -> None:
-    instance = {
-        "metadata": {"name": "mine", "uid": "u-1", "creationTimestamp": "2026-11-25T12:00:00Z"},
-        "spec": {"user": "ada", "deployments": ["a"]},
-    }
-    assert Wish.of(instance) == Wish("mine", "u-1", "ada", "2026-11-25T12:00:00Z", "", ("a",))
-    machine = {"metadata": {"name": "a"}, "spec": {"type": "bench", "typeVersion": 3}}
-    assert Offer.of(machine) == Offer("a", "bench", 3, 0, free=False)
-    status = {"instances": 2, "conditions": [{"type": "Available", "status": "True"}]}
-    assert Offer.of({**machine, "status": status}) == Offer("a", "bench", 3, 2, free=True)
+    assert told == "none is free of m00, m01, m02, m03, m04, m05, m06, m07 and 2 more; ahead of it: 1"
+    assert "do not let ada have a" in obstacle(me, [me], [machine("a")])
 
 
 @given(
@@ -68,21 +108,29 @@ def test_resources_are_read_as_the_api_server_gives_them() -> None:
     wishes=st.data(),
     machines=st.integers(1, 4),
 )
-def test_nobody_goes_without_while_a_younger_one_gets_what_he_wished_for(
+def test_nobody_goes_without_while_a_younger_one_gets_what_he_wished_for_and_may_have(
     ages: list[int], wishes: st.DataObject, machines: int
 ) -> None:
     names = [f"m{number}" for number in range(machines)]
     some = st.lists(st.sampled_from(names), min_size=1, unique=True)
-    everyone = [wish(f"i{number}", age, "bench", *wishes.draw(some)) for number, age in enumerate(ages)]
-    machinery = [offer(name) for name in names]
-    offers, got = Offers(machinery), dict[str, Offer]()
-    for one in in_turn(everyone):
-        if best := offers.best(one):
-            offers.drop(best)
-            got[one.name] = best
-    assert len({best.name for best in got.values()}) == len(got), "none is given twice"
-    for one in everyone:
-        assert one.name not in got or applies(one, got[one.name])
-        if one.name not in got:
-            envied = [other for other in everyone if other.name in got and applies(one, got[other.name])]
-            assert all(other.turn < one.turn for other in envied)
+    everyone: list[Reservation | Instance] = []
+    for number, age in enumerate(ages):
+        made = waits if wishes.draw(st.booleans()) else waits_with_kubectl
+        everyone.append(made(f"i{number}", age, *wishes.draw(some)))
+    forbidden = wishes.draw(
+        st.sets(st.tuples(st.sampled_from([r.metadata.name for r in everyone]), st.sampled_from(names)))
+    )
+
+    def permitted(waiter: Waiter, wd: WorkspaceDeployment) -> bool:
+        return (waiter.name, wd.metadata.name) not in forbidden
+
+    got = dict(served(everyone, [machine(name) for name in names], permitted))
+    assert len(set(got.values())) == len(got), "none is given twice"
+    by_name = {w.name: w for w in in_turn(everyone)}
+    for name, waiter in by_name.items():
+        may = {m for m in names if waiter.wants(m, "bench") and (name, m) not in forbidden}
+        if name in got:
+            assert got[name] in may
+        else:
+            assert all(by_name[other].turn < waiter.turn for other, had in got.items() if had in may)
+            assert may <= set(got.values()), "nothing that he may have stays free"

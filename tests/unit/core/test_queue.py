@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.queue import NAMED_BEFORE_MADE_MS, Queues, eta, positions, turn, waits
 from berth_core import ids
 from berth_core.model import timestamp
+from berth_core.queue import NAMED_BEFORE_MADE_MS, Queues, eta, positions, turn, waits
 from berth_core.resources import Reservation
 
 from .samples import CREATED, deployment, held, reservation
@@ -45,14 +45,14 @@ def test_reservations_for_the_type_and_for_lists_with_the_deployment_count() -> 
             reservation("d", workspaceType="leg"),
         ]
     )
-    assert queues.applying(one.resource) == 2
-    assert queues.length(one.resource) == 3
-    assert queues.length(two.resource) == 4
+    assert queues.applying(one) == 2
+    assert queues.length(one) == 3
+    assert queues.length(two) == 4
 
 
 def test_nobody_waits_and_nobody_has_it() -> None:
-    assert Queues([]).length(deployment("one").resource) == 0
-    assert Queues([]).length(deployment("one", status=held()).resource) == 1
+    assert Queues([]).length(deployment("one")) == 0
+    assert Queues([]).length(deployment("one", status=held())) == 1
 
 
 def test_a_reservation_whose_turn_has_come_counts_no_more() -> None:
@@ -64,12 +64,12 @@ def test_a_reservation_whose_turn_has_come_counts_no_more() -> None:
             reservation("b", workspaceType="arm", status={"conditions": [fulfilled]}),
         ]
     )
-    assert queues.length(deployment("one").resource) == 0
+    assert queues.length(deployment("one")) == 0
 
 
 def test_a_type_of_another_namespace_is_another_type() -> None:
     queues = Queues([waiting("a", namespace="elsewhere"), waiting("b", namespace="elsewhere", deployments=["one"])])
-    assert queues.applying(deployment("one").resource) == 0
+    assert queues.applying(deployment("one")) == 0
 
 
 def test_the_higher_priority_goes_first_then_the_greater_age_then_the_name() -> None:

@@ -13,8 +13,10 @@ from typing import Final
 from berth_core import conditions
 from berth_core.model import parse_time
 from berth_core.resources import Reservation, WorkspaceDeployment
+from berth_core.resources.base import ObjectMeta
 
-FULFILLED = "Fulfilled"
+WAITING: Final = "Waiting"
+FULFILLED: Final = "Fulfilled"
 NAMED_BEFORE_MADE_MS: Final = 10_000
 """A reservation is named before the cluster makes it, at most this long before."""
 
@@ -33,6 +35,11 @@ def waits(reservation: Reservation) -> bool:
     return not ended and reservation.metadata.deletion_timestamp is None
 
 
+def is_settled(reservation: Reservation) -> bool:
+    """Whether its turn has come and nothing is left to be done for it."""
+    return conditions.find(reservation.status.conditions, FULFILLED) is not None
+
+
 def applies(reservation: Reservation, wd: WorkspaceDeployment) -> bool:
     """Whether a deployment could serve a reservation."""
     if reservation.metadata.namespace != wd.metadata.namespace:
@@ -41,18 +48,23 @@ def applies(reservation: Reservation, wd: WorkspaceDeployment) -> bool:
 
 
 def turn(reservation: Reservation) -> Turn:
-    """Place in the order in which reservations are served: the higher priority, then the greater age, then the name."""
-    return -reservation.spec.priority, _waits_since(reservation), reservation.metadata.name
+    """Place of a reservation in the order in which those who wait are served."""
+    return turn_of(reservation.metadata, reservation.spec.priority)
 
 
-def _waits_since(reservation: Reservation) -> int:
+def turn_of(metadata: ObjectMeta, priority: int = 0) -> Turn:
+    """Place in the order in which those who wait are served: the higher priority, the greater age, the name."""
+    return -priority, _waits_since(metadata), metadata.name
+
+
+def _waits_since(metadata: ObjectMeta) -> int:
     """Since when it waits, in milliseconds since the Epoch.
 
     The API names a reservation by a UUIDv7, whose time is finer than the cluster's, which counts whole seconds.
     Whoever may use kubectl chooses the name himself, so a name makes nobody much older than the cluster says.
     """
-    made = int(parse_time(reservation.metadata.creation_timestamp).timestamp() * 1000)
-    named = _time_of(reservation.metadata.name)
+    made = int(parse_time(metadata.creation_timestamp).timestamp() * 1000)
+    named = _time_of(metadata.name)
     return made if named is None else max(named, made - NAMED_BEFORE_MADE_MS)
 
 

@@ -1,0 +1,24 @@
+"""The live list of those who wait.
+
+Whoever takes a lease, API or operator, reads it before: what was written before that read is in it, so that nobody
+who waits already is passed by a newcomer. What is written after it came later than the newcomer.
+"""
+
+import asyncio
+from typing import Final
+
+from berth_core.client import Client
+from berth_core.resources import Instance, Reservation
+from berth_core.waiters import Waiter, in_turn
+
+NOT_GRANTED: Final = {"status.grant.instance": ""}
+NOT_BOUND: Final = {"spec.claim.deployment": "", "status.deployment": ""}
+
+
+async def waiters(client: Client, namespace: str) -> list[Waiter]:
+    """List those who wait in a namespace, consistently, in the order in which they are served."""
+    (reservations, _), (instances, _) = await asyncio.gather(
+        client.list(Reservation.api(), namespace, fields=NOT_GRANTED),
+        client.list(Instance.api(), namespace, fields=NOT_BOUND),
+    )
+    return in_turn([*map(Reservation.parse, reservations), *map(Instance.parse, instances)])

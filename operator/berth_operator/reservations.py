@@ -1,0 +1,198 @@
+"""A reservation's turn, from the lease that was taken for it to the Instance. Each step can be repeated.
+
+1. The lease is taken, for an instance whose id follows from the reservation's uid (:mod:`berth_operator.turns`).
+2. ``status.grant`` says so, by a compare-and-swap: from then on the reservation cannot be given up. Where it was given
+   up before, the lease goes back.
+3. The Instance is made under that id, with its claim.
+4. The condition Fulfilled says that nothing is left to be done.
+
+The lease comes first (ADR 0009): what is granted is held already, so a grant need never be taken back, and from the
+first moment on nobody else can have the deployment.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from berth_core import ids, leasing, names, queue
+from berth_core.conditions import Condition, condition, merged
+from berth_core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, UnavailableError
+from berth_core.keypairs import key_secret, make_key_pair
+from berth_core.leasing import Lease
+from berth_core.resources import Instance, Reservation, manifest
+from berth_core.resources.instance import Claim, InstanceSpec
+from berth_core.resources.reservation import Grant
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, SECRETS
+from berth_operator.observe import read_deployment
+from berth_operator.queueing import Key
+from berth_operator.world import RESERVATION, World
+from berth_operator.writes import refresh, write_status
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS: Final = 8
+
+
+async def reconcile_reservation(world: World, key: Key) -> float | None:
+    """Finish a turn that has begun; of one that has not, show that it waits."""
+    found = world.store.get(RESERVATIONS, key.namespace, key.name)
+    if found is None:
+        return None
+    reservation = Reservation.parse(found)
+    if queue.is_settled(reservation) or reservation.metadata.deletion_timestamp:
+        return None
+    try:
+        await _step(world, reservation)
+    except (ConflictError, NotFoundError):
+        await refresh(world, RESERVATIONS, key.namespace, key.name)
+        if world.store.get(RESERVATIONS, key.namespace, key.name) is None:
+            return None  # it was given up meanwhile
+        raise
+    return None
+
+
+async def _step(world: World, reservation: Reservation) -> None:
+    if reservation.status.grant is not None:
+        await _fulfil(world, reservation, reservation.status.grant)
+    elif (lease := await _lease_of(world, reservation)) is not None:
+        await grant(world, reservation, lease)
+    else:
+        shown = condition(queue.WAITING, True, "Waiting", "its turn has not come", now=world.now())
+        await _write(world, reservation, [shown])
+
+
+async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
+    """Write down what was taken for a reservation; give it back where the reservation is gone or has another."""
+    namespace, name = reservation.metadata.namespace, reservation.metadata.name
+    instance = ids.turn_instance(reservation.metadata.uid)
+    given = Grant(deployment=lease.deployment, epoch=lease.epoch, instance=instance)
+    for _ in range(ATTEMPTS):
+        if not queue.waits(reservation):
+            break
+        try:
+            await _write(world, reservation, [], given)
+        except (ConflictError, NotFoundError):
+            await refresh(world, RESERVATIONS, namespace, name)
+        else:
+            log.info("granted", reservation=name, instance=instance, deployment=lease.deployment, epoch=lease.epoch)
+            world.add(RESERVATION, namespace, name)
+            return
+        live = world.store.get(RESERVATIONS, namespace, name)
+        if live is None or live["metadata"]["uid"] != reservation.metadata.uid:
+            break
+        reservation = Reservation.parse(live)
+    else:
+        raise UnavailableError(f"others kept writing the status of reservation {name}")
+    if reservation.status.grant != given:
+        await _give_back(world, namespace, lease, instance)
+
+
+async def _lease_of(world: World, reservation: Reservation) -> Lease | None:
+    """Return the lease that was taken for a reservation before a crash: the cache says where, a live read whether."""
+    namespace, instance = reservation.metadata.namespace, ids.turn_instance(reservation.metadata.uid)
+    if instance in world.serving:
+        return None  # its turn is being taken, and goes on by itself
+    for obj in world.store.by(DEPLOYMENTS, "holder", instance, namespace):
+        wd = await read_deployment(world, namespace, obj["metadata"]["name"])
+        if wd is not None and wd.status.lease is not None and wd.status.lease.instance == instance:
+            return Lease(wd.metadata.name, wd.status.epoch)
+    return None
+
+
+async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> None:
+    """Make the Instance, unless it was made before, and say so."""
+    namespace, now = reservation.metadata.namespace, world.now()
+    claimed = Claim(deployment=granted.deployment, epoch=granted.epoch)
+    refused: tuple[str, str] | None = None
+    made = await _instance(world, namespace, granted.instance)
+    if made is not None and made.spec.claim != claimed:
+        refused = "NameTaken", f"there is another Instance named {granted.instance}"
+        await _give_back(world, namespace, Lease(granted.deployment, granted.epoch), granted.instance)
+    elif made is None:
+        wd = await read_deployment(world, namespace, granted.deployment)
+        lease = wd.status.lease if wd is not None else None
+        if wd is None or lease is None or lease.instance != granted.instance or wd.status.epoch != granted.epoch:
+            # It ended and was deleted before this was written down, or an administrator took the lease away.
+            refused = "LeaseLost", f"the lease of {granted.deployment} is not its own any more"
+        else:
+            refused = await _make(world, reservation, granted.instance, claimed)
+    reason, message = refused or ("Fulfilled", f"its instance {granted.instance} has {granted.deployment}")
+    await _write(
+        world,
+        reservation,
+        [
+            condition(queue.WAITING, False, reason, message, now=now),
+            condition(queue.FULFILLED, not refused, reason, message, now=now),
+        ],
+    )
+    log.info("turn taken", reservation=reservation.metadata.name, instance=granted.instance, reason=reason)
+
+
+async def _make(world: World, reservation: Reservation, name: str, claim: Claim) -> tuple[str, str] | None:
+    """Make the Instance; where the cluster refuses it for good, give the lease back and return reason and message."""
+    namespace = reservation.metadata.namespace
+    wanted = reservation.spec.instance
+    keys = wanted.ssh_keys or [await _public_key(world, name)]
+    spec: InstanceSpec = wanted.model_copy(
+        update={
+            "user": reservation.spec.user,
+            "workspace_type": None,
+            "deployments": [claim.deployment],
+            "claim": claim,
+            "ssh_keys": keys,
+            "terminate": False,
+        }
+    )
+    try:
+        made = await world.client.create(INSTANCES, namespace, manifest(Instance, namespace, name, spec))
+    except InvalidError as error:
+        await _give_back(world, namespace, Lease(claim.deployment, claim.epoch), name)
+        return "InstanceRefused", f"the cluster refuses spec.instance: {error.message}"[:1024]
+    world.store.put(INSTANCES, made)
+    return None
+
+
+async def _public_key(world: World, instance: str) -> str:
+    """Make a key pair for one who brought no key, and keep it for him; return the public key."""
+    pair = await asyncio.to_thread(make_key_pair)
+    namespace = world.config.access_namespace
+    try:
+        await world.client.create(SECRETS, namespace, key_secret(namespace, instance, pair))
+    except AlreadyExistsError:
+        # Made before a crash. Only its metadata is asked for: the private key is not ours to see.
+        name = names.instance_object(instance)
+        (known,), _ = await world.client.list(SECRETS, namespace, fields={"metadata.name": name}, metadata_only=True)
+        return str(known["metadata"]["annotations"][names.PUBLIC_KEY_ANNOTATION])
+    return pair.public
+
+
+async def _instance(world: World, namespace: str, name: str) -> Instance | None:
+    try:
+        return Instance.parse(await world.client.get(INSTANCES, namespace, name))
+    except NotFoundError:
+        return None
+
+
+async def _give_back(world: World, namespace: str, lease: Lease, instance: str) -> None:
+    """Give back a lease that opened nothing."""
+    await leasing.give_back(world.client, namespace, lease, instance=instance, completed=False, now=world.now())
+    await read_deployment(world, namespace, lease.deployment)
+    log.info("lease given back", instance=instance, deployment=lease.deployment, epoch=lease.epoch)
+
+
+async def _write(
+    world: World, reservation: Reservation, conditions: list[Condition], given: Grant | None = None
+) -> None:
+    """Write the status where it differs."""
+    status = reservation.status
+    generation = reservation.metadata.generation
+    shown = [c.model_copy(update={"observed_generation": generation}) for c in conditions]
+    new = status.model_copy(
+        update={
+            "grant": given or status.grant,
+            "observed_generation": generation,
+            "conditions": merged(status.conditions, shown),
+        }
+    )
+    await write_status(world, reservation, status, new)
