@@ -57,6 +57,7 @@ BERTH = Image(
         "agent/berth_agent",
         "core/berth_core",
         "cli/berth_cli",
+        "notifier/berth_notifier",
     ),
 )
 WORKSPACE = Image(

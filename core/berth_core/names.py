@@ -29,6 +29,7 @@ RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
 OPERATOR_MANAGER: Final = "berth-operator"
 API_MANAGER: Final = "berth-api"
 CLI_MANAGER: Final = "berth-cli"
+NOTIFIER_MANAGER: Final = "berth-notifier"
 
 SSH_PORT: Final = 22
 AGENT_PORT: Final = 8470
@@ -49,6 +50,13 @@ KEYS_SINCE_ANNOTATION: Final = "berth.dev/keys-since"
 KID_ANNOTATION: Final = "berth.dev/kid"
 """On an IssuedToken: the key that signed it."""
 JWKS_KEY: Final = "jwks.json"
+WEBHOOK_SECRET: Final = "berth-webhook-signing"  # noqa: S105 (the same)
+WEBHOOK_CONFIGMAP: Final = "berth-webhook-key"
+WEBHOOK_PRIVATE_KEY: Final = "ed25519.pem"
+WEBHOOK_MASTER: Final = "master"
+"""Keys of the Secret that signs webhooks (``berth_core.webhooks``)."""
+WEBHOOK_PUBLIC_KEY: Final = "public-key"
+"""Key of the ConfigMap with its public half."""
 
 HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
@@ -80,6 +88,11 @@ def agent_secret(instance_id: str, epoch: int) -> str:
 def password_secret(account: str) -> str:
     """Name of the Secret with the password's hash of an account (the Account's name)."""
     return f"{account}-password"
+
+
+def delivery(reservation_uid: str) -> str:
+    """Name of the Delivery that tells of a reservation's turn: one for each, so that making it can be repeated."""
+    return f"turn-{reservation_uid}"
 
 
 def agent_dns(instance_id: str, epoch: int) -> str:

@@ -4,6 +4,7 @@ from berth_core.model import parse_time, timestamp
 from berth_core.resources.accessrule import AccessRule, AccessRuleSpec
 from berth_core.resources.account import Account, AccountSpec
 from berth_core.resources.base import Resource, manifest
+from berth_core.resources.delivery import Delivery, DeliverySpec
 from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
 from berth_core.resources.instance import Instance, InstanceSpec
 from berth_core.resources.reservation import Reservation, ReservationSpec
@@ -21,6 +22,7 @@ KINDS: tuple[type[Resource], ...] = (
     Account,
     IssuedToken,
     TokenRevocation,
+    Delivery,
 )
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "AccessRuleSpec",
     "Account",
     "AccountSpec",
+    "Delivery",
+    "DeliverySpec",
     "FirewallRule",
     "FirewallRuleSpec",
     "Instance",

@@ -8,6 +8,7 @@ from berth_core.names import API_VERSION
 from berth_core.resources import (
     AccessRule,
     Account,
+    Delivery,
     FirewallRule,
     Instance,
     IssuedToken,
@@ -35,6 +36,14 @@ SPECS: dict[type[Resource], Object] = {
         "expires": "2026-05-02T00:00:00Z",
     },
     TokenRevocation: {"sha256": SHA256, "expires": "2026-05-02T00:00:00Z"},
+    Delivery: {
+        "url": "https://example.org/hook",
+        "payload": "{}",
+        "id": "msg_1",
+        "user": "alice",
+        "reservation": "r",
+        "instance": "i",
+    },
 }
 NAMES: dict[type[Resource], str] = {IssuedToken: SHA256}
 """Where a name is not free."""

@@ -1,0 +1,81 @@
+"""``berth-notifier``: sends webhooks. It has rights on Deliveries and on nothing else."""
+
+import asyncio
+import signal
+import sys
+from importlib.metadata import version
+
+import structlog
+
+from berth_core import names
+from berth_core.cache import Cache
+from berth_core.client import Object, connected
+from berth_core.errors import ClusterError
+from berth_core.webhooks import DELIVERED, GIVEN_UP
+from berth_notifier import connecting, health, logs, sweeping
+from berth_notifier.config import Config
+from berth_notifier.notifying import DELIVERIES, Notifier
+from berth_notifier.pending import MOST_AT_ONCE
+from berth_notifier.sending import Sender
+from berth_notifier.signing import Keys
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Run until SIGTERM; exit status 1 with one line that says what to do where it cannot start."""
+    logs.configure()
+    try:
+        asyncio.run(_main(Config.from_environment()))
+    except (ValueError, OSError, ClusterError) as error:
+        log.error("cannot run", error=str(error))
+        sys.exit(1)
+
+
+async def _main(config: Config) -> None:
+    Keys.read(config.keys)  # else the first delivery would find out
+    lookup = connecting.SystemLookup(2 * MOST_AT_ONCE)
+    tls = connecting.verifying(config.ca_file)
+    connector = connecting.connector(config.policy, lookup, tls)
+    # Read for each attempt: a Secret that was changed counts as soon as the kubelet has it.
+    sender = Sender(connector, lambda: Keys.read(config.keys), f"berth/{version('berth')}")
+    try:
+        async with connected(names.NOTIFIER_MANAGER, config.kubeconfig) as client:
+            cache = Cache(client, DELIVERIES, config.workspace_namespaces, indexers={"over": _over})
+            notifier = Notifier(client, cache, sender)
+            async with health.serving(config.listen, notifier, cache):
+                await _until_told(
+                    asyncio.create_task(cache.run(), name="cache"),
+                    asyncio.create_task(sweeping.run(client, cache, config.retention), name="sweeping"),
+                    asyncio.create_task(notifier.run(), name="notifier"),
+                )
+    finally:
+        await sender.close()
+        lookup.close()
+
+
+async def _until_told(*tasks: asyncio.Task[None]) -> None:
+    """Wait for SIGTERM or SIGINT, then stop the tasks; what one of them fails with is raised."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    told = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if task in ended and (error := task.exception()) is not None:
+            raise error
+
+
+def _over(obj: Object) -> tuple[str, ...]:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    over = any(c["type"] in (DELIVERED, GIVEN_UP) and c["status"] == "True" for c in conditions)
+    return ("yes",) if over else ()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Deletes Deliveries that have been over for a while, some at a time."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from berth_core.cache import Cache
+from berth_core.client import Client
+from berth_core.errors import ClusterError
+from berth_core.resources import Delivery
+from berth_notifier import metrics, schedule
+from berth_notifier.notifying import DELIVERIES
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS: Final = 600.0
+MOST_AT_ONCE: Final = 512
+"""Deleted in one pass; the rest follows in the next."""
+
+
+async def run(client: Client, cache: Cache, retention: timedelta) -> None:
+    """Sweep every ten minutes until cancelled. Replicas may do it at the same time."""
+    await cache.synced()
+    while True:
+        try:
+            await sweep(client, cache, retention, datetime.now(UTC))
+        except ClusterError as error:
+            log.warning("cannot delete what is over", error=error.message)
+        await asyncio.sleep(EVERY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
+
+
+async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetime) -> int:
+    """Delete what was over before ``now - retention``; how many that were."""
+    old = due([Delivery.parse(obj) for obj in cache.by("over", "yes")], retention, now)[:MOST_AT_ONCE]
+    for delivery in old:
+        metadata = delivery.metadata
+        await client.delete(DELIVERIES, metadata.namespace, metadata.name, uid=metadata.uid)
+    if old:
+        metrics.DELETED.inc(len(old))
+        log.info("deleted what was over", deleted=len(old))
+    return len(old)
+
+
+def due(deliveries: list[Delivery], retention: timedelta, now: datetime) -> list[Delivery]:
+    """Those that have been over for longer than ``retention``, the oldest first. Pure."""
+    ends = [(since, delivery) for delivery in deliveries if (since := schedule.over_since(delivery)) is not None]
+    return [delivery for since, delivery in sorted(ends, key=lambda end: end[0]) if since + retention <= now]
