@@ -5,6 +5,7 @@ from typing import Final
 from berth_core import names
 from berth_core.client import Kind
 from berth_core.resources import (
+    Account,
     FirewallRule,
     Instance,
     IssuedToken,
@@ -17,6 +18,7 @@ TYPES: Final = WorkspaceType.api()
 DEPLOYMENTS: Final = WorkspaceDeployment.api()
 INSTANCES: Final = Instance.api()
 RULES: Final = FirewallRule.api()
+ACCOUNTS: Final = Account.api()
 ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()
 PODS: Final = Kind("v1", "pods")

@@ -71,6 +71,8 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
 def _waits_for(world: World, instance: Instance) -> str:
     """Why it cannot have a deployment now; empty where one looks free, which its turn will show."""
     namespace = instance.metadata.namespace
+    if passed_over := world.memories.of(namespace, instance.public_id).passed_over:
+        return passed_over
     named = instance.spec.deployments
     if named is None:
         found = world.store.by(DEPLOYMENTS, "type", instance.spec.workspace_type or "", namespace)

@@ -4,19 +4,22 @@ from typing import Final
 
 import structlog
 
-from berth_core import leasing, state
+from berth_core import leasing, slots, state
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_operator.decide.choice import Offer, Offers, Wish, in_turn
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES
 from berth_operator.observe import read_deployment
 from berth_operator.queueing import Key
+from berth_operator.taking import take_lease
 from berth_operator.world import INSTANCE, World
 
 log = structlog.get_logger(__name__)
 
 MOST_TAKEN: Final = 20
 """Leases taken in one pass, so that no pass lasts for long."""
+QUOTA_SECONDS: Final = 1.0
+"""When to look again where a slot that may come to nothing stood in the way."""
 
 
 async def reconcile_turn(world: World, key: Key) -> float | None:
@@ -26,12 +29,16 @@ async def reconcile_turn(world: World, key: Key) -> float | None:
     if not wishes:
         return None
     offers = Offers(Offer.of(obj) for obj in world.store.all(DEPLOYMENTS) if obj["metadata"]["namespace"] == namespace)
-    taken = 0
+    taken, again = 0, None
     for wish in in_turn(wishes):
-        taken += await _serve(world, namespace, wish, offers)
+        try:
+            taken += await _serve(world, namespace, wish, offers)
+        except slots.NoneLeftError as error:
+            again = QUOTA_SECONDS if error.passing else again
+            _pass_over(world, namespace, wish, str(error))
         if taken >= MOST_TAKEN:
             return 0.0
-    return None
+    return again
 
 
 def waiting(world: World, namespace: str) -> list[Wish]:
@@ -41,15 +48,15 @@ def waiting(world: World, namespace: str) -> list[Wish]:
 
 async def _serve(world: World, namespace: str, wish: Wish, offers: Offers) -> bool:
     """Take the best deployment that can still be had; nobody younger is looked at before that has failed."""
+    world.memories.of(namespace, wish.public_id).passed_over = ""
     while offer := offers.best(wish):
-        offers.drop(offer)
         try:
-            lease = await leasing.take(
-                world.client, namespace, offer.name, instance=wish.public_id, user=wish.user, now=world.now()
-            )
+            lease = await take_lease(world, namespace, offer.name, offer.type, instance=wish.public_id, user=wish.user)
         except (leasing.BusyError, NotFoundError):
+            offers.drop(offer)
             await read_deployment(world, namespace, offer.name)
             continue
+        offers.drop(offer)
         await read_deployment(world, namespace, offer.name)
         log.info("lease taken", instance=wish.public_id, deployment=offer.name, epoch=lease.epoch)
         world.add(INSTANCE, namespace, wish.name)
@@ -57,6 +64,13 @@ async def _serve(world: World, namespace: str, wish: Wish, offers: Offers) -> bo
     if not _says_that_it_waits(world.store.get(INSTANCES, namespace, wish.name)):
         world.add(INSTANCE, namespace, wish.name)
     return False
+
+
+def _pass_over(world: World, namespace: str, wish: Wish, why: str) -> None:
+    """Let the next one have its turn; a deployment that is given back brings this one's again."""
+    world.memories.of(namespace, wish.public_id).passed_over = why
+    if not _says_that_it_waits(world.store.get(INSTANCES, namespace, wish.name)):
+        world.add(INSTANCE, namespace, wish.name)
 
 
 def _served(world: World, namespace: str, wish: Wish) -> bool:

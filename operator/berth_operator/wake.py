@@ -31,6 +31,15 @@ def _instance(world: World, obj: Object, gone: bool) -> None:
     deployment = status.get("deployment") or claim.get("deployment")
     if deployment and (gone or status.get("reason")):
         world.add(DEPLOYMENT, metadata["namespace"], deployment)
+    if status.get("endTime"):
+        _place_in_quota(world)
+
+
+def _place_in_quota(world: World) -> None:
+    """A lease less, wherever: somebody who was passed over for his quota may have his turn now."""
+    for namespace in world.config.workspace_namespaces:
+        if world.store.by(INSTANCES, "waiting", "yes", namespace):
+            world.add(TURN, namespace, "")
 
 
 def _is_history(world: World, obj: Object) -> bool:

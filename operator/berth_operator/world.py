@@ -27,8 +27,9 @@ TURN = "turn"
 ACCESS = "access"
 EXPIRY = "expiry"
 RELIST = "relist"
+SLOTS = "slots"
 """Sorts of keys without a name: those of a namespace that wait; private keys that nobody needs; what has expired
-in the access namespace; a fresh list of one kind (the name is its plural) or of all."""
+in the access namespace; a fresh list of one kind (the name is its plural) or of all; slots whose taker is gone."""
 
 
 @dataclass
@@ -43,6 +44,8 @@ class World:
     store: Store = field(default_factory=Store)
     memories: Memories = field(default_factory=Memories)
     steadiness: Steadiness = field(default_factory=Steadiness)
+    slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Slots by name of the Account and instance, with the time on the monotonic clock when each was first seen."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     queue: WorkQueue = field(init=False)
