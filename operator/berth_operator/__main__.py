@@ -67,6 +67,7 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
             await world.queue.run()
         finally:
             world.memories.clear()
+            world.slots_seen.clear()
 
     ready, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

@@ -9,6 +9,7 @@ from berth_core.resources import AccessRule, WorkspaceDeployment
 from berth_core.waiters import Waiter
 from berth_operator.kinds import ACCESS_RULES
 from berth_operator.observe import read_deployment
+from berth_operator.taking import take_lease
 from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
@@ -18,15 +19,17 @@ async def claim(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> Lease 
     """Take the lease of a deployment for somebody whose turn it is; None where that cannot be.
 
     Afterwards the cache has the deployment as it is.
+
+    Raises:
+        berth_core.slots.NoneLeftError: the user has as many of the type as he may have.
+
     """
     namespace, name = wd.metadata.namespace, wd.metadata.name
     world.serving.add(waiter.instance)
     try:
         if not await _is_permitted(world, waiter, wd):
             return None
-        lease = await leasing.take(
-            world.client, namespace, name, instance=waiter.instance, user=waiter.user, now=world.now()
-        )
+        lease = await take_lease(world, namespace, name, wd.spec.type, instance=waiter.instance, user=waiter.user)
     except (leasing.BusyError, NotFoundError):
         await read_deployment(world, namespace, name)
         return None

@@ -6,6 +6,7 @@ from berth_core import names
 from berth_core.client import Kind
 from berth_core.resources import (
     AccessRule,
+    Account,
     FirewallRule,
     Instance,
     IssuedToken,
@@ -21,6 +22,7 @@ INSTANCES: Final = Instance.api()
 RULES: Final = FirewallRule.api()
 RESERVATIONS: Final = Reservation.api()
 ACCESS_RULES: Final = AccessRule.api()
+ACCOUNTS: Final = Account.api()
 ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()
 PODS: Final = Kind("v1", "pods")

@@ -43,6 +43,8 @@ class Memory:
     ending_since: float | None = None
     ping: datetime | None = None
     """The last keep-alive ping that was read."""
+    passed_over: str = ""
+    """Why its last turn passed it over though a deployment was free."""
     cleared: bool = False
     """What was known by name was deleted once."""
 

@@ -78,6 +78,8 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
 def _waits_for(world: World, instance: Instance) -> str:
     """Why it cannot have a deployment now; empty where one looks free, which its turn will show."""
     namespace, waiter = instance.metadata.namespace, Waiter.of(instance)
+    if passed_over := world.memories.of(namespace, instance.public_id).passed_over:
+        return passed_over
     found: list[Object] = []
     for type_name in waiting.types_for(world, namespace, instance.spec.wire()):
         if best_for(waiter, waiting.offered(world, namespace, type_name), partial(waiting.permitted, world)):

@@ -15,8 +15,21 @@ from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
 from berth_operator.reservations import reconcile_reservation
+from berth_operator.taking import sweep_slots
 from berth_operator.turns import reconcile_turn
-from berth_operator.world import ACCESS, DEPLOYMENT, EXPIRY, INSTANCE, ORPHAN, RELIST, RESERVATION, TURN, TYPE, World
+from berth_operator.world import (
+    ACCESS,
+    DEPLOYMENT,
+    EXPIRY,
+    INSTANCE,
+    ORPHAN,
+    RELIST,
+    RESERVATION,
+    SLOTS,
+    TURN,
+    TYPE,
+    World,
+)
 
 Pass = Callable[[World, Key], Awaitable[float | None]]
 
@@ -30,6 +43,7 @@ PASSES: Final[dict[str, Pass]] = {
     ACCESS: sweep_access,
     EXPIRY: sweep_expired,
     RELIST: reconcile_relist,
+    SLOTS: sweep_slots,
 }
 _KINDS: Final[dict[str, Kind]] = {
     INSTANCE: INSTANCES,

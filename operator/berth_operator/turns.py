@@ -5,21 +5,23 @@ Before each lease those who wait are listed live, so that nobody is passed by on
 
 from typing import Final
 
-from berth_core import state, waitlist
+from berth_core import slots, state, waitlist
 from berth_core.client import Object
-from berth_core.resources import Reservation, WorkspaceDeployment
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 from berth_core.waiters import Waiter
 from berth_operator import reservations, waiting
 from berth_operator.claiming import claim
 from berth_operator.decide.choice import next_turn
 from berth_operator.kinds import INSTANCES
 from berth_operator.queueing import Key
-from berth_operator.world import INSTANCE, World
+from berth_operator.world import INSTANCE, TURN, World
 
 MOST_TURNS: Final = 20
 """Turns taken in one pass, so that no pass lasts for long."""
 TELL_SECONDS: Final = 0.2
 """When one who saw something free and did not get it is told that it waits."""
+QUOTA_SECONDS: Final = 1.0
+"""When to look again where a slot that may come to nothing stood in the way."""
 
 Tried = set[tuple[str, str]]
 """(instance, deployment): what could not be had in this pass."""
@@ -53,7 +55,16 @@ async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried)
         return False
     waiter, wd = found
     tried.add((waiter.instance, wd.metadata.name))
-    lease = await claim(world, waiter, wd)
+    _pass_over(world, waiter, "")
+    try:
+        lease = await claim(world, waiter, wd)
+    except slots.NoneLeftError as error:
+        # He has as many of the type as he may have: the next one's turn. A lease that ends brings his again.
+        tried.update((waiter.instance, other.metadata.name) for other in offered)
+        _pass_over(world, waiter, str(error))
+        if error.passing:
+            world.queue.add_after(Key(TURN, namespace, type_name), QUOTA_SECONDS)
+        return True
     if lease is None:
         return True
     if isinstance(waiter.resource, Reservation):
@@ -61,6 +72,12 @@ async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried)
     else:
         world.add(INSTANCE, namespace, waiter.name)
     return True
+
+
+def _pass_over(world: World, waiter: Waiter, why: str) -> None:
+    """Remember, for what an Instance says of itself, why its turn came to nothing."""
+    if isinstance(waiter.resource, Instance):
+        world.memories.of(waiter.resource.metadata.namespace, waiter.instance).passed_over = why
 
 
 def _tell(world: World, key: Key) -> None:

@@ -4,7 +4,6 @@ from berth_core import ids, names, queue
 from berth_core.client import Kind, Object
 from berth_core.resources import Reservation
 from berth_operator import waiting
-from berth_operator.decide.choice import looks_free
 from berth_operator.kinds import (
     ACCESS_RULES,
     DEPLOYMENTS,
@@ -87,8 +86,11 @@ def _deployment(world: World, obj: Object, gone: bool) -> None:
     if gone:
         for waits in world.store.by(INSTANCES, "waiting", "yes", namespace):
             world.add(INSTANCE, namespace, waits["metadata"]["name"])
-    elif looks_free(obj) and waiting.anybody(world, namespace):
-        world.add(TURN, namespace, obj["spec"]["type"])
+    if gone or not (obj.get("status") or {}).get("lease"):
+        # Its holder has a lease less: elsewhere too, his turn may have come.
+        for other in world.config.workspace_namespaces:
+            if waiting.anybody(world, other):
+                world.add(TURN, other, obj["spec"]["type"])
 
 
 def _reservation(world: World, obj: Object, gone: bool) -> None:

@@ -28,8 +28,10 @@ TURN = "turn"
 ACCESS = "access"
 EXPIRY = "expiry"
 RELIST = "relist"
+SLOTS = "slots"
 """More sorts: a Reservation by name; those who wait for a type, by its typeName; without a name, private keys that
-nobody needs, and what has expired in the access namespace; a fresh list of one kind (by its plural) or of all."""
+nobody needs, what has expired in the access namespace, and slots whose taker is gone; a fresh list of one kind (by its
+plural) or of all."""
 
 
 @dataclass
@@ -46,6 +48,8 @@ class World:
     steadiness: Steadiness = field(default_factory=Steadiness)
     serving: set[str] = field(default_factory=set)
     """Instances (public ids) for which a lease is being taken."""
+    slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Slots by name of the Account and instance, with the time on the monotonic clock when each was first seen."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     queue: WorkQueue = field(init=False)

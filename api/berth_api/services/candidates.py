@@ -1,5 +1,6 @@
 """What a wish for an instance could be served with, and what the wish amounts to as a resource."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ from berth_api.options import LaunchOptions
 from berth_api.peer import Address
 from berth_api.services import lookups
 from berth_api.state import State
-from berth_core import waitlist
+from berth_core import slots, waitlist
 from berth_core.client import Client
 from berth_core.resources import AccessRule, WorkspaceType
 from berth_core.resources.instance import InstanceSpec
+from berth_core.slots import Places, Quota
 from berth_core.waiters import Waiter, ahead_of
 
 
@@ -61,11 +63,12 @@ class Candidates:
 
 
 class Line:
-    """Those who wait, listed live when they are first asked for, once for each namespace."""
+    """Those who wait for what one wish is about, listed live when first asked for, once for each namespace."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, places: Places) -> None:
         self._client = client
-        self._known: dict[str, list[Waiter]] = {}
+        self._places = places
+        self._known: dict[str, Sequence[Waiter]] = {}
 
     def known(self, namespace: str) -> Sequence[Waiter]:
         """Those who wait in a namespace, nobody where that was not asked yet."""
@@ -75,6 +78,17 @@ class Line:
         """Those who wait in a namespace."""
         if namespace not in self._known:
             self._known[namespace] = await waitlist.waiters(self._client, namespace)
+        return self._known[namespace]
+
+    async def able(self, namespace: str, kind: WorkspaceType) -> Sequence[Waiter]:
+        """Those of them who may have another one of a type: who has as many as he may have keeps nobody from it."""
+        waiters, quota = await self.waiters(namespace), Quota.of(kind)
+        if quota is None or not waiters:
+            return waiters
+        users = sorted({waiter.user for waiter in waiters})
+        held = await asyncio.gather(*(slots.held(self._client, self._places, quota.type, user) for user in users))
+        able = {user for user, leases in zip(users, held, strict=True) if len(leases) < quota.most}
+        self._known[namespace] = [waiter for waiter in waiters if waiter.user in able]
         return self._known[namespace]
 
 

@@ -3,7 +3,8 @@
 A deployment for which somebody else waits is not had, though it is free: who waits is listed live before its lease is
 taken, so that whoever waited already when the request came is not passed by it.
 
-The lease comes first: its compare-and-swap decides who wins. What can fail after it fails so that nothing stays:
+The lease comes first: its compare-and-swap decides who wins, and before it, where the type has a limit for each user,
+a slot (:mod:`berth_core.slots`). What can fail after it fails so that nothing stays:
 where the Instance surely was not made the lease is given back here, and where that is not sure, or this process
 ends in between, the operator gives back a lease whose Instance does not exist after 30 s.
 """
@@ -35,11 +36,12 @@ from berth_api.services.candidates import Line, Target, Wish
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
 from berth_core import errors as cluster
-from berth_core import ids, leasing
+from berth_core import ids, leasing, slots
 from berth_core.keypairs import KeyPair
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, InstanceSpec, WorkspaceType, manifest
 from berth_core.resources.instance import Claim
+from berth_core.slots import Claimant, Places, Quota
 from berth_core.state import is_active
 from berth_core.waiters import ahead_of
 
@@ -76,25 +78,32 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
     if wish.options.allow_noop and (present := await _present(state, wish)) is not None:
         return Launched(present)
     instance_id = ids.uuid7(time.time_ns() // 1_000_000)
-    try:
-        claimed = await _claim(state, wish, instance_id)
-    except ApiError as error:
-        metrics.LAUNCHES.labels("busy" if isinstance(error, BusyError) else "refused").inc()
-        raise
-    if isinstance(claimed, Reserved):
-        metrics.LAUNCHES.labels("reserved").inc()
-        return claimed
-    pair = await state.keys.take() if wish.options.sshkey is None else None
-    await _make(state, instance_id, claimed, _spec(wish, claimed, pair), pair)
+    async with Claimant(state.client, _places(state), instance=instance_id, user=wish.identity.user) as claimant:
+        try:
+            claimed = await _claim(state, wish, claimant)
+        except ApiError as error:
+            metrics.LAUNCHES.labels("busy" if isinstance(error, BusyError) else "refused").inc()
+            raise
+        if isinstance(claimed, Reserved):
+            metrics.LAUNCHES.labels("reserved").inc()
+            return claimed
+        pair = await state.keys.take() if wish.options.sshkey is None else None
+        # The lease counts by itself now, so its slot goes while the Instance is made.
+        made = _make(state, instance_id, claimed, _spec(wish, claimed, pair), pair)
+        await asyncio.gather(made, claimant.close())
     metrics.LAUNCHES.labels("made").inc()
     return Launched(instance_id, pair.private if pair is not None else None)
 
 
-async def _claim(state: State, wish: Wish, instance_id: str) -> Claimed | Reserved:
+def _places(state: State) -> Places:
+    return Places(state.config.access_namespace, state.config.workspace_namespaces)
+
+
+async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Reserved:
     """Take a lease. The caches say what to try first; a grant and a refusal always rest on live reads."""
     choice = Choice((), (), Refusal.UNKNOWN)
     for live in (False, True):
-        line = Line(state.client)
+        line = Line(state.client, _places(state))
         found = await candidates.gather(state, wish.target, live=live)
         choice = candidates.chosen(state, wish.identity, found)
         for deployment in choice.free:
@@ -103,19 +112,20 @@ async def _claim(state: State, wish: Wish, instance_id: str) -> Claimed | Reserv
             kind = await _admit(state, wish, deployment, line)
             if kind is None:
                 continue
-            lease = await _take(state, deployment, instance_id, wish.identity.user)
+            lease = await _take(claimant, kind, deployment)
             if lease is not None:
                 return Claimed(deployment, lease, kind)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
         kind = found.type_of(choice.usable[0])
-        await _need_fitting(state, wish, kind)
+        access.expire_after(wish.identity, kind, wish.options.expire_d)
+        await _need_place(state, wish, kind)
         return await reservations.reserve(state, wish, kind, choice.usable)
     raise _refused(choice.refusal, wish.target)
 
 
 async def _admit(state: State, wish: Wish, deployment: Deployment, line: Line) -> WorkspaceType | None:
     """Return the deployment's type where the caller may have it by what is so now; None where he may not."""
-    rules, kind, present, waiters = await asyncio.gather(
+    rules, kind, present, _ = await asyncio.gather(
         lookups.rules_of(state, deployment),
         lookups.type_of(state, deployment, live=True),
         lookups.deployment_named(state, deployment.namespace, deployment.name),
@@ -123,33 +133,28 @@ async def _admit(state: State, wish: Wish, deployment: Deployment, line: Line) -
     )
     if kind is None or present is None or not access.may_instantiate(wish.identity, kind, present, rules):
         return None
-    if ahead_of(wish.identity.user, waiters, kind, present.resource, rules):
+    able = await line.able(deployment.namespace, kind)
+    if ahead_of(wish.identity.user, able, kind, present.resource, rules):
         return None
-    await _need_fitting(state, wish, kind)
+    access.expire_after(wish.identity, kind, wish.options.expire_d)
     return kind
 
 
-async def _need_fitting(state: State, wish: Wish, kind: WorkspaceType) -> None:
-    """Refuse what the type's limits do not allow. The count of instances is not a lock: requests at once may pass."""
-    access.expire_after(wish.identity, kind, wish.options.expire_d)
-    most = kind.spec.limits.max_per_user
-    if most is None:
-        return
-    active = await _active_of(state, wish.identity.user, kind.spec.type_name)
-    if len(active) >= most:
-        raise NotPermittedError(f"no more than {most} active instances of this type for one user")
+async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
+    """Refuse a reservation to who has as many as he may have; once he waits, his turn counts again."""
+    quota = Quota.of(kind)
+    if quota is not None:
+        held = await slots.held(state.client, _places(state), quota.type, wish.identity.user)
+        if len(held) >= quota.most:
+            raise NotPermittedError(str(slots.NoneLeftError(quota, passing=False)))
 
 
-async def _take(state: State, deployment: Deployment, instance_id: str, user: str) -> Lease | None:
+async def _take(claimant: Claimant, kind: WorkspaceType, deployment: Deployment) -> Lease | None:
+    """Take the lease; None where it is not to be had. Raises NotPermittedError where the user has enough."""
     try:
-        return await leasing.take(
-            state.client,
-            deployment.namespace,
-            deployment.name,
-            instance=instance_id,
-            user=user,
-            now=datetime.now(UTC),
-        )
+        return await claimant.take(Quota.of(kind), deployment.namespace, deployment.name, now=datetime.now(UTC))
+    except slots.NoneLeftError as error:
+        raise NotPermittedError(str(error)) from error
     except (leasing.BusyError, cluster.NotFoundError):
         return None
 

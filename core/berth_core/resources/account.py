@@ -26,13 +26,33 @@ class AccountSpec(Model):
     )
 
 
+class Slot(Model):
+    """A place in a quota that is taken while a lease is being taken; whoever takes the lease drops it."""
+
+    instance: str = Field(
+        description="Public id of the instance that is to have the lease.", min_length=1, max_length=253
+    )
+    type: str = Field(description="typeName whose `limits.maxPerUser` it counts for.", min_length=1, max_length=128)
+
+
+class AccountStatus(Model):
+    """What is under way for the user."""
+
+    slots: list[Slot] = Field(
+        default_factory=list,
+        description="Leases that are being taken under a quota. Cleared once taken: leases count by themselves.",
+        max_length=1000,
+    )
+    taking: bool | None = Field(None, description="True while there are slots; a selectable field.")
+
+
 class Account(Resource):
     """A user's account."""
 
     KIND: ClassVar[str] = "Account"
     PLURAL: ClassVar[str] = "accounts"
     SHORT: ClassVar[str] = "acct"
-    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user",)
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".status.taking")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column(name="User", json_path=".spec.user", description="Who"),
         Column(name="Password", json_path=".spec.passwordSecretRef.name", description="Secret with its hash"),
@@ -51,3 +71,4 @@ class Account(Resource):
     )
 
     spec: AccountSpec
+    status: AccountStatus = Field(default_factory=AccountStatus)

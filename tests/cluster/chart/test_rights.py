@@ -42,6 +42,8 @@ MAY = [
     (API, "patch", "leases.coordination.k8s.io", WORKSPACES),
     (API, "create", "tokenrevocations.berth.dev", ACCESS),
     (API, "patch", "accounts.berth.dev", ACCESS),
+    (API, "patch", "accounts.berth.dev/status", ACCESS),
+    (OPERATOR, "patch", "accounts.berth.dev/status", ACCESS),
 ]
 
 MAY_NOT = [
@@ -54,7 +56,8 @@ MAY_NOT = [
     (OPERATOR, "get", "secrets", ACCESS),
     (OPERATOR, "create", "pods", NAMESPACE),
     (OPERATOR, "get", "pods", NAMESPACE),
-    (OPERATOR, "list", "accounts.berth.dev", ACCESS),
+    (OPERATOR, "patch", "accounts.berth.dev", ACCESS),
+    (OPERATOR, "delete", "accounts.berth.dev", ACCESS),
     (OPERATOR, "create", "leases.coordination.k8s.io", WORKSPACES),
     (OPERATOR, "create", "tokenrevocations.berth.dev", ACCESS),
     (OPERATOR, "get", "pods", "kube-system"),

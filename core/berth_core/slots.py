@@ -1,0 +1,227 @@
+"""Slots: how a type's ``limits.maxPerUser`` holds exactly, whoever takes leases at the same moment.
+
+What a user has of a type are the leases that are his, in all workspace namespaces. A slot stands for a lease that
+is about to be taken: an entry in the status of the user's Account, made by compare-and-swap while slots and leases
+together are fewer than the limit, and dropped once the lease was taken, or was not to be had. So those who take
+at once see each other, and the end of a lease frees its place by itself.
+
+The API process and the operator take leases through :class:`Claimant`. A slot whose taker died is dropped by the
+operator when it has seen it for ``KEPT_SECONDS``. Types without a limit cost nothing.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Self
+
+import structlog
+
+from berth_core import errors, ids, leasing
+from berth_core.client import Client
+from berth_core.leasing import Lease
+from berth_core.resources import Account, AccountSpec, WorkspaceDeployment, WorkspaceType, manifest
+from berth_core.resources.account import Slot
+
+log = structlog.get_logger(__name__)
+
+KEPT_SECONDS: Final = 25.0
+"""The operator drops a slot that it has seen for so long: its taker is gone."""
+SURE_SECONDS: Final = 10.0
+"""A lease that took longer than this after its slot counts only if the slot can still be had."""
+PATIENCE_SECONDS: Final = 8.0
+"""How long a writer tries against others who write the same Account."""
+LONGEST_BACK_OFF: Final = 0.05
+MOST_SLOTS: Final = 1000
+"""Entries that an Account can hold."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where Accounts are, and where leases are."""
+
+    access: str
+    workspaces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Most leases of a type (typeName) for one user."""
+
+    type: str
+    most: int
+
+    @classmethod
+    def of(cls, kind: WorkspaceType) -> Self | None:
+        """Quota of a type; None where it has none."""
+        most = kind.spec.limits.max_per_user
+        return cls(kind.spec.type_name, most) if most is not None else None
+
+
+class NoneLeftError(Exception):
+    """The user has as many as he may have. ``passing``: some of them only as slots, which may come to nothing."""
+
+    def __init__(self, quota: Quota, *, passing: bool) -> None:
+        super().__init__(f"no more than {quota.most} active instances of this type for one user")
+        self.quota = quota
+        self.passing = passing
+
+
+async def held(client: Client, places: Places, type_name: str, user: str) -> frozenset[str]:
+    """Instances (public ids) that hold a lease of the type for the user, read live."""
+    wanted = {"status.lease.user": user, "spec.type": type_name}
+    lists = await asyncio.gather(
+        *(client.list(WorkspaceDeployment.api(), namespace, fields=wanted) for namespace in places.workspaces)
+    )
+    return frozenset(obj["status"]["lease"]["instance"] for objects, _ in lists for obj in objects)
+
+
+class Claimant:
+    """One instance of a user that is to have a deployment: takes leases for it within the user's quotas.
+
+    Used as ``async with``: its slot is dropped at the end, or before by :meth:`close`. One :meth:`take` at a time.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        places: Places,
+        *,
+        instance: str,
+        user: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._client = client
+        self._places = places
+        self._instance = instance
+        self._user = user
+        self._account = ids.user_object(user)
+        self._slot: Quota | None = None
+        self._written = False
+        self._since = 0.0
+        self._closing = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def take(self, quota: Quota | None, namespace: str, deployment: str, *, now: datetime) -> Lease:
+        """Take the lease of a deployment; ``quota`` is that of its type, None where it has none. Safe to repeat.
+
+        Raises:
+            NoneLeftError: the user has as many as he may have.
+            berth_core.leasing.BusyError: the deployment cannot be had.
+            berth_core.errors.NotFoundError: no such deployment.
+            berth_core.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
+
+        """
+        if quota is not None and self._slot != quota:
+            await self._take_slot(quota)
+        lease = await leasing.take(
+            self._client, namespace, deployment, instance=self._instance, user=self._user, now=now
+        )
+        if quota is not None and self._clock() - self._since > SURE_SECONDS:
+            await self._confirm(quota, namespace, lease, now)
+        return lease
+
+    async def close(self) -> None:
+        """Drop the slot. One that cannot be dropped now is the operator's to drop: it counts no lease twice."""
+        async with self._closing:
+            if not self._written:
+                return
+            try:
+                await drop(self._client, self._places.access, self._account, frozenset({self._instance}))
+            except errors.ClusterError as error:
+                log.warning("slot left to the operator", instance=self._instance, error=error.message)
+            self._slot, self._written = None, False
+
+    async def _take_slot(self, quota: Quota) -> None:
+        self._since = self._clock()
+        attempts = _Attempts(f"others kept writing the status of Account {self._account}")
+        while await attempts.another():
+            account = await self._read()
+            others = [s for s in account.status.slots if s.instance != self._instance]
+            # After the Account, never before: who dropped his slot until then is seen by his lease.
+            leases = await held(self._client, self._places, quota.type, self._user) - {self._instance}
+            pending = {s.instance for s in others if s.type == quota.type}
+            if len(leases | pending) >= quota.most:
+                raise NoneLeftError(quota, passing=len(leases) < quota.most)
+            if len(others) >= MOST_SLOTS:
+                raise errors.UnavailableError(f"too many leases are being taken for {self._user}")
+            mine, self._written = Slot(instance=self._instance, type=quota.type), True
+            if mine in account.status.slots or await _write(self._client, account, [*others, mine]):
+                self._slot = quota
+                return
+
+    async def _confirm(self, quota: Quota, namespace: str, lease: Lease, now: datetime) -> None:
+        """Make sure that the slot outlived a pause of this process; else the lease is not the user's to have."""
+        try:
+            await self._take_slot(quota)
+        except (NoneLeftError, errors.ClusterError):
+            await leasing.give_back(self._client, namespace, lease, instance=self._instance, completed=False, now=now)
+            raise
+
+    async def _read(self) -> Account:
+        """Read the user's Account, which is made where there is none."""
+        kind, namespace = Account.api(), self._places.access
+        try:
+            return Account.parse(await self._client.get(kind, namespace, self._account))
+        except errors.NotFoundError:
+            body = manifest(Account, namespace, self._account, AccountSpec(user=self._user))
+        try:
+            return Account.parse(await self._client.create(kind, namespace, body))
+        except errors.AlreadyExistsError:
+            return Account.parse(await self._client.get(kind, namespace, self._account))
+
+
+async def drop(client: Client, access: str, account: str, instances: frozenset[str]) -> None:
+    """Drop the slots of some instances from an Account (its name). Safe to repeat.
+
+    Raises:
+        berth_core.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
+
+    """
+    attempts = _Attempts(f"others kept writing the status of Account {account}")
+    while await attempts.another():
+        try:
+            found = Account.parse(await client.get(Account.api(), access, account))
+        except errors.NotFoundError:
+            return
+        left = [slot for slot in found.status.slots if slot.instance not in instances]
+        if len(left) == len(found.status.slots) or await _write(client, found, left):
+            return
+
+
+async def _write(client: Client, account: Account, slots: Sequence[Slot]) -> bool:
+    body = {
+        "metadata": {"resourceVersion": account.metadata.resource_version},
+        "status": {"slots": [slot.wire() for slot in slots] or None, "taking": True if slots else None},
+    }
+    try:
+        await client.patch(Account.api(), account.metadata.namespace, account.metadata.name, body, subresource="status")
+    except (errors.ConflictError, errors.NotFoundError):
+        return False
+    return True
+
+
+class _Attempts:
+    """Tries until the patience is over, with growing pauses in which others may finish."""
+
+    def __init__(self, complaint: str) -> None:
+        self._complaint = complaint
+        self._end = time.monotonic() + PATIENCE_SECONDS
+        self._pause = 0.0
+
+    async def another(self) -> bool:
+        """Whether to try again; raises UnavailableError where it is no use any more."""
+        if self._pause:
+            if time.monotonic() > self._end:
+                raise errors.UnavailableError(self._complaint)
+            await asyncio.sleep(random.uniform(0.0, self._pause))  # noqa: S311 (jitter)
+        self._pause = min(max(2 * self._pause, 0.004), LONGEST_BACK_OFF)
+        return True

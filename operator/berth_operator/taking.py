@@ -1,0 +1,48 @@
+"""Leases that the operator takes, within the quotas of their users; and slots whose taker is gone."""
+
+import time
+
+import structlog
+
+from berth_core import slots
+from berth_core.leasing import Lease
+from berth_core.slots import Claimant, Places, Quota
+from berth_operator.decide.slots import overdue
+from berth_operator.kinds import ACCOUNTS
+from berth_operator.queueing import Key
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 5.0
+
+
+async def take_lease(
+    world: World, namespace: str, deployment: str, type_name: str, *, instance: str, user: str
+) -> Lease:
+    """Take the lease of a deployment of a type for an instance (public id). Safe to repeat.
+
+    Raises:
+        berth_core.slots.NoneLeftError: the user has as many of the type as he may have; others' turns go on.
+        berth_core.leasing.BusyError, berth_core.errors.ClusterError: as :func:`berth_core.leasing.take`.
+
+    """
+    type_ = world.type_named(namespace, type_name)
+    quota = Quota.of(type_) if type_ is not None else None
+    places = Places(world.config.access_namespace, world.config.workspace_namespaces)
+    async with Claimant(world.client, places, instance=instance, user=user) as claimant:
+        return await claimant.take(quota, namespace, deployment, now=world.now())
+
+
+async def sweep_slots(world: World, _key: Key) -> float | None:
+    """Drop slots that have been there for so long that their taker must be gone."""
+    access = world.config.access_namespace
+    found, _ = await world.client.list(ACCOUNTS, access, fields={"status.taking": "true"})
+    present = {
+        (obj["metadata"]["name"], slot["instance"]) for obj in found for slot in obj["status"].get("slots") or ()
+    }
+    world.slots_seen, due = overdue(present, world.slots_seen, time.monotonic())
+    for account, instances in due.items():
+        await slots.drop(world.client, access, account, instances)
+        log.warning("dropped slots whose taker is gone", account=account, instances=sorted(instances))
+    return SWEEP_SECONDS

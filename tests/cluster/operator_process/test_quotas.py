@@ -1,0 +1,94 @@
+"""`limits.maxPerUser` for Instances made with kubectl, and slots whose taker is gone."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from berth_core import leasing, slots
+from berth_core.leasing import BusyError
+from berth_core.resources import Account
+from berth_core.slots import Claimant, NoneLeftError, Places, Quota
+
+from .lab import DEPLOYMENTS, INSTANCES, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+
+def places(lab: Lab) -> Places:
+    return Places(lab.namespaces.access, (lab.namespace,))
+
+
+def claimant(lab: Lab, user: str = "ada") -> Claimant:
+    return Claimant(lab.client, places(lab), instance="i-of-the-api", user=user)
+
+
+async def until_bound(lab: Lab, name: str) -> None:
+    await lab.until(INSTANCES, name, lambda o: condition(o, "Bound", "status") == "True")
+
+
+async def until_passed_over(lab: Lab, name: str) -> None:
+    await lab.until(INSTANCES, name, lambda o: "no more than" in (condition(o, "Bound", "message") or ""))
+
+
+async def test_instances_made_with_kubectl_count_and_wait_for_their_place(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type(limits={"maxPerUser": 1})
+    for name in ("one", "two", "three"):
+        await lab.deployment(name)
+    await lab.instance("first", workspaceType="bench")
+    await until_bound(lab, "first")
+    await lab.instance("second", workspaceType="bench")
+    await until_passed_over(lab, "second")
+    # Others have their turn, and what the operator took counts for the API.
+    await lab.instance("of-bob", workspaceType="bench", user="bob")
+    await until_bound(lab, "of-bob")
+    async with claimant(lab) as taker:
+        with pytest.raises(NoneLeftError):
+            await taker.take(Quota("bench", 1), lab.namespace, "three", now=datetime.now(UTC))
+    await lab.client.patch(INSTANCES, lab.namespace, "first", {"spec": {"terminate": True}})
+    await until_bound(lab, "second")
+    assert len(await slots.held(lab.client, places(lab), "bench", "ada")) == 1
+
+
+async def test_many_instances_at_once_get_as_many_leases_as_may_be(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type(limits={"maxPerUser": 3})
+    for number in range(6):
+        await lab.deployment(f"wd-{number}")
+    names = [await lab.instance(f"many-{number}", workspaceType="bench") for number in range(8)]
+    async with asyncio.TaskGroup() as tasks:
+        for name in names:
+            tasks.create_task(
+                lab.until(
+                    INSTANCES,
+                    name,
+                    lambda o: (
+                        condition(o, "Bound", "status") == "True"
+                        or "no more than" in (condition(o, "Bound", "message") or "")
+                    ),
+                )
+            )
+    assert len(await slots.held(lab.client, places(lab), "bench", "ada")) == 3
+
+
+async def test_a_slot_whose_taker_is_gone_is_dropped_and_the_one_who_waits_has_its_turn(
+    lab: Lab, operators: Operators
+) -> None:
+    await lab.type(limits={"maxPerUser": 1})
+    operators.start()
+    for name in ("taken", "free"):
+        await lab.deployment(name)
+    await leasing.take(lab.client, lab.namespace, "taken", instance="i-bob", user="bob", now=datetime.now(UTC))
+    with pytest.raises(BusyError):  # and dies
+        await claimant(lab).take(Quota("bench", 1), lab.namespace, "taken", now=datetime.now(UTC))
+    await lab.instance("waits", workspaceType="bench")
+    await until_passed_over(lab, "waits")
+    seconds = slots.KEPT_SECONDS + 15
+    await lab.until(INSTANCES, "waits", lambda o: condition(o, "Bound", "status") == "True", seconds=seconds)
+    await lab.until(
+        Account.api(), "ada", lambda o: not o.get("status", {}).get("slots"), namespace=lab.namespaces.access
+    )
+    assert (await lab.lease("free") or {}).get("user") == "ada"
+    assert await lab.get(DEPLOYMENTS, "free")
