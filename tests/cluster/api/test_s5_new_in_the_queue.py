@@ -64,3 +64,12 @@ async def test_who_may_not_have_it_keeps_nobody_from_it(world: World, alice: htt
     }
     await world.client.create(AccessRule.api(), world.namespaces.workspaces, body)
     assert (await alice.post(f"/new/{kind}")).status_code == 200
+
+
+async def test_who_has_as_many_as_he_may_have_keeps_nobody_from_more(
+    world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    kind = await world.type(deployments=2, limits={"maxPerUser": 1})
+    assert (await bob.post(f"/new/{kind}")).status_code == 200
+    await world.wait_in_queue("bob", workspaceType=kind)
+    assert (await alice.post(f"/new/{kind}")).status_code == 200

@@ -10,7 +10,7 @@ from berth_core.leasing import BusyError
 from berth_core.resources import Account
 from berth_core.slots import Claimant, NoneLeftError, Places, Quota
 
-from .lab import DEPLOYMENTS, INSTANCES, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -50,6 +50,23 @@ async def test_instances_made_with_kubectl_count_and_wait_for_their_place(lab: L
     await lab.client.patch(INSTANCES, lab.namespace, "first", {"spec": {"terminate": True}})
     await until_bound(lab, "second")
     assert len(await slots.held(lab.client, places(lab), "bench", "ada")) == 1
+
+
+async def test_a_reservation_of_one_who_has_enough_is_passed_over_until_he_has_less(
+    lab: Lab, operators: Operators
+) -> None:
+    operators.start()
+    await lab.type(limits={"maxPerUser": 1})
+    for name in ("one", "two"):
+        await lab.deployment(name)
+    await lab.instance("has", workspaceType="bench")
+    await until_bound(lab, "has")
+    await lab.reservation("more", "ada", workspaceType="bench")
+    await lab.reservation("behind", "bob", workspaceType="bench")
+    await lab.until(RESERVATIONS, "behind", lambda o: condition(o, "Fulfilled", "status") == "True")
+    assert condition(await lab.get(RESERVATIONS, "more"), "Waiting", "status") == "True"
+    await lab.client.patch(INSTANCES, lab.namespace, "has", {"spec": {"terminate": True}})
+    await lab.until(RESERVATIONS, "more", lambda o: condition(o, "Fulfilled", "status") == "True")
 
 
 async def test_many_instances_at_once_get_as_many_leases_as_may_be(lab: Lab, operators: Operators) -> None:
