@@ -142,7 +142,7 @@ async def test_a_watch_that_leads_nowhere(away: Away) -> None:
 
 async def test_an_api_server_that_takes_its_time(away: Away) -> None:
     """Slow is not away: once there are connections enough, no token is refused for it."""
-    begun, away.proxy.lag = time.monotonic(), 1.8
+    begun, away.proxy.lag = time.monotonic(), 1.2
     judged = []
     while (passed := time.monotonic() - begun) < SLOW_SECONDS:
         answer = await away.judge(away.stays)
