@@ -22,6 +22,7 @@ REVOCATIONS: Final = TokenRevocation.api()
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
+JOBS: Final = Kind("batch/v1", "jobs")
 NODES: Final = Kind("v1", "nodes", namespaced=False)
 POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
 BUDGETS: Final = Kind("policy/v1", "poddisruptionbudgets")
@@ -37,6 +38,8 @@ WATCHED: Final[dict[Kind, dict[str, str]]] = {
     RULES: {},
     PODS: OURS,
     SERVICES: OURS,
+    JOBS: OURS,
+    LEASES: {names.HEARTBEAT_LABEL: "true"},
     NODES: {},
 }
 """Each watched kind with the labels that choose its objects."""

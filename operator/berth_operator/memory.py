@@ -43,6 +43,8 @@ class Memory:
     ending_since: float | None = None
     ping: datetime | None = None
     """The last keep-alive ping that was read."""
+    hooks: bool = False
+    """A Job, a pod or a Secret of some hook of it is, or was, there."""
     cleared: bool = False
     """What was known by name was deleted once."""
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from berth_core import ids, names
 from berth_core.client import Kind, Object
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, PODS, RULES, SERVICES, TYPES
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, JOBS, LEASES, NODES, PODS, RULES, SERVICES, TYPES
 
 ObjectKey = tuple[str, str]
 Indexer = Callable[[Object], Iterable[str]]
@@ -53,6 +53,8 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     RULES: {"instance": _field("spec", "instance")},
     PODS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "node": _field("spec", "nodeName")},
     SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
+    JOBS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
+    LEASES: {},
     NODES: {},
 }
 
