@@ -8,6 +8,7 @@ from berth_core.resources import (
     FirewallRule,
     Instance,
     IssuedToken,
+    Reservation,
     TokenRevocation,
     WorkspaceDeployment,
     WorkspaceType,
@@ -16,6 +17,7 @@ from berth_core.resources import (
 TYPES: Final = WorkspaceType.api()
 DEPLOYMENTS: Final = WorkspaceDeployment.api()
 INSTANCES: Final = Instance.api()
+RESERVATIONS: Final = Reservation.api()
 RULES: Final = FirewallRule.api()
 ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()

@@ -9,13 +9,14 @@ from berth_core.errors import ClusterError
 from berth_operator.deployments import reconcile_deployment, reconcile_type
 from berth_operator.errors import OperatorError
 from berth_operator.expiry import sweep_expired
+from berth_operator.history import sweep_history
 from berth_operator.instances import reconcile_instance
 from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, TYPES
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
 from berth_operator.turns import reconcile_turn
-from berth_operator.world import ACCESS, DEPLOYMENT, EXPIRY, INSTANCE, ORPHAN, RELIST, TURN, TYPE, World
+from berth_operator.world import ACCESS, DEPLOYMENT, EXPIRY, HISTORY, INSTANCE, ORPHAN, RELIST, TURN, TYPE, World
 
 Pass = Callable[[World, Key], Awaitable[float | None]]
 
@@ -27,6 +28,7 @@ PASSES: Final[dict[str, Pass]] = {
     TURN: reconcile_turn,
     ACCESS: sweep_access,
     EXPIRY: sweep_expired,
+    HISTORY: sweep_history,
     RELIST: reconcile_relist,
 }
 _KINDS: Final[dict[str, Kind]] = {INSTANCE: INSTANCES, DEPLOYMENT: DEPLOYMENTS, TYPE: TYPES}

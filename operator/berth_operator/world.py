@@ -26,9 +26,11 @@ ORPHAN = "orphan"
 TURN = "turn"
 ACCESS = "access"
 EXPIRY = "expiry"
+HISTORY = "history"
 RELIST = "relist"
 """Sorts of keys without a name: those of a namespace that wait; private keys that nobody needs; what has expired
-in the access namespace; a fresh list of one kind (the name is its plural) or of all."""
+in the access namespace; what is over and was kept for long enough; a fresh list of one kind (the name is its plural)
+or of all."""
 
 
 @dataclass

@@ -17,6 +17,8 @@ API = f"system:serviceaccount:{NAMESPACE}:berth-api"
 MAY = [
     (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
     (OPERATOR, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
+    (OPERATOR, "delete", "instances.berth.dev", WORKSPACES),
+    (OPERATOR, "delete", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods", WORKSPACES),
     (OPERATOR, "delete", "secrets", WORKSPACES),
     (OPERATOR, "create", "networkpolicies.networking.k8s.io", WORKSPACES),
