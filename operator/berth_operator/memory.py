@@ -22,9 +22,10 @@ class Memory:
     rules: list[FirewallRule] | None = None
     """Its rules as read live; None when they must be read again."""
     agent: Incarnation | None = None
-    """Which agent the next five fields speak of."""
+    """Which agent the next six fields speak of."""
     acknowledged: InForce | None = None
     keys: str = ""
+    notice: str = ""
     failures: int = 0
     error: str = ""
     workspace: Incarnation | None = None
@@ -43,6 +44,8 @@ class Memory:
     ending_since: float | None = None
     ping: datetime | None = None
     """The last keep-alive ping that was read."""
+    warned: str = ""
+    """The notice that an Event tells of."""
     cleared: bool = False
     """What was known by name was deleted once."""
 
@@ -74,7 +77,8 @@ class Memory:
         return self.probe is not None and not self.probe.done()
 
     def _forget_agent(self, agent: Incarnation | None) -> None:
-        self.agent, self.acknowledged, self.keys, self.failures, self.error = agent, None, "", 0, ""
+        self.agent, self.acknowledged, self.keys, self.notice = agent, None, "", ""
+        self.failures, self.error = 0, ""
         self.stop_probe()
 
     def _forget_workspace(self, workspace: Incarnation | None) -> None:
