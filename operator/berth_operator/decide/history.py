@@ -7,7 +7,8 @@ from berth_core import names
 from berth_core.client import Object
 from berth_core.model import parse_time
 
-FULFILLED: Final = "Fulfilled"
+OVER: Final = frozenset({("Fulfilled", "True"), ("Waiting", "False")})
+"""Conditions (type and status) of a Reservation whose turn has come and gone, with an Instance or without."""
 REMEMBERED: Final = timedelta(hours=24)
 """What a request with an Idempotency-Key made is kept for at least as long as the key counts: a repeat looks for it."""
 
@@ -19,9 +20,9 @@ def instance_goes_at(obj: Object, retention: timedelta) -> datetime | None:
 
 
 def reservation_goes_at(obj: Object, retention: timedelta) -> datetime | None:
-    """When a Reservation is removed; None while it is not fulfilled, and once it is being deleted."""
+    """When a Reservation is removed; None while it waits or is being fulfilled, and once it is being deleted."""
     for shown in (obj.get("status") or {}).get("conditions") or ():
-        if shown["type"] == FULFILLED and shown["status"] == "True":
+        if (shown["type"], shown["status"]) in OVER:
             return _goes_at(obj, parse_time(shown["lastTransitionTime"]) + retention)
     return None
 

@@ -19,8 +19,8 @@ KEEPING = st.integers(1, 10**8).map(lambda seconds: timedelta(seconds=seconds))
 def over(kind: str, when: Any = NOW, **metadata: Any) -> dict[str, Any]:
     status: dict[str, Any] = {"endTime": timestamp(when)}
     if kind == "reservation":
-        shown = {"type": "Fulfilled", "status": "True", "lastTransitionTime": timestamp(when)}
-        status = {"conditions": [{"type": "Waiting", "status": "False"}, shown]}
+        shown = {"type": "Waiting", "status": "False", "lastTransitionTime": timestamp(when)}
+        status = {"conditions": [{"type": "Fulfilled", "status": "False"}, shown]}
     return {"metadata": {"name": "x", "creationTimestamp": timestamp(when), **metadata}, "status": status}
 
 
@@ -36,7 +36,7 @@ def test_what_is_over_goes_after_the_retention_and_what_is_not_never(goes_at: An
 
 
 def test_a_reservation_whose_instance_is_being_made_stays() -> None:
-    waiting = {"type": "Fulfilled", "status": "False", "lastTransitionTime": timestamp(NOW)}
+    waiting = {"type": "Waiting", "status": "True", "lastTransitionTime": timestamp(NOW)}
     assert reservation_goes_at({"metadata": {}, "status": {"conditions": [waiting], "grant": {}}}, KEPT) is None
 
 
