@@ -1,0 +1,66 @@
+"""The operator is killed right after each of its writes in turn: the next one comes to the same end."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from .scenarios import SCENARIOS, Scenario
+from .stage import Replica, Stage
+
+pytestmark = pytest.mark.apiserver
+
+
+async def undisturbed(stage: Stage, scenario: Scenario, leader: Replica) -> list[str]:
+    """Play it, and see what there is in the end."""
+    await scenario.before(stage)
+    await stage.settled(leader)
+    leader.proxy.forget()
+    await scenario.act(stage)
+    await scenario.over(stage)
+    return await stage.settled(leader, quiet=1.5)
+
+
+async def killed_after(stage: Stage, scenario: Scenario, write: int, leader: Replica, heir: Replica) -> bool:
+    """Play it with a kill; False where it was over before there were so many writes."""
+    await scenario.before(stage)
+    await stage.settled(leader, quiet=0.4)
+    leader.proxy.kill_after(write, leader.process)
+    acting = asyncio.ensure_future(scenario.act(stage))
+    over = asyncio.ensure_future(_after(acting, scenario.over(stage)))
+    struck = asyncio.ensure_future(leader.proxy.struck.wait())
+    await asyncio.wait([over, struck], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+    if not struck.done():
+        await asyncio.wait([struck], timeout=1.5)  # what follows the end, such as the last conditions
+    if struck.done():
+        await stage.bury(leader)
+        await stage.leads(heir)
+    else:
+        struck.cancel()
+        leader.proxy.spare()
+    await over
+    return struck.done() and not struck.cancelled()
+
+
+async def _after(acting: "asyncio.Future[None]", over: Awaitable[None]) -> None:
+    await acting
+    await over
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+async def test_a_kill_after_any_write_comes_to_the_same_end(stage: Stage, scenario: Scenario) -> None:
+    leader, heir = await stage.pair()
+    wanted = await undisturbed(stage, scenario, leader)
+    log = list(leader.proxy.writes)
+    print(scenario.name, len(log), *log, sep="\n  ")
+    await stage.clear()
+    covered = 0
+    for write in range(1, len(log) + 1):
+        if not await killed_after(stage, scenario, write, leader, heir):
+            break
+        covered, leader = write, heir
+        heir = await stage.start()
+        await stage.comes_to(wanted, leader)
+        await stage.clear()
+    assert covered >= scenario.points, f"{covered} writes were followed by a kill: {scenario.points} there must be"
