@@ -40,7 +40,7 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest -n 3 --dist loadfile tests/cluster tests/unit
+	@$(BIN)/pytest -n 3 --dist loadfile tests/cluster tests/faults tests/unit
 	@$(BIN)/pytest tests/e2e
 
 .PHONY: test-fuzz
@@ -48,6 +48,11 @@ test-fuzz: venv ## 20,000 requests made from the OpenAPI document, with a new se
 	@$(BIN)/python -m berth_cluster prepare
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
 	  $(BIN)/pytest -s tests/cluster/api/test_openapi.py
+
+.PHONY: test-faults
+test-faults: venv ## kills after every write, 1,000 random histories with faults; half an hour and more (FAULTS_SEED=1)
+	@$(BIN)/python -m berth_cluster prepare
+	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 2 --dist loadfile tests/faults
 
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, helm lint, generated files

@@ -11,6 +11,7 @@ from berth_cluster.testing import Namespaces
 
 from ..cluster.operator_process.conftest import lab_in
 from . import stage as stages
+from .seeds import SEED
 from .stage import Stage
 
 
@@ -18,6 +19,11 @@ from .stage import Stage
 async def stage(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> AsyncIterator[Stage]:
     async with lab_in(apiserver, namespaces) as lab, stages.stage(apiserver, namespaces, lab, tmp_path) as made:
         yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seed of what was made up at random."""
+    terminalreporter.write_line(f"FAULTS_SEED={SEED}")
 
 
 def is_long() -> bool:

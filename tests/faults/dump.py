@@ -16,7 +16,14 @@ BERTH = "berth.dev/v1alpha1"
 KINDS = (
     *(
         Kind(BERTH, plural)
-        for plural in ("workspacetypes", "workspacedeployments", "instances", "reservations", "firewallrules", "accessrules")
+        for plural in (
+            "workspacetypes",
+            "workspacedeployments",
+            "instances",
+            "reservations",
+            "firewallrules",
+            "accessrules",
+        )
     ),
     Kind("v1", "pods"),
     Kind("v1", "services"),
@@ -68,6 +75,13 @@ async def dump(client: Client, namespaces: Namespaces) -> list[str]:
     return UUID.sub("<uuid>", TIME.sub("<time>", text)).splitlines()
 
 
+def normal(value: Any) -> Any:
+    """A part of an object, with words for what is made anew and without the numbers of its changes."""
+    text = json.dumps(_plain(value))
+    text = re.sub(r'"(observedGeneration|generation)": \d+', r'"\1": "<n>"', text)
+    return json.loads(UUID.sub("<uuid>", TIME.sub("<time>", text)))
+
+
 def _plain(value: Any, key: str = "") -> Any:
     if key in MADE_ANEW:
         return f"<{key}>"
@@ -82,5 +96,3 @@ def _plain(value: Any, key: str = "") -> Any:
         # Conditions are a map by type: their order says only which came first.
         return sorted(plain, key=lambda c: str(c["type"])) if key == "conditions" else plain
     return value
-
-

@@ -120,11 +120,13 @@ class Machine:
     def _start(self, secret: dict[str, str], uid: str) -> None:
         for name in ("secret", "run", "state"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
-            (self._folder / name).mkdir()
+            (self._folder / name).mkdir(parents=True)
         for name, data in secret.items():
             (self._folder / "secret" / name).write_bytes(base64.b64decode(data))
         self._netns.sh("nft", "flush", "ruleset")
-        subprocess.run(["nsenter", f"--net=/run/netns/{self._link}", "nft", "-f", "-"], input=NODE_PORTS.encode(), check=True)
+        subprocess.run(
+            ["nsenter", f"--net=/run/netns/{self._link}", "nft", "-f", "-"], input=NODE_PORTS.encode(), check=True
+        )
         subprocess.run(self._command("closed"), env=self._environment, check=True, capture_output=True, timeout=30)
         self._sshd = self._netns.call(lambda: socket.create_server(("0.0.0.0", 22), backlog=64))  # noqa: S104
         with (self._folder / "agent.log").open("ab") as log:
@@ -177,7 +179,6 @@ def _ended(pod: Object) -> Object:
 @asynccontextmanager
 async def machine(client: Client, namespace: str, folder: Path) -> AsyncIterator[Machine]:
     """A node that runs the pods of a namespace."""
-    folder.mkdir()
     made = Machine(client, namespace, folder)
     try:
         await made.join()

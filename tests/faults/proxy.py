@@ -56,6 +56,13 @@ class LoseAnswer:
 
 
 @dataclass(frozen=True)
+class LateAnswer:
+    """The API server does what is asked at once, and its answer is so many seconds on the way."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Hold:
     """The events of a watch come so many seconds late."""
 
@@ -74,7 +81,7 @@ class Stale:
     """A list that fills a cache is answered as it was answered before; the watch goes on from there."""
 
 
-Fault = Delay | Refuse | LoseRequest | LoseAnswer | Hold | Forget | Stale
+Fault = Delay | Refuse | LoseRequest | LoseAnswer | LateAnswer | Hold | Forget | Stale
 Faults = Callable[[web.Request, str], Fault | None]
 """Which fault, if any, meets a request; the word is one of `write`, `read`, `list` and `watch`."""
 REASONS = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
@@ -159,6 +166,8 @@ class FaultProxy(Gateway):
             return await self._list(request, old=isinstance(fault, Stale))
         else:
             response = await self._whole(request)
+        if isinstance(fault, LateAnswer):
+            await asyncio.sleep(fault.seconds)
         return _broken(request) if self._closed or isinstance(fault, LoseAnswer) else response
 
     async def _write(self, request: web.Request) -> web.Response:
@@ -201,7 +210,9 @@ class FaultProxy(Gateway):
                 *whole, pending = (pending + chunk).split(b"\n")
                 left -= len(whole)
                 if left <= 0:
-                    await response.write(json.dumps({"type": "ERROR", "object": _status(410, "Expired")}).encode() + b"\n")
+                    await response.write(
+                        json.dumps({"type": "ERROR", "object": _status(410, "Expired")}).encode() + b"\n"
+                    )
                     break
             await response.write_eof()
             return response

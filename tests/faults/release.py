@@ -19,6 +19,7 @@ from ..cluster.operator_process.conftest import lab_in
 from ..cluster.operator_process.lab import LEASES, Lab
 from ..cluster.operator_process.process import Operators, restricted_kubeconfig
 from .proxy import FaultProxy, fault_proxy
+from .waiting import until
 
 LEADER = "berth-operator"
 
@@ -65,6 +66,15 @@ class Release:
         self.apis.append(made)
         await asyncio.to_thread(api_process.wait_for, f"{made.url}/readyz", process, log)
         return made
+
+    async def listed(self, user: httpx.AsyncClient, type_name: str, number: int) -> None:
+        """Wait until all API processes list so many deployments of a type."""
+
+        async def is_listed() -> bool:
+            answers = [await user.get(f"{api.url}/deployments/{type_name}") for api in self.apis]
+            return all(len(a.json().get("workspace_deployments") or ()) == number for a in answers)
+
+        await until(is_listed, f"the API lists the deployments of {type_name}", 20)
 
     async def operate(self) -> None:
         """Start the operator, and wait until it leads."""

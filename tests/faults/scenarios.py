@@ -10,6 +10,7 @@ from berth_core.client import Object
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RULES, condition
 from .stage import Stage
+from .waiting import until
 
 HOME = "198.51.100.7"
 Act = Callable[[Stage], Awaitable[None]]
@@ -91,18 +92,20 @@ async def change_rules(stage: Stage) -> None:
     instance = await stage.lab.get(INSTANCES, "mine")
     spec = {"instance": instance["metadata"]["uid"], "order": 1, "source": "203.0.113.0/24", "action": "DROP"}
     await stage.lab.create(RULES, "second", spec)
-    await rules_changed(stage)
+    await stage.lab.until(RULES, "second", lambda rule: condition(rule, "InForce", "status") == "True", seconds=30)
     await stage.lab.client.delete(RULES, stage.lab.namespace, "mine-0")
 
 
 async def rules_changed(stage: Stage) -> None:
-    await stage.lab.until(RULES, "second", lambda rule: condition(rule, "InForce", "status") == "True", seconds=30)
+    """The agent lets nobody in any more from where the first rule spoke of."""
+    accepted = f"ip saddr {HOME} accept"
+    await until(lambda: accepted not in stage.machine.in_force()["table"], "the first rule is out of force", 30)
 
 
 SCENARIOS = (
-    Scenario("launch", free, ask, ready, points=1),
-    Scenario("teardown", held, terminate, ended, points=1),
-    Scenario("deletion", held, delete, gone, points=1),
-    Scenario("expiry", held_for_moments, nothing, ended, points=1),
+    Scenario("launch", free, ask, ready, points=12),
+    Scenario("teardown", held, terminate, ended, points=13),
+    Scenario("deletion", held, delete, gone, points=15),
+    Scenario("expiry", held_for_moments, nothing, ended, points=13),
     Scenario("firewall", held, change_rules, rules_changed, points=1),
 )

@@ -21,9 +21,9 @@ from ..cluster.operator_process.process import Operators, restricted_kubeconfig
 from .dump import dump
 from .machine import Machine, machine
 from .proxy import FaultProxy, fault_proxy
+from .waiting import TICK, until
 
 LEADER = "berth-operator"
-TICK = 0.05
 
 
 @dataclass
@@ -100,26 +100,23 @@ class Stage:
 
     async def settled(self, replica: Replica, *, quiet: float = 0.7, seconds: float = 30) -> list[str]:
         """What there is once a replica has written nothing for a while."""
-        deadline = time.monotonic() + seconds
-        while replica.proxy.quiet_for() < quiet:
-            assert time.monotonic() < deadline, "the operator goes on and on writing"
-            await asyncio.sleep(TICK)
+        await until(lambda: replica.proxy.quiet_for() >= quiet, "the operator writes no more", seconds)
         return await self.seen()
 
-    async def comes_to(self, wanted: list[str], replica: Replica, *, seconds: float = 30) -> None:
+    async def comes_to(self, wanted: list[str], replica: Replica, *, after: str, seconds: float = 30) -> None:
         """Wait until everything is so, and stays so while the replica writes nothing more."""
         deadline = time.monotonic() + seconds
         while (now := await self.settled(replica)) != wanted:
             if time.monotonic() > deadline:
                 difference = "\n".join(difflib.unified_diff(wanted, now, "undisturbed", "disturbed", lineterm="", n=6))
-                pytest.fail(f"the end is another than that of the undisturbed run:\n{difference}")
+                pytest.fail(f"{after} ends otherwise than an undisturbed run:\n{difference}")
             await asyncio.sleep(TICK)
 
     async def clear(self) -> None:
         """Delete all of ours; what cannot be deleted is stuck, and fails the test."""
         for kind in (INSTANCES, DEPLOYMENTS, RULES, TYPES):
             await self._delete_all(kind)
-        left = [line for line in await dump(self.lab.client, self.lab.namespaces) if '/i-' in line]
+        left = [line for line in await dump(self.lab.client, self.lab.namespaces) if "/i-" in line]
         assert left == [], "orphans"
 
     async def _delete_all(self, kind: Kind) -> None:

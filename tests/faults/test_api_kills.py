@@ -19,6 +19,7 @@ from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, condition
 from .dump import any_epoch, dump
 from .proxy import Write
 from .release import Release, Served, release
+from .waiting import until
 
 pytestmark = pytest.mark.apiserver
 
@@ -58,8 +59,8 @@ async def end(made: Release) -> list[str]:
     name = instances[0]["metadata"]["name"]
     await made.lab.until(INSTANCES, name, lambda obj: condition(obj, "Bound", "status") == "True", seconds=30)
     assert made.operator is not None
-    while made.operator.quiet_for() < 1:
-        await asyncio.sleep(0.1)
+    quiet_for = made.operator.quiet_for
+    await until(lambda: quiet_for() >= 1, "the operator writes no more", 30)
     return any_epoch(await dump(made.lab.client, made.namespaces))
 
 
@@ -71,9 +72,7 @@ async def played(server: ApiServer, folder: Path, key: str, write: int | None) -
         first = await made.serve()
         await made.lab.type()
         await made.lab.deployment("one")
-        async with asyncio.timeout(20):
-            while not (await user.get(f"{first.url}/deployments/bench")).json().get("workspace_deployments"):
-                await asyncio.sleep(0.05)
+        await made.listed(user, "bench", 1)
         first.proxy.forget()
         if write is not None:
             first.proxy.kill_after(write, first.process)

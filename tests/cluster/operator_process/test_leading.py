@@ -78,7 +78,7 @@ async def test_a_replica_that_is_told_to_stop_hands_over_at_once(lab: Lab, opera
     process.send_signal(signal.SIGTERM)
     told = time.monotonic()
     await leader(lab, other_than=first)
-    assert time.monotonic() - told <= 3
+    assert time.monotonic() - told <= 2
     assert await asyncio.to_thread(process.wait, 10) == 0
 
 
