@@ -4,6 +4,7 @@ A schema says less than Kubernetes does about what may stand in a pod: where it 
 that pods may have. What else the API server refuses is not looked at.
 """
 
+import re
 from typing import Any
 
 import yaml
@@ -69,7 +70,7 @@ def values(schema: Schema, name: str = "") -> st.SearchStrategy[Any]:
             return st.dictionaries(st.sampled_from(WORDS), inner, max_size=2)
         case "array":
             least = schema.get("minItems", 0)
-            made = st.lists(values(schema["items"]), min_size=least, max_size=least + 2)
+            made: st.SearchStrategy[Any] = st.lists(values(schema["items"]), min_size=least, max_size=least + 2)
             if "name" not in schema["items"].get("properties", {}):
                 return made
             return made.filter(lambda found: len({entry["name"] for entry in found}) == len(found))
@@ -79,11 +80,8 @@ def values(schema: Schema, name: str = "") -> st.SearchStrategy[Any]:
         case "boolean":
             return st.booleans()
         case "string" if "pattern" in schema:
-            return (
-                st.from_regex(schema["pattern"], fullmatch=True)
-                .filter(lambda text: "\n" not in text and text.isascii())
-                .map(lambda text: text[:40])
-            )
+            texts = st.from_regex(re.compile(str(schema["pattern"])), fullmatch=True)
+            return texts.filter(lambda text: text.isascii() and "\n" not in text).map(lambda text: text[:40])
         case "string":
             return st.sampled_from(WORDS)
     return st.sampled_from(("1", "2"))

@@ -79,7 +79,7 @@ class Shop:
 
 
 def _is_up_to_date(obj: Object) -> bool:
-    return (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
+    return bool((obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"])
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -126,8 +126,8 @@ async def test_enough_specs_were_changed(shop: Shop) -> None:
     assert shop.changed >= CHANGES
 
 
-GOOD = {"template": {"image": "workspace.invalid/none:1", "env": [{"name": "KEPT", "value": "1"}]}}
-BAD = {
+GOOD: Object = {"template": {"image": "workspace.invalid/none:1", "env": [{"name": "KEPT", "value": "1"}]}}
+BAD: dict[str, Object] = {
     "an amount that is none": {"template": GOOD["template"] | {"resources": {"limits": {"cpu": "plenty"}}}},
     "a label that is none": {"template": GOOD["template"] | {"nodeSelector": {"-": "?"}}},
     "a path that is taken": {
