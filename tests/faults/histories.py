@@ -68,7 +68,7 @@ requests = st.one_of(
     st.just(LoseRequest()),
     st.just(LoseAnswer()),
 )
-watches = st.one_of(st.builds(Hold, seconds), st.builds(Forget, st.integers(1, 3)), st.just(LoseAnswer()))
+watches = st.one_of(st.builds(Hold, seconds), st.builds(Forget, st.integers(1, 3)), st.just(LoseRequest()))
 SORTS_OF_FAULTS = {
     "write": requests,
     "read": requests,
