@@ -21,6 +21,8 @@ class Memory:
 
     rules: list[FirewallRule] | None = None
     """Its rules as read live; None when they must be read again."""
+    rules_changed: int = 0
+    """How often something was heard of its rules: a list that was asked for before that may be older."""
     agent: Incarnation | None = None
     """Which agent the next five fields speak of."""
     acknowledged: InForce | None = None
@@ -63,6 +65,11 @@ class Memory:
             self._forget_agent(agent)
         if workspace != self.workspace or pod.workspace.state == "terminated":
             self._forget_workspace(workspace)
+
+    def outdate_rules(self) -> None:
+        """Take note that a rule was made, changed or deleted."""
+        self.rules = None
+        self.rules_changed += 1
 
     def stop_probe(self) -> None:
         """End a probe that runs."""

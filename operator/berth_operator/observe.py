@@ -152,13 +152,21 @@ def ruleset(rules: list[FirewallRule], pod: PodView) -> str:
 
 
 async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:
-    """Rules in order, from one consistent list: events of several objects come in no certain order."""
-    if memory.rules is None:
-        listed, _ = await world.client.list(
-            RULES, instance.metadata.namespace, fields={"spec.instance": instance.public_id}
-        )
-        memory.rules = firewall.ordered(FirewallRule.parse(obj) for obj in listed)
-    return memory.rules
+    """Rules in order, from one consistent list: events of several objects come in no certain order.
+
+    A list that was under way when news of a rule came may be older than the news: the pass that these ask for reads
+    again.
+    """
+    if memory.rules is not None:
+        return memory.rules
+    changed = memory.rules_changed
+    listed, _ = await world.client.list(
+        RULES, instance.metadata.namespace, fields={"spec.instance": instance.public_id}
+    )
+    rules = firewall.ordered(FirewallRule.parse(obj) for obj in listed)
+    if memory.rules_changed == changed:
+        memory.rules = rules
+    return rules
 
 
 def in_force(rule: FirewallRule) -> bool:

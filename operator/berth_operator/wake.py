@@ -71,7 +71,7 @@ def _rule(world: World, obj: Object) -> None:
     namespace, instance_id = obj["metadata"]["namespace"], obj["spec"]["instance"]
     memory = world.memories.known(namespace, instance_id)
     if memory is not None:
-        memory.rules = None
+        memory.outdate_rules()
     for owner in world.store.by(INSTANCES, "id", instance_id, namespace):
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
