@@ -44,6 +44,18 @@ def test_a_server_that_becomes_slow_is_not_away() -> None:
     assert view.age(5.8) == 1.8 + WATCH_LAG
 
 
+def test_becoming_slow_by_more_than_a_silence_costs_some_seconds_once() -> None:
+    """Such as where new connections need two exchanges: nothing tells the first answer from one that was held up."""
+    view, refused = Freshness(), []
+    view.listed(0.0)
+    for asked in range(40):
+        came = asked * PROBE_EVERY + SILENCE + 0.6 if asked < 8 else asked * PROBE_EVERY + 1.8
+        refused += [came] if view.age(came) > LONGEST_AGE else []
+        view.answered(asked * PROBE_EVERY, came, missing=False)
+    assert refused
+    assert max(refused) <= SILENCE + 0.6 + WATCH_LAG + PROBE_EVERY + 1.8 + PROBE_EVERY
+
+
 def test_after_a_silence_the_watch_has_a_second_to_catch_up() -> None:
     """All that was held up may arrive at once, the answers before the events."""
     view = Freshness()
