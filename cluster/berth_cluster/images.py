@@ -1,27 +1,21 @@
 """Our images: built with buildah from their Containerfiles, kept as archives keyed by content."""
 
-import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from berth_cluster import base, wheels
+from berth_cluster import archives, base, wheels
 from berth_cluster.commands import run
 from berth_cluster.paths import REPOSITORY, cache_dir, require_space
 from berth_cluster.progress import step
 
 # One time for all files of a build context, so that equal content makes equal layers.
 FIXED_TIME = 1767225600
-KEPT_ARCHIVES = 3
-KEPT_SECONDS = 3600
-"""An archive that was asked for so lately may be about to be loaded, by this source tree or another."""
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
@@ -87,23 +81,15 @@ def build(image: Image) -> Built:
         _stage(image, context)
         key = _key(context)
         built = Built(image=image, key=key, archive=folder / f"{image.name}-{key}.tar")
-        with _alone(folder):
+        with archives.alone(folder):
             if not built.archive.exists():
                 require_space(folder, 2, "building images")
                 base.ensure()
                 with step(f"building image {image.name}"):
                     _build(built, context, Path(scratch))
-                _prune(image, keep=built.archive)
+                archives.prune(image.name, keep=built.archive, now=time.time())
             os.utime(built.archive)
     return built
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold back builds of other source trees: all give their images the same names, in one store."""
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _stage(image: Image, context: Path) -> None:
@@ -145,13 +131,3 @@ def _build(built: Built, context: Path, scratch: Path) -> None:
     packed = scratch / "image.tar"
     run(base.buildah("push", "--quiet", image.reference, f"docker-archive:{packed}:{image.reference}"))
     packed.rename(built.archive)
-
-
-def _prune(image: Image, *, keep: Path) -> None:
-    """Keep the newest few archives of an image, and those that were asked for lately."""
-    archives = [path for path in keep.parent.glob(f"{image.name}-????????????????.tar") if path != keep]
-    asked = {path: path.stat().st_mtime for path in archives}
-    archives.sort(key=asked.__getitem__, reverse=True)
-    for path in archives[KEPT_ARCHIVES - 1 :]:
-        if time.time() - asked[path] > KEPT_SECONDS:
-            path.unlink()

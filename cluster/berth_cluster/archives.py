@@ -1,0 +1,28 @@
+"""The folder of built images, which all source trees on a machine share."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+KEPT: Final = 3
+"""Archives of an image that stay, whenever they were asked for."""
+KEPT_SECONDS: Final = 3600
+"""One that was asked for so lately may be about to be loaded, by this source tree or another."""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold back builds of other source trees: all give their images the same names, in one store."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def prune(image: str, *, keep: Path, now: float) -> None:
+    """Remove archives of an image, but for ``keep``, the newest, and those asked for lately (by their mtime)."""
+    asked = {path: path.stat().st_mtime for path in keep.parent.glob(f"{image}-????????????????.tar") if path != keep}
+    for path in sorted(asked, key=asked.__getitem__, reverse=True)[KEPT - 1 :]:
+        if now - asked[path] > KEPT_SECONDS:
+            path.unlink()
