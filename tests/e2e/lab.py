@@ -190,6 +190,13 @@ class Person:
 
     def ssh(self, info: Any, *command: str, key: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the workspace, with strict checking of the announced host keys."""
+        return self.run(self._ssh(info, *command, key=key))
+
+    def ssh_command(self, info: Any, *command: str) -> list[str]:
+        """Return the whole command that :meth:`ssh` would run."""
+        return self.inside(self._ssh(info, *command))
+
+    def _ssh(self, info: Any, *command: str, key: Path | None = None) -> list[str]:
         host, port = info["fwd"]["ipv4"], info["fwd"]["port"]
         known = self.key.with_name(f"{self.name}-known-hosts")
         known.write_text("".join(f"[{host}]:{port} {line}\n" for line in info["hostkeys"]))
@@ -202,7 +209,7 @@ class Person:
         )
         words = ["ssh", "-F", "none", "-i", str(key or self.key), "-p", str(port)]
         words += [word for option in options for word in ("-o", option)]
-        return self.run([*words, f"root@{host}", *command])
+        return [*words, f"root@{host}", *command]
 
     def probe(self, info: Any, wanted: str, seconds: float = 5.0) -> float:
         """Seconds until a TCP connection to the workspace is ``open``, ``shut`` or ``refused`` and stays so."""
