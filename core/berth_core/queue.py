@@ -17,6 +17,8 @@ from berth_core.resources.base import ObjectMeta
 
 WAITING: Final = "Waiting"
 FULFILLED: Final = "Fulfilled"
+NOTIFIED: Final = "Notified"
+"""Of a Reservation with an eventUrl: whether the Delivery that tells of its turn was made."""
 NAMED_BEFORE_MADE_MS: Final = 10_000
 """A reservation is named before the cluster makes it, at most this long before."""
 

@@ -7,6 +7,7 @@ from berth_core.client import Kind
 from berth_core.resources import (
     AccessRule,
     Account,
+    Delivery,
     FirewallRule,
     Instance,
     IssuedToken,
@@ -21,6 +22,7 @@ DEPLOYMENTS: Final = WorkspaceDeployment.api()
 INSTANCES: Final = Instance.api()
 RULES: Final = FirewallRule.api()
 RESERVATIONS: Final = Reservation.api()
+DELIVERIES: Final = Delivery.api()
 ACCESS_RULES: Final = AccessRule.api()
 ACCOUNTS: Final = Account.api()
 ISSUED: Final = IssuedToken.api()

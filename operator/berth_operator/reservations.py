@@ -4,7 +4,8 @@
 2. ``status.grant`` says so, by a compare-and-swap: from then on the reservation cannot be given up. Where it was given
    up before, the lease goes back.
 3. The Instance is made under that id, with its claim.
-4. The condition Fulfilled says that nothing is left to be done.
+4. Where somebody is to be told, the Delivery is made (:mod:`berth_operator.telling`).
+5. The condition Fulfilled says that nothing is left to be done, and Notified that the Delivery was made.
 
 The lease comes first (ADR 0009): what is granted is held already, so a grant need never be taken back, and from the
 first moment on nobody else can have the deployment.
@@ -26,6 +27,7 @@ from berth_core.resources.reservation import Grant
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, SECRETS
 from berth_operator.observe import read_deployment
 from berth_operator.queueing import Key
+from berth_operator.telling import tell
 from berth_operator.world import RESERVATION, World
 from berth_operator.writes import refresh, write_status
 
@@ -118,14 +120,13 @@ async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> Non
         else:
             refused = await _make(world, reservation, granted.instance, claimed)
     reason, message = refused or ("Fulfilled", f"its instance {granted.instance} has {granted.deployment}")
-    await _write(
-        world,
-        reservation,
-        [
-            condition(queue.WAITING, False, reason, message, now=now),
-            condition(queue.FULFILLED, not refused, reason, message, now=now),
-        ],
-    )
+    shown = [
+        condition(queue.WAITING, False, reason, message, now=now),
+        condition(queue.FULFILLED, not refused, reason, message, now=now),
+    ]
+    if refused is None and (told := await tell(world, reservation)) is not None:
+        shown.append(told)
+    await _write(world, reservation, shown)
     log.info("turn taken", reservation=reservation.metadata.name, instance=granted.instance, reason=reason)
 
 

@@ -45,7 +45,8 @@ class ReservationStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Waiting; Fulfilled once nothing is left to be done. Never cleared, only changed.",
+        description="Waiting; Fulfilled once nothing is left to be done; Notified, with spec.eventUrl, once the"
+        " Delivery was made that tells of it. Never cleared, only changed.",
         max_length=16,
     )
 

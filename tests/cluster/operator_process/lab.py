@@ -21,6 +21,7 @@ TYPES = Kind(BERTH, "workspacetypes")
 RULES = Kind(BERTH, "firewallrules")
 RESERVATIONS = Kind(BERTH, "reservations")
 ACCESS_RULES = Kind(BERTH, "accessrules")
+DELIVERIES = Kind(BERTH, "deliveries")
 PODS = Kind("v1", "pods")
 SERVICES = Kind("v1", "services")
 SECRETS = Kind("v1", "secrets")
@@ -48,6 +49,7 @@ class Lab:
             RULES: "FirewallRule",
             RESERVATIONS: "Reservation",
             ACCESS_RULES: "AccessRule",
+            DELIVERIES: "Delivery",
         }
         body = {
             "apiVersion": BERTH,

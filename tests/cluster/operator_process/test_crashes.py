@@ -10,6 +10,7 @@ from berth_core import ids
 from berth_core.client import Kind, Object
 
 from .lab import (
+    DELIVERIES,
     DEPLOYMENTS,
     INSTANCES,
     LEASES,
@@ -66,6 +67,7 @@ TURN: list[tuple[str, Kind, Happens]] = [
     ("the grant is written", RESERVATIONS, lambda _, o: "grant" in (o.get("status") or {})),
     ("the key pair is made", SECRETS, made),
     ("the Instance is made", INSTANCES, made),
+    ("the Delivery is made", DELIVERIES, made),
     ("it says that it is fulfilled", RESERVATIONS, lambda _, o: condition(o, "Fulfilled", "status") == "True"),
 ]
 
@@ -146,19 +148,22 @@ async def test_a_turn_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Ope
     await lab.deployment("one")
     for number, (what, kind, happens) in enumerate(TURN):
         name = f"turn-{number}"
-        ask = lab.reservation(name, workspaceType="bench", wish={"sshKeys": []})
+        ask = lab.reservation(name, workspaceType="bench", eventUrl="https://example.org/", wish={"sshKeys": []})
         where = lab.namespaces.access if what == "the key pair is made" else lab.namespace
         await kill_when(lab, operators, kind, happens, ask, where)
         done = await lab.until(RESERVATIONS, name, lambda o: condition(o, "Fulfilled", "status") == "True", seconds=20)
         public_id = ids.turn_instance(done["metadata"]["uid"])
         grant = {"deployment": "one", "epoch": number + 1, "instance": public_id}
         assert done["status"]["grant"] == grant
+        assert condition(done, "Notified", "status") == "True"
         bound = await lab.until(INSTANCES, public_id, lambda o: is_bound("", o), seconds=20)
         assert bound["spec"]["claim"] == {"deployment": "one", "epoch": number + 1}
         secret = await lab.get(SECRETS, f"i-{public_id}", lab.namespaces.access)
         assert [secret["metadata"]["annotations"]["berth.dev/public-key"]] == bound["spec"]["sshKeys"]
         living, _ = await lab.client.list(INSTANCES, lab.namespace)
         assert len(living) == number + 1, "each turn made one instance"
+        told, _ = await lab.client.list(DELIVERIES, lab.namespace)
+        assert len(told) == number + 1, "each turn is told once"
         await end(lab, public_id)
         await lab.until(INSTANCES, public_id, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
         await nothing_left(lab, public_id)

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import itertools
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -9,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from berth_core import ids, leasing
-from berth_core.client import Object
-from berth_core.errors import ConflictError
+from berth_core.client import Kind, Object
+from berth_core.errors import ConflictError, InvalidError
 
-from .lab import ACCESS_RULES, DEPLOYMENTS, INSTANCES, KEY, RESERVATIONS, SECRETS, Lab, condition
+from .lab import ACCESS_RULES, DELIVERIES, DEPLOYMENTS, INSTANCES, KEY, RESERVATIONS, SECRETS, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -207,6 +209,81 @@ async def test_what_the_cluster_refuses_is_said_and_keeps_nobody_waiting(lab: La
     )
     assert "takes an IP address" in str(condition(refused, "Fulfilled", "message"))
     assert (await served(lab, "sound"))["epoch"] == 3
+
+
+async def test_who_gave_a_url_is_told_once_without_anything_secret(lab: Lab, operators: Operators) -> None:
+    await lab.type()
+    await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
+    operators.start()
+    made = await lab.reservation(
+        "mine", "bob", workspaceType="bench", eventUrl="https://example.org/x", wish={"sshKeys": []}
+    )
+    grant = await served(lab, "mine")
+    (told,), _ = await lab.client.list(DELIVERIES, lab.namespace)
+    uid = made["metadata"]["uid"]
+    assert told["metadata"]["name"] == f"turn-{uid}"
+    assert told["metadata"].get("ownerReferences") is None, "it is sent though the reservation is deleted"
+    payload = json.loads(told["spec"].pop("payload"))
+    assert told["spec"] == {
+        "url": "https://example.org/x",
+        "id": f"msg_{uid}",
+        "user": "bob",
+        "reservation": uid,
+        "instance": grant["instance"],
+    }
+    assert payload["type"] == "reservation.fulfilled"
+    assert payload["data"] == {
+        "reservation": uid,
+        "instance": grant["instance"],
+        "deployment": ids.deployment_id(lab.namespace, "one"),
+    }
+    assert condition(await lab.get(RESERVATIONS, "mine"), "Notified", "status") == "True"
+    # Deleted by the notifier when it is old, it is not made again, by no later operator either.
+    await lab.client.delete(DELIVERIES, lab.namespace, told["metadata"]["name"])
+    operators.stop_all()
+    operators.start()
+    await lab.client.patch(RESERVATIONS, lab.namespace, "mine", {"metadata": {"labels": {"seen": "again"}}})
+    await lab.client.patch(INSTANCES, lab.namespace, grant["instance"], {"spec": {"terminate": True}})
+    await lab.reservation("silent", workspaceType="bench")
+    await served(lab, "silent")
+    assert (await lab.client.list(DELIVERIES, lab.namespace))[0] == []
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_webhook_that_the_cluster_refuses_holds_up_no_turn(lab: Lab) -> None:
+    await lab.type()
+    await lab.deployment("one")
+    await refuse_deliveries(lab)
+    await lab.reservation("mine", workspaceType="bench", eventUrl="https://example.org/")
+    await served(lab, "mine")
+    found = await lab.get(RESERVATIONS, "mine")
+    assert condition(found, "Notified") == "DeliveryRefused"
+    assert "no webhooks here" in str(condition(found, "Notified", "message"))
+
+
+async def refuse_deliveries(lab: Lab) -> None:
+    """Let a policy refuse every Delivery of the test's namespace, and wait until it is in force."""
+    group, name = "admissionregistration.k8s.io/v1", lab.namespace
+    rule = {"apiGroups": ["berth.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["deliveries"]}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "false", "message": "no webhooks here"}],
+    }
+    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": where}
+    for plural, kind, spec in (
+        ("validatingadmissionpolicies", "ValidatingAdmissionPolicy", policy),
+        ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", binding),
+    ):
+        body = {"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": spec}
+        await lab.client.create(Kind(group, plural, namespaced=False), None, body)
+    wish = {"url": "https://example.org/", "payload": "{}", "id": "x", "user": "x", "reservation": "x", "instance": "x"}
+    async with asyncio.timeout(20):
+        for number in itertools.count():
+            try:
+                await lab.create(DELIVERIES, f"probe-{number}", wish)
+            except InvalidError:
+                return
 
 
 async def test_a_turn_that_had_begun_goes_on_however_old_its_lease_is(lab: Lab, operators: Operators) -> None:
