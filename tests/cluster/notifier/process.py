@@ -1,0 +1,117 @@
+"""The notifier as a process of its own, with the rights that notifier/README.md lists and no others."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.paths import REPOSITORY
+from berth_cluster.testing import Namespaces
+
+HERE = "127.0.0.1/32"
+"""Allow-list with the test's receivers."""
+
+
+@dataclass
+class Notifiers:
+    """Notifier processes of one test."""
+
+    kubeconfig: Path
+    namespaces: Namespaces
+    keys: Path
+    folder: Path
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    """Where each serves its health and metrics."""
+
+    def start(self, allowed: str = HERE, **environment: str) -> subprocess.Popen[bytes]:
+        """Start one; `allowed` are the networks that it may send to though they are private."""
+        self.ports.append(free_port())
+        settings = {
+            "KUBECONFIG": str(self.kubeconfig),
+            "BERTH_WORKSPACE_NAMESPACES": self.namespaces.workspaces,
+            "BERTH_WEBHOOK_ALLOWED_CIDRS": allowed,
+            "BERTH_WEBHOOK_KEYS": str(self.keys),
+            "BERTH_LISTEN": str(self.ports[-1]),
+        }
+        with self.log(len(self.running)).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "berth_notifier"],
+                env={"PATH": os.environ["PATH"], **settings, **environment},
+                stderr=log,
+                stdout=log,
+            )
+        self.running.append(process)
+        return process
+
+    def log(self, number: int) -> Path:
+        """What a process wrote."""
+        return self.folder / f"notifier-{number}.log"
+
+    def stop_all(self) -> None:
+        """Stop what runs; it must end as it should."""
+        alive = [process for process in self.running if process.poll() is None]
+        for process in alive:
+            process.send_signal(signal.SIGTERM)
+        ends = [process.wait(timeout=30) for process in alive]
+        assert not any(ends), [self.log(number).read_text() for number in range(len(self.running))]
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def documented_rules() -> list[dict[str, Any]]:
+    """RBAC rules from the table in notifier/README.md, all for workspace namespaces."""
+    text = (REPOSITORY / "notifier" / "README.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text[text.index("## Rights") :].split("\n## ", 1)[0].splitlines()
+    ]
+    return [
+        {
+            "apiGroups": [row[1].strip("`")],
+            "resources": re.findall(r"`([^`]+)`", row[2]),
+            "verbs": row[3].replace(" ", "").split(","),
+        }
+        for row in rows
+        if len(row) == 5 and "`" in row[2]
+    ]
+
+
+def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Path) -> Path:
+    """A kubeconfig for a service account with the documented rights."""
+    name, group = "berth-notifier", "rbac.authorization.k8s.io"
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespaces.release}
+    metadata = {"name": name, "namespace": namespaces.workspaces}
+    objects: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespaces.release}},
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": documented_rules()},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+            "subjects": [subject],
+        },
+    ]
+    server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+    token = server.kubectl("create", "token", name, "-n", namespaces.release, "--duration=2h").strip()
+    config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    path = folder / "notifier.kubeconfig"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
