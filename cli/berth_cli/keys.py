@@ -1,8 +1,9 @@
-"""Keys that an installation needs: the one that signs tokens, and the CA of the agents. No I/O."""
+"""Keys that an installation needs: those that sign tokens and webhooks, and the CA of the agents. No I/O."""
 
 import base64
 import hashlib
 import json
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,9 +11,13 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
+from berth_core import names
+
 RSA_BITS: Final = 2048
+MASTER_BYTES: Final = 32
 CA_LIFE: Final = timedelta(days=3650)
 BACKDATED: Final = timedelta(minutes=10)
 """How far clocks of nodes may lag behind ours."""
@@ -80,6 +85,14 @@ def new_authority(now: datetime) -> Authority:
     return Authority(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
 
+def new_webhook_keys() -> dict[str, bytes]:
+    """Make what signs webhooks (``berth_core.webhooks``), as its Secret holds it: an Ed25519 key, 32 random bytes."""
+    return {
+        names.WEBHOOK_PRIVATE_KEY: _pem(Ed25519PrivateKey.generate()),
+        names.WEBHOOK_MASTER: secrets.token_bytes(MASTER_BYTES),
+    }
+
+
 def _numbers(key: rsa.RSAPublicKey) -> dict[str, str]:
     numbers = key.public_numbers()
     return {"n": _base64url(_octets(numbers.n)), "e": _base64url(_octets(numbers.e))}
@@ -93,7 +106,7 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from berth_cli import jobs, keys, publishing
+from berth_cli import jobs, keys, publishing, webhooks
 from berth_cli.errors import CliError
 from berth_cli.keyring import PEM, Keyring
 from berth_cli.publishing import SECRETS
@@ -28,9 +28,10 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 async def ensure_keys(client: Client, namespace: str, now: datetime) -> None:
-    """Make what is missing of the signing key, the verification keys and the agents' CA. Safe to repeat."""
+    """Make what is missing of the keys of tokens and webhooks, and of the agents' CA. Safe to repeat."""
     await _ensure_authority(client, namespace, now)
     await _ensure_signing(client, namespace, now)
+    await webhooks.ensure(client, namespace)
     if published := await publishing.publish(client, namespace):
         log.info("published", name=names.VERIFICATION_CONFIGMAP, kids=sorted(published))
 

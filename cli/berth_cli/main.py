@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import key, release, status, token, user
+from berth_cli import key, release, status, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.add_typer(token.app, name="token")
 app.add_typer(key.app, name="key")
 app.add_typer(user.app, name="user")
+app.add_typer(webhook.app, name="webhook")
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=release.EXAMPLES)(release.release)
 

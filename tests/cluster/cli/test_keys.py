@@ -1,6 +1,7 @@
 """The keys of an installation, and the tokens that they sign."""
 
 import asyncio
+import base64
 import hashlib
 import json
 from typing import Any
@@ -10,14 +11,16 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
+from berth_core import webhooks
 
 from .conftest import Run
 
 
 def objects(apiserver: ApiServer, namespaces: Namespaces) -> dict[str, Any]:
     """What the Job makes, by name."""
-    names = ("secret/berth-agent-ca", "secret/berth-token-signing", "configmap/berth-token-verification")
-    listed = json.loads(apiserver.kubectl("get", *names, "-n", namespaces.release, "-o", "json"))
+    secrets = ("secret/berth-agent-ca", "secret/berth-token-signing", "secret/berth-webhook-signing")
+    published = ("configmap/berth-token-verification", "configmap/berth-webhook-key")
+    listed = json.loads(apiserver.kubectl("get", *secrets, *published, "-n", namespaces.release, "-o", "json"))
     return {obj["metadata"]["name"]: obj for obj in listed["items"]}
 
 
@@ -26,10 +29,18 @@ def published(apiserver: ApiServer, namespaces: Namespaces) -> jwt.PyJWKSet:
     return jwt.PyJWKSet.from_dict(json.loads(data["jwks.json"]))
 
 
+def webhook_part(apiserver: ApiServer, namespaces: Namespaces, key: str) -> bytes:
+    return base64.b64decode(objects(apiserver, namespaces)["berth-webhook-signing"]["data"][key])
+
+
+def webhook_key(apiserver: ApiServer, namespaces: Namespaces) -> str:
+    return str(objects(apiserver, namespaces)["berth-webhook-key"]["data"]["public-key"])
+
+
 def test_the_job_makes_all_keys_and_never_again(apiserver: ApiServer, namespaces: Namespaces, keys_job: Run) -> None:
     assert keys_job().code == 0
     made = objects(apiserver, namespaces)
-    assert len(made) == 3
+    assert len(made) == 5
     assert keys_job().code == 0
     assert objects(apiserver, namespaces) == made
 
@@ -41,6 +52,7 @@ async def test_jobs_that_run_at_once_agree(apiserver: ApiServer, namespaces: Nam
     kid = made["metadata"]["annotations"]["berth.dev/active-kid"]
     assert list(made["data"]) == [f"{kid}.pem"]
     assert [key.key_id for key in published(apiserver, namespaces).keys] == [kid]
+    assert webhook_key(apiserver, namespaces) == webhooks.public_key(webhook_part(apiserver, namespaces, "ed25519.pem"))
 
 
 def test_what_was_lost_is_made_again_and_the_rest_kept(
@@ -48,11 +60,47 @@ def test_what_was_lost_is_made_again_and_the_rest_kept(
 ) -> None:
     keys_job()
     before = objects(apiserver, namespaces)
-    apiserver.kubectl("delete", "configmap/berth-token-verification", "-n", namespaces.release)
+    apiserver.kubectl("delete", "cm/berth-token-verification", "cm/berth-webhook-key", "-n", namespaces.release)
     assert keys_job().code == 0
     after = objects(apiserver, namespaces)
     assert after["berth-token-signing"] == before["berth-token-signing"]
     assert after["berth-token-verification"]["data"] == before["berth-token-verification"]["data"]
+    assert after["berth-webhook-signing"] == before["berth-webhook-signing"]
+    assert after["berth-webhook-key"]["data"] == before["berth-webhook-key"]["data"]
+
+
+def test_new_keys_of_webhooks_are_published(apiserver: ApiServer, namespaces: Namespaces, keys_job: Run) -> None:
+    keys_job()
+    before = webhook_key(apiserver, namespaces)
+    apiserver.kubectl("delete", "secret/berth-webhook-signing", "-n", namespaces.release)
+    assert keys_job().code == 0
+    after = webhook_key(apiserver, namespaces)
+    assert before != after == webhooks.public_key(webhook_part(apiserver, namespaces, "ed25519.pem"))
+
+
+def test_without_usable_keys_of_webhooks_the_job_says_what_to_do(
+    apiserver: ApiServer, namespaces: Namespaces, keys_job: Run
+) -> None:
+    words = ("create", "secret", "generic", "berth-webhook-signing", "-n", namespaces.release)
+    apiserver.kubectl(*words, "--from-literal=master=m", "--from-literal=ed25519.pem=none")
+    done = keys_job()
+    assert done.code == 1
+    assert "no key that can be used under ed25519.pem" in done.out
+
+
+def test_a_users_webhook_secret_is_alone_on_standard_output(
+    apiserver: ApiServer, namespaces: Namespaces, keys_job: Run, berth: Run
+) -> None:
+    keys_job()
+    master = webhook_part(apiserver, namespaces, "master")
+    assert len(master) == 32
+    done = berth("webhook", "secret", "alice", "-n", namespaces.release)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == webhooks.user_secret(master, "alice") + "\n"
+    assert berth("webhook", "secret", "", "-n", namespaces.release).code == 2
+    nowhere = berth("webhook", "secret", "alice", "-n", namespaces.access)
+    assert (nowhere.code, nowhere.out) == (4, "")
+    assert f"no Secret berth-webhook-signing in namespace {namespaces.access}" in nowhere.err
 
 
 def test_the_job_logs_no_secret(namespaces: Namespaces, keys_job: Run) -> None:

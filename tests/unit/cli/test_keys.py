@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from berth_cli import keys
+from berth_core import webhooks
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -76,3 +77,11 @@ def test_base64url_has_no_padding() -> None:
     said = json.dumps(keys.jwk(pem, kid))
     assert "=" not in said
     assert base64.urlsafe_b64decode(kid + "=")
+
+
+def test_keys_of_webhooks_are_new_each_time_and_sign() -> None:
+    one, other = keys.new_webhook_keys(), keys.new_webhook_keys()
+    assert one.keys() == other.keys() == {"ed25519.pem", "master"}
+    assert not set(one.values()) & set(other.values())
+    assert webhooks.public_key(one["ed25519.pem"]).startswith("whpk_")
+    assert len(one["master"]) == 32
