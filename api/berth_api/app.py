@@ -40,6 +40,7 @@ from berth_api.routes import (
     service,
     tokens,
     vpn,
+    webhooks,
 )
 from berth_api.state import Caches, State
 from berth_core import errors as cluster
@@ -58,6 +59,7 @@ ROUTERS = (
     firewall,
     vpn,
     reservations,
+    webhooks,
     rules,
     ci,
     tokens,

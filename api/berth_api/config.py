@@ -61,6 +61,7 @@ class Config:
     jwks_file: Path
     longest_token_life: int
     """Seconds."""
+    webhook_key_file: Path
     provider: Provider | None
     rate_limit: RateLimit
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
@@ -84,6 +85,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         token_audience=environment.get("BERTH_TOKEN_AUDIENCE") or "berth",
         jwks_file=Path(environment.get("BERTH_JWKS_FILE") or "/etc/berth/token-verification/jwks.json"),
         longest_token_life=_number(environment, "BERTH_TOKEN_LONGEST_LIFE", LONGEST_TOKEN_LIFE),
+        webhook_key_file=Path(environment.get("BERTH_WEBHOOK_KEY_FILE") or "/etc/berth/webhook-key/public-key"),
         provider=_provider(environment),
         rate_limit=RateLimit(
             per_token=_number(environment, "BERTH_RATE_LIMIT_PER_TOKEN", 3600),

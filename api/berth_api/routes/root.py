@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "vpn": "/vpn/{instance}{/client}",
     "reservations": "/reservations",
     "reservation_details": "/reservation/{reservation}",
+    "webhook_key": "/.well-known/berth-webhook-key",
     "access_rules": "/rules{?to_user}",
     "deployment_rules": "/deployment/{deployment}/rules{?to_user}",
     "create_rule": "/deployment/{deployment}/rule",

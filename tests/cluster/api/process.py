@@ -50,6 +50,7 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes:
         "BERTH_ACCESS_NAMESPACE": namespaces.access,
         "BERTH_TOKEN_ISSUER": "berth",
         "BERTH_JWKS_FILE": str(jwks),
+        "BERTH_WEBHOOK_KEY_FILE": str(jwks.with_name("public-key")),
         "BERTH_RATE_LIMIT_PER_TOKEN": "1000000",
         "BERTH_RATE_LIMIT_PER_PEER": "1000000",
         "BERTH_LISTEN": f"127.0.0.1:{free_port()}",

@@ -1,0 +1,35 @@
+"""Contract §5, "Reservations": the public key of webhooks is at `/.well-known/berth-webhook-key`."""
+
+import httpx
+import pytest
+
+from berth_cli import keys
+from berth_core import webhooks
+
+from .conftest import Setting
+from .process import Api
+
+pytestmark = pytest.mark.apiserver
+
+
+async def test_anybody_may_ask_for_the_key_and_a_new_one_counts_at_once(
+    setting: Setting, http: httpx.AsyncClient
+) -> None:
+    published = setting.jwks.with_name("public-key")
+    for _ in range(2):
+        key = webhooks.public_key(keys.new_webhook_keys()["ed25519.pem"])
+        published.write_text(key)
+        answer = await http.get("/.well-known/berth-webhook-key")
+        assert (answer.status_code, answer.json()) == (200, {"key": key})
+    published.unlink()
+    missing = await http.get("/.well-known/berth-webhook-key")
+    assert (missing.status_code, missing.json()) == (404, {"error_message": "no key of webhooks is published"})
+
+
+async def test_it_is_there_while_the_cluster_is_away(setting: Setting, away: Api) -> None:
+    published = setting.jwks.with_name("public-key")
+    published.write_text("whpk_x")
+    async with httpx.AsyncClient(base_url=away.url) as client:
+        answer = await client.get("/.well-known/berth-webhook-key")
+    published.unlink()
+    assert (answer.status_code, answer.json()) == (200, {"key": "whpk_x"})
