@@ -1,4 +1,4 @@
-"""Rights as operator/README.md and api/README.md list them."""
+"""Rights as operator/README.md, api/README.md and notifier/README.md list them."""
 
 import re
 from collections.abc import Iterator
@@ -13,12 +13,17 @@ PLACES = {"each": "workspaces", "access": "access", "release": "release", "clust
 
 def operator() -> set[Right]:
     """The operator's table: scope, group, resources, verbs."""
-    return set(_operator_rows())
+    return set(_scoped("operator/README.md"))
 
 
-def _operator_rows() -> Iterator[Right]:
+def notifier() -> set[Right]:
+    """The notifier's table, of the same form."""
+    return set(_scoped("notifier/README.md"))
+
+
+def _scoped(path: str) -> Iterator[Right]:
     place = ""
-    for cells in _rows("operator/README.md"):
+    for cells in _rows(path):
         place = PLACES.get(cells[0].split(" ")[0], place)
         resources, _, only = cells[2].partition(" named ")
         for resource in re.findall(r"`([^`]+)`", resources):

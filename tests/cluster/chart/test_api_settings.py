@@ -76,7 +76,7 @@ def test_large_numbers_in_a_file_are_written_out(helm: Helm, tmp_path: Path) -> 
 def test_without_redis_and_provider_nothing_is_said_and_nothing_opened(helm: Helm) -> None:
     assert not [name for name in environment(helm) if "REDIS" in name or "OIDC" in name]
     assert ways_out(helm) == []
-    assert {volume["name"] for volume in pod(helm)["volumes"]} == {"token-verification", "tmp"}
+    assert {volume["name"] for volume in pod(helm)["volumes"]} == {"token-verification", "webhook-key", "tmp"}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ EVERYTHING = [
     "--set=networkPolicy.redis.to[0].podSelector.matchLabels.app=redis,networkPolicy.oidc.to[0].ipBlock.cidr=192.0.2.0/24",
     "--set=tokens.oidc.issuer=https://login.example.org,tokens.oidc.jwksURL=https://login.example.org:8443/keys",
     "--set=tokens.oidc.caConfigMap=login-ca",
+    "--set=webhooks.allowedCidrs={192.168.7.0/24,fd00:7::/64},webhooks.caConfigMap=lab-ca,notifier.replicas=2",
+    "--set=instances.blockedCidrs={10.0.0.0/8,169.254.0.0/16,8.8.4.0/24,2600:1f00::/24}",
     "--set=namespaces.create=false,namespaces.workspaces[0]=berth-workspaces,namespaces.workspaces[1]=lab-b",
 ]
 
@@ -62,7 +64,7 @@ def test_our_pods_pass_the_strictest_pod_security(installed: ApiServer, helm: He
     installed.kubectl("label", "--overwrite", "namespace", "restricted", level)
     installed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "restricted", "--timeout=30s")
     made = pods(helm.render(*words))
-    assert len(made) == 4
+    assert len(made) == 5
     for pod in made:
         installed.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
 

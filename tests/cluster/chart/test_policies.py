@@ -37,6 +37,7 @@ def wtype(**template: Any) -> dict[str, Any]:
 
 OPEN_TO_ALL = {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1}
 REVOKED = {"sha256": "a" * 64, "expires": "2030-01-01T00:00:00Z"}
+WEBHOOK = {"url": "https://x.test", "payload": "{}", "id": "x", "user": "x", "reservation": "x", "instance": "x"}
 BERTHS_NAME = {"metadata": {"name": "01900000-0000-5000-8000-000000000001", "namespace": WORKSPACES}}
 HOST_PATH = {"volumes": [{"name": "v", "mountPath": "/v", "hostPath": {"path": "/dev"}}]}
 SCRATCH = {"volumes": [{"name": "v", "mountPath": "/v", "emptyDir": {}}]}
@@ -79,6 +80,7 @@ REFUSED = [
     ("alice", "berth-user", wtype(), "cannot create resource"),
     ("alice", "berth-user", named("FirewallRule", {"instance": "i", "source": "0.0.0.0/0"}), "cannot create resource"),
     ("eve", "berth-viewer", instance("eve"), "cannot create resource"),
+    ("lab-admin", "berth-admin", named("Delivery", WEBHOOK), "cannot create resource"),
     ("alice", "berth-user", named("AccessRule", OPEN_TO_ALL), "cannot create resource"),
     ("alice", "edit", named("AccessRule", OPEN_TO_ALL), "cannot create resource"),
     ("lab-admin", "admin", named("Account", {"user": "lab-admin"}), "cannot create resource"),

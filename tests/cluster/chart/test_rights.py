@@ -13,6 +13,7 @@ from .documented import Right
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
 API = f"system:serviceaccount:{NAMESPACE}:berth-api"
+NOTIFIER = f"system:serviceaccount:{NAMESPACE}:berth-notifier"
 
 MAY = [
     (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
@@ -44,6 +45,9 @@ MAY = [
     (API, "patch", "accounts.berth.dev", ACCESS),
     (API, "patch", "accounts.berth.dev/status", ACCESS),
     (OPERATOR, "patch", "accounts.berth.dev/status", ACCESS),
+    (OPERATOR, "create", "deliveries.berth.dev", WORKSPACES),
+    (NOTIFIER, "watch", "deliveries.berth.dev", WORKSPACES),
+    (NOTIFIER, "patch", "deliveries.berth.dev/status", WORKSPACES),
 ]
 
 MAY_NOT = [
@@ -62,6 +66,18 @@ MAY_NOT = [
     (OPERATOR, "create", "tokenrevocations.berth.dev", ACCESS),
     (OPERATOR, "get", "pods", "kube-system"),
     (OPERATOR, "patch", "nodes", ""),
+    (OPERATOR, "get", "deliveries.berth.dev", WORKSPACES),
+    (OPERATOR, "get", "secrets/berth-webhook-signing", NAMESPACE),
+    (NOTIFIER, "create", "deliveries.berth.dev", WORKSPACES),
+    (NOTIFIER, "patch", "deliveries.berth.dev", WORKSPACES),
+    (NOTIFIER, "get", "reservations.berth.dev", WORKSPACES),
+    (NOTIFIER, "get", "instances.berth.dev", WORKSPACES),
+    (NOTIFIER, "get", "secrets", WORKSPACES),
+    (NOTIFIER, "get", "secrets", ACCESS),
+    (NOTIFIER, "get", "secrets/berth-webhook-signing", NAMESPACE),
+    (NOTIFIER, "list", "deliveries.berth.dev", NAMESPACE),
+    (API, "create", "deliveries.berth.dev", WORKSPACES),
+    (API, "get", "secrets/berth-webhook-signing", NAMESPACE),
     (API, "get", "secrets", WORKSPACES),
     (API, "list", "secrets", ACCESS),
     (API, "get", "secrets/berth-token-signing", NAMESPACE),
@@ -82,6 +98,9 @@ MAY_NOT = [
     (API, "get", "leases.coordination.k8s.io", NAMESPACE),
     (API, "get", "leases.coordination.k8s.io", WORKSPACES),
 ]
+
+
+PROCESSES = ("berth-operator", "berth-api", "berth-notifier", "berth-keys", "berth-uninstall")
 
 
 def can(server: ApiServer, who: str, verb: str, what: str, where: str) -> bool:
@@ -125,7 +144,7 @@ def test_each_process_has_an_account_and_roles_of_its_own(helm: Helm) -> None:
         for obj in objects
         if obj["kind"] in ("Deployment", "Job")
     }
-    assert pods == {name: name for name in ("berth-operator", "berth-api", "berth-keys", "berth-uninstall")}
+    assert pods == {name: name for name in PROCESSES}
 
 
 def test_the_uninstall_job_touches_pods_of_leases_only_by_force(helm: Helm) -> None:
@@ -161,3 +180,4 @@ def test_the_rights_are_those_that_each_process_documents(helm: Helm) -> None:
     objects = helm.render()
     assert granted(objects, "berth-operator") == documented.operator()
     assert granted(objects, "berth-api") == documented.api()
+    assert granted(objects, "berth-notifier") == documented.notifier()

@@ -52,6 +52,10 @@ REFUSED = [
     ("tokens.oidc.jwksURL=login.example.org", "tokens/oidc/jwksURL"),
     ("tokens.oidc.jwksUrl=https://login.example.org/keys", "jwksUrl"),
     ("networkPolicy.redis.port=0", "networkPolicy/redis/port"),
+    ("webhooks.allowedCIDRs[0]=10.0.0.0/8", "allowedCIDRs"),
+    ("webhooks.allowedCidrs[0]=10.0.0.1", "webhooks/allowedCidrs/0"),
+    ("webhooks.retentionDays=0", "webhooks/retentionDays"),
+    ("notifier.replicas=0", "notifier/replicas"),
 ]
 
 

@@ -78,9 +78,9 @@ class Post:
     client: Client
     namespace: str
 
-    async def make(self, name: str, url: str, user: str = "alice") -> Object:
+    async def make(self, name: str, url: str, *, user: str = "alice", payload: str = '{"ü":1}') -> Object:
         """Make a Delivery, as the operator does."""
-        spec = DeliverySpec(url=url, payload='{"ü":1}', id=f"msg_{name}", user=user, reservation="r", instance="i")
+        spec = DeliverySpec(url=url, payload=payload, id=f"msg_{name}", user=user, reservation="r", instance="i")
         return await self.client.create(DELIVERIES, self.namespace, manifest(Delivery, self.namespace, name, spec))
 
     async def get(self, name: str) -> Delivery:
@@ -88,14 +88,15 @@ class Post:
         return Delivery.parse(await self.client.get(DELIVERIES, self.namespace, name))
 
     async def until(self, name: str, holds: Callable[[Delivery], Any], seconds: float = 30) -> Delivery:
-        """Watch a Delivery until the predicate holds."""
+        """Watch a Delivery until the predicate holds; it may have to be made yet."""
         last: Object = {}
         only = {"metadata.name": name}
         try:
             async with asyncio.timeout(seconds):
-                (last,), version = await self.client.list(DELIVERIES, self.namespace, fields=only)
-                if holds(Delivery.parse(last)):
-                    return Delivery.parse(last)
+                listed, version = await self.client.list(DELIVERIES, self.namespace, fields=only)
+                for last in listed:
+                    if holds(Delivery.parse(last)):
+                        return Delivery.parse(last)
                 while True:
                     async for event in self.client.watch(DELIVERIES, self.namespace, version, fields=only):
                         version = event.object["metadata"]["resourceVersion"]
