@@ -104,7 +104,7 @@ def route(name: str, expected: Expected, body: Callable[[Stage], Body] = lambda 
 
 for path in ("/", "/workspaces", "/deployments", "/deployments/{type_name}", "/deployment/{deployment_id}"):
     route(f"GET {path}", public())
-for path in ("/queuelen/{deployment_id}", "/healthz", "/readyz"):
+for path in ("/queuelen/{deployment_id}", "/healthz", "/readyz", "/.well-known/berth-webhook-key"):
     route(f"GET {path}", public())
 for method in ("GET", "POST", "DELETE"):
     route(f"{method} /addon/{{rest}}", public(404))

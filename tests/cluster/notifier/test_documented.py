@@ -53,9 +53,11 @@ def receiver(folder: Path, port: int, secret: str) -> Iterator[None]:
             stdout=log,
             stderr=log,
         )
-    yield
-    process.terminate()
-    process.wait(timeout=10)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
 
 
 async def _listening(port: int) -> None:
