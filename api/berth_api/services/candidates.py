@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
@@ -12,6 +13,7 @@ from berth_api.errors import BadRequestError
 from berth_api.options import LaunchOptions
 from berth_api.peer import Address
 from berth_api.services import lookups
+from berth_api.sharing import Reads
 from berth_api.state import State
 from berth_core import slots, waitlist
 from berth_core.client import Client
@@ -65,9 +67,10 @@ class Candidates:
 class Line:
     """Those who wait for what one wish is about, listed live when first asked for, once for each namespace."""
 
-    def __init__(self, client: Client, places: Places) -> None:
+    def __init__(self, client: Client, places: Places, reads: Reads) -> None:
         self._client = client
         self._places = places
+        self._reads = reads
         self._known: dict[str, Sequence[Waiter]] = {}
 
     def known(self, namespace: str) -> Sequence[Waiter]:
@@ -77,7 +80,8 @@ class Line:
     async def waiters(self, namespace: str) -> Sequence[Waiter]:
         """Those who wait in a namespace."""
         if namespace not in self._known:
-            self._known[namespace] = await waitlist.waiters(self._client, namespace)
+            read = partial(waitlist.waiters, self._client, namespace)
+            self._known[namespace] = await self._reads.of(("waiters", namespace), read)
         return self._known[namespace]
 
     async def able(self, namespace: str, kind: WorkspaceType) -> Sequence[Waiter]:
