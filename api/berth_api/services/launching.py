@@ -32,7 +32,7 @@ from berth_api.errors import (
     NotPermittedError,
 )
 from berth_api.services import candidates, instances, lookups, reservations
-from berth_api.services.candidates import Line, Target, Wish
+from berth_api.services.candidates import Line, Rules, Target, Wish
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
 from berth_core import errors as cluster
@@ -69,6 +69,14 @@ class Claimed:
     type: WorkspaceType
 
 
+@dataclass(frozen=True)
+class Live:
+    """What is read live for a wish before a lease is taken."""
+
+    line: Line
+    rules: Rules
+
+
 async def launch(state: State, wish: Wish) -> Launched | Reserved:
     """Get an instance, or where the wish says so a place in the queue. Raises an ApiError that says why not."""
     access.need_unconstrained(wish.identity)
@@ -101,10 +109,10 @@ def _places(state: State) -> Places:
 
 async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Reserved:
     """Take a lease. The caches say what to try first; a grant and a refusal always rest on live reads."""
-    choice = Choice((), (), Refusal.UNKNOWN)
+    choice, rules = Choice((), (), Refusal.UNKNOWN), Rules(state)
     for live in (False, True):
         line = Line(state.client, _places(state), state.reads)
-        found = await candidates.gather(state, wish.target, live=live)
+        found = await candidates.gather(state, wish.target, rules, live=live)
         choice = candidates.chosen(state, wish.identity, found)
         passed = set[tuple[str, str]]()
         for deployment in choice.free:
@@ -115,11 +123,13 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
                 passed.add(name)
                 continue
             with state.claims.of(name):
-                claimed = await _try(state, wish, claimant, deployment, line)
+                claimed = await _try(state, wish, claimant, deployment, Live(line, rules))
             if claimed is not None:
                 return claimed
-        # What became of those is known when the live round looks.
-        await state.claims.over(passed)
+        if passed:
+            # What became of those is known when the live round looks; the rules that it asks for can come meanwhile.
+            early = (rules.of(one) for one in found.deployments if len(found.deployments) == 1)
+            await asyncio.gather(state.claims.over(passed), *early)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
         kind = found.type_of(choice.usable[0])
         access.expire_after(wish.identity, kind, wish.options.expire_d)
@@ -128,9 +138,9 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
     raise _refused(choice.refusal, wish.target)
 
 
-async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, line: Line) -> Claimed | None:
+async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live) -> Claimed | None:
     """Take the lease of a deployment where the caller may have it; None where it is not to be had."""
-    admitted = await _admit(state, wish, deployment, line)
+    admitted = await _admit(state, wish, deployment, live)
     if admitted is None:
         return None
     lease = await _take(claimant, *admitted)
@@ -138,18 +148,18 @@ async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deploym
 
 
 async def _admit(
-    state: State, wish: Wish, deployment: Deployment, line: Line
+    state: State, wish: Wish, deployment: Deployment, live: Live
 ) -> tuple[WorkspaceType, WorkspaceDeployment] | None:
     """Return the deployment and its type where the caller may have it by what is so now; None where he may not."""
     rules, kind, present, _ = await asyncio.gather(
-        lookups.rules_of(state, deployment),
+        live.rules.of(deployment),
         lookups.type_of(state, deployment, live=True),
         lookups.deployment_named(state, deployment.namespace, deployment.name),
-        line.waiters(deployment.namespace),
+        live.line.waiters(deployment.namespace),
     )
     if kind is None or present is None or not access.may_instantiate(wish.identity, kind, present, rules):
         return None
-    able = await line.able(deployment.namespace, kind)
+    able = await live.line.able(deployment.namespace, kind)
     if ahead_of(wish.identity.user, able, kind, present.resource, rules):
         return None
     access.expire_after(wish.identity, kind, wish.options.expire_d)

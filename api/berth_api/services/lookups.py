@@ -48,7 +48,10 @@ async def deployment_named(state: State, namespace: str, name: str) -> Deploymen
 async def type_of(state: State, found: Deployment, *, live: bool = False) -> WorkspaceType | None:
     """Return a deployment's type: from the cache, or live where it is not there yet or ``live`` is asked for."""
     known = state.caches.type_named(found.namespace, found.type)
-    if known is not None and not live:
+    if known is not None and live:
+        # The oldest of a name stays the oldest while it is there, and one object is read sooner than a list.
+        known = await _get(state, WorkspaceType, found.namespace, known.metadata.name)
+    if known is not None and known.spec.type_name == found.type:
         return known
     return oldest_type(await _listed(state, WorkspaceType, found.namespace, {"spec.typeName": found.type}))
 
@@ -61,14 +64,11 @@ async def rules_of(state: State, found: Deployment) -> list[AccessRule]:
 async def rules_among(state: State, deployments: Sequence[Deployment]) -> dict[tuple[str, str], list[AccessRule]]:
     """Read the access rules of some deployments, live, by namespace and name: in one list a namespace."""
     found: defaultdict[tuple[str, str], list[AccessRule]] = defaultdict(list)
-    if len(deployments) > 1:
-        wanted = {(d.namespace, d.name) for d in deployments}
-        for rule in await rules(state):
-            key = rule.metadata.namespace, rule.spec.deployment
-            if key in wanted:
-                found[key].append(rule)
-    for one in deployments if len(deployments) == 1 else ():
-        found[one.namespace, one.name] = await rules_of(state, one)
+    wanted = {(d.namespace, d.name) for d in deployments}
+    for rule in await rules(state) if wanted else ():
+        key = rule.metadata.namespace, rule.spec.deployment
+        if key in wanted:
+            found[key].append(rule)
     return found
 
 
