@@ -70,3 +70,8 @@ bench: up ## measure how long a lease's steps take (RUNS=100), and the API under
 .PHONY: bench-api
 bench-api: venv ## measure the API under load only, without the two-node cluster
 	@$(BIN)/python -m bench.api
+
+.PHONY: bench-leases
+bench-leases: venv ## measure leases with many deployments, without the two-node cluster: grants, whole lives, the operator's start
+	@$(BIN)/python -m berth_cluster prepare
+	@$(BIN)/python -m bench.leases

@@ -7,33 +7,26 @@ nothing changing, then while leases change; pages with ``info``; verification of
 
 import argparse
 import asyncio
-import json
 import random
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.load import Plan, Request, Sample
+from bench.load import Plan, Request, Sample, generate
 from bench.population import REVOCATIONS, Population, churn, populate, staleness
 from bench.replica import Replica, Signer, environment, running
+from bench.report import Report
 from rich.console import Console
-from rich.table import Table
 
 from berth_api.app import make_state
 from berth_api.auth.authentication import standing_of
 from berth_api.config import from_environment
 from berth_cluster import apiserver
-from berth_cluster.paths import REPOSITORY
 from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
 from berth_core.client import Client, connected
 
-RESULT: Final = REPOSITORY / ".berth" / "bench" / "api.json"
 INFO_RATE: Final = 20.0
 HEALTH_RATE: Final = 20.0
 LISTS: Final = (
@@ -63,48 +56,6 @@ class Options:
     churn: float
 
 
-@dataclass
-class Report:
-    """Rows of the table: figure, n, p50, p99, max in milliseconds; and other figures with their units."""
-
-    options: Options
-    times: dict[str, dict[str, float]] = field(default_factory=dict)
-    others: dict[str, float] = field(default_factory=dict)
-
-    def add(self, name: str, seconds: Iterable[float]) -> None:
-        """Add a row."""
-        ordered = sorted(1000 * one for one in seconds)
-        if ordered:
-            p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-            self.times[name] = {"n": len(ordered), "p50": statistics.median(ordered), "p99": p99, "max": ordered[-1]}
-
-    def load(self, name: str, samples: list[Sample]) -> None:
-        """Add a row for all requests but those to /healthz, and one for each kind of request."""
-        asked = [s for s in samples if s.figure != "healthz"]
-        self.add(f"{name}: all", (s.seconds for s in asked))
-        for figure in sorted({s.figure for s in samples}):
-            self.add(f"{name}: {figure}", (s.seconds for s in samples if s.figure == figure))
-        self.others[f"{name}: answers that were not 200"] = sum(s.status != 200 for s in samples)
-
-    def show(self, console: Console) -> None:
-        """Print both tables."""
-        table = Table("figure", "n", "p50", "p99", "max", title="milliseconds")
-        for name, row in self.times.items():
-            table.add_row(name, f"{row['n']:.0f}", *(f"{row[column]:.2f}" for column in ("p50", "p99", "max")))
-        console.print(table)
-        rest = Table("figure", "value")
-        for name, value in self.others.items():
-            rest.add_row(name, f"{value:.1f}")
-        console.print(rest)
-
-    def save(self) -> None:
-        """Write everything as JSON."""
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.write_text(
-            json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | asdict(self), indent=1)
-        )
-
-
 def mixed(found: Population, signer: Signer) -> tuple[Request, ...]:
     """Requests to draw from: three fifths lists, one fifth single deployments, one fifth the callers' instances."""
     draw, size = random.Random(3), 5000  # noqa: S311 (repeatable)
@@ -119,26 +70,11 @@ def mixed(found: Population, signer: Signer) -> tuple[Request, ...]:
     return (*lists, *single, *own)
 
 
-async def generate(plan: Plan) -> list[Sample]:
-    """Run a generator in a process of its own; bounded by the plan's length and some patience."""
-    command = [sys.executable, "-m", "bench.load"]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY
-    )
-    try:
-        async with asyncio.timeout(plan.seconds + 60):
-            output, _ = await process.communicate(plan.dump().encode())
-    finally:
-        if process.returncode is None:
-            process.kill()
-    if process.returncode != 0:
-        raise RuntimeError(f"the generator ended with status {process.returncode}")
-    return [Sample(**raw) for raw in json.loads(output)]
-
-
-async def loads(report: Report, replica: Replica, client: Client, found: Population, signer: Signer) -> None:
+async def loads(
+    report: Report, options: Options, replica: Replica, client: Client, found: Population, signer: Signer
+) -> None:
     """Put the replica under load, in three steps."""
-    options, url = report.options, replica.url
+    url = replica.url
     everything = Plan(url, options.rate, options.seconds, mixed(found, signer))
     health = Plan(url, HEALTH_RATE, options.seconds, (Request("healthz", "/healthz"),), seed=2)
 
@@ -186,9 +122,11 @@ async def verification(report: Report, settings: dict[str, str], client: Client,
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def measure(report: Report, server: apiserver.ApiServer, namespaces: Namespaces, folder: Path) -> None:
+async def measure(
+    report: Report, options: Options, server: apiserver.ApiServer, namespaces: Namespaces, folder: Path
+) -> None:
     """Make the resources, then take all figures."""
-    console, options, signer = Console(stderr=True), report.options, Signer(folder)
+    console, signer = Console(stderr=True), Signer(folder)
     async with connected("berth-bench", str(server.kubeconfig)) as client:
         begun = time.monotonic()
         found = await populate(client, namespaces.workspaces, namespaces.access, options.deployments, options.instances)
@@ -199,7 +137,7 @@ async def measure(report: Report, server: apiserver.ApiServer, namespaces: Names
         with running(settings, folder / "api.log") as replica:
             report.others["start to /readyz 200, s"] = replica.started
             report.others["resident memory after the start, MB"] = replica.resident()[0]
-            await loads(report, replica, client, found, signer)
+            await loads(report, options, replica, client, found, signer)
             now, most = replica.resident()
             report.others |= {"resident memory at the end, MB": now, "most resident memory, MB": most}
         await verification(report, settings, client, signer)
@@ -213,11 +151,12 @@ def main() -> None:
     parser.add_argument("--deployments", type=int, default=10_000)
     parser.add_argument("--instances", type=int, default=2_000)
     parser.add_argument("--churn", type=float, default=10.0, help="lease changes a second in the second load")
-    report = Report(Options(**vars(parser.parse_args())))
+    given = vars(parser.parse_args())
+    report = Report("api", given)
     with tempfile.TemporaryDirectory(prefix="berth-bench-") as folder:
         with apiserver.running(Path(folder) / "apiserver") as server:
             apply_crds(server)
-            asyncio.run(measure(report, server, make_namespaces(server), Path(folder)))
+            asyncio.run(measure(report, Options(**given), server, make_namespaces(server), Path(folder)))
     report.show(Console())
     report.save()
 

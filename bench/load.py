@@ -9,7 +9,9 @@ import asyncio
 import gc
 import json
 import random
+import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Final
@@ -17,28 +19,39 @@ from typing import Final
 import aiohttp
 import uvloop
 
+from berth_cluster.paths import REPOSITORY
+
 PATIENCE: Final = 10.0
 """Seconds that a request may take; beyond that it counts as failed, with this time."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to send: ``figure`` is the name under which its time is reported; ``token`` is empty for none."""
+    """What to send: ``figure`` is the name under which its time is reported; ``token`` is empty for none.
+
+    One with a ``body`` (JSON) is a POST.
+    """
 
     figure: str
     path: str
     token: str = ""
+    body: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``rate`` requests a second to ``url``, drawn from ``requests``, for so many seconds."""
+    """``rate`` requests a second to ``url``, drawn from ``requests``, for so many seconds.
+
+    With ``together``, so many are sent at the same moment, in their order, ``rate`` such moments a second at even
+    gaps.
+    """
 
     url: str
     rate: float
     seconds: float
     requests: tuple[Request, ...]
     seed: int = 1
+    together: int = 0
 
     def dump(self) -> str:
         """Return the plan as JSON."""
@@ -50,40 +63,75 @@ class Plan:
         raw = json.loads(text)
         return cls(**raw | {"requests": tuple(Request(**one) for one in raw["requests"])})
 
+    def moments(self) -> Iterator[tuple[float, Sequence[Request]]]:
+        """Seconds after the start, and what is due then."""
+        draw = random.Random(self.seed)  # noqa: S311 (a repeatable load, no secret)
+        due, sent = 0.0, 0
+        while due < self.seconds and sent < len(self.requests):
+            if self.together:
+                yield due, self.requests[sent : sent + self.together]
+                due, sent = due + 1 / self.rate, sent + self.together
+            else:
+                yield due, (draw.choice(self.requests),)
+                due += draw.expovariate(self.rate)
+
 
 @dataclass(frozen=True)
 class Sample:
-    """One request: seconds from when it was due until its answer was read; status 0 where none came."""
+    """One request: seconds from when it was due until its answer was read; status 0 where none came.
+
+    ``due`` is in seconds after the start; ``text`` is the answer to a POST.
+    """
 
     figure: str
     seconds: float
     status: int
     size: int
+    due: float = 0.0
+    text: str = ""
+
+
+async def generate(plan: Plan) -> list[Sample]:
+    """Run a generator in a process of its own; bounded by the plan's length and some patience."""
+    command = [sys.executable, "-m", "bench.load"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY
+    )
+    try:
+        async with asyncio.timeout(plan.seconds + 60):
+            output, _ = await process.communicate(plan.dump().encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode != 0:
+        raise RuntimeError(f"the generator ended with status {process.returncode}")
+    return [Sample(**raw) for raw in json.loads(output)]
 
 
 async def run(plan: Plan) -> list[Sample]:
     """Follow the plan."""
-    draw = random.Random(plan.seed)  # noqa: S311 (a repeatable load, no secret)
     samples: list[Sample] = []
     timeout = aiohttp.ClientTimeout(total=PATIENCE)
     async with aiohttp.ClientSession(plan.url, connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
 
         async def one(request: Request, due: float) -> None:
             headers = {"Authorization": f"Bearer {request.token}"} if request.token else {}
-            status, size = 0, 0
+            method, data = ("POST", request.body.encode()) if request.body else ("GET", None)
+            status, answered = 0, b""
             try:
-                async with session.get(request.path, headers=headers) as answer:
-                    size, status = len(await answer.read()), answer.status
+                async with session.request(method, request.path, headers=headers, data=data) as answer:
+                    answered, status = await answer.read(), answer.status
             except (aiohttp.ClientError, TimeoutError):
                 status = 0
-            samples.append(Sample(request.figure, perf_counter() - due, status, size))
+            seconds, text = perf_counter() - start - due, answered.decode() if request.body else ""
+            samples.append(Sample(request.figure, seconds, status, len(answered), due, text))
 
-        start = due = perf_counter() + 0.1
+        start = perf_counter() + 0.1
         async with asyncio.TaskGroup() as tasks:
-            while due - start < plan.seconds:
-                await asyncio.sleep(max(0.0, due - perf_counter()))
-                tasks.create_task(one(draw.choice(plan.requests), due))
-                due += draw.expovariate(plan.rate)
+            for due, requests in plan.moments():
+                await asyncio.sleep(max(0.0, start + due - perf_counter()))
+                for request in requests:
+                    tasks.create_task(one(request, due))
     return samples
 
 

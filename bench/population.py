@@ -43,16 +43,16 @@ class Population:
 async def populate(client: Client, namespace: str, access: str, deployments: int, instances: int) -> Population:
     """Make everything; the first so many deployments are held by the instances."""
     types = tuple(f"type_{n:02}" for n in range(TYPES))
-    await _all(_type(client, namespace, name) for name in (*types, PROBED))
-    await _all(_revocation(client, access, n) for n in range(REVOCATIONS))
+    await in_parallel(_type(client, namespace, name) for name in (*types, PROBED))
+    await in_parallel(_revocation(client, access, n) for n in range(REVOCATIONS))
     names = [f"wd-{n:05}" for n in range(deployments)]
     held = tuple((ids.uuid7(n), f"user-{n % USERS:02}") for n in range(instances))
-    await _all(
+    await in_parallel(
         _deployment(client, namespace, name, types[n % TYPES], holder=held[n] if n < instances else None)
         for n, name in enumerate(names)
     )
     await _deployment(client, namespace, PROBED, PROBED, holder=None)
-    await _all(_instance(client, namespace, names[n], *holder) for n, holder in enumerate(held))
+    await in_parallel(_instance(client, namespace, names[n], *holder) for n, holder in enumerate(held))
     public = tuple(ids.deployment_id(namespace, name) for name in names)
     return Population(namespace, types, tuple(names[instances:]), public, held)
 
@@ -104,8 +104,10 @@ async def staleness(client: Client, namespace: str, url: str, seconds: float) ->
     return samples
 
 
-async def _all(jobs: Iterator[Coroutine[Any, Any, None]]) -> None:
-    # Workers share one iterator, so that no more than so many requests are under way.
+async def in_parallel(jobs: Iterator[Coroutine[Any, Any, None]]) -> None:
+    """Do all of it, with a bounded number of requests under way."""
+
+    # Workers share one iterator.
     async def work() -> None:
         for job in jobs:
             await job

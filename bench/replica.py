@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Final
 
 import httpx
 import jwt
+from bench.process import Process, free_port
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
@@ -23,23 +23,11 @@ START_SECONDS: Final = 120
 
 
 @dataclass(frozen=True)
-class Replica:
-    """A running process and how long its start took, in seconds."""
+class Replica(Process):
+    """A running replica and how long its start took, in seconds."""
 
     url: str
-    pid: int
     started: float
-
-    def resident(self) -> tuple[float, float]:
-        """Resident memory in MB: now, and the most that it ever was."""
-        lines = (line.split() for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
-        found = {words[0]: int(words[1]) for words in lines if words and words[0] in {"VmRSS:", "VmHWM:"}}
-        return found["VmRSS:"] / 1024, found["VmHWM:"] / 1024
-
-    def cpu(self) -> float:
-        """Seconds of processor time so far."""
-        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Signer:
@@ -68,8 +56,8 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path) -> dict[st
         "BERTH_JWKS_FILE": str(jwks),
         "BERTH_RATE_LIMIT_PER_TOKEN": "1000000",
         "BERTH_RATE_LIMIT_PER_PEER": "1000000",
-        "BERTH_LISTEN": f"127.0.0.1:{_free_port()}",
-        "BERTH_METRICS_LISTEN": f"127.0.0.1:{_free_port()}",
+        "BERTH_LISTEN": f"127.0.0.1:{free_port()}",
+        "BERTH_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
     }
 
 
@@ -82,7 +70,7 @@ def running(settings: dict[str, str], log: Path) -> Iterator[Replica]:
     url = f"http://{settings['BERTH_LISTEN']}"
     try:
         _wait_ready(url, process, log, begun)
-        yield Replica(url, process.pid, time.monotonic() - begun)
+        yield Replica(process.pid, url, time.monotonic() - begun)
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -97,10 +85,3 @@ def _wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, begun: 
             pass  # it does not listen yet
         time.sleep(0.02)
     raise RuntimeError(f"the API did not become ready; the end of its log:\n{log.read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

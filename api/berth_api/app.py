@@ -42,6 +42,7 @@ from berth_api.routes import (
     vpn,
     webhooks,
 )
+from berth_api.sharing import Claims, Reads
 from berth_api.state import Caches, State
 from berth_core import errors as cluster
 from berth_core.client import Client, connect
@@ -111,6 +112,8 @@ def make_state(config: Config, client: Client) -> State:
         limiter=Limiter(config.rate_limit),
         keys=KeyPool(),
         renewals=Renewals(),
+        reads=Reads(),
+        claims=Claims(),
     )
 
 

@@ -22,6 +22,7 @@ from berth_api.listing import ORDERS
 from berth_api.ratelimit import Limiter
 from berth_api.renewals import Renewals
 from berth_api.rows import Rows
+from berth_api.sharing import Claims, Reads
 from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
@@ -221,3 +222,5 @@ class State:
     limiter: Limiter
     keys: KeyPool
     renewals: Renewals
+    reads: Reads
+    claims: Claims

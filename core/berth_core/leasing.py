@@ -66,8 +66,20 @@ def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
     return condition(AVAILABLE, reason == "Free", reason, message, now=now, generation=wd.metadata.generation)
 
 
-async def take(client: Client, namespace: str, deployment: str, *, instance: str, user: str, now: datetime) -> Lease:
+async def take(
+    client: Client,
+    namespace: str,
+    deployment: str,
+    *,
+    instance: str,
+    user: str,
+    now: datetime,
+    seen: WorkspaceDeployment | None = None,
+) -> Lease:
     """Take the lease of a deployment for an instance (public id). Safe to repeat: the holder gets his lease again.
+
+    Who has just read the deployment live passes it as ``seen``, which saves a read: the first compare-and-swap is at
+    its resourceVersion.
 
     Raises:
         BusyError: somebody has it, or it is locked, dissolved, offline or in quarantine.
@@ -77,7 +89,7 @@ async def take(client: Client, namespace: str, deployment: str, *, instance: str
     """
     for attempt in range(ATTEMPTS):
         await _let_others_finish(attempt)
-        wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, deployment))
+        wd, seen = seen or await _read(client, namespace, deployment), None
         held = wd.status.lease
         if held is not None and held.instance == instance:
             return Lease(deployment, wd.status.epoch)
@@ -102,7 +114,7 @@ async def give_back(
     for attempt in range(ATTEMPTS):
         await _let_others_finish(attempt)
         try:
-            wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, lease.deployment))
+            wd = await _read(client, namespace, lease.deployment)
         except errors.NotFoundError:
             return
         held = wd.status.lease
@@ -111,6 +123,10 @@ async def give_back(
         if await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now):
             return
     raise errors.UnavailableError(f"others kept writing the status of deployment {lease.deployment}")
+
+
+async def _read(client: Client, namespace: str, deployment: str) -> WorkspaceDeployment:
+    return WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, deployment))
 
 
 async def _let_others_finish(attempt: int) -> None:

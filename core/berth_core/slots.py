@@ -110,8 +110,18 @@ class Claimant:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def take(self, quota: Quota | None, namespace: str, deployment: str, *, now: datetime) -> Lease:
+    async def take(
+        self,
+        quota: Quota | None,
+        namespace: str,
+        deployment: str,
+        *,
+        now: datetime,
+        seen: WorkspaceDeployment | None = None,
+    ) -> Lease:
         """Take the lease of a deployment; ``quota`` is that of its type, None where it has none. Safe to repeat.
+
+        ``seen`` is as for :func:`berth_core.leasing.take`.
 
         Raises:
             NoneLeftError: the user has as many as he may have.
@@ -123,7 +133,7 @@ class Claimant:
         if quota is not None and self._slot != quota:
             await self._take_slot(quota)
         lease = await leasing.take(
-            self._client, namespace, deployment, instance=self._instance, user=self._user, now=now
+            self._client, namespace, deployment, instance=self._instance, user=self._user, now=now, seen=seen
         )
         if quota is not None and self._clock() - self._since > SURE_SECONDS:
             await self._confirm(quota, namespace, lease, now)

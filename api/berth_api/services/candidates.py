@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
@@ -12,6 +13,7 @@ from berth_api.errors import BadRequestError
 from berth_api.options import LaunchOptions
 from berth_api.peer import Address
 from berth_api.services import lookups
+from berth_api.sharing import Reads
 from berth_api.state import State
 from berth_core import slots, waitlist
 from berth_core.client import Client
@@ -65,9 +67,10 @@ class Candidates:
 class Line:
     """Those who wait for what one wish is about, listed live when first asked for, once for each namespace."""
 
-    def __init__(self, client: Client, places: Places) -> None:
+    def __init__(self, client: Client, places: Places, reads: Reads) -> None:
         self._client = client
         self._places = places
+        self._reads = reads
         self._known: dict[str, Sequence[Waiter]] = {}
 
     def known(self, namespace: str) -> Sequence[Waiter]:
@@ -77,7 +80,8 @@ class Line:
     async def waiters(self, namespace: str) -> Sequence[Waiter]:
         """Those who wait in a namespace."""
         if namespace not in self._known:
-            self._known[namespace] = await waitlist.waiters(self._client, namespace)
+            read = partial(waitlist.waiters, self._client, namespace)
+            self._known[namespace] = await self._reads.of(("waiters", namespace), read)
         return self._known[namespace]
 
     async def able(self, namespace: str, kind: WorkspaceType) -> Sequence[Waiter]:
@@ -92,7 +96,28 @@ class Line:
         return self._known[namespace]
 
 
-async def gather(state: State, target: Target, *, live: bool) -> Candidates:
+class Rules:
+    """Access rules of deployments for one wish: listed live when first asked for, once for each deployment."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._known: dict[tuple[str, str], Sequence[AccessRule]] = {}
+
+    async def of(self, deployment: Deployment) -> Sequence[AccessRule]:
+        """Rules of a deployment."""
+        name = deployment.namespace, deployment.name
+        if name not in self._known:
+            self._known[name] = await lookups.rules_of(self._state, deployment)
+        return self._known[name]
+
+    async def among(self, deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], Sequence[AccessRule]]:
+        """Rules of some deployments, by namespace and name; of several in one list a namespace."""
+        if len(deployments) == 1:
+            return {(deployments[0].namespace, deployments[0].name): await self.of(deployments[0])}
+        return await lookups.rules_among(self._state, deployments)
+
+
+async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> Candidates:
     """Find what matches the target, in the caches or live; nothing when one of several ids is unknown."""
     found = await _live(state, target) if live else _cached(state, target)
     types: dict[tuple[str, str], WorkspaceType] = {}
@@ -102,10 +127,10 @@ async def gather(state: State, target: Target, *, live: bool) -> Candidates:
     # A deployment whose type was taken away cannot be had by anyone.
     served = [d for d in found if (d.namespace, d.type) in types]
     if live:
-        return Candidates(served, types, await lookups.rules_among(state, served))
+        return Candidates(served, types, await rules.among(served))
     cached = state.caches.rules
-    rules = {(d.namespace, d.name): cached.by("deployment", f"{d.namespace}/{d.name}") for d in served}
-    return Candidates(served, types, rules)
+    seen = {(d.namespace, d.name): cached.by("deployment", f"{d.namespace}/{d.name}") for d in served}
+    return Candidates(served, types, seen)
 
 
 def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:

@@ -32,14 +32,14 @@ from berth_api.errors import (
     NotPermittedError,
 )
 from berth_api.services import candidates, instances, lookups, reservations
-from berth_api.services.candidates import Line, Target, Wish
+from berth_api.services.candidates import Line, Rules, Target, Wish
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import ids, leasing, slots
 from berth_core.keypairs import KeyPair
 from berth_core.leasing import Lease
-from berth_core.resources import Instance, InstanceSpec, WorkspaceType, manifest
+from berth_core.resources import Instance, InstanceSpec, WorkspaceDeployment, WorkspaceType, manifest
 from berth_core.resources.instance import Claim
 from berth_core.slots import Claimant, Places, Quota
 from berth_core.state import is_active
@@ -67,6 +67,14 @@ class Claimed:
     deployment: Deployment
     lease: Lease
     type: WorkspaceType
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is read live for a wish before a lease is taken."""
+
+    line: Line
+    rules: Rules
 
 
 async def launch(state: State, wish: Wish) -> Launched | Reserved:
@@ -101,20 +109,27 @@ def _places(state: State) -> Places:
 
 async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Reserved:
     """Take a lease. The caches say what to try first; a grant and a refusal always rest on live reads."""
-    choice = Choice((), (), Refusal.UNKNOWN)
+    choice, rules = Choice((), (), Refusal.UNKNOWN), Rules(state)
     for live in (False, True):
-        line = Line(state.client, _places(state))
-        found = await candidates.gather(state, wish.target, live=live)
+        line = Line(state.client, _places(state), state.reads)
+        found = await candidates.gather(state, wish.target, rules, live=live)
         choice = candidates.chosen(state, wish.identity, found)
+        passed = set[tuple[str, str]]()
         for deployment in choice.free:
+            name = deployment.namespace, deployment.name
             if found.is_awaited(wish.identity, deployment, line.known(deployment.namespace)):
                 continue
-            kind = await _admit(state, wish, deployment, line)
-            if kind is None:
+            if not live and state.claims.is_under_way(name):
+                passed.add(name)
                 continue
-            lease = await _take(claimant, kind, deployment)
-            if lease is not None:
-                return Claimed(deployment, lease, kind)
+            with state.claims.of(name):
+                claimed = await _try(state, wish, claimant, deployment, Live(line, rules))
+            if claimed is not None:
+                return claimed
+        if passed:
+            # What became of those is known when the live round looks; the rules that it asks for can come meanwhile.
+            early = (rules.of(one) for one in found.deployments if len(found.deployments) == 1)
+            await asyncio.gather(state.claims.over(passed), *early)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
         kind = found.type_of(choice.usable[0])
         access.expire_after(wish.identity, kind, wish.options.expire_d)
@@ -123,21 +138,32 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
     raise _refused(choice.refusal, wish.target)
 
 
-async def _admit(state: State, wish: Wish, deployment: Deployment, line: Line) -> WorkspaceType | None:
-    """Return the deployment's type where the caller may have it by what is so now; None where he may not."""
+async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live) -> Claimed | None:
+    """Take the lease of a deployment where the caller may have it; None where it is not to be had."""
+    admitted = await _admit(state, wish, deployment, live)
+    if admitted is None:
+        return None
+    lease = await _take(claimant, *admitted)
+    return Claimed(deployment, lease, admitted[0]) if lease is not None else None
+
+
+async def _admit(
+    state: State, wish: Wish, deployment: Deployment, live: Live
+) -> tuple[WorkspaceType, WorkspaceDeployment] | None:
+    """Return the deployment and its type where the caller may have it by what is so now; None where he may not."""
     rules, kind, present, _ = await asyncio.gather(
-        lookups.rules_of(state, deployment),
+        live.rules.of(deployment),
         lookups.type_of(state, deployment, live=True),
         lookups.deployment_named(state, deployment.namespace, deployment.name),
-        line.waiters(deployment.namespace),
+        live.line.waiters(deployment.namespace),
     )
     if kind is None or present is None or not access.may_instantiate(wish.identity, kind, present, rules):
         return None
-    able = await line.able(deployment.namespace, kind)
+    able = await live.line.able(deployment.namespace, kind)
     if ahead_of(wish.identity.user, able, kind, present.resource, rules):
         return None
     access.expire_after(wish.identity, kind, wish.options.expire_d)
-    return kind
+    return kind, present.resource
 
 
 async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
@@ -149,10 +175,11 @@ async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
             raise NotPermittedError(str(slots.NoneLeftError(quota, passing=False)))
 
 
-async def _take(claimant: Claimant, kind: WorkspaceType, deployment: Deployment) -> Lease | None:
+async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployment) -> Lease | None:
     """Take the lease; None where it is not to be had. Raises NotPermittedError where the user has enough."""
+    metadata = seen.metadata
     try:
-        return await claimant.take(Quota.of(kind), deployment.namespace, deployment.name, now=datetime.now(UTC))
+        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=datetime.now(UTC), seen=seen)
     except slots.NoneLeftError as error:
         raise NotPermittedError(str(error)) from error
     except (leasing.BusyError, cluster.NotFoundError):

@@ -1,4 +1,8 @@
-"""Live reads: of single objects by their public ids, of what is a user's, and of what decides about access."""
+"""Live reads: of single objects by their public ids, of what is a user's, and of what decides about access.
+
+Requests that come at the same moment share them (:class:`berth_api.sharing.Reads`): each is given what was read after
+it asked.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -11,7 +15,6 @@ from berth_api.deployment import Deployment, oldest
 from berth_api.state import State, oldest_type
 from berth_core import errors as cluster
 from berth_core import ids
-from berth_core.client import Object
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 
 R = TypeVar("R", bound=Resource)
@@ -45,29 +48,27 @@ async def deployment_named(state: State, namespace: str, name: str) -> Deploymen
 async def type_of(state: State, found: Deployment, *, live: bool = False) -> WorkspaceType | None:
     """Return a deployment's type: from the cache, or live where it is not there yet or ``live`` is asked for."""
     known = state.caches.type_named(found.namespace, found.type)
-    if known is not None and not live:
+    if known is not None and live:
+        # The oldest of a name stays the oldest while it is there, and one object is read sooner than a list.
+        known = await _get(state, WorkspaceType, found.namespace, known.metadata.name)
+    if known is not None and known.spec.type_name == found.type:
         return known
-    objects, _ = await state.client.list(WorkspaceType.api(), found.namespace, fields={"spec.typeName": found.type})
-    return oldest_type([WorkspaceType.parse(obj) for obj in objects])
+    return oldest_type(await _listed(state, WorkspaceType, found.namespace, {"spec.typeName": found.type}))
 
 
 async def rules_of(state: State, found: Deployment) -> list[AccessRule]:
     """Read the access rules of a deployment, live."""
-    objects, _ = await state.client.list(AccessRule.api(), found.namespace, fields={"spec.deployment": found.name})
-    return [AccessRule.parse(obj) for obj in objects]
+    return await _listed(state, AccessRule, found.namespace, {"spec.deployment": found.name})
 
 
 async def rules_among(state: State, deployments: Sequence[Deployment]) -> dict[tuple[str, str], list[AccessRule]]:
     """Read the access rules of some deployments, live, by namespace and name: in one list a namespace."""
     found: defaultdict[tuple[str, str], list[AccessRule]] = defaultdict(list)
-    if len(deployments) > 1:
-        wanted = {(d.namespace, d.name) for d in deployments}
-        for rule in await rules(state):
-            key = rule.metadata.namespace, rule.spec.deployment
-            if key in wanted:
-                found[key].append(rule)
-    for one in deployments if len(deployments) == 1 else ():
-        found[one.namespace, one.name] = await rules_of(state, one)
+    wanted = {(d.namespace, d.name) for d in deployments}
+    for rule in await rules(state) if wanted else ():
+        key = rule.metadata.namespace, rule.spec.deployment
+        if key in wanted:
+            found[key].append(rule)
     return found
 
 
@@ -152,16 +153,25 @@ async def _by_id(state: State, kind: type[R], public_id: str) -> list[R]:
 
 
 async def _get(state: State, kind: type[R], namespace: str, name: str) -> R | None:
-    try:
-        return kind.parse(await state.client.get(kind.api(), namespace, name))
-    except cluster.NotFoundError:
-        return None
+    async def read() -> R | None:
+        try:
+            return kind.parse(await state.client.get(kind.api(), namespace, name))
+        except cluster.NotFoundError:
+            return None
+
+    return await state.reads.of((kind, namespace, name), read)
 
 
 async def _list(state: State, kind: type[R], fields: Mapping[str, str] | None) -> list[R]:
-    async def one(namespace: str) -> list[Object]:
-        objects, _ = await state.client.list(kind.api(), namespace, fields=fields)
-        return objects
+    namespaces = state.config.workspace_namespaces
+    found = await asyncio.gather(*(_listed(state, kind, namespace, fields) for namespace in namespaces))
+    return [resource for resources in found for resource in resources]
 
-    pages = await asyncio.gather(*(one(namespace) for namespace in state.config.workspace_namespaces))
-    return [kind.parse(obj) for page in pages for obj in page]
+
+async def _listed(state: State, kind: type[R], namespace: str, fields: Mapping[str, str] | None) -> list[R]:
+    async def read() -> list[R]:
+        objects, _ = await state.client.list(kind.api(), namespace, fields=fields)
+        return [kind.parse(obj) for obj in objects]
+
+    key = kind, namespace, tuple(sorted(fields.items())) if fields is not None else None
+    return list(await state.reads.of(key, read))

@@ -51,6 +51,19 @@ async def test_of_32_requests_over_two_replicas_exactly_as_many_as_may_are_grant
         assert Counter(answer.status_code for answer in again) == {200: 1, 403: 3}
 
 
+async def test_who_may_have_it_gets_it_though_others_who_may_not_ask_at_the_same_moment(
+    world: World, api: Api, signer: Signer
+) -> None:
+    kind = await world.type(deployments=2, limits={"maxPerUser": 1})
+    one, other = signer.token(f"user-{uuid.uuid4()}"), signer.token(f"user-{uuid.uuid4()}")
+    async with user_client(api, one) as has_one, user_client(api, other) as has_none:
+        assert (await has_one.post(f"/new/{kind}")).status_code == 200
+        refused = [has_one.post(f"/new/{kind}") for _ in range(7)]
+        *refusals, granted = await asyncio.gather(*refused, has_none.post(f"/new/{kind}"))
+        assert granted.status_code == 200
+        assert {answer.status_code for answer in refusals} <= {403, 503}
+
+
 async def test_an_instance_that_is_ending_keeps_its_place_until_its_lease_is_given_back(
     world: World, api: Api, signer: Signer
 ) -> None:

@@ -67,6 +67,24 @@ async def test_taking_again_is_the_same_lease(client: Client, namespace: str) ->
     assert await take(client, namespace, name, "alice") == first == Lease(name, 1)
 
 
+async def test_what_was_seen_before_somebody_took_it_gives_no_second_lease(client: Client, namespace: str) -> None:
+    name = await deployment(client, namespace)
+    seen = await read(client, namespace, name)
+    first = await take(client, namespace, name, "alice")
+    with pytest.raises(BusyError):
+        await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, seen=seen)
+    assert await take(client, namespace, name, "alice") == first == Lease(name, 1)
+
+
+async def test_what_was_seen_before_somebody_wrote_is_read_again(client: Client, namespace: str) -> None:
+    name = await deployment(client, namespace)
+    seen = await read(client, namespace, name)
+    await client.patch(WorkspaceDeployment.api(), namespace, name, {"status": {"instances": 7}}, subresource="status")
+    lease = await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, seen=seen)
+    assert lease == Lease(name, 1)
+    assert (await read(client, namespace, name)).status.instances == 7
+
+
 async def test_giving_back_twice_counts_once(client: Client, namespace: str) -> None:
     name = await deployment(client, namespace)
     lease = await take(client, namespace, name, "alice")

@@ -1,0 +1,32 @@
+"""A process of the bench's: what it takes of the machine."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that runs."""
+
+    pid: int
+
+    def resident(self) -> tuple[float, float]:
+        """Resident memory in MB: now, and the most that it ever was."""
+        lines = (line.split() for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        found = {words[0]: int(words[1]) for words in lines if words and words[0] in {"VmRSS:", "VmHWM:"}}
+        return found["VmRSS:"] / 1024, found["VmHWM:"] / 1024
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

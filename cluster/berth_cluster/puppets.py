@@ -1,0 +1,207 @@
+"""Plays the nodes for pods of leases, where none runs: a kubelet's words, and agents that answer as the real one does.
+
+A pod is bound, reported as running at an address of its own on loopback, and reported as terminated once it is to be
+deleted. Each has an agent's server with the certificate from its Secret. Nothing is run and no packet is filtered.
+"""
+
+import asyncio
+import base64
+import re
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from berth_core import names
+from berth_core.client import Client, Kind, Object
+from berth_core.errors import NotFoundError
+
+PODS: Final = Kind("v1", "pods")
+SECRETS: Final = Kind("v1", "secrets")
+NODES: Final = Kind("v1", "nodes", namespaced=False)
+OURS: Final = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
+STAMP: Final = re.compile(r"berth e(\d+) g(\d+) ([0-9a-f]{64})")
+AT_ONCE: Final = 32
+FIRST: Final = IPv4Address("127.64.0.1")
+
+
+@dataclass
+class Puppets:
+    """One node and the pods on it. ``first`` is the first address; tests side by side take others."""
+
+    client: Client
+    namespace: str
+    node: str
+    first: IPv4Address = FIRST
+    states: dict[str, Object] = field(default_factory=dict)
+    """The last body that each agent was pushed, by its pod's name."""
+    deleting: dict[str, datetime] = field(default_factory=dict)
+    """When each pod was first seen with a deletionTimestamp, by our clock."""
+    _names: dict[str, str] = field(default_factory=dict)
+    """Pods' names by their address."""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def playing(self) -> AsyncIterator[None]:
+        """Play for the length of a ``with`` block."""
+        await self._make_node()
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        task = asyncio.create_task(self._run(runner))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await runner.cleanup()
+
+    async def until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Wait until something holds that pushes or pods change; TimeoutError after so many seconds."""
+        async with asyncio.timeout(seconds):
+            while not holds():
+                self._news.clear()
+                await self._news.wait()
+
+    async def _make_node(self) -> None:
+        body: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.node}}
+        await self.client.create(NODES, None, body)
+        ready = {"type": "Ready", "status": "True", "reason": "Played", "lastTransitionTime": _now()}
+        status: Object = {"status": {"conditions": [ready]}}
+        await self.client.patch(NODES, None, self.node, status, subresource="status")
+
+    async def _run(self, runner: web.AppRunner) -> None:
+        """Follow the pods; each is dealt with by one task at a time."""
+        addresses = self._addresses()
+        served: dict[str, str] = {}
+        latest: dict[str, Object] = {}
+        waiting: asyncio.Queue[str] = asyncio.Queue()
+
+        async def work() -> None:
+            while True:
+                name = await waiting.get()
+                if (pod := latest.pop(name, None)) is None:
+                    continue
+                if name not in served:
+                    served[name] = str(next(addresses))
+                    await self._serve(runner, pod, served[name])
+                await self._play(pod, served[name])
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(work())
+            async for pod in self._pods():
+                name = pod["metadata"]["name"]
+                if pod["metadata"].get("deletionTimestamp"):
+                    self.deleting.setdefault(name, datetime.now(UTC))
+                self._news.set()
+                latest[name] = pod
+                waiting.put_nowait(name)
+
+    async def _pods(self) -> AsyncIterator[Object]:
+        listed, version = await self.client.list(PODS, self.namespace, labels=OURS)
+        for pod in listed:
+            yield pod
+        while True:
+            async for event in self.client.watch(PODS, self.namespace, version, labels=OURS):
+                version = event.object["metadata"]["resourceVersion"]
+                if event.type in ("ADDED", "MODIFIED"):
+                    yield event.object
+
+    async def _play(self, pod: Object, address: str) -> None:
+        """Say what a kubelet would say next, if anything."""
+        name, phase = pod["metadata"]["name"], (pod.get("status") or {}).get("phase")
+        try:
+            if not pod["spec"].get("nodeName"):
+                if not pod["metadata"].get("deletionTimestamp"):
+                    target = {"apiVersion": "v1", "kind": "Node", "name": self.node}
+                    body: Object = {"metadata": {"name": name}, "target": target}
+                    await self.client.request("POST", PODS.path(self.namespace, name, "binding"), body=body)
+            elif pod["metadata"].get("deletionTimestamp"):
+                if phase != "Failed":
+                    await self._report(pod, {"phase": "Failed"} | _containers(pod, _TERMINATED))
+            elif phase != "Running":
+                at: Object = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+                await self._report(pod, at | _containers(pod, {"running": {"startedAt": _now()}}))
+        except NotFoundError:
+            return
+
+    async def _report(self, pod: Object, status: Object) -> None:
+        await self.client.patch(PODS, self.namespace, pod["metadata"]["name"], {"status": status}, subresource="status")
+
+    def _addresses(self) -> Iterator[IPv4Address]:
+        address = self.first
+        while True:
+            yield address
+            address += 1
+
+    async def _serve(self, runner: web.AppRunner, pod: Object, address: str) -> None:
+        labels = pod["metadata"]["labels"]
+        name = names.agent_secret(labels[names.INSTANCE_LABEL], int(labels[names.EPOCH_LABEL]))
+        try:
+            secret = await self.client.get(SECRETS, self.namespace, name)
+        except NotFoundError:  # the lease has ended already
+            return
+        self._names[address] = pod["metadata"]["name"]
+        await web.TCPSite(runner, address, names.AGENT_PORT, ssl_context=_context(secret["data"])).start()
+
+    def _app(self) -> web.Application:
+        app = web.Application()
+        app.add_routes([web.put("/v1/state", self._pushed), web.get("/v1/listening", _listening)])
+        return app
+
+    async def _pushed(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        stamp = STAMP.search(body["ruleset"])
+        if request.transport is None or stamp is None:
+            return web.json_response({"error": "no stamp"}, status=400)
+        self.states[self._names[request.transport.get_extra_info("sockname")[0]]] = body
+        self._news.set()
+        return web.json_response({"epoch": int(stamp[1]), "generation": int(stamp[2]), "digest": stamp[3]})
+
+
+_TERMINATED: Final[Object] = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+
+
+def _containers(pod: Object, state: Object) -> Object:
+    def shown(group: str) -> list[Object]:
+        return [
+            {
+                "name": one["name"],
+                "image": one["image"],
+                "imageID": "",
+                "restartCount": 0,
+                "ready": True,
+                "state": state,
+            }
+            for one in pod["spec"].get(group) or ()
+        ]
+
+    return {"initContainerStatuses": shown("initContainers"), "containerStatuses": shown("containers")}
+
+
+async def _listening(_request: web.Request) -> web.Response:
+    return web.json_response({"listening": True})
+
+
+def _context(data: dict[str, Any]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=base64.b64decode(data["ca.crt"]).decode())
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(base64.b64decode(data["tls.crt"]) + base64.b64decode(data["tls.key"]))
+        file.flush()
+        context.load_cert_chain(Path(file.name))
+    return context
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
