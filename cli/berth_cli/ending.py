@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from berth_cli.errors import NOT_FOUND, CliError
+from berth_cli.finding import deployment_named
 from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import NotFoundError
-from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources import Instance
 from berth_core.resources.workspacedeployment import HeldLease
 
 PODS: Final = Kind("v1", "pods")
@@ -25,7 +25,7 @@ class Wish:
 
 async def release(client: Client, wish: Wish) -> list[str]:
     """End the instance that holds the deployment; with ``force`` vouch for its pods too. Returns what was done."""
-    wd = await _deployment(client, wish)
+    wd = await deployment_named(client, wish.namespace, wish.deployment)
     lease = wd.status.lease
     if lease is None:
         return [f"{wd.metadata.name} is not leased: nothing to do"]
@@ -33,21 +33,6 @@ async def release(client: Client, wish: Wish) -> list[str]:
     if wish.force:
         done += await _vouch(client, wish, lease, wd.status.epoch)
     return done
-
-
-async def _deployment(client: Client, wish: Wish) -> WorkspaceDeployment:
-    try:
-        return WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), wish.namespace, wish.deployment))
-    except NotFoundError:
-        every, _ = await client.list(WorkspaceDeployment.api(), wish.namespace)
-        found = [wd for wd in map(WorkspaceDeployment.parse, every) if wd.public_id == wish.deployment]
-        if found:
-            return found[0]
-    raise CliError(
-        f"there is no deployment {wish.deployment} in namespace {wish.namespace}:"
-        " `berth status --all-namespaces` lists them; name another namespace with --workspaces",
-        NOT_FOUND,
-    )
 
 
 async def _terminate(client: Client, wish: Wish, lease: HeldLease) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import key, release, status, token, user, webhook
+from berth_cli import deployment, key, release, status, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.add_typer(token.app, name="token")
 app.add_typer(key.app, name="key")
 app.add_typer(user.app, name="user")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(deployment.app, name="deployment")
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=release.EXAMPLES)(release.release)
 

@@ -7,6 +7,7 @@ process and the operator both call these functions and nothing else writes the l
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,8 @@ from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.workspacedeployment import HeldLease
 
 AVAILABLE: Final = "Available"
+CLEANING: Final = "Cleaning"
+QUARANTINED: Final = "Quarantined"
 ATTEMPTS: Final = 8
 """Lost compare-and-swaps after which a writer gives up. Only other writers of the same status cause them."""
 BACK_OFF_SECONDS: Final = 0.002
@@ -44,17 +47,19 @@ class Lease:
 def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
     """Return the Available condition that follows from a deployment's spec and status. Pure.
 
-    Reasons: Dissolved, Leased, Quarantined, Lockout, Offline, Free; the first that applies.
+    Reasons: Dissolved, Cleaning, Leased, Quarantined, Lockout, IdConflict, Offline, Free; the first that applies.
     """
     truths = {c.type: c for c in wd.status.conditions if c.status == "True"}
     falsehoods = {c.type: c for c in wd.status.conditions if c.status == "False"}
     lease = wd.status.lease
     if wd.spec.dissolved is not None:
         reason, message = "Dissolved", f"taken away for good at {wd.spec.dissolved}"
+    elif lease is not None and CLEANING in truths:
+        reason, message = CLEANING, truths[CLEANING].message
     elif lease is not None:
         reason, message = "Leased", f"{lease.user} has it since {lease.claimed_at}"
-    elif "Quarantined" in truths:
-        reason, message = "Quarantined", truths["Quarantined"].message
+    elif QUARANTINED in truths:
+        reason, message = QUARANTINED, truths[QUARANTINED].message
     elif wd.spec.lockout:
         reason, message = "Lockout", "spec.lockout refuses new instances"
     elif "IdConflict" in truths:
@@ -104,12 +109,20 @@ async def take(
 
 
 async def give_back(
-    client: Client, namespace: str, lease: Lease, *, instance: str, completed: bool, now: datetime
+    client: Client,
+    namespace: str,
+    lease: Lease,
+    *,
+    instance: str,
+    completed: bool,
+    now: datetime,
+    conditions: Sequence[Condition] = (),
 ) -> None:
     """Give a lease back; call it only when all that the lease opened was observed gone. Safe to repeat.
 
     A lease that is not the live one (other holder, later epoch, deployment deleted) is left alone.
-    ``completed`` counts the instance as one that was ready.
+    ``completed`` counts the instance as one that was ready. ``conditions`` are written by the same compare-and-swap,
+    so that nobody can take a deployment between its lease's end and its quarantine.
     """
     for attempt in range(ATTEMPTS):
         await _let_others_finish(attempt)
@@ -120,6 +133,8 @@ async def give_back(
         held = wd.status.lease
         if held is None or held.instance != instance or wd.status.epoch != lease.epoch:
             return
+        told = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, conditions)})
+        wd = wd.model_copy(update={"status": told})
         if await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now):
             return
     raise errors.UnavailableError(f"others kept writing the status of deployment {lease.deployment}")

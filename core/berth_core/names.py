@@ -23,6 +23,10 @@ EXPIRES_ANNOTATION: Final = "berth.dev/expires"
 """On objects in the access namespace: when they are deleted (RFC 3339)."""
 PUBLIC_KEY_ANNOTATION: Final = "berth.dev/public-key"
 """On a Secret with a private key that we made for a user: the public key to it."""
+HOOK_LABEL: Final = "berth.dev/hook"
+"""On a Job that runs a hook of a lease, and on its pods: which hook."""
+HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
+"""On a Lease (coordination.k8s.io) that is named after a deployment: ``true`` makes its renewals heartbeats."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
 """On an Instance: why an administrator ended it."""
 
@@ -35,6 +39,7 @@ SSH_PORT: Final = 22
 AGENT_PORT: Final = 8470
 AGENT_CONTAINER: Final = "agent"
 WORKSPACE_CONTAINER: Final = "workspace"
+HOOK_CONTAINER: Final = "hook"
 SSH_PORT_NAME: Final = "ssh"
 
 AGENT_CA_SECRET: Final = "berth-agent-ca"  # noqa: S105 (a Secret's name, not a secret)
@@ -83,6 +88,11 @@ def workspace_secret(instance_id: str, epoch: int) -> str:
 def agent_secret(instance_id: str, epoch: int) -> str:
     """Name of the Secret that the agent mounts."""
     return f"i-{instance_id}-e{epoch}-agent"
+
+
+def hook_object(instance_id: str, epoch: int, hook: str) -> str:
+    """Name of the Job that runs a hook of one lease, and of the Secret without which it cannot start."""
+    return f"i-{instance_id}-e{epoch}-{hook}"
 
 
 def password_secret(account: str) -> str:

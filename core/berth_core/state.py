@@ -11,6 +11,8 @@ ENDED: Final = "Ended"
 BOUND: Final = "Bound"
 POD_READY: Final = "PodReady"
 NETWORK_READY: Final = "NetworkReady"
+PREPARED: Final = "Prepared"
+CLEANED: Final = "Cleaned"
 
 START_FAILED: Final = "StartFailed"
 TERMINATED: Final = "Terminated"

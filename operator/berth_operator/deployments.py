@@ -4,20 +4,24 @@ from datetime import datetime
 
 import structlog
 
-from berth_core import ids, leasing, queue
+from berth_core import ids, leasing, queue, state
 from berth_core.client import Object
+from berth_core.conditions import find, is_true
+from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 from berth_core.waitlist import NOT_GRANTED
+from berth_operator.decide import heartbeat
 from berth_operator.decide.deployment import (
+    ONLINE,
     ObservedDeployment,
     deployment_status,
     orphaned_at,
     type_status,
 )
 from berth_operator.ending import clear
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, NODES, RESERVATIONS, TYPES
-from berth_operator.observe import pod_of
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, LEASES, NODES, PODS, RESERVATIONS, TYPES
+from berth_operator.podview import pod_view
 from berth_operator.queueing import Key
 from berth_operator.world import RESERVATION, World, node_is_ready
 from berth_operator.writes import write_status
@@ -44,9 +48,19 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         for o in world.store.by(DEPLOYMENTS, "id", wd.public_id)
         if o["metadata"]["uid"] != wd.metadata.uid
     ]
-    seen = ObservedDeployment(wd, tuple(rivals), node_ready=_node_ready(world, wd), lost_node=_lost_node(world, wd))
-    await write_status(world, wd, wd.status, deployment_status(seen, now))
-    return again
+    beat = await _beat(world, wd, now)
+    seen = ObservedDeployment(
+        wd,
+        tuple(rivals),
+        node_ready=_node_ready(world, wd),
+        beat=beat,
+        lost_node=_lost_node(world, wd),
+        cleaning=_cleaning(world, wd),
+    )
+    status = deployment_status(seen, now)
+    await write_status(world, wd, wd.status, status)
+    silent = heartbeat.due_in(beat) if is_true(status.conditions, ONLINE) else None
+    return min((seconds for seconds in (again, silent) if seconds is not None), default=None)
 
 
 async def reconcile_type(world: World, key: Key) -> float | None:
@@ -136,8 +150,38 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
     if lease is None:
         return ""
     namespace = wd.metadata.namespace
-    pod = pod_of(world, namespace, lease.instance)
-    if pod is None or not pod.node or pod.harmless or node_is_ready(world.node(pod.node)):
+    pods = [pod_view(pod) for pod in world.store.by(PODS, "instance", lease.instance, namespace)]
+    silent = [p.node for p in pods if p.node and not p.harmless and not node_is_ready(world.node(p.node))]
+    if not silent:
         return ""
     holder = _holder(wd, world.store.by(INSTANCES, "id", lease.instance, namespace))
-    return pod.node if holder is None or holder.status.reason is not None else ""
+    return silent[0] if holder is None or holder.status.reason is not None else ""
+
+
+def _cleaning(world: World, wd: WorkspaceDeployment) -> str:
+    """Which hook runs after the holder's end, as his Instance says."""
+    lease = wd.status.lease
+    if lease is None:
+        return ""
+    holder = _holder(wd, world.store.by(INSTANCES, "id", lease.instance, wd.metadata.namespace))
+    told = find(holder.status.conditions, state.CLEANED) if holder is not None else None
+    return told.message if told is not None else ""
+
+
+async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> heartbeat.Beat | None:
+    """What is known of the deployment's Lease. Before its silence takes effect it is read live."""
+    namespace, name = wd.metadata.namespace, wd.metadata.name
+    lease = world.store.get(LEASES, namespace, name)
+    if wd.spec.heartbeat != "lease" or lease is None:
+        return None
+    since = world.steadiness.since
+    heard_for = max((now - since).total_seconds(), 0.0) if since is not None else 0.0
+    beat = world.heartbeats.beat(lease, heard_for)
+    if beat.silence < beat.limit or not is_true(wd.status.conditions, ONLINE):
+        return beat
+    try:
+        lease = await world.client.get(LEASES, namespace, name)
+    except NotFoundError:
+        return beat
+    world.store.put(LEASES, lease)
+    return world.heartbeats.beat(lease, heard_for)

@@ -1,7 +1,7 @@
 """The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 import structlog
@@ -9,25 +9,27 @@ import structlog
 from berth_core import leasing, names
 from berth_core.client import Kind, Object
 from berth_core.leasing import Lease
-from berth_operator import keeping, metrics
+from berth_operator import hooks, keeping, metrics
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
+from berth_operator.decide.hooks import AFTER
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.errors import AgentError
-from berth_operator.kinds import BUDGETS, DEPLOYMENTS, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.kinds import BUDGETS, DEPLOYMENTS, JOBS, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.observe import pod_of
+from berth_operator.removing import remove_pod
 from berth_operator.together import together
 from berth_operator.world import DEPLOYMENT, World
-from berth_operator.writes import refresh_pod, release_pod, set_finalizer, write_status
+from berth_operator.writes import refresh_pod, set_finalizer, write_status
 
 log = structlog.get_logger(__name__)
 
 CLOSE_SECONDS: Final = 0.3
-POD_GRACE: Final = 1
-FORBIDDEN_TO_REMAIN: Final = (PODS, SECRETS, SERVICES)
-"""Kinds of which a live list must find nothing before the lease is given back."""
+FORBIDDEN_TO_REMAIN: Final = (SERVICES, SECRETS, JOBS, PODS)
+"""Kinds of which a live list must find nothing before the lease is given back. They are deleted in this order: no pod
+of a Job can start any more when its pods are counted."""
 
 
 async def end(world: World, seen: ObservedInstance, plan: Plan) -> None:
@@ -45,13 +47,23 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
     memory.stop_probe()
     if memory.ending_since is None:
         memory.ending_since = time.monotonic()
-    if not await clear(world, namespace, instance.public_id, epoch=instance.status.epoch):
+    if not await shut(world, namespace, instance.public_id, epoch=instance.status.epoch):
+        return False
+    leases = await leases_of(world, namespace, instance.public_id)
+    outcome = await hooks.clean(world, instance, leases)
+    if outcome is None or not await sweep(world, namespace, instance.public_id):
         return False
     await keeping.forget(world, instance)
     now = world.now()
-    for lease in await leases_of(world, namespace, instance.public_id):
+    for lease in leases:
         await leasing.give_back(
-            world.client, namespace, lease, instance=instance.public_id, completed=status.was_ready(instance), now=now
+            world.client,
+            namespace,
+            lease,
+            instance=instance.public_id,
+            completed=status.was_ready(instance),
+            now=now,
+            conditions=outcome,
         )
         log.info("lease given back", instance=instance.public_id, deployment=lease.deployment, epoch=lease.epoch)
     await write_status(world, instance, instance.status, status.ended(instance, now))
@@ -69,36 +81,38 @@ async def forget(world: World, seen: ObservedInstance) -> None:
 
 async def retire(world: World, seen: ObservedInstance, plan: Plan) -> None:
     """Clear a pod away that will not serve again. Its lease, Secrets and Service stay."""
-    instance, pod = seen.instance, seen.pod
-    if pod is None:
+    instance = seen.instance
+    if seen.pod is None:
         return
     namespace = instance.metadata.namespace
     await write_status(world, instance, instance.status, status.reported(seen, plan, world.now()))
-    await _remove_pod(world, namespace, instance.public_id, pod)
+    await remove_pod(world, namespace, names.instance_object(instance.public_id))
 
 
 async def clear(world: World, namespace: str, instance_id: str, *, epoch: int | None) -> bool:
-    """Delete what an instance opened; True once a live list finds nothing of it.
+    """Delete all that an instance opened, its hooks too; True once a live list finds nothing of it."""
+    return await shut(world, namespace, instance_id, epoch=epoch) and await sweep(world, namespace, instance_id)
 
-    Ingress closes first or at least at once; the NetworkPolicy goes last, when nothing is left to protect.
-    """
+
+async def shut(world: World, namespace: str, instance_id: str, *, epoch: int | None) -> bool:
+    """Delete all but the hooks that run after the end; True once a live list finds no more. Ingress closes first."""
     pod = pod_of(world, namespace, instance_id)
     memory = world.memories.of(namespace, instance_id)
     known = [] if memory.cleared else _known(instance_id, epoch)
     await together(
         _close(world, namespace, instance_id, pod),
         *(world.client.delete(kind, namespace, name) for kind, name in known),
-        _remove_pod(world, namespace, instance_id, pod),
+        remove_pod(world, namespace, names.instance_object(instance_id)),
     )
     memory.cleared = True
     if pod_of(world, namespace, instance_id) is not None:
         return False
-    left = await _left(world, namespace, instance_id)
-    if left:
-        await _delete_all(world, left)
-        left = await _left(world, namespace, instance_id)
-    if left:
-        log.info("not gone yet", instance=instance_id, left=[f"{k.plural}/{o['metadata']['name']}" for k, o in left])
+    return await _gone(world, namespace, instance_id, but=AFTER)
+
+
+async def sweep(world: World, namespace: str, instance_id: str) -> bool:
+    """Delete what is left when nobody can come in any more: hooks, and last the NetworkPolicy, which kept them in."""
+    if world.memories.of(namespace, instance_id).hooks and not await _gone(world, namespace, instance_id):
         return False
     name = names.instance_object(instance_id)
     await together(
@@ -148,40 +162,42 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
         log.info("could not close by the agent", instance=instance_id, error=str(error))
 
 
-async def _remove_pod(world: World, namespace: str, instance_id: str, pod: PodView | None) -> None:
-    """Delete the pod; take our finalizer off once it is certain that nothing of it runs."""
-    if pod is None:
-        return
-    name = names.instance_object(instance_id)
-    if not pod.deleting:
-        await world.client.delete(PODS, namespace, name, uid=pod.uid, grace_seconds=POD_GRACE)
-        if pod.node and not pod.harmless:
-            return  # the kubelet's news bring us back
-        await refresh_pod(world, namespace, name)
-        pod = pod_of(world, namespace, instance_id)
-    if pod is None or not pod.deleting or not pod.harmless:
-        return
-    if pod.finalized:
-        await release_pod(world, namespace, name)
-    # Nothing of it runs: the object need not wait for the kubelet to tidy up.
-    await world.client.delete(PODS, namespace, name, uid=pod.uid, grace_seconds=0)
-    await refresh_pod(world, namespace, name)
+async def _gone(world: World, namespace: str, instance_id: str, *, but: Container[str] = ()) -> bool:
+    """Delete what a live list finds; whether another finds nothing. Of hooks those in ``but`` are left alone."""
+    left = await _left(world, namespace, instance_id, but)
+    if left:
+        await _delete_all(world, left)
+        left = await _left(world, namespace, instance_id, but)
+    if left:
+        log.info("not gone yet", instance=instance_id, left=[f"{k.plural}/{o['metadata']['name']}" for k, o in left])
+        return False
+    for job in world.store.by(JOBS, "instance", instance_id, namespace):
+        if job["metadata"]["labels"].get(names.HOOK_LABEL) not in but:
+            world.store.remove(JOBS, job)
+    return True
 
 
-async def _left(world: World, namespace: str, instance_id: str) -> list[tuple[Kind, Object]]:
+async def _left(world: World, namespace: str, instance_id: str, but: Container[str]) -> list[tuple[Kind, Object]]:
     label = {names.INSTANCE_LABEL: instance_id}
     lists = await together(
         *(world.client.list(kind, namespace, labels=label, metadata_only=True) for kind in FORBIDDEN_TO_REMAIN)
     )
-    return [(kind, obj) for kind, (objects, _) in zip(FORBIDDEN_TO_REMAIN, lists, strict=True) for obj in objects]
+    found = [
+        (kind, obj, obj["metadata"]["labels"].get(names.HOOK_LABEL))
+        for kind, (objects, _) in zip(FORBIDDEN_TO_REMAIN, lists, strict=True)
+        for obj in objects
+    ]
+    if any(hook is not None for *_, hook in found):
+        world.memories.of(namespace, instance_id).hooks = True
+    return [(kind, obj) for kind, obj, hook in found if hook is None or hook not in but]
 
 
 async def _delete_all(world: World, objects: Iterable[tuple[Kind, Object]]) -> None:
     for kind, obj in objects:
         metadata = obj["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
         if kind == PODS:
-            await refresh_pod(world, metadata["namespace"], metadata["name"])
-        grace = POD_GRACE if kind == PODS else None
-        await world.client.delete(
-            kind, metadata["namespace"], metadata["name"], uid=metadata["uid"], grace_seconds=grace
-        )
+            await refresh_pod(world, namespace, name)
+            await remove_pod(world, namespace, name)
+        else:
+            await world.client.delete(kind, namespace, name, uid=metadata["uid"])

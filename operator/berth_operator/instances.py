@@ -8,7 +8,7 @@ import structlog
 from berth_core import names
 from berth_core.errors import ConflictError
 from berth_core.resources import Instance
-from berth_operator import ending, serving, starting, waiting
+from berth_operator import ending, hooks, serving, starting, waiting
 from berth_operator.decide.instance import decide
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance
@@ -71,6 +71,11 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             await starting.wait(world, seen, plan)
         case Step.TURN:
             waiting.wake_turns(world, seen.instance.metadata.namespace, seen.instance.spec.wire())
+        case Step.PREPARE:
+            await hooks.prepare(world, seen, plan)
+        case Step.PREPARED:
+            await hooks.prepared(world, seen)
+            return True, None
         case Step.BIND:
             await starting.bind(world, seen)
         case Step.OPEN:

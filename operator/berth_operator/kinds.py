@@ -30,6 +30,7 @@ REVOCATIONS: Final = TokenRevocation.api()
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
+JOBS: Final = Kind("batch/v1", "jobs")
 NODES: Final = Kind("v1", "nodes", namespaced=False)
 POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
 BUDGETS: Final = Kind("policy/v1", "poddisruptionbudgets")
@@ -47,6 +48,8 @@ WATCHED: Final[dict[Kind, dict[str, str]]] = {
     ACCESS_RULES: {},
     PODS: OURS,
     SERVICES: OURS,
+    JOBS: OURS,
+    LEASES: {names.HEARTBEAT_LABEL: "true"},
     NODES: {},
 }
 """Each watched kind with the labels that choose its objects."""

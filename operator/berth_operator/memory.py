@@ -47,6 +47,8 @@ class Memory:
     """The last keep-alive ping that was read."""
     passed_over: str = ""
     """Why its last turn passed it over though a deployment was free."""
+    hooks: bool = False
+    """A Job, a pod or a Secret of some hook of it is, or was, there."""
     cleared: bool = False
     """What was known by name was deleted once."""
 

@@ -9,13 +9,14 @@ from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment
 from berth_core.waiters import Waiter
-from berth_operator import keeping, waiting
+from berth_operator import hooks, keeping, waiting
 from berth_operator.build import firewall
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
+from berth_operator.decide.hooks import PREPARE
 from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
-from berth_operator.kinds import DEPLOYMENTS, PODS, RULES, SERVICES
+from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, RULES, SERVICES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import own_address
 from berth_operator.podview import pod_view
@@ -29,7 +30,8 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     pod = pod_of(world, namespace, public_id)
     memory.meet(pod, now)
     if instance.status.reason is not None or instance.status.end_time is not None:
-        return ObservedInstance(instance, pod=pod, clock_trusted=world.clock.trusted)
+        left = any(world.store.by(kind, "instance", public_id, namespace) for kind in (PODS, JOBS))
+        return ObservedInstance(instance, pod=pod, leftover=left, clock_trusted=world.clock.trusted)
     if instance.status.epoch is None:
         return await _unbound(world, instance)
     return await _bound(world, instance, memory, pod, now)
@@ -129,6 +131,7 @@ async def _bound(
             path=memory.path,
         ),
         rules_settled=settled,
+        prepare=await hooks.look(world, instance, PREPARE) if status.ready_time is None else None,
         quiet_since=await keeping.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )

@@ -53,4 +53,5 @@ def _container(entry: Object) -> ContainerView:
         reason=detail.get("reason") or "",
         message=detail.get("message") or "",
         restarts=int(entry.get("restartCount") or 0),
+        exit_code=detail.get("exitCode"),
     )

@@ -54,9 +54,9 @@ async def bind(world: World, seen: ObservedInstance) -> None:
         *_ground(world, lease, memory, rules),
     )
     bound = status.bound(instance, seen.held, [host_key], world.now())
-    await together(
-        _make_pod(world, lease), _service(world, lease), write_status(world, instance, instance.status, bound)
-    )
+    # A hook that prepares the machine comes before its pod.
+    opening = () if lease.type.spec.hooks.prepare else (_make_pod(world, lease), _service(world, lease))
+    await together(*opening, write_status(world, instance, instance.status, bound))
     log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch)
 
 

@@ -14,6 +14,8 @@ from berth_operator.kinds import (
     ACCESS_RULES,
     DEPLOYMENTS,
     INSTANCES,
+    JOBS,
+    LEASES,
     NODES,
     PODS,
     RESERVATIONS,
@@ -73,6 +75,8 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     ACCESS_RULES: {"deployment": _field("spec", "deployment")},
     PODS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "node": _field("spec", "nodeName")},
     SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
+    JOBS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
+    LEASES: {},
     NODES: {},
 }
 

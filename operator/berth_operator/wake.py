@@ -8,6 +8,8 @@ from berth_operator.kinds import (
     ACCESS_RULES,
     DEPLOYMENTS,
     INSTANCES,
+    JOBS,
+    LEASES,
     NODES,
     PODS,
     RESERVATIONS,
@@ -22,7 +24,7 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
     """Put the keys that an object's change concerns into the work queue."""
     if kind == INSTANCES:
         _instance(world, obj, gone)
-    elif kind in (PODS, SERVICES):
+    elif kind in (PODS, SERVICES, JOBS):
         _child(world, obj, obj["metadata"].get("labels", {}).get(names.INSTANCE_LABEL))
     elif kind == RULES:
         _rule(world, obj)
@@ -36,6 +38,8 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
         _type(world, obj)
     elif kind == NODES:
         _node(world, obj)
+    elif kind == LEASES:
+        _lease(world, obj, gone)
 
 
 def _instance(world: World, obj: Object, gone: bool) -> None:
@@ -53,7 +57,8 @@ def _is_history(world: World, obj: Object) -> bool:
     metadata, status = obj["metadata"], obj.get("status") or {}
     if not status.get("endTime") or metadata.get("deletionTimestamp"):
         return False
-    return not world.store.by(PODS, "instance", status.get("id") or metadata["name"], metadata["namespace"])
+    public_id = status.get("id") or metadata["name"]
+    return not any(world.store.by(kind, "instance", public_id, metadata["namespace"]) for kind in (PODS, JOBS))
 
 
 def _child(world: World, obj: Object, instance_id: str | None) -> None:
@@ -122,6 +127,14 @@ def _type(world: World, obj: Object) -> None:
         world.add(TURN, namespace, type_name)
     for wd in world.store.by(DEPLOYMENTS, "type", type_name, namespace):
         world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
+
+
+def _lease(world: World, obj: Object, gone: bool) -> None:
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    if gone:
+        world.heartbeats.forget(namespace, name)
+    if gone or world.heartbeats.note(obj):
+        world.add(DEPLOYMENT, namespace, name)
 
 
 def _node(world: World, obj: Object) -> None:

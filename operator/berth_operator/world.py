@@ -12,6 +12,7 @@ from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
 from berth_operator.config import Config
 from berth_operator.decide.deployment import oldest
+from berth_operator.heartbeats import Heartbeats
 from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
 from berth_operator.memory import Memories
 from berth_operator.queueing import Key, WorkQueue
@@ -45,6 +46,7 @@ class World:
     clock: Clock
     store: Store = field(default_factory=Store)
     memories: Memories = field(default_factory=Memories)
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
     steadiness: Steadiness = field(default_factory=Steadiness)
     serving: set[str] = field(default_factory=set)
     """Instances (public ids) for which a lease is being taken."""

@@ -193,7 +193,10 @@ def _refused(refusal: Refusal, target: Target) -> ApiError:
         Refusal.DISSOLVED: MissingError(NONE_MATCHES) if by_type else BadRequestError("workspace deployment dissolved"),
         Refusal.FORBIDDEN: NotPermittedError("the access rules do not permit this instantiation"),
         Refusal.LOCKED_OUT: BadRequestError("workspace deployment is locked out: it takes no new instances"),
-        Refusal.OFFLINE: AwayError("workspace deployment is offline. Try again later.", retry_after=30),
+        # Of a type, machines that are away do not count: nothing matches.
+        Refusal.OFFLINE: MissingError(NONE_MATCHES)
+        if by_type
+        else AwayError("workspace deployment is offline. Try again later.", retry_after=30),
         Refusal.BUSY: BusyError(ALL_BUSY),
     }
     return answers[refusal]

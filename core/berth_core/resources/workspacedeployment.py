@@ -21,6 +21,13 @@ class Overrides(Model):
     )
 
 
+class QuarantineRelease(Model):
+    """An administrator's word that a deployment may be lent again."""
+
+    epoch: int = Field(description="Epoch (status.epoch) whose quarantine is over.", ge=1)
+    reason: str = Field("", description="Why, for those who ask later.", max_length=1024)
+
+
 class WorkspaceDeploymentSpec(Model):
     """One machine that is lent out."""
 
@@ -40,7 +47,17 @@ class WorkspaceDeploymentSpec(Model):
     )
     lockout: bool = Field(False, description="Refuse new instances; those that run go on.")
     dissolved: Time | None = Field(None, description="When the machine was taken away for good. Never cleared.")
-    heartbeat: Literal["none", "node", "lease"] = Field("none", description="What shows that the machine is there.")
+    heartbeat: Literal["none", "node", "lease"] = Field(
+        "none",
+        description="What shows that the machine is there: nothing; a Ready node among those that it selects; or a"
+        " Lease (coordination.k8s.io) of the deployment's name with the label berth.dev/heartbeat=true, renewed every"
+        " 60 seconds at least (sooner where its leaseDurationSeconds says so).",
+    )
+    quarantine_release: QuarantineRelease | None = Field(
+        None,
+        description="Ends a quarantine that a failed hook began (`berth deployment release`). Counts for one epoch, so"
+        " it is never cleared and never ends a later quarantine.",
+    )
     overrides: Overrides = Field(default_factory=Overrides, description="What differs from the type's template.")
 
 
@@ -64,7 +81,7 @@ class WorkspaceDeploymentStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Online, Available, Quarantined, IdConflict. Never cleared, only changed.",
+        description="Online, Available, Cleaning, Quarantined, IdConflict. Never cleared, only changed.",
         max_length=16,
     )
 

@@ -130,18 +130,35 @@ class Limits(Model):
 
 
 class Hook(Model):
-    """A command of the workspace that runs between users."""
+    """A command that runs between users: as a Job, with the template's parts and the deployment's overrides."""
 
-    command: list[str] = Field(description="The command and its arguments.", min_length=1, max_length=64)
-    timeout: int = Field(60, description="Seconds after which it has failed.", ge=1, le=86400)
+    command: list[str] = Field(
+        description="The command and its arguments. An exit code other than 0 is a failure.",
+        min_length=1,
+        max_length=64,
+    )
+    image: str | None = Field(
+        None, description="Image that it runs from; absent for the template's.", min_length=1, max_length=1024
+    )
+    timeout: int = Field(
+        60, description="Seconds after which it has failed, counted from when its Job was made.", ge=1, le=86400
+    )
 
 
 class Hooks(Model):
     """What runs around each lease."""
 
-    prepare: Hook | None = Field(None, description="Before the instance is ready.")
-    reset: Hook | None = Field(None, description="After the instance has ended.")
-    health_check: Hook | None = Field(None, description="After reset; a failure puts the deployment in quarantine.")
+    prepare: Hook | None = Field(
+        None, description="Before the workspace is opened. A failure ends the instance (StartFailed)."
+    )
+    reset: Hook | None = Field(
+        None,
+        description="When the workspace has ended, before the lease is given back. A failure puts the deployment in"
+        " quarantine.",
+    )
+    health_check: Hook | None = Field(
+        None, description="After reset has succeeded. A failure puts the deployment in quarantine."
+    )
 
 
 class Network(Model):

@@ -1,11 +1,12 @@
 """The NetworkPolicy of a lease."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, network_policy, parse_source
+from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy, parse_source
 from berth_operator.build.common import LeaseParts
 from berth_operator.config import Config
 
@@ -29,6 +30,11 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
     manifest = network_policy(request)
     manifest["metadata"] = lease.metadata(name)
     return manifest
+
+
+def closed_policy(lease: LeaseParts, config: Config) -> Object:
+    """Manifest for while a hook runs: no user comes in, whatever the rules; egress as the type says."""
+    return policy(lease, (), replace(config, sources=Sources.EXACT))
 
 
 def _egress(lease: LeaseParts, config: Config) -> Egress:

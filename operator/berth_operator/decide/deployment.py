@@ -11,9 +11,13 @@ from berth_core.model import parse_time
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
+from berth_operator.decide.heartbeat import Beat
+from berth_operator.decide.heartbeat import online as heartbeat_online
 
 ORPHAN_AFTER: Final = timedelta(seconds=30)
 NODE_LOST: Final = "NodeLost"
+RELEASED: Final = "Released"
+ONLINE: Final = "Online"
 R = TypeVar("R", bound=Resource)
 
 
@@ -26,8 +30,12 @@ class ObservedDeployment:
     """Others with the same public id."""
     node_ready: bool | None = None
     """Whether a node that it selects is Ready; None where its heartbeat is not a node."""
+    beat: Beat | None = None
+    """Its Lease, where that is its heartbeat; None where there is none."""
     lost_node: str = ""
-    """Node that is silent while the holder's pod on it must end."""
+    """Node that is silent while a pod of the holder's on it must end."""
+    cleaning: str = ""
+    """Which hook runs between its last holder and the next, in a sentence; empty where none does."""
 
 
 def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeploymentStatus:
@@ -36,11 +44,10 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
     generation = wd.metadata.generation
     elder = oldest([wd, *seen.rivals])
     new = [
-        condition("Online", *_online(seen), now=now, generation=generation),
+        condition(ONLINE, *_online(seen), now=now, generation=generation),
         condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
     ]
-    if quarantined := _quarantined(seen, now):
-        new.append(quarantined)
+    new += [made for made in (_quarantined(seen, now), _cleaning(seen, now)) if made is not None]
     conditions = merged(wd.status.conditions, new)
     status = wd.status.model_copy(
         update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
@@ -93,19 +100,43 @@ def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
         if seen.node_ready:
             return True, "NodeReady", "a node that it selects is Ready"
         return False, "NodeNotReady", "no node that it selects is Ready"
-    return False, "NotWatched", "heartbeats of the sort `lease` are not watched by this version: use `none` or `node`"
+    return heartbeat_online(seen.wd.metadata.name, seen.beat, find(seen.wd.status.conditions, ONLINE))
 
 
 def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:
-    """Quarantine for a node that is silent; one for another reason is left alone."""
+    """Quarantine for a node that is silent; one for another reason stays until an administrator ends it."""
     generation = seen.wd.metadata.generation
     if seen.lost_node:
         message = (
             f"the node {seen.lost_node} is silent, so nobody knows whether the workspace still runs: bring the node"
             f" back, or, when the machine is surely off, `berth release {seen.wd.metadata.name} --force --reason …`"
         )
-        return condition("Quarantined", True, NODE_LOST, message, now=now, generation=generation)
-    known = find(seen.wd.status.conditions, "Quarantined")
+        return condition(leasing.QUARANTINED, True, NODE_LOST, message, now=now, generation=generation)
+    known = find(seen.wd.status.conditions, leasing.QUARANTINED)
     if known is None or (known.status == "True" and known.reason == NODE_LOST):
-        return condition("Quarantined", False, "Sound", "nothing is known against it", now=now, generation=generation)
+        sound = (False, "Sound", "nothing is known against it")
+        return condition(leasing.QUARANTINED, *sound, now=now, generation=generation)
+    release = seen.wd.spec.quarantine_release
+    if known.status == "True" and release is not None and release.epoch == seen.wd.status.epoch:
+        told = f"an administrator released it{': ' if release.reason else ''}{release.reason}"
+        return condition(leasing.QUARANTINED, False, RELEASED, told, now=now, generation=generation)
     return None
+
+
+def _cleaning(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    generation = seen.wd.metadata.generation
+    if seen.cleaning:
+        return condition(leasing.CLEANING, True, "HooksRun", seen.cleaning, now=now, generation=generation)
+    known = find(seen.wd.status.conditions, leasing.CLEANING)
+    return not_cleaning(now) if known is not None and known.status == "True" else None
+
+
+def not_cleaning(now: datetime) -> Condition:
+    """Return the condition Cleaning of a deployment whose hooks have ended."""
+    return condition(leasing.CLEANING, False, "HooksEnded", "no hook runs", now=now)
+
+
+def quarantine(name: str, reason: str, message: str, now: datetime) -> Condition:
+    """Return the condition Quarantined of the deployment ``name`` after a hook failed."""
+    way_out = f"{message}. See to the machine, then `berth deployment release {name}`"
+    return condition(leasing.QUARANTINED, True, reason, way_out, now=now)

@@ -6,9 +6,10 @@ from typing import Final
 
 from berth_core import conditions, state
 from berth_core.model import parse_time, timestamp
+from berth_operator.decide.hooks import PREPARE, failed
 from berth_operator.decide.keepalive import MOST_SILENCE
 from berth_operator.decide.plan import Plan, Step
-from berth_operator.decide.seen import ObservedInstance, PodView
+from berth_operator.decide.seen import ObservedInstance, PodView, Progress
 from berth_operator.decide.status import end_of
 
 PATIENCE: Final = timedelta(seconds=20)
@@ -19,6 +20,8 @@ CRASHES: Final = 3
 """Restarts of a workspace that never became ready, after which the start has failed."""
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """While something is being deleted: when to look if no news came."""
+
+PREPARING: Final = ("Preparing", "the hook prepare runs")
 
 IMAGE_ERRORS: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 IMAGE_HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
@@ -38,7 +41,7 @@ def ended(seen: ObservedInstance, _now: datetime) -> Plan | None:
     instance = seen.instance
     if not conditions.is_true(instance.status.conditions, state.ENDED):
         return None
-    if seen.pod is not None:
+    if seen.pod is not None or seen.leftover:
         return Plan(Step.TEAR_DOWN)
     if instance.metadata.deletion_timestamp and instance.metadata.finalizers:
         return Plan(Step.FORGET)
@@ -101,6 +104,18 @@ def unbound(seen: ObservedInstance, _now: datetime) -> Plan | None:
 def fenced_out(seen: ObservedInstance, _now: datetime) -> Plan | None:
     """Its lease is not its own any more."""
     return Plan(Step.END, state.CLAIM_LOST, seen.lost) if seen.lost else None
+
+
+def unprepared(seen: ObservedInstance, _now: datetime) -> Plan | None:
+    """The hook `prepare` comes before the pod. Once a lease: what is made again later needs no other."""
+    if not _must_be_prepared(seen):
+        return None
+    hook = seen.prepare
+    if hook is None:
+        return Plan(Step.PREPARE, *PREPARING)
+    if hook.progress is Progress.FAILED:
+        return Plan(Step.END, state.START_FAILED, f"{failed(PREPARE, hook.why)}; correct hooks.prepare of the type")
+    return Plan(Step.PREPARED) if hook.progress is Progress.DONE else Plan(Step.REPORT, *PREPARING)
 
 
 def pod_is_over(seen: ObservedInstance, now: datetime) -> Plan | None:
@@ -169,6 +184,7 @@ RULES: Final[tuple[Callable[[ObservedInstance, datetime], Plan | None], ...]] = 
     abandoned,
     unbound,
     fenced_out,
+    unprepared,
     failed_to_start,
     pod_is_over,
     pod_is_missing,
@@ -176,6 +192,13 @@ RULES: Final[tuple[Callable[[ObservedInstance, datetime], Plan | None], ...]] = 
     unproven,
     standing,
 )
+
+
+def _must_be_prepared(seen: ObservedInstance) -> bool:
+    if seen.type is None or seen.type.spec.hooks.prepare is None or seen.pod is not None:
+        return False
+    status = seen.instance.status
+    return status.ready_time is None and not conditions.is_true(status.conditions, state.PREPARED)
 
 
 def _failure(seen: ObservedInstance, now: datetime) -> str:
@@ -226,9 +249,14 @@ def _obstacle(seen: ObservedInstance) -> str:
 
 
 def _start_deadline(seen: ObservedInstance) -> datetime | None:
-    start = seen.instance.status.start_time
+    status = seen.instance.status
+    start = status.start_time
     if start is None or seen.type is None:
         return None
+    # What the hook took, which has a limit of its own, does not count.
+    prepared = conditions.find(status.conditions, state.PREPARED)
+    if prepared is not None and prepared.status == "True":
+        start = prepared.last_transition_time
     return parse_time(start) + timedelta(seconds=seen.type.spec.limits.start_timeout)
 
 

@@ -21,6 +21,10 @@ class Step(Enum):
     """Show that it waits for a deployment."""
     TURN = auto()
     """Let those that wait be served, in their order."""
+    PREPARE = auto()
+    """Start the hook that runs before the workspace is opened."""
+    PREPARED = auto()
+    """Write down that it has succeeded."""
     BIND = auto()
     """Open all that belongs to the lease and write down that it is bound."""
     OPEN = auto()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
@@ -19,6 +20,8 @@ class ContainerView:
     """Why it waits or ended."""
     message: str = ""
     restarts: int = 0
+    exit_code: int | None = None
+    """Of one that ended."""
 
 
 NOT_REPORTED = ContainerView("waiting", reason="NotReported")
@@ -93,6 +96,22 @@ class AgentView:
     """Whether packets to the announced address arrive; None while it was not tried."""
 
 
+class Progress(Enum):
+    """How far a hook is."""
+
+    RUNNING = auto()
+    DONE = auto()
+    FAILED = auto()
+
+
+@dataclass(frozen=True)
+class HookView:
+    """One hook of one lease; ``why`` says what is known of a failure."""
+
+    progress: Progress
+    why: str = ""
+
+
 @dataclass(frozen=True)
 class ObservedInstance:
     """One instance and what surrounds it."""
@@ -123,4 +142,8 @@ class ObservedInstance:
     """Every rule says that it is in force and names its Instance as owner."""
     quiet_since: datetime | None = None
     """Since when a keep-alive ping is missing; None for one that needs none."""
+    prepare: HookView | None = None
+    """The hook that runs before the workspace is opened; None while it was not started."""
+    leftover: bool = False
+    """A pod or a Job of it is there, whichever."""
     clock_trusted: bool = True

@@ -9,6 +9,7 @@ from berth_core.leasing import Lease
 from berth_core.model import Model, parse_time, timestamp
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
+from berth_operator.decide.hooks import Cleaning
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance
 
@@ -49,6 +50,16 @@ def ending(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
         state.ENDED: (False, plan.reason, plan.message),
         state.READY: (False, plan.reason, plan.message),
     })  # fmt: skip
+
+
+def prepared(instance: Instance, now: datetime) -> InstanceStatus:
+    """Status of one whose hook `prepare` has succeeded."""
+    return _with(instance, now, {}, {state.PREPARED: (True, "Prepared", "the hook prepare has succeeded")})
+
+
+def cleaning(instance: Instance, step: Cleaning, now: datetime) -> InstanceStatus:
+    """Status of one whose machine is made ready for the next; what it came to stays."""
+    return _with(instance, now, {}, {state.CLEANED: (not step.hook, step.reason, step.message)})
 
 
 def ended(instance: Instance, now: datetime) -> InstanceStatus:

@@ -158,11 +158,15 @@ async def test_what_cannot_be_had_says_so(
     assert answer.json()["error"] == answer.json()["error_message"]
 
 
-async def test_without_a_heartbeat_the_answer_is_503(world: World, alice: httpx.AsyncClient) -> None:
+async def test_without_a_heartbeat_the_answer_is_503_by_id_and_404_by_type(
+    world: World, alice: httpx.AsyncClient
+) -> None:
     kind = await world.type()
     deployment = await world.deployment(kind, heartbeat="node")
     await world.silence(deployment, since="2026-01-01T00:00:00Z")
-    for path, body in ((f"/new/{deployment}", {}), (f"/new/{kind}", {}), ("/new", {"wds": [deployment]})):
+    answer = await alice.post(f"/new/{kind}", json={"reserve": True})
+    assert (answer.status_code, answer.json()["error"]) == (404, "no matching wdeployment found")
+    for path, body in ((f"/new/{deployment}", {}), ("/new", {"wds": [deployment]})):
         answer = await alice.post(path, json=body | {"reserve": True})
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0

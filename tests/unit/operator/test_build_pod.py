@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from berth_operator.build.pod import SSHD_CAPABILITIES, pod
+from berth_operator.build.pod import pod
+from berth_operator.build.template import SSHD_CAPABILITIES
 
 from .making import CONFIG, ID, lease_parts
 
