@@ -158,9 +158,7 @@ async def test_what_cannot_be_had_says_so(
     assert answer.json()["error"] == answer.json()["error_message"]
 
 
-async def test_without_a_heartbeat_the_answer_is_503_by_id_and_404_by_type(
-    world: World, alice: httpx.AsyncClient
-) -> None:
+async def test_without_a_heartbeat_it_is_503_by_id_and_404_by_type(world: World, alice: httpx.AsyncClient) -> None:
     kind = await world.type()
     deployment = await world.deployment(kind, heartbeat="node")
     await world.silence(deployment, since="2026-01-01T00:00:00Z")

@@ -1,0 +1,115 @@
+"""Machines that show by renewing a Lease that they are there. Limits are short, by the Leases' own wish."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from berth_core import leasing
+from berth_core.client import Object
+
+from .lab import DEPLOYMENTS, INSTANCES, LEASES, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+LIMIT = 3
+
+
+async def machine(lab: Lab, name: str, *, limit: int | None = LIMIT, labelled: bool = True) -> None:
+    """The Lease of a machine, not renewed yet."""
+    metadata: Object = {"name": name, "labels": {"berth.dev/heartbeat": "true"} if labelled else {}}
+    spec = {"leaseDurationSeconds": limit} if limit else {}
+    body: Object = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": metadata, "spec": spec}
+    await lab.client.create(LEASES, lab.namespace, body)
+
+
+async def renew(lab: Lab, name: str, time: str | None = None) -> None:
+    """What a machine does; its clock may say what it likes."""
+    now = time or datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    await lab.client.patch(LEASES, lab.namespace, name, {"spec": {"renewTime": now}})
+
+
+@contextlib.asynccontextmanager
+async def renewing(lab: Lab, name: str) -> AsyncIterator[None]:
+    """A machine that renews its Lease every second."""
+    over = asyncio.Event()
+
+    async def go_on() -> None:
+        while not over.is_set():
+            await renew(lab, name)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 1)
+
+    task = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        over.set()
+        await task
+
+
+async def online(lab: Lab, name: str, reason: str, seconds: float = 10) -> Object:
+    return await lab.until(DEPLOYMENTS, name, lambda o: condition(o, "Online") == reason, seconds=seconds)
+
+
+async def test_a_machine_that_falls_silent_is_offline_and_comes_back_by_itself(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type()
+    await lab.create(DEPLOYMENTS, "one", {"type": "bench", "heartbeat": "lease"})
+    await online(lab, "one", "LeaseMissing")
+    await machine(lab, "one")
+    await online(lab, "one", "HeartbeatAwaited")
+    await lab.instance("mine", workspaceType="bench")
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound") == "Waiting")
+    async with renewing(lab, "one"):
+        await online(lab, "one", "HeartbeatSeen")
+        await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
+        beating = await lab.get(DEPLOYMENTS, "one")
+        await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+        free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
+        since = condition(beating, "Online", "lastTransitionTime")
+        assert condition(free, "Online", "lastTransitionTime") == since, "it stays online while it is renewed"
+    stopped = datetime.now(UTC)
+    await online(lab, "one", "HeartbeatLost")
+    assert (datetime.now(UTC) - stopped).total_seconds() >= LIMIT - 1.5
+    with pytest.raises(leasing.BusyError) as refused:
+        await leasing.take(lab.client, lab.namespace, "one", instance="x", user="eve", now=datetime.now(UTC))
+    assert refused.value.reason == "Offline"
+    # The machine's clock is far behind: a renewal is a renewal.
+    await renew(lab, "one", "2001-01-01T00:00:00.000000Z")
+    await online(lab, "one", "HeartbeatSeen")
+    await lab.client.delete(LEASES, lab.namespace, "one")
+    await online(lab, "one", "LeaseMissing")
+
+
+async def test_a_lease_without_the_label_is_no_heartbeat(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type()
+    await machine(lab, "one", labelled=False)
+    await renew(lab, "one")
+    await lab.create(DEPLOYMENTS, "one", {"type": "bench", "heartbeat": "lease"})
+    await online(lab, "one", "LeaseMissing")
+
+
+async def test_who_begins_to_lead_believes_neither_old_silence_nor_old_life(lab: Lab, operators: Operators) -> None:
+    first = operators.start()
+    await lab.type()
+    for name, limit in (("alive", None), ("dead", LIMIT), ("dies", LIMIT * 3)):
+        await machine(lab, name, limit=limit)
+        await lab.create(DEPLOYMENTS, name, {"type": "bench", "heartbeat": "lease"})
+        await online(lab, name, "HeartbeatAwaited")
+        await renew(lab, name)
+        await online(lab, name, "HeartbeatSeen")
+    await online(lab, "dead", "HeartbeatLost")
+    first.terminate()
+    await asyncio.to_thread(first.wait)
+    operators.start()
+    await lab.deployment("looked-at")
+    assert condition(await lab.get(DEPLOYMENTS, "alive"), "Online") == "HeartbeatSeen"
+    assert condition(await lab.get(DEPLOYMENTS, "dead"), "Online") == "HeartbeatLost"
+    # From its first sight on it counts one limit.
+    await online(lab, "dies", "HeartbeatLost", seconds=LIMIT * 3 + 10)
+    assert condition(await lab.get(DEPLOYMENTS, "alive"), "Online") == "HeartbeatSeen"
