@@ -18,7 +18,7 @@ from berth_operator.build import hook as build
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.policy import closed_policy
 from berth_operator.decide import status
-from berth_operator.decide.deployment import not_cleaning, quarantine
+from berth_operator.decide.deployment import TYPE_MISSING, not_cleaning, quarantine
 from berth_operator.decide.hooks import CLEAN, PREPARE, cleaned, hook_view, next_after, wanted_after
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import HookView, ObservedInstance, Progress
@@ -78,8 +78,11 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
         told = f"after instance {instance.public_id} (epoch {mine.epoch}) {message}"
         return [not_cleaning(now), quarantine(mine.deployment, reason, told, now)]
     lease = world.lease_parts(instance, mine)
-    wanted = dict(wanted_after(lease.type.spec.hooks)) if lease is not None else {}
-    if lease is None or not wanted:
+    if lease is None:
+        told = f"after instance {instance.public_id} (epoch {mine.epoch}) nobody knows its hooks: its type is gone"
+        return [not_cleaning(now), quarantine(mine.deployment, TYPE_MISSING, told, now)]
+    wanted = dict(wanted_after(lease.type.spec.hooks))
+    if not wanted:
         return ()
     views = {name: view for name in wanted if (view := await look(world, instance, name)) is not None}
     step = next_after(list(wanted), views)

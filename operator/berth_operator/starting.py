@@ -54,8 +54,9 @@ async def bind(world: World, seen: ObservedInstance) -> None:
         *_ground(world, lease, memory, rules),
     )
     bound = status.bound(instance, seen.held, [host_key], world.now())
-    # A hook that prepares the machine comes before its pod.
-    opening = () if lease.type.spec.hooks.prepare else (_make_pod(world, lease), _service(world, lease))
+    # Where there are hooks, the pod is made when the status says that it may be: whatever touched the machine is
+    # bound, so that its end runs those that come after.
+    opening = () if lease.type.spec.hooks.any else (_make_pod(world, lease), _service(world, lease))
     await together(*opening, write_status(world, instance, instance.status, bound))
     log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch)
 

@@ -160,6 +160,11 @@ class Hooks(Model):
         None, description="After reset has succeeded. A failure puts the deployment in quarantine."
     )
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a hook at all."""
+        return any((self.prepare, self.reset, self.health_check))
+
 
 class Network(Model):
     """Where the workspace may connect to."""

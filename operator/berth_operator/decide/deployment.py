@@ -17,6 +17,7 @@ from berth_operator.decide.heartbeat import online as heartbeat_online
 ORPHAN_AFTER: Final = timedelta(seconds=30)
 NODE_LOST: Final = "NodeLost"
 RELEASED: Final = "Released"
+TYPE_MISSING: Final = "TypeMissing"
 ONLINE: Final = "Online"
 R = TypeVar("R", bound=Resource)
 

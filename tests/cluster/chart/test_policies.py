@@ -140,6 +140,40 @@ def test_beside_an_elevated_template_an_administrator_may_write(person: MakePers
         admin.patch(what, {"spec": {"template": {"image": "mallory/workspace"}}})
 
 
+RESET = {"command": ["/bin/true"]}
+
+
+@pytest.mark.parametrize(
+    "change", [{"reset": RESET | {"image": "mallory/it"}}, {"reset": None}, {"prepare": RESET}, None]
+)
+def test_hooks_have_their_template_s_power(
+    person: MakePerson, installed: ApiServer, change: dict[str, Any] | None
+) -> None:
+    admin = person("lab-admin", "berth-admin")
+    plain, elevated = (with_hooks(wtype(**template), {"reset": RESET}) for template in (SCRATCH, HOST_PATH))
+    admin.apply(plain)
+    admin.patch(f"workspacetype/{plain['metadata']['name']}", {"spec": {"hooks": change}})
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(elevated))
+    what = f"workspacetype/{elevated['metadata']['name']}"
+    with pytest.raises(ClusterError, match=r"hostPath in spec\.template\.volumes needs the verb elevate"):
+        admin.patch(what, {"spec": {"hooks": change}})
+    admin.patch(what, {"spec": {"hooks": {"reset": RESET}, "description": "new words"}})
+
+
+def with_hooks(obj: dict[str, Any], hooks: dict[str, Any]) -> dict[str, Any]:
+    return obj | {"spec": obj["spec"] | {"hooks": hooks}}
+
+
+def test_an_administrator_ends_a_quarantine_and_the_api_cannot(person: MakePerson, installed: ApiServer) -> None:
+    installed.kubectl("apply", "-f", "-", stdin=json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name="ill")))
+    release = {"spec": {"quarantineRelease": {"epoch": 1, "reason": "seen to"}}}
+    with pytest.raises(ClusterError, match="berth-lockout"):
+        Person(installed, API_ACCOUNT).patch("wd/ill", release)
+    with pytest.raises(ClusterError, match="cannot patch resource"):
+        person("alice", "berth-user").patch("wd/ill", release)
+    person("lab-admin", "berth-admin").patch("wd/ill", release)
+
+
 def test_a_status_is_nobodys_to_write(person: MakePerson, installed: ApiServer) -> None:
     admin = person("lab-admin", "admin")
     installed.kubectl("apply", "-f", "-", stdin=json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name="wd")))

@@ -31,7 +31,8 @@ MAY = [
     (OPERATOR, "watch", "nodes", ""),
     (OPERATOR, "delete", "secrets", ACCESS),
     (OPERATOR, "delete", "tokenrevocations.berth.dev", ACCESS),
-    (OPERATOR, "get", "leases.coordination.k8s.io", WORKSPACES),
+    (OPERATOR, "watch", "leases.coordination.k8s.io", WORKSPACES),
+    (OPERATOR, "create", "jobs.batch", WORKSPACES),
     (OPERATOR, "list", "pods", NAMESPACE),
     (API, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
     (API, "create", "instances.berth.dev", WORKSPACES),
@@ -59,6 +60,11 @@ MAY_NOT = [
     (OPERATOR, "list", "secrets", NAMESPACE),
     (OPERATOR, "get", "secrets", ACCESS),
     (OPERATOR, "create", "pods", NAMESPACE),
+    (OPERATOR, "create", "jobs.batch", NAMESPACE),
+    (OPERATOR, "patch", "jobs.batch", WORKSPACES),
+    (OPERATOR, "get", "pods/log", WORKSPACES),
+    (OPERATOR, "patch", "workspacedeployments.berth.dev", WORKSPACES),
+    (OPERATOR, "list", "leases.coordination.k8s.io", NAMESPACE),
     (OPERATOR, "get", "pods", NAMESPACE),
     (OPERATOR, "patch", "accounts.berth.dev", ACCESS),
     (OPERATOR, "delete", "accounts.berth.dev", ACCESS),
@@ -83,6 +89,7 @@ MAY_NOT = [
     (API, "get", "secrets/berth-token-signing", NAMESPACE),
     (API, "get", "secrets/berth-agent-ca", NAMESPACE),
     (API, "create", "pods", WORKSPACES),
+    (API, "create", "jobs.batch", WORKSPACES),
     (API, "patch", "instances.berth.dev/status", WORKSPACES),
     (API, "delete", "instances.berth.dev", WORKSPACES),
     (API, "get", "nodes", ""),
@@ -105,7 +112,7 @@ PROCESSES = ("berth-operator", "berth-api", "berth-notifier", "berth-keys", "ber
 
 def can(server: ApiServer, who: str, verb: str, what: str, where: str) -> bool:
     resource, _, rest = what.partition("/")
-    words = [f"--subresource={rest}"] if rest in ("status", "exec") else []
+    words = [f"--subresource={rest}"] if rest in ("status", "exec", "log") else []
     target = resource if words or not rest else what
     scope = ["-n", where] if where else []
     return server.kubectl("auth", "can-i", verb, target, *words, *scope, f"--as={who}", check=False).strip() == "yes"

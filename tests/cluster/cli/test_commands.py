@@ -21,9 +21,8 @@ from .conftest import Run
 def test_help_lists_commands_and_exit_codes(berth: Run) -> None:
     done = berth("--help")
     assert done.code == 0
-    assert all(
-        word in done.out for word in ("status", "release", "token", "key", "user", "webhook", "version", "Exit codes")
-    )
+    words = ("status", "release", "deployment", "token", "key", "user", "webhook", "version", "Exit codes")
+    assert all(word in done.out for word in words)
 
 
 def commands() -> Iterator[tuple[str, ...]]:

@@ -40,13 +40,21 @@ async def test_a_plain_object_of_each_kind_is_taken(client: Client, namespace: s
     assert kind.parse(made).metadata.name == made["metadata"]["name"]
 
 
+def hook(name: str = "reset", **fields: Any) -> dict[str, Any]:
+    return {"hooks": {name: {"command": ["/bin/true"]} | fields}}
+
+
 ACCEPTED: list[tuple[type[Resource], dict[str, Any]]] = [
     (WorkspaceType, {"network": {"egress": "list", "allowed": ["192.0.2.0/24", "2001:db8::/32"]}}),
     (WorkspaceType, volume(emptyDir={})),
     (WorkspaceType, volume(hostPath={"path": "/dev/video0"})),
     (WorkspaceType, {"limits": {"defaultExpireAfter": 60, "maxExpireAfter": 60}}),
     (WorkspaceType, template(resources={"requests": {"cpu": 1, "memory": "64Mi"}})),
+    (WorkspaceType, hook("prepare")),
+    (WorkspaceType, hook("healthCheck", image="example/look:1", timeout=86400)),
+    (WorkspaceType, {"hooks": {}}),
     (WorkspaceDeployment, {"heartbeat": "node", "dissolved": "2026-05-01T00:00:00Z"}),
+    (WorkspaceDeployment, {"heartbeat": "lease", "quarantineRelease": {"epoch": 1}}),
     (Instance, {"workspaceType": None, "deployments": ["misty-1", "misty-2"]}),
     (Instance, {"requesterAddress": "2001:db8::7"}),
     (Reservation, {"eventUrl": "https://example.org/hook", "priority": -5}),
@@ -76,6 +84,15 @@ REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
     (WorkspaceType, {"limits": {"startTimeout": 1}}, r"startTimeout in body should be greater than or equal to 10"),
     (WorkspaceType, {"access": "ajar"}, r"supported values: \"open\", \"closed\""),
     (WorkspaceType, template(env=[{"name": "1A"}]), r"env\[0\].name in body should match"),
+    (WorkspaceType, {"hooks": {"reset": {}}}, r"spec.hooks.reset.command: Required value"),
+    (WorkspaceType, hook(command=[]), r"hooks.reset.command in body should have at least 1 items"),
+    (WorkspaceType, hook(command="/bin/true"), r"hooks.reset.command in body must be of type array"),
+    (WorkspaceType, hook(image=""), r"hooks.reset.image in body should be at least 1 chars long"),
+    (WorkspaceType, hook("prepare", timeout=0), r"hooks.prepare.timeout in body should be greater than or equal to 1"),
+    (WorkspaceType, hook("healthCheck", timeout=86401), r"hooks.healthCheck.timeout in body should be less than or"),
+    (WorkspaceDeployment, {"heartbeat": "pulse"}, r"supported values: \"none\", \"node\", \"lease\""),
+    (WorkspaceDeployment, {"quarantineRelease": {"reason": "x"}}, r"quarantineRelease.epoch: Required value"),
+    (WorkspaceDeployment, {"quarantineRelease": {"epoch": 0}}, r"quarantineRelease.epoch in body should be greater"),
     (WorkspaceDeployment, {"type": None}, r"spec.type: Required value"),
     (WorkspaceDeployment, {"type": "a b"}, r"spec.type in body should match"),
     (WorkspaceDeployment, {"dissolved": "yesterday"}, r"spec.dissolved in body must be of type date-time"),
@@ -157,6 +174,9 @@ async def test_what_must_not_change_does_not(
 
 CHANGEABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any]]] = [
     (WorkspaceType, {}, {"description": "new", "template": {"image": "example/workspace:2"}, "retired": True}),
+    (WorkspaceType, hook(), {"hooks": {"reset": {"command": ["/bin/false"]}, "prepare": {"command": ["/x"]}}}),
+    (WorkspaceType, hook(), {"hooks": None}),
+    (WorkspaceDeployment, {"quarantineRelease": {"epoch": 1}}, {"quarantineRelease": {"epoch": 2, "reason": "seen"}}),
     (WorkspaceDeployment, {}, {"lockout": True, "owners": ["bob"], "dissolved": "2026-05-01T00:00:00Z"}),
     (Instance, {}, {"terminate": True}),
     (Instance, {}, {"expireAfter": 60}),

@@ -21,8 +21,10 @@ from .process import Operators, restricted_kubeconfig
 async def lab_in(server: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab]:
     """Namespaces with what an operator needs to begin."""
     async with connected("berth-test", str(server.kubeconfig)) as client:
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-        await client.create(Kind("v1", "serviceaccounts"), namespaces.workspaces, account)
+        # Where there are controllers, one of them makes it too.
+        metadata = {"name": "default", "namespace": namespaces.workspaces}
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+        await client.apply(Kind("v1", "serviceaccounts"), account)
         certificate, key = authority()
         secret = {
             "apiVersion": "v1",
