@@ -13,7 +13,8 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import names
-from berth_core.client import Kind, connected
+from berth_core.client import Kind, Object, connected
+from berth_core.conditions import find
 from berth_core.errors import NotFoundError
 
 from . import process
@@ -24,6 +25,7 @@ from .world import World, eventually
 pytestmark = pytest.mark.apiserver
 
 SECRETS = Kind("v1", "secrets")
+LEASES = Kind("coordination.k8s.io/v1", "leases")
 
 
 @dataclass(frozen=True)
@@ -123,3 +125,44 @@ async def test_a_lease_from_the_request_to_the_next_holder(release: Release, lab
         with pytest.raises(NotFoundError):
             await lab.client.get(SECRETS, release.namespaces.access, names.instance_object(instance))
         assert (await bob.post(f"/new/{deployment}")).status_code == 200
+
+
+async def heartbeat(lab: World, deployment: str, reason: str) -> None:
+    """Wait until the operator says so of a deployment."""
+
+    async def told() -> bool:
+        known = find((await lab.deployment_resource(deployment)).status.conditions, "Online")
+        return known is not None and known.reason == reason
+
+    await eventually(told)
+
+
+async def beat_once(lab: World, deployment: str, limit: int) -> None:
+    """A machine's Lease that is renewed once, which counts for `limit` seconds."""
+    found = await lab.deployment_resource(deployment)
+    where, name = found.metadata.namespace, found.metadata.name
+    body: Object = {"metadata": {"name": name, "labels": {names.HEARTBEAT_LABEL: "true"}}}
+    await lab.client.create(LEASES, where, body | {"spec": {"leaseDurationSeconds": limit}})
+    await heartbeat(lab, deployment, "HeartbeatAwaited")
+    await lab.client.patch(LEASES, where, name, {"spec": {"renewTime": "2026-05-01T00:00:00.000000Z"}})
+    await heartbeat(lab, deployment, "HeartbeatSeen")
+
+
+async def test_a_machine_without_a_heartbeat_refuses_new_instances(release: Release, lab: World) -> None:
+    kind = await lab.type()
+    deployment = await lab.deployment(kind, heartbeat="lease")
+    await beat_once(lab, deployment, limit=5)
+    async with release.user("alice") as alice:
+        made = await alice.post(f"/new/{kind}")
+        assert made.status_code == 200
+        await heartbeat(lab, deployment, "HeartbeatLost")
+        assert (await alice.get(f"/instance/{made.json()['id']}")).json()["status"] == "INIT", "what runs goes on"
+        # Silence counts for more than that somebody has it: nobody knows when it comes back.
+        for path, body in ((f"/new/{deployment}", {}), ("/new", {"wds": [deployment]})):
+            answer = await alice.post(path, json=body | {"reserve": True})
+            assert answer.status_code == 503
+            assert "offline" in answer.json()["error"]
+            assert int(answer.headers["Retry-After"]) > 0
+        by_type = await alice.post(f"/new/{kind}", json={"reserve": True})
+        assert (by_type.status_code, by_type.json()["error"]) == (404, "no matching wdeployment found")
+        assert (await alice.get("/reservations")).json()["reservations"] == []

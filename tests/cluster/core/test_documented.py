@@ -1,0 +1,39 @@
+"""The manifests of docs/hooks.md, as a lab's administrator would apply them."""
+
+import re
+
+import pytest
+import yaml
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.errors import ClusterError
+from berth_cluster.paths import REPOSITORY
+from berth_core.client import Client, Kind
+from berth_core.resources import WorkspaceDeployment, WorkspaceType
+
+LEASES = Kind("coordination.k8s.io/v1", "leases")
+RENEWED = '{"spec":{"renewTime":"2026-05-01T00:00:00.000000Z"}}'
+
+
+def manifests() -> list[str]:
+    page = (REPOSITORY / "docs" / "hooks.md").read_text(encoding="utf-8")
+    return re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+
+async def test_what_is_documented_about_hooks_and_heartbeats_works(
+    apiserver: ApiServer, client: Client, namespace: str
+) -> None:
+    for text in manifests():
+        apiserver.kubectl("apply", "--validate=strict", "-n", namespace, "-f", "-", stdin=text)
+    wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, "arm-7"))
+    kind = WorkspaceType.parse(await client.get(WorkspaceType.api(), namespace, "lab-arm"))
+    assert (wd.spec.type, wd.spec.heartbeat) == (kind.spec.type_name, "lease")
+    hooks = kind.spec.hooks
+    assert None not in (hooks.prepare, hooks.reset, hooks.health_check)
+    machine = f"--as=system:serviceaccount:{namespace}:{wd.metadata.name}"
+    patch = ["patch", "lease", wd.metadata.name, "-n", namespace, "--type=merge", "-p", RENEWED]
+    apiserver.kubectl(machine, *patch)
+    lease = await client.get(LEASES, namespace, wd.metadata.name)
+    assert lease["spec"]["renewTime"] == yaml.safe_load(RENEWED)["spec"]["renewTime"]
+    with pytest.raises(ClusterError, match="cannot list"):
+        apiserver.kubectl(machine, "get", "leases", "-n", namespace)
