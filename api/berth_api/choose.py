@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from berth_api.deployment import OFFLINE, Deployment
+from berth_api.deployment import Deployment
 
 
 class Refusal(Enum):
@@ -59,7 +59,7 @@ def _obstacle(deployment: Deployment) -> Refusal | None:
     """What keeps everybody out, however short the queue is."""
     if deployment.resource.spec.lockout:
         return Refusal.LOCKED_OUT
-    return Refusal.OFFLINE if deployment.reason == OFFLINE else None
+    return None if deployment.is_online else Refusal.OFFLINE
 
 
 def _rank(deployment: Deployment) -> tuple[int, int, str]:

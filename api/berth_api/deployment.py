@@ -9,7 +9,6 @@ from berth_core.resources import WorkspaceDeployment
 
 ONLINE: Final = "Online"
 FREE: Final = "Free"
-OFFLINE: Final = "Offline"
 _NO_TIME: Final = datetime.fromtimestamp(0, UTC)
 
 

@@ -43,6 +43,8 @@ def test_the_newest_version_goes_first_then_what_was_lent_least() -> None:
         ([{"lockout": True}], Refusal.LOCKED_OUT),
         ([{"lockout": True, "status": held()}], Refusal.LOCKED_OUT),
         ([{"status": offline()}], Refusal.OFFLINE),
+        ([{"status": offline() | held()}], Refusal.OFFLINE),
+        ([{"status": offline() | held()}, {"status": held()}], Refusal.BUSY),
         ([{"owners": ["no"]}, {"lockout": True}], Refusal.LOCKED_OUT),
         ([{"status": offline()}, {"status": held()}], Refusal.BUSY),
         ([{"lockout": True}, {"status": held()}], Refusal.BUSY),
