@@ -14,6 +14,7 @@ from berth_operator.decide.heartbeat import Beat, limit_of
 
 @dataclass
 class _Seen:
+    version: int
     renewal: str
     at: float
     heard: bool = False
@@ -30,14 +31,15 @@ class Heartbeats:
     def note(self, lease: Object) -> bool:
         """Take note of a Lease as it came; whether its deployment needs a pass now."""
         key = lease["metadata"]["namespace"], lease["metadata"]["name"]
-        renewal = str((lease.get("spec") or {}).get("renewTime") or "")
+        version, renewal = _read(lease)
         known = self._by_name.get(key)
         if known is None:
-            self._by_name[key] = _Seen(renewal, time.monotonic())
+            self._by_name[key] = _Seen(version, renewal, time.monotonic())
             return True
-        if known.renewal == renewal:
+        # What comes late is no sign of life: the machine may be dead since.
+        if version <= known.version or renewal == known.renewal:
             return False
-        known.renewal, known.at, known.heard = renewal, time.monotonic(), True
+        known.version, known.renewal, known.at, known.heard = version, renewal, time.monotonic(), True
         return known.silent
 
     def beat(self, lease: Object, heard_for: float) -> Beat:
@@ -52,3 +54,7 @@ class Heartbeats:
     def forget(self, namespace: str, name: str) -> None:
         """Drop what is known of a Lease that is gone."""
         self._by_name.pop((namespace, name), None)
+
+
+def _read(lease: Object) -> tuple[int, str]:
+    return int(lease["metadata"]["resourceVersion"]), str((lease.get("spec") or {}).get("renewTime") or "")

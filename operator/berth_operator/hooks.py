@@ -24,8 +24,9 @@ from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import HookView, ObservedInstance, Progress
 from berth_operator.kinds import JOBS, PODS, POLICIES, SECRETS
 from berth_operator.podview import pod_view
+from berth_operator.removing import remove_pod
 from berth_operator.world import DEPLOYMENT, World
-from berth_operator.writes import write_status
+from berth_operator.writes import refresh, write_status
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,8 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
 async def _start(world: World, lease: LeaseParts, name: str, hook: Hook) -> None:
     """Start a hook behind a shut door. Safe to repeat: a lease has one Job of each name."""
     namespace = lease.instance.metadata.namespace
+    if not await _nothing_runs(world, lease, name):
+        return
     memory = world.memories.of(namespace, lease.id)
     memory.hooks, memory.policy = True, ""
     await world.client.apply(POLICIES, closed_policy(lease, world.config))
@@ -111,6 +114,20 @@ async def _start(world: World, lease: LeaseParts, name: str, hook: Hook) -> None
     except AlreadyExistsError:
         world.store.put(JOBS, await world.client.get(JOBS, namespace, manifest["metadata"]["name"]))
     log.info("hook started", hook=name, instance=lease.id, deployment=lease.deployment.metadata.name, epoch=lease.epoch)
+
+
+async def _nothing_runs(world: World, lease: LeaseParts, name: str) -> bool:
+    """Whether no pod of a hook is left whose Job somebody deleted: it may still move the machine."""
+    namespace, job = lease.instance.metadata.namespace, names.hook_object(lease.id, lease.epoch, name)
+    pods, _ = await world.client.list(PODS, namespace, labels=_labels(lease.id, name))
+    if not pods:
+        return True
+    await refresh(world, JOBS, namespace, job)
+    if world.store.get(JOBS, namespace, job) is None:
+        for pod in pods:
+            world.store.put(PODS, pod)
+            await remove_pod(world, namespace, pod["metadata"]["name"])
+    return False
 
 
 def _labels(public_id: str, hook: str) -> dict[str, str]:

@@ -11,6 +11,11 @@ from .test_crashes import Happens, deleted, kill_when, made, nothing_left
 
 pytestmark = pytest.mark.apiserver
 
+PREPARING: list[tuple[str, Kind, Happens]] = [
+    ("its Job is made", JOBS, made),
+    ("the Instance says that it is prepared", INSTANCES, lambda _, o: condition(o, "Prepared", "status") == "True"),
+    ("the workspace's pod is made", PODS, made),
+]
 WHILE_IT_RUNS: list[tuple[str, Kind, Happens]] = [
     ("the policy is shut", POLICIES, lambda event, _: event == "MODIFIED"),
     ("the hook's Secret is made", SECRETS, made),
@@ -55,6 +60,32 @@ async def end_and_fail(lab: Lab, name: str, public_id: str, epoch: int) -> None:
     job = await started(lab, public_id, "reset", epoch, seconds=20)
     await exited(lab, await pod_of(lab, job), 3)
     await fail(lab, job)
+
+
+async def ask_and_prepare(lab: Lab, name: str, epoch: int) -> None:
+    await lab.instance(name, workspaceType="bench")
+    public_id = (await lab.get(INSTANCES, name))["metadata"]["uid"]
+    await succeed(lab, await started(lab, public_id, "prepare", epoch, seconds=20))
+
+
+async def test_a_launch_with_a_hook_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type(hooks={"prepare": {"command": ["/home"]}})
+    await lab.deployment("one")
+    _, version = await lab.client.list(JOBS, lab.namespace)
+    jobs: list[str] = []
+    for epoch, (_, kind, happens) in enumerate(PREPARING, start=1):
+        name = f"launch-{epoch}"
+        await kill_when(lab, operators, kind, happens, ask_and_prepare(lab, name, epoch))
+        public_id = (await lab.get(INSTANCES, name))["metadata"]["uid"]
+        await lab.until(PODS, f"i-{public_id}", bool, seconds=20)
+        await lab.until(INSTANCES, name, lambda o: condition(o, "Prepared", "status") == "True")
+        jobs.append(f"i-{public_id}-e{epoch}-prepare")
+        await end(lab, name)
+        await has_ended(lab, name, seconds=20)
+        await nothing_left(lab, public_id)
+        await reads(lab, "Free")
+    assert await jobs_made_since(lab, version) == jobs, "each lease was prepared once"
 
 
 async def test_an_end_with_a_hook_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:

@@ -109,6 +109,14 @@ async def test_the_lease_stays_until_the_hook_s_pod_is_gone(lab: Lab) -> None:
     await end(lab)
     job = await started(lab, uid, "reset")
     pod = await pod_of(lab, job, node)
+    # Somebody deletes the Job: another is made when nothing of the first moves the machine any more.
+    await lab.client.delete(JOBS, lab.namespace, job)
+    await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
+    assert await lab.absent(JOBS, job)
+    await exited(lab, pod, 143)
+    await lab.until_gone(PODS, pod)
+    assert await started(lab, uid, "reset") == job
+    await pod_of(lab, job, node)
     await fail(lab, job, "DeadlineExceeded")
     await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
     lost = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")

@@ -69,19 +69,27 @@ def test_a_lease_may_ask_for_a_shorter_limit_only() -> None:
     assert [limit_of(seconds) for seconds in (None, 0, 5, 60, 3600)] == [60, 60, 5, 60, 60]
 
 
-def lease(renewal: str) -> dict[str, object]:
-    return {"metadata": {"namespace": "lab", "name": "one"}, "spec": {"renewTime": renewal}}
+def lease(renewal: str, version: int) -> dict[str, object]:
+    metadata = {"namespace": "lab", "name": "one", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"renewTime": renewal}}
 
 
 def test_a_renewal_asks_for_a_pass_only_while_the_machine_counts_as_silent() -> None:
     beats = Heartbeats()
-    assert beats.note(lease("a")), "its first sight"
-    assert not beats.beat(lease("a"), 100).heard
-    assert not beats.note(lease("a")), "the same again"
-    assert beats.note(lease("b")), "it was not known to be there"
-    assert beats.beat(lease("b"), 100).heard
-    assert not beats.note(lease("c")), "it is known to be there: the pass at its limit will see"
-    assert not beats.note(lease("a")), "whatever its clock says"
-    assert beats.beat(lease("a"), 0.0).silence == 0.0, "silence does not count while nobody answers"
+    assert beats.note(lease("a", 8)), "its first sight"
+    assert not beats.beat(lease("a", 8), 100).heard
+    assert not beats.note(lease("a", 9)), "the same again, with another label"
+    assert beats.note(lease("b", 10)), "it was not known to be there"
+    assert beats.beat(lease("b", 10), 100).heard
+    assert not beats.note(lease("c", 11)), "it is known to be there: the pass at its limit will see"
+    assert not beats.note(lease("a", 12)), "whatever its clock says"
+    assert beats.beat(lease("a", 12), 0.0).silence == 0.0, "silence does not count while nobody answers"
     beats.forget("lab", "one")
-    assert not beats.beat(lease("a"), 100).heard
+    assert not beats.beat(lease("a", 12), 100).heard
+
+
+def test_a_renewal_that_is_told_late_is_no_sign_of_life() -> None:
+    beats = Heartbeats()
+    beats.note(lease("b", 10))
+    assert not beats.note(lease("a", 9))
+    assert not beats.beat(lease("b", 10), 100).heard
