@@ -62,6 +62,11 @@ async def test_a_machine_that_falls_silent_is_offline_and_comes_back_by_itself(l
     await online(lab, "one", "LeaseMissing")
     await machine(lab, "one")
     await online(lab, "one", "HeartbeatAwaited")
+    # Without the label it is something else's.
+    await machine(lab, "other", labelled=False)
+    await renew(lab, "other")
+    await lab.create(DEPLOYMENTS, "other", {"type": "bench", "heartbeat": "lease"})
+    await online(lab, "other", "LeaseMissing")
     await lab.instance("mine", workspaceType="bench")
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound") == "Waiting")
     async with renewing(lab, "one"):
@@ -82,15 +87,6 @@ async def test_a_machine_that_falls_silent_is_offline_and_comes_back_by_itself(l
     await renew(lab, "one", "2001-01-01T00:00:00.000000Z")
     await online(lab, "one", "HeartbeatSeen")
     await lab.client.delete(LEASES, lab.namespace, "one")
-    await online(lab, "one", "LeaseMissing")
-
-
-async def test_a_lease_without_the_label_is_no_heartbeat(lab: Lab, operators: Operators) -> None:
-    operators.start()
-    await lab.type()
-    await machine(lab, "one", labelled=False)
-    await renew(lab, "one")
-    await lab.create(DEPLOYMENTS, "one", {"type": "bench", "heartbeat": "lease"})
     await online(lab, "one", "LeaseMissing")
 
 

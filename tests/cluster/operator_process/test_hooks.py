@@ -91,17 +91,6 @@ async def test_a_failed_reset_puts_it_in_quarantine_until_an_administrator_relea
     assert await lab.lease("one") is None
 
 
-async def test_a_failed_health_check_puts_it_in_quarantine(lab: Lab) -> None:
-    uid = await borrowed(lab, BOTH)
-    await end(lab)
-    await succeed(lab, await started(lab, uid, "reset"))
-    await fail(lab, await started(lab, uid, "health"))
-    shut = await reads(lab, "Quarantined")
-    assert condition(shut, "Quarantined") == "HealthCheckFailed"
-    assert "the hook healthCheck failed" in str(condition(shut, "Quarantined", "message"))
-    assert condition(await has_ended(lab), "Cleaned") == "HealthCheckFailed"
-
-
 async def test_the_lease_stays_until_the_hook_s_pod_is_gone(lab: Lab) -> None:
     node = f"node-{lab.namespace}"
     await lab.client.create(NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
