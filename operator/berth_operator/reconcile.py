@@ -9,6 +9,7 @@ from berth_core.errors import ClusterError
 from berth_operator.deployments import reconcile_deployment, reconcile_type
 from berth_operator.errors import OperatorError
 from berth_operator.expiry import sweep_expired
+from berth_operator.history import sweep_history
 from berth_operator.instances import reconcile_instance
 from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, RESERVATIONS, TYPES
 from berth_operator.queueing import Key, WorkQueue
@@ -21,6 +22,7 @@ from berth_operator.world import (
     ACCESS,
     DEPLOYMENT,
     EXPIRY,
+    HISTORY,
     INSTANCE,
     ORPHAN,
     RELIST,
@@ -42,6 +44,7 @@ PASSES: Final[dict[str, Pass]] = {
     TURN: reconcile_turn,
     ACCESS: sweep_access,
     EXPIRY: sweep_expired,
+    HISTORY: sweep_history,
     RELIST: reconcile_relist,
     SLOTS: sweep_slots,
 }

@@ -30,6 +30,12 @@ def reservation(user: str, inner: str | None = None, **spec: Any) -> dict[str, A
     return named("Reservation", {"user": user, "workspaceType": "misty", "instance": wanted} | spec)
 
 
+def with_id(obj: dict[str, Any]) -> dict[str, Any]:
+    """Named as the API names what it makes, and perhaps as it has named something before."""
+    obj["metadata"]["name"] = str(uuid.uuid4())
+    return obj
+
+
 def wtype(**template: Any) -> dict[str, Any]:
     name = f"t_{uuid.uuid4().hex[:12]}"
     return named("WorkspaceType", {"typeName": name, "template": {"image": "example/workspace"} | template})
@@ -67,6 +73,12 @@ REFUSED = [
     ("alice", "edit", instance("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", instance("alice", claim=CLAIM), "spec.claim is set by Berth only"),
     ("lab-admin", "berth-admin", instance("lab-admin", claim=CLAIM), "spec.claim is set by Berth only"),
+    (
+        "alice",
+        "berth-user",
+        with_id(reservation("alice")),
+        "a UUID as metadata.name is for reservations that Berth makes",
+    ),
     ("alice", "berth-user", reservation("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
     ("alice", "berth-user", reservation("alice", priority=1), "needs the verb prioritize"),

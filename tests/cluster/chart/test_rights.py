@@ -18,6 +18,8 @@ NOTIFIER = f"system:serviceaccount:{NAMESPACE}:berth-notifier"
 MAY = [
     (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
     (OPERATOR, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
+    (OPERATOR, "delete", "instances.berth.dev", WORKSPACES),
+    (OPERATOR, "delete", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods", WORKSPACES),
     (OPERATOR, "create", "instances.berth.dev", WORKSPACES),
     (OPERATOR, "claim", "instances.berth.dev", WORKSPACES),
@@ -51,7 +53,6 @@ MAY = [
 ]
 
 MAY_NOT = [
-    (OPERATOR, "delete", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "create", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "patch", "workspacetypes.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods/exec", WORKSPACES),
