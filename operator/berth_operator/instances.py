@@ -49,6 +49,8 @@ async def _steps(world: World, key: Key) -> float | None:
         plan = decide(seen, now)
         log.debug("decided", instance=instance.public_id, step=plan.step.name, reason=plan.reason)
         at_once, after = await _take(world, seen, plan)
+        if plan.step is not Step.END:
+            await serving.warn(world, seen)
         if not at_once:
             return after if after is not None else _until(world, plan.again_at, now)
     return SHORTEST_WAIT

@@ -14,14 +14,15 @@ from berth_core.leasing import Lease
 from berth_core.model import parse_time
 from berth_core.resources import FirewallRule, Instance
 from berth_core.resources.instance import InForce
-from berth_operator import metrics, observe
+from berth_operator import events, metrics, observe
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.errors import AgentError, StaleError
-from berth_operator.kinds import RULES
+from berth_operator.events import Complaint
+from berth_operator.kinds import INSTANCES, RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import path_stands
 from berth_operator.queueing import Key
@@ -40,15 +41,15 @@ REPORT_AFTER: Final = 3
 
 
 async def push(world: World, seen: ObservedInstance) -> float | None:
-    """Put rules and keys in force in the agent and, at the same time, in the NetworkPolicy.
+    """Put rules, keys and notice in force in the agent and, at the same time, in the NetworkPolicy.
 
     Returns None when it is done, else the seconds after which to try again. The push begins at once, so what it
     forbids is shut before the slower enforcer of NetworkPolicies has it.
     """
-    instance, pod = seen.instance, _pod(seen)
+    instance = seen.instance
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     rules = await observe.read_rules(world, instance, memory)
-    pushing = asyncio.ensure_future(_push(world, instance, memory, pod, rules))
+    pushing = asyncio.ensure_future(_push(world, seen, memory, rules))
     lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
     try:
         if lease is not None:
@@ -63,19 +64,18 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     return delay
 
 
-async def _push(
-    world: World, instance: Instance, memory: Memory, pod: PodView, rules: list[FirewallRule]
-) -> str | None:
+async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: list[FirewallRule]) -> str | None:
     """Push once, or twice where the agent turns out to have something newer; the error, if any."""
+    instance, pod = seen.instance, _pod(seen)
     agent = AgentAddress(pod.ip, instance.public_id, instance.status.epoch or 0)
     body, keys = observe.ruleset(rules, pod), instance.spec.ssh_keys
     known = memory.acknowledged
     if known is None and instance.status.pod_uid == pod.uid:
         known = instance.status.firewall
     for _ in range(2):
-        wanted = firewall.push(body, agent.epoch, known.generation if known else 0, keys)
+        wanted = firewall.push(body, agent.epoch, known.generation if known else 0, keys, seen.notice)
         if known is None or known.digest != wanted.digest:
-            wanted = firewall.push(body, agent.epoch, wanted.generation + 1, keys)
+            wanted = firewall.push(body, agent.epoch, wanted.generation + 1, keys, seen.notice)
         try:
             await world.agents.push(agent, wanted)
         except StaleError as stale:
@@ -85,7 +85,8 @@ async def _push(
             memory.failures, memory.error = memory.failures + 1, str(error)
             return str(error)
         memory.acknowledged = InForce(generation=wanted.generation, digest=wanted.digest)
-        memory.keys, memory.failures, memory.error = firewall.keys_digest(keys), 0, ""
+        memory.keys, memory.notice = firewall.keys_digest(keys), seen.notice
+        memory.failures, memory.error = 0, ""
         log.info("in force", instance=instance.public_id, generation=wanted.generation, rules=len(rules))
         return None
     memory.failures, memory.error = memory.failures + 1, "another operator pushes to the agent"
@@ -143,6 +144,18 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
         if instance.status.ready_time is None:
             metrics.LAUNCH_SECONDS.observe(took)
         log.info("ready", instance=after.public_id, seconds_after_creation=round(took, 1))
+
+
+async def warn(world: World, seen: ObservedInstance) -> None:
+    """Tell of the end of a lease by an Event too, once for each end, whoever leads."""
+    instance = seen.instance
+    memory = world.memories.known(instance.metadata.namespace, instance.public_id)
+    obj = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)
+    if memory is None or obj is None or memory.warned == seen.notice:
+        return
+    if seen.notice:
+        await events.warn(world, obj, Complaint("EndsSoon", "Warn", seen.notice.strip(), once=True))
+    memory.warned = seen.notice
 
 
 def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[Object | None]]:
