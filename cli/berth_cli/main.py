@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import key, release, status, token, user, webhook
+from berth_cli import key, release, restore, status, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.add_typer(user.app, name="user")
 app.add_typer(webhook.app, name="webhook")
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=release.EXAMPLES)(release.release)
+app.command(epilog=restore.EXAMPLES)(restore.restore)
 
 
 @app.command()

@@ -53,6 +53,8 @@ MAY = [
 ]
 
 MAY_NOT = [
+    (OPERATOR, "restore", "workspacedeployments.berth.dev", WORKSPACES),
+    (API, "restore", "workspacedeployments.berth.dev", WORKSPACES),
     (OPERATOR, "create", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "patch", "workspacetypes.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods/exec", WORKSPACES),
