@@ -14,15 +14,14 @@ from berth_core.leasing import Lease
 from berth_core.model import parse_time
 from berth_core.resources import FirewallRule, Instance
 from berth_core.resources.instance import InForce
-from berth_operator import events, metrics, observe
+from berth_operator import metrics, observe
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.errors import AgentError, StaleError
-from berth_operator.events import Complaint
-from berth_operator.kinds import INSTANCES, RULES
+from berth_operator.kinds import RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import path_stands
 from berth_operator.queueing import Key
@@ -144,18 +143,6 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
         if instance.status.ready_time is None:
             metrics.LAUNCH_SECONDS.observe(took)
         log.info("ready", instance=after.public_id, seconds_after_creation=round(took, 1))
-
-
-async def warn(world: World, seen: ObservedInstance) -> None:
-    """Tell of the end of a lease by an Event too, once for each end, whoever leads."""
-    instance = seen.instance
-    memory = world.memories.known(instance.metadata.namespace, instance.public_id)
-    obj = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)
-    if memory is None or obj is None or memory.warned == seen.notice:
-        return
-    if seen.notice:
-        await events.warn(world, obj, Complaint("EndsSoon", "Warn", seen.notice.strip(), once=True))
-    memory.warned = seen.notice
 
 
 def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[Object | None]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from berth_core.model import timestamp
 from berth_core.resources import Instance
 from berth_operator.decide.instance import decide
-from berth_operator.decide.notice import WARN_BEFORE, notice, warns_at
+from berth_operator.decide.notice import WARN_BEFORE, held_up, notice, warns_at
 from berth_operator.decide.plan import Step
 
 from .making import NOW, at, bound, seen, type_
@@ -42,3 +42,10 @@ def test_an_extension_takes_the_notice_back_before_the_status_shows_it() -> None
 def test_an_instance_is_looked_at_again_when_it_is_to_be_warned(seconds: int, again: int) -> None:
     plan = decide(seen(instance=ending_at(at(600))), at(seconds))
     assert (plan.step, plan.again_at) == (Step.REPORT, at(again))
+
+
+def test_a_lease_that_goes_on_for_want_of_a_clock_says_so() -> None:
+    late = ending_at(at(60))
+    assert "12:01:00" in held_up(seen(instance=late, clock_trusted=False), at(61))
+    assert held_up(seen(instance=late, clock_trusted=False), at(59)) == ""
+    assert held_up(seen(instance=late), at(61)) == ""
