@@ -67,6 +67,10 @@ bench: up ## measure how long a lease's steps take (RUNS=100), and the API under
 	  | nsenter --net=/run/netns/berth-outside-110 $(BIN)/python bench/lease.py --runs $${RUNS:-100}
 	@$(BIN)/python -m bench.api
 
+.PHONY: bench-expiry
+bench-expiry: venv ## measure 1,000 leases that end at the same moment (LEASES=1000), without the two-node cluster
+	@$(BIN)/python -m bench.expiry --leases $${LEASES:-1000}
+
 .PHONY: bench-api
 bench-api: venv ## measure the API under load only, without the two-node cluster
 	@$(BIN)/python -m bench.api

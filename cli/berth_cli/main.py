@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import deployment, key, release, status, token, user, webhook
+from berth_cli import deployment, key, release, restore, status, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(webhook.app, name="webhook")
 app.add_typer(deployment.app, name="deployment")
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=release.EXAMPLES)(release.release)
+app.command(epilog=restore.EXAMPLES)(restore.restore)
 
 
 @app.command()

@@ -73,8 +73,9 @@ def create(
     Needs the right to read the Secret `berth-token-signing`. Berth keeps no copy: who loses it makes another.
     What was made, for whom and until when, is recorded before the token is printed; see `berth token list`.
     """
-    from berth_cli import durations, signing, tokens
+    from berth_cli import signing, tokens
     from berth_cli.errors import USAGE, CliError
+    from berth_core import durations
 
     try:
         request = tokens.TokenRequest(
@@ -155,8 +156,9 @@ def revoke(
     """End a token, on every replica within 1 s and for good. Repeating it changes nothing."""
     import sys
 
-    from berth_cli import cluster, durations, revoking, tokens
+    from berth_cli import cluster, revoking, tokens
     from berth_cli.errors import USAGE, CliError
+    from berth_core import durations
 
     try:
         target = revoking.target(sys.stdin.read(2 * tokens.LONGEST_TOKEN) if which == "-" else which)

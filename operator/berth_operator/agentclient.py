@@ -46,12 +46,14 @@ class AgentAddress:
 
 @dataclass(frozen=True)
 class Push:
-    """What is to be in force: a stamped ruleset and the keys that may log in."""
+    """What is to be in force: a stamped ruleset, the keys that may log in, and what their owner is told."""
 
     generation: int
     digest: str
     ruleset: str
     keys: tuple[str, ...]
+    notice: str = ""
+    """For the holder's shell."""
 
 
 class AgentClient:
@@ -81,7 +83,7 @@ class AgentClient:
             "generation": push.generation,
             "ruleset": push.ruleset,
             "authorizedKeys": list(push.keys),
-            "notice": "",
+            "notice": push.notice,
         }
         started = time.monotonic()
         try:

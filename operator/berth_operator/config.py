@@ -4,11 +4,13 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Literal, Self
 
 import orjson
 
+from berth_core import durations
 from berth_core.firewall import Network, Sources
 
 ServiceType = Literal["NodePort", "LoadBalancer"]
@@ -29,6 +31,7 @@ class Config:
     node_addresses: Mapping[str, str] | None = None
     blocked: tuple[Network, ...] = ()
     user_namespaces: bool = False
+    history_retention: timedelta = timedelta(days=30)
     listen: int = 8080
     kubeconfig: str | None = None
 
@@ -47,6 +50,7 @@ class Config:
             node_addresses=_addresses(environment.get("BERTH_NODE_ADDRESSES") or "{}"),
             blocked=_networks(environment.get("BERTH_BLOCKED_CIDRS", "")),
             user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
+            history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
             listen=_port(environment.get("BERTH_LISTEN") or "8080"),
             kubeconfig=environment.get("KUBECONFIG") or None,
         )
@@ -92,6 +96,13 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(word) for word in _words(text))
     except ValueError as exc:
         raise ValueError(f"BERTH_BLOCKED_CIDRS: {exc}") from exc
+
+
+def _length(environment: Mapping[str, str], name: str, default: str) -> timedelta:
+    try:
+        return durations.parse(environment.get(name) or default)
+    except ValueError as exc:
+        raise ValueError(f"{name}: {exc}") from exc
 
 
 def _port(text: str) -> int:

@@ -46,6 +46,7 @@ class Health:
             "leading": self._leadership.held,
             "queueAgeSeconds": round(age, 3),
             "watching": self.watching,
+            "clockTrusted": self._world.clock.trusted,
             "lastEventSeconds": round(time.monotonic() - self._world.last_event, 3),
         }
         return web.json_response(state, status=200 if age < STUCK_SECONDS else 503)
@@ -54,6 +55,7 @@ class Health:
         return web.json_response({"watching": self.watching}, status=200 if self.watching else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
+        metrics.CLOCK_TRUSTED.set(self._world.clock.trusted)
         metrics.QUEUE_AGE.set(self._world.queue.oldest_age())
         text = prometheus_client.generate_latest()
         return web.Response(body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})

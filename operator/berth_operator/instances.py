@@ -8,7 +8,7 @@ import structlog
 from berth_core import names
 from berth_core.errors import ConflictError
 from berth_core.resources import Instance
-from berth_operator import ending, hooks, serving, starting, waiting
+from berth_operator import ending, hooks, serving, starting, waiting, warning
 from berth_operator.decide.instance import decide
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance
@@ -49,6 +49,8 @@ async def _steps(world: World, key: Key) -> float | None:
         plan = decide(seen, now)
         log.debug("decided", instance=instance.public_id, step=plan.step.name, reason=plan.reason)
         at_once, after = await _take(world, seen, plan)
+        if plan.step is not Step.END:
+            await warning.warn(world, seen, now)
         if not at_once:
             return after if after is not None else _until(world, plan.again_at, now)
     return SHORTEST_WAIT

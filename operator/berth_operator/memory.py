@@ -24,9 +24,10 @@ class Memory:
     rules_changed: int = 0
     """How often something was heard of its rules: a list that was asked for before that may be older."""
     agent: Incarnation | None = None
-    """Which agent the next five fields speak of."""
+    """Which agent the next six fields speak of."""
     acknowledged: InForce | None = None
     keys: str = ""
+    notice: str = ""
     failures: int = 0
     error: str = ""
     workspace: Incarnation | None = None
@@ -49,6 +50,8 @@ class Memory:
     """Why its last turn passed it over though a deployment was free."""
     hooks: bool = False
     """A Job, a pod or a Secret of some hook of it is, or was, there."""
+    warned: str = ""
+    """The notice that an Event tells of."""
     cleared: bool = False
     """What was known by name was deleted once."""
 
@@ -85,7 +88,8 @@ class Memory:
         return self.probe is not None and not self.probe.done()
 
     def _forget_agent(self, agent: Incarnation | None) -> None:
-        self.agent, self.acknowledged, self.keys, self.failures, self.error = agent, None, "", 0, ""
+        self.agent, self.acknowledged, self.keys, self.notice = agent, None, "", ""
+        self.failures, self.error = 0, ""
         self.stop_probe()
 
     def _forget_workspace(self, workspace: Incarnation | None) -> None:

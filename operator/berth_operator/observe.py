@@ -15,6 +15,7 @@ from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.hooks import PREPARE
 from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS
+from berth_operator.decide.notice import notice
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, RULES, SERVICES
 from berth_operator.memory import Memory
@@ -105,9 +106,11 @@ async def _bound(
     service = world.store.get(SERVICES, namespace, names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})
     _note_image_errors(memory, pod, now)
+    tells = notice(instance, type_, now) if world.clock.trusted else memory.notice
     current, settled = False, True
     if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
         current, settled = await _rules(world, instance, memory, pod)
+        current = current and memory.notice == tells
     return ObservedInstance(
         instance,
         type=type_,
@@ -130,6 +133,7 @@ async def _bound(
             listening=memory.listening,
             path=memory.path,
         ),
+        notice=tells,
         rules_settled=settled,
         prepare=await hooks.look(world, instance, PREPARE) if status.ready_time is None else None,
         quiet_since=await keeping.quiet(world, instance, memory, now),

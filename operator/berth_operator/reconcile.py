@@ -1,16 +1,18 @@
 """Which pass belongs to which sort of key, and what happens with a key that keeps failing."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Final
 
-from berth_core.client import Kind, Object
+from berth_core.client import Kind
 from berth_core.errors import ClusterError
+from berth_operator import events
 from berth_operator.deployments import reconcile_deployment, reconcile_type
 from berth_operator.errors import OperatorError
+from berth_operator.events import Complaint
 from berth_operator.expiry import sweep_expired
+from berth_operator.history import sweep_history
 from berth_operator.instances import reconcile_instance
-from berth_operator.kinds import DEPLOYMENTS, EVENTS, INSTANCES, RESERVATIONS, TYPES
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
@@ -21,6 +23,7 @@ from berth_operator.world import (
     ACCESS,
     DEPLOYMENT,
     EXPIRY,
+    HISTORY,
     INSTANCE,
     ORPHAN,
     RELIST,
@@ -42,6 +45,7 @@ PASSES: Final[dict[str, Pass]] = {
     TURN: reconcile_turn,
     ACCESS: sweep_access,
     EXPIRY: sweep_expired,
+    HISTORY: sweep_history,
     RELIST: reconcile_relist,
     SLOTS: sweep_slots,
 }
@@ -72,24 +76,4 @@ async def _post_event(world: World, key: Key, error: Exception) -> None:
     if kind is None or obj is None:
         return
     message = str(error) if isinstance(error, ClusterError | OperatorError) else f"{type(error).__name__}: see the logs"
-    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    body: Object = {
-        "apiVersion": EVENTS.api_version,
-        "kind": "Event",
-        "metadata": {"generateName": f"{key.name[:200]}.", "namespace": key.namespace},
-        "eventTime": now,
-        "reportingController": "berth.dev/operator",
-        "reportingInstance": world.config.identity,
-        "action": "Reconcile",
-        "reason": "ReconcileFailing",
-        "type": "Warning",
-        "regarding": {
-            "apiVersion": obj["apiVersion"],
-            "kind": obj["kind"],
-            "namespace": key.namespace,
-            "name": key.name,
-            "uid": obj["metadata"]["uid"],
-        },
-        "note": message[:1000],
-    }
-    await world.client.create(EVENTS, key.namespace, body)
+    await events.warn(world, obj, Complaint("ReconcileFailing", "Reconcile", message))

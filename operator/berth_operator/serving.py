@@ -40,15 +40,15 @@ REPORT_AFTER: Final = 3
 
 
 async def push(world: World, seen: ObservedInstance) -> float | None:
-    """Put rules and keys in force in the agent and, at the same time, in the NetworkPolicy.
+    """Put rules, keys and notice in force in the agent and, at the same time, in the NetworkPolicy.
 
     Returns None when it is done, else the seconds after which to try again. The push begins at once, so what it
     forbids is shut before the slower enforcer of NetworkPolicies has it.
     """
-    instance, pod = seen.instance, _pod(seen)
+    instance = seen.instance
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     rules = await observe.read_rules(world, instance, memory)
-    pushing = asyncio.ensure_future(_push(world, instance, memory, pod, rules))
+    pushing = asyncio.ensure_future(_push(world, seen, memory, rules))
     lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
     try:
         if lease is not None:
@@ -63,19 +63,18 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     return delay
 
 
-async def _push(
-    world: World, instance: Instance, memory: Memory, pod: PodView, rules: list[FirewallRule]
-) -> str | None:
+async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: list[FirewallRule]) -> str | None:
     """Push once, or twice where the agent turns out to have something newer; the error, if any."""
+    instance, pod = seen.instance, _pod(seen)
     agent = AgentAddress(pod.ip, instance.public_id, instance.status.epoch or 0)
     body, keys = observe.ruleset(rules, pod), instance.spec.ssh_keys
     known = memory.acknowledged
     if known is None and instance.status.pod_uid == pod.uid:
         known = instance.status.firewall
     for _ in range(2):
-        wanted = firewall.push(body, agent.epoch, known.generation if known else 0, keys)
+        wanted = firewall.push(body, agent.epoch, known.generation if known else 0, keys, seen.notice)
         if known is None or known.digest != wanted.digest:
-            wanted = firewall.push(body, agent.epoch, wanted.generation + 1, keys)
+            wanted = firewall.push(body, agent.epoch, wanted.generation + 1, keys, seen.notice)
         try:
             await world.agents.push(agent, wanted)
         except StaleError as stale:
@@ -85,7 +84,8 @@ async def _push(
             memory.failures, memory.error = memory.failures + 1, str(error)
             return str(error)
         memory.acknowledged = InForce(generation=wanted.generation, digest=wanted.digest)
-        memory.keys, memory.failures, memory.error = firewall.keys_digest(keys), 0, ""
+        memory.keys, memory.notice = firewall.keys_digest(keys), seen.notice
+        memory.failures, memory.error = 0, ""
         log.info("in force", instance=instance.public_id, generation=wanted.generation, rules=len(rules))
         return None
     memory.failures, memory.error = memory.failures + 1, "another operator pushes to the agent"

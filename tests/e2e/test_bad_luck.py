@@ -2,6 +2,12 @@
 
 import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+from shell import Shell
+
+
+def end_of_lease(moment: str) -> str:
+    """What the holder is told of it."""
+    return f"This lease ends at {moment.replace('T', ' ').removesuffix('Z')} UTC"
 
 
 @pytest.mark.parametrize(
@@ -57,9 +63,15 @@ def test_a_pod_that_is_evicted_is_made_again_under_the_same_lease(lab: Lab, ada:
     ada.ends(instance)
 
 
-def test_a_lease_ends_when_its_time_is_up(lab: Lab, ada: Person) -> None:
-    instance = ada.takes(DEPLOYMENT_TYPE, expire_d=5)
-    lab.wait(f"instance/{instance}", "condition=Ended", seconds=30)
+def test_a_lease_says_in_the_shell_when_it_ends_and_ends_then(lab: Lab, ada: Person) -> None:
+    instance = ada.takes(DEPLOYMENT_TYPE, expire_d=20)
+    info = ada.asks("GET", f"/instance/{instance}").json
+    with Shell(ada, info) as shell:
+        shell.until_it_shows(end_of_lease(info["expires"]))
+        put_off = ada.asks("POST", f"/instance/{instance}/extend", {"expire_d": 21}).json["expires"]
+        assert put_off != info["expires"], "else this shows nothing"
+        shell.until_it_shows(end_of_lease(put_off))
+    lab.wait(f"instance/{instance}", "condition=Ended", seconds=40)
     status = lab.get("instance", instance)["status"]
     assert status["reason"] == "Expired"
     assert lab.leftovers(instance) == []

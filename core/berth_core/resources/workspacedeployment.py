@@ -76,7 +76,11 @@ class WorkspaceDeploymentStatus(Model):
     lease: HeldLease | None = Field(
         None, description="Present while somebody has it; cleared when all that the lease opened is gone."
     )
-    epoch: int = Field(0, description="Number of leases ever taken; grows by one with each. Never cleared.", ge=0)
+    epoch: int = Field(
+        0,
+        description="Grows by one with each lease that is taken. Never cleared; a restore may begin higher.",
+        ge=0,
+    )
     instances: int = Field(0, description="Completed instances. Never cleared.", ge=0)
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
@@ -145,10 +149,10 @@ class WorkspaceDeployment(Resource):
             message="taking the lease adds exactly one to status.epoch",
         ),
         Rule(
-            rule="(has(self.status) && has(self.status.lease)) && !(has(oldSelf.status) && has(oldSelf.status.lease))"
+            rule="!(has(oldSelf.status) && has(oldSelf.status.lease))"
             " || (has(self.status) && has(self.status.epoch) ? self.status.epoch : 0)"
             " == (has(oldSelf.status) && has(oldSelf.status.epoch) ? oldSelf.status.epoch : 0)",
-            message="status.epoch changes only when the lease is taken",
+            message="status.epoch stays while the lease is held, and when it is given back",
         ),
     )
 

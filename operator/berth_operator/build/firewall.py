@@ -37,9 +37,9 @@ def body(rules: Sequence[Rule], own_address: str | None) -> str:
     return ruleset_body(rules, operator_sources=sources)
 
 
-def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str]) -> Push:
+def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str], notice: str = "") -> Push:
     """What is sent to the agent."""
-    return Push(generation, digest_of(ruleset), stamp(ruleset, epoch, generation), tuple(keys))
+    return Push(generation, digest_of(ruleset), stamp(ruleset, epoch, generation), tuple(keys), notice)
 
 
 def keys_digest(keys: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from berth_core import conditions, state
 from berth_core.model import parse_time, timestamp
 from berth_operator.decide.hooks import PREPARE, failed
 from berth_operator.decide.keepalive import MOST_SILENCE
+from berth_operator.decide.notice import warns_at
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance, PodView, Progress
 from berth_operator.decide.status import end_of
@@ -266,6 +267,8 @@ def _look_again(seen: ObservedInstance, now: datetime) -> datetime | None:
     due: list[datetime] = []
     if end := end_of(seen.instance, seen.type):
         due.append(end)
+    if (warning := warns_at(seen.instance, seen.type)) and now < warning:
+        due.append(warning)
     if seen.quiet_since is not None:
         due.append(seen.quiet_since + MOST_SILENCE)
     if status.ready_time is None:

@@ -84,7 +84,7 @@ class AgentView:
 
     acknowledged: InForce | None = None
     current: bool = False
-    """What was acknowledged is what the rules and keys say now."""
+    """What was acknowledged is what the rules, the keys and the notice say now."""
     failures: int = 0
     """Pushes that failed in a row."""
     error: str = ""
@@ -138,6 +138,8 @@ class ObservedInstance:
     """Where ssh will answer, as soon as Service and node say so."""
     address_problem: str = ""
     agent: AgentView = AgentView()
+    notice: str = ""
+    """What the holder's shell should tell now."""
     rules_settled: bool = True
     """Every rule says that it is in force and names its Instance as owner."""
     quiet_since: datetime | None = None

@@ -49,9 +49,9 @@ def shipped(pod: Pod) -> Pod:
     return pod
 
 
-def push(generation: int, *rules: tuple[str, str], key: str = "ssh-ed25519 AAAA") -> Push:
+def push(generation: int, *rules: tuple[str, str], key: str = "ssh-ed25519 AAAA", notice: str = "") -> Push:
     body = firewall.body([Rule.parse(*rule) for rule in rules], "198.18.200.9")
-    return firewall.push(body, EPOCH, generation, [key])
+    return firewall.push(body, EPOCH, generation, [key], notice)
 
 
 def test_a_push_of_the_operator_is_acknowledged(shipped: Pod) -> None:
@@ -62,6 +62,21 @@ def test_a_push_of_the_operator_is_acknowledged(shipped: Pod) -> None:
     as_operator(shipped, work)
     assert "203.0.113.8" in shipped.table()
     assert shipped.keys() == "ssh-ed25519 BBBB\n"
+
+
+def test_a_notice_comes_and_goes_under_one_generation(shipped: Pod) -> None:
+    notice = shipped.run / "notice"
+
+    async def work(client: AgentClient, agent: AgentAddress) -> None:
+        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")))
+        assert notice.read_text() == ""
+        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT"), notice="This lease ends soon.\n"))
+        assert notice.read_text() == "This lease ends soon.\n"
+        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")))
+        assert notice.read_text() == ""
+
+    as_operator(shipped, work)
+    assert f"berth e{EPOCH} g1 " in shipped.table()
 
 
 def test_a_stale_push_tells_the_operator_what_is_in_force(shipped: Pod) -> None:

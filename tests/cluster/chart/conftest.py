@@ -149,6 +149,25 @@ def policies_hold(server: ApiServer) -> None:
         "--dry-run=server",
     ]
     _until_refused(api, "berth-lockout", change)
+    writer = status_writer(server, "probe-writer")
+    _until_refused(writer, "berth-epochs", [*raise_epoch("probe", 1), "--dry-run=server"])
+
+
+def status_writer(server: ApiServer, name: str, *verbs: str) -> Person:
+    """Somebody who may write the status of deployments, as Berth's processes may, with these verbs beside."""
+    rules = [
+        {"apiGroups": ["berth.dev"], "resources": ["workspacedeployments/status"], "verbs": ["get", "patch"]},
+        {"apiGroups": ["berth.dev"], "resources": ["workspacedeployments"], "verbs": ["get", *verbs]},
+    ]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}}
+    server.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": rules}))
+    return introduce(server, name, name)
+
+
+def raise_epoch(name: str, epoch: int) -> list[str]:
+    """Words of kubectl that write an epoch."""
+    change = json.dumps({"status": {"epoch": epoch}})
+    return ["patch", f"wd/{name}", "-n", WORKSPACES, "--subresource=status", "--type=merge", "-p", change]
 
 
 def _until_refused(probe: Person, policy: str, words: list[str], obj: str | None = None, attempts: int = 200) -> None:

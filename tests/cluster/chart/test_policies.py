@@ -9,7 +9,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 
-from .conftest import ACCESS, NAMESPACE, WORKSPACES, MakePerson, Person, introduce
+from .conftest import ACCESS, NAMESPACE, WORKSPACES, MakePerson, Person, introduce, raise_epoch, status_writer
 
 API_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-api"
 OPERATOR_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-operator"
@@ -28,6 +28,12 @@ def instance(user: str, **spec: Any) -> dict[str, Any]:
 def reservation(user: str, inner: str | None = None, **spec: Any) -> dict[str, Any]:
     wanted = {"user": inner or user, "workspaceType": "misty"} | spec.pop("instance", {})
     return named("Reservation", {"user": user, "workspaceType": "misty", "instance": wanted} | spec)
+
+
+def with_id(obj: dict[str, Any]) -> dict[str, Any]:
+    """Named as the API names what it makes, and perhaps as it has named something before."""
+    obj["metadata"]["name"] = str(uuid.uuid4())
+    return obj
 
 
 def wtype(**template: Any) -> dict[str, Any]:
@@ -67,6 +73,12 @@ REFUSED = [
     ("alice", "edit", instance("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", instance("alice", claim=CLAIM), "spec.claim is set by Berth only"),
     ("lab-admin", "berth-admin", instance("lab-admin", claim=CLAIM), "spec.claim is set by Berth only"),
+    (
+        "alice",
+        "berth-user",
+        with_id(reservation("alice")),
+        "a UUID as metadata.name is for reservations that Berth makes",
+    ),
     ("alice", "berth-user", reservation("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
     ("alice", "berth-user", reservation("alice", priority=1), "needs the verb prioritize"),
@@ -181,6 +193,24 @@ def test_a_status_is_nobodys_to_write(person: MakePerson, installed: ApiServer) 
         admin.kubectl(
             "patch", "wd/wd", "-n", WORKSPACES, "--subresource=status", "--type=merge", "-p", '{"status":{"id":"x"}}'
         )
+
+
+def test_epochs_are_raised_by_the_verb_restore_only(installed: ApiServer) -> None:
+    obj = named("WorkspaceDeployment", {"type": "misty"})
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    change = raise_epoch(obj["metadata"]["name"], 7)
+    with pytest.raises(ClusterError, match="the verb restore"):
+        status_writer(installed, "writer").kubectl(*change)
+    status_writer(installed, "restorer", "restore").kubectl(*change)
+
+
+def test_a_lease_is_taken_and_given_back_without_it(installed: ApiServer) -> None:
+    obj = named("WorkspaceDeployment", {"type": "misty"})
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    lease = {"instance": "i-1", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
+    writer, change = status_writer(installed, "writer"), raise_epoch(obj["metadata"]["name"], 1)
+    writer.kubectl(*change[:-1], json.dumps({"status": {"lease": lease, "epoch": 1}}))
+    writer.kubectl(*change[:-1], json.dumps({"status": {"lease": None}}))
 
 
 def test_a_namespace_with_instances_can_be_deleted(installed: ApiServer) -> None:

@@ -18,6 +18,8 @@ NOTIFIER = f"system:serviceaccount:{NAMESPACE}:berth-notifier"
 MAY = [
     (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
     (OPERATOR, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
+    (OPERATOR, "delete", "instances.berth.dev", WORKSPACES),
+    (OPERATOR, "delete", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods", WORKSPACES),
     (OPERATOR, "create", "instances.berth.dev", WORKSPACES),
     (OPERATOR, "claim", "instances.berth.dev", WORKSPACES),
@@ -52,7 +54,8 @@ MAY = [
 ]
 
 MAY_NOT = [
-    (OPERATOR, "delete", "reservations.berth.dev", WORKSPACES),
+    (OPERATOR, "restore", "workspacedeployments.berth.dev", WORKSPACES),
+    (API, "restore", "workspacedeployments.berth.dev", WORKSPACES),
     (OPERATOR, "create", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "patch", "workspacetypes.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods/exec", WORKSPACES),

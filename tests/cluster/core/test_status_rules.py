@@ -29,14 +29,15 @@ REFUSED: list[tuple[list[dict[str, Any]], Any, str]] = [
     ([], {"lease": ALICE}, "taking the lease adds exactly one to status.epoch"),
     ([], {"lease": ALICE, "epoch": 0}, "taking the lease adds exactly one"),
     ([], {"lease": ALICE, "epoch": 2}, "taking the lease adds exactly one"),
-    ([], {"epoch": 1}, "status.epoch changes only when the lease is taken"),
     ([HELD], {"lease": BOB}, "a lease passes to another holder only after it was given back"),
     ([HELD], {"lease": BOB, "epoch": 2}, "a lease passes to another holder only after"),
     ([HELD], {"lease": {"user": "bob"}}, "a lease passes to another holder only after"),
-    ([HELD], {"epoch": 2}, "status.epoch changes only when the lease is taken"),
-    ([HELD], {"lease": None, "epoch": 2}, "status.epoch changes only when the lease is taken"),
+    ([HELD], {"epoch": 2}, "status.epoch stays while the lease is held, and when it"),
+    ([HELD], {"lease": None, "epoch": 2}, "status.epoch stays while the lease is held, and when it"),
     ([HELD], {"lease": None, "epoch": 0}, "status.epoch never shrinks"),
     ([HELD, FREE_AGAIN], {"lease": BOB, "epoch": 1}, "taking the lease adds exactly one"),
+    ([HELD, FREE_AGAIN, {"epoch": 9}], {"lease": BOB, "epoch": 9}, "taking the lease adds exactly one"),
+    ([HELD, FREE_AGAIN, {"epoch": 9}], {"epoch": 8}, "status.epoch never shrinks"),
     ([HELD, FREE_AGAIN], {"epoch": None}, "status.epoch never shrinks"),
     ([HELD, FREE_AGAIN], None, "status.epoch never shrinks"),
 ]
@@ -55,6 +56,11 @@ async def test_take_and_give_back_again_and_again(client: Client, namespace: str
     made = await deployment(client, namespace, HELD, FREE_AGAIN, {"lease": BOB, "epoch": 2}, {"lease": None})
     assert made["status"]["epoch"] == 2
     assert "lease" not in made["status"]
+
+
+async def test_a_restore_begins_higher_while_nobody_has_it(client: Client, namespace: str) -> None:
+    made = await deployment(client, namespace, {"epoch": 9}, {"lease": BOB, "epoch": 10})
+    assert made["status"]["epoch"] == 10
 
 
 async def test_the_spec_of_a_leased_deployment_can_change(client: Client, namespace: str) -> None:

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from berth_core.client import Object
+from berth_core.client import Kind, Object
 from berth_core.model import parse_time, timestamp
 
 from .lab import INSTANCES, Lab, condition
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
+EVENTS = Kind("events.k8s.io/v1", "events")
 LONG = timedelta(hours=2)
 
 
@@ -37,6 +38,12 @@ async def ends_at(lab: Lab, name: str, moment: datetime) -> Object:
     return await lab.until(INSTANCES, name, lambda o: o["status"].get("expireTime") == wanted)
 
 
+async def warnings(lab: Lab, name: str) -> list[str]:
+    """First sentences of the Events that tell of an end."""
+    found, _ = await lab.client.list(EVENTS, lab.namespace, fields={"reason": "EndsSoon", "regarding.name": name})
+    return [f"{event['note'].split('. ')[0]}." for event in found]
+
+
 async def a_shorter_time_wakes_the_deadline(lab: Lab) -> None:
     since = await ready(lab, "shrunk", left=3600)
     seconds = round((datetime.now(UTC) - since).total_seconds()) + 5
@@ -44,7 +51,9 @@ async def a_shorter_time_wakes_the_deadline(lab: Lab) -> None:
     await ends_at(lab, "shrunk", since + timedelta(seconds=seconds))
     ended = await lab.until(INSTANCES, "shrunk", lambda o: o["status"].get("reason"), seconds=15)
     assert ended["status"]["reason"] == "Expired"
-    assert datetime.now(UTC) >= since + timedelta(seconds=seconds)
+    end = since + timedelta(seconds=seconds)
+    assert datetime.now(UTC) >= end
+    assert await warnings(lab, "shrunk") == [f"This lease ends at {end:%Y-%m-%d %H:%M:%S} UTC, unless it is extended."]
 
 
 async def a_longer_time_counts_though_the_old_one_is_over(lab: Lab) -> None:
@@ -85,3 +94,4 @@ async def test_the_end_follows_every_extension(lab: Lab) -> None:
     )
     assert "reason" not in (await lab.get(INSTANCES, "grown"))["status"]
     assert "reason" not in (await lab.get(INSTANCES, "often"))["status"]
+    assert await warnings(lab, "often") == [], "its end is far away"

@@ -1,6 +1,6 @@
 import pytest
 
-from berth_operator.clock import offset_seconds
+from berth_operator.clock import jump_seconds, offset_seconds
 
 from .making import NOW, at
 
@@ -18,3 +18,9 @@ from .making import NOW, at
 )
 def test_only_what_is_certain_counts_as_an_offset(ours: tuple[float, float], offset: float) -> None:
     assert offset_seconds(at(ours[0]), NOW, at(ours[1])) == pytest.approx(offset)
+
+
+def test_a_clock_that_is_set_jumps_and_time_that_passes_does_not() -> None:
+    assert jump_seconds((NOW, 100.0), (at(50), 150.0)) == 0
+    assert jump_seconds((NOW, 100.0), (at(3650), 150.0)) == 3600, "set forward, or a machine that slept"
+    assert jump_seconds((NOW, 100.0), (at(-10), 150.0)) == -60

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
@@ -17,6 +18,7 @@ def test_defaults() -> None:
     assert config.workspace_namespaces == ("lab-a", "lab-b")
     assert (config.service_type, config.listen, config.kubeconfig) == ("NodePort", 8080, None)
     assert config.identity
+    assert config.history_retention == timedelta(days=30)
 
 
 def test_everything() -> None:
@@ -28,6 +30,7 @@ def test_everything() -> None:
             "BERTH_NODE_ADDRESSES": '{"node-1": "203.0.113.5"}',
             "BERTH_BLOCKED_CIDRS": "10.0.0.0/8,fd00::/8",
             "BERTH_USER_NAMESPACES": "true",
+            "BERTH_HISTORY_RETENTION": "2w",
             "BERTH_LISTEN": "9090",
         }
     )
@@ -36,6 +39,7 @@ def test_everything() -> None:
     assert config.node_addresses == {"node-1": "203.0.113.5"}
     assert config.blocked == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
     assert (config.user_namespaces, config.listen) == (True, 9090)
+    assert config.history_retention == timedelta(days=14)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,7 @@ def test_everything() -> None:
         ("BERTH_NODE_ADDRESSES", '["x"]'),
         ("BERTH_BLOCKED_CIDRS", "10.0.0.1/8"),
         ("BERTH_LISTEN", "http"),
+        ("BERTH_HISTORY_RETENTION", "30"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, value: str) -> None:

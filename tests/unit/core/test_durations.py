@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_cli.durations import UNITS, parse
+from berth_core.durations import UNITS, parse
 
 
 @given(st.integers(1, 10**6), st.sampled_from(sorted(UNITS)))

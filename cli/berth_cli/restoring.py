@@ -1,0 +1,154 @@
+"""After a backup without status was put back: which instances end, and with which epochs deployments begin. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from berth_core import names, state
+from berth_core.client import Object
+from berth_core.conditions import condition, is_true, merged
+from berth_core.model import timestamp
+from berth_core.resources import Instance, Reservation, Resource, WorkspaceDeployment
+from berth_core.resources.workspacedeployment import HeldLease
+
+HIGHEST: Final = 2**53
+"""Beyond this no epoch is believed: some readers of JSON would round it."""
+REASON: Final = "Berth's resources were restored from a backup; what it had was lost"
+NOBODY: Final = "(unknown)"
+"""Whose lease it was, where no Instance says it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there."""
+
+    instances: Sequence[Instance]
+    deployments: Sequence[WorkspaceDeployment]
+    reservations: Sequence[Reservation]
+    opened: Sequence[Object]
+    """Pods, Services and Secrets that leases made; their metadata suffices."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do. Without ``writes`` it is for people."""
+
+    target: Resource
+    what: str
+    writes: tuple[Object, ...] = ()
+    """Merge patches of the target's status, one after the other, the first at the version that was read."""
+
+    @property
+    def name(self) -> str:
+        """Kind and name, as kubectl has them."""
+        return f"{self.target.SHORT}/{self.target.metadata.name}"
+
+
+class Remains(NamedTuple):
+    """Something that a lease opened and that is still there."""
+
+    deployment: str
+    epoch: int
+    instance: str
+    created: str
+
+
+def plan(found: Found, above: int, now: datetime) -> list[Step]:
+    """Everything to do. With nothing left to do it is done, so that it can be repeated.
+
+    ``above`` is an epoch that somebody knows of otherwise; 0 for none.
+    """
+    steps = [_end(instance, now) for instance in found.instances if _runs(instance)]
+    floors, left = epochs(found), _last(remains(found.opened))
+    users = {instance.public_id: instance.spec.user for instance in found.instances}
+    for wd in found.deployments:
+        name = wd.metadata.name
+        floor = max(floors[name], above)
+        if wd.status.lease is not None:
+            if floor > wd.status.epoch:
+                steps.append(_in_use(wd, wd.status.lease, floor))
+        elif name in left:
+            steps.append(_hold(wd, floor, left[name], users, now))
+        elif floor > wd.status.epoch:
+            steps.append(Step(wd, _next(wd, floor + 1), ({"epoch": floor},)))
+    what = "waits again: delete it if its turn had come before the backup"
+    return [*steps, *(Step(waits, what) for waits in found.reservations if not waits.status.conditions)]
+
+
+def epochs(found: Found) -> dict[str, int]:
+    """Return the highest epoch that anything speaks of, by the deployment's name."""
+    highest: dict[str, int] = {}
+    for name, epoch in _mentioned(found):
+        highest[name] = max(highest.get(name, 0), epoch)
+    return highest
+
+
+def remains(opened: Iterable[Object]) -> list[Remains]:
+    """Whose these are, by their labels; what has no sound ones is nobody's."""
+    found = []
+    for obj in opened:
+        labels = obj["metadata"].get("labels") or {}
+        name, instance = labels.get(names.DEPLOYMENT_LABEL), labels.get(names.INSTANCE_LABEL)
+        epoch = labels.get(names.EPOCH_LABEL, "")
+        if name and instance and epoch.isascii() and epoch.isdigit() and 1 <= int(epoch) <= HIGHEST:
+            found.append(Remains(name, int(epoch), instance, obj["metadata"].get("creationTimestamp", "")))
+    return found
+
+
+def _mentioned(found: Found) -> Iterable[tuple[str, int]]:
+    for wd in found.deployments:
+        yield wd.metadata.name, wd.status.epoch
+    for instance in found.instances:
+        if claim := instance.spec.claim:
+            yield claim.deployment, claim.epoch
+        if instance.status.deployment and instance.status.epoch:
+            yield instance.status.deployment, instance.status.epoch
+    for reservation in found.reservations:
+        if grant := reservation.status.grant:
+            yield grant.deployment, grant.epoch
+    for one in remains(found.opened):
+        yield one.deployment, one.epoch
+
+
+def _last(found: Iterable[Remains]) -> dict[str, Remains]:
+    """What is left of the last lease of each deployment, by its name: what was there first of it."""
+    last: dict[str, Remains] = {}
+    for one in sorted(found, key=lambda one: (one.epoch, one.instance, one.created), reverse=True):
+        known = last.setdefault(one.deployment, one)
+        if (one.epoch, one.instance) == (known.epoch, known.instance):
+            last[one.deployment] = one
+    return last
+
+
+def _runs(instance: Instance) -> bool:
+    return instance.status.reason is None and not is_true(instance.status.conditions, state.ENDED)
+
+
+def _end(instance: Instance, now: datetime) -> Step:
+    """What the operator writes when something ends; it goes on from there, and looks for what is left."""
+    shown = [
+        condition(kind, False, state.RESTORED, REASON, now=now, generation=instance.metadata.generation)
+        for kind in (state.ENDED, state.READY)
+    ]
+    conditions = [one.wire() for one in merged(instance.status.conditions, shown)]
+    status: Object = {"id": instance.public_id, "reason": state.RESTORED, "message": REASON, "address": None}
+    return Step(instance, f"instance of {instance.spec.user} ends", (status | {"conditions": conditions},))
+
+
+def _hold(wd: WorkspaceDeployment, floor: int, left: Remains, users: Mapping[str, str], now: datetime) -> Step:
+    """Let the last instance have it, under a new epoch, until the operator has seen that nothing of it is left."""
+    user, since = users.get(left.instance, NOBODY), left.created or timestamp(now)
+    lease = HeldLease(instance=left.instance, user=user, claimed_at=since)
+    raised: tuple[Object, ...] = ({"epoch": floor},) if floor > wd.status.epoch else ()
+    what = f"instance {left.instance} of {user} has it until nothing of it is left; {_next(wd, floor + 2)}"
+    return Step(wd, what, (*raised, {"epoch": floor + 1, "lease": lease.wire()}))
+
+
+def _in_use(wd: WorkspaceDeployment, lease: HeldLease, floor: int) -> Step:
+    what = f"instance {lease.instance} has it with epoch {wd.status.epoch}: start Berth, and restore again"
+    return Step(wd, f"{what} once it has ended, for epochs above {floor}")
+
+
+def _next(wd: WorkspaceDeployment, epoch: int) -> str:
+    return f"next epoch {epoch} (was {wd.status.epoch + 1})"

@@ -1,0 +1,33 @@
+"""Many leases that end at the same moment. The bench (bench/expiry.py) does it with 1,000 of them."""
+
+import secrets
+from ipaddress import IPv4Address
+
+import pytest
+
+from berth_cluster.expiring import expire_together
+from berth_cluster.puppets import Puppets
+
+from .lab import DEPLOYMENTS, PODS, SECRETS, SERVICES, Lab
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
+
+COUNT = 100
+
+
+async def test_a_hundred_that_expire_together_are_marked_and_deleted_within_seconds(lab: Lab) -> None:
+    first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
+    puppets = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", first)
+    async with puppets.playing():
+        figures = await expire_together(lab.client, puppets, COUNT, lead=15)
+    assert len(figures.marked) == len(figures.deleting) == len(figures.given_back) == COUNT
+    assert figures.marked[0] >= 0, "none before its time"
+    assert figures.marked[-1] <= 10
+    assert figures.deleting[-1] <= 10
+    assert figures.given_back[-1] <= 30
+    for kind in (PODS, SERVICES, SECRETS):
+        left, _ = await lab.client.list(kind, lab.namespace, labels={"berth.dev/instance": ""})
+        assert left == [], f"{kind.plural} are left"
+    deployments, _ = await lab.client.list(DEPLOYMENTS, lab.namespace)
+    assert [wd["metadata"]["name"] for wd in deployments if wd["status"].get("lease")] == []
+    assert {wd["status"]["instances"] for wd in deployments} == {1}
