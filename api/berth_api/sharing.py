@@ -17,6 +17,8 @@ LONGEST_WAIT: Final = 0.02
 Short, since a list may take 100 ms: the API server waits until its cache has caught up with the store, about which it
 asks ten times a second. Lists that begin one after the other end together then.
 """
+SHOWN_SECONDS: Final = 1.0
+"""After so long the caches show a lease that was taken."""
 
 
 class Reads:
@@ -64,10 +66,17 @@ class Claims:
 
     def __init__(self) -> None:
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
+        self._taken: dict[tuple[str, str], float] = {}
 
     def is_under_way(self, deployment: tuple[str, str]) -> bool:
-        """Whether somebody is about to take its lease, and so most likely has it soon."""
-        return deployment in self._under_way
+        """Whether somebody is about to take its lease, and so most likely has it soon, or has just taken it."""
+        until = self._taken.get(deployment)
+        return deployment in self._under_way or (until is not None and _now() < until)
+
+    def took(self, deployment: tuple[str, str]) -> None:
+        """Remember that its lease was taken, until the caches show it."""
+        self._taken = {one: until for one, until in self._taken.items() if _now() < until}
+        self._taken[deployment] = _now() + SHOWN_SECONDS
 
     @contextmanager
     def of(self, deployment: tuple[str, str]) -> Iterator[None]:
@@ -86,6 +95,10 @@ class Claims:
         """Wait until those who are about to take these leases now have them, or not."""
         for end in [self._under_way[one] for one in deployments if one in self._under_way]:
             await end.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _looked_at(task: asyncio.Task[Any]) -> None:

@@ -25,7 +25,8 @@ from berth_operator.errors import AgentError, StaleError
 CONNECT_SECONDS: Final = 1.0
 PUSH_SECONDS: Final = 3.0
 LISTEN_SECONDS: Final = 5.0
-KEEP_OPEN_SECONDS: Final = 60.0
+KEEP_OPEN_SECONDS: Final = 3.0
+"""An open TLS connection takes half a megabyte, so one is kept for what follows at once: the probe after a push."""
 RENEW_BEFORE: Final = timedelta(hours=8)
 
 

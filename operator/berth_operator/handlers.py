@@ -42,6 +42,7 @@ def settings() -> kopf.OperatorSettings:
     made.watching.inactivity_timeout = INACTIVITY_SECONDS
     made.networking.request_timeout = 60
     made.persistence.finalizer = f"{names.GROUP}/unused"
+    made.persistence.diffbase_storage = _NothingKept()
     made.queueing.idle_timeout = 1.0
     for kind, labels in WATCHED.items():
         if labels:
@@ -49,6 +50,19 @@ def settings() -> kopf.OperatorSettings:
             selector = ",".join(f"{key}={value}" for key, value in labels.items())
             made.watching.label_selectors[(group, version, kind.plural)] = selector
     return made
+
+
+class _NothingKept(kopf.DiffBaseStorage):
+    """Spares a copy of the object for each event: only handlers of changes, of which there are none, look at it."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
 
 
 def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:

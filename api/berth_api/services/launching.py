@@ -125,6 +125,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
             with state.claims.of(name):
                 claimed = await _try(state, wish, claimant, deployment, Live(line, rules))
             if claimed is not None:
+                state.claims.took(name)
                 return claimed
         if passed:
             # What became of those is known when the live round looks; the rules that it asks for can come meanwhile.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.sharing import Claims, Reads
+from berth_api.sharing import SHOWN_SECONDS, Claims, Reads
 
 ARM = ("lab", "arm")
 
@@ -133,4 +133,15 @@ async def test_a_claim_that_fails_is_over_too() -> None:
     with pytest.raises(LookupError), claims.of(ARM):
         raise LookupError
     await claims.over([ARM])
+    assert not claims.is_under_way(ARM)
+
+
+async def test_what_was_just_taken_is_passed_over_until_the_caches_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims, now = Claims(), 100.0
+    monkeypatch.setattr("berth_api.sharing._now", lambda: now)
+    with claims.of(ARM):
+        claims.took(ARM)
+    await claims.over([ARM])
+    assert claims.is_under_way(ARM)
+    now += SHOWN_SECONDS
     assert not claims.is_under_way(ARM)
