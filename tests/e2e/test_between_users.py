@@ -1,6 +1,6 @@
 """Hooks on nodes: what a lab runs between two users, and the machine that fails it."""
 
-from lab import NAMESPACE, Lab, Person
+from lab import Lab, Person
 
 TEMPLATE: dict[str, object] = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
 
@@ -33,6 +33,6 @@ def test_a_machine_that_fails_its_check_is_lent_again_only_when_somebody_says_so
     lab.wait(f"wd/{deployment}", "condition=Quarantined")
     refused = ada.asks("POST", "/new/ailing", {"sshkey": ada.public_key()})
     assert refused.status == 503, refused.text
-    lab.berth("deployment", "release", deployment, "--reason", "freed by hand", "--namespace", NAMESPACE)
+    lab.berth("deployment", "release", deployment, "--reason", "freed by hand")
     lab.wait(f"wd/{deployment}", "condition=Available")
     ada.ends(ada.takes("ailing"))

@@ -8,8 +8,10 @@ from berth_operator.build.common import LeaseParts
 from berth_operator.config import Config
 
 SSHD_CAPABILITIES: Final = (
-    "CHOWN", "SETUID", "SETGID", "SYS_CHROOT", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE",
+    "CHOWN", "SETUID", "SETGID", "SYS_CHROOT", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "AUDIT_WRITE",
 )  # fmt: skip
+"""What sshd needs, all of it within Pod Security's `baseline`. Without AUDIT_WRITE it ends each session that asks for a
+terminal, where the kernel has auditing."""
 GRACE_SECONDS: Final = 2
 DEFAULT_REQUESTS: Final[dict[str, str | int]] = {"cpu": "50m", "memory": "64Mi"}
 DEFAULT_LIMITS: Final[dict[str, str | int]] = {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "4Gi"}
