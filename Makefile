@@ -40,7 +40,7 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest -n 3 --dist loadfile tests/cluster tests/unit
+	@$(BIN)/pytest -n 3 --dist loadfile tests/cluster tests/faults tests/unit
 	@$(BIN)/pytest tests/e2e
 
 .PHONY: test-fuzz

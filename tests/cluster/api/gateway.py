@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 import yaml
@@ -16,6 +17,7 @@ from aiohttp import web
 
 Matches = Callable[[str, str], bool]
 """Of a method and a path."""
+G = TypeVar("G", bound="Gateway")
 HOP_BY_HOP = {"host", "connection", "content-length", "transfer-encoding", "content-encoding"}
 
 
@@ -64,21 +66,33 @@ class Gateway:
             return web.Response(status=refused.status, body=refused.body, headers=refused.headers)
         if self.silent is not None and "watch" in request.query and self.silent(request.method, request.path):
             return await _silence(request)
+        async with self.forwarded(request) as answered:
+            if self._after is not None and self._after[0](request.method, request.path):
+                (_, then), self._after = self._after, None
+                await then()
+            response = await begun(request, answered)
+            async for chunk in answered.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+            return response
+
+    @asynccontextmanager
+    async def forwarded(self, request: web.Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request on to the API server: what it answers, not passed back yet."""
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         body = await request.read()
         async with self._session.request(
             request.method, self._server + request.raw_path, headers=headers, data=body or None
         ) as answered:
-            if self._after is not None and self._after[0](request.method, request.path):
-                (_, then), self._after = self._after, None
-                await then()
-            kept = {name: value for name, value in answered.headers.items() if name.lower() not in HOP_BY_HOP}
-            response = web.StreamResponse(status=answered.status, headers=kept)
-            await response.prepare(request)
-            async for chunk in answered.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-            return response
+            yield answered
+
+
+async def begun(request: web.Request, answered: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Pass the head of an answer back; its body follows."""
+    kept = {name: value for name, value in answered.headers.items() if name.lower() not in HOP_BY_HOP}
+    response = web.StreamResponse(status=answered.status, headers=kept)
+    await response.prepare(request)
+    return response
 
 
 async def _silence(request: web.Request) -> web.StreamResponse:
@@ -91,12 +105,19 @@ async def _silence(request: web.Request) -> web.StreamResponse:
 @asynccontextmanager
 async def gateway(kubeconfig: Path) -> AsyncIterator[Gateway]:
     """Run a gateway to the API server of a kubeconfig."""
+    async with serving(kubeconfig, Gateway) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving(kubeconfig: Path, make: Callable[[str, aiohttp.ClientSession], G]) -> AsyncIterator[G]:
+    """Run a gateway of some sort to the API server of a kubeconfig."""
     server, context = _target(kubeconfig)
     connector = aiohttp.TCPConnector(ssl=context, limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        running = Gateway(server, session)
-        application = web.Application()
+        running = make(server, session)
+        application = web.Application(client_max_size=8 * 2**20)
         application.router.add_route("*", "/{path:.*}", running.handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()

@@ -1,0 +1,39 @@
+"""Fixtures of the fault tests: a stage with namespaces of its own."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces
+
+from ..cluster.operator_process.conftest import lab_in
+from . import stage as stages
+from .seeds import SEED
+from .stage import Stage
+
+
+@pytest.fixture
+async def stage(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with lab_in(apiserver, namespaces) as lab, stages.stage(apiserver, namespaces, lab, tmp_path) as made:
+        yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seed of what was made up at random."""
+    terminalreporter.write_line(f"FAULTS_SEED={SEED}")
+
+
+def is_long() -> bool:
+    """Whether everything is run (`make test-faults`), not only the short form."""
+    return os.environ.get("FAULTS") == "long"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long ones to `make test-faults`."""
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    if long and not is_long():
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]

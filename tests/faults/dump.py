@@ -1,0 +1,98 @@
+"""All that a test's namespaces hold, in a form in which two runs of the same thing are equal.
+
+What is made anew in each run (ids, times, ports, keys) is replaced by a word for it; everything else stays.
+"""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from berth_cluster.testing import Namespaces
+from berth_core.client import Client, Kind
+from berth_core.ids import deployment_id
+
+BERTH = "berth.dev/v1alpha1"
+KINDS = (
+    *(
+        Kind(BERTH, plural)
+        for plural in (
+            "workspacetypes",
+            "workspacedeployments",
+            "instances",
+            "reservations",
+            "firewallrules",
+            "accessrules",
+        )
+    ),
+    Kind("v1", "pods"),
+    Kind("v1", "services"),
+    Kind("v1", "secrets"),
+    Kind("networking.k8s.io/v1", "networkpolicies"),
+    Kind("policy/v1", "poddisruptionbudgets"),
+    Kind("coordination.k8s.io/v1", "leases"),
+)
+DROPPED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields"})
+MADE_ANEW = frozenset({"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "hostKeys", "podUid"})
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+EPOCH = re.compile(r'(?<=-e)\d+(?=["-])|(?<=epoch": )"?\d+"?')
+
+
+def any_epoch(lines: list[str]) -> list[str]:
+    """The same without the numbers of leases: one more was taken and given back on the way."""
+    return [EPOCH.sub("<epoch>", line) for line in lines]
+
+
+async def dump(client: Client, namespaces: Namespaces) -> list[str]:
+    """Lines of JSON, for all three namespaces."""
+    places = [
+        (kind, namespace)
+        for namespace in (namespaces.workspaces, namespaces.access, namespaces.release)
+        for kind in KINDS
+    ]
+    lists = await asyncio.gather(*(client.list(kind, namespace) for kind, namespace in places))
+    found = [
+        (f"{kind.plural}/{obj['metadata']['name']}", obj)
+        for (kind, _), (objects, _) in zip(places, lists, strict=True)
+        for obj in objects
+        if obj["metadata"]["name"] != "berth-operator"  # who leads is no result of anything
+    ]
+    named = {
+        deployment_id(obj["metadata"]["namespace"], obj["metadata"]["name"]): f"<id of {obj['metadata']['name']}>"
+        for name, obj in found
+        if name.startswith("workspacedeployments/")
+    }
+    instances = [obj["metadata"] for name, obj in found if name.startswith("instances/")]
+    named |= {metadata["uid"]: "<instance>" for metadata in instances}
+    named |= {metadata["name"]: "<instance>" for metadata in instances if UUID.fullmatch(metadata["name"])}
+    named |= {namespaces.workspaces: "<workspaces>", namespaces.access: "<access>", namespaces.release: "<release>"}
+    text = json.dumps(sorted((name, _plain(obj)) for name, obj in found), indent=1, sort_keys=True)
+    for given, word in named.items():
+        text = text.replace(given, word)
+    return UUID.sub("<uuid>", TIME.sub("<time>", text)).splitlines()
+
+
+def normal(value: Any) -> Any:
+    """A part of an object, with words for what is made anew and without the numbers of its changes."""
+    text = json.dumps(_plain(value))
+    text = re.sub(r'"(observedGeneration|generation)": \d+', r'"\1": "<n>"', text)
+    return json.loads(UUID.sub("<uuid>", TIME.sub("<time>", text)))
+
+
+def _plain(value: Any, key: str = "") -> Any:
+    if key in MADE_ANEW:
+        return f"<{key}>"
+    if key == "address" and isinstance(value, dict):
+        return value | {"port": "<nodePort>"}
+    if key == "data" and isinstance(value, dict):
+        return sorted(value)
+    if isinstance(value, dict):
+        return {name: _plain(inner, name) for name, inner in value.items() if name not in DROPPED}
+    if isinstance(value, list):
+        plain = [_plain(inner) for inner in value]
+        # Conditions are a map by type: their order says only which came first.
+        return sorted(plain, key=lambda c: str(c["type"])) if key == "conditions" else plain
+    return value

@@ -1,0 +1,252 @@
+"""A fault proxy: what one process of ours says to the API server, and hears from it, goes through here.
+
+It writes down each write that the API server answered, and can do to a request what networks, overloaded servers and
+the kernel do. One proxy serves one process, so that a fault strikes that process only. Writes pass one at a time: the
+"Nth write" has a meaning, and a process that is struck at its Nth write has not sent another.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp import web
+
+from ..cluster.api.gateway import HOP_BY_HOP, Gateway, begun, serving
+
+
+class Write(NamedTuple):
+    """A write that the API server answered."""
+
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(frozen=True)
+class Delay:
+    """The request reaches the API server so many seconds later."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """The proxy answers so (409, 429, 500), and the API server hears nothing."""
+
+    status: int
+
+
+@dataclass(frozen=True)
+class LoseRequest:
+    """The connection breaks before the API server hears of it."""
+
+
+@dataclass(frozen=True)
+class LoseAnswer:
+    """The API server does what is asked, and the connection breaks before its answer is back."""
+
+
+@dataclass(frozen=True)
+class LateAnswer:
+    """The API server does what is asked at once, and its answer is so many seconds on the way."""
+
+    seconds: float
+    given: asyncio.Event | None = None
+    """Set once the API server has answered."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The events of a watch come so many seconds late."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Forget:
+    """So many events of a watch do not come; then it ends with 410, as one whose place in history is forgotten."""
+
+    events: int
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A list that fills a cache is answered as it was answered before; the watch goes on from there."""
+
+
+Fault = Delay | Refuse | LoseRequest | LoseAnswer | LateAnswer | Hold | Forget | Stale
+Faults = Callable[[web.Request, str], Fault | None]
+"""Which fault, if any, meets a request; the word is one of `write`, `read`, `list` and `watch`."""
+REASONS = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
+
+
+def is_bookkeeping(path: str) -> bool:
+    """Renewals of Leases come with time and are no step of anything: they are neither counted nor struck."""
+    return "/leases" in path
+
+
+def sort_of(request: web.Request) -> str:
+    """What a request is."""
+    if request.method != "GET":
+        return "write"
+    if "watch" in request.query:
+        return "watch"
+    # kopf fills the operator's caches, and pages fill those of the API: no other lists may be old in Kubernetes.
+    fills_a_cache = request.headers.get("User-Agent", "").startswith("kopf") or "limit" in request.query
+    return "list" if fills_a_cache else "read"
+
+
+class FaultProxy(Gateway):
+    """See the module; made by :func:`fault_proxy`."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+        super().__init__(server, session)
+        self.writes: list[Write] = []
+        self.wrote_at = time.monotonic()
+        """When the last write was answered."""
+        self.faults: Faults | None = None
+        self.struck = asyncio.Event()
+        """Set once the process was killed or stopped at its write."""
+        self._strike: tuple[int, Callable[[], None]] | None = None
+        self._closed = False
+        self._one_write = asyncio.Lock()
+        self._lists: dict[str, tuple[bytes, str]] = {}
+
+    def forget(self) -> None:
+        """Begin to count writes anew."""
+        self.writes.clear()
+
+    def strike_after(self, write: int, strike: Callable[[], None]) -> None:
+        """Do something to the process once the API server has answered so many writes from now on, before it hears."""
+        self.forget()
+        self.struck.clear()
+        self._strike = (write, strike)
+
+    def spare(self) -> None:
+        """Strike no more."""
+        self._strike = None
+
+    def kill_after(self, write: int, process: subprocess.Popen[bytes]) -> None:
+        """Kill the process so; nothing of it arrives any more."""
+
+        def kill() -> None:
+            self._closed = True
+            os.kill(process.pid, signal.SIGKILL)
+
+        self.strike_after(write, kill)
+
+    def quiet_for(self) -> float:
+        """Seconds since the last write."""
+        return time.monotonic() - self.wrote_at
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one request."""
+        sort = sort_of(request)
+        fault = self.faults(request, sort) if self.faults is not None and not is_bookkeeping(request.path) else None
+        if isinstance(fault, Delay):
+            await asyncio.sleep(fault.seconds)
+        if self._closed or isinstance(fault, LoseRequest):
+            return _broken(request)
+        if isinstance(fault, Refuse):
+            return _refused(fault.status)
+        if sort == "watch":
+            return await self._watch(request, fault)
+        if sort == "write" and not is_bookkeeping(request.path):
+            async with self._one_write:
+                # Nobody cancels what the API server has begun to do: it is written down.
+                response = await asyncio.shield(self._write(request))
+        elif sort == "list":
+            return await self._list(request, old=isinstance(fault, Stale))
+        else:
+            response = await self._whole(request)
+        if isinstance(fault, LateAnswer):
+            if fault.given is not None:
+                fault.given.set()
+            await asyncio.sleep(fault.seconds)
+        return _broken(request) if self._closed or isinstance(fault, LoseAnswer) else response
+
+    async def _write(self, request: web.Request) -> web.Response:
+        if self._closed:
+            return web.Response(status=503)
+        response = await self._whole(request)
+        self.writes.append(Write(request.method, request.path, response.status))
+        self.wrote_at = time.monotonic()
+        if self._strike is not None and len(self.writes) == self._strike[0]:
+            (_, strike), self._strike = self._strike, None
+            strike()
+            self.struck.set()
+        return response
+
+    async def _whole(self, request: web.Request) -> web.Response:
+        async with self.forwarded(request) as answered:
+            kept = {name: value for name, value in answered.headers.items() if name.lower() not in HOP_BY_HOP}
+            return web.Response(status=answered.status, headers=kept, body=await answered.read())
+
+    async def _list(self, request: web.Request, *, old: bool) -> web.Response:
+        known = self._lists.get(request.raw_path)
+        if old and known is not None:
+            return web.Response(body=known[0], headers={"Content-Type": known[1]})
+        response = await self._whole(request)
+        # A page with a place to go on from is only good for a while.
+        if response.status == 200 and isinstance(response.body, bytes) and b'"continue"' not in response.body:
+            self._lists[request.raw_path] = (response.body, response.headers["Content-Type"])
+        return response
+
+    async def _watch(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+        async with self.forwarded(request) as answered:
+            response = await begun(request, answered)
+            pending, left = b"", fault.events if isinstance(fault, Forget) else 0
+            async for chunk in answered.content.iter_any():
+                if isinstance(fault, Hold):
+                    await asyncio.sleep(fault.seconds)
+                if not isinstance(fault, Forget):
+                    await response.write(chunk)
+                    continue
+                *whole, pending = (pending + chunk).split(b"\n")
+                left -= len(whole)
+                if left <= 0:
+                    await response.write(
+                        json.dumps({"type": "ERROR", "object": _status(410, "Expired")}).encode() + b"\n"
+                    )
+                    break
+            await response.write_eof()
+            return response
+
+
+def _broken(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+def _refused(status: int) -> web.Response:
+    headers = {"Retry-After": "1"} if status == 429 else {}
+    return web.json_response(_status(status, REASONS[status]), status=status, headers=headers)
+
+
+def _status(code: int, reason: str) -> dict[str, object]:
+    message = f"{reason}, says the fault proxy"
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
+
+
+@asynccontextmanager
+async def fault_proxy(kubeconfig: Path) -> AsyncIterator[FaultProxy]:
+    """Run a fault proxy to the API server of a kubeconfig."""
+    async with serving(kubeconfig, FaultProxy) as running:
+        yield running

@@ -1,0 +1,110 @@
+"""What is played with the operator, undisturbed and then with a kill after each of its writes.
+
+A scenario is where it begins, what begins it, and when it is over; add one here and its number of points to POINTS.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from berth_core.client import Object
+
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RULES, condition
+from .stage import Stage
+from .waiting import until
+
+HOME = "198.51.100.7"
+Act = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Something that the operator does, from a settled state to a settled state."""
+
+    name: str
+    before: Act
+    """Brings everything to where it begins."""
+    act: Act
+    """What people do then."""
+    over: Act
+    """Returns when it is over."""
+    points: int
+    """Writes of an undisturbed run at the least: the test fails when fewer are covered."""
+
+
+def is_ready(obj: Object) -> bool:
+    return condition(obj, "Ready", "status") == "True"
+
+
+def has_ended(obj: Object) -> bool:
+    return condition(obj, "Ended", "status") == "True"
+
+
+async def free(stage: Stage) -> None:
+    """A deployment that nobody has."""
+    await stage.lab.type()
+    await stage.lab.deployment("one")
+
+
+async def ask(stage: Stage) -> None:
+    await stage.lab.instance("mine", workspaceType="bench", requesterAddress=HOME)
+
+
+async def ready(stage: Stage) -> None:
+    await stage.lab.until(INSTANCES, "mine", is_ready, seconds=30)
+
+
+async def held(stage: Stage) -> None:
+    """Somebody works on it."""
+    await free(stage)
+    await ask(stage)
+    await ready(stage)
+
+
+async def held_for_moments(stage: Stage) -> None:
+    await free(stage)
+    await stage.lab.instance("mine", workspaceType="bench", requesterAddress=HOME, expireAfter=4)
+    await ready(stage)
+
+
+async def terminate(stage: Stage) -> None:
+    await stage.lab.client.patch(INSTANCES, stage.lab.namespace, "mine", {"spec": {"terminate": True}})
+
+
+async def ended(stage: Stage) -> None:
+    await stage.lab.until(INSTANCES, "mine", has_ended, seconds=30)
+
+
+async def delete(stage: Stage) -> None:
+    await stage.lab.client.delete(INSTANCES, stage.lab.namespace, "mine")
+
+
+async def gone(stage: Stage) -> None:
+    await stage.lab.until_gone(INSTANCES, "mine", seconds=30)
+    await stage.lab.until(DEPLOYMENTS, "one", lambda wd: condition(wd, "Available") == "Free", seconds=30)
+
+
+async def nothing(_stage: Stage) -> None:
+    """Time passes."""
+
+
+async def change_rules(stage: Stage) -> None:
+    """One rule more, and once that is in force the first one goes."""
+    instance = await stage.lab.get(INSTANCES, "mine")
+    spec = {"instance": instance["metadata"]["uid"], "order": 1, "source": "203.0.113.0/24", "action": "DROP"}
+    await stage.lab.create(RULES, "second", spec)
+    await stage.lab.until(RULES, "second", lambda rule: condition(rule, "InForce", "status") == "True", seconds=30)
+    await stage.lab.client.delete(RULES, stage.lab.namespace, "mine-0")
+
+
+async def rules_changed(stage: Stage) -> None:
+    """The agent lets nobody in any more from where the first rule spoke of."""
+    await until(lambda: HOME not in stage.machine.in_force()["table"], "the first rule is out of force", 30)
+
+
+SCENARIOS = (
+    Scenario("launch", free, ask, ready, points=12),
+    Scenario("teardown", held, terminate, ended, points=13),
+    Scenario("deletion", held, delete, gone, points=15),
+    Scenario("expiry", held_for_moments, nothing, ended, points=13),
+    Scenario("firewall", held, change_rules, rules_changed, points=1),
+)

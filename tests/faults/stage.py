@@ -1,0 +1,142 @@
+"""Where a scenario is played: namespaces, a machine, and operators that each have a fault proxy of their own."""
+
+import asyncio
+import difflib
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces
+from berth_core.client import Kind
+
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, RULES, TYPES, Lab
+from ..cluster.operator_process.process import Operators, restricted_kubeconfig
+from .dump import dump
+from .machine import Machine, machine
+from .proxy import FaultProxy, fault_proxy
+from .waiting import TICK, until
+
+LEADER = "berth-operator"
+
+
+@dataclass
+class Replica:
+    """An operator process, and the proxy through which it reaches the cluster."""
+
+    process: subprocess.Popen[bytes]
+    proxy: FaultProxy
+    number: int
+    _open: AsyncExitStack
+
+    async def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it."""
+        self.process.send_signal(number)
+        await asyncio.to_thread(self.process.wait, 20)
+        await self._open.aclose()
+
+
+@dataclass
+class Stage:
+    """See the module; made by :func:`stage`."""
+
+    lab: Lab
+    machine: Machine
+    operators: Operators
+    folder: Path
+    replicas: list[Replica] = field(default_factory=list)
+
+    async def start(self, **environment: str) -> Replica:
+        """One more operator."""
+        opened = AsyncExitStack()
+        proxy = await opened.enter_async_context(fault_proxy(self.operators.kubeconfig))
+        number = len(self.operators.running)
+        kubeconfig = proxy.kubeconfig(self.operators.kubeconfig, self.folder / f"operator-{number}.kubeconfig")
+        process = self.operators.start(KUBECONFIG=str(kubeconfig), **environment)
+        made = Replica(process, proxy, number, opened)
+        self.replicas.append(made)
+        return made
+
+    async def leads(self, replica: Replica, *, seconds: float = 20) -> None:
+        """Wait until a replica leads."""
+        await self.lab.until(
+            LEASES,
+            LEADER,
+            lambda lease: str(lease["spec"].get("holderIdentity")).startswith(f"operator-{replica.number}_"),
+            namespace=self.lab.namespaces.release,
+            seconds=seconds,
+        )
+
+    async def pair(self) -> tuple[Replica, Replica]:
+        """Two operators: the one that leads, and the one that waits."""
+        one, two = await self.start(), await self.start()
+        lease = await self.lab.until(
+            LEASES,
+            LEADER,
+            lambda lease: lease["spec"].get("holderIdentity"),
+            namespace=self.lab.namespaces.release,
+            seconds=30,
+        )
+        first = str(lease["spec"]["holderIdentity"]).startswith(f"operator-{one.number}_")
+        return (one, two) if first else (two, one)
+
+    async def bury(self, replica: Replica) -> None:
+        """Take note that a replica is dead: surely so, and nobody need wait for its lease of the leader to run out."""
+        await asyncio.to_thread(replica.process.wait, 20)
+        await self.lab.client.delete(LEASES, self.lab.namespaces.release, LEADER)
+        self.replicas.remove(replica)
+        await replica._open.aclose()
+
+    async def seen(self) -> list[str]:
+        """What the namespaces hold, and what the agent has put in force."""
+        inside = self.machine.in_force()
+        return [*await dump(self.lab.client, self.lab.namespaces), *inside["table"].splitlines(), inside["keys"]]
+
+    async def settled(self, replica: Replica, *, quiet: float = 0.7, seconds: float = 30) -> list[str]:
+        """What there is once a replica has written nothing for a while."""
+        await until(lambda: replica.proxy.quiet_for() >= quiet, "the operator writes no more", seconds)
+        return await self.seen()
+
+    async def comes_to(self, wanted: list[str], replica: Replica, *, after: str, seconds: float = 30) -> None:
+        """Wait until everything is so, and stays so while the replica writes nothing more."""
+        deadline = time.monotonic() + seconds
+        while (now := await self.settled(replica)) != wanted:
+            if time.monotonic() > deadline:
+                difference = "\n".join(difflib.unified_diff(wanted, now, "undisturbed", "disturbed", lineterm="", n=6))
+                pytest.fail(f"{after} ends otherwise than an undisturbed run:\n{difference}")
+            await asyncio.sleep(TICK)
+
+    async def clear(self) -> None:
+        """Delete all of ours; what cannot be deleted is stuck, and fails the test."""
+        for kind in (INSTANCES, DEPLOYMENTS, RULES, TYPES):
+            await self._delete_all(kind)
+        left = [line for line in await dump(self.lab.client, self.lab.namespaces) if "/i-" in line]
+        assert left == [], "orphans"
+
+    async def _delete_all(self, kind: Kind) -> None:
+        objects, _ = await self.lab.client.list(kind, self.lab.namespace)
+        for obj in objects:
+            await self.lab.client.delete(kind, self.lab.namespace, obj["metadata"]["name"])
+        for obj in objects:
+            await self.lab.until_gone(kind, obj["metadata"]["name"], seconds=30)
+
+
+@asynccontextmanager
+async def stage(server: ApiServer, namespaces: Namespaces, lab: Lab, folder: Path) -> AsyncIterator[Stage]:
+    """A stage with nobody on it yet."""
+    operators = Operators(restricted_kubeconfig(server, namespaces, folder), namespaces, folder)
+    async with machine(lab.client, namespaces.workspaces, folder / "machine") as played:
+        made = Stage(lab, played, operators, folder)
+        try:
+            yield made
+        finally:
+            for replica in made.replicas:
+                if replica.process.poll() is None:
+                    replica.process.send_signal(signal.SIGCONT)
+            await asyncio.gather(*(replica.stop() for replica in made.replicas if replica.process.poll() is None))
