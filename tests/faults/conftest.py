@@ -32,8 +32,9 @@ def is_long() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long ones to `make test-faults`."""
-    long = [item for item in items if item.get_closest_marker("long") is not None]
-    if long and not is_long():
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    """Leave the long ones to `make test-faults`, which does more than the short ones."""
+    other = "short" if is_long() else "long"
+    left = [item for item in items if item.get_closest_marker(other) is not None]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]

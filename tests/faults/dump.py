@@ -35,9 +35,9 @@ KINDS = (
 DROPPED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields"})
 MADE_ANEW = frozenset({"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "hostKeys", "podUid"})
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+MADE_KEY = re.compile(r"ssh-rsa [A-Za-z0-9+/=]+")
+"""Of who brought no key: those of tests are Ed25519."""
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-
 EPOCH = re.compile(r'(?<=-e)\d+(?=["-])|(?<=epoch": )"?\d+"?')
 
 
@@ -72,14 +72,21 @@ async def dump(client: Client, namespaces: Namespaces) -> list[str]:
     text = json.dumps(sorted((name, _plain(obj)) for name, obj in found), indent=1, sort_keys=True)
     for given, word in named.items():
         text = text.replace(given, word)
-    return UUID.sub("<uuid>", TIME.sub("<time>", text)).splitlines()
+    return worded(text).splitlines()
 
 
 def normal(value: Any) -> Any:
     """A part of an object, with words for what is made anew and without the numbers of its changes."""
     text = json.dumps(_plain(value))
     text = re.sub(r'"(observedGeneration|generation)": \d+', r'"\1": "<n>"', text)
-    return json.loads(UUID.sub("<uuid>", TIME.sub("<time>", text)))
+    return json.loads(worded(text))
+
+
+def worded(text: str) -> str:
+    """Text with words for ids, times and keys."""
+    for pattern, word in ((TIME, "<time>"), (MADE_KEY, "<made key>"), (UUID, "<uuid>")):
+        text = pattern.sub(word, text)
+    return text
 
 
 def _plain(value: Any, key: str = "") -> Any:

@@ -129,7 +129,7 @@ class Machine:
         subprocess.run(self._command("closed"), env=self._environment, check=True, capture_output=True, timeout=30)
         self._sshd = self._netns.call(lambda: socket.create_server(("0.0.0.0", 22), backlog=64))  # noqa: S104
         with (self._folder / "agent.log").open("ab") as log:
-            self._agent = subprocess.Popen(self._command(), env=self._environment, stderr=log)
+            self._agent = subprocess.Popen(self._command(), env=self._environment, stderr=log, start_new_session=True)
         self._runs = uid
 
     def _stop(self) -> None:
@@ -138,7 +138,8 @@ class Machine:
             self._sshd.close()
             self._sshd = None
         if self._agent is not None:
-            self._agent.send_signal(signal.SIGKILL)
+            # With an nft that it may be running: a container ends whole.
+            os.killpg(self._agent.pid, signal.SIGKILL)
             self._agent.wait(timeout=10)
             self._agent = None
         self._netns.sh("nft", "flush", "ruleset")

@@ -1,6 +1,6 @@
 """What is played with the operator, undisturbed and then with a kill after each of its writes.
 
-A scenario is where it begins, what begins it, and when it is over; add one here and its number of points to POINTS.
+A scenario is where it begins, what begins it, and when it is over.
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from berth_core.client import Object
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RULES, condition
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, condition
 from .stage import Stage
 from .waiting import until
 
@@ -83,6 +83,32 @@ async def gone(stage: Stage) -> None:
     await stage.lab.until(DEPLOYMENTS, "one", lambda wd: condition(wd, "Available") == "Free", seconds=30)
 
 
+async def locked(stage: Stage) -> None:
+    """A deployment that nobody may have at present."""
+    await free(stage)
+    await lock(stage, shut=True)
+    await stage.lab.until(DEPLOYMENTS, "one", lambda wd: condition(wd, "Available") == "Lockout", seconds=30)
+
+
+async def lock(stage: Stage, *, shut: bool) -> None:
+    await stage.lab.client.patch(DEPLOYMENTS, stage.lab.namespace, "one", {"spec": {"lockout": shut}})
+
+
+async def wait_in_line(stage: Stage) -> None:
+    """Ask for a place in the queue, with no key; once the place says that it waits, what it waits for is unlocked."""
+    await stage.lab.reservation("place", workspaceType="bench", wish={"sshKeys": [], "requesterAddress": HOME})
+    await stage.lab.until(RESERVATIONS, "place", lambda o: condition(o, "Waiting", "status") == "True", seconds=30)
+    await lock(stage, shut=False)
+
+
+async def served(stage: Stage) -> None:
+    """The turn has come, and what was made in it is ready."""
+    done = await stage.lab.until(
+        RESERVATIONS, "place", lambda o: condition(o, "Fulfilled", "status") == "True", seconds=30
+    )
+    await stage.lab.until(INSTANCES, done["status"]["grant"]["instance"], is_ready, seconds=30)
+
+
 async def nothing(_stage: Stage) -> None:
     """Time passes."""
 
@@ -104,7 +130,8 @@ async def rules_changed(stage: Stage) -> None:
 SCENARIOS = (
     Scenario("launch", free, ask, ready, points=12),
     Scenario("teardown", held, terminate, ended, points=13),
-    Scenario("deletion", held, delete, gone, points=15),
+    Scenario("deletion", held, delete, gone, points=14),
     Scenario("expiry", held_for_moments, nothing, ended, points=13),
-    Scenario("firewall", held, change_rules, rules_changed, points=1),
+    Scenario("firewall", held, change_rules, rules_changed, points=5),
+    Scenario("turn", locked, wait_in_line, served, points=18),
 )

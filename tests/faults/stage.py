@@ -16,9 +16,9 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core.client import Kind
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, RULES, TYPES, Lab
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, RESERVATIONS, RULES, TYPES, Lab
 from ..cluster.operator_process.process import Operators, restricted_kubeconfig
-from .dump import dump
+from .dump import dump, worded
 from .machine import Machine, machine
 from .proxy import FaultProxy, fault_proxy
 from .waiting import TICK, until
@@ -96,7 +96,8 @@ class Stage:
     async def seen(self) -> list[str]:
         """What the namespaces hold, and what the agent has put in force."""
         inside = self.machine.in_force()
-        return [*await dump(self.lab.client, self.lab.namespaces), *inside["table"].splitlines(), inside["keys"]]
+        outside = await dump(self.lab.client, self.lab.namespaces)
+        return [*outside, *inside["table"].splitlines(), worded(inside["keys"])]
 
     async def settled(self, replica: Replica, *, quiet: float = 0.7, seconds: float = 30) -> list[str]:
         """What there is once a replica has written nothing for a while."""
@@ -114,7 +115,7 @@ class Stage:
 
     async def clear(self) -> None:
         """Delete all of ours; what cannot be deleted is stuck, and fails the test."""
-        for kind in (INSTANCES, DEPLOYMENTS, RULES, TYPES):
+        for kind in (RESERVATIONS, INSTANCES, DEPLOYMENTS, RULES, TYPES):
             await self._delete_all(kind)
         left = [line for line in await dump(self.lab.client, self.lab.namespaces) if "/i-" in line]
         assert left == [], "orphans"
