@@ -49,6 +49,11 @@ test-fuzz: venv ## 20,000 requests made from the OpenAPI document, with a new se
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
 	  $(BIN)/pytest -s tests/cluster/api/test_openapi.py
 
+.PHONY: test-faults
+test-faults: venv ## a kill after every write, 1,000 random histories with faults; about an hour (FAULTS_SEED=1)
+	@$(BIN)/python -m berth_cluster prepare
+	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 2 --dist loadfile tests/faults
+
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, helm lint, generated files
 	@$(BIN)/ruff check .

@@ -59,11 +59,16 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes:
     }
 
 
+def start(settings: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process, and do not wait for it."""
+    with log.open("wb") as output:
+        return subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)
+
+
 @contextmanager
 def running(settings: dict[str, str], log: Path, *, until: str = "/readyz", ends: int = 0) -> Iterator[Api]:
     """Run a process; it is there once `until` answers 200. `ends` is what it must end with."""
-    with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)
+    process = start(settings, log)
     url = f"http://{settings['BERTH_LISTEN']}"
     try:
         wait_for(url + until, process, log)

@@ -1,0 +1,103 @@
+"""A type with two deployments, on which one history is played at a time; what comes of it is awaited and judged."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import httpx
+
+from berth_core.client import Kind, Object
+from berth_core.errors import NotFoundError
+from berth_core.ids import deployment_id
+
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, condition
+from .histories import Client
+from .model import Queue
+from .watching import Watching
+
+SIZE = 2
+SETTLED_SECONDS = 90.0
+"""In which all have had their turn: a lease of a request that came to nothing is given back after 30 s."""
+LOOK_SECONDS = 0.5
+
+
+@dataclass
+class Arena:
+    """See the module."""
+
+    watching: Watching
+    type_name: str
+    queue: Queue = field(default_factory=Queue)
+    _told_to_end: set[str] = field(default_factory=set)
+
+    @property
+    def deployments(self) -> list[str]:
+        """Names of its deployments."""
+        return [f"{self.type_name.replace('_', '-')}-{number}" for number in range(SIZE)]
+
+    async def make(self) -> None:
+        """Make the type and the deployments."""
+        await self.watching.lab.type(self.type_name)
+        for name in self.deployments:
+            await self.watching.lab.deployment(name, self.type_name)
+
+    def clients(self, users: Sequence[httpx.AsyncClient], apis: Sequence[str]) -> list[Client]:
+        """Let users be clients of it, with a queue that nobody is in yet."""
+        self.queue = Queue()
+        for name in self.deployments:
+            self.watching.queues[name] = self.queue
+        targets = [self.type_name, *(deployment_id(self.watching.lab.namespace, name) for name in self.deployments)]
+        wants = [frozenset(self.deployments), *(frozenset({name}) for name in self.deployments)]
+        return [Client(f"user-{n}", http, apis, targets, wants, self.queue) for n, http in enumerate(users)]
+
+    async def settle(self) -> None:
+        """End whatever lives until all who waited have had their turn and all is given back; then judge and clear."""
+        deadline = time.monotonic() + SETTLED_SECONDS
+        while left := self.unsettled():
+            assert time.monotonic() < deadline, f"not within {SETTLED_SECONDS} s: {left}"
+            await self._end_all()
+            await self.watching.wait(LOOK_SECONDS)
+        breaches = [*self.watching.leases.final_breaches(), *self.queue.jumps()]
+        assert not breaches, "\n".join(breaches)
+        for kind in (INSTANCES, RESERVATIONS):
+            for obj in self._mine(kind):
+                await self.watching.lab.client.delete(kind, self.watching.lab.namespace, obj["metadata"]["name"])
+        await self.watching.until(
+            lambda: not (self._mine(INSTANCES) or self._mine(RESERVATIONS)), "what has ended is deleted", 30
+        )
+
+    def unsettled(self) -> list[str]:
+        """What has yet to come."""
+        leases = self.watching.leases
+        promised = {*self.queue.newcomers, *self.queue.granted}
+        places = [obj for obj in self._mine(RESERVATIONS) if condition(obj, "Fulfilled", "status") != "True"]
+        wds = [obj for obj in self.watching.all(DEPLOYMENTS) if obj["metadata"]["name"] in self.deployments]
+        return [
+            *(f"reservation {name} has its turn" for name in self.queue.lost()),
+            *(f"reservation {obj['metadata']['name']} is fulfilled" for obj in places),
+            *(f"instance {name}, which was promised, ends" for name in promised - leases.ended),
+            *(f"instance {name} ends" for name in self._living()),
+            *(f"{wd['metadata']['name']} is given back" for wd in wds if (wd.get("status") or {}).get("lease")),
+            *(f"it is seen how {place} was taken" for place in leases.bound if place not in leases.taken),
+        ]
+
+    def _mine(self, kind: Kind) -> list[Object]:
+        return [obj for obj in self.watching.all(kind) if self._is_mine(obj["spec"])]
+
+    def _is_mine(self, spec: Object) -> bool:
+        return spec.get("workspaceType") == self.type_name or bool({*self.deployments} & {*spec.get("deployments", ())})
+
+    def _living(self) -> list[str]:
+        mine = self._mine(INSTANCES)
+        return [obj["metadata"]["name"] for obj in mine if not (obj.get("status") or {}).get("endTime")]
+
+    async def _end_all(self) -> None:
+        lab = self.watching.lab
+        for name in self._living():
+            if name in self._told_to_end:
+                continue
+            try:
+                await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
+            except NotFoundError:
+                continue  # the watch has yet to say so
+            self._told_to_end.add(name)

@@ -1,0 +1,76 @@
+"""Tells the model what the cluster shows, event by event, and waits for what must come."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from berth_core.client import Kind, Object
+
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab
+from .model import Leases, Queue, Taking
+
+
+@dataclass
+class Watching:
+    """What there is of three kinds, as of the last event, and the model that was told of all of them."""
+
+    lab: Lab
+    leases: Leases = field(default_factory=Leases)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    """By deployment: the queue of those who want it now."""
+    objects: dict[Kind, dict[str, Object]] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        self.leases.on_taken = self._taken
+        async with asyncio.TaskGroup() as tasks:
+            for kind in (DEPLOYMENTS, INSTANCES, RESERVATIONS):
+                tasks.create_task(self._follow(kind))
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until anything is seen, or for so long."""
+        self.changed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.changed.wait(), seconds)
+
+    async def until(self, holds: Callable[[], bool], what: str, seconds: float) -> None:
+        """Wait until something holds of what was seen."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            left = deadline - time.monotonic()
+            assert left > 0, f"not within {seconds} s: {what}"
+            await self.wait(left)
+
+    def all(self, kind: Kind) -> list[Object]:
+        """Objects of a kind."""
+        return list(self.objects.get(kind, {}).values())
+
+    async def _follow(self, kind: Kind) -> None:
+        listed, version = await self.lab.client.list(kind, self.lab.namespace)
+        for obj in listed:
+            self._see(kind, obj)
+        while True:
+            async for event in self.lab.client.watch(kind, self.lab.namespace, version):
+                version = event.object["metadata"]["resourceVersion"]
+                if event.type == "DELETED":
+                    self.objects[kind].pop(event.object["metadata"]["name"], None)
+                elif event.type != "BOOKMARK":
+                    self._see(kind, event.object)
+                self.changed.set()
+
+    def _see(self, kind: Kind, obj: Object) -> None:
+        self.objects.setdefault(kind, {})[obj["metadata"]["name"]] = obj
+        if kind == DEPLOYMENTS:
+            self.leases.see_deployment(obj)
+        elif kind == INSTANCES:
+            self.leases.see_instance(obj)
+        elif grant := (obj.get("status") or {}).get("grant"):
+            if (queue := self.queues.get(grant["deployment"])) is not None:
+                queue.granted[grant["instance"]] = obj["metadata"]["name"]
+
+    def _taken(self, deployment: str, instance: str, version: int) -> None:
+        if (queue := self.queues.get(deployment)) is not None:
+            queue.takings.append(Taking(deployment, instance, version, time.monotonic()))
