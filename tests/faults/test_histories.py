@@ -28,7 +28,7 @@ from .watching import Watching
 
 pytestmark = pytest.mark.apiserver
 
-RUNS = int(os.environ.get("FAULTS_RUNS") or (1000 if is_long() else 12))
+RUNS = int(os.environ.get("FAULTS_RUNS") or (1000 if is_long() else 8))
 ARENAS = 6
 
 
