@@ -28,7 +28,7 @@ async def warn(world: World, obj: Object, complaint: Complaint) -> None:
     body: Object = {
         "apiVersion": EVENTS.api_version,
         "kind": "Event",
-        "metadata": {"generateName": f"{stem}.", "namespace": metadata["namespace"]},
+        "metadata": {"generateName": f"{stem}-", "namespace": metadata["namespace"]},
         "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "reportingController": "berth.dev/operator",
         "reportingInstance": world.config.identity,

@@ -23,6 +23,7 @@ KINDS = (
             "reservations",
             "firewallrules",
             "accessrules",
+            "deliveries",
         )
     ),
     Kind("v1", "pods"),

@@ -95,8 +95,9 @@ async def lock(stage: Stage, *, shut: bool) -> None:
 
 
 async def wait_in_line(stage: Stage) -> None:
-    """Ask for a place in the queue, with no key; once the place says that it waits, what it waits for is unlocked."""
-    await stage.lab.reservation("place", workspaceType="bench", wish={"sshKeys": [], "requesterAddress": HOME})
+    """Ask for a place in the queue, with no key, and to be told; once it says that it waits, there is what it wants."""
+    wish = {"sshKeys": [], "requesterAddress": HOME}
+    await stage.lab.reservation("place", workspaceType="bench", eventUrl="https://example.org/", wish=wish)
     await stage.lab.until(RESERVATIONS, "place", lambda o: condition(o, "Waiting", "status") == "True", seconds=30)
     await lock(stage, shut=False)
 
@@ -133,5 +134,5 @@ SCENARIOS = (
     Scenario("deletion", held, delete, gone, points=14),
     Scenario("expiry", held_for_moments, nothing, ended, points=13),
     Scenario("firewall", held, change_rules, rules_changed, points=5),
-    Scenario("turn", locked, wait_in_line, served, points=18),
+    Scenario("turn", locked, wait_in_line, served, points=19),
 )

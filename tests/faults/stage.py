@@ -16,7 +16,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core.client import Kind
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, RESERVATIONS, RULES, TYPES, Lab
+from ..cluster.operator_process.lab import DELIVERIES, DEPLOYMENTS, INSTANCES, LEASES, RESERVATIONS, RULES, TYPES, Lab
 from ..cluster.operator_process.process import Operators, restricted_kubeconfig
 from .dump import dump, worded
 from .machine import Machine, machine
@@ -115,7 +115,7 @@ class Stage:
 
     async def clear(self) -> None:
         """Delete all of ours; what cannot be deleted is stuck, and fails the test."""
-        for kind in (RESERVATIONS, INSTANCES, DEPLOYMENTS, RULES, TYPES):
+        for kind in (RESERVATIONS, DELIVERIES, INSTANCES, DEPLOYMENTS, RULES, TYPES):
             await self._delete_all(kind)
         left = [line for line in await dump(self.lab.client, self.lab.namespaces) if "/i-" in line]
         assert left == [], "orphans"

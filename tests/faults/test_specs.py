@@ -1,0 +1,169 @@
+"""A spec that is changed from A to B has the effects of B alone, and a bad one is forgotten once it is put right.
+
+Compared with a type and a deployment that had B from the beginning: their status, and the pod and the NetworkPolicy of
+an instance. Specs are made up from the resources' schemas; those that the API server refuses are made up again.
+"""
+
+import asyncio
+import difflib
+import itertools
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import make_namespaces
+from berth_core.client import Kind, Object
+from berth_core.errors import InvalidError
+
+from ..cluster.operator_process.conftest import lab_in
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, TYPES, Lab, condition
+from ..cluster.operator_process.process import Operators, restricted_kubeconfig
+from .conftest import is_long
+from .dump import any_epoch, normal
+from .schemas import objects, spec_schema
+from .seeds import SEED
+from .waiting import until
+
+pytestmark = pytest.mark.apiserver
+
+EVENTS = Kind("events.k8s.io/v1", "events")
+CHANGES = 200 if is_long() else 12
+MADE_BY = frozenset({"typeName", "type"})
+type_specs = objects(spec_schema("workspacetypes"), "spec")
+deployment_specs = objects(spec_schema("workspacedeployments"), "spec")
+
+
+@dataclass
+class Shop:
+    """Types and deployments of one operator."""
+
+    lab: Lab
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    changed: int = 0
+
+    async def make(self, name: str, type_spec: Object, wd_spec: Object) -> None:
+        """A type and a deployment of it, both of that name."""
+        type_name = name.replace("-", "_")
+        await self.lab.create(TYPES, name, type_spec | {"typeName": type_name})
+        await self.lab.create(DEPLOYMENTS, name, wd_spec | {"type": type_name})
+
+    async def change(self, kind: Kind, name: str, spec: Object) -> None:
+        """Replace a spec, as `kubectl replace` does."""
+        obj = await self.lab.get(kind, name)
+        kept = {key: value for key, value in obj["spec"].items() if key in MADE_BY}
+        await self.lab.client.request("PUT", kind.path(self.lab.namespace, name), body=obj | {"spec": spec | kept})
+
+    async def seen(self, name: str) -> None:
+        """Wait until the operator has looked at both specs as they are."""
+        for kind in (TYPES, DEPLOYMENTS):
+            await self.lab.until(kind, name, _is_up_to_date, seconds=20)
+
+    async def says_that_it_fails(self, instance: str) -> bool:
+        """Whether an Event tells people that the operator cannot go on with an instance."""
+        events, _ = await self.lab.client.list(EVENTS, self.lab.namespace)
+        return any(e["reason"] == "ReconcileFailing" and e["regarding"]["name"] == instance for e in events)
+
+    async def effects(self, name: str) -> list[str]:
+        """What the operator makes of a type and its deployment, in a form that is the same for every name."""
+        await self.seen(name)
+        wd = await self.lab.get(DEPLOYMENTS, name)
+        kind = await self.lab.get(TYPES, name)
+        found: list[Any] = [kind["status"], wd["status"]]
+        everybody = not kind["spec"].get("retired") and kind["spec"].get("access") != "closed"
+        if everybody and condition(wd, "Available") == "Free":
+            instance = await self.lab.instance(f"i-{name}", deployments=[name], requesterAddress="198.51.100.7")
+            made = await self.lab.until(INSTANCES, instance, lambda o: condition(o, "Bound", "status") == "True")
+            public_id = made["metadata"]["uid"]
+            pod = await self.lab.until(PODS, f"i-{public_id}", bool)
+            policy = await self.lab.get(POLICIES, f"i-{public_id}")
+            found += [pod["metadata"]["labels"], pod["spec"], policy["spec"]]
+            await self.lab.client.delete(INSTANCES, self.lab.namespace, instance)
+        text = json.dumps(normal(found), indent=1, sort_keys=True)
+        return text.replace(name, "<name>").replace(name.replace("-", "_"), "<name>").splitlines()
+
+
+def _is_up_to_date(obj: Object) -> bool:
+    return bool((obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"])
+
+
+@pytest_asyncio.fixture(scope="module")
+async def shop(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
+    folder = tmp_path_factory.mktemp("specs")
+    namespaces = make_namespaces(apiserver)
+    async with lab_in(apiserver, namespaces) as lab:
+        operators = Operators(restricted_kubeconfig(apiserver, namespaces, folder), namespaces, folder)
+        operators.start()
+        try:
+            yield Shop(lab)
+        finally:
+            await asyncio.to_thread(operators.stop_all)
+
+
+@pytest.mark.timeout(3600)
+@seed(SEED)
+@settings(
+    max_examples=CHANGES,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(before=type_specs, after=type_specs, wd_before=deployment_specs, wd_after=deployment_specs)
+async def test_a_changed_spec_has_the_effects_of_the_new_one_alone(
+    shop: Shop, before: Object, after: Object, wd_before: Object, wd_after: Object
+) -> None:
+    number = next(shop.numbers)
+    changed, fresh = f"changed-{number}", f"fresh-{number}"
+    try:
+        await shop.make(changed, before, wd_before)
+        await shop.make(fresh, after, wd_after)
+        await shop.seen(changed)
+        await shop.change(TYPES, changed, after)
+        await shop.change(DEPLOYMENTS, changed, wd_after)
+    except InvalidError:
+        assume(False)
+    wanted, found = await shop.effects(fresh), await shop.effects(changed)
+    difference = "\n".join(difflib.unified_diff(wanted, found, "fresh", "changed", lineterm="", n=4))
+    assert not difference, f"FAULTS_SEED={SEED}, {before} and {wd_before} became {after} and {wd_after}:\n{difference}"
+    shop.changed += 1
+
+
+async def test_enough_specs_were_changed(shop: Shop) -> None:
+    assert shop.changed >= CHANGES
+
+
+GOOD: Object = {"template": {"image": "workspace.invalid/none:1", "env": [{"name": "KEPT", "value": "1"}]}}
+BAD: dict[str, Object] = {
+    "an amount that is none": {"template": GOOD["template"] | {"resources": {"limits": {"cpu": "plenty"}}}},
+    "a label that is none": {"template": GOOD["template"] | {"nodeSelector": {"-": "?"}}},
+    "a path that is taken": {
+        "template": GOOD["template"]
+        | {"volumes": [{"name": "keys", "mountPath": "/etc/berth/host-keys", "emptyDir": {}}]}
+    },
+    "a device that is none": {"template": GOOD["template"] | {"devices": {"not a name": 1}}},
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+async def test_a_bad_spec_is_forgotten_once_it_is_put_right(shop: Shop, bad: str) -> None:
+    number = next(shop.numbers)
+    mended, fresh = f"mended-{number}", f"fresh-{number}"
+    await shop.make(mended, GOOD, {})
+    await shop.make(fresh, GOOD, {})
+    await shop.seen(mended)
+    await shop.change(TYPES, mended, BAD[bad])
+    waits = await shop.lab.instance(f"waits-{number}", deployments=[mended])
+    pod = f"i-{(await shop.lab.get(INSTANCES, waits))['metadata']['uid']}"
+    await until(lambda: shop.says_that_it_fails(waits), "an Event says that the cluster refuses what is made of it", 20)
+    assert await shop.lab.absent(PODS, pod)
+    await shop.change(TYPES, mended, GOOD)
+    await shop.lab.until(PODS, pod, bool, seconds=40)
+    await shop.lab.client.delete(INSTANCES, shop.lab.namespace, waits)
+    await shop.lab.until(DEPLOYMENTS, mended, lambda o: condition(o, "Available") == "Free", seconds=20)
+    assert any_epoch(await shop.effects(mended)) == any_epoch(await shop.effects(fresh))
