@@ -1,5 +1,6 @@
 """The notifier as a process of its own, with the rights that notifier/README.md lists and no others."""
 
+import asyncio
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from berth_cluster.apiserver import ApiServer
@@ -18,6 +20,7 @@ from berth_cluster.testing import Namespaces
 
 HERE = "127.0.0.1/32"
 """Allow-list with the test's receivers."""
+READY_SECONDS = 60.0
 
 
 @dataclass
@@ -52,6 +55,13 @@ class Notifiers:
         self.running.append(process)
         return process
 
+    async def ready(self) -> None:
+        """Wait until all that run say that they are ready."""
+        async with httpx.AsyncClient() as http, asyncio.timeout(READY_SECONDS):
+            for port in self.ports:
+                while not await _is_ready(http, port):
+                    await asyncio.sleep(0.1)
+
     def log(self, number: int) -> Path:
         """What a process wrote."""
         return self.folder / f"notifier-{number}.log"
@@ -63,6 +73,13 @@ class Notifiers:
             process.send_signal(signal.SIGTERM)
         ends = [process.wait(timeout=30) for process in alive]
         assert not any(ends), [self.log(number).read_text() for number in range(len(self.running))]
+
+
+async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
+    try:
+        return (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False  # not listening yet
 
 
 def free_port() -> int:

@@ -116,6 +116,7 @@ async def test_an_attempt_that_a_kill_ended_counts_and_is_made_again_under_the_s
 async def test_two_replicas_send_each_once(post: Post, notifiers: Notifiers) -> None:
     notifiers.start()
     notifiers.start()
+    await notifiers.ready()
     async with receiving() as receiver:
         names = [f"d-{number}" for number in range(24)]
         for name in names:
