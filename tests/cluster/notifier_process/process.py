@@ -1,6 +1,5 @@
 """The notifier as a process of its own, with the rights that notifier/README.md lists and no others."""
 
-import asyncio
 import os
 import re
 import signal
@@ -8,6 +7,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import yaml
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.testing import Namespaces
+
+from ..api.world import eventually
 
 HERE = "127.0.0.1/32"
 """Allow-list with the test's receivers."""
@@ -57,10 +59,9 @@ class Notifiers:
 
     async def ready(self) -> None:
         """Wait until all that run say that they are ready."""
-        async with httpx.AsyncClient() as http, asyncio.timeout(READY_SECONDS):
+        async with httpx.AsyncClient() as http:
             for port in self.ports:
-                while not await _is_ready(http, port):
-                    await asyncio.sleep(0.1)
+                await eventually(partial(_is_ready, http, port), READY_SECONDS)
 
     def log(self, number: int) -> Path:
         """What a process wrote."""
