@@ -1,13 +1,14 @@
 """The notifier as a process of its own, with the rights that notifier/README.md lists and no others."""
 
+import asyncio
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ import yaml
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.testing import Namespaces
-
-from ..api.world import eventually
 
 HERE = "127.0.0.1/32"
 """Allow-list with the test's receivers."""
@@ -61,7 +60,9 @@ class Notifiers:
         """Wait until all that run say that they are ready."""
         async with httpx.AsyncClient() as http:
             for port in self.ports:
-                await eventually(partial(_is_ready, http, port), READY_SECONDS)
+                deadline = time.monotonic() + READY_SECONDS
+                while not await _is_ready(http, port):
+                    assert time.monotonic() < deadline, f"not ready: {self.log(self.ports.index(port)).read_text()}"
 
     def log(self, number: int) -> Path:
         """What a process wrote."""
@@ -78,9 +79,12 @@ class Notifiers:
 
 async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
     try:
-        return (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+        if (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+            return True
     except httpx.TransportError:
-        return False  # not listening yet
+        pass  # not listening yet
+    await asyncio.sleep(0.1)
+    return False
 
 
 def free_port() -> int:
