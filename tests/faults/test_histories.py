@@ -132,8 +132,7 @@ async def test_all_is_given_back_in_the_end(ground: Ground) -> None:
     few = f"too little happened in {ground.played} histories of FAULTS_SEED={SEED}: {shown}"
     assert len(ground.watching.leases.taken) >= 3 * RUNS, few
     assert ground.turns >= RUNS, few
-    # Which requests a fault meets is chance, so that a few histories may see fewer than they are.
-    assert len(ground.struck) >= RUNS // 2, few
+    assert len(ground.struck) >= RUNS, few
     client, namespaces = ground.release.lab.client, ground.release.namespaces
     places = [(kind, namespaces.workspaces) for kind in (INSTANCES, RULES, PODS, SERVICES, SECRETS)]
     for kind, namespace in [*places, (SECRETS, namespaces.access)]:
