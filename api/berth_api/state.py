@@ -28,6 +28,7 @@ from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
 from berth_core.queue import Queues
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
+from berth_core.waiters import Waiter, waits
 
 log = structlog.get_logger(__name__)
 
@@ -35,17 +36,22 @@ Value = TypeVar("Value")
 
 STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
+SILENT_SECONDS: Final = 1.0
+"""A watch that has not been standing for longer decides nothing."""
 ROWS_AT_ONCE: Final = 25
 """Rows that are made anew before requests have their turn on the event loop."""
 
 
 class Typed(Generic[Value]):
-    """A list-and-watch cache whose objects are read once, when they change, and indexed by strings."""
+    """A list-and-watch cache whose objects are read once, when they change, and indexed by strings.
+
+    Of objects of which ``read`` makes None nothing is kept.
+    """
 
     def __init__(
         self,
         cache: Cache,
-        read: Callable[[Object], Value],
+        read: Callable[[Object], Value | None],
         indexes: Mapping[str, Callable[[Value], str]],
     ) -> None:
         self.cache = cache
@@ -112,6 +118,7 @@ class Caches:
         self.reservations: Typed[Reservation] = Typed(cache(Reservation), Reservation.parse, {})
         self.rules = Typed(cache(AccessRule), AccessRule.parse, {"deployment": _deployment_of_rule})
         self.endings = Typed(cache(Instance), Ending.of, {"id": lambda e: e.instance})
+        self.waiting: Typed[Waiter] = Typed(self.endings.cache, _waiting, {})
         self.rows = Rows()
         self._doubts = asyncio.Event()
         self._prepared = False
@@ -174,6 +181,29 @@ class Caches:
         if not self.is_synced() or max(broken.values()) > STALE_SECONDS:
             raise AwayError("the cluster cannot be reached. Try again later.")
 
+    def are_current(self, kind: WorkspaceType) -> bool:
+        """Whether rules and reservations of a type are here that were marked before it was read, live.
+
+        A watch that has not been standing for a second says nothing about what kubectl changed.
+        """
+        namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
+        now = asyncio.get_running_loop().time()
+        return all(
+            cache.seen(namespace) >= version and cache.broken_for(now) <= SILENT_SECONDS
+            for cache in (self.rules.cache, self.reservations.cache, self.endings.cache)
+        )
+
+    def anybody_waits(self, deployment: Deployment) -> bool:
+        """Whether somebody waits for a deployment, whoever he is and whether or not he may have it."""
+        return self.queues().applying(deployment.resource) > 0 or any(
+            waiter.namespace == deployment.namespace and waiter.wants(deployment.name, deployment.type)
+            for waiter in self.waiting
+        )
+
+    def rules_of(self, deployment: Deployment) -> list[AccessRule]:
+        """Access rules of a deployment."""
+        return self.rules.by("deployment", f"{deployment.namespace}/{deployment.name}")
+
     def queues(self) -> Queues:
         """Queue lengths, always as of now."""
         return self.rows.queues
@@ -186,6 +216,14 @@ class Caches:
 
 def _deployment_of_rule(rule: AccessRule) -> str:
     return f"{rule.metadata.namespace}/{rule.spec.deployment}"
+
+
+def _waiting(obj: Object) -> Waiter | None:
+    """Who waits with an Instance that was made with kubectl; None where an object has begun already, as most have."""
+    if obj["spec"].get("claim") or (obj.get("status") or {}).get("epoch"):
+        return None  # without reading all of it
+    instance = Instance.parse(obj)
+    return Waiter.of(instance) if waits(instance) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class Cache:
         self._listeners: list[Listener] = []
         self._unlisted = {scope: asyncio.Event() for scope in self._scopes}
         self._broken_since: dict[str | None, float] = {}
+        self._seen: dict[str | None, int] = {}
 
     def listen(self, listener: Listener) -> None:
         """Call back with ``(key, object or None)`` after each change; must not block."""
@@ -107,6 +108,14 @@ class Cache:
     def broken_for(self, monotonic_now: float) -> float:
         """Seconds for which some watch has not been standing; 0 when all stand."""
         return max((monotonic_now - since for since in self._broken_since.values()), default=0.0)
+
+    def seen(self, namespace: str) -> int:
+        """Greatest resourceVersion up to which all changes in a namespace are known to be in the cache; 0 before any.
+
+        It is comparable with those of other kinds of the same API group, as integers: by contract since Kubernetes 1.35
+        within a kind, and in fact within what lies in one etcd.
+        """
+        return self._seen.get(None if self._scopes == [None] else namespace, 0)
 
     def get(self, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -141,6 +150,7 @@ class Cache:
                         self._remove(key_of(event.object))
                     elif event.type != "BOOKMARK":
                         self._store(event.object)
+                    self._seen[scope] = int(version)
             except errors.GoneError:
                 version = None
             except errors.ClusterError as error:
@@ -151,6 +161,7 @@ class Cache:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
 
     async def _relist(self, scope: str | None) -> str:
+        self._seen.pop(scope, None)
         listed, version = set[Key](), ""
         async for objects, as_of in self._client.pages(self._kind, scope, labels=self._labels):
             version = as_of
@@ -163,6 +174,7 @@ class Cache:
                     await asyncio.sleep(0)
         for key in [key for key in self._objects if scope in (None, key[0]) and key not in listed]:
             self._remove(key)
+        self._seen[scope] = int(version)
         self._unlisted[scope].set()
         return version
 

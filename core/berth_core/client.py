@@ -29,6 +29,8 @@ JSON_TYPE: Final = "application/json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 290
+SILENT_SECONDS: Final = 90
+"""The API server sends a bookmark about once a minute: a watch that is silent for longer is broken."""
 PAGE_SIZE: Final = 250
 """Objects in a page: reading one takes some milliseconds, in which the event loop does nothing else."""
 KEEP_ALIVE: Final = {
@@ -228,7 +230,7 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=5, sock_read=WATCH_SECONDS + 30)
+        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=5, sock_read=SILENT_SECONDS)
         with _translated():
             # Else a dead connection would be waited for as long as for a quiet watch.
             async with asyncio.timeout(REQUEST_SECONDS):

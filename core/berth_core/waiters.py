@@ -35,6 +35,11 @@ class Waiter:
         return self.resource.metadata.name
 
     @property
+    def namespace(self) -> str:
+        """Namespace of the resource, and of all that it waits for."""
+        return self.resource.metadata.namespace
+
+    @property
     def user(self) -> str:
         """Who waits."""
         return self.resource.spec.user

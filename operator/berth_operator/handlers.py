@@ -7,8 +7,8 @@ from typing import Any, Final
 import kopf
 
 from berth_core import names
-from berth_core.client import Kind
-from berth_operator.kinds import WATCHED
+from berth_core.client import Kind, Object
+from berth_operator.kinds import TYPES, WATCHED
 from berth_operator.queueing import Key
 from berth_operator.relist import SETTLE_SECONDS
 from berth_operator.wake import wake
@@ -65,6 +65,18 @@ class _NothingKept(kopf.DiffBaseStorage):
         return None
 
 
+def _only_marked(known: Object, obj: Object) -> bool:
+    """Whether a type differs in what concerns the API's replicas alone. Else each reservation would wake it."""
+    return _without_mark(known) == _without_mark(obj)
+
+
+def _without_mark(obj: Object) -> tuple[Object, Object]:
+    """Labels and annotations of a type decide nothing; what else there is of it counts with its generation."""
+    status = {name: value for name, value in (obj.get("status") or {}).items() if name != "admissionMark"}
+    metadata = {name: obj["metadata"].get(name) for name in ("uid", "generation", "deletionTimestamp")}
+    return metadata, status
+
+
 def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
     async def keep(event: Any, **_: Any) -> None:
         world.last_event = time.monotonic()
@@ -74,7 +86,8 @@ def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
             world.store.remove(kind, obj)
             wake(world, kind, obj, gone=True)
             return
-        if world.store.put(kind, obj):
+        known = world.store.get(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        if world.store.put(kind, obj) and not (kind == TYPES and known is not None and _only_marked(known, obj)):
             wake(world, kind, obj)
         if event["type"] is None:
             # The watch began anew. What vanished meanwhile is not among its events: a list shows it.

@@ -118,7 +118,10 @@ class Rules:
 
 
 async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> Candidates:
-    """Find what matches the target, in the caches or live; nothing when one of several ids is unknown."""
+    """Find what matches the target, in the caches or live; nothing when one of several ids is unknown.
+
+    Live rules are listed only where the caches may lack some (:mod:`berth_api.services.admission`).
+    """
     found = await _live(state, target) if live else _cached(state, target)
     types: dict[tuple[str, str], WorkspaceType] = {}
     for deployment in {(d.namespace, d.type): d for d in found}.values():
@@ -126,11 +129,9 @@ async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> C
             types[deployment.namespace, deployment.type] = kind
     # A deployment whose type was taken away cannot be had by anyone.
     served = [d for d in found if (d.namespace, d.type) in types]
-    if live:
+    if live and not all(map(state.caches.are_current, types.values())):
         return Candidates(served, types, await rules.among(served))
-    cached = state.caches.rules
-    seen = {(d.namespace, d.name): cached.by("deployment", f"{d.namespace}/{d.name}") for d in served}
-    return Candidates(served, types, seen)
+    return Candidates(served, types, {(d.namespace, d.name): state.caches.rules_of(d) for d in served})
 
 
 def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:

@@ -1,7 +1,7 @@
 """POST /new: choose a deployment, take its lease, make the Instance.
 
-A deployment for which somebody else waits is not had, though it is free: who waits is listed live before its lease is
-taken, so that whoever waited already when the request came is not passed by it.
+A deployment for which somebody else waits is not had, though it is free: whoever waited already when the request came
+is not passed by it (:mod:`berth_api.services.admission`).
 
 The lease comes first: its compare-and-swap decides who wins, and before it, where the type has a limit for each user,
 a slot (:mod:`berth_core.slots`). What can fail after it fails so that nothing stays:
@@ -11,7 +11,7 @@ ends in between, the operator gives back a lease whose Instance does not exist a
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -31,7 +31,8 @@ from berth_api.errors import (
     MissingError,
     NotPermittedError,
 )
-from berth_api.services import candidates, instances, lookups, reservations
+from berth_api.services import admission, candidates, instances, lookups, reservations
+from berth_api.services.admission import Live
 from berth_api.services.candidates import Line, Rules, Target, Wish
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
@@ -43,7 +44,6 @@ from berth_core.resources import Instance, InstanceSpec, WorkspaceDeployment, Wo
 from berth_core.resources.instance import Claim
 from berth_core.slots import Claimant, Places, Quota
 from berth_core.state import is_active
-from berth_core.waiters import ahead_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,14 +67,6 @@ class Claimed:
     deployment: Deployment
     lease: Lease
     type: WorkspaceType
-
-
-@dataclass(frozen=True)
-class Live:
-    """What is read live for a wish before a lease is taken."""
-
-    line: Line
-    rules: Rules
 
 
 async def launch(state: State, wish: Wish) -> Launched | Reserved:
@@ -114,6 +106,9 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
         line = Line(state.client, _places(state), state.reads)
         found = await candidates.gather(state, wish.target, rules, live=live)
         choice = candidates.chosen(state, wish.identity, found)
+        if live and choice.refusal is Refusal.FORBIDDEN:
+            found = replace(found, rules=await rules.among(found.deployments))
+            choice = candidates.chosen(state, wish.identity, found)
         passed = set[tuple[str, str]]()
         for deployment in choice.free:
             name = deployment.namespace, deployment.name
@@ -128,9 +123,8 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
                 state.claims.took(name)
                 return claimed
         if passed:
-            # What became of those is known when the live round looks; the rules that it asks for can come meanwhile.
-            early = (rules.of(one) for one in found.deployments if len(found.deployments) == 1)
-            await asyncio.gather(state.claims.over(passed), *early)
+            # What became of those is known when the live round looks.
+            await state.claims.over(passed)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
         kind = found.type_of(choice.usable[0])
         access.expire_after(wish.identity, kind, wish.options.expire_d)
@@ -141,30 +135,11 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
 
 async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live) -> Claimed | None:
     """Take the lease of a deployment where the caller may have it; None where it is not to be had."""
-    admitted = await _admit(state, wish, deployment, live)
+    admitted = await admission.admit(state, wish, deployment, live)
     if admitted is None:
         return None
     lease = await _take(claimant, *admitted)
     return Claimed(deployment, lease, admitted[0]) if lease is not None else None
-
-
-async def _admit(
-    state: State, wish: Wish, deployment: Deployment, live: Live
-) -> tuple[WorkspaceType, WorkspaceDeployment] | None:
-    """Return the deployment and its type where the caller may have it by what is so now; None where he may not."""
-    rules, kind, present, _ = await asyncio.gather(
-        live.rules.of(deployment),
-        lookups.type_of(state, deployment, live=True),
-        lookups.deployment_named(state, deployment.namespace, deployment.name),
-        live.line.waiters(deployment.namespace),
-    )
-    if kind is None or present is None or not access.may_instantiate(wish.identity, kind, present, rules):
-        return None
-    able = await live.line.able(deployment.namespace, kind)
-    if ahead_of(wish.identity.user, able, kind, present.resource, rules):
-        return None
-    access.expire_after(wish.identity, kind, wish.options.expire_d)
-    return kind, present.resource
 
 
 async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from berth_api import repeats
 from berth_api.repeats import KEY_FIELD, Answer
+from berth_api.services import admission
 from berth_api.services.records import SECRETS
 from berth_api.state import State
 from berth_core import errors as cluster
@@ -59,8 +60,15 @@ async def _launched(state: State, obj: Object) -> Answer:
     return _json(body if key is None else body | {KEY_FIELD: key})
 
 
-async def _reserved(_state: State, obj: Object) -> Answer:
-    metadata = obj["metadata"]
+async def _reserved(state: State, obj: Object) -> Answer:
+    metadata, spec = obj["metadata"], Reservation.parse(obj).spec
+    # The process that made it may have died before it could say so.
+    if spec.workspace_type is not None:
+        kind = state.caches.type_named(metadata["namespace"], spec.workspace_type)
+        if kind is not None:
+            await admission.mark(state, kind)
+    else:
+        await admission.mark_of(state, metadata["namespace"], (spec.deployments or [""])[0])
     return _json({"success": False, "id": ids.instance_id(metadata["name"], metadata["uid"])})
 
 
@@ -68,8 +76,10 @@ async def _appended(_state: State, _obj: Object) -> Answer:
     return Answer(200, JSON_HEADERS)
 
 
-async def _ruled(_state: State, obj: Object) -> Answer:
-    return _json({"rule_id": AccessRule.parse(obj).spec.rule_id})
+async def _ruled(state: State, obj: Object) -> Answer:
+    rule = AccessRule.parse(obj)
+    await admission.mark_of(state, rule.metadata.namespace, rule.spec.deployment)
+    return _json({"rule_id": rule.spec.rule_id})
 
 
 SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[Answer]]], ...]] = (

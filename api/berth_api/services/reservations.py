@@ -16,7 +16,7 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.deployment import Deployment
 from berth_api.errors import AwayError, BadRequestError
-from berth_api.services import lookups
+from berth_api.services import admission, lookups
 from berth_api.services.candidates import Wish, wished
 from berth_api.state import State
 from berth_core import errors as cluster
@@ -71,6 +71,7 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
         await state.client.create(Reservation.api(), namespace, body)
     except cluster.InvalidError as error:
         raise BadRequestError(error.message) from error
+    await admission.mark(state, kind)
     return Reserved(reservation_id)
 
 

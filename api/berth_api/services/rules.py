@@ -10,7 +10,7 @@ from berth_api.auth.identity import Identity
 from berth_api.deployment import Deployment
 from berth_api.errors import AwayError, BadRequestError, MissingError
 from berth_api.options import WantedAccess
-from berth_api.services import deployments, lookups
+from berth_api.services import admission, deployments, lookups
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import names
@@ -67,6 +67,7 @@ async def add(state: State, identity: Identity, deployment_id: str, wanted: Want
         except cluster.AlreadyExistsError:
             taken.add(number)  # by another request at the same time, or as the name of a rule with another number
             continue
+        await admission.mark_of(state, found.namespace, found.name)
         return number
     raise AwayError("others are making access rules at the same time. Try again.")
 
@@ -80,6 +81,7 @@ async def remove(state: State, identity: Identity, deployment_id: str, rule_id: 
     # Rules made with kubectl may share a number: all that have it go.
     for metadata in doomed:
         await state.client.delete(AccessRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
+    await admission.mark_of(state, found.namespace, found.name)
 
 
 async def lock(state: State, identity: Identity, deployment_id: str, *, locked: bool) -> None:

@@ -206,6 +206,11 @@ class WorkspaceTypeStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list, description="Ready, IdConflict. Never cleared, only changed.", max_length=16
     )
+    admission_mark: str | None = Field(
+        None,
+        description="Another one after each access rule and reservation that the HTTP API makes or takes away.",
+        max_length=64,
+    )
 
 
 class WorkspaceType(Resource):

@@ -5,6 +5,11 @@ import pytest
 
 from berth_core.resources import AccessRule, Instance
 
+from . import process
+from .conftest import Setting, made, replica_with_an_old_cache, user_client
+from .gateway import gateway
+from .signing import Signer
+from .test_quotas import give_back
 from .world import World
 
 pytestmark = pytest.mark.apiserver
@@ -46,7 +51,7 @@ async def test_an_instance_made_with_kubectl_waits_too(world: World, alice: http
         "metadata": {"generateName": "waits-"},
         "spec": {"user": "bob", "workspaceType": kind},
     }
-    made = await world.client.create(Instance.api(), namespace, body)
+    made = await world.made(Instance.api(), body)
     assert (await alice.post(f"/new/{kind}")).status_code == 503
     await world.client.delete(Instance.api(), namespace, made["metadata"]["name"])
     assert (await alice.post(f"/new/{kind}")).status_code == 200
@@ -62,7 +67,7 @@ async def test_who_may_not_have_it_keeps_nobody_from_it(world: World, alice: htt
         "metadata": {"generateName": "no-"},
         "spec": {"deployment": name, "user": "bob", "capability": "CAP_NO_INSTANTIATE", "ruleID": 1},
     }
-    await world.client.create(AccessRule.api(), world.namespaces.workspaces, body)
+    await world.made(AccessRule.api(), body)
     assert (await alice.post(f"/new/{kind}")).status_code == 200
 
 
@@ -73,3 +78,36 @@ async def test_who_has_as_many_as_he_may_have_keeps_nobody_from_more(
     assert (await bob.post(f"/new/{kind}")).status_code == 200
     await world.wait_in_queue("bob", workspaceType=kind)
     assert (await alice.post(f"/new/{kind}")).status_code == 200
+
+
+async def test_who_was_promised_a_place_is_not_passed_where_the_watch_does_not_show_him(
+    setting: Setting, world: World, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    kind = await world.type(deployments=1)
+    async with replica_with_an_old_cache(setting, "reservations") as replica:
+        holder = await made(alice, kind)
+        assert (await alice.post(f"/new/{kind}", json={"reserve": True})).json()["success"] is False
+        await give_back(world, holder)
+        async with user_client(replica, signer.token("bob")) as bob:
+            assert (await bob.post(f"/new/{kind}")).status_code == 503
+
+
+async def test_nothing_is_listed_for_a_grant_where_nothing_has_changed(
+    setting: Setting, world: World, signer: Signer
+) -> None:
+    kind = await world.type(deployments=1)
+    asked: list[str] = []
+
+    def noted(method: str, path: str) -> bool:
+        asked.append(f"{method} {path.rpartition('/workspaces')[2]}")
+        return False
+
+    async with gateway(setting.server.kubeconfig) as between:
+        kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / "noted.kubeconfig")
+        settings = setting.environment(KUBECONFIG=str(kubeconfig))
+        async with process.in_thread(process.running(settings, kubeconfig.with_suffix(".log"))) as replica:
+            async with user_client(replica, signer.token("bob")) as bob, between.refusing(noted, 500):
+                await made(bob, kind)
+    lists = ("/reservations", "/accessrules", "/instances")
+    assert [line for line in asked if line.startswith("GET") and line.endswith(lists)] == []
+    assert sum(line.startswith("PATCH") for line in asked) == 1, asked

@@ -1,5 +1,6 @@
 """Types, deployments and states of instances, as administrators and the operator make them."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, Object
+from berth_core.client import Client, Kind, Object
 from berth_core.model import timestamp
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 
@@ -125,8 +126,17 @@ class World:
             "metadata": {"generateName": "rsv-", "namespace": self.namespaces.workspaces},
             "spec": {"user": user, "instance": {"user": user} | target} | target,
         }
-        made = await self.client.create(Reservation.api(), self.namespaces.workspaces, body)
-        return Reservation.parse(made).metadata.name
+        return Reservation.parse(await self.made(Reservation.api(), body)).metadata.name
+
+    async def made(self, kind: Kind, body: Object) -> Object:
+        """Make something as kubectl does, and wait until those who watch are told: from then on it counts."""
+        made = await self.client.create(kind, self.namespaces.workspaces, body)
+        before = str(int(made["metadata"]["resourceVersion"]) - 1)
+        async with asyncio.timeout(WAIT_SECONDS):
+            async for event in self.client.watch(kind, self.namespaces.workspaces, before):
+                if event.object["metadata"]["name"] == made["metadata"]["name"]:
+                    return made
+        raise AssertionError("the watch ended")
 
     async def _lists_type(self, name: str) -> bool:
         answer = await self.http.get("/workspaces?with_dissolved")
