@@ -65,7 +65,7 @@ class _NothingKept(kopf.DiffBaseStorage):
         return None
 
 
-def _only_marked(known: Object, obj: Object) -> bool:
+def only_marked(known: Object, obj: Object) -> bool:
     """Whether a type differs in what concerns the API's replicas alone. Else each reservation would wake it."""
     return _without_mark(known) == _without_mark(obj)
 
@@ -87,7 +87,7 @@ def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
             wake(world, kind, obj, gone=True)
             return
         known = world.store.get(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        if world.store.put(kind, obj) and not (kind == TYPES and known is not None and _only_marked(known, obj)):
+        if world.store.put(kind, obj) and not (kind == TYPES and known is not None and only_marked(known, obj)):
             wake(world, kind, obj)
         if event["type"] is None:
             # The watch began anew. What vanished meanwhile is not among its events: a list shows it.
