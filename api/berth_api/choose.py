@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property
 
 from berth_api.deployment import Deployment
 
@@ -20,39 +21,42 @@ class Refusal(Enum):
 
 @dataclass(frozen=True)
 class Choice:
-    """What a newcomer may have.
+    """What a newcomer may have among candidates. Each part is worked out when it is asked for: most need only ``free``.
 
-    ``free``: deployments to try, best first. ``usable``: all that the caller may use, whatever keeps them busy; the
-    first decides what the answer says where none of ``free`` can be had. ``refusal``: that answer.
+    ``gone`` says whether a candidate was taken away for good, ``permitted`` whether the caller may use it, ``length``
+    how many stand before it.
     """
 
-    free: tuple[Deployment, ...]
-    usable: tuple[Deployment, ...]
-    refusal: Refusal
+    candidates: Sequence[Deployment]
+    gone: Callable[[Deployment], bool]
+    permitted: Callable[[Deployment], bool]
+    length: Callable[[Deployment], int]
 
+    @cached_property
+    def free(self) -> tuple[Deployment, ...]:
+        """Deployments to try, best first: the newest type version, then those that were lent least."""
+        found = sorted((d for d in self.candidates if d.is_free), key=_rank)
+        return tuple(d for d in found if not self.gone(d) and self.permitted(d))
 
-def choose(
-    candidates: Sequence[Deployment],
-    permitted: Callable[[Deployment], bool],
-    length: Callable[[Deployment], int],
-) -> Choice:
-    """Choose among the candidates that the caller may use: those that were not dissolved and that the rules permit.
+    @cached_property
+    def usable(self) -> tuple[Deployment, ...]:
+        """All that the caller may use, whatever keeps them busy: those that move first, then the shortest queue first.
 
-    Free ones are ranked by type version, the newest first, then by how often they were lent. Where none is free, the
-    one with the shortest queue (``length``) decides what the answer says; the queue of what is locked out or offline
-    does not move, so such a one decides only where there are no others.
-    """
-    if not candidates:
-        return Choice((), (), Refusal.UNKNOWN)
-    present = [d for d in candidates if not d.is_dissolved]
-    if not present:
-        return Choice((), (), Refusal.DISSOLVED)
-    usable = [d for d in present if permitted(d)]
-    if not usable:
-        return Choice((), (), Refusal.FORBIDDEN)
-    queued = sorted(usable, key=lambda d: (_obstacle(d) is not None, length(d), _rank(d)))
-    free = sorted((d for d in usable if d.is_free), key=_rank)
-    return Choice(tuple(free), tuple(queued), _obstacle(queued[0]) or Refusal.BUSY)
+        The queue of what is locked out or offline does not move.
+        """
+        found = (d for d in self.candidates if not self.gone(d) and self.permitted(d))
+        return tuple(sorted(found, key=lambda d: (_obstacle(d) is not None, self.length(d), _rank(d))))
+
+    @cached_property
+    def refusal(self) -> Refusal:
+        """What the answer says where none of ``free`` can be had: the first of ``usable`` decides."""
+        if not self.candidates:
+            return Refusal.UNKNOWN
+        if all(map(self.gone, self.candidates)):
+            return Refusal.DISSOLVED
+        if not self.usable:
+            return Refusal.FORBIDDEN
+        return _obstacle(self.usable[0]) or Refusal.BUSY
 
 
 def _obstacle(deployment: Deployment) -> Refusal | None:

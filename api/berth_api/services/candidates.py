@@ -1,13 +1,13 @@
 """What a wish for an instance could be served with, and what the wish amounts to as a resource."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.choose import Choice, Refusal, choose
+from berth_api.choose import Choice
 from berth_api.deployment import Deployment, oldest
 from berth_api.errors import BadRequestError
 from berth_api.options import LaunchOptions
@@ -43,11 +43,11 @@ class Wish:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Deployments that match; their types by namespace and type; their access rules by namespace and name."""
+    """Deployments that match; their types by namespace and type; where the access rules of each are found."""
 
     deployments: Sequence[Deployment]
     types: Mapping[tuple[str, str], WorkspaceType]
-    rules: Mapping[tuple[str, str], Sequence[AccessRule]]
+    rules: Callable[[Deployment], Sequence[AccessRule]]
 
     def type_of(self, deployment: Deployment) -> WorkspaceType:
         """Type of one of the deployments."""
@@ -55,13 +55,12 @@ class Candidates:
 
     def permitted(self, identity: Identity, deployment: Deployment) -> bool:
         """Whether the caller may have one of the deployments."""
-        rules = self.rules.get((deployment.namespace, deployment.name), ())
-        return access.may_instantiate(identity, self.type_of(deployment), deployment, rules)
+        return access.may_instantiate(identity, self.type_of(deployment), deployment, self.rules(deployment))
 
     def is_awaited(self, identity: Identity, deployment: Deployment, waiters: Sequence[Waiter]) -> bool:
         """Whether somebody else waits for one of the deployments and may have it."""
-        rules = self.rules.get((deployment.namespace, deployment.name), ())
-        return ahead_of(identity.user, waiters, self.type_of(deployment), deployment.resource, rules)
+        kind, rules = self.type_of(deployment), self.rules(deployment)
+        return ahead_of(identity.user, waiters, kind, deployment.resource, rules)
 
 
 class Line:
@@ -110,11 +109,13 @@ class Rules:
             self._known[name] = await lookups.rules_of(self._state, deployment)
         return self._known[name]
 
-    async def among(self, deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], Sequence[AccessRule]]:
-        """Rules of some deployments, by namespace and name; of several in one list a namespace."""
+    async def among(self, deployments: Sequence[Deployment]) -> Callable[[Deployment], Sequence[AccessRule]]:
+        """Where the rules of each of some deployments are found; those of several are in one list a namespace."""
         if len(deployments) == 1:
-            return {(deployments[0].namespace, deployments[0].name): await self.of(deployments[0])}
-        return await lookups.rules_among(self._state, deployments)
+            only = await self.of(deployments[0])
+            return lambda _: only
+        found = await lookups.rules_among(self._state, deployments)
+        return lambda deployment: found.get((deployment.namespace, deployment.name), ())
 
 
 async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> Candidates:
@@ -131,7 +132,7 @@ async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> C
     served = [d for d in found if (d.namespace, d.type) in types]
     if live and not all(map(state.caches.are_current, types.values())):
         return Candidates(served, types, await rules.among(served))
-    return Candidates(served, types, {(d.namespace, d.name): state.caches.rules_of(d) for d in served})
+    return Candidates(served, types, state.caches.rules_of)
 
 
 def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
@@ -140,11 +141,13 @@ def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
         raise BadRequestError("all deployments in `wds` must be of one type")
     for type_name in {d.type for d in candidates.deployments}:
         access.need_type(identity, type_name)
-    served = [d for d in candidates.deployments if d.is_dissolved or not candidates.type_of(d).spec.retired]
-    if candidates.deployments and not served:
-        return Choice((), (), Refusal.DISSOLVED)
-    queues = state.caches.queues()
-    return choose(served, lambda d: candidates.permitted(identity, d), lambda d: queues.length(d.resource))
+    retired = any(kind.spec.retired for kind in candidates.types.values())
+    return Choice(
+        candidates.deployments,
+        gone=lambda d: d.is_dissolved or (retired and candidates.type_of(d).spec.retired),
+        permitted=lambda d: candidates.permitted(identity, d),
+        length=lambda d: state.caches.queues().length(d.resource),
+    )
 
 
 def wished(wish: Wish, kind: WorkspaceType) -> InstanceSpec:

@@ -20,7 +20,7 @@ import structlog
 from berth_api import metrics, repeats
 from berth_api.auth import access
 from berth_api.auth.access import Scope
-from berth_api.choose import Choice, Refusal
+from berth_api.choose import Refusal
 from berth_api.deployment import Deployment
 from berth_api.errors import (
     ALL_BUSY,
@@ -101,7 +101,7 @@ def _places(state: State) -> Places:
 
 async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Reserved:
     """Take a lease. The caches say what to try first; a grant and a refusal always rest on live reads."""
-    choice, rules = Choice((), (), Refusal.UNKNOWN), Rules(state)
+    rules = Rules(state)
     for live in (False, True):
         line = Line(state.client, _places(state), state.reads)
         found = await candidates.gather(state, wish.target, rules, live=live)

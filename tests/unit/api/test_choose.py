@@ -1,15 +1,22 @@
 """Which deployment a newcomer gets."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.choose import Refusal, choose
+from berth_api.choose import Choice, Refusal
 from berth_api.deployment import Deployment
 
 from .samples import CREATED, deployment, held, offline
+
+
+def choose(
+    candidates: Sequence[Deployment], permitted: Callable[[Deployment], bool], length: Callable[[Deployment], int]
+) -> Choice:
+    return Choice(candidates, lambda d: d.is_dissolved, permitted, length)
 
 
 def names(found: tuple[Deployment, ...]) -> list[str]:
