@@ -16,8 +16,9 @@ from .model import Queue
 from .watching import Watching
 
 SIZE = 2
-SETTLED_SECONDS = 90.0
-"""In which all have had their turn: a lease of a request that came to nothing is given back after 30 s."""
+SETTLED_SECONDS = 240.0
+"""In which all have had their turn, on a busy machine too. A lease of a request that came to nothing is given back
+after 30 s, and while a killed operator starts again nobody serves."""
 LOOK_SECONDS = 0.5
 
 
@@ -37,9 +38,13 @@ class Arena:
 
     async def make(self) -> None:
         """Make the type and the deployments."""
-        await self.watching.lab.type(self.type_name)
+        lab = self.watching.lab
+        await lab.type(self.type_name)
         for name in self.deployments:
-            await self.watching.lab.deployment(name, self.type_name)
+            await lab.create(DEPLOYMENTS, name, {"type": self.type_name})
+        for name in self.deployments:
+            # An operator that was killed may have to come back first.
+            await lab.until(DEPLOYMENTS, name, lambda wd: condition(wd, "Available") == "Free", seconds=SETTLED_SECONDS)
 
     def clients(self, users: Sequence[httpx.AsyncClient], apis: Sequence[str]) -> list[Client]:
         """Let users be clients of it, with a queue that nobody is in yet."""

@@ -1,6 +1,7 @@
 """A whole release without nodes: API processes and an operator, each behind a fault proxy of its own."""
 
 import asyncio
+import itertools
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from .proxy import FaultProxy, fault_proxy
 from .waiting import until
 
 LEADER = "berth-operator"
+OPERATING = "operating.kubeconfig"
 
 
 @dataclass
@@ -31,6 +33,11 @@ class Served:
     url: str
     process: subprocess.Popen[bytes]
     proxy: FaultProxy
+    settings: dict[str, str]
+    log: Path
+    name: str
+    starts: int = 0
+    """How often it was started again."""
 
 
 @dataclass
@@ -44,6 +51,7 @@ class Release:
     signer: Signer = field(default_factory=Signer)
     apis: list[Served] = field(default_factory=list)
     operator: FaultProxy | None = None
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -56,13 +64,13 @@ class Release:
 
     async def serve(self) -> Served:
         """One more API process."""
-        number = len(self.apis)
+        number = next(self._numbers)
         proxy = await self._open.enter_async_context(fault_proxy(self.kubeconfig))
         kubeconfig = proxy.kubeconfig(self.kubeconfig, self.folder / f"api-{number}.kubeconfig")
         settings = api_process.environment(kubeconfig, self.namespaces, self.folder / "jwks.json")
         log = self.folder / f"api-{number}.log"
         process = api_process.start(settings, log)
-        made = Served(f"http://{settings['BERTH_LISTEN']}", process, proxy)
+        made = Served(f"http://{settings['BERTH_LISTEN']}", process, proxy, settings, log, f"api-{number}")
         self.apis.append(made)
         await asyncio.to_thread(api_process.wait_for, f"{made.url}/readyz", process, log)
         return made
@@ -74,18 +82,38 @@ class Release:
             answers = [await user.get(f"{api.url}/deployments/{type_name}") for api in self.apis]
             return all(len(a.json().get("workspace_deployments") or ()) == number for a in answers)
 
-        await until(is_listed, f"the API lists the deployments of {type_name}", 20)
+        await until(is_listed, f"the API lists the deployments of {type_name}", 60)
 
     async def operate(self) -> None:
         """Start the operator, and wait until it leads."""
         self.operator = await self._open.enter_async_context(fault_proxy(self.operators.kubeconfig))
-        kubeconfig = self.operator.kubeconfig(self.operators.kubeconfig, self.folder / "operating.kubeconfig")
-        self.operators.start(KUBECONFIG=str(kubeconfig))
+        self.operator.kubeconfig(self.operators.kubeconfig, self.folder / OPERATING)
+        await self._lead()
+
+    async def serve_again(self, dead: Served) -> None:
+        """Start an API process that was killed, at the same address."""
+        await asyncio.to_thread(dead.process.wait, 20)
+        dead.proxy.reopen()
+        dead.starts += 1
+        dead.log = self.folder / f"{dead.name}.{dead.starts}.log"
+        dead.process = api_process.start(dead.settings, dead.log)
+        await asyncio.to_thread(api_process.wait_for, f"{dead.url}/readyz", dead.process, dead.log)
+
+    async def operate_again(self) -> None:
+        """Start the operator that was killed. It is surely dead: nobody need wait for its lease to run out."""
+        assert self.operator is not None
+        await asyncio.to_thread(self.operators.running[-1].wait, 20)
+        await self.lab.client.delete(LEASES, self.namespaces.release, LEADER)
+        self.operator.reopen()
+        await self._lead()
+
+    async def _lead(self) -> None:
+        self.operators.start(KUBECONFIG=str(self.folder / OPERATING))
         await self.lab.until(
             LEASES,
             LEADER,
             lambda lease: lease["spec"].get("holderIdentity"),
-            seconds=40,
+            seconds=90,
             namespace=self.namespaces.release,
         )
 
