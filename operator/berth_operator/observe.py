@@ -14,7 +14,7 @@ from berth_operator.build import firewall
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.hooks import PREPARE
-from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS
+from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS, ends_now
 from berth_operator.decide.notice import notice
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, RULES, SERVICES
@@ -33,9 +33,11 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     if instance.status.reason is not None or instance.status.end_time is not None:
         left = any(world.store.by(kind, "instance", public_id, namespace) for kind in (PODS, JOBS))
         return ObservedInstance(instance, pod=pod, leftover=left, clock_trusted=world.clock.trusted)
+    if ends_now(brief := _brief(world, instance), now):
+        return brief
     if instance.status.epoch is None:
         return await _unbound(world, instance)
-    return await _bound(world, instance, memory, pod, now)
+    return await _bound(world, brief, memory, pod, now)
 
 
 def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
@@ -56,10 +58,16 @@ async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceD
     return WorkspaceDeployment.parse(found)
 
 
+def _brief(world: World, instance: Instance) -> ObservedInstance:
+    """What the caches tell of it, which is enough to end it."""
+    namespace, name = instance.metadata.namespace, instance.status.deployment
+    wd = world.deployment(namespace, name) if name else None
+    type_ = world.type_named(namespace, wd.spec.type) if wd else None
+    return ObservedInstance(instance, type=type_, deployment=wd, clock_trusted=world.clock.trusted)
+
+
 async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     namespace, claim = instance.metadata.namespace, instance.spec.claim
-    if instance.spec.terminate or instance.metadata.deletion_timestamp:
-        return ObservedInstance(instance, clock_trusted=world.clock.trusted)
     if claim is not None:
         wd = await read_deployment(world, namespace, claim.deployment)
         lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
@@ -92,16 +100,16 @@ def _waits_for(world: World, instance: Instance) -> str:
 
 
 async def _bound(
-    world: World, instance: Instance, memory: Memory, pod: PodView | None, now: datetime
+    world: World, brief: ObservedInstance, memory: Memory, pod: PodView | None, now: datetime
 ) -> ObservedInstance:
+    instance, wd, type_ = brief.instance, brief.deployment, brief.type
     namespace, public_id, status = instance.metadata.namespace, instance.public_id, instance.status
     name, epoch = status.deployment or "", status.epoch or 0
-    wd = world.deployment(namespace, name)
     lost = loss(wd, name, public_id, epoch)
     if lost:  # the cache may lag behind
         wd = await read_deployment(world, namespace, name)
         lost = loss(wd, name, public_id, epoch)
-    type_ = world.type_named(namespace, wd.spec.type) if wd else None
+        type_ = world.type_named(namespace, wd.spec.type) if wd else None
     node = world.node(pod.node) if pod else None
     service = world.store.get(SERVICES, namespace, names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})
