@@ -7,19 +7,17 @@ from berth_core import names
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
-from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment
+from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.waiters import Waiter
-from berth_operator import hooks, keeping, waiting
-from berth_operator.build import firewall
+from berth_operator import hooks, keeping, rulebook, waiting
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.hooks import PREPARE
 from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS, ends_now
 from berth_operator.decide.notice import notice
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
-from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, RULES, SERVICES
+from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES
 from berth_operator.memory import Memory
-from berth_operator.pathcheck import own_address
 from berth_operator.podview import pod_view
 from berth_operator.world import World, node_is_ready
 
@@ -117,7 +115,7 @@ async def _bound(
     tells = notice(instance, type_, now) if world.clock.trusted else memory.notice
     current, settled = False, True
     if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
-        current, settled = await _rules(world, instance, memory, pod)
+        current, settled = await rulebook.look(world, instance, memory, pod)
         current = current and memory.notice == tells
     return ObservedInstance(
         instance,
@@ -140,6 +138,7 @@ async def _bound(
             probing=memory.probing,
             listening=memory.listening,
             path=memory.path,
+            first_met=memory.first_met,
         ),
         notice=tells,
         rules_settled=settled,
@@ -147,51 +146,6 @@ async def _bound(
         quiet_since=await keeping.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )
-
-
-async def _rules(world: World, instance: Instance, memory: Memory, pod: PodView) -> tuple[bool, bool]:
-    """Whether what the agent acknowledged is what the rules say, and whether every rule shows it and has its owner."""
-    rules = await read_rules(world, instance, memory)
-    wanted = firewall.push(ruleset(rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
-    current = (
-        memory.acknowledged is not None
-        and memory.acknowledged.digest == wanted.digest
-        and memory.keys == firewall.keys_digest(instance.spec.ssh_keys)
-    )
-    return current, all(in_force(rule) and owned(rule, instance) for rule in rules)
-
-
-def ruleset(rules: list[FirewallRule], pod: PodView) -> str:
-    """Return the ruleset that an instance should have, without its stamp."""
-    return firewall.body(firewall.compiled(rules), own_address(pod.ip, names.AGENT_PORT))
-
-
-async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:
-    """Rules in order, from one consistent list: events of several objects come in no certain order.
-
-    A list that was under way when news of a rule came may be older than the news: the pass that these ask for reads
-    again.
-    """
-    if memory.rules is not None:
-        return memory.rules
-    changed = memory.rules_changed
-    listed, _ = await world.client.list(
-        RULES, instance.metadata.namespace, fields={"spec.instance": instance.public_id}
-    )
-    rules = firewall.ordered(FirewallRule.parse(obj) for obj in listed)
-    if memory.rules_changed == changed:
-        memory.rules = rules
-    return rules
-
-
-def in_force(rule: FirewallRule) -> bool:
-    """Whether a rule's status says that it is in force."""
-    return any(c.type == "InForce" and c.status == "True" for c in rule.status.conditions)
-
-
-def owned(rule: FirewallRule, instance: Instance) -> bool:
-    """Whether a rule goes when its Instance goes."""
-    return any(reference.uid == instance.metadata.uid for reference in rule.metadata.owner_references)
 
 
 def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) -> str:
