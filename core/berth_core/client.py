@@ -31,6 +31,7 @@ REQUEST_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 290
 SILENT_SECONDS: Final = 90
 """The API server sends a bookmark about once a minute: a watch that is silent for longer is broken."""
+CONNECTIONS: Final = 200
 PAGE_SIZE: Final = 250
 """Objects in a page: reading one takes some milliseconds, in which the event loop does nothing else."""
 KEEP_ALIVE: Final = {
@@ -294,12 +295,16 @@ class Client:
 
 
 async def connect(
-    manager: str, kubeconfig: str | None = None, *, before_write: Callable[[], None] | None = None
+    manager: str,
+    kubeconfig: str | None = None,
+    *,
+    before_write: Callable[[], None] | None = None,
+    connections: int = CONNECTIONS,
 ) -> Client:
     """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
 
     ``manager`` is the field manager that writes are recorded under. ``before_write`` is called before each write
-    is sent; what it raises stops the write.
+    is sent; what it raises stops the write. At most ``connections`` are open at once; who needs more waits.
 
     Raises:
         ClusterError: the file, or the service account, cannot be used.
@@ -314,7 +319,7 @@ async def connect(
     except UNREADABLE as error:
         where = f"kubeconfig {kubeconfig}" if kubeconfig else "service account of this pod"
         raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
-    configuration.connection_pool_maxsize = 200
+    configuration.connection_pool_maxsize = connections
     # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
     configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     return Client(k8s.ApiClient(configuration), manager, before_write)

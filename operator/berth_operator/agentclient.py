@@ -8,6 +8,7 @@ import os
 import ssl
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -25,8 +26,9 @@ from berth_operator.errors import AgentError, StaleError
 CONNECT_SECONDS: Final = 1.0
 PUSH_SECONDS: Final = 3.0
 LISTEN_SECONDS: Final = 5.0
-KEEP_OPEN_SECONDS: Final = 3.0
-"""An open TLS connection takes half a megabyte, so one is kept for what follows at once: the probe after a push."""
+KEEP_OPEN_SECONDS: Final = 1.0
+"""An open TLS connection takes half a megabyte, so one is kept for what follows at once: the probe after a push, which
+is the last on it."""
 RENEW_BEFORE: Final = timedelta(hours=8)
 
 
@@ -103,13 +105,21 @@ class AgentClient:
     async def listening(self, agent: AgentAddress, port: int) -> bool:
         """Wait until a socket listens on the pod's port; False after LISTEN_SECONDS without one."""
         path = f"/v1/listening?port={port}&wait={LISTEN_SECONDS:g}"
-        status, answer = await self._request("GET", agent, path, seconds=LISTEN_SECONDS + 2)
+        last = {"Connection": "close"}
+        status, answer = await self._request("GET", agent, path, seconds=LISTEN_SECONDS + 2, headers=last)
         if status != 200:
             raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
         return answer.get("listening") is True
 
     async def _request(
-        self, method: str, agent: AgentAddress, path: str, *, seconds: float, body: dict[str, Any] | None = None
+        self,
+        method: str,
+        agent: AgentAddress,
+        path: str,
+        *,
+        seconds: float,
+        body: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         session, context = self._connected()
         data = None if body is None else orjson.dumps(body)
@@ -118,7 +128,13 @@ class AgentClient:
         for attempt in (1, 2):
             try:
                 async with session.request(
-                    method, agent.url + path, data=data, ssl=context, server_hostname=name, timeout=timeout
+                    method,
+                    agent.url + path,
+                    data=data,
+                    headers=headers,
+                    ssl=context,
+                    server_hostname=name,
+                    timeout=timeout,
                 ) as response:
                     answer = orjson.loads(await response.read())
                     return response.status, answer if isinstance(answer, dict) else {}

@@ -39,8 +39,10 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     if wd is None:
         return None
     now = world.now()
-    again = await _orphan(world, wd, now)
-    wd = world.deployment(key.namespace, key.name)
+    again = None
+    if orphaned_at(wd) is not None:
+        again = await _orphan(world, wd, now)
+        wd = world.deployment(key.namespace, key.name)
     if wd is None:
         return None
     rivals = [

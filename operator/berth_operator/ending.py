@@ -33,11 +33,12 @@ of a Job can start any more when its pods are counted."""
 
 
 async def end(world: World, seen: ObservedInstance, plan: Plan) -> None:
-    """Write down that and why it ends. From then on it cannot be undone."""
-    instance = seen.instance
+    """Write down that and why it ends, from when on it cannot be undone, and ask for its pod's deletion."""
+    instance, namespace = seen.instance, seen.instance.metadata.namespace
     await write_status(world, instance, instance.status, status.ending(instance, plan, world.now()))
     log.info("ends", instance=instance.public_id, reason=plan.reason, message=plan.message)
-    world.add(DEPLOYMENT, instance.metadata.namespace, instance.status.deployment or "")
+    world.add(DEPLOYMENT, namespace, instance.status.deployment or "")
+    await remove_pod(world, namespace, names.instance_object(instance.public_id))
 
 
 async def tear_down(world: World, seen: ObservedInstance) -> bool:

@@ -17,6 +17,10 @@ from berth_operator.world import RELIST, World
 SERVER_SECONDS: Final = 290
 INACTIVITY_SECONDS: Final = 90.0
 """The API server sends a bookmark about once a minute: a watch that is silent for longer is broken."""
+CHUNK: Final = 100
+"""Objects that are listed at once before a watch begins: each has a task of its own while it is dealt with."""
+IDLE_SECONDS: Final = 0.05
+"""How long such a task waits for more news of its object. It takes more memory than most objects."""
 
 Login = Callable[[], kopf.ConnectionInfo]
 
@@ -39,11 +43,12 @@ def settings() -> kopf.OperatorSettings:
     made.watching.server_timeout = SERVER_SECONDS
     made.watching.client_timeout = SERVER_SECONDS + 30
     made.watching.connect_timeout = 5
+    made.watching.chunk_size = CHUNK
     made.watching.inactivity_timeout = INACTIVITY_SECONDS
     made.networking.request_timeout = 60
     made.persistence.finalizer = f"{names.GROUP}/unused"
     made.persistence.diffbase_storage = _NothingKept()
-    made.queueing.idle_timeout = 1.0
+    made.queueing.idle_timeout = IDLE_SECONDS
     for kind, labels in WATCHED.items():
         if labels:
             group, _, version = kind.api_version.rpartition("/")
@@ -65,8 +70,13 @@ class _NothingKept(kopf.DiffBaseStorage):
         return None
 
 
-def only_marked(known: Object, obj: Object) -> bool:
-    """Whether a type differs in what concerns the API's replicas alone. Else each reservation would wake it."""
+def only_marked(known: Object | None, obj: Object) -> bool:
+    """Whether a type has changed only in what concerns the API's replicas. Else each reservation would wake it.
+
+    Of a version that is known already nothing can be said: a read brought it here, on which nobody has acted.
+    """
+    if known is None or known["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]:
+        return False
     return _without_mark(known) == _without_mark(obj)
 
 
@@ -80,14 +90,13 @@ def _without_mark(obj: Object) -> tuple[Object, Object]:
 def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
     async def keep(event: Any, **_: Any) -> None:
         world.last_event = time.monotonic()
-        obj = dict(event["object"])
-        obj["metadata"] = dict(obj["metadata"])
+        obj = event["object"]
         if event["type"] == "DELETED":
             world.store.remove(kind, obj)
             wake(world, kind, obj, gone=True)
             return
         known = world.store.get(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        if world.store.put(kind, obj) and not (kind == TYPES and known is not None and only_marked(known, obj)):
+        if world.store.hear(kind, obj) and not (kind == TYPES and only_marked(known, obj)):
             wake(world, kind, obj)
         if event["type"] is None:
             # The watch began anew. What vanished meanwhile is not among its events: a list shows it.

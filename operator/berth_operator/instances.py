@@ -61,7 +61,8 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
     match plan.step:
         case Step.END:
             await ending.end(world, seen, plan)
-            return True, None
+            # Where others wait for their end, that comes before what is left to do of this one.
+            return not world.queue.hurried, 0.0
         case Step.TEAR_DOWN:
             done = await ending.tear_down(world, seen)
             return done and _is_deleted(seen), None

@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from berth_core.resources import FirewallRule
+from berth_core.client import Object
 from berth_core.resources.instance import InForce
 from berth_operator.decide.seen import PodView
 
@@ -19,8 +19,8 @@ Incarnation = tuple[str, int]
 class Memory:
     """Of one instance. Changed only by the pass over that instance, and by its one probe."""
 
-    rules: list[FirewallRule] | None = None
-    """Its rules as read live; None when they must be read again."""
+    rules: list[Object] | None = None
+    """Its rules, in order and as of one moment; None when they must be read again."""
     rules_changed: int = 0
     """How often something was heard of its rules: a list that was asked for before that may be older."""
     agent: Incarnation | None = None
@@ -32,6 +32,8 @@ class Memory:
     error: str = ""
     workspace: Incarnation | None = None
     """Which workspace container ``listening`` speaks of."""
+    first_met: bool = False
+    """No other workspace container of it was known before that."""
     listening: bool | None = None
     path: bool | None = None
     probe: asyncio.Task[None] | None = None
@@ -39,6 +41,8 @@ class Memory:
     """Digest of the NetworkPolicy that was applied last."""
     policy_generation: int = 0
     """Its ``metadata.generation`` then."""
+    found: bool = False
+    """It was opened before this process led: what belongs to it is looked at before it is written anew."""
     budget: bool = False
     """The PodDisruptionBudget was applied."""
     pod_uid: str = ""
@@ -95,6 +99,7 @@ class Memory:
         self.stop_probe()
 
     def _forget_workspace(self, workspace: Incarnation | None) -> None:
+        self.first_met = self.workspace is None and workspace is not None
         self.workspace, self.listening = workspace, None
         self.stop_probe()
 

@@ -7,19 +7,17 @@ from berth_core import names
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
-from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment
+from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.waiters import Waiter
-from berth_operator import hooks, keeping, waiting
-from berth_operator.build import firewall
+from berth_operator import hooks, keeping, rulebook, waiting
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.hooks import PREPARE
-from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS
+from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS, ends_now
 from berth_operator.decide.notice import notice
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
-from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, RULES, SERVICES
+from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES
 from berth_operator.memory import Memory
-from berth_operator.pathcheck import own_address
 from berth_operator.podview import pod_view
 from berth_operator.world import World, node_is_ready
 
@@ -33,9 +31,11 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     if instance.status.reason is not None or instance.status.end_time is not None:
         left = any(world.store.by(kind, "instance", public_id, namespace) for kind in (PODS, JOBS))
         return ObservedInstance(instance, pod=pod, leftover=left, clock_trusted=world.clock.trusted)
+    if ends_now(brief := _brief(world, instance), now):
+        return brief
     if instance.status.epoch is None:
         return await _unbound(world, instance)
-    return await _bound(world, instance, memory, pod, now)
+    return await _bound(world, brief, memory, pod, now)
 
 
 def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
@@ -56,10 +56,16 @@ async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceD
     return WorkspaceDeployment.parse(found)
 
 
+def _brief(world: World, instance: Instance) -> ObservedInstance:
+    """What the caches tell of it, which is enough to end it."""
+    namespace, name = instance.metadata.namespace, instance.status.deployment
+    wd = world.deployment(namespace, name) if name else None
+    type_ = world.type_named(namespace, wd.spec.type) if wd else None
+    return ObservedInstance(instance, type=type_, deployment=wd, clock_trusted=world.clock.trusted)
+
+
 async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     namespace, claim = instance.metadata.namespace, instance.spec.claim
-    if instance.spec.terminate or instance.metadata.deletion_timestamp:
-        return ObservedInstance(instance, clock_trusted=world.clock.trusted)
     if claim is not None:
         wd = await read_deployment(world, namespace, claim.deployment)
         lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
@@ -92,16 +98,16 @@ def _waits_for(world: World, instance: Instance) -> str:
 
 
 async def _bound(
-    world: World, instance: Instance, memory: Memory, pod: PodView | None, now: datetime
+    world: World, brief: ObservedInstance, memory: Memory, pod: PodView | None, now: datetime
 ) -> ObservedInstance:
+    instance, wd, type_ = brief.instance, brief.deployment, brief.type
     namespace, public_id, status = instance.metadata.namespace, instance.public_id, instance.status
     name, epoch = status.deployment or "", status.epoch or 0
-    wd = world.deployment(namespace, name)
     lost = loss(wd, name, public_id, epoch)
     if lost:  # the cache may lag behind
         wd = await read_deployment(world, namespace, name)
         lost = loss(wd, name, public_id, epoch)
-    type_ = world.type_named(namespace, wd.spec.type) if wd else None
+        type_ = world.type_named(namespace, wd.spec.type) if wd else None
     node = world.node(pod.node) if pod else None
     service = world.store.get(SERVICES, namespace, names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})
@@ -109,7 +115,7 @@ async def _bound(
     tells = notice(instance, type_, now) if world.clock.trusted else memory.notice
     current, settled = False, True
     if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
-        current, settled = await _rules(world, instance, memory, pod)
+        current, settled = await rulebook.look(world, instance, memory, pod)
         current = current and memory.notice == tells
     return ObservedInstance(
         instance,
@@ -132,6 +138,7 @@ async def _bound(
             probing=memory.probing,
             listening=memory.listening,
             path=memory.path,
+            first_met=memory.first_met,
         ),
         notice=tells,
         rules_settled=settled,
@@ -139,51 +146,6 @@ async def _bound(
         quiet_since=await keeping.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )
-
-
-async def _rules(world: World, instance: Instance, memory: Memory, pod: PodView) -> tuple[bool, bool]:
-    """Whether what the agent acknowledged is what the rules say, and whether every rule shows it and has its owner."""
-    rules = await read_rules(world, instance, memory)
-    wanted = firewall.push(ruleset(rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
-    current = (
-        memory.acknowledged is not None
-        and memory.acknowledged.digest == wanted.digest
-        and memory.keys == firewall.keys_digest(instance.spec.ssh_keys)
-    )
-    return current, all(in_force(rule) and owned(rule, instance) for rule in rules)
-
-
-def ruleset(rules: list[FirewallRule], pod: PodView) -> str:
-    """Return the ruleset that an instance should have, without its stamp."""
-    return firewall.body(firewall.compiled(rules), own_address(pod.ip, names.AGENT_PORT))
-
-
-async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:
-    """Rules in order, from one consistent list: events of several objects come in no certain order.
-
-    A list that was under way when news of a rule came may be older than the news: the pass that these ask for reads
-    again.
-    """
-    if memory.rules is not None:
-        return memory.rules
-    changed = memory.rules_changed
-    listed, _ = await world.client.list(
-        RULES, instance.metadata.namespace, fields={"spec.instance": instance.public_id}
-    )
-    rules = firewall.ordered(FirewallRule.parse(obj) for obj in listed)
-    if memory.rules_changed == changed:
-        memory.rules = rules
-    return rules
-
-
-def in_force(rule: FirewallRule) -> bool:
-    """Whether a rule's status says that it is in force."""
-    return any(c.type == "InForce" and c.status == "True" for c in rule.status.conditions)
-
-
-def owned(rule: FirewallRule, instance: Instance) -> bool:
-    """Whether a rule goes when its Instance goes."""
-    return any(reference.uid == instance.metadata.uid for reference in rule.metadata.owner_references)
 
 
 def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) -> str:

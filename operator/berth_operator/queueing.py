@@ -1,9 +1,10 @@
 """The work queue: keys in, one ``reconcile(key)`` at a time for each key.
 
 Concurrency model: everything runs on one event loop. A fixed number of workers take keys in the order in which
-they came. A key that is added while it waits is there once; one that is added while it is worked on is worked on
-again afterwards. A failure brings the key back after a growing delay with jitter; ``reconcile`` may also return
-the seconds after which it wants the key again. Each key has at most one timer.
+they came, urgent ones before the others (:mod:`berth_operator.lanes`). A key that is added while it waits is there
+once; one that is added while it is worked on is worked on again afterwards. A failure brings the key back after a
+growing delay with jitter; ``reconcile`` may also return the seconds after which it wants the key again. Each key has
+at most one timer.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import structlog
 from berth_core.errors import ConflictError
 from berth_operator import metrics
 from berth_operator.errors import NotLeaderError
+from berth_operator.lanes import Lanes
 
 log = structlog.get_logger(__name__)
 
@@ -35,17 +37,30 @@ class Key(NamedTuple):
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
 Stuck = Callable[[Key, Exception], Awaitable[None]]
+Urgent = Callable[[Key], bool]
 
 
 class WorkQueue:
-    """A queue of keys with ``workers`` of them worked on at once."""
+    """A queue of keys with ``workers`` of them worked on at once.
 
-    def __init__(self, reconcile: Reconcile, *, workers: int = 32, on_stuck: Stuck | None = None) -> None:
+    ``urgent`` is asked of each key that is added, and must be quick.
+    """
+
+    def __init__(
+        self,
+        reconcile: Reconcile,
+        *,
+        workers: int = 32,
+        urgent: Urgent = lambda _: False,
+        on_stuck: Stuck | None = None,
+    ) -> None:
         self._reconcile = reconcile
+        self._urgent = urgent
         self._on_stuck = on_stuck
         self._workers = workers
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._waiting: dict[Key, float] = {}
+        self._waiting: Lanes[Key] = Lanes()
+        self._ready = asyncio.Semaphore(0)
+        """Counts the keys that wait."""
         self._active: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -58,9 +73,8 @@ class WorkQueue:
             return
         if key in self._active:
             self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting[key] = asyncio.get_running_loop().time()
-            self._ready.put_nowait(key)
+        elif self._waiting.put(key, asyncio.get_running_loop().time(), first=self._urgent(key)):
+            self._ready.release()
         metrics.QUEUE_DEPTH.set(len(self._waiting))
 
     def add_after(self, key: Key, seconds: float) -> None:
@@ -76,10 +90,15 @@ class WorkQueue:
             timer.cancel()
         self._timers[key] = loop.call_at(due, self._fire, key)
 
+    @property
+    def hurried(self) -> bool:
+        """Whether something urgent waits."""
+        return self._waiting.hurried
+
     def oldest_age(self) -> float:
         """Seconds for which the key that was neglected longest has waited or been worked on; 0 when idle."""
         now = asyncio.get_running_loop().time()
-        return max((now - since for since in (*self._waiting.values(), *self._active.values())), default=0.0)
+        return max((now - since for since in (*self._waiting.times(), *self._active.values())), default=0.0)
 
     def open(self) -> None:
         """Take keys from now on."""
@@ -100,7 +119,7 @@ class WorkQueue:
             timer.cancel()
         for state in (self._waiting, self._active, self._again, self._timers, self._failures):
             state.clear()
-        self._ready = asyncio.Queue()
+        self._ready = asyncio.Semaphore(0)
         metrics.QUEUE_DEPTH.set(0)
 
     def _fire(self, key: Key) -> None:
@@ -110,8 +129,8 @@ class WorkQueue:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            key = await self._ready.get()
-            self._waiting.pop(key, None)
+            await self._ready.acquire()
+            key = self._waiting.take()
             self._active[key] = started = loop.time()
             metrics.QUEUE_DEPTH.set(len(self._waiting))
             if timer := self._timers.pop(key, None):

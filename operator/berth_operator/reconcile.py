@@ -6,6 +6,7 @@ from typing import Final
 from berth_core.client import Kind
 from berth_core.errors import ClusterError
 from berth_operator import events
+from berth_operator.decide import urgency
 from berth_operator.deployments import reconcile_deployment, reconcile_type
 from berth_operator.errors import OperatorError
 from berth_operator.events import Complaint
@@ -69,7 +70,11 @@ def make_queue(world: World) -> WorkQueue:
     async def on_stuck(key: Key, error: Exception) -> None:
         await _post_event(world, key, error)
 
-    return WorkQueue(reconcile, on_stuck=on_stuck)
+    def urgent(key: Key) -> bool:
+        found = world.store.get(INSTANCES, key.namespace, key.name) if key.sort == INSTANCE else None
+        return found is not None and world.clock.trusted and urgency.must_end(found, world.now())
+
+    return WorkQueue(reconcile, urgent=urgent, on_stuck=on_stuck)
 
 
 async def _post_event(world: World, key: Key, error: Exception) -> None:

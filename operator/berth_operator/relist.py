@@ -9,9 +9,10 @@ from typing import Final
 import structlog
 
 from berth_core.client import Kind
-from berth_core.errors import UnavailableError
-from berth_operator.kinds import WATCHED
+from berth_core.errors import GoneError, UnavailableError
+from berth_operator.kinds import INSTANCES, RULES, WATCHED
 from berth_operator.queueing import Key
+from berth_operator.store import ObjectKey, key_of
 from berth_operator.together import together
 from berth_operator.wake import wake
 from berth_operator.world import ACCESS, EXPIRY, HISTORY, LATE, RELIST, SLOTS, World
@@ -28,9 +29,16 @@ async def relist(world: World, kind: Kind) -> None:
     """List a kind in all namespaces, take that over into the cache, and wake what vanished."""
     namespaces = world.config.workspace_namespaces if kind.namespaced else (None,)
     for namespace in namespaces:
-        objects, version = await world.client.list(kind, namespace, labels=WATCHED[kind])
-        for obj in world.store.replace(kind, namespace or "", objects, version):
+        listed, version = set[ObjectKey](), "0"
+        async for page, as_of in world.client.pages(kind, namespace, labels=WATCHED[kind]):
+            version = as_of
+            for obj in page:
+                world.store.put(kind, obj)
+                listed.add(key_of(obj))
+        for obj in world.store.retain(kind, namespace or "", listed, version):
             wake(world, kind, obj, gone=True)
+        if kind == RULES and namespace is not None:
+            world.rules_listed[namespace] = int(version)
 
 
 async def first_lists(world: World) -> None:
@@ -41,16 +49,20 @@ async def first_lists(world: World) -> None:
         except UnavailableError as error:
             log.warning("cannot list yet", error=error.message)
             await asyncio.sleep(min(error.retry_after, LONGEST_PAUSE))
+        except GoneError:
+            log.warning("listing took so long that it begins anew")
 
 
 async def relist_all(world: World) -> None:
-    """List everything that is watched."""
-    await together(*(relist(world, kind) for kind in WATCHED))
+    """List everything that is watched; rules last, so that news of a rule find the instance whose it is."""
+    await together(*(relist(world, kind) for kind in WATCHED if kind != RULES))
+    await relist(world, RULES)
 
 
 def wake_all(world: World) -> None:
-    """Ask for a pass over everything that is known."""
-    for kind in WATCHED:
+    """Ask for a pass over everything that is known, instances first: some have to end, or to be served."""
+    world.store.all_heard()
+    for kind in sorted(WATCHED, key=lambda kind: kind != INSTANCES):
         for obj in world.store.all(kind):
             wake(world, kind, obj)
     world.add(ACCESS, "", "")

@@ -14,7 +14,7 @@ from berth_core.leasing import Lease
 from berth_core.model import parse_time
 from berth_core.resources import FirewallRule, Instance
 from berth_core.resources.instance import InForce
-from berth_operator import metrics, observe
+from berth_operator import metrics, rulebook
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
@@ -47,7 +47,8 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     """
     instance = seen.instance
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    rules = await observe.read_rules(world, instance, memory)
+    rules = await rulebook.read_rules(world, instance, memory)
+    memory.found = memory.found or not memory.policy
     pushing = asyncio.ensure_future(_push(world, seen, memory, rules))
     lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
     try:
@@ -67,7 +68,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
     """Push once, or twice where the agent turns out to have something newer; the error, if any."""
     instance, pod = seen.instance, _pod(seen)
     agent = AgentAddress(pod.ip, instance.public_id, instance.status.epoch or 0)
-    body, keys = observe.ruleset(rules, pod), instance.spec.ssh_keys
+    body, keys = rulebook.ruleset(rules, pod), instance.spec.ssh_keys
     known = memory.acknowledged
     if known is None and instance.status.pod_uid == pod.uid:
         known = instance.status.firewall
@@ -146,12 +147,13 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
 
 
 def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[Object | None]]:
-    rules, memory.rules = memory.rules or [], None
+    rules = [FirewallRule.parse(obj) for obj in memory.rules or ()]
+    memory.outdate_rules()
     pending: list[Awaitable[Object | None]] = []
     for rule in rules:
-        if not observe.owned(rule, instance):
+        if not rulebook.owned(rule, instance):
             pending.append(_adopt(world, rule, instance))
-        if not observe.in_force(rule):
+        if not rulebook.in_force(rule):
             pending.append(_in_force(world, rule))
     return pending
 

@@ -9,10 +9,10 @@ import structlog
 from berth_core import names, state
 from berth_core.client import Kind, Object
 from berth_core.conditions import condition, merged
-from berth_core.errors import AlreadyExistsError, ClusterError
+from berth_core.errors import AlreadyExistsError, ClusterError, NotFoundError
 from berth_core.firewall import Rule
 from berth_core.resources import FirewallRule, Instance
-from berth_operator import observe
+from berth_operator import rulebook
 from berth_operator.build import firewall
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.disruption import budget
@@ -20,6 +20,7 @@ from berth_operator.build.pod import pod
 from berth_operator.build.policy import policy
 from berth_operator.build.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
 from berth_operator.build.service import service
+from berth_operator.build.standing import stands
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance
@@ -68,7 +69,7 @@ async def make_missing(world: World, seen: ObservedInstance) -> None:
         raise RuntimeError("the deployment or its type is gone: restore it, or end the instance")
     lease = LeaseParts(instance, seen.deployment, seen.type, instance.status.epoch or 0)
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    rules = await observe.read_rules(world, instance, memory)
+    rules = await rulebook.read_rules(world, instance, memory)
     if seen.pod is not None:
         await _service(world, lease)
         return
@@ -82,7 +83,7 @@ async def apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: S
     manifest = policy(lease, rules, world.config)
     digest = hashlib.sha256(orjson.dumps(manifest)).hexdigest()
     if digest != memory.policy:
-        applied = await world.client.apply(POLICIES, manifest)
+        applied = await _apply(world, POLICIES, manifest, look=memory.found and not memory.policy)
         memory.policy, memory.policy_generation = digest, applied["metadata"]["generation"]
 
 
@@ -91,8 +92,24 @@ async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> 
     if memory.budget or seen.deployment is None or seen.type is None:
         return
     lease = LeaseParts(seen.instance, seen.deployment, seen.type, seen.instance.status.epoch or 0)
-    await world.client.apply(BUDGETS, budget(lease))
+    await _apply(world, BUDGETS, budget(lease), look=memory.found)
     memory.budget = True
+
+
+async def _apply(world: World, kind: Kind, manifest: Object, *, look: bool) -> Object:
+    """Apply; with ``look`` only where a live read shows that it is not so already, which costs the API server less.
+
+    What stands then is returned.
+    """
+    metadata = manifest["metadata"]
+    if look:
+        try:
+            found = await world.client.get(kind, metadata["namespace"], metadata["name"])
+        except NotFoundError:
+            found = None
+        if found is not None and stands(found, manifest):
+            return found
+    return await world.client.apply(kind, manifest)
 
 
 def _ground(

@@ -1,11 +1,11 @@
 """The last seen version of every watched object, with the look-ups that reconciling needs.
 
-Concurrency model: one event loop; the handlers and the writers put, the reconcilers read whole objects and never
-change them. Versions only go forward: a late event does not undo what a write of ours has put, nor bring back what
+Concurrency model: one event loop; the handlers hear, readers and writers put, the reconcilers read and never change
+what they read. Versions only go forward: a late event does not undo what a write of ours has put, nor bring back what
 was deleted. (resourceVersions are comparable as integers since Kubernetes 1.35 by contract, before that by fact.)
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any, Final
 
 from berth_core import ids, names
@@ -23,6 +23,7 @@ from berth_operator.kinds import (
     SERVICES,
     TYPES,
 )
+from berth_operator.slim import slim
 
 ObjectKey = tuple[str, str]
 Indexer = Callable[[Object], Iterable[str]]
@@ -90,6 +91,8 @@ class Store:
             (kind, index): {} for kind, indexes in _INDEXES.items() for index in indexes
         }
         self._gone: dict[tuple[Kind, ObjectKey], int] = {}
+        self._unheard: set[tuple[Kind, ObjectKey]] = set()
+        """What was put, and what no watch has told of since."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -105,46 +108,74 @@ class Store:
         return iter(list(self._objects[kind].values()))
 
     def put(self, kind: Kind, obj: Object) -> bool:
-        """Keep an object unless a newer version is known; whether it was kept."""
-        key, version = _key(obj), _version(obj)
-        known = self._objects[kind].get(key)
-        if known is not None and _version(known) > version:
+        """Keep what a write or a read has answered, unless a newer version is known; whether it is the newest."""
+        key, version = key_of(obj), version_of(obj)
+        known = self._known(kind, key)
+        if known < version:
+            self._keep(kind, key, obj)
+            self._unheard.add((kind, key))
+        return known <= version and key in self._objects[kind]
+
+    def hear(self, kind: Kind, obj: Object) -> bool:
+        """Keep what a watch tells; whether it is news, on which nobody has acted.
+
+        What was put is no news before it was heard, or :meth:`all_heard` was called.
+        """
+        key, version = key_of(obj), version_of(obj)
+        known = self._known(kind, key)
+        if known > version:
             return False
-        if self._gone.get((kind, key), -1) >= version:
-            return False
-        obj["metadata"].pop("managedFields", None)
-        self._unindex(kind, key)
-        self._objects[kind][key] = obj
-        for index, values in _INDEXES[kind].items():
-            for value in values(obj):
-                self._indexes[kind, index].setdefault(value, set()).add(key)
-        return True
+        if known < version:
+            self._keep(kind, key, obj)
+            self._unheard.discard((kind, key))
+            return True
+        unheard = (kind, key) in self._unheard
+        self._unheard.discard((kind, key))
+        return unheard
+
+    def all_heard(self) -> None:
+        """Take note that there will be a pass over everything that is known."""
+        self._unheard.clear()
 
     def remove(self, kind: Kind, obj: Object) -> None:
         """Forget a deleted object; later news of older versions are ignored."""
-        key, version = _key(obj), _version(obj)
+        key, version = key_of(obj), version_of(obj)
         known = self._objects[kind].get(key)
-        if known is not None and _version(known) > version:
+        if known is not None and version_of(known) > version:
             return
         self._unindex(kind, key)
         self._objects[kind].pop(key, None)
+        self._unheard.discard((kind, key))
         self._gone[kind, key] = version
         while len(self._gone) > MOST_TOMBSTONES:
             self._gone.pop(next(iter(self._gone)))
 
-    def replace(self, kind: Kind, namespace: str, listed: Iterable[Object], list_version: str) -> list[Object]:
-        """Take over a live list of a namespace (empty for cluster-wide kinds); what had vanished is returned."""
-        found = {_key(obj): obj for obj in listed}
+    def retain(self, kind: Kind, namespace: str, listed: Container[ObjectKey], version: str) -> list[Object]:
+        """Forget and return what a live list of a namespace (empty for cluster-wide kinds) shows to have vanished.
+
+        ``version`` is the list's; what is younger stays.
+        """
         vanished = [
             obj
             for key, obj in self._objects[kind].items()
-            if key[0] == namespace and key not in found and _version(obj) <= int(list_version)
+            if key[0] == namespace and key not in listed and version_of(obj) <= int(version)
         ]
         for obj in vanished:
             self.remove(kind, obj)
-        for obj in found.values():
-            self.put(kind, obj)
         return vanished
+
+    def _known(self, kind: Kind, key: ObjectKey) -> int:
+        """Newest version that is known of an object, or of its deletion; -1 where there is none."""
+        known = self._objects[kind].get(key)
+        return version_of(known) if known is not None else self._gone.get((kind, key), -1)
+
+    def _keep(self, kind: Kind, key: ObjectKey, obj: Object) -> None:
+        kept = slim(kind, obj)
+        self._unindex(kind, key)
+        self._objects[kind][key] = kept
+        for index, values in _INDEXES[kind].items():
+            for value in values(kept):
+                self._indexes[kind, index].setdefault(value, set()).add(key)
 
     def _unindex(self, kind: Kind, key: ObjectKey) -> None:
         known = self._objects[kind].get(key)
@@ -158,9 +189,11 @@ class Store:
                     self._indexes[kind, index].pop(value, None)
 
 
-def _key(obj: Object) -> ObjectKey:
+def key_of(obj: Object) -> ObjectKey:
+    """Namespace, empty for cluster-wide kinds, and name."""
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
-def _version(obj: Object) -> int:
+def version_of(obj: Object) -> int:
+    """Return the resourceVersion."""
     return int(obj["metadata"]["resourceVersion"])

@@ -27,7 +27,7 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
     elif kind in (PODS, SERVICES, JOBS):
         _child(world, obj, obj["metadata"].get("labels", {}).get(names.INSTANCE_LABEL))
     elif kind == RULES:
-        _rule(world, obj)
+        _rule(world, obj, gone)
     elif kind == RESERVATIONS:
         _reservation(world, obj, gone)
     elif kind == ACCESS_RULES:
@@ -72,12 +72,16 @@ def _child(world: World, obj: Object, instance_id: str | None) -> None:
         world.add(ORPHAN, namespace, instance_id)
 
 
-def _rule(world: World, obj: Object) -> None:
+def _rule(world: World, obj: Object, gone: bool) -> None:
     namespace, instance_id = obj["metadata"]["namespace"], obj["spec"]["instance"]
+    owners = world.store.by(INSTANCES, "id", instance_id, namespace)
     memory = world.memories.known(namespace, instance_id)
+    if memory is None and gone and any(not (owner.get("status") or {}).get("endTime") for owner in owners):
+        # A deletion leaves no other trace for the first pass to find.
+        memory = world.memories.of(namespace, instance_id)
     if memory is not None:
         memory.outdate_rules()
-    for owner in world.store.by(INSTANCES, "id", instance_id, namespace):
+    for owner in owners:
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
 

@@ -54,6 +54,10 @@ class World:
     """Instances (public ids) for which a lease is being taken."""
     slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
     """Slots by name of the Account and instance, with the time on the monotonic clock when each was first seen."""
+    rules_listed: dict[str, int] = field(default_factory=dict)
+    """Version of the last list of all FirewallRules, by namespace."""
+    types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
+    """Types as they were parsed last, by namespace and name."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     queue: WorkQueue = field(init=False)
@@ -73,8 +77,17 @@ class World:
 
     def type_named(self, namespace: str, type_name: str) -> WorkspaceType | None:
         """Return the type that has the name in a namespace, the older one of several."""
-        found = [WorkspaceType.parse(o) for o in self.store.by(TYPES, "typeName", type_name, namespace)]
+        found = [self._type(o) for o in self.store.by(TYPES, "typeName", type_name, namespace)]
         return oldest(found) if found else None
+
+    def _type(self, obj: Object) -> WorkspaceType:
+        """Types are few and are looked at in every pass: each version is parsed once."""
+        metadata = obj["metadata"]
+        key, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]
+        known = self.types.get(key)
+        if known is None or known.metadata.resource_version != version:
+            known = self.types[key] = WorkspaceType.parse(obj)
+        return known
 
     def node(self, name: str) -> Object | None:
         """Return a node as last seen."""

@@ -37,6 +37,11 @@ def decide(seen: ObservedInstance, now: datetime) -> Plan:
     return Plan.settled()
 
 
+def ends_now(seen: ObservedInstance, now: datetime) -> bool:
+    """Whether it ends by what it says itself, its type and the time: nothing else need be observed then."""
+    return bool(told_to_end(seen, now) or expired(seen, now))
+
+
 def ended(seen: ObservedInstance, _now: datetime) -> Plan | None:
     """What has ended stays ended; anything of it that turns up is cleared away."""
     instance = seen.instance

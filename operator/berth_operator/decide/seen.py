@@ -94,6 +94,8 @@ class AgentView:
     """Whether sshd listens in the present workspace container; None while it was not asked."""
     path: bool | None = None
     """Whether packets to the announced address arrive; None while it was not tried."""
+    first_met: bool = False
+    """This process knows of no workspace container before the present one: what the status says of it may hold."""
 
 
 class Progress(Enum):

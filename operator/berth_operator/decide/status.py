@@ -84,7 +84,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         shown = dict.fromkeys((state.POD_READY, state.NETWORK_READY, state.READY), (False, reason, message))
         return _with(instance, now, lost, shown)
     proven = bool(agent.listening) and agent.path is not None and seen.address is not None
-    up = proven and not seen.silent_node
+    up = (proven or _is_asked_again(seen)) and not seen.silent_node
     fields = _extended(instance, seen.type)
     if up or instance.status.pod_uid:
         fields["pod_uid"] = pod.uid
@@ -102,6 +102,8 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
 
 def changes(old: Model, new: Model) -> dict[str, object]:
     """Merge patch from one status to another: absent fields become null; empty where nothing differs."""
+    if old == new:
+        return {}
     before, after = old.wire(), new.wire()
     return {key: after.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
 
@@ -150,11 +152,20 @@ def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:
         return (False, *STARTING)
     if seen.silent_node:
         return (False, *_first_problem(seen))
-    if seen.agent.listening:
+    if seen.agent.listening or _is_asked_again(seen):
         return (True, "Running", "sshd listens")
     if pod.workspace.state == "running" and seen.instance.status.ready_time is None:
         return (False, *STARTING)
     return (False, *_first_problem(seen))
+
+
+def _is_asked_again(seen: ObservedInstance) -> bool:
+    """Whether this process has just begun and has not yet found out for itself what the status says: ssh answers."""
+    pod, agent, before = seen.pod, seen.agent, seen.instance
+    if pod is None or not agent.first_met or agent.listening is not None or seen.address is None:
+        return False
+    running = pod.agent.state == pod.workspace.state == "running"
+    return running and is_ready(before) and before.status.pod_uid == pod.uid
 
 
 def _network(seen: ObservedInstance) -> tuple[bool, str, str]:

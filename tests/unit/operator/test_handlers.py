@@ -33,4 +33,10 @@ def test_another_mark_wakes_nobody() -> None:
     ids=str,
 )
 def test_all_else_does(parts: dict[str, dict[str, Any]]) -> None:
-    assert not only_marked(KNOWN, changed(**parts))
+    metadata = {"resourceVersion": "8", **parts.get("metadata", {})}
+    assert not only_marked(KNOWN, changed(**{**parts, "metadata": metadata}))
+
+
+def test_what_a_read_brought_here_already_wakes_too() -> None:
+    assert not only_marked(KNOWN, KNOWN)
+    assert not only_marked(None, KNOWN)

@@ -37,6 +37,16 @@ def test_a_restarted_or_ended_workspace_must_listen_again() -> None:
         assert facts(memory) == (True, False, True)
 
 
+def test_only_the_first_workspace_container_that_a_process_sees_may_be_as_the_status_says() -> None:
+    memory = Memory()
+    memory.meet(pod(), NOW)
+    assert memory.first_met
+    memory.meet(pod(), at(1))
+    assert memory.first_met
+    memory.meet(pod(workspace=ContainerView("running", restarts=1)), at(2))
+    assert not memory.first_met
+
+
 def test_of_another_pod_nothing_is_known() -> None:
     memory = filled()
     memory.meet(pod(uid="pod-2", created=at(9)), at(10))

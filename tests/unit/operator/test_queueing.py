@@ -16,9 +16,10 @@ async def running(
     reconcile: Callable[[Key], Awaitable[float | None]],
     *,
     workers: int = 4,
+    urgent: Callable[[Key], bool] = lambda _: False,
     on_stuck: Callable[[Key, Exception], Awaitable[None]] | None = None,
 ) -> AsyncIterator[WorkQueue]:
-    queue = WorkQueue(reconcile, workers=workers, on_stuck=on_stuck)
+    queue = WorkQueue(reconcile, workers=workers, urgent=urgent, on_stuck=on_stuck)
     queue.open()
     task = asyncio.create_task(queue.run())
     try:
@@ -84,6 +85,29 @@ async def test_a_slow_key_does_not_hold_up_another() -> None:
         queue.add(B)
         await other.wait()
         gate.set()
+
+
+async def test_an_urgent_key_is_worked_on_before_those_that_came_earlier() -> None:
+    started, gate, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    first, order = Key("instance", "lab", "first"), list[Key]()
+
+    async def reconcile(key: Key) -> None:
+        started.set()
+        await gate.wait()
+        order.append(key)
+        if len(order) == 3:
+            done.set()
+
+    async with running(reconcile, workers=1, urgent=lambda key: key == B) as queue:
+        queue.add(first)
+        await started.wait()
+        queue.add(A)
+        assert not queue.hurried
+        queue.add(B)
+        assert queue.hurried
+        gate.set()
+        await done.wait()
+    assert order == [first, B, A]
 
 
 async def test_a_failure_comes_back_and_is_told_when_it_goes_on() -> None:

@@ -8,7 +8,7 @@ from berth_core.model import timestamp
 from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan, Step
-from berth_operator.decide.seen import ContainerView, ObservedInstance
+from berth_operator.decide.seen import AgentView, ContainerView, ObservedInstance
 
 from .making import ADDRESS, LEASE, NOW, agent, at, bound, instance, pod, seen, type_
 
@@ -155,6 +155,38 @@ def test_a_workspace_that_restarts_is_not_ready() -> None:
     ready = after(seen())
     restarting = seen(instance=bound(status=ready.wire()), agent=agent(listening=None))
     assert shown(after(restarting), state.READY) == ("False", "Restarting")
+
+
+ASKED_AGAIN = agent(acknowledged=None, current=False, listening=None, path=None, first_met=True)
+
+
+@pytest.mark.parametrize("known", [ASKED_AGAIN, agent(listening=None, path=None, first_met=True)])
+def test_a_new_operator_process_shows_what_was_ready_as_ready_until_it_knows_better(known: AgentView) -> None:
+    ready = after(seen())
+    again = seen(instance=bound(status=ready.wire()), agent=known)
+    assert status.changes(ready, after(again, 50)) == {}
+    silent = seen(instance=bound(status=ready.wire()), agent=agent(listening=False, first_met=True))
+    assert shown(after(silent, 50), state.READY)[0] == "False"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"pod": pod(uid="pod-2")},
+        {"pod": pod(workspace=ContainerView("terminated"))},
+        {"pod": pod(agent=ContainerView("waiting"))},
+        {"address": None},
+        {"silent_node": "node-1"},
+    ],
+)
+def test_what_a_new_process_sees_to_have_changed_is_not_ready(other: dict[str, Any]) -> None:
+    ready = after(seen())
+    again = seen(instance=bound(status=ready.wire()), **{"agent": ASKED_AGAIN, **other})
+    assert shown(after(again, 50), state.READY)[0] == "False"
+
+
+def test_what_never_was_ready_is_proven_first() -> None:
+    assert shown(after(seen(agent=ASKED_AGAIN)), state.READY)[0] == "False"
 
 
 def test_a_silent_node_is_not_ready_and_everything_else_stays() -> None:

@@ -47,9 +47,36 @@ def test_a_list_shows_what_vanished_and_spares_what_is_younger() -> None:
     store = Store()
     for name, version in (("gone", 3), ("kept", 4), ("younger", 12)):
         store.put(PODS, pod(version, name=name))
-    vanished = store.replace(PODS, "lab", [pod(4, name="kept"), pod(8, name="new")], "10")
+    vanished = store.retain(PODS, "lab", {("lab", "kept")}, "10")
     assert [o["metadata"]["name"] for o in vanished] == ["gone"]
-    assert sorted(o["metadata"]["name"] for o in store.all(PODS)) == ["kept", "new", "younger"]
+    assert sorted(o["metadata"]["name"] for o in store.all(PODS)) == ["kept", "younger"]
+
+
+def test_what_a_watch_tells_is_news_once() -> None:
+    store = Store()
+    assert store.hear(PODS, pod(5))
+    assert not store.hear(PODS, pod(5)), "a list that begins the watch anew"
+    assert not store.hear(PODS, pod(4))
+    store.remove(PODS, pod(6))
+    assert not store.hear(PODS, pod(6))
+    assert store.hear(PODS, pod(7))
+
+
+def test_what_was_written_is_news_when_the_watch_tells_of_it() -> None:
+    store = Store()
+    store.hear(PODS, pod(5))
+    store.put(PODS, pod(6))
+    assert store.hear(PODS, pod(6))
+    store.put(PODS, pod(6))
+    assert not store.hear(PODS, pod(6)), "a read of what was heard changes nothing"
+
+
+def test_what_a_pass_over_everything_has_seen_is_no_news() -> None:
+    store = Store()
+    store.put(PODS, pod(5))
+    store.all_heard()
+    assert not store.hear(PODS, pod(5))
+    assert store.hear(PODS, pod(6))
 
 
 def test_instances_are_found_by_their_public_id_and_while_they_wait() -> None:

@@ -1,0 +1,69 @@
+"""The FirewallRules of an instance, as of one moment, and what they come to."""
+
+from berth_core import names
+from berth_core.client import Object
+from berth_core.resources import FirewallRule, Instance
+from berth_operator.build import firewall
+from berth_operator.decide.seen import PodView
+from berth_operator.kinds import RULES
+from berth_operator.memory import Memory
+from berth_operator.pathcheck import own_address
+from berth_operator.slim import slim
+from berth_operator.store import version_of
+from berth_operator.world import World
+
+
+async def look(world: World, instance: Instance, memory: Memory, pod: PodView) -> tuple[bool, bool]:
+    """Whether what the agent acknowledged is what the rules say, and whether every rule shows it and has its owner."""
+    rules = await read_rules(world, instance, memory)
+    wanted = firewall.push(ruleset(rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
+    current = (
+        memory.acknowledged is not None
+        and memory.acknowledged.digest == wanted.digest
+        and memory.keys == firewall.keys_digest(instance.spec.ssh_keys)
+    )
+    return current, all(in_force(rule) and owned(rule, instance) for rule in rules)
+
+
+def ruleset(rules: list[FirewallRule], pod: PodView) -> str:
+    """Return the ruleset that an instance should have, without its stamp."""
+    return firewall.body(firewall.compiled(rules), own_address(pod.ip, names.AGENT_PORT))
+
+
+async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:
+    """Rules in order, from one consistent list: events of several objects come in no certain order.
+
+    A list that was under way when news of a rule came may be older than the news: the pass that these ask for reads
+    again.
+    """
+    if memory.rules is None:
+        memory.rules = _listed_rules(world, instance, memory)
+    if memory.rules is not None:
+        return firewall.ordered(map(FirewallRule.parse, memory.rules))
+    changed = memory.rules_changed
+    listed, _ = await world.client.list(
+        RULES, instance.metadata.namespace, fields={"spec.instance": instance.public_id}
+    )
+    if memory.rules_changed == changed:
+        memory.rules = [slim(RULES, obj) for obj in listed]
+    return firewall.ordered(map(FirewallRule.parse, listed))
+
+
+def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[Object] | None:
+    """Rules as the last list of all rules showed them; None where news came since."""
+    namespace = instance.metadata.namespace
+    as_of = world.rules_listed.get(namespace)
+    known = world.store.by(RULES, "instance", instance.public_id, namespace)
+    if as_of is None or memory.rules_changed or any(version_of(rule) > as_of for rule in known):
+        return None
+    return known
+
+
+def in_force(rule: FirewallRule) -> bool:
+    """Whether a rule's status says that it is in force."""
+    return any(c.type == "InForce" and c.status == "True" for c in rule.status.conditions)
+
+
+def owned(rule: FirewallRule, instance: Instance) -> bool:
+    """Whether a rule goes when its Instance goes."""
+    return any(reference.uid == instance.metadata.uid for reference in rule.metadata.owner_references)

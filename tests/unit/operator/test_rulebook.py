@@ -1,0 +1,90 @@
+"""The rules of an instance are taken from the list of all rules, unless news came since."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from berth_core.client import Client, Object
+from berth_operator.agentclient import AgentClient
+from berth_operator.certificates import Authority
+from berth_operator.clock import Clock
+from berth_operator.kinds import INSTANCES, RULES
+from berth_operator.rulebook import read_rules
+from berth_operator.wake import wake
+from berth_operator.world import World
+
+from .making import CONFIG, ID, bound, rule
+
+LISTED = 10
+"""Version of the list of all rules."""
+
+
+class AskedError(Exception):
+    """The API server was asked."""
+
+
+async def _ask(*_: object, fields: Mapping[str, str]) -> tuple[list[Object], str]:
+    raise AskedError(fields["spec.instance"])
+
+
+@pytest.fixture
+def world() -> World:
+    """A world that knows one instance, and may not read."""
+    made = World(
+        CONFIG,
+        cast(Client, SimpleNamespace(list=_ask)),
+        cast(Authority, None),
+        cast(AgentClient, None),
+        Clock(),
+    )
+    made.queue = cast(Any, SimpleNamespace(add=lambda _key: None))
+    made.store.put(INSTANCES, bound().wire())
+    made.store.put(RULES, wire("second", 9, order=1))
+    made.store.put(RULES, wire("first", 4))
+    return made
+
+
+def wire(name: str, version: int, order: int = 0) -> Object:
+    return rule(name, "192.0.2.7/32", order=order, resourceVersion=str(version), uid=f"uid-of-{name}").wire()
+
+
+async def read(world: World) -> list[str]:
+    return [found.metadata.name for found in await read_rules(world, bound(), world.memories.of("lab", ID))]
+
+
+async def test_they_are_as_the_list_showed_them(world: World) -> None:
+    world.rules_listed["lab"] = LISTED
+    assert await read(world) == ["first", "second"]
+
+
+async def test_without_a_list_of_all_they_are_read(world: World) -> None:
+    with pytest.raises(AskedError):
+        await read(world)
+
+
+async def test_one_that_is_younger_than_the_list_makes_them_be_read(world: World) -> None:
+    world.rules_listed["lab"] = LISTED
+    world.store.put(RULES, wire("third", 11))
+    with pytest.raises(AskedError):
+        await read(world)
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_one_that_was_deleted_since_makes_them_be_read(world: World, *, known: bool) -> None:
+    world.rules_listed["lab"] = LISTED
+    if known:
+        assert await read(world) == ["first", "second"]
+    gone = wire("first", 12)
+    world.store.remove(RULES, gone)
+    wake(world, RULES, gone, gone=True)
+    with pytest.raises(AskedError):
+        await read(world)
+
+
+async def test_the_rules_of_what_has_ended_leave_no_trace(world: World) -> None:
+    ended = bound(status={"endTime": "2026-11-25T12:00:00Z"}, metadata={"resourceVersion": "13"})
+    world.store.put(INSTANCES, ended.wire())
+    wake(world, RULES, wire("first", 14), gone=True)
+    assert world.memories.known("lab", ID) is None
