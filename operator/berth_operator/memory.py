@@ -37,6 +37,8 @@ class Memory:
     probe: asyncio.Task[None] | None = None
     policy: str = ""
     """Digest of the NetworkPolicy that was applied last."""
+    policy_generation: int = 0
+    """Its ``metadata.generation`` then."""
     budget: bool = False
     """The PodDisruptionBudget was applied."""
     pod_uid: str = ""

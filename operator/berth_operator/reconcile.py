@@ -13,6 +13,7 @@ from berth_operator.expiry import sweep_expired
 from berth_operator.history import sweep_history
 from berth_operator.instances import reconcile_instance
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
+from berth_operator.late import sweep_late
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
@@ -25,6 +26,7 @@ from berth_operator.world import (
     EXPIRY,
     HISTORY,
     INSTANCE,
+    LATE,
     ORPHAN,
     RELIST,
     RESERVATION,
@@ -48,6 +50,7 @@ PASSES: Final[dict[str, Pass]] = {
     HISTORY: sweep_history,
     RELIST: reconcile_relist,
     SLOTS: sweep_slots,
+    LATE: sweep_late,
 }
 _KINDS: Final[dict[str, Kind]] = {
     INSTANCE: INSTANCES,

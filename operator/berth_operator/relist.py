@@ -14,7 +14,7 @@ from berth_operator.kinds import WATCHED
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.wake import wake
-from berth_operator.world import ACCESS, EXPIRY, HISTORY, RELIST, SLOTS, World
+from berth_operator.world import ACCESS, EXPIRY, HISTORY, LATE, RELIST, SLOTS, World
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,7 @@ def wake_all(world: World) -> None:
     world.add(EXPIRY, "", "")
     world.add(HISTORY, "", "")
     world.add(SLOTS, "", "")
+    world.add(LATE, "", "")
     world.queue.add_after(Key(RELIST, "", ""), EVERY_SECONDS)
 
 

@@ -82,8 +82,8 @@ async def apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: S
     manifest = policy(lease, rules, world.config)
     digest = hashlib.sha256(orjson.dumps(manifest)).hexdigest()
     if digest != memory.policy:
-        await world.client.apply(POLICIES, manifest)
-        memory.policy = digest
+        applied = await world.client.apply(POLICIES, manifest)
+        memory.policy, memory.policy_generation = digest, applied["metadata"]["generation"]
 
 
 async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> None:

@@ -31,9 +31,10 @@ EXPIRY = "expiry"
 HISTORY = "history"
 RELIST = "relist"
 SLOTS = "slots"
+LATE = "late"
 """More sorts: a Reservation by name; those who wait for a type, by its typeName; without a name, private keys that
-nobody needs, what has expired in the access namespace, what is over and was kept for long enough, and slots whose taker
-is gone; a fresh list of one kind (by its plural) or of all."""
+nobody needs, what has expired in the access namespace, what is over and was kept for long enough, slots whose taker is
+gone, and what was written too late; a fresh list of one kind (by its plural) or of all."""
 
 
 @dataclass

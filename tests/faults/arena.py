@@ -16,8 +16,9 @@ from .model import Queue
 from .watching import Watching
 
 SIZE = 2
-SETTLED_SECONDS = 90.0
-"""In which all have had their turn: a lease of a request that came to nothing is given back after 30 s."""
+SETTLED_SECONDS = 240.0
+"""In which all have had their turn, on a busy machine too. A lease of a request that came to nothing is given back
+after 30 s, and while a killed operator starts again nobody serves."""
 LOOK_SECONDS = 0.5
 
 

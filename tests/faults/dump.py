@@ -47,6 +47,11 @@ def any_epoch(lines: list[str]) -> list[str]:
     return [EPOCH.sub("<epoch>", line) for line in lines]
 
 
+def unnumbered(lines: list[str]) -> list[str]:
+    """The same without the numbers of changes."""
+    return [line for line in lines if '"generation": ' not in line]
+
+
 async def dump(client: Client, namespaces: Namespaces) -> list[str]:
     """Lines of JSON, for all three namespaces."""
     places = [

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Literal
 
 import httpx
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from ..cluster.operator_process.lab import KEY
 from .model import Newcomer, Place, Queue
-from .proxy import Delay, Fault, Faults, Forget, Hold, LateAnswer, LoseAnswer, LoseRequest, Refuse, Stale
+from .proxy import Delay, Fault, Faults, Forget, Hold, Kill, LateAnswer, LoseAnswer, LoseRequest, Refuse, Stale
 
 CLIENTS = 8
 PROCESSES = ("api-0", "api-1", "operator")
@@ -81,11 +82,12 @@ SORTS_OF_FAULTS = {
 struck = st.sampled_from(SORTS).flatmap(
     lambda sort: st.builds(Struck, st.sampled_from(PROCESSES), st.just(sort), st.integers(0, 40), SORTS_OF_FAULTS[sort])
 )
+kills = st.builds(Struck, st.sampled_from(PROCESSES), st.just("write"), st.integers(0, 5), st.just(Kill()))
 histories = st.builds(
     History,
     clients=st.lists(st.lists(steps, min_size=2, max_size=6), min_size=CLIENTS, max_size=CLIENTS),
     # Some six in seven wait for a request that never comes.
-    faults=st.lists(struck, min_size=12, max_size=20),
+    faults=st.builds(add, st.lists(struck, min_size=12, max_size=20), st.lists(kills, max_size=2)),
 )
 
 

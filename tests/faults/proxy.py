@@ -83,7 +83,12 @@ class Stale:
     """A list that fills a cache is answered as it was answered before; the watch goes on from there."""
 
 
-Fault = Delay | Refuse | LoseRequest | LoseAnswer | LateAnswer | Hold | Forget | Stale
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL, once the API server has done what is asked and before the process hears of it."""
+
+
+Fault = Delay | Refuse | LoseRequest | LoseAnswer | LateAnswer | Hold | Forget | Stale | Kill
 Faults = Callable[[web.Request, str], Fault | None]
 """Which fault, if any, meets a request; the word is one of `write`, `read`, `list` and `watch`."""
 REASONS = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
@@ -114,9 +119,15 @@ class FaultProxy(Gateway):
         self.wrote_at = time.monotonic()
         """When the last write was answered."""
         self.faults: Faults | None = None
+        self.kill: Callable[[], None] | None = None
+        """What a `Kill` does."""
         self.struck = asyncio.Event()
         """Set once the process was killed or stopped at its write."""
+        self.under_way = 0
+        """Writes that came and are not answered yet."""
         self._strike: tuple[int, Callable[[], None]] | None = None
+        self._hold: tuple[int, Callable[[], None]] | None = None
+        self._let_go = asyncio.Event()
         self._closed = False
         self._one_write = asyncio.Lock()
         self._lists: dict[str, tuple[bytes, str]] = {}
@@ -131,18 +142,34 @@ class FaultProxy(Gateway):
         self.struck.clear()
         self._strike = (write, strike)
 
+    def hold_at(self, write: int, strike: Callable[[], None]) -> None:
+        """Do something to the process at its Nth write from now on; the API server hears of that once it is let go."""
+        self.forget()
+        self.struck.clear()
+        self._let_go.clear()
+        self._hold = (write, strike)
+
+    def let_go(self) -> None:
+        """Pass on the write that is held, and those behind it."""
+        self._let_go.set()
+
     def spare(self) -> None:
         """Strike no more."""
-        self._strike = None
+        self._strike = self._hold = None
 
     def kill_after(self, write: int, process: subprocess.Popen[bytes]) -> None:
         """Kill the process so; nothing of it arrives any more."""
 
-        def kill() -> None:
-            self._closed = True
-            os.kill(process.pid, signal.SIGKILL)
+        self.strike_after(write, lambda: self.bury(process))
 
-        self.strike_after(write, kill)
+    def bury(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill the process; nothing of it arrives any more, and nothing reaches it."""
+        self._closed = True
+        os.kill(process.pid, signal.SIGKILL)
+
+    def reopen(self) -> None:
+        """Serve the process that comes after the dead one."""
+        self._closed = False
 
     def quiet_for(self) -> float:
         """Seconds since the last write."""
@@ -161,9 +188,8 @@ class FaultProxy(Gateway):
         if sort == "watch":
             return await self._watch(request, fault)
         if sort == "write" and not is_bookkeeping(request.path):
-            async with self._one_write:
-                # Nobody cancels what the API server has begun to do: it is written down.
-                response = await asyncio.shield(self._write(request))
+            # Nobody cancels what the API server has begun to do: it is written down.
+            response = await asyncio.shield(self._in_turn(request, fatal=isinstance(fault, Kill)))
         elif sort == "list":
             return await self._list(request, old=isinstance(fault, Stale))
         else:
@@ -174,9 +200,22 @@ class FaultProxy(Gateway):
             await asyncio.sleep(fault.seconds)
         return _broken(request) if self._closed or isinstance(fault, LoseAnswer) else response
 
-    async def _write(self, request: web.Request) -> web.Response:
+    async def _in_turn(self, request: web.Request, *, fatal: bool) -> web.Response:
+        self.under_way += 1
+        try:
+            async with self._one_write:
+                return await self._write(request, fatal=fatal)
+        finally:
+            self.under_way -= 1
+
+    async def _write(self, request: web.Request, *, fatal: bool) -> web.Response:
         if self._closed:
             return web.Response(status=503)
+        if self._hold is not None and len(self.writes) + 1 == self._hold[0]:
+            (_, strike), self._hold = self._hold, None
+            strike()
+            self.struck.set()
+            await self._let_go.wait()
         response = await self._whole(request)
         self.writes.append(Write(request.method, request.path, response.status))
         self.wrote_at = time.monotonic()
@@ -184,6 +223,8 @@ class FaultProxy(Gateway):
             (_, strike), self._strike = self._strike, None
             strike()
             self.struck.set()
+        if fatal and self.kill is not None:
+            self.kill()
         return response
 
     async def _whole(self, request: web.Request) -> web.Response:

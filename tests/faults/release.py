@@ -22,6 +22,7 @@ from .proxy import FaultProxy, fault_proxy
 from .waiting import until
 
 LEADER = "berth-operator"
+OPERATING = "operating.kubeconfig"
 
 
 @dataclass
@@ -31,6 +32,8 @@ class Served:
     url: str
     process: subprocess.Popen[bytes]
     proxy: FaultProxy
+    settings: dict[str, str]
+    log: Path
 
 
 @dataclass
@@ -62,7 +65,7 @@ class Release:
         settings = api_process.environment(kubeconfig, self.namespaces, self.folder / "jwks.json")
         log = self.folder / f"api-{number}.log"
         process = api_process.start(settings, log)
-        made = Served(f"http://{settings['BERTH_LISTEN']}", process, proxy)
+        made = Served(f"http://{settings['BERTH_LISTEN']}", process, proxy, settings, log)
         self.apis.append(made)
         await asyncio.to_thread(api_process.wait_for, f"{made.url}/readyz", process, log)
         return made
@@ -79,8 +82,27 @@ class Release:
     async def operate(self) -> None:
         """Start the operator, and wait until it leads."""
         self.operator = await self._open.enter_async_context(fault_proxy(self.operators.kubeconfig))
-        kubeconfig = self.operator.kubeconfig(self.operators.kubeconfig, self.folder / "operating.kubeconfig")
-        self.operators.start(KUBECONFIG=str(kubeconfig))
+        self.operator.kubeconfig(self.operators.kubeconfig, self.folder / OPERATING)
+        await self._lead()
+
+    async def serve_again(self, dead: Served) -> None:
+        """Start an API process that was killed, at the same address."""
+        await asyncio.to_thread(dead.process.wait, 20)
+        dead.proxy.reopen()
+        dead.log = dead.log.with_name(f"{dead.log.stem}-again.log")
+        dead.process = api_process.start(dead.settings, dead.log)
+        await asyncio.to_thread(api_process.wait_for, f"{dead.url}/readyz", dead.process, dead.log)
+
+    async def operate_again(self) -> None:
+        """Start the operator that was killed. It is surely dead: nobody need wait for its lease to run out."""
+        assert self.operator is not None
+        await asyncio.to_thread(self.operators.running[-1].wait, 20)
+        await self.lab.client.delete(LEASES, self.namespaces.release, LEADER)
+        self.operator.reopen()
+        await self._lead()
+
+    async def _lead(self) -> None:
+        self.operators.start(KUBECONFIG=str(self.folder / OPERATING))
         await self.lab.until(
             LEASES,
             LEADER,

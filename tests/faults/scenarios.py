@@ -128,6 +128,15 @@ async def rules_changed(stage: Stage) -> None:
     await until(lambda: HOME not in stage.machine.in_force()["table"], "the first rule is out of force", 30)
 
 
+async def lived(stage: Stage) -> None:
+    """It was ready and has ended, and somebody else works on the deployment."""
+    await ready(stage)
+    await terminate(stage)
+    await ended(stage)
+    await stage.lab.instance("next", workspaceType="bench", requesterAddress=HOME)
+    await stage.lab.until(INSTANCES, "next", is_ready, seconds=30)
+
+
 SCENARIOS = (
     Scenario("launch", free, ask, ready, points=12),
     Scenario("teardown", held, terminate, ended, points=13),
@@ -136,3 +145,21 @@ SCENARIOS = (
     Scenario("firewall", held, change_rules, rules_changed, points=5),
     Scenario("turn", locked, wait_in_line, served, points=19),
 )
+
+
+async def change_rules_twice(stage: Stage) -> None:
+    """The one rule goes, and once nobody is let in another says the same."""
+    instance = await stage.lab.get(INSTANCES, "mine")
+    await stage.lab.client.delete(RULES, stage.lab.namespace, "mine-0")
+    await rules_changed(stage)
+    spec = {"instance": instance["metadata"]["uid"], "order": 0, "source": f"{HOME}/32", "action": "ACCEPT"}
+    await stage.lab.create(RULES, "again", spec)
+
+
+async def as_before(stage: Stage) -> None:
+    await stage.lab.until(RULES, "again", lambda rule: condition(rule, "InForce", "status") == "True", seconds=30)
+
+
+# More of which the beginning is disturbed: what was under way then is out of date in the end.
+LIFE = Scenario("life", free, ask, lived, points=12)
+REVISED = Scenario("revised", held, change_rules_twice, as_before, points=5)

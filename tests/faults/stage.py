@@ -18,7 +18,7 @@ from berth_core.client import Kind
 
 from ..cluster.operator_process.lab import DELIVERIES, DEPLOYMENTS, INSTANCES, LEASES, RESERVATIONS, RULES, TYPES, Lab
 from ..cluster.operator_process.process import Operators, restricted_kubeconfig
-from .dump import dump, worded
+from .dump import dump, unnumbered, worded
 from .machine import Machine, machine
 from .proxy import FaultProxy, fault_proxy
 from .waiting import TICK, until
@@ -105,9 +105,13 @@ class Stage:
         return await self.seen()
 
     async def comes_to(self, wanted: list[str], replica: Replica, *, after: str, seconds: float = 30) -> None:
-        """Wait until everything is so, and stays so while the replica writes nothing more."""
+        """Wait until everything is so, and stays so while the replica writes nothing more.
+
+        How often an object was changed on the way does not count.
+        """
         deadline = time.monotonic() + seconds
-        while (now := await self.settled(replica)) != wanted:
+        wanted = unnumbered(wanted)
+        while (now := unnumbered(await self.settled(replica))) != wanted:
             if time.monotonic() > deadline:
                 difference = "\n".join(difflib.unified_diff(wanted, now, "undisturbed", "disturbed", lineterm="", n=6))
                 pytest.fail(f"{after} ends otherwise than an undisturbed run:\n{difference}")
@@ -131,7 +135,9 @@ class Stage:
 @asynccontextmanager
 async def stage(server: ApiServer, namespaces: Namespaces, lab: Lab, folder: Path) -> AsyncIterator[Stage]:
     """A stage with nobody on it yet."""
-    operators = Operators(restricted_kubeconfig(server, namespaces, folder), namespaces, folder)
+    # kubectl is waited for in a thread: the proxies of other stages are served by this event loop.
+    kubeconfig = await asyncio.to_thread(restricted_kubeconfig, server, namespaces, folder)
+    operators = Operators(kubeconfig, namespaces, folder)
     async with machine(lab.client, namespaces.workspaces, folder / "machine") as played:
         made = Stage(lab, played, operators, folder)
         try:

@@ -1,4 +1,4 @@
-"""Histories made up at random: eight clients, two API processes and an operator, and faults on the way to the cluster.
+"""Histories made up at random: eight clients, two API processes and an operator, faults on the way, and kills.
 
 Whatever happens, nobody shares a deployment, nobody jumps the queue, and nothing that was promised is lost. In the end
 everything is given back and nothing is left. While one history is played, what became of some before it is waited for.
@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from ..cluster.operator_process.lab import INSTANCES, PODS, RULES, SECRETS, SERV
 from .arena import SIZE, Arena
 from .conftest import is_long
 from .histories import CLIENTS, History, faults_of, histories
-from .proxy import Fault
+from .proxy import Fault, FaultProxy, Kill
 from .release import Release, release
 from .seeds import SEED
 from .watching import Watching
@@ -29,7 +30,8 @@ from .watching import Watching
 pytestmark = pytest.mark.apiserver
 
 RUNS = int(os.environ.get("FAULTS_RUNS") or (1000 if is_long() else 8))
-ARENAS = 6
+ARENAS = 16 if is_long() else 6
+"""Most of them wait for a lease of a request that came to nothing, which is given back after 30 s."""
 
 
 @dataclass
@@ -45,8 +47,35 @@ class Ground:
     played: int = 0
     turns: int = 0
     """Reservations that had their turn."""
-    struck: list[Fault] = field(default_factory=list)
-    """Faults that met a request."""
+    struck: list[list[Fault]] = field(default_factory=list)
+    """By history: faults that met a request."""
+    reviving: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    """By process: what starts it again."""
+
+    def __post_init__(self) -> None:
+        for name, proxy in self.proxies.items():
+            proxy.kill = partial(self.kill, name)
+
+    @property
+    def proxies(self) -> dict[str, FaultProxy]:
+        """By process."""
+        assert self.release.operator is not None
+        apis = {f"api-{n}": api.proxy for n, api in enumerate(self.release.apis)}
+        return apis | {"operator": self.release.operator}
+
+    def kill(self, name: str) -> None:
+        """Kill a process, and start it again."""
+        served = {f"api-{n}": api for n, api in enumerate(self.release.apis)}.get(name)
+        process = served.process if served is not None else self.release.operators.running[-1]
+        self.proxies[name].bury(process)
+        again = self.release.serve_again(served) if served is not None else self.release.operate_again()
+        self.reviving[name] = asyncio.create_task(again)
+
+    async def alive(self, *names: str) -> None:
+        """Wait until processes that were killed are back."""
+        for name in names:
+            if name in self.reviving:
+                await self.reviving[name]
 
     async def arena(self) -> Arena:
         """An arena on which nothing is: one that was used before, or a new one."""
@@ -73,14 +102,13 @@ class Ground:
 
     async def play(self, history: History) -> None:
         """Let all clients do what they do, and everything go wrong that does; what becomes of it is judged later."""
+        await self.alive("api-0", "api-1")
         arena = await self.arena()
         self.played += 1
+        self.struck.append([])
         clients = arena.clients(self.users, [api.url for api in self.release.apis])
-        proxies = {f"api-{n}": api.proxy for n, api in enumerate(self.release.apis)}
-        assert self.release.operator is not None
-        proxies["operator"] = self.release.operator
-        for process, proxy in proxies.items():
-            proxy.faults = faults_of(history, process, self.struck)
+        for process, proxy in self.proxies.items():
+            proxy.faults = faults_of(history, process, self.struck[-1])
         pairs = zip(clients, history.clients, strict=True)
         await asyncio.gather(*(client.play(steps) for client, steps in pairs))
         self.settling[asyncio.create_task(self._settle(arena, self.played, history))] = arena
@@ -127,12 +155,17 @@ async def test_nobody_shares_jumps_or_loses_anything(ground: Ground, history: Hi
 
 async def test_all_is_given_back_in_the_end(ground: Ground) -> None:
     await ground.settled(asyncio.ALL_COMPLETED)
+    await ground.alive(*ground.reviving)
     assert ground.played >= RUNS
-    shown = f"{len(ground.watching.leases.taken)} leases, {ground.turns} turns, {len(ground.struck)} faults"
+    faults = [fault for struck in ground.struck for fault in struck]
+    kills = sum(isinstance(fault, Kill) for fault in faults)
+    shown = f"{len(ground.watching.leases.taken)} leases, {ground.turns} turns, {len(faults)} faults, {kills} kills"
+    print(f"{ground.played} histories, {sum(map(bool, ground.struck))} met faults: {shown}")  # noqa: T201 (a report)
     few = f"too little happened in {ground.played} histories of FAULTS_SEED={SEED}: {shown}"
     assert len(ground.watching.leases.taken) >= 3 * RUNS, few
     assert ground.turns >= RUNS, few
-    assert len(ground.struck) >= RUNS, few
+    assert len(faults) >= RUNS, few
+    assert kills >= RUNS // 10, few
     client, namespaces = ground.release.lab.client, ground.release.namespaces
     places = [(kind, namespaces.workspaces) for kind in (INSTANCES, RULES, PODS, SERVICES, SECRETS)]
     for kind, namespace in [*places, (SECRETS, namespaces.access)]:

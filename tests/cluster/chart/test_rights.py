@@ -28,6 +28,8 @@ MAY = [
     (OPERATOR, "create", "secrets", ACCESS),
     (OPERATOR, "delete", "secrets", WORKSPACES),
     (OPERATOR, "create", "networkpolicies.networking.k8s.io", WORKSPACES),
+    (OPERATOR, "list", "networkpolicies.networking.k8s.io", WORKSPACES),
+    (OPERATOR, "list", "poddisruptionbudgets.policy", WORKSPACES),
     (OPERATOR, "get", "secrets/berth-agent-ca", NAMESPACE),
     (OPERATOR, "patch", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
     (OPERATOR, "watch", "nodes", ""),

@@ -1,0 +1,66 @@
+"""What a process wrote too late: it led, was stopped at a write, and went on when another led and had gone further.
+
+A write that changes or takes away what is there names its version or uid, and is refused. What is made anew is not, nor
+is a NetworkPolicy that is applied: they are looked for when a process begins to lead, soon after, and with each relist,
+since nobody knows for how long a process may be stopped.
+"""
+
+from typing import Final
+
+import structlog
+
+from berth_core import names
+from berth_core.client import Object
+from berth_operator.ending import clear
+from berth_operator.kinds import BUDGETS, INSTANCES, OURS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.queueing import Key
+from berth_operator.together import together
+from berth_operator.world import INSTANCE, LATE, ORPHAN, World
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN: Final = 60.0
+"""Seconds after which one that has just begun to lead looks again: who led before is most likely late by then."""
+AGAIN: Final = "again"
+
+
+async def sweep_late(world: World, key: Key) -> float | None:
+    """Clear what turned up of instances that had ended, and have NetworkPolicies applied anew that others changed."""
+    for namespace in world.config.workspace_namespaces:
+        kinds = (SECRETS, SERVICES, POLICIES, BUDGETS)
+        lists = await together(*(world.client.list(kind, namespace, labels=OURS, metadata_only=True) for kind in kinds))
+        for policy in lists[kinds.index(POLICIES)][0]:
+            _compare(world, policy)
+        made = {_instance_of(obj) for objects, _ in lists for obj in objects} - {""}
+        ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
+        for instance_id in sorted(made | ruled):
+            if not (found := world.store.by(INSTANCES, "id", instance_id, namespace)):
+                if instance_id in made:  # a rule may be made before its Instance
+                    world.add(ORPHAN, namespace, instance_id)
+            elif all((obj.get("status") or {}).get("endTime") for obj in found):
+                await clear(world, namespace, instance_id, epoch=None)
+                world.memories.forget(namespace, instance_id)
+                log.warning("cleared what came after the end", instance=instance_id, namespace=namespace)
+    if key.name != AGAIN:
+        world.queue.add_after(Key(LATE, "", AGAIN), LOOK_AGAIN)
+    return None
+
+
+def _compare(world: World, policy: Object) -> None:
+    """Have the pass over an instance apply its NetworkPolicy where it is not as that pass left it."""
+    metadata, instance_id = policy["metadata"], _instance_of(policy)
+    memory = world.memories.known(metadata["namespace"], instance_id)
+    if memory is None or not memory.policy or metadata.get("generation") == memory.policy_generation:
+        return
+    memory.policy, memory.acknowledged = "", None
+    log.warning("another has changed a NetworkPolicy", instance=instance_id, namespace=metadata["namespace"])
+    for owner in world.store.by(INSTANCES, "id", instance_id, metadata["namespace"]):
+        world.add(INSTANCE, metadata["namespace"], owner["metadata"]["name"])
+
+
+def _instance_of(obj: Object) -> str:
+    return str(obj["metadata"].get("labels", {}).get(names.INSTANCE_LABEL, ""))
+
+
+def _is_in(obj: Object, namespace: str) -> bool:
+    return bool(obj["metadata"]["namespace"] == namespace)

@@ -1,0 +1,44 @@
+"""What a former leader wrote too late, after an instance's end, does not stay."""
+
+import asyncio
+import signal
+
+import pytest
+
+from berth_core.client import Kind, Object
+
+from .lab import INSTANCES, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+BUDGETS = Kind("policy/v1", "poddisruptionbudgets")
+
+
+async def test_what_is_made_for_an_ended_instance_is_cleared_by_the_next_leader(lab: Lab, operators: Operators) -> None:
+    first = operators.start()
+    await lab.type()
+    await lab.deployment("one")
+    await lab.instance("mine", workspaceType="bench", requesterAddress="198.51.100.7")
+    bound = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
+    public_id = bound["metadata"]["uid"]
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
+    first.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(first.wait, 20)
+    labels = {"app.kubernetes.io/managed-by": "berth", "berth.dev/instance": public_id, "berth.dev/epoch": "1"}
+    metadata: Object = {"name": f"i-{public_id}", "labels": labels}
+    selector = {"matchLabels": labels}
+    specs: dict[Kind, Object] = {
+        SECRETS: {"stringData": {"ssh_host_ed25519_key": "x"}},
+        SERVICES: {"spec": {"ports": [{"port": 22}]}},
+        POLICIES: {"spec": {"podSelector": selector}},
+        BUDGETS: {"spec": {"selector": selector, "maxUnavailable": 0}},
+    }
+    for kind, fields in specs.items():
+        await lab.client.create(kind, lab.namespace, {"metadata": metadata} | fields)
+    await lab.create(RULES, "mine-0", {"instance": public_id, "order": 0, "source": "0.0.0.0/0", "action": "ACCEPT"})
+    operators.start()
+    for kind in specs:
+        await lab.until_gone(kind, f"i-{public_id}")
+    await lab.until_gone(RULES, "mine-0")

@@ -1,0 +1,83 @@
+"""The leader is stopped at one of its writes, for so long that another leads, and does no harm when it goes on.
+
+What it had sent is refused or says what is so already, or is cleared away; it writes nothing else. Scenarios are played
+side by side, since most of the time nothing happens in any of them.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import make_namespaces
+
+from ..cluster.operator_process.conftest import lab_in
+from .conftest import is_long
+from .pauses import Pause, Point, paused
+from .scenarios import LIFE, REVISED, SCENARIOS, Scenario
+from .seeds import SEED
+from .stage import stage
+from .test_kills import undisturbed
+
+pytestmark = pytest.mark.apiserver
+
+SHORTLY = ("launch", "teardown", "turn")
+SECONDS = 60.0 if is_long() else 8.0
+"""Nobody else leads before 7 s are over."""
+SIDE_BY_SIDE = 12
+IN_A_ROW = 6
+
+
+async def plays_on(server: ApiServer, folder: Path, scenario: Scenario, points: Sequence[Point]) -> int:
+    """Play a scenario undisturbed and then with each of the pauses; how many there were."""
+    namespaces = await asyncio.to_thread(make_namespaces, server)
+    await asyncio.to_thread(folder.mkdir)
+    async with lab_in(server, namespaces) as lab, stage(server, namespaces, lab, folder) as made:
+        leader, heir = await made.pair()
+        wanted = await undisturbed(made, scenario, leader)
+        await made.clear()
+        for point in points:
+            await paused(made, Pause(scenario, point, SECONDS), (leader, heir), wanted)
+            leader, heir = heir, leader
+            await made.clear()
+    return len(points)
+
+
+async def all_play(server: ApiServer, folder: Path, parts: Iterable[tuple[Scenario, Sequence[Point]]]) -> int:
+    """Play parts of scenarios side by side; how many pauses there were."""
+    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(number: int, scenario: Scenario, points: Sequence[Point]) -> int:
+        async with turns:
+            return await plays_on(server, folder / str(number), scenario, points)
+
+    done = await asyncio.gather(*(one(n, *part) for n, part in enumerate(parts)), return_exceptions=True)
+    failed = [result for result in done if isinstance(result, BaseException)]
+    if failed:
+        raise BaseExceptionGroup(f"{len(failed)} of {len(done)} failed, FAULTS_SEED={SEED}", failed)
+    return sum(result for result in done if isinstance(result, int))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+async def test_a_leader_that_was_stopped_at_any_write_does_no_harm(apiserver: ApiServer, tmp_path: Path) -> None:
+    scenarios = (*SCENARIOS, LIFE, REVISED)
+    parts = []
+    for scenario in scenarios:
+        points = [Point(write, held) for write in range(1, scenario.points + 1) for held in (True, False)]
+        parts += [(scenario, points[start : start + IN_A_ROW]) for start in range(0, len(points), IN_A_ROW)]
+    assert await all_play(apiserver, tmp_path, parts) == 2 * sum(scenario.points for scenario in scenarios)
+
+
+@pytest.mark.short
+async def test_a_leader_that_was_stopped_at_some_write_does_no_harm(apiserver: ApiServer, tmp_path: Path) -> None:
+    chance = random.Random(f"{SEED} pauses")  # noqa: S311
+    parts = [
+        (scenario, [Point(chance.randint(1, scenario.points), held=chance.random() < 0.5)])
+        for scenario in SCENARIOS
+        if scenario.name in SHORTLY
+    ]
+    assert await all_play(apiserver, tmp_path, parts) == len(SHORTLY)
