@@ -38,9 +38,13 @@ class Arena:
 
     async def make(self) -> None:
         """Make the type and the deployments."""
-        await self.watching.lab.type(self.type_name)
+        lab = self.watching.lab
+        await lab.type(self.type_name)
         for name in self.deployments:
-            await self.watching.lab.deployment(name, self.type_name)
+            await lab.create(DEPLOYMENTS, name, {"type": self.type_name})
+        for name in self.deployments:
+            # An operator that was killed may have to come back first.
+            await lab.until(DEPLOYMENTS, name, lambda wd: condition(wd, "Available") == "Free", seconds=SETTLED_SECONDS)
 
     def clients(self, users: Sequence[httpx.AsyncClient], apis: Sequence[str]) -> list[Client]:
         """Let users be clients of it, with a queue that nobody is in yet."""

@@ -1,6 +1,7 @@
 """A whole release without nodes: API processes and an operator, each behind a fault proxy of its own."""
 
 import asyncio
+import itertools
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -47,6 +48,7 @@ class Release:
     signer: Signer = field(default_factory=Signer)
     apis: list[Served] = field(default_factory=list)
     operator: FaultProxy | None = None
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -59,7 +61,7 @@ class Release:
 
     async def serve(self) -> Served:
         """One more API process."""
-        number = len(self.apis)
+        number = next(self._numbers)
         proxy = await self._open.enter_async_context(fault_proxy(self.kubeconfig))
         kubeconfig = proxy.kubeconfig(self.kubeconfig, self.folder / f"api-{number}.kubeconfig")
         settings = api_process.environment(kubeconfig, self.namespaces, self.folder / "jwks.json")
@@ -77,7 +79,7 @@ class Release:
             answers = [await user.get(f"{api.url}/deployments/{type_name}") for api in self.apis]
             return all(len(a.json().get("workspace_deployments") or ()) == number for a in answers)
 
-        await until(is_listed, f"the API lists the deployments of {type_name}", 20)
+        await until(is_listed, f"the API lists the deployments of {type_name}", 60)
 
     async def operate(self) -> None:
         """Start the operator, and wait until it leads."""
@@ -107,7 +109,7 @@ class Release:
             LEASES,
             LEADER,
             lambda lease: lease["spec"].get("holderIdentity"),
-            seconds=40,
+            seconds=90,
             namespace=self.namespaces.release,
         )
 

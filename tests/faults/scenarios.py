@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from berth_core.client import Object
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, condition
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, SECRETS, condition
 from .stage import Stage
 from .waiting import until
 
@@ -107,7 +107,10 @@ async def served(stage: Stage) -> None:
     done = await stage.lab.until(
         RESERVATIONS, "place", lambda o: condition(o, "Fulfilled", "status") == "True", seconds=30
     )
-    await stage.lab.until(INSTANCES, done["status"]["grant"]["instance"], is_ready, seconds=30)
+    made = await stage.lab.until(INSTANCES, done["status"]["grant"]["instance"], is_ready, seconds=30)
+    secret = await stage.lab.get(SECRETS, f"i-{made['metadata']['name']}", stage.lab.namespaces.access)
+    key = secret["metadata"]["annotations"]["berth.dev/public-key"]
+    assert made["spec"]["sshKeys"] == [key], "the private key that the user may fetch opens what was made"
 
 
 async def nothing(_stage: Stage) -> None:

@@ -5,9 +5,9 @@ import pytest
 from berth_core.client import Kind, Object
 
 from .hooks import JOBS, RESET, end, exited, fail, has_ended, pod_of, reads, started, succeed
+from .killing import Happens, deleted, kill_when, made, nothing_left
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, Lab, condition
 from .process import Operators
-from .test_crashes import Happens, deleted, kill_when, made, nothing_left
 
 pytestmark = pytest.mark.apiserver
 
