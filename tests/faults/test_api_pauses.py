@@ -147,7 +147,7 @@ async def play(server: ApiServer, folder: Path, chosen: Sequence[tuple[str, Poin
     async with release(server, namespaces, folder) as made, made.user("somebody") as somebody:
         await made.operate()
         second = await made.serve()
-        firsts = await asyncio.gather(*(made.serve() for _ in chosen))
+        firsts = [await made.serve() for _ in chosen]
         cases = [
             Case(made, n, key, point, first) for n, ((key, point), first) in enumerate(zip(chosen, firsts, strict=True))
         ]
