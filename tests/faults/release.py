@@ -35,6 +35,9 @@ class Served:
     proxy: FaultProxy
     settings: dict[str, str]
     log: Path
+    name: str
+    starts: int = 0
+    """How often it was started again."""
 
 
 @dataclass
@@ -67,7 +70,7 @@ class Release:
         settings = api_process.environment(kubeconfig, self.namespaces, self.folder / "jwks.json")
         log = self.folder / f"api-{number}.log"
         process = api_process.start(settings, log)
-        made = Served(f"http://{settings['BERTH_LISTEN']}", process, proxy, settings, log)
+        made = Served(f"http://{settings['BERTH_LISTEN']}", process, proxy, settings, log, f"api-{number}")
         self.apis.append(made)
         await asyncio.to_thread(api_process.wait_for, f"{made.url}/readyz", process, log)
         return made
@@ -91,7 +94,8 @@ class Release:
         """Start an API process that was killed, at the same address."""
         await asyncio.to_thread(dead.process.wait, 20)
         dead.proxy.reopen()
-        dead.log = dead.log.with_name(f"{dead.log.stem}-again.log")
+        dead.starts += 1
+        dead.log = self.folder / f"{dead.name}.{dead.starts}.log"
         dead.process = api_process.start(dead.settings, dead.log)
         await asyncio.to_thread(api_process.wait_for, f"{dead.url}/readyz", dead.process, dead.log)
 
