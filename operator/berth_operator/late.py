@@ -1,8 +1,8 @@
 """What a process wrote too late: it led, was stopped at a write, and went on when another led and had gone further.
 
 A write that changes or takes away what is there names its version or uid, and is refused. What is made anew is not, nor
-is a NetworkPolicy that is applied: they are looked for when a process begins to lead, soon after, and with each relist,
-since nobody knows for how long a process may be stopped.
+is a NetworkPolicy that is applied: they are looked for when a process begins to lead, often in its first minutes, and
+with each relist, since nobody knows for how long a process may be stopped.
 """
 
 from typing import Final
@@ -19,9 +19,14 @@ from berth_operator.world import INSTANCE, LATE, ORPHAN, World
 
 log = structlog.get_logger(__name__)
 
-LOOK_AGAIN: Final = 60.0
-"""Seconds after which one that has just begun to lead looks again: who led before is most likely late by then."""
-AGAIN: Final = "again"
+AGAIN_SECONDS: Final = 60.0
+TIMES: Final = 10
+"""How often one that has begun to lead looks again: in that time who led before is most likely to go on."""
+
+
+def watch_for(world: World) -> None:
+    """Look again and again from now on; the keys' names count the times."""
+    world.queue.add_after(Key(LATE, "", "1"), AGAIN_SECONDS)
 
 
 async def sweep_late(world: World, key: Key) -> float | None:
@@ -41,8 +46,8 @@ async def sweep_late(world: World, key: Key) -> float | None:
                 await clear(world, namespace, instance_id, epoch=None)
                 world.memories.forget(namespace, instance_id)
                 log.warning("cleared what came after the end", instance=instance_id, namespace=namespace)
-    if key.name != AGAIN:
-        world.queue.add_after(Key(LATE, "", AGAIN), LOOK_AGAIN)
+    if key.name and int(key.name) < TIMES:
+        world.queue.add_after(Key(LATE, "", str(int(key.name) + 1)), AGAIN_SECONDS)
     return None
 
 

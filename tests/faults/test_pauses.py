@@ -5,6 +5,7 @@ side by side, on stages of their own, since most of the time nothing happens on 
 """
 
 import asyncio
+import os
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.apiserver
 SHORTLY = ("launch", "teardown", "turn")
 SECONDS = 60.0 if is_long() else 8.0
 """Nobody else leads before 7 s are over."""
-SIDE_BY_SIDE = 10
+SIDE_BY_SIDE = int(os.environ.get("FAULTS_SIDE_BY_SIDE") or 10)
+"""Fewer where the machine has other things to do: operators that starve lose their lease by themselves."""
 IN_A_ROW = 3
 
 
