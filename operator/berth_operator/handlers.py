@@ -100,6 +100,7 @@ def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
             wake(world, kind, obj)
         if event["type"] is None:
             # The watch began anew. What vanished meanwhile is not among its events: a list shows it.
+            world.told_anew[kind.plural] = world.last_event
             world.queue.add_after(Key(RELIST, "", kind.plural), SETTLE_SECONDS)
 
     return keep

@@ -4,6 +4,7 @@ A watch that begins again tells what is there and not what vanished meanwhile; t
 """
 
 import asyncio
+import time
 from typing import Final
 
 import structlog
@@ -74,8 +75,14 @@ def wake_all(world: World) -> None:
 
 
 async def reconcile_relist(world: World, key: Key) -> float | None:
-    """Pass over one kind (``key.name`` is its plural) after its watch began anew, or over all as the net."""
+    """Pass over one kind (``key.name`` is its plural) after its watch began anew, or over all as the net.
+
+    A watch that begins anew tells of thousands of objects for seconds: one list when it is through is enough.
+    """
     if key.name:
+        told = world.told_anew.get(key.name)
+        if told is not None and (wait := told + SETTLE_SECONDS - time.monotonic()) > 0:
+            return wait
         await relist(world, _KINDS[key.name])
         return None
     await relist_all(world)

@@ -60,6 +60,8 @@ class World:
     """Types as they were parsed last, by namespace and name."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
+    told_anew: dict[str, float] = field(default_factory=dict)
+    """When a watch that began anew last told what was there already, by the kind's plural, on the monotonic clock."""
     queue: WorkQueue = field(init=False)
 
     def now(self) -> datetime:
