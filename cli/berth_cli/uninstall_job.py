@@ -171,7 +171,7 @@ async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
 
 
 async def _pods(client: Client, namespace: str) -> list[Object]:
-    listed, _ = await client.list(PODS, namespace, labels={names.INSTANCE_LABEL: ""}, metadata_only=True)
+    listed, _ = await client.list(PODS, namespace, labels={names.EPOCH_LABEL: ""}, metadata_only=True)
     return listed
 
 

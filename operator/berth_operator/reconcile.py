@@ -19,6 +19,7 @@ from berth_operator.remains import reconcile_orphan, sweep_access
 from berth_operator.reservations import reconcile_reservation
 from berth_operator.taking import sweep_slots
 from berth_operator.turns import reconcile_turn
+from berth_operator.warming import reconcile_warm
 from berth_operator.world import (
     ACCESS,
     DEPLOYMENT,
@@ -31,6 +32,7 @@ from berth_operator.world import (
     SLOTS,
     TURN,
     TYPE,
+    WARM,
     World,
 )
 
@@ -48,12 +50,14 @@ PASSES: Final[dict[str, Pass]] = {
     HISTORY: sweep_history,
     RELIST: reconcile_relist,
     SLOTS: sweep_slots,
+    WARM: reconcile_warm,
 }
 _KINDS: Final[dict[str, Kind]] = {
     INSTANCE: INSTANCES,
     DEPLOYMENT: DEPLOYMENTS,
     TYPE: TYPES,
     RESERVATION: RESERVATIONS,
+    WARM: DEPLOYMENTS,
 }
 
 

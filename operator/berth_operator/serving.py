@@ -66,7 +66,7 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
 async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: list[FirewallRule]) -> str | None:
     """Push once, or twice where the agent turns out to have something newer; the error, if any."""
     instance, pod = seen.instance, _pod(seen)
-    agent = AgentAddress(pod.ip, instance.public_id, instance.status.epoch or 0)
+    agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
     body, keys = observe.ruleset(rules, pod), instance.spec.ssh_keys
     known = memory.acknowledged
     if known is None and instance.status.pod_uid == pod.uid:
@@ -98,7 +98,8 @@ def probe(world: World, seen: ObservedInstance) -> None:
     if address is None:
         raise RuntimeError("only an instance with an address is probed")
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    agent = AgentAddress(_pod(seen).ip, instance.public_id, instance.status.epoch or 0)
+    pod = _pod(seen)
+    agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
 
     key = Key(INSTANCE, instance.metadata.namespace, instance.metadata.name)
 

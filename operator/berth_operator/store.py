@@ -23,6 +23,7 @@ from berth_operator.kinds import (
     SERVICES,
     TYPES,
 )
+from berth_operator.podview import holder_of
 
 ObjectKey = tuple[str, str]
 Indexer = Callable[[Object], Iterable[str]]
@@ -58,6 +59,15 @@ def _not_granted(obj: Object) -> Iterable[str]:
     return () if (obj.get("status") or {}).get("grant") else ("yes",)
 
 
+def _holder(pod: Object) -> Iterable[str]:
+    return (holder,) if (holder := holder_of(pod)) else ()
+
+
+def _warm(obj: Object) -> Iterable[str]:
+    labels = obj["metadata"].get("labels") or {}
+    return (labels[names.DEPLOYMENT_LABEL],) if names.WARM_LABEL in labels and names.DEPLOYMENT_LABEL in labels else ()
+
+
 def _turn_instance(obj: Object) -> Iterable[str]:
     return (ids.turn_instance(obj["metadata"]["uid"]),)
 
@@ -73,8 +83,12 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     RULES: {"instance": _field("spec", "instance")},
     RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance},
     ACCESS_RULES: {"deployment": _field("spec", "deployment")},
-    PODS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "node": _field("spec", "nodeName")},
-    SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
+    PODS: {
+        "instance": _holder,
+        "node": _field("spec", "nodeName"),
+        "warm": _warm,
+    },
+    SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "warm": _warm},
     JOBS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
     LEASES: {},
     NODES: {},
