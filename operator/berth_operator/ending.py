@@ -88,7 +88,7 @@ async def retire(world: World, seen: ObservedInstance, plan: Plan) -> None:
         return
     namespace = instance.metadata.namespace
     await write_status(world, instance, instance.status, status.reported(seen, plan, world.now()))
-    await remove_pod(world, namespace, names.instance_object(instance.public_id))
+    await remove_pod(world, namespace, seen.pod.name)
 
 
 async def clear(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
