@@ -4,6 +4,9 @@
 a type with ``warm: true`` and as many deployments as the burst has, takes them one by one (each when the pods of all
 run again), then all at once (each by its id), and removes them. Prints a table in milliseconds; nothing here passes or
 fails.
+
+When an instance is READY it hears from one watch of them all: clients that ask again and again would share the machine
+with what is measured.
 """
 
 import argparse
@@ -12,8 +15,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -30,6 +34,7 @@ from berth_core.names import API_VERSION, DEPLOYMENT_LABEL, INSTANCE_ANNOTATION,
 
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
+INSTANCES: Final = Kind(API_VERSION, "instances")
 TYPES: Final = Kind(API_VERSION, "workspacetypes")
 DEPLOYMENTS: Final = Kind(API_VERSION, "workspacedeployments")
 TYPE: Final = "bench_warm"
@@ -38,10 +43,9 @@ TEMPLATE: Final = {
     "imagePullPolicy": "IfNotPresent",
     "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}},
 }
-ONE: Final = (0.020, 0.020)
-MANY: Final = (0.100, 0.500)
-"""Seconds between SYNs, and between questions whether it is READY: of one client, and of many, who share a machine with
-what they measure."""
+ONE: Final = 0.020
+MANY: Final = 0.100
+"""Seconds between SYNs: of one client, and of each of many, who share a machine with what they measure."""
 PATIENCE: Final = 0.050
 LOOK_EVERY: Final = 0.25
 DEADLINE: Final = 60.0
@@ -65,6 +69,8 @@ class Bench:
     cluster: Client
     namespace: str
     key: str
+    ready: defaultdict[str, asyncio.Future[float]] = field(default_factory=lambda: defaultdict(asyncio.Future))
+    """When each instance, by id, was READY."""
 
     async def prepare(self, count: int) -> list[str]:
         """Make the type and so many deployments of it; their names."""
@@ -94,27 +100,32 @@ class Bench:
         ports = {service["metadata"]["name"]: service["spec"]["ports"][0]["nodePort"] for service in listed}
         return [Door(name, pods[name]["status"]["hostIP"], ports[pods[name]["metadata"]["name"]]) for name in made]
 
-    async def lease(self, door: Door, every: tuple[float, float]) -> tuple[str, dict[str, float]]:
+    async def lease(self, door: Door, every: float) -> tuple[str, dict[str, float]]:
         """Take one; its id, and the seconds until the answer, the first connection and READY."""
         asked = monotonic()
-        opened = asyncio.create_task(_opened(door, every[0]))
+        opened = asyncio.create_task(_opened(door, every))
         path = f"/new/{deployment_id(self.namespace, door.deployment)}"
         made = (await self.api.post(path, json={"sshkey": self.key})).raise_for_status().json()
         took = {"POST /new answered": monotonic() - asked}
-        ready = asyncio.create_task(self._ready(made["id"], every[1]))
         took["POST /new → first TCP connection"] = await opened - asked
-        took["POST /new → READY"] = await ready - asked
+        async with asyncio.timeout(DEADLINE):
+            took["POST /new → READY"] = await self.ready[made["id"]] - asked
         return made["id"], took
 
     async def end(self, instance: str) -> None:
         """Give it back."""
         (await self.api.post(f"/terminate/{instance}")).raise_for_status()
 
-    async def _ready(self, instance: str, every: float) -> float:
-        async with asyncio.timeout(DEADLINE):
-            while (await self.api.get(f"/instance/{instance}")).raise_for_status().json()["status"] != "READY":
-                await asyncio.sleep(every)
-        return monotonic()
+    async def listen(self) -> None:
+        """Note when each instance is READY, until cancelled."""
+        _, version = await self.cluster.list(INSTANCES, self.namespace, metadata_only=True)
+        while True:
+            async for event in self.cluster.watch(INSTANCES, self.namespace, version):
+                metadata, conditions = event.object["metadata"], (event.object.get("status") or {}).get("conditions")
+                version = metadata["resourceVersion"]
+                is_ready = any((c["type"], c["status"]) == ("Ready", "True") for c in conditions or ())
+                if is_ready and not (known := self.ready[metadata["name"]]).done():
+                    known.set_result(monotonic())
 
     async def _pods(self) -> list[dict[str, Any]]:
         pods, _ = await self.cluster.list(PODS, self.namespace, labels={WARM_LABEL: "true"})
@@ -175,6 +186,7 @@ def table(title: str, samples: Sequence[dict[str, float]]) -> Table:
 
 async def _measure(bench: Bench, runs: int, burst: int, console: Console) -> None:
     made = await bench.prepare(burst)
+    listening = asyncio.create_task(bench.listen())
     try:
         one_by_one = []
         for number in track(range(runs), "one by one", console=Console(stderr=True)):
@@ -193,6 +205,7 @@ async def _measure(bench: Bench, runs: int, burst: int, console: Console) -> Non
         console.print(f"all READY after {monotonic() - started:.1f} s: {burst / last:.0f} a second")
         await asyncio.gather(*(bench.end(instance) for instance, _ in at_once))
     finally:
+        listening.cancel()
         await bench.remove(made)
 
 

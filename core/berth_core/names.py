@@ -17,6 +17,8 @@ INSTANCE_ANNOTATION: Final = INSTANCE_LABEL
 """On a warm pod: who has it. No label, since enforcers of NetworkPolicy begin anew when labels of a pod change."""
 MADE_FROM_ANNOTATION: Final = "berth.dev/made-from"
 """On a warm pod: digest of what it was made from."""
+HOST_KEY_ANNOTATION: Final = "berth.dev/host-key"
+"""On a warm pod: the public half of its host key, so that nobody need ask for the Secret when it gets a holder."""
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 FENCE_FINALIZER: Final = "berth.dev/fence"
 FORCED_ANNOTATION: Final = "berth.dev/released-by-force"

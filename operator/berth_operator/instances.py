@@ -87,7 +87,8 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
         case Step.PUSH:
             delay = await serving.push(world, seen)
             if delay is None:
-                return True, None
+                # While it opens, others that are to be opened come before what is left to do of this one.
+                return seen.instance.status.ready_time is not None, 0.0
             if seen.agent.failures >= serving.REPORT_AFTER:
                 await serving.report(world, seen, plan)
             return False, delay

@@ -76,6 +76,19 @@ class Memory:
         self.rules = None
         self.rules_changed += 1
 
+    def knows_rule(self, name: str, version: str) -> bool:
+        """Whether a rule is known in this version already: news of it is none."""
+        return any((r.metadata.name, r.metadata.resource_version) == (name, version) for r in self.rules or ())
+
+    def keep_rule(self, written: FirewallRule) -> None:
+        """Take over what a write of ours has made of a rule; where others changed something, rules are read again."""
+        name, version = written.metadata.name, int(written.metadata.resource_version or 0)
+        if self.rules is not None:
+            self.rules = [
+                written if r.metadata.name == name and int(r.metadata.resource_version or 0) < version else r
+                for r in self.rules
+            ]
+
     def stop_probe(self) -> None:
         """End a probe that runs."""
         if self.probe is not None:

@@ -43,6 +43,7 @@ def pod_view(pod: Object) -> PodView:
         name=metadata["name"],
         holder=holder_of(pod),
         made_from=metadata.get("annotations", {}).get(names.MADE_FROM_ANNOTATION) or "",
+        host_key=metadata.get("annotations", {}).get(names.HOST_KEY_ANNOTATION) or "",
     )
 
 

@@ -147,39 +147,40 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
 
 
 def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[Object | None]]:
-    rules, memory.rules = memory.rules or [], None
     pending: list[Awaitable[Object | None]] = []
-    for rule in rules:
+    for rule in memory.rules or ():
         if not observe.owned(rule, instance):
-            pending.append(_adopt(world, rule, instance))
+            pending.append(_adopt(world, rule, instance, memory))
         if not observe.in_force(rule):
-            pending.append(_in_force(world, rule))
+            pending.append(_in_force(world, rule, memory))
     return pending
 
 
-async def _adopt(world: World, rule: FirewallRule, instance: Instance) -> Object | None:
+async def _adopt(world: World, rule: FirewallRule, instance: Instance, memory: Memory) -> Object | None:
     references = [*(r.wire() for r in rule.metadata.owner_references), instance.reference()]
     if any(r.controller for r in rule.metadata.owner_references):
         references[-1] = {**references[-1], "controller": False}
     body: Object = {"metadata": {"ownerReferences": references}}
-    return await _patch_rule(world, rule, body, None)
+    return await _patch_rule(world, rule, memory, body)
 
 
-async def _in_force(world: World, rule: FirewallRule) -> Object | None:
+async def _in_force(world: World, rule: FirewallRule, memory: Memory) -> Object | None:
     generation = rule.metadata.generation
     shown = condition("InForce", True, "InForce", "the agent has it", now=world.now(), generation=generation)
     conditions = [c.wire() for c in merged(rule.status.conditions, [shown])]
     body: Object = {"status": {"conditions": conditions, "observedGeneration": generation}}
-    return await _patch_rule(world, rule, body, "status")
+    return await _patch_rule(world, rule, memory, body)
 
 
-async def _patch_rule(world: World, rule: FirewallRule, body: Object, subresource: str | None) -> Object | None:
+async def _patch_rule(world: World, rule: FirewallRule, memory: Memory, body: Object) -> Object | None:
+    namespace, name = rule.metadata.namespace, rule.metadata.name
+    subresource = "status" if "status" in body else None
     try:
-        return await world.client.patch(
-            RULES, rule.metadata.namespace, rule.metadata.name, body, subresource=subresource
-        )
+        written = await world.client.patch(RULES, namespace, name, body, subresource=subresource)
     except NotFoundError:  # deleted meanwhile: its event brings the instance back
         return None
+    memory.keep_rule(FirewallRule.parse(written))
+    return written
 
 
 def _pod(seen: ObservedInstance) -> PodView:

@@ -21,7 +21,7 @@ from berth_operator.build.policy import policy
 from berth_operator.build.service import service
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
-from berth_operator.decide.seen import ObservedInstance
+from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SERVICES
 from berth_operator.making import agent_secret, create, host_key
 from berth_operator.memory import Memory
@@ -46,20 +46,26 @@ async def bind(world: World, seen: ObservedInstance) -> None:
     instance = seen.instance
     lease = LeaseParts(instance, seen.deployment, seen.type, seen.held.epoch, warm=seen.warm is not None)
     first = firewall.first_rule(instance)
-    rules = firewall.compiled([FirewallRule.parse(first)]) if first else []
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     # Without the finalizer no pod is made or claimed; all else would go with the Instance by its owner reference.
-    begun = set_finalizer(world, instance, present=True), create(world, RULES, first)
+    finalized = set_finalizer(world, instance, present=True)
     if seen.warm is not None:
-        instance, _, key = await together(*begun, host_key(world, lease))
-        await claim_pod(world, lease, seen.warm)
+        changed = memory.rules_changed
+        instance = await finalized
+        made, key, _ = await together(
+            create(world, RULES, first), _key_of(world, lease, seen.warm), claim_pod(world, lease, seen.warm)
+        )
         if not seen.warm.holder:
             # It was offered because all of it is as it would be made now, its policy too.
             memory.policy = _digest(policy(lease, (), world.config))
+        if first is None or made is not None:
+            observe.presume_rules(world, instance, memory, made, changed)
         bound = status.bound(instance, seen.held, [key], world.now(), warm=True)
         await write_status(world, instance, instance.status, bound)
     else:
-        instance, _, key, *_ = await together(*begun, *_ground(world, lease, memory, rules))
+        compiled = firewall.compiled([FirewallRule.parse(first)]) if first else []
+        ground = _ground(world, lease, memory, compiled)
+        instance, _, key, *_ = await together(finalized, create(world, RULES, first), *ground)
         bound = status.bound(instance, seen.held, [key], world.now())
         # Where there are hooks, the pod is made when the status says that it may be: whatever touched the machine is
         # bound, so that its end runs those that come after.
@@ -110,6 +116,11 @@ def _digest(manifest: Object) -> str:
 
 def _bound_lease(instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType) -> LeaseParts:
     return LeaseParts(instance, wd, type_, instance.status.epoch or 0, warm=bool(instance.status.warm))
+
+
+async def _key_of(world: World, lease: LeaseParts, pod: PodView) -> str:
+    """Public host key of a warm pod."""
+    return pod.host_key or await host_key(world, lease)
 
 
 def _ground(

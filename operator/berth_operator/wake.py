@@ -29,7 +29,7 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
         _child(world, obj, holder_of(obj))
         _warm(world, obj)
     elif kind == RULES:
-        _rule(world, obj)
+        _rule(world, obj, gone)
     elif kind == RESERVATIONS:
         _reservation(world, obj, gone)
     elif kind == ACCESS_RULES:
@@ -85,10 +85,12 @@ def _warm(world: World, obj: Object) -> None:
         world.add(INSTANCE, namespace, bound["metadata"]["name"])
 
 
-def _rule(world: World, obj: Object) -> None:
+def _rule(world: World, obj: Object, gone: bool) -> None:
     namespace, instance_id = obj["metadata"]["namespace"], obj["spec"]["instance"]
     memory = world.memories.known(namespace, instance_id)
     if memory is not None:
+        if not gone and memory.knows_rule(obj["metadata"]["name"], obj["metadata"]["resourceVersion"]):
+            return
         memory.outdate_rules()
     for owner in world.store.by(INSTANCES, "id", instance_id, namespace):
         world.add(INSTANCE, namespace, owner["metadata"]["name"])

@@ -99,12 +99,12 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
         raise RuntimeError("only for a deployment with a type a pod is kept warm")
     parts = _parts(seen.wd, seen.type, epoch)
     world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config.service_type)))
-    await together(
+    key, *_ = await together(
         host_key(world, parts),
         agent_secret(world, parts),
         world.client.apply(POLICIES, policy(parts, (), world.config)),
     )
-    made = await create(world, PODS, warm_pod(parts, world.config))
+    made = await create(world, PODS, warm_pod(parts, world.config, key))
     if made is None:
         await refresh_pod(world, parts.namespace, parts.name)
     else:

@@ -19,10 +19,13 @@ def made_from(lease: LeaseParts, config: Config) -> str:
     return hashlib.sha256(orjson.dumps([manifest["spec"] for manifest in manifests])).hexdigest()
 
 
-def warm_pod(lease: LeaseParts, config: Config) -> Object:
-    """Manifest of the pod, with what it was made from."""
+def warm_pod(lease: LeaseParts, config: Config, host_key: str) -> Object:
+    """Manifest of the pod, with what it was made from and its public host key."""
     manifest = pod(lease, config)
-    manifest["metadata"]["annotations"] = {names.MADE_FROM_ANNOTATION: made_from(lease, config)}
+    manifest["metadata"]["annotations"] = {
+        names.MADE_FROM_ANNOTATION: made_from(lease, config),
+        names.HOST_KEY_ANNOTATION: host_key,
+    }
     return manifest
 
 

@@ -61,6 +61,8 @@ class PodView:
     """Public id of its instance; empty for one that is kept warm for nobody yet."""
     made_from: str = ""
     """Digest of what a warm one was made from."""
+    host_key: str = ""
+    """Public host key of a warm one."""
 
     @property
     def over(self) -> bool:

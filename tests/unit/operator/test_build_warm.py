@@ -19,6 +19,7 @@ from berth_operator.certificates import KeyPair
 from .making import CONFIG, ID, bound, deployment, type_
 
 ANY = replace(CONFIG, sources=Sources.ANY)
+KEY = "ssh-ed25519 AAAA"
 
 
 def parts(*, held: bool = False, epoch: int = 3, overrides: dict[str, Any] | None = None, **spec: Any) -> LeaseParts:
@@ -32,7 +33,7 @@ NAME = names.warm_object(deployment().public_id, 3)
 
 def test_what_is_kept_warm_carries_the_epoch_and_nobody() -> None:
     manifests = [
-        warm_pod(parts(), CONFIG),
+        warm_pod(parts(), CONFIG, KEY),
         service(parts(), "NodePort"),
         policy(parts(), (), CONFIG),
         workspace_secret(parts(), new_host_key()),
@@ -75,7 +76,7 @@ def test_the_claim_makes_it_the_instance_s_and_changes_no_label() -> None:
 
 
 def test_a_claimed_pod_that_is_lost_is_made_again_as_it_was_claimed() -> None:
-    again, first = pod(parts(held=True), CONFIG), warm_pod(parts(), CONFIG)
+    again, first = pod(parts(held=True), CONFIG), warm_pod(parts(), CONFIG, KEY)
     claimed = claim(parts(held=True), "7")["metadata"]
     assert again["spec"] == first["spec"]
     for field in ("annotations", "finalizers", "ownerReferences"):
@@ -89,7 +90,7 @@ def test_the_holder_changes_nothing_but_the_pod_where_all_sources_may_come() -> 
     assert policy(parts(held=True), (rule,), CONFIG) != policy(parts(), (), CONFIG)
     assert service(parts(held=True), "NodePort") == service(parts(), "NodePort")
     selector = budget(parts(held=True))["spec"]["selector"]["matchLabels"]
-    assert selector.items() <= warm_pod(parts(), CONFIG)["metadata"]["labels"].items()
+    assert selector.items() <= warm_pod(parts(), CONFIG, KEY)["metadata"]["labels"].items()
 
 
 @pytest.mark.parametrize(
@@ -110,4 +111,7 @@ def test_what_the_pod_does_not_depend_on_leaves_the_digest() -> None:
     same = parts(description="another word", limits={"maxPerUser": 1}, warm=True)
     assert made_from(same, CONFIG) == made_from(parts(), CONFIG) == made_from(parts(held=True), CONFIG)
     assert made_from(parts(), replace(CONFIG, agent_image="berth:2")) != made_from(parts(), CONFIG)
-    assert warm_pod(parts(), CONFIG)["metadata"]["annotations"] == {"berth.dev/made-from": made_from(parts(), CONFIG)}
+    assert warm_pod(parts(), CONFIG, KEY)["metadata"]["annotations"] == {
+        "berth.dev/made-from": made_from(parts(), CONFIG),
+        "berth.dev/host-key": KEY,
+    }
