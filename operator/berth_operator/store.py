@@ -55,6 +55,12 @@ def _waiting(obj: Object) -> Iterable[str]:
     return () if bound else ("yes",)
 
 
+def _opening(obj: Object) -> Iterable[str]:
+    status = obj.get("status") or {}
+    leased = status.get("epoch") or obj["spec"].get("claim")
+    return ("yes",) if leased and not (status.get("readyTime") or status.get("reason")) else ()
+
+
 def _not_granted(obj: Object) -> Iterable[str]:
     return () if (obj.get("status") or {}).get("grant") else ("yes",)
 
@@ -79,7 +85,7 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
         "id": lambda o: (ids.deployment_id(o["metadata"]["namespace"], o["metadata"]["name"]),),
         "holder": _field("status", "lease", "instance"),
     },
-    INSTANCES: {"id": _public_id, "deployment": _active_deployment, "waiting": _waiting},
+    INSTANCES: {"id": _public_id, "deployment": _active_deployment, "waiting": _waiting, "opening": _opening},
     RULES: {"instance": _field("spec", "instance")},
     RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance},
     ACCESS_RULES: {"deployment": _field("spec", "deployment")},

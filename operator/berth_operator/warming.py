@@ -73,7 +73,13 @@ async def claim_pod(world: World, lease: LeaseParts, pod: PodView) -> None:
 def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
     wd = world.deployment(key.namespace, key.name)
     type_ = world.type_named(key.namespace, wd.spec.type) if wd is not None else None
-    seen = ObservedWarm(wd, type_, warmview.warm_sets(world, key.namespace, key.name), cold=_has_a_cold_pod(world, wd))
+    seen = ObservedWarm(
+        wd,
+        type_,
+        warmview.warm_sets(world, key.namespace, key.name),
+        others_wait=bool(world.store.by(INSTANCES, "opening", "yes")),
+        cold=_has_a_cold_pod(world, wd),
+    )
     epoch = next_epoch_of(seen, now)
     if wd is None or type_ is None or epoch is None:
         return seen

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from berth_core import leasing
+from berth_core import conditions, leasing
+from berth_core.model import parse_time
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_operator.decide.seen import PodView
 
 LIFE: Final = timedelta(days=1)
 """After this a pod that nobody took is made anew: images move under their tags."""
+HELD_BACK: Final = timedelta(seconds=3)
+"""While leases are being opened, the next pod is made this long after its deployment came free: starting it would take
+processor time from those who wait."""
 RETRY_AFTER: Final = timedelta(seconds=30)
 """A pod that failed is made anew this long after it was made."""
 
@@ -33,6 +37,8 @@ class ObservedWarm:
     sets: tuple[WarmSet, ...] = ()
     wanted: str = ""
     """Digest of what would be made for the next epoch now."""
+    others_wait: bool = False
+    """Leases of other deployments are being opened."""
     cold: bool = False
     """Who has the deployment now has a pod of his own, so that he will not use the warm one."""
 
@@ -66,6 +72,9 @@ def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
             remove.append(one.epoch)
     alone = all(one is kept for one in seen.sets)
     make = next_epoch if alone and (kept is None or kept.pod is None) else None
+    if make is not None and seen.others_wait and (until := _free_since(seen.wd, now) + HELD_BACK) > now:
+        make = None
+        again.append(until)
     return WarmPlan(tuple(remove), make, min(again, default=None))
 
 
@@ -77,6 +86,12 @@ def next_epoch_of(seen: ObservedWarm, now: datetime) -> int | None:
     if not type_.spec.warm or type_.spec.retired or type_.spec.hooks.any:
         return None
     return wd.status.epoch + 1 if leasing.availability(wd, now=now).status == "True" else None
+
+
+def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
+    """When the deployment came free, as its status says; long ago where that does not tell."""
+    shown = conditions.find(wd.status.conditions, leasing.AVAILABLE) if wd is not None else None
+    return parse_time(shown.last_transition_time) if shown is not None else now - HELD_BACK
 
 
 def serves(one: WarmSet, instance: Instance, wanted: str) -> bool:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth_core.conditions import condition
 from berth_core.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.decide.seen import ContainerView, PodView
-from berth_operator.decide.warm import LIFE, ObservedWarm, WarmPlan, WarmSet, decide, serves
+from berth_operator.decide.warm import HELD_BACK, LIFE, ObservedWarm, WarmPlan, WarmSet, decide, serves
 
 from .making import ID, NOW, at, deployment, instance, pod, type_
 
@@ -26,6 +27,11 @@ def warm(**changes: Any) -> PodView:
 
 def free(epoch: int = 3, **spec: Any) -> WorkspaceDeployment:
     return deployment(status={"epoch": epoch}, **spec)
+
+
+def just_freed() -> WorkspaceDeployment:
+    shown = condition("Available", True, "Free", "can be had now", now=NOW).wire()
+    return deployment(status={"epoch": 3, "conditions": [shown]})
 
 
 def held(epoch: int = 4) -> WorkspaceDeployment:
@@ -49,6 +55,14 @@ def test_what_was_begun_is_finished() -> None:
 def test_what_is_good_stays_for_a_day() -> None:
     assert decide(seen(free(), WarmSet(4, warm())), NOW) == WarmPlan(again_at=NOW + LIFE)
     assert decide(seen(free(), WarmSet(4, warm())), NOW + LIFE).remove == (4,)
+
+
+def test_it_is_made_later_while_other_leases_are_opened_but_not_much_later() -> None:
+    busy = replace(seen(just_freed()), others_wait=True)
+    assert decide(busy, at(1)) == WarmPlan(again_at=NOW + HELD_BACK)
+    assert decide(busy, NOW + HELD_BACK) == WarmPlan(make=4)
+    assert decide(replace(busy, others_wait=False), at(1)) == WarmPlan(make=4)
+    assert decide(replace(seen(just_freed(), WarmSet(3)), others_wait=True), at(1)) == WarmPlan(remove=(3,))
 
 
 @pytest.mark.parametrize(
@@ -152,13 +166,14 @@ SETS = st.one_of(
 
 @given(
     sets=st.lists(SETS, max_size=4, unique_by=lambda one: one.epoch),
-    wd=st.sampled_from([free(), free(4), held(), held(5), free(lockout=True)]),
+    wd=st.sampled_from([free(), free(4), just_freed(), held(), held(5), free(lockout=True)]),
     cold=st.booleans(),
+    others_wait=st.booleans(),
 )
 def test_it_settles_with_one_pod_for_the_next_epoch_and_touches_nobody_s(
-    sets: list[WarmSet], wd: WorkspaceDeployment, cold: bool
+    sets: list[WarmSet], wd: WorkspaceDeployment, cold: bool, others_wait: bool
 ) -> None:
-    state = seen(wd, *sets, cold=cold)
+    state = replace(seen(wd, *sets, cold=cold), others_wait=others_wait)
     claimed = {one.epoch for one in sets if one.pod is not None and one.pod.holder}
     moment = NOW
     for _ in range(12):
