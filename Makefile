@@ -76,6 +76,12 @@ bench: up ## measure how long a lease's steps take (RUNS=100), and the API under
 .PHONY: bench-expiry
 bench-expiry: venv ## measure 1,000 leases that end at the same moment (LEASES=1000), without the two-node cluster
 	@$(BIN)/python -m bench.expiry --leases $${LEASES:-1000}
+.PHONY: bench-warm
+bench-warm: up ## measure leases of pods that are kept warm (RUNS=60, BURST=40), with networkPolicy.sources: any
+	@source .berth/env; switch() { helm upgrade berth charts/berth -n berth --reuse-values --wait \
+	    --set networkPolicy.sources=$$1 >/dev/null; }; \
+	  switch any; trap 'switch exact' EXIT; berth token create --user bench --expires 1d 2>/dev/null \
+	  | nsenter --net=/run/netns/berth-outside-110 $(BIN)/python bench/warm.py --runs $${RUNS:-60} --burst $${BURST:-40}
 
 .PHONY: bench-api
 bench-api: venv ## measure the API under load only, without the two-node cluster

@@ -107,6 +107,9 @@ async def clear(client: Client, found: Population) -> None:
     made = [obj for obj in listed if obj["metadata"]["name"] not in kept]
 
     async def delete(obj: Object) -> None:
+        if obj["metadata"].get("finalizers"):
+            body: Object = {"metadata": {"finalizers": None}}
+            await client.patch(Instance.api(), namespace, obj["metadata"]["name"], body)
         await client.delete(Instance.api(), namespace, obj["metadata"]["name"])
 
     async def free(wd: WorkspaceDeployment) -> None:

@@ -9,7 +9,7 @@ from berth_agent.paths import Paths
 
 OPERATOR: Final = "operator.berth.internal"
 _DNS_NAME_TAG: Final = 0x82
-_AGENT_NAME: Final = re.compile(rb"e(\d{1,18})\.i-[A-Za-z0-9-]{1,63}\.agent\.berth\.internal")
+_AGENT_NAME: Final = re.compile(rb"e(\d{1,18})\.[iw]-[A-Za-z0-9-]{1,63}\.agent\.berth\.internal")
 
 
 def own_epoch(paths: Paths) -> int:
@@ -32,7 +32,7 @@ def epoch_in(der: bytes) -> int:
         if der[found.start() - 2 : found.start()] == bytes((_DNS_NAME_TAG, len(found[0])))
     }
     if len(epochs) != 1:
-        raise ValueError("tls.crt has no DNS name e<epoch>.i-<id>.agent.berth.internal, or several")
+        raise ValueError("tls.crt has no DNS name e<epoch>.<pod>.agent.berth.internal, or several")
     return epochs.pop()
 
 

@@ -31,7 +31,7 @@ async def release(client: Client, wish: Wish) -> list[str]:
         return [f"{wd.metadata.name} is not leased: nothing to do"]
     done = [await _terminate(client, wish, lease)]
     if wish.force:
-        done += await _vouch(client, wish, lease, wd.status.epoch)
+        done += await _vouch(client, wish, wd.metadata.name, wd.status.epoch)
     return done
 
 
@@ -58,9 +58,9 @@ async def _instance(client: Client, namespace: str, public_id: str) -> Instance 
         return next((i for i in map(Instance.parse, every) if i.public_id == public_id), None)
 
 
-async def _vouch(client: Client, wish: Wish, lease: HeldLease, epoch: int) -> list[str]:
-    """Mark the pods of the lease, and no others, as stopped by an administrator's word."""
-    labels = {names.INSTANCE_LABEL: lease.instance, names.EPOCH_LABEL: str(epoch)}
+async def _vouch(client: Client, wish: Wish, deployment: str, epoch: int) -> list[str]:
+    """Mark the pods of the lease's epoch, and no others, as stopped by an administrator's word."""
+    labels = names.epoch_labels(epoch, deployment)
     pods, _ = await client.list(PODS, wish.namespace, labels=labels, metadata_only=True)
     body: Object = {"metadata": {"annotations": {names.FORCED_ANNOTATION: wish.reason}}}
     for pod in pods:

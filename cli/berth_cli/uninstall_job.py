@@ -4,6 +4,7 @@ The chart runs it before it deletes anything. It closes the API first (no replic
 lease meanwhile, and gives up the places of those who wait. While a lease does not end within the deadline it fails
 and the uninstall stops: the operator still runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as
 `berth release --force` does for each lease.
+Pods that are kept warm go when no lease is left, and with them the operator, which would make them again.
 At the end it deletes what holds private keys of users, which no operator would delete any more.
 """
 
@@ -17,6 +18,7 @@ from typing import Final
 import structlog
 
 from berth_cli import jobs
+from berth_cli.closing import close, cool
 from berth_cli.errors import CliError
 from berth_core import conditions, leasing, names, state
 from berth_core.client import Client, Kind, Object, connected
@@ -29,11 +31,8 @@ log = structlog.get_logger(__name__)
 
 PODS: Final = Kind("v1", "pods")
 SECRETS: Final = Kind("v1", "secrets")
-DEPLOYMENTS: Final = Kind("apps/v1", "deployments")
-API_DEPLOYMENT: Final = "berth-api"
-API_PODS: Final = {"app.kubernetes.io/name": "berth", names.COMPONENT_LABEL: "api"}
 CLOSING_SECONDS: Final = 40.0
-"""How long the API's pods get: somewhat more than the chart's grace period. At most the deadline."""
+"""How long pods of our processes get: somewhat more than the chart's grace period. At most the deadline."""
 LOOK_SECONDS: Final = 1.0
 FORCED_SECONDS: Final = 20.0
 """How long the operator gets to finish in order once the pods count as stopped; at most the deadline again."""
@@ -52,8 +51,12 @@ class Settings:
 
 
 async def uninstall(client: Client, settings: Settings) -> None:
-    """End every lease, take our finalizers away, delete private keys. Raises CliError after the deadline."""
-    await _close_api(client, settings.namespace, min(CLOSING_SECONDS, settings.deadline))
+    """End every lease, remove warm pods, take our finalizers away, delete private keys.
+
+    Raises CliError after the deadline.
+    """
+    closing = min(CLOSING_SECONDS, settings.deadline)
+    await close(client, settings.namespace, "api", closing)
     await _empty_queue(client, settings.workspaces)
     left = await _end_all(client, settings.workspaces, settings.deadline)
     if left and not settings.force:
@@ -68,24 +71,9 @@ async def uninstall(client: Client, settings: Settings) -> None:
         await _vouch(client, settings.workspaces)
         await _end_all(client, settings.workspaces, min(FORCED_SECONDS, settings.deadline))
         await _free(client, settings.workspaces)
+    await cool(client, settings.namespace, settings.workspaces, closing)
     await _unfence(client, settings.workspaces)
     await _forget(client, settings.access)
-
-
-async def _close_api(client: Client, namespace: str, seconds: float) -> None:
-    """Scale the API to nothing and wait until no request can be under way; on a silent node its pods never go."""
-    try:
-        body: Object = {"spec": {"replicas": 0}}
-        await client.patch(DEPLOYMENTS, namespace, API_DEPLOYMENT, body, subresource="scale")
-    except NotFoundError:
-        log.info("the API is not there")
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while open_pods := (await client.list(PODS, namespace, labels=API_PODS, metadata_only=True))[0]:
-        if loop.time() >= until:
-            log.warning("pods of the API do not end", pods=[pod["metadata"]["name"] for pod in open_pods])
-            return
-        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _empty_queue(client: Client, namespaces: Iterable[str]) -> None:
@@ -171,7 +159,7 @@ async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
 
 
 async def _pods(client: Client, namespace: str) -> list[Object]:
-    listed, _ = await client.list(PODS, namespace, labels={names.INSTANCE_LABEL: ""}, metadata_only=True)
+    listed, _ = await client.list(PODS, namespace, labels={names.EPOCH_LABEL: ""}, metadata_only=True)
     return listed
 
 

@@ -143,8 +143,8 @@ class Puppets:
             address += 1
 
     async def _serve(self, runner: web.AppRunner, pod: Object, address: str) -> None:
-        labels = pod["metadata"]["labels"]
-        name = names.agent_secret(labels[names.INSTANCE_LABEL], int(labels[names.EPOCH_LABEL]))
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        name = volumes["berth-agent"]["secret"]["secretName"]
         try:
             secret = await self.client.get(SECRETS, self.namespace, name)
         except NotFoundError:  # the lease has ended already

@@ -11,6 +11,14 @@ EPOCH_LABEL: Final = "berth.dev/epoch"
 DEPLOYMENT_LABEL: Final = "berth.dev/deployment"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "berth"
+WARM_LABEL: Final = "berth.dev/warm"
+"""On a pod that was made before anybody had the lease of its epoch, and on what belongs to it (ADR 0013)."""
+INSTANCE_ANNOTATION: Final = INSTANCE_LABEL
+"""On a warm pod: who has it. No label, since enforcers of NetworkPolicy begin anew when labels of a pod change."""
+MADE_FROM_ANNOTATION: Final = "berth.dev/made-from"
+"""On a warm pod: digest of what it was made from."""
+HOST_KEY_ANNOTATION: Final = "berth.dev/host-key"
+"""On a warm pod: the public half of its host key, so that nobody need ask for the Secret when it gets a holder."""
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 FENCE_FINALIZER: Final = "berth.dev/fence"
 FORCED_ANNOTATION: Final = "berth.dev/released-by-force"
@@ -75,19 +83,24 @@ def instance_object(instance_id: str) -> str:
     return f"i-{instance_id}"
 
 
+def warm_object(deployment_id: str, epoch: int) -> str:
+    """Name of the pod that is kept warm for an epoch of a deployment (public id), of its Service and NetworkPolicy."""
+    return f"w-{deployment_id}-e{epoch}"
+
+
 def keep_alive_lease(instance_id: str) -> str:
     """Name of the Lease (coordination.k8s.io) that an instance's keep-alive pings renew."""
     return f"i-{instance_id}"
 
 
 def workspace_secret(instance_id: str, epoch: int) -> str:
-    """Name of the Secret that the workspace container mounts."""
+    """Name of the Secret that the workspace container mounts; that of a warm pod has the pod's name."""
     return f"i-{instance_id}-e{epoch}"
 
 
-def agent_secret(instance_id: str, epoch: int) -> str:
-    """Name of the Secret that the agent mounts."""
-    return f"i-{instance_id}-e{epoch}-agent"
+def agent_secret(workspace: str) -> str:
+    """Name of the Secret that the agent mounts, by that of the workspace's."""
+    return f"{workspace}-agent"
 
 
 def hook_object(instance_id: str, epoch: int, hook: str) -> str:
@@ -105,16 +118,16 @@ def delivery(reservation_uid: str) -> str:
     return f"turn-{reservation_uid}"
 
 
-def agent_dns(instance_id: str, epoch: int) -> str:
-    """DNS name in the certificate of the agent of one lease."""
-    return f"e{epoch}.i-{instance_id}.agent.berth.internal"
+def agent_dns(pod: str, epoch: int) -> str:
+    """DNS name in the certificate of the agent of one lease, by the name of its pod."""
+    return f"e{epoch}.{pod}.agent.berth.internal"
+
+
+def epoch_labels(epoch: int, deployment: str) -> dict[str, str]:
+    """Labels of everything that was made for one epoch of a deployment, whether or not somebody has it."""
+    return {EPOCH_LABEL: str(epoch), DEPLOYMENT_LABEL: deployment, MANAGED_BY_LABEL: MANAGED_BY}
 
 
 def lease_labels(instance_id: str, epoch: int, deployment: str) -> dict[str, str]:
     """Labels that everything opened by one lease carries."""
-    return {
-        INSTANCE_LABEL: instance_id,
-        EPOCH_LABEL: str(epoch),
-        DEPLOYMENT_LABEL: deployment,
-        MANAGED_BY_LABEL: MANAGED_BY,
-    }
+    return {INSTANCE_LABEL: instance_id, **epoch_labels(epoch, deployment)}

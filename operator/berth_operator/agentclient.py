@@ -1,7 +1,7 @@
 """Talks to the agents over mutual TLS 1.3 (docs/architecture.md, "The agent's protocol").
 
-Connections are kept open and shared; every answer is from an agent whose certificate names the instance and the
-epoch that was asked for. Safe for concurrent use by the tasks of one event loop.
+Connections are kept open and shared; every answer is from an agent whose certificate names the pod and the epoch
+that was asked for. Safe for concurrent use by the tasks of one event loop.
 """
 
 import os
@@ -34,10 +34,10 @@ RENEW_BEFORE: Final = timedelta(hours=8)
 
 @dataclass(frozen=True)
 class AgentAddress:
-    """Which agent: pod IP, and the instance and epoch that its certificate must name."""
+    """Which agent: the pod's IP, and the pod's name and the epoch that its certificate must name."""
 
     ip: str
-    instance: str
+    pod: str
     epoch: int
 
     @property
@@ -124,7 +124,7 @@ class AgentClient:
         session, context = self._connected()
         data = None if body is None else orjson.dumps(body)
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
-        name = names.agent_dns(agent.instance, agent.epoch)
+        name = names.agent_dns(agent.pod, agent.epoch)
         for attempt in (1, 2):
             try:
                 async with session.request(

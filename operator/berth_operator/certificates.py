@@ -40,9 +40,9 @@ class Authority:
         self._key = loaded
         self.pem = certificate.decode("ascii")
 
-    def agent(self, instance_id: str, epoch: int, now: datetime) -> KeyPair:
-        """Server certificate of the agent of one lease."""
-        return self._issue(names.agent_dns(instance_id, epoch), ExtendedKeyUsageOID.SERVER_AUTH, now, AGENT_LIFE)
+    def agent(self, pod: str, epoch: int, now: datetime) -> KeyPair:
+        """Server certificate of the agent of one lease, by the name of its pod."""
+        return self._issue(names.agent_dns(pod, epoch), ExtendedKeyUsageOID.SERVER_AUTH, now, AGENT_LIFE)
 
     def operator(self, now: datetime) -> KeyPair:
         """Client certificate of the operator, for CLIENT_LIFE."""

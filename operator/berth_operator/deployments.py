@@ -23,7 +23,8 @@ from berth_operator.ending import clear
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, LEASES, NODES, PODS, RESERVATIONS, TYPES
 from berth_operator.podview import pod_view
 from berth_operator.queueing import Key
-from berth_operator.world import RESERVATION, World, node_is_ready
+from berth_operator.warmview import concerns, warm_sets
+from berth_operator.world import RESERVATION, WARM, World, node_is_ready
 from berth_operator.writes import write_status
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,8 @@ RESERVED_SECONDS = 10.0
 
 async def reconcile_deployment(world: World, key: Key) -> float | None:
     """Bring the status up to date; give back a lease whose Instance does not exist."""
+    if concerns(world, key.namespace, key.name):
+        world.add(WARM, key.namespace, key.name)
     wd = world.deployment(key.namespace, key.name)
     if wd is None:
         return None
@@ -97,9 +100,9 @@ async def _orphan(world: World, wd: WorkspaceDeployment, now: datetime) -> float
     if await _is_reserved(world, namespace, lease.instance):
         return RESERVED_SECONDS
     # An instance that has another deployment opened nothing here, and what it has is not ours to clear.
-    if not _living(same) and not await clear(world, namespace, lease.instance, epoch=wd.status.epoch):
-        return CLEARING_SECONDS
     taken = Lease(wd.metadata.name, wd.status.epoch)
+    if not _living(same) and not await clear(world, namespace, lease.instance, taken):
+        return CLEARING_SECONDS
     await leasing.give_back(world.client, namespace, taken, instance=lease.instance, completed=False, now=now)
     if not _living(same):
         world.memories.forget(namespace, lease.instance)
@@ -152,12 +155,14 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
     if lease is None:
         return ""
     namespace = wd.metadata.namespace
-    pods = [pod_view(pod) for pod in world.store.by(PODS, "instance", lease.instance, namespace)]
-    silent = [p.node for p in pods if p.node and not p.harmless and not node_is_ready(world.node(p.node))]
-    if not silent:
-        return ""
     holder = _holder(wd, world.store.by(INSTANCES, "id", lease.instance, namespace))
-    return silent[0] if holder is None or holder.status.reason is not None else ""
+    if holder is not None and holder.status.reason is None:
+        return ""
+    pods = [pod_view(pod) for pod in world.store.by(PODS, "instance", lease.instance, namespace)]
+    sets = warm_sets(world, namespace, wd.metadata.name)
+    pods += [one.pod for one in sets if one.pod is not None and one.epoch == wd.status.epoch]
+    silent = (p.node for p in pods if p.node and not p.harmless and not node_is_ready(world.node(p.node)))
+    return next(silent, "")
 
 
 def _cleaning(world: World, wd: WorkspaceDeployment) -> str:

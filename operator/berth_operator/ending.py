@@ -6,10 +6,11 @@ from typing import Final
 
 import structlog
 
-from berth_core import leasing, names
+from berth_core import ids, leasing, names
 from berth_core.client import Kind, Object
 from berth_core.leasing import Lease
-from berth_operator import hooks, keeping, metrics
+from berth_core.resources import Instance
+from berth_operator import hooks, keeping, metrics, warmview
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
@@ -38,7 +39,8 @@ async def end(world: World, seen: ObservedInstance, plan: Plan) -> None:
     await write_status(world, instance, instance.status, status.ending(instance, plan, world.now()))
     log.info("ends", instance=instance.public_id, reason=plan.reason, message=plan.message)
     world.add(DEPLOYMENT, namespace, instance.status.deployment or "")
-    await remove_pod(world, namespace, names.instance_object(instance.public_id))
+    pod = pod_of(world, namespace, instance.public_id)
+    await remove_pod(world, namespace, pod.name if pod is not None else names.instance_object(instance.public_id))
 
 
 async def tear_down(world: World, seen: ObservedInstance) -> bool:
@@ -48,11 +50,12 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
     memory.stop_probe()
     if memory.ending_since is None:
         memory.ending_since = time.monotonic()
-    if not await shut(world, namespace, instance.public_id, epoch=instance.status.epoch):
+    lease_of = await _lease_of(world, instance)
+    if not await shut(world, namespace, instance.public_id, lease_of):
         return False
     leases = await leases_of(world, namespace, instance.public_id)
     outcome = await hooks.clean(world, instance, leases)
-    if outcome is None or not await sweep(world, namespace, instance.public_id):
+    if outcome is None or not await sweep(world, namespace, instance.public_id, lease_of):
         return False
     await keeping.forget(world, instance)
     now = world.now()
@@ -87,38 +90,39 @@ async def retire(world: World, seen: ObservedInstance, plan: Plan) -> None:
         return
     namespace = instance.metadata.namespace
     await write_status(world, instance, instance.status, status.reported(seen, plan, world.now()))
-    await remove_pod(world, namespace, names.instance_object(instance.public_id))
+    await remove_pod(world, namespace, seen.pod.name)
 
 
-async def clear(world: World, namespace: str, instance_id: str, *, epoch: int | None) -> bool:
-    """Delete all that an instance opened, its hooks too; True once a live list finds nothing of it."""
-    return await shut(world, namespace, instance_id, epoch=epoch) and await sweep(world, namespace, instance_id)
+async def clear(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
+    """Delete all that an instance opened, its hooks too; True once a live list finds nothing of it or its epoch."""
+    return await shut(world, namespace, instance_id, lease) and await sweep(world, namespace, instance_id, lease)
 
 
-async def shut(world: World, namespace: str, instance_id: str, *, epoch: int | None) -> bool:
+async def shut(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
     """Delete all but the hooks that run after the end; True once a live list finds no more. Ingress closes first."""
     pod = pod_of(world, namespace, instance_id)
     memory = world.memories.of(namespace, instance_id)
-    known = [] if memory.cleared else _known(instance_id, epoch)
+    warm = _warm_name(world, namespace, lease)
+    known = [] if memory.cleared else _known(instance_id, lease, warm)
     await together(
         _close(world, namespace, instance_id, pod),
         *(world.client.delete(kind, namespace, name) for kind, name in known),
-        remove_pod(world, namespace, names.instance_object(instance_id)),
+        remove_pod(world, namespace, pod.name if pod is not None else names.instance_object(instance_id)),
     )
     memory.cleared = True
     if pod_of(world, namespace, instance_id) is not None:
         return False
-    return await _gone(world, namespace, instance_id, but=AFTER)
+    return await _gone(world, namespace, instance_id, lease, but=AFTER)
 
 
-async def sweep(world: World, namespace: str, instance_id: str) -> bool:
+async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
     """Delete what is left when nobody can come in any more: hooks, and last the NetworkPolicy, which kept them in."""
-    if world.memories.of(namespace, instance_id).hooks and not await _gone(world, namespace, instance_id):
+    warm = _warm_name(world, namespace, lease)
+    if world.memories.of(namespace, instance_id).hooks and not await _gone(world, namespace, instance_id, lease):
         return False
     name = names.instance_object(instance_id)
     await together(
-        world.client.delete(POLICIES, namespace, name),
-        world.client.delete(BUDGETS, namespace, name),
+        *(world.client.delete(kind, namespace, of) for kind in (POLICIES, BUDGETS) for of in (name, warm) if of),
         world.client.delete(SECRETS, world.config.access_namespace, name),
         _delete_rules(world, namespace, instance_id),
     )
@@ -139,14 +143,29 @@ async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
     await together(*(world.client.delete(RULES, namespace, rule["metadata"]["name"]) for rule in rules))
 
 
-def _known(instance_id: str, epoch: int | None) -> list[tuple[Kind, str]]:
+async def _lease_of(world: World, instance: Instance) -> Lease | None:
+    """Return the lease that it has or had; of one that was never bound, the one that was taken for it."""
+    if instance.status.epoch is not None:
+        return Lease(instance.status.deployment or "", instance.status.epoch)
+    held = await leases_of(world, instance.metadata.namespace, instance.public_id)
+    return held[0] if held else None
+
+
+def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
+    """Name of what was kept warm for the lease, whoever has it; None where there surely is no such thing."""
+    if lease is None or not warmview.concerns(world, namespace, lease.deployment):
+        return None
+    return names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
+
+
+def _known(instance_id: str, lease: Lease | None, warm: str | None) -> list[tuple[Kind, str]]:
     """Return what is deleted at once, by name: what opens the door first."""
     found = [(SERVICES, names.instance_object(instance_id))]
-    if epoch is not None:
-        found += [
-            (SECRETS, names.workspace_secret(instance_id, epoch)),
-            (SECRETS, names.agent_secret(instance_id, epoch)),
-        ]
+    secrets = [names.workspace_secret(instance_id, lease.epoch)] if lease is not None else []
+    if warm is not None:
+        found.append((SERVICES, warm))
+        secrets.append(warm)
+    found += [(SECRETS, name) for secret in secrets for name in (secret, names.agent_secret(secret))]
     return found
 
 
@@ -158,17 +177,22 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
     push = firewall.push(firewall.body((), None), pod.epoch, memory.acknowledged.generation + 1, ())
     memory.acknowledged = None
     try:
-        await world.agents.push(AgentAddress(pod.ip, instance_id, pod.epoch), push, seconds=CLOSE_SECONDS)
+        await world.agents.push(AgentAddress(pod.ip, pod.name, pod.epoch), push, seconds=CLOSE_SECONDS)
     except AgentError as error:
         log.info("could not close by the agent", instance=instance_id, error=str(error))
 
 
-async def _gone(world: World, namespace: str, instance_id: str, *, but: Container[str] = ()) -> bool:
+async def _gone(
+    world: World, namespace: str, instance_id: str, lease: Lease | None, *, but: Container[str] = ()
+) -> bool:
     """Delete what a live list finds; whether another finds nothing. Of hooks those in ``but`` are left alone."""
-    left = await _left(world, namespace, instance_id, but)
+    labels = [{names.INSTANCE_LABEL: instance_id}]
+    if lease is not None and _warm_name(world, namespace, lease) is not None:
+        labels.append(names.epoch_labels(lease.epoch, lease.deployment))
+    left = await _left(world, namespace, instance_id, labels, but)
     if left:
         await _delete_all(world, left)
-        left = await _left(world, namespace, instance_id, but)
+        left = await _left(world, namespace, instance_id, labels, but)
     if left:
         log.info("not gone yet", instance=instance_id, left=[f"{k.plural}/{o['metadata']['name']}" for k, o in left])
         return False
@@ -178,19 +202,21 @@ async def _gone(world: World, namespace: str, instance_id: str, *, but: Containe
     return True
 
 
-async def _left(world: World, namespace: str, instance_id: str, but: Container[str]) -> list[tuple[Kind, Object]]:
-    label = {names.INSTANCE_LABEL: instance_id}
+async def _left(
+    world: World, namespace: str, instance_id: str, labels: list[dict[str, str]], but: Container[str]
+) -> list[tuple[Kind, Object]]:
+    asked = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
     lists = await together(
-        *(world.client.list(kind, namespace, labels=label, metadata_only=True) for kind in FORBIDDEN_TO_REMAIN)
+        *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in asked)
     )
-    found = [
-        (kind, obj, obj["metadata"]["labels"].get(names.HOOK_LABEL))
-        for kind, (objects, _) in zip(FORBIDDEN_TO_REMAIN, lists, strict=True)
+    found = {
+        obj["metadata"]["uid"]: (kind, obj, obj["metadata"]["labels"].get(names.HOOK_LABEL))
+        for (kind, _), (objects, _) in zip(asked, lists, strict=True)
         for obj in objects
-    ]
-    if any(hook is not None for *_, hook in found):
+    }
+    if any(hook is not None for *_, hook in found.values()):
         world.memories.of(namespace, instance_id).hooks = True
-    return [(kind, obj) for kind, obj, hook in found if hook is None or hook not in but]
+    return [(kind, obj) for kind, obj, hook in found.values() if hook is None or hook not in but]
 
 
 async def _delete_all(world: World, objects: Iterable[tuple[Kind, Object]]) -> None:

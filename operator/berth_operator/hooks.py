@@ -98,7 +98,7 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
 
 async def _start(world: World, lease: LeaseParts, name: str, hook: Hook) -> None:
     """Start a hook behind a shut door. Safe to repeat: a lease has one Job of each name."""
-    namespace = lease.instance.metadata.namespace
+    namespace = lease.holder.metadata.namespace
     if not await _nothing_runs(world, lease, name):
         return
     memory = world.memories.of(namespace, lease.id)
@@ -118,7 +118,7 @@ async def _start(world: World, lease: LeaseParts, name: str, hook: Hook) -> None
 
 async def _nothing_runs(world: World, lease: LeaseParts, name: str) -> bool:
     """Whether no pod of a hook is left whose Job somebody deleted: it may still move the machine."""
-    namespace, job = lease.instance.metadata.namespace, names.hook_object(lease.id, lease.epoch, name)
+    namespace, job = lease.holder.metadata.namespace, names.hook_object(lease.id, lease.epoch, name)
     pods, _ = await world.client.list(PODS, namespace, labels=_labels(lease.id, name))
     if not pods:
         return True

@@ -13,7 +13,7 @@ from berth_operator.decide.instance import decide
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance
 from berth_operator.kinds import INSTANCES
-from berth_operator.observe import observe
+from berth_operator.observe import observe, pod_of
 from berth_operator.queueing import Key
 from berth_operator.store import Store
 from berth_operator.world import World
@@ -35,7 +35,8 @@ async def reconcile_instance(world: World, key: Key) -> float | None:
         # Somebody wrote in between: the next pass must see what.
         await refresh_instance(world, key.namespace, key.name)
         if (instance := _cached(world.store, key)) is not None:
-            await refresh_pod(world, key.namespace, names.instance_object(instance.public_id))
+            pod = pod_of(world, key.namespace, instance.public_id)
+            await refresh_pod(world, key.namespace, pod.name if pod else names.instance_object(instance.public_id))
         raise
 
 
@@ -81,12 +82,14 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             return True, None
         case Step.BIND:
             await starting.bind(world, seen)
+            return seen.warm is not None, None
         case Step.OPEN:
             await starting.make_missing(world, seen)
         case Step.PUSH:
             delay = await serving.push(world, seen)
             if delay is None:
-                return True, None
+                # While it opens, others that are to be opened come before what is left to do of this one.
+                return seen.instance.status.ready_time is not None, 0.0
             if seen.agent.failures >= serving.REPORT_AFTER:
                 await serving.report(world, seen, plan)
             return False, delay

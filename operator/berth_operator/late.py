@@ -43,7 +43,7 @@ async def sweep_late(world: World, key: Key) -> float | None:
                 if instance_id in made:  # a rule may be made before its Instance
                     world.add(ORPHAN, namespace, instance_id)
             elif all((obj.get("status") or {}).get("endTime") for obj in found):
-                await clear(world, namespace, instance_id, epoch=None)
+                await clear(world, namespace, instance_id, None)
                 world.memories.forget(namespace, instance_id)
                 log.warning("cleared what came after the end", instance=instance_id, namespace=namespace)
     if key.name and int(key.name) < TIMES:

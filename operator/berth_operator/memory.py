@@ -82,6 +82,16 @@ class Memory:
         self.rules = None
         self.rules_changed += 1
 
+    def knows_rule(self, name: str, version: str) -> bool:
+        """Whether a rule is known in this version already: news of it is none."""
+        known = (rule["metadata"] for rule in self.rules or ())
+        return any((metadata["name"], metadata["resourceVersion"]) == (name, version) for metadata in known)
+
+    def keep_rule(self, written: Object) -> None:
+        """Take over what a write of ours has made of a rule; where others changed something, rules are read again."""
+        if self.rules is not None:
+            self.rules = [written if _is_older(rule, written) else rule for rule in self.rules]
+
     def stop_probe(self) -> None:
         """End a probe that runs."""
         if self.probe is not None:
@@ -102,6 +112,11 @@ class Memory:
         self.first_met = self.workspace is None and workspace is not None
         self.workspace, self.listening = workspace, None
         self.stop_probe()
+
+
+def _is_older(rule: Object, other: Object) -> bool:
+    one, two = rule["metadata"], other["metadata"]
+    return bool(one["name"] == two["name"] and int(one["resourceVersion"]) < int(two["resourceVersion"]))
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Gathers what is known of one instance into one value. Reads live what a cache may not decide."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -8,6 +9,7 @@ from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources.instance import Claim
 from berth_core.waiters import Waiter
 from berth_operator import hooks, keeping, rulebook, waiting
 from berth_operator.build.service import announced
@@ -19,6 +21,7 @@ from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES
 from berth_operator.memory import Memory
 from berth_operator.podview import pod_view
+from berth_operator.warmview import offer
 from berth_operator.world import World, node_is_ready
 
 
@@ -39,8 +42,15 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
 
 
 def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
-    """Return the instance's pod as last seen."""
-    found = world.store.get(PODS, namespace, names.instance_object(public_id))
+    """Return the instance's pod as last seen: its own, or a warm one that it has claimed."""
+    found = world.store.get(PODS, namespace, names.instance_object(public_id)) or next(
+        (
+            pod
+            for pod in world.store.by(PODS, "instance", public_id, namespace)
+            if names.WARM_LABEL in pod["metadata"]["labels"]
+        ),
+        None,
+    )
     return pod_view(found) if found else None
 
 
@@ -67,11 +77,11 @@ def _brief(world: World, instance: Instance) -> ObservedInstance:
 async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     namespace, claim = instance.metadata.namespace, instance.spec.claim
     if claim is not None:
-        wd = await read_deployment(world, namespace, claim.deployment)
-        lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
-        held = None if lost else Lease(claim.deployment, claim.epoch)
-        type_ = world.type_named(namespace, wd.spec.type) if wd else None
-        return ObservedInstance(instance, type=type_, deployment=wd, held=held, lost=lost)
+        seen = _claimed(world, instance, claim, world.deployment(namespace, claim.deployment))
+        # Who has an epoch never changes, and while its warm pod can be claimed it is not over: the cache will do.
+        if seen.warm is not None:
+            return seen
+        return _claimed(world, instance, claim, await read_deployment(world, namespace, claim.deployment))
     # A lease that was taken for it before a crash is found in the cache: it was put there by a list or a watch.
     mine = world.store.by(DEPLOYMENTS, "holder", instance.public_id, namespace)
     if mine:
@@ -80,8 +90,24 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
         # A name can be chosen with kubectl, and with it the id: the user must be the same too.
         if wd and lease and (lease.instance, lease.user) == (instance.public_id, instance.spec.user):
             type_ = world.type_named(namespace, wd.spec.type)
-            return ObservedInstance(instance, type=type_, deployment=wd, held=Lease(wd.metadata.name, wd.status.epoch))
+            held = Lease(wd.metadata.name, wd.status.epoch)
+            return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held))
     return ObservedInstance(instance, waits_for=_waits_for(world, instance))
+
+
+def _claimed(world: World, instance: Instance, claim: Claim, wd: WorkspaceDeployment | None) -> ObservedInstance:
+    """Whether the lease that was taken for it is its own, by the deployment as it was seen."""
+    lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
+    held = None if lost else Lease(claim.deployment, claim.epoch)
+    type_ = world.type_named(instance.metadata.namespace, wd.spec.type) if wd else None
+    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, lost=lost))
+
+
+def _held(world: World, seen: ObservedInstance) -> ObservedInstance:
+    """With the warm pod that the lease brings, where there is one that serves."""
+    if seen.held is None or seen.deployment is None or seen.type is None:
+        return seen
+    return replace(seen, warm=offer(world, seen.instance, seen.deployment, seen.type, seen.held))
 
 
 def _waits_for(world: World, instance: Instance) -> str:
@@ -109,7 +135,7 @@ async def _bound(
         lost = loss(wd, name, public_id, epoch)
         type_ = world.type_named(namespace, wd.spec.type) if wd else None
     node = world.node(pod.node) if pod else None
-    service = world.store.get(SERVICES, namespace, names.instance_object(public_id))
+    service = world.store.get(SERVICES, namespace, pod.name if pod else names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})
     _note_image_errors(memory, pod, now)
     tells = notice(instance, type_, now) if world.clock.trusted else memory.notice

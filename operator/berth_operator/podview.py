@@ -40,7 +40,19 @@ def pod_view(pod: Object) -> PodView:
         collected=disruption.get("status") == "True" and disruption.get("reason") == "DeletionByPodGC",
         forced=bool(metadata.get("annotations", {}).get(names.FORCED_ANNOTATION)),
         reason=status.get("reason") or "",
+        name=metadata["name"],
+        holder=holder_of(pod),
+        made_from=metadata.get("annotations", {}).get(names.MADE_FROM_ANNOTATION) or "",
+        host_key=metadata.get("annotations", {}).get(names.HOST_KEY_ANNOTATION) or "",
     )
+
+
+def holder_of(pod: Object) -> str:
+    """Public id of the instance whose pod it is; empty for one that is kept warm for nobody yet."""
+    metadata = pod["metadata"]
+    if names.WARM_LABEL in (metadata.get("labels") or {}):
+        return (metadata.get("annotations") or {}).get(names.INSTANCE_ANNOTATION) or ""
+    return (metadata.get("labels") or {}).get(names.INSTANCE_LABEL) or ""
 
 
 def _container(entry: Object) -> ContainerView:

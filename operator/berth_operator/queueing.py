@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 30.0
+LEADERLESS_DELAY: Final = 0.5
 NOISY_AFTER: Final = 5
 """Failures in a row after which a key is reported to ``on_stuck``."""
 
@@ -148,7 +149,9 @@ class WorkQueue:
         try:
             again_after = await self._reconcile(key)
         except NotLeaderError:
+            # Where a late renewal still counts, the queue goes on and nothing else would bring the key back.
             log.info("leadership is over", sort=key.sort, namespace=key.namespace, name=key.name)
+            self.add_after(key, LEADERLESS_DELAY)
         except Exception as error:  # the boundary of the work queue: one key fails, the others go on
             await self._failed(key, error)
         else:

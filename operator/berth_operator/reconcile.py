@@ -21,6 +21,7 @@ from berth_operator.remains import reconcile_orphan, sweep_access
 from berth_operator.reservations import reconcile_reservation
 from berth_operator.taking import sweep_slots
 from berth_operator.turns import reconcile_turn
+from berth_operator.warming import reconcile_warm
 from berth_operator.world import (
     ACCESS,
     DEPLOYMENT,
@@ -34,6 +35,7 @@ from berth_operator.world import (
     SLOTS,
     TURN,
     TYPE,
+    WARM,
     World,
 )
 
@@ -52,12 +54,14 @@ PASSES: Final[dict[str, Pass]] = {
     RELIST: reconcile_relist,
     SLOTS: sweep_slots,
     LATE: sweep_late,
+    WARM: reconcile_warm,
 }
 _KINDS: Final[dict[str, Kind]] = {
     INSTANCE: INSTANCES,
     DEPLOYMENT: DEPLOYMENTS,
     TYPE: TYPES,
     RESERVATION: RESERVATIONS,
+    WARM: DEPLOYMENTS,
 }
 
 

@@ -34,7 +34,7 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
     for lease in await leases_of(world, key.namespace, key.name):
         world.add(DEPLOYMENT, key.namespace, lease.deployment)
         return None
-    if not await clear(world, key.namespace, key.name, epoch=None):
+    if not await clear(world, key.namespace, key.name, None):
         return CLEARING_SECONDS
     world.memories.forget(key.namespace, key.name)
     log.warning("cleared what an instance left", instance=key.name, namespace=key.namespace)

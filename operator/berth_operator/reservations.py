@@ -146,7 +146,8 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
         }
     )
     try:
-        made = await world.client.create(INSTANCES, namespace, manifest(Instance, namespace, name, spec))
+        body = manifest(Instance, namespace, name, spec, finalizers=[names.FENCE_FINALIZER])
+        made = await world.client.create(INSTANCES, namespace, body)
     except InvalidError as error:
         await _give_back(world, namespace, Lease(claim.deployment, claim.epoch), name)
         return "InstanceRefused", f"the cluster refuses spec.instance: {error.message}"[:1024]

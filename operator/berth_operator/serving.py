@@ -25,6 +25,7 @@ from berth_operator.kinds import RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import path_stands
 from berth_operator.queueing import Key
+from berth_operator.slim import slim
 from berth_operator.starting import apply_budget, apply_policy
 from berth_operator.together import together
 from berth_operator.world import INSTANCE, World
@@ -67,7 +68,7 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
 async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: list[FirewallRule]) -> str | None:
     """Push once, or twice where the agent turns out to have something newer; the error, if any."""
     instance, pod = seen.instance, _pod(seen)
-    agent = AgentAddress(pod.ip, instance.public_id, instance.status.epoch or 0)
+    agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
     body, keys = rulebook.ruleset(rules, pod), instance.spec.ssh_keys
     known = memory.acknowledged
     if known is None and instance.status.pod_uid == pod.uid:
@@ -99,7 +100,8 @@ def probe(world: World, seen: ObservedInstance) -> None:
     if address is None:
         raise RuntimeError("only an instance with an address is probed")
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    agent = AgentAddress(_pod(seen).ip, instance.public_id, instance.status.epoch or 0)
+    pod = _pod(seen)
+    agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
 
     key = Key(INSTANCE, instance.metadata.namespace, instance.metadata.name)
 
@@ -147,40 +149,40 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
 
 
 def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[Object | None]]:
-    rules = [FirewallRule.parse(obj) for obj in memory.rules or ()]
-    memory.outdate_rules()
     pending: list[Awaitable[Object | None]] = []
-    for rule in rules:
+    for rule in map(FirewallRule.parse, memory.rules or ()):
         if not rulebook.owned(rule, instance):
-            pending.append(_adopt(world, rule, instance))
+            pending.append(_adopt(world, rule, instance, memory))
         if not rulebook.in_force(rule):
-            pending.append(_in_force(world, rule))
+            pending.append(_in_force(world, rule, memory))
     return pending
 
 
-async def _adopt(world: World, rule: FirewallRule, instance: Instance) -> Object | None:
+async def _adopt(world: World, rule: FirewallRule, instance: Instance, memory: Memory) -> Object | None:
     references = [*(r.wire() for r in rule.metadata.owner_references), instance.reference()]
     if any(r.controller for r in rule.metadata.owner_references):
         references[-1] = {**references[-1], "controller": False}
     body: Object = {"metadata": {"ownerReferences": references}}
-    return await _patch_rule(world, rule, body, None)
+    return await _patch_rule(world, rule, memory, body)
 
 
-async def _in_force(world: World, rule: FirewallRule) -> Object | None:
+async def _in_force(world: World, rule: FirewallRule, memory: Memory) -> Object | None:
     generation = rule.metadata.generation
     shown = condition("InForce", True, "InForce", "the agent has it", now=world.now(), generation=generation)
     conditions = [c.wire() for c in merged(rule.status.conditions, [shown])]
     body: Object = {"status": {"conditions": conditions, "observedGeneration": generation}}
-    return await _patch_rule(world, rule, body, "status")
+    return await _patch_rule(world, rule, memory, body)
 
 
-async def _patch_rule(world: World, rule: FirewallRule, body: Object, subresource: str | None) -> Object | None:
+async def _patch_rule(world: World, rule: FirewallRule, memory: Memory, body: Object) -> Object | None:
+    namespace, name = rule.metadata.namespace, rule.metadata.name
+    subresource = "status" if "status" in body else None
     try:
-        return await world.client.patch(
-            RULES, rule.metadata.namespace, rule.metadata.name, body, subresource=subresource
-        )
+        written = await world.client.patch(RULES, namespace, name, body, subresource=subresource)
     except NotFoundError:  # deleted meanwhile: its event brings the instance back
         return None
+    memory.keep_rule(slim(RULES, written))
+    return written
 
 
 def _pod(seen: ObservedInstance) -> PodView:

@@ -21,6 +21,12 @@ _METADATA: Final = (
     "labels",
     "finalizers",
 )
+_ANNOTATIONS: Final = (
+    names.FORCED_ANNOTATION,
+    names.INSTANCE_ANNOTATION,
+    names.MADE_FROM_ANNOTATION,
+    names.HOST_KEY_ANNOTATION,
+)
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _REPORTS: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 _CONDITIONS: Final = ("PodScheduled", "DisruptionTarget")
@@ -65,8 +71,8 @@ def _service(obj: Object) -> Object:
 def _metadata(obj: Object) -> Object:
     metadata = obj["metadata"]
     kept = _some(metadata, _METADATA)
-    if forced := (metadata.get("annotations") or {}).get(names.FORCED_ANNOTATION):
-        kept["annotations"] = {names.FORCED_ANNOTATION: forced}
+    if annotations := _some(metadata.get("annotations") or {}, _ANNOTATIONS):
+        kept["annotations"] = annotations
     return kept
 
 

@@ -6,28 +6,29 @@ from collections.abc import Awaitable, Sequence
 import orjson
 import structlog
 
-from berth_core import names, state
+from berth_core import state
 from berth_core.client import Kind, Object
 from berth_core.conditions import condition, merged
-from berth_core.errors import AlreadyExistsError, ClusterError, NotFoundError
+from berth_core.errors import ClusterError, NotFoundError
 from berth_core.firewall import Rule
-from berth_core.resources import FirewallRule, Instance
+from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_operator import rulebook
 from berth_operator.build import firewall
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.disruption import budget
 from berth_operator.build.pod import pod
 from berth_operator.build.policy import policy
-from berth_operator.build.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
 from berth_operator.build.service import service
 from berth_operator.build.standing import stands
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
-from berth_operator.decide.seen import ObservedInstance
-from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.decide.seen import ObservedInstance, PodView
+from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SERVICES
+from berth_operator.making import agent_secret, create, host_key
 from berth_operator.memory import Memory
 from berth_operator.together import together
-from berth_operator.world import World
+from berth_operator.warming import claim_pod
+from berth_operator.world import WARM, World
 from berth_operator.writes import refresh_pod, set_finalizer, write_status
 
 log = structlog.get_logger(__name__)
@@ -44,22 +45,36 @@ async def bind(world: World, seen: ObservedInstance) -> None:
     if seen.held is None or seen.deployment is None or seen.type is None:
         raise RuntimeError("only an instance with a lease, a deployment and a type is bound")
     instance = seen.instance
-    lease = LeaseParts(instance, seen.deployment, seen.type, seen.held.epoch)
+    lease = LeaseParts(instance, seen.deployment, seen.type, seen.held.epoch, warm=seen.warm is not None)
     first = firewall.first_rule(instance)
-    rules = firewall.compiled([FirewallRule.parse(first)]) if first else []
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    # Without the finalizer no pod is made; all else would go with the Instance by its owner reference.
-    instance, _, host_key, *_ = await together(
-        set_finalizer(world, instance, present=True),
-        _create(world, RULES, first),
-        *_ground(world, lease, memory, rules),
-    )
-    bound = status.bound(instance, seen.held, [host_key], world.now())
-    # Where there are hooks, the pod is made when the status says that it may be: whatever touched the machine is
-    # bound, so that its end runs those that come after.
-    opening = () if lease.type.spec.hooks.any else (_make_pod(world, lease), _service(world, lease))
-    await together(*opening, write_status(world, instance, instance.status, bound))
-    log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch)
+    # Without the finalizer no pod is made or claimed; all else would go with the Instance by its owner reference.
+    finalized = set_finalizer(world, instance, present=True)
+    if seen.warm is not None:
+        changed = memory.rules_changed
+        instance = await finalized
+        made, key, _ = await together(
+            create(world, RULES, first), _key_of(world, lease, seen.warm), claim_pod(world, lease, seen.warm)
+        )
+        if not seen.warm.holder:
+            # It was offered because all of it is as it would be made now, its policy too.
+            memory.policy = _digest(policy(lease, (), world.config))
+        if first is None or made is not None:
+            rulebook.presume_rules(world, instance, memory, made, changed)
+        bound = status.bound(instance, seen.held, [key], world.now(), warm=True)
+        await write_status(world, instance, instance.status, bound)
+    else:
+        compiled = firewall.compiled([FirewallRule.parse(first)]) if first else []
+        ground = _ground(world, lease, memory, compiled)
+        instance, _, key, *_ = await together(finalized, create(world, RULES, first), *ground)
+        bound = status.bound(instance, seen.held, [key], world.now())
+        # Where there are hooks, the pod is made when the status says that it may be: whatever touched the machine is
+        # bound, so that its end runs those that come after.
+        opening = () if lease.type.spec.hooks.any else (_make_pod(world, lease), _service(world, lease))
+        await together(*opening, write_status(world, instance, instance.status, bound))
+        # What was kept warm for this lease, and does not serve it, goes.
+        world.add(WARM, lease.namespace, seen.held.deployment)
+    log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch, warm=lease.warm)
 
 
 async def make_missing(world: World, seen: ObservedInstance) -> None:
@@ -67,7 +82,7 @@ async def make_missing(world: World, seen: ObservedInstance) -> None:
     instance = seen.instance
     if seen.deployment is None or seen.type is None:
         raise RuntimeError("the deployment or its type is gone: restore it, or end the instance")
-    lease = LeaseParts(instance, seen.deployment, seen.type, instance.status.epoch or 0)
+    lease = _bound_lease(instance, seen.deployment, seen.type)
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     rules = await rulebook.read_rules(world, instance, memory)
     if seen.pod is not None:
@@ -81,7 +96,7 @@ async def make_missing(world: World, seen: ObservedInstance) -> None:
 async def apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
     """Apply the NetworkPolicy where it is not the one that was applied last."""
     manifest = policy(lease, rules, world.config)
-    digest = hashlib.sha256(orjson.dumps(manifest)).hexdigest()
+    digest = _digest(manifest)
     if digest != memory.policy:
         applied = await _apply(world, POLICIES, manifest, look=memory.found and not memory.policy)
         memory.policy, memory.policy_generation = digest, applied["metadata"]["generation"]
@@ -91,7 +106,7 @@ async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> 
     """Apply the PodDisruptionBudget, once for each instance and process: only one that is ready needs it."""
     if memory.budget or seen.deployment is None or seen.type is None:
         return
-    lease = LeaseParts(seen.instance, seen.deployment, seen.type, seen.instance.status.epoch or 0)
+    lease = _bound_lease(seen.instance, seen.deployment, seen.type)
     await _apply(world, BUDGETS, budget(lease), look=memory.found)
     memory.budget = True
 
@@ -112,27 +127,24 @@ async def _apply(world: World, kind: Kind, manifest: Object, *, look: bool) -> O
     return await world.client.apply(kind, manifest)
 
 
+def _digest(manifest: Object) -> str:
+    return hashlib.sha256(orjson.dumps(manifest)).hexdigest()
+
+
+def _bound_lease(instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType) -> LeaseParts:
+    return LeaseParts(instance, wd, type_, instance.status.epoch or 0, warm=bool(instance.status.warm))
+
+
+async def _key_of(world: World, lease: LeaseParts, pod: PodView) -> str:
+    """Public host key of a warm pod."""
+    return pod.host_key or await host_key(world, lease)
+
+
 def _ground(
     world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]
 ) -> tuple[Awaitable[str], Awaitable[None], Awaitable[None]]:
     """What must be there before the pod; the first result is the public host key."""
-    return _host_key(world, lease), _agent_secret(world, lease), apply_policy(world, lease, memory, rules)
-
-
-async def _host_key(world: World, lease: LeaseParts) -> str:
-    """Make the workspace's Secret, or take the key in the one that is there: clients may have been told of it."""
-    namespace, name = lease.instance.metadata.namespace, names.workspace_secret(lease.id, lease.epoch)
-    key = new_host_key()
-    try:
-        await world.client.create(SECRETS, namespace, workspace_secret(lease, key))
-    except AlreadyExistsError:
-        return public_host_key(await world.client.get(SECRETS, namespace, name))
-    return key.public
-
-
-async def _agent_secret(world: World, lease: LeaseParts) -> None:
-    pair = world.authority.agent(lease.id, lease.epoch, world.now())
-    await _create(world, SECRETS, agent_secret(lease, pair, world.authority.pem))
+    return host_key(world, lease), agent_secret(world, lease), apply_policy(world, lease, memory, rules)
 
 
 async def _service(world: World, lease: LeaseParts) -> None:
@@ -140,7 +152,7 @@ async def _service(world: World, lease: LeaseParts) -> None:
         made = await world.client.apply(SERVICES, service(lease, world.config.service_type))
     except ClusterError as error:
         if "range is full" in error.message:
-            await _ports_exhausted(world, lease.instance)
+            await _ports_exhausted(world, lease.holder)
         raise
     world.store.put(SERVICES, made)
 
@@ -157,17 +169,8 @@ async def _ports_exhausted(world: World, instance: Instance) -> None:
 
 
 async def _make_pod(world: World, lease: LeaseParts) -> None:
-    namespace, name = lease.instance.metadata.namespace, names.instance_object(lease.id)
-    try:
-        world.store.put(PODS, await world.client.create(PODS, namespace, pod(lease, world.config)))
-    except AlreadyExistsError:
-        await refresh_pod(world, namespace, name)
-
-
-async def _create(world: World, kind: Kind, body: Object | None) -> None:
-    if body is None:
-        return
-    try:
-        await world.client.create(kind, body["metadata"]["namespace"], body)
-    except AlreadyExistsError:
-        return
+    made = await create(world, PODS, pod(lease, world.config))
+    if made is None:
+        await refresh_pod(world, lease.namespace, lease.name)
+    else:
+        world.store.put(PODS, made)

@@ -23,6 +23,7 @@ from berth_operator.kinds import (
     SERVICES,
     TYPES,
 )
+from berth_operator.podview import holder_of
 from berth_operator.slim import slim
 
 ObjectKey = tuple[str, str]
@@ -55,8 +56,23 @@ def _waiting(obj: Object) -> Iterable[str]:
     return () if bound else ("yes",)
 
 
+def _opening(obj: Object) -> Iterable[str]:
+    status = obj.get("status") or {}
+    leased = status.get("epoch") or obj["spec"].get("claim")
+    return ("yes",) if leased and not (status.get("readyTime") or status.get("reason")) else ()
+
+
 def _not_granted(obj: Object) -> Iterable[str]:
     return () if (obj.get("status") or {}).get("grant") else ("yes",)
+
+
+def _holder(pod: Object) -> Iterable[str]:
+    return (holder,) if (holder := holder_of(pod)) else ()
+
+
+def _warm(obj: Object) -> Iterable[str]:
+    labels = obj["metadata"].get("labels") or {}
+    return (labels[names.DEPLOYMENT_LABEL],) if names.WARM_LABEL in labels and names.DEPLOYMENT_LABEL in labels else ()
 
 
 def _turn_instance(obj: Object) -> Iterable[str]:
@@ -70,12 +86,16 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
         "id": lambda o: (ids.deployment_id(o["metadata"]["namespace"], o["metadata"]["name"]),),
         "holder": _field("status", "lease", "instance"),
     },
-    INSTANCES: {"id": _public_id, "deployment": _active_deployment, "waiting": _waiting},
+    INSTANCES: {"id": _public_id, "deployment": _active_deployment, "waiting": _waiting, "opening": _opening},
     RULES: {"instance": _field("spec", "instance")},
     RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance},
     ACCESS_RULES: {"deployment": _field("spec", "deployment")},
-    PODS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "node": _field("spec", "nodeName")},
-    SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
+    PODS: {
+        "instance": _holder,
+        "node": _field("spec", "nodeName"),
+        "warm": _warm,
+    },
+    SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "warm": _warm},
     JOBS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
     LEASES: {},
     NODES: {},

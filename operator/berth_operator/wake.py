@@ -17,7 +17,8 @@ from berth_operator.kinds import (
     SERVICES,
     TYPES,
 )
-from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RESERVATION, TURN, TYPE, World
+from berth_operator.podview import holder_of
+from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RESERVATION, TURN, TYPE, WARM, World
 
 
 def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
@@ -25,7 +26,8 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
     if kind == INSTANCES:
         _instance(world, obj, gone)
     elif kind in (PODS, SERVICES, JOBS):
-        _child(world, obj, obj["metadata"].get("labels", {}).get(names.INSTANCE_LABEL))
+        _child(world, obj, holder_of(obj))
+        _warm(world, obj)
     elif kind == RULES:
         _rule(world, obj, gone)
     elif kind == RESERVATIONS:
@@ -72,6 +74,17 @@ def _child(world: World, obj: Object, instance_id: str | None) -> None:
         world.add(ORPHAN, namespace, instance_id)
 
 
+def _warm(world: World, obj: Object) -> None:
+    labels, namespace = obj["metadata"].get("labels", {}), obj["metadata"]["namespace"]
+    deployment = labels.get(names.DEPLOYMENT_LABEL)
+    if names.WARM_LABEL not in labels or not deployment:
+        return
+    world.add(WARM, namespace, deployment)
+    # Its Service does not name the instance that has it.
+    for bound in world.store.by(INSTANCES, "deployment", deployment, namespace):
+        world.add(INSTANCE, namespace, bound["metadata"]["name"])
+
+
 def _rule(world: World, obj: Object, gone: bool) -> None:
     namespace, instance_id = obj["metadata"]["namespace"], obj["spec"]["instance"]
     owners = world.store.by(INSTANCES, "id", instance_id, namespace)
@@ -80,6 +93,8 @@ def _rule(world: World, obj: Object, gone: bool) -> None:
         # A deletion leaves no other trace for the first pass to find.
         memory = world.memories.of(namespace, instance_id)
     if memory is not None:
+        if not gone and memory.knows_rule(obj["metadata"]["name"], obj["metadata"]["resourceVersion"]):
+            return
         memory.outdate_rules()
     for owner in owners:
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
@@ -144,7 +159,7 @@ def _lease(world: World, obj: Object, gone: bool) -> None:
 def _node(world: World, obj: Object) -> None:
     for pod in world.store.by(PODS, "node", obj["metadata"]["name"]):
         labels, namespace = pod["metadata"].get("labels", {}), pod["metadata"]["namespace"]
-        _child(world, pod, labels.get(names.INSTANCE_LABEL))
+        _child(world, pod, holder_of(pod))
         if labels.get(names.DEPLOYMENT_LABEL):
             world.add(DEPLOYMENT, namespace, labels[names.DEPLOYMENT_LABEL])
     for wd in world.store.all(DEPLOYMENTS):

@@ -32,9 +32,11 @@ HISTORY = "history"
 RELIST = "relist"
 SLOTS = "slots"
 LATE = "late"
+WARM = "warm"
 """More sorts: a Reservation by name; those who wait for a type, by its typeName; without a name, private keys that
 nobody needs, what has expired in the access namespace, what is over and was kept for long enough, slots whose taker is
-gone, and what was written too late; a fresh list of one kind (by its plural) or of all."""
+gone, and what was written too late; a fresh list of one kind (by its plural) or of all; what is kept warm for a
+WorkspaceDeployment, by its name."""
 
 
 @dataclass
@@ -100,7 +102,8 @@ class World:
         namespace = instance.metadata.namespace
         wd = self.deployment(namespace, lease.deployment)
         type_ = self.type_named(namespace, wd.spec.type) if wd else None
-        return LeaseParts(instance, wd, type_, lease.epoch) if wd and type_ else None
+        warm = bool(instance.status.warm)
+        return LeaseParts(instance, wd, type_, lease.epoch, warm) if wd and type_ else None
 
 
 def node_is_ready(node: Object | None) -> bool:

@@ -95,6 +95,8 @@ class Machine:
                     if self._runs == metadata["uid"]:
                         await asyncio.to_thread(self._stop)
                     await self._report(metadata["name"], _ended(pod))
+                if not metadata.get("finalizers"):
+                    await self._client.delete(PODS, self._namespace, metadata["name"], grace_seconds=0)
             elif not pod["spec"].get("nodeName"):
                 await self._bind(metadata["name"])
             elif phase == "Pending" and not self._runs:

@@ -6,9 +6,10 @@ A scenario is where it begins, what begins it, and when it is over.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from berth_core import ids, names
 from berth_core.client import Object
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, SECRETS, condition
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, condition
 from .stage import Stage
 from .waiting import until
 
@@ -64,6 +65,30 @@ async def held_for_moments(stage: Stage) -> None:
     await free(stage)
     await stage.lab.instance("mine", workspaceType="bench", requesterAddress=HOME, expireAfter=4)
     await ready(stage)
+
+
+async def kept_warm(stage: Stage) -> None:
+    """A deployment that nobody has, and a pod that runs for its first lease."""
+    await stage.lab.type(warm=True)
+    await stage.lab.deployment("one")
+    await runs_warm(stage, 1)
+
+
+async def runs_warm(stage: Stage, epoch: int) -> None:
+    name = names.warm_object(ids.deployment_id(stage.lab.namespace, "one"), epoch)
+    await stage.lab.until(PODS, name, lambda pod: pod["status"].get("phase") == "Running", seconds=30)
+
+
+async def held_warm(stage: Stage) -> None:
+    await kept_warm(stage)
+    await ask(stage)
+    await ready(stage)
+
+
+async def followed(stage: Stage) -> None:
+    """It has ended, and the pod for the next lease runs."""
+    await ended(stage)
+    await runs_warm(stage, 2)
 
 
 async def terminate(stage: Stage) -> None:
@@ -147,6 +172,8 @@ SCENARIOS = (
     Scenario("expiry", held_for_moments, nothing, ended, points=13),
     Scenario("firewall", held, change_rules, rules_changed, points=5),
     Scenario("turn", locked, wait_in_line, served, points=19),
+    Scenario("warm launch", kept_warm, ask, ready, points=9),
+    Scenario("warm teardown", held_warm, terminate, followed, points=15),
 )
 
 

@@ -125,6 +125,10 @@ class Stage:
             await self._delete_all(kind)
         left = [line for line in await dump(self.lab.client, self.lab.namespaces) if "/i-" in line]
         assert left == [], "orphans"
+        await until(self._nothing_warm, "nothing is kept warm any more", 30)
+
+    async def _nothing_warm(self) -> bool:
+        return not any("/w-" in line for line in await dump(self.lab.client, self.lab.namespaces))
 
     async def _delete_all(self, kind: Kind) -> None:
         objects, _ = await self.lab.client.list(kind, self.lab.namespace)

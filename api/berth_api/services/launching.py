@@ -37,7 +37,7 @@ from berth_api.services.candidates import Line, Rules, Target, Wish
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
 from berth_core import errors as cluster
-from berth_core import ids, leasing, slots
+from berth_core import ids, leasing, names, slots
 from berth_core.keypairs import KeyPair
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, InstanceSpec, WorkspaceDeployment, WorkspaceType, manifest
@@ -192,7 +192,15 @@ async def _make(state: State, instance_id: str, claimed: Claimed, spec: Instance
     try:
         if pair is not None:
             await instances.store_key(state, instance_id, pair)
-        body = manifest(Instance, namespace, instance_id, spec, labels=repeats.labels())
+        # With the finalizer from the beginning, since the operator would have to add it before it opens anything.
+        body = manifest(
+            Instance,
+            namespace,
+            instance_id,
+            spec,
+            labels=repeats.labels(),
+            finalizers=[names.FENCE_FINALIZER],
+        )
         made_surely_not = False
         await state.client.create(Instance.api(), namespace, body)
     except cluster.ClusterError as error:

@@ -78,6 +78,9 @@ class InstanceStatus(Model):
     id: str | None = Field(None, description="Public id. Set once.", max_length=253)
     deployment: str | None = Field(None, description="Name of the deployment it is bound to. Set once.", max_length=253)
     epoch: int | None = Field(None, description="Epoch of its lease. Set once.", ge=1)
+    warm: bool | None = Field(
+        None, description="Whether its pod is the one that was kept warm for its epoch. Set with the epoch."
+    )
     address: Address | None = Field(
         None, description="Where ssh answers. Cleared while the pod is lost and when it ends."
     )

@@ -195,7 +195,11 @@ class WorkspaceTypeSpec(Model):
     limits: Limits = Field(default_factory=Limits, description="Bounds on what a user gets.")
     hooks: Hooks = Field(default_factory=Hooks, description="What runs around each lease.")
     network: Network = Field(default_factory=Network, description="Where the workspace may connect to.")
-    warm: int = Field(0, description="Pods kept ready ahead of leases.", ge=0, le=100)
+    warm: bool = Field(
+        False,
+        description="Keep a pod running and shut for each free deployment, so that a lease need not wait for one."
+        " Not with hooks, and not for instances with a VPN.",
+    )
     retired: bool = Field(False, description="Whether the type is only kept for its history.")
 
 

@@ -9,29 +9,69 @@ from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 
 @dataclass(frozen=True)
 class LeaseParts:
-    """One lease: whose, of what, and the type that says how."""
+    """One lease, or one to come: whose, of what, and the type that says how."""
 
-    instance: Instance
+    instance: Instance | None
+    """None while nobody has it: what is made then is kept warm (ADR 0013)."""
     deployment: WorkspaceDeployment
     type: WorkspaceType
     epoch: int
+    warm: bool = False
+    """It uses what was made for the epoch before anybody had it."""
 
     @property
     def id(self) -> str:
         """Public id of the instance."""
-        return self.instance.public_id
+        return self.holder.public_id
+
+    @property
+    def holder(self) -> Instance:
+        """The instance; RuntimeError while there is none."""
+        if self.instance is None:
+            raise RuntimeError("nobody has this lease yet")
+        return self.instance
+
+    @property
+    def namespace(self) -> str:
+        """Where all of it lives."""
+        return self.deployment.metadata.namespace
+
+    @property
+    def name(self) -> str:
+        """Name of the pod, and of its Service, NetworkPolicy and disruption budget."""
+        return names.warm_object(self.deployment.public_id, self.epoch) if self.warm else names.instance_object(self.id)
+
+    @property
+    def workspace_secret(self) -> str:
+        """Name of the Secret that the workspace mounts."""
+        return self.name if self.warm else names.workspace_secret(self.id, self.epoch)
 
     @property
     def labels(self) -> dict[str, str]:
-        """Labels of everything that the lease opens."""
-        return names.lease_labels(self.id, self.epoch, self.deployment.metadata.name)
+        """Labels of everything that the lease opens; warm things have the same before and after somebody gets them."""
+        deployment = self.deployment.metadata.name
+        if self.warm:
+            return {names.WARM_LABEL: "true", **names.epoch_labels(self.epoch, deployment)}
+        return names.lease_labels(self.id, self.epoch, deployment)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels that choose the pod and no other."""
+        return self.labels if self.warm else {names.INSTANCE_LABEL: self.id}
 
     def metadata(self, name: str, **more: object) -> Object:
-        """Metadata of an object of the lease; it goes when the Instance goes."""
+        """Metadata of an object of the lease; it goes when the Instance goes, what is warm when the deployment does."""
         return {
             "name": name,
-            "namespace": self.instance.metadata.namespace,
+            "namespace": self.namespace,
             "labels": self.labels,
-            "ownerReferences": [self.instance.reference()],
+            "ownerReferences": [self.owner],
             **more,
         }
+
+    @property
+    def owner(self) -> Object:
+        """Owner reference of everything that the lease opens."""
+        if not self.warm:
+            return self.holder.reference()
+        return {**self.deployment.reference(), "controller": False, "blockOwnerDeletion": False}

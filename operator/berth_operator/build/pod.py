@@ -14,7 +14,7 @@ _COMMAND: Final = ["python3", "-m", "berth_agent"]
 
 
 def pod(lease: LeaseParts, config: Config) -> Object:
-    """Manifest of the pod; it keeps its object until we take the finalizer off."""
+    """Manifest of the pod; that of an instance keeps its object until we take the finalizer off."""
     spec: Object = common(lease, config) | {
         "restartPolicy": "Always",
         "hostname": "workspace",
@@ -22,8 +22,19 @@ def pod(lease: LeaseParts, config: Config) -> Object:
         "containers": [_workspace(lease)],
         "volumes": [*_own_volumes(lease), *volumes(lease)],
     }
-    metadata = lease.metadata(names.instance_object(lease.id), finalizers=[names.FENCE_FINALIZER])
+    metadata = lease.metadata(lease.name, **holding(lease))
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def holding(lease: LeaseParts) -> Object:
+    """Metadata of a pod that somebody has; what nobody has needs no proof of its end beyond the kubelet's."""
+    if lease.instance is None:
+        return {}
+    fenced: Object = {"finalizers": [names.FENCE_FINALIZER]}
+    if lease.warm:
+        fenced["annotations"] = {names.INSTANCE_ANNOTATION: lease.id}
+        fenced["ownerReferences"] = [lease.instance.reference()]
+    return fenced
 
 
 def _agent(config: Config) -> Object:
@@ -73,8 +84,8 @@ def _workspace(lease: LeaseParts) -> Object:
 
 
 def _own_volumes(lease: LeaseParts) -> list[Object]:
-    workspace = names.workspace_secret(lease.id, lease.epoch)
-    agent = names.agent_secret(lease.id, lease.epoch)
+    workspace = lease.workspace_secret
+    agent = names.agent_secret(workspace)
     memory = {"medium": "Memory", "sizeLimit": SHARED}
     return [
         {"name": "berth-agent", "secret": {"secretName": agent, "defaultMode": 0o400}},

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from berth_core import names
 from berth_core.client import Object
 from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy, parse_source
 from berth_operator.build.common import LeaseParts
@@ -16,19 +15,18 @@ DNS: Final = ({"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-
 
 def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
     """Manifest: ingress by the rules, egress as the type says."""
-    name = names.instance_object(lease.id)
     request = PolicyRequest(
-        name=name,
-        namespace=lease.instance.metadata.namespace,
+        name=lease.name,
+        namespace=lease.namespace,
         labels=lease.labels,
-        selector={names.INSTANCE_LABEL: lease.id},
+        selector=lease.selector,
         rules=rules,
         operator=OperatorPods(namespace=config.namespace),
         sources=config.sources,
         egress=_egress(lease, config),
     )
     manifest = network_policy(request)
-    manifest["metadata"] = lease.metadata(name)
+    manifest["metadata"] = lease.metadata(lease.name)
     return manifest
 
 

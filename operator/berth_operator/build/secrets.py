@@ -35,7 +35,7 @@ def new_host_key() -> HostKey:
 def workspace_secret(lease: LeaseParts, key: HostKey) -> Object:
     """Secret that the workspace container mounts."""
     data = {names.HOST_KEY: key.private, f"{names.HOST_KEY}.pub": f"{key.public}\n".encode()}
-    return _secret(lease, names.workspace_secret(lease.id, lease.epoch), data)
+    return _secret(lease, lease.workspace_secret, data)
 
 
 def public_host_key(secret: Object) -> str:
@@ -49,7 +49,7 @@ def agent_secret(lease: LeaseParts, pair: KeyPair, authority: str) -> Object:
         "epoch": lease.epoch,
         "generation": 0,
         "ruleset": closed_ruleset(lease.epoch),
-        "authorizedKeys": list(lease.instance.spec.ssh_keys),
+        "authorizedKeys": list(lease.instance.spec.ssh_keys) if lease.instance is not None else [],
         "notice": "",
     }
     data = {
@@ -58,7 +58,7 @@ def agent_secret(lease: LeaseParts, pair: KeyPair, authority: str) -> Object:
         "ca.crt": authority.encode(),
         names.INITIAL_STATE_KEY: orjson.dumps(initial),
     }
-    return _secret(lease, names.agent_secret(lease.id, lease.epoch), data)
+    return _secret(lease, names.agent_secret(lease.workspace_secret), data)
 
 
 def _secret(lease: LeaseParts, name: str, data: dict[str, bytes]) -> Object:

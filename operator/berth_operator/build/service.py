@@ -19,10 +19,10 @@ def service(lease: LeaseParts, kind: ServiceType) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": lease.metadata(names.instance_object(lease.id)),
+        "metadata": lease.metadata(lease.name),
         "spec": {
             "type": kind,
-            "selector": {names.INSTANCE_LABEL: lease.id},
+            "selector": lease.selector,
             "externalTrafficPolicy": "Local",
             "publishNotReadyAddresses": True,
             "ports": [

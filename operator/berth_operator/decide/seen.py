@@ -55,6 +55,14 @@ class PodView:
     """An administrator attests that its containers are gone."""
     reason: str = ""
     """Why it failed, such as Evicted."""
+    name: str = ""
+    """Its name, which its Service has too."""
+    holder: str = ""
+    """Public id of its instance; empty for one that is kept warm for nobody yet."""
+    made_from: str = ""
+    """Digest of what a warm one was made from."""
+    host_key: str = ""
+    """Public host key of a warm one."""
 
     @property
     def over(self) -> bool:
@@ -126,6 +134,8 @@ class ObservedInstance:
     """The lease that is its own, read live where that matters (unbound, or the cache says it is lost)."""
     lost: str = ""
     """Why the lease is not its own any more, from a live read; empty while it is."""
+    warm: PodView | None = None
+    """For one that holds a lease and is not bound: the pod that was kept warm for it, where one serves."""
     waits_for: str = ""
     """For one that waits: why it cannot have any deployment; empty where one looks free."""
     opened: bool = False

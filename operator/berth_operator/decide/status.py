@@ -26,7 +26,9 @@ def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
     })  # fmt: skip
 
 
-def bound(instance: Instance, lease: Lease, host_keys: list[str], now: datetime) -> InstanceStatus:
+def bound(
+    instance: Instance, lease: Lease, host_keys: list[str], now: datetime, *, warm: bool = False
+) -> InstanceStatus:
     """Status of one that was just bound."""
     fields = {
         "id": instance.public_id,
@@ -34,6 +36,7 @@ def bound(instance: Instance, lease: Lease, host_keys: list[str], now: datetime)
         "epoch": lease.epoch,
         "start_time": instance.status.start_time or timestamp(now),
         "host_keys": host_keys,
+        "warm": warm or None,
     }
     return _with(instance, now, fields, {
         state.BOUND: (True, "Bound", f"it has {lease.deployment}"),

@@ -51,7 +51,7 @@ class Pod:
         for path in (self.secret, self.run, self.state):
             path.mkdir()
         self.ca = issue("Berth agents CA")
-        self.dns = names.agent_dns(INSTANCE, EPOCH)
+        self.dns = names.agent_dns(names.instance_object(INSTANCE), EPOCH)
         issue(self.dns, self.ca).files(self.secret, "tls")
         (self.secret / "ca.crt").write_bytes(self.ca.certificate.public_bytes(serialization.Encoding.PEM))
         self.operator = issue(names.OPERATOR_DNS, self.ca, client=True).files(folder, "operator")

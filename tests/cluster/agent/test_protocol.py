@@ -174,7 +174,7 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(served: Pod) -> N
 
 def test_only_the_operators_certificate_counts(served: Pod) -> None:
     """Another agent's certificate is of the same CA; a stranger's has the right name and another CA."""
-    agents = issue(names.agent_dns("other", 1), served.ca, client=True).files(served.folder, "neighbour")
+    agents = issue(names.agent_dns("i-other", 1), served.ca, client=True).files(served.folder, "neighbour")
     with served.tls(agents) as tls:
         assert tls.recv(4096).startswith(b"HTTP/1.1 403 ")
     stranger = issue(names.OPERATOR_DNS, issue("Another CA"), client=True).files(served.folder, "stranger")

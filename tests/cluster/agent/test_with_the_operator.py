@@ -8,6 +8,7 @@ from typing import TypeVar
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from berth_core import names
 from berth_core.firewall import Rule
 from berth_operator.agentclient import AgentAddress, AgentClient, Push
 from berth_operator.build import firewall
@@ -28,7 +29,7 @@ def as_operator(pod: Pod, work: Callable[[AgentClient, AgentAddress], Awaitable[
     async def run() -> T:
         client = AgentClient(authority)
         try:
-            return await work(client, AgentAddress(pod.ip, INSTANCE, epoch))
+            return await work(client, AgentAddress(pod.ip, names.instance_object(INSTANCE), epoch))
         finally:
             await client.close()
 
@@ -40,7 +41,9 @@ def shipped(pod: Pod) -> Pod:
     """A pod whose agent has a certificate that the operator made."""
     encoding, pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     key = pod.ca.key.private_bytes(encoding, pem, serialization.NoEncryption())
-    pair = Authority(pod.ca.certificate.public_bytes(encoding), key).agent(INSTANCE, EPOCH, datetime.now(UTC))
+    pair = Authority(pod.ca.certificate.public_bytes(encoding), key).agent(
+        names.instance_object(INSTANCE), EPOCH, datetime.now(UTC)
+    )
     (pod.secret / "tls.crt").write_text(pair.certificate)
     (pod.secret / "tls.key").write_text(pair.key)
     done = pod.close_door()

@@ -159,10 +159,13 @@ def test_each_process_has_an_account_and_roles_of_its_own(helm: Helm) -> None:
     assert pods == {name: name for name in PROCESSES}
 
 
-def test_the_uninstall_job_touches_pods_of_leases_only_by_force(helm: Helm) -> None:
+def test_the_uninstall_job_vouches_for_pods_of_leases_only_by_force(helm: Helm) -> None:
     plain = granted(helm.render(), "berth-uninstall")
     assert {right for right in plain if right[2] in ("pods", "secrets")} == {
         ("release", "", "pods", "", "list"),
+        ("workspaces", "", "pods", "", "list"),
+        ("workspaces", "", "pods", "", "delete"),
+        ("workspaces", "", "secrets", "", "delete"),
         ("access", "", "secrets", "", "list"),
         ("access", "", "secrets", "", "delete"),
     }

@@ -10,6 +10,8 @@ from berth_core.resources import Instance, WorkspaceDeployment
 
 PODS = Kind("v1", "pods")
 SECRETS = Kind("v1", "secrets")
+SERVICES = Kind("v1", "services")
+POLICIES = Kind("networking.k8s.io/v1", "networkpolicies")
 ACCOUNTS = Kind("v1", "serviceaccounts")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -54,6 +56,25 @@ async def pod(client: Client, namespace: str, instance: str, lease: Lease, name:
     spec = {"containers": [{"name": "workspace", "image": "example/workspace"}], "automountServiceAccountToken": False}
     body: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     await client.create(PODS, namespace, body)
+
+
+async def warm(client: Client, namespace: str, deployment: str, epoch: int) -> None:
+    """Make what the operator keeps warm for the next lease of a deployment; nothing runs the pod here."""
+    await client.apply(ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account(namespace)})
+    labels = {names.WARM_LABEL: "true", **names.epoch_labels(epoch, deployment)}
+    name = names.warm_object(ids.deployment_id(namespace, deployment), epoch)
+    containers = [{"name": "workspace", "image": "example/workspace"}]
+    parts: list[tuple[Kind, str, str, Object]] = [
+        (SERVICES, "Service", name, {"spec": {"ports": [{"port": 22}]}}),
+        (SECRETS, "Secret", name, {}),
+        (SECRETS, "Secret", names.agent_secret(name), {}),
+        (POLICIES, "NetworkPolicy", name, {"spec": {"podSelector": {"matchLabels": labels}}}),
+        (PODS, "Pod", name, {"spec": {"containers": containers, "automountServiceAccountToken": False}}),
+    ]
+    for kind, word, called, rest in parts:
+        metadata = {"name": called, "labels": labels}
+        body: Object = {"apiVersion": kind.api_version, "kind": word, "metadata": metadata} | rest
+        await client.create(kind, namespace, body)
 
 
 async def api_pod(client: Client, namespace: str, name: str) -> None:

@@ -47,12 +47,27 @@ async def test_it_waits_until_the_api_s_pods_are_gone(
 ) -> None:
     where = namespaces.release
     await lab.api_pod(client, where, "berth-api-0")
-    assert "pods of the API do not end" in uninstall_job().out
+    assert "pods do not end" in uninstall_job().out
     job = asyncio.create_task(asyncio.to_thread(uninstall_job, BERTH_UNINSTALL_DEADLINE="60"))
     await client.delete(lab.PODS, where, "berth-api-0", grace_seconds=0)
     done = await job
     assert done.code == 0, done.out
     assert "do not end" not in done.out
+
+
+async def test_what_is_kept_warm_goes_and_the_operator_first(
+    apiserver: ApiServer, client: Client, namespaces: Namespaces, uninstall_job: Run
+) -> None:
+    where = namespaces.workspaces
+    apiserver.kubectl("create", "-n", namespaces.release, "-f", "-", stdin=API.replace("berth-api", "berth-operator"))
+    await lab.deployment(client, where, "misty-1")
+    await lab.warm(client, where, "misty-1", epoch=1)
+    done = uninstall_job()
+    assert done.code == 0, done.out
+    scaled = ("get", "deployment/berth-operator", "-n", namespaces.release, "-o", "jsonpath={.spec.replicas}")
+    assert apiserver.kubectl(*scaled) == "0"
+    for kind in (lab.PODS, lab.SERVICES, lab.SECRETS, lab.POLICIES):
+        assert (await client.list(kind, where))[0] == [], kind
 
 
 async def test_private_keys_go_and_accounts_stay(client: Client, namespaces: Namespaces, uninstall_job: Run) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from berth_core.client import Kind, Object
 
-from .lab import LEASES, PODS, POLICIES, SECRETS, SERVICES, Lab
+from .lab import LEASES, PODS, POLICIES, SECRETS, SERVICES, Lab, condition
 from .process import Operators
 
 CHILDREN = (PODS, SERVICES, SECRETS, POLICIES)
@@ -20,6 +20,10 @@ def made(event: str, _obj: Object) -> bool:
 
 def deleted(event: str, _obj: Object) -> bool:
     return event == "DELETED"
+
+
+def is_bound(_event: str, obj: Object) -> bool:
+    return condition(obj, "Bound", "status") == "True"
 
 
 async def kill_when(

@@ -22,9 +22,13 @@ def certificate(*dns: str, common_name: str = "agent") -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+PODS = (names.instance_object("0190a0b0-0000-7000-8000-000000000001"), names.warm_object("0190a0b0-5000", 10**15))
+
+
+@pytest.mark.parametrize("pod", PODS)
 @pytest.mark.parametrize("epoch", [0, 1, 42, 10**15])
-def test_the_epoch_is_read_from_the_name_that_the_core_spells(epoch: int) -> None:
-    dns = names.agent_dns("0190a0b0-0000-7000-8000-000000000001", epoch)
+def test_the_epoch_is_read_from_the_name_that_the_core_spells(epoch: int, pod: str) -> None:
+    dns = names.agent_dns(pod, epoch)
     assert epoch_in(certificate("localhost", dns, "other.example")) == epoch
 
 

@@ -44,7 +44,7 @@ def usages(certificate: x509.Certificate) -> list[x509.ObjectIdentifier]:
 def test_an_agent_s_certificate_names_instance_and_epoch_and_ends_with_the_authority(
     root: tuple[x509.Certificate, bytes, bytes],
 ) -> None:
-    certificate = read(Authority(root[1], root[2]).agent(ID, 3, NOW))
+    certificate = read(Authority(root[1], root[2]).agent(f"i-{ID}", 3, NOW))
     certificate.verify_directly_issued_by(root[0])
     assert dns(certificate) == [f"e3.i-{ID}.agent.berth.internal"]
     assert usages(certificate) == [ExtendedKeyUsageOID.SERVER_AUTH]

@@ -51,6 +51,7 @@ def test_a_running_container_is_never_harmless(states: list[str], phase: str, de
 def manifest(**changes: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         "metadata": {
+            "name": "i-1",
             "uid": "pod-1",
             "creationTimestamp": "2026-11-25T12:00:00Z",
             "labels": {"berth.dev/epoch": "3"},

@@ -1,0 +1,34 @@
+"""What is made for an epoch before anybody has it (ADR 0013)."""
+
+import hashlib
+
+import orjson
+
+from berth_core import names
+from berth_core.client import Object
+from berth_operator.build.common import LeaseParts
+from berth_operator.build.pod import holding, pod
+from berth_operator.build.policy import policy
+from berth_operator.build.service import service
+from berth_operator.config import Config
+
+
+def made_from(lease: LeaseParts, config: Config) -> str:
+    """Digest of all that a pod kept warm depends on: another one means that it would be made differently now."""
+    manifests = (pod(lease, config), policy(lease, (), config), service(lease, config.service_type))
+    return hashlib.sha256(orjson.dumps([manifest["spec"] for manifest in manifests])).hexdigest()
+
+
+def warm_pod(lease: LeaseParts, config: Config, host_key: str) -> Object:
+    """Manifest of the pod, with what it was made from and its public host key."""
+    manifest = pod(lease, config)
+    manifest["metadata"]["annotations"] = {
+        names.MADE_FROM_ANNOTATION: made_from(lease, config),
+        names.HOST_KEY_ANNOTATION: host_key,
+    }
+    return manifest
+
+
+def claim(lease: LeaseParts, resource_version: str) -> Object:
+    """Merge patch that gives the pod to the lease's instance: a compare-and-swap."""
+    return {"metadata": {"resourceVersion": resource_version, **holding(lease)}}

@@ -1,0 +1,126 @@
+"""Which pods are kept warm for a deployment, and whether one serves a lease (ADR 0013). Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from berth_core import conditions, leasing
+from berth_core.model import parse_time
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator.decide.seen import PodView
+
+LIFE: Final = timedelta(days=1)
+"""After this a pod that nobody took is made anew: images move under their tags."""
+HELD_BACK: Final = timedelta(seconds=3)
+"""While leases are being opened, the next pod is made this long after its deployment came free: starting it would take
+processor time from those who wait."""
+RETRY_AFTER: Final = timedelta(seconds=30)
+"""A pod that failed is made anew this long after it was made."""
+
+
+@dataclass(frozen=True)
+class WarmSet:
+    """What is known of what was made for one epoch: its pod, if there is one, and else its Service."""
+
+    epoch: int
+    pod: PodView | None = None
+    silent: bool = False
+    """The pod's node is not Ready."""
+
+
+@dataclass(frozen=True)
+class ObservedWarm:
+    """One deployment, and what was made for its epochs before anybody had them."""
+
+    wd: WorkspaceDeployment | None
+    type: WorkspaceType | None
+    sets: tuple[WarmSet, ...] = ()
+    wanted: str = ""
+    """Digest of what would be made for the next epoch now."""
+    others_wait: bool = False
+    """Leases of other deployments are being opened."""
+    cold: bool = False
+    """Who has the deployment now has a pod of his own, so that he will not use the warm one."""
+
+
+@dataclass(frozen=True)
+class WarmPlan:
+    """What to do next; epochs that are not named stay as they are."""
+
+    remove: tuple[int, ...] = ()
+    make: int | None = None
+    again_at: datetime | None = None
+
+
+def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
+    """What goes, and what is made once nothing else is there."""
+    next_epoch = next_epoch_of(seen, now)
+    remove: list[int] = []
+    again: list[datetime] = []
+    kept: WarmSet | None = None
+    for one in seen.sets:
+        if _is_somebodys(one, seen):
+            continue
+        if one.epoch != next_epoch:
+            remove.append(one.epoch)
+        elif one.pod is None:
+            kept = one
+        elif (until := _good_until(one.pod, seen.wanted, silent=one.silent)) > now:
+            kept = one
+            again.append(until)
+        else:
+            remove.append(one.epoch)
+    alone = all(one is kept for one in seen.sets)
+    make = next_epoch if alone and (kept is None or kept.pod is None) else None
+    if make is not None and seen.others_wait and (until := _free_since(seen.wd, now) + HELD_BACK) > now:
+        make = None
+        again.append(until)
+    return WarmPlan(tuple(remove), make, min(again, default=None))
+
+
+def next_epoch_of(seen: ObservedWarm, now: datetime) -> int | None:
+    """Epoch for which a pod is to be kept warm; None where there is to be none."""
+    wd, type_ = seen.wd, seen.type
+    if wd is None or wd.metadata.deletion_timestamp or type_ is None:
+        return None
+    if not type_.spec.warm or type_.spec.retired or type_.spec.hooks.any:
+        return None
+    return wd.status.epoch + 1 if leasing.availability(wd, now=now).status == "True" else None
+
+
+def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
+    """When the deployment came free, as its status says; long ago where that does not tell."""
+    shown = conditions.find(wd.status.conditions, leasing.AVAILABLE) if wd is not None else None
+    return parse_time(shown.last_transition_time) if shown is not None else now - HELD_BACK
+
+
+def serves(one: WarmSet, instance: Instance, wanted: str) -> bool:
+    """Whether an instance that has the lease of the set's epoch gets its pod; one that it claimed it has already."""
+    pod = one.pod
+    if pod is None:
+        return False
+    if pod.holder:
+        return pod.holder == instance.public_id
+    return not (
+        instance.spec.vpn
+        or pod.over
+        or pod.made_from != wanted
+        or one.silent
+        or pod.unschedulable_since is not None
+        or pod.workspace.restarts
+    )
+
+
+def _is_somebodys(one: WarmSet, seen: ObservedWarm) -> bool:
+    """Whether a lease decides about it: its pod was claimed, or may be by who holds the lease of its epoch."""
+    if one.pod is not None and one.pod.holder:
+        return True
+    held = seen.wd is not None and seen.wd.status.lease is not None and seen.wd.status.epoch == one.epoch
+    return held and not seen.cold
+
+
+def _good_until(pod: PodView, wanted: str, *, silent: bool) -> datetime:
+    """When a pod for the right epoch is to be made anew; long ago where that is now."""
+    if pod.deleting or pod.made_from != wanted or silent:
+        return pod.created
+    return pod.created + (RETRY_AFTER if pod.over else LIFE)

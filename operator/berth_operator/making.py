@@ -1,0 +1,44 @@
+"""Makes objects of a lease, whether or not somebody has it yet. What is there already stays as it is."""
+
+from berth_core.client import Kind, Object
+from berth_core.errors import AlreadyExistsError, NotFoundError
+from berth_operator.build import secrets
+from berth_operator.build.common import LeaseParts
+from berth_operator.kinds import SECRETS
+from berth_operator.world import World
+
+
+async def host_key(world: World, lease: LeaseParts) -> str:
+    """Make the workspace's Secret, or take the key in the one that is there: clients may have been told of it.
+
+    Returns the public key.
+    """
+    if lease.warm and lease.instance is not None:
+        try:
+            return await _known_key(world, lease)
+        except NotFoundError:
+            pass  # somebody deleted it: the pod, once it restarts, must have one
+    key = secrets.new_host_key()
+    if await create(world, SECRETS, secrets.workspace_secret(lease, key)) is None:
+        return await _known_key(world, lease)
+    return key.public
+
+
+async def agent_secret(world: World, lease: LeaseParts) -> None:
+    """Make the agent's Secret."""
+    pair = world.authority.agent(lease.name, lease.epoch, world.now())
+    await create(world, SECRETS, secrets.agent_secret(lease, pair, world.authority.pem))
+
+
+async def create(world: World, kind: Kind, body: Object | None) -> Object | None:
+    """Make an object; None where there is nothing to make, or the name is taken: by what was made before."""
+    if body is None:
+        return None
+    try:
+        return await world.client.create(kind, body["metadata"]["namespace"], body)
+    except AlreadyExistsError:
+        return None
+
+
+async def _known_key(world: World, lease: LeaseParts) -> str:
+    return secrets.public_host_key(await world.client.get(SECRETS, lease.namespace, lease.workspace_secret))

@@ -1,0 +1,151 @@
+"""One pass over what is kept warm for a WorkspaceDeployment (ADR 0013). Each step can be repeated."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from berth_core import ids, names
+from berth_core.errors import ConflictError, NotFoundError
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator import warmview
+from berth_operator.build.common import LeaseParts
+from berth_operator.build.policy import policy
+from berth_operator.build.service import service
+from berth_operator.build.warm import claim, made_from, warm_pod
+from berth_operator.decide.seen import PodView
+from berth_operator.decide.warm import ObservedWarm, WarmSet, decide, next_epoch_of
+from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
+from berth_operator.making import agent_secret, create, host_key
+from berth_operator.observe import read_deployment
+from berth_operator.podview import holder_of
+from berth_operator.queueing import Key
+from berth_operator.together import together
+from berth_operator.world import World
+from berth_operator.writes import refresh, refresh_pod
+
+log = structlog.get_logger(__name__)
+
+POD_GRACE: Final = 1
+
+
+async def reconcile_warm(world: World, key: Key) -> float | None:
+    """Throw away what is of no use any more; make what is missing."""
+    now = world.now()
+    seen = _observe(world, key, now)
+    plan = decide(seen, now)
+    for one in seen.sets:
+        if one.epoch in plan.remove:
+            await _remove(world, key, one)
+    if plan.make is not None:
+        # Who takes the lease meanwhile makes a pod of his own: at least what is known already must be seen.
+        await read_deployment(world, key.namespace, key.name)
+        seen = _observe(world, key, now)
+        plan = decide(seen, now)
+        if plan.make is not None:
+            await _make(world, seen, plan.make)
+    return (plan.again_at - now).total_seconds() if plan.again_at is not None else None
+
+
+async def claim_pod(world: World, lease: LeaseParts, pod: PodView) -> None:
+    """Give a warm pod to the lease's instance, which holds the lease of its epoch.
+
+    Raises:
+        berth_core.errors.ConflictError: it was changed or deleted; the cache has it as it is when this is raised.
+
+    """
+    if pod.holder:
+        return
+    known = world.store.get(PODS, lease.namespace, pod.name)
+    if known is None or known["metadata"]["uid"] != pod.uid or known["metadata"].get("deletionTimestamp"):
+        raise ConflictError(f"the pod {pod.name} is gone")
+    try:
+        written = await world.client.patch(
+            PODS, lease.namespace, pod.name, claim(lease, known["metadata"]["resourceVersion"])
+        )
+    except (ConflictError, NotFoundError) as error:
+        await refresh_pod(world, lease.namespace, pod.name)
+        raise ConflictError(f"the pod {pod.name} was changed meanwhile") from error
+    world.store.put(PODS, written)
+
+
+def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
+    wd = world.deployment(key.namespace, key.name)
+    type_ = world.type_named(key.namespace, wd.spec.type) if wd is not None else None
+    seen = ObservedWarm(
+        wd,
+        type_,
+        warmview.warm_sets(world, key.namespace, key.name),
+        others_wait=bool(world.store.by(INSTANCES, "opening", "yes")),
+        cold=_has_a_cold_pod(world, wd),
+    )
+    epoch = next_epoch_of(seen, now)
+    if wd is None or type_ is None or epoch is None:
+        return seen
+    return replace(seen, wanted=made_from(_parts(wd, type_, epoch), world.config))
+
+
+def _has_a_cold_pod(world: World, wd: WorkspaceDeployment | None) -> bool:
+    """Whether the instance that holds the lease was bound without the warm pod."""
+    if wd is None or wd.status.lease is None:
+        return False
+    holders = world.store.by(INSTANCES, "id", wd.status.lease.instance, wd.metadata.namespace)
+    bound = [i.status for i in map(Instance.parse, holders)]
+    return any(status.epoch == wd.status.epoch and not status.warm for status in bound)
+
+
+def _parts(wd: WorkspaceDeployment, type_: WorkspaceType, epoch: int) -> LeaseParts:
+    return LeaseParts(None, wd, type_, epoch, warm=True)
+
+
+async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
+    """Make all that belongs to an epoch, the Service first and the pod last."""
+    if seen.wd is None or seen.type is None:
+        raise RuntimeError("only for a deployment with a type a pod is kept warm")
+    parts = _parts(seen.wd, seen.type, epoch)
+    world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config.service_type)))
+    key, *_ = await together(
+        host_key(world, parts),
+        agent_secret(world, parts),
+        world.client.apply(POLICIES, policy(parts, (), world.config)),
+    )
+    made = await create(world, PODS, warm_pod(parts, world.config, key))
+    if made is None:
+        await refresh_pod(world, parts.namespace, parts.name)
+    else:
+        world.store.put(PODS, made)
+    log.info("warm pod made", deployment=seen.wd.metadata.name, epoch=epoch)
+
+
+async def _remove(world: World, key: Key, one: WarmSet) -> None:
+    """Delete all that belongs to an epoch, the Service last; what waits for the pod's end is done in a later pass."""
+    name = names.warm_object(ids.deployment_id(key.namespace, key.name), one.epoch)
+    if one.pod is not None:
+        await _remove_pod(world, key.namespace, one.pod)
+        if world.store.get(PODS, key.namespace, name) is not None:
+            return
+    await together(
+        world.client.delete(SECRETS, key.namespace, name),
+        world.client.delete(SECRETS, key.namespace, names.agent_secret(name)),
+        world.client.delete(POLICIES, key.namespace, name),
+    )
+    await world.client.delete(SERVICES, key.namespace, name)
+    await refresh(world, SERVICES, key.namespace, name)
+    log.info("warm pod removed", deployment=key.name, epoch=one.epoch)
+
+
+async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:
+    """Delete a pod as it was seen: one that was claimed meanwhile stays."""
+    known = world.store.get(PODS, namespace, pod.name)
+    if known is None or pod.deleting or holder_of(known):
+        return
+    version = known["metadata"]["resourceVersion"]
+    try:
+        await world.client.delete(
+            PODS, namespace, pod.name, uid=pod.uid, resource_version=version, grace_seconds=POD_GRACE
+        )
+    except NotFoundError:
+        log.debug("somebody else deleted it", pod=pod.name)
+    finally:
+        await refresh_pod(world, namespace, pod.name)

@@ -1,0 +1,226 @@
+"""Pods that are kept warm: made before anybody has the deployment, used by one lease, gone with it (ADR 0013)."""
+
+import base64
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from berth_core import ids, names
+from berth_core.client import Kind, Object
+
+from .killing import Happens, is_bound, kill_when, made, nothing_left
+from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, SERVICES, TYPES, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+NODES = Kind("v1", "nodes", namespaced=False)
+ALL = (PODS, SERVICES, SECRETS, POLICIES)
+
+
+def name_of(lab: Lab, epoch: int, deployment: str = "one") -> str:
+    return names.warm_object(ids.deployment_id(lab.namespace, deployment), epoch)
+
+
+async def kept(lab: Lab, epoch: int) -> Object:
+    """The pod that is kept warm for an epoch of `one`."""
+    return await lab.until(PODS, name_of(lab, epoch), bool, seconds=20)
+
+
+async def gone(lab: Lab, epoch: int, deployment: str = "one") -> None:
+    """Wait until nothing is left of what was made for an epoch; its Service goes last."""
+    await lab.until_gone(SERVICES, name_of(lab, epoch, deployment), seconds=20)
+    for kind in ALL:
+        left, _ = await lab.client.list(kind, lab.namespace, labels=names.epoch_labels(epoch, deployment))
+        assert left == [], f"{kind.plural} are left"
+
+
+async def bound(lab: Lab, name: str, **spec: object) -> Object:
+    await lab.instance(name, workspaceType="bench", requesterAddress="198.51.100.7", **spec)
+    return await lab.until(INSTANCES, name, lambda o: is_bound("", o), seconds=20)
+
+
+async def ends(lab: Lab, name: str) -> None:
+    await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
+    await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+
+
+async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(
+    lab: Lab, operator: subprocess.Popen[bytes]
+) -> None:
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    pod, name = await kept(lab, 1), name_of(lab, 1)
+    labels = {**names.epoch_labels(1, "one"), "berth.dev/warm": "true"}
+    assert pod["metadata"]["labels"] == labels
+    assert "finalizers" not in pod["metadata"]
+    assert pod["metadata"]["ownerReferences"][0]["kind"] == "WorkspaceDeployment"
+    secret = await lab.get(SECRETS, f"{name}-agent")
+    initial = json.loads(base64.b64decode(secret["data"]["initial.json"]))
+    assert (initial["epoch"], initial["generation"], initial["authorizedKeys"]) == (1, 0, [])
+    policy = await lab.get(POLICIES, name)
+    assert [sorted(entry) for entry in policy["spec"]["ingress"]] == [["from", "ports"]], "the operator's entry alone"
+    service = await lab.get(SERVICES, name)
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"] == labels
+
+    instance = await bound(lab, "mine")
+    uid = instance["metadata"]["uid"]
+    assert instance["status"]["warm"] is True
+    claimed = await kept(lab, 1)
+    assert claimed["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert claimed["metadata"]["labels"] == labels, "enforcers of NetworkPolicy need not look again"
+    assert claimed["metadata"]["annotations"]["berth.dev/instance"] == uid
+    assert claimed["metadata"]["finalizers"] == ["berth.dev/fence"]
+    assert [o["uid"] for o in claimed["metadata"]["ownerReferences"]] == [uid]
+    key = base64.b64decode((await lab.get(SECRETS, name))["data"]["ssh_host_ed25519_key.pub"]).decode().strip()
+    assert instance["status"]["hostKeys"] == [key]
+    assert await lab.absent(PODS, f"i-{uid}")
+    assert await lab.absent(SERVICES, f"i-{uid}")
+
+    # Lost under the lease, it comes again: same name, same key, same port.
+    await lab.client.delete(PODS, lab.namespace, name)
+    again = await lab.until(PODS, name, lambda o: o["metadata"]["uid"] != pod["metadata"]["uid"], seconds=20)
+    assert again["metadata"]["annotations"]["berth.dev/instance"] == uid
+    assert again["metadata"]["finalizers"] == ["berth.dev/fence"]
+    assert (await lab.get(SERVICES, name))["spec"]["ports"] == service["spec"]["ports"]
+    assert (await lab.get(INSTANCES, "mine"))["status"]["hostKeys"] == [key]
+
+    await ends(lab, "mine")
+    await nothing_left(lab, uid)
+    await gone(lab, 1)
+    following = await kept(lab, 2)
+    assert "berth.dev/instance" not in following["metadata"]["annotations"]
+    other = await lab.get(SECRETS, name_of(lab, 2))
+    assert other["data"]["ssh_host_ed25519_key.pub"] != (base64.b64encode(f"{key}\n".encode()).decode())
+    assert operator.poll() is None
+
+
+@pytest.mark.usefixtures("operator")
+async def test_what_is_of_no_use_any_more_is_thrown_away(lab: Lab) -> None:
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    first = await kept(lab, 1)
+    await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"lockout": True}})
+    await gone(lab, 1)
+    await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"lockout": False}})
+    second = await kept(lab, 1)
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+
+    changed = {"spec": {"template": {"image": "workspace.invalid/other:2"}}}
+    await lab.client.patch(TYPES, lab.namespace, "bench", changed)
+    third = await lab.until(
+        PODS, name_of(lab, 1), lambda o: o["spec"]["containers"][0]["image"].endswith("other:2"), seconds=20
+    )
+    await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"description": "a word about it"}})
+    await lab.client.patch(TYPES, lab.namespace, "bench", {"spec": {"limits": {"startTimeout": 77}}})
+    await bound(lab, "mine")
+    assert (await kept(lab, 1))["metadata"]["uid"] == third["metadata"]["uid"], "no other part of the type matters"
+    await ends(lab, "mine")
+
+    await kept(lab, 2)
+    await lab.client.patch(TYPES, lab.namespace, "bench", {"spec": {"warm": False}})
+    await gone(lab, 2)
+    await lab.client.patch(TYPES, lab.namespace, "bench", {"spec": {"warm": True}})
+    await kept(lab, 2)
+    await lab.client.delete(DEPLOYMENTS, lab.namespace, "one")
+    await gone(lab, 2)
+
+
+@pytest.mark.usefixtures("operator")
+async def test_where_no_warm_pod_serves_the_lease_has_one_of_its_own(lab: Lab) -> None:
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    await kept(lab, 1)
+    instance = await bound(lab, "with-vpn", vpn=True)
+    assert "warm" not in instance["status"]
+    await lab.until(PODS, f"i-{instance['metadata']['uid']}", bool)
+    await lab.until_gone(PODS, name_of(lab, 1), seconds=20)
+    await ends(lab, "with-vpn")
+    await gone(lab, 1)
+
+    await kept(lab, 2)
+    since = (datetime.now(UTC) - timedelta(seconds=30)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": since}
+    await lab.status_patch(PODS, name_of(lab, 2), {"conditions": [refused]})
+    instance = await bound(lab, "unlucky")
+    assert "warm" not in instance["status"]
+    await lab.until(PODS, f"i-{instance['metadata']['uid']}", bool)
+    await lab.until_gone(PODS, name_of(lab, 2), seconds=20)
+    await ends(lab, "unlucky")
+    await gone(lab, 2)
+
+
+CLAIM: list[tuple[str, Kind, Happens]] = [
+    ("the lease is taken", DEPLOYMENTS, lambda _, o: "lease" in o["status"]),
+    ("the pod is claimed", PODS, lambda _, o: "berth.dev/instance" in (o["metadata"].get("annotations") or {})),
+    ("the status says bound", INSTANCES, is_bound),
+]
+MAKING: list[tuple[str, Kind, Happens]] = [
+    ("the Service is made", SERVICES, made),
+    ("a Secret is made", SECRETS, made),
+    ("the pod is made", PODS, made),
+]
+
+
+async def test_a_claim_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    for number, (_, kind, happens) in enumerate(CLAIM):
+        epoch, name = number + 1, f"claim-{number}"
+        pod = await kept(lab, epoch)
+        await kill_when(lab, operators, kind, happens, lab.instance(name, workspaceType="bench"))
+        instance = await lab.until(INSTANCES, name, lambda o: is_bound("", o), seconds=20)
+        assert (instance["status"]["warm"], instance["status"]["epoch"]) == (True, epoch)
+        assert (await kept(lab, epoch))["metadata"]["uid"] == pod["metadata"]["uid"]
+        pods, _ = await lab.client.list(PODS, lab.namespace)
+        assert [p["metadata"]["name"] for p in pods] == [name_of(lab, epoch)]
+        # The end too, killed where the Instance is not bound again once it has begun.
+        await kill_when(lab, operators, INSTANCES, lambda _, o: "reason" in o["status"], ends_later(lab, name))
+        await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+        await gone(lab, epoch)
+
+
+async def ends_later(lab: Lab, name: str) -> None:
+    await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
+
+
+async def test_making_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await lab.type()
+    await lab.deployment("one")
+    for _, kind, happens in MAKING:
+        switched = lab.client.patch(TYPES, lab.namespace, "bench", {"spec": {"warm": True}})
+        await kill_when(lab, operators, kind, happens, switched)
+        await kept(lab, 1)
+        await lab.client.patch(TYPES, lab.namespace, "bench", {"spec": {"warm": False}})
+        await gone(lab, 1)
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_lease_is_not_given_back_while_a_pod_of_its_epoch_may_run(lab: Lab) -> None:
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    pod, node = (await kept(lab, 1))["metadata"]["name"], f"node-{lab.namespace}"
+    # A node without a kubelet, so a silent one.
+    await lab.client.create(NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+    await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+    await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
+    instance = await bound(lab, "mine")
+    assert "warm" not in instance["status"]
+
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    await lab.until_gone(PODS, f"i-{instance['metadata']['uid']}")
+    told = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
+    assert node in str(condition(told, "Quarantined", "message"))
+    assert await lab.lease("one") is not None
+    attest = {"metadata": {"annotations": {"berth.dev/released-by-force": "the machine is off"}}}
+    await lab.client.patch(PODS, lab.namespace, pod, attest)
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
+    await gone(lab, 1)
+    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
+    await kept(lab, 2)
