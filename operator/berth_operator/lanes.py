@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-MOST_IN_A_ROW: Final = 15
+MOST_IN_A_ROW: Final = 31
 """Keys taken from the first lane one after the other while something waits in the second."""
 
 
