@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from berth_core.conditions import Condition
 from berth_core.model import Model
@@ -201,6 +201,12 @@ class WorkspaceTypeSpec(Model):
         " Not with hooks, and not for instances with a VPN.",
     )
     retired: bool = Field(False, description="Whether the type is only kept for its history.")
+
+    @field_validator("warm", mode="before")
+    @classmethod
+    def _was_a_number(cls, value: object) -> object:
+        """Types that were stored when this was a number of pods have one still."""
+        return value > 0 if isinstance(value, int) else value
 
 
 class WorkspaceTypeStatus(Model):

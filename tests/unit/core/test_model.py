@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.model import parse_time, timestamp
-from berth_core.resources import InstanceSpec
+from berth_core.resources import InstanceSpec, WorkspaceTypeSpec
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
@@ -24,3 +25,9 @@ def test_absent_fields_are_not_sent() -> None:
     assert wire["workspaceType"] == "t"
     assert "claim" not in wire
     assert "deployments" not in wire
+
+
+@pytest.mark.parametrize(("stored", "means"), [(0, False), (1, True), (5, True), (True, True), (False, False)])
+def test_a_number_of_warm_pods_that_was_stored_before_says_whether_there_are_any(stored: int, means: bool) -> None:
+    spec = {"typeName": "arm", "template": {"image": "workspace:1"}, "warm": stored}
+    assert WorkspaceTypeSpec.model_validate(spec).warm is means
