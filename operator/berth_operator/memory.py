@@ -82,10 +82,18 @@ class Memory:
         self.rules = None
         self.rules_changed += 1
 
+    def presume_rules(self, ours: list[Object], heard: list[Object], changed: int) -> None:
+        """Take rules that were just made for all that there are, unless news since ``changed`` tells of more."""
+        if heard:
+            certain = [_version(rule) for rule in heard] == [_version(rule) for rule in ours]
+        else:
+            certain = self.rules_changed == changed
+        if certain:
+            self.rules = ours
+
     def knows_rule(self, name: str, version: str) -> bool:
         """Whether a rule is known in this version already: news of it is none."""
-        known = (rule["metadata"] for rule in self.rules or ())
-        return any((metadata["name"], metadata["resourceVersion"]) == (name, version) for metadata in known)
+        return any(_version(rule) == (name, version) for rule in self.rules or ())
 
     def keep_rule(self, written: Object) -> None:
         """Take over what a write of ours has made of a rule; where others changed something, rules are read again."""
@@ -112,6 +120,10 @@ class Memory:
         self.first_met = self.workspace is None and workspace is not None
         self.workspace, self.listening = workspace, None
         self.stop_probe()
+
+
+def _version(rule: Object) -> tuple[str, str]:
+    return rule["metadata"]["name"], rule["metadata"]["resourceVersion"]
 
 
 def _is_older(rule: Object, other: Object) -> bool:

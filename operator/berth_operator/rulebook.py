@@ -9,7 +9,7 @@ from berth_operator.kinds import RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import own_address
 from berth_operator.slim import slim
-from berth_operator.store import key_of, version_of
+from berth_operator.store import version_of
 from berth_operator.world import World
 
 
@@ -65,13 +65,8 @@ def presume_rules(world: World, instance: Instance, memory: Memory, made: Object
     Nobody but who asked for the instance knows of it yet, and a list costs its holder up to 100 ms. Another rule that
     is made meanwhile is heard of, as in every later moment.
     """
-    ours = [slim(RULES, made)] if made is not None else []
     heard = world.store.by(RULES, "instance", instance.public_id, instance.metadata.namespace)
-    same = [key_of(rule) for rule in heard] == [key_of(rule) for rule in ours] and all(
-        version_of(one) == version_of(other) for one, other in zip(heard, ours, strict=True)
-    )
-    if (not heard and memory.rules_changed == changed) or (heard and same):
-        memory.rules = ours
+    memory.presume_rules([slim(RULES, made)] if made is not None else [], heard, changed)
 
 
 def in_force(rule: FirewallRule) -> bool:

@@ -1,10 +1,11 @@
 import asyncio
 
+from berth_core.client import Object
 from berth_core.resources.instance import InForce
 from berth_operator.decide.seen import ContainerView
 from berth_operator.memory import Memory
 
-from .making import NOW, at, pod
+from .making import NOW, at, pod, rule
 
 
 def filled() -> Memory:
@@ -73,3 +74,44 @@ async def test_a_probe_of_what_is_gone_is_stopped() -> None:
     await asyncio.gather(probe, return_exceptions=True)
     assert probe.cancelled()
     assert not memory.probing
+
+
+def version(name: str, number: int) -> Object:
+    return rule(name, "198.51.100.7", resourceVersion=str(number)).wire()
+
+
+def test_what_was_just_made_counts_as_all_while_nothing_else_was_heard() -> None:
+    made = version("first", 5)
+    for heard in ([], [made]):
+        memory = Memory()
+        memory.rules_changed += len(heard)
+        memory.presume_rules([made], heard, 0)
+        assert memory.rules == [made]
+    without = Memory()
+    without.presume_rules([], [], 0)
+    assert without.rules == []
+
+
+def test_rules_are_read_where_more_was_heard_than_was_made() -> None:
+    made = version("first", 5)
+    for heard in ([made, version("another", 6)], [version("first", 6)], [version("another", 4)]):
+        memory = Memory()
+        memory.presume_rules([made], heard, 0)
+        assert memory.rules is None
+    deleted = Memory()
+    deleted.outdate_rules()
+    deleted.presume_rules([made], [], 0)
+    assert deleted.rules is None, "it came and went"
+
+
+def test_our_own_writes_are_no_news_and_those_of_others_are() -> None:
+    memory = Memory()
+    memory.presume_rules([version("first", 5)], [], 0)
+    memory.keep_rule(version("first", 7))
+    memory.keep_rule(version("first", 6))
+    assert memory.knows_rule("first", "7")
+    assert not memory.knows_rule("first", "6")
+    memory.outdate_rules()
+    memory.keep_rule(version("first", 8))
+    assert memory.rules is None
+    assert not memory.knows_rule("first", "8")
