@@ -5,6 +5,10 @@ import subprocess
 
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
+from berth_core import names
+
+TEMPLATE = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
+
 
 def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
@@ -12,6 +16,9 @@ def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: L
     rule = {"src": "203.0.113.7"}
     assert ada.asks("POST", f"/firewall/{instance}", rule, "Idempotency-Key: before the end").status == 200
     assert lab.objects("secrets", "berth.dev/idempotency", "berth-access") != []
+    warm = lab.makes_type("warm_to_the_last", TEMPLATE, warm=True)
+    waits = names.warm_object(str(lab.get("wd", warm)["status"]["id"]), 1)
+    lab.wait(f"pod/{waits}", "create", seconds=60)
     helm(lab, "uninstall", "berth", "-n", "berth", "--wait", "--timeout=120s")
     assert ada.ssh(info, "true").returncode == 255
     assert lab.leftovers(instance) == []
@@ -20,6 +27,9 @@ def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: L
     assert history["status"]["reason"] == "Terminated"
     assert "finalizers" not in history["metadata"]
     assert all("lease" not in wd["status"] for wd in lab.objects("wd"))
+    for kind in ("pods", "services", "secrets", "networkpolicies"):
+        assert lab.objects(kind, "berth.dev/warm") == [], "what was kept warm is gone"
+    lab.kubectl("delete", f"wd/{warm}", f"wt/{warm}", "-n", NAMESPACE)
     lab.kubectl("wait", "pods", "--all", "-n", "berth", "--for=delete", "--timeout=60s")
 
     up = subprocess.run(

@@ -34,7 +34,9 @@ KINDS = (
     Kind("coordination.k8s.io/v1", "leases"),
 )
 DROPPED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields"})
-MADE_ANEW = frozenset({"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "hostKeys", "podUid"})
+MADE_ANEW = frozenset(
+    {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "hostKeys", "podUid", "berth.dev/host-key"}
+)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 MADE_KEY = re.compile(r"ssh-rsa [A-Za-z0-9+/=]+")
 """Of who brought no key: those of tests are Ed25519."""
