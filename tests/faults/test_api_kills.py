@@ -1,7 +1,7 @@
 """The API process is killed right after each of its writes in turn; the client asks another one again.
 
 What the dead one had begun is finished, or undone after 30 s: in the end there is one instance and one lease, as if
-nothing had happened, but for the number of the lease. All the kills are waited for at the same time.
+nothing had happened, but for the number of the lease. Several kills are waited for at the same time.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ UNDONE_SECONDS = {"": 60.0, "one-and-the-same": 150.0}
 """By Idempotency-Key: a repeat with one waits until the first request surely counts as dead, 60 s, and as long again
 where it is not known what it made itself, since the cluster was slow."""
 TICK = 0.5
+SIDE_BY_SIDE = 3
+"""Each with an operator and two API processes, which are ready late where all start at once."""
 
 
 async def asked(served: Served, user: httpx.AsyncClient, key: str) -> httpx.Response | None:
@@ -101,7 +103,13 @@ async def test_a_kill_after_any_write_of_a_launch_comes_to_the_same_end(
     wanted, writes, epoch = await played(apiserver, tmp_path / "undisturbed", key, None)
     assert epoch == 1
     assert len(writes) >= POINTS[key], f"{len(writes)} writes were found: {POINTS[key]} there must be"
-    runs = (played(apiserver, tmp_path / str(n), key, n) for n in range(1, len(writes) + 1))
+    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def killed_after(write: int) -> tuple[list[str], list[Write], int]:
+        async with turns:
+            return await played(apiserver, tmp_path / str(write), key, write)
+
+    runs = map(killed_after, range(1, len(writes) + 1))
     for write, (found, _, taken) in zip(writes, await asyncio.gather(*runs), strict=True):
         difference = "\n".join(difflib.unified_diff(wanted, found, "undisturbed", "disturbed", lineterm="", n=6))
         assert not difference, f"after {write}:\n{difference}"
