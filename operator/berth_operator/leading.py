@@ -119,9 +119,6 @@ class Leadership:
             written = await client.patch(LEASES, self._namespace, NAME, body)
         except ConflictError:
             return None
-        if transitions is None and not self.held:
-            # Passes were turned away meanwhile and are not asked for again: the work must begin anew.
-            return None
         self._deadline = sent + DEADLINE_SECONDS
         return str(written["metadata"]["resourceVersion"])
 
