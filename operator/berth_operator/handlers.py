@@ -7,7 +7,7 @@ from typing import Any, Final
 import kopf
 
 from berth_core import names
-from berth_core.client import Kind, Object
+from berth_core.client import SILENT_SECONDS, Kind, Object
 from berth_operator.kinds import TYPES, WATCHED
 from berth_operator.queueing import Key
 from berth_operator.relist import SETTLE_SECONDS
@@ -15,8 +15,6 @@ from berth_operator.wake import wake
 from berth_operator.world import RELIST, World
 
 SERVER_SECONDS: Final = 290
-INACTIVITY_SECONDS: Final = 90.0
-"""The API server sends a bookmark about once a minute: a watch that is silent for longer is broken."""
 CHUNK: Final = 100
 """Objects that are listed at once before a watch begins: each has a task of its own while it is dealt with."""
 IDLE_SECONDS: Final = 0.05
@@ -44,7 +42,7 @@ def settings() -> kopf.OperatorSettings:
     made.watching.client_timeout = SERVER_SECONDS + 30
     made.watching.connect_timeout = 5
     made.watching.chunk_size = CHUNK
-    made.watching.inactivity_timeout = INACTIVITY_SECONDS
+    made.watching.inactivity_timeout = SILENT_SECONDS
     made.networking.request_timeout = 60
     made.persistence.finalizer = f"{names.GROUP}/unused"
     made.persistence.diffbase_storage = _NothingKept()

@@ -44,7 +44,7 @@ def test_a_warm_pod_is_shut_before_one_holder_s_in_its_lease_and_gone_after(
     info = ada.asks("GET", f"/instance/{instance}").json
     assert info["fwd"] == door(lab, pod)["fwd"], "the node port that was there before"
     assert lab.get("instance", instance)["status"]["podUid"] == pod["metadata"]["uid"]
-    written = ada.ssh(info, "echo mine > /root/trace && hostname")
+    written = ada.ssh(info, "echo mine > ~/trace && hostname")
     assert (written.returncode, written.stdout) == (0, "workspace\n"), written.stderr
     assert bob.probe(info, "shut") == 0.0, "a second address must never have been let in"
     assert ada.ssh(info, "true", key=bob.key).returncode == 255, "another key must not open the shell"
@@ -60,6 +60,6 @@ def test_a_warm_pod_is_shut_before_one_holder_s_in_its_lease_and_gone_after(
     second = bob.takes(TYPE)
     theirs = bob.asks("GET", f"/instance/{second}").json
     assert theirs["hostkeys"] != info["hostkeys"]
-    assert bob.ssh(theirs, "ls /root/trace").returncode == 2, "what one holder wrote is not there for the next"
+    assert bob.ssh(theirs, "ls ~/trace").returncode == 2, "what one holder wrote is not there for the next"
     assert ada.probe(theirs, "shut") == 0.0
     bob.ends(second)
