@@ -137,8 +137,8 @@ def is_key(text: str) -> bool:
 
 
 def values_of(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
-    """Values of the ``Idempotency-Key`` headers."""
-    return [value.decode("latin-1").strip() for name, value in headers if name == HEADER]
+    """Values of the ``Idempotency-Key`` headers, without the blanks around them, which are not part of a value."""
+    return [value.strip(b" \t").decode("latin-1") for name, value in headers if name == HEADER]
 
 
 @dataclass

@@ -104,8 +104,12 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     """
     if case.headers.get("Authorization") in _made:
         case.headers["Authorization"] = f"Bearer {token()}"
-    if KEY.fullmatch(case.headers.get("Idempotency-Key", "")):
+    key = case.headers.get("Idempotency-Key", "")
+    if KEY.fullmatch(key):
         case.headers["Idempotency-Key"] = f"fuzz-{next(_numbers)}"
+    elif KEY.fullmatch(inner := key.strip(" \t")):
+        # Blanks around a value are no part of it, so a server sees nothing wrong: the wrong goes inside.
+        case.headers["Idempotency-Key"] = f"{inner}\t{inner}"
 
 
 @schemathesis.hook
