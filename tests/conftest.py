@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.outside import Outside, clients
 from berth_cluster.testing import BerthCluster, Namespaces, apply_crds, berth_cluster, make_namespaces
+
+# How long an example takes says what else the machine does; tests that promise a time measure it themselves.
+settings.register_profile("berth", deadline=None)
+settings.load_profile("berth")
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from typing import Final
 import structlog
 
 from berth_core import names
-from berth_core.client import Object
+from berth_core.client import Kind, Object
 from berth_operator.ending import clear
-from berth_operator.kinds import BUDGETS, INSTANCES, OURS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.kinds import BUDGETS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.world import INSTANCE, LATE, ORPHAN, World
@@ -36,6 +37,8 @@ async def sweep_late(world: World, key: Key) -> float | None:
         lists = await together(*(world.client.list(kind, namespace, labels=OURS, metadata_only=True) for kind in kinds))
         for policy in lists[kinds.index(POLICIES)][0]:
             _compare(world, policy)
+        for kind, (objects, _) in zip(kinds, lists, strict=True):
+            await _clear_warm(world, kind, objects)
         made = {_instance_of(obj) for objects, _ in lists for obj in objects} - {""}
         ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
@@ -51,16 +54,43 @@ async def sweep_late(world: World, key: Key) -> float | None:
     return None
 
 
+async def _clear_warm(world: World, kind: Kind, objects: list[Object]) -> None:
+    """Delete what belongs to a pod that was kept warm for an epoch that is over."""
+    for obj in objects:
+        metadata = obj["metadata"]
+        if names.WARM_LABEL in metadata["labels"] and _is_over(world, metadata):
+            await world.client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+            log.warning("cleared what came after the end", kind=kind.plural, name=metadata["name"])
+
+
+def _is_over(world: World, metadata: Object) -> bool:
+    """Whether the epoch in the labels was of a lease that was given back; none comes back, so a cache knows."""
+    labels = metadata["labels"]
+    wd = world.deployment(metadata["namespace"], labels.get(names.DEPLOYMENT_LABEL, ""))
+    if wd is None:
+        return False  # it is the owner: all goes with it
+    epoch = int(labels.get(names.EPOCH_LABEL) or 0)
+    return epoch < wd.status.epoch or (epoch == wd.status.epoch and wd.status.lease is None)
+
+
 def _compare(world: World, policy: Object) -> None:
     """Have the pass over an instance apply its NetworkPolicy where it is not as that pass left it."""
-    metadata, instance_id = policy["metadata"], _instance_of(policy)
+    metadata, instance_id = policy["metadata"], _instance_of(policy) or _claimant(world, policy)
     memory = world.memories.known(metadata["namespace"], instance_id)
     if memory is None or not memory.policy or metadata.get("generation") == memory.policy_generation:
         return
+    if memory.policy_generation:  # of a pod that was kept warm it is not known until it is applied
+        log.warning("another has changed a NetworkPolicy", instance=instance_id, namespace=metadata["namespace"])
     memory.policy, memory.acknowledged = "", None
-    log.warning("another has changed a NetworkPolicy", instance=instance_id, namespace=metadata["namespace"])
     for owner in world.store.by(INSTANCES, "id", instance_id, metadata["namespace"]):
         world.add(INSTANCE, metadata["namespace"], owner["metadata"]["name"])
+
+
+def _claimant(world: World, policy: Object) -> str:
+    """Public id of the instance that has claimed the warm pod which a NetworkPolicy is about; empty where none has."""
+    metadata = policy["metadata"]
+    pod = world.store.get(PODS, metadata["namespace"], metadata["name"])
+    return holder_of(pod) if pod is not None else ""
 
 
 def _instance_of(obj: Object) -> str:

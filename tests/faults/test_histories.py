@@ -157,7 +157,6 @@ async def ground(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory)
 @seed(SEED)
 @settings(
     max_examples=RUNS,
-    deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -111,7 +111,6 @@ async def shop(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -
 @seed(SEED)
 @settings(
     max_examples=CHANGES,
-    deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -5,9 +5,10 @@ import signal
 
 import pytest
 
+from berth_core import ids, names
 from berth_core.client import Kind, Object
 
-from .lab import INSTANCES, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
+from .lab import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -42,3 +43,27 @@ async def test_what_is_made_for_an_ended_instance_is_cleared_by_the_next_leader(
     for kind in specs:
         await lab.until_gone(kind, f"i-{public_id}")
     await lab.until_gone(RULES, "mine-0")
+
+
+async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(lab: Lab, operators: Operators) -> None:
+    first = operators.start()
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    warm, coming = (names.warm_object(ids.deployment_id(lab.namespace, "one"), epoch) for epoch in (1, 2))
+    await lab.until(PODS, warm, bool, seconds=20)
+    await lab.instance("mine", workspaceType="bench", requesterAddress="198.51.100.7")
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
+    await lab.until(PODS, coming, bool, seconds=20)
+    first.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(first.wait, 20)
+    labels = {**names.epoch_labels(1, "one"), names.WARM_LABEL: "true"}
+    metadata: Object = {"name": warm, "labels": labels}
+    await lab.client.create(SECRETS, lab.namespace, {"metadata": metadata, "stringData": {"ssh_host_ed25519_key": "x"}})
+    selector: Object = {"podSelector": {"matchLabels": labels}}
+    await lab.client.create(POLICIES, lab.namespace, {"metadata": metadata, "spec": selector})
+    operators.start()
+    for kind in (SECRETS, POLICIES):
+        await lab.until_gone(kind, warm, seconds=20)
+        assert await lab.get(kind, coming), "what the next lease gets stays"

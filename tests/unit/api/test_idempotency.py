@@ -59,6 +59,17 @@ def test_keys_are_printable_ascii_of_some_length(text: str) -> None:
     assert repeats.is_key(text) is fits
 
 
+@pytest.mark.parametrize("sent", [b"one", b" one", b"one\t", b"\t one \t"])
+def test_blanks_around_a_key_are_no_part_of_it(sent: bytes) -> None:
+    assert repeats.values_of([(b"host", b"x"), (repeats.HEADER, sent)]) == ["one"]
+
+
+@pytest.mark.parametrize("sent", [b"\xa0one", b"one\x85", b"one\x1f", b"", b" ", b"one\tone"])
+def test_anything_else_around_a_key_makes_it_none(sent: bytes) -> None:
+    (value,) = repeats.values_of([(repeats.HEADER, sent)])
+    assert not repeats.is_key(value)
+
+
 def test_a_users_key_is_nobody_elses() -> None:
     assert repeats.digest_of("alice", "k") != repeats.digest_of("bob", "k")
     assert repeats.digest_of("a", "lice k") != repeats.digest_of("alice", "k")

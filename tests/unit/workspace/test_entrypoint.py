@@ -53,7 +53,7 @@ def test_sshd_reads_back_every_value_of_one_line(variables: dict[str, str]) -> N
 
 
 @given(VALUES.filter(lambda value: "\r" not in value))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_login_shell_reads_back_every_value(value: str) -> None:
     script = ENTRYPOINT.shell_lines({"GIVEN": value}) + 'printf %s "$GIVEN"'
     shown = subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout

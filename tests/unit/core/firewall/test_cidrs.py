@@ -43,7 +43,7 @@ def within(networks: Iterable[Network], address: Address) -> bool:
 
 
 @given(rules())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_set_holds_exactly_what_is_accepted(ruleset: list[Rule]) -> None:
     compiled = accepted_set(ruleset)
     for address in edges(ruleset):
@@ -51,7 +51,7 @@ def test_the_set_holds_exactly_what_is_accepted(ruleset: list[Rule]) -> None:
 
 
 @given(rules())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_set_is_minimal_sorted_and_apart(ruleset: list[Rule]) -> None:
     compiled = accepted_set(ruleset)
     for version in (4, 6):
@@ -61,7 +61,7 @@ def test_the_set_is_minimal_sorted_and_apart(ruleset: list[Rule]) -> None:
 
 
 @given(rules())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_blocks_say_the_same_as_the_set(ruleset: list[Rule]) -> None:
     blocks = ip_blocks(ruleset)
     for block in blocks:
@@ -74,13 +74,13 @@ def test_the_blocks_say_the_same_as_the_set(ruleset: list[Rule]) -> None:
 
 
 @given(rules())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_blocks_are_never_more_than_the_set(ruleset: list[Rule]) -> None:
     assert sum(1 + len(block.except_) for block in ip_blocks(ruleset)) <= len(accepted_set(ruleset))
 
 
 @given(st.lists(st.booleans(), min_size=16, max_size=16))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_blocks_are_as_few_as_a_search_finds(wanted: list[bool]) -> None:
     """Every pattern over sixteen addresses, against a plain recursion over all prefixes."""
     ruleset = [Rule(IPv4Network((0xC0000200 + n, 32)), Action.ACCEPT) for n, yes in enumerate(wanted) if yes]

@@ -1,0 +1,80 @@
+"""A NetworkPolicy that another has changed is applied anew by the pass over its instance."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from berth_core import names
+from berth_core.client import Client, Kind, Object
+from berth_core.resources.instance import InForce
+from berth_operator.agentclient import AgentClient
+from berth_operator.certificates import Authority
+from berth_operator.clock import Clock
+from berth_operator.kinds import INSTANCES, PODS, POLICIES
+from berth_operator.late import sweep_late
+from berth_operator.memory import Memory
+from berth_operator.queueing import Key
+from berth_operator.world import INSTANCE, LATE, World
+
+from .making import CONFIG, ID, bound
+
+OWN, WARM = {names.INSTANCE_LABEL: ID}, {names.WARM_LABEL: "true"}
+APPLIED = 3
+"""Generation of the NetworkPolicy when it was applied."""
+
+
+class Swept:
+    """One sweep over a namespace with one NetworkPolicy, of the instance that runs."""
+
+    def __init__(self, labels: dict[str, str], generation: int) -> None:
+        self.added: list[Key] = []
+        metadata: Object = {"name": "door", "namespace": "lab", "uid": "p", "resourceVersion": "1", "labels": labels}
+        policy: Object = {"metadata": metadata | {"generation": generation}}
+
+        async def listed(kind: Kind, *_: object, **__: object) -> tuple[list[Object], str]:
+            return ([policy] if kind == POLICIES else []), "7"
+
+        self.world = World(
+            CONFIG,
+            cast(Client, SimpleNamespace(list=listed)),
+            cast(Authority, None),
+            cast(AgentClient, None),
+            Clock(),
+        )
+        self.world.queue = cast(Any, SimpleNamespace(add=self.added.append))
+        self.world.store.put(INSTANCES, bound().wire())
+        claimed = metadata | {"labels": WARM, "annotations": {names.INSTANCE_ANNOTATION: ID}}
+        self.world.store.put(PODS, {"metadata": claimed, "spec": {}, "status": {}})
+
+    @property
+    def memory(self) -> Memory:
+        return self.world.memories.of("lab", ID)
+
+    async def after(self, applied: int, policy: str = "a digest") -> list[Key]:
+        self.memory.policy, self.memory.policy_generation = policy, applied
+        self.memory.acknowledged = InForce(generation=1, digest="0")
+        await sweep_late(self.world, Key(LATE, "", ""))
+        return self.added
+
+
+@pytest.mark.parametrize("labels", [OWN, WARM])
+async def test_one_that_was_changed_is_applied_and_pushed_anew(labels: dict[str, str]) -> None:
+    swept = Swept(labels, APPLIED + 1)
+    assert [key.sort for key in await swept.after(APPLIED)] == [INSTANCE]
+    assert (swept.memory.policy, swept.memory.acknowledged) == ("", None)
+
+
+@pytest.mark.parametrize("labels", [OWN, WARM])
+async def test_one_that_is_as_it_was_applied_is_left_alone(labels: dict[str, str]) -> None:
+    swept = Swept(labels, APPLIED)
+    assert await swept.after(APPLIED) == []
+    assert swept.memory.policy
+
+
+async def test_that_of_a_claimed_pod_is_looked_at_once_though_it_was_not_applied_yet() -> None:
+    assert [key.sort for key in await Swept(WARM, APPLIED).after(0)] == [INSTANCE]
+
+
+async def test_one_that_this_process_has_not_applied_waits_for_the_pass_that_will() -> None:
+    assert await Swept(OWN, APPLIED).after(0, policy="") == []
