@@ -69,8 +69,11 @@ def _root_schema(kind: type[Resource]) -> Object:
     }
     if "status" in root:
         schema["properties"]["status"] = _structural(root["status"], definitions)
-    if kind.RULES:
-        schema["x-kubernetes-validations"] = [rule.wire() for rule in kind.RULES]
+    for rule in kind.RULES:
+        place = schema
+        for name in rule.at.split(".") if rule.at else ():
+            place = place["properties"][name]
+        place.setdefault("x-kubernetes-validations", []).append(rule.wire())
     return schema
 
 

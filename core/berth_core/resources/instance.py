@@ -110,11 +110,11 @@ class InstanceStatus(Model):
     )
 
 
-def _immutable(field: str) -> Rule:
-    return Rule(
-        rule=f"has(self.spec.{field}) == has(oldSelf.spec.{field})"
-        f" && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})",
-        message=f"spec.{field} cannot be changed: end this Instance and make another",
+def _immutable(field: str) -> tuple[Rule, Rule]:
+    message = f"spec.{field} cannot be changed: end this Instance and make another"
+    return (
+        Rule(at="spec", rule=f"has(self.{field}) == has(oldSelf.{field})", message=message),
+        Rule(at=f"spec.{field}", rule="self == oldSelf", message=message),
     )
 
 
@@ -156,12 +156,13 @@ class Instance(Resource):
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            rule="has(self.spec.workspaceType) != has(self.spec.deployments)",
+            at="spec",
+            rule="has(self.workspaceType) != has(self.deployments)",
             message="give exactly one of spec.workspaceType and spec.deployments",
         ),
         *(
-            _immutable(f)
-            for f in (
+            rule
+            for field in (
                 "workspaceType",
                 "deployments",
                 "claim",
@@ -172,25 +173,28 @@ class Instance(Resource):
                 "keepAlive",
                 "repo",
             )
+            for rule in _immutable(field)
         ),
         Rule(
-            rule="!has(oldSelf.spec.terminate) || !oldSelf.spec.terminate"
-            " || (has(self.spec.terminate) && self.spec.terminate)",
+            at="spec",
+            rule="!has(oldSelf.terminate) || !oldSelf.terminate || (has(self.terminate) && self.terminate)",
             message="spec.terminate cannot be taken back: make another Instance",
         ),
         Rule(
-            rule="!has(oldSelf.status) || !has(oldSelf.status.epoch)"
-            " || (has(self.status) && has(self.status.epoch) && self.status.epoch == oldSelf.status.epoch)",
+            at="spec.requesterAddress",
+            rule="isIP(self)",
+            message="spec.requesterAddress takes an IP address, such as 192.0.2.7",
+        ),
+        Rule(rule="!has(oldSelf.status) || has(self.status)", message="what was observed is not forgotten"),
+        Rule(
+            at="status",
+            rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)",
             message="status.epoch is set once",
         ),
         Rule(
-            rule="!has(oldSelf.status) || !has(oldSelf.status.endTime)"
-            " || (has(self.status) && has(self.status.endTime) && self.status.endTime == oldSelf.status.endTime)",
+            at="status",
+            rule="!has(oldSelf.endTime) || (has(self.endTime) && self.endTime == oldSelf.endTime)",
             message="an ended Instance stays ended",
-        ),
-        Rule(
-            rule="!has(self.spec.requesterAddress) || isIP(self.spec.requesterAddress)",
-            message="spec.requesterAddress takes an IP address, such as 192.0.2.7",
         ),
     )
 
