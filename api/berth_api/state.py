@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 
 STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
-SILENT_SECONDS: Final = 1.0
+BROKEN_SECONDS: Final = 1.0
 """A watch that has not been standing for longer decides nothing."""
 ROWS_AT_ONCE: Final = 25
 """Rows that are made anew before requests have their turn on the event loop."""
@@ -189,7 +189,7 @@ class Caches:
         namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
         now = asyncio.get_running_loop().time()
         return all(
-            cache.seen(namespace) >= version and cache.broken_for(now) <= SILENT_SECONDS
+            cache.seen(namespace) >= version and cache.broken_for(now) <= BROKEN_SECONDS
             for cache in (self.rules.cache, self.reservations.cache, self.endings.cache)
         )
 

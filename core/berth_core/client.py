@@ -20,6 +20,7 @@ from kubernetes.aio import client as k8s
 from kubernetes.aio import config as k8s_config
 
 from berth_core import errors
+from berth_core.answers import error_of, from_status, translated
 
 Object = dict[str, Any]
 
@@ -232,12 +233,12 @@ class Client:
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=5, sock_read=SILENT_SECONDS)
-        with _translated():
+        with translated():
             # Else a dead connection would be waited for as long as for a quiet watch.
             async with asyncio.timeout(REQUEST_SECONDS):
                 response = await self._send("GET", kind.path(namespace), query, None, dict(_PLAIN), timeout)
             if response.status >= 300:
-                raise _error(response.status, await response.read(), response.headers)
+                raise error_of(response.status, await response.read(), response.headers)
             try:
                 _keep_alive(response.response)
                 if opened is not None:
@@ -246,14 +247,14 @@ class Client:
                     event = orjson.loads(line)
                     if event["type"] == "ERROR":
                         status = event["object"]
-                        raise _from_status(int(status.get("code", 500)), status, 1.0)
+                        raise from_status(int(status.get("code", 500)), status, 1.0)
                     yield WatchEvent(event["type"], event["object"])
             finally:
                 response.response.close()
 
     async def server_date(self) -> str:
         """Return the API server's ``Date`` header (RFC 9110), for comparing clocks."""
-        with _translated():
+        with translated():
             response = await self._send("GET", "/version", {}, None, dict(_PLAIN), REQUEST_SECONDS)
             await response.read()
             return str(response.headers["Date"])
@@ -272,11 +273,11 @@ class Client:
         if method != "GET" and self._before_write is not None:
             self._before_write()
         headers = {"Accept": accept, "Content-Type": content_type}
-        with _translated():
+        with translated():
             response = await self._send(method, path, query or {}, body, headers, REQUEST_SECONDS)
             data = await response.read()
         if response.status >= 300:
-            raise _error(response.status, data, response.headers)
+            raise error_of(response.status, data, response.headers)
         answer: Object = orjson.loads(data)
         return answer
 
@@ -362,45 +363,3 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             yield line
-
-
-class _translated:  # noqa: N801 (reads as a statement)
-    """Turn failures of the connection into UnavailableError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, asyncio.TimeoutError | aiohttp.ClientError | OSError):
-            raise errors.UnavailableError(f"the cluster's API cannot be reached: {error or type(error).__name__}")
-
-
-def _error(status: int, data: bytes, headers: Mapping[str, str]) -> errors.ClusterError:
-    try:
-        parsed = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        parsed = {"message": data[:200].decode(errors="replace")}
-    try:
-        retry_after = float(headers.get("Retry-After", "1"))
-    except ValueError:
-        retry_after = 1.0
-    return _from_status(status, parsed, retry_after)
-
-
-def _from_status(code: int, status: Object, retry_after: float) -> errors.ClusterError:
-    message = str(status.get("message") or status.get("reason") or f"HTTP status {code}")
-    details = status.get("details") or {}
-    if code == 409:
-        kind = errors.AlreadyExistsError if status.get("reason") == "AlreadyExists" else errors.ConflictError
-        return kind(message, status=code, details=details)
-    if code == 429 or code >= 500:
-        return errors.UnavailableError(message, status=code, retry_after=retry_after)
-    by_code: dict[int, type[errors.ClusterError]] = {
-        400: errors.InvalidError,
-        401: errors.ForbiddenError,
-        403: errors.ForbiddenError,
-        404: errors.NotFoundError,
-        410: errors.GoneError,
-        422: errors.InvalidError,
-    }
-    return by_code.get(code, errors.ClusterError)(message, status=code, details=details)

@@ -1,0 +1,54 @@
+"""What the cluster's API answers, turned into the errors of :mod:`berth_core.errors`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+
+from berth_core import errors
+
+
+class translated:  # noqa: N801 (reads as a statement)
+    """Turn failures of the connection into UnavailableError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, asyncio.TimeoutError | aiohttp.ClientError | OSError):
+            raise errors.UnavailableError(f"the cluster's API cannot be reached: {error or type(error).__name__}")
+
+
+def error_of(status: int, data: bytes, headers: Mapping[str, str]) -> errors.ClusterError:
+    """Return the error that an answer is; ``data`` is its body, a Status of the API server's or anything else. Pure."""
+    try:
+        parsed = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        parsed = {"message": data[:200].decode(errors="replace")}
+    try:
+        retry_after = float(headers.get("Retry-After", "1"))
+    except ValueError:
+        retry_after = 1.0
+    return from_status(status, parsed, retry_after)
+
+
+def from_status(code: int, status: dict[str, Any], retry_after: float) -> errors.ClusterError:
+    """Return the error that a Status of the API server's is; ``retry_after`` is in seconds. Pure."""
+    message = str(status.get("message") or status.get("reason") or f"HTTP status {code}")
+    details = status.get("details") or {}
+    if code == 409:
+        kind = errors.AlreadyExistsError if status.get("reason") == "AlreadyExists" else errors.ConflictError
+        return kind(message, status=code, details=details)
+    if code == 429 or code >= 500:
+        return errors.UnavailableError(message, status=code, retry_after=retry_after)
+    by_code: dict[int, type[errors.ClusterError]] = {
+        400: errors.InvalidError,
+        401: errors.ForbiddenError,
+        403: errors.ForbiddenError,
+        404: errors.NotFoundError,
+        410: errors.GoneError,
+        422: errors.InvalidError,
+    }
+    return by_code.get(code, errors.ClusterError)(message, status=code, details=details)
