@@ -185,7 +185,10 @@ class Instance(Resource):
             rule="isIP(self)",
             message="spec.requesterAddress takes an IP address, such as 192.0.2.7",
         ),
-        Rule(rule="!has(oldSelf.status) || has(self.status)", message="what was observed is not forgotten"),
+        Rule(
+            rule="!has(oldSelf.status) || has(self.status)",
+            message="status cannot be removed: an Instance keeps its epoch and its end",
+        ),
         Rule(
             at="status",
             rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)",

@@ -83,7 +83,8 @@ ENDED = {"epoch": 3, "endTime": "2026-05-01T00:00:00Z", "reason": "Terminated"}
     [
         ({"epoch": 3}, {"epoch": 4}, "status.epoch is set once"),
         ({"epoch": 3}, {"epoch": None}, "status.epoch is set once"),
-        ({"epoch": 3}, None, "status.epoch is set once"),
+        ({"epoch": 3}, None, "status cannot be removed"),
+        (ENDED, None, "status cannot be removed"),
         (ENDED, {"endTime": None}, "an ended Instance stays ended"),
         (ENDED, {"endTime": "2026-05-02T00:00:00Z"}, "an ended Instance stays ended"),
     ],
