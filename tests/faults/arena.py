@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from berth_core.client import Kind, Object
-from berth_core.errors import NotFoundError
+from berth_core.errors import NotFoundError, UnavailableError
 from berth_core.ids import deployment_id
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, condition
@@ -105,4 +105,6 @@ class Arena:
                 await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
             except NotFoundError:
                 continue  # the watch has yet to say so
+            except UnavailableError:
+                continue  # the machine is busy: it is asked again until the deadline
             self._told_to_end.add(name)
