@@ -12,6 +12,7 @@ from berth_agent.paths import Paths
 from berth_agent.routes import Routes
 from berth_agent.server import Server, listen
 from berth_agent.store import Store
+from berth_agent.vpn import Vpn
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +45,7 @@ def serve(paths: Paths) -> None:
         raise OSError(f"port {paths.port} cannot be bound, is it taken in this pod? {exc}") from exc
     store = Store(paths)
     log.event("serving", port=paths.port, epoch=epoch, in_force=store.in_force())
-    Server(listener=listener, context=context, routes=Routes(store, epoch)).run()
+    Server(listener=listener, context=context, routes=Routes(store, Vpn(paths), epoch)).run()
 
 
 def close(paths: Paths) -> None:

@@ -13,15 +13,18 @@ class Paths(NamedTuple):
     """``authorized_keys`` and ``notice``, which the workspace reads."""
     state: str = "/var/lib/berth-agent"
     """What was applied last, and what is being applied; survives a restart of the container."""
+    vpn: str = "/run/berth-vpn"
+    """What the VPN and the agent share; not there where the instance has no VPN."""
     port: int = 8470
 
     @classmethod
     def from_environment(cls) -> "Paths":
-        """Read BERTH_AGENT_SECRET_DIR, BERTH_AGENT_RUN_DIR, BERTH_AGENT_STATE_DIR and BERTH_AGENT_PORT."""
+        """Read BERTH_AGENT_PORT, and BERTH_AGENT_<NAME>_DIR for SECRET, RUN, STATE and VPN."""
         defaults = cls()
         return cls(
             secret=os.environ.get("BERTH_AGENT_SECRET_DIR", defaults.secret),
             run=os.environ.get("BERTH_AGENT_RUN_DIR", defaults.run),
             state=os.environ.get("BERTH_AGENT_STATE_DIR", defaults.state),
+            vpn=os.environ.get("BERTH_AGENT_VPN_DIR", defaults.vpn),
             port=int(os.environ.get("BERTH_AGENT_PORT", defaults.port)),
         )

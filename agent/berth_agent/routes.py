@@ -1,12 +1,13 @@
-"""What the agent answers: ``/v1/state`` and ``/v1/listening``."""
+"""What the agent answers: ``/v1/state``, ``/v1/listening`` and ``/v1/vpn``."""
 
 import time
 from typing import Final
 
-from berth_agent import listening, log, nft, push
+from berth_agent import listening, log, nft, push, vpn
 from berth_agent.loop import pause
 from berth_agent.push import InForce
 from berth_agent.store import StaleError, Store
+from berth_agent.vpn import Vpn
 from berth_agent.wire import HTTPError, Request
 
 LONGEST_WAIT: Final = 10.0
@@ -16,8 +17,9 @@ _LOOK_EVERY: Final = 0.02
 class Routes:
     """Answers for one instance and one epoch. Answers are the JSON objects of 200; HTTPError is any other."""
 
-    def __init__(self, store: Store, epoch: int) -> None:
+    def __init__(self, store: Store, vpn: Vpn, epoch: int) -> None:
         self._store = store
+        self._vpn = vpn
         self._epoch = epoch
 
     async def answer(self, request: Request, body: bytes) -> dict[str, object]:
@@ -29,7 +31,11 @@ class Routes:
                 return self._get()
             case "/v1/listening", "GET":
                 return await _listening(request)
-            case (("/v1/state" | "/v1/listening"), _):
+            case "/v1/vpn", "GET":
+                return await self._vpn_state(request)
+            case "/v1/vpn", "PUT":
+                return await self._refuse(body)
+            case (("/v1/state" | "/v1/listening" | "/v1/vpn"), _):
                 raise HTTPError(405, f"{request.method} does not work on {request.path}")
         raise HTTPError(404, "no such route")
 
@@ -64,6 +70,38 @@ class Routes:
         took = round((time.monotonic() - started) * 1000, 1)
         log.event("in force", generation=now.generation, digest=now.digest, keys=len(wanted.keys), took_ms=took)
         return _shape(now)
+
+    async def _vpn_state(self, request: Request) -> dict[str, object]:
+        try:
+            wait = float(request.query.get("wait", "0"))
+        except ValueError as exc:
+            raise HTTPError(400, "write /v1/vpn?wait=<seconds>") from exc
+        if not wait >= 0:  # also true for a wait that is no number
+            raise HTTPError(400, "`wait` must be from 0 on")
+        if not self._vpn.present:
+            raise HTTPError(404, "this instance has no VPN")
+        return await self._vpn.state(min(wait, LONGEST_WAIT))
+
+    async def _refuse(self, body: bytes) -> dict[str, object]:
+        try:
+            wanted = vpn.parse(body)
+        except ValueError as exc:
+            raise HTTPError(400, str(exc)) from exc
+        if wanted.epoch != self._epoch:
+            log.event("revocation refused", "warning", reason="epoch", epoch=wanted.epoch, ours=self._epoch)
+            raise HTTPError(403, f"this agent serves epoch {self._epoch}")
+        if not self._vpn.present:
+            raise HTTPError(404, "this instance has no VPN")
+        try:
+            ended = await self._vpn.refuse(wanted)
+        except vpn.ShorterError as exc:
+            log.event("revocation refused", "warning", reason="shorter", message=str(exc))
+            raise HTTPError(409, str(exc)) from exc
+        except (vpn.VpnError, OSError) as exc:
+            log.event("revocation failed", "error", message=str(exc))
+            raise HTTPError(500, str(exc)) from exc
+        log.event("revoked", clients=len(wanted.revoked), ended=ended)
+        return {"epoch": wanted.epoch, "revoked": len(wanted.revoked), "ended": ended}
 
 
 def _shape(now: InForce) -> dict[str, object]:

@@ -31,7 +31,10 @@ What it sends then has reached the cluster or never will when the request counts
 most 10 s, and the API server gives up on a write after 34 s.
 """
 KEY_FIELD: Final = "sshkey"
-"""Of an answer's body: a private key, beside the ``id`` of its instance."""
+PROFILE_FIELD: Final = "ovpn"
+SECRET_FIELDS: Final = {KEY_FIELD: "id", PROFILE_FIELD: "client_id"}
+"""Of an answer's body: what holds a private key, and the field beside it that says whose it is: an instance's, or that
+of a client of its VPN."""
 PASSING: Final = frozenset({408, 409, 425, 429})
 """Refusals that speak of the moment, not of the request."""
 
@@ -53,7 +56,9 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     key_of: str | None = None
-    """Instance whose private key belongs into the body, and has been left out."""
+    """Whose private key belongs into the body, and has been left out."""
+    key_field: str = KEY_FIELD
+    """Where it belongs."""
 
     @property
     def is_kept(self) -> bool:
@@ -64,18 +69,19 @@ class Answer:
 def without_key(answer: Answer) -> Answer:
     """Return the answer as it is kept. Pure.
 
-    A record can outlive the instance, and no private key may: the key is read from its own Secret for a repeat.
+    A record can outlive whose key it is, and no private key may: it is read from its own Secret for a repeat.
     """
     fields = orjson.loads(answer.body or b"{}")
-    if not isinstance(fields, dict) or KEY_FIELD not in fields:
-        return answer
-    left = {name: value for name, value in fields.items() if name != KEY_FIELD}
-    return replace(answer, body=orjson.dumps(left), key_of=str(fields["id"]))
+    for field_, owner in SECRET_FIELDS.items():
+        if isinstance(fields, dict) and field_ in fields:
+            left = {name: value for name, value in fields.items() if name != field_}
+            return replace(answer, body=orjson.dumps(left), key_of=str(fields[owner]), key_field=field_)
+    return answer
 
 
 def with_key(answer: Answer, key: str) -> Answer:
     """Return the answer as it was given. Pure."""
-    return replace(answer, body=orjson.dumps(orjson.loads(answer.body) | {KEY_FIELD: key}), key_of=None)
+    return replace(answer, body=orjson.dumps(orjson.loads(answer.body) | {answer.key_field: key}), key_of=None)
 
 
 @dataclass(frozen=True, repr=False)

@@ -63,8 +63,9 @@ BERTH = Image(
 WORKSPACE = Image(
     name="berth-workspace", containerfile="Containerfile", root=REPOSITORY / "images" / "workspace", files=(".",)
 )
+VPN = Image(name="berth-vpn", containerfile="Containerfile", root=REPOSITORY / "images" / "vpn", files=(".",))
 PAUSE = Image(name="pause", containerfile="Containerfile", root=REPOSITORY / "images" / "pause", files=(".",))
-ALL = (PAUSE, WORKSPACE, BERTH)
+ALL = (PAUSE, WORKSPACE, VPN, BERTH)
 
 
 def build_all() -> tuple[Built, ...]:

@@ -87,7 +87,10 @@ def local() -> Target:
         kubectl=started.tools.path("kubectl"),
         helm=started.tools.path("helm"),
         # A tag by content makes helm roll out exactly what changed.
-        helm_arguments=("-f", str(VALUES), "--set-string", f"image.tag={tags['berth']}"),
+        helm_arguments=(
+            *("-f", str(VALUES)),
+            *("--set-string", f"image.tag={tags['berth']}", "--set-string", f"vpn.image.tag={tags['berth-vpn']}"),
+        ),
     )
 
 
@@ -186,13 +189,13 @@ def _existing() -> Target:
 
 
 def _kind() -> Target:
-    kubeconfig, address = kind.create(ENVIRONMENT, images.BERTH, images.WORKSPACE)
+    kubeconfig, address = kind.create(ENVIRONMENT, images.BERTH, images.WORKSPACE, images.VPN)
     return Target(
         kubeconfig=kubeconfig,
         api=f"http://{address}:{NODE_PORT}",
         kubectl=_program("kubectl"),
         helm=_program("helm"),
-        helm_arguments=("-f", str(VALUES), "--set-string", "image.tag=dev"),
+        helm_arguments=("-f", str(VALUES), "--set-string", "image.tag=dev", "--set-string", "vpn.image.tag=dev"),
     )
 
 

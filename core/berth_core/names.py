@@ -47,8 +47,11 @@ SSH_PORT: Final = 22
 AGENT_PORT: Final = 8470
 AGENT_CONTAINER: Final = "agent"
 WORKSPACE_CONTAINER: Final = "workspace"
+VPN_CONTAINER: Final = "vpn"
 HOOK_CONTAINER: Final = "hook"
 SSH_PORT_NAME: Final = "ssh"
+VPN_PORT: Final = 1194
+VPN_PORT_NAME: Final = "vpn"
 
 AGENT_CA_SECRET: Final = "berth-agent-ca"  # noqa: S105 (a Secret's name, not a secret)
 SIGNING_SECRET: Final = "berth-token-signing"  # noqa: S105 (the same)
@@ -74,6 +77,7 @@ WEBHOOK_PUBLIC_KEY: Final = "public-key"
 HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
 PRIVATE_KEY: Final = "id_rsa"
+VPN_PROFILE: Final = "profile.ovpn"
 PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
 
@@ -101,6 +105,16 @@ def workspace_secret(instance_id: str, epoch: int) -> str:
 def agent_secret(workspace: str) -> str:
     """Name of the Secret that the agent mounts, by that of the workspace's."""
     return f"{workspace}-agent"
+
+
+def vpn_secret(workspace: str) -> str:
+    """Name of the Secret with the VPN's authority and its server's keys, by that of the workspace's."""
+    return f"{workspace}-vpn"
+
+
+def vpn_profile(client_id: str) -> str:
+    """Name of the Secret with the profile of a VPN's client, in the access namespace."""
+    return f"v-{client_id}"
 
 
 def hook_object(instance_id: str, epoch: int, hook: str) -> str:

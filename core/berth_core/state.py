@@ -11,6 +11,7 @@ ENDED: Final = "Ended"
 BOUND: Final = "Bound"
 POD_READY: Final = "PodReady"
 NETWORK_READY: Final = "NetworkReady"
+VPN_READY: Final = "VPNReady"
 PREPARED: Final = "Prepared"
 CLEANED: Final = "Cleaned"
 

@@ -8,7 +8,7 @@ import os
 import ssl
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -26,6 +26,7 @@ from berth_operator.errors import AgentError, StaleError
 CONNECT_SECONDS: Final = 1.0
 PUSH_SECONDS: Final = 3.0
 LISTEN_SECONDS: Final = 5.0
+VPN_SECONDS: Final = 5.0
 KEEP_OPEN_SECONDS: Final = 1.0
 """An open TLS connection takes half a megabyte, so one is kept for what follows at once: the probe after a push, which
 is the last on it."""
@@ -110,6 +111,22 @@ class AgentClient:
         if status != 200:
             raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
         return answer.get("listening") is True
+
+    async def vpn(self, agent: AgentAddress) -> tuple[bool, str]:
+        """Wait until the VPN serves; whether it does, and after VPN_SECONDS what it says that keeps it from it."""
+        path = f"/v1/vpn?wait={VPN_SECONDS:g}"
+        status, answer = await self._request("GET", agent, path, seconds=VPN_SECONDS + 2)
+        if status != 200:
+            raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
+        return answer.get("ready") is True, str(answer.get("problem") or "")
+
+    async def refuse(self, agent: AgentAddress, crl: str, revoked: Sequence[str]) -> int:
+        """Have the VPN refuse clients from now on; returns, when their sessions are over, how many were ended."""
+        body = {"epoch": agent.epoch, "crl": crl, "revoked": list(revoked)}
+        status, answer = await self._request("PUT", agent, "/v1/vpn", body=body, seconds=PUSH_SECONDS)
+        if status != 200:
+            raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
+        return int(answer.get("ended") or 0)
 
     async def _request(
         self,

@@ -1,19 +1,37 @@
 """What the operator is told by its environment, read once (operator/README.md lists the variables)."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import orjson
 
-from berth_core import durations
+from berth_core import durations, names
 from berth_core.firewall import Network, Sources
+from berth_core.vpn import Protocol, Tunnel
+from berth_core.vpn.configuration import parse_network
 
 ServiceType = Literal["NodePort", "LoadBalancer"]
+MKNOD: Final = "mknod"
+PRIVILEGED: Final = "privileged"
+"""Ways to /dev/net/tun; any other word is the name of a device resource."""
+_RESOURCE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True)
+class VpnSettings:
+    """How VPNs are made."""
+
+    image: str
+    tunnel: Tunnel
+    pull_policy: str = "IfNotPresent"
+    tun: str = MKNOD
+    """MKNOD, PRIVILEGED, or the device resource that brings /dev/net/tun."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,8 @@ class Config:
     node_addresses: Mapping[str, str] | None = None
     blocked: tuple[Network, ...] = ()
     user_namespaces: bool = False
+    vpn: VpnSettings | None = None
+    """None: none is offered."""
     history_retention: timedelta = timedelta(days=30)
     listen: int = 8080
     kubeconfig: str | None = None
@@ -50,6 +70,7 @@ class Config:
             node_addresses=_addresses(environment.get("BERTH_NODE_ADDRESSES") or "{}"),
             blocked=_networks(environment.get("BERTH_BLOCKED_CIDRS", "")),
             user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
+            vpn=_vpn(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
             listen=_port(environment.get("BERTH_LISTEN") or "8080"),
             kubeconfig=environment.get("KUBECONFIG") or None,
@@ -96,6 +117,28 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(word) for word in _words(text))
     except ValueError as exc:
         raise ValueError(f"BERTH_BLOCKED_CIDRS: {exc}") from exc
+
+
+def _vpn(environment: Mapping[str, str]) -> VpnSettings | None:
+    image = environment.get("BERTH_VPN_IMAGE", "").strip()
+    if not image:
+        return None
+    protocol = environment.get("BERTH_VPN_PROTOCOL") or "udp"
+    if protocol not in tuple(Protocol):
+        raise ValueError(f"BERTH_VPN_PROTOCOL is {protocol!r}; write udp or tcp")
+    try:
+        network = parse_network(environment.get("BERTH_VPN_NETWORK") or "10.92.0.0/22")
+    except ValueError as exc:
+        raise ValueError(f"BERTH_VPN_NETWORK: {exc}") from exc
+    tun = environment.get("BERTH_VPN_TUN") or MKNOD
+    if tun not in (MKNOD, PRIVILEGED) and not _RESOURCE.fullmatch(tun):
+        raise ValueError(f"BERTH_VPN_TUN is {tun!r}; write mknod, privileged, or the name of a device resource")
+    return VpnSettings(
+        image=image,
+        tunnel=Tunnel(Protocol(protocol), network, names.VPN_PORT),
+        pull_policy=environment.get("BERTH_VPN_IMAGE_PULL_POLICY") or "IfNotPresent",
+        tun=tun,
+    )
 
 
 def _length(environment: Mapping[str, str], name: str, default: str) -> timedelta:

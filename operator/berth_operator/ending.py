@@ -10,7 +10,7 @@ from berth_core import ids, leasing, names
 from berth_core.client import Kind, Object
 from berth_core.leasing import Lease
 from berth_core.resources import Instance
-from berth_operator import hooks, keeping, metrics, warmview
+from berth_operator import hooks, keeping, metrics, vpn, warmview
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
@@ -18,7 +18,18 @@ from berth_operator.decide.hooks import AFTER
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.errors import AgentError
-from berth_operator.kinds import BUDGETS, DEPLOYMENTS, JOBS, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.kinds import (
+    BUDGETS,
+    DEPLOYMENTS,
+    INSTANCES,
+    JOBS,
+    PODS,
+    POLICIES,
+    RULES,
+    SECRETS,
+    SERVICES,
+    VPN_CLIENTS,
+)
 from berth_operator.observe import pod_of
 from berth_operator.removing import remove_pod
 from berth_operator.together import together
@@ -103,7 +114,7 @@ async def shut(world: World, namespace: str, instance_id: str, lease: Lease | No
     pod = pod_of(world, namespace, instance_id)
     memory = world.memories.of(namespace, instance_id)
     warm = _warm_name(world, namespace, lease)
-    known = [] if memory.cleared else _known(instance_id, lease, warm)
+    known = [] if memory.cleared else _known(instance_id, lease, warm, vpn=_has_vpn(world, namespace, instance_id))
     await together(
         _close(world, namespace, instance_id, pod),
         *(world.client.delete(kind, namespace, name) for kind, name in known),
@@ -126,7 +137,7 @@ async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | N
         world.client.delete(SECRETS, world.config.access_namespace, name),
         _delete_rules(world, namespace, instance_id),
     )
-    return True
+    return not _has_vpn(world, namespace, instance_id) or await vpn.clear(world, namespace, instance_id)
 
 
 async def leases_of(world: World, namespace: str, instance_id: str) -> list[Lease]:
@@ -141,6 +152,14 @@ async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
     """Rules speak of what is gone: none of them shows as in force, or waits for another instance."""
     rules, _ = await world.client.list(RULES, namespace, fields={"spec.instance": instance_id})
     await together(*(world.client.delete(RULES, namespace, rule["metadata"]["name"]) for rule in rules))
+
+
+def _has_vpn(world: World, namespace: str, instance_id: str) -> bool:
+    """Whether the instance had a VPN, or somebody made a client for one."""
+    known = world.store.by(INSTANCES, "id", instance_id, namespace)
+    return any(obj["spec"].get("vpn") for obj in known) or bool(
+        world.store.by(VPN_CLIENTS, "instance", instance_id, namespace)
+    )
 
 
 async def _lease_of(world: World, instance: Instance) -> Lease | None:
@@ -158,7 +177,7 @@ def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
     return names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
 
 
-def _known(instance_id: str, lease: Lease | None, warm: str | None) -> list[tuple[Kind, str]]:
+def _known(instance_id: str, lease: Lease | None, warm: str | None, *, vpn: bool) -> list[tuple[Kind, str]]:
     """Return what is deleted at once, by name: what opens the door first."""
     found = [(SERVICES, names.instance_object(instance_id))]
     secrets = [names.workspace_secret(instance_id, lease.epoch)] if lease is not None else []
@@ -166,6 +185,8 @@ def _known(instance_id: str, lease: Lease | None, warm: str | None) -> list[tupl
         found.append((SERVICES, warm))
         secrets.append(warm)
     found += [(SECRETS, name) for secret in secrets for name in (secret, names.agent_secret(secret))]
+    if vpn:
+        found += [(SECRETS, names.vpn_secret(secret)) for secret in secrets]
     return found
 
 

@@ -8,7 +8,7 @@ import structlog
 from berth_core import names
 from berth_core.errors import ConflictError
 from berth_core.resources import Instance
-from berth_operator import ending, hooks, serving, starting, waiting, warning
+from berth_operator import ending, hooks, serving, starting, vpn, waiting, warning
 from berth_operator.decide.instance import decide
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance
@@ -93,6 +93,9 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             if seen.agent.failures >= serving.REPORT_AFTER:
                 await serving.report(world, seen, plan)
             return False, delay
+        case Step.VPN:
+            await vpn.attend(world, seen)
+            return True, None
         case Step.PROBE:
             serving.probe(world, seen)
             await serving.report(world, seen, plan)

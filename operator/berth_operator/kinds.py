@@ -13,6 +13,7 @@ from berth_core.resources import (
     IssuedToken,
     Reservation,
     TokenRevocation,
+    VPNClient,
     WorkspaceDeployment,
     WorkspaceType,
 )
@@ -22,6 +23,7 @@ DEPLOYMENTS: Final = WorkspaceDeployment.api()
 INSTANCES: Final = Instance.api()
 RESERVATIONS: Final = Reservation.api()
 RULES: Final = FirewallRule.api()
+VPN_CLIENTS: Final = VPNClient.api()
 DELIVERIES: Final = Delivery.api()
 ACCESS_RULES: Final = AccessRule.api()
 ACCOUNTS: Final = Account.api()
@@ -44,6 +46,7 @@ WATCHED: Final[dict[Kind, dict[str, str]]] = {
     DEPLOYMENTS: {},
     INSTANCES: {},
     RULES: {},
+    VPN_CLIENTS: {},
     RESERVATIONS: {},
     ACCESS_RULES: {},
     PODS: OURS,

@@ -2,8 +2,10 @@
 
 from berth_core.client import Kind, Object
 from berth_core.errors import AlreadyExistsError, NotFoundError
-from berth_operator.build import secrets
+from berth_core.vpn import Authority
+from berth_operator.build import secrets, vpn
 from berth_operator.build.common import LeaseParts
+from berth_operator.config import VpnSettings
 from berth_operator.kinds import SECRETS
 from berth_operator.world import World
 
@@ -28,6 +30,15 @@ async def agent_secret(world: World, lease: LeaseParts) -> None:
     """Make the agent's Secret."""
     pair = world.authority.agent(lease.name, lease.epoch, world.now())
     await create(world, SECRETS, secrets.agent_secret(lease, pair, world.authority.pem))
+
+
+async def vpn_secret(world: World, lease: LeaseParts, wanted: VpnSettings) -> None:
+    """Make the Secret with the keys of the lease's VPN."""
+    now = world.now()
+    authority = Authority.new(lease.id, lease.epoch, now)
+    server = authority.server(now)
+    body = vpn.secret(lease, wanted, authority, (server.certificate, server.key), authority.revocations((), now))
+    await create(world, SECRETS, body)
 
 
 async def create(world: World, kind: Kind, body: Object | None) -> Object | None:

@@ -16,6 +16,42 @@ Incarnation = tuple[str, int]
 
 
 @dataclass
+class VpnMemory:
+    """Of the VPN of one instance."""
+
+    container: Incarnation | None = None
+    """Which server ``ready`` speaks of."""
+    ready: bool | None = None
+    problem: str = ""
+    refused: frozenset[str] = frozenset()
+    """Clients that the agent of the present pod refuses for sure."""
+    question: asyncio.Task[None] | None = None
+    retry_at: float = 0.0
+    """On the monotonic clock: nothing is asked or told before."""
+    failures: int = 0
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is awaited."""
+        return self.question is not None and not self.question.done()
+
+    def meet(self, pod: PodView | None, *, other_pod: bool) -> None:
+        """Take note of the pod: another server has to be asked again, another pod's agent knows of nobody."""
+        container = (pod.uid, pod.vpn.restarts) if pod is not None and pod.vpn.state == "running" else None
+        if container != self.container:
+            self.stop()
+            self.container, self.ready, self.problem, self.retry_at = container, None, "", 0.0
+        if other_pod:
+            self.refused = frozenset()
+
+    def stop(self) -> None:
+        """End a question that is under way."""
+        if self.question is not None:
+            self.question.cancel()
+            self.question = None
+
+
+@dataclass
 class Memory:
     """Of one instance. Changed only by the pass over that instance, and by its one probe."""
 
@@ -37,6 +73,7 @@ class Memory:
     listening: bool | None = None
     path: bool | None = None
     probe: asyncio.Task[None] | None = None
+    vpn: VpnMemory = field(default_factory=VpnMemory)
     policy: str = ""
     """Digest of the NetworkPolicy that was applied last."""
     policy_generation: int = 0
@@ -63,6 +100,7 @@ class Memory:
 
     def meet(self, pod: PodView | None, now: datetime) -> None:
         """Take note of the pod; what was known of another one, or of earlier lives of its containers, is dropped."""
+        self.vpn.meet(pod, other_pod=pod is None or pod.uid != self.pod_uid)
         if pod is None:
             if self.pod_created is not None and self.pod_ended is None:
                 self.pod_ended = now
@@ -105,6 +143,11 @@ class Memory:
         if self.probe is not None:
             self.probe.cancel()
             self.probe = None
+
+    def stop(self) -> None:
+        """End what runs for it."""
+        self.stop_probe()
+        self.vpn.stop()
 
     @property
     def probing(self) -> bool:
@@ -149,10 +192,10 @@ class Memories:
         """Drop what is known of an instance that has ended."""
         memory = self.by_id.pop((namespace, instance_id), None)
         if memory is not None:
-            memory.stop_probe()
+            memory.stop()
 
     def clear(self) -> None:
         """Drop everything: another process leads."""
         for memory in self.by_id.values():
-            memory.stop_probe()
+            memory.stop()
         self.by_id.clear()

@@ -11,14 +11,14 @@ from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.instance import Claim
 from berth_core.waiters import Waiter
-from berth_operator import hooks, keeping, rulebook, waiting
+from berth_operator import hooks, keeping, rulebook, vpn, waiting
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.hooks import PREPARE
 from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS, ends_now
 from berth_operator.decide.notice import notice
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
-from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES
+from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
 from berth_operator.memory import Memory
 from berth_operator.podview import pod_view
 from berth_operator.warmview import offer
@@ -32,7 +32,7 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     pod = pod_of(world, namespace, public_id)
     memory.meet(pod, now)
     if instance.status.reason is not None or instance.status.end_time is not None:
-        left = any(world.store.by(kind, "instance", public_id, namespace) for kind in (PODS, JOBS))
+        left = any(world.store.by(kind, "instance", public_id, namespace) for kind in (PODS, JOBS, VPN_CLIENTS))
         return ObservedInstance(instance, pod=pod, leftover=left, clock_trusted=world.clock.trusted)
     if ends_now(brief := _brief(world, instance), now):
         return brief
@@ -167,6 +167,7 @@ async def _bound(
             first_met=memory.first_met,
         ),
         notice=tells,
+        vpn=vpn.look(world, instance, memory, pod),
         rules_settled=settled,
         prepare=await hooks.look(world, instance, PREPARE) if status.ready_time is None else None,
         quiet_since=await keeping.quiet(world, instance, memory, now),

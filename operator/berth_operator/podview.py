@@ -34,6 +34,7 @@ def pod_view(pod: Object) -> PodView:
         ip=status.get("podIP") or "",
         agent=reported.get(names.AGENT_CONTAINER, NOT_REPORTED),
         workspace=reported.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
+        vpn=reported.get(names.VPN_CONTAINER, NOT_REPORTED),
         containers=tuple(reported.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",

@@ -2,7 +2,9 @@
 
 from berth_core import names
 from berth_core.client import Object
+from berth_core.firewall import Tunnel
 from berth_core.resources import FirewallRule, Instance
+from berth_core.vpn import DEVICE
 from berth_operator.build import firewall
 from berth_operator.decide.seen import PodView
 from berth_operator.kinds import RULES
@@ -16,7 +18,7 @@ from berth_operator.world import World
 async def look(world: World, instance: Instance, memory: Memory, pod: PodView) -> tuple[bool, bool]:
     """Whether what the agent acknowledged is what the rules say, and whether every rule shows it and has its owner."""
     rules = await read_rules(world, instance, memory)
-    wanted = firewall.push(ruleset(rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
+    wanted = firewall.push(ruleset(world, instance, rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
     current = (
         memory.acknowledged is not None
         and memory.acknowledged.digest == wanted.digest
@@ -25,9 +27,11 @@ async def look(world: World, instance: Instance, memory: Memory, pod: PodView) -
     return current, all(in_force(rule) and owned(rule, instance) for rule in rules)
 
 
-def ruleset(rules: list[FirewallRule], pod: PodView) -> str:
+def ruleset(world: World, instance: Instance, rules: list[FirewallRule], pod: PodView) -> str:
     """Return the ruleset that an instance should have, without its stamp."""
-    return firewall.body(firewall.compiled(rules), own_address(pod.ip, names.AGENT_PORT))
+    settings = world.config.vpn if instance.spec.vpn else None
+    tunnel = Tunnel(DEVICE, settings.tunnel.network) if settings is not None else None
+    return firewall.body(firewall.compiled(rules), own_address(pod.ip, names.AGENT_PORT), tunnel)
 
 
 async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:

@@ -14,7 +14,7 @@ from berth_core.leasing import Lease
 from berth_core.model import parse_time
 from berth_core.resources import FirewallRule, Instance
 from berth_core.resources.instance import InForce
-from berth_operator import metrics, rulebook
+from berth_operator import metrics, rulebook, vpn
 from berth_operator.agentclient import AgentAddress
 from berth_operator.build import firewall
 from berth_operator.decide import status
@@ -69,7 +69,14 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
     """Push once, or twice where the agent turns out to have something newer; the error, if any."""
     instance, pod = seen.instance, _pod(seen)
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
-    body, keys = rulebook.ruleset(rules, pod), instance.spec.ssh_keys
+    if seen.vpn is not None and seen.vpn.must_refuse:
+        # Before the door opens: a pod that was made again knows of nobody who was revoked.
+        try:
+            await vpn.refuse(world, instance, pod)
+        except AgentError as error:
+            memory.failures, memory.error = memory.failures + 1, str(error)
+            return str(error)
+    body, keys = rulebook.ruleset(world, instance, rules, pod), instance.spec.ssh_keys
     known = memory.acknowledged
     if known is None and instance.status.pod_uid == pod.uid:
         known = instance.status.firewall

@@ -13,7 +13,7 @@ from berth_core.errors import ClusterError, NotFoundError
 from berth_core.firewall import Rule
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_operator import rulebook
-from berth_operator.build import firewall
+from berth_operator.build import firewall, vpn
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.disruption import budget
 from berth_operator.build.pod import pod
@@ -24,7 +24,7 @@ from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SERVICES
-from berth_operator.making import agent_secret, create, host_key
+from berth_operator.making import agent_secret, create, host_key, vpn_secret
 from berth_operator.memory import Memory
 from berth_operator.together import together
 from berth_operator.warming import claim_pod
@@ -140,16 +140,19 @@ async def _key_of(world: World, lease: LeaseParts, pod: PodView) -> str:
     return pod.host_key or await host_key(world, lease)
 
 
-def _ground(
-    world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]
-) -> tuple[Awaitable[str], Awaitable[None], Awaitable[None]]:
+def _ground(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> list[Awaitable[str | None]]:
     """What must be there before the pod; the first result is the public host key."""
-    return host_key(world, lease), agent_secret(world, lease), apply_policy(world, lease, memory, rules)
+    ground: list[Awaitable[str | None]] = [host_key(world, lease), agent_secret(world, lease)]
+    if (wanted := vpn.settings(lease, world.config)) is not None:
+        ground.append(vpn_secret(world, lease, wanted))
+    return [*ground, apply_policy(world, lease, memory, rules)]
 
 
 async def _service(world: World, lease: LeaseParts) -> None:
     try:
-        made = await world.client.apply(SERVICES, service(lease, world.config.service_type))
+        made = await world.client.apply(
+            SERVICES, service(lease, world.config.service_type, vpn.settings(lease, world.config))
+        )
     except ClusterError as error:
         if "range is full" in error.message:
             await _ports_exhausted(world, lease.holder)

@@ -22,6 +22,7 @@ from berth_operator.kinds import (
     RULES,
     SERVICES,
     TYPES,
+    VPN_CLIENTS,
 )
 from berth_operator.podview import holder_of
 from berth_operator.slim import slim
@@ -88,6 +89,7 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     },
     INSTANCES: {"id": _public_id, "deployment": _active_deployment, "waiting": _waiting, "opening": _opening},
     RULES: {"instance": _field("spec", "instance")},
+    VPN_CLIENTS: {"instance": _field("spec", "instance")},
     RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance},
     ACCESS_RULES: {"deployment": _field("spec", "deployment")},
     PODS: {

@@ -16,6 +16,7 @@ from berth_operator.kinds import (
     RULES,
     SERVICES,
     TYPES,
+    VPN_CLIENTS,
 )
 from berth_operator.podview import holder_of
 from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RESERVATION, TURN, TYPE, WARM, World
@@ -30,6 +31,8 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
         _warm(world, obj)
     elif kind == RULES:
         _rule(world, obj, gone)
+    elif kind == VPN_CLIENTS:
+        _vpn_client(world, obj)
     elif kind == RESERVATIONS:
         _reservation(world, obj, gone)
     elif kind == ACCESS_RULES:
@@ -60,7 +63,9 @@ def _is_history(world: World, obj: Object) -> bool:
     if not status.get("endTime") or metadata.get("deletionTimestamp"):
         return False
     public_id = status.get("id") or metadata["name"]
-    return not any(world.store.by(kind, "instance", public_id, metadata["namespace"]) for kind in (PODS, JOBS))
+    return not any(
+        world.store.by(kind, "instance", public_id, metadata["namespace"]) for kind in (PODS, JOBS, VPN_CLIENTS)
+    )
 
 
 def _child(world: World, obj: Object, instance_id: str | None) -> None:
@@ -97,6 +102,12 @@ def _rule(world: World, obj: Object, gone: bool) -> None:
             return
         memory.outdate_rules()
     for owner in owners:
+        world.add(INSTANCE, namespace, owner["metadata"]["name"])
+
+
+def _vpn_client(world: World, obj: Object) -> None:
+    namespace = obj["metadata"]["namespace"]
+    for owner in world.store.by(INSTANCES, "id", obj["spec"]["instance"], namespace):
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
 

@@ -19,7 +19,7 @@ from berth_api.routes.common import (
     refusals,
 )
 from berth_api.schemas.instances import InstanceDetail, Instances, PrivateKey
-from berth_api.services import instances
+from berth_api.services import instances, vpn
 from berth_api.shapes.instances import instance_detail, instance_summary
 from berth_api.state import State
 
@@ -85,7 +85,8 @@ async def _list(state: State, user: Identity, query: Mapping[str, str], type_nam
 async def one(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
     """Show an instance."""
     held, deployment = await instances.detail(state, user, instance_id)
-    return JSON(instance_detail(held, deployment, user))
+    clients = await vpn.client_ids(state, held.instance)
+    return JSON(instance_detail(held, deployment, user, clients))
 
 
 @router.get(

@@ -43,7 +43,7 @@ INACTIVE: Final = "The instance ends or has ended."
 )
 async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
     """Show whether there is a VPN, and its clients."""
-    return JSON(vpn_status(await vpn.instance_of(state, user, instance_id)))
+    return JSON(vpn_status(*await vpn.show(state, user, instance_id)))
 
 
 @router.post(
@@ -56,7 +56,8 @@ async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
 )
 async def add(state: SharedState, user: User, _: Body, instance_id: InstanceId) -> JSON:
     """Make a client; 503 while the VPN is being prepared."""
-    await vpn.add_client(state, user, instance_id)
+    client_id, profile = await vpn.add_client(state, user, instance_id)
+    return JSON({"client_id": client_id, "ovpn": profile})
 
 
 @router.delete(
@@ -66,5 +67,6 @@ async def add(state: SharedState, user: User, _: Body, instance_id: InstanceId) 
     response_class=Empty,
 )
 async def revoke(state: SharedState, user: User, instance_id: InstanceId, client_id: ClientId) -> Empty:
-    """Revoke a client."""
+    """Revoke a client: it is cut off, and its profile does not count any more."""
     await vpn.revoke_client(state, user, instance_id, client_id)
+    return Empty()

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from berth_api.errors import AwayError
-from berth_api.repeats import KEPT_SECONDS, Answer, Phase, Record, Step, judge
+from berth_api.repeats import KEPT_SECONDS, KEY_FIELD, Answer, Phase, Record, Step, judge
 from berth_core import errors as cluster
 from berth_core import model, names
 from berth_core.client import Client, Kind, Object
@@ -118,6 +118,7 @@ def _data(record: Record) -> dict[str, str]:
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in record.answer.headers],
             "body": base64.b64encode(record.answer.body).decode(),
             "key_of": record.answer.key_of,
+            "key_field": record.answer.key_field,
         }
     return {RECORD: base64.b64encode(orjson.dumps(fields)).decode()}
 
@@ -136,4 +137,5 @@ def _read(obj: Object) -> Record:
 
 def _read_answer(fields: dict[str, Any]) -> Answer:
     headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields["headers"])
-    return Answer(fields["status"], headers, base64.b64decode(fields["body"]), fields.get("key_of"))
+    key_of, key_field = fields.get("key_of"), fields.get("key_field") or KEY_FIELD
+    return Answer(fields["status"], headers, base64.b64decode(fields["body"]), key_of, key_field)

@@ -8,14 +8,14 @@ from typing import Any, Final
 import orjson
 
 from berth_api import repeats
-from berth_api.repeats import KEY_FIELD, Answer
-from berth_api.services import admission
+from berth_api.repeats import KEY_FIELD, PROFILE_FIELD, Answer
+from berth_api.services import admission, vpn
 from berth_api.services.records import SECRETS
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import ids, names
 from berth_core.client import Object
-from berth_core.resources import AccessRule, FirewallRule, Instance, Reservation, Resource
+from berth_core.resources import AccessRule, FirewallRule, Instance, Reservation, Resource, VPNClient
 
 JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
 
@@ -37,11 +37,14 @@ async def _labelled(state: State, kind: type[Resource], digest: str) -> list[Obj
 
 
 async def whole(state: State, answer: Answer) -> Answer:
-    """Return a kept answer as it was given; without the private key where that is gone, with its instance.
+    """Return a kept answer as it was given; without the private key where that is gone, with whose it was.
 
     Raises ClusterError.
     """
-    key = await _private_key(state, answer.key_of) if answer.key_of is not None else None
+    if answer.key_of is None:
+        return answer
+    read = _profile if answer.key_field == PROFILE_FIELD else _private_key
+    key = await read(state, answer.key_of)
     return repeats.with_key(answer, key) if key is not None else answer
 
 
@@ -51,6 +54,13 @@ async def _private_key(state: State, instance_id: str) -> str | None:
     except cluster.NotFoundError:
         return None
     return base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()
+
+
+async def _profile(state: State, client_id: str) -> str | None:
+    try:
+        return await vpn.stored_profile(state, client_id)
+    except cluster.NotFoundError:
+        return None
 
 
 async def _launched(state: State, obj: Object) -> Answer:
@@ -76,6 +86,11 @@ async def _appended(_state: State, _obj: Object) -> Answer:
     return Answer(200, JSON_HEADERS)
 
 
+async def _admitted(state: State, obj: Object) -> Answer:
+    client = VPNClient.parse(obj)
+    return _json({"client_id": client.metadata.uid, PROFILE_FIELD: await vpn.profile_of(state, client)})
+
+
 async def _ruled(state: State, obj: Object) -> Answer:
     rule = AccessRule.parse(obj)
     await admission.mark_of(state, rule.metadata.namespace, rule.spec.deployment)
@@ -86,6 +101,7 @@ SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[An
     (Instance, _launched),
     (Reservation, _reserved),
     (FirewallRule, _appended),
+    (VPNClient, _admitted),
     (AccessRule, _ruled),
 )
 """The kinds that a POST can make, and the answers that say so."""

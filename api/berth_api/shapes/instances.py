@@ -1,5 +1,6 @@
 """How instances look to clients. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from berth_api.auth.identity import Identity
@@ -15,8 +16,8 @@ from berth_core.state import Word, is_active
 ROOT_USER: Final = "root"
 
 
-def instance_detail(held: Held, detail: Detail | None, identity: Identity) -> Shape:
-    """Shape the page of one instance."""
+def instance_detail(held: Held, detail: Detail | None, identity: Identity, vpn_clients: Sequence[str] = ()) -> Shape:
+    """Shape the page of one instance; ``vpn_clients`` are the ids of its VPN's clients, where it has one."""
     status = held.instance.status
     shape: Shape = {
         "id": held.instance.public_id,
@@ -38,7 +39,7 @@ def instance_detail(held: Held, detail: Detail | None, identity: Identity) -> Sh
     if status.host_keys and active:
         shape["hostkeys"] = status.host_keys
     if held.instance.spec.vpn and active:
-        shape["vpn"] = vpn_status(held.instance)
+        shape["vpn"] = vpn_status(held.instance, vpn_clients)
     if held.state is Word.INIT_FAIL and status.message:
         shape["message"] = status.message
     return shape

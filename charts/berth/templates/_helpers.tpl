@@ -14,11 +14,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 
 {{- define "berth.image" -}}
-{{- $image := .Values.image -}}
-{{- if $image.digest -}}
-{{ printf "%s@%s" $image.repository $image.digest }}
+{{ include "berth.reference" (dict "root" . "image" .Values.image) }}
+{{- end }}
+
+{{/* An image's full name. */}}
+{{- define "berth.reference" -}}
+{{- if .image.digest -}}
+{{ printf "%s@%s" .image.repository .image.digest }}
 {{- else -}}
-{{ printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) }}
+{{ printf "%s:%s" .image.repository (.image.tag | default .root.Chart.AppVersion) }}
 {{- end -}}
 {{- end }}
 

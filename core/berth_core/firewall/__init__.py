@@ -6,7 +6,7 @@ Everything here is pure: no I/O, no clock. docs/firewall.md says what the result
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
 from berth_core.firewall.model import Action, Network, Rule, parse_action, parse_source
 from berth_core.firewall.networkpolicy import Egress, OperatorPods, PolicyRequest, Sources, network_policy
-from berth_core.firewall.ruleset import Ports, closed_ruleset, compile_ruleset, digest_of, ruleset_body, stamp
+from berth_core.firewall.ruleset import Ports, Tunnel, closed_ruleset, compile_ruleset, digest_of, ruleset_body, stamp
 
 __all__ = [
     "Action",
@@ -18,6 +18,7 @@ __all__ = [
     "Ports",
     "Rule",
     "Sources",
+    "Tunnel",
     "accepted_set",
     "closed_ruleset",
     "compile_ruleset",

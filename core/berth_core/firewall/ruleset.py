@@ -8,6 +8,8 @@ How packets are judged (docs/firewall.md has the reasons):
 - ``output``: replies to inbound connections go only to sources that the rules accept. A TCP packet that belongs to
   no known connection and opens none is a remainder of one that was cut: it must not start a new entry, which
   would turn the forbidden peer's packets into "replies".
+- the VPN's tunnel, where there is one: what comes out of it is from clients that the VPN has admitted, and gets to
+  everything but the agent's port. (The packets that carry the tunnel are judged as all others.)
 - no match is silence, and nothing is forwarded.
 
 The transaction makes, deletes and makes again the table, so loading it replaces all of it or nothing.
@@ -36,6 +38,15 @@ class Ports:
     """Open to everyone at this layer; mutual TLS and the NetworkPolicy protect it."""
     ssh: int = names.SSH_PORT
     """Where the operator's path check knocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """The inside of an instance's VPN."""
+
+    device: str
+    network: IPv4Network
+    """Addresses of its clients."""
 
 
 def compile_ruleset(
@@ -75,12 +86,13 @@ def ruleset_body(
     *,
     ports: Ports = Ports(),
     operator_sources: Sequence[Network] = (),
+    tunnel: Tunnel | None = None,
 ) -> str:
     """Return the transaction without its comment, for ``digest_of`` and ``stamp``."""
     chains = [
-        _input(ports),
+        _input(ports, tunnel),
         _chain("forward", ["type filter hook forward priority filter; policy drop;"]),
-        _output(ports),
+        _output(ports, tunnel),
         _chain("sources", _by_source(rules, "{family} saddr", {Action.REJECT: "goto refuse"})),
         _chain("peers", [*_by_source(rules, "ct original {family} saddr", {Action.REJECT: "goto answer"}),
                          *_matches(operator_sources, "ct original {family} saddr", "goto answer"), "drop"]),
@@ -96,12 +108,13 @@ def ruleset_body(
     return _HEAD + "".join(chains) + "}\n"
 
 
-def _input(ports: Ports) -> str:
+def _input(ports: Ports, tunnel: Tunnel | None) -> str:
     return _chain("input", [
         "type filter hook input priority filter; policy drop;",
         # The holder is root in this network namespace: without this line he could keep the agent busy.
         f'iif "lo" tcp dport {ports.agent} reject with tcp reset',
         'iif "lo" accept',
+        *_from_tunnel(ports, tunnel),
         f"tcp dport {ports.agent} accept",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept",
         "ct direction reply ct state { established, related } accept",
@@ -112,10 +125,26 @@ def _input(ports: Ports) -> str:
     ])  # fmt: skip
 
 
-def _output(ports: Ports) -> str:
+def _from_tunnel(ports: Ports, tunnel: Tunnel | None) -> list[str]:
+    """By name, since the interface comes and goes. No NetworkPolicy sees what is inside of a tunnel."""
+    if tunnel is None:
+        return []
+    return [
+        f'iifname "{tunnel.device}" tcp dport {ports.agent} reject with tcp reset',
+        f'iifname "{tunnel.device}" ip saddr {tunnel.network} accept',
+        f'iifname "{tunnel.device}" drop',
+    ]
+
+
+def _to_tunnel(tunnel: Tunnel | None) -> list[str]:
+    return [f'oifname "{tunnel.device}" ip daddr {tunnel.network} accept'] if tunnel is not None else []
+
+
+def _output(ports: Ports, tunnel: Tunnel | None) -> str:
     return _chain("output", [
         "type filter hook output priority filter; policy accept;",
         'oif "lo" accept',
+        *_to_tunnel(tunnel),
         f"tcp sport {ports.agent} accept",
         "ct direction reply goto peers",
         "ct state { new, invalid } tcp flags & (fin | syn | rst | ack) != syn drop",

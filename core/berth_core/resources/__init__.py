@@ -9,6 +9,7 @@ from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
 from berth_core.resources.instance import Instance, InstanceSpec
 from berth_core.resources.reservation import Reservation, ReservationSpec
 from berth_core.resources.token import IssuedToken, IssuedTokenSpec, TokenRevocation, TokenRevocationSpec
+from berth_core.resources.vpnclient import VPNClient, VPNClientSpec
 from berth_core.resources.workspacedeployment import WorkspaceDeployment, WorkspaceDeploymentSpec
 from berth_core.resources.workspacetype import WorkspaceType, WorkspaceTypeSpec
 
@@ -18,6 +19,7 @@ KINDS: tuple[type[Resource], ...] = (
     Instance,
     Reservation,
     FirewallRule,
+    VPNClient,
     AccessRule,
     Account,
     IssuedToken,
@@ -44,6 +46,8 @@ __all__ = [
     "Resource",
     "TokenRevocation",
     "TokenRevocationSpec",
+    "VPNClient",
+    "VPNClientSpec",
     "WorkspaceDeployment",
     "WorkspaceDeploymentSpec",
     "WorkspaceType",

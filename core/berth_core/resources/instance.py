@@ -1,6 +1,6 @@
 """Instance: one user's time with one deployment."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import Field
 
@@ -8,6 +8,9 @@ from berth_core import ids
 from berth_core.conditions import Condition
 from berth_core.model import Model, Time
 from berth_core.resources.base import Column, Resource, Rule
+
+MOST_VPN_CLIENTS: Final = 256
+"""Clients that one VPN can sign in its life, revoked ones too."""
 
 
 class Claim(Model):
@@ -72,6 +75,16 @@ class InForce(Model):
     digest: str = Field(description="Its digest.", max_length=64)
 
 
+class VPNIssued(Model):
+    """What was signed for the instance's VPN."""
+
+    issued: list[str] = Field(
+        default_factory=list,
+        description="uids of the VPNClients that were signed. Who is not there any more is revoked. Never cleared.",
+        max_length=MOST_VPN_CLIENTS,
+    )
+
+
 class InstanceStatus(Model):
     """What is observed of the instance."""
 
@@ -100,6 +113,7 @@ class InstanceStatus(Model):
     )
     message: str | None = Field(None, description="The reason in a sentence.", max_length=4096)
     firewall: InForce | None = Field(None, description="The ruleset in force. Cleared with each new pod.")
+    vpn: VPNIssued | None = Field(None, description="Clients of its VPN. Never cleared.")
     pod_uid: str | None = Field(None, description="uid of the pod that the other fields speak of.", max_length=64)
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(

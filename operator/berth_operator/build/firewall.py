@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
 from berth_core.client import Object
-from berth_core.firewall import Rule, digest_of, parse_source, ruleset_body, stamp
+from berth_core.firewall import Rule, Tunnel, digest_of, parse_source, ruleset_body, stamp
 from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manifest
 from berth_operator.agentclient import Push
 
@@ -31,10 +31,10 @@ def compiled(rules: Sequence[FirewallRule]) -> list[Rule]:
     return [Rule.parse(rule.spec.source, rule.spec.action) for rule in rules]
 
 
-def body(rules: Sequence[Rule], own_address: str | None) -> str:
+def body(rules: Sequence[Rule], own_address: str | None, tunnel: Tunnel | None = None) -> str:
     """Ruleset without its stamp; ``own_address`` is where the operator's path check comes from."""
     sources = [parse_source(str(ip_address(own_address)))] if own_address else []
-    return ruleset_body(rules, operator_sources=sources)
+    return ruleset_body(rules, operator_sources=sources, tunnel=tunnel)
 
 
 def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str], notice: str = "") -> Push:

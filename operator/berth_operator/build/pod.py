@@ -4,6 +4,7 @@ from typing import Final
 
 from berth_core import names
 from berth_core.client import Object
+from berth_operator.build import vpn
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.template import common, environment, mounts, resources, security, volumes
 from berth_operator.config import Config
@@ -22,6 +23,10 @@ def pod(lease: LeaseParts, config: Config) -> Object:
         "containers": [_workspace(lease)],
         "volumes": [*_own_volumes(lease), *volumes(lease)],
     }
+    if (wanted := vpn.settings(lease, config)) is not None:
+        spec["containers"].append(vpn.container(wanted))
+        spec["volumes"] += vpn.volumes(lease)
+        spec["initContainers"][0]["volumeMounts"] += vpn.agent_mounts()
     metadata = lease.metadata(lease.name, **holding(lease))
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 

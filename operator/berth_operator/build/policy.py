@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from berth_core import names
 from berth_core.client import Object
 from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy, parse_source
+from berth_operator.build import vpn
 from berth_operator.build.common import LeaseParts
 from berth_operator.config import Config
 
@@ -15,6 +17,8 @@ DNS: Final = ({"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-
 
 def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
     """Manifest: ingress by the rules, egress as the type says."""
+    wanted = vpn.settings(lease, config)
+    ports = [("TCP", names.SSH_PORT), *([vpn.reached(wanted.tunnel.protocol)] if wanted is not None else [])]
     request = PolicyRequest(
         name=lease.name,
         namespace=lease.namespace,
@@ -24,6 +28,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         operator=OperatorPods(namespace=config.namespace),
         sources=config.sources,
         egress=_egress(lease, config),
+        ports=ports,
     )
     manifest = network_policy(request)
     manifest["metadata"] = lease.metadata(lease.name)

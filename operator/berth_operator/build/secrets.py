@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from berth_core import names
 from berth_core.client import Object
 from berth_core.firewall import closed_ruleset
-from berth_operator.build.common import LeaseParts
+from berth_operator.build.common import LeaseParts, opaque
 from berth_operator.certificates import KeyPair
 
 
@@ -35,7 +35,7 @@ def new_host_key() -> HostKey:
 def workspace_secret(lease: LeaseParts, key: HostKey) -> Object:
     """Secret that the workspace container mounts."""
     data = {names.HOST_KEY: key.private, f"{names.HOST_KEY}.pub": f"{key.public}\n".encode()}
-    return _secret(lease, lease.workspace_secret, data)
+    return opaque(lease.metadata(lease.workspace_secret), data)
 
 
 def public_host_key(secret: Object) -> str:
@@ -58,15 +58,4 @@ def agent_secret(lease: LeaseParts, pair: KeyPair, authority: str) -> Object:
         "ca.crt": authority.encode(),
         names.INITIAL_STATE_KEY: orjson.dumps(initial),
     }
-    return _secret(lease, names.agent_secret(lease.workspace_secret), data)
-
-
-def _secret(lease: LeaseParts, name: str, data: dict[str, bytes]) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": lease.metadata(name),
-        "type": "Opaque",
-        "immutable": True,
-        "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},
-    }
+    return opaque(lease.metadata(names.agent_secret(lease.workspace_secret)), data)

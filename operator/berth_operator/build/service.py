@@ -7,15 +7,16 @@ from typing import Final
 from berth_core import names
 from berth_core.client import Object
 from berth_core.resources.instance import Address
+from berth_operator.build import vpn
 from berth_operator.build.common import LeaseParts
-from berth_operator.config import ServiceType
+from berth_operator.config import ServiceType, VpnSettings
 
 PORT: Final = 2222
 """Port of the Service: clients are promised that it is never 22."""
 
 
-def service(lease: LeaseParts, kind: ServiceType) -> Object:
-    """Manifest. Source addresses stay real, and the path is there before the pod is ready."""
+def service(lease: LeaseParts, kind: ServiceType, tunnel: VpnSettings | None = None) -> Object:
+    """Manifest. Source addresses stay real, and the path is there before the pod is ready. ``tunnel``: with a VPN."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -27,13 +28,16 @@ def service(lease: LeaseParts, kind: ServiceType) -> Object:
             "publishNotReadyAddresses": True,
             "ports": [
                 {"name": names.SSH_PORT_NAME, "protocol": "TCP", "port": PORT, "targetPort": names.SSH_PORT},
+                *([vpn.port(tunnel)] if tunnel is not None else []),
             ],
         },
     }
 
 
-def announced(service: Object | None, node: Object | None, mapping: Mapping[str, str]) -> tuple[Address | None, str]:
-    """Address that clients use, or why there is none (yet).
+def announced(
+    service: Object | None, node: Object | None, mapping: Mapping[str, str], *, port_name: str = names.SSH_PORT_NAME
+) -> tuple[Address | None, str]:
+    """Address that clients use for the Service's port of that name, or why there is none (yet).
 
     NodePort: the mapping's address for the pod's node, else its ExternalIP, else its InternalIP. LoadBalancer: its
     first IPv4 address.
@@ -45,9 +49,10 @@ def announced(service: Object | None, node: Object | None, mapping: Mapping[str,
         ingress = (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or []
         for entry in ingress:
             if _is_ipv4(entry.get("ip", "")):
-                return Address(ipv4=entry["ip"], port=PORT), ""
+                outer = PORT if port_name == names.SSH_PORT_NAME else names.VPN_PORT
+                return Address(ipv4=entry["ip"], port=outer), ""
         return None, "the load balancer has no IPv4 address yet" if not ingress else "the load balancer has no IPv4"
-    port = next((p.get("nodePort") for p in ports if p.get("name") == names.SSH_PORT_NAME), None)
+    port = next((p.get("nodePort") for p in ports if p.get("name") == port_name), None)
     if port is None:
         return None, "the Service has no node port"
     if node is None:

@@ -165,6 +165,14 @@ def rules_are_behind(seen: ObservedInstance, now: datetime) -> Plan | None:
     return Plan(Step.PUSH, again_at=_look_again(seen, now))
 
 
+def vpn_is_behind(seen: ObservedInstance, now: datetime) -> Plan | None:
+    """Its VPN has to be asked something, or told. ssh does not wait for that."""
+    pod, vpn = seen.pod, seen.vpn
+    if vpn is None or not vpn.due or pod is None or not seen.agent.current or pod.agent.state != "running":
+        return None
+    return Plan(Step.VPN, again_at=_look_again(seen, now))
+
+
 def unproven(seen: ObservedInstance, now: datetime) -> Plan | None:
     """Rules are in force; whether ssh answers is not known yet."""
     pod, agent = seen.pod, seen.agent
@@ -195,6 +203,7 @@ RULES: Final[tuple[Callable[[ObservedInstance, datetime], Plan | None], ...]] = 
     pod_is_over,
     pod_is_missing,
     rules_are_behind,
+    vpn_is_behind,
     unproven,
     standing,
 )

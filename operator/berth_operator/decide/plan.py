@@ -33,6 +33,8 @@ class Step(Enum):
     """Clear away a pod that will not serve again, the lease stays."""
     PUSH = auto()
     """Put rules and keys in force."""
+    VPN = auto()
+    """Ask whether the VPN serves, have it refuse who is revoked, sign who is new."""
     PROBE = auto()
     """Find out whether sshd listens and packets arrive."""
     REPORT = auto()

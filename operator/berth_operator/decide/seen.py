@@ -44,6 +44,8 @@ class PodView:
     ip: str = ""
     agent: ContainerView = NOT_REPORTED
     workspace: ContainerView = NOT_REPORTED
+    vpn: ContainerView = NOT_REPORTED
+    """Of an instance that has one."""
     containers: tuple[ContainerView, ...] = ()
     """All that the spec names, init containers and ephemeral ones too."""
     unschedulable_since: datetime | None = None
@@ -106,6 +108,24 @@ class AgentView:
     """This process knows of no workspace container before the present one: what the status says of it may hold."""
 
 
+@dataclass(frozen=True)
+class VpnView:
+    """The VPN of an instance that asked for one."""
+
+    offered: bool = True
+    """The release offers VPNs."""
+    ready: bool | None = None
+    """Whether its server has its tunnel, as this process has heard; None while it was not asked."""
+    problem: str = ""
+    """What keeps it from that, in its own words."""
+    address: Address | None = None
+    """Where its clients find it."""
+    must_refuse: bool = False
+    """Clients are revoked of which the agent was not told."""
+    due: bool = False
+    """There is something to do now: to ask, to refuse, or to sign."""
+
+
 class Progress(Enum):
     """How far a hook is."""
 
@@ -156,6 +176,8 @@ class ObservedInstance:
     """Every rule says that it is in force and names its Instance as owner."""
     quiet_since: datetime | None = None
     """Since when a keep-alive ping is missing; None for one that needs none."""
+    vpn: VpnView | None = None
+    """None where the instance has no VPN."""
     prepare: HookView | None = None
     """The hook that runs before the workspace is opened; None while it was not started."""
     leftover: bool = False

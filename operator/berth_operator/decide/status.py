@@ -40,9 +40,7 @@ def bound(
     }
     return _with(instance, now, fields, {
         state.BOUND: (True, "Bound", f"it has {lease.deployment}"),
-        state.POD_READY: (False, *STARTING),
-        state.NETWORK_READY: (False, *STARTING),
-        state.READY: (False, *STARTING),
+        **_starting(instance, *STARTING),
     })  # fmt: skip
 
 
@@ -75,6 +73,7 @@ def ended(instance: Instance, now: datetime) -> InstanceStatus:
         state.READY: (False, reason, message),
         state.POD_READY: (False, reason, "the pod is gone"),
         state.NETWORK_READY: (False, reason, "the network is closed"),
+        **({state.VPN_READY: (False, reason, "the VPN is gone")} if instance.spec.vpn else {}),
     })  # fmt: skip
 
 
@@ -84,8 +83,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
     if pod is None or pod.over or pod.epoch != instance.status.epoch:
         reason, message = (plan.reason or STARTING[0], plan.message or STARTING[1])
         lost = {"address": None, "firewall": None, "pod_uid": None} | _extended(instance, seen.type)
-        shown = dict.fromkeys((state.POD_READY, state.NETWORK_READY, state.READY), (False, reason, message))
-        return _with(instance, now, lost, shown)
+        return _with(instance, now, lost, _starting(instance, reason, message))
     proven = bool(agent.listening) and agent.path is not None and seen.address is not None
     up = (proven or _is_asked_again(seen)) and not seen.silent_node
     fields = _extended(instance, seen.type)
@@ -100,6 +98,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         state.POD_READY: _pod(seen),
         state.NETWORK_READY: network,
         state.READY: (True, "Ready", "ssh opens a shell") if up else (False, *_first_problem(seen)),
+        **({state.VPN_READY: vpn_ready(seen)} if instance.spec.vpn else {}),
     })  # fmt: skip
 
 
@@ -147,6 +146,30 @@ def _extended(instance: Instance, type_: WorkspaceType | None) -> dict[str, obje
 def _whole(end: datetime | None) -> datetime | None:
     """People read the end in tables: whole seconds, never later than was asked for."""
     return end.replace(microsecond=0) if end else None
+
+
+def _starting(instance: Instance, reason: str, message: str) -> dict[str, tuple[bool, str, str]]:
+    kinds = [state.POD_READY, state.NETWORK_READY, state.READY, *([state.VPN_READY] if instance.spec.vpn else [])]
+    return dict.fromkeys(kinds, (False, reason, message))
+
+
+def vpn_ready(seen: ObservedInstance) -> tuple[bool, str, str]:
+    """Whether clients can connect to the instance's VPN, and why not."""
+    pod, vpn = seen.pod, seen.vpn
+    if vpn is None or not vpn.offered:
+        return (False, "NotOffered", "no VPN is offered here: the chart's value vpn.enabled is false")
+    if pod is None:
+        return (False, *STARTING)
+    if pod.vpn.state != "running" and pod.vpn.reason not in _ORDINARY:
+        return (False, pod.vpn.reason or "NotRunning", pod.vpn.message or "the VPN's container does not run")
+    known = find(seen.instance.status.conditions, state.VPN_READY)
+    if vpn.ready is None and known is not None and seen.instance.status.pod_uid == pod.uid:
+        return (known.status == "True", known.reason, known.message)  # it is being asked again
+    if vpn.ready and vpn.address is None:
+        return (False, "NoAddress", seen.address_problem or "the VPN's port has no address yet")
+    if vpn.ready:
+        return (True, "Serving", "clients can connect")
+    return (False, "NoTunnel", vpn.problem) if vpn.problem else (False, *STARTING)
 
 
 def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:

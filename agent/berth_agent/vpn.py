@@ -1,0 +1,247 @@
+"""The VPN beside the workspace, where there is one: whether it serves, and which of its clients it refuses.
+
+The operator sends the list of revoked clients (CRL), signed; OpenVPN reads it at each handshake. Order of one push:
+
+1. the list is put in place, so that no handshake that begins from now on lets a revoked client in;
+2. who is revoked is written down: a later push that lacks any of them is refused, since what is revoked stays so;
+3. sessions of revoked clients are ended, and handshakes under way, which may have looked at the list before.
+
+The management socket lies on a volume that the workspace does not have. OpenVPN serves one client on it at a time.
+"""
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from berth_agent.loop import pause
+from berth_agent.paths import Paths
+
+SECONDS: Final = 1.0
+"""How long the management socket may take to answer."""
+FAREWELL: Final = 0.05
+"""How long a client has to be told before its session is cut."""
+UNNAMED: Final = "UNDEF"
+"""Name of a session whose handshake is not over."""
+MAX_REVOKED: Final = 1024
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CRL: Final = re.compile(r"-----BEGIN X509 CRL-----\n[A-Za-z0-9+/=\n]+-----END X509 CRL-----\n")
+
+
+class Refusal(NamedTuple):
+    """A request to refuse clients: the signed list, and the ids of those on it."""
+
+    epoch: int
+    crl: str
+    revoked: tuple[str, ...]
+
+
+class Session(NamedTuple):
+    """One that OpenVPN has with a client. Before its handshake is over, ``name`` is UNNAMED."""
+
+    name: str
+    address: str
+    number: str
+
+
+class VpnError(Exception):
+    """The list could not be put in force; what was in force stays."""
+
+
+class ShorterError(Exception):
+    """The list lacks somebody who is revoked already."""
+
+
+def parse(body: bytes) -> Refusal:
+    """Read the JSON of ``PUT /v1/vpn``. ValueError says what is wrong with it."""
+    try:
+        fields: Any = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError("the body is not JSON") from exc
+    if not isinstance(fields, dict):
+        raise ValueError("the body is not a JSON object")
+    epoch, crl, revoked = fields.get("epoch"), fields.get("crl"), fields.get("revoked")
+    if not isinstance(epoch, int) or isinstance(epoch, bool):
+        raise ValueError("`epoch` must be an integer")
+    if not isinstance(crl, str) or not _CRL.fullmatch(crl):
+        raise ValueError("`crl` must be a certificate revocation list in PEM")
+    if not isinstance(revoked, list) or len(revoked) > MAX_REVOKED:
+        raise ValueError(f"`revoked` must be a list of at most {MAX_REVOKED} ids")
+    if not all(isinstance(one, str) and _ID.fullmatch(one) for one in revoked):
+        raise ValueError("`revoked` must hold UUIDs")
+    return Refusal(epoch, crl, tuple(revoked))
+
+
+def sessions(lines: Iterable[str]) -> list[Session]:
+    """Read the answer to ``status 2``; columns are found by the names in its header."""
+    found: list[Session] = []
+    columns: list[str] = []
+    for line in lines:
+        kind, *values = line.strip().split(",")
+        if kind == "HEADER" and values[:1] == ["CLIENT_LIST"]:
+            columns = values[1:]
+        elif kind == "CLIENT_LIST":
+            row = dict(zip(columns, values, strict=False))
+            found.append(Session(row["Common Name"], row["Real Address"], row["Client ID"]))
+    return found
+
+
+def is_connected(lines: Sequence[str]) -> bool:
+    """Read the answer to ``state``: whether the server has its tunnel and serves."""
+    return any(line.split(",")[1:3] == ["CONNECTED", "SUCCESS"] for line in lines)
+
+
+class Vpn:
+    """The VPN of one instance. Errors: VpnError, ShorterError, OSError of the files."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._folder = paths.vpn
+        self._socket = os.path.join(paths.vpn, "management.sock")
+        self._crl = os.path.join(paths.vpn, "crl.pem")
+        self._problem = os.path.join(paths.vpn, "problem")
+        self._revoked = os.path.join(paths.state, "revoked.json")
+
+    @property
+    def present(self) -> bool:
+        """Whether this instance has a VPN."""
+        return os.path.isdir(self._folder)
+
+    async def state(self, wait: float) -> dict[str, object]:
+        """Whether it serves, waiting for it; else what keeps it from it, as far as it has said so."""
+        until = time.monotonic() + wait
+        while not self._serves():
+            if time.monotonic() >= until:
+                return {"ready": False, "problem": self._complaint()}
+            await pause(min(until, time.monotonic() + 0.05))
+        return {"ready": True, "problem": ""}
+
+    async def refuse(self, wanted: Refusal) -> int:
+        """Put a list in force and end what it forbids; how many sessions were ended."""
+        if missing := set(self._known()) - set(wanted.revoked):
+            raise ShorterError(f"the list lacks {len(missing)} clients that are revoked already")
+        _write(self._crl, wanted.crl.encode(), 0o644)
+        _write(self._revoked, json.dumps(list(wanted.revoked)).encode(), 0o600)
+        return await self._cut(frozenset(wanted.revoked))
+
+    async def _cut(self, revoked: frozenset[str]) -> int:
+        """End sessions of the revoked: told first, then cut whether they heed it or not.
+
+        Between the two the socket is free for others, since OpenVPN would let them wait.
+        """
+        told = self._tell(revoked)
+        if told:
+            await pause(time.monotonic() + FAREWELL)
+            self._kill(revoked)
+        return len(told)
+
+    def _tell(self, revoked: frozenset[str]) -> list[Session]:
+        """Tell sessions of the revoked to end, and cut handshakes under way; returns those sessions."""
+        management = self._open()
+        if management is None:
+            return []
+        with management:
+            present = sessions(management.ask("status 2", until="END"))
+            for session in present:
+                if session.name in revoked:
+                    management.ask(f"client-kill {session.number} HALT")
+                elif session.name == UNNAMED:
+                    management.ask(f"kill {session.address}")
+        return [session for session in present if session.name in revoked]
+
+    def _kill(self, revoked: frozenset[str]) -> None:
+        management = self._open()
+        if management is None:
+            return
+        with management:
+            for name in sorted({one.name for one in sessions(management.ask("status 2", until="END"))} & revoked):
+                management.ask(f"kill {name}")
+            left = [one for one in sessions(management.ask("status 2", until="END")) if one.name in revoked]
+        if left:
+            raise VpnError(f"{len(left)} sessions of revoked clients could not be ended")
+
+    def _serves(self) -> bool:
+        try:
+            management = self._open()
+            if management is None:
+                return False
+            with management:
+                return is_connected(management.ask("state", until="END"))
+        except VpnError:
+            return False
+
+    def _open(self) -> "_Management | None":
+        """Connect; None where no server runs, so that nobody is connected to it either."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(SECONDS)
+        try:
+            sock.connect(self._socket)
+        except (FileNotFoundError, ConnectionRefusedError):
+            sock.close()
+            return None
+        except OSError as exc:
+            sock.close()
+            raise VpnError(f"the VPN's management socket cannot be reached: {exc}") from exc
+        return _Management(sock)
+
+    def _complaint(self) -> str:
+        try:
+            with open(self._problem, encoding="utf-8", errors="replace") as file:
+                return file.read(1000).strip()
+        except FileNotFoundError:
+            return ""
+
+    def _known(self) -> list[str]:
+        try:
+            with open(self._revoked, "rb") as file:
+                known: list[str] = json.load(file)
+        except FileNotFoundError:
+            return []
+        return known
+
+
+class _Management:
+    """A conversation with OpenVPN over its management socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._lines = sock.makefile("r", encoding="utf-8", errors="replace", newline="\n")
+
+    def __enter__(self) -> "_Management":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._sock.close()
+
+    def ask(self, command: str, *, until: str = "") -> list[str]:
+        """Send a command; its answer's lines. Without ``until`` the answer is one line, SUCCESS or ERROR.
+
+        (An ERROR there says that the session has ended by itself.)
+        """
+        lines: list[str] = []
+        try:
+            self._sock.sendall(f"{command}\n".encode())
+            while True:
+                line = self._lines.readline().rstrip("\r\n")
+                if not line:
+                    raise VpnError("the VPN's management socket was closed")
+                if line.startswith(">"):  # news that nobody asked for
+                    continue
+                lines.append(line)
+                if line == until or line.startswith("ERROR:") or (not until and line.startswith("SUCCESS:")):
+                    return lines
+        except OSError as exc:
+            raise VpnError(f"the VPN's management socket does not answer: {exc}") from exc
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    """Replace a file in one step."""
+    draft = f"{path}.new"
+    handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, mode)
+        file.write(content)
+    os.replace(draft, path)
