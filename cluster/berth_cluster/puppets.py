@@ -43,6 +43,8 @@ class Puppets:
     first: IPv4Address = FIRST
     states: dict[str, Object] = field(default_factory=dict)
     """The last body that each agent was pushed, by its pod's name."""
+    revoked: dict[str, list[str]] = field(default_factory=dict)
+    """Clients of the VPN that each agent was last told to refuse, by its pod's name."""
     deleting: dict[str, datetime] = field(default_factory=dict)
     """When each pod was first seen with a deletionTimestamp, by our clock."""
     _names: dict[str, str] = field(default_factory=dict)
@@ -155,16 +157,28 @@ class Puppets:
     def _app(self) -> web.Application:
         app = web.Application()
         app.add_routes([web.put("/v1/state", self._pushed), web.get("/v1/listening", _listening)])
+        app.add_routes([web.put("/v1/vpn", self._refused), web.get("/v1/vpn", _vpn)])
         return app
 
     async def _pushed(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
         stamp = STAMP.search(body["ruleset"])
-        if request.transport is None or stamp is None:
+        if stamp is None:
             return web.json_response({"error": "no stamp"}, status=400)
-        self.states[self._names[request.transport.get_extra_info("sockname")[0]]] = body
+        self.states[self._pod_of(request)] = body
         self._news.set()
         return web.json_response({"epoch": int(stamp[1]), "generation": int(stamp[2]), "digest": stamp[3]})
+
+    async def _refused(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        self.revoked[self._pod_of(request)] = body["revoked"]
+        self._news.set()
+        return web.json_response({"epoch": body["epoch"], "revoked": len(body["revoked"]), "ended": 0})
+
+    def _pod_of(self, request: web.Request) -> str:
+        if request.transport is None:
+            raise web.HTTPServiceUnavailable
+        return self._names[request.transport.get_extra_info("sockname")[0]]
 
 
 _TERMINATED: Final[Object] = {"terminated": {"exitCode": 0, "reason": "Completed"}}
@@ -189,6 +203,10 @@ def _containers(pod: Object, state: Object) -> Object:
 
 async def _listening(_request: web.Request) -> web.Response:
     return web.json_response({"listening": True})
+
+
+async def _vpn(_request: web.Request) -> web.Response:
+    return web.json_response({"ready": True, "problem": ""})
 
 
 def _context(data: dict[str, Any]) -> ssl.SSLContext:

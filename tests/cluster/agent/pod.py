@@ -57,6 +57,8 @@ class Pod:
         self.operator = issue(names.OPERATOR_DNS, self.ca, client=True).files(folder, "operator")
         self.write_initial(EPOCH, closed_ruleset(EPOCH), ["ssh-ed25519 AAAAinitial holder"])
         self.mount: tuple[Path, str] | None = None
+        self.vpn = folder / "no-vpn"
+        """What the agent shares with the VPN, where there is one."""
         self.process: subprocess.Popen[str] | None = None
         self.log = folder / "agent.log"
         self._wire()
@@ -96,6 +98,7 @@ class Pod:
             "BERTH_AGENT_SECRET_DIR": str(self.secret),
             "BERTH_AGENT_RUN_DIR": str(self.run),
             "BERTH_AGENT_STATE_DIR": str(self.state),
+            "BERTH_AGENT_VPN_DIR": str(self.vpn),
         }
 
     def close_door(self) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ INSTANCES = Kind(BERTH, "instances")
 DEPLOYMENTS = Kind(BERTH, "workspacedeployments")
 TYPES = Kind(BERTH, "workspacetypes")
 RULES = Kind(BERTH, "firewallrules")
+VPN_CLIENTS = Kind(BERTH, "vpnclients")
 RESERVATIONS = Kind(BERTH, "reservations")
 ACCESS_RULES = Kind(BERTH, "accessrules")
 DELIVERIES = Kind(BERTH, "deliveries")
@@ -47,6 +48,7 @@ class Lab:
             DEPLOYMENTS: "WorkspaceDeployment",
             TYPES: "WorkspaceType",
             RULES: "FirewallRule",
+            VPN_CLIENTS: "VPNClient",
             RESERVATIONS: "Reservation",
             ACCESS_RULES: "AccessRule",
             DELIVERIES: "Delivery",

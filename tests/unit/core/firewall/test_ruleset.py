@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from hashlib import sha256
+from ipaddress import IPv4Network
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from berth_core.firewall import (
     Ports,
     Rule,
+    Tunnel,
     closed_ruleset,
     compile_ruleset,
     digest_of,
@@ -112,3 +114,17 @@ def test_other_rules_have_another_digest_unless_they_mean_the_same_text(one: lis
 
 def test_closed_is_generation_zero_without_rules() -> None:
     assert closed_ruleset(3) == compile_ruleset([], epoch=3, generation=0)
+
+
+def test_a_tunnels_clients_get_to_everything_but_the_agent_and_others_cannot_pass_for_them() -> None:
+    tunnel = Tunnel("berth-vpn", IPv4Network("10.92.0.0/22"))
+    body = ruleset_body((), tunnel=tunnel)
+    incoming, outgoing = chain(body, "input"), chain(body, "output")
+    refused = incoming.index('iifname "berth-vpn" tcp dport 8470 reject with tcp reset')
+    assert refused < incoming.index("tcp dport 8470 accept")
+    assert incoming.index('iifname "berth-vpn" ip saddr 10.92.0.0/22 accept') == refused + 1
+    assert incoming.index('iifname "berth-vpn" drop') == refused + 2
+    assert outgoing.index('oifname "berth-vpn" ip daddr 10.92.0.0/22 accept') < outgoing.index(
+        "ct direction reply goto peers"
+    )
+    assert "berth-vpn" not in ruleset_body(())

@@ -1,0 +1,250 @@
+"""A real OpenVPN server in a pod's network namespace, the agent beside it, and a real client outside."""
+
+import json
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from berth_core.firewall import Rule, Tunnel, ruleset_body, stamp
+from berth_core.vpn import DEVICE, Authority, Protocol, Remote, profile, server_configuration, static_key
+from berth_core.vpn import Tunnel as Vpn
+from berth_core.vpn.configuration import RUN_PLACE, SECRET_PLACE
+
+from .netns import NetNS
+from .pod import EPOCH, INSTANCE, Answer, Pod, wait_for
+
+NETWORK = IPv4Network("10.92.0.0/24")
+INSIDE = str(NETWORK[1])
+UP = "Initialization Sequence Completed"
+
+
+class Server:
+    """The VPN of a pod, made as the operator makes it and started as its image does."""
+
+    def __init__(self, pod: Pod, protocol: Protocol) -> None:
+        self.pod, self.tunnel = pod, Vpn(protocol, NETWORK, 1194)
+        self.now = datetime.now(UTC)
+        self.authority, self.static = Authority.new(INSTANCE, EPOCH, self.now), static_key()
+        self.keys, self.run = pod.folder / "vpn-keys", pod.folder / "vpn-run"
+        for folder in (self.keys, self.run):
+            folder.mkdir()
+        server = self.authority.server(self.now)
+        configuration = server_configuration(self.tunnel)
+        files = {
+            "ca.crt": self.authority.pair.certificate,
+            "server.crt": server.certificate,
+            "server.key": server.key,
+            "tls-crypt.key": self.static,
+            "crl.pem": self.authority.revocations((), self.now),
+            "server.conf": configuration.replace(SECRET_PLACE, str(self.keys)).replace(RUN_PLACE, str(self.run)),
+        }
+        for name, text in files.items():
+            (self.keys / name).write_text(text)
+        self.log = pod.folder / "vpn.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        entrypoint = Path(__file__).parents[3] / "images" / "vpn" / "entrypoint"
+        command = ["nsenter", f"--net=/run/netns/{self.pod.inside.name}", str(entrypoint)]
+        settings = {"BERTH_VPN_SECRET_DIR": str(self.keys), "BERTH_VPN_RUN_DIR": str(self.run)}
+        with open(self.log, "wb") as log:
+            path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+            self.process = subprocess.Popen(command, env=path | settings, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=10)
+
+    def profile(self, client_id: str, life: timedelta = timedelta(days=1), authority: Authority | None = None) -> str:
+        pair = (authority or self.authority).client(client_id, self.now, life)
+        remote = Remote(self.pod.ip, 1194)
+        own = self.authority.pair.certificate
+        return profile(self.tunnel, remote, authority=own, pair=pair, static_key=self.static)
+
+    def refuse(self, *revoked: str, epoch: int = EPOCH) -> Answer:
+        crl = self.authority.revocations(revoked, self.now)
+        body = {"epoch": epoch, "crl": crl, "revoked": sorted(revoked)}
+        return self.pod.request("PUT", "/v1/vpn", json.dumps(body))
+
+
+class Client:
+    """``openvpn --config``, outside."""
+
+    def __init__(self, where: NetNS, text: str, folder: Path) -> None:
+        name = uuid.uuid4().hex[:8]
+        self.log = folder / f"client-{name}.log"
+        config = folder / f"{name}.ovpn"
+        config.write_text(text)
+        self._command = ["nsenter", f"--net=/run/netns/{where.name}", "openvpn", "--config", str(config)]
+
+    def __enter__(self) -> "Client":
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def is_up(self, seconds: float = 10.0) -> bool:
+        """Wait until the tunnel is up; False when it is not in time, or never will be."""
+        until = time.monotonic() + seconds
+        tick = threading.Event()
+        while UP not in self.log.read_text():
+            if time.monotonic() > until or self.process.poll() is not None:
+                return False
+            tick.wait(0.02)
+        return True
+
+
+@pytest.fixture
+def vpn_of(pod: Pod) -> Iterator[Any]:
+    """Start a VPN and its agent; the rules let the first outside address in."""
+    made: list[Server] = []
+
+    def start(protocol: Protocol = Protocol.UDP) -> Server:
+        server = Server(pod, protocol)
+        made.append(server)
+        pod.vpn = server.run
+        assert pod.close_door().returncode == 0
+        pod.start()
+        let_in(pod, 1, "198.18.200.9")
+        server.start()
+        assert pod.request("GET", "/v1/vpn?wait=5") == (200, {"ready": True, "problem": ""})
+        return server
+
+    yield start
+    for server in made:
+        server.stop()
+
+
+def let_in(pod: Pod, generation: int, *sources: str) -> None:
+    rules = [Rule.parse(source, "ACCEPT") for source in sources]
+    ruleset = stamp(ruleset_body(rules, tunnel=Tunnel(DEVICE, NETWORK)), EPOCH, generation)
+    body = {"epoch": EPOCH, "generation": generation, "ruleset": ruleset, "authorizedKeys": [], "notice": ""}
+    answer = pod.request("PUT", "/v1/state", json.dumps(body))
+    assert answer.status == 200, answer
+
+
+@contextmanager
+def echo(where: NetNS, port: int) -> Iterator[None]:
+    """A UDP service on all addresses of a namespace."""
+    sock = where.open(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("", port))
+
+    def serve() -> None:
+        while True:
+            content, sender = sock.recvfrom(2000)
+            if not content:
+                return
+            sock.sendto(content, sender)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        with where.open(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", ("127.0.0.1", port))
+        thread.join(timeout=5)
+        sock.close()
+
+
+def answers(where: NetNS, address: str, port: int, seconds: float = 1.0) -> bool:
+    """Whether a UDP service answers within some seconds."""
+    until = time.monotonic() + seconds
+    with where.open(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.1)
+        while time.monotonic() < until:
+            try:
+                sock.sendto(b"here?", (address, port))
+                return sock.recv(100) == b"here?"
+            except OSError:
+                continue
+    return False
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_a_client_gets_in_is_cut_when_revoked_and_stays_out(pod: Pod, vpn_of: Any, protocol: Protocol) -> None:
+    vpn: Server = vpn_of(protocol)
+    one, two = str(uuid.uuid4()), str(uuid.uuid4())
+    with Client(pod.outside, vpn.profile(one), pod.folder) as client, echo(pod.inside, 7400):
+        assert client.is_up(), client.log.read_text()
+        assert answers(pod.outside, INSIDE, 7400)
+        assert vpn.refuse(two) == (200, {"epoch": EPOCH, "revoked": 1, "ended": 0})
+        assert answers(pod.outside, INSIDE, 7400), "another's revocation must not concern it"
+        began = time.monotonic()
+        assert vpn.refuse(one, two) == (200, {"epoch": EPOCH, "revoked": 2, "ended": 1})
+        assert time.monotonic() - began < 1.0
+        assert not answers(pod.outside, INSIDE, 7400, 0.3)
+        wait_for(lambda: client.process.poll() is not None or "restarting" in client.log.read_text())
+    with Client(pod.outside, vpn.profile(one), pod.folder) as again:
+        wait_for(lambda: "certificate revoked" in vpn.log.read_text())
+        assert not again.is_up(1)
+
+
+def test_expired_foreign_and_unsigned_profiles_are_refused(pod: Pod, vpn_of: Any) -> None:
+    vpn: Server = vpn_of()
+    stranger = Authority.new(INSTANCE, EPOCH, vpn.now)
+    refused = {
+        "certificate has expired": vpn.profile(str(uuid.uuid4()), timedelta(seconds=-30)),
+        "unable to get local issuer": vpn.profile(str(uuid.uuid4()), authority=stranger),
+        "tls-crypt unwrap error": vpn.profile(str(uuid.uuid4())).replace(vpn.static.strip(), static_key().strip()),
+    }
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(pod.outside, text, pod.folder)) for text in refused.values()]
+        wait_for(lambda: all(why in vpn.log.read_text() for why in refused))
+        assert not any(client.is_up(0.5) for client in clients)
+
+
+def test_the_firewall_decides_about_the_tunnels_port_and_lets_pass_what_is_inside(pod: Pod, vpn_of: Any) -> None:
+    vpn: Server = vpn_of()
+    with Client(pod.outside, vpn.profile(str(uuid.uuid4())), pod.folder) as client, echo(pod.inside, 7400):
+        assert client.is_up()
+        assert answers(pod.outside, INSIDE, 7400)
+        with pytest.raises(ConnectionRefusedError):  # the agent is not for clients
+            pod.outside.connect((INSIDE, 8470))
+        let_in(pod, 2)
+        assert not answers(pod.outside, INSIDE, 7400, 0.3), "who may not come in has no tunnel either"
+        let_in(pod, 3, "198.18.200.9")
+        assert answers(pod.outside, INSIDE, 7400, 8)
+
+
+def test_what_is_revoked_stays_so_and_other_epochs_are_refused(pod: Pod, vpn_of: Any) -> None:
+    vpn: Server = vpn_of()
+    one, two = str(uuid.uuid4()), str(uuid.uuid4())
+    assert vpn.refuse(one, epoch=EPOCH + 1).status == 403
+    assert vpn.refuse(one).status == 200
+    before = (vpn.run / "crl.pem").read_text()
+    assert vpn.refuse(two).status == 409
+    assert vpn.refuse().status == 409
+    assert (vpn.run / "crl.pem").read_text() == before
+    assert vpn.refuse(one, two).status == 200
+    for body in ("", "[]", '{"epoch": 3, "crl": "no", "revoked": []}', '{"epoch": 3, "crl": "", "revoked": ["x"]}'):
+        assert pod.request("PUT", "/v1/vpn", body).status == 400
+
+
+def test_without_a_tunnel_the_agent_tells_why(pod: Pod, vpn_of: Any) -> None:
+    vpn: Server = vpn_of()
+    vpn.stop()
+    (vpn.run / "problem").write_text("there is no usable /dev/net/tun\n")
+    assert pod.request("GET", "/v1/vpn") == (200, {"ready": False, "problem": "there is no usable /dev/net/tun"})
+    assert vpn.refuse(str(uuid.uuid4())).status == 200, "who is revoked meanwhile is refused later"
+
+
+def test_an_instance_without_a_vpn_has_none(served: Pod) -> None:
+    assert served.request("GET", "/v1/vpn").status == 404
+    crl = "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"
+    body = json.dumps({"epoch": EPOCH, "crl": crl, "revoked": []})
+    assert served.request("PUT", "/v1/vpn", body).status == 404

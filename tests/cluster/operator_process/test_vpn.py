@@ -1,0 +1,119 @@
+"""An instance with a VPN, from its keys to their end. Agents are played here; tests/e2e/test_vpn.py has real ones."""
+
+import base64
+import secrets
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+
+import pytest
+from cryptography import x509
+
+from berth_cluster.puppets import NODES, Puppets
+from berth_core.client import Object
+from berth_core.vpn.authority import serial_of
+
+from .lab import INSTANCES, PODS, POLICIES, SECRETS, SERVICES, VPN_CLIENTS, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+OFFERED = {"BERTH_VPN_IMAGE": "berth.invalid/vpn:test"}
+
+
+@pytest.fixture
+async def puppets(lab: Lab) -> AsyncIterator[Puppets]:
+    first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
+    made = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", first)
+    address = {"status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.11"}]}}
+    async with made.playing():
+        await lab.client.patch(NODES, None, made.node, address, subresource="status")
+        yield made
+
+
+async def serving(lab: Lab) -> str:
+    """An instance whose VPN serves; its id."""
+    await lab.type()
+    await lab.deployment("one")
+    name = await lab.instance(workspaceType="bench", vpn=True, requesterAddress="198.51.100.7")
+    await lab.until(INSTANCES, name, lambda o: condition(o, "VPNReady", "status") == "True", seconds=20)
+    return name
+
+
+async def signed(lab: Lab, name: str, instance: str) -> Object:
+    await lab.create(VPN_CLIENTS, name, {"instance": instance})
+    return await lab.until(VPN_CLIENTS, name, lambda o: condition(o, "Ready", "status") == "True")
+
+
+async def profile(lab: Lab, client: Object) -> str:
+    reference = client["status"]["secretRef"]
+    found = await lab.get(SECRETS, reference["name"], reference["namespace"])
+    return base64.b64decode(found["data"]["profile.ovpn"]).decode()
+
+
+async def test_clients_are_signed_refused_when_deleted_and_gone_with_their_instance(
+    lab: Lab, operators: Operators, puppets: Puppets
+) -> None:
+    operators.start(**OFFERED)
+    instance = await serving(lab)
+    keys = await lab.get(SECRETS, f"i-{instance}-e1-vpn")
+    authority = x509.load_pem_x509_certificate(base64.b64decode(keys["data"]["ca.crt"]))
+    port = (await lab.get(SERVICES, f"i-{instance}"))["spec"]["ports"][1]
+    assert (port["name"], port["protocol"]) == ("vpn", "UDP")
+    allowed = (await lab.get(POLICIES, f"i-{instance}"))["spec"]["ingress"][0]
+    assert {(one["protocol"], one["port"]) for one in allowed["ports"]} == {("TCP", 22), ("UDP", 1194)}
+    assert "berth-vpn" in puppets.states[f"i-{instance}"]["ruleset"]
+
+    one, two = await signed(lab, "one", instance), await signed(lab, "two", instance)
+    uid = one["metadata"]["uid"]
+    assert one["status"]["clientID"] == uid
+    text = await profile(lab, one)
+    assert f"remote 198.51.100.11 {port['nodePort']}" in text
+    certificate = x509.load_pem_x509_certificate(text.split("<cert>\n")[1].encode())
+    certificate.verify_directly_issued_by(authority)
+    assert certificate.serial_number == serial_of(uid)
+    issued = (await lab.get(INSTANCES, instance))["status"]["vpn"]["issued"]
+    assert issued == [uid, two["metadata"]["uid"]]
+
+    await lab.client.delete(VPN_CLIENTS, lab.namespace, "one")
+    await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == [uid], 5)
+    await lab.until_gone(SECRETS, f"v-{uid}", namespace=lab.namespaces.access)
+    assert not await lab.absent(SECRETS, f"v-{two['metadata']['uid']}", lab.namespaces.access)
+
+    # A new leader tells the agent again, since it does not know what that was told.
+    puppets.revoked.clear()
+    operators.running[0].kill()
+    operators.running[0].wait()
+    operators.start(**OFFERED)
+    await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == [uid], 30)
+    three = await signed(lab, "three", instance)
+
+    # A pod that is made again is told before anybody is let in.
+    puppets.revoked.clear()
+    pod = await lab.get(PODS, f"i-{instance}")
+    await lab.client.delete(PODS, lab.namespace, f"i-{instance}", uid=pod["metadata"]["uid"], grace_seconds=1)
+    await lab.until(PODS, f"i-{instance}", lambda o: o["metadata"]["uid"] != pod["metadata"]["uid"], seconds=20)
+    await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == [uid], 20)
+
+    await lab.client.patch(INSTANCES, lab.namespace, instance, {"spec": {"terminate": True}})
+    ended = await lab.until(INSTANCES, instance, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+    assert condition(ended, "VPNReady", "status") == "False"
+    assert await lab.lease("one") is None
+    for client in (two, three):
+        assert await lab.absent(VPN_CLIENTS, client["metadata"]["name"])
+        assert await lab.absent(SECRETS, f"v-{client['metadata']['uid']}", lab.namespaces.access)
+    assert await lab.absent(SECRETS, f"i-{instance}-e1-vpn")
+    # What comes after the end goes too.
+    await lab.create(VPN_CLIENTS, "late", {"instance": instance})
+    await lab.until_gone(VPN_CLIENTS, "late")
+
+
+async def test_where_none_is_offered_the_instance_says_so_and_is_ready_all_the_same(
+    lab: Lab, operators: Operators, puppets: Puppets
+) -> None:
+    operators.start()
+    await lab.type()
+    await lab.deployment("one")
+    name = await lab.instance(workspaceType="bench", vpn=True)
+    found = await lab.until(INSTANCES, name, lambda o: condition(o, "VPNReady") == "NotOffered", seconds=20)
+    assert "vpn.enabled" in str(condition(found, "VPNReady", "message"))
+    assert await lab.absent(SECRETS, f"i-{name}-e1-vpn")
+    assert len((await lab.get(PODS, f"i-{name}"))["spec"]["containers"]) == 1
