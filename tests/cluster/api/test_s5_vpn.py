@@ -1,18 +1,130 @@
-"""Contract §5, /vpn, before there are any VPNs: who may ask, and what the state is."""
+"""Contract §5, /vpn. The operator is played: what it signs is in tests/cluster/operator_process and tests/e2e."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
+from berth_core.client import Kind
+from berth_core.errors import NotFoundError
+from berth_core.resources import VPNClient
+
+from .book import Book, fresh
 from .conftest import made, user_client
 from .process import Api
 from .signing import Signer
-from .world import World
+from .world import LATER, World
 
 pytestmark = pytest.mark.apiserver
 
 NOTHING = "00000000-0000-4000-8000-000000000000"
 BUSY = "This instance is busy. Try again later."
 PREPARING = {"status": "preparing", "clients": []}
+SECRETS = Kind("v1", "secrets")
+
+
+async def sign(world: World, client: VPNClient) -> None:
+    """Do what the operator does with a new client."""
+    access, uid = world.namespaces.access, client.metadata.uid
+    data = {"profile.ovpn": base64.b64encode(f"profile of {uid}".encode()).decode()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"v-{uid}"}, "data": data}
+    await world.client.create(SECRETS, access, secret)
+    ready = {"type": "Ready", "status": "True", "reason": "Signed", "message": "", "lastTransitionTime": LATER}
+    status = {"clientID": uid, "secretRef": {"namespace": access, "name": f"v-{uid}"}, "conditions": [ready]}
+    metadata = client.metadata
+    await world.client.patch(
+        VPNClient.api(), metadata.namespace, metadata.name, {"status": status}, subresource="status"
+    )
+
+
+@asynccontextmanager
+async def signing(world: World) -> AsyncIterator[None]:
+    """Sign every client that is made."""
+    namespace = world.namespaces.workspaces
+    _, version = await world.client.list(VPNClient.api(), namespace)
+
+    async def run() -> None:
+        async for event in world.client.watch(VPNClient.api(), namespace, version):
+            if event.type == "ADDED":
+                await sign(world, VPNClient.parse(event.object))
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def serving(world: World, client: httpx.AsyncClient) -> str:
+    """An instance whose VPN serves; its id."""
+    instance = await made(client, await world.type(deployments=1), vpn=True)
+    await world.make_ready(instance)
+    await world.as_operator(instance, conditions={"VPNReady": "True"})
+    return instance
+
+
+async def clients_of(world: World, instance: str) -> list[VPNClient]:
+    fields = {"spec.instance": instance}
+    objects, _ = await world.client.list(VPNClient.api(), world.namespaces.workspaces, fields=fields)
+    return [VPNClient.parse(obj) for obj in objects]
+
+
+async def test_clients_are_made_listed_and_revoked(world: World, alice: httpx.AsyncClient) -> None:
+    instance = await serving(world, alice)
+    assert (await alice.get(f"/vpn/{instance}")).json() == {"status": "ready", "clients": ["workspace"]}
+    async with signing(world):
+        answers = await asyncio.gather(*(alice.post(f"/vpn/{instance}") for _ in range(3)))
+    assert {answer.status_code for answer in answers} == {200}
+    ids = [answer.json()["client_id"] for answer in answers]
+    assert [answer.json() for answer in answers] == [{"client_id": i, "ovpn": f"profile of {i}"} for i in ids]
+    shown = (await alice.get(f"/vpn/{instance}")).json()["clients"]
+    assert shown[0] == "workspace"
+    assert sorted(shown[1:]) == sorted(ids)
+    assert (await alice.get(f"/instance/{instance}")).json()["vpn"] == {"status": "ready", "clients": shown}
+
+    assert (await alice.delete(f"/vpn/{instance}/{ids[1]}")).status_code == 200
+    assert (await alice.get(f"/vpn/{instance}")).json()["clients"] == [one for one in shown if one != ids[1]]
+    again = await alice.delete(f"/vpn/{instance}/{ids[1]}")
+    assert (again.status_code, again.json()) == (404, {"error_message": "client not found"})
+    refused = await alice.delete(f"/vpn/{instance}/workspace")
+    assert refused.status_code == 400
+    assert "cannot be revoked" in refused.json()["error_message"]
+    (left, other) = await clients_of(world, instance)
+    assert left.metadata.owner_references[0].name == other.metadata.owner_references[0].name == instance
+
+
+async def test_one_that_is_not_signed_in_time_is_busy_and_leaves_nothing(
+    world: World, alice: httpx.AsyncClient
+) -> None:
+    instance = await serving(world, alice)
+    answer = await alice.post(f"/vpn/{instance}")
+    assert (answer.status_code, answer.json()) == (503, {"result_message": BUSY, "error_message": BUSY})
+    assert 2.9 <= answer.elapsed.total_seconds() <= 5
+    assert await clients_of(world, instance) == []
+
+
+async def test_a_repeat_gets_the_same_profile_and_no_record_holds_it(world: World, alice: httpx.AsyncClient) -> None:
+    instance, key = await serving(world, alice), fresh()
+    busy = await alice.post(f"/vpn/{instance}", headers=key)
+    assert busy.status_code == 503
+    (waiting,) = await clients_of(world, instance)
+    await sign(world, waiting)
+    first = await alice.post(f"/vpn/{instance}", headers=key)
+    uid = waiting.metadata.uid
+    assert first.json() == {"client_id": uid, "ovpn": f"profile of {uid}"}
+    second = await alice.post(f"/vpn/{instance}", headers=key)
+    assert (second.json(), second.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    assert [client.metadata.uid for client in await clients_of(world, instance)] == [uid]
+    record = await Book(world).fields(key)
+    assert "profile" not in base64.b64decode(record["answer"]["body"]).decode()
+    await world.client.delete(SECRETS, world.namespaces.access, f"v-{uid}")
+    assert (await alice.post(f"/vpn/{instance}", headers=key)).json() == {"client_id": uid}
+    with pytest.raises(NotFoundError):
+        await world.client.get(SECRETS, world.namespaces.access, f"v-{uid}")
 
 
 async def test_the_state_of_a_vpn_is_that_of_its_instance(world: World, alice: httpx.AsyncClient) -> None:
