@@ -199,7 +199,8 @@ class Person:
     def _ssh(self, info: Any, *command: str, key: Path | None = None) -> list[str]:
         host, port = info["fwd"]["ipv4"], info["fwd"]["port"]
         known = self.key.with_name(f"{self.name}-known-hosts")
-        known.write_text("".join(f"[{host}]:{port} {line}\n" for line in info["hostkeys"]))
+        where = host if port == 22 else f"[{host}]:{port}"
+        known.write_text("".join(f"{where} {line}\n" for line in info["hostkeys"]))
         options = (
             "StrictHostKeyChecking=yes",
             f"UserKnownHostsFile={known}",
