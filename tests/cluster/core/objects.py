@@ -15,6 +15,7 @@ from berth_core.resources import (
     Reservation,
     Resource,
     TokenRevocation,
+    VPNClient,
     WorkspaceDeployment,
     WorkspaceType,
 )
@@ -27,6 +28,7 @@ SPECS: dict[type[Resource], Object] = {
     Instance: {"user": "alice", "workspaceType": "misty"},
     Reservation: {"user": "alice", "workspaceType": "misty", "instance": {"user": "alice", "workspaceType": "misty"}},
     FirewallRule: {"instance": "i", "source": "192.0.2.0/24"},
+    VPNClient: {"instance": "i"},
     AccessRule: {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1},
     Account: {"user": "alice"},
     IssuedToken: {

@@ -17,6 +17,7 @@ from berth_core.resources import (
     Reservation,
     Resource,
     TokenRevocation,
+    VPNClient,
     WorkspaceDeployment,
     WorkspaceType,
 )
@@ -154,6 +155,7 @@ IMMUTABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any], str]] = [
     (Instance, {"terminate": True}, {"terminate": None}, "spec.terminate cannot be taken back"),
     (Reservation, {}, {"priority": 1}, "a Reservation's spec cannot be changed"),
     (FirewallRule, {}, {"source": "198.51.100.0/24"}, "a FirewallRule's spec cannot be changed"),
+    (VPNClient, {}, {"instance": "j"}, "a VPNClient's spec cannot be changed"),
     (AccessRule, {}, {"capability": "CAP_NO_INSTANTIATE"}, "an AccessRule's spec cannot be changed"),
     (Account, {}, {"user": "bob"}, "spec.user cannot be changed"),
     (Account, ENDED, {"tokensValidAfter": None}, "spec.tokensValidAfter never goes back"),

@@ -150,9 +150,9 @@ def test_another_server_is_asked_again_and_another_pods_agent_is_told_again() ->
     memory.meet(pod(vpn=RUNNING), other_pod=True)
     memory.ready, memory.refused = True, frozenset({"one"})
     memory.meet(pod(vpn=RUNNING), other_pod=False)
-    assert (memory.ready, memory.refused) == (True, {"one"})
+    assert (memory.ready, memory.refused) == (True, frozenset({"one"}))
     memory.meet(pod(vpn=replace(RUNNING, restarts=1)), other_pod=False)
-    assert (memory.ready, memory.refused) == (None, {"one"})
+    assert (memory.ready, memory.refused) == (None, frozenset({"one"}))
     memory.meet(pod(uid="pod-2", vpn=RUNNING), other_pod=True)
     assert memory.refused == frozenset()
 
