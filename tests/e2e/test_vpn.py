@@ -154,7 +154,7 @@ def test_a_profile_opens_the_workspace_to_its_holder_and_revoking_shuts_it(
         assert not again.comes_up(0.5)
     secret = lab.get("secret", f"i-{instance}-e{lab.get('instance', instance)['status']['epoch']}-vpn")
     keys = {name: base64.b64decode(text) for name, text in secret["data"].items()}
-    pair = Authority(keys["ca.crt"], keys["ca.key"]).client(two, datetime.now(UTC), timedelta(seconds=-60))
+    pair = Authority(keys["ca.crt"], keys["ca.key"]).client(one, datetime.now(UTC), timedelta(seconds=-60))
     start, end = second.index("<cert>"), second.index("</key>")
     parts = f"<cert>\n{pair.certificate}</cert>\n<key>\n{pair.key}"
     with Tunnel(bob, second[:start] + parts + second[end:], folder) as expired:

@@ -33,11 +33,13 @@ async def show(state: State, identity: Identity, instance_id: str) -> tuple[Inst
 
 
 async def client_ids(state: State, instance: Instance) -> list[str]:
-    """Ids of the clients of an instance's VPN, the workspace's own first; none while it is being prepared."""
+    """Ids of the clients of a VPN as they were signed, the workspace's own first; none while it is being prepared."""
     if not instance.spec.vpn or not is_ready(instance) or not is_active(instance):
         return []
     signed = [client.metadata.uid for client in await _clients(state, instance) if _is_signed(client)]
-    return [WORKSPACE, *signed]
+    issued = instance.status.vpn.issued if instance.status.vpn is not None else []
+    place = {uid: number for number, uid in enumerate(issued)}
+    return [WORKSPACE, *sorted(signed, key=lambda uid: place.get(uid, len(place)))]
 
 
 async def add_client(state: State, identity: Identity, instance_id: str) -> tuple[str, str]:
@@ -130,8 +132,7 @@ async def _clients(state: State, instance: Instance) -> list[VPNClient]:
     objects, _ = await state.client.list(
         VPNClient.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
     )
-    found = [VPNClient.parse(obj) for obj in objects]
-    return sorted(found, key=lambda client: (client.metadata.creation_timestamp, client.metadata.name))
+    return [VPNClient.parse(obj) for obj in objects]
 
 
 async def _delete(state: State, client: VPNClient) -> None:

@@ -87,6 +87,8 @@ def server_configuration(tunnel: Tunnel) -> str:
         "remote-cert-tls client",
         "verify-client-cert require",
         f"management {RUN_PLACE}/{MANAGEMENT} unix",
+        # The container's root is read-only.
+        f"tmp-dir {RUN_PLACE}",
         "script-security 1",
         "persist-key",
         "persist-tun",

@@ -71,6 +71,8 @@ def container(wanted: VpnSettings) -> Object:
                 "protocol": wanted.tunnel.protocol.value.upper(),
             }
         ],
+        # What it says last is shown where it does not run.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": _resources(wanted),
         "securityContext": _security(wanted),
         "volumeMounts": [
