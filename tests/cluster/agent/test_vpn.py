@@ -53,9 +53,10 @@ class Server:
         self.log = pod.folder / "vpn.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *through: str) -> None:
+        """Start the image's entrypoint, by way of another command where one is given."""
         entrypoint = Path(__file__).parents[3] / "images" / "vpn" / "entrypoint"
-        command = ["nsenter", f"--net=/run/netns/{self.pod.inside.name}", str(entrypoint)]
+        command = ["nsenter", f"--net=/run/netns/{self.pod.inside.name}", *through, str(entrypoint)]
         settings = {"BERTH_VPN_SECRET_DIR": str(self.keys), "BERTH_VPN_RUN_DIR": str(self.run)}
         with open(self.log, "wb") as log:
             path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -235,12 +236,25 @@ def test_what_is_revoked_stays_so_and_other_epochs_are_refused(pod: Pod, vpn_of:
         assert pod.request("PUT", "/v1/vpn", body).status == 400
 
 
-def test_without_a_tunnel_the_agent_tells_why(pod: Pod, vpn_of: Any) -> None:
+def test_where_no_device_can_be_made_the_agent_tells_why(pod: Pod, vpn_of: Any) -> None:
     vpn: Server = vpn_of()
     vpn.stop()
-    (vpn.run / "problem").write_text("there is no usable /dev/net/tun\n")
-    assert pod.request("GET", "/v1/vpn") == (200, {"ready": False, "problem": "there is no usable /dev/net/tun"})
-    assert vpn.refuse(str(uuid.uuid4())).status == 200, "who is revoked meanwhile is refused later"
+    # As in a container of a runtime that does not let it: an empty folder, and no capability to make devices in it.
+    empty = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
+    vpn.start(*empty, "setpriv", "--bounding-set=-mknod", "--inh-caps=-mknod")
+    wait_for((vpn.run / "problem").exists)
+    answer = pod.request("GET", "/v1/vpn")
+    assert (answer.status, answer.fields["ready"]) == (200, False)
+    assert "Operation not permitted" in answer.fields["problem"]
+    assert "vpn.tun" in answer.fields["problem"]
+    revoked = str(uuid.uuid4())
+    assert vpn.refuse(revoked).status == 200, "who is revoked meanwhile is refused later"
+    vpn.stop()
+    vpn.start()
+    assert pod.request("GET", "/v1/vpn?wait=5") == (200, {"ready": True, "problem": ""})
+    assert not (vpn.run / "problem").exists()
+    with Client(pod.outside, vpn.profile(revoked), pod.folder):
+        wait_for(lambda: "certificate revoked" in vpn.log.read_text())
 
 
 def test_an_instance_without_a_vpn_has_none(served: Pod) -> None:

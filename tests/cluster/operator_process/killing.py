@@ -27,9 +27,15 @@ def is_bound(_event: str, obj: Object) -> bool:
 
 
 async def kill_when(
-    lab: Lab, operators: Operators, kind: Kind, happens: Happens, act: Awaitable[object], namespace: str = ""
+    lab: Lab,
+    operators: Operators,
+    kind: Kind,
+    happens: Happens,
+    act: Awaitable[object],
+    namespace: str = "",
+    **environment: str,
 ) -> None:
-    """Do something, kill the operator at the first event of that sort, and start another."""
+    """Do something, kill the operator at the first event of that sort, and start another with that environment."""
     where = namespace or lab.namespace
     _, version = await lab.client.list(kind, where)
     watching = lab.client.watch(kind, where, version)
@@ -38,13 +44,22 @@ async def kill_when(
         async for event in watching:
             if event.type != "BOOKMARK" and happens(event.type, event.object):
                 break
+    await kill(operators)
+    await acting
+    await succeed(lab, operators, **environment)
+
+
+async def kill(operators: Operators) -> None:
+    """Kill the operator that was started last."""
     process = operators.running[-1]
     process.send_signal(signal.SIGKILL)
     await asyncio.to_thread(process.wait)
-    await acting
-    # The process is surely dead, so nobody need wait for its lease to run out.
+
+
+async def succeed(lab: Lab, operators: Operators, **environment: str) -> None:
+    """Start another: the one before is surely dead, so nobody need wait for its lease to run out."""
     await lab.client.delete(LEASES, lab.namespaces.release, "berth-operator")
-    operators.start()
+    operators.start(**environment)
 
 
 async def nothing_left(lab: Lab, public_id: str) -> None:

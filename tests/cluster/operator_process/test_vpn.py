@@ -9,9 +9,10 @@ import pytest
 from cryptography import x509
 
 from berth_cluster.puppets import NODES, Puppets
-from berth_core.client import Object
+from berth_core.client import Kind, Object
 from berth_core.vpn.authority import serial_of
 
+from .killing import Happens, deleted, kill, kill_when, succeed
 from .lab import INSTANCES, PODS, POLICIES, SECRETS, SERVICES, VPN_CLIENTS, Lab, condition
 from .process import Operators
 
@@ -80,9 +81,8 @@ async def test_clients_are_signed_refused_when_deleted_and_gone_with_their_insta
 
     # A new leader tells the agent again, since it does not know what that was told.
     puppets.revoked.clear()
-    operators.running[0].kill()
-    operators.running[0].wait()
-    operators.start(**OFFERED)
+    await kill(operators)
+    await succeed(lab, operators, **OFFERED)
     await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == [uid], 30)
     three = await signed(lab, "three", instance)
 
@@ -104,6 +104,57 @@ async def test_clients_are_signed_refused_when_deleted_and_gone_with_their_insta
     # What comes after the end goes too.
     await lab.create(VPN_CLIENTS, "late", {"instance": instance})
     await lab.until_gone(VPN_CLIENTS, "late")
+
+
+def issued(_event: str, obj: Object) -> bool:
+    return bool((obj.get("status") or {}).get("vpn"))
+
+
+def profile_made(event: str, obj: Object) -> bool:
+    return event == "ADDED" and obj["metadata"]["name"].startswith("v-")
+
+
+SIGNING: list[tuple[str, Kind, Happens]] = [
+    ("it is written down who is signed", INSTANCES, issued),
+    ("its profile is stored", SECRETS, profile_made),
+    ("it says that it is ready", VPN_CLIENTS, lambda _, o: condition(o, "Ready", "status") == "True"),
+]
+
+
+async def test_who_is_signed_and_who_is_revoked_survives_a_kill_at_any_write(
+    lab: Lab, operators: Operators, puppets: Puppets
+) -> None:
+    operators.start(**OFFERED)
+    instance = await serving(lab)
+    access, uids = lab.namespaces.access, list[str]()
+    for number, (_, kind, happens) in enumerate(SIGNING):
+        name, namespace = f"client-{number}", access if kind == SECRETS else ""
+        making = lab.create(VPN_CLIENTS, name, {"instance": instance})
+        await kill_when(lab, operators, kind, happens, making, namespace, **OFFERED)
+        client = await lab.until(VPN_CLIENTS, name, lambda o: condition(o, "Ready", "status") == "True", seconds=20)
+        certificate = x509.load_pem_x509_certificate((await profile(lab, client)).split("<cert>\n")[1].encode())
+        uids.append(client["metadata"]["uid"])
+        assert certificate.serial_number == serial_of(uids[-1])
+    assert (await lab.get(INSTANCES, instance))["status"]["vpn"]["issued"] == uids
+    assert f"i-{instance}" not in puppets.revoked, "nobody is revoked who is there"
+
+    # One is deleted while nobody leads, another is deleted and the operator killed once that is done.
+    await kill(operators)
+    await lab.client.delete(VPN_CLIENTS, lab.namespace, "client-0")
+    await succeed(lab, operators, **OFFERED)
+    await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == uids[:1], 20)
+    revoking = lab.client.delete(VPN_CLIENTS, lab.namespace, "client-1")
+    await kill_when(lab, operators, SECRETS, deleted, revoking, access, **OFFERED)
+    puppets.revoked.clear()
+    await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == sorted(uids[:2]), 20)
+
+    ending = lab.client.patch(INSTANCES, lab.namespace, instance, {"spec": {"terminate": True}})
+    await kill_when(lab, operators, VPN_CLIENTS, deleted, ending, **OFFERED)
+    await lab.until(INSTANCES, instance, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+    left, _ = await lab.client.list(SECRETS, access, labels={"berth.dev/instance": instance})
+    assert left == []
+    left, _ = await lab.client.list(VPN_CLIENTS, lab.namespace)
+    assert left == []
 
 
 async def test_where_none_is_offered_the_instance_says_so_and_is_ready_all_the_same(
