@@ -40,6 +40,7 @@ NOT_NOW: Final = re.compile(
     r"instance (is [A-Z_]+|not active)|workspace deployment (dissolved|is locked out)"
     r"|this instance (has no VPN|has no end|runs until|lasts)|the time of this instance was up|an instance may last"
     r"|a firewall has at most|a workspace deployment has at most|[0-9]+ unknown tokens are revoked"
+    r"|the workspace's own end of the VPN|a VPN signs at most"
 )
 """Refusals that depend on the state, not on the request."""
 
