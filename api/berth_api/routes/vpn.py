@@ -51,7 +51,9 @@ async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
     summary="Make a VPN client",
     response_model=VpnClient,
     responses=refusals(
-        _400="The instance has no VPN, or it ends or has ended.", _404="instance not found", _503=INSTANCE_BUSY
+        _400="It has no VPN, or one that signs no more clients, or it ends or has ended.",
+        _404="instance not found",
+        _503=INSTANCE_BUSY,
     ),
 )
 async def add(state: SharedState, user: User, _: Body, instance_id: InstanceId) -> JSON:

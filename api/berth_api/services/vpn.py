@@ -8,7 +8,7 @@ from berth_api import repeats
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.errors import INSTANCE_BUSY, BadRequestError, BusyError, MissingError
+from berth_api.errors import INSTANCE_BUSY, ApiError, BadRequestError, BusyError, MissingError
 from berth_api.services import instances, lookups
 from berth_api.state import State
 from berth_core import conditions, names
@@ -45,8 +45,8 @@ async def client_ids(state: State, instance: Instance) -> list[str]:
 async def add_client(state: State, identity: Identity, instance_id: str) -> tuple[str, str]:
     """Make a client; its id and its profile, which has its private key in it.
 
-    Raises BadRequestError where there is no VPN, BusyError while it is being prepared or the client is not signed in
-    time.
+    Raises BadRequestError where there is no VPN, or it signs no more, BusyError while it is being prepared, or the
+    client is not signed in time.
     """
     found = await _changeable(state, identity, instance_id)
     if not found.spec.vpn:
@@ -68,8 +68,8 @@ async def add_client(state: State, identity: Identity, instance_id: str) -> tupl
     made = VPNClient.parse(await state.client.create(VPNClient.api(), found.metadata.namespace, body))
     try:
         return made.metadata.uid, await profile_of(state, made)
-    except BusyError:
-        if repeats.current() is None:  # else a repeat of the request finds it
+    except (ApiError, cluster.ClusterError) as error:
+        if repeats.current() is None or isinstance(error, BadRequestError):  # else a repeat of the request finds it
             await _delete(state, made)
         raise
 
@@ -87,12 +87,15 @@ async def revoke_client(state: State, identity: Identity, instance_id: str, clie
 
 
 async def profile_of(state: State, made: VPNClient) -> str:
-    """Wait until a client is signed and return its profile. Raises BusyError where that takes too long."""
+    """Wait until a client is signed and return its profile.
+
+    Raises BusyError where that takes too long or somebody revokes it, BadRequestError where it will not be signed.
+    """
     try:
         async with asyncio.timeout(SIGNED_WITHIN):
             await _signed(state, made)
             return await stored_profile(state, made.metadata.uid)
-    except (TimeoutError, cluster.GoneError) as error:
+    except (TimeoutError, cluster.GoneError, cluster.NotFoundError) as error:
         raise BusyError(INSTANCE_BUSY) from error
 
 
@@ -108,18 +111,26 @@ def is_ready(instance: Instance) -> bool:
 
 
 async def _signed(state: State, client: VPNClient) -> None:
-    """Follow a client until it is signed. Raises BusyError where it will not be."""
+    """Follow a client until it is signed. Raises BadRequestError where the operator says that it will not be."""
     metadata, name = client.metadata, {"metadata.name": client.metadata.name}
     version = metadata.resource_version
     while True:
-        if _is_signed(client):
+        if _is_decided(client):
             return
         async for event in state.client.watch(VPNClient.api(), metadata.namespace, version, fields=name):
             version = event.object["metadata"]["resourceVersion"]
             if event.type == "DELETED":
                 raise BusyError(INSTANCE_BUSY)
-            if event.type != "BOOKMARK" and _is_signed(client := VPNClient.parse(event.object)):
+            if event.type != "BOOKMARK" and _is_decided(client := VPNClient.parse(event.object)):
                 return
+
+
+def _is_decided(client: VPNClient) -> bool:
+    """Whether it is signed. Raises BadRequestError where it never will be."""
+    told = conditions.find(client.status.conditions, READY)
+    if told is not None and told.status == "False":
+        raise BadRequestError(told.message)
+    return _is_signed(client)
 
 
 def _is_signed(client: VPNClient) -> bool:

@@ -107,6 +107,22 @@ async def test_one_that_is_not_signed_in_time_is_busy_and_leaves_nothing(
     assert await clients_of(world, instance) == []
 
 
+async def test_one_that_the_operator_refuses_is_refused_with_its_words(world: World, alice: httpx.AsyncClient) -> None:
+    instance = await serving(world, alice)
+    asking = asyncio.create_task(alice.post(f"/vpn/{instance}"))
+    namespace, fields = world.namespaces.workspaces, {"spec.instance": instance}
+    async for event in world.client.watch(VPNClient.api(), namespace, "0", fields=fields):
+        if event.type == "ADDED":
+            refusal = {"type": "Ready", "status": "False", "reason": "TooMany", "message": "a VPN signs at most"}
+            status = {"conditions": [refusal | {"lastTransitionTime": LATER}]}
+            name = event.object["metadata"]["name"]
+            await world.client.patch(VPNClient.api(), namespace, name, {"status": status}, subresource="status")
+            break
+    answer = await asking
+    assert (answer.status_code, answer.json()) == (400, {"error_message": "a VPN signs at most"})
+    assert await clients_of(world, instance) == []
+
+
 async def test_a_repeat_gets_the_same_profile_and_no_record_holds_it(world: World, alice: httpx.AsyncClient) -> None:
     instance, key = await serving(world, alice), fresh()
     busy = await alice.post(f"/vpn/{instance}", headers=key)
