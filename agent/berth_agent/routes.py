@@ -5,6 +5,7 @@ from typing import Final
 
 from berth_agent import listening, log, nft, push, vpn
 from berth_agent.loop import pause
+from berth_agent.management import VpnError
 from berth_agent.push import InForce
 from berth_agent.store import StaleError, Store
 from berth_agent.vpn import Vpn
@@ -97,7 +98,7 @@ class Routes:
         except vpn.ShorterError as exc:
             log.event("revocation refused", "warning", reason="shorter", message=str(exc))
             raise HTTPError(409, str(exc)) from exc
-        except (vpn.VpnError, OSError) as exc:
+        except (VpnError, OSError) as exc:
             log.event("revocation failed", "error", message=str(exc))
             raise HTTPError(500, str(exc)) from exc
         log.event("revoked", clients=len(wanted.revoked), ended=ended)

@@ -12,20 +12,15 @@ The management socket lies on a volume that the workspace does not have. OpenVPN
 import json
 import os
 import re
-import socket
 import time
-from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from berth_agent.loop import pause
+from berth_agent.management import UNNAMED, Session, VpnError, connect, is_connected, sessions
 from berth_agent.paths import Paths
 
-SECONDS: Final = 1.0
-"""How long the management socket may take to answer."""
 FAREWELL: Final = 0.05
 """How long a client has to be told before its session is cut."""
-UNNAMED: Final = "UNDEF"
-"""Name of a session whose handshake is not over."""
 MAX_REVOKED: Final = 1024
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CRL: Final = re.compile(r"-----BEGIN X509 CRL-----\n[A-Za-z0-9+/=\n]+-----END X509 CRL-----\n")
@@ -37,18 +32,6 @@ class Refusal(NamedTuple):
     epoch: int
     crl: str
     revoked: tuple[str, ...]
-
-
-class Session(NamedTuple):
-    """One that OpenVPN has with a client. Before its handshake is over, ``name`` is UNNAMED."""
-
-    name: str
-    address: str
-    number: str
-
-
-class VpnError(Exception):
-    """The list could not be put in force; what was in force stays."""
 
 
 class ShorterError(Exception):
@@ -73,25 +56,6 @@ def parse(body: bytes) -> Refusal:
     if not all(isinstance(one, str) and _ID.fullmatch(one) for one in revoked):
         raise ValueError("`revoked` must hold UUIDs")
     return Refusal(epoch, crl, tuple(revoked))
-
-
-def sessions(lines: Iterable[str]) -> list[Session]:
-    """Read the answer to ``status 2``; columns are found by the names in its header."""
-    found: list[Session] = []
-    columns: list[str] = []
-    for line in lines:
-        kind, *values = line.strip().split(",")
-        if kind == "HEADER" and values[:1] == ["CLIENT_LIST"]:
-            columns = values[1:]
-        elif kind == "CLIENT_LIST":
-            row = dict(zip(columns, values, strict=False))
-            found.append(Session(row["Common Name"], row["Real Address"], row["Client ID"]))
-    return found
-
-
-def is_connected(lines: Sequence[str]) -> bool:
-    """Read the answer to ``state``: whether the server has its tunnel and serves."""
-    return any(line.split(",")[1:3] == ["CONNECTED", "SUCCESS"] for line in lines)
 
 
 class Vpn:
@@ -139,7 +103,7 @@ class Vpn:
 
     def _tell(self, revoked: frozenset[str]) -> list[Session]:
         """Tell sessions of the revoked to end, and cut handshakes under way; returns those sessions."""
-        management = self._open()
+        management = connect(self._socket)
         if management is None:
             return []
         with management:
@@ -152,7 +116,7 @@ class Vpn:
         return [session for session in present if session.name in revoked]
 
     def _kill(self, revoked: frozenset[str]) -> None:
-        management = self._open()
+        management = connect(self._socket)
         if management is None:
             return
         with management:
@@ -164,27 +128,13 @@ class Vpn:
 
     def _serves(self) -> bool:
         try:
-            management = self._open()
+            management = connect(self._socket)
             if management is None:
                 return False
             with management:
                 return is_connected(management.ask("state", until="END"))
         except VpnError:
             return False
-
-    def _open(self) -> "_Management | None":
-        """Connect; None where no server runs, so that nobody is connected to it either."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(SECONDS)
-        try:
-            sock.connect(self._socket)
-        except (FileNotFoundError, ConnectionRefusedError):
-            sock.close()
-            return None
-        except OSError as exc:
-            sock.close()
-            raise VpnError(f"the VPN's management socket cannot be reached: {exc}") from exc
-        return _Management(sock)
 
     def _complaint(self) -> str:
         try:
@@ -200,41 +150,6 @@ class Vpn:
         except FileNotFoundError:
             return []
         return known
-
-
-class _Management:
-    """A conversation with OpenVPN over its management socket."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._lines = sock.makefile("r", encoding="utf-8", errors="replace", newline="\n")
-
-    def __enter__(self) -> "_Management":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lines.close()
-        self._sock.close()
-
-    def ask(self, command: str, *, until: str = "") -> list[str]:
-        """Send a command; its answer's lines. Without ``until`` the answer is one line, SUCCESS or ERROR.
-
-        (An ERROR there says that the session has ended by itself.)
-        """
-        lines: list[str] = []
-        try:
-            self._sock.sendall(f"{command}\n".encode())
-            while True:
-                line = self._lines.readline().rstrip("\r\n")
-                if not line:
-                    raise VpnError("the VPN's management socket was closed")
-                if line.startswith(">"):  # news that nobody asked for
-                    continue
-                lines.append(line)
-                if line == until or line.startswith("ERROR:") or (not until and line.startswith("SUCCESS:")):
-                    return lines
-        except OSError as exc:
-            raise VpnError(f"the VPN's management socket does not answer: {exc}") from exc
 
 
 def _write(path: str, content: bytes, mode: int) -> None:

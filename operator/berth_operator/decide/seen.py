@@ -25,6 +25,10 @@ class ContainerView:
 
 
 NOT_REPORTED = ContainerView("waiting", reason="NotReported")
+ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
+"""Reasons of containers that are on their way."""
+STARTING = ("Starting", "the pod starts")
+"""What conditions say meanwhile."""
 
 
 @dataclass(frozen=True)

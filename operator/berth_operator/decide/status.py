@@ -11,9 +11,9 @@ from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
 from berth_operator.decide.hooks import Cleaning
 from berth_operator.decide.plan import Plan
-from berth_operator.decide.seen import ObservedInstance
+from berth_operator.decide.seen import ORDINARY, STARTING, ObservedInstance
+from berth_operator.decide.vpn import serves
 
-STARTING = ("Starting", "the pod starts")
 NOISY_AFTER = 3
 """Pushes that failed in a row before the status speaks of it: the agent may just be starting."""
 
@@ -98,7 +98,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         state.POD_READY: _pod(seen),
         state.NETWORK_READY: network,
         state.READY: (True, "Ready", "ssh opens a shell") if up else (False, *_first_problem(seen)),
-        **({state.VPN_READY: vpn_ready(seen)} if instance.spec.vpn else {}),
+        **({state.VPN_READY: serves(seen)} if instance.spec.vpn else {}),
     })  # fmt: skip
 
 
@@ -153,25 +153,6 @@ def _starting(instance: Instance, reason: str, message: str) -> dict[str, tuple[
     return dict.fromkeys(kinds, (False, reason, message))
 
 
-def vpn_ready(seen: ObservedInstance) -> tuple[bool, str, str]:
-    """Whether clients can connect to the instance's VPN, and why not."""
-    pod, vpn = seen.pod, seen.vpn
-    if vpn is None or not vpn.offered:
-        return (False, "NotOffered", "no VPN is offered here: the chart's value vpn.enabled is false")
-    if pod is None:
-        return (False, *STARTING)
-    if pod.vpn.state != "running" and pod.vpn.reason not in _ORDINARY:
-        return (False, pod.vpn.reason or "NotRunning", pod.vpn.message or "the VPN's container does not run")
-    known = find(seen.instance.status.conditions, state.VPN_READY)
-    if vpn.ready is None and known is not None and seen.instance.status.pod_uid == pod.uid:
-        return (known.status == "True", known.reason, known.message)  # it is being asked again
-    if vpn.ready and vpn.address is None:
-        return (False, "NoAddress", seen.address_problem or "the VPN's port has no address yet")
-    if vpn.ready:
-        return (True, "Serving", "clients can connect")
-    return (False, "NoTunnel", vpn.problem) if vpn.problem else (False, *STARTING)
-
-
 def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:
     pod = seen.pod
     if pod is None:
@@ -219,7 +200,7 @@ def _first_problem(seen: ObservedInstance) -> tuple[str, str]:
     if pod.unschedulable_since is not None:
         return ("Unschedulable", pod.unschedulable)
     for container in (pod.agent, pod.workspace):
-        if container.state != "running" and container.reason not in ("", *_ORDINARY):
+        if container.state != "running" and container.reason not in ("", *ORDINARY):
             return (container.reason, container.message or "the container does not run")
     if seen.agent.failures > NOISY_AFTER:
         return ("AgentUnreachable", seen.agent.error)
@@ -228,9 +209,6 @@ def _first_problem(seen: ObservedInstance) -> tuple[str, str]:
     if seen.instance.status.ready_time is not None:
         return ("Restarting", "the workspace starts again")
     return STARTING
-
-
-_ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
 
 
 def _with(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_agent import vpn
+from berth_agent import management, vpn
 
 CRL = "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n"
 GOOD: dict[str, Any] = {"epoch": 3, "crl": CRL, "revoked": ["0b5a1c52-6a3e-4f65-9e0a-000000000001"]}
@@ -51,8 +51,8 @@ def test_anything_else_is_refused_as_well(body: bytes) -> None:
 
 
 def test_sessions_are_found_by_the_names_of_columns() -> None:
-    found = vpn.sessions(STATUS.splitlines())
-    assert found == [("one", "198.51.100.2:55469", "0"), (vpn.UNNAMED, "198.51.100.3:1", "7")]
+    found = management.sessions(STATUS.splitlines())
+    assert found == [("one", "198.51.100.2:55469", "0"), (management.UNNAMED, "198.51.100.3:1", "7")]
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_sessions_are_found_by_the_names_of_columns() -> None:
     ],
 )
 def test_it_serves_once_it_is_connected(lines: list[str], serves: bool) -> None:
-    assert vpn.is_connected(lines) is serves
+    assert management.is_connected(lines) is serves
