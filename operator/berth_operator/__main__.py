@@ -13,7 +13,7 @@ import structlog
 from berth_core import names
 from berth_core.client import Client, connect
 from berth_core.errors import ClusterError, NotFoundError
-from berth_operator import handlers, late, relist
+from berth_operator import enforcement, handlers, late, relist
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
@@ -72,7 +72,9 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
             world.queue.open()
             relist.wake_all(world)
             late.watch_for(world)
-            await world.queue.run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(world.queue.run())
+                tasks.create_task(enforcement.run(world))
         finally:
             world.memories.clear()
             world.rules_listed.clear()

@@ -52,6 +52,8 @@ class Config:
     vpn: VpnSettings | None = None
     """None: none is offered."""
     history_retention: timedelta = timedelta(days=30)
+    probe_interval: timedelta | None = None
+    """How often to find out whether NetworkPolicy is enforced; None for never."""
     listen: int = 8080
     kubeconfig: str | None = None
 
@@ -72,6 +74,7 @@ class Config:
             user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
             vpn=_vpn(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
+            probe_interval=_interval(environment, "BERTH_PROBE_INTERVAL"),
             listen=_port(environment.get("BERTH_LISTEN") or "8080"),
             kubeconfig=environment.get("KUBECONFIG") or None,
         )
@@ -146,6 +149,10 @@ def _length(environment: Mapping[str, str], name: str, default: str) -> timedelt
         return durations.parse(environment.get(name) or default)
     except ValueError as exc:
         raise ValueError(f"{name}: {exc}") from exc
+
+
+def _interval(environment: Mapping[str, str], name: str) -> timedelta | None:
+    return None if (environment.get(name) or "off") == "off" else _length(environment, name, "")
 
 
 def _port(text: str) -> int:

@@ -11,6 +11,7 @@ from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 from berth_core.waitlist import NOT_GRANTED
+from berth_operator import events
 from berth_operator.decide import heartbeat
 from berth_operator.decide.deployment import (
     ONLINE,
@@ -19,7 +20,9 @@ from berth_operator.decide.deployment import (
     orphaned_at,
     type_status,
 )
+from berth_operator.decide.enforcement import CONDITION, NOT_PROBED
 from berth_operator.ending import clear
+from berth_operator.events import Complaint
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, LEASES, NODES, PODS, RESERVATIONS, TYPES
 from berth_operator.podview import pod_view
 from berth_operator.queueing import Key
@@ -79,7 +82,12 @@ async def reconcile_type(world: World, key: Key) -> float | None:
         for o in world.store.by(TYPES, "typeName", type_.spec.type_name, key.namespace)
         if o["metadata"]["uid"] != type_.metadata.uid
     ]
-    await write_status(world, type_, type_.status, type_status(type_, rivals, world.now()))
+    verdict = world.enforcement or (NOT_PROBED if world.config.probe_interval is None else None)
+    status = type_status(type_, rivals, world.now(), verdict)
+    written = await write_status(world, type_, type_.status, status)
+    before, after = (find(s.conditions, CONDITION) for s in (type_.status, status))
+    if written and after and after.status == "False" and (before is None or before.status != "False"):
+        await events.warn(world, written, Complaint("NetworkPolicyNotEnforced", "Probe", after.message))
     return None
 
 

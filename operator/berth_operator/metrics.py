@@ -7,6 +7,11 @@ QUEUE_DEPTH = Gauge("berth_operator_queue_depth", "Keys that wait for a pass.")
 QUEUE_AGE = Gauge("berth_operator_queue_age_seconds", "Age of the key that was neglected longest.")
 CLOCK_OFFSET = Gauge("berth_operator_clock_offset_seconds", "Our clock minus the API server's, as last seen.")
 CLOCK_TRUSTED = Gauge("berth_operator_clock_trusted", "1 while what is due by our clock is done.")
+POLICY_ENFORCED = Gauge(
+    "berth_operator_network_policy_enforced", "1 where the cluster enforces NetworkPolicy, 0 where not, -1 unknown."
+)
+POLICY_ENFORCED.set(-1)
+POLICY_PROBED = Gauge("berth_operator_network_policy_probed_seconds", "Unix time of the last probe of that.")
 RECONCILE_SECONDS = Histogram("berth_operator_reconcile_seconds", "Length of one pass.", ["sort"])
 RECONCILE_FAILURES = Counter("berth_operator_reconcile_failures_total", "Passes that failed.", ["sort"])
 PUSH_SECONDS = Histogram("berth_operator_push_seconds", "From a push to the agent's acknowledgement.")

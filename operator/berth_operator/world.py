@@ -12,6 +12,7 @@ from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
 from berth_operator.config import Config
 from berth_operator.decide.deployment import oldest
+from berth_operator.decide.enforcement import Verdict
 from berth_operator.heartbeats import Heartbeats
 from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
 from berth_operator.memory import Memories
@@ -60,6 +61,8 @@ class World:
     """Version of the last list of all FirewallRules, by namespace."""
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
     """Types as they were parsed last, by namespace and name."""
+    enforcement: Verdict | None = None
+    """Whether the cluster enforces NetworkPolicy, as this process found out last; None before."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     told_anew: dict[str, float] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 ANSWERED, SILENT, RESET, UNREACHABLE = "answered", "silent", "reset", "port unreachable"
+MEETS = {
+    "tcp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": RESET},
+    "udp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
+    "icmp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
+}
+"""What docs/firewall.md says that a packet meets, by protocol and action. An established connection too."""
 SILENCE = 1.0
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 _BY_ICMP = {2, 3}
@@ -142,8 +148,20 @@ def talks(sock: socket.socket) -> str:
 def all_met(knocks: Iterable[Knock]) -> list[str]:
     """What each of them met, tried side by side."""
     knocks = list(knocks)
-    with ThreadPoolExecutor(max(1, min(64, len(knocks)))) as threads:
+    with ThreadPoolExecutor(max(1, min(96, len(knocks)))) as threads:
         return list(threads.map(Knock.met, knocks))
+
+
+def all_meet(knocks: Sequence[Knock], wanted: Sequence[str]) -> list[str]:
+    """Like :func:`all_met`, on a machine that others use: who waited in vain for an answer that is due asks again.
+
+    An answer can come late, and silence cannot: nothing else is tried twice.
+    """
+    met = all_met(knocks)
+    late = [n for n, (found, due) in enumerate(zip(met, wanted, strict=True)) if found == SILENT != due]
+    for n, found in zip(late, all_met(knocks[n] for n in late), strict=True):
+        met[n] = found
+    return met
 
 
 def all_told(knocks: Iterable[Knock]) -> list[tuple[Knock, str]]:
@@ -177,6 +195,6 @@ def inside(netns: Path, function: Callable[[], T]) -> T:
 
 
 def _checksum(message: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    total: int = sum(struct.unpack(f"!{len(message) // 2}H", message))
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF

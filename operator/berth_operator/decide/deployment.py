@@ -11,6 +11,7 @@ from berth_core.model import parse_time
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
+from berth_operator.decide.enforcement import Verdict
 from berth_operator.decide.heartbeat import Beat
 from berth_operator.decide.heartbeat import online as heartbeat_online
 
@@ -57,8 +58,13 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
     return status.model_copy(update={"conditions": merged(conditions, [available])})
 
 
-def type_status(type_: WorkspaceType, rivals: Sequence[WorkspaceType], now: datetime) -> WorkspaceTypeStatus:
-    """Status of a type; ``rivals`` are others with the same typeName."""
+def type_status(
+    type_: WorkspaceType, rivals: Sequence[WorkspaceType], now: datetime, enforcement: Verdict | None = None
+) -> WorkspaceTypeStatus:
+    """Status of a type; ``rivals`` are others with the same typeName.
+
+    Without a verdict about NetworkPolicy what is said of it stays.
+    """
     generation = type_.metadata.generation
     holds, reason, message = _conflict(type_, oldest([type_, *rivals]), type_.spec.type_name)
     if type_.spec.retired:
@@ -71,6 +77,8 @@ def type_status(type_: WorkspaceType, rivals: Sequence[WorkspaceType], now: date
         condition("IdConflict", holds, reason, message, now=now, generation=generation),
         condition("Ready", *ready, now=now, generation=generation),
     ]
+    if enforcement is not None:
+        new.append(enforcement.condition(now, generation))
     conditions = merged(type_.status.conditions, new)
     return type_.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 

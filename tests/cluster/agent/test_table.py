@@ -9,7 +9,7 @@ from pathlib import Path
 
 import reference
 from echoing import Echo
-from knocking import ANSWERED, RESET, SILENT, UNREACHABLE, Knock, Source, all_met, all_told
+from knocking import MEETS, Knock, Source, all_met, all_told
 from reference import WrittenRule
 
 from .pod import Pod
@@ -17,11 +17,6 @@ from .pod import Pod
 PORT = 7777
 RULESETS = 8
 LASTS = range(10, 20)
-MEETS = {
-    "tcp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": RESET},
-    "udp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
-    "icmp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
-}
 
 
 def drawn(dice: random.Random) -> list[WrittenRule]:

@@ -40,6 +40,7 @@ REFUSED = [
     ("instances.serviceType=ClusterIP", "instances/serviceType"),
     ("instances.nodeAddresses.node-1=lab.example", "instances/nodeAddresses/node-1"),
     ("networkPolicy.sources=all", "networkPolicy/sources"),
+    ("networkPolicy.probeInterval=hourly", "networkPolicy/probeInterval"),
     ("networkPolicy.metricsFrom[0].pods=x", "pods"),
     ("history.retention=30", "history/retention"),
     ("history.retention=forever", "history/retention"),

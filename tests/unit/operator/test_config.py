@@ -19,6 +19,8 @@ def test_defaults() -> None:
     assert (config.service_type, config.listen, config.kubeconfig) == ("NodePort", 8080, None)
     assert config.identity
     assert config.history_retention == timedelta(days=30)
+    assert config.probe_interval is None
+    assert Config.from_environment(LEAST | {"BERTH_PROBE_INTERVAL": "off"}).probe_interval is None
 
 
 def test_everything() -> None:
@@ -31,6 +33,7 @@ def test_everything() -> None:
             "BERTH_BLOCKED_CIDRS": "10.0.0.0/8,fd00::/8",
             "BERTH_USER_NAMESPACES": "true",
             "BERTH_HISTORY_RETENTION": "2w",
+            "BERTH_PROBE_INTERVAL": "90s",
             "BERTH_LISTEN": "9090",
         }
     )
@@ -40,6 +43,7 @@ def test_everything() -> None:
     assert config.blocked == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
     assert (config.user_namespaces, config.listen) == (True, 9090)
     assert config.history_retention == timedelta(days=14)
+    assert config.probe_interval == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,7 @@ def test_everything() -> None:
         ("BERTH_BLOCKED_CIDRS", "10.0.0.1/8"),
         ("BERTH_LISTEN", "http"),
         ("BERTH_HISTORY_RETENTION", "30"),
+        ("BERTH_PROBE_INTERVAL", "hourly"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, value: str) -> None:
