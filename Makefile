@@ -7,6 +7,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
+SLOT := $(filter-out 0,$(BERTH_SLOT))
 
 .PHONY: help
 help: ## list the targets
@@ -82,6 +83,14 @@ bench-warm: up ## measure leases of pods that are kept warm (RUNS=60, BURST=40),
 	    --set networkPolicy.sources=$$1 >/dev/null; }; \
 	  switch any; trap 'switch exact' EXIT; berth token create --user bench --expires 1d 2>/dev/null \
 	  | nsenter --net=/run/netns/berth-outside-110 $(BIN)/python bench/warm.py --runs $${RUNS:-60} --burst $${BURST:-40}
+
+.PHONY: bench-network
+bench-network: up ## measure how soon a firewall obeys (RUNS=200), with networkPolicy.sources: any and exact
+	@source .berth/$(if $(SLOT),slot-$(SLOT)/)env; switch() { helm upgrade berth charts/berth -n berth --reuse-values \
+	    --wait --set networkPolicy.sources=$$1 >/dev/null; }; trap 'switch exact' EXIT; \
+	  for sources in any exact; do switch $$sources; berth token create --user bench --expires 1d 2>/dev/null \
+	  | nsenter --net=/run/netns/berth$(SLOT)-outside-110 $(BIN)/python -m bench.network --title "sources: $$sources" \
+	    --runs $${RUNS:-200}; done
 
 .PHONY: bench-api
 bench-api: venv ## measure the API under load only, without the two-node cluster

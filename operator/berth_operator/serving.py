@@ -175,7 +175,9 @@ async def _adopt(world: World, rule: FirewallRule, instance: Instance, memory: M
 
 async def _in_force(world: World, rule: FirewallRule, memory: Memory) -> Object | None:
     generation = rule.metadata.generation
-    shown = condition("InForce", True, "InForce", "the agent has it", now=world.now(), generation=generation)
+    has = memory.acknowledged.generation if memory.acknowledged else 0
+    said = f"the agent acknowledged it with generation {has} of the ruleset"
+    shown = condition("InForce", True, "InForce", said, now=world.now(), generation=generation)
     conditions = [c.wire() for c in merged(rule.status.conditions, [shown])]
     body: Object = {"status": {"conditions": conditions, "observedGeneration": generation}}
     return await _patch_rule(world, rule, memory, body)

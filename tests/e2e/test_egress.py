@@ -1,0 +1,128 @@
+"""Where a workspace gets to: as its type says, and never to the cluster's own parts."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from echoing import Echo
+from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+from places import IMAGE, neighbours, netns_by_address
+
+from berth_cluster.network import HOST_ADDRESS, NETNS_FOLDER, NODES, OUTSIDE, Machine
+
+pytestmark = pytest.mark.nodes
+
+FREE, OTHER = "198.51.100.50", "198.51.100.51"
+"""Two addresses of the wide world (of RFC 5737), behind the third outside client."""
+METADATA = "169.254.169.254"
+PORT = 8080
+TRY = 'for t in {}; do timeout 1 bash -c "</dev/tcp/${{t%:*}}/${{t#*:}}" 2>/dev/null && echo $t; done; true'
+
+
+@contextmanager
+def wide_world() -> Iterator[None]:
+    """Something answers at FREE and OTHER, and on each node at the address of metadata services."""
+    world = OUTSIDE[2]
+    _ip(world, f"address replace {FREE}/32 dev lo", f"address replace {OTHER}/32 dev lo")
+    for node in NODES:
+        _ip(node, f"route replace {FREE} via {world.address}", f"route replace {OTHER} via {world.address}")
+        _ip(node, f"address replace {METADATA}/32 dev lo")
+        _ip(world, f"route replace {node.pods} via {node.address}")
+    try:
+        with Echo(_path(world), PORT), Echo(_path(NODES[0]), PORT), Echo(_path(NODES[1]), PORT):
+            yield
+    finally:
+        for node in NODES:
+            _ip(node, f"route delete {FREE}", f"route delete {OTHER}", f"address delete {METADATA}/32 dev lo")
+            _ip(world, f"route delete {node.pods}")
+        _ip(world, f"address delete {FREE}/32 dev lo", f"address delete {OTHER}/32 dev lo")
+
+
+@contextmanager
+def holding(lab: Lab, person: Person, what: str) -> Iterator[tuple[str, Any]]:
+    """An instance of a type or deployment, its id and details; it ends with the block."""
+    instance = person.takes(what)
+    try:
+        yield instance, person.asks("GET", f"/instance/{instance}").json
+    finally:
+        person.ends(instance)
+
+
+def reaches(person: Person, info: Any, targets: list[str]) -> set[str]:
+    """Those of the targets (``HOST:PORT``) that a TCP connection from the workspace gets to."""
+    done = person.ssh(info, TRY.format(" ".join(targets)))
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("egress", "allowed", "reached"),
+    [
+        ("open", [], {FREE, OTHER}),
+        ("none", [], set()),
+        ("list", [f"{FREE}/32", f"{HOST_ADDRESS}/32", "10.0.0.0/8", "169.254.0.0/16"], {FREE}),
+    ],
+)
+def test_a_workspace_gets_where_its_type_says_and_never_to_the_clusters_own_parts(
+    lab: Lab, ada: Person, bob: Person, egress: str, allowed: list[str], reached: set[str]
+) -> None:
+    name = f"egress_{egress}"
+    network = {"egress": egress, **({"allowed": allowed} if allowed else {})}
+    resource = lab.makes_type(name, {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}, network=network)
+    try:
+        with wide_world(), neighbours(lab) as pods, holding(lab, bob, DEPLOYMENT_TYPE) as (theirs, their_info):
+            assert bob.asks("POST", f"/firewall/{theirs}", {"src": "0.0.0.0/0"}).status == 200
+            with holding(lab, ada, name) as (_, info):
+                forbidden = own_parts(lab, theirs, their_info)
+                # The plain pods have no policy, and the image has a shell: all of it is there to be reached.
+                assert seen_by_a_plain_pod(pods, forbidden) == set(forbidden)
+                world = [f"{FREE}:{PORT}", f"{OTHER}:{PORT}"]
+                assert reaches(ada, info, [*world, *forbidden]) == {f"{one}:{PORT}" for one in reached}
+    finally:
+        lab.kubectl("delete", "wt,wd", resource, "-n", NAMESPACE)
+
+
+def own_parts(lab: Lab, other: str, info: Any) -> list[str]:
+    """What no workspace may reach: API server, kubelets, metadata, our own pods, other instances."""
+    ours = json.loads(lab.kubectl("get", "pods", "-n", "berth", "-o", "json"))["items"]
+    api = [pod["status"]["podIP"] for pod in ours if "api" in pod["metadata"]["name"]]
+    instance = lab.get("pod", f"i-{other}")["status"]["podIP"]
+    service = json.loads(lab.kubectl("get", "service", "kubernetes", "-n", "default", "-o", "json"))
+    return [
+        f"{HOST_ADDRESS}:6443",
+        f"{service['spec']['clusterIP']}:443",
+        *(f"{node.address}:10250" for node in NODES),
+        *(f"{node.pods.rpartition('.')[0]}.1:10250" for node in NODES),
+        f"{METADATA}:{PORT}",
+        *(f"{address}:8080" for address in api),
+        f"{instance}:22",
+        f"{info['fwd']['ipv4']}:{info['fwd']['port']}",
+        *(f"{node.address}:30080" for node in NODES),
+    ]
+
+
+def seen_by_a_plain_pod(pods: dict[str, str], targets: list[str]) -> set[str]:
+    """Those of the targets that a pod without policies gets to: else their silence would say nothing."""
+
+    found = netns_by_address()
+    command = ["nsenter", f"--net={found[next(iter(pods.values()))]}", "bash", "-c", TRY.format(" ".join(targets))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return set(done.stdout.split())
+
+
+def _path(machine: Machine) -> Path:
+    return NETNS_FOLDER / machine.namespace
+
+
+def _ip(machine: Machine, *lines: str) -> None:
+    subprocess.run(
+        machine.command("ip", "-force", "-batch", "-"),
+        input="\n".join(lines) + "\n",
+        text=True,
+        check=False,
+        capture_output=True,
+    )

@@ -1,0 +1,172 @@
+"""A forbidden address never gets in: not while an instance starts, changes or ends, nor while something dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+from places import netns_by_address, routes
+
+from berth_cluster.network import NODES
+from berth_cluster.processes import Identity
+from berth_cluster.testing import BerthCluster
+
+pytestmark = pytest.mark.nodes
+
+PROBE = Path(__file__).with_name("gapprobe.py")
+CHANGES = 12
+
+
+class Stranger:
+    """Somebody whom no rule ever accepts, and who tries all the time."""
+
+    def __init__(self, person: Person) -> None:
+        command = person.inside([sys.executable, str(PROBE)])
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def tries(self, host: str, port: int) -> None:
+        """From now on, there too."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{host} {port}\n")
+        self._process.stdin.flush()
+
+    def gives_up(self) -> tuple[list[str], int, float]:
+        """When he got in; how often he tried; the longest time in which he did not, in seconds."""
+        said, _ = self._process.communicate(timeout=20)
+        *got_in, sum_of_it = said.splitlines()
+        words = sum_of_it.replace(",", "").split()
+        return got_in, int(words[1]), float(words[-1])
+
+    def kill(self) -> None:
+        """Whatever happens."""
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def stranger(person: Person) -> Iterator[Stranger]:
+    made = Stranger(person)
+    try:
+        with routes():
+            yield made
+    finally:
+        made.kill()
+
+
+def first_line(lab: Lab, kind: str, instance: str, path: str) -> str:
+    """Watch what belongs to an instance until it has a field."""
+    words = [
+        "get",
+        kind,
+        "-n",
+        NAMESPACE,
+        "-l",
+        f"berth.dev/instance={instance}",
+        "-w",
+        "-o",
+        f"jsonpath={path}{{'\\n'}}",
+    ]
+    command = [str(lab.kubectl_program), f"--kubeconfig={lab.kubeconfig}", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        try:
+            return next(line.strip() for line in watch.stdout if line.strip())
+        finally:
+            watch.kill()
+
+
+def kill_agent(lab: Lab, instance: str) -> None:
+    """Kill the agent of an instance, and nothing else in its pod."""
+    address = lab.get("pod", f"i-{instance}")["status"]["podIP"]
+    netns = netns_by_address()[address].readlink()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "ns" / "net").readlink() == netns and b"berth_agent" in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue  # it ended while we looked
+    lab.wait(f"pod/i-{instance}", "jsonpath={.status.initContainerStatuses[0].restartCount}=1", seconds=60)
+
+
+def kill_pods(lab: Lab, component: str) -> None:
+    """Kill all replicas of a process, and wait until others serve."""
+    selector = f"app.kubernetes.io/component={component}"
+    lab.kubectl("delete", "pods", "-n", "berth", "-l", selector, "--grace-period=0", "--force")
+    lab.wait(f"deployment/berth-{component}", "condition=Available", seconds=60, namespace="berth")
+
+
+def kill_kubelet(cluster: BerthCluster, name: str) -> None:
+    """Kill the kubelet of a node, and wait until the supervisor has started another and the node is Ready."""
+    path = cluster.state / "pids" / f"{name}-kubelet"
+    before = Identity.load(path)
+    assert before is not None
+    os.kill(before.pid, signal.SIGKILL)
+    until = time.monotonic() + 30
+    while (now := Identity.load(path)) is None or now.pid == before.pid or not now.alive():
+        assert time.monotonic() < until, "no kubelet was started again"
+
+
+def rules_change(ada: Person, bob: Person, instance: str) -> None:
+    """Rules for others, against the stranger, and none at all, again and again; at last the holder comes in again."""
+    for n in range(CHANGES):
+        source, action = ((f"203.0.113.{n}/32", "ACCEPT"), (bob.address(), "REJECT"), (bob.address(), "DROP"))[n % 3]
+        assert ada.asks("POST", f"/firewall/{instance}", {"src": source, "action": action}).status == 200
+        if n % 4 == 3:
+            assert ada.asks("DELETE", f"/firewall/{instance}").status == 200
+    assert ada.asks("POST", f"/firewall/{instance}", {"src": f"{ada.address()}/32"}).status == 200
+
+
+def asks_until_answered(ada: Person, instance: str) -> Any:
+    """Details of the instance, once the API serves again."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            answer = ada.asks("GET", f"/instance/{instance}")
+            if answer.status == 200:
+                return answer.json
+        except AssertionError:
+            pass  # curl's word that nobody answers
+        assert time.monotonic() < until, "the API did not come back"
+
+
+def test_a_forbidden_address_never_gets_in_whatever_happens(
+    lab: Lab, cluster: BerthCluster, ada: Person, bob: Person
+) -> None:
+    with stranger(bob) as prober:
+        made = ada.asks("POST", f"/new/{DEPLOYMENT_TYPE}", {"sshkey": ada.public_key()})
+        instance = str(made.json["id"])
+        port = int(first_line(lab, "services", instance, "{.spec.ports[0].nodePort}"))
+        for node in NODES:
+            prober.tries(node.address, port)
+        prober.tries(first_line(lab, "pods", instance, "{.status.podIP}"), 22)
+        lab.wait(f"instance/{instance}", "condition=Ready")
+        info = ada.asks("GET", f"/instance/{instance}").json
+        assert info["fwd"]["port"] == port
+        ada.probe(info, "open")
+        node = lab.get("pod", f"i-{instance}")["spec"]["nodeName"]
+        happenings: dict[str, Callable[[], None]] = {
+            "rules change": lambda: None,
+            "the agent is killed": lambda: kill_agent(lab, instance),
+            "the operator is killed": lambda: kill_pods(lab, "operator"),
+            "the API is killed": lambda: kill_pods(lab, "api"),
+            "the kubelet is killed": lambda: kill_kubelet(cluster, node),
+        }
+        for happens in happenings.values():
+            happens()
+            asks_until_answered(ada, instance)
+            rules_change(ada, bob, instance)
+            ada.probe(info, "open", seconds=60)
+        lab.wait(f"instance/{instance}", "condition=Ready", seconds=60)
+        ada.ends(instance)
+        got_in, tried, pause = prober.gives_up()
+    print(json.dumps({"tried": tried, "longest pause": pause}))  # noqa: T201 (how hard it was tried)
+    assert got_in == []
+    assert tried >= 3000, "he hardly tried"
