@@ -142,6 +142,8 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
     before = status.is_ready(instance)
     new = status.reported(seen, plan, world.now())
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    if instance.status.pod_uid and new.pod_uid is None:
+        await _lost(world, instance, memory)  # before the status, which would not say any more that it is to be done
     writes: list[Awaitable[Object | None]] = [write_status(world, instance, instance.status, new)]
     if seen.agent.current and not seen.rules_settled:
         writes.extend(_settle(world, instance, memory))
@@ -173,11 +175,21 @@ async def _adopt(world: World, rule: FirewallRule, instance: Instance, memory: M
     return await _patch_rule(world, rule, memory, body)
 
 
+async def _lost(world: World, instance: Instance, memory: Memory) -> None:
+    """Say of every rule that it is in force no more: its pod is gone, and another starts with none of them."""
+    rules = await rulebook.read_rules(world, instance, memory)
+    said = "the pod is gone: it comes into force again with another"
+    await together(*(_say(world, rule, memory, False, said) for rule in rules if rulebook.in_force(rule)))
+
+
 async def _in_force(world: World, rule: FirewallRule, memory: Memory) -> Object | None:
-    generation = rule.metadata.generation
     has = memory.acknowledged.generation if memory.acknowledged else 0
-    said = f"the agent acknowledged it with generation {has} of the ruleset"
-    shown = condition("InForce", True, "InForce", said, now=world.now(), generation=generation)
+    return await _say(world, rule, memory, True, f"the agent acknowledged it with generation {has} of the ruleset")
+
+
+async def _say(world: World, rule: FirewallRule, memory: Memory, holds: bool, said: str) -> Object | None:
+    generation = rule.metadata.generation
+    shown = condition("InForce", holds, "InForce" if holds else "PodLost", said, now=world.now(), generation=generation)
     conditions = [c.wire() for c in merged(rule.status.conditions, [shown])]
     body: Object = {"status": {"conditions": conditions, "observedGeneration": generation}}
     return await _patch_rule(world, rule, memory, body)

@@ -1,5 +1,7 @@
 """What goes wrong in a lease: images, scheduling, crashes, evictions, the time."""
 
+from typing import Any
+
 import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from shell import Shell
@@ -8,6 +10,12 @@ from shell import Shell
 def end_of_lease(moment: str) -> str:
     """What the holder is told of it."""
     return f"This lease ends at {moment.replace('T', ' ').removesuffix('Z')} UTC"
+
+
+def in_force(lab: Lab, instance: str) -> Any:
+    """What the only rule of an instance says of itself."""
+    (rule,) = [rule for rule in lab.objects("fwr") if rule["spec"]["instance"] == instance]
+    return next(c for c in rule["status"]["conditions"] if c["type"] == "InForce")
 
 
 @pytest.mark.parametrize(
@@ -50,13 +58,16 @@ def test_a_workspace_that_crashes_comes_back_within_its_lease(lab: Lab, ada: Per
 
 def test_a_pod_that_is_evicted_is_made_again_under_the_same_lease(lab: Lab, ada: Person, bob: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
-    before = lab.get("instance", instance)["status"]
+    before, shown = lab.get("instance", instance)["status"], in_force(lab, instance)
     lab.kubectl("delete", "pod", f"i-{instance}", "-n", NAMESPACE, "--wait=false")
     lab.wait(f"instance/{instance}", "condition=Ready=false")
     lab.wait(f"instance/{instance}", "condition=Ready", seconds=60)
     after = lab.get("instance", instance)["status"]
     assert after["epoch"] == before["epoch"]
     assert after["podUid"] != before["podUid"]
+    again = in_force(lab, instance)
+    assert again["status"] == "True"
+    assert again["lastTransitionTime"] > shown["lastTransitionTime"], "the rule said InForce while there was no pod"
     info = ada.asks("GET", f"/instance/{instance}").json
     assert ada.ssh(info, "echo", "aboard").stdout == "aboard\n"
     assert bob.probe(info, "shut") == 0.0
