@@ -20,7 +20,7 @@ FREE, OTHER = "198.51.100.50", "198.51.100.51"
 """Two addresses of the wide world (of RFC 5737), behind the third outside client."""
 METADATA = "169.254.169.254"
 PORT = 8080
-TRY = 'for t in {}; do timeout 1 bash -c "</dev/tcp/${{t%:*}}/${{t#*:}}" 2>/dev/null && echo $t; done; true'
+TRY = 'for t in {}; do timeout 2 bash -c "</dev/tcp/${{t%:*}}/${{t#*:}}" 2>/dev/null && echo $t; done; true'
 
 
 @contextmanager
@@ -96,12 +96,10 @@ def own_parts(lab: Lab, other: str, info: Any) -> list[str]:
         f"{HOST_ADDRESS}:6443",
         f"{service['spec']['clusterIP']}:443",
         *(f"{node.address}:10250" for node in NODES),
-        *(f"{node.pods.rpartition('.')[0]}.1:10250" for node in NODES),
         f"{METADATA}:{PORT}",
         *(f"{address}:8080" for address in api),
         f"{instance}:22",
         f"{info['fwd']['ipv4']}:{info['fwd']['port']}",
-        *(f"{node.address}:30080" for node in NODES),
     ]
 
 
