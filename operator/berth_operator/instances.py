@@ -70,6 +70,7 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
         case Step.FORGET:
             await ending.forget(world, seen)
         case Step.RETIRE:
+            await serving.lose(world, seen.instance)
             await ending.retire(world, seen, plan)
         case Step.WAIT:
             await starting.wait(world, seen, plan)

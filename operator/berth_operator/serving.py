@@ -142,8 +142,6 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
     before = status.is_ready(instance)
     new = status.reported(seen, plan, world.now())
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    if instance.status.pod_uid and new.pod_uid is None:
-        await _lost(world, instance, memory)  # before the status, which would not say any more that it is to be done
     writes: list[Awaitable[Object | None]] = [write_status(world, instance, instance.status, new)]
     if seen.agent.current and not seen.rules_settled:
         writes.extend(_settle(world, instance, memory))
@@ -175,8 +173,9 @@ async def _adopt(world: World, rule: FirewallRule, instance: Instance, memory: M
     return await _patch_rule(world, rule, memory, body)
 
 
-async def _lost(world: World, instance: Instance, memory: Memory) -> None:
+async def lose(world: World, instance: Instance) -> None:
     """Say of every rule that it is in force no more: its pod is gone, and another starts with none of them."""
+    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     rules = await rulebook.read_rules(world, instance, memory)
     said = "the pod is gone: it comes into force again with another"
     await together(*(_say(world, rule, memory, False, said) for rule in rules if rulebook.in_force(rule)))
