@@ -75,6 +75,8 @@ class Machine:
                 version = event.object["metadata"]["resourceVersion"]
                 if event.type in ("ADDED", "MODIFIED"):
                     await self._sync(event.object)
+                elif event.type == "DELETED" and event.object["metadata"]["uid"] == self._runs:
+                    await self._lost()
 
     def in_force(self) -> dict[str, str]:
         """What the agent has put in force: the ruleset, and the keys that may log in."""
@@ -86,6 +88,13 @@ class Machine:
         """Stop what runs and take the network down."""
         self._stop()
         self._netns.remove()
+
+    async def _lost(self) -> None:
+        """End what runs though its object is gone, as a kubelet does: that of one which no finalizer kept."""
+        await asyncio.to_thread(self._stop)
+        pods, _ = await self._client.list(PODS, self._namespace)
+        for pod in pods:
+            await self._sync(pod)
 
     async def _sync(self, pod: Object) -> None:
         metadata, phase = pod["metadata"], (pod.get("status") or {}).get("phase")
