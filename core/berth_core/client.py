@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
@@ -45,6 +46,8 @@ KEEP_ALIVE: Final = {
 UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
 """What the library raises for a configuration that it cannot use; it trusts the file's shape."""
 _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
+_method: Final[ContextVar[str]] = ContextVar("method", default="GET")
+"""Of the request that this task sends."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,9 @@ class WatchEvent:
 class Client:
     """Reads and writes objects of the cluster. Make it with :func:`connect`."""
 
-    def __init__(self, api: k8s.ApiClient, manager: str, before_write: Callable[[], None] | None = None) -> None:
+    def __init__(self, api: k8s.ApiClient, manager: str) -> None:
         self._api = api
         self._manager = manager
-        self._before_write = before_write
 
     async def __aenter__(self) -> Self:
         return self
@@ -270,8 +272,6 @@ class Client:
         accept: str = JSON_TYPE,
     ) -> Object:
         """Send one request and return the parsed answer. For what the methods above do not cover."""
-        if method != "GET" and self._before_write is not None:
-            self._before_write()
         headers = {"Accept": accept, "Content-Type": content_type}
         with translated():
             response = await self._send(method, path, query or {}, body, headers, REQUEST_SECONDS)
@@ -292,7 +292,11 @@ class Client:
     ) -> Any:
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")
-        return await self._api.call_api(method, url, headers, body, _request_timeout=limit)
+        before = _method.set(method)
+        try:
+            return await self._api.call_api(method, url, headers, body, _request_timeout=limit)
+        finally:
+            _method.reset(before)
 
 
 async def connect(
@@ -304,8 +308,9 @@ async def connect(
 ) -> Client:
     """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
 
-    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called before each write
-    is sent; what it raises stops the write. At most ``connections`` are open at once; who needs more waits.
+    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called when a write has its
+    connection, right before it is sent; what it raises stops the write. At most ``connections`` are open at once; who
+    needs more waits.
 
     Raises:
         ClusterError: the file, or the service account, cannot be used.
@@ -322,8 +327,22 @@ async def connect(
         raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
     configuration.connection_pool_maxsize = connections
     # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
-    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
-    return Client(k8s.ApiClient(configuration), manager, before_write)
+    traces = [_tracing(before_write)] if before_write is not None else []
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies()), "trace_configs": traces}
+    return Client(k8s.ApiClient(configuration), manager)
+
+
+def _tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
+    """Have each write checked when it has its connection: it may have waited for one for seconds."""
+
+    async def ask(*_: object) -> None:
+        if _method.get() != "GET":
+            before_write()
+
+    made = aiohttp.TraceConfig()
+    made.on_connection_create_end.append(ask)
+    made.on_connection_reuseconn.append(ask)
+    return made
 
 
 @asynccontextmanager

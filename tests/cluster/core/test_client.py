@@ -1,5 +1,6 @@
 """The one client of the cluster's API: errors that callers can tell apart, writes that can be repeated."""
 
+import asyncio
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -100,6 +101,37 @@ async def test_a_check_stops_every_write_and_no_read(apiserver: ApiServer, names
         ):
             with pytest.raises(NotNowError):
                 await write
+        assert (await guarded.list(DEPLOYMENTS, namespace))[0] == []
+
+
+async def test_a_write_that_waited_for_a_connection_is_checked_when_it_has_it(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    class NotNowError(Exception):
+        pass
+
+    allowed, opened = True, asyncio.Event()
+
+    def check() -> None:
+        if not allowed:
+            raise NotNowError
+
+    async with await connect("berth-test", str(apiserver.kubeconfig), before_write=check, connections=1) as guarded:
+        _, version = await guarded.list(DEPLOYMENTS, namespace)
+
+        async def hold() -> None:
+            async for _ in guarded.watch(DEPLOYMENTS, namespace, version, opened=opened.set):
+                pass
+
+        holding = asyncio.create_task(hold())
+        await opened.wait()
+        write = asyncio.create_task(guarded.create(DEPLOYMENTS, namespace, manifest(WorkspaceDeployment, "one")))
+        done, _ = await asyncio.wait([write], timeout=0.3)
+        assert not done
+        allowed = False
+        holding.cancel()
+        with pytest.raises(NotNowError):
+            await write
         assert (await guarded.list(DEPLOYMENTS, namespace))[0] == []
 
 
