@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from berth_agent import nft, push
+from berth_agent import files, nft, push
 from berth_agent.paths import Paths
 from berth_agent.push import InForce, Push
 
@@ -70,7 +70,7 @@ class Store:
             return True
 
     def _apply(self, wanted: Push, now: InForce | None) -> None:
-        _write(self._pending, push.render(wanted), _PRIVATE)
+        files.replace(self._pending, push.render(wanted), _PRIVATE)
         self._write_keys(tuple(key for key in self._keys_in_force() if key in wanted.keys))
         if wanted.of != now:
             try:
@@ -93,7 +93,7 @@ class Store:
 
     def _finish(self, wanted: Push) -> None:
         self._write_keys(wanted.keys)
-        _write(self._notice, wanted.notice.encode(), _PUBLIC)
+        files.replace(self._notice, wanted.notice.encode(), _PUBLIC)
         os.replace(self._pending, self._applied)
 
     def _keys_in_force(self) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class Store:
         return push.parse(applied).keys if applied is not None else ()
 
     def _write_keys(self, keys: tuple[str, ...]) -> None:
-        _write(self._keys, "".join(f"{key}\n" for key in keys).encode(), _PUBLIC)
+        files.replace(self._keys, "".join(f"{key}\n" for key in keys).encode(), _PUBLIC)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -112,16 +112,6 @@ class Store:
             yield
         finally:
             os.close(handle)
-
-
-def _write(path: str, content: bytes, mode: int) -> None:
-    """Replace a file in one step, so that a reader sees the text before or the text after."""
-    draft = f"{path}.new"
-    handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, mode)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(handle, mode)
-        file.write(content)
-    os.replace(draft, path)
 
 
 def _read(path: str) -> bytes | None:

@@ -15,6 +15,7 @@ import re
 import time
 from typing import Any, Final, NamedTuple
 
+from berth_agent import files
 from berth_agent.loop import pause
 from berth_agent.management import UNNAMED, Session, VpnError, connect, is_connected, sessions
 from berth_agent.paths import Paths
@@ -86,8 +87,8 @@ class Vpn:
         """Put a list in force and end what it forbids; how many sessions were ended."""
         if missing := set(self._known()) - set(wanted.revoked):
             raise ShorterError(f"the list lacks {len(missing)} clients that are revoked already")
-        _write(self._crl, wanted.crl.encode(), 0o644)
-        _write(self._revoked, json.dumps(list(wanted.revoked)).encode(), 0o600)
+        files.replace(self._crl, wanted.crl.encode(), 0o644)
+        files.replace(self._revoked, json.dumps(list(wanted.revoked)).encode(), 0o600)
         return await self._cut(frozenset(wanted.revoked))
 
     async def _cut(self, revoked: frozenset[str]) -> int:
@@ -150,13 +151,3 @@ class Vpn:
         except FileNotFoundError:
             return []
         return known
-
-
-def _write(path: str, content: bytes, mode: int) -> None:
-    """Replace a file in one step."""
-    draft = f"{path}.new"
-    handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, mode)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(handle, mode)
-        file.write(content)
-    os.replace(draft, path)
