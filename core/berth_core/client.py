@@ -114,12 +114,18 @@ class Client:
         labels: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
         metadata_only: bool = False,
+        not_older_than: int | None = None,
     ) -> tuple[list[Object], str]:
-        """Read all objects that match, live and consistent; with the collection's resourceVersion.
+        """Read all objects that match as of one moment, live and consistent; with the collection's resourceVersion.
 
         With ``metadata_only`` the API server sends nothing else of the objects, so no Secret's content travels.
+        With ``not_older_than``, a resourceVersion, the moment may be any since that one: the API server answers from
+        memory, and need not find out first how far etcd is, which takes up to 100 ms (Kubernetes API Concepts,
+        resourceVersionMatch).
         """
         query = _selectors(labels, fields)
+        if not_older_than is not None:
+            query |= {"resourceVersion": str(not_older_than), "resourceVersionMatch": "NotOlderThan"}
         accept = METADATA_LIST if metadata_only else JSON_TYPE
         answer = await self.request("GET", kind.path(namespace), query=query, accept=accept)
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]

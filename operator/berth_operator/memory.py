@@ -59,6 +59,8 @@ class Memory:
     """Its rules, in order and as of one moment; None when they must be read again."""
     rules_changed: int = 0
     """How often something was heard of its rules: a list that was asked for before that may be older."""
+    rules_heard: int = 0
+    """The newest resourceVersion among that."""
     agent: Incarnation | None = None
     """Which agent the next six fields speak of."""
     acknowledged: InForce | None = None
@@ -115,10 +117,11 @@ class Memory:
         if workspace != self.workspace or pod.workspace.state == "terminated":
             self._forget_workspace(workspace)
 
-    def outdate_rules(self) -> None:
-        """Take note that a rule was made, changed or deleted."""
+    def outdate_rules(self, version: int) -> None:
+        """Take note that a rule was made, changed or deleted, and of its resourceVersion."""
         self.rules = None
         self.rules_changed += 1
+        self.rules_heard = max(self.rules_heard, version)
 
     def presume_rules(self, ours: list[Object], heard: list[Object], changed: int) -> None:
         """Take rules that were just made for all that there are, unless news since ``changed`` tells of more."""

@@ -35,22 +35,38 @@ def ruleset(world: World, instance: Instance, rules: list[FirewallRule], pod: Po
 
 
 async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:
-    """Rules in order, from one consistent list: events of several objects come in no certain order.
+    """Rules in order, as of one moment, from one list: events of several objects come in no certain order.
 
-    A list that was under way when news of a rule came may be older than the news: the pass that these ask for reads
-    again.
+    The list shows at least all that was heard. One that was under way when news of a rule came may be older than the
+    news: the pass that these ask for reads again.
     """
     if memory.rules is None:
         memory.rules = _listed_rules(world, instance, memory)
     if memory.rules is not None:
         return firewall.ordered(map(FirewallRule.parse, memory.rules))
-    changed = memory.rules_changed
-    listed, _ = await world.client.list(
-        RULES, instance.metadata.namespace, fields={"spec.instance": instance.public_id}
-    )
+    changed, namespace = memory.rules_changed, instance.metadata.namespace
+    fields = {"spec.instance": instance.public_id}
+    since = _known_until(world, instance, memory)
+    listed, _ = await world.client.list(RULES, namespace, fields=fields, not_older_than=since)
+    for obj in listed:
+        # A watch that has to begin anew tells nothing of what was made and deleted meanwhile: relist() finds it here.
+        world.store.put(RULES, obj)
     if memory.rules_changed == changed:
         memory.rules = [slim(RULES, obj) for obj in listed]
     return firewall.ordered(map(FirewallRule.parse, listed))
+
+
+def _known_until(world: World, instance: Instance, memory: Memory) -> int | None:
+    """Return the newest moment that anything heard of its rules is of; None where no list has shown them all yet.
+
+    What was deleted before the list of all rules is in no news.
+    """
+    namespace = instance.metadata.namespace
+    as_of = world.rules_listed.get(namespace)
+    if as_of is None:
+        return None
+    known = world.store.by(RULES, "instance", instance.public_id, namespace)
+    return max(as_of, memory.rules_heard, *map(version_of, known))
 
 
 def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[Object] | None:

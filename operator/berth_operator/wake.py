@@ -19,6 +19,7 @@ from berth_operator.kinds import (
     VPN_CLIENTS,
 )
 from berth_operator.podview import holder_of
+from berth_operator.store import version_of
 from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RESERVATION, TURN, TYPE, WARM, World
 
 
@@ -100,7 +101,7 @@ def _rule(world: World, obj: Object, gone: bool) -> None:
     if memory is not None:
         if not gone and memory.knows_rule(obj["metadata"]["name"], obj["metadata"]["resourceVersion"]):
             return
-        memory.outdate_rules()
+        memory.outdate_rules(version_of(obj))
     for owner in owners:
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 

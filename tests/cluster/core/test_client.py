@@ -26,6 +26,15 @@ async def test_what_is_not_there(client: Client, namespace: str) -> None:
         await client.list(Kind("berth.dev/v1alpha1", "robots"), namespace)
 
 
+async def test_a_list_that_need_not_be_the_newest_shows_what_was_known_already(client: Client, namespace: str) -> None:
+    made = await create(client, namespace, WorkspaceDeployment, "one")
+    await client.delete(DEPLOYMENTS, namespace, "one")
+    left, emptied = await client.list(DEPLOYMENTS, namespace)
+    again, as_of = await client.list(DEPLOYMENTS, namespace, not_older_than=int(emptied))
+    assert (left, again) == ([], [])
+    assert int(as_of) >= int(emptied) > int(made["metadata"]["resourceVersion"])
+
+
 async def test_a_name_that_is_taken(client: Client, namespace: str) -> None:
     await create(client, namespace, WorkspaceDeployment, "one")
     with pytest.raises(errors.AlreadyExistsError):

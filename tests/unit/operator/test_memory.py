@@ -99,7 +99,7 @@ def test_rules_are_read_where_more_was_heard_than_was_made() -> None:
         memory.presume_rules([made], heard, 0)
         assert memory.rules is None
     deleted = Memory()
-    deleted.outdate_rules()
+    deleted.outdate_rules(6)
     deleted.presume_rules([made], [], 0)
     assert deleted.rules is None, "it came and went"
 
@@ -111,7 +111,7 @@ def test_our_own_writes_are_no_news_and_those_of_others_are() -> None:
     memory.keep_rule(version("first", 6))
     assert memory.knows_rule("first", "7")
     assert not memory.knows_rule("first", "6")
-    memory.outdate_rules()
+    memory.outdate_rules(8)
     memory.keep_rule(version("first", 8))
     assert memory.rules is None
     assert not memory.knows_rule("first", "8")

@@ -25,8 +25,8 @@ class AskedError(Exception):
     """The API server was asked."""
 
 
-async def _ask(*_: object, fields: Mapping[str, str]) -> tuple[list[Object], str]:
-    raise AskedError(fields["spec.instance"])
+async def _ask(*_: object, fields: Mapping[str, str], not_older_than: int | None) -> tuple[list[Object], str]:
+    raise AskedError(fields["spec.instance"], not_older_than)
 
 
 @pytest.fixture
@@ -60,15 +60,17 @@ async def test_they_are_as_the_list_showed_them(world: World) -> None:
 
 
 async def test_without_a_list_of_all_they_are_read(world: World) -> None:
-    with pytest.raises(AskedError):
+    with pytest.raises(AskedError) as asked:
         await read(world)
+    assert asked.value.args == (ID, None), "nobody knows what was deleted before: only a consistent list shows it"
 
 
 async def test_one_that_is_younger_than_the_list_makes_them_be_read(world: World) -> None:
     world.rules_listed["lab"] = LISTED
     world.store.put(RULES, wire("third", 11))
-    with pytest.raises(AskedError):
+    with pytest.raises(AskedError) as asked:
         await read(world)
+    assert asked.value.args == (ID, 11), "what was heard is in the list"
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -79,8 +81,9 @@ async def test_one_that_was_deleted_since_makes_them_be_read(world: World, *, kn
     gone = wire("first", 12)
     world.store.remove(RULES, gone)
     wake(world, RULES, gone, gone=True)
-    with pytest.raises(AskedError):
+    with pytest.raises(AskedError) as asked:
         await read(world)
+    assert asked.value.args == (ID, 12), "the deletion is older than the list"
 
 
 async def test_the_rules_of_what_has_ended_leave_no_trace(world: World) -> None:
@@ -88,3 +91,17 @@ async def test_the_rules_of_what_has_ended_leave_no_trace(world: World) -> None:
     world.store.put(INSTANCES, ended.wire())
     wake(world, RULES, wire("first", 14), gone=True)
     assert world.memories.known("lab", ID) is None
+
+
+async def test_one_that_came_and_went_while_no_watch_told_is_found_by_the_next_list_of_all(world: World) -> None:
+    async def show(*_: object, **__: object) -> tuple[list[Object], str]:
+        return [wire("first", 4), wire("ghost", 11)], "11"
+
+    world.client = cast(Client, SimpleNamespace(list=show))
+    assert await read(world) == ["first", "ghost"]
+    vanished = world.store.retain(RULES, "lab", {("lab", "first")}, "13")
+    for gone in vanished:
+        wake(world, RULES, gone, gone=True)
+    memory = world.memories.of("lab", ID)
+    assert {gone["metadata"]["name"] for gone in vanished} == {"ghost", "second"}
+    assert memory.rules is None, "they are read again"
