@@ -80,6 +80,8 @@ class Memory:
     """Digest of the NetworkPolicy that was applied last."""
     policy_generation: int = 0
     """Its ``metadata.generation`` then."""
+    ranges: list[str] | None = None
+    """What its load balancer was told last to let through; None where it was told nothing."""
     found: bool = False
     """It was opened before this process led: what belongs to it is looked at before it is written anew."""
     budget: bool = False

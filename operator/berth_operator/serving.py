@@ -26,7 +26,7 @@ from berth_operator.memory import Memory
 from berth_operator.pathcheck import path_stands
 from berth_operator.queueing import Key
 from berth_operator.slim import slim
-from berth_operator.starting import apply_budget, apply_policy
+from berth_operator.starting import apply_budget, apply_sources
 from berth_operator.together import together
 from berth_operator.world import INSTANCE, World
 from berth_operator.writes import write_status
@@ -41,10 +41,10 @@ REPORT_AFTER: Final = 3
 
 
 async def push(world: World, seen: ObservedInstance) -> float | None:
-    """Put rules, keys and notice in force in the agent and, at the same time, in the NetworkPolicy.
+    """Put rules, keys and notice in force in the agent, and the rules at the same time in the NetworkPolicy.
 
     Returns None when it is done, else the seconds after which to try again. The push begins at once, so what it
-    forbids is shut before the slower enforcer of NetworkPolicies has it.
+    forbids is shut before the slower enforcer of NetworkPolicies, or a load balancer, has it.
     """
     instance = seen.instance
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
@@ -54,7 +54,7 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
     try:
         if lease is not None:
-            await apply_policy(world, lease, memory, firewall.compiled(rules))
+            await apply_sources(world, lease, memory, firewall.compiled(rules))
     finally:
         error = await pushing
     if error is None:

@@ -18,7 +18,7 @@ from berth_operator.build.common import LeaseParts
 from berth_operator.build.disruption import budget
 from berth_operator.build.pod import pod
 from berth_operator.build.policy import policy
-from berth_operator.build.service import service
+from berth_operator.build.service import service, source_ranges
 from berth_operator.build.standing import stands
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
@@ -70,7 +70,9 @@ async def bind(world: World, seen: ObservedInstance) -> None:
         bound = status.bound(instance, seen.held, [key], world.now())
         # Where there are hooks, the pod is made when the status says that it may be: whatever touched the machine is
         # bound, so that its end runs those that come after.
-        opening = () if lease.type.spec.hooks.any else (_make_pod(world, lease), _service(world, lease))
+        opening: list[Awaitable[None]] = []
+        if not lease.type.spec.hooks.any:
+            opening = [_make_pod(world, lease), _service(world, lease, memory, compiled)]
         await together(*opening, write_status(world, instance, instance.status, bound))
         # What was kept warm for this lease, and does not serve it, goes.
         world.add(WARM, lease.namespace, seen.held.deployment)
@@ -84,17 +86,22 @@ async def make_missing(world: World, seen: ObservedInstance) -> None:
         raise RuntimeError("the deployment or its type is gone: restore it, or end the instance")
     lease = _bound_lease(instance, seen.deployment, seen.type)
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    rules = await rulebook.read_rules(world, instance, memory)
+    rules = firewall.compiled(await rulebook.read_rules(world, instance, memory))
     if seen.pod is not None:
-        await _service(world, lease)
+        await _service(world, lease, memory, rules)
         return
-    await together(*_ground(world, lease, memory, firewall.compiled(rules)))
-    await together(_make_pod(world, lease), _service(world, lease))
+    await together(*_ground(world, lease, memory, rules))
+    await together(_make_pod(world, lease), _service(world, lease, memory, rules))
     log.info("pod made", instance=lease.id, epoch=lease.epoch)
 
 
-async def apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
-    """Apply the NetworkPolicy where it is not the one that was applied last."""
+async def apply_sources(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
+    """Tell the cluster's enforcer, and a load balancer, whom the rules let in, where that was not told last."""
+    mirrored = [] if source_ranges(rules, world.config) == memory.ranges else [_service(world, lease, memory, rules)]
+    await together(_apply_policy(world, lease, memory, rules), *mirrored)
+
+
+async def _apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
     manifest = policy(lease, rules, world.config)
     digest = _digest(manifest)
     if digest != memory.policy:
@@ -145,18 +152,17 @@ def _ground(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rul
     ground: list[Awaitable[str | None]] = [host_key(world, lease), agent_secret(world, lease)]
     if (wanted := vpn.settings(lease, world.config)) is not None:
         ground.append(vpn_secret(world, lease, wanted))
-    return [*ground, apply_policy(world, lease, memory, rules)]
+    return [*ground, _apply_policy(world, lease, memory, rules)]
 
 
-async def _service(world: World, lease: LeaseParts) -> None:
+async def _service(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
     try:
-        made = await world.client.apply(
-            SERVICES, service(lease, world.config.service_type, vpn.settings(lease, world.config))
-        )
+        made = await world.client.apply(SERVICES, service(lease, world.config, rules))
     except ClusterError as error:
         if "range is full" in error.message:
             await _ports_exhausted(world, lease.holder)
         raise
+    memory.ranges = source_ranges(rules, world.config)
     world.store.put(SERVICES, made)
 
 

@@ -104,7 +104,7 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     if seen.wd is None or seen.type is None:
         raise RuntimeError("only for a deployment with a type a pod is kept warm")
     parts = _parts(seen.wd, seen.type, epoch)
-    world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config.service_type)))
+    world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config, ())))
     key, *_ = await together(
         host_key(world, parts),
         agent_secret(world, parts),

@@ -1,28 +1,34 @@
 """The Service of a lease, and the address that it gives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Final
 
 from berth_core import names
 from berth_core.client import Object
+from berth_core.firewall import Rule, Sources, accepted_set
 from berth_core.resources.instance import Address
 from berth_operator.build import vpn
 from berth_operator.build.common import LeaseParts
-from berth_operator.config import ServiceType, VpnSettings
+from berth_operator.config import Config
 
 PORT: Final = 2222
 """Port of the Service: clients are promised that it is never 22."""
+NOBODY: Final = "255.255.255.255/32"
+"""What a load balancer lets through while no rule accepts anyone: an empty list would mean everyone."""
 
 
-def service(lease: LeaseParts, kind: ServiceType, tunnel: VpnSettings | None = None) -> Object:
-    """Manifest. Source addresses stay real, and the path is there before the pod is ready. ``tunnel``: with a VPN."""
+def service(lease: LeaseParts, config: Config, rules: Sequence[Rule]) -> Object:
+    """Manifest. Source addresses stay real, and the path is there before the pod is ready."""
+    tunnel = vpn.settings(lease, config)
+    ranges = source_ranges(rules, config)
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": lease.metadata(lease.name),
         "spec": {
-            "type": kind,
+            "type": config.service_type,
+            **({"loadBalancerSourceRanges": ranges} if ranges is not None else {}),
             "selector": lease.selector,
             "externalTrafficPolicy": "Local",
             "publishNotReadyAddresses": True,
@@ -32,6 +38,16 @@ def service(lease: LeaseParts, kind: ServiceType, tunnel: VpnSettings | None = N
             ],
         },
     }
+
+
+def source_ranges(rules: Sequence[Rule], config: Config) -> list[str] | None:
+    """Networks that a load balancer is told to let through: those of the NetworkPolicy. None: it lets everyone through.
+
+    It serves IPv4 only.
+    """
+    if config.service_type != "LoadBalancer" or config.sources is not Sources.EXACT:
+        return None
+    return [str(network) for network in accepted_set(rules) if network.version == 4] or [NOBODY]
 
 
 def announced(

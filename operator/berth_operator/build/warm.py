@@ -15,7 +15,7 @@ from berth_operator.config import Config
 
 def made_from(lease: LeaseParts, config: Config) -> str:
     """Digest of all that a pod kept warm depends on: another one means that it would be made differently now."""
-    manifests = (pod(lease, config), policy(lease, (), config), service(lease, config.service_type))
+    manifests = (pod(lease, config), policy(lease, (), config), service(lease, config, ()))
     return hashlib.sha256(orjson.dumps([manifest["spec"] for manifest in manifests])).hexdigest()
 
 

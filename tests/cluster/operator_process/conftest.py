@@ -1,14 +1,17 @@
 """An API server of its own for each test's namespaces, and operators that run against it."""
 
 import base64
+import secrets
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.puppets import NODES, Puppets
 from berth_cluster.testing import Namespaces
 from berth_core.client import Kind, connected
 
@@ -42,6 +45,17 @@ async def lab_in(server: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab
 @pytest.fixture
 async def lab(apiserver: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab]:
     async with lab_in(apiserver, namespaces) as made:
+        yield made
+
+
+@pytest.fixture
+async def puppets(lab: Lab) -> AsyncIterator[Puppets]:
+    """A node of the test's own, with pods and agents that are played."""
+    first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
+    made = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", first)
+    address = {"status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.11"}]}}
+    async with made.playing():
+        await lab.client.patch(NODES, None, made.node, address, subresource="status")
         yield made
 
 

@@ -1,14 +1,11 @@
 """An instance with a VPN, from its keys to their end. Agents are played here; tests/e2e/test_vpn.py has real ones."""
 
 import base64
-import secrets
-from collections.abc import AsyncIterator
-from ipaddress import IPv4Address
 
 import pytest
 from cryptography import x509
 
-from berth_cluster.puppets import NODES, Puppets
+from berth_cluster.puppets import Puppets
 from berth_core.client import Kind, Object
 from berth_core.vpn.authority import serial_of
 
@@ -18,16 +15,6 @@ from .process import Operators
 
 pytestmark = pytest.mark.apiserver
 OFFERED = {"BERTH_VPN_IMAGE": "berth.invalid/vpn:test"}
-
-
-@pytest.fixture
-async def puppets(lab: Lab) -> AsyncIterator[Puppets]:
-    first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
-    made = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", first)
-    address = {"status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.11"}]}}
-    async with made.playing():
-        await lab.client.patch(NODES, None, made.node, address, subresource="status")
-        yield made
 
 
 async def serving(lab: Lab) -> str:

@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
-from berth_core.firewall import Sources, digest_of
+from berth_core.firewall import Rule, Sources, digest_of
 from berth_operator.build import firewall
 from berth_operator.build.disruption import budget
 from berth_operator.build.policy import policy
 from berth_operator.build.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
-from berth_operator.build.service import PORT, announced, service
+from berth_operator.build.service import NOBODY, PORT, announced, service
 from berth_operator.certificates import KeyPair
+from berth_operator.config import Config
 
 from .making import CONFIG, ID, bound, instance, lease_parts, rule
+
+BALANCED = replace(CONFIG, service_type="LoadBalancer")
 
 
 def test_the_host_key_in_the_secret_is_the_one_that_is_announced() -> None:
@@ -38,7 +41,7 @@ def test_the_agent_begins_closed_with_the_holder_s_keys() -> None:
 
 
 def test_the_service_keeps_sources_and_is_never_on_22() -> None:
-    spec = service(lease_parts(), "NodePort")["spec"]
+    spec = service(lease_parts(), CONFIG, ())["spec"]
     assert (spec["externalTrafficPolicy"], spec["publishNotReadyAddresses"]) == ("Local", True)
     assert [(p["port"], p["targetPort"]) for p in spec["ports"]] == [(PORT, 22)]
     assert [p["port"] for p in spec["ports"]] != [22]
@@ -50,7 +53,7 @@ def node(*addresses: tuple[str, str]) -> dict[str, Any]:
 
 
 def node_port_service() -> dict[str, Any]:
-    made = service(lease_parts(), "NodePort")
+    made = service(lease_parts(), CONFIG, ())
     made["spec"]["ports"][0]["nodePort"] = 30123
     return made
 
@@ -73,12 +76,27 @@ def test_the_announced_address_of_a_node_port(
 
 
 def test_the_announced_address_of_a_load_balancer() -> None:
-    made = service(lease_parts(), "LoadBalancer")
+    made = service(lease_parts(), BALANCED, ())
     assert announced(made, None, {}) == (None, "the load balancer has no IPv4 address yet")
     made["status"] = {"loadBalancer": {"ingress": [{"hostname": "lb.example"}, {"ip": "198.51.100.9"}]}}
     found, _ = announced(made, None, {})
     assert found is not None
     assert (found.ipv4, found.port) == ("198.51.100.9", PORT)
+
+
+def test_a_load_balancer_is_told_whom_the_rules_let_in_and_that_it_is_nobody() -> None:
+    rules = [Rule.parse("203.0.113.0/25", "ACCEPT"), Rule.parse("203.0.113.128/25", "ACCEPT")]
+    told = [
+        service(lease_parts(), BALANCED, seen)["spec"]["loadBalancerSourceRanges"]
+        for seen in (rules, [Rule.parse("203.0.113.7", "DROP")], [Rule.parse("2001:db8::/32", "ACCEPT")])
+    ]
+    assert told == [["203.0.113.0/24"], [NOBODY], [NOBODY]]
+
+
+@pytest.mark.parametrize("config", [CONFIG, replace(BALANCED, sources=Sources.ANY)])
+def test_nothing_else_is_told_whom_the_rules_let_in(config: Config) -> None:
+    spec = service(lease_parts(), config, [Rule.parse("203.0.113.7", "ACCEPT")])["spec"]
+    assert "loadBalancerSourceRanges" not in spec
 
 
 def test_no_address_before_service_and_node_are_known() -> None:

@@ -34,7 +34,7 @@ NAME = names.warm_object(deployment().public_id, 3)
 def test_what_is_kept_warm_carries_the_epoch_and_nobody() -> None:
     manifests = [
         warm_pod(parts(), CONFIG, KEY),
-        service(parts(), "NodePort"),
+        service(parts(), CONFIG, ()),
         policy(parts(), (), CONFIG),
         workspace_secret(parts(), new_host_key()),
         agent_secret(parts(), KeyPair("cert", "key"), "ca"),
@@ -88,7 +88,7 @@ def test_the_holder_changes_nothing_but_the_pod_where_all_sources_may_come() -> 
     rule = Rule.parse("203.0.113.7", "ACCEPT")
     assert policy(parts(held=True), (rule,), ANY) == policy(parts(), (), ANY)
     assert policy(parts(held=True), (rule,), CONFIG) != policy(parts(), (), CONFIG)
-    assert service(parts(held=True), "NodePort") == service(parts(), "NodePort")
+    assert service(parts(held=True), CONFIG, ()) == service(parts(), CONFIG, ())
     selector = budget(parts(held=True))["spec"]["selector"]["matchLabels"]
     assert selector.items() <= warm_pod(parts(), CONFIG, KEY)["metadata"]["labels"].items()
 

@@ -82,7 +82,7 @@ def test_the_workspace_sees_neither_keys_nor_the_management_socket_and_nobody_th
 
 
 def test_its_port_is_reached_as_ssh_is() -> None:
-    spec = service(lease(), "NodePort", SETTINGS)["spec"]
+    spec = service(lease(), WITH, ())["spec"]
     assert spec["ports"][1] == {"name": "vpn", "protocol": "UDP", "port": 1194, "targetPort": 1194}
     (users, _) = policy(lease(), [Rule.parse("203.0.113.7", "ACCEPT")], WITH)["spec"]["ingress"]
     assert users["ports"] == [{"protocol": "TCP", "port": 22}, {"protocol": "UDP", "port": 1194}]
