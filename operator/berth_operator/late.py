@@ -15,6 +15,7 @@ from berth_operator.ending import clear
 from berth_operator.kinds import BUDGETS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
+from berth_operator.store import version_of
 from berth_operator.together import together
 from berth_operator.world import INSTANCE, LATE, ORPHAN, World
 
@@ -77,7 +78,9 @@ def _compare(world: World, policy: Object) -> None:
     """Have the pass over an instance apply its NetworkPolicy where it is not as that pass left it."""
     metadata, instance_id = policy["metadata"], _instance_of(policy) or _claimant(world, policy)
     memory = world.memories.known(metadata["namespace"], instance_id)
-    if memory is None or not memory.policy or metadata.get("generation") == memory.policy_generation:
+    if memory is None or not memory.policy or version_of(policy) <= memory.policy_version:
+        return
+    if metadata.get("generation") == memory.policy_generation:
         return
     if memory.policy_generation:  # of a pod that was kept warm it is not known until it is applied
         log.warning("another has changed a NetworkPolicy", instance=instance_id, namespace=metadata["namespace"])

@@ -80,6 +80,8 @@ class Memory:
     """Digest of the NetworkPolicy that was applied last."""
     policy_generation: int = 0
     """Its ``metadata.generation`` then."""
+    policy_version: int = 0
+    """Its resourceVersion then: a list that shows an older one was asked for before."""
     ranges: list[str] | None = None
     """What its load balancer was told last to let through; None where it was told nothing."""
     found: bool = False

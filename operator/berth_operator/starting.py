@@ -26,6 +26,7 @@ from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SERVICES
 from berth_operator.making import agent_secret, create, host_key, vpn_secret
 from berth_operator.memory import Memory
+from berth_operator.store import version_of
 from berth_operator.together import together
 from berth_operator.warming import claim_pod
 from berth_operator.world import WARM, World
@@ -107,6 +108,7 @@ async def _apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: 
     if digest != memory.policy:
         applied = await _apply(world, POLICIES, manifest, look=memory.found and not memory.policy)
         memory.policy, memory.policy_generation = digest, applied["metadata"]["generation"]
+        memory.policy_version = version_of(applied)
 
 
 async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> None:

@@ -72,6 +72,13 @@ async def test_one_that_is_as_it_was_applied_is_left_alone(labels: dict[str, str
     assert swept.memory.policy
 
 
+async def test_a_list_from_before_it_was_applied_shows_no_change_of_anothers() -> None:
+    swept = Swept(OWN, APPLIED)
+    swept.memory.policy_version = 2
+    assert await swept.after(APPLIED + 1) == []
+    assert swept.memory.policy
+
+
 async def test_that_of_a_claimed_pod_is_looked_at_once_though_it_was_not_applied_yet() -> None:
     assert [key.sort for key in await Swept(WARM, APPLIED).after(0)] == [INSTANCE]
 
