@@ -48,6 +48,11 @@ class Config:
     sources: Sources = Sources.EXACT
     node_addresses: Mapping[str, str] | None = None
     blocked: tuple[Network, ...] = ()
+    """Networks that no workspace reaches, by an administrator's word."""
+    block_cluster: bool = False
+    """Whether workspaces do not reach the cluster's own networks either."""
+    own_networks: tuple[Network, ...] = ()
+    """These, where that is so and they are known (``surroundings``)."""
     user_namespaces: bool = False
     vpn: VpnSettings | None = None
     """None: none is offered."""
@@ -56,6 +61,11 @@ class Config:
     """How often to find out whether NetworkPolicy is enforced; None for never."""
     listen: int = 8080
     kubeconfig: str | None = None
+
+    @property
+    def out_of_reach(self) -> tuple[Network, ...]:
+        """Networks that no workspace reaches, whatever its type says."""
+        return (*self.blocked, *self.own_networks)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -71,6 +81,7 @@ class Config:
             sources=_sources(environment.get("BERTH_NETWORK_POLICY_SOURCES") or "exact"),
             node_addresses=_addresses(environment.get("BERTH_NODE_ADDRESSES") or "{}"),
             blocked=_networks(environment.get("BERTH_BLOCKED_CIDRS", "")),
+            block_cluster=environment.get("BERTH_BLOCK_CLUSTER_NETWORKS", "true").lower() == "true",
             user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
             vpn=_vpn(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),

@@ -84,7 +84,7 @@ def _compare(world: World, policy: Object) -> None:
         return
     if memory.policy_generation:  # of a pod that was kept warm it is not known until it is applied
         log.warning("another has changed a NetworkPolicy", instance=instance_id, namespace=metadata["namespace"])
-    memory.policy, memory.acknowledged = "", None
+    memory.outdate_policy()
     for owner in world.store.by(INSTANCES, "id", instance_id, metadata["namespace"]):
         world.add(INSTANCE, metadata["namespace"], owner["metadata"]["name"])
 

@@ -145,6 +145,10 @@ class Memory:
         if self.rules is not None:
             self.rules = [written if _is_older(rule, written) else rule for rule in self.rules]
 
+    def outdate_policy(self) -> None:
+        """Take note that its NetworkPolicy would be made differently now: the next pass pushes and applies."""
+        self.policy, self.acknowledged = "", None
+
     def stop_probe(self) -> None:
         """End a probe that runs."""
         if self.probe is not None:
@@ -200,6 +204,11 @@ class Memories:
         memory = self.by_id.pop((namespace, instance_id), None)
         if memory is not None:
             memory.stop()
+
+    def outdate_policies(self) -> None:
+        """Take note that every NetworkPolicy would be made differently now."""
+        for memory in self.by_id.values():
+            memory.outdate_policy()
 
     def clear(self) -> None:
         """Drop everything: another process leads."""

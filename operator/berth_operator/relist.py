@@ -14,6 +14,7 @@ from berth_core.errors import GoneError, UnavailableError
 from berth_operator.kinds import INSTANCES, RULES, WATCHED
 from berth_operator.queueing import Key
 from berth_operator.store import ObjectKey, key_of
+from berth_operator.surroundings import survey
 from berth_operator.together import together
 from berth_operator.wake import wake
 from berth_operator.world import ACCESS, EXPIRY, HISTORY, LATE, RELIST, SLOTS, World
@@ -58,6 +59,7 @@ async def relist_all(world: World) -> None:
     """List everything that is watched; rules last, so that news of a rule find the instance whose it is."""
     await together(*(relist(world, kind) for kind in WATCHED if kind != RULES))
     await relist(world, RULES)
+    await survey(world)
 
 
 def wake_all(world: World) -> None:

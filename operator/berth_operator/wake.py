@@ -20,7 +20,8 @@ from berth_operator.kinds import (
 )
 from berth_operator.podview import holder_of
 from berth_operator.store import version_of
-from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RESERVATION, TURN, TYPE, WARM, World
+from berth_operator.surroundings import is_new
+from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RELIST, RESERVATION, TURN, TYPE, WARM, World
 
 
 def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
@@ -169,6 +170,8 @@ def _lease(world: World, obj: Object, gone: bool) -> None:
 
 
 def _node(world: World, obj: Object) -> None:
+    if world.config.own_networks and is_new(obj, world.config.own_networks):
+        world.add(RELIST, "", "")
     for pod in world.store.by(PODS, "node", obj["metadata"]["name"]):
         labels, namespace = pod["metadata"].get("labels", {}), pod["metadata"]["namespace"]
         _child(world, pod, holder_of(pod))

@@ -45,4 +45,4 @@ def _egress(lease: LeaseParts, config: Config) -> Egress:
     if network.egress == "none":
         return Egress(networks=())
     networks = [parse_source(text) for text in network.allowed] if network.egress == "list" else None
-    return Egress(networks=networks, blocked=config.blocked, dns_labels=DNS)
+    return Egress(networks=networks, blocked=config.out_of_reach, dns_labels=DNS)

@@ -31,6 +31,7 @@ def test_everything() -> None:
             "BERTH_NETWORK_POLICY_SOURCES": "any",
             "BERTH_NODE_ADDRESSES": '{"node-1": "203.0.113.5"}',
             "BERTH_BLOCKED_CIDRS": "10.0.0.0/8,fd00::/8",
+            "BERTH_BLOCK_CLUSTER_NETWORKS": "false",
             "BERTH_USER_NAMESPACES": "true",
             "BERTH_HISTORY_RETENTION": "2w",
             "BERTH_PROBE_INTERVAL": "90s",
