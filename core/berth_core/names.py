@@ -35,6 +35,8 @@ PUBLIC_KEY_ANNOTATION: Final = "berth.dev/public-key"
 """On a Secret with a private key that we made for a user: the public key to it."""
 HOOK_LABEL: Final = "berth.dev/hook"
 """On a Job that runs a hook of a lease, and on its pods: which hook."""
+BUILD_LABEL: Final = "berth.dev/build"
+"""On everything that an attempt at a build makes: the build's public id."""
 HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
 """On a Lease (coordination.k8s.io) that is named after a deployment: ``true`` makes its renewals heartbeats."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
@@ -51,6 +53,10 @@ AGENT_CONTAINER: Final = "agent"
 WORKSPACE_CONTAINER: Final = "workspace"
 VPN_CONTAINER: Final = "vpn"
 HOOK_CONTAINER: Final = "hook"
+FETCH_CONTAINER: Final = "fetch"
+CHECKOUT_CONTAINER: Final = "checkout"
+SCRIPT_CONTAINER: Final = "script"
+"""Containers of a build whose output is its log, in this order: of the Job ``fetch``, and of the Job ``run``."""
 SSH_PORT_NAME: Final = "ssh"
 VPN_PORT: Final = 1194
 VPN_PORT_NAME: Final = "vpn"
@@ -80,6 +86,8 @@ HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
 PRIVATE_KEY: Final = "id_rsa"
 VPN_PROFILE: Final = "profile.ovpn"
+PART_KEY: Final = "part"
+"""Key of a ConfigMap (``binaryData``) that holds a part of a build's log or artifacts."""
 PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
 
@@ -122,6 +130,11 @@ def vpn_profile(client_id: str) -> str:
 def hook_object(instance_id: str, epoch: int, hook: str) -> str:
     """Name of the Job that runs a hook of one lease, and of the Secret without which it cannot start."""
     return f"i-{instance_id}-e{epoch}-{hook}"
+
+
+def build_job(build_id: str, attempt: int, step: str) -> str:
+    """Name of the Job of a build's attempt: ``fetch``, or ``run``."""
+    return f"b-{build_id}-{attempt}-{step}"
 
 
 def password_secret(account: str) -> str:

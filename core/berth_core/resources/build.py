@@ -61,6 +61,9 @@ class BuildStatus(Model):
     log: list[Name] | None = Field(
         None, description="ConfigMaps beside the Build with its log (gzip), in order. Set at its end.", max_length=64
     )
+    log_skipped: int | None = Field(
+        None, description="Lines at the beginning of the log that were not kept. Absent where all were.", ge=1
+    )
     artifacts: Artifacts | None = Field(None, description="What it left behind. Absent where it left nothing.")
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
