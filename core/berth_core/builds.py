@@ -24,6 +24,15 @@ CANCELED: Final = "Canceled"
 """Values of ``Build.status.reason`` that have words of their own; every other one means that it errored."""
 
 
+POSTPONED: Final = "Postponed"
+"""Of WorkspaceReady: others of its user's builds wait for a machine before it; it has no place among those that run."""
+WAITING: Final = "Waiting"
+"""Of WorkspaceReady: it waits for a machine in the queue; it has no place among those that run."""
+STARTING: Final = "Starting"
+READY: Final = "Ready"
+"""Of WorkspaceReady: the machine is its own."""
+
+
 class Word(StrEnum):
     """States that clients of the HTTP API know."""
 
@@ -60,6 +69,20 @@ def has_ended(build: Build) -> bool:
     """Whether nothing is left to be done for the attempt that is wanted."""
     status = build.status
     return status.attempt == build.spec.attempt and conditions.is_true(status.conditions, ENDED)
+
+
+def has_place(build: Build) -> bool:
+    """Whether it is one of those that run at the same time: who waits for a machine is not."""
+    status = build.status
+    if status.attempt != build.spec.attempt or status.start_time is None or status.end_time is not None:
+        return False
+    return not waits_for_machine(build)
+
+
+def waits_for_machine(build: Build) -> bool:
+    """Whether it has everything but the machine that it wants, and has not ended."""
+    found = conditions.find(build.status.conditions, WORKSPACE_READY)
+    return build.status.reason is None and found is not None and found.reason in (POSTPONED, WAITING)
 
 
 def turn(build: Build) -> Turn:

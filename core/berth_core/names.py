@@ -38,6 +38,10 @@ HOOK_LABEL: Final = "berth.dev/hook"
 """On a Job that runs a hook of a lease, and on its pods: which hook."""
 BUILD_LABEL: Final = "berth.dev/build"
 """On everything that an attempt at a build makes: the build's public id."""
+STEP_LABEL: Final = "berth.dev/build-step"
+"""On the Jobs of a build and their pods: ``fetch`` or ``run``."""
+ATTEMPT_LABEL: Final = "berth.dev/build-attempt"
+"""On the same: which attempt at the build."""
 HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
 """On a Lease (coordination.k8s.io) that is named after a deployment: ``true`` makes its renewals heartbeats."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
@@ -58,6 +62,11 @@ FETCH_CONTAINER: Final = "fetch"
 CHECKOUT_CONTAINER: Final = "checkout"
 SCRIPT_CONTAINER: Final = "script"
 """Containers of a build whose output is its log, in this order: of the Job ``fetch``, and of the Job ``run``."""
+ARTIFACTS_CONTAINER: Final = "artifacts"
+"""Runs beside the script and packs what that leaves behind."""
+FETCH_STEP: Final = "fetch"
+RUN_STEP: Final = "run"
+"""The Jobs of a build, by the label STEP_LABEL and in their names."""
 SSH_PORT_NAME: Final = "ssh"
 VPN_PORT: Final = 1194
 VPN_PORT_NAME: Final = "vpn"
@@ -144,6 +153,21 @@ def project_object(name: str) -> str:
 def build_job(build_id: str, attempt: int, step: str) -> str:
     """Name of the Job of a build's attempt: ``fetch``, or ``run``."""
     return f"b-{build_id}-{attempt}-{step}"
+
+
+def build_object(build_id: str, attempt: int) -> str:
+    """Name of a build attempt's Instance, of the Secret with the key to it, and of its NetworkPolicy."""
+    return f"b-{build_id}-{attempt}"
+
+
+def build_part(build_id: str, attempt: int, what: str, number: int) -> str:
+    """Name of a ConfigMap with a part of what a build's attempt left: ``log`` or ``artifacts``."""
+    return f"b-{build_id}-{attempt}-{what}-{number}"
+
+
+def build_labels(build_id: str, attempt: int) -> dict[str, str]:
+    """Labels of everything that an attempt at a build makes."""
+    return {BUILD_LABEL: build_id, ATTEMPT_LABEL: str(attempt), MANAGED_BY_LABEL: MANAGED_BY}
 
 
 def password_secret(account: str) -> str:

@@ -12,9 +12,9 @@ from berth_core import names
 from berth_core.resources import Build
 
 PARTS: Final = (
-    ("fetch", names.FETCH_CONTAINER),
-    ("run", names.CHECKOUT_CONTAINER),
-    ("run", names.SCRIPT_CONTAINER),
+    (names.FETCH_STEP, names.FETCH_CONTAINER),
+    (names.RUN_STEP, names.CHECKOUT_CONTAINER),
+    (names.RUN_STEP, names.SCRIPT_CONTAINER),
 )
 """Steps (``names.build_job``) and containers whose output is the log, in this order."""
 PIECE: Final = 64 * 1024

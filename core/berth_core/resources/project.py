@@ -49,9 +49,10 @@ class ProjectSpec(Model):
     )
     repo_url: str = Field(
         alias="repoURL",
-        description="Where the repository is: https, http, ssh or git. Never changed.",
+        description="Where the repository is: https, http, ssh or git; without a password, which belongs into"
+        " `credentials`. Never changed.",
         max_length=2048,
-        pattern=r"^(https?|git|ssh)://",
+        pattern=r"^(https?|git|ssh)://([^/:@\s]+@)?[^/@\s]+(/\S*)?$",
     )
     credentials: Credentials | None = Field(None, description="How it is cloned; absent where everyone may.")
     commit_status: CommitStatus | None = Field(None, description="Where results are told; absent for nowhere.")
