@@ -118,7 +118,7 @@ class BuildView:
     def pod(self, namespace: str, job: str) -> PodSeen | None:
         """Return the pod of a Job. A Job of a build makes one; of several the last in the order of names is taken."""
         found = [pod for pod in self._pods.by("job", job) if self._pods.get(namespace, pod.name) is pod]
-        return max(found, key=lambda pod: pod.name, default=None)
+        return max(found, key=lambda pod: pod.name) if found else None
 
     def waiting(self) -> list[Build]:
         """Return the builds that wait for their turn."""

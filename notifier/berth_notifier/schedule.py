@@ -58,11 +58,18 @@ def due_at(delivery: Delivery, siblings: Iterable[Delivery] = ()) -> datetime | 
         return None
     status = delivery.status
     if is_superseded(delivery, others):
-        begun = status.last_attempt
-        return parse_time(begun) + CLAIM if begun is not None else parse_time(delivery.metadata.creation_timestamp)
+        return _surely_ended(status) or parse_time(delivery.metadata.creation_timestamp)
     if any(other.spec.sequence < delivery.spec.sequence and not is_over(other) for other in others):
         return None
     return parse_time(status.next_attempt or delivery.metadata.creation_timestamp)
+
+
+def _surely_ended(status: DeliveryStatus) -> datetime | None:
+    """When an attempt that may be under way has ended; None where how the latest one ended is written down."""
+    if status.last_attempt is None or status.next_attempt is None:
+        return None
+    claimed_until = parse_time(status.last_attempt) + CLAIM
+    return claimed_until if parse_time(status.next_attempt) == claimed_until else None
 
 
 def begun(delivery: Delivery, now: datetime, *, superseded: bool = False) -> DeliveryStatus:

@@ -224,8 +224,8 @@ class Stages:
 
     async def _build(self) -> str:
         build = await asked(self._owner, "matrix")
-        kept = {"log": await log_of(self._world, build, b"$ make\n")}
-        await end(self._world, build, **kept, artifacts=await artifacts_of(self._world, build, b"x"))
+        log = await log_of(self._world, build, b"$ make\n")
+        await end(self._world, build, log=log, artifacts=await artifacts_of(self._world, build, b"x"))
         return build
 
     async def _deployment(self) -> str:

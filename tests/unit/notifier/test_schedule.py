@@ -151,6 +151,13 @@ def test_an_attempt_that_may_be_under_way_is_not_overtaken() -> None:
     assert schedule.due_at(last, [sending, last]) is None
 
 
+def test_an_attempt_that_has_failed_holds_up_nothing() -> None:
+    failed = told(11, schedule.ended(told(11, schedule.begun(told(11), NOW)), FAILED, NOW, 0))
+    due = schedule.due_at(failed, [failed, told(13)])
+    assert due is not None
+    assert due <= NOW
+
+
 def test_one_that_is_made_late_is_never_sent_after_what_followed_it() -> None:
     done = told(13, schedule.ended(told(13, schedule.begun(told(13), NOW)), OK, NOW, 0))
     late = told(12)
