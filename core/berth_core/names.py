@@ -1,5 +1,6 @@
 """Names that the parts of Berth agree on (docs/architecture.md, "Names"). Nothing else spells them."""
 
+import hashlib
 from typing import Final
 
 GROUP: Final = "berth.dev"
@@ -97,6 +98,9 @@ PRIVATE_KEY: Final = "id_rsa"
 VPN_PROFILE: Final = "profile.ovpn"
 PART_KEY: Final = "part"
 """Key of a ConfigMap (``binaryData``) that holds a part of a build's log or artifacts."""
+STATUS_TOKEN: Final = "token"  # noqa: S105 (a key of a Secret)
+STATUS_URL: Final = "url"
+"""Keys of a Secret with the token of a receiver of commit statuses: the token, and where it may be sent to."""
 PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
 
@@ -141,6 +145,11 @@ def hook_object(instance_id: str, epoch: int, hook: str) -> str:
     return f"i-{instance_id}-e{epoch}-{hook}"
 
 
+def project_object(name: str) -> str:
+    """Name of the Project that the API makes, by the name that clients use: one for each."""
+    return "p-" + hashlib.sha256(name.encode()).hexdigest()[:40]
+
+
 def build_job(build_id: str, attempt: int, step: str) -> str:
     """Name of the Job of a build's attempt: ``fetch``, or ``run``."""
     return f"b-{build_id}-{attempt}-{step}"
@@ -169,6 +178,11 @@ def password_secret(account: str) -> str:
 def delivery(reservation_uid: str) -> str:
     """Name of the Delivery that tells of a reservation's turn: one for each, so that making it can be repeated."""
     return f"turn-{reservation_uid}"
+
+
+def status_delivery(build_uid: str, attempt: int, step: int) -> str:
+    """Name of the Delivery that tells how far an attempt at a build is: one for each step."""
+    return f"status-{build_uid}-{attempt}-{step}"
 
 
 def agent_dns(pod: str, epoch: int) -> str:
