@@ -16,9 +16,11 @@ from berth_api.auth.oidc import ProviderKeys
 from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import make_verifier
+from berth_api.buildview import BuildView
 from berth_api.config import Config
 from berth_api.envelope import Envelope
 from berth_api.errors import ApiError
+from berth_api.followers import Followers
 from berth_api.idempotency import Idempotent
 from berth_api.keys import KeyPool
 from berth_api.negotiation import Negotiate
@@ -114,6 +116,8 @@ def make_state(config: Config, client: Client) -> State:
         renewals=Renewals(),
         reads=Reads(),
         claims=Claims(),
+        builds=BuildView(client, config.workspace_namespaces),
+        followers=Followers(),
     )
 
 
@@ -122,7 +126,8 @@ def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with await connect(API_MANAGER, config.kubeconfig) as client:
             state = make_state(config, client)
-            jobs = {f"cache {kind}": cache.run() for kind, cache in state.caches.all.items()}
+            caches = state.caches.all | state.builds.caches
+            jobs = {f"cache {kind}": cache.run() for kind, cache in caches.items()}
             jobs |= {"rows": state.caches.keep_rows(), "keys": state.keys.run(), "revocations": state.revocations.run()}
             if state.provider is not None:
                 jobs["provider's keys"] = state.provider.run()

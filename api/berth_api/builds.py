@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from berth_api.errors import BadRequestError
@@ -12,15 +13,23 @@ Body = Mapping[str, Any]
 
 PROJECT: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 REPOSITORY: Final = (
-    r"(?:https?|git|ssh)://(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[!-~]*)?"
+    r"(?:https?://|git://|ssh://(?:[A-Za-z0-9_.-]+@)?)"
+    r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[!-~]*)?"
 )
+"""With a user name for ssh only: elsewhere it would be a token, which everyone could read who sees the project."""
 BRANCH: Final = r"[A-Za-z0-9_][A-Za-z0-9_/+@=#-]*(?:\.[A-Za-z0-9_/+@=#-]+)*"
 """Less than git-check-ref-format(1) allows: it ends up in a command line, where a leading dash would be an option."""
 LONGEST_BRANCH: Final = 255
 COMMIT: Final = "[0-9a-fA-F]{7,64}"
-RESTART: Final = "restart"
 _STARTING: Final = ("ns", "repo_type", "repo_branch", "repo_commit")
 """Options of which any makes the request one for a build, and not for a project only."""
+
+
+class Change(StrEnum):
+    """What can become of a build."""
+
+    RESTART = "restart"
+    CANCEL = "cancel"
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,12 @@ def wanted_build(body: Body) -> Revision:
     return _revision(body, "branch", "commit")
 
 
-def need_restart(body: Body) -> None:
+def wanted_change(body: Body) -> Change:
     """Read the body of POST /ci/project/:pid/job/:jid. Raises BadRequestError."""
-    if _text(body, "do") != RESTART:
-        raise BadRequestError(f"value for option `do` must be `{RESTART}`")
+    asked = _text(body, "do")
+    if asked not in set(Change):
+        raise BadRequestError("value for option `do` must be " + " or ".join(f"`{change}`" for change in Change))
+    return Change(asked)
 
 
 def _text(body: Body, option: str) -> str | None:

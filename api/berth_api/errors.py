@@ -70,6 +70,12 @@ class NotAcceptableError(ApiError):
     status = 406
 
 
+class TakenError(ApiError):
+    """409: the name belongs to somebody else, or to something else."""
+
+    status = 409
+
+
 class UnderWayError(ApiError):
     """409: the first request with this Idempotency-Key has not been answered yet."""
 

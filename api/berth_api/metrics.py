@@ -14,6 +14,7 @@ SECONDS: Final = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2.5, 10),
 )
 LAUNCHES: Final = Counter("berth_api_launches", "Requests for an instance, by result.", ("result",))
+FOLLOWERS: Final = Gauge("berth_api_log_followers", "Logs of builds that are followed.")
 KEYS_AHEAD: Final = Gauge("berth_api_keys_ahead", "Key pairs made ahead.")
 CACHE_BROKEN: Final = Gauge(
     "berth_api_cache_broken_seconds", "For how long the cache's watch has not been standing.", ("kind",)

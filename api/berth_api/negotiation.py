@@ -13,8 +13,10 @@ from berth_api.answers import Empty
 from berth_api.errors import NotAcceptableError, UnrecognizedError
 
 VERSION: Final = "1"
-REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key"
+REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 """Headers that a page of another origin may send."""
+BODILESS: Final = "bodiless"
+"""In the state of a request's scope: nobody wants the body of the answer."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _VERSIONED: Final = re.compile(r"application/vnd\.(?:rerobots|berth)\.v([0-9]+)\+json", re.IGNORECASE)
 
@@ -53,6 +55,7 @@ class Negotiate:
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve HEAD as GET (RFC 9110, section 9.3.2). The server leaves out the body: it goes by its own scope."""
         inner = {**scope, "method": "GET"}
+        inner["state"][BODILESS] = True
         try:
             await self._app(inner, receive, send)
         finally:

@@ -18,6 +18,10 @@ HEAD_SECONDS: Final = 10.0
 """How long a client may take to send a request line with its headers, from the first byte, or from connecting on."""
 
 
+ENDING: Final = "ending"
+"""In the state of a request's scope: an asyncio.Event that is set when the process is to end."""
+
+
 class HeadTooLargeError(Exception):
     """A request line and headers of more than LARGEST_HEAD bytes."""
 
@@ -63,6 +67,12 @@ class Protocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD:
                 self.send_400_response("the head of the request is too large")
+
+    def shutdown(self) -> None:
+        """End when the answer under way has ended; one that would go on for long is told to end (``ENDING``)."""
+        super().shutdown()
+        if self.scope is not None and (ending := self.scope["state"].get(ENDING)) is not None:
+            ending.set()
 
     def _time_head(self) -> None:
         if self._head_timer is None:

@@ -2,27 +2,27 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Generic, Self, TypeVar
-
-import structlog
-from pydantic import ValidationError
+from typing import Final, Self
 
 from berth_api import metrics
 from berth_api.auth.oidc import ProviderKeys
 from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import TokenVerifier
+from berth_api.buildview import BuildView
 from berth_api.config import Config
 from berth_api.deployment import Deployment
 from berth_api.errors import AwayError
+from berth_api.followers import Followers
 from berth_api.keys import KeyPool
 from berth_api.listing import ORDERS
 from berth_api.ratelimit import Limiter
 from berth_api.renewals import Renewals
 from berth_api.rows import Rows
 from berth_api.sharing import Claims, Reads
+from berth_api.typed import Typed
 from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
@@ -30,75 +30,12 @@ from berth_core.queue import Queues
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.waiters import Waiter, waits
 
-log = structlog.get_logger(__name__)
-
-Value = TypeVar("Value")
-
 STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
 BROKEN_SECONDS: Final = 1.0
 """A watch that has not been standing for longer decides nothing."""
 ROWS_AT_ONCE: Final = 25
 """Rows that are made anew before requests have their turn on the event loop."""
-
-
-class Typed(Generic[Value]):
-    """A list-and-watch cache whose objects are read once, when they change, and indexed by strings.
-
-    Of objects of which ``read`` makes None nothing is kept.
-    """
-
-    def __init__(
-        self,
-        cache: Cache,
-        read: Callable[[Object], Value | None],
-        indexes: Mapping[str, Callable[[Value], str]],
-    ) -> None:
-        self.cache = cache
-        self._read = read
-        self._values: dict[Key, Value] = {}
-        self._indexers = indexes
-        self._indexes: dict[str, dict[str, dict[Key, Value]]] = {name: {} for name in indexes}
-        self._listeners: list[Callable[[Key, Value | None, Value | None], None]] = []
-        cache.listen(self._changed)
-
-    def listen(self, listener: Callable[[Key, Value | None, Value | None], None]) -> None:
-        """Call back with ``(key, value before, value after)`` after each change; must not block."""
-        self._listeners.append(listener)
-
-    def by(self, index: str, value: str) -> list[Value]:
-        """Those whose indexer yields the value."""
-        return list(self._indexes[index].get(value, {}).values())
-
-    def __iter__(self) -> Iterator[Value]:
-        return iter(list(self._values.values()))
-
-    def _changed(self, key: Key, obj: Object | None) -> None:
-        old, new = self._forget(key), self._parsed(key, obj) if obj is not None else None
-        if new is not None:
-            self._values[key] = new
-            for name, indexer in self._indexers.items():
-                self._indexes[name].setdefault(indexer(new), {})[key] = new
-        for listener in self._listeners:
-            listener(key, old, new)
-
-    def _parsed(self, key: Key, obj: Object) -> Value | None:
-        try:
-            return self._read(obj)
-        except ValidationError as error:
-            # Only while resources of another version of the CRDs are around.
-            log.error("object cannot be read", kind=obj.get("kind"), namespace=key[0], name=key[1], error=str(error))
-            return None
-
-    def _forget(self, key: Key) -> Value | None:
-        value = self._values.pop(key, None)
-        if value is not None:
-            for name, indexer in self._indexers.items():
-                entries = self._indexes[name][indexer(value)]
-                del entries[key]
-                if not entries:
-                    del self._indexes[name][indexer(value)]
-        return value
 
 
 class Caches:
@@ -262,3 +199,5 @@ class State:
     renewals: Renewals
     reads: Reads
     claims: Claims
+    builds: BuildView
+    followers: Followers

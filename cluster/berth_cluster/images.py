@@ -64,8 +64,11 @@ WORKSPACE = Image(
     name="berth-workspace", containerfile="Containerfile", root=REPOSITORY / "images" / "workspace", files=(".",)
 )
 VPN = Image(name="berth-vpn", containerfile="Containerfile", root=REPOSITORY / "images" / "vpn", files=(".",))
+CI = Image(
+    name="berth-ci", containerfile="images/ci/Containerfile", root=REPOSITORY, files=("images/ci", "ci/berth_ci")
+)
 PAUSE = Image(name="pause", containerfile="Containerfile", root=REPOSITORY / "images" / "pause", files=(".",))
-ALL = (PAUSE, WORKSPACE, VPN, BERTH)
+ALL = (PAUSE, WORKSPACE, VPN, CI, BERTH)
 
 
 def build_all() -> tuple[Built, ...]:

@@ -90,6 +90,7 @@ def local() -> Target:
         helm_arguments=(
             *("-f", str(VALUES)),
             *("--set-string", f"image.tag={tags['berth']}", "--set-string", f"vpn.image.tag={tags['berth-vpn']}"),
+            *("--set-string", f"ci.image.tag={tags['berth-ci']}"),
         ),
     )
 
@@ -189,13 +190,16 @@ def _existing() -> Target:
 
 
 def _kind() -> Target:
-    kubeconfig, address = kind.create(ENVIRONMENT, images.BERTH, images.WORKSPACE, images.VPN)
+    kubeconfig, address = kind.create(ENVIRONMENT, images.BERTH, images.WORKSPACE, images.VPN, images.CI)
     return Target(
         kubeconfig=kubeconfig,
         api=f"http://{address}:{NODE_PORT}",
         kubectl=_program("kubectl"),
         helm=_program("helm"),
-        helm_arguments=("-f", str(VALUES), "--set-string", "image.tag=dev", "--set-string", "vpn.image.tag=dev"),
+        helm_arguments=(
+            *("-f", str(VALUES)),
+            *(word for image in ("image", "vpn.image", "ci.image") for word in ("--set-string", f"{image}.tag=dev")),
+        ),
     )
 
 

@@ -8,13 +8,16 @@ from berth_cluster.errors import ClusterError
 from berth_cluster.progress import step
 
 NEEDED = (
+    "apache2-bin",
     "buildah",
     "ca-certificates",
     "conntrack",
     "containernetworking-plugins",
     "curl",
     "debootstrap",
+    "dropbear-bin",
     "gcc",
+    "git",
     "iproute2",
     "ipset",
     "iptables",

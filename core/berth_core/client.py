@@ -72,6 +72,9 @@ class Kind:
         return "/".join(parts)
 
 
+PODS: Final = Kind("v1", "pods")
+
+
 @dataclass(frozen=True)
 class WatchEvent:
     """One line of a watch: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK."""
@@ -257,6 +260,39 @@ class Client:
                         status = event["object"]
                         raise from_status(int(status.get("code", 500)), status, 1.0)
                     yield WatchEvent(event["type"], event["object"])
+            finally:
+                response.response.close()
+
+    async def pod_log(
+        self, namespace: str, pod: str, container: str, *, follow: bool = False, limit_bytes: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what a container has printed, in pieces as they come; with ``follow`` until it ends.
+
+        Nothing is read ahead of who takes the pieces. The end of a stream that is followed does not mean that the
+        container has ended: servers close long ones. With ``limit_bytes`` no more than about so much comes, from the
+        beginning on. Of a log that the node has rotated, what it keeps comes.
+
+        Raises:
+            NotFoundError: there is no such pod.
+            InvalidError: the pod has no such container, or it has not started.
+            UnavailableError: the connection broke.
+
+        """
+        query = {"container": container, "follow": "true" if follow else "false"}
+        if limit_bytes is not None:
+            query["limitBytes"] = str(limit_bytes)
+        silent = None if follow else REQUEST_SECONDS  # a script may be silent for as long as it likes
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silent)
+        path = PODS.path(namespace, pod, "log")
+        with translated():
+            async with asyncio.timeout(REQUEST_SECONDS):
+                response = await self._send("GET", path, query, None, _PLAIN | {"Accept": "*/*"}, timeout)
+            if response.status >= 300:
+                raise error_of(response.status, await response.read(), response.headers)
+            try:
+                _keep_alive(response.response)
+                async for chunk in response.response.content.iter_any():
+                    yield chunk
             finally:
                 response.response.close()
 

@@ -1,5 +1,6 @@
 """Names that the parts of Berth agree on (docs/architecture.md, "Names"). Nothing else spells them."""
 
+import hashlib
 from typing import Final
 
 GROUP: Final = "berth.dev"
@@ -35,6 +36,12 @@ PUBLIC_KEY_ANNOTATION: Final = "berth.dev/public-key"
 """On a Secret with a private key that we made for a user: the public key to it."""
 HOOK_LABEL: Final = "berth.dev/hook"
 """On a Job that runs a hook of a lease, and on its pods: which hook."""
+BUILD_LABEL: Final = "berth.dev/build"
+"""On everything that an attempt at a build makes: the build's public id."""
+STEP_LABEL: Final = "berth.dev/build-step"
+"""On the Jobs of a build and their pods: ``fetch`` or ``run``."""
+ATTEMPT_LABEL: Final = "berth.dev/build-attempt"
+"""On the same: which attempt at the build."""
 HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
 """On a Lease (coordination.k8s.io) that is named after a deployment: ``true`` makes its renewals heartbeats."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
@@ -51,6 +58,15 @@ AGENT_CONTAINER: Final = "agent"
 WORKSPACE_CONTAINER: Final = "workspace"
 VPN_CONTAINER: Final = "vpn"
 HOOK_CONTAINER: Final = "hook"
+FETCH_CONTAINER: Final = "fetch"
+CHECKOUT_CONTAINER: Final = "checkout"
+SCRIPT_CONTAINER: Final = "script"
+"""Containers of a build whose output is its log, in this order: of the Job ``fetch``, and of the Job ``run``."""
+ARTIFACTS_CONTAINER: Final = "artifacts"
+"""Runs beside the script and packs what that leaves behind."""
+FETCH_STEP: Final = "fetch"
+RUN_STEP: Final = "run"
+"""The Jobs of a build, by the label STEP_LABEL and in their names."""
 SSH_PORT_NAME: Final = "ssh"
 VPN_PORT: Final = 1194
 VPN_PORT_NAME: Final = "vpn"
@@ -80,6 +96,11 @@ HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
 PRIVATE_KEY: Final = "id_rsa"
 VPN_PROFILE: Final = "profile.ovpn"
+PART_KEY: Final = "part"
+"""Key of a ConfigMap (``binaryData``) that holds a part of a build's log or artifacts."""
+STATUS_TOKEN: Final = "token"  # noqa: S105 (a key of a Secret)
+STATUS_URL: Final = "url"
+"""Keys of a Secret with the token of a receiver of commit statuses: the token, and where it may be sent to."""
 PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
 
@@ -124,6 +145,31 @@ def hook_object(instance_id: str, epoch: int, hook: str) -> str:
     return f"i-{instance_id}-e{epoch}-{hook}"
 
 
+def project_object(name: str) -> str:
+    """Name of the Project that the API makes, by the name that clients use: one for each."""
+    return "p-" + hashlib.sha256(name.encode()).hexdigest()[:40]
+
+
+def build_job(build_id: str, attempt: int, step: str) -> str:
+    """Name of the Job of a build's attempt: ``fetch``, or ``run``."""
+    return f"b-{build_id}-{attempt}-{step}"
+
+
+def build_object(build_id: str, attempt: int) -> str:
+    """Name of a build attempt's Instance, of the Secret with the key to it, and of its NetworkPolicy."""
+    return f"b-{build_id}-{attempt}"
+
+
+def build_part(build_id: str, attempt: int, what: str, number: int) -> str:
+    """Name of a ConfigMap with a part of what a build's attempt left: ``log`` or ``artifacts``."""
+    return f"b-{build_id}-{attempt}-{what}-{number}"
+
+
+def build_labels(build_id: str, attempt: int) -> dict[str, str]:
+    """Labels of everything that an attempt at a build makes."""
+    return {BUILD_LABEL: build_id, ATTEMPT_LABEL: str(attempt), MANAGED_BY_LABEL: MANAGED_BY}
+
+
 def password_secret(account: str) -> str:
     """Name of the Secret with the password's hash of an account (the Account's name)."""
     return f"{account}-password"
@@ -132,6 +178,11 @@ def password_secret(account: str) -> str:
 def delivery(reservation_uid: str) -> str:
     """Name of the Delivery that tells of a reservation's turn: one for each, so that making it can be repeated."""
     return f"turn-{reservation_uid}"
+
+
+def status_delivery(build_uid: str, attempt: int, step: int) -> str:
+    """Name of the Delivery that tells how far an attempt at a build is: one for each step."""
+    return f"status-{build_uid}-{attempt}-{step}"
 
 
 def agent_dns(pod: str, epoch: int) -> str:

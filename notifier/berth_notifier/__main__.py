@@ -1,4 +1,4 @@
-"""``berth-notifier``: sends webhooks. It has rights on Deliveries and on nothing else."""
+"""``berth-notifier``: sends webhooks and statuses of commits. It has rights on Deliveries, and on listed tokens."""
 
 import asyncio
 import signal
@@ -18,6 +18,7 @@ from berth_notifier.notifying import DELIVERIES, Notifier
 from berth_notifier.pending import MOST_AT_ONCE
 from berth_notifier.sending import Sender
 from berth_notifier.signing import Keys
+from berth_notifier.tokens import Tokens
 
 log = structlog.get_logger(__name__)
 
@@ -37,20 +38,25 @@ async def _main(config: Config) -> None:
     lookup = connecting.SystemLookup(2 * MOST_AT_ONCE)
     tls = connecting.verifying(config.ca_file)
     connector = connecting.connector(config.policy, lookup, tls)
-    # Read for each attempt: a Secret that was changed counts as soon as the kubelet has it.
-    sender = Sender(connector, lambda: Keys.read(config.keys), f"berth/{version('berth')}")
     try:
         async with connected(names.NOTIFIER_MANAGER, config.kubeconfig) as client:
-            cache = Cache(client, DELIVERIES, config.workspace_namespaces, indexers={"over": _over})
+            tokens = Tokens(client, config.namespace, config.status_secrets)
+            # Read for each attempt: a Secret that was changed counts as soon as the kubelet has it.
+            sender = Sender(connector, lambda: Keys.read(config.keys), tokens.read, f"berth/{version('berth')}")
+            cache = Cache(
+                client, DELIVERIES, config.workspace_namespaces, indexers={"over": _over, "subject": _subject}
+            )
             notifier = Notifier(client, cache, sender)
-            async with health.serving(config.listen, notifier, cache):
-                await _until_told(
-                    asyncio.create_task(cache.run(), name="cache"),
-                    asyncio.create_task(sweeping.run(client, cache, config.retention), name="sweeping"),
-                    asyncio.create_task(notifier.run(), name="notifier"),
-                )
+            try:
+                async with health.serving(config.listen, notifier, cache):
+                    await _until_told(
+                        asyncio.create_task(cache.run(), name="cache"),
+                        asyncio.create_task(sweeping.run(client, cache, config.retention), name="sweeping"),
+                        asyncio.create_task(notifier.run(), name="notifier"),
+                    )
+            finally:
+                await sender.close()
     finally:
-        await sender.close()
         lookup.close()
 
 
@@ -75,6 +81,11 @@ def _over(obj: Object) -> tuple[str, ...]:
     conditions = (obj.get("status") or {}).get("conditions") or ()
     over = any(c["type"] in (DELIVERED, GIVEN_UP) and c["status"] == "True" for c in conditions)
     return ("yes",) if over else ()
+
+
+def _subject(obj: Object) -> tuple[str, ...]:
+    subject = obj["spec"].get("subject")
+    return (f"{obj['metadata']['namespace']}/{subject}",) if subject is not None else ()
 
 
 if __name__ == "__main__":

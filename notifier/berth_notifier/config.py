@@ -16,7 +16,11 @@ KEYS_FOLDER: Final = "/etc/berth/webhook-signing"
 class Config:
     """Settings of one notifier process."""
 
+    namespace: str
+    """The release's: Secrets with tokens lie there."""
     workspace_namespaces: tuple[str, ...]
+    status_secrets: tuple[str, ...]
+    """Names of the Secrets whose tokens may be sent with statuses of commits."""
     policy: Policy
     keys: Path
     ca_file: Path | None
@@ -32,7 +36,9 @@ class Config:
             raise ValueError("the environment variable BERTH_WORKSPACE_NAMESPACES is not set")
         ca_file = environment.get("BERTH_WEBHOOK_CA_FILE")
         return cls(
+            namespace=environment.get("BERTH_NAMESPACE") or "berth",
             workspace_namespaces=namespaces,
+            status_secrets=_words(environment.get("BERTH_STATUS_SECRETS", "")),
             policy=Policy(
                 allowed=_networks(environment, "BERTH_WEBHOOK_ALLOWED_CIDRS"),
                 blocked=_networks(environment, "BERTH_BLOCKED_CIDRS"),

@@ -14,11 +14,13 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
-from berth_core.cache import Cache, Key
+from berth_core.cache import Cache, Key, key_of
 from berth_core.client import Client, Object
+from berth_core.conditions import find
 from berth_core.errors import ClusterError, ConflictError, NotFoundError
 from berth_core.resources import Delivery
 from berth_core.resources.delivery import DeliveryStatus
+from berth_core.webhooks import GIVEN_UP
 from berth_notifier import metrics, schedule, targets
 from berth_notifier.outcome import Outcome
 from berth_notifier.pending import Pending
@@ -46,6 +48,7 @@ class Notifier:
         self._pending = Pending()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._subjects: dict[Key, str] = {}
         self.last_look = time.monotonic()
         """When the loop last looked at what is due."""
         cache.listen(self._heard)
@@ -79,10 +82,27 @@ class Notifier:
 
     def _heard(self, key: Key, obj: Object | None) -> None:
         delivery = _parsed(key, obj) if obj is not None else None
+        before = self._subjects.pop(key, None)
+        subject = delivery.spec.subject if delivery is not None else None
+        if subject is not None:
+            self._subjects[key] = subject
         self._set(key, delivery)
+        # What it says of itself counts for those that come before and after it.
+        for sibling in self._about(key[0], subject or before):
+            if _key_of(sibling) != key:
+                self._set(_key_of(sibling), sibling)
+
+    def _about(self, namespace: str, subject: str | None) -> list[Delivery]:
+        """All that say something of a subject."""
+        if subject is None:
+            return []
+        found = [(key_of(obj), obj) for obj in self._cache.by("subject", f"{namespace}/{subject}")]
+        return [delivery for key, obj in found if (delivery := _parsed(key, obj)) is not None]
 
     def _set(self, key: Key, delivery: Delivery | None) -> None:
-        due = schedule.due_at(delivery) if delivery is not None else None
+        due = None
+        if delivery is not None:
+            due = schedule.due_at(delivery, self._about(key[0], delivery.spec.subject))
         if delivery is None or due is None:
             self._pending.drop(key)
         else:
@@ -109,8 +129,9 @@ class Notifier:
         with self._pending.under_way(key):
             self._pending.postpone(key, datetime.now(UTC) + HOLD)
             claimed_at = time.monotonic()
+            superseded = schedule.is_superseded(delivery, self._about(key[0], delivery.spec.subject))
             try:
-                live = await self._write(delivery, schedule.begun(delivery, datetime.now(UTC)))
+                live = await self._write(delivery, schedule.begun(delivery, datetime.now(UTC), superseded=superseded))
             except (ConflictError, NotFoundError):
                 return  # another replica's, or deleted: the watch will tell
             except ClusterError as error:
@@ -189,12 +210,19 @@ class Notifier:
 
 def _report(delivery: Delivery) -> None:
     if schedule.is_over(delivery) and not _delivered(delivery):
+        given_up = find(delivery.status.conditions, GIVEN_UP)
+        if given_up is not None and given_up.reason == schedule.SUPERSEDED:
+            return
         metrics.GIVEN_UP.inc()
         log.warning("given up", namespace=delivery.metadata.namespace, name=delivery.metadata.name)
 
 
 def _delivered(delivery: Delivery) -> bool:
     return any(c.type == "Delivered" and c.status == "True" for c in delivery.status.conditions)
+
+
+def _key_of(delivery: Delivery) -> Key:
+    return delivery.metadata.namespace, delivery.metadata.name
 
 
 def _host(delivery: Delivery) -> str:

@@ -13,6 +13,9 @@ TLS_FAILED: Final = "TlsFailed"
 UNREACHABLE: Final = "Unreachable"
 TIMED_OUT: Final = "TimedOut"
 BAD_ANSWER: Final = "BadAnswer"
+TOKEN_REFUSED: Final = "TokenRefused"  # noqa: S105 (a reason, not a token)
+NOT_UNDERSTOOD: Final = frozenset({400, 422})
+"""By which providers say that they take a commit's status never, such as one that it has already."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,10 @@ class Outcome:
         return self.reason == DELIVERED
 
 
-def of_status(status: int, retry_after: float = 0.0) -> Outcome:
+def of_status(status: int, retry_after: float = 0.0, *, is_webhook: bool = True) -> Outcome:
     """Return the outcome that an answer's status means. Pure."""
+    if not is_webhook and status in NOT_UNDERSTOOD:
+        return Outcome(REFUSED_BY_RECEIVER, f"the receiver answered {status}: it will not take this", final=True)
     if 200 <= status <= 299:
         return Outcome(DELIVERED, f"the receiver answered {status}", final=True)
     if status == 410:

@@ -5,6 +5,7 @@ dies in between loses neither the count nor the pause, and no other replica send
 compare-and-swap, which only one of them wins.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +24,7 @@ DELAYS: Final = tuple(
 )
 """Pauses after the first, second … attempt that failed: those that the Standard Webhooks specification proposes."""
 MOST_ATTEMPTS: Final = len(DELAYS) + 1
+SUPERSEDED: Final = "Superseded"
 JITTER: Final = 0.2
 """Part of a pause that chance may take away."""
 
@@ -40,16 +42,40 @@ def over_since(delivery: Delivery) -> datetime | None:
     )
 
 
-def due_at(delivery: Delivery) -> datetime | None:
-    """From when on it may be tried; None when it is over."""
+def is_superseded(delivery: Delivery, siblings: Iterable[Delivery]) -> bool:
+    """Whether a later one says more of the same subject; ``siblings`` are all that have it."""
+    return any(other.spec.sequence > delivery.spec.sequence for other in siblings)
+
+
+def due_at(delivery: Delivery, siblings: Iterable[Delivery] = ()) -> datetime | None:
+    """From when on it may be tried; None when it is over, and while an earlier one of ``siblings`` is not.
+
+    One that a later one takes the place of is due at once, to be given up, but for an attempt that may be under way:
+    what is told last must arrive last.
+    """
+    others = list(siblings)
     if is_over(delivery):
         return None
     status = delivery.status
+    if is_superseded(delivery, others):
+        return _surely_ended(status) or parse_time(delivery.metadata.creation_timestamp)
+    if any(other.spec.sequence < delivery.spec.sequence and not is_over(other) for other in others):
+        return None
     return parse_time(status.next_attempt or delivery.metadata.creation_timestamp)
 
 
-def begun(delivery: Delivery, now: datetime) -> DeliveryStatus:
-    """Status that says that an attempt begins now; or that it is given up, where there were enough."""
+def _surely_ended(status: DeliveryStatus) -> datetime | None:
+    """When an attempt that may be under way has ended; None where how the latest one ended is written down."""
+    if status.last_attempt is None or status.next_attempt is None:
+        return None
+    claimed_until = parse_time(status.last_attempt) + CLAIM
+    return claimed_until if parse_time(status.next_attempt) == claimed_until else None
+
+
+def begun(delivery: Delivery, now: datetime, *, superseded: bool = False) -> DeliveryStatus:
+    """Status that says that an attempt begins now; or that it is given up, where there were enough, or later ones."""
+    if superseded:
+        return _given_up(delivery, now, SUPERSEDED, "a later one says more")
     if delivery.status.attempts >= MOST_ATTEMPTS:
         # The process died in the last attempt: how that ended is not known.
         return _given_up(delivery, now, "AttemptsExhausted", f"{MOST_ATTEMPTS} attempts failed")

@@ -5,7 +5,7 @@ read himself. Redirects are not followed, cookies not kept, proxies of the envir
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -14,11 +14,12 @@ import aiohttp
 from yarl import URL
 
 from berth_core.resources import DeliverySpec
-from berth_notifier import outcome, signing, targets
+from berth_notifier import outcome, signing, targets, tokens
 from berth_notifier.connecting import AddressRefusedError
 from berth_notifier.outcome import Outcome
 from berth_notifier.schedule import ATTEMPT_SECONDS
 from berth_notifier.signing import Keys
+from berth_notifier.tokens import Token, TokenError
 
 CONNECT_SECONDS: Final = 5.0
 MOST_BYTES: Final = 16 * 1024
@@ -27,10 +28,20 @@ MOST_HEADER_BYTES: Final = 8190
 
 
 class Sender:
-    """Sends webhooks; make it within a running event loop, and close it."""
+    """Sends webhooks and statuses of commits; make it within a running event loop, and close it.
 
-    def __init__(self, connector: aiohttp.TCPConnector, keys: Callable[[], Keys], agent: str) -> None:
+    ``token`` reads the token of a Secret, and raises TokenError where it must not, or cannot.
+    """
+
+    def __init__(
+        self,
+        connector: aiohttp.TCPConnector,
+        keys: Callable[[], Keys],
+        token: Callable[[str], Awaitable[Token]],
+        agent: str,
+    ) -> None:
         self._keys = keys
+        self._token = token
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS, sock_connect=CONNECT_SECONDS),
@@ -53,16 +64,30 @@ class Sender:
             target = targets.parse(spec.url)
         except targets.TargetError as error:
             return Outcome(outcome.URL_REFUSED, str(error), final=True)
-        headers = signing.headers(self._keys(), message=spec.id, user=spec.user, payload=spec.payload, now=now)
-        return await self._post(target, spec.payload.encode(), headers | {"Content-Type": "application/json"})
+        try:
+            headers = await self._headers(spec, target, now)
+        except TokenError as error:
+            return Outcome(outcome.TOKEN_REFUSED, str(error))
+        headers |= {"Content-Type": "application/json"}
+        return await self._post(target, spec.payload.encode(), headers, is_webhook=spec.form == "webhook")
 
-    async def _post(self, target: targets.Target, body: bytes, headers: dict[str, str]) -> Outcome:
+    async def _headers(self, spec: DeliverySpec, target: targets.Target, now: datetime) -> dict[str, str]:
+        if spec.form == "webhook":
+            return signing.headers(self._keys(), message=spec.id, user=spec.user, payload=spec.payload, now=now)
+        token = await self._token(spec.token_secret) if spec.token_secret is not None else None
+        if token is not None and not token.may_go_to(target):
+            raise TokenError(f"the token of the Secret {spec.token_secret} may not be sent to this URL: see its `url`")
+        return tokens.headers(spec.form, token)
+
+    async def _post(self, target: targets.Target, body: bytes, headers: dict[str, str], *, is_webhook: bool) -> Outcome:
         url = URL(target.url, encoded=True)
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 with suppress(aiohttp.ClientError, TimeoutError, OSError):  # the status has come, and it decides
                     await _drain(answer)
-                return outcome.of_status(answer.status, _seconds(answer.headers.get("Retry-After", "")))
+                return outcome.of_status(
+                    answer.status, _seconds(answer.headers.get("Retry-After", "")), is_webhook=is_webhook
+                )
         except AddressRefusedError as error:
             return Outcome(outcome.ADDRESS_REFUSED, str(error))
         except aiohttp.ClientConnectorDNSError:

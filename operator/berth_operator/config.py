@@ -15,6 +15,9 @@ from berth_core import durations, names
 from berth_core.firewall import Network, Sources
 from berth_core.vpn import Protocol, Tunnel
 from berth_core.vpn.configuration import parse_network
+from berth_operator.cisettings import CiSettings, ci_settings
+
+__all__ = ["CiSettings", "Config", "ServiceType", "VpnSettings"]
 
 ServiceType = Literal["NodePort", "LoadBalancer"]
 MKNOD: Final = "mknod"
@@ -56,6 +59,8 @@ class Config:
     user_namespaces: bool = False
     vpn: VpnSettings | None = None
     """None: none is offered."""
+    ci: CiSettings | None = None
+    """None: nothing is built."""
     history_retention: timedelta = timedelta(days=30)
     probe_interval: timedelta | None = None
     """How often to find out whether NetworkPolicy is enforced; None for never."""
@@ -84,6 +89,7 @@ class Config:
             block_cluster=environment.get("BERTH_BLOCK_CLUSTER_NETWORKS", "true").lower() == "true",
             user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
             vpn=_vpn(environment),
+            ci=ci_settings(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
             probe_interval=_interval(environment, "BERTH_PROBE_INTERVAL"),
             listen=_port(environment.get("BERTH_LISTEN") or "8080"),

@@ -1,4 +1,4 @@
-"""What is over and was kept for long enough goes: ended Instances, and Reservations whose turn has come and gone.
+"""What is over and was kept for long enough goes: ended Instances and Builds, Reservations whose turn came and went.
 
 One key finds all of them, deletes some, and comes back for the rest or when the next one is due. What belongs to an
 Instance went when it ended; its finalizer goes in its own pass, which looks for remains first.
@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import structlog
 
 from berth_core.client import Kind, Object
-from berth_operator.decide.history import instance_goes_at, next_look, reservation_goes_at
-from berth_operator.kinds import INSTANCES, RESERVATIONS
+from berth_operator.decide.history import build_goes_at, instance_goes_at, next_look, reservation_goes_at
+from berth_operator.kinds import BUILDS, INSTANCES, RESERVATIONS
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.world import World
@@ -53,7 +53,8 @@ async def sweep_history(world: World, _key: Key) -> float | None:
 
 def _past(world: World) -> Iterator[Past]:
     retention = world.config.history_retention
-    for kind, goes_at in ((INSTANCES, instance_goes_at), (RESERVATIONS, reservation_goes_at)):
+    kinds = ((INSTANCES, instance_goes_at), (RESERVATIONS, reservation_goes_at), (BUILDS, build_goes_at))
+    for kind, goes_at in kinds:
         for obj in world.store.all(kind):
             if at := goes_at(obj, retention):
                 yield Past(at, kind, obj["metadata"])

@@ -7,10 +7,12 @@ from berth_core.client import Kind
 from berth_core.resources import (
     AccessRule,
     Account,
+    Build,
     Delivery,
     FirewallRule,
     Instance,
     IssuedToken,
+    Project,
     Reservation,
     TokenRevocation,
     VPNClient,
@@ -29,9 +31,12 @@ ACCESS_RULES: Final = AccessRule.api()
 ACCOUNTS: Final = Account.api()
 ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()
+PROJECTS: Final = Project.api()
+BUILDS: Final = Build.api()
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
+CONFIG_MAPS: Final = Kind("v1", "configmaps")
 JOBS: Final = Kind("batch/v1", "jobs")
 NODES: Final = Kind("v1", "nodes", namespaced=False)
 POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
@@ -49,6 +54,8 @@ WATCHED: Final[dict[Kind, dict[str, str]]] = {
     VPN_CLIENTS: {},
     RESERVATIONS: {},
     ACCESS_RULES: {},
+    PROJECTS: {},
+    BUILDS: {},
     PODS: OURS,
     SERVICES: OURS,
     JOBS: OURS,

@@ -6,6 +6,8 @@ from typing import Final
 from berth_core.client import Kind
 from berth_core.errors import ClusterError
 from berth_operator import events
+from berth_operator.buildclearing import reconcile_remains
+from berth_operator.builds import reconcile_build
 from berth_operator.decide import urgency
 from berth_operator.deployments import reconcile_deployment, reconcile_type
 from berth_operator.errors import OperatorError
@@ -13,8 +15,9 @@ from berth_operator.events import Complaint
 from berth_operator.expiry import sweep_expired
 from berth_operator.history import sweep_history
 from berth_operator.instances import reconcile_instance
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
+from berth_operator.kinds import BUILDS, DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
 from berth_operator.late import sweep_late
+from berth_operator.placing import reconcile_places
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
@@ -24,12 +27,15 @@ from berth_operator.turns import reconcile_turn
 from berth_operator.warming import reconcile_warm
 from berth_operator.world import (
     ACCESS,
+    BUILD,
+    BUILD_REMAINS,
     DEPLOYMENT,
     EXPIRY,
     HISTORY,
     INSTANCE,
     LATE,
     ORPHAN,
+    PLACES,
     RELIST,
     RESERVATION,
     SLOTS,
@@ -55,6 +61,9 @@ PASSES: Final[dict[str, Pass]] = {
     SLOTS: sweep_slots,
     LATE: sweep_late,
     WARM: reconcile_warm,
+    BUILD: reconcile_build,
+    PLACES: reconcile_places,
+    BUILD_REMAINS: reconcile_remains,
 }
 _KINDS: Final[dict[str, Kind]] = {
     INSTANCE: INSTANCES,
@@ -62,6 +71,7 @@ _KINDS: Final[dict[str, Kind]] = {
     TYPE: TYPES,
     RESERVATION: RESERVATIONS,
     WARM: DEPLOYMENTS,
+    BUILD: BUILDS,
 }
 
 

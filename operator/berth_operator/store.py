@@ -12,12 +12,14 @@ from berth_core import ids, names
 from berth_core.client import Kind, Object
 from berth_operator.kinds import (
     ACCESS_RULES,
+    BUILDS,
     DEPLOYMENTS,
     INSTANCES,
     JOBS,
     LEASES,
     NODES,
     PODS,
+    PROJECTS,
     RESERVATIONS,
     RULES,
     SERVICES,
@@ -76,6 +78,12 @@ def _warm(obj: Object) -> Iterable[str]:
     return (labels[names.DEPLOYMENT_LABEL],) if names.WARM_LABEL in labels and names.DEPLOYMENT_LABEL in labels else ()
 
 
+def _active_build(obj: Object) -> Iterable[str]:
+    status = obj.get("status") or {}
+    over = status.get("endTime") and status.get("attempt") == obj["spec"].get("attempt", 1)
+    return () if over else ("yes",)
+
+
 def _turn_instance(obj: Object) -> Iterable[str]:
     return (ids.turn_instance(obj["metadata"]["uid"]),)
 
@@ -92,13 +100,19 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     VPN_CLIENTS: {"instance": _field("spec", "instance")},
     RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance},
     ACCESS_RULES: {"deployment": _field("spec", "deployment")},
+    PROJECTS: {},
+    BUILDS: {"id": _public_id, "active": _active_build},
     PODS: {
         "instance": _holder,
         "node": _field("spec", "nodeName"),
+        "build": _field("metadata", "labels", names.BUILD_LABEL),
         "warm": _warm,
     },
     SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "warm": _warm},
-    JOBS: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL)},
+    JOBS: {
+        "instance": _field("metadata", "labels", names.INSTANCE_LABEL),
+        "build": _field("metadata", "labels", names.BUILD_LABEL),
+    },
     LEASES: {},
     NODES: {},
 }

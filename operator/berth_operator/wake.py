@@ -6,6 +6,7 @@ from berth_core.resources import Reservation
 from berth_operator import waiting
 from berth_operator.kinds import (
     ACCESS_RULES,
+    BUILDS,
     DEPLOYMENTS,
     INSTANCES,
     JOBS,
@@ -21,16 +22,33 @@ from berth_operator.kinds import (
 from berth_operator.podview import holder_of
 from berth_operator.store import version_of
 from berth_operator.surroundings import is_new
-from berth_operator.world import DEPLOYMENT, INSTANCE, ORPHAN, RELIST, RESERVATION, TURN, TYPE, WARM, World
+from berth_operator.world import (
+    BUILD,
+    BUILD_REMAINS,
+    DEPLOYMENT,
+    INSTANCE,
+    ORPHAN,
+    PLACES,
+    RELIST,
+    RESERVATION,
+    TURN,
+    TYPE,
+    WARM,
+    World,
+)
 
 
 def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
     """Put the keys that an object's change concerns into the work queue."""
     if kind == INSTANCES:
         _instance(world, obj, gone)
+        _build_child(world, obj)
     elif kind in (PODS, SERVICES, JOBS):
         _child(world, obj, holder_of(obj))
         _warm(world, obj)
+        _build_child(world, obj)
+    elif kind == BUILDS:
+        _build(world, obj, gone)
     elif kind == RULES:
         _rule(world, obj, gone)
     elif kind == VPN_CLIENTS:
@@ -90,6 +108,29 @@ def _warm(world: World, obj: Object) -> None:
     # Its Service does not name the instance that has it.
     for bound in world.store.by(INSTANCES, "deployment", deployment, namespace):
         world.add(INSTANCE, namespace, bound["metadata"]["name"])
+
+
+def _build(world: World, obj: Object, gone: bool) -> None:
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    status = obj.get("status") or {}
+    if gone:
+        world.add(BUILD_REMAINS, namespace, ids.instance_id(name, obj["metadata"]["uid"]))
+    elif status.get("endTime") and status.get("attempt") == obj["spec"].get("attempt", 1):
+        return
+    else:
+        world.add(BUILD, namespace, name)
+    world.add(PLACES, namespace, "")
+
+
+def _build_child(world: World, obj: Object) -> None:
+    build_id, namespace = (obj["metadata"].get("labels") or {}).get(names.BUILD_LABEL), obj["metadata"]["namespace"]
+    if not build_id:
+        return
+    owners = world.store.by(BUILDS, "id", build_id, namespace)
+    for owner in owners:
+        world.add(BUILD, namespace, owner["metadata"]["name"])
+    if not owners:
+        world.add(BUILD_REMAINS, namespace, build_id)
 
 
 def _rule(world: World, obj: Object, gone: bool) -> None:

@@ -34,10 +34,14 @@ RELIST = "relist"
 SLOTS = "slots"
 LATE = "late"
 WARM = "warm"
+BUILD = "build"
+PLACES = "places"
+BUILD_REMAINS = "build-remains"
 """More sorts: a Reservation by name; those who wait for a type, by its typeName; without a name, private keys that
 nobody needs, what has expired in the access namespace, what is over and was kept for long enough, slots whose taker is
 gone, and what was written too late; a fresh list of one kind (by its plural) or of all; what is kept warm for a
-WorkspaceDeployment, by its name."""
+WorkspaceDeployment, by its name; a Build by name, without a name the turns of a namespace's builds, what a Build left
+that does not exist, by its id."""
 
 
 @dataclass
@@ -61,6 +65,8 @@ class World:
     """Version of the last list of all FirewallRules, by namespace."""
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
     """Types as they were parsed last, by namespace and name."""
+    log_failures: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    """How often the log of a build's attempt could not be read, by namespace, public id and attempt."""
     enforcement: Verdict | None = None
     """Whether the cluster enforces NetworkPolicy, as this process found out last; None before."""
     last_event: float = 0.0

@@ -41,6 +41,7 @@ NOT_NOW: Final = re.compile(
     r"|this instance (has no VPN|has no end|runs until|lasts)|the time of this instance was up|an instance may last"
     r"|a firewall has at most|a workspace deployment has at most|[0-9]+ unknown tokens are revoked"
     r"|the workspace's own end of the VPN|a VPN signs at most"
+    r"|build (has not ended|is [a-z]+)|at most [0-9]+ (builds|projects) of one user"
 )
 """Refusals that depend on the state, not on the request."""
 
@@ -152,7 +153,9 @@ def map_path_parameters(_context: schemathesis.HookContext, path_parameters: Jso
 
 @schemathesis.hook
 def map_query(_context: schemathesis.HookContext, query: Json) -> Json:
-    """The same for ids in a query."""
+    """The same for ids in a query. A log is not followed: that ends with the build, and nobody builds anything here."""
+    if query and "follow" in query:
+        query = {name: value for name, value in query.items() if name != "follow"}
     return {name: _known(name, value) for name, value in (query or {}).items()} if query else query
 
 

@@ -11,7 +11,7 @@ from berth_api.auth.identity import Identity
 from berth_api.deployment import Deployment
 from berth_api.errors import BadRequestError, MissingError, NotPermittedError, WrongTokenError
 from berth_core import access
-from berth_core.resources import AccessRule, Instance, Reservation, WorkspaceType
+from berth_core.resources import AccessRule, Instance, Project, Reservation, WorkspaceType
 from berth_core.resources.accessrule import EVERYBODY
 
 
@@ -98,6 +98,30 @@ def need_own_reservation(identity: Identity, reservation: Reservation) -> None:
 def reservation_missing() -> MissingError:
     """The answer for a reservation that is not there, or not the caller's."""
     return MissingError("reservation not found")
+
+
+def need_builder(identity: Identity) -> None:
+    """Refuse a token that may not have just any machine for any time: which one a build wants, its commit says."""
+    if identity.types is not None or identity.expire_d is not None:
+        raise BadRequestError(
+            "token scope does not permit builds: they may lease any type. Use a token without `wt` and `opt.expire_d`"
+        )
+
+
+def need_own_project(identity: Identity, project: Project) -> None:
+    """Refuse anyone but the project's user, and superusers: as if there were none."""
+    if not identity.superuser and identity.user != project.spec.user:
+        raise project_missing()
+
+
+def project_missing() -> MissingError:
+    """The answer for a project that is not there, or not the caller's."""
+    return MissingError("project not found")
+
+
+def build_missing() -> MissingError:
+    """The answer for a build that is not there, in a project that is the caller's."""
+    return MissingError("build not found")
 
 
 def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int | None) -> int | None:

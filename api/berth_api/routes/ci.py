@@ -1,20 +1,42 @@
-"""Builds: /ci. Tokens and bodies are checked; nothing is built yet."""
+"""Builds: /ci."""
 
-from typing import Annotated, Any, ClassVar, Final
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.responses import Response
 
-from berth_api.answers import JSON
+from berth_api import listing
+from berth_api.answers import JSON, Empty
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.builds import PROJECT, need_restart, wanted_build, wanted_project
-from berth_api.errors import ApiError, MissingError
-from berth_api.routes.common import BEARER, Body, User, json_body, refusals
-from berth_api.schemas.ci import BuildChange, BuildRequest, ProjectRequest, Projects, Started
-from berth_api.schemas.common import Refusal
+from berth_api.builds import PROJECT, wanted_build, wanted_change, wanted_project
+from berth_api.errors import AwayError, WrongTokenError
+from berth_api.negotiation import BODILESS
+from berth_api.protocol import ENDING
+from berth_api.routes.common import BEARER, Body, Query, SharedState, User, json_body, query_parameters, refusals
+from berth_api.schemas.ci import (
+    Asked,
+    BuildChange,
+    BuildDetail,
+    BuildRequest,
+    Builds,
+    ProjectRequest,
+    Projects,
+    Started,
+)
+from berth_api.services import ci_artifacts, ci_builds, ci_following, ci_logs, ci_projects
+from berth_api.shapes.builds import build as build_shape
+from berth_api.shapes.builds import projects as projects_shape
+from berth_api.state import State
+from berth_api.streaming import Streamed, begun
+from berth_core.resources import Build
 
 router = APIRouter(tags=["ci"], dependencies=BEARER)
 
@@ -33,24 +55,31 @@ class ProjectConvertor(Convertor[str]):
         return value
 
 
-class NotServedError(ApiError):
-    """501: part of the API, but not there yet."""
-
-    status: ClassVar[int] = 501
-
-
 register_url_convertor("project", ProjectConvertor())
 
-UNKNOWN: Final = "project not found"
-NOT_SERVED: Final = "CI builds are not served yet"
 JOBS: Final = "/ci/project/{project_id:project}/job"
 JOB: Final = JOBS + "/{job_id:project}"
-NEVER_FOUND: Final[dict[str, Any]] = {
-    "status_code": 404,
-    "response_model": Refusal,
-    "response_description": UNKNOWN,
+NO_PROJECT: Final = "project not found: none of the caller's."
+UNKNOWN: Final = "project not found, or build not found: none of the caller's."
+WRONG: Final = "A value is wrong, or the token does not permit it."
+TEXT: Final = "text/plain; charset=utf-8"
+EVENTS: Final = "text/event-stream"
+GZIP: Final = "application/gzip"
+UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
+"""For proxies that would hold back what comes slowly."""
+PAGES: Final = query_parameters(max_per_page="Most builds on a page, at most 100.", page="Which page, from 1.")
+FOLLOWING: Final[dict[str, Any]] = {
+    "parameters": [
+        *query_parameters(follow="Go on with each line as it is printed, as server-sent events.")["parameters"],
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "With `follow`: number of the last line that the client has; those after it follow.",
+        },
+    ]
 }
-"""For the OpenAPI document: no project is there to be found."""
 
 
 async def get_reader(user: User) -> Identity:
@@ -66,14 +95,10 @@ async def get_writer(user: User) -> Identity:
     return user
 
 
-async def get_project(project_id: Annotated[str, Path(description="Id of a project.")]) -> str:
-    """Return the id of a project."""
-    return project_id
-
-
-async def get_job(job_id: Annotated[str, Path(description="Id of a build.")]) -> str:
-    """Return the id of a build."""
-    return job_id
+Reader = Annotated[Identity, Depends(get_reader)]
+Writer = Annotated[Identity, Depends(get_writer)]
+ProjectId = Annotated[str, Path(description="Id of a project.")]
+JobId = Annotated[str, Path(description="Id of a build.")]
 
 
 def _needed(model: type[BaseModel]) -> dict[str, Any]:
@@ -82,67 +107,129 @@ def _needed(model: type[BaseModel]) -> dict[str, Any]:
     return described
 
 
-READER: Final = Depends(get_reader)
-WRITER: Final = Depends(get_writer)
-PROJECT_ID: Final = Depends(get_project)
-JOB_ID: Final = Depends(get_job)
-
-
-@router.get("/ci/projects", summary="The caller's projects", response_model=Projects, dependencies=[READER])
-async def projects() -> JSON:
-    """List the projects."""
-    return JSON({})
+@router.get("/ci/projects", summary="The caller's projects", response_model=Projects)
+async def projects(state: SharedState, reader: Reader) -> JSON:
+    """List the projects; a superuser sees everyone's."""
+    return JSON(projects_shape(await ci_projects.listed(state, reader)))
 
 
 @router.post(
     "/ci/new",
     summary="Start a build, or register a project",
     response_model=Started,
-    responses=refusals(_400="A value is wrong, or the token does not permit it.", _501=NOT_SERVED),
-    dependencies=[WRITER],
+    responses=refusals(_400=WRONG, _409="The name is another user's project, or of another repository."),
     openapi_extra=_needed(ProjectRequest),
 )
-async def new(body: Body) -> JSON:
-    """Start a build of a project; with `repo_url` alone only register the project."""
-    wanted_project(body)
-    raise NotServedError(NOT_SERVED)
+async def new(state: SharedState, writer: Writer, body: Body) -> JSON:
+    """Start a build of a project, which is made where it is new; with `repo_url` alone only register the project."""
+    wanted = wanted_project(body)
+    if wanted.name is None or wanted.revision is None:
+        registered = await ci_projects.register(state, writer, wanted)
+        return JSON({"pid": registered.spec.name})
+    access.need_builder(writer)
+    project = await ci_projects.named(state, writer, wanted.name, wanted.repo_url)
+    return JSON({"pid": wanted.name, "jid": await ci_builds.start(state, project, writer, wanted.revision)})
+
+
+@router.get(
+    JOBS,
+    summary="Builds of a project",
+    response_model=Builds,
+    responses=refusals(_404=NO_PROJECT),
+    openapi_extra=PAGES,
+)
+async def jobs(state: SharedState, reader: Reader, query: Query, project_id: ProjectId) -> JSON:
+    """List the builds of a project, the newest first."""
+    page = await ci_builds.listed(state, reader, project_id, query)
+    return JSON({"jobs": [build_shape(seen) for seen in page.items], "page_count": page.count})
 
 
 @router.post(
     JOBS,
     summary="Start a build of a project",
-    responses=refusals(_400="A value is wrong, or the token does not permit it."),
-    **NEVER_FOUND,
-    dependencies=[WRITER, PROJECT_ID],
+    response_model=Asked,
+    responses=refusals(_400=WRONG, _404=NO_PROJECT),
     openapi_extra=_needed(BuildRequest),
 )
-async def new_job(body: Body) -> JSON:
-    """Start a build of a branch or commit."""
-    wanted_build(body)
-    raise MissingError(UNKNOWN)
+async def new_job(state: SharedState, writer: Writer, body: Body, project_id: ProjectId) -> JSON:
+    """Start a build of a branch, a commit, or a commit that must be on a branch."""
+    revision = wanted_build(body)
+    project = await ci_projects.one(state, writer, project_id)
+    return JSON({"jid": await ci_builds.start(state, project, writer, revision), "pid": project_id})
 
 
-@router.get(JOB, summary="One build", dependencies=[READER, PROJECT_ID, JOB_ID], **NEVER_FOUND)
-async def job() -> JSON:
+@router.get(JOB, summary="One build", response_model=BuildDetail, responses=refusals(_404=UNKNOWN))
+async def job(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> JSON:
     """Show a build."""
-    raise MissingError(UNKNOWN)
+    return JSON(build_shape(await ci_builds.one(state, reader, project_id, job_id)))
 
 
 @router.post(
     JOB,
-    summary="Restart a build",
-    responses=refusals(_400="A value is wrong, or the token does not permit it."),
-    **NEVER_FOUND,
-    dependencies=[WRITER, PROJECT_ID, JOB_ID],
+    summary="Restart or cancel a build",
+    responses=refusals(
+        _400="A value is wrong, the token does not permit it, or the build has not ended, or has.", _404=UNKNOWN
+    ),
+    response_class=Empty,
     openapi_extra=_needed(BuildChange),
 )
-async def change_job(body: Body) -> JSON:
-    """Restart a build."""
-    need_restart(body)
-    raise MissingError(UNKNOWN)
+async def change_job(state: SharedState, writer: Writer, body: Body, project_id: ProjectId, job_id: JobId) -> Empty:
+    """Run a build that has ended again, under the same id; or give up one that has not."""
+    await ci_builds.change(state, writer, project_id, job_id, wanted_change(body))
+    return Empty()
 
 
-@router.get(JOB + "/log", summary="Log of a build", dependencies=[READER, PROJECT_ID, JOB_ID], **NEVER_FOUND)
-async def log() -> JSON:
-    """Show what a build printed."""
-    raise MissingError(UNKNOWN)
+@router.get(
+    JOB + "/log",
+    summary="Log of a build",
+    responses=refusals(_404=UNKNOWN, _429="Too many requests in this window, or too many logs are followed.")
+    | {200: {"description": "What was printed so far.", "content": {TEXT: {}, EVENTS: {}}}},
+    response_class=Response,
+    openapi_extra=FOLLOWING,
+)
+async def log(
+    request: Request, state: SharedState, reader: Reader, query: Query, project_id: ProjectId, job_id: JobId
+) -> Response:
+    """Show what a build has printed; with `follow` what it prints, until it has ended."""
+    found = (await ci_builds.one(state, reader, project_id, job_id)).build
+    if not listing.flag(query, "follow"):
+        return Streamed(await begun(ci_logs.text(state, found)), TEXT, {})
+    state.followers.need_room(reader.user)
+    if getattr(request.state, BODILESS, False):
+        return Response(media_type=EVENTS, headers=UNBUFFERED)
+    return Streamed(_followed(request, state, reader, found), EVENTS, UNBUFFERED)
+
+
+@router.get(
+    JOB + "/artifacts",
+    summary="What a build left behind",
+    responses=refusals(_404="No such build, or it left nothing behind.")
+    | {200: {"description": "A tarball, gzip.", "content": {GZIP: {}}}},
+    response_class=Response,
+)
+async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> Response:
+    """Get the files that `.berth.yml` names under `artifacts`."""
+    found = (await ci_builds.one(state, reader, project_id, job_id)).build
+    data = await ci_artifacts.read(state, found)
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-{found.spec.attempt}.tar.gz"'}
+    return Response(data, media_type=GZIP, headers=headers)
+
+
+async def _followed(request: Request, state: State, reader: Identity, found: Build) -> AsyncGenerator[bytes, None]:
+    ending = asyncio.Event()
+    request.scope["state"][ENDING] = ending
+    after = listing.natural(request.headers.get("last-event-id")) or 0
+    events = ci_following.events(state, found, after, lambda: _still_counts(state, reader), ending)
+    with state.followers.one(reader.user):
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+
+def _still_counts(state: State, identity: Identity) -> bool:
+    """Whether the token of a request that takes long still counts."""
+    try:
+        state.revocations.need_valid(identity, time.monotonic())
+    except (WrongTokenError, AwayError):
+        return False
+    return time.time() < identity.expires

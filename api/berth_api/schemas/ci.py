@@ -64,7 +64,7 @@ class BuildRequest(BaseModel):
 class BuildChange(BaseModel):
     """What is to become of a build."""
 
-    do: Literal["restart"]
+    do: Literal["restart", "cancel"]
 
 
 class ProjectSummary(BaseModel):
@@ -83,3 +83,45 @@ class Started(BaseModel):
 
     pid: str = Field(description="Id of the project.")
     jid: str | None = Field(None, description="Id of the build.")
+
+
+class Asked(BaseModel):
+    """A build that was asked for."""
+
+    jid: str = Field(description="Id of the build.")
+    pid: str = Field(description="Id of its project.")
+
+
+class Artifacts(BaseModel):
+    """What a build left behind."""
+
+    size: int = Field(description="Bytes.")
+    sha256: str = Field(description="In hex.")
+
+
+class BuildDetail(BaseModel):
+    """A build: its latest attempt."""
+
+    id: str
+    pid: str = Field(description="Id of its project.")
+    status: Literal["queued", "running", "passed", "failed", "errored", "canceled"]
+    branch: str | None = None
+    commit: str | None = Field(None, description="As it was asked for; in full once it was found.")
+    created: str
+    started: str | None = None
+    ended: str | None = None
+    attempt: int = Field(description="From 1.")
+    message: str | None = Field(None, description="Why it ended, or what it waits for.")
+    exit_code: int | None = Field(None, description="What the script ended with.")
+    position: int | None = Field(None, description="Place among those that wait, from 1.")
+    image: str | None = Field(None, description="Image that the script runs in.")
+    workspace: str | None = Field(None, description="Type of the machine that it wants.")
+    instance: str | None = Field(None, description="Id of the instance that it has or had.")
+    artifacts: Artifacts | None = Field(None, description="Where it left something behind.")
+
+
+class Builds(BaseModel):
+    """A page of builds, the newest first."""
+
+    jobs: list[BuildDetail]
+    page_count: int

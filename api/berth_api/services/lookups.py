@@ -15,7 +15,16 @@ from berth_api.deployment import Deployment, oldest
 from berth_api.state import State, oldest_type
 from berth_core import errors as cluster
 from berth_core import ids
-from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import (
+    AccessRule,
+    Build,
+    Instance,
+    Project,
+    Reservation,
+    Resource,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
 
 R = TypeVar("R", bound=Resource)
 
@@ -141,6 +150,40 @@ def cached_deployment(state: State, namespace: str, name: str) -> Deployment | N
     """Return a deployment by the name of its resource, as the cache has it."""
     found = state.caches.deployments.by("id", ids.deployment_id(namespace, name))
     return next((d for d in found if (d.namespace, d.name) == (namespace, name)), None)
+
+
+async def projects(state: State, user: str | None) -> list[Project]:
+    """Read the projects of a user, or of everyone, live; of several of one name the oldest."""
+    by_name: dict[str, list[Project]] = defaultdict(list)
+    for found in await _list(state, Project, {"spec.user": user} if user is not None else None):
+        by_name[found.spec.name].append(found)
+    return [_oldest(several) for several in by_name.values()]
+
+
+async def project(state: State, name: str) -> Project | None:
+    """Read the project that clients know by a name, live; None where there is none."""
+    found = await _list(state, Project, {"spec.name": name})
+    return _oldest(found) if found else None
+
+
+async def builds_of(state: State, found: Project) -> list[Build]:
+    """Read the builds of a project, live."""
+    return await _listed(state, Build, found.metadata.namespace, {"spec.project": found.metadata.name})
+
+
+async def build_of(state: State, found: Project, build_id: str) -> Build | None:
+    """Read a build of a project, live; None where there is none."""
+    if not ids.is_uuid(build_id):
+        return None
+    namespace = found.metadata.namespace
+    named = await _get(state, Build, namespace, build_id)
+    several = [named] if named is not None else await _listed(state, Build, namespace, {"status.id": build_id})
+    mine = [b for b in several if b.public_id == build_id and b.spec.project == found.metadata.name]
+    return mine[0] if mine else None
+
+
+def _oldest(found: Sequence[Project]) -> Project:
+    return min(found, key=lambda p: (p.metadata.creation_timestamp, p.metadata.uid))
 
 
 async def _by_id(state: State, kind: type[R], public_id: str) -> list[R]:

@@ -15,7 +15,16 @@ from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import ids, names
 from berth_core.client import Object
-from berth_core.resources import AccessRule, FirewallRule, Instance, Reservation, Resource, VPNClient
+from berth_core.resources import (
+    AccessRule,
+    Build,
+    FirewallRule,
+    Instance,
+    Project,
+    Reservation,
+    Resource,
+    VPNClient,
+)
 
 JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
 
@@ -97,12 +106,24 @@ async def _ruled(state: State, obj: Object) -> Answer:
     return _json({"rule_id": rule.spec.rule_id})
 
 
+async def _registered(_state: State, obj: Object) -> Answer:
+    return _json({"pid": Project.parse(obj).spec.name})
+
+
+async def _asked(state: State, obj: Object) -> Answer:
+    build = Build.parse(obj)
+    found = await state.client.get(Project.api(), build.metadata.namespace, build.spec.project)
+    return _json({"pid": Project.parse(found).spec.name, "jid": build.public_id})
+
+
 SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[Answer]]], ...]] = (
     (Instance, _launched),
     (Reservation, _reserved),
     (FirewallRule, _appended),
     (VPNClient, _admitted),
     (AccessRule, _ruled),
+    (Project, _registered),
+    (Build, _asked),
 )
 """The kinds that a POST can make, and the answers that say so."""
 

@@ -5,7 +5,14 @@ Everything here is pure: no I/O, no clock. docs/firewall.md says what the result
 
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
 from berth_core.firewall.model import Action, Network, Rule, parse_action, parse_source
-from berth_core.firewall.networkpolicy import Egress, OperatorPods, PolicyRequest, Sources, network_policy
+from berth_core.firewall.networkpolicy import (
+    Egress,
+    OperatorPods,
+    PolicyRequest,
+    Sources,
+    egress_rules,
+    network_policy,
+)
 from berth_core.firewall.ruleset import Ports, Tunnel, closed_ruleset, compile_ruleset, digest_of, ruleset_body, stamp
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "closed_ruleset",
     "compile_ruleset",
     "digest_of",
+    "egress_rules",
     "ip_blocks",
     "network_policy",
     "parse_action",

@@ -75,7 +75,7 @@ def network_policy(request: PolicyRequest) -> dict[str, Any]:
             "podSelector": {"matchLabels": dict(request.selector)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [*_users(request), _operator(request)],
-            "egress": _egress(request.egress, request.ip_versions),
+            "egress": egress_rules(request.egress, request.ip_versions),
         },
     }
 
@@ -98,7 +98,8 @@ def _operator(request: PolicyRequest) -> dict[str, Any]:
     return {"from": [peer], "ports": _ports([("TCP", request.agent_port), ("TCP", names.SSH_PORT)])}
 
 
-def _egress(egress: Egress, ip_versions: frozenset[int]) -> list[dict[str, Any]]:
+def egress_rules(egress: Egress, ip_versions: frozenset[int] = frozenset({4, 6})) -> list[dict[str, Any]]:
+    """Egress entries of a policy."""
     wanted = _EVERYTHING if egress.networks is None else egress.networks
     rules = [Rule(net, Action.DROP) for net in egress.blocked] + [Rule(net, Action.ACCEPT) for net in wanted]
     blocks = [block for block in ip_blocks(rules) if block.cidr.version in ip_versions]

@@ -4,9 +4,11 @@ from berth_core.model import parse_time, timestamp
 from berth_core.resources.accessrule import AccessRule, AccessRuleSpec
 from berth_core.resources.account import Account, AccountSpec
 from berth_core.resources.base import Resource, manifest
+from berth_core.resources.build import Build, BuildSpec
 from berth_core.resources.delivery import Delivery, DeliverySpec
 from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
 from berth_core.resources.instance import Instance, InstanceSpec
+from berth_core.resources.project import Project, ProjectSpec
 from berth_core.resources.reservation import Reservation, ReservationSpec
 from berth_core.resources.token import IssuedToken, IssuedTokenSpec, TokenRevocation, TokenRevocationSpec
 from berth_core.resources.vpnclient import VPNClient, VPNClientSpec
@@ -25,6 +27,8 @@ KINDS: tuple[type[Resource], ...] = (
     IssuedToken,
     TokenRevocation,
     Delivery,
+    Project,
+    Build,
 )
 
 __all__ = [
@@ -33,6 +37,8 @@ __all__ = [
     "AccessRuleSpec",
     "Account",
     "AccountSpec",
+    "Build",
+    "BuildSpec",
     "Delivery",
     "DeliverySpec",
     "FirewallRule",
@@ -41,6 +47,8 @@ __all__ = [
     "InstanceSpec",
     "IssuedToken",
     "IssuedTokenSpec",
+    "Project",
+    "ProjectSpec",
     "Reservation",
     "ReservationSpec",
     "Resource",

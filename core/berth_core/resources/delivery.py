@@ -1,11 +1,11 @@
 """Delivery: a webhook to send."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from berth_core.conditions import Condition
-from berth_core.model import Model, Time
+from berth_core.model import Model, Name, Time
 from berth_core.resources.base import Column, Resource, Rule
 
 
@@ -14,14 +14,36 @@ class DeliverySpec(Model):
 
     url: str = Field(description="http(s) URL of the receiver.", max_length=2048, pattern=r"^https?://")
     payload: str = Field(description="Body of the request, letter by letter: JSON.", min_length=2, max_length=16384)
+    form: Literal["webhook", "github", "gitlab", "gitea"] = Field(
+        "webhook",
+        description="webhook: signed by Standard Webhooks. Else the status of a commit: not signed, but with the"
+        " token that this provider wants, in the header that it wants it in.",
+    )
     id: str = Field(
         description="`webhook-id` of every attempt: receivers know repetitions by it.",
         pattern=r"^[A-Za-z0-9_-]+$",
         max_length=128,
     )
-    user: str = Field(description="Whom it tells; his secret signs it.", min_length=1, max_length=253)
-    reservation: str = Field(description="Public id of the reservation that it is about.", max_length=253)
-    instance: str = Field(description="Public id of the instance that it is about.", max_length=253)
+    user: str = Field(description="Whom it tells; his secret signs a webhook.", min_length=1, max_length=253)
+    reservation: str | None = Field(
+        None, description="Public id of the reservation that it is about, where it is.", max_length=253
+    )
+    instance: str | None = Field(
+        None, description="Public id of the instance that it is about, where it is.", max_length=253
+    )
+    build: str | None = Field(None, description="Public id of the build that it is about, where it is.", max_length=253)
+    token_secret: Name | None = Field(
+        None,
+        description="Secret with the provider's token, in the release's namespace: `token`, and under `url` the"
+        " beginning of the URLs that it may be sent to. Absent: no token is sent.",
+    )
+    subject: str | None = Field(
+        None,
+        description="What it says something of. Those with one subject are sent in the order of `sequence`; one that"
+        " waits is given up when there is a later one.",
+        max_length=253,
+    )
+    sequence: int = Field(0, description="Its place among those with its subject.", ge=0)
 
 
 class DeliveryStatus(Model):
@@ -46,10 +68,11 @@ class Delivery(Resource):
     KIND: ClassVar[str] = "Delivery"
     PLURAL: ClassVar[str] = "deliveries"
     SHORT: ClassVar[str] = "dlv"
-    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.reservation")
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.reservation", ".spec.build")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column(name="User", json_path=".spec.user", description="Whom it tells"),
         Column(name="Instance", json_path=".spec.instance", description="What it is about"),
+        Column(name="Build", json_path=".spec.build", priority=1, description="What it is about"),
         Column(name="Attempts", type="integer", json_path=".status.attempts", description="Attempts begun"),
         Column(
             name="Delivered",

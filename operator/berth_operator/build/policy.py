@@ -7,6 +7,7 @@ from typing import Final
 from berth_core import names
 from berth_core.client import Object
 from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy, parse_source
+from berth_core.resources import WorkspaceType
 from berth_operator.build import vpn
 from berth_operator.build.common import LeaseParts
 from berth_operator.config import Config
@@ -27,7 +28,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         rules=rules,
         operator=OperatorPods(namespace=config.namespace),
         sources=config.sources,
-        egress=_egress(lease, config),
+        egress=type_egress(lease.type, config),
         ports=ports,
     )
     manifest = network_policy(request)
@@ -40,8 +41,9 @@ def closed_policy(lease: LeaseParts, config: Config) -> Object:
     return policy(lease, (), replace(config, sources=Sources.EXACT))
 
 
-def _egress(lease: LeaseParts, config: Config) -> Egress:
-    network = lease.type.spec.network
+def type_egress(type_: WorkspaceType, config: Config) -> Egress:
+    """Where workspaces of a type may connect to."""
+    network = type_.spec.network
     if network.egress == "none":
         return Egress(networks=())
     networks = [parse_source(text) for text in network.allowed] if network.egress == "list" else None

@@ -25,6 +25,15 @@ def reservation_goes_at(obj: Object, retention: timedelta) -> datetime | None:
     return None
 
 
+def build_goes_at(obj: Object, retention: timedelta) -> datetime | None:
+    """When a Build is removed; None while the attempt that is wanted has not ended, and once it is being deleted."""
+    status = obj.get("status") or {}
+    end = status.get("endTime")
+    if not end or status.get("attempt") != obj["spec"].get("attempt", 1):
+        return None
+    return _goes_at(obj, parse_time(end) + retention)
+
+
 def next_look(times: list[datetime], now: datetime, retention: timedelta) -> float:
     """Seconds until the next one goes.
 

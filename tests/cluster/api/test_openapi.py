@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 
 from berth_cluster.paths import REPOSITORY
 
-from . import process
+from . import ci, process
 from .conftest import Setting
 from .process import Api
 from .signing import Signer
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 FUZZ = REPOSITORY / "tests" / "fuzz"
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "120"))
 SEED = os.environ.get("FUZZ_SEED", "1")
-DEPLOYMENTS, INSTANCES = 60, 20
+DEPLOYMENTS, INSTANCES, BUILDS = 60, 20, 12
 LEAST = int(os.environ.get("FUZZ_REQUESTS", "500"))
 """Requests that a run must have made, or it has shown nothing. Beside other tests, on two cores, some 1,500 are."""
 
@@ -127,7 +127,14 @@ async def populate(world: World, alice: httpx.AsyncClient) -> dict[str, list[str
         instances.append((await alice.post(f"/new/{machine}", json=options)).json()["id"])
         await world.make_ready(instances[-1])
         waiting.append((await alice.post(f"/new/{machine}", json={"reserve": True})).json()["id"])
+    builds = [await ci.asked(alice, "fuzzed") for _ in range(BUILDS)]
+    for number, build in enumerate(builds[1:]):
+        kept = {"log": await ci.log_of(world, build, b"$ make\n" * number)}
+        left = {"artifacts": await ci.artifacts_of(world, build, b"x" * 100)} if number % 2 else {}
+        await ci.end(world, build, ("Passed", "ScriptFailed")[number % 2], **kept | left)
     return {
+        "project_id": ["fuzzed"],
+        "job_id": builds,
         "type_name": [type_name],
         "target": [type_name, *free],
         "deployment_id": [*held[:2], *free],

@@ -8,6 +8,7 @@ import pytest
 from rerobots import Instance
 from rerobots.api import APIClient, BusyWorkspaceDeployment, Error, InstanceNotFound, WrongAuthToken
 
+from . import ci
 from .plainclient import PlainClient, RefusedError
 from .process import Api
 from .signing import Signer
@@ -107,6 +108,19 @@ async def test_the_python_client_ends_its_tokens(api: Api, signer: Signer) -> No
     with pytest.raises(WrongAuthToken):
         await call(client.get_instances)
     assert await call(python_client(api, signer.token("paula")).get_instances) == []
+
+
+async def test_the_python_client_asks_for_builds(api: Api, signer: Signer, world: World) -> None:
+    client = python_client(api, signer.token("builder"))
+    assert await call(client.get_ci_projects) == {}
+    project = await call(client.create_ci_project, ci.URL)
+    assert (await call(client.get_ci_projects))[project]["repo_url"] == ci.URL
+    both = await ci.resource(world, await call(client.submit_ci_job, project, "main", ci.COMMIT))
+    assert (both.spec.branch, both.spec.commit, both.spec.user) == ("main", ci.COMMIT, "builder")
+    head = await ci.resource(world, await call(client.submit_ci_job, project, "main", None))
+    assert (head.spec.branch, head.spec.commit) == ("main", None)
+    with pytest.raises(Error, match="not found"):
+        await call(client.submit_ci_job, "nobodys", "main", None)
 
 
 async def test_the_python_client_tells_what_went_wrong(api: Api, signer: Signer) -> None:

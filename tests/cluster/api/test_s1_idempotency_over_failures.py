@@ -13,7 +13,7 @@ import pytest
 from berth_api.repeats import DEAD_SECONDS
 from berth_core.resources import AccessRule, FirewallRule, Reservation
 
-from . import process
+from . import ci, process
 from .book import Book, fresh
 from .conftest import Setting, user_client
 from .gateway import Gateway, gateway
@@ -80,6 +80,29 @@ async def test_a_reservation_is_made_once(
     assert [obj["metadata"]["name"] for obj in objects if obj["spec"].get("workspaceType") == kind] == [
         first.json()["id"]
     ]
+
+
+async def test_a_build_is_asked_for_once(world: World, book: Book, alice: httpx.AsyncClient) -> None:
+    key, body = fresh(), {"ns": "once", "repo_type": "git", "repo_url": ci.URL, "repo_branch": "main"}
+    first = await alice.post("/ci/new", json=body, headers=key)
+    assert first.json().keys() == {"pid", "jid"}
+    await dies_before_its_answer(book, key, "alice")
+    again = await alice.post("/ci/new", json=body, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
+    one_more, path = fresh(), "/ci/project/once/job"
+    first = await alice.post(path, json={"branch": "main"}, headers=one_more)
+    await dies_before_its_answer(book, one_more, "alice")
+    again = await alice.post(path, json={"branch": "main"}, headers=one_more)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert len((await alice.get(path)).json()["jobs"]) == 2
+
+
+async def test_a_project_is_registered_once(book: Book, alice: httpx.AsyncClient) -> None:
+    key = fresh()
+    first = await alice.post("/ci/new", json={"repo_url": ci.URL}, headers=key)
+    await dies_before_its_answer(book, key, "alice")
+    again = await alice.post("/ci/new", json={"repo_url": ci.URL}, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
 
 
 MADE_AT = {

@@ -12,6 +12,7 @@ import pytest_asyncio
 from berth_core import ids
 from berth_core.resources import TokenRevocation, TokenRevocationSpec, manifest
 
+from .ci import URL, artifacts_of, asked, end, log_of
 from .conftest import Setting, made, user_client
 from .process import Api
 from .signing import Signer
@@ -76,6 +77,9 @@ def change_of_a_reservation(status: int = 200) -> Expected:
     return table(read_only=400, elsewhere=400, here=400, other=404, owner=status)
 
 
+of_a_project, change_of_a_project = of_a_reservation, change_of_a_reservation
+
+
 def government() -> Expected:
     """Changes who may have a deployment, which everybody can see."""
     return table(read_only=400, elsewhere=400, here=400, other=403, owner=200)
@@ -91,6 +95,8 @@ class Stage:
     elsewhere: str
     reservation: str = ""
     rule: int = 0
+    project: str = ""
+    build: str = ""
 
 
 Body = dict[str, Any]
@@ -130,11 +136,11 @@ route("DELETE /deployment/{deployment_id}/rule/{rule_id}", government())
 route("POST /deployment/{deployment_id}/lockout", government())
 route("DELETE /deployment/{deployment_id}/lockout", government())
 route("GET /ci/projects", one_s_own())
-route("POST /ci/new", change_of_one_s_own(501), lambda _: {"repo_url": "https://git.example.test/lab.git"})
-route("POST /ci/project/{project_id}/job", change_of_one_s_own(404), lambda _: {"branch": "main", "commit": "a" * 40})
-route("GET /ci/project/{project_id}/job/{job_id}", one_s_own(404))
-route("POST /ci/project/{project_id}/job/{job_id}", change_of_one_s_own(404), lambda _: {"do": "restart"})
-route("GET /ci/project/{project_id}/job/{job_id}/log", one_s_own(404))
+route("POST /ci/new", change_of_one_s_own(), lambda _: {"repo_url": URL})
+for path in ("", "/{job_id}", "/{job_id}/log", "/{job_id}/artifacts"):
+    route(f"GET /ci/project/{{project_id}}/job{path}", of_a_project())
+route("POST /ci/project/{project_id}/job", change_of_a_project(), lambda _: {"branch": "main", "commit": "a" * 40})
+route("POST /ci/project/{project_id}/job/{job_id}", change_of_a_project(), lambda _: {"do": "restart"})
 route("POST /revoke/{sha256}", change_of_one_s_own())
 route("POST /purge", change_of_one_s_own())
 
@@ -211,7 +217,16 @@ class Stages:
         if "{rule_id}" in path:
             given = await self._owner.post(f"/deployment/{free}/rule", json={"cap": "CAP_INSTANTIATE", "user": "dave"})
             rule = given.json()["rule_id"]
-        return Stage(self._type, free, await self._instance(), self._elsewhere, reservation, rule)
+        project = build = ""
+        if "{project_id}" in path:
+            project, build = "matrix", await self._build()
+        return Stage(self._type, free, await self._instance(), self._elsewhere, reservation, rule, project, build)
+
+    async def _build(self) -> str:
+        build = await asked(self._owner, "matrix")
+        log = await log_of(self._world, build, b"$ make\n")
+        await end(self._world, build, log=log, artifacts=await artifacts_of(self._world, build, b"x"))
+        return build
 
     async def _deployment(self) -> str:
         return await self._world.deployment(self._type, owners=["matrix-owner"])
@@ -242,8 +257,8 @@ def filled(path: str, stage: Stage) -> str:
         "sha256": hashlib.sha256(stage.instance.encode()).hexdigest(),
         "rest": "cam",
         "client_id": "laptop",
-        "project_id": "lab",
-        "job_id": "1",
+        "project_id": stage.project,
+        "job_id": stage.build,
     }
     query = f"?wds={stage.deployment}" if path == "/qlen" else ""
     return path.format(**values) + query
@@ -285,8 +300,8 @@ async def test_what_is_not_yours_looks_like_what_does_not_exist(
     stage = await stages.make(path)
     headers, body = tokens.headers(OTHER, stage), HIDDEN[name][1](stage)
     another_s = await http.request(method, filled(path, stage), headers=headers, json=body)
-    nobody = replace(stage, instance=NOBODY, reservation=NOBODY)
+    nobody = replace(stage, instance=NOBODY, reservation=NOBODY, project=NOBODY, build=NOBODY)
     nobody_s = await http.request(method, filled(path, nobody), headers=headers, json=body)
-    text = "reservation not found" if "reservation" in path else "instance not found"
+    kind = next((kind for kind in ("reservation", "project") if kind in path), "instance")
     assert another_s.status_code == nobody_s.status_code == 404
-    assert another_s.json() == nobody_s.json() == {"error_message": text}
+    assert another_s.json() == nobody_s.json() == {"error_message": f"{kind} not found"}

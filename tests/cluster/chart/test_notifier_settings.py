@@ -6,7 +6,9 @@ from typing import Any
 from berth_notifier import addresses
 from berth_notifier.config import Config
 
-from .conftest import Helm
+from .conftest import NAMESPACE, Helm
+
+RELEASE_ROLE = {"name": "berth-notifier", "namespace": NAMESPACE}
 
 
 def found(helm: Helm, kind: str, *values: str) -> dict[str, Any]:
@@ -81,3 +83,18 @@ def test_what_is_allowed_is_open_besides(helm: Helm) -> None:
     _, _, besides = ways_out(helm, "webhooks.allowedCidrs={10.1.0.0/16,10.0.0.0/8}")
     assert besides == [{"ipBlock": {"cidr": "10.1.0.0/16"}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]
     assert "ingress" not in found(helm, "NetworkPolicy")["spec"], "nobody asks it"
+
+
+def test_the_tokens_of_the_listed_secrets_can_be_read_and_no_others(helm: Helm) -> None:
+    def roles(*values: str) -> list[dict[str, Any]]:
+        objects = helm.render(*(f"--set={value}" for value in values))
+        return [o for o in objects if o["kind"] == "Role" and o["metadata"] == o["metadata"] | RELEASE_ROLE]
+
+    assert (config(helm).status_secrets, roles()) == ((), [])
+    listed = "ci.statusSecrets={hub-token,lab-token}"
+    assert config(helm, listed).status_secrets == ("hub-token", "lab-token")
+    (role,) = roles(listed)
+    assert config(helm, listed).namespace == role["metadata"]["namespace"]
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["hub-token", "lab-token"], "verbs": ["get"]}
+    ]

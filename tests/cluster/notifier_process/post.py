@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Got:
 
     body: bytes
     headers: dict[str, str]
+    path: str = ""
 
     @property
     def id(self) -> str:
@@ -35,6 +37,7 @@ class Receiver:
 
     statuses: list[int]
     location: str = ""
+    scheme: str = "http"
     got: list[Got] = field(default_factory=list)
     port: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,12 +45,12 @@ class Receiver:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"{self.scheme}://127.0.0.1:{self.port}/hook"
 
     async def handle(self, request: web.Request) -> web.Response:
         """Take one request."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.got.append(Got(await request.read(), headers))
+        self.got.append(Got(await request.read(), headers, request.path))
         self.arrived.set()
         status = self.statuses[min(len(self.got), len(self.statuses)) - 1]
         if status == 0:
@@ -56,14 +59,14 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(*statuses: int, location: str = "") -> AsyncIterator[Receiver]:
+async def receiving(*statuses: int, location: str = "", tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """A receiver for the length of a `with` block."""
-    receiver = Receiver(list(statuses) or [204], location)
+    receiver = Receiver(list(statuses) or [204], location, "https" if tls is not None else "http")
     app = web.Application()
-    app.router.add_route("*", "/hook", receiver.handle)
+    app.router.add_route("*", "/hook{rest:.*}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     receiver.port = runner.addresses[0][1]
     try:
         yield receiver

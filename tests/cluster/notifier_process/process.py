@@ -41,6 +41,7 @@ class Notifiers:
         self.ports.append(free_port())
         settings = {
             "KUBECONFIG": str(self.kubeconfig),
+            "BERTH_NAMESPACE": self.namespaces.release,
             "BERTH_WORKSPACE_NAMESPACES": self.namespaces.workspaces,
             "BERTH_WEBHOOK_ALLOWED_CIDRS": allowed,
             "BERTH_WEBHOOK_KEYS": str(self.keys),
@@ -113,8 +114,10 @@ def documented_rules() -> list[dict[str, Any]]:
     ]
 
 
-def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Path) -> Path:
-    """A kubeconfig for a service account with the documented rights."""
+def restricted_kubeconfig(
+    server: ApiServer, namespaces: Namespaces, folder: Path, tokens: tuple[str, ...] = ()
+) -> Path:
+    """A kubeconfig for a service account with the documented rights; `tokens` are the listed Secrets."""
     name, group = "berth-notifier", "rbac.authorization.k8s.io"
     subject = {"kind": "ServiceAccount", "name": name, "namespace": namespaces.release}
     metadata = {"name": name, "namespace": namespaces.workspaces}
@@ -129,6 +132,11 @@ def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Pat
             "subjects": [subject],
         },
     ]
+    if tokens:
+        rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [*tokens], "verbs": ["get"]}
+        released = {"name": name, "namespace": namespaces.release}
+        objects.append({"apiVersion": f"{group}/v1", "kind": "Role", "metadata": released, "rules": [rule]})
+        objects.append(objects[2] | {"metadata": released})
     server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
     token = server.kubectl("create", "token", name, "-n", namespaces.release, "--duration=2h").strip()
     config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from berth_api.builds import Revision, WantedProject, need_restart, wanted_build, wanted_project
+from berth_api.builds import Change, Revision, WantedProject, wanted_build, wanted_change, wanted_project
 from berth_api.errors import BadRequestError
 
 URL = "https://git.example.test/lab/arm.git"
@@ -28,6 +28,9 @@ def test_both_forms_of_a_new_project() -> None:
         ({"repo_url": "git.example.test/lab"}, "repo_url"),
         ({"repo_url": "file:///etc/passwd"}, "repo_url"),
         ({"repo_url": "https://"}, "repo_url"),
+        ({"repo_url": "https://token@git.example.test/lab.git"}, "repo_url"),
+        ({"repo_url": "https://user:token@git.example.test/lab.git"}, "repo_url"),
+        ({"repo_url": "ssh://git:secret@git.example.test/lab.git"}, "repo_url"),
         ({"repo_url": "https://[::1"}, "repo_url"),
         ({"repo_url": URL + " --upload-pack=x"}, "repo_url"),
         ({"repo_url": URL + "x" * 3000}, "repo_url"),
@@ -61,8 +64,14 @@ def test_a_build_has_a_branch_or_a_commit() -> None:
             wanted_build(body)
 
 
-def test_a_build_can_only_be_restarted() -> None:
-    need_restart({"do": "restart"})
-    for body in ({}, {"do": "stop"}, {"do": 1}):
+def test_a_build_can_be_restarted_and_canceled() -> None:
+    assert wanted_change({"do": "restart"}) is Change.RESTART
+    assert wanted_change({"do": "cancel"}) is Change.CANCEL
+    for body in ({}, {"do": "stop"}, {"do": 1}, {"do": None}):
         with pytest.raises(BadRequestError, match="`do`"):
-            need_restart(body)
+            wanted_change(body)
+
+
+def test_a_user_name_stands_in_urls_of_ssh_only() -> None:
+    url = "ssh://git@git.example.test:2222/lab/arm.git"
+    assert wanted_project({"repo_url": url}) == WantedProject(url)

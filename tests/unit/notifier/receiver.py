@@ -15,6 +15,7 @@ from berth_notifier.addresses import Policy
 from berth_notifier.connecting import Lookup
 from berth_notifier.sending import Sender
 from berth_notifier.signing import Keys
+from berth_notifier.tokens import Token, TokenError
 
 PEM = Ed25519PrivateKey.generate().private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -78,12 +79,17 @@ def zone(names: Mapping[str, Sequence[str]]) -> Lookup:
     return lookup
 
 
+async def no_token(name: str) -> Token:
+    """Read a token, where there are none."""
+    raise TokenError(f"the Secret {name} is not there")
+
+
 @asynccontextmanager
 async def sending(
     policy: Policy | None = None, lookup: Lookup | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Sender]:
     connector = connecting.connector(policy or Policy(), lookup or zone({}), tls or TLS)
-    sender = Sender(connector, lambda: KEYS, "berth/test")
+    sender = Sender(connector, lambda: KEYS, no_token, "berth/test")
     try:
         yield sender
     finally:

@@ -22,11 +22,11 @@ OK = Outcome(outcome.DELIVERED, "the receiver answered 200", final=True)
 GONE = Outcome(outcome.GONE, "the receiver answered 410", final=True)
 
 
-def delivery(status: DeliveryStatus | None = None) -> Delivery:
+def delivery(status: DeliveryStatus | None = None, **fields: Any) -> Delivery:
     spec = {"url": "https://example.org/", "payload": "{}", "id": "m", "user": "u", "reservation": "r", "instance": "i"}
     obj: dict[str, Any] = {
         "metadata": {"name": "d", "generation": 1, "creationTimestamp": "2026-03-01T11:00:00Z"},
-        "spec": spec,
+        "spec": spec | fields,
     }
     if status is not None:
         obj["status"] = status.wire()
@@ -117,3 +117,57 @@ def test_what_is_over_for_long_is_swept_the_oldest_first() -> None:
     old, older = attempted(delivery(), OK, NOW - 8 * DAY), attempted(delivery(), GONE, NOW - 9 * DAY)
     fresh, waiting = attempted(delivery(), OK, NOW - 6 * DAY), attempted(delivery(), FAILED, NOW - 30 * DAY)
     assert sweeping.due([old, fresh, older, waiting], 7 * DAY, NOW) == [older, old]
+
+
+def told(sequence: int, status: DeliveryStatus | None = None) -> Delivery:
+    """One of those that tell how far a build is."""
+    return delivery(status, form="github", subject="build 1", sequence=sequence)
+
+
+def test_a_later_one_waits_until_the_earlier_is_over() -> None:
+    first, last = told(11), told(13)
+    assert schedule.due_at(last, [first, last]) is None
+    over = told(11, schedule.ended(told(11, schedule.begun(first, NOW)), OK, NOW, 0))
+    assert schedule.due_at(last, [over, last]) is not None
+
+
+def test_an_earlier_one_that_waits_is_given_up_at_once() -> None:
+    first, last = told(11), told(13)
+    due = schedule.due_at(first, [first, last])
+    assert due is not None
+    assert due <= NOW
+    given_up = told(11, schedule.begun(first, NOW, superseded=True))
+    found = find(given_up.status.conditions, GIVEN_UP)
+    assert found is not None
+    assert (found.status, found.reason, given_up.status.attempts) == ("True", "Superseded", 0)
+    assert schedule.due_at(last, [given_up, last]) is not None
+
+
+def test_an_attempt_that_may_be_under_way_is_not_overtaken() -> None:
+    last = told(13)
+    sending = told(11, schedule.begun(told(11), NOW))
+    due = schedule.due_at(sending, [sending, last])
+    assert due == NOW + schedule.CLAIM
+    assert schedule.due_at(last, [sending, last]) is None
+
+
+def test_an_attempt_that_has_failed_holds_up_nothing() -> None:
+    failed = told(11, schedule.ended(told(11, schedule.begun(told(11), NOW)), FAILED, NOW, 0))
+    due = schedule.due_at(failed, [failed, told(13)])
+    assert due is not None
+    assert due <= NOW
+
+
+def test_one_that_is_made_late_is_never_sent_after_what_followed_it() -> None:
+    done = told(13, schedule.ended(told(13, schedule.begun(told(13), NOW)), OK, NOW, 0))
+    late = told(12)
+    assert schedule.is_superseded(late, [done, late])
+    assert not schedule.is_superseded(done, [done, late])
+
+
+def test_what_providers_never_take_is_not_tried_again() -> None:
+    for status in (400, 422):
+        assert outcome.of_status(status, is_webhook=False).final
+        assert not outcome.of_status(status).final
+    for status in (401, 404, 500):
+        assert not outcome.of_status(status, is_webhook=False).final

@@ -1,0 +1,124 @@
+"""Runs git so that it talks to the repository alone, and says in one word what went wrong."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from berth_ci.failures import Failure
+
+PATIENCE: Final = 30.0
+"""Seconds for which a repository that cannot be reached is tried again: a new pod's network may need a moment."""
+PAUSE: Final = 2.0
+LONGEST_WORDS: Final = 600
+
+DENIED: Final = "RepositoryDenied"
+MISSING: Final = "RepositoryNotFound"
+UNREACHABLE: Final = "RepositoryUnreachable"
+FAILED: Final = "GitFailed"
+_SIGNS: Final = (
+    (
+        DENIED,
+        "authentication failed|could not read username|could not read password|permission denied"
+        "|host key verification failed|returned error: 40[13]|access denied|terminal prompts disabled",
+    ),
+    (MISSING, "repository .* not found|does not appear to be a git repository|no such repository|returned error: 404"),
+    (
+        UNREACHABLE,
+        "could not resolve host|couldn't connect|failed to connect|connection refused|connection timed out"
+        "|operation timed out|timed out|network is unreachable|no route to host|connection reset|early eof"
+        "|name or service not known|temporary failure in name resolution|connection closed|kex_exchange_identification",
+    ),
+)
+_NO_REF: Final = re.compile("couldn't find remote ref", re.IGNORECASE)
+_NO_OBJECT: Final = re.compile(
+    "not our ref|unadvertised object|did not send all necessary objects|unknown revision|not a valid object"
+    "|couldn't find remote ref|bad object|no such commit",
+    re.IGNORECASE,
+)
+
+
+class GitError(Exception):
+    """Git ended with an error; ``words`` are its last lines."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+    @property
+    def lacks_ref(self) -> bool:
+        """Whether the repository has no such branch or tag."""
+        return bool(_NO_REF.search(self.words))
+
+    @property
+    def lacks_object(self) -> bool:
+        """Whether it does not give out that commit, or has none such."""
+        return bool(_NO_OBJECT.search(self.words))
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, in a word."""
+        for reason, signs in _SIGNS:
+            if re.search(signs, self.words, re.IGNORECASE):
+                return reason
+        return FAILED
+
+    def failure(self, doing: str) -> Failure:
+        """The same for people."""
+        return Failure(self.reason, f"{doing}: {self.words}")
+
+
+@dataclass(frozen=True)
+class Git:
+    """Git in one folder."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *words: str) -> str:
+        """Run it and return what it printed. Raises GitError."""
+        done = self._run(words)
+        if done.returncode:
+            raise GitError(_last_words(done.stderr))
+        return done.stdout.decode("utf-8", "replace")
+
+    def succeeds(self, *words: str) -> bool:
+        """Whether it ends well."""
+        return self._run(words).returncode == 0
+
+    def raw(self, *words: str) -> bytes:
+        """Run it and return its output as it is. Raises GitError."""
+        done = self._run(words)
+        if done.returncode:
+            raise GitError(_last_words(done.stderr))
+        return done.stdout
+
+    def reach(self, *words: str) -> str:
+        """Run what talks to the repository, again and again while that cannot be reached. Raises GitError."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.run(*words)
+            except GitError as error:
+                if error.reason != UNREACHABLE or time.monotonic() > until:
+                    raise
+            time.sleep(PAUSE)
+
+    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(  # noqa: S603 (no shell; words that come from outside follow `--` or a ref's prefix)
+            ["/usr/bin/git", "-C", str(self.folder), *words],
+            env=os.environ | self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+
+
+def _last_words(said: bytes) -> str:
+    lines = [line.strip() for line in said.decode("utf-8", "replace").replace("\r", "\n").splitlines()]
+    told = " / ".join(line for line in lines[-6:] if line and not line.startswith("hint:"))
+    return told if len(told) <= LONGEST_WORDS else f"…{told[-LONGEST_WORDS:]}"

@@ -1,0 +1,102 @@
+"""Builds: their order, and the words that clients know, derived from spec and conditions and never stored. Pure."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from berth_core import conditions
+from berth_core.queue import Turn, turn_of
+from berth_core.resources.build import Build
+
+RESOLVED: Final = "Resolved"
+"""The commit was found, and its .berth.yml says what to do."""
+WORKSPACE_READY: Final = "WorkspaceReady"
+"""The machine that it wants is there; only of builds that want one."""
+RUNNING: Final = "Running"
+"""It has a place among those that run at the same time."""
+ENDED: Final = "Ended"
+TOLD: Final = "Told"
+"""The Delivery was made that tells its latest state to the project's receiver; only where there is one."""
+
+PASSED: Final = "Passed"
+SCRIPT_FAILED: Final = "ScriptFailed"
+CANCELED: Final = "Canceled"
+"""Values of ``Build.status.reason`` that have words of their own; every other one means that it errored."""
+
+
+POSTPONED: Final = "Postponed"
+"""Of WorkspaceReady: others of its user's builds wait for a machine before it; it has no place among those that run."""
+WAITING: Final = "Waiting"
+"""Of WorkspaceReady: it waits for a machine in the queue; it has no place among those that run."""
+STARTING: Final = "Starting"
+READY: Final = "Ready"
+"""Of WorkspaceReady: the machine is its own."""
+
+
+class Word(StrEnum):
+    """States that clients of the HTTP API know."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+    ERRORED = "errored"
+    CANCELED = "canceled"
+
+
+ENDINGS: Final = frozenset({Word.PASSED, Word.FAILED, Word.ERRORED, Word.CANCELED})
+_BY_REASON: Final = {PASSED: Word.PASSED, SCRIPT_FAILED: Word.FAILED, CANCELED: Word.CANCELED}
+
+
+def word(build: Build) -> Word:
+    """Return the word for a build's attempt that is wanted; a restart counts from the moment it was asked for."""
+    status = build.status
+    if status.attempt != build.spec.attempt:
+        return Word.CANCELED if is_canceled(build) else Word.QUEUED
+    if status.reason is not None:
+        return _BY_REASON.get(status.reason, Word.ERRORED)
+    if is_canceled(build):
+        return Word.CANCELED
+    return Word.RUNNING if status.start_time is not None else Word.QUEUED
+
+
+def is_canceled(build: Build) -> bool:
+    """Whether the attempt that is wanted was canceled."""
+    return (build.spec.cancel or 0) >= build.spec.attempt
+
+
+def has_ended(build: Build) -> bool:
+    """Whether nothing is left to be done for the attempt that is wanted."""
+    status = build.status
+    return status.attempt == build.spec.attempt and conditions.is_true(status.conditions, ENDED)
+
+
+def has_place(build: Build) -> bool:
+    """Whether it is one of those that run at the same time: who waits for a machine is not."""
+    status = build.status
+    if status.attempt != build.spec.attempt or status.start_time is None or status.end_time is not None:
+        return False
+    return not waits_for_machine(build)
+
+
+def waits_for_machine(build: Build) -> bool:
+    """Whether it has everything but the machine that it wants, and has not ended."""
+    found = conditions.find(build.status.conditions, WORKSPACE_READY)
+    return build.status.reason is None and found is not None and found.reason in (POSTPONED, WAITING)
+
+
+def turn(build: Build) -> Turn:
+    """Place of a build in the order in which those that wait get to run: that of people."""
+    return turn_of(build.metadata, build.spec.priority)
+
+
+def positions(builds: Iterable[Build]) -> dict[tuple[str, str], int]:
+    """Place of each build that waits among those of its namespace, by namespace and name. The first is 1."""
+    waiting = sorted((build for build in builds if word(build) is Word.QUEUED), key=turn)
+    counts: dict[str, int] = {}
+    found: dict[tuple[str, str], int] = {}
+    for build in waiting:
+        namespace = build.metadata.namespace
+        counts[namespace] = counts.get(namespace, 0) + 1
+        found[namespace, build.metadata.name] = counts[namespace]
+    return found

@@ -1,0 +1,83 @@
+"""Project: a git repository whose revisions are built."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from berth_core.model import Model, Name
+from berth_core.resources.base import Column, Resource, Rule
+
+
+class Credentials(Model):
+    """How the repository is cloned where not everyone may."""
+
+    secret: Name = Field(
+        description="Secret beside the Project: of the type kubernetes.io/basic-auth (`username`, `password`: a token)"
+        " for https, or kubernetes.io/ssh-auth (`ssh-privatekey`, and `known_hosts`) for ssh."
+    )
+
+
+class CommitStatus(Model):
+    """Where results are told as the status of a commit."""
+
+    url: str = Field(
+        alias="statusURL",
+        description="http(s) URL that statuses are posted to; `{sha}` in it is the commit.",
+        max_length=2048,
+        pattern=r"^https?://",
+    )
+    provider: Literal["github", "gitlab", "gitea"] = Field(description="Which form the receiver understands.")
+    secret: Name | None = Field(
+        None,
+        description="Secret with the receiver's token under the key `token`, in the release's namespace:"
+        " one of those that the chart's value `ci.statusSecrets` lists. Absent: no token is sent.",
+    )
+
+
+class ProjectSpec(Model):
+    """What is built, and whose it is."""
+
+    name: str = Field(
+        description="Name that clients use; unique, the oldest keeps it. Never changed.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        max_length=128,
+    )
+    user: str = Field(
+        description="Whose it is: the requester, unless he has the verb `actfor` on instances. Never changed.",
+        min_length=1,
+        max_length=253,
+    )
+    repo_url: str = Field(
+        alias="repoURL",
+        description="Where the repository is: https, http, ssh or git; without a password, which belongs into"
+        " `credentials`. Never changed.",
+        max_length=2048,
+        pattern=r"^(https?|git|ssh)://([^/:@\s]+@)?[^/@\s]+(/\S*)?$",
+    )
+    credentials: Credentials | None = Field(None, description="How it is cloned; absent where everyone may.")
+    commit_status: CommitStatus | None = Field(None, description="Where results are told; absent for nowhere.")
+
+
+class Project(Resource):
+    """A git repository whose revisions are built."""
+
+    KIND: ClassVar[str] = "Project"
+    PLURAL: ClassVar[str] = "projects"
+    SHORT: ClassVar[str] = "proj"
+    SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.name", ".spec.user")
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="Project", json_path=".spec.name", description="Name that clients use"),
+        Column(name="User", json_path=".spec.user", description="Whose it is"),
+        Column(name="Repository", json_path=".spec.repoURL", description="Where the repository is"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+    )
+    RULES: ClassVar[tuple[Rule, ...]] = tuple(
+        Rule(
+            at="spec",
+            rule=f"self.{field} == oldSelf.{field}",
+            message=f"spec.{field} cannot be changed: make another Project",
+        )
+        for field in ("name", "user", "repoURL")
+    )
+
+    spec: ProjectSpec

@@ -1,0 +1,72 @@
+"""Gives back what a build had: its machine first, then its Jobs, pods and Secret. Each step can be repeated.
+
+What is asked back is looked for live by the build's label, so that nothing is overlooked whatever the cache knows.
+"""
+
+from typing import Final
+
+import structlog
+
+from berth_core import ids, names
+from berth_core.client import Object
+from berth_core.errors import NotFoundError
+from berth_operator.build.ci_jobs import Attempt
+from berth_operator.kinds import BUILDS, INSTANCES, JOBS, PODS, POLICIES, SECRETS
+from berth_operator.queueing import Key
+from berth_operator.together import together
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+GRACE: Final = 1
+AGAIN_SECONDS: Final = 1.0
+
+
+async def clear(world: World, attempt: Attempt, *, pods_gone: bool) -> None:
+    """Ask the machine back, and delete all else of a build; its NetworkPolicy only when no pod is left."""
+    await _clear(world, attempt.build.metadata.namespace, attempt.id, pods_gone=pods_gone)
+
+
+async def reconcile_remains(world: World, key: Key) -> float | None:
+    """Clear what carries the label of a build (``key.name`` is its public id) that does not exist."""
+    if world.store.by(BUILDS, "id", key.name, key.namespace):
+        return None
+    listed, _ = await world.client.list(BUILDS, key.namespace, metadata_only=True)
+    if any(ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"]) == key.name for obj in listed):
+        return None
+    pods = world.store.by(PODS, "build", key.name, key.namespace)
+    await _clear(world, key.namespace, key.name, pods_gone=not pods)
+    log.info("cleared what a deleted build left", build=key.name)
+    return AGAIN_SECONDS if pods else None
+
+
+async def _clear(world: World, namespace: str, build_id: str, *, pods_gone: bool) -> None:
+    labels = {names.BUILD_LABEL: build_id}
+    instances, _ = await world.client.list(INSTANCES, namespace, labels=labels)
+    await together(*(_dismiss(world, instance) for instance in instances))
+    for pod in world.store.by(PODS, "build", build_id, namespace):
+        if not pod["metadata"].get("deletionTimestamp"):
+            await world.client.delete(
+                PODS, namespace, pod["metadata"]["name"], uid=pod["metadata"]["uid"], grace_seconds=GRACE
+            )
+    # Pods first: what deletes them after their Job gives them all the time that they ask for.
+    for job in world.store.by(JOBS, "build", build_id, namespace):
+        await world.client.delete(JOBS, namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
+    kinds = (SECRETS, POLICIES) if pods_gone else (SECRETS,)
+    for kind in kinds:
+        found, _ = await world.client.list(kind, namespace, labels=labels, metadata_only=True)
+        for obj in found:
+            await world.client.delete(kind, namespace, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
+
+
+async def _dismiss(world: World, instance: Object) -> None:
+    """End an Instance, as its holder would."""
+    metadata, status = instance["metadata"], instance.get("status") or {}
+    if instance["spec"].get("terminate") or status.get("endTime"):
+        return
+    try:
+        body = {"spec": {"terminate": True}}
+        world.store.put(INSTANCES, await world.client.patch(INSTANCES, metadata["namespace"], metadata["name"], body))
+        log.info("machine given back", instance=metadata["name"])
+    except NotFoundError:
+        log.info("the machine's Instance is gone", instance=metadata["name"])

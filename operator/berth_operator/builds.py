@@ -1,0 +1,202 @@
+"""One pass over a Build: observe, decide, take the step. Each step can be repeated.
+
+Every attempt begins with a status of its own, and what it makes is named with the attempt. The verdict is written once,
+with what was kept; what the build had is given back after that, and ``status.endTime`` says that it was.
+"""
+
+from typing import Final
+
+import structlog
+
+from berth_core import builds, conditions
+from berth_core.conditions import Condition, condition, merged
+from berth_core.errors import ConflictError, NotFoundError
+from berth_core.model import timestamp
+from berth_core.resources import Build
+from berth_core.resources.build import BuildStatus
+from berth_operator import statuses
+from berth_operator.build.ci_jobs import Attempt, BuildParts
+from berth_operator.buildclearing import clear
+from berth_operator.buildsteps import (
+    BuildEndsError,
+    ask_for_machine,
+    open_door,
+    resolve,
+    start_fetching,
+    start_script,
+)
+from berth_operator.buildview import observe_build
+from berth_operator.decide.build import Plan, SeenBuild, Step, decide
+from berth_operator.keepsakes import Kept, keep
+from berth_operator.kinds import BUILDS
+from berth_operator.queueing import Key
+from berth_operator.world import PLACES, World
+from berth_operator.writes import refresh, write_status
+
+log = structlog.get_logger(__name__)
+
+MOST_STEPS: Final = 8
+SHORTEST_WAIT: Final = 0.05
+DISTRUST_WAIT: Final = 5.0
+
+
+async def reconcile_build(world: World, key: Key) -> float | None:
+    """Bring one build as far as it goes now; seconds after which to look again."""
+    if world.config.ci is None:
+        return None
+    try:
+        for _ in range(MOST_STEPS):
+            found = world.store.get(BUILDS, key.namespace, key.name)
+            if found is None or found["metadata"].get("deletionTimestamp"):
+                return None
+            seen = await observe_build(world, Build.parse(found))
+            if await _tell(world, seen):
+                continue
+            plan = decide(seen, world.now())
+            log.debug("decided", build=seen.build.public_id, step=plan.step.name, reason=plan.reason)
+            if not await _take(world, seen, plan):
+                return _wait(world, plan)
+    except (ConflictError, NotFoundError):
+        await refresh(world, BUILDS, key.namespace, key.name)
+        if world.store.get(BUILDS, key.namespace, key.name) is None:
+            return None
+        raise
+    return SHORTEST_WAIT
+
+
+async def _take(world: World, seen: SeenBuild, plan: Plan) -> bool:
+    """Take the step; whether another can follow at once."""
+    try:
+        return await _step(world, seen, plan)
+    except BuildEndsError as error:
+        await _end(world, seen, Plan(Step.END, error.reason, error.message))
+        return True
+
+
+async def _step(world: World, seen: SeenBuild, plan: Plan) -> bool:
+    match plan.step:
+        case Step.BEGIN:
+            await _begin(world, seen.build)
+            return True
+        case Step.FETCH:
+            await start_fetching(world, _parts(world, seen))
+        case Step.RESOLVE:
+            await resolve(world, seen.build, plan)
+            return True
+        case Step.LEASE:
+            await ask_for_machine(world, _parts(world, seen))
+        case Step.RUN:
+            await start_script(world, _parts(world, seen), seen)
+        case Step.OPEN:
+            await open_door(world, seen)
+        case Step.SHOW:
+            await _show(world, seen.build, plan)
+        case Step.END:
+            await _end(world, seen, plan)
+            return True
+        case Step.CLEAR:
+            await clear(world, Attempt(seen.build), pods_gone=False)
+        case Step.FINISH:
+            await clear(world, Attempt(seen.build), pods_gone=not seen.pods)
+            await _finish(world, seen.build)
+            return True
+        case Step.SETTLED:
+            pass
+    return False
+
+
+async def _tell(world: World, seen: SeenBuild) -> bool:
+    """Tell the project's receiver how far it is, and write that down; whether anything was written.
+
+    This comes before what follows, so that a build is not over before its end was told.
+    """
+    build = seen.build
+    if seen.project is None:
+        return False
+    told = await statuses.tell(world, build, seen.project)
+    if told is None or told == conditions.find(build.status.conditions, builds.TOLD):
+        return False
+    known = build.status.model_copy(update={"conditions": merged(build.status.conditions, [told])})
+    return await write_status(world, build, build.status, known) is not None
+
+
+def _wait(world: World, plan: Plan) -> float | None:
+    if plan.again_at is None:
+        return None
+    shortest = SHORTEST_WAIT if world.clock.trusted else DISTRUST_WAIT
+    return max((plan.again_at - world.now()).total_seconds(), shortest)
+
+
+def _parts(world: World, seen: SeenBuild) -> BuildParts:
+    if seen.project is None or world.config.ci is None:
+        raise RuntimeError("only a build of a project is made")
+    return BuildParts(seen.build, seen.project, world.config.ci)
+
+
+async def _begin(world: World, build: Build) -> None:
+    """Start the status of an attempt; what an earlier one said goes."""
+    now = world.now()
+    shown = [
+        condition(builds.RESOLVED, False, "NotYet", "its turn has not come", now=now),
+        condition(builds.RUNNING, False, "Waiting", "its turn has not come", now=now),
+        condition(builds.ENDED, False, "Waiting", "its turn has not come", now=now),
+    ]
+    if conditions.find(build.status.conditions, builds.WORKSPACE_READY) is not None:
+        shown.append(condition(builds.WORKSPACE_READY, False, "NotYet", "its commit is not known", now=now))
+    status = BuildStatus(
+        id=build.public_id,
+        attempt=build.spec.attempt,
+        observed_generation=build.metadata.generation,
+        conditions=merged(build.status.conditions, shown),
+    )
+    await write_status(world, build, build.status, status)
+    world.add(PLACES, build.metadata.namespace, "")
+
+
+async def _show(world: World, build: Build, plan: Plan) -> None:
+    """Say what it does, or waits for."""
+    now, status = world.now(), build.status
+    shown: list[Condition] = []
+    if status.start_time is not None and status.commit is not None and status.workspace is not None:
+        lacking = plan.reason in (builds.POSTPONED, builds.WAITING, builds.STARTING)
+        reason, message = (plan.reason, plan.message) if lacking else (builds.READY, "the machine is its own")
+        shown.append(condition(builds.WORKSPACE_READY, not lacking, reason, message, now=now))
+    shown.append(condition(builds.RUNNING, status.start_time is not None, plan.reason, plan.message, now=now))
+    shown.append(condition(builds.ENDED, False, plan.reason, plan.message, now=now))
+    changed = {"conditions": merged(status.conditions, shown), "observed_generation": build.metadata.generation}
+    written = await write_status(world, build, status, status.model_copy(update=changed))
+    if written is not None and builds.has_place(Build.parse(written)) != builds.has_place(build):
+        world.add(PLACES, build.metadata.namespace, "")
+
+
+async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
+    """Keep what is to be kept, then write the verdict."""
+    build, now, settings = seen.build, world.now(), world.config.ci
+    kept = Kept([], 0, None)
+    if seen.fetch is not None and settings is not None:
+        kept = await keep(world, Attempt(build), settings, seen)
+    message = f"{plan.message}; {kept.missing}" if kept.missing else plan.message
+    shown = [
+        condition(builds.RUNNING, False, plan.reason, message[:1024], now=now),
+        condition(builds.ENDED, False, "Ending", message[:1024], now=now),
+    ]
+    verdict = {
+        "reason": plan.reason,
+        "message": message[:4096],
+        "exit_code": plan.exit_code,
+        "log": kept.log or None,
+        "log_skipped": kept.skipped or None,
+        "artifacts": kept.artifacts,
+        "conditions": merged(build.status.conditions, shown),
+    }
+    await write_status(world, build, build.status, build.status.model_copy(update=verdict))
+    log.info("build ends", build=build.public_id, attempt=build.status.attempt, reason=plan.reason)
+
+
+async def _finish(world: World, build: Build) -> None:
+    """Say that nothing is left to be done: its machine was asked back, and all else is gone or going."""
+    now, status = world.now().replace(microsecond=0), build.status
+    shown = [condition(builds.ENDED, True, status.reason or "", (status.message or "")[:1024], now=now)]
+    over = {"end_time": timestamp(now), "conditions": merged(status.conditions, shown)}
+    await write_status(world, build, status, status.model_copy(update=over))
+    world.add(PLACES, build.metadata.namespace, "")

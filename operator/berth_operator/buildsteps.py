@@ -1,0 +1,159 @@
+"""The steps of a build: find its commit, get its machine, run its script. Each can be repeated."""
+
+import base64
+from typing import Final
+
+import structlog
+
+from berth_core import builds, names
+from berth_core.client import Object
+from berth_core.conditions import condition, merged
+from berth_core.errors import AlreadyExistsError, InvalidError
+from berth_core.firewall import Egress, egress_rules, parse_source
+from berth_core.resources import Build, FirewallRule, FirewallRuleSpec, Instance, InstanceSpec, manifest
+from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job
+from berth_operator.build.ci_network import MachineDoor, machine_rules, policy, repository_rules
+from berth_operator.build.common import opaque
+from berth_operator.build.policy import DNS, type_egress
+from berth_operator.build.secrets import new_host_key
+from berth_operator.buildview import instance_of
+from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, REFUSED, Plan, SeenBuild
+from berth_operator.errors import OperatorError
+from berth_operator.kinds import INSTANCES, JOBS, POLICIES, RULES, SECRETS
+from berth_operator.making import create
+from berth_operator.world import PLACES, World
+from berth_operator.writes import refresh, write_status
+
+log = structlog.get_logger(__name__)
+
+NO_CREDENTIALS: Final = "CredentialsMissing"
+NAME_TAKEN: Final = "NameTaken"
+MACHINE_KEY: Final = "key"
+"""Key of the Secret that opens the machine; its public half has `.pub` after it."""
+
+
+class BuildEndsError(OperatorError):
+    """The build ends here: a word and a sentence."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+async def start_fetching(world: World, parts: BuildParts) -> None:
+    """Start the Job that finds the commit."""
+    namespace, project = parts.build.metadata.namespace, parts.project
+    if (credentials := project.spec.credentials) is not None:
+        found, _ = await world.client.list(
+            SECRETS, namespace, fields={"metadata.name": credentials.secret}, metadata_only=True
+        )
+        if not found:
+            message = f"there is no Secret {credentials.secret} beside the Project: make it, then restart the build"
+            raise BuildEndsError(NO_CREDENTIALS, message)
+    egress = repository_rules(project.spec.repo_url, parts.settings, world.config.blocked)
+    await world.client.apply(POLICIES, policy(parts.build, egress))
+    await _make_job(world, fetch_job(parts))
+
+
+async def resolve(world: World, build: Build, plan: Plan) -> None:
+    """Write down what is built, and with what."""
+    report, now = plan.report, world.now()
+    if report is None:
+        raise RuntimeError("only a build with a report is resolved")
+    shown = [condition(builds.RESOLVED, True, "Found", f"commit {report.commit}", now=now)]
+    if report.workspace is not None:
+        told = "it has not asked for its machine yet"
+        shown.append(condition(builds.WORKSPACE_READY, False, builds.POSTPONED, told, now=now))
+    found = {
+        "commit": report.commit,
+        "image": report.image,
+        "workspace": report.workspace,
+        "timeout": report.timeout,
+        "conditions": merged(build.status.conditions, shown),
+    }
+    await write_status(world, build, build.status, build.status.model_copy(update=found))
+    log.info("resolved", build=build.public_id, commit=report.commit, workspace=report.workspace)
+    world.add(PLACES, build.metadata.namespace, "")
+
+
+async def ask_for_machine(world: World, parts: BuildParts) -> None:
+    """Ask for the machine in the ordinary queue, with a key pair of the attempt's own."""
+    build, name = parts.build, parts.secret
+    namespace = build.metadata.namespace
+    pair = new_host_key()
+    data = {MACHINE_KEY: pair.private, f"{MACHINE_KEY}.pub": pair.public.encode()}
+    public = pair.public
+    if await create(world, SECRETS, opaque(parts.metadata(name), data)) is None:
+        known = await world.client.get(SECRETS, namespace, name)
+        public = base64.b64decode(known["data"][f"{MACHINE_KEY}.pub"]).decode("ascii")
+    spec = InstanceSpec(
+        workspace_type=build.status.workspace,
+        user=build.spec.user,
+        ssh_keys=[public],
+        expire_after=BEFORE_SECONDS + (build.status.timeout or 0) + AFTER_SECONDS,
+    )
+    labels = names.build_labels(parts.id, parts.attempt)
+    owners = [build.reference() | {"blockOwnerDeletion": False}]
+    body = manifest(Instance, namespace, name, spec, labels=labels, ownerReferences=owners)
+    try:
+        world.store.put(INSTANCES, await world.client.create(INSTANCES, namespace, body))
+    except AlreadyExistsError:
+        await refresh(world, INSTANCES, namespace, name)
+        if instance_of(world, build) is None:
+            message = f"an Instance {name} is there already, which is not the build's: end it, then restart the build"
+            raise BuildEndsError(NAME_TAKEN, message) from None
+    except InvalidError as error:
+        raise BuildEndsError(REFUSED, f"the machine was refused: {error.message}") from error
+    await write_status(world, build, build.status, build.status.model_copy(update={"instance": name}))
+    log.info("machine asked for", build=parts.id, workspace=build.status.workspace)
+
+
+async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None:
+    """Start the Job with the script."""
+    build, config = parts.build, world.config
+    egress = repository_rules(parts.project.spec.repo_url, parts.settings, config.blocked)
+    if seen.machine is not None:
+        egress += machine_rules(_door(world, build, seen))
+    kind = world.type_named(build.metadata.namespace, build.status.workspace) if build.status.workspace else None
+    if kind is not None:
+        wanted = type_egress(kind, config)
+    else:
+        wanted = Egress(networks=parts.settings.egress, blocked=config.blocked, dns_labels=DNS)
+    await world.client.apply(POLICIES, policy(build, [*egress, *egress_rules(wanted)]))
+    await _make_job(world, run_job(parts, seen.machine))
+
+
+def _door(world: World, build: Build, seen: SeenBuild) -> MachineDoor:
+    instance = instance_of(world, build)
+    if instance is None or seen.machine is None:
+        raise RuntimeError("the machine is gone")
+    labels = {
+        names.EPOCH_LABEL: str(instance.status.epoch),
+        names.DEPLOYMENT_LABEL: instance.status.deployment or "",
+    }
+    return MachineDoor(seen.machine.host, seen.machine.port, labels)
+
+
+async def _make_job(world: World, body: Object) -> None:
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    try:
+        world.store.put(JOBS, await world.client.create(JOBS, namespace, body))
+    except AlreadyExistsError:
+        await refresh(world, JOBS, namespace, name)
+    log.info("job made", job=name)
+
+
+async def open_door(world: World, seen: SeenBuild) -> None:
+    """Have the machine's firewall let the build's pod in."""
+    instance, pod = instance_of(world, seen.build), seen.run.pod if seen.run else None
+    if instance is None or pod is None:
+        return
+    spec = FirewallRuleSpec(instance=instance.public_id, order=0, source=str(parse_source(pod.ip)), action="ACCEPT")
+    name = names.build_object(seen.build.public_id, seen.build.status.attempt or 1)
+    body = manifest(FirewallRule, seen.build.metadata.namespace, name, spec, ownerReferences=[instance.reference()])
+    made = await create(world, RULES, body)
+    if made is None:
+        await refresh(world, RULES, seen.build.metadata.namespace, name)
+    else:
+        world.store.put(RULES, made)

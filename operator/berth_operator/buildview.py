@@ -1,0 +1,182 @@
+"""What is seen of a build: from the cache, read live where the cache would not do."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from berth_core import conditions, names, state
+from berth_core.access import may_instantiate
+from berth_core.client import Object
+from berth_core.errors import NotFoundError
+from berth_core.model import parse_time
+from berth_core.resources import AccessRule, Build, Instance, Project, WorkspaceDeployment
+from berth_operator.build.ci_network import why_not
+from berth_operator.decide.build import (
+    NO_TYPE,
+    REFUSED,
+    ContainerSeen,
+    MachineSeen,
+    PodSeen,
+    SeenBuild,
+    StepSeen,
+)
+from berth_operator.decide.places import ahead_of
+from berth_operator.kinds import ACCESS_RULES, BUILDS, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
+from berth_operator.world import World
+
+STEPS = (names.FETCH_STEP, names.RUN_STEP)
+
+
+async def observe_build(world: World, build: Build) -> SeenBuild:
+    """Everything that decides about a build."""
+    settings = world.config.ci
+    if settings is None:
+        raise RuntimeError("no builds are made here: set the value ci.enabled")
+    status = build.status
+    seen = SeenBuild(build, most_waiting=settings.most_waiting, clock_trusted=world.clock.trusted)
+    if status.attempt is None or status.end_time is not None:
+        return seen
+    pods = pods_of(world, build.metadata.namespace, build.public_id)
+    project = await _project(world, build)
+    seen = replace(seen, pods=bool(pods), project=project)
+    if status.reason is not None:
+        return seen
+    if project is not None:
+        seen = replace(seen, forbidden=why_not(project.spec.repo_url, settings, world.config.blocked))
+    if status.start_time is None:
+        return replace(seen, ahead=ahead_of(build, active(world, build.metadata.namespace)))
+    fetch, run = [await _step(world, build, step, pods) for step in STEPS]
+    machine = machine_of(world, build)
+    refused = _refused(world, build) if status.workspace and (machine is None or not machine.bound) else None
+    door = door_of(world, build, machine) if machine else ""
+    return replace(seen, fetch=fetch, run=run, machine=machine, refused=refused, door=door)
+
+
+def active(world: World, namespace: str) -> list[Build]:
+    """Builds of a namespace that are not over."""
+    return [Build.parse(obj) for obj in world.store.by(BUILDS, "active", "yes", namespace)]
+
+
+def pods_of(world: World, namespace: str, public_id: str) -> list[Object]:
+    """Pods of a build, of all its attempts."""
+    return world.store.by(PODS, "build", public_id, namespace)
+
+
+def instance_of(world: World, build: Build) -> Instance | None:
+    """Return the Instance of the attempt; one of that name that the Build does not own is none."""
+    name = names.build_object(build.public_id, build.status.attempt or 1)
+    found = world.store.get(INSTANCES, build.metadata.namespace, name)
+    if found is None:
+        return None
+    instance = Instance.parse(found)
+    return instance if any(o.uid == build.metadata.uid for o in instance.metadata.owner_references) else None
+
+
+def machine_of(world: World, build: Build) -> MachineSeen | None:
+    """What is seen of the attempt's Instance."""
+    instance = instance_of(world, build)
+    if instance is None:
+        return None
+    status = instance.status
+    bound = conditions.find(status.conditions, state.BOUND)
+    over = status.reason or ("Terminated" if instance.spec.terminate else "")
+    return MachineSeen(
+        public_id=instance.public_id,
+        bound=status.epoch is not None,
+        ready=status.address is not None and conditions.is_true(status.conditions, state.READY),
+        over=over or ("Deleted" if instance.metadata.deletion_timestamp else ""),
+        message=status.message or "",
+        waits_for=bound.message if bound is not None and bound.status != "True" else "",
+        host=status.address.ipv4 if status.address else "",
+        port=status.address.port if status.address else 0,
+        host_keys=tuple(status.host_keys),
+    )
+
+
+def door_of(world: World, build: Build, machine: MachineSeen) -> str:
+    """Address that the build's own FirewallRule lets in; empty where there is none."""
+    name = names.build_object(build.public_id, build.status.attempt or 1)
+    for rule in world.store.by(RULES, "instance", machine.public_id, build.metadata.namespace):
+        if rule["metadata"]["name"] == name:
+            return str(rule["spec"]["source"]).partition("/")[0]
+    return ""
+
+
+def pod_seen(pod: Object) -> PodSeen:
+    """Read a pod as the cache keeps it."""
+    status = pod.get("status") or {}
+    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return PodSeen(
+        name=pod["metadata"]["name"],
+        ip=status.get("podIP") or "",
+        reason=status.get("reason") or "",
+        created=parse_time(pod["metadata"]["creationTimestamp"]),
+        containers={entry["name"]: _container(entry) for entry in entries},
+    )
+
+
+def _container(entry: Object) -> ContainerSeen:
+    current = entry.get("state") or {}
+    word = next((word for word in ("running", "terminated", "waiting") if word in current), "waiting")
+    detail = current.get(word) or {}
+    started, finished = detail.get("startedAt"), detail.get("finishedAt")
+    return ContainerSeen(
+        state=word,
+        reason=detail.get("reason") or "",
+        message=detail.get("message") or "",
+        exit_code=int(detail.get("exitCode") or 0),
+        started=parse_time(started) if started else None,
+        finished=parse_time(finished) if finished else None,
+    )
+
+
+async def _project(world: World, build: Build) -> Project | None:
+    namespace, name = build.metadata.namespace, build.spec.project
+    found = world.store.get(PROJECTS, namespace, name)
+    if found is None:  # it may have been made a moment ago
+        try:
+            found = await world.client.get(PROJECTS, namespace, name)
+        except NotFoundError:
+            return None
+        world.store.put(PROJECTS, found)
+    return Project.parse(found)
+
+
+async def _step(world: World, build: Build, step: str, pods: Iterable[Object]) -> StepSeen | None:
+    namespace, attempt = build.metadata.namespace, build.status.attempt or 1
+    job = world.store.get(JOBS, namespace, names.build_job(build.public_id, attempt, step))
+    if job is None:
+        return None
+    holds = {
+        entry["type"]: entry for entry in (job.get("status") or {}).get("conditions") or () if entry["status"] == "True"
+    }
+    failure = holds.get("Failed") or holds.get("FailureTarget")
+    if failure is not None:
+        # News of several kinds come in no certain order: the pod's last words may not be known yet.
+        pods, _ = await world.client.list(PODS, namespace, labels=names.build_labels(build.public_id, attempt))
+    failed = str(failure.get("reason") or "Failed") if failure else ""
+    return StepSeen(failed, _pod_of(pods, step, attempt))
+
+
+def _pod_of(pods: Iterable[Object], step: str, attempt: int) -> PodSeen | None:
+    wanted = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(attempt)}
+    for pod in pods:
+        labels = pod["metadata"].get("labels") or {}
+        if all(labels.get(key) == value for key, value in wanted.items()):
+            return pod_seen(pod)
+    return None
+
+
+def _refused(world: World, build: Build) -> tuple[str, str] | None:
+    """Why the build's user will never have the machine; None where he may."""
+    namespace, wanted = build.metadata.namespace, build.status.workspace or ""
+    kind = world.type_named(namespace, wanted)
+    if kind is None:
+        return NO_TYPE, f"there is no type {wanted}: correct `workspace` in .berth.yml"
+    found = [WorkspaceDeployment.parse(obj) for obj in world.store.by(DEPLOYMENTS, "type", wanted, namespace)]
+    for wd in found:
+        rules = world.store.by(ACCESS_RULES, "deployment", wd.metadata.name, namespace)
+        if may_instantiate(build.spec.user, kind, wd, map(AccessRule.parse, rules)):
+            return None
+    if not found and kind.spec.access == "open":
+        return None
+    return REFUSED, f"{build.spec.user} may have no deployment of type {wanted}: ask its owner for an access rule"

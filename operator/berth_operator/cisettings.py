@@ -1,0 +1,101 @@
+"""How builds are made, from the operator's environment (operator/README.md lists the variables)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any, Final
+
+import orjson
+
+from berth_core import durations
+from berth_core.firewall import Network
+
+OPEN: Final = "open"
+NOWHERE: Final = "none"
+LARGEST_LOG: Final = 32 * 1024 * 1024
+LARGEST_ARTIFACTS: Final = 32 * 1024 * 1024
+"""Bytes: 64 parts of what the cluster keeps in one object are more than either, and a node's logs may be less."""
+_RESOURCES: Final = '{"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}'
+
+
+@dataclass(frozen=True)
+class CiSettings:
+    """Settings of builds."""
+
+    image: str
+    pull_policy: str = "IfNotPresent"
+    concurrent: int = 5
+    per_user: int = 2
+    most_waiting: int = 100
+    """Of one user."""
+    max_timeout: int = 6 * 3600
+    """Seconds that a script may ask for."""
+    egress: tuple[Network, ...] | None = None
+    """Where scripts without a machine may connect to; None for anywhere, empty for nowhere."""
+    allowed: tuple[Network, ...] = ()
+    """Networks of repositories though they are not public."""
+    log_max_bytes: int = 4 * 1024 * 1024
+    artifacts_max_bytes: int = 1024 * 1024
+    disk: str = "2Gi"
+    resources: Mapping[str, Any] = field(default_factory=lambda: dict(orjson.loads(_RESOURCES)))
+    """Requests and limits of the script."""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+
+
+def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
+    """Read the variables; None where no image is given. ValueError names the one that is malformed."""
+    image = environment.get("BERTH_CI_IMAGE", "").strip()
+    if not image:
+        return None
+    return CiSettings(
+        image=image,
+        pull_policy=environment.get("BERTH_CI_IMAGE_PULL_POLICY") or "IfNotPresent",
+        concurrent=_number(environment, "BERTH_CI_CONCURRENT", 5),
+        per_user=_number(environment, "BERTH_CI_MAX_PER_USER", 2),
+        most_waiting=_number(environment, "BERTH_CI_MAX_WAITING_PER_USER", 100),
+        max_timeout=_seconds(environment, "BERTH_CI_MAX_TIMEOUT", "6h"),
+        egress=_egress(environment.get("BERTH_CI_EGRESS") or OPEN),
+        allowed=_networks("BERTH_CI_ALLOWED_CIDRS", environment.get("BERTH_CI_ALLOWED_CIDRS", "")),
+        log_max_bytes=min(_number(environment, "BERTH_CI_LOG_MAX_BYTES", 4 * 1024 * 1024), LARGEST_LOG),
+        artifacts_max_bytes=min(_number(environment, "BERTH_CI_ARTIFACTS_MAX_BYTES", 1024 * 1024), LARGEST_ARTIFACTS),
+        disk=environment.get("BERTH_CI_DISK") or "2Gi",
+        resources=_object(environment, "BERTH_CI_RESOURCES", _RESOURCES),
+        node_selector=_object(environment, "BERTH_CI_NODE_SELECTOR", "{}"),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"{name} is {text!r}; write a whole number from 1 on")
+    return int(text)
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: str) -> int:
+    try:
+        return int(durations.parse(environment.get(name) or default).total_seconds())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _egress(text: str) -> tuple[Network, ...] | None:
+    if text == OPEN:
+        return None
+    return () if text == NOWHERE else _networks("BERTH_CI_EGRESS", text)
+
+
+def _networks(name: str, text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(word.strip()) for word in text.split(",") if word.strip())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _object(environment: Mapping[str, str], name: str, default: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(environment.get(name) or default)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{name} is not JSON") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} must be a JSON object")
+    return found

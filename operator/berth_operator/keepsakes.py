@@ -1,0 +1,138 @@
+"""What is kept of a build: the end of its log, and its artifacts, in ConfigMaps that go when the Build goes."""
+
+import base64
+import gzip
+import hashlib
+from binascii import Error as NotBase64
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+import structlog
+
+from berth_core import names
+from berth_core.client import Object
+from berth_core.errors import InvalidError, NotFoundError, UnavailableError
+from berth_core.resources.build import Artifacts
+from berth_operator.build.ci_jobs import Attempt
+from berth_operator.cisettings import CiSettings
+from berth_operator.decide.build import SeenBuild
+from berth_operator.kinds import CONFIG_MAPS
+from berth_operator.tail import Tail
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+PART: Final = 768 * 1024
+"""Bytes in one ConfigMap, which holds 1 MiB."""
+TRIES: Final = 3
+"""How often a log is asked for that a node does not give out."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was kept, as the status says it; ``missing`` says what could not be."""
+
+    log: list[str]
+    skipped: int
+    artifacts: Artifacts | None
+    missing: str = ""
+
+
+async def keep(world: World, attempt: Attempt, settings: CiSettings, seen: SeenBuild) -> Kept:
+    """Read and keep the log and the artifacts. Can be repeated. Raises UnavailableError for another try."""
+    tail, missing = Tail(settings.log_max_bytes), []
+    for pod, container in _sources(seen):
+        try:
+            async for chunk in world.client.pod_log(attempt.build.metadata.namespace, pod, container):
+                tail.add(chunk)
+        except (NotFoundError, InvalidError) as error:
+            missing.append(f"the log of {container} is lost ({error.message})")
+        except UnavailableError as error:
+            _try_again(world, attempt, error)
+            missing.append(f"the log of {container} could not be read ({error.message})")
+        tail.close_line()
+    artifacts, without = await _artifacts(world, attempt, settings.artifacts_max_bytes, seen)
+    kept = await _store(world, attempt, "log", gzip.compress(tail.content, mtime=0)) if tail.content else []
+    world.log_failures.pop(_key(attempt), None)
+    return Kept(kept, tail.skipped, artifacts, "; ".join([*missing, *([without] if without else [])]))
+
+
+def _sources(seen: SeenBuild) -> list[tuple[str, str]]:
+    """Pods and containers that have printed something, in order."""
+    found: list[tuple[str, str]] = []
+    for step, containers in (
+        (seen.fetch, (names.FETCH_CONTAINER,)),
+        (seen.run, (names.CHECKOUT_CONTAINER, names.SCRIPT_CONTAINER)),
+    ):
+        if step is not None and step.pod is not None:
+            begun = [name for name in containers if step.pod.container(name).started is not None]
+            found += [(step.pod.name, name) for name in begun]
+    return found
+
+
+async def _artifacts(world: World, attempt: Attempt, most: int, seen: SeenBuild) -> tuple[Artifacts | None, str]:
+    pod = seen.run.pod if seen.run else None
+    if pod is None or not pod.container(names.ARTIFACTS_CONTAINER).ended:
+        return None, ""
+    try:
+        printed = bytearray()
+        container = names.ARTIFACTS_CONTAINER
+        limit = most * 3 // 2 + 4096  # base64 in lines
+        async for chunk in world.client.pod_log(
+            attempt.build.metadata.namespace, pod.name, container, limit_bytes=limit
+        ):
+            printed += chunk
+    except (NotFoundError, InvalidError, UnavailableError) as error:
+        if isinstance(error, UnavailableError):
+            _try_again(world, attempt, error)
+        return None, f"the artifacts are lost ({error.message})"
+    size, digest, packed, problem = unpacked(bytes(printed))
+    if problem or not packed:
+        return None, problem
+    return Artifacts(size=size, sha256=digest, config_maps=await _store(world, attempt, "artifacts", packed)), ""
+
+
+def unpacked(printed: bytes) -> tuple[int, str, bytes, str]:
+    """Read what the packing container has printed: size, SHA-256, the tarball, and why there is none."""
+    first, _, rest = printed.partition(b"\n")
+    try:
+        header = orjson.loads(first or b"{}")
+        packed = base64.b64decode(b"".join(rest.split()), validate=True)
+    except (orjson.JSONDecodeError, NotBase64):
+        return 0, "", b"", "the artifacts came incomplete"
+    if not isinstance(header, dict) or header.get("error") or not header.get("size"):
+        told = header.get("error") if isinstance(header, dict) else "the artifacts came incomplete"
+        return 0, "", b"", str(told or "")
+    digest = hashlib.sha256(packed).hexdigest()
+    if len(packed) != header["size"] or digest != header.get("sha256"):
+        return 0, "", b"", "the artifacts came incomplete: they are larger than a node keeps of a container's output"
+    return len(packed), digest, packed, ""
+
+
+async def _store(world: World, attempt: Attempt, what: str, content: bytes) -> list[str]:
+    made = []
+    for number, start in enumerate(range(0, len(content), PART)):
+        name = names.build_part(attempt.id, attempt.attempt, what, number)
+        data = base64.b64encode(content[start : start + PART]).decode("ascii")
+        body: Object = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": attempt.metadata(name),
+            "binaryData": {names.PART_KEY: data},
+        }
+        await world.client.apply(CONFIG_MAPS, body)
+        made.append(name)
+    return made
+
+
+def _try_again(world: World, attempt: Attempt, error: UnavailableError) -> None:
+    """Raise the error for another try, unless there were enough: a lost node keeps no build from its end."""
+    count = world.log_failures[_key(attempt)] = world.log_failures.get(_key(attempt), 0) + 1
+    if count < TRIES:
+        raise error
+    log.warning("the log of a build could not be read", build=attempt.id, error=error.message)
+
+
+def _key(attempt: Attempt) -> tuple[str, str, int]:
+    return attempt.build.metadata.namespace, attempt.id, attempt.attempt

@@ -1,0 +1,97 @@
+"""Builds over HTTP on the two-node cluster: asked for, followed while they run, and what they left behind."""
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count, takewhile
+
+import pytest
+from builds import recipe
+from gitserver import GitServer, serving
+from lab import Person
+
+from berth_cluster.network import OUTSIDE
+
+pytestmark = pytest.mark.nodes
+
+TALK = "for number in 1 2 3 4 5 6; do echo line $number; sleep 1; done"
+"""Long enough for whoever listens to go and come back."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[GitServer]:
+    with serving(OUTSIDE[2]) as running:
+        running.repository("spoken").commit(recipe(TALK, "mkdir out", "echo 42 > out/answer", artifacts=["out"]))
+        yield running
+
+
+@contextmanager
+def following(person: Person, path: str, after: int = 0) -> Iterator[Iterator[tuple[str, str, int]]]:
+    """Follow a log as a client does: name, data and id of each event."""
+    headers = ("-H", f"Authorization: Bearer {person.token}", *(("-H", f"Last-Event-ID: {after}") if after else ()))
+    url = f"{person.lab.apis[person.api]}{path}?follow"
+    command = person.inside(["curl", "-sSN", "--max-time", "90", *headers, url])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
+        assert curl.stdout is not None
+        try:
+            yield _events(iter(curl.stdout.readline, ""))
+        finally:
+            curl.terminate()
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, int]]:
+    for _ in count():
+        block = list(takewhile(lambda line: line != "\n", lines))
+        if not block:
+            return
+        fields = dict(line.rstrip("\n").split(": ", 1) for line in block if not line.startswith(":"))
+        if fields:
+            yield fields.get("event", "message"), fields["data"], int(fields.get("id", 0))
+
+
+def test_a_build_is_followed_while_it_runs(ada: Person, bob: Person, server: GitServer) -> None:
+    body = {"ns": "spoken", "repo_type": "git", "repo_url": server.http("spoken"), "repo_branch": "main"}
+    asked = ada.asks("POST", "/ci/new", body)
+    assert asked.status == 200, asked.text
+    path = f"/ci/project/spoken/job/{asked.json['jid']}"
+    seen: list[tuple[str, str, int]] = []
+    with following(ada, f"{path}/log") as events:
+        for event in events:
+            seen.append(event)
+            if event[1] == "line 2":
+                break
+    shown = ada.asks("GET", path).json
+    assert shown["status"] == "running", "the lines came only when the build had ended"
+    last = seen[-1][2]
+    assert "line 2" in ada.asks("GET", f"{path}/log").text.splitlines()
+    with following(ada, f"{path}/log", after=last) as events:
+        rest = list(events)
+    assert rest[0] == ("status", "running", 0)
+    assert rest[-2:] == [("status", "passed", 0), ("end", "passed", 0)]
+    lines = [event for event in (*seen, *rest) if event[0] == "message"]
+    assert [number for _, _, number in lines] == list(range(1, len(lines) + 1))
+    whole = ada.asks("GET", f"{path}/log").text
+    assert [text for _, text, _ in lines] == whole.splitlines()
+    assert whole.splitlines().count("line 6") == 1
+
+    shown = ada.asks("GET", path).json
+    for method, where in (("GET", ""), ("GET", "/log"), ("GET", "/artifacts"), ("POST", "")):
+        answer = bob.asks(method, f"{path}{where}", {"do": "restart"} if method == "POST" else None)
+        assert (answer.status, json.loads(answer.text)) == (404, {"error_message": "project not found"})
+    data = fetched(ada, f"{path}/artifacts")
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (shown["artifacts"]["size"], shown["artifacts"]["sha256"])
+    with tarfile.open(fileobj=io.BytesIO(data)) as tarball:
+        answer_file = tarball.extractfile("out/answer")
+        assert answer_file is not None
+        assert answer_file.read() == b"42\n"
+
+
+def fetched(person: Person, path: str) -> bytes:
+    """What a path answers, byte by byte."""
+    url, token = f"{person.lab.apis[person.api]}{path}", f"Authorization: Bearer {person.token}"
+    command = person.inside(["curl", "-sS", "--fail", "--max-time", "30", "-H", token, url])
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
