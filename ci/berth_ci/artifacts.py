@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from berth_ci.places import ARTIFACTS, SOURCE
+from berth_ci.places import ARTIFACTS, PACKER, SOURCE
 
 LINE: Final = 3072
 """Bytes of the tarball in a line."""
@@ -42,6 +42,7 @@ class _Limited(io.BytesIO):
 def main() -> int:
     """Wait for the end of the script, then pack and print: a line of JSON, and the tarball in base64."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    PACKER.touch()
     signal.sigwait({signal.SIGTERM})
     patterns = json.loads(ARTIFACTS.read_text(encoding="utf-8"))
     most = int(os.environ["BERTH_ARTIFACTS_MAX_BYTES"])

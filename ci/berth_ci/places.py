@@ -11,6 +11,8 @@ RUN: Final = Path("/run/berth")
 """Written by the step before the script, read by the script."""
 SCRIPT: Final = RUN / "script"
 ARTIFACTS: Final = RUN / "artifacts"
+PACKER: Final = RUN / "packer"
+"""There when the end of the script will be noticed."""
 KEY: Final = RUN / "key"
 KNOWN_HOSTS: Final = RUN / "known_hosts"
 SSH_CONFIG: Final = RUN / "ssh_config"

@@ -44,13 +44,14 @@ async def _clear(world: World, namespace: str, build_id: str, *, pods_gone: bool
     labels = {names.BUILD_LABEL: build_id}
     instances, _ = await world.client.list(INSTANCES, namespace, labels=labels)
     await together(*(_dismiss(world, instance) for instance in instances))
-    for job in world.store.by(JOBS, "build", build_id, namespace):
-        await world.client.delete(JOBS, namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
     for pod in world.store.by(PODS, "build", build_id, namespace):
         if not pod["metadata"].get("deletionTimestamp"):
             await world.client.delete(
                 PODS, namespace, pod["metadata"]["name"], uid=pod["metadata"]["uid"], grace_seconds=GRACE
             )
+    # Pods first: what deletes them after their Job gives them all the time that they ask for.
+    for job in world.store.by(JOBS, "build", build_id, namespace):
+        await world.client.delete(JOBS, namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
     kinds = (SECRETS, POLICIES) if pods_gone else (SECRETS,)
     for kind in kinds:
         found, _ = await world.client.list(kind, namespace, labels=labels, metadata_only=True)

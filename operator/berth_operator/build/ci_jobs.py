@@ -16,6 +16,7 @@ PACK_SECONDS: Final = 30
 _SMALL: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
 _CREDENTIALS: Final = {"name": "credentials", "mountPath": "/etc/berth/credentials", "readOnly": True}
 _MACHINE: Final = {"name": "machine", "mountPath": "/etc/berth/machine", "readOnly": True}
+_READY: Final = "until [ -e /run/berth/packer ]; do sleep 0.05; done"
 _WORK: Final = {"name": "work", "mountPath": "/work"}
 _RUN: Final = {"name": "run", "mountPath": "/run/berth"}
 _SCRATCH: Final = {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108 (a volume of the container's own)
@@ -85,7 +86,9 @@ def run_job(parts: BuildParts, machine: MachineSeen | None) -> Object:
     limit = {"BERTH_ARTIFACTS_MAX_BYTES": str(parts.settings.artifacts_max_bytes)}
     artifacts = _ours(parts, names.ARTIFACTS_CONTAINER, "artifacts", limit) | {
         "restartPolicy": "Always",
-        "volumeMounts": [_WORK | {"readOnly": True}, _RUN | {"readOnly": True}],
+        # The script begins when this has ended: what packs knows then that it will be told to.
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", _READY]}}},
+        "volumeMounts": [_WORK | {"readOnly": True}, _RUN],
     }
     script: Object = {
         "name": names.SCRIPT_CONTAINER,
