@@ -81,6 +81,13 @@ async def test_lines_that_were_not_kept_count(world: World, alice: httpx.AsyncCl
     assert found == [status("failed"), line(12, "twelve"), Event("end", "failed")]
 
 
+async def test_a_log_that_was_deleted_is_missing(world: World, alice: httpx.AsyncClient) -> None:
+    jid = await asked(alice, "lost")
+    await end(world, jid, log=["b-nowhere-1-log-0"])
+    answer = await alice.get(path_of("lost", jid))
+    assert (answer.status_code, answer.json()) == (404, {"error_message": "the log of this build was deleted"})
+
+
 async def test_a_build_that_printed_nothing(world: World, alice: httpx.AsyncClient) -> None:
     jid = await asked(alice, "silent")
     path = path_of("silent", jid)
@@ -151,6 +158,19 @@ async def test_who_comes_back_gets_the_lines_after_his_last(
     async with following(alice, path_of("back", jid), after=2) as events:
         assert await some(events, 2) == [status("running"), line(3, "three")]
     await kubelet.delete(fetch)
+
+
+async def test_what_a_pod_printed_that_is_gone_holds_nobody_up(
+    world: World, alice: httpx.AsyncClient, kubelet: Kubelet
+) -> None:
+    jid = await asked(alice, "gone")
+    await as_operator(world, jid, startTime=STARTED)
+    run = await kubelet.pod(jid, "run")
+    await kubelet.run(run, "script")
+    kubelet.say(run, "script", "hello\n")
+    async with following(alice, path_of("gone", jid)) as events:
+        assert await some(events, 2) == [status("running"), line(1, "hello")]
+    await kubelet.delete(run)
 
 
 async def test_a_restart_ends_what_follows_the_attempt_before(world: World, alice: httpx.AsyncClient) -> None:
