@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from berth_cli.helping import Commands
 from berth_cli.options import Kubeconfig, Workspaces
 
-app = typer.Typer(no_args_is_help=True, help="Take machines out of quarantine.")
+app = Commands(help="Machines: add, lock, unlock, dissolve, release.")
 
 RELEASE_EXAMPLES = """
 Examples:
