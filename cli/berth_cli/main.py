@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import deployment, key, release, restore, status, token, user, webhook
+from berth_cli import deployment, doctor, key, release, restore, status, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
 from berth_cli.helping import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
-from berth_cli.remote import catalogue, config, firewall, instances, new, queues, ssh, vpn
+from berth_cli.remote import catalogue, ci, config, firewall, instances, new, queues, ssh, vpn
 
 app = Commands(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -29,7 +29,9 @@ app.command(epilog=instances.EXTEND_EXAMPLES, rich_help_panel=PEOPLE)(instances.
 app.command(epilog=instances.END_EXAMPLES, rich_help_panel=PEOPLE)(instances.end)
 app.command(epilog=queues.QUEUE_EXAMPLES, rich_help_panel=PEOPLE)(queues.queue)
 app.add_typer(queues.app, name="reservations", rich_help_panel=PEOPLE)
+app.add_typer(ci.app, name="ci", rich_help_panel=PEOPLE)
 app.command(epilog=status.EXAMPLES, rich_help_panel=KEEPERS)(status.status)
+app.command(epilog=doctor.EXAMPLES, rich_help_panel=KEEPERS)(doctor.doctor)
 app.add_typer(deployment.app, name="deployment", rich_help_panel=KEEPERS)
 app.command(epilog=release.EXAMPLES, rich_help_panel=KEEPERS)(release.release)
 app.add_typer(token.app, name="token", rich_help_panel=KEEPERS)
