@@ -20,12 +20,7 @@ Examples:
 def doctor(
     workspaces: Annotated[
         list[str] | None,
-        typer.Option(
-            "--workspaces",
-            "-w",
-            metavar="NAMESPACE",
-            help="Namespaces of the deployments; else as the operator has it.",
-        ),
+        typer.Option("--workspaces", "-w", metavar="NAMESPACE", help="Of deployments; else those the operator has."),
     ] = None,
     output: Form = Output.TABLE,
     namespace: Release = "berth",
@@ -37,11 +32,12 @@ def doctor(
     """
     from berth_cli import cluster, printing
     from berth_cli.checkup import checks, facts
+    from berth_cli.checkup.findings import Finding, Level
     from berth_cli.errors import FAILED
 
     seen = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
     found = checks.findings(seen)
-    columns: list[printing.Column[checks.Finding]] = [
+    columns: list[printing.Column[Finding]] = [
         printing.Column("CHECK", lambda one: one.check),
         printing.Column("RESULT", lambda one: one.level),
         printing.Column("WHAT", lambda one: one.says),
@@ -53,5 +49,5 @@ def doctor(
         for one in found:
             if one.mend:
                 typer.echo(f"\n{one.check}: {printing.printable(one.mend)}")
-    if any(one.level is checks.Level.FAILED for one in found):
+    if any(one.level is Level.FAILED for one in found):
         raise typer.Exit(FAILED)

@@ -44,16 +44,16 @@ class Facts:
     """By this machine's clock, when that was read."""
     definitions: Sequence[Object] | Unseen
     processes: Mapping[str, Object | None] | Unseen
-    leader: Object | None | Unseen
+    leader: Object | Unseen | None
     services: Sequence[Object] | Unseen
     """Of instances."""
-    front: Object | None | Unseen
+    front: Object | Unseen | None
     """The API's Service."""
     ingresses: Sequence[Object] | Unseen
     types: Sequence[WorkspaceType] | Unseen
     deployments: Sequence[WorkspaceDeployment] | Unseen
     instances: Sequence[Instance] | Unseen
-    authority: bytes | None | Unseen
+    authority: bytes | Unseen | None
     """Certificate (PEM) of the agents' authority."""
     keys: Mapping[str, bool] | Unseen
     """Which of the release's key objects are there, by name."""
@@ -62,7 +62,7 @@ class Facts:
 def environment(process: Object | None, container: str) -> dict[str, str]:
     """Return the plain environment variables of a process. Pure."""
     containers = (((process or {}).get("spec") or {}).get("template") or {}).get("spec", {}).get("containers") or []
-    found = next((one for one in containers if one["name"] == container), {})
+    found: Object = next((one for one in containers if one["name"] == container), {})
     return {entry["name"]: entry["value"] for entry in found.get("env") or () if "value" in entry}
 
 
@@ -73,11 +73,8 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
     processes = await _seen(_processes(client, release))
     where = list(workspaces)
     if not where and isinstance(processes, dict):
-        where = [
-            word
-            for word in environment(processes["operator"], "operator").get(WORKSPACES_VARIABLE, "").split(",")
-            if word
-        ]
+        told = environment(processes["operator"], "operator").get(WORKSPACES_VARIABLE, "")
+        where = [word for word in told.split(",") if word]
     where = where or ["berth-workspaces"]
     return Facts(
         release=release,

@@ -28,13 +28,12 @@ def version(facts: Facts) -> Iterator[Finding]:
 
 
 def clock(facts: Facts) -> Iterator[Finding]:
-    """This machine's clock is right enough to read times by."""
+    """The clock here is right enough to read times by."""
     off = (facts.here - facts.now).total_seconds()
     if abs(off) > CLOCK_SECONDS:
         says = f"this machine is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the API server"
-        yield Finding(
-            "clock here", Level.WARNING, says, "set this machine's clock (NTP): ages and rests of leases are off"
-        )
+        mend = "set this machine's clock (NTP): ages, and how long leases last, are told by it"
+        yield Finding("clock here", Level.WARNING, says, mend)
     else:
         yield Finding("clock here", Level.OK, "within 5 s of the API server's")
 
@@ -45,9 +44,8 @@ def enforcement(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.types, Unseen):
         yield unseen(check, facts.types)
         return
-    found = {
-        c.status: c for kind in facts.types if (c := conditions.find(kind.status.conditions, ENFORCED)) is not None
-    }
+    told = [conditions.find(kind.status.conditions, ENFORCED) for kind in facts.types]
+    found = {one.status: one for one in told if one is not None}
     if "False" in found:
         mend = "install a network plugin that enforces NetworkPolicy (Calico, Cilium, kube-router …)"
         yield Finding(check, Level.FAILED, found["False"].message, mend)
@@ -62,8 +60,11 @@ def enforcement(facts: Facts) -> Iterator[Finding]:
 def sources(facts: Facts) -> Iterator[Finding]:
     """Source addresses stay real on the way to instances and to the API."""
     check = "source addresses"
-    if isinstance(facts.services, Unseen) or isinstance(facts.front, Unseen):
-        yield unseen(check, facts.services if isinstance(facts.services, Unseen) else Unseen("services cannot be read"))
+    if isinstance(facts.services, Unseen):
+        yield unseen(check, facts.services)
+        return
+    if isinstance(facts.front, Unseen):
+        yield unseen(check, facts.front)
         return
     lost = [one["metadata"]["name"] for one in facts.services if _loses_sources(one["spec"])]
     if lost:
@@ -101,10 +102,11 @@ def _trusts_proxies(facts: Facts) -> bool:
 
 def tun(facts: Facts) -> Iterator[Finding]:
     """VPNs get /dev/net/tun."""
-    if isinstance(facts.processes, Unseen) or isinstance(facts.instances, Unseen):
-        yield unseen(
-            "TUN", facts.processes if isinstance(facts.processes, Unseen) else Unseen("instances cannot be read")
-        )
+    if isinstance(facts.processes, Unseen):
+        yield unseen("TUN", facts.processes)
+        return
+    if isinstance(facts.instances, Unseen):
+        yield unseen("TUN", facts.instances)
         return
     mode = environment(facts.processes["operator"], "operator").get("BERTH_VPN_TUN")
     if mode is None:
@@ -115,14 +117,13 @@ def tun(facts: Facts) -> Iterator[Finding]:
     bad = [(one, found) for one, found in shown if found is not None and found.status == "False"]
     ready = sum(1 for _, found in shown if found is not None and found.status == "True")
     for one, found in bad:
-        mend = f"kubectl logs -n {one.metadata.namespace} i-{one.public_id} -c vpn; docs/vpn.md has the ways to /dev/net/tun"
+        mend = (
+            f"kubectl logs -n {one.metadata.namespace} i-{one.public_id} -c vpn; docs/vpn.md has other ways of vpn.tun"
+        )
         says = f"the VPN of instance {one.public_id} is not ready ({found.reason}): {found.message}"
         yield Finding("TUN", Level.WARNING, says, mend)
-    if not bad:
-        seen = f"{ready} VPNs are up" if ready else "no VPN runs now that would show whether it works"
-        yield Finding(
-            "TUN",
-            Level.OK if ready else Level.UNKNOWN,
-            f"vpn.tun is {mode}; {seen}",
-            "" if ready else "`berth new TYPE --vpn --wait` tries it",
-        )
+    if ready and not bad:
+        yield Finding("TUN", Level.OK, f"vpn.tun is {mode}; {ready} VPNs are up")
+    elif not bad:
+        says = f"vpn.tun is {mode}; no VPN runs now that would show whether it works"
+        yield Finding("TUN", Level.UNKNOWN, says, "`berth new TYPE --vpn --wait` tries it")

@@ -157,11 +157,8 @@ def machines(facts: Facts) -> Iterator[Finding]:
     ]
     for wd, found in bad:
         name = wd.metadata.name
-        mend = (
-            f"`berth deployment release {name}` when it is well"
-            if wd.status.lease is None
-            else f"`berth release {name}`"
-        )
+        word = "deployment release" if wd.status.lease is None else "release"
+        mend = f"when it is well, or off: `berth {word} {name} --reason …`"
         yield Finding(check, Level.WARNING, f"{name} is in quarantine ({found.reason}): {found.message}", mend)
     if not there:
         yield Finding(check, Level.WARNING, "there is none to be had", "`berth deployment add` makes one")
