@@ -1,6 +1,7 @@
 """``berth``, also ``kubectl berth``. Commands import what they need when they run, so that help is quick."""
 
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -48,6 +49,31 @@ def version() -> None:
     from importlib.metadata import version as installed
 
     typer.echo(installed("berth"))
+
+
+class Shell(StrEnum):
+    """Shells that can complete."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+COMPLETION_EXAMPLES = """
+Examples:
+
+  source <(berth completion bash)
+
+  berth completion fish > ~/.config/fish/completions/berth.fish
+"""
+
+
+@app.command(epilog=COMPLETION_EXAMPLES, rich_help_panel=OTHERS)
+def completion(shell: Annotated[Shell, typer.Argument(help="Which shell.")]) -> None:
+    """Print what a shell needs to complete commands, types and ids."""
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    typer.echo(get_completion_script(prog_name="berth", complete_var="_BERTH_COMPLETE", shell=shell.value))
 
 
 def _print_version(wanted: bool) -> None:

@@ -133,7 +133,8 @@ def end(api: Api, instance: str) -> str:
     try:
         api.post(f"/terminate/{escaped(instance)}")
     except Refused as error:
-        if error.said not in waiting.FAILED_WORDS:
+        word = error.said.removeprefix("instance is ")
+        if word not in waiting.FAILED_WORDS:
             raise
-        return f"instance {instance} is {error.said} already"
+        return f"instance {instance} is {word} already"
     return f"instance {instance} ends"
