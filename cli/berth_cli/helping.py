@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from berth_cli.coercing import quicken
+
 PEOPLE = "With a token, over the HTTP API"
 KEEPERS = "With a kubeconfig, for those who run Berth"
 OTHERS = "About this tool"
@@ -27,7 +29,12 @@ def _verbatim(formatter: Any, epilog: str | None) -> None:
 
 
 class Command(TyperCommand):
-    """A command whose examples are not wrapped."""
+    """A command whose examples are not wrapped, and whose words are read quickly."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words."""
+        quicken(self.get_params(ctx))
+        return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002
         """Write the examples."""
@@ -39,7 +46,7 @@ class Dashed(Command):
 
     AFTER = "berth.after"
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep what stands behind the first ``--`` away from the parser."""
         at = args.index("--") if "--" in args else len(args)
         ctx.meta[self.AFTER] = args[at + 1 :] if at < len(args) else None
@@ -48,6 +55,11 @@ class Dashed(Command):
 
 class Group(TyperGroup):
     """Commands below each other, by audience where that is told."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words before the command."""
+        quicken(self.get_params(ctx))
+        return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write exit codes as a paragraph, examples line by line."""

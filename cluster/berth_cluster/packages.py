@@ -25,6 +25,7 @@ NEEDED = (
     "redis-server",
     "runc",
     "socat",
+    "tmux",
     "util-linux",
 )
 

@@ -154,7 +154,7 @@ async def test_waiting_shows_each_step_and_ends_at_ready(world: World, person: P
     ada = person("ada")
     with ada.begins("new", kind, "--wait", "--vpn", "-o", "json") as process:
         lines_until(process, "machine …")
-        (id_,) = json.loads(ada.berth("list", "-o", "json").out)[0]["id"].split()
+        id_ = ada.berth("list", "-o", "name").out.strip()
         await world.bind(id_)
         lines_until(process, "machine ✓  pod …")
         await world.as_operator(id_, conditions={"PodReady": "True"})
@@ -178,7 +178,7 @@ async def test_waiting_in_the_queue_goes_on_with_the_instance_of_the_turn(
         # What the operator does when the turn comes.
         deployment = (await alice.get(f"/instance/{held}")).json()["deployment"]
         name = (await world.deployment_resource(deployment)).metadata.name
-        spec: Object = {"user": "ada", "deployments": [name], "claim": {"deployment": name, "epoch": 1}}
+        spec: Object = {"user": ada.name, "deployments": [name], "claim": {"deployment": name, "epoch": 1}}
         body: Object = {"apiVersion": "berth.dev/v1alpha1", "kind": "Instance"}
         body |= {"metadata": {"name": reservation["instance"]}, "spec": spec}
         where = world.namespaces.workspaces
