@@ -22,34 +22,10 @@ from .conftest import Run
 def test_help_lists_commands_and_exit_codes(berth: Run) -> None:
     done = berth("--help")
     assert done.code == 0
-    words: tuple[str, ...] = (
-        "status",
-        "release",
-        "deployment",
-        "token",
-        "key",
-        "user",
-        "webhook",
-        "version",
-        "Exit codes",
-    )
-    assert all(word in done.out for word in words)
-    more: tuple[str, ...] = (
-        "types",
-        "search",
-        "new",
-        "list",
-        "info",
-        "ssh",
-        "scp",
-        "port-forward",
-        "firewall",
-        "vpn",
-        "extend",
-        "end",
-    )
-    more += ("reservations", "queue", "ci", "config", "doctor", "completion", "restore")
-    assert all(f"\n  {word} " in done.out for word in more)
+    words = "status release deployment token key user webhook restore doctor types search new list info ssh scp port-forward"
+    words += " firewall vpn extend end reservations queue ci config completion version"
+    assert all(f"\n  {word} " in done.out for word in words.split())
+    assert "Exit codes" in done.out
     assert done.out.index("With a token") < done.out.index("\n  new ") < done.out.index("With a kubeconfig")
 
 
