@@ -31,7 +31,6 @@ class Desk:
             "BERTH_API": lab.apis[self.person.api],
             "BERTH_TOKEN": self.person.token,
             "TMUX_TMPDIR": str(self.home),
-            "PS1": "$ ",
             "LC_ALL": "C.UTF-8",
         }
 
@@ -77,7 +76,8 @@ class Desk:
         terminal = Terminal(self)
         terminal.tmux("new-session", "-d", "-x", "110", "-y", "30", "-c", str(self.home), "sh")
         try:
-            terminal.shows("$")
+            terminal.types("PS1='desk> '; clear")
+            terminal.shows("desk> ")
             yield terminal
         finally:
             terminal.tmux("kill-server")

@@ -114,6 +114,17 @@ def _newest(api: Api) -> str:
     return str(there[0]["id"])
 
 
+def place(api: Api, asked: Asked) -> Json | None:
+    """Read the reservation; None where its turn has come, and then the instance is known."""
+    try:
+        return dict(api.get(f"/reservation/{escaped(asked.reservation or '')}"))
+    except Refused as error:
+        if error.code != NOT_FOUND:
+            raise
+        asked.instance = _newest(api)
+        return None
+
+
 def give_up(api: Api, asked: Asked) -> str:
     """End what was asked for, whatever it has become meanwhile. Returns what was done."""
     if asked.instance is None:

@@ -74,8 +74,11 @@ def new(
 
     A private key that Berth makes is kept below ~/.local/share/berth, and `berth ssh` uses it.
     """
+    from berth_cli.errors import USAGE, CliError
     from berth_cli.remote import asking
 
+    if notify is not None and not reserve:
+        raise CliError("--notify tells of a turn in the queue: add --reserve", USAGE)
     wish = asking.Wish(tuple(targets), _seconds(for_), vpn, reserve, key, notify)
     patience = _seconds(timeout)
     keys = asking.keys_of(key) if key is not None else None
@@ -169,14 +172,13 @@ def _remember(asked: "Asked", keys: "Keys | None") -> None:
 
 def _show(api: "Api", asked: "Asked", info: Json | None, output: Output) -> None:
     from berth_cli.printing import show_one
-    from berth_cli.remote import shapes
+    from berth_cli.remote import following, shapes
 
-    if asked.instance is None:
-        found = api.get(f"/reservation/{escaped(asked.reservation or '')}")
-        show_one(found, shapes.RESERVATION, output)
+    if asked.instance is None and (place := following.place(api, asked)) is not None:
+        show_one(place, shapes.RESERVATION, output)
         typer.echo("all are busy: you wait in the queue; `berth reservations` shows your place", err=True)
         return
-    shown = info or api.get(f"/instance/{escaped(asked.instance)}")
+    shown = info or api.get(f"/instance/{escaped(asked.instance or '')}")
     show_one(shown, shapes.INSTANCE, output)
     hint = "`berth ssh` opens a shell" if shown["status"] == "READY" else "`berth info` says when it is READY"
     if output in (Output.TABLE, Output.WIDE):

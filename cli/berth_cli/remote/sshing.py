@@ -5,6 +5,7 @@ import shlex
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from berth_cli.remote.client import Api, Refused
 from berth_cli.remote.session import Json, escaped
 
 CONNECT_SECONDS: Final = 15
+_USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _PORTS: Final = re.compile(r"(\d{0,5}):(\d{1,5})|(\d{1,5})")
 _INSTANCE_PATH: Final = re.compile(r"([A-Za-z0-9_-]*):(.*)", re.DOTALL)
 
@@ -47,9 +49,19 @@ def login(api: Api, info: Json, identity: Path | None) -> Login:
     if own is not None and not own.is_file():
         raise CliError(f"there is no key {own}: name another with --identity", USAGE)
     made = None if own is not None else store.key(id_) or _fetched(api, id_)
-    fwd = info["fwd"]
-    key = own or made
-    return Login(store.alias(id_), fwd["ipv4"], fwd["port"], info["rootuser"], known_hosts, key, made is not None)
+    host, port, user = str(info["fwd"]["ipv4"]), int(info["fwd"]["port"]), str(info["rootuser"])
+    if not (_USER.fullmatch(user) and _is_address(host)):
+        # What begins with a dash would be an option of ssh.
+        raise CliError(f"the API says that instance {id_} is at {user}@{host}, which is no user and address", FAILED)
+    return Login(store.alias(id_), host, port, user, known_hosts, own or made, made is not None)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _fetched(api: Api, id_: str) -> Path | None:

@@ -22,8 +22,8 @@ from .conftest import Run
 def test_help_lists_commands_and_exit_codes(berth: Run) -> None:
     done = berth("--help")
     assert done.code == 0
-    words = "status release deployment token key user webhook restore doctor types search new list info ssh scp port-forward"
-    words += " firewall vpn extend end reservations queue ci config completion version"
+    words = "status release deployment token key user webhook restore doctor types search new list info ssh scp"
+    words += " port-forward firewall vpn extend end reservations queue ci config completion version"
     assert all(f"\n  {word} " in done.out for word in words.split())
     assert "Exit codes" in done.out
     assert done.out.index("With a token") < done.out.index("\n  new ") < done.out.index("With a kubeconfig")
