@@ -11,6 +11,7 @@ from pathlib import Path
 from lab import Person
 
 SECONDS = 60.0
+PROMPT = "desk>"
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,7 @@ class Desk:
         terminal = Terminal(self)
         terminal.tmux("new-session", "-d", "-x", "110", "-y", "30", "-c", str(self.home), "sh")
         try:
-            terminal.types("PS1='desk> '; clear")
-            terminal.shows("desk> ")
+            terminal.types(f"PS1='{PROMPT} '; clear")
             yield terminal
         finally:
             terminal.tmux("kill-server")
@@ -95,8 +95,15 @@ class Terminal:
         done = subprocess.run(command, env=self.desk.environment, capture_output=True, text=True, check=True)
         return done.stdout
 
+    def runs(self, line: str, seconds: float = SECONDS) -> None:
+        """Wait for the shell's prompt, and type a line there."""
+        until = time.monotonic() + seconds
+        while not (screen := self.screen()).rstrip().endswith(PROMPT):
+            assert time.monotonic() < until, f"the prompt never came:\n{screen}"
+        self.types(line)
+
     def types(self, line: str) -> None:
-        """Type a line and press Enter."""
+        """Type a line and press Enter, whatever reads it."""
         self.tmux("send-keys", "-l", line)
         self.tmux("send-keys", "Enter")
 

@@ -106,19 +106,19 @@ def test_a_vpn_s_profile_is_fetched_and_revoked(lab: Lab, desk: Desk) -> None:
 
 def test_what_people_see_while_they_wait_for_the_start(desk: Desk) -> None:
     with desk.terminal() as terminal:
-        terminal.types(f"berth new {DEPLOYMENT_TYPE} --wait")
+        terminal.runs(f"berth new {DEPLOYMENT_TYPE} --wait")
         screen = terminal.shows("`berth ssh` opens a shell")
         assert re.search(r"status +READY", screen)
         assert re.search(r"until +\S+ \(in 1h59m\)", screen)
         assert "✓" not in screen, "the progress line goes when it has done its work"
-        terminal.types("clear; berth list")
+        terminal.runs("clear; berth list")
         terminal.shows("INSTANCE")
         assert "\x1b[32m" in terminal.colours(), "what is READY is green on a terminal"
-        terminal.types("clear; berth ssh")
+        terminal.runs("clear; berth ssh")
         terminal.shows("#")
         terminal.types("tty; exit")
         terminal.shows("/dev/pts/")
-        terminal.types("clear; berth end; echo code $?")
+        terminal.runs("clear; berth end; echo code $?")
         terminal.shows("code 0")
 
 
@@ -126,7 +126,7 @@ def test_ctrl_c_in_the_queue_asks_and_does_as_told(desk: Desk, bob: Person) -> N
     held = [bob.takes(DEPLOYMENT_TYPE) for _ in range(2)]
     question = "[c]ancel it, [l]eave it, [w]ait on"
     with desk.terminal() as terminal:
-        terminal.types(f"berth new {DEPLOYMENT_TYPE} --reserve --wait; echo code $?")
+        terminal.runs(f"berth new {DEPLOYMENT_TYPE} --reserve --wait; echo code $?")
         terminal.shows("queue: place 1")
         terminal.presses("C-c")
         terminal.shows(question)
@@ -134,7 +134,7 @@ def test_ctrl_c_in_the_queue_asks_and_does_as_told(desk: Desk, bob: Person) -> N
         assert "is given up" in terminal.shows("code 130")
         assert desk.prints("reservations", "list", "-o", "name") == ""
 
-        terminal.types(f"clear; berth new {DEPLOYMENT_TYPE} --reserve --wait; echo code $?")
+        terminal.runs(f"clear; berth new {DEPLOYMENT_TYPE} --reserve --wait; echo code $?")
         terminal.shows("queue: place 1")
         terminal.presses("C-c")
         terminal.shows(question)
@@ -143,9 +143,9 @@ def test_ctrl_c_in_the_queue_asks_and_does_as_told(desk: Desk, bob: Person) -> N
         bob.ends(held[0])
         screen = terminal.shows("code 0")
         assert re.search(r"status +READY", screen)
-        terminal.types("clear; berth ssh -- hostname")
+        terminal.runs("clear; berth ssh -- hostname")
         terminal.shows("\ni-")
-        terminal.types("clear; berth end; echo code $?")
+        terminal.runs("clear; berth end; echo code $?")
         terminal.shows("code 0")
     bob.ends(held[1])
 
