@@ -41,7 +41,7 @@ INSTANCE: Final = Table[Json](
         Column("DEPLOYMENT", lambda info: info["deployment"]),
         Column("ADDRESS", address),
         Column("USER", lambda info: info["rootuser"]),
-        Column("SINCE", lambda info: f"{info['starttime']} ({times.ago(info['starttime'], _now())} ago)"),
+        Column("SINCE", lambda info: f"{times.whole(info['starttime'])} ({times.ago(info['starttime'], _now())} ago)"),
         Column("UNTIL", until),
         Column("ENDED", lambda info: info.get("endtime")),
         Column("VPN", lambda info: info["vpn"]["status"] if info.get("vpn") else None),

@@ -1,5 +1,6 @@
 """Times as people read them: how long ago, how long still. Pure."""
 
+import re
 from datetime import datetime, timedelta
 
 
@@ -25,6 +26,15 @@ def length(seconds: float) -> str:
         return f"{hours}h{minutes:02}m"
     days, hours = divmod(hours, 24)
     return f"{days}d{hours:02}h" if days < 10 else f"{days}d"
+
+
+def whole(text: str) -> str:
+    """Leave out what is less than a second of an RFC 3339 time.
+
+    >>> whole("2026-05-01T12:00:00.402485Z")
+    '2026-05-01T12:00:00Z'
+    """
+    return re.sub(r"\.[0-9]+", "", text)
 
 
 def ago(text: str | None, now: datetime) -> str | None:
