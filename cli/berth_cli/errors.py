@@ -7,11 +7,23 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 NOT_FOUND: Final = 4
 FORBIDDEN: Final = 5
+BUSY: Final = 6
+LATE: Final = 7
+INTERRUPTED: Final = 130
 
-EXIT_CODES: Final = (
-    "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 the cluster cannot be reached; 4 no such object;"
-    " 5 not permitted."
-)
+MEANINGS: Final = {
+    0: "done",
+    FAILED: "refused or failed",
+    USAGE: "wrong usage",
+    UNREACHABLE: "the cluster or the API cannot be reached",
+    NOT_FOUND: "no such object",
+    FORBIDDEN: "not permitted, or a token that does not count",
+    BUSY: "busy or asked too often: try again later",
+    LATE: "not in the time that --timeout gives",
+    INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
+EXIT_CODES: Final = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}."
 
 
 class CliError(Exception):

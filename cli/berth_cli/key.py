@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from berth_cli.helping import Commands
 from berth_cli.options import Access, Form, Kubeconfig, Output, Release
 
 if TYPE_CHECKING:
     from berth_cli.keyring import Row
     from berth_cli.rotation import Removal
 
-app = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
+app = Commands(help="The keys that sign tokens.")
 
 LIST_EXAMPLES = """
 Examples:
@@ -48,11 +49,14 @@ def list_(output: Form = Output.TABLE, namespace: Release = "berth", kubeconfig:
     from berth_cli import cluster, printing, rotation
 
     rows = cluster.ask(kubeconfig, lambda client: rotation.listing(client, namespace))
-    if output is not Output.TABLE:
-        printing.structured([row.wire() for row in rows], output)
-    else:
-        words = [(row.kid, row.since, _signs(row), "yes" if row.verifies else "no") for row in rows]
-        printing.table(("KID", "SINCE", "SIGNS", "VERIFIES"), words, [row.signs for row in rows])
+    columns: list[printing.Column[Row]] = [
+        printing.Column("KID", lambda row: row.kid),
+        printing.Column("SINCE", lambda row: row.since),
+        printing.Column("SIGNS", _signs),
+        printing.Column("VERIFIES", lambda row: "yes" if row.verifies else "no"),
+    ]
+    table = printing.Table(columns, lambda row: row.kid, lambda row: row.wire(), lambda row: row.signs)
+    printing.show(rows, table, output, f"no keys in namespace {namespace}")
 
 
 @app.command(epilog=ROTATE_EXAMPLES)

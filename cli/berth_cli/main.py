@@ -1,35 +1,79 @@
 """``berth``, also ``kubectl berth``. Commands import what they need when they run, so that help is quick."""
 
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from berth_cli import deployment, key, release, restore, status, token, user, webhook
+from berth_cli import deployment, doctor, key, release, restore, status, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
+from berth_cli.helping import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
+from berth_cli.remote import catalogue, ci, config, firewall, instances, new, queues, ssh, vpn
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+app = Commands(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES,
+    add_completion=True,
 )
-app.add_typer(token.app, name="token")
-app.add_typer(key.app, name="key")
-app.add_typer(user.app, name="user")
-app.add_typer(webhook.app, name="webhook")
-app.add_typer(deployment.app, name="deployment")
-app.command(epilog=status.EXAMPLES)(status.status)
-app.command(epilog=release.EXAMPLES)(release.release)
-app.command(epilog=restore.EXAMPLES)(restore.restore)
+app.command(epilog=catalogue.TYPES_EXAMPLES, rich_help_panel=PEOPLE)(catalogue.types)
+app.command(epilog=catalogue.SEARCH_EXAMPLES, rich_help_panel=PEOPLE)(catalogue.search)
+app.command(epilog=new.EXAMPLES, rich_help_panel=PEOPLE)(new.new)
+app.command(name="list", epilog=instances.LIST_EXAMPLES, rich_help_panel=PEOPLE)(instances.list_)
+app.command(epilog=instances.INFO_EXAMPLES, rich_help_panel=PEOPLE)(instances.info)
+app.command(cls=Dashed, epilog=ssh.SSH_EXAMPLES, rich_help_panel=PEOPLE)(ssh.ssh)
+app.command(epilog=ssh.SCP_EXAMPLES, rich_help_panel=PEOPLE)(ssh.scp)
+app.command(name="port-forward", epilog=ssh.FORWARD_EXAMPLES, rich_help_panel=PEOPLE)(ssh.port_forward)
+app.add_typer(firewall.app, name="firewall", rich_help_panel=PEOPLE)
+app.add_typer(vpn.app, name="vpn", rich_help_panel=PEOPLE)
+app.command(epilog=instances.EXTEND_EXAMPLES, rich_help_panel=PEOPLE)(instances.extend)
+app.command(epilog=instances.END_EXAMPLES, rich_help_panel=PEOPLE)(instances.end)
+app.command(epilog=queues.QUEUE_EXAMPLES, rich_help_panel=PEOPLE)(queues.queue)
+app.add_typer(queues.app, name="reservations", rich_help_panel=PEOPLE)
+app.add_typer(ci.app, name="ci", rich_help_panel=PEOPLE)
+app.command(epilog=status.EXAMPLES, rich_help_panel=KEEPERS)(status.status)
+app.command(epilog=doctor.EXAMPLES, rich_help_panel=KEEPERS)(doctor.doctor)
+app.add_typer(deployment.app, name="deployment", rich_help_panel=KEEPERS)
+app.command(epilog=release.EXAMPLES, rich_help_panel=KEEPERS)(release.release)
+app.add_typer(token.app, name="token", rich_help_panel=KEEPERS)
+app.add_typer(key.app, name="key", rich_help_panel=KEEPERS)
+app.add_typer(user.app, name="user", rich_help_panel=KEEPERS)
+app.add_typer(webhook.app, name="webhook", rich_help_panel=KEEPERS)
+app.command(epilog=restore.EXAMPLES, rich_help_panel=KEEPERS)(restore.restore)
+app.add_typer(config.app, name="config", rich_help_panel=OTHERS)
 
 
-@app.command()
+@app.command(rich_help_panel=OTHERS)
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed
 
     typer.echo(installed("berth"))
+
+
+class Shell(StrEnum):
+    """Shells that can complete."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+COMPLETION_EXAMPLES = """
+Examples:
+
+  source <(berth completion bash)
+
+  berth completion fish > ~/.config/fish/completions/berth.fish
+"""
+
+
+@app.command(epilog=COMPLETION_EXAMPLES, rich_help_panel=OTHERS)
+def completion(shell: Annotated[Shell, typer.Argument(help="Which shell.")]) -> None:
+    """Print what a shell needs to complete commands, types and ids."""
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    typer.echo(get_completion_script(prog_name="berth", complete_var="_BERTH_COMPLETE", shell=shell.value))
 
 
 def _print_version(wanted: bool) -> None:

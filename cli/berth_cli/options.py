@@ -25,8 +25,10 @@ class Output(StrEnum):
     """Forms of the answer."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
     YAML = "yaml"
+    NAME = "name"
 
 
 Form = Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")]

@@ -49,7 +49,7 @@ def _print(steps: "list[Step]", *, done: bool) -> None:
         typer.echo("nothing to do: every instance has ended or ends, and no epoch is above its deployment's", err=True)
         return
     rows = [(step.name, _state(step, done=done), step.what) for step in steps]
-    printing.table(("OBJECT", "DONE", "WHAT"), rows, [done and bool(step.writes) for step in steps])
+    printing.tabular(("OBJECT", "DONE", "WHAT"), rows, [done and bool(step.writes) for step in steps])
     if not done:
         typer.echo("nothing was changed: --yes does it, while Berth does not run", err=True)
 

@@ -40,19 +40,23 @@ def status(
 
 
 def _print(rows: "list[Row]", output: Output, where: str) -> None:
-    from berth_cli import printing
+    from berth_cli.printing import Column, Table, show
 
-    if output is not Output.TABLE:
-        printing.structured([row.wire() for row in rows], output)
-    elif rows:
-        headings = ("DEPLOYMENT", "TYPE", "AVAILABLE", "HOLDER", "SINCE", "UNTIL", "ADDRESS")
-        printing.table(headings, [_words(row) for row in rows], [row.available is True for row in rows])
-    else:
-        typer.echo(
-            f"no deployments in {where}: make a WorkspaceDeployment, or name another with --workspaces", err=True
-        )
-
-
-def _words(row: "Row") -> "tuple[str | None, ...]":
-    available = "yes" if row.available else f"no: {row.reason}"
-    return (row.deployment, row.type, available, row.holder, row.since, row.until, row.address)
+    columns: list[Column[Row]] = [
+        Column("DEPLOYMENT", lambda row: row.deployment),
+        Column("TYPE", lambda row: row.type),
+        Column("AVAILABLE", lambda row: "yes" if row.available else f"no: {row.reason}"),
+        Column("HOLDER", lambda row: row.holder),
+        Column("SINCE", lambda row: row.since),
+        Column("UNTIL", lambda row: row.until),
+        Column("ADDRESS", lambda row: row.address),
+        Column("NAMESPACE", lambda row: row.namespace, wide=True),
+        Column("REGION", lambda row: row.region, wide=True),
+        Column("EPOCH", lambda row: str(row.epoch), wide=True),
+        Column("INSTANCE", lambda row: row.instance, wide=True),
+        Column("ID", lambda row: row.id, wide=True),
+        Column("MESSAGE", lambda row: row.message, wide=True),
+    ]
+    table = Table(columns, lambda row: row.deployment, lambda row: row.wire(), lambda row: row.available is True)
+    nothing = f"no deployments in {where}: make a WorkspaceDeployment (`berth deployment add`), or name another with -w"
+    show(rows, table, output, nothing)

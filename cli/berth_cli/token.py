@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from berth_cli.helping import Commands
 from berth_cli.options import Access, Form, Kubeconfig, Output, Release
 
 if TYPE_CHECKING:
     from berth_cli.register import Row
     from berth_core.client import Client
 
-app = typer.Typer(no_args_is_help=True, help="Tokens for the HTTP API.")
+app = Commands(help="Tokens for the HTTP API.")
 
 CREATE_EXAMPLES = """
 Examples:
@@ -121,15 +122,20 @@ def list_(
         return register.rows(tokens, seen, await cluster.server_time(client))
 
     rows = cluster.ask(kubeconfig, read)
-    if output is not Output.TABLE:
-        printing.structured([row.wire() for row in rows], output)
-    elif rows:
-        words = [(row.sha256[:SHORT], row.user, row.may, row.issued, row.until, row.state) for row in rows]
-        headings = ("SHA256", "USER", "MAY", "ISSUED", "UNTIL", "STATE")
-        printing.table(headings, words, [row.state == register.COUNTS for row in rows])
-    else:
-        whose = f"of {user} " if user else ""
-        typer.echo(f"no tokens {whose}are recorded in namespace {access_namespace}", err=True)
+    columns: list[printing.Column[Row]] = [
+        printing.Column("SHA256", lambda row: row.sha256 if output is Output.WIDE else row.sha256[:SHORT]),
+        printing.Column("USER", lambda row: row.user),
+        printing.Column("MAY", lambda row: row.may),
+        printing.Column("ISSUED", lambda row: row.issued),
+        printing.Column("UNTIL", lambda row: row.until),
+        printing.Column("STATE", lambda row: row.state),
+        printing.Column("KID", lambda row: row.kid, wide=True),
+    ]
+    table = printing.Table(
+        columns, lambda row: row.sha256, lambda row: row.wire(), lambda row: row.state == register.COUNTS
+    )
+    whose = f"of {user} " if user else ""
+    printing.show(rows, table, output, f"no tokens {whose}are recorded in namespace {access_namespace}")
 
 
 @app.command(epilog=REVOKE_EXAMPLES)

@@ -4,15 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from berth_cli.helping import Commands
 from berth_cli.options import Access, Form, Kubeconfig, Output
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from berth_cli.accounts import Row
     from berth_core.client import Client
 
-app = typer.Typer(no_args_is_help=True, help="Accounts of users.")
+app = Commands(help="Accounts of users.")
 
 ADD_EXAMPLES = """
 Examples:
@@ -101,13 +103,16 @@ def list_(
     from berth_cli import accounts, cluster, printing
 
     rows = cluster.ask(kubeconfig, lambda client: accounts.listing(client, access_namespace))
-    if output is not Output.TABLE:
-        printing.structured([row.wire() for row in rows], output)
-    elif rows:
-        words = [(row.user, "yes" if row.password else "no", row.tokens_after, row.since) for row in rows]
-        printing.table(("USER", "PASSWORD", "TOKENS AFTER", "SINCE"), words, [False] * len(rows))
-    else:
-        typer.echo(f"no accounts in namespace {access_namespace}: make one with `berth user add`", err=True)
+    columns: list[printing.Column[Row]] = [
+        printing.Column("USER", lambda row: row.user),
+        printing.Column("PASSWORD", lambda row: "yes" if row.password else "no"),
+        printing.Column("TOKENS AFTER", lambda row: row.tokens_after),
+        printing.Column("SINCE", lambda row: row.since),
+        printing.Column("ACCOUNT", lambda row: row.account, wide=True),
+    ]
+    table = printing.Table(columns, lambda row: row.user, lambda row: row.wire())
+    nothing = f"no accounts in namespace {access_namespace}: make one with `berth user add`"
+    printing.show(rows, table, output, nothing)
 
 
 @app.command(epilog=REMOVE_EXAMPLES)

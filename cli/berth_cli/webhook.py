@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from berth_cli.helping import Commands
 from berth_cli.options import Kubeconfig, Release
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks (`eurl`).")
+app = Commands(help="Webhooks (`eurl`).")
 
 EXAMPLES = """
 Examples:

@@ -11,7 +11,7 @@ from berth_cluster.paths import REPOSITORY
 from berth_cluster.progress import step
 
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
-API_PAGE = "docs/api.md"
+PAGES = {"docs/api.md": "berth_cluster.apipage", "docs/cli.md": "berth_cluster.clipage"}
 CRD_FOLDERS = ("crds", "charts/berth/templates/crds")
 REQUIREMENTS = {
     "images/berth/requirements.txt": ("--no-dev",),
@@ -22,8 +22,9 @@ REQUIREMENTS = {
 def generate(root: Path = REPOSITORY) -> None:
     """Write all generated files under `root`."""
     run([PYTHON, "-m", "berth_core.crdgen", *(root / folder for folder in CRD_FOLDERS)])
-    (root / API_PAGE).parent.mkdir(parents=True, exist_ok=True)
-    run([PYTHON, "-m", "berth_cluster.apipage", root / API_PAGE])
+    for name, module in PAGES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        run([PYTHON, "-m", module, root / name], env={"COLUMNS": "80"})
     for name, choice in REQUIREMENTS.items():
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)

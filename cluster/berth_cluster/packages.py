@@ -28,6 +28,7 @@ NEEDED = (
     "redis-server",
     "runc",
     "socat",
+    "tmux",
     "util-linux",
 )
 

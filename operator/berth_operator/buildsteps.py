@@ -51,7 +51,7 @@ async def start_fetching(world: World, parts: BuildParts) -> None:
         if not found:
             message = f"there is no Secret {credentials.secret} beside the Project: make it, then restart the build"
             raise BuildEndsError(NO_CREDENTIALS, message)
-    egress = repository_rules(project.spec.repo_url, parts.settings, world.config.blocked)
+    egress = repository_rules(project.spec.repo_url, parts.settings, world.config.out_of_reach)
     await world.client.apply(POLICIES, policy(parts.build, egress))
     await _make_job(world, fetch_job(parts))
 
@@ -112,14 +112,14 @@ async def ask_for_machine(world: World, parts: BuildParts) -> None:
 async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None:
     """Start the Job with the script."""
     build, config = parts.build, world.config
-    egress = repository_rules(parts.project.spec.repo_url, parts.settings, config.blocked)
+    egress = repository_rules(parts.project.spec.repo_url, parts.settings, config.out_of_reach)
     if seen.machine is not None:
         egress += machine_rules(_door(world, build, seen))
     kind = world.type_named(build.metadata.namespace, build.status.workspace) if build.status.workspace else None
     if kind is not None:
         wanted = type_egress(kind, config)
     else:
-        wanted = Egress(networks=parts.settings.egress, blocked=config.blocked, dns_labels=DNS)
+        wanted = Egress(networks=parts.settings.egress, blocked=config.out_of_reach, dns_labels=DNS)
     await world.client.apply(POLICIES, policy(build, [*egress, *egress_rules(wanted)]))
     await _make_job(world, run_job(parts, seen.machine))
 

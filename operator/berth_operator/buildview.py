@@ -41,7 +41,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
     if status.reason is not None:
         return seen
     if project is not None:
-        seen = replace(seen, forbidden=why_not(project.spec.repo_url, settings, world.config.blocked))
+        seen = replace(seen, forbidden=why_not(project.spec.repo_url, settings, world.config.out_of_reach))
     if status.start_time is None:
         return replace(seen, ahead=ahead_of(build, active(world, build.metadata.namespace)))
     fetch, run = [await _step(world, build, step, pods) for step in STEPS]

@@ -73,6 +73,16 @@ class Forward(BaseModel):
     port: int
 
 
+class Progress(BaseModel):
+    """Steps of a start, each with whether it is done."""
+
+    bound: bool = Field(description="A deployment is its own.")
+    prepared: bool | None = Field(None, description="The type's hook has run, where there is one.")
+    pod: bool = Field(description="The workspace runs.")
+    network: bool = Field(description="Its firewall is in force and its address known.")
+    vpn: bool | None = Field(None, description="The VPN serves, where it was asked for.")
+
+
 class InstanceDetail(InstanceSummary):
     """An instance."""
 
@@ -81,6 +91,7 @@ class InstanceDetail(InstanceSummary):
     fwd: Forward | None = None
     hostkeys: list[str] | None = Field(None, description="OpenSSH public key lines, ed25519 first.")
     vpn: VpnStatus | None = Field(None, description="Where it was asked for.")
+    progress: Progress | None = Field(None, description="While INIT: how far the start has come.")
     message: str | None = Field(None, description="Why INIT_FAIL.")
 
 

@@ -10,8 +10,9 @@ from berth_api.services.instances import Held
 from berth_api.shapes import Shape
 from berth_api.shapes.deployments import deployment_detail
 from berth_api.shapes.vpn import vpn_status
+from berth_core.resources import Instance
 from berth_core.resources.workspacetype import Limits
-from berth_core.state import Word, is_active
+from berth_core.state import BOUND, NETWORK_READY, POD_READY, PREPARED, VPN_READY, Word, is_active
 
 ROOT_USER: Final = "root"
 
@@ -40,8 +41,22 @@ def instance_detail(held: Held, detail: Detail | None, identity: Identity, vpn_c
         shape["hostkeys"] = status.host_keys
     if held.instance.spec.vpn and active:
         shape["vpn"] = vpn_status(held.instance, vpn_clients)
+    if held.state is Word.INIT:
+        shape["progress"] = progress(held.instance)
     if held.state is Word.INIT_FAIL and status.message:
         shape["message"] = status.message
+    return shape
+
+
+def progress(instance: Instance) -> Shape:
+    """Say which steps of a start are done, in their order; those that this instance does not have are left out."""
+    found = {c.type: c.status == "True" for c in instance.status.conditions}
+    shape: Shape = {"bound": found.get(BOUND, False)}
+    if PREPARED in found:
+        shape["prepared"] = found[PREPARED]
+    shape |= {"pod": found.get(POD_READY, False), "network": found.get(NETWORK_READY, False)}
+    if instance.spec.vpn:
+        shape["vpn"] = found.get(VPN_READY, False)
     return shape
 
 

@@ -15,6 +15,7 @@ def reservation(place: Place) -> Shape:
         "desc": description(place.reservation),
         "user": place.reservation.spec.user,
         "position": place.position,
+        "instance": ids.turn_instance(metadata.uid),
     }
     if place.eta is not None:
         shape["eta"] = place.eta

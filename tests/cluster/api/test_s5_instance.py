@@ -37,10 +37,16 @@ async def test_an_instance_from_init_to_its_end(world: World, alice: httpx.Async
         "status": "INIT",
         "rootuser": "root",
         "wdinfo": wdinfo,
+        "progress": {"bound": False, "pod": False, "network": False},
     }
+    await world.bind(instance)
+    await world.as_operator(instance, conditions={"PodReady": "True"})
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert shown["progress"] == {"bound": True, "pod": True, "network": False}
     since = await world.make_ready(instance)
     shown = (await alice.get(f"/instance/{instance}")).json()
     assert shown["status"] == "READY"
+    assert "progress" not in shown
     assert shown["fwd"] == {"ipv4": "192.0.2.9", "port": 30022}
     assert shown["hostkeys"][0].startswith("ssh-ed25519 ")
     end = (since + timedelta(seconds=3600)).replace(microsecond=0)

@@ -128,7 +128,7 @@ async def test_a_description_says_what_it_waits_for(
     # The third waits behind two others for the first deployment; the fourth, behind the first and the third.
     assert [r["position"] for r in shown] == [1, 2, 3, 3]
     for r in shown:
-        assert r.keys() == {"id", "created", "desc", "user", "position"}
+        assert r.keys() == {"id", "created", "desc", "user", "position", "instance"}
         assert r["user"] == "bob"
         assert r["created"].endswith("Z")
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from berth_cli.main import app
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.paths import REPOSITORY
 from berth_cluster.testing import Namespaces
 
 from .conftest import Run
@@ -21,8 +22,11 @@ from .conftest import Run
 def test_help_lists_commands_and_exit_codes(berth: Run) -> None:
     done = berth("--help")
     assert done.code == 0
-    words = ("status", "release", "deployment", "token", "key", "user", "webhook", "version", "Exit codes")
-    assert all(word in done.out for word in words)
+    words = "status release deployment token key user webhook restore doctor types search new list info ssh scp"
+    words += " port-forward firewall vpn extend end reservations queue ci config completion version"
+    assert all(f"\n  {word} " in done.out for word in words.split())
+    assert "Exit codes" in done.out
+    assert done.out.index("With a token") < done.out.index("\n  new ") < done.out.index("With a kubeconfig")
 
 
 def commands() -> Iterator[tuple[str, ...]]:
@@ -42,12 +46,37 @@ def test_every_command_has_examples(command: tuple[str, ...]) -> None:
     assert f"berth {' '.join(command)}" in done.output[done.output.index("Examples") :]
 
 
-def test_help_loads_nothing_that_takes_long() -> None:
+SLOW = {"pydantic", "kubernetes", "aiohttp", "jwt", "argon2", "rich", "cryptography", "yaml", "asyncio"}
+"""Packages that take longer to load than the whole start may take."""
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "new --help", "token create --help", "config show", "list"])
+def test_nothing_that_takes_long_is_loaded_where_it_is_not_needed(words: str, tmp_path: Path) -> None:
     code = (
-        "import sys, berth_cli.main; print(*{'pydantic', 'kubernetes', 'aiohttp', 'jwt', 'argon2'} & set(sys.modules))"
+        "import sys; from berth_cli.main import main\n"
+        "try: main()\n"
+        f"finally: print(*{SLOW} & set(sys.modules), file=sys.stderr)"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert loaded.stdout.split() == []
+    environment = {"HOME": str(tmp_path), "BERTH_API": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words.split()], env=environment, capture_output=True, text=True, check=False
+    )
+    said = done.stderr.splitlines()
+    assert said[-1] == "", "a line for what was loaded stands there, and it is empty"
+    assert done.returncode == (3 if words == "list" else 0), done.stderr
+
+
+def test_kubectl_finds_it(apiserver: ApiServer) -> None:
+    programs = Path(sys.executable).parent
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "KUBECONFIG": str(apiserver.kubeconfig)}
+    kubectl = [str(apiserver.tools.path("kubectl")), "berth"]
+    done = subprocess.run([*kubectl, "version"], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{installed('berth')}\n"
+
+
+def test_the_page_has_every_command() -> None:
+    page = (REPOSITORY / "docs" / "cli.md").read_text()
+    assert [line for line in commands() if f"\n### berth {' '.join(line)}\n" not in page] == []
 
 
 def test_the_version(berth: Run) -> None:

@@ -1,10 +1,13 @@
-"""`berth deployment release`."""
+"""`berth deployment`."""
+
+import json
 
 from berth_cluster.testing import Namespaces
 from berth_core import leasing
-from berth_core.client import Client
+from berth_core.client import Client, Object
 from berth_core.conditions import condition
-from berth_core.resources import WorkspaceDeployment
+from berth_core.names import API_VERSION
+from berth_core.resources import WorkspaceDeployment, WorkspaceType
 
 from . import lab
 from .conftest import Run
@@ -65,3 +68,60 @@ def test_no_such_deployment(namespaces: Namespaces, berth: Run) -> None:
     done = berth("deployment", "release", "misty-9", "-w", namespaces.workspaces)
     assert done.code == 4
     assert "berth status --all-namespaces" in done.err
+
+
+async def made_type(client: Client, where: str) -> None:
+    """Make the type misty."""
+    spec = {"typeName": "misty", "template": {"image": "example/workspace"}}
+    body: Object = {"apiVersion": API_VERSION, "kind": "WorkspaceType", "metadata": {"name": "misty"}, "spec": spec}
+    await client.create(WorkspaceType.api(), where, body)
+
+
+async def test_a_deployment_is_added_locked_unlocked_and_dissolved(
+    client: Client, namespaces: Namespaces, berth: Run
+) -> None:
+    where = namespaces.workspaces
+    await made_type(client, where)
+    words = ["--region", "lab-a", "--owner", "ada", "--owner", "bob", "--node-selector", "a.example/b=c", "--locked"]
+    done = berth(
+        "deployment", "add", "misty-1", "-t", "misty", *words, "--heartbeat", "node", "-w", where, "-o", "json"
+    )
+    assert done.code == 0, done.err
+    made = await read(client, where)
+    assert json.loads(done.out)["id"] == made.public_id
+    assert (made.spec.type, made.spec.region, made.spec.owners, made.spec.heartbeat) == (
+        "misty",
+        "lab-a",
+        ["ada", "bob"],
+        "node",
+    )
+    assert (made.spec.overrides.node_selector, made.spec.lockout) == ({"a.example/b": "c"}, True)
+    again = berth("deployment", "add", "misty-1", "-t", "misty", "-w", where)
+    assert (again.code, "take another name" in again.err) == (1, True)
+
+    assert berth("deployment", "lock", "misty-1", "-w", where).out == "misty-1 is locked already\n"
+    assert berth("deployment", "unlock", "misty-1", "-w", where).out == "misty-1 can be had again\n"
+    assert not (await read(client, where)).spec.lockout
+    instance = await lab.lend(client, where, "misty-1", "alice")
+    locked = berth("deployment", "lock", made.public_id, "-w", where)
+    assert locked.out == f"misty-1 is locked: new instances are refused; instance {instance} of alice goes on\n"
+    assert (await read(client, where)).spec.lockout
+
+    asked = berth("deployment", "dissolve", "misty-1", "-w", where)
+    assert (asked.code, "repeat the command with --yes" in asked.err) == (2, True)
+    assert f"instance {instance} of alice goes on until it ends" in asked.err
+    assert (await read(client, where)).spec.dissolved is None
+    assert berth("deployment", "dissolve", "misty-1", "--yes", "-w", where).out == "misty-1 is dissolved\n"
+    assert (await read(client, where)).spec.dissolved is not None
+    assert berth("deployment", "dissolve", "misty-1", "--yes", "-w", where).code == 1
+
+
+async def test_what_cannot_be_added_says_why(client: Client, namespaces: Namespaces, berth: Run) -> None:
+    where = namespaces.workspaces
+    unknown = berth("deployment", "add", "misty-1", "-t", "misty", "-w", where)
+    assert (unknown.code, "make a WorkspaceType first" in unknown.err) == (4, True)
+    await made_type(client, where)
+    assert berth("deployment", "add", "misty-1", "-t", "mis ty", "-w", where).code == 2
+    assert berth("deployment", "add", "misty-1", "-t", "misty", "--node-selector", "x", "-w", where).code == 2
+    assert berth("deployment", "add", "Misty 1", "-t", "misty", "-w", where).code == 1
+    assert berth("deployment", "lock", "misty-1", "-w", where).code == 4

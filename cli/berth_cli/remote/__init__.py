@@ -1,0 +1,1 @@
+"""What people with a token do: over the HTTP API, with nothing of the cluster at hand."""

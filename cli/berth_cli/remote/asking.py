@@ -1,0 +1,74 @@
+"""Asking for an instance: what is sent, and the key that will open it."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from berth_cli.errors import USAGE, CliError
+from berth_cli.remote.session import escaped
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody asks for; ``key`` is a private or a public key file of his."""
+
+    targets: tuple[str, ...]
+    seconds: int | None = None
+    vpn: bool = False
+    reserve: bool = False
+    key: Path | None = None
+    notify: str | None = None
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The public key that is sent, and the private key that fits where it is known."""
+
+    public: str
+    private: Path | None
+
+
+def request(wish: Wish, keys: Keys | None) -> tuple[str, dict[str, Any]]:
+    """Return path and body of the request (`POST /new…`). Pure."""
+    body: dict[str, Any] = {}
+    if keys is not None:
+        body["sshkey"] = keys.public
+    if wish.seconds is not None:
+        body["expire_d"] = wish.seconds
+    if wish.notify is not None:
+        body["eurl"] = wish.notify
+    body |= {name: True for name, wanted in (("vpn", wish.vpn), ("reserve", wish.reserve)) if wanted}
+    if len(wish.targets) == 1:
+        return f"/new/{escaped(wish.targets[0])}", body
+    return "/new", body | {"wds": list(wish.targets)}
+
+
+def keys_of(path: Path) -> Keys:
+    """Read a key file: a public key as it is; of a private key the public half beside it, else by ssh-keygen."""
+    path = path.expanduser()
+    beside = path if path.suffix == ".pub" else path.with_name(f"{path.name}.pub")
+    private = path.with_suffix("") if path.suffix == ".pub" else path
+    try:
+        if beside != path:
+            path.read_bytes()
+        if beside.is_file():
+            return Keys(_public(beside), private if private.is_file() else None)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"the key {path} cannot be read: {error}", USAGE) from error
+    if beside == path:
+        raise CliError(f"there is no key {path}: make one with ssh-keygen, or leave --key out", USAGE)
+    try:
+        done = subprocess.run(["ssh-keygen", "-y", "-f", path], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    except FileNotFoundError as error:
+        raise CliError("there is no ssh-keygen here: give the public key (FILE.pub) to --key", USAGE) from error
+    except subprocess.CalledProcessError as error:
+        raise CliError(f"{path} is no private key that ssh-keygen reads: {error.stderr.strip()}", USAGE) from error
+    return Keys(done.stdout.strip(), path)
+
+
+def _public(path: Path) -> str:
+    text = path.read_text(encoding="utf-8").strip()
+    if "PRIVATE KEY" in text:
+        raise CliError(f"{path} holds a private key: it was not sent; put the public one there", USAGE)
+    return text

@@ -1,0 +1,52 @@
+"""`berth doctor` where little is installed, and for somebody who may read little; a whole release is in tests/e2e."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import Namespaces
+from berth_core import leasing
+from berth_core.client import Client
+from berth_core.conditions import condition
+
+from . import lab
+from .conftest import Run
+
+
+async def test_what_is_missing_is_named_with_how_to_mend_it(
+    client: Client, namespaces: Namespaces, installed: None, berth: Run
+) -> None:
+    where = namespaces.workspaces
+    await lab.deployment(client, where, "misty-1")
+    lease = await leasing.take(client, where, "misty-1", instance="i", user="alice", now=lab.NOW)
+    ill = condition(leasing.QUARANTINED, True, "ResetFailed", "exit code 3", now=lab.NOW)
+    await leasing.give_back(client, where, lease, instance="i", completed=True, now=lab.NOW, conditions=[ill])
+    done = berth("doctor", "-n", namespaces.release, "-w", where, "-o", "json")
+    assert done.code == 1, done.err
+    found = {one["check"]: one for one in json.loads(done.out)}
+    levels = {check: one["level"] for check, one in found.items()}
+    well = ("cluster version", "clock here", "resources (CRDs)", "agents' authority", "keys")
+    assert {levels[check] for check in well} == {"ok"}, found
+    assert (levels["operator"], levels["api"], levels["leader"]) == ("failed", "failed", "failed")
+    assert levels["NetworkPolicy"] == "unknown"
+    assert "berth deployment release misty-1" in found["deployments"]["mend"]
+    shown = berth("doctor", "-n", namespaces.release, "-w", where)
+    assert shown.code == 1
+    assert f"there is no berth-api in namespace {namespaces.release}" in shown.out
+    assert "\noperator: `helm list -A` shows releases" in shown.out
+
+
+def test_what_may_not_be_read_is_unknown(
+    apiserver: ApiServer, namespaces: Namespaces, berth: Run, tmp_path: Path
+) -> None:
+    apiserver.kubectl("create", "serviceaccount", "nobody", "-n", namespaces.release)
+    token = apiserver.kubectl("create", "token", "nobody", "-n", namespaces.release).strip()
+    config = yaml.safe_load(apiserver.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config))
+    done = berth("doctor", "-n", namespaces.release, "--kubeconfig", str(path), "-o", "json")
+    assert done.code == 0
+    assert {one["level"] for one in json.loads(done.out)} == {"ok", "unknown"}
