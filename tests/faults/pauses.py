@@ -15,6 +15,9 @@ from .stage import Replica, Stage
 from .waiting import until
 
 LEADING = re.compile(r"^berth_operator_leading (\S+)$", re.MULTILINE)
+REFUSED = 409
+"""One write may have been between its check and the wire when the process was stopped. No check ends that; the version
+that it names does."""
 STRUCK_SECONDS = 30.0
 TAKEN_OVER_SECONDS = 40.0
 NOTICED_SECONDS = 10.0
@@ -78,7 +81,9 @@ async def paused(stage: Stage, pause: Pause, pair: tuple[Replica, Replica], want
     )
     await stage.settled(leader)
     late = leader.proxy.writes[before:]
-    assert len(late) <= under_way, f"after {pause} more than what was under way was written: {late}"
+    done = [write for write in late if write.status != REFUSED]
+    assert len(done) <= under_way, f"after {pause} more than what was under way was written: {late}"
+    assert len(late) <= under_way + 1, f"after {pause} more was sent than it had begun to send: {late}"
     await stage.comes_to(wanted, heir, after=str(pause), seconds=SETTLED_SECONDS)
     await stage.leads(heir, seconds=1)
 
