@@ -88,7 +88,8 @@ def test_a_verdict_is_followed_by_clearing_until_pods_are_gone_or_a_node_is_sile
 
 
 def test_a_cancel_ends_whatever_it_does() -> None:
-    for status in ({"attempt": 1}, {"attempt": 1, "startTime": timestamp(NOW)}):
+    states: list[dict[str, Any]] = [{"attempt": 1}, {"attempt": 1, "startTime": timestamp(NOW)}]
+    for status in states:
         assert ends(SeenBuild(build(spec={"cancel": 1}, **status), project())) == builds.CANCELED
 
 
