@@ -14,6 +14,7 @@ from berth_core.errors import ConflictError, NotFoundError
 from berth_core.model import timestamp
 from berth_core.resources import Build
 from berth_core.resources.build import BuildStatus
+from berth_operator import statuses
 from berth_operator.build.ci_jobs import Attempt, BuildParts
 from berth_operator.buildclearing import clear
 from berth_operator.buildsteps import (
@@ -34,7 +35,7 @@ from berth_operator.writes import refresh, write_status
 
 log = structlog.get_logger(__name__)
 
-MOST_STEPS: Final = 6
+MOST_STEPS: Final = 8
 SHORTEST_WAIT: Final = 0.05
 DISTRUST_WAIT: Final = 5.0
 
@@ -49,6 +50,8 @@ async def reconcile_build(world: World, key: Key) -> float | None:
             if found is None or found["metadata"].get("deletionTimestamp"):
                 return None
             seen = await observe_build(world, Build.parse(found))
+            if await _tell(world, seen):
+                continue
             plan = decide(seen, world.now())
             log.debug("decided", build=seen.build.public_id, step=plan.step.name, reason=plan.reason)
             if not await _take(world, seen, plan):
@@ -100,6 +103,21 @@ async def _step(world: World, seen: SeenBuild, plan: Plan) -> bool:
         case Step.SETTLED:
             pass
     return False
+
+
+async def _tell(world: World, seen: SeenBuild) -> bool:
+    """Tell the project's receiver how far it is, and write that down; whether anything was written.
+
+    This comes before what follows, so that a build is not over before its end was told.
+    """
+    build = seen.build
+    if seen.project is None:
+        return False
+    told = await statuses.tell(world, build, seen.project)
+    if told is None or told == conditions.find(build.status.conditions, builds.TOLD):
+        return False
+    known = build.status.model_copy(update={"conditions": merged(build.status.conditions, [told])})
+    return await write_status(world, build, build.status, known) is not None
 
 
 def _wait(world: World, plan: Plan) -> float | None:

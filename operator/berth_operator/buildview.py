@@ -36,11 +36,10 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
     if status.attempt is None or status.end_time is not None:
         return seen
     pods = pods_of(world, build.metadata.namespace, build.public_id)
-    seen = replace(seen, pods=bool(pods))
+    project = await _project(world, build)
+    seen = replace(seen, pods=bool(pods), project=project)
     if status.reason is not None:
         return seen
-    project = await _project(world, build)
-    seen = replace(seen, project=project)
     if project is not None:
         seen = replace(seen, forbidden=why_not(project.spec.repo_url, settings, world.config.blocked))
     if status.start_time is None:

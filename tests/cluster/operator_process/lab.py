@@ -23,6 +23,8 @@ VPN_CLIENTS = Kind(BERTH, "vpnclients")
 RESERVATIONS = Kind(BERTH, "reservations")
 ACCESS_RULES = Kind(BERTH, "accessrules")
 DELIVERIES = Kind(BERTH, "deliveries")
+PROJECTS = Kind(BERTH, "projects")
+BUILDS = Kind(BERTH, "builds")
 PODS = Kind("v1", "pods")
 SERVICES = Kind("v1", "services")
 SECRETS = Kind("v1", "secrets")
@@ -52,6 +54,8 @@ class Lab:
             RESERVATIONS: "Reservation",
             ACCESS_RULES: "AccessRule",
             DELIVERIES: "Delivery",
+            PROJECTS: "Project",
+            BUILDS: "Build",
         }
         body = {
             "apiVersion": BERTH,

@@ -1,0 +1,83 @@
+"""The words of a Job controller and of a kubelet about builds; this tier has neither."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from berth_core.client import Kind, Object
+from berth_core.model import timestamp
+
+from .lab import BUILDS, PODS, PROJECTS, Lab, condition
+
+JOBS = Kind("batch/v1", "jobs")
+CI = {"BERTH_CI_IMAGE": "ci.invalid/ci:1"}
+COMMIT = "ab" * 20
+REPORT = {"commit": COMMIT, "image": "script.invalid/it:1", "workspace": None, "timeout": 600}
+
+
+async def project(lab: Lab, user: str = "ada", **spec: Any) -> str:
+    """A Project of a repository that everyone may read."""
+    await lab.create(PROJECTS, f"p-{user}", {"name": f"p-{user}", "user": user, "repoURL": "https://x.test/a"} | spec)
+    return f"p-{user}"
+
+
+async def build(lab: Lab, name: str, user: str = "ada", **spec: Any) -> str:
+    """A Build of that user's project; its public id."""
+    made = await lab.create(BUILDS, name, {"project": f"p-{user}", "user": user, "branch": "main"} | spec)
+    return str(made["metadata"]["uid"])
+
+
+async def started(lab: Lab, public_id: str, step: str, attempt: int = 1, seconds: float = 10) -> Object:
+    """The Job of a step once it is there."""
+    return await lab.until(JOBS, f"b-{public_id}-{attempt}-{step}", bool, seconds=seconds)
+
+
+async def pod_of(lab: Lab, job: Object) -> str:
+    """The pod that a Job controller makes; its name."""
+    template = job["spec"]["template"]
+    name = f"{job['metadata']['name']}-x7k2p"
+    metadata = {"name": name, "labels": template["metadata"]["labels"]}
+    spec = {key: value for key, value in template["spec"].items() if key != "schedulerName"}
+    await lab.client.create(
+        PODS, lab.namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    )
+    return name
+
+
+async def found(lab: Lab, public_id: str, attempt: int = 1, **report: Any) -> None:
+    """The first step finds the commit."""
+    pod = await pod_of(lab, await started(lab, public_id, "fetch", attempt))
+    await says(lab, pod, "Succeeded", fetch=ended(0, json.dumps(REPORT | report)))
+
+
+async def says(lab: Lab, pod: str, phase: str, *, ip: str = "", **containers: Object) -> None:
+    """A kubelet's word about a pod's containers, by their names and states."""
+    init = [_status(name, state) for name, state in containers.items() if name in ("checkout", "artifacts")]
+    plain = [_status(name, state) for name, state in containers.items() if name in ("fetch", "script")]
+    status: Object = {"phase": phase, "initContainerStatuses": init, "containerStatuses": plain}
+    if ip:
+        status |= {"podIP": ip, "podIPs": [{"ip": ip}]}
+    await lab.status_patch(PODS, pod, status)
+
+
+def ended(code: int, message: str = "") -> Object:
+    now = timestamp(datetime.now(UTC).replace(microsecond=0))
+    reason = "Error" if code else "Completed"
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": now, "finishedAt": now}}
+
+
+def runs() -> Object:
+    return {"running": {"startedAt": timestamp(datetime.now(UTC).replace(microsecond=0))}}
+
+
+async def reads(lab: Lab, name: str, kind: str, reason: str, seconds: float = 10) -> Object:
+    """The Build once a condition has that reason."""
+    return await lab.until(BUILDS, name, lambda o: condition(o, kind) == reason, seconds=seconds)
+
+
+async def is_over(lab: Lab, name: str, seconds: float = 15) -> Object:
+    return await lab.until(BUILDS, name, lambda o: condition(o, "Ended", "status") == "True", seconds=seconds)
+
+
+def _status(name: str, state: Object) -> Object:
+    return {"name": name, "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}

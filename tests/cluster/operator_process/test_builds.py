@@ -1,0 +1,255 @@
+"""Builds from their turn to their end: what is made for them, in which order, and that their machine ends."""
+
+import asyncio
+from collections import Counter
+from contextlib import aclosing
+
+import pytest
+
+from berth_core.client import Kind
+
+from .builds import (
+    CI,
+    COMMIT,
+    JOBS,
+    build,
+    ended,
+    found,
+    is_over,
+    pod_of,
+    project,
+    reads,
+    runs,
+    says,
+    started,
+)
+from .killing import Happens, deleted, kill_when, made
+from .lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+
+@pytest.fixture(autouse=True)
+def _operator(lab: Lab, operators: Operators) -> None:
+    operators.start(**CI, BERTH_CI_MAX_WAITING_PER_USER="3")
+
+
+async def nothing_left(lab: Lab, public_id: str) -> None:
+    for kind in (JOBS, PODS, SECRETS, POLICIES):
+        left, _ = await lab.client.list(kind, lab.namespace, labels={"berth.dev/build": public_id})
+        assert left == [], f"{kind.plural} are left"
+
+
+async def test_a_build_is_fetched_then_run_then_over(lab: Lab) -> None:
+    await project(lab)
+    uid = await build(lab, "one", commit=COMMIT[:8])
+    fetch = await started(lab, uid, "fetch")
+    told = {e["name"]: e["value"] for e in fetch["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert (told["BERTH_BRANCH"], told["BERTH_COMMIT"]) == ("main", COMMIT[:8])
+    policy = await lab.get(POLICIES, f"b-{uid}-1")
+    assert policy["spec"]["ingress"] == []
+    assert all(entry["ports"] for entry in policy["spec"]["egress"]), "the repository's port and DNS only"
+    assert await lab.absent(JOBS, f"b-{uid}-1-run")
+    await found(lab, uid)
+    run = await started(lab, uid, "run")
+    assert run["spec"]["template"]["spec"]["containers"][0]["image"] == "script.invalid/it:1"
+    assert run["spec"]["activeDeadlineSeconds"] > 600
+    pod = await pod_of(lab, run)
+    await says(lab, pod, "Running", checkout=ended(0), artifacts=runs(), script=runs())
+    await reads(lab, "one", "Running", "Script")
+    await says(lab, pod, "Running", checkout=ended(0), artifacts=runs(), script=ended(3))
+    await reads(lab, "one", "Running", "Packing")
+    await says(lab, pod, "Failed", checkout=ended(0), artifacts=ended(0), script=ended(3))
+    over = await is_over(lab, "one")
+    status = over["status"]
+    assert (status["reason"], status["exitCode"], status["commit"]) == ("ScriptFailed", 3, COMMIT)
+    assert "the log of script is lost" in status["message"], "no kubelet is here to give it out"
+    await nothing_left(lab, uid)
+
+
+async def test_a_wrong_file_is_told_and_a_restart_begins_anew(lab: Lab) -> None:
+    await project(lab)
+    uid = await build(lab, "one")
+    pod = await pod_of(lab, await started(lab, uid, "fetch"))
+    report = '{"error": "RecipeInvalid", "message": ".berth.yml, line 3: no"}'
+    await says(lab, pod, "Failed", fetch=ended(1, report))
+    over = await is_over(lab, "one")
+    assert over["status"]["reason"] == "RecipeInvalid"
+    assert over["status"]["message"].startswith(".berth.yml, line 3: no")
+    await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"attempt": 2}})
+    await found(lab, uid, attempt=2)
+    again = await lab.get(BUILDS, "one")
+    assert again["status"]["attempt"] == 2
+    assert "reason" not in again["status"]
+    assert "endTime" not in again["status"]
+
+
+async def test_a_build_waits_for_its_machine_and_gives_it_back_before_it_is_over(lab: Lab) -> None:
+    await lab.type()
+    await project(lab)
+    uid = await build(lab, "one")
+    await found(lab, uid, workspace="bench")
+    await reads(lab, "one", "WorkspaceReady", "Waiting")
+    instance = f"b-{uid}-1"
+    waiting = await lab.get(INSTANCES, instance)
+    assert waiting["spec"]["user"] == "ada"
+    secret = await lab.get(SECRETS, instance)
+    assert len(waiting["spec"]["sshKeys"]) == 1
+    assert set(secret["data"]) == {"key", "key.pub"}
+    assert await lab.absent(JOBS, f"b-{uid}-1-run"), "no script without its machine"
+    # It holds nobody up: another build of the same user runs meanwhile.
+    other = await build(lab, "two")
+    await started(lab, other, "fetch")
+    await lab.deployment("desk")
+    await reads(lab, "one", "WorkspaceReady", "Starting")
+    await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"cancel": 1}})
+    over = await is_over(lab, "one")
+    assert over["status"]["reason"] == "Canceled"
+    assert (await lab.get(INSTANCES, instance))["spec"]["terminate"] is True
+    await lab.until(INSTANCES, instance, lambda o: condition(o, "Ended", "status") == "True")
+    assert await lab.lease("desk") is None
+    await nothing_left(lab, uid)
+
+
+async def test_a_machine_that_will_never_be_had_is_told(lab: Lab) -> None:
+    await lab.type(access="closed")
+    await lab.deployment("desk")
+    await project(lab)
+    for name, workspace, reason in (("none", "no_such", "WorkspaceUnknown"), ("shut", "bench", "WorkspaceRefused")):
+        await found(lab, await build(lab, name), workspace=workspace)
+        over = await is_over(lab, name)
+        assert over["status"]["reason"] == reason
+        assert "instance" not in over["status"]
+
+
+async def test_a_machine_that_ends_early_ends_its_build(lab: Lab) -> None:
+    await lab.type()
+    await lab.deployment("desk")
+    await project(lab)
+    uid = await build(lab, "one")
+    await found(lab, uid, workspace="bench")
+    await lab.until(INSTANCES, f"b-{uid}-1", lambda o: condition(o, "Bound", "status") == "True")
+    await lab.client.patch(INSTANCES, lab.namespace, f"b-{uid}-1", {"spec": {"terminate": True}})
+    over = await is_over(lab, "one")
+    assert over["status"]["reason"] == "WorkspaceFailed"
+
+
+async def test_a_build_that_is_deleted_leaves_no_machine(lab: Lab) -> None:
+    await lab.type()
+    await lab.deployment("desk")
+    await project(lab)
+    uid = await build(lab, "one")
+    await found(lab, uid, workspace="bench")
+    await lab.until(INSTANCES, f"b-{uid}-1", lambda o: condition(o, "Bound", "status") == "True")
+    await lab.client.delete(BUILDS, lab.namespace, "one")
+    await lab.until(INSTANCES, f"b-{uid}-1", lambda o: condition(o, "Ended", "status") == "True", seconds=15)
+    await lab.until(DEPLOYMENTS, "desk", lambda o: condition(o, "Available") == "Free", seconds=15)
+    await asyncio.gather(*(lab.until_gone(kind, f"b-{uid}-1") for kind in (SECRETS, POLICIES)))
+    await nothing_left(lab, uid)
+
+
+async def test_turns_are_given_in_order_with_limits_for_all_and_for_each(lab: Lab) -> None:
+    users = ("ada", "bob", "cyd", "dan")
+    for user in users:
+        await project(lab, user)
+    names = [f"{user}-{number}" for number in range(3) for user in users]
+    _, version = await lab.client.list(BUILDS, lab.namespace)
+    uids = {name: await build(lab, name, name[:3]) for name in names}
+    running: set[str] = set()
+    most, most_mine, over = 0, 0, set[str]()
+    async with asyncio.timeout(60), aclosing(lab.client.watch(BUILDS, lab.namespace, version)) as events:
+        async for event in events:
+            name, status = event.object["metadata"].get("name", ""), event.object.get("status") or {}
+            if status.get("endTime"):
+                running.discard(name)
+                over.add(name)
+            elif status.get("startTime") and name not in running:
+                running.add(name)
+                pod = await pod_of(lab, await started(lab, uids[name], "fetch"))
+                await says(lab, pod, "Failed", fetch=ended(1, '{"error": "RecipeMissing", "message": "none"}'))
+            most = max(most, len(running))
+            most_mine = max([most_mine, *Counter(one[:3] for one in running).values()])
+            if len(over) == len(names):
+                break
+    assert most == 5
+    assert most_mine <= 2
+
+
+async def test_who_has_too_many_that_wait_is_told_at_once(lab: Lab) -> None:
+    await project(lab)
+    names = [f"b-{number}" for number in range(8)]
+    for name in names:
+        await build(lab, name)
+    # Two run, three wait, the rest is too much.
+    refused = []
+    for name in names:
+        shown = await lab.until(BUILDS, name, lambda o: condition(o, "Ended"))
+        refused += [name] if condition(shown, "Ended") in ("Ending", "TooManyWaiting") else []
+    assert len(refused) == 3
+    for name in refused:
+        assert (await is_over(lab, name))["status"]["reason"] == "TooManyWaiting"
+
+
+async def test_nobody_builds_with_another_s_project(lab: Lab) -> None:
+    await project(lab, "bob")
+    await lab.create(BUILDS, "one", {"project": "p-bob", "user": "ada", "branch": "main"})
+    over = await is_over(lab, "one")
+    assert over["status"]["reason"] == "NotTheProjects"
+
+
+WITH_A_MACHINE: list[tuple[str, Kind, Happens]] = [
+    ("its first Job is made", JOBS, made),
+    ("its commit is known", BUILDS, lambda _, o: "commit" in (o.get("status") or {})),
+    ("the key to its machine is made", SECRETS, made),
+    ("its machine is asked for", INSTANCES, made),
+    ("its verdict is written", BUILDS, lambda _, o: "reason" in (o.get("status") or {})),
+    ("its machine is asked back", INSTANCES, lambda _, o: bool(o["spec"].get("terminate"))),
+]
+WITHOUT: list[tuple[str, Kind, Happens]] = [
+    ("its turn has come", BUILDS, lambda _, o: "startTime" in (o.get("status") or {})),
+    ("its second Job is made", JOBS, lambda event, o: made(event, o) and o["metadata"]["name"].endswith("-run")),
+    ("its verdict is written", BUILDS, lambda _, o: "reason" in (o.get("status") or {})),
+    ("its pods are deleted", PODS, deleted),
+]
+
+
+async def test_a_machine_is_given_back_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
+    await lab.type()
+    await lab.deployment("desk")
+    await project(lab)
+    for number, (_, kind, happens) in enumerate(WITH_A_MACHINE):
+        name = f"kill-{number}"
+        await kill_when(lab, operators, kind, happens, _leased_and_canceled(lab, name), **CI)
+        over = await is_over(lab, name, seconds=30)
+        uid = over["metadata"]["uid"]
+        assert over["status"]["reason"] == "Canceled"
+        await lab.until(INSTANCES, f"b-{uid}-1", lambda o: condition(o, "Ended", "status") == "True", seconds=30)
+        await lab.until(DEPLOYMENTS, "desk", lambda o: condition(o, "Available") == "Free", seconds=15)
+        await nothing_left(lab, uid)
+
+
+async def test_a_build_comes_to_its_end_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
+    await project(lab)
+    for number, (_, kind, happens) in enumerate(WITHOUT):
+        name = f"kill-{number}"
+        await kill_when(lab, operators, kind, happens, _run_through(lab, name), **CI)
+        over = await is_over(lab, name, seconds=30)
+        assert (over["status"]["reason"], over["status"]["exitCode"]) == ("Passed", 0)
+        await nothing_left(lab, over["metadata"]["uid"])
+
+
+async def _leased_and_canceled(lab: Lab, name: str) -> None:
+    uid = await build(lab, name)
+    await started(lab, uid, "fetch", seconds=30)
+    await found(lab, uid, workspace="bench")
+    await lab.until(INSTANCES, f"b-{uid}-1", lambda o: condition(o, "Bound", "status") == "True", seconds=30)
+    await lab.client.patch(BUILDS, lab.namespace, name, {"spec": {"cancel": 1}})
+
+
+async def _run_through(lab: Lab, name: str) -> None:
+    uid = await build(lab, name)
+    await started(lab, uid, "fetch", seconds=30)
+    await found(lab, uid)
+    pod = await pod_of(lab, await started(lab, uid, "run", seconds=30))
+    await says(lab, pod, "Succeeded", checkout=ended(0), artifacts=ended(0), script=ended(0))

@@ -1,0 +1,176 @@
+"""The Jobs of a build and their NetworkPolicy: what they may, and what they are told."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from berth_core.client import Object
+from berth_core.model import timestamp
+from berth_core.resources import Build, Project
+from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job, slug
+from berth_operator.build.ci_network import MachineDoor, machine_rules, policy, repository_rules, why_not
+from berth_operator.cisettings import CiSettings, ci_settings
+from berth_operator.decide.build import MachineSeen
+
+from .making import NOW
+
+SETTINGS = CiSettings(image="berth-ci:1")
+MACHINE = MachineSeen("id", True, True, host="198.51.100.7", port=30123, host_keys=("ssh-ed25519 AAAA",))
+
+
+def parts(*, credentials: bool = False, url: str = "https://git.example.org/lab/arm.git") -> BuildParts:
+    metadata = {"name": "b", "namespace": "lab", "uid": "uid-of-b", "creationTimestamp": timestamp(NOW)}
+    status = {"attempt": 2, "commit": "ab" * 20, "image": "debian:12", "timeout": 60}
+    build = Build.parse(
+        {"metadata": metadata, "spec": {"project": "p", "user": "ada", "branch": "$(HOME)"}, "status": status}
+    )
+    spec: dict[str, Any] = {"name": "arm", "user": "ada", "repoURL": url}
+    if credentials:
+        spec["credentials"] = {"secret": "deploy"}
+    return BuildParts(build, Project.parse({"metadata": metadata | {"name": "p"}, "spec": spec}), SETTINGS)
+
+
+def containers(job: Object) -> list[Object]:
+    spec = job["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def env(container: Object) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+@pytest.mark.parametrize("job", [fetch_job(parts(credentials=True)), run_job(parts(credentials=True), MACHINE)])
+def test_pods_of_a_build_pass_pod_security_restricted_and_have_no_token(job: Object) -> None:
+    spec = job["spec"]["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC", "serviceAccountName"} & set(spec)
+    for volume in spec["volumes"]:
+        assert set(volume) - {"name"} <= {"emptyDir", "secret"}
+    for container in containers(job):
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]
+    assert job["spec"]["backoffLimit"] == 0
+    assert job["metadata"]["name"].startswith("b-uid-of-b-2-")
+
+
+def test_secrets_are_mounted_where_git_runs_and_nowhere_else() -> None:
+    for job in (fetch_job(parts(credentials=True)), run_job(parts(credentials=True), MACHINE)):
+        for container in containers(job):
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            assert ("credentials" in mounted) == (container["name"] in ("fetch", "checkout"))
+            assert ("machine" in mounted) == (container["name"] == "checkout")
+    assert not {"credentials", "machine"} & {
+        v["name"] for v in run_job(parts(), None)["spec"]["template"]["spec"]["volumes"]
+    }
+
+
+def test_a_script_is_told_what_it_builds() -> None:
+    job = run_job(parts(), MACHINE)
+    told = env(job["spec"]["template"]["spec"]["containers"][0])
+    assert told["CI"] == "true"
+    for prefix in ("BERTH", "TRAVIS"):
+        assert told[f"{prefix}_COMMIT"] == "ab" * 20
+        assert told[f"{prefix}_BUILD_ID"] == "uid-of-b"
+        assert told[f"{prefix}_BRANCH"] == "$$(HOME)", "the kubelet makes one dollar of two, and replaces nothing"
+    assert told["BERTH_REPO_URL"] == "https://git.example.org/lab/arm.git"
+    assert told["TRAVIS_REPO_SLUG"] == "lab/arm"
+    assert (told["BERTH_INSTANCE_HOST"], told["BERTH_INSTANCE_PORT"]) == ("198.51.100.7", "30123")
+    assert not [
+        name for name in env(run_job(parts(), None)["spec"]["template"]["spec"]["containers"][0]) if "INSTANCE" in name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("https://h.test/lab/arm.git", "lab/arm"),
+        ("ssh://git@h.test:22/a/b/c", "b/c"),
+        ("http://h.test", ""),
+        ("git://h.test/x.git/", "x"),
+    ],
+)
+def test_slugs(url: str, wanted: str) -> None:
+    assert slug(url) == wanted
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed", "refusal"),
+    [
+        ("https://git.example.org/a", "", ""),
+        ("https://8.8.8.8/a", "", ""),
+        ("https://10.1.2.3/a", "", "10.1.2.3 is not public"),
+        ("https://10.1.2.3/a", "10.1.0.0/16", ""),
+        ("https://169.254.169.254/a", "", "is not public"),
+        ("https://127.0.0.1/a", "", "is not public"),
+        ("https://9.9.9.9/a", "", "is not public"),
+        ("ssh://git@[fd00::1]/a", "", "is not public"),
+        ("ssh://git@[2a00::1]/a", "", ""),
+        ("ssh://git@[::ffff:10.0.0.1]/a", "", "is not public"),
+        ("https://h.test:99999/a", "", "cannot be used"),
+    ],
+)
+def test_which_repositories_are_fetched_from(url: str, allowed: str, refusal: str) -> None:
+    settings = CiSettings("i", allowed=(ip_network(allowed),) if allowed else ())
+    told = why_not(url, settings, [ip_network("9.9.0.0/16")])
+    assert bool(told) == bool(refusal)
+    assert refusal in told
+
+
+def test_a_pod_reaches_its_repository_s_port_and_nobody_comes_in() -> None:
+    made = policy(parts().build, repository_rules("https://8.8.8.8:8443/a", SETTINGS, []))
+    assert made["spec"]["ingress"] == []
+    assert made["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert made["spec"]["egress"] == [
+        {"to": [{"ipBlock": {"cidr": "8.8.8.8/32"}}], "ports": [{"protocol": "TCP", "port": 8443}]}
+    ]
+    assert made["spec"]["podSelector"]["matchLabels"] == {"berth.dev/build": "uid-of-b"}
+
+
+def test_a_repository_by_name_is_a_public_address_or_one_that_is_allowed() -> None:
+    settings = CiSettings("i", allowed=(ip_network("10.1.0.0/16"),))
+    public, dns, allowed = repository_rules("ssh://git@h.test/a", settings, [ip_network("9.9.0.0/16")])
+    assert public["ports"] == allowed["ports"] == [{"protocol": "TCP", "port": 22}]
+    blocks = {block["ipBlock"]["cidr"]: block["ipBlock"].get("except", []) for block in public["to"]}
+    for refused in ("10.0.0.0/8", "169.254.0.0/16", "9.9.0.0/16", "198.18.0.0/15"):
+        assert any(refused in inner for inner in blocks.values()), refused
+    assert allowed["to"] == [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
+    assert {port["port"] for port in dns["ports"]} == {53}
+
+
+def test_a_machine_is_reached_where_it_is_announced_and_at_its_pod() -> None:
+    announced, pod = machine_rules(MachineDoor("198.51.100.7", 30123, {"berth.dev/epoch": "3"}))
+    assert announced["to"] == [{"ipBlock": {"cidr": "198.51.100.7/32"}}]
+    assert announced["ports"] == [{"protocol": "TCP", "port": 30123}]
+    assert pod["ports"] == [{"protocol": "TCP", "port": 22}]
+
+
+def test_settings_from_the_environment() -> None:
+    assert ci_settings({}) is None
+    assert ci_settings({"BERTH_CI_IMAGE": "i"}) == CiSettings("i")
+    found = ci_settings({"BERTH_CI_IMAGE": "i", "BERTH_CI_EGRESS": "10.0.0.0/8", "BERTH_CI_MAX_TIMEOUT": "2m"})
+    assert found is not None
+    assert (found.egress, found.max_timeout) == ((ip_network("10.0.0.0/8"),), 120)
+    none = ci_settings({"BERTH_CI_IMAGE": "i", "BERTH_CI_EGRESS": "none"})
+    assert none is not None
+    assert none.egress == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BERTH_CI_CONCURRENT", "0"),
+        ("BERTH_CI_MAX_TIMEOUT", "soon"),
+        ("BERTH_CI_EGRESS", "everywhere"),
+        ("BERTH_CI_ALLOWED_CIDRS", "10.0.0.1/8"),
+        ("BERTH_CI_RESOURCES", "[]"),
+        ("BERTH_CI_NODE_SELECTOR", "{"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        ci_settings({"BERTH_CI_IMAGE": "i", name: value})
