@@ -74,9 +74,8 @@ def has_ended(build: Build) -> bool:
 def has_place(build: Build) -> bool:
     """Whether it is one of those that run at the same time: who waits for a machine is not."""
     status = build.status
-    if status.attempt != build.spec.attempt or status.start_time is None or status.end_time is not None:
-        return False
-    return not waits_for_machine(build)
+    begun = status.start_time is not None and status.end_time is None
+    return begun and not waits_for_machine(build)
 
 
 def waits_for_machine(build: Build) -> bool:

@@ -1,10 +1,12 @@
 """Builds on the two-node cluster: repositories of a real git server, real pods, real machines."""
 
+import asyncio
 import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +15,8 @@ from gitserver import TOKEN, USER, GitServer, Repository, serving
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab
 
 from berth_cluster.network import HOST_ADDRESS, OUTSIDE
+from berth_core.client import Kind, WatchEvent, connected
+from berth_core.names import BUILD_LABEL
 from berth_core.resources import Build
 
 pytestmark = pytest.mark.nodes
@@ -246,18 +250,30 @@ def names_in(tarball: bytes) -> list[str]:
 
 
 MACHINE = (
+    "sleep 3",
     'ssh -F "$BERTH_INSTANCE_SSH_CONFIG" workspace "echo robot is \\$ROBOT"',
     'ssh -i "$BERTH_INSTANCE_KEY" -o UserKnownHostsFile="$BERTH_INSTANCE_KNOWN_HOSTS" -o BatchMode=yes'
     ' -p "$BERTH_INSTANCE_PORT" "root@$BERTH_INSTANCE_HOST" hostname',
 )
+SCRIPT_RUNS = 'jsonpath={.status.conditions[?(@.type=="Running")].reason}=Script'
 
 
-def test_a_build_with_a_workspace_runs_a_command_on_its_machine(lab: Lab, builds: Builds, scene: Scene) -> None:
+def kill_the_operator(lab: Lab) -> None:
+    """Kill both replicas at once, without a moment for last words."""
+    words = ("-l", "app.kubernetes.io/component=operator", "--grace-period=0", "--force", "--wait=false")
+    lab.kubectl("delete", "pods", "-n", "berth", *words)
+
+
+def test_a_build_runs_a_command_on_its_machine_though_the_operator_is_killed(
+    lab: Lab, builds: Builds, scene: Scene
+) -> None:
     scene.public.commit(recipe(*MACHINE, workspace=DEPLOYMENT_TYPE), "machine")
-    build = builds.ended(builds.start(builds.project(scene.server.http("robot")), branch="machine"))
+    name = builds.start(builds.project(scene.server.http("robot")), branch="machine")
+    lab.wait(f"build/{name}", SCRIPT_RUNS, 60)
+    kill_the_operator(lab)
+    build = builds.ended(name)
     assert summary(build)[0] == "passed", (summary(build), builds.log(build))
-    log = builds.log(build)
-    assert "robot is misty2" in log
+    assert "robot is misty2" in builds.log(build)
     instance = builds.instance(build)
     assert instance["spec"]["terminate"] is True
     assert instance["spec"]["user"] == "ada"
@@ -270,7 +286,7 @@ def test_a_cancel_ends_the_script_and_the_lease_and_a_restart_begins_anew(
 ) -> None:
     scene.public.commit(recipe("echo begun", "sleep 300", workspace=DEPLOYMENT_TYPE), "long")
     name = builds.start(builds.project(scene.server.http("robot")), branch="long")
-    lab.wait(f"build/{name}", 'jsonpath={.status.conditions[?(@.type=="Running")].reason}=Script', 60)
+    lab.wait(f"build/{name}", SCRIPT_RUNS, 60)
     builds.patch(name, cancel=1)
     first = builds.ended(name)
     assert summary(first)[:2] == ("canceled", "Canceled")
@@ -278,11 +294,55 @@ def test_a_cancel_ends_the_script_and_the_lease_and_a_restart_begins_anew(
     lab.wait(f"instance/{first.status.instance}", "condition=Ended")
     assert builds.leftovers(first) == []
     builds.patch(name, attempt=2)
-    lab.wait(f"build/{name}", 'jsonpath={.status.conditions[?(@.type=="Running")].reason}=Script', 60)
+    lab.wait(f"build/{name}", SCRIPT_RUNS, 60)
     again = builds.get(name)
     assert (again.status.attempt, again.status.log, again.public_id) == (2, None, first.public_id)
     assert again.status.instance != first.status.instance
     lab.kubectl("delete", "build", name, "-n", NAMESPACE, "--wait=false")
     lab.wait(f"instance/{again.status.instance}", "delete", 60)
     lab.kubectl("wait", "pods", "-n", NAMESPACE, "-l", f"berth.dev/build={first.public_id}", "--for=delete")
-    assert builds.leftovers(first) == []
+
+
+USERS = 10
+EACH = 5
+
+
+async def test_fifty_builds_at_once_run_five_at_a_time_and_each_script_once(
+    lab: Lab, builds: Builds, scene: Scene
+) -> None:
+    scene.public.commit(recipe("true"), "quick")
+    users = [f"user-{number}" for number in range(USERS)]
+    projects = {user: builds.project(scene.server.http("robot"), user) for user in users}
+    wanted = [(projects[user], user) for user in users for _ in range(EACH)]
+    pods = Kind("v1", "pods")
+    async with connected("berth-test", str(lab.kubeconfig)) as client:
+        _, version = await client.list(pods, NAMESPACE)
+        names = set(await asyncio.to_thread(builds.start_many, wanted, branch="quick"))
+        watching = asyncio.create_task(_most_at_once(client.watch(pods, NAMESPACE, version, labels={BUILD_LABEL: ""})))
+        done = [await asyncio.to_thread(builds.ended, name, 280) for name in sorted(names)]
+        watching.cancel()
+        most, scripts = await watching
+    assert {summary(build)[0] for build in done} == {"passed"}
+    assert most == 5
+    assert sorted(scripts) == sorted(f"{build.public_id}-1" for build in done), "each script ran once"
+
+
+async def _most_at_once(events: AsyncGenerator[WatchEvent, None]) -> tuple[int, list[str]]:
+    """Until cancelled: how many builds had pods at the same time, at the most; and of which each second pod was."""
+    there: dict[str, str] = {}
+    most, scripts = 0, []
+    with suppress(asyncio.CancelledError):
+        async with aclosing(events):
+            async for event in events:
+                if event.type == "BOOKMARK":
+                    continue
+                metadata = event.object["metadata"]
+                labels = metadata["labels"]
+                if event.type == "DELETED":
+                    there.pop(metadata["name"], None)
+                    continue
+                there[metadata["name"]] = labels[BUILD_LABEL]
+                most = max(most, len(set(there.values())))
+                if event.type == "ADDED" and labels["berth.dev/build-step"] == "run":
+                    scripts.append(f"{labels[BUILD_LABEL]}-{labels['berth.dev/build-attempt']}")
+    return most, scripts

@@ -41,6 +41,15 @@ def wtype(**template: Any) -> dict[str, Any]:
     return named("WorkspaceType", {"typeName": name, "template": {"image": "example/workspace"} | template})
 
 
+def project(user: str, **spec: Any) -> dict[str, Any]:
+    return named("Project", {"name": f"p-{uuid.uuid4().hex[:8]}", "user": user, "repoURL": "https://x.test/a"} | spec)
+
+
+def build(user: str, **spec: Any) -> dict[str, Any]:
+    return named("Build", {"project": "p", "user": user, "branch": "main"} | spec)
+
+
+DEPLOY_KEY = {"credentials": {"secret": "deploy-key"}}
 OPEN_TO_ALL = {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1}
 REVOKED = {"sha256": "a" * 64, "expires": "2030-01-01T00:00:00Z"}
 WEBHOOK = {"url": "https://x.test", "payload": "{}", "id": "x", "user": "x", "reservation": "x", "instance": "x"}
@@ -56,6 +65,11 @@ ACCEPTED = [
     ("alice", "berth-user", reservation("alice")),
     ("alice", "berth-user", reservation("alice", priority=0)),
     ("lab-admin", "berth-admin", reservation("alice", priority=10)),
+    ("alice", "berth-user", project("alice")),
+    ("alice", "berth-user", build("alice")),
+    ("alice", "edit", project("alice", **DEPLOY_KEY)),
+    ("lab-admin", "berth-admin", project("alice")),
+    ("lab-admin", "berth-admin", build("alice", priority=10)),
     ("lab-admin", "berth-admin", wtype(**SCRATCH)),
     ("lab-admin", "berth-admin", named("AccessRule", OPEN_TO_ALL)),
     ("lab-admin", "admin", named("AccessRule", OPEN_TO_ALL)),
@@ -80,6 +94,15 @@ REFUSED = [
         "a UUID as metadata.name is for reservations that Berth makes",
     ),
     ("alice", "berth-user", reservation("bob"), "spec.user is bob and you are alice"),
+    ("alice", "berth-user", project("bob"), "spec.user is bob and you are alice"),
+    ("alice", "berth-user", build("bob"), "spec.user is bob and you are alice"),
+    ("alice", "berth-user", build("alice", priority=1), "needs the verb prioritize on builds"),
+    ("alice", "berth-user", with_id(build("alice")), "a UUID as metadata.name is for builds that Berth makes"),
+    ("alice", "berth-user", project("alice", **DEPLOY_KEY), "names a Secret that you may not get"),
+    ("lab-admin", "berth-admin", project("alice", **DEPLOY_KEY), "names a Secret that you may not get"),
+    ("alice", "berth-user", project("alice", repoURL="https://a:b@x.test/a"), "spec.repoURL in body should match"),
+    ("alice", "berth-user", project("alice", repoURL="file:///etc"), "spec.repoURL in body should match"),
+    ("eve", "berth-viewer", project("eve"), "cannot create resource"),
     ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
     ("alice", "berth-user", reservation("alice", priority=1), "needs the verb prioritize"),
     ("alice", "berth-user", reservation("alice", superuser=True), "spec.superuser needs the verb actfor"),
@@ -140,6 +163,35 @@ def test_the_fence_goes_by_the_operators_hand_only(person: MakePerson, installed
 
 def test_the_api_acts_for_its_users_with_a_claim(installed: ApiServer) -> None:
     Person(installed, API_ACCOUNT).kubectl("create", "-f", "-", stdin=json.dumps(instance("alice", claim=CLAIM)))
+
+
+def test_the_api_acts_for_its_users_and_names_no_secret(installed: ApiServer) -> None:
+    api = Person(installed, API_ACCOUNT)
+    api.kubectl("create", "-f", "-", stdin=json.dumps(project("alice")))
+    with pytest.raises(ClusterError, match="names a Secret that you may not get"):
+        api.kubectl("create", "-f", "-", stdin=json.dumps(project("alice", **DEPLOY_KEY)))
+
+
+def test_a_project_keeps_its_secret_when_who_may_not_read_it_writes_beside_it(
+    person: MakePerson, installed: ApiServer
+) -> None:
+    obj = project("alice", **DEPLOY_KEY)
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    alice, what = person("alice", "berth-user"), f"project/{obj['metadata']['name']}"
+    alice.patch(what, {"metadata": {"labels": {"a": "b"}}})
+    with pytest.raises(ClusterError, match="names a Secret that you may not get"):
+        alice.patch(what, {"spec": {"credentials": {"secret": "another"}}})
+
+
+def test_another_mans_build_is_not_yours_to_cancel(person: MakePerson) -> None:
+    alice, bob = person("alice", "berth-user"), person("bob", "berth-user")
+    what = f"build/{alice.apply(build('alice'))['metadata']['name']}"
+    with pytest.raises(ClusterError, match=r"spec\.user is alice and you are bob"):
+        bob.patch(what, {"spec": {"cancel": 1}})
+    alice.patch(what, {"spec": {"cancel": 1}})
+    alice.patch(what, {"spec": {"attempt": 2}})
+    with pytest.raises(ClusterError, match=r"spec\.attempt never shrinks"):
+        alice.patch(what, {"spec": {"attempt": 1}})
 
 
 def test_beside_an_elevated_template_an_administrator_may_write(person: MakePerson, installed: ApiServer) -> None:
