@@ -65,7 +65,7 @@ lint: venv ## ruff, mypy, import-linter, helm lint, generated files
 	@$(BIN)/python -m berth_cluster lint
 
 .PHONY: generate
-generate: venv ## write generated files: CRDs, the image's requirements
+generate: venv ## write generated files: CRDs, pages of the API and the command line, requirements
 	@$(BIN)/python -m berth_cluster generate
 
 .PHONY: bench

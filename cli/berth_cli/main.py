@@ -21,7 +21,12 @@ app.command(epilog=catalogue.SEARCH_EXAMPLES, rich_help_panel=PEOPLE)(catalogue.
 app.command(epilog=new.EXAMPLES, rich_help_panel=PEOPLE)(new.new)
 app.command(name="list", epilog=instances.LIST_EXAMPLES, rich_help_panel=PEOPLE)(instances.list_)
 app.command(epilog=instances.INFO_EXAMPLES, rich_help_panel=PEOPLE)(instances.info)
-app.command(cls=Dashed, epilog=ssh.SSH_EXAMPLES, rich_help_panel=PEOPLE)(ssh.ssh)
+app.command(
+    cls=Dashed,
+    epilog=ssh.SSH_EXAMPLES,
+    rich_help_panel=PEOPLE,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(ssh.ssh)
 app.command(epilog=ssh.SCP_EXAMPLES, rich_help_panel=PEOPLE)(ssh.scp)
 app.command(name="port-forward", epilog=ssh.FORWARD_EXAMPLES, rich_help_panel=PEOPLE)(ssh.port_forward)
 app.add_typer(firewall.app, name="firewall", rich_help_panel=PEOPLE)

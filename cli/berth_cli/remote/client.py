@@ -23,6 +23,16 @@ ANSWER_SECONDS: Final = 30.0
 SILENT_SECONDS: Final = 60.0
 """A stream says something at least every 15 s."""
 WRONG_TOKEN: Final = frozenset({"wrong authorization token", "authentication failed"})
+HINTS: Final = {
+    "instance not found": "`berth list` shows yours",
+    "instance not active": "`berth info` says what became of it",
+    "reservation not found": "`berth reservations` shows yours",
+    "project not found": "`berth ci projects` shows yours",
+    "build not found": "`berth ci list` shows them",
+    "no workspace deployment found with given ID": "`berth search` shows what there is",
+    "no workspace type found with given name": "`berth types` shows what there is",
+}
+"""What people do next, by what the API says."""
 _FAULTS: Final = (OSError, HTTPException)
 
 
@@ -153,6 +163,7 @@ def refusal(status: int, headers: Message | Mapping[str, str], body: bytes, plac
         return Refused(text, BUSY, status, said, seconds)
     if status in (502, 503, 504):
         return Refused(f"{text}: repeat it in a moment", UNREACHABLE, status, said, seconds)
+    text = f"{text}: {HINTS[said]}" if said in HINTS else text
     code = {403: FORBIDDEN, 404: NOT_FOUND}.get(status, FAILED)
     return Refused(text, code, status, said, seconds)
 

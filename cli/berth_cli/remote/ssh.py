@@ -57,8 +57,11 @@ def ssh(
     The host keys are those that the API announces, so ssh asks nothing. Your ssh configuration counts where it does
     not contradict this.
     """
+    from berth_cli.errors import USAGE, CliError
     from berth_cli.remote import sshing
 
+    if ctx.args:
+        raise CliError(f"a command is written after `--`: berth ssh {which} -- {' '.join(ctx.args)}", USAGE)
     login = _login(which, identity, context)
     command = ctx.meta.get(Dashed.AFTER) or []
     words = ["-t"] if tty else []

@@ -100,7 +100,7 @@ async def test_refusals_name_the_next_step(world: World, person: Person) -> None
     theirs = person("eve").berth("new", kind, "-o", "name").out.strip()
     for words in (["info"], ["end"], ["firewall", "show"], ["ssh"], ["extend"]):
         refused = ada.berth(*words, theirs)
-        assert (refused.code, refused.err) == (4, "berth: instance not found\n")
+        assert (refused.code, refused.err) == (4, "berth: instance not found: `berth list` shows yours\n")
 
 
 async def test_shells_complete_types_and_instances(world: World, person: Person) -> None:

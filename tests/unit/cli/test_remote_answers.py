@@ -22,7 +22,7 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
         (400, '{"error_message": "wrong authorization token"}', FORBIDDEN, "wrong, expired or revoked"),
         (400, '{"error_message": "instance not active"}', FAILED, "instance not active"),
         (403, '{"error": "no"}', FORBIDDEN, "no"),
-        (404, '{"error_message": "instance not found"}', NOT_FOUND, "instance not found"),
+        (404, '{"error_message": "instance not found"}', NOT_FOUND, "not found: `berth list` shows yours"),
         (429, '{"error_message": "rate limit"}', BUSY, "in 7 s"),
         (503, '{"result_message": "All matching workspace deployments are busy."}', BUSY, "busy"),
         (503, '{"error_message": "the cluster is out of reach"}', UNREACHABLE, "repeat it"),
