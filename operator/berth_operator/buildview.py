@@ -33,9 +33,13 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
         raise RuntimeError("no builds are made here: set the value ci.enabled")
     status = build.status
     seen = SeenBuild(build, most_waiting=settings.most_waiting, clock_trusted=world.clock.trusted)
-    if status.attempt is None or status.end_time is not None:
+    namespace, public_id = build.metadata.namespace, build.public_id
+    if status.attempt is None:
         return seen
-    pods = pods_of(world, build.metadata.namespace, build.public_id)
+    pods = pods_of(world, namespace, public_id)
+    if status.end_time is not None:
+        jobs, instances = (world.store.by(kind, "build", public_id, namespace) for kind in (JOBS, INSTANCES))
+        return replace(seen, pods=bool(pods), remains=bool(pods or jobs or any(map(_is_kept, instances))))
     project = await _project(world, build)
     seen = replace(seen, pods=bool(pods), project=project)
     if status.reason is not None:
@@ -43,7 +47,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
     if project is not None:
         seen = replace(seen, forbidden=why_not(project.spec.repo_url, settings, world.config.blocked))
     if status.start_time is None:
-        return replace(seen, ahead=ahead_of(build, active(world, build.metadata.namespace)))
+        return replace(seen, ahead=ahead_of(build, active(world, namespace)))
     fetch, run = [await _step(world, build, step, pods) for step in STEPS]
     machine = machine_of(world, build)
     refused = _refused(world, build) if status.workspace and (machine is None or not machine.bound) else None
@@ -127,6 +131,11 @@ def _container(entry: Object) -> ContainerSeen:
         started=parse_time(started) if started else None,
         finished=parse_time(finished) if finished else None,
     )
+
+
+def _is_kept(instance: Object) -> bool:
+    """Whether nobody has asked an Instance back."""
+    return not instance["spec"].get("terminate") and not (instance.get("status") or {}).get("endTime")
 
 
 async def _project(world: World, build: Build) -> Project | None:

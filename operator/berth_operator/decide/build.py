@@ -137,6 +137,8 @@ class SeenBuild:
     """Address that the machine's firewall lets in for it."""
     pods: bool = False
     """Some pod of it is there."""
+    remains: bool = False
+    """It is over, and a Job, a pod or a machine of it is there all the same."""
     clock_trusted: bool = True
 
 
@@ -199,8 +201,10 @@ def fresh(seen: SeenBuild, _now: datetime) -> Plan | None:
 
 
 def over(seen: SeenBuild, _now: datetime) -> Plan | None:
-    """Nothing is left to be done."""
-    return Plan(Step.SETTLED) if seen.build.status.end_time is not None else None
+    """Nothing is left to be done, but for what a leader of before has made too late."""
+    if seen.build.status.end_time is None:
+        return None
+    return Plan(Step.CLEAR) if seen.remains else Plan(Step.SETTLED)
 
 
 def unwanted(seen: SeenBuild, _now: datetime) -> Plan | None:

@@ -149,6 +149,22 @@ async def test_a_build_that_is_deleted_leaves_no_machine(lab: Lab) -> None:
     await nothing_left(lab, uid)
 
 
+async def test_what_comes_after_the_end_is_cleared_away(lab: Lab) -> None:
+    await lab.type()
+    await project(lab)
+    uid = await build(lab, "one")
+    fetch = await started(lab, uid, "fetch")
+    await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"cancel": 1}})
+    await is_over(lab, "one")
+    labels = fetch["metadata"]["labels"]
+    job = {"metadata": {"name": f"b-{uid}-1-run", "labels": labels}}
+    template = {"metadata": {"labels": labels}, "spec": fetch["spec"]["template"]["spec"]}
+    await lab.client.create(JOBS, lab.namespace, job | {"spec": {"template": template}})
+    await lab.create(INSTANCES, f"b-{uid}-1", {"user": "ada", "workspaceType": "bench"}, labels=labels)
+    await lab.until_gone(JOBS, f"b-{uid}-1-run")
+    await lab.until(INSTANCES, f"b-{uid}-1", lambda o: condition(o, "Ended", "status") == "True")
+
+
 async def test_turns_are_given_in_order_with_limits_for_all_and_for_each(lab: Lab) -> None:
     users = ("ada", "bob", "cyd", "dan")
     for user in users:
