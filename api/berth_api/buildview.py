@@ -97,9 +97,9 @@ class BuildView:
 
     def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
         spaces = list(namespaces)
-        self._builds = Typed(Cache(client, Build.api(), spaces, keep=nothing), BuildSeen.of, {})
+        self._builds: Typed[BuildSeen] = Typed(Cache(client, Build.api(), spaces, keep=nothing), BuildSeen.of, {})
         pods = Cache(client, PODS, spaces, labels={names.BUILD_LABEL: ""}, keep=nothing)
-        self._pods = Typed(pods, PodSeen.of, {"job": lambda pod: pod.job})
+        self._pods: Typed[PodSeen] = Typed(pods, PodSeen.of, {"job": lambda pod: pod.job})
         self._bells: dict[Key, Bell] = {}
         self._names: dict[str, Key] = {}
         """Of the builds that somebody follows, by public id."""

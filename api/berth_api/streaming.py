@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
+from berth_api.errors import ApiError
 from berth_core import errors as cluster
 
 log = structlog.get_logger(__name__)
@@ -42,7 +43,7 @@ class Streamed(StreamingResponse):
         async with aclosing(self._pieces):
             try:
                 await super().stream_response(patient)
-            except cluster.ClusterError as error:
+            except (cluster.ClusterError, ApiError) as error:
                 # Without its end the answer is not whole, and the server closes the connection.
                 log.warning("answer broken off", error=error.message)
 

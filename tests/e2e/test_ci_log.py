@@ -1,18 +1,24 @@
-"""Builds over HTTP on the two-node cluster: asked for, followed while they run, and what they left behind."""
+"""Builds over HTTP on the two-node cluster: asked for, followed while they run, and what they left behind.
+
+Their commit's status is told to a receiver outside.
+"""
 
 import hashlib
 import io
 import json
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count, takewhile
+from pathlib import Path
+from typing import Any
 
 import pytest
 from builds import recipe
 from gitserver import GitServer, serving
-from lab import Person
+from lab import NAMESPACE, Lab, Person
 
 from berth_cluster.network import OUTSIDE
 
@@ -25,8 +31,49 @@ TALK = "for number in 1 2 3 4 5 6; do echo line $number; sleep 1; done"
 @pytest.fixture(scope="module")
 def server() -> Iterator[GitServer]:
     with serving(OUTSIDE[2]) as running:
-        running.repository("spoken").commit(recipe(TALK, "mkdir out", "echo 42 > out/answer", artifacts=["out"]))
+        spoken = running.repository("spoken")
+        spoken.commit(recipe(TALK, "mkdir out", "echo 42 > out/answer", artifacts=["out"]))
+        spoken.commit(recipe("exit 3"), "fails")
         yield running
+
+
+class Hub:
+    """A receiver of commit statuses, and what it got."""
+
+    def __init__(self, url: str, lines: Iterator[str]) -> None:
+        self.url = url
+        self._lines = lines
+
+    def got(self) -> dict[str, Any]:
+        """The next request."""
+        said: dict[str, Any] = json.loads(next(self._lines))
+        return said
+
+
+@pytest.fixture(scope="module")
+def hub(lab: Lab) -> Iterator[Hub]:
+    machine, port = OUTSIDE[2], 8090
+    command = machine.command(sys.executable, str(Path(__file__).with_name("hub.py")), machine.address, str(port))
+    url = f"http://{machine.address}:{port}"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert json.loads(next(lines)) == "listening"
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hub-token", "namespace": "berth"}}
+        content = {"stringData": {"token": "hub-0123456789", "url": f"{url}/repos/lab"}}
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps(secret | content))
+        try:
+            yield Hub(url, lines)
+        finally:
+            process.terminate()
+
+
+def tell(lab: Lab, project: str, hub: Hub) -> None:
+    """Have a project's builds told to the hub, as an administrator does."""
+    (found,) = [one for one in lab.objects("projects") if one["spec"]["name"] == project]
+    wanted = {"provider": "gitea", "statusURL": f"{hub.url}/repos/lab/arm/statuses/{{sha}}", "secret": "hub-token"}
+    body = json.dumps({"spec": {"commitStatus": wanted}})
+    lab.kubectl("patch", "project", found["metadata"]["name"], "-n", NAMESPACE, "--type=merge", "-p", body)
 
 
 @contextmanager
@@ -95,3 +142,23 @@ def fetched(person: Person, path: str) -> bytes:
     url, token = f"{person.lab.apis[person.api]}{path}", f"Authorization: Bearer {person.token}"
     command = person.inside(["curl", "-sS", "--fail", "--max-time", "30", "-H", token, url])
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+
+
+def test_the_status_of_a_commit_is_told_outside(lab: Lab, ada: Person, server: GitServer, hub: Hub) -> None:
+    body = {"ns": "told", "repo_type": "git", "repo_url": server.http("spoken"), "repo_branch": "fails"}
+    first = ada.asks("POST", "/ci/new", body).json["jid"]
+    tell(lab, "told", hub)
+    jid = ada.asks("POST", "/ci/project/told/job", {"branch": "fails"}).json["jid"]
+    lab.wait(f"build/{jid}", "condition=Ended", 90)
+    shown = ada.asks("GET", f"/ci/project/told/job/{jid}").json
+    assert (shown["status"], shown["exit_code"]) == ("failed", 3)
+    states: list[str] = []
+    while not states or states[-1] != "failure":
+        said = hub.got()
+        assert said["path"] == f"/repos/lab/arm/statuses/{shown['commit']}"
+        assert said["token"] == "token hub-0123456789"
+        assert said["body"]["context"] == "berth/told"
+        states.append(said["body"]["state"])
+    assert set(states[:-1]) <= {"pending"}
+    lab.wait(f"build/{first}", "condition=Ended", 90)
+    assert "hub-0123456789" not in lab.kubectl("logs", "-n", "berth", "deploy/berth-notifier")

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from berth_api.buildview import Bell, BuildSeen, PodSeen
+from berth_api.errors import ApiError
 from berth_api.lines import HEARTBEAT, Splitter, line_event, named_event
 from berth_api.services import ci_logs
 from berth_api.services.ci_logs import PARTS
@@ -60,7 +61,7 @@ async def events(
                         yield HEARTBEAT
                     elif item:
                         yield b"".join(line_event(number, line) for number, line in item)
-            except cluster.ClusterError as error:
+            except (cluster.ClusterError, ApiError) as error:
                 log.warning("log not followed to its end", build=build.public_id, error=error.message)
                 return
         if ending.is_set():
@@ -95,8 +96,9 @@ async def _merged(
                 del pending[source]
                 if item is not None:
                     yield item
-                    beaten, silent = loop.time(), False
                     pending[source] = asyncio.create_task(_next(source))
+                if item:
+                    beaten, silent = loop.time(), False
             if silent and loop.time() - beaten >= HEARTBEAT_SECONDS:
                 beaten = loop.time()
                 yield None
@@ -114,6 +116,10 @@ async def _merged(
 async def _next(source: AsyncGenerator[Any, None]) -> Any:
     """Return the next item; None where there is none."""
     return await anext(source, None)
+
+
+def _later(lines: Lines, after: int) -> Lines:
+    return [line for line in lines if line[0] > after]
 
 
 class _Attempt:
@@ -147,18 +153,21 @@ class _Attempt:
 
     async def lines(self, after: int) -> AsyncGenerator[Lines, None]:
         """Yield the lines after a number, some at a time, until there will be no more. Raises ClusterError."""
-        if not ci_logs.is_stored(self._build):
-            for step, container in PARTS:
-                pod = await self._begun(step, container)
-                if pod is None:
-                    break
-                async with aclosing(self._printed(pod, container)) as found:
-                    async for lines in found:
-                        yield [line for line in lines if line[0] > after]
+        if ci_logs.is_stored(self._build):
+            async for lines in self._kept():
+                yield _later(lines, after)
             await self._over()
-        async with aclosing(self._kept()) as rest:
-            async for lines in rest:
-                yield [line for line in lines if line[0] > after]
+            return
+        for part, (_, container) in enumerate(PARTS):
+            pod = await self._begun(part)
+            if pod is None:
+                continue
+            async with aclosing(self._printed(pod, container)) as found:
+                async for lines in found:
+                    yield _later(lines, after)
+        await self._over()
+        async for lines in self._kept():
+            yield _later(lines, after)
 
     def _seen(self) -> BuildSeen | None:
         """The build as the watch shows it; None while that is older than what was read live."""
@@ -177,16 +186,21 @@ class _Attempt:
         job = names.build_job(self._build.public_id, self._first, step)
         return self._state.builds.pod(self._build.metadata.namespace, job)
 
-    async def _begun(self, step: str, container: str) -> PodSeen | None:
-        """Wait until a container has begun; None where the attempt is over first."""
+    async def _begun(self, part: int) -> PodSeen | None:
+        """Wait until a container has begun; None where it never will, or a later one prints already."""
+        (step, container), later = PARTS[part], PARTS[part + 1 :]
         while True:
             heard = self._bell.count
             pod = self._pod(step)
             if pod is not None and pod.has_begun(container):
                 return pod
-            if self._is_over():
+            if self._is_over() or any(self._prints(*one) for one in later):
                 return None
             await self._bell.rung(heard)
+
+    def _prints(self, step: str, container: str) -> bool:
+        pod = self._pod(step)
+        return pod is not None and pod.has_begun(container)
 
     async def _over(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from berth_api.errors import MissingError
 from berth_api.services import ci_artifacts
 from berth_api.state import State
 from berth_core import errors as cluster
@@ -35,10 +36,13 @@ def is_stored(build: Build) -> bool:
 
 
 async def stored(state: State, build: Build) -> AsyncGenerator[bytes, None]:
-    """Yield a log that was kept. Raises ClusterError where it cannot be read."""
+    """Yield a log that was kept. Raises MissingError where it is gone, ClusterError where it cannot be read."""
     inflating = zlib.decompressobj(_GZIP)
     for name in build.status.log or ():
-        packed = await ci_artifacts.part(state, build.metadata.namespace, name)
+        try:
+            packed = await ci_artifacts.part(state, build.metadata.namespace, name)
+        except cluster.NotFoundError as error:
+            raise MissingError("the log of this build was deleted") from error
         while packed:
             try:
                 piece = inflating.decompress(packed, PIECE)

@@ -33,6 +33,24 @@ async def kubelet(world: World, setting: Setting) -> AsyncIterator[Kubelet]:
         yield played
 
 
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def heartbeat(alice: httpx.AsyncClient) -> AsyncIterator["asyncio.Task[float]"]:
+    """Seconds after which a log of a build that says nothing gave a sign of life; meanwhile others are tested."""
+    jid = await asked(alice, "quiet")
+
+    async def listen() -> float:
+        begun = time.monotonic()
+        async with following(alice, path_of("quiet", jid)) as events:
+            assert (await anext(events)).name == "status"
+            while (await anext(events)).name != "comment":
+                pass
+        return time.monotonic() - begun
+
+    task = asyncio.create_task(listen())
+    yield task
+    task.cancel()
+
+
 def path_of(ns: str, jid: str) -> str:
     return f"/ci/project/{ns}/job/{jid}/log"
 
@@ -79,6 +97,13 @@ async def test_lines_that_were_not_kept_count(world: World, alice: httpx.AsyncCl
     async with following(alice, path_of("cut", jid), after=11) as events:
         found = [event async for event in events]
     assert found == [status("failed"), line(12, "twelve"), Event("end", "failed")]
+
+
+async def test_a_log_that_was_deleted_is_missing(world: World, alice: httpx.AsyncClient) -> None:
+    jid = await asked(alice, "lost")
+    await end(world, jid, log=["b-nowhere-1-log-0"])
+    answer = await alice.get(path_of("lost", jid))
+    assert (answer.status_code, answer.json()) == (404, {"error_message": "the log of this build was deleted"})
 
 
 async def test_a_build_that_printed_nothing(world: World, alice: httpx.AsyncClient) -> None:
@@ -151,6 +176,19 @@ async def test_who_comes_back_gets_the_lines_after_his_last(
     async with following(alice, path_of("back", jid), after=2) as events:
         assert await some(events, 2) == [status("running"), line(3, "three")]
     await kubelet.delete(fetch)
+
+
+async def test_what_a_pod_printed_that_is_gone_holds_nobody_up(
+    world: World, alice: httpx.AsyncClient, kubelet: Kubelet
+) -> None:
+    jid = await asked(alice, "gone")
+    await as_operator(world, jid, startTime=STARTED)
+    run = await kubelet.pod(jid, "run")
+    await kubelet.run(run, "script")
+    kubelet.say(run, "script", "hello\n")
+    async with following(alice, path_of("gone", jid)) as events:
+        assert await some(events, 2) == [status("running"), line(1, "hello")]
+    await kubelet.delete(run)
 
 
 async def test_a_restart_ends_what_follows_the_attempt_before(world: World, alice: httpx.AsyncClient) -> None:
@@ -253,3 +291,8 @@ async def test_artifacts_come_as_they_were_packed(world: World, alice: httpx.Asy
     await as_operator(world, jid, artifacts=left | {"sha256": "0" * 64})
     answer = await alice.get(path)
     assert (answer.status_code, answer.json()["error_message"]) == (500, "internal error")
+
+
+async def test_a_log_that_says_nothing_gives_signs_of_life(heartbeat: "asyncio.Task[float]") -> None:
+    async with asyncio.timeout(20):
+        assert 5 < await heartbeat < 15
