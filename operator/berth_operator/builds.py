@@ -187,6 +187,7 @@ async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
         "log": kept.log or None,
         "log_skipped": kept.skipped or None,
         "artifacts": kept.artifacts,
+        "observed_generation": build.metadata.generation,
         "conditions": merged(build.status.conditions, shown),
     }
     await write_status(world, build, build.status, build.status.model_copy(update=verdict))
@@ -197,6 +198,10 @@ async def _finish(world: World, build: Build) -> None:
     """Say that nothing is left to be done: its machine was asked back, and all else is gone or going."""
     now, status = world.now().replace(microsecond=0), build.status
     shown = [condition(builds.ENDED, True, status.reason or "", (status.message or "")[:1024], now=now)]
-    over = {"end_time": timestamp(now), "conditions": merged(status.conditions, shown)}
+    over = {
+        "end_time": timestamp(now),
+        "observed_generation": build.metadata.generation,
+        "conditions": merged(status.conditions, shown),
+    }
     await write_status(world, build, status, status.model_copy(update=over))
     world.add(PLACES, build.metadata.namespace, "")

@@ -187,14 +187,14 @@ class _Attempt:
         return self._state.builds.pod(self._build.metadata.namespace, job)
 
     async def _begun(self, part: int) -> PodSeen | None:
-        """Wait until a container has begun; None where it never will, or its pod is gone while the next one prints."""
+        """Wait until a container has begun; None where it never will, or a later one prints already."""
         (step, container), later = PARTS[part], PARTS[part + 1 :]
         while True:
             heard = self._bell.count
             pod = self._pod(step)
             if pod is not None and pod.has_begun(container):
                 return pod
-            if self._is_over() or (pod is None and any(self._prints(*one) for one in later)):
+            if self._is_over() or any(self._prints(*one) for one in later):
                 return None
             await self._bell.rung(heard)
 
