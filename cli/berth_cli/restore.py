@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.options import Kubeconfig, Release, Workspaces
+from berth_cli.options import Form, Kubeconfig, Output, Release, Workspaces
 
 if TYPE_CHECKING:
     from berth_cli.restoring import Step
@@ -26,6 +26,7 @@ def restore(
         int,
         typer.Option(min=0, max=2**52, metavar="EPOCH", help="Begin above this epoch too, where you know of one."),
     ] = 0,
+    output: Form = Output.TABLE,
     workspaces: Workspaces = "berth-workspaces",
     release: Release = "berth",
     kubeconfig: Kubeconfig = None,
@@ -39,18 +40,26 @@ def restore(
 
     wish = restoration.Wish(release, workspaces, above)
     work = restoration.restore if yes else restoration.look
-    _print(cluster.ask(kubeconfig, lambda client: work(client, wish)), done=yes)
+    _print(cluster.ask(kubeconfig, lambda client: work(client, wish)), output, done=yes)
 
 
-def _print(steps: "list[Step]", *, done: bool) -> None:
-    from berth_cli import printing
+def _print(steps: "list[Step]", output: Output, *, done: bool) -> None:
+    from berth_cli.printing import Column, Table, show
 
-    if not steps:
-        typer.echo("nothing to do: every instance has ended or ends, and no epoch is above its deployment's", err=True)
-        return
-    rows = [(step.name, _state(step, done=done), step.what) for step in steps]
-    printing.tabular(("OBJECT", "DONE", "WHAT"), rows, [done and bool(step.writes) for step in steps])
-    if not done:
+    columns: list[Column[Step]] = [
+        Column("OBJECT", lambda step: step.name),
+        Column("DONE", lambda step: _state(step, done=done)),
+        Column("WHAT", lambda step: step.what),
+    ]
+    table = Table(
+        columns,
+        lambda step: step.name,
+        lambda step: {"object": step.name, "done": _state(step, done=done), "what": step.what},
+        lambda step: done and bool(step.writes),
+    )
+    nothing = "nothing to do: every instance has ended or ends, and no epoch is above its deployment's"
+    show(steps, table, output, nothing)
+    if steps and not done:
         typer.echo("nothing was changed: --yes does it, while Berth does not run", err=True)
 
 

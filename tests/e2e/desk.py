@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab import Person
 
-SECONDS = 60.0
+SECONDS = 120.0
 PROMPT = "desk>"
 
 
