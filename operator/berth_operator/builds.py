@@ -26,7 +26,8 @@ from berth_operator.buildsteps import (
     start_script,
 )
 from berth_operator.buildview import observe_build
-from berth_operator.decide.build import Plan, SeenBuild, Step, decide
+from berth_operator.decide.build import Plan, Step, decide
+from berth_operator.decide.buildseen import SeenBuild
 from berth_operator.keepsakes import Kept, keep
 from berth_operator.kinds import BUILDS
 from berth_operator.queueing import Key

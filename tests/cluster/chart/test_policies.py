@@ -67,7 +67,7 @@ ACCEPTED = [
     ("lab-admin", "berth-admin", reservation("alice", priority=10)),
     ("alice", "berth-user", project("alice")),
     ("alice", "berth-user", build("alice")),
-    ("alice", "edit", project("alice", **DEPLOY_KEY)),
+    ("dora", "edit", project("dora", **DEPLOY_KEY)),
     ("lab-admin", "berth-admin", project("alice")),
     ("lab-admin", "berth-admin", build("alice", priority=10)),
     ("lab-admin", "berth-admin", wtype(**SCRATCH)),
@@ -98,8 +98,8 @@ REFUSED = [
     ("alice", "berth-user", build("bob"), "spec.user is bob and you are alice"),
     ("alice", "berth-user", build("alice", priority=1), "needs the verb prioritize on builds"),
     ("alice", "berth-user", with_id(build("alice")), "a UUID as metadata.name is for builds that Berth makes"),
-    ("alice", "berth-user", project("alice", **DEPLOY_KEY), "names a Secret that you may not get"),
-    ("lab-admin", "berth-admin", project("alice", **DEPLOY_KEY), "names a Secret that you may not get"),
+    ("carl", "berth-user", project("carl", **DEPLOY_KEY), "names a Secret that you may not get"),
+    ("hugo", "berth-admin", project("carl", **DEPLOY_KEY), "names a Secret that you may not get"),
     ("alice", "berth-user", project("alice", repoURL="https://a:b@x.test/a"), "spec.repoURL in body should match"),
     ("alice", "berth-user", project("alice", repoURL="file:///etc"), "spec.repoURL in body should match"),
     ("eve", "berth-viewer", project("eve"), "cannot create resource"),
@@ -175,12 +175,12 @@ def test_the_api_acts_for_its_users_and_names_no_secret(installed: ApiServer) ->
 def test_a_project_keeps_its_secret_when_who_may_not_read_it_writes_beside_it(
     person: MakePerson, installed: ApiServer
 ) -> None:
-    obj = project("alice", **DEPLOY_KEY)
+    obj = project("carl", **DEPLOY_KEY)
     installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
-    alice, what = person("alice", "berth-user"), f"project/{obj['metadata']['name']}"
-    alice.patch(what, {"metadata": {"labels": {"a": "b"}}})
+    carl, what = person("carl", "berth-user"), f"project/{obj['metadata']['name']}"
+    carl.patch(what, {"metadata": {"labels": {"a": "b"}}})
     with pytest.raises(ClusterError, match="names a Secret that you may not get"):
-        alice.patch(what, {"spec": {"credentials": {"secret": "another"}}})
+        carl.patch(what, {"spec": {"credentials": {"secret": "another"}}})
 
 
 def test_another_mans_build_is_not_yours_to_cancel(person: MakePerson) -> None:

@@ -11,19 +11,8 @@ from berth_core import builds
 from berth_core.conditions import condition
 from berth_core.model import timestamp
 from berth_core.resources import Build, Project
-from berth_operator.decide.build import (
-    CLEARING,
-    PACKING,
-    PATIENCE,
-    ContainerSeen,
-    MachineSeen,
-    Plan,
-    PodSeen,
-    SeenBuild,
-    Step,
-    StepSeen,
-    decide,
-)
+from berth_operator.decide.build import CLEARING, PACKING, PATIENCE, Plan, Step, decide
+from berth_operator.decide.buildseen import ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 
 from .making import NOW, at
 
