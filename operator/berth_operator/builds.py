@@ -26,7 +26,8 @@ from berth_operator.buildsteps import (
     start_script,
 )
 from berth_operator.buildview import observe_build
-from berth_operator.decide.build import Plan, SeenBuild, Step, decide
+from berth_operator.decide.build import Plan, Step, decide
+from berth_operator.decide.buildseen import SeenBuild
 from berth_operator.keepsakes import Kept, keep
 from berth_operator.kinds import BUILDS
 from berth_operator.queueing import Key
@@ -187,6 +188,7 @@ async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
         "log": kept.log or None,
         "log_skipped": kept.skipped or None,
         "artifacts": kept.artifacts,
+        "observed_generation": build.metadata.generation,
         "conditions": merged(build.status.conditions, shown),
     }
     await write_status(world, build, build.status, build.status.model_copy(update=verdict))
@@ -197,6 +199,10 @@ async def _finish(world: World, build: Build) -> None:
     """Say that nothing is left to be done: its machine was asked back, and all else is gone or going."""
     now, status = world.now().replace(microsecond=0), build.status
     shown = [condition(builds.ENDED, True, status.reason or "", (status.message or "")[:1024], now=now)]
-    over = {"end_time": timestamp(now), "conditions": merged(status.conditions, shown)}
+    over = {
+        "end_time": timestamp(now),
+        "observed_generation": build.metadata.generation,
+        "conditions": merged(status.conditions, shown),
+    }
     await write_status(world, build, status, status.model_copy(update=over))
     world.add(PLACES, build.metadata.namespace, "")

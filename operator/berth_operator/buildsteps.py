@@ -17,7 +17,8 @@ from berth_operator.build.common import opaque
 from berth_operator.build.policy import DNS, type_egress
 from berth_operator.build.secrets import new_host_key
 from berth_operator.buildview import instance_of
-from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, REFUSED, Plan, SeenBuild
+from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, REFUSED, Plan
+from berth_operator.decide.buildseen import SeenBuild
 from berth_operator.errors import OperatorError
 from berth_operator.kinds import INSTANCES, JOBS, POLICIES, RULES, SECRETS
 from berth_operator.making import create

@@ -10,15 +10,8 @@ from berth_core.errors import NotFoundError
 from berth_core.model import parse_time
 from berth_core.resources import AccessRule, Build, Instance, Project, WorkspaceDeployment
 from berth_operator.build.ci_network import why_not
-from berth_operator.decide.build import (
-    NO_TYPE,
-    REFUSED,
-    ContainerSeen,
-    MachineSeen,
-    PodSeen,
-    SeenBuild,
-    StepSeen,
-)
+from berth_operator.decide.build import NO_TYPE, REFUSED
+from berth_operator.decide.buildseen import ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.decide.places import ahead_of
 from berth_operator.kinds import ACCESS_RULES, BUILDS, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
 from berth_operator.world import World

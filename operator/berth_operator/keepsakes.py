@@ -16,7 +16,7 @@ from berth_core.errors import InvalidError, NotFoundError, UnavailableError
 from berth_core.resources.build import Artifacts
 from berth_operator.build.ci_jobs import Attempt
 from berth_operator.cisettings import CiSettings
-from berth_operator.decide.build import SeenBuild
+from berth_operator.decide.buildseen import SeenBuild
 from berth_operator.kinds import CONFIG_MAPS
 from berth_operator.tail import Tail
 from berth_operator.world import World

@@ -8,7 +8,8 @@ from berth_core import names
 from berth_core.client import Object
 from berth_core.resources import Build, Project
 from berth_operator.config import CiSettings
-from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, FETCH_SECONDS, MachineSeen
+from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, FETCH_SECONDS
+from berth_operator.decide.buildseen import MachineSeen
 
 USER: Final = 1000
 PACK_SECONDS: Final = 30

@@ -76,7 +76,16 @@ async def reads(lab: Lab, name: str, kind: str, reason: str, seconds: float = 10
 
 
 async def is_over(lab: Lab, name: str, seconds: float = 15) -> Object:
-    return await lab.until(BUILDS, name, lambda o: condition(o, "Ended", "status") == "True", seconds=seconds)
+    """The Build once it says that it has ended, as of its present spec: else `kubectl wait` would go on waiting."""
+    return await lab.until(
+        BUILDS,
+        name,
+        lambda o: (
+            condition(o, "Ended", "status") == "True"
+            and o["status"]["observedGeneration"] == o["metadata"]["generation"]
+        ),
+        seconds=seconds,
+    )
 
 
 def _status(name: str, state: Object) -> Object:

@@ -48,7 +48,8 @@ async def test_a_build_is_fetched_then_run_then_over(lab: Lab) -> None:
     told = {e["name"]: e["value"] for e in fetch["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert (told["BERTH_BRANCH"], told["BERTH_COMMIT"]) == ("main", COMMIT[:8])
     policy = await lab.get(POLICIES, f"b-{uid}-1")
-    assert policy["spec"]["ingress"] == []
+    assert "Ingress" in policy["spec"]["policyTypes"]
+    assert "ingress" not in policy["spec"], "nobody comes in"
     assert all(entry["ports"] for entry in policy["spec"]["egress"]), "the repository's port and DNS only"
     assert await lab.absent(JOBS, f"b-{uid}-1-run")
     await found(lab, uid)

@@ -11,7 +11,7 @@ from berth_core.resources import Build, Project
 from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job, slug
 from berth_operator.build.ci_network import MachineDoor, machine_rules, policy, repository_rules, why_not
 from berth_operator.cisettings import CiSettings, ci_settings
-from berth_operator.decide.build import MachineSeen
+from berth_operator.decide.buildseen import MachineSeen
 
 from .making import NOW
 

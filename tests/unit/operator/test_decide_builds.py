@@ -11,19 +11,8 @@ from berth_core import builds
 from berth_core.conditions import condition
 from berth_core.model import timestamp
 from berth_core.resources import Build, Project
-from berth_operator.decide.build import (
-    CLEARING,
-    PACKING,
-    PATIENCE,
-    ContainerSeen,
-    MachineSeen,
-    Plan,
-    PodSeen,
-    SeenBuild,
-    Step,
-    StepSeen,
-    decide,
-)
+from berth_operator.decide.build import CLEARING, PACKING, PATIENCE, Plan, Step, decide
+from berth_operator.decide.buildseen import ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 
 from .making import NOW, at
 
@@ -72,11 +61,11 @@ def ends(seen: SeenBuild, now: datetime = NOW) -> str:
 
 def test_an_attempt_begins_when_it_is_new_or_the_one_before_is_over() -> None:
     assert step(SeenBuild(build())) is Step.BEGIN
-    over = {"attempt": 1, "reason": "Passed", "endTime": timestamp(NOW)}
+    over: dict[str, Any] = {"attempt": 1, "reason": "Passed", "endTime": timestamp(NOW)}
     assert step(SeenBuild(build(**over))) is Step.SETTLED
     assert step(SeenBuild(build(**over), remains=True)) is Step.CLEAR, "a leader of before was late"
     assert step(SeenBuild(build(spec={"attempt": 2}, **over))) is Step.BEGIN
-    running = {"attempt": 1, "startTime": timestamp(NOW)}
+    running: dict[str, Any] = {"attempt": 1, "startTime": timestamp(NOW)}
     assert ends(SeenBuild(build(spec={"attempt": 2}, **running), project())) == builds.CANCELED
 
 
