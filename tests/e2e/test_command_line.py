@@ -144,7 +144,7 @@ def test_ctrl_c_in_the_queue_asks_and_does_as_told(desk: Desk, bob: Person) -> N
         screen = terminal.shows("code 0")
         assert re.search(r"status +READY", screen)
         terminal.runs("clear; berth ssh -- hostname")
-        terminal.shows("\nworkspace")
+        terminal.shows("workspace")
         terminal.runs("clear; berth end; echo code $?")
         terminal.shows("code 0")
     bob.ends(held[1])

@@ -1,6 +1,7 @@
 """`berth` as people with a token run it: processes against a real API process on a real API server."""
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -56,9 +57,12 @@ class Somebody:
     def begins(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
         """Start `berth WORDS`; its streams are to be read, and it is ended at the latest with the block."""
         pipe = subprocess.PIPE
+        # Where the tests themselves run with SIGINT ignored, as shells start what goes on beside them, this does not.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         with subprocess.Popen(
             [TOOL, *words], env=self.environment, cwd=self.home, stdin=pipe, stdout=pipe, stderr=pipe, text=True
         ) as process:
+            signal.signal(signal.SIGINT, before)
             try:
                 yield process
             finally:
