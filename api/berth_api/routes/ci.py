@@ -65,6 +65,8 @@ WRONG: Final = "A value is wrong, or the token does not permit it."
 TEXT: Final = "text/plain; charset=utf-8"
 EVENTS: Final = "text/event-stream"
 GZIP: Final = "application/gzip"
+WORDS: Final = {"schema": {"type": "string"}}
+BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
 """For proxies that would hold back what comes slowly."""
 PAGES: Final = query_parameters(max_per_page="Most builds on a page, at most 100.", page="Which page, from 1.")
@@ -183,7 +185,7 @@ async def change_job(state: SharedState, writer: Writer, body: Body, project_id:
     JOB + "/log",
     summary="Log of a build",
     responses=refusals(_404=UNKNOWN, _429="Too many requests in this window, or too many logs are followed.")
-    | {200: {"description": "What was printed so far.", "content": {TEXT: {}, EVENTS: {}}}},
+    | {200: {"description": "What was printed so far.", "content": {TEXT: WORDS, EVENTS: WORDS}}},
     response_class=Response,
     openapi_extra=FOLLOWING,
 )
@@ -204,7 +206,7 @@ async def log(
     JOB + "/artifacts",
     summary="What a build left behind",
     responses=refusals(_404="No such build, or it left nothing behind.")
-    | {200: {"description": "A tarball, gzip.", "content": {GZIP: {}}}},
+    | {200: {"description": "A tarball, gzip.", "content": {GZIP: BYTES}}},
     response_class=Response,
 )
 async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> Response:
