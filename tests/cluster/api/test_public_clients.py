@@ -131,7 +131,6 @@ async def test_the_python_client_tells_what_went_wrong(api: Api, signer: Signer)
         await call(python_client(api, "not.a.token").get_instances)
     with pytest.raises(Error, match="no matching wdeployment found"):
         await call(client.request_instance, "no_such_type")
-    assert await call(client.get_ci_projects) == {}
     with pytest.raises(Error, match="not found"):
         await call(client.submit_ci_job, "no-such-project", "main", "a" * 40)
     assert await call(client.status_addon_cam, NOBODY) == {"status": "notfound"}

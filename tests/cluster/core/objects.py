@@ -8,10 +8,12 @@ from berth_core.names import API_VERSION
 from berth_core.resources import (
     AccessRule,
     Account,
+    Build,
     Delivery,
     FirewallRule,
     Instance,
     IssuedToken,
+    Project,
     Reservation,
     Resource,
     TokenRevocation,
@@ -46,6 +48,8 @@ SPECS: dict[type[Resource], Object] = {
         "reservation": "r",
         "instance": "i",
     },
+    Project: {"name": "arm", "user": "alice", "repoURL": "https://git.example.org/lab/arm.git"},
+    Build: {"project": "arm", "user": "alice", "branch": "main"},
 }
 NAMES: dict[type[Resource], str] = {IssuedToken: SHA256}
 """Where a name is not free."""

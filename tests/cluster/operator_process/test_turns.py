@@ -225,6 +225,8 @@ async def test_who_gave_a_url_is_told_once_without_anything_secret(lab: Lab, ope
     assert told["metadata"].get("ownerReferences") is None, "it is sent though the reservation is deleted"
     payload = json.loads(told["spec"].pop("payload"))
     assert told["spec"] == {
+        "form": "webhook",
+        "sequence": 0,
         "url": "https://example.org/x",
         "id": f"msg_{uid}",
         "user": "bob",
