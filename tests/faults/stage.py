@@ -60,7 +60,9 @@ class Stage:
         proxy = await opened.enter_async_context(fault_proxy(self.operators.kubeconfig))
         number = len(self.operators.running)
         kubeconfig = proxy.kubeconfig(self.operators.kubeconfig, self.folder / f"operator-{number}.kubeconfig")
-        process = self.operators.start(KUBECONFIG=str(kubeconfig), **environment)
+        # Stages side by side share an API server, and so each other's nodes, which come and go.
+        own = {"BERTH_BLOCK_CLUSTER_NETWORKS": "false"} | environment
+        process = self.operators.start(KUBECONFIG=str(kubeconfig), **own)
         made = Replica(process, proxy, number, opened)
         self.replicas.append(made)
         return made
