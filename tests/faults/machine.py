@@ -14,13 +14,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from berth_cluster.paths import REPOSITORY
 from berth_core.client import Client, Kind, Object
-from berth_core.errors import NotFoundError
+from berth_core.errors import ConflictError, NotFoundError
 
 from ..cluster.agent.netns import NetNS, sh
 
@@ -112,8 +112,9 @@ class Machine:
                 secret = await self._secret(pod)
                 await asyncio.to_thread(self._start, secret, metadata["uid"])
                 await self._report(metadata["name"], _running(pod, self.ip))
-        except NotFoundError:
-            return  # gone meanwhile, or its Secrets are: a kubelet would wait for them
+        except (NotFoundError, ConflictError):
+            # Gone meanwhile, or its Secrets are: a kubelet would wait for them. Or news from before it was bound.
+            return
 
     async def _bind(self, pod: str) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": self.name}
@@ -198,7 +199,8 @@ async def machine(client: Client, namespace: str, folder: Path) -> AsyncIterator
             yield made
         finally:
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await running  # one that has failed says so
     finally:
         await asyncio.to_thread(made.remove)
         await client.delete(NODES, None, made.name)
