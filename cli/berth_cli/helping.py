@@ -29,14 +29,17 @@ def _verbatim(formatter: Any, epilog: str | None) -> None:
 
 
 class Command(TyperCommand):
-    """A command whose examples are not wrapped, and whose words are read quickly."""
+    """A command whose examples are not wrapped, and whose words are read quickly.
+
+    typer types the parameters of what is overridden here by classes of its own copy of click, which are not public.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words."""
         quicken(self.get_params(ctx))
         return super().parse_args(ctx, args)
 
-    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002 (see above)
         """Write the examples."""
         _verbatim(formatter, self.epilog)
 
@@ -61,14 +64,14 @@ class Group(TyperGroup):
         quicken(self.get_params(ctx))
         return super().parse_args(ctx, args)
 
-    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # see Command
         """Write exit codes as a paragraph, examples line by line."""
         if self.epilog and "\n" in self.epilog:
             _verbatim(formatter, self.epilog)
         else:
             super().format_epilog(ctx, formatter)
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # see Command
         """Write a list for each audience."""
         shown = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         by_panel: dict[str, list[tuple[str, str]]] = {}

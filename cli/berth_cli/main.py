@@ -76,7 +76,7 @@ Examples:
 @app.command(epilog=COMPLETION_EXAMPLES, rich_help_panel=OTHERS)
 def completion(shell: Annotated[Shell, typer.Argument(help="Which shell.")]) -> None:
     """Print what a shell needs to complete commands, types and ids."""
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # not in its __all__
 
     typer.echo(get_completion_script(prog_name="berth", complete_var="_BERTH_COMPLETE", shell=shell.value))
 

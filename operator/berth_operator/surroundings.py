@@ -13,7 +13,7 @@ import structlog
 
 from berth_core.client import Kind, Object
 from berth_core.errors import NotFoundError
-from berth_core.firewall import Network
+from berth_core.firewall import Network, lies_in
 from berth_operator.kinds import NODES
 from berth_operator.world import World
 
@@ -63,10 +63,7 @@ def networks_of(node: Object) -> list[Network]:
 def is_new(node: Object, known: Iterable[Network]) -> bool:
     """Whether a node has a network that lies in none of the known ones. Pure."""
     within = tuple(known)
-    return any(
-        not any(network.version == other.version and network.subnet_of(other) for other in within)  # type: ignore[arg-type]
-        for network in networks_of(node)
-    )
+    return any(not any(lies_in(network, other) for other in within) for network in networks_of(node))
 
 
 def _is_address(text: str) -> bool:

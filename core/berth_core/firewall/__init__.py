@@ -4,7 +4,7 @@ Everything here is pure: no I/O, no clock. docs/firewall.md says what the result
 """
 
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
-from berth_core.firewall.model import Action, Network, Rule, parse_action, parse_source
+from berth_core.firewall.model import Action, Network, Rule, lies_in, parse_action, parse_source
 from berth_core.firewall.networkpolicy import (
     Egress,
     OperatorPods,
@@ -32,6 +32,7 @@ __all__ = [
     "digest_of",
     "egress_rules",
     "ip_blocks",
+    "lies_in",
     "network_policy",
     "parse_action",
     "parse_source",

@@ -57,6 +57,12 @@ def parse_source(text: str) -> Network:
     return network
 
 
+def lies_in(inner: Network, outer: Network) -> bool:
+    """Whether all addresses of a network are addresses of another one, which may be of the other IP version."""
+    # The versions are the same there, which no type can say.
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
 def parse_action(text: str) -> Action:
     """Read an action; ValueError for anything but ACCEPT, DROP and REJECT, spelt so."""
     try:

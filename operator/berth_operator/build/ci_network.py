@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.firewall import Egress, Network, egress_rules, parse_source
+from berth_core.firewall import Egress, Network, egress_rules, lies_in, parse_source
 from berth_core.resources import Build
 from berth_operator.build.policy import DNS
 from berth_operator.config import CiSettings
@@ -82,10 +82,10 @@ def why_not(url: str, settings: CiSettings, blocked: Sequence[Network]) -> str:
         network = Repository.of(url).network
     except ValueError as error:
         return f"the project's repoURL cannot be used: {error}"
-    if network is None or any(_within(network, allowed) for allowed in settings.allowed):
+    if network is None or any(lies_in(network, allowed) for allowed in settings.allowed):
         return ""
-    public = any(_within(network, whole) for whole in _PUBLIC)
-    if public and not any(_within(network, other) for other in (*_NOT_PUBLIC, *blocked)):
+    public = any(lies_in(network, whole) for whole in _PUBLIC)
+    if public and not any(lies_in(network, other) for other in (*_NOT_PUBLIC, *blocked)):
         return ""
     return f"the repository's address {network.network_address} is not public: ask for it in the value ci.allowedCidrs"
 
@@ -135,7 +135,3 @@ def policy(build: Build, egress: Sequence[Object]) -> Object:
 
 def _block(network: Network) -> Object:
     return {"ipBlock": {"cidr": str(network)}}
-
-
-def _within(inner: Network, outer: Network) -> bool:
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
