@@ -10,7 +10,7 @@ from berth_cluster.puppets import Puppets
 
 from .lab import DEPLOYMENTS, PODS, SECRETS, SERVICES, Lab
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
+pytestmark = [pytest.mark.alone, pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
 COUNT = 100
 
