@@ -38,10 +38,14 @@ Examples:
 
 
 @app.callback(invoke_without_command=True)
-def places_in_the_queue(ctx: typer.Context) -> None:
+def places_in_the_queue(ctx: typer.Context, output: Form = Output.TABLE, context: ContextName = None) -> None:
     """Your places in the queue; `berth new --reserve` takes one. Without a command: list them."""
+    from berth_cli.errors import USAGE, CliError
+
     if ctx.invoked_subcommand is None:
-        list_()
+        list_(output, context)
+    elif output is not Output.TABLE or context is not None:
+        raise CliError(f"write options behind the command: `berth reservations {ctx.invoked_subcommand} …`", USAGE)
 
 
 @app.command(name="list", epilog=LIST_EXAMPLES)
