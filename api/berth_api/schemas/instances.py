@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from berth_api.schemas.common import GitUrl, HttpUrl, Printable, SshKey
+from berth_api.schemas.common import ClonePath, GitUrl, HttpUrl, SshKey
 from berth_api.schemas.deployments import DeploymentDetail
 from berth_api.schemas.vpn import VpnStatus
 
@@ -12,8 +12,15 @@ from berth_api.schemas.vpn import VpnStatus
 class Repo(BaseModel):
     """A git repository."""
 
-    url: GitUrl = Field(description="Where it is; up to 2048 characters.")
-    path: Printable | None = Field(None, description="Where it is put; up to 4096 characters.")
+    url: GitUrl = Field(
+        description="https, http or git URL of up to 2048 characters, without user, password or query: what everyone"
+        " may read."
+    )
+    path: ClonePath | None = Field(
+        None,
+        description="Where it is put, up to 255 characters: absolute, or below /root; without it a folder there of the"
+        " repository's name.",
+    )
 
 
 class LaunchRequest(BaseModel):
