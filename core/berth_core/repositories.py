@@ -18,7 +18,7 @@ _SEGMENT: Final = "[A-Za-z0-9._+~@-]+"
 URL: Final = r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
 """No user, password or query: whatever opens a repository does not get into resources, events and logs."""
 PATH: Final = f"^/?{_SEGMENT}(/{_SEGMENT})*/?$"
-NEVER: Final = r"(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib[a-z0-9]*|proc|root/?$|run|sbin|sys|usr|var)(/|$)"
+NEVER: Final = r"(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)"
 """Paths that lead elsewhere than they say, or to what the system or Berth needs."""
 
 URL_WANTED: Final = (
