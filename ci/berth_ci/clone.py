@@ -21,7 +21,7 @@ from berth_ci.fetch import LONGEST_MESSAGE
 from berth_ci.git import DENIED, LATE, MISSING, UNREACHABLE, Git, GitError
 from berth_ci.places import CLONE, SCRATCH, TERMINATION
 
-PATIENCE: Final = 15.0
+PATIENCE: Final = 10.0
 """Seconds for which a repository that cannot be reached is tried again: somebody waits for his shell."""
 END: Final = 0.1
 """Share of the time that is left for tidying up and reporting."""
