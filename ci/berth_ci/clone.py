@@ -55,7 +55,7 @@ ADVICE: Final = {
 }
 _FAILED: Final = "the repository could not be cloned"
 _MIDWAY: Final = "cloning was stopped midway, perhaps for want of memory; what is there of it is incomplete"
-_TOO_LARGE_SIGN: Final = "file too large"
+_TOO_LARGE_SIGNS: Final = ("file too large", "cannot allocate memory", "out of memory")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _tried(url: str, folders: Folders, seconds: float, most: int) -> dict[str, s
         commit = cloned(git, url, folders.clone, most)
         folders.clone.chmod(0o755)
     except GitError as error:
-        large = _TOO_LARGE_SIGN in error.words.lower()
+        large = any(sign in error.words.lower() for sign in _TOO_LARGE_SIGNS)
         return _failed(Failure(TOO_LARGE if large else error.reason, f"{_FAILED}: {error.words}"))
     except Failure as failure:
         return _failed(failure)

@@ -28,7 +28,9 @@ def _repository(info: Json) -> str | None:
     repo = info.get("repo")
     if not repo:
         return None
-    return f"{repo['path'] if repo['cloned'] else 'not cloned'}: {repo.get('message') or 'not yet'}"
+    if repo["cloned"]:
+        return f"{repo['path']} ({repo['message']})" if repo.get("message") else str(repo["path"])
+    return f"not cloned: {repo.get('message') or 'not yet'}"
 
 
 def _steps(info: Json) -> str | None:

@@ -84,4 +84,4 @@ def _told(message: str) -> Shown | None:
     commit = report.get("commit")
     if commit is None:
         return None
-    return (True, "Cloned", f"commit {commit} is checked out" if commit else "the repository is empty")
+    return (True, "Cloned", f"commit {commit} is checked out" if commit else "its default branch has no commit")

@@ -74,7 +74,7 @@ async def test_what_came_of_the_clone_is_said_and_none_keeps_anybody_from_his_sh
     assert condition(await lab.get(INSTANCES, name), "RepositoryReady", "message") == said
     await lab.client.delete(PODS, lab.namespace, f"i-{name}", uid=pod["metadata"]["uid"], grace_seconds=1)
     found = await lab.until(INSTANCES, name, lambda o: condition(o, "RepositoryReady") == "Cloned", seconds=30)
-    assert condition(found, "RepositoryReady", "message") == "the repository is empty"
+    assert condition(found, "RepositoryReady", "message") == "its default branch has no commit"
 
 
 async def test_one_that_has_no_room_in_the_type_is_not_cloned_and_says_so(

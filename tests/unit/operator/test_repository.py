@@ -114,7 +114,7 @@ def test_it_never_takes_so_long_that_the_start_fails(timeout: int, seconds: str)
         (RUNNING, ("False", "Cloning", "the repository is being cloned")),
         (PULLING, ("False", "ImagePullBackOff", "no such image")),
         (DONE, ("True", "Cloned", "commit abc is checked out")),
-        (replace(DONE, message='{"commit": ""}'), ("True", "Cloned", "the repository is empty")),
+        (replace(DONE, message='{"commit": ""}'), ("True", "Cloned", "its default branch has no commit")),
         (replace(DONE, message='{"error": "X", "message": "why"}'), ("False", "CloneFailed", "X: why")),
     ],
 )
