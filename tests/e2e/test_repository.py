@@ -1,5 +1,7 @@
 """Repositories that are cloned into workspaces on the two-node cluster: a real git server, real pods, ssh."""
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from gitserver import Repository, serving
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+from places import netns_by_address
 
 from berth_cluster.network import OUTSIDE
 
@@ -56,6 +59,19 @@ def shell(person: Person, instance: str, command: str) -> str:
     return done.stdout
 
 
+def container_of(lab: Lab, instance: str) -> str:
+    """Id of the container that cloned."""
+    statuses = lab.get("pod", f"i-{instance}")["status"]["initContainerStatuses"]
+    return str(next(one["containerID"] for one in statuses if one["name"] == "repo"))
+
+
+def end_sandbox(lab: Lab, instance: str) -> None:
+    """End the process that holds a pod together, as a node's restart does."""
+    eldest = netns_by_address()[lab.get("pod", f"i-{instance}")["status"]["podIP"]].parent.parent
+    assert (eldest / "comm").read_text() == "pause\n"
+    os.kill(int(eldest.name), signal.SIGKILL)
+
+
 def test_the_holder_finds_his_repository_with_its_history_and_works_in_it(lab: Lab, ada: Person, scene: Scene) -> None:
     url = scene.arm.server.http("arm")
     instance = ada.takes(DEPLOYMENT_TYPE, repo={"url": url})
@@ -70,12 +86,15 @@ def test_the_holder_finds_his_repository_with_its_history_and_works_in_it(lab: L
     # What cloned it is over, has left nothing else, and knew nothing of the cluster.
     assert shell(ada, instance, "ls -A /root/arm | sort | tr '\\n' ' '") == ".git README src "
 
-    # A workspace that starts again has what its holder did.
+    # A pod that starts again as a whole clones nothing over what its holder did, and says what it said.
     shell(ada, instance, "echo mine > /root/arm/README")
-    ada.ssh(ada.asks("GET", f"/instance/{instance}").json, "kill 1")
-    lab.wait(f"instance/{instance}", "jsonpath={.status.conditions[?(@.type=='Ready')].reason}=Restarting", 20)
-    lab.wait(f"instance/{instance}", "condition=Ready")
+    container = container_of(lab, instance)
+    end_sandbox(lab, instance)
+    lab.wait(f"instance/{instance}", "condition=Ready=False", 20)
+    lab.wait(f"instance/{instance}", "condition=Ready", 60)
+    assert container_of(lab, instance) != container, "it has run again"
     assert shell(ada, instance, "cat /root/arm/README") == "mine\n"
+    assert condition(lab, instance)[:2] == ("True", "Cloned")
     ada.ends(instance)
 
 
@@ -100,9 +119,10 @@ def test_what_cannot_be_cloned_keeps_nobody_from_his_shell(
 
     with ThreadPoolExecutor(len(wishes)) as pool:
         taken = list(pool.map(takes, wishes))
-    for instance, (person, _, url, words) in zip(taken, wishes, strict=True):
-        status, reason, message = condition(lab, instance)
-        assert (status, reason) == ("False", "CloneFailed"), url
-        assert all(word in message for word in words), message
-        assert shell(person, instance, "ls -A /w/x") == ""
-        person.ends(instance)
+        for instance, (person, _, url, words) in zip(taken, wishes, strict=True):
+            status, reason, message = condition(lab, instance)
+            assert (status, reason) == ("False", "CloneFailed"), url
+            assert all(word in message for word in words), message
+            assert shell(person, instance, "ls -A /w/x") == ""
+        list(pool.map(ada.ends, (taken[0], taken[2])))
+        bob.ends(taken[1])
