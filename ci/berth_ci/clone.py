@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class Folders:
 
 def main() -> int:
     """Clone and report; the exit code is 0 whatever came of it."""
+    signal.signal(signal.SIGTERM, _leave)
     url, seconds, most = os.environ["BERTH_REPO_URL"], float(os.environ["BERTH_SECONDS"]), _most()
     _say(f"cloning {url}")
     limit(most)
@@ -100,7 +102,12 @@ def reported(url: str, folders: Folders, seconds: float, most: int) -> dict[str,
         found: dict[str, str] = json.loads(folders.outcome.read_text(encoding="utf-8"))
         return found
     report = _failed(Failure(STOPPED, _MIDWAY)) if folders.begun.exists() else _tried(url, folders, seconds, most)
-    folders.outcome.write_text(json.dumps(report), encoding="utf-8")
+    try:
+        noted = folders.outcome.with_suffix(".new")
+        noted.write_text(json.dumps(report), encoding="utf-8")
+        noted.replace(folders.outcome)
+    except OSError as error:  # another run will say that this one was stopped
+        _say(f"what came of it could not be noted: {error}")
     return report
 
 
@@ -125,8 +132,8 @@ def cloned(git: Git, url: str, folder: Path, most: int) -> str:
 
 def _tried(url: str, folders: Folders, seconds: float, most: int) -> dict[str, str]:
     until = time.monotonic() + seconds * (1 - END)
-    folders.begun.touch()
     try:
+        folders.begun.touch()
         if any(folders.clone.iterdir()):
             raise Failure(OCCUPIED, "the folder is not empty, and was left as it is")
         git = Git(folders.state, environment(url, folders.state), until, PATIENCE)
@@ -160,6 +167,11 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    """End at once, and with this first process of its container all that git has started: the lease is over."""
+    os._exit(0)
 
 
 def _most() -> int:

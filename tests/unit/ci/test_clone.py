@@ -142,6 +142,16 @@ def test_a_run_that_was_killed_is_not_repeated(server: Daemon, folders: Folders)
     assert reported(server.url("arm"), folders, 60, PLENTY) == report
 
 
+def test_it_reports_though_nothing_can_be_noted(server: Daemon, folders: Folders) -> None:
+    commit = server.commit("arm", ("c.txt", b"three\n"))
+    folders.outcome.with_suffix(".new").mkdir()
+    assert reported(server.url("arm"), folders, 60, PLENTY) == {"commit": commit}
+    assert reported(server.url("arm"), folders, 60, PLENTY)["error"] == clone.STOPPED
+    shutil.rmtree(folders.state)
+    assert reported(server.url("arm"), folders, 60, PLENTY)["error"] == clone.BROKEN
+    assert (folders.clone / "c.txt").read_text() == "three\n", "it is left as it is"
+
+
 @pytest.mark.parametrize(
     ("url", "reason", "advice"),
     [
