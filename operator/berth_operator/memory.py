@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from berth_core.client import Object
+from berth_core.resources import FirewallRule
 from berth_core.resources.instance import InForce
 from berth_operator.decide.seen import PodView
 
@@ -55,8 +56,8 @@ class VpnMemory:
 class Memory:
     """Of one instance. Changed only by the pass over that instance, and by its one probe."""
 
-    rules: list[Object] | None = None
-    """Its rules, in order and as of one moment; None when they must be read again."""
+    rules: list[FirewallRule] | None = None
+    """Its rules, as of one moment; None when they must be read again."""
     rules_changed: int = 0
     """How often something was heard of its rules: a list that was asked for before that may be older."""
     rules_heard: int = 0
@@ -127,10 +128,11 @@ class Memory:
         self.rules_changed += 1
         self.rules_heard = max(self.rules_heard, version)
 
-    def presume_rules(self, ours: list[Object], heard: list[Object], changed: int) -> None:
+    def presume_rules(self, ours: list[FirewallRule], heard: list[Object], changed: int) -> None:
         """Take rules that were just made for all that there are, unless news since ``changed`` tells of more."""
         if heard:
-            certain = [_version(rule) for rule in heard] == [_version(rule) for rule in ours]
+            told = [(obj["metadata"]["name"], obj["metadata"]["resourceVersion"]) for obj in heard]
+            certain = told == [_version(rule) for rule in ours]
         else:
             certain = self.rules_changed == changed
         if certain:
@@ -140,7 +142,7 @@ class Memory:
         """Whether a rule is known in this version already: news of it is none."""
         return any(_version(rule) == (name, version) for rule in self.rules or ())
 
-    def keep_rule(self, written: Object) -> None:
+    def keep_rule(self, written: FirewallRule) -> None:
         """Take over what a write of ours has made of a rule; where others changed something, rules are read again."""
         if self.rules is not None:
             self.rules = [written if _is_older(rule, written) else rule for rule in self.rules]
@@ -176,13 +178,13 @@ class Memory:
         self.stop_probe()
 
 
-def _version(rule: Object) -> tuple[str, str]:
-    return rule["metadata"]["name"], rule["metadata"]["resourceVersion"]
+def _version(rule: FirewallRule) -> tuple[str, str]:
+    return rule.metadata.name, rule.metadata.resource_version
 
 
-def _is_older(rule: Object, other: Object) -> bool:
-    one, two = rule["metadata"], other["metadata"]
-    return bool(one["name"] == two["name"] and int(one["resourceVersion"]) < int(two["resourceVersion"]))
+def _is_older(rule: FirewallRule, other: FirewallRule) -> bool:
+    one, two = rule.metadata, other.metadata
+    return one.name == two.name and int(one.resource_version) < int(two.resource_version)
 
 
 @dataclass

@@ -10,7 +10,6 @@ from berth_operator.decide.seen import PodView
 from berth_operator.kinds import RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import own_address
-from berth_operator.slim import slim
 from berth_operator.store import version_of
 from berth_operator.world import World
 
@@ -43,7 +42,7 @@ async def read_rules(world: World, instance: Instance, memory: Memory) -> list[F
     if memory.rules is None:
         memory.rules = _listed_rules(world, instance, memory)
     if memory.rules is not None:
-        return firewall.ordered(map(FirewallRule.parse, memory.rules))
+        return firewall.ordered(memory.rules)
     changed, namespace = memory.rules_changed, instance.metadata.namespace
     fields = {"spec.instance": instance.public_id}
     since = _known_until(world, instance, memory)
@@ -51,9 +50,10 @@ async def read_rules(world: World, instance: Instance, memory: Memory) -> list[F
     for obj in listed:
         # A watch that has to begin anew tells nothing of what was made and deleted meanwhile: relist() finds it here.
         world.store.put(RULES, obj)
+    rules = [FirewallRule.parse(obj) for obj in listed]
     if memory.rules_changed == changed:
-        memory.rules = [slim(RULES, obj) for obj in listed]
-    return firewall.ordered(map(FirewallRule.parse, listed))
+        memory.rules = rules
+    return firewall.ordered(rules)
 
 
 def _known_until(world: World, instance: Instance, memory: Memory) -> int | None:
@@ -69,14 +69,14 @@ def _known_until(world: World, instance: Instance, memory: Memory) -> int | None
     return max(as_of, memory.rules_heard, *map(version_of, known))
 
 
-def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[Object] | None:
+def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule] | None:
     """Rules as the last list of all rules showed them; None where news came since."""
     namespace = instance.metadata.namespace
     as_of = world.rules_listed.get(namespace)
     known = world.store.by(RULES, "instance", instance.public_id, namespace)
     if as_of is None or memory.rules_changed or any(version_of(rule) > as_of for rule in known):
         return None
-    return known
+    return [FirewallRule.parse(obj) for obj in known]
 
 
 def presume_rules(world: World, instance: Instance, memory: Memory, made: Object | None, changed: int) -> None:
@@ -86,7 +86,7 @@ def presume_rules(world: World, instance: Instance, memory: Memory, made: Object
     is made meanwhile is heard of, as in every later moment.
     """
     heard = world.store.by(RULES, "instance", instance.public_id, instance.metadata.namespace)
-    memory.presume_rules([slim(RULES, made)] if made is not None else [], heard, changed)
+    memory.presume_rules([FirewallRule.parse(made)] if made is not None else [], heard, changed)
 
 
 def in_force(rule: FirewallRule) -> bool:

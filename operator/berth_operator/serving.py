@@ -25,7 +25,6 @@ from berth_operator.kinds import RULES
 from berth_operator.memory import Memory
 from berth_operator.pathcheck import path_stands
 from berth_operator.queueing import Key
-from berth_operator.slim import slim
 from berth_operator.starting import apply_budget, apply_sources
 from berth_operator.together import together
 from berth_operator.world import INSTANCE, World
@@ -157,7 +156,7 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
 
 def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[Object | None]]:
     pending: list[Awaitable[Object | None]] = []
-    for rule in map(FirewallRule.parse, memory.rules or ()):
+    for rule in memory.rules or ():
         if not rulebook.owned(rule, instance):
             pending.append(_adopt(world, rule, instance, memory))
         if not rulebook.in_force(rule):
@@ -201,7 +200,7 @@ async def _patch_rule(world: World, rule: FirewallRule, memory: Memory, body: Ob
         written = await world.client.patch(RULES, namespace, name, body, subresource=subresource)
     except NotFoundError:  # deleted meanwhile: its event brings the instance back
         return None
-    memory.keep_rule(slim(RULES, written))
+    memory.keep_rule(FirewallRule.parse(written))
     return written
 
 

@@ -20,11 +20,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from itertools import groupby
 from typing import Final
 
 from berth_core import names
-from berth_core.firewall.model import Action, Network, Rule, of_version
+from berth_core.firewall.model import Action, Network, Rule
+from berth_core.firewall.verdicts import Verdict, verdicts
 
 _HEAD: Final = "table inet berth\ndelete table inet berth\ntable inet berth {\n"
 _COMMENT: Final = re.compile(r'^\tcomment "berth e\d+ g\d+ [0-9a-f]{64}"\n', re.MULTILINE)
@@ -89,12 +89,13 @@ def ruleset_body(
     tunnel: Tunnel | None = None,
 ) -> str:
     """Return the transaction without its comment, for ``digest_of`` and ``stamp``."""
+    judged = [verdicts(rules, version) for version in (4, 6)]
     chains = [
         _input(ports, tunnel),
         _chain("forward", ["type filter hook forward priority filter; policy drop;"]),
         _output(ports, tunnel),
-        _chain("sources", _by_source(rules, "{family} saddr", {Action.REJECT: "goto refuse"})),
-        _chain("peers", [*_by_source(rules, "ct original {family} saddr", {Action.REJECT: "goto answer"}),
+        _chain("sources", _by_source(judged, "{family} saddr", "goto refuse")),
+        _chain("peers", [*_by_source(judged, "ct original {family} saddr", "goto answer"),
                          *_matches(operator_sources, "ct original {family} saddr", "goto answer"), "drop"]),
         _chain("path", _matches(operator_sources, "{family} saddr", "reject with icmpx type admin-prohibited")),
         _chain("refuse", ["meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable"]),
@@ -155,15 +156,18 @@ def _chain(name: str, lines: Sequence[str] | Iterator[str]) -> str:
     return f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}\n"
 
 
-def _by_source(rules: Sequence[Rule], field: str, verdicts: dict[Action, str]) -> Iterator[str]:
-    """One line for each run of neighbouring rules with one action: inside a run their order decides nothing.
+def _by_source(judged: Sequence[Sequence[Verdict]], field: str, reject: str) -> Iterator[str]:
+    """One line for each IP version that rules speak of: a map of ranges, in which a packet's source finds its verdict.
 
-    The two IP versions never match the same packet, so each keeps its own order.
+    200 lines of sets would be 200 sets to load, and to be looked through by each packet.
     """
-    for version in (4, 6):
-        for action, run in groupby(of_version(rules, version), key=lambda rule: rule.action):
-            verdict = verdicts.get(action, action.value.lower())
-            yield from _matches([rule.source for rule in run], field, verdict)
+    meet = {Action.ACCEPT: "accept", Action.DROP: "drop", Action.REJECT: reject}
+    for (family, protocol), found in zip((("ip", "ipv4"), ("ip6", "ipv6")), judged, strict=True):
+        if found and found[0].everything:
+            yield f"meta nfproto {protocol} {meet[found[0].action]}"
+        elif found:
+            elements = ", ".join(f"{verdict} : {meet[verdict.action]}" for verdict in found)
+            yield f"{field.format(family=family)} vmap {{ {elements} }}"
 
 
 def _matches(networks: Sequence[Network], field: str, verdict: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 from berth_core.client import Object
@@ -28,11 +29,23 @@ def ordered(rules: Iterable[FirewallRule]) -> list[FirewallRule]:
 
 def compiled(rules: Sequence[FirewallRule]) -> list[Rule]:
     """Rules as the compilers take them."""
-    return [Rule.parse(rule.spec.source, rule.spec.action) for rule in rules]
+    return [_rule(rule.spec.source, rule.spec.action) for rule in rules]
+
+
+@lru_cache(maxsize=8192)
+def _rule(source: str, action: str) -> Rule:
+    """Read once what each pass needs again: an instance may have hundreds."""
+    return Rule.parse(source, action)
 
 
 def body(rules: Sequence[Rule], own_address: str | None, tunnel: Tunnel | None = None) -> str:
     """Ruleset without its stamp; ``own_address`` is where the operator's path check comes from."""
+    return _body(tuple(rules), own_address, tunnel)
+
+
+@lru_cache(maxsize=256)
+def _body(rules: tuple[Rule, ...], own_address: str | None, tunnel: Tunnel | None) -> str:
+    """Compile once for the look that finds a change, the push that follows, and the look after that."""
     sources = [parse_source(str(ip_address(own_address)))] if own_address else []
     return ruleset_body(rules, operator_sources=sources, tunnel=tunnel)
 

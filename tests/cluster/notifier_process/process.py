@@ -35,6 +35,8 @@ class Notifiers:
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     """Where each serves its health and metrics."""
+    serving: list[int] = field(default_factory=list)
+    """Ports of those that were not stopped."""
 
     def start(self, allowed: str = HERE, **environment: str) -> subprocess.Popen[bytes]:
         """Start one; `allowed` are the networks that it may send to though they are private."""
@@ -55,12 +57,13 @@ class Notifiers:
                 stdout=log,
             )
         self.running.append(process)
+        self.serving.append(self.ports[-1])
         return process
 
     async def ready(self) -> None:
-        """Wait until all that run say that they are ready."""
+        """Wait until all that run say that they are ready: sooner one does not end as it should either."""
         async with httpx.AsyncClient() as http:
-            for port in self.ports:
+            for port in self.serving:
                 deadline = time.monotonic() + READY_SECONDS
                 while not await _is_ready(http, port):
                     assert time.monotonic() < deadline, f"not ready: {self.log(self.ports.index(port)).read_text()}"
@@ -75,6 +78,7 @@ class Notifiers:
         for process in alive:
             process.send_signal(signal.SIGTERM)
         ends = [process.wait(timeout=30) for process in alive]
+        self.serving.clear()
         assert not any(ends), [self.log(number).read_text() for number in range(len(self.running))]
 
 

@@ -177,6 +177,7 @@ async def test_what_was_told_last_arrives_last(
         last = await make(post, told(receiver, "x", PASSED))
         for _ in range(2):
             notifiers.start(BERTH_STATUS_SECRETS="hub", BERTH_WEBHOOK_CA_FILE=str(tls.authority))
+        await notifiers.ready()
         done = await post.until(last, is_over, seconds=60)
         assert shown(done, "Delivered") == DELIVERED
         for name in (first, running):

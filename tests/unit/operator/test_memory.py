@@ -1,6 +1,6 @@
 import asyncio
 
-from berth_core.client import Object
+from berth_core.resources import FirewallRule
 from berth_core.resources.instance import InForce
 from berth_operator.decide.seen import ContainerView
 from berth_operator.memory import Memory
@@ -76,16 +76,16 @@ async def test_a_probe_of_what_is_gone_is_stopped() -> None:
     assert not memory.probing
 
 
-def version(name: str, number: int) -> Object:
-    return rule(name, "198.51.100.7", resourceVersion=str(number)).wire()
+def version(name: str, number: int) -> FirewallRule:
+    return rule(name, "198.51.100.7", resourceVersion=str(number))
 
 
 def test_what_was_just_made_counts_as_all_while_nothing_else_was_heard() -> None:
     made = version("first", 5)
-    for heard in ([], [made]):
+    for heard in (list[FirewallRule](), [made]):
         memory = Memory()
         memory.rules_changed += len(heard)
-        memory.presume_rules([made], heard, 0)
+        memory.presume_rules([made], [one.wire() for one in heard], 0)
         assert memory.rules == [made]
     without = Memory()
     without.presume_rules([], [], 0)
@@ -96,7 +96,7 @@ def test_rules_are_read_where_more_was_heard_than_was_made() -> None:
     made = version("first", 5)
     for heard in ([made, version("another", 6)], [version("first", 6)], [version("another", 4)]):
         memory = Memory()
-        memory.presume_rules([made], heard, 0)
+        memory.presume_rules([made], [one.wire() for one in heard], 0)
         assert memory.rules is None
     deleted = Memory()
     deleted.outdate_rules(6)

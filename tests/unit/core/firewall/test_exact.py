@@ -4,6 +4,7 @@ The lists are drawn from few prefixes, so that they nest, overlap, repeat and to
 range in it, and of every range that was compiled from it. FIREWALL_SEED chooses other lists.
 """
 
+import itertools
 import os
 import random
 import re
@@ -22,9 +23,8 @@ from .test_networkpolicy import REQUEST
 SEED = int(os.environ.get("FIREWALL_SEED") or 20261125)
 PARTS, LISTS = 10, 1000
 TOPS = {4: 0xCB007100, 6: 0x20010DB8 << 96}
-LINE = re.compile(
-    r"(?:(?P<set>(?:ct original )?ip6? saddr) \{ (?P<list>[^}]*) \}|meta nfproto (?P<all>ipv[46])) (?P<do>.*)"
-)
+MAP = re.compile(r"(?:ct original )?(?P<family>ip6?) saddr vmap \{ (?P<elements>[^}]*) \}")
+ALL = re.compile(r"meta nfproto (?P<version>ipv[46]) (?P<do>.*)")
 MEANS = {"accept": "ACCEPT", "drop": "DROP", "goto refuse": "REJECT", "goto answer": "REJECT"}
 
 
@@ -44,23 +44,37 @@ def one_rule(dice: random.Random, version: int) -> WrittenRule:
     return f"{reference.address(version, first)}/{length}", dice.choice(("ACCEPT", "ACCEPT", "DROP", "REJECT"))
 
 
-def chain(text: str, name: str) -> list[tuple[list[Range], str]]:
+def chain(text: str, name: str) -> list[tuple[Range, str]]:
     """One chain of a ruleset's text, as ranges of addresses and what becomes of them."""
-    found = []
+    found: list[tuple[Range, str]] = []
     for line in text.split(f"\tchain {name} {{\n")[1].split("\t}\n")[0].splitlines():
         if line.strip() == "drop":
             break
-        match = LINE.fullmatch(line.strip())
+        if match := ALL.fullmatch(line.strip()):
+            every = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}[match["version"]]
+            found.append((reference.parsed(every), MEANS[match["do"]]))
+            continue
+        match = MAP.fullmatch(line.strip())
         assert match, line
-        every = {"ipv4": "0.0.0.0/0", "ipv6": "::/0", None: ""}[match["all"]]
-        networks = [every] if every else match["list"].split(", ")
-        assert every or (match["set"].endswith("ip6 saddr")) == (":" in networks[0]), line
-        found.append(([reference.parsed(network) for network in networks], MEANS[match["do"]]))
+        for element in match["elements"].split(", "):
+            addresses, _, verdict = element.partition(" : ")
+            first, _, last = addresses.partition("-")
+            assert (":" in first) == (match["family"] == "ip6"), line
+            found.append((between(first, last or first), MEANS[verdict]))
     return found
 
 
-def flat(lines: Sequence[tuple[list[Range], str]]) -> list[tuple[Range, str]]:
-    return [(one, action) for ranges, action in lines for one in ranges]
+def between(first: str, last: str) -> Range:
+    """Range from one address to another one, both included."""
+    low, high = reference.parsed(first), reference.parsed(last)
+    return Range(low.version, low.first, high.last)
+
+
+def apart(judged: Sequence[tuple[Range, str]]) -> bool:
+    """Whether the ranges of each IP version stand in order and none in another: the kernel takes no others."""
+    return all(
+        one.version != next_.version or one.last < next_.first for (one, _), (next_, _) in itertools.pairwise(judged)
+    )
 
 
 def policy_ranges(peers: Sequence[Any]) -> Iterator[Range]:
@@ -80,8 +94,10 @@ def test_policy_and_ruleset_say_what_the_first_match_says(part: int) -> None:
         entries = network_policy(replace(REQUEST, rules=rules))["spec"]["ingress"]
         peers = entries[0]["from"] if len(entries) == 2 else []
         text = ruleset_body(rules)
-        chains = {name: flat(chain(text, name)) for name in ("sources", "peers")}
-        ranges = [source for source, _ in meant] + list(policy_ranges(peers))
+        chains = {name: chain(text, name) for name in ("sources", "peers")}
+        assert all(map(apart, chains.values())), written
+        compiled = [source for source, _ in itertools.chain(*chains.values())]
+        ranges = [source for source, _ in meant] + compiled + list(policy_ranges(peers))
         for version, value in reference.edges(ranges):
             wanted = reference.decided(meant, version, value)
             where = (reference.address(version, value), written)

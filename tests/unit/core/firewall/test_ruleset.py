@@ -34,36 +34,40 @@ def sources(*written: tuple[str, str]) -> list[str]:
     return chain(text, "sources")
 
 
-def test_the_order_of_different_actions_is_kept() -> None:
+def test_the_first_match_is_worked_out_for_every_address() -> None:
     assert sources(
-        ("203.0.113.7", "ACCEPT"), ("203.0.113.0/24", "DROP"), ("198.51.100.0/24", "REJECT"), ("0.0.0.0/0", "ACCEPT")
+        ("203.0.113.7", "ACCEPT"), ("203.0.113.0/24", "DROP"), ("203.0.112.0/23", "REJECT"), ("203.0.113.9", "ACCEPT")
     ) == [
-        "ip saddr { 203.0.113.7/32 } accept",
-        "ip saddr { 203.0.113.0/24 } drop",
-        "ip saddr { 198.51.100.0/24 } goto refuse",
-        "meta nfproto ipv4 accept",
+        "ip saddr vmap { 203.0.112.0-203.0.112.255 : goto refuse, 203.0.113.0-203.0.113.6 : drop,"
+        " 203.0.113.7 : accept, 203.0.113.8-203.0.113.255 : drop }"
     ]
 
 
-def test_neighbours_with_one_action_share_a_line() -> None:
+def test_neighbours_that_meet_the_same_are_one_range() -> None:
     assert sources(("203.0.113.9", "ACCEPT"), ("203.0.113.8", "ACCEPT"), ("10.0.0.1", "ACCEPT")) == [
-        "ip saddr { 10.0.0.1/32, 203.0.113.8/31 } accept"
+        "ip saddr vmap { 10.0.0.1 : accept, 203.0.113.8-203.0.113.9 : accept }"
     ]
 
 
-def test_each_ip_version_keeps_its_own_order() -> None:
+def test_each_ip_version_has_its_own_line() -> None:
     assert sources(("2001:db8::1", "DROP"), ("203.0.113.7", "ACCEPT"), ("::/0", "ACCEPT"), ("0.0.0.0/0", "DROP")) == [
-        "ip saddr { 203.0.113.7/32 } accept",
+        "ip saddr vmap { 0.0.0.0-203.0.113.6 : drop, 203.0.113.7 : accept, 203.0.113.8-255.255.255.255 : drop }",
+        "ip6 saddr vmap { ::-2001:db8:: : accept, 2001:db8::1 : drop,"
+        " 2001:db8::2-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff : accept }",
+    ]
+
+
+def test_what_all_addresses_meet_needs_no_map() -> None:
+    assert sources(("0.0.0.0/0", "DROP"), ("::/1", "REJECT"), ("8000::/1", "REJECT"), ("203.0.113.7", "ACCEPT")) == [
         "meta nfproto ipv4 drop",
-        "ip6 saddr { 2001:db8::1/128 } drop",
-        "meta nfproto ipv6 accept",
+        "meta nfproto ipv6 goto refuse",
     ]
 
 
 def test_replies_are_judged_by_the_same_rules_and_end_in_silence() -> None:
     text = compile_ruleset([Rule.parse("203.0.113.7", "ACCEPT"), Rule.parse("::/0", "REJECT")], epoch=1, generation=1)
     assert chain(text, "peers") == [
-        "ct original ip saddr { 203.0.113.7/32 } accept",
+        "ct original ip saddr vmap { 203.0.113.7 : accept }",
         "meta nfproto ipv6 goto answer",
         "drop",
     ]

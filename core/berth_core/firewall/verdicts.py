@@ -1,0 +1,56 @@
+"""Resolves the order of rules: which action decides about each address, as ranges that do not overlap.
+
+A packet filter finds its range among them in one look, however many rules there are.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from itertools import pairwise
+
+from berth_core.firewall.model import Action, Rule, of_version
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What packets from ``first`` to ``last``, both included, meet."""
+
+    version: int
+    first: int
+    last: int
+    action: Action
+
+    @property
+    def everything(self) -> bool:
+        """Whether it is about all addresses of its IP version."""
+        return self.last - self.first == (1 << (32 if self.version == 4 else 128)) - 1
+
+    def __str__(self) -> str:
+        address = IPv4Address if self.version == 4 else IPv6Address
+        first, last = address(self.first), address(self.last)
+        return f"{first}" if first == last else f"{first}-{last}"
+
+
+def verdicts(rules: Sequence[Rule], version: int) -> list[Verdict]:
+    """Ranges in order, neighbours of one action joined; what no rule matches is in none of them."""
+    ranges = [(int(rule.source[0]), int(rule.source[-1]), rule.action) for rule in of_version(rules, version)]
+    starting: dict[int, list[int]] = {}
+    for index, (first, _, _) in enumerate(ranges):
+        starting.setdefault(first, []).append(index)
+    found: list[Verdict] = []
+    covering: list[int] = []
+    for low, high in pairwise(sorted({edge for first, last, _ in ranges for edge in (first, last + 1)})):
+        for index in starting.get(low, ()):
+            heapq.heappush(covering, index)
+        while covering and ranges[covering[0]][1] < low:
+            heapq.heappop(covering)
+        if covering:
+            _append(found, Verdict(version, low, high - 1, ranges[covering[0]][2]))
+    return found
+
+
+def _append(found: list[Verdict], new: Verdict) -> None:
+    if found and found[-1].last + 1 == new.first and found[-1].action == new.action:
+        new = Verdict(new.version, found.pop().first, new.last, new.action)
+    found.append(new)
