@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from berth_api.errors import BadRequestError
 from berth_api.keys import parse_public_key
 from berth_api.peer import Address
+from berth_core import repositories
 from berth_core.firewall.model import Action, parse_action, parse_source
 from berth_core.resources.accessrule import EVERYBODY
 from berth_core.resources.instance import Repo
@@ -17,7 +18,6 @@ Body = Mapping[str, Any]
 MOST_SECONDS: Final = 2**31 - 1
 MOST_DEPLOYMENTS: Final = 256
 LONGEST_URL: Final = 2048
-LONGEST_PATH: Final = 4096
 LONGEST_USER: Final = 253
 
 Capability = Literal["CAP_INSTANTIATE", "CAP_NO_INSTANTIATE"]
@@ -163,9 +163,8 @@ def _repo(body: Body) -> Repo | None:
     url, path = repo.get("url"), repo.get("path")
     if not isinstance(url, str) or not (path is None or isinstance(path, str)):
         raise BadRequestError("value for option `repo` has wrong type")
-    readable = url.isprintable() and not any(c.isspace() for c in url) and not url.startswith("-")
-    if not url or len(url) > LONGEST_URL or not readable:
-        raise BadRequestError("value for option `repo` must have the `url` of a git repository")
-    if path is not None and (not path or len(path) > LONGEST_PATH or not path.isprintable()):
-        raise BadRequestError("value for option `repo` has a `path` that cannot be used")
+    try:
+        repositories.place(url, path)
+    except ValueError as error:
+        raise BadRequestError(f"value for option `repo`: its {error}") from error
     return Repo(url=url, path=path)

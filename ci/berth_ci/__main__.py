@@ -1,10 +1,10 @@
-"""``python3 -m berth_ci STEP``: one step of a build."""
+"""``python3 -m berth_ci STEP``: one step of a build, or ``clone`` before a workspace."""
 
 import sys
 from collections.abc import Callable
 from typing import Final
 
-from berth_ci import artifacts, checkout, credentials, fetch
+from berth_ci import artifacts, checkout, clone, credentials, fetch
 
 
 def _credential() -> int:
@@ -16,6 +16,7 @@ STEPS: Final[dict[str, Callable[[], int]]] = {
     "fetch": fetch.main,
     "checkout": checkout.main,
     "artifacts": artifacts.main,
+    "clone": clone.main,
     "credential": _credential,
 }
 

@@ -14,7 +14,7 @@ SECONDS: Final = 20
 """Time for a connection."""
 
 
-def environment(url: str) -> dict[str, str]:
+def environment(url: str, scratch: Path = SCRATCH) -> dict[str, str]:
     """Write git's settings for a repository and return the environment in which they count. Raises Failure."""
     settings = ["[protocol]", "allow = never"]
     for scheme in ("http", "https", "ssh", "git"):
@@ -23,7 +23,7 @@ def environment(url: str) -> dict[str, str]:
     settings += ["[init]", "defaultBranch = berth", "[gc]", "auto = 0"]
     settings += ["[http]", "lowSpeedLimit = 1000", "lowSpeedTime = 60"]
     settings += _https(url)
-    path = SCRATCH / "gitconfig"
+    path = scratch / "gitconfig"
     path.write_text("\n".join(settings) + "\n", encoding="utf-8")
     return {
         "GIT_CONFIG_GLOBAL": str(path),
@@ -32,7 +32,7 @@ def environment(url: str) -> dict[str, str]:
         "GIT_SSH_COMMAND": _ssh(),
         "GIT_SSH_VARIANT": "ssh",
         "LC_ALL": "C.UTF-8",
-        "HOME": str(SCRATCH),
+        "HOME": str(scratch),
     }
 
 

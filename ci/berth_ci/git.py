@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,11 +15,14 @@ from berth_ci.failures import Failure
 PATIENCE: Final = 30.0
 """Seconds for which a repository that cannot be reached is tried again: a new pod's network may need a moment."""
 PAUSE: Final = 2.0
+GRACE: Final = 2.0
+"""Seconds in which git tidies up when its time is over."""
 LONGEST_WORDS: Final = 600
 
 DENIED: Final = "RepositoryDenied"
 MISSING: Final = "RepositoryNotFound"
 UNREACHABLE: Final = "RepositoryUnreachable"
+LATE: Final = "RepositoryTooSlow"
 FAILED: Final = "GitFailed"
 _SIGNS: Final = (
     (
@@ -72,12 +76,24 @@ class GitError(Exception):
         return Failure(self.reason, f"{doing}: {self.words}")
 
 
+class LateError(GitError):
+    """Its time was over before git was done."""
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, in a word."""
+        return LATE
+
+
 @dataclass(frozen=True)
 class Git:
     """Git in one folder."""
 
     folder: Path
     environment: dict[str, str]
+    until: float | None = None
+    """When it is stopped (by the monotonic clock); None for never."""
+    patience: float = PATIENCE
 
     def run(self, *words: str) -> str:
         """Run it and return what it printed. Raises GitError."""
@@ -99,7 +115,9 @@ class Git:
 
     def reach(self, *words: str) -> str:
         """Run what talks to the repository, again and again while that cannot be reached. Raises GitError."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self.patience
+        if self.until is not None:
+            until = min(until, self.until - PAUSE)
         while True:
             try:
                 return self.run(*words)
@@ -109,13 +127,37 @@ class Git:
             time.sleep(PAUSE)
 
     def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(  # noqa: S603 (no shell; words that come from outside follow `--` or a ref's prefix)
-            ["/usr/bin/git", "-C", str(self.folder), *words],
+        command = ["/usr/bin/git", "-C", str(self.folder), *words]
+        with subprocess.Popen(  # noqa: S603 (no shell; words that come from outside follow `--` or a ref's prefix)
+            command,
             env=os.environ | self.environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+            # Python ignores SIGXFSZ, and so does git then: it says that a file is too large, instead of dying silently.
+            restore_signals=False,
+        ) as process:
+            try:
+                said, told = process.communicate(timeout=self._left())
+            except subprocess.TimeoutExpired as error:
+                _stop(process)
+                raise LateError("it was not done in time") from error
+        return subprocess.CompletedProcess(command, process.returncode, said, told)
+
+    def _left(self) -> float | None:
+        return None if self.until is None else max(self.until - time.monotonic(), 0.0)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End git and all that it has started, which holds its pipes too."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        os.killpg(process.pid, number)
+        try:
+            process.communicate(timeout=GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def _last_words(said: bytes) -> str:

@@ -1,7 +1,8 @@
 """Plays the nodes for pods of leases, where none runs: a kubelet's words, and agents that answer as the real one does.
 
 A pod is bound, reported as running at an address of its own on loopback, and reported as terminated once it is to be
-deleted. Each has an agent's server with the certificate from its Secret. Nothing is run and no packet is filtered.
+deleted; containers that come before the workspace end with the words that a test gives them. Each pod has an agent's
+server with the certificate from its Secret. Nothing is run and no packet is filtered.
 """
 
 import asyncio
@@ -9,12 +10,13 @@ import base64
 import re
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -47,6 +49,8 @@ class Puppets:
     """Clients of the VPN that each agent was last told to refuse, by its pod's name."""
     deleting: dict[str, datetime] = field(default_factory=dict)
     """When each pod was first seen with a deletionTimestamp, by our clock."""
+    last_words: dict[str, str] = field(default_factory=dict)
+    """Termination messages of containers that end before the workspace starts, by their name."""
     _names: dict[str, str] = field(default_factory=dict)
     """Pods' names by their address."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -131,7 +135,8 @@ class Puppets:
                     await self._report(pod, {"phase": "Failed"} | _containers(pod, _TERMINATED))
             elif phase != "Running":
                 at: Object = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
-                await self._report(pod, at | _containers(pod, {"running": {"startedAt": _now()}}))
+                running = _containers(pod, {"running": {"startedAt": _now()}}, self.last_words)
+                await self._report(pod, at | running)
         except NotFoundError:
             return
 
@@ -184,7 +189,14 @@ class Puppets:
 _TERMINATED: Final[Object] = {"terminated": {"exitCode": 0, "reason": "Completed"}}
 
 
-def _containers(pod: Object, state: Object) -> Object:
+def _containers(pod: Object, state: Object, last_words: Mapping[str, str] = MappingProxyType({})) -> Object:
+    """Report all containers in one state; with their last words those that are over before the others begin."""
+
+    def of(group: str, one: Object) -> Object:
+        if group == "containers" or one.get("restartPolicy") == "Always" or "terminated" in state:
+            return state
+        return {"terminated": _TERMINATED["terminated"] | {"message": last_words.get(one["name"], "")}}
+
     def shown(group: str) -> list[Object]:
         return [
             {
@@ -193,7 +205,7 @@ def _containers(pod: Object, state: Object) -> Object:
                 "imageID": "",
                 "restartCount": 0,
                 "ready": True,
-                "state": state,
+                "state": of(group, one),
             }
             for one in pod["spec"].get(group) or ()
         ]

@@ -57,6 +57,8 @@ AGENT_PORT: Final = 8470
 AGENT_CONTAINER: Final = "agent"
 WORKSPACE_CONTAINER: Final = "workspace"
 VPN_CONTAINER: Final = "vpn"
+REPOSITORY_CONTAINER: Final = "repo"
+"""Clones a repository into the workspace before that starts, where its holder asked for one."""
 HOOK_CONTAINER: Final = "hook"
 FETCH_CONTAINER: Final = "fetch"
 CHECKOUT_CONTAINER: Final = "checkout"

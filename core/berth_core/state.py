@@ -12,6 +12,7 @@ BOUND: Final = "Bound"
 POD_READY: Final = "PodReady"
 NETWORK_READY: Final = "NetworkReady"
 VPN_READY: Final = "VPNReady"
+REPOSITORY_READY: Final = "RepositoryReady"
 PREPARED: Final = "Prepared"
 CLEANED: Final = "Cleaned"
 

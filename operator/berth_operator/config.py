@@ -17,7 +17,7 @@ from berth_core.vpn import Protocol, Tunnel
 from berth_core.vpn.configuration import parse_network
 from berth_operator.cisettings import CiSettings, ci_settings
 
-__all__ = ["CiSettings", "Config", "ServiceType", "VpnSettings"]
+__all__ = ["CiSettings", "CloneSettings", "Config", "ServiceType", "VpnSettings"]
 
 ServiceType = Literal["NodePort", "LoadBalancer"]
 MKNOD: Final = "mknod"
@@ -35,6 +35,14 @@ class VpnSettings:
     pull_policy: str = "IfNotPresent"
     tun: str = MKNOD
     """MKNOD, PRIVILEGED, or the device resource that brings /dev/net/tun."""
+
+
+@dataclass(frozen=True)
+class CloneSettings:
+    """What clones repositories into workspaces: the image that has git."""
+
+    image: str
+    pull_policy: str = "IfNotPresent"
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Config:
     user_namespaces: bool = False
     vpn: VpnSettings | None = None
     """None: none is offered."""
+    clone: CloneSettings | None = None
+    """None: no repository is cloned into workspaces."""
     ci: CiSettings | None = None
     """None: nothing is built."""
     history_retention: timedelta = timedelta(days=30)
@@ -89,6 +99,7 @@ class Config:
             block_cluster=environment.get("BERTH_BLOCK_CLUSTER_NETWORKS", "true").lower() == "true",
             user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
             vpn=_vpn(environment),
+            clone=_clone(environment),
             ci=ci_settings(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
             probe_interval=_interval(environment, "BERTH_PROBE_INTERVAL"),
@@ -159,6 +170,13 @@ def _vpn(environment: Mapping[str, str]) -> VpnSettings | None:
         pull_policy=environment.get("BERTH_VPN_IMAGE_PULL_POLICY") or "IfNotPresent",
         tun=tun,
     )
+
+
+def _clone(environment: Mapping[str, str]) -> CloneSettings | None:
+    image = environment.get("BERTH_CLONE_IMAGE", "").strip()
+    if not image:
+        return None
+    return CloneSettings(image, environment.get("BERTH_CLONE_IMAGE_PULL_POLICY") or "IfNotPresent")
 
 
 def _length(environment: Mapping[str, str], name: str, default: str) -> timedelta:

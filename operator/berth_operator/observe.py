@@ -188,7 +188,7 @@ def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) 
 
 
 def _note_image_errors(memory: Memory, pod: PodView | None, now: datetime) -> None:
-    reasons = {pod.agent.reason, pod.workspace.reason} if pod else set()
+    reasons = {container.reason for container in pod.needed} if pod else set()
     if not reasons & (IMAGE_ERRORS | CONFIG_ERRORS):
         memory.image_error_since = None
     elif memory.image_error_since is None:

@@ -35,6 +35,9 @@ def pod_view(pod: Object) -> PodView:
         agent=reported.get(names.AGENT_CONTAINER, NOT_REPORTED),
         workspace=reported.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
         vpn=reported.get(names.VPN_CONTAINER, NOT_REPORTED),
+        repository=reported.get(names.REPOSITORY_CONTAINER, NOT_REPORTED)
+        if names.REPOSITORY_CONTAINER in wanted
+        else None,
         containers=tuple(reported.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",

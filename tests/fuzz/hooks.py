@@ -56,7 +56,10 @@ _PATHS: Final = strategies.text(strategies.sampled_from("abcdefghijklmnopqrstuvw
 schemathesis.openapi.format("printable", _PRINTABLE)
 schemathesis.openapi.format("ssh-public-key", strategies.sampled_from(_KEYS))
 schemathesis.openapi.format("http-url", strategies.builds("https://example.test/{}".format, _PATHS))
-schemathesis.openapi.format("git-url", strategies.builds("https://git.example.test/{}".format, _PATHS))
+schemathesis.openapi.format("git-url", strategies.builds("https://git.example.test/{}/arm.git".format, _PATHS))
+schemathesis.openapi.format(
+    "clone-path", strategies.from_regex(r"(/opt/)?[a-z0-9_-]{1,20}(/[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
+)
 schemathesis.openapi.format("cidr", strategies.ip_addresses().map(str))
 
 

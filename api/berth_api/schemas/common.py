@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 SshKey = Annotated[str, WithJsonSchema({"type": "string", "format": "ssh-public-key"})]
 HttpUrl = Annotated[str, WithJsonSchema({"type": "string", "format": "http-url"})]
 GitUrl = Annotated[str, WithJsonSchema({"type": "string", "format": "git-url"})]
+ClonePath = Annotated[str, WithJsonSchema({"type": "string", "format": "clone-path"})]
 Cidr = Annotated[str, WithJsonSchema({"type": "string", "format": "cidr"})]
 Printable = Annotated[str, WithJsonSchema({"type": "string", "format": "printable"})]
 

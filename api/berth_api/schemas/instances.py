@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from berth_api.schemas.common import GitUrl, HttpUrl, Printable, SshKey
+from berth_api.schemas.common import ClonePath, GitUrl, HttpUrl, SshKey
 from berth_api.schemas.deployments import DeploymentDetail
 from berth_api.schemas.vpn import VpnStatus
 
@@ -12,8 +12,15 @@ from berth_api.schemas.vpn import VpnStatus
 class Repo(BaseModel):
     """A git repository."""
 
-    url: GitUrl = Field(description="Where it is; up to 2048 characters.")
-    path: Printable | None = Field(None, description="Where it is put; up to 4096 characters.")
+    url: GitUrl = Field(
+        description="https, http or git URL of up to 2048 characters, without user, password or query: what everyone"
+        " may read."
+    )
+    path: ClonePath | None = Field(
+        None,
+        description="Where it is put, up to 255 characters: absolute, or below /root; without it a folder there of the"
+        " repository's name.",
+    )
 
 
 class LaunchRequest(BaseModel):
@@ -78,9 +85,19 @@ class Progress(BaseModel):
 
     bound: bool = Field(description="A deployment is its own.")
     prepared: bool | None = Field(None, description="The type's hook has run, where there is one.")
+    repo: bool | None = Field(None, description="The repository is there, where one was asked for.")
     pod: bool = Field(description="The workspace runs.")
     network: bool = Field(description="Its firewall is in force and its address known.")
     vpn: bool | None = Field(None, description="The VPN serves, where it was asked for.")
+
+
+class Cloned(BaseModel):
+    """A repository in an instance."""
+
+    url: str
+    path: str | None = Field(None, description="Where it is in the workspace.")
+    cloned: bool
+    message: str | None = Field(None, description="What came of it, and where it is not there what to do.")
 
 
 class InstanceDetail(InstanceSummary):
@@ -91,6 +108,7 @@ class InstanceDetail(InstanceSummary):
     fwd: Forward | None = None
     hostkeys: list[str] | None = Field(None, description="OpenSSH public key lines, ed25519 first.")
     vpn: VpnStatus | None = Field(None, description="Where it was asked for.")
+    repo: Cloned | None = Field(None, description="Where one was asked for. An instance is READY without it, too.")
     progress: Progress | None = Field(None, description="While INIT: how far the start has come.")
     message: str | None = Field(None, description="Why INIT_FAIL.")
 

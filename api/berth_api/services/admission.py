@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from berth_api.auth import access
 from berth_api.deployment import Deployment
 from berth_api.services import lookups
-from berth_api.services.candidates import Line, Rules, Wish
+from berth_api.services.candidates import Line, Rules, Wish, need_fit
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
@@ -66,7 +66,7 @@ async def admit(
         return None
     if not (_is_clear(state, wish, kind, present) or await _is_clear_live(wish, kind, present, live)):
         return None
-    access.expire_after(wish.identity, kind, wish.options.expire_d)
+    need_fit(wish, kind)
     return kind, present.resource
 
 

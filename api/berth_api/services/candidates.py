@@ -15,7 +15,7 @@ from berth_api.peer import Address
 from berth_api.services import lookups
 from berth_api.sharing import Reads
 from berth_api.state import State
-from berth_core import slots, waitlist
+from berth_core import repositories, slots, waitlist
 from berth_core.client import Client
 from berth_core.resources import AccessRule, WorkspaceType
 from berth_core.resources.instance import InstanceSpec
@@ -148,6 +148,16 @@ def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
         permitted=lambda d: candidates.permitted(identity, d),
         length=lambda d: state.caches.queues().length(d.resource),
     )
+
+
+def need_fit(wish: Wish, kind: WorkspaceType) -> None:
+    """Refuse a wish that no deployment of a type can serve. Raises BadRequestError."""
+    access.expire_after(wish.identity, kind, wish.options.expire_d)
+    if (repo := wish.options.repo) is None:
+        return
+    place = repositories.place(repo.url, repo.path)
+    if volume := repositories.obstacle(place, [volume.mount_path for volume in kind.spec.template.volumes]):
+        raise BadRequestError(f"value for option `repo`: {repositories.taken(place, volume)}")
 
 
 def wished(wish: Wish, kind: WorkspaceType) -> InstanceSpec:

@@ -127,7 +127,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
             await state.claims.over(passed)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
         kind = found.type_of(choice.usable[0])
-        access.expire_after(wish.identity, kind, wish.options.expire_d)
+        candidates.need_fit(wish, kind)
         await _need_place(state, wish, kind)
         return await reservations.reserve(state, wish, kind, choice.usable)
     raise _refused(choice.refusal, wish.target)

@@ -1,6 +1,7 @@
 """How instances look to clients. Pure."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from berth_api.auth.identity import Identity
@@ -10,9 +11,21 @@ from berth_api.services.instances import Held
 from berth_api.shapes import Shape
 from berth_api.shapes.deployments import deployment_detail
 from berth_api.shapes.vpn import vpn_status
+from berth_core.conditions import find
+from berth_core.repositories import place
 from berth_core.resources import Instance
+from berth_core.resources.instance import Repo
 from berth_core.resources.workspacetype import Limits
-from berth_core.state import BOUND, NETWORK_READY, POD_READY, PREPARED, VPN_READY, Word, is_active
+from berth_core.state import (
+    BOUND,
+    NETWORK_READY,
+    POD_READY,
+    PREPARED,
+    REPOSITORY_READY,
+    VPN_READY,
+    Word,
+    is_active,
+)
 
 ROOT_USER: Final = "root"
 
@@ -41,6 +54,8 @@ def instance_detail(held: Held, detail: Detail | None, identity: Identity, vpn_c
         shape["hostkeys"] = status.host_keys
     if held.instance.spec.vpn and active:
         shape["vpn"] = vpn_status(held.instance, vpn_clients)
+    if held.instance.spec.repo is not None and active:
+        shape["repo"] = _repository(held.instance, held.instance.spec.repo)
     if held.state is Word.INIT:
         shape["progress"] = progress(held.instance)
     if held.state is Word.INIT_FAIL and status.message:
@@ -54,9 +69,21 @@ def progress(instance: Instance) -> Shape:
     shape: Shape = {"bound": found.get(BOUND, False)}
     if PREPARED in found:
         shape["prepared"] = found[PREPARED]
+    if instance.spec.repo is not None:
+        shape["repo"] = found.get(REPOSITORY_READY, False)
     shape |= {"pod": found.get(POD_READY, False), "network": found.get(NETWORK_READY, False)}
     if instance.spec.vpn:
         shape["vpn"] = found.get(VPN_READY, False)
+    return shape
+
+
+def _repository(instance: Instance, repo: Repo) -> Shape:
+    """Say what came of the repository that was asked for."""
+    shape: Shape = {"url": repo.url, "cloned": False}
+    with suppress(ValueError):  # one of kubectl's that has no place: the message says why
+        shape["path"] = place(repo.url, repo.path)
+    if (found := find(instance.status.conditions, REPOSITORY_READY)) is not None:
+        shape |= {"cloned": found.status == "True", "message": found.message}
     return shape
 
 

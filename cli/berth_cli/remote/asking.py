@@ -19,6 +19,9 @@ class Wish:
     reserve: bool = False
     key: Path | None = None
     notify: str | None = None
+    repo: str | None = None
+    """URL of a repository that is cloned into the instance."""
+    repo_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ def request(wish: Wish, keys: Keys | None) -> tuple[str, dict[str, Any]]:
         body["expire_d"] = wish.seconds
     if wish.notify is not None:
         body["eurl"] = wish.notify
+    if wish.repo is not None:
+        body["repo"] = {"url": wish.repo} | ({"path": wish.repo_path} if wish.repo_path is not None else {})
     body |= {name: True for name, wanted in (("vpn", wish.vpn), ("reserve", wish.reserve)) if wanted}
     if len(wish.targets) == 1:
         return f"/new/{escaped(wish.targets[0])}", body

@@ -26,6 +26,8 @@ Examples:
 
   berth new fixed_misty2 --vpn -o name
 
+  berth new fixed_misty2 --repo https://git.example.org/lab/arm.git --wait
+
   berth new 5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10 0d8f6a3e-1b1c-4f7e-9a55-0f6f3c1d7b42
 """
 
@@ -57,6 +59,14 @@ def new(
         typer.Option("--key", metavar="FILE", help="Your own ssh key, private or public; else Berth makes one."),
     ] = None,
     vpn: Annotated[bool, typer.Option("--vpn", help="A VPN beside it; `berth vpn get` makes profiles.")] = False,
+    repo: Annotated[
+        str | None,
+        typer.Option("--repo", metavar="URL", help="Cloned into it, where everyone may read it (https, http, git)."),
+    ] = None,
+    repo_path: Annotated[
+        str | None,
+        typer.Option("--repo-path", metavar="PATH", help="With --repo: where to; else below /root by its name."),
+    ] = None,
     notify: Annotated[
         str | None, typer.Option("--notify", metavar="URL", help="With --reserve: is told when the turn has come.")
     ] = None,
@@ -79,7 +89,9 @@ def new(
 
     if notify is not None and not reserve:
         raise CliError("--notify tells of a turn in the queue: add --reserve", USAGE)
-    wish = asking.Wish(tuple(targets), _seconds(for_), vpn, reserve, key, notify)
+    if repo_path is not None and repo is None:
+        raise CliError("--repo-path says where a repository goes: add --repo", USAGE)
+    wish = asking.Wish(tuple(targets), _seconds(for_), vpn, reserve, key, notify, repo, repo_path)
     patience = _seconds(timeout)
     keys = asking.keys_of(key) if key is not None else None
     api = connect(context)

@@ -24,6 +24,15 @@ def until(info: Json) -> str | None:
     return f"{end} (in {times.left(end, _now())})" if end else None
 
 
+def _repository(info: Json) -> str | None:
+    repo = info.get("repo")
+    if not repo:
+        return None
+    if repo["cloned"]:
+        return f"{repo['path']} ({repo['message']})" if repo.get("message") else str(repo["path"])
+    return f"not cloned: {repo.get('message') or 'not yet'}"
+
+
 def _steps(info: Json) -> str | None:
     from berth_cli.remote import waiting
 
@@ -45,6 +54,7 @@ INSTANCE: Final = Table[Json](
         Column("UNTIL", until),
         Column("ENDED", lambda info: info.get("endtime")),
         Column("VPN", lambda info: info["vpn"]["status"] if info.get("vpn") else None),
+        Column("REPOSITORY", _repository),
         Column("HOST KEYS", lambda info: ", ".join(info.get("hostkeys") or ()), wide=True),
         Column("DESCRIPTION", lambda info: (info.get("wdinfo") or {}).get("desc"), wide=True),
     ),

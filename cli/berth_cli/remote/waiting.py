@@ -11,7 +11,14 @@ INSTANCE_LOOK: Final = 2.0
 QUEUE_LOOK: Final = 10.0
 GROWTH: Final = 1.4
 FAILED_WORDS: Final = frozenset({"INIT_FAIL", "TERMINATING", "TERMINATED"})
-NAMES: Final = {"bound": "machine", "prepared": "prepared", "pod": "pod", "network": "network", "vpn": "vpn"}
+NAMES: Final = {
+    "bound": "machine",
+    "prepared": "prepared",
+    "repo": "repository",
+    "pod": "pod",
+    "network": "network",
+    "vpn": "vpn",
+}
 """Steps of the API (field `progress`) in their order, and what people call them."""
 
 

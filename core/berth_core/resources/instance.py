@@ -4,7 +4,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from berth_core import ids
+from berth_core import ids, repositories
 from berth_core.conditions import Condition
 from berth_core.model import Model, Time
 from berth_core.resources.base import Column, Resource, Rule
@@ -23,8 +23,14 @@ class Claim(Model):
 class Repo(Model):
     """A git repository that is cloned into the workspace."""
 
-    url: str = Field(description="Where it is.", min_length=1, max_length=2048)
-    path: str | None = Field(None, description="Where it is put.", max_length=4096)
+    url: str = Field(
+        description="Where it is: https, http or git, and for everyone to read.", min_length=1, max_length=2048
+    )
+    path: str | None = Field(
+        None,
+        description="Where it is put: absolute, or below /root; absent for a folder there of the repository's name.",
+        max_length=4096,
+    )
 
 
 class InstanceSpec(Model):
@@ -57,7 +63,7 @@ class InstanceSpec(Model):
         None, description="Seconds from readiness to the end; absent for the type's default.", ge=1
     )
     keep_alive: bool = Field(False, description="End it when no ping came for 60 seconds.")
-    repo: Repo | None = Field(None, description="A git repository to clone.")
+    repo: Repo | None = Field(None, description="A git repository that is cloned into the workspace before it starts.")
     terminate: bool = Field(False, description="End it. Never cleared.")
 
 
@@ -118,8 +124,8 @@ class InstanceStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Bound, Prepared, PodReady, NetworkReady, VPNReady, Ready, Ended, Cleaned. Never cleared, only"
-        " changed.",
+        description="Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, Ready, Ended, Cleaned. Never"
+        " cleared, only changed.",
         max_length=16,
     )
 
@@ -129,6 +135,26 @@ def _immutable(field: str) -> tuple[Rule, Rule]:
     return (
         Rule(at="spec", rule=f"has(self.{field}) == has(oldSelf.{field})", message=message),
         Rule(at=f"spec.{field}", rule="self == oldSelf", message=message),
+    )
+
+
+def repository_rules(at: str) -> tuple[Rule, ...]:
+    """Rules of a Repo at a place in a resource: what Berth clones, and where it may go (ADR 0020).
+
+    As rules, not as patterns of the fields: Instances that were made before them stay readable.
+    """
+    fits = f"size(self) <= {repositories.LONGEST_PATH} && self.matches(r'{repositories.PATH}')"
+    return (
+        Rule(
+            at=f"{at}.url",
+            rule=f"self.matches(r'{repositories.URL}')",
+            message=f"{at}.url {repositories.URL_WANTED}",
+        ),
+        Rule(
+            at=f"{at}.path",
+            rule=f"{fits} && !self.matches(r'{repositories.NEVER}')",
+            message=f"{at}.path {repositories.PATH_WANTED}",
+        ),
     )
 
 
@@ -199,6 +225,7 @@ class Instance(Resource):
             rule="isIP(self)",
             message="spec.requesterAddress takes an IP address, such as 192.0.2.7",
         ),
+        *repository_rules("spec.repo"),
         Rule(
             rule="!has(oldSelf.status) || has(self.status)",
             message="status cannot be removed: an Instance keeps its epoch and its end",

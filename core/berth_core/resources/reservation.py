@@ -7,7 +7,7 @@ from pydantic import Field
 from berth_core.conditions import Condition
 from berth_core.model import Model
 from berth_core.resources.base import Column, Resource, Rule
-from berth_core.resources.instance import InstanceSpec
+from berth_core.resources.instance import InstanceSpec, repository_rules
 
 
 class Grant(Model):
@@ -79,6 +79,7 @@ class Reservation(Resource):
             rule="self.spec == oldSelf.spec",
             message="a Reservation's spec cannot be changed: delete it and make another",
         ),
+        *repository_rules("spec.instance.repo"),
         Rule(
             rule="!has(oldSelf.status) || !has(oldSelf.status.grant)"
             " || (has(self.status) && has(self.status.grant) && self.status.grant == oldSelf.status.grant)",

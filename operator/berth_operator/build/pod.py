@@ -4,7 +4,7 @@ from typing import Final
 
 from berth_core import names
 from berth_core.client import Object
-from berth_operator.build import vpn
+from berth_operator.build import repository, vpn
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.template import common, environment, mounts, resources, security, volumes
 from berth_operator.config import Config
@@ -27,6 +27,11 @@ def pod(lease: LeaseParts, config: Config) -> Object:
         spec["containers"].append(vpn.container(wanted))
         spec["volumes"] += vpn.volumes(lease)
         spec["initContainers"][0]["volumeMounts"] += vpn.agent_mounts()
+    if (clone := repository.clone(lease, config)) is not None:
+        # After the agent, so behind a shut door, and before the workspace, whose holder finds it there.
+        spec["initContainers"].append(repository.container(clone))
+        spec["containers"][0]["volumeMounts"].append(repository.mount(clone))
+        spec["volumes"] += repository.volumes(clone)
     metadata = lease.metadata(lease.name, **holding(lease))
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 

@@ -50,6 +50,8 @@ class PodView:
     workspace: ContainerView = NOT_REPORTED
     vpn: ContainerView = NOT_REPORTED
     """Of an instance that has one."""
+    repository: ContainerView | None = None
+    """What clones a repository into the workspace; None where the pod was made without."""
     containers: tuple[ContainerView, ...] = ()
     """All that the spec names, init containers and ephemeral ones too."""
     unschedulable_since: datetime | None = None
@@ -69,6 +71,12 @@ class PodView:
     """Digest of what a warm one was made from."""
     host_key: str = ""
     """Public host key of a warm one."""
+
+    @property
+    def needed(self) -> tuple[ContainerView, ...]:
+        """What must run for a shell, in the order of the start; what clones a repository only until that has ended."""
+        cloning = self.repository is not None and self.repository.state != "terminated"
+        return (self.agent, *((self.repository,) if self.repository is not None and cloning else ()), self.workspace)
 
     @property
     def over(self) -> bool:

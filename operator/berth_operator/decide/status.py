@@ -11,6 +11,7 @@ from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
 from berth_operator.decide.hooks import Cleaning
 from berth_operator.decide.plan import Plan
+from berth_operator.decide.repository import CLONING, cloned
 from berth_operator.decide.seen import ORDINARY, STARTING, ObservedInstance
 from berth_operator.decide.vpn import serves
 
@@ -99,6 +100,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         state.NETWORK_READY: network,
         state.READY: (True, "Ready", "ssh opens a shell") if up else (False, *_first_problem(seen)),
         **({state.VPN_READY: serves(seen)} if instance.spec.vpn else {}),
+        **({state.REPOSITORY_READY: cloned(seen)} if instance.spec.repo is not None else {}),
     })  # fmt: skip
 
 
@@ -149,7 +151,9 @@ def _whole(end: datetime | None) -> datetime | None:
 
 
 def _starting(instance: Instance, reason: str, message: str) -> dict[str, tuple[bool, str, str]]:
-    kinds = [state.POD_READY, state.NETWORK_READY, state.READY, *([state.VPN_READY] if instance.spec.vpn else [])]
+    kinds = [state.POD_READY, state.NETWORK_READY, state.READY]
+    kinds += [state.VPN_READY] if instance.spec.vpn else []
+    kinds += [state.REPOSITORY_READY] if instance.spec.repo is not None else []
     return dict.fromkeys(kinds, (False, reason, message))
 
 
@@ -199,11 +203,13 @@ def _first_problem(seen: ObservedInstance) -> tuple[str, str]:
         return ("NodeLost", f"the node {seen.silent_node} is silent; the lease stays")
     if pod.unschedulable_since is not None:
         return ("Unschedulable", pod.unschedulable)
-    for container in (pod.agent, pod.workspace):
+    for container in pod.needed:
         if container.state != "running" and container.reason not in ("", *ORDINARY):
             return (container.reason, container.message or "the container does not run")
     if seen.agent.failures > NOISY_AFTER:
         return ("AgentUnreachable", seen.agent.error)
+    if pod.repository is not None and pod.repository.state == "running":
+        return CLONING
     if seen.address is None and seen.address_problem:
         return ("NoAddress", seen.address_problem)
     if seen.instance.status.ready_time is not None:

@@ -103,6 +103,7 @@ def serves(one: WarmSet, instance: Instance, wanted: str) -> bool:
         return pod.holder == instance.public_id
     return not (
         instance.spec.vpn
+        or instance.spec.repo is not None
         or pod.over
         or pod.made_from != wanted
         or one.silent

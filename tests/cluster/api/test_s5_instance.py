@@ -9,6 +9,7 @@ from berth_core import leasing
 from berth_core.leasing import Lease
 from berth_core.model import timestamp
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources.instance import Repo
 
 from .conftest import Setting, made, replica_with_an_old_cache, user_client
 from .process import Api
@@ -213,3 +214,25 @@ async def test_ids_are_the_same_in_either_case(
     assert (await alice.post(f"/instance/{instance.upper()}/ka")).status_code == 200
     assert (await alice.post(f"/terminate/{instance.upper()}")).status_code == 200
     assert (await alice.delete(f"/reservation/{place.upper()}")).status_code == 200
+
+
+async def test_a_repository_has_room_in_the_type_or_is_400(world: World, alice: httpx.AsyncClient) -> None:
+    volume = {"name": "data", "mountPath": "/root/arm", "emptyDir": {}}
+    kind = await world.type(deployments=1, template={"image": "example.test/workspace:1", "volumes": [volume]})
+    url = "https://example.test/lab/arm.git"
+    for options in ({}, {"reserve": True}):
+        answer = await alice.post(f"/new/{kind}", json={"repo": {"url": url}} | options)
+        assert answer.status_code == 400
+        assert "in the way of the type's volume at /root/arm: choose another `path`" in answer.json()["error"]
+    instance = (await alice.post(f"/new/{kind}", json={"repo": {"url": url, "path": "work"}})).json()["id"]
+    assert (await world.instance_resource(instance)).spec.repo == Repo(url=url, path="work")
+    busy = await alice.post(f"/new/{kind}", json={"repo": {"url": url}, "reserve": True})
+    assert (busy.status_code, "choose another `path`" in busy.json()["error"]) == (400, True)
+
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert shown["repo"] == {"url": url, "path": "/root/work", "cloned": False}
+    assert shown["progress"]["repo"] is False
+    await world.make_ready(instance)
+    await world.as_operator(instance, conditions={"RepositoryReady": "True"})
+    shown = (await alice.get(f"/instance/{instance}")).json()
+    assert shown["repo"] == {"url": url, "path": "/root/work", "cloned": True, "message": ""}

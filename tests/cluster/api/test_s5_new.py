@@ -274,6 +274,10 @@ async def test_limits_of_the_type_hold(world: World, alice: httpx.AsyncClient) -
         ("allow_noop", "true"),
         ("repo", "https://example.test/x.git"),
         ("repo", {"path": "x"}),
+        ("repo", {"url": "git@example.test:x.git"}),
+        ("repo", {"url": "https://ada:secret@example.test/x.git"}),
+        ("repo", {"url": "https://example.test/x.git", "path": "/etc/berth"}),
+        ("repo", {"url": "https://example.test/x.git", "path": "a/../../etc"}),
     ],
 )
 async def test_a_wrong_option_is_400_and_names_itself(

@@ -12,6 +12,7 @@ import yaml
 
 from berth_core.client import Object
 from berth_core.resources import Instance, Reservation
+from berth_core.resources.instance import Repo
 
 from ..api.conftest import made
 from ..api.world import World, eventually
@@ -95,6 +96,22 @@ async def test_an_instance_from_asking_to_giving_back(world: World, person: Pers
     nothing = ada.berth("info")
     assert nothing.code == 4
     assert "`berth new TYPE` takes one" in nothing.err
+
+
+async def test_a_repository_is_asked_for_and_what_came_of_it_is_shown(world: World, person: Person) -> None:
+    kind, url = await world.type(deployments=1), "https://git.example.test/lab/arm.git"
+    ada = person("ada")
+    alone = ada.berth("new", kind, "--repo-path", "work")
+    assert (alone.code, "add --repo" in alone.err) == (2, True)
+    private = ada.berth("new", kind, "--repo", "git@git.example.test:arm.git")
+    assert (private.code, "with your own credentials" in private.err) == (1, True)
+    id_ = ada.berth("new", kind, "--repo", url, "--repo-path", "work", "-o", "name").out.strip()
+    assert (await world.instance_resource(id_)).spec.repo == Repo(url=url, path="work")
+    assert "not cloned: not yet" in ada.berth("info").out
+    await world.make_ready(id_)
+    await world.as_operator(id_, conditions={"RepositoryReady": "True"})
+    assert "/root/work" in ada.berth("info").out
+    assert ada.berth("end").code == 0
 
 
 async def test_which_instance_is_meant_must_be_clear(world: World, person: Person) -> None:

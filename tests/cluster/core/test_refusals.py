@@ -106,6 +106,38 @@ REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
     (Instance, {"requesterAddress": "lab.example"}, r"takes an IP address, such as 192.0.2.7"),
     (Instance, {"expireAfter": 0}, r"expireAfter in body should be greater than or equal to 1"),
     (Instance, {"claim": {"deployment": "d", "epoch": 0}}, r"claim.epoch in body should be greater"),
+    *(
+        (Instance, {"repo": {"url": url}}, r"spec.repo.url takes an https, http or git URL without user")
+        for url in (
+            "ssh://git@git.example.org/arm.git",
+            "git@git.example.org:arm.git",
+            "https://ada:secret@git.example.org/arm.git",
+            "https://git.example.org/arm.git?token=secret",
+            "https://git.example.org/arm\n",
+        )
+    ),
+    *(
+        (Instance, {"repo": {"url": "https://git.example.org/arm", "path": path}}, r"spec.repo.path takes a path of up")
+        for path in (
+            "",
+            "/",
+            "/root",
+            "/root/",
+            "/etc/berth",
+            "/run",
+            "a/../../etc",
+            "..",
+            "a//b",
+            "a:b",
+            "a\n",
+            "a" * 256,
+        )
+    ),
+    (
+        Reservation,
+        {"instance": {"user": "alice", "repo": {"url": "file:///etc"}}},
+        r"spec.instance.repo.url takes an https, http or git URL",
+    ),
     (Reservation, {"deployments": ["d"]}, r"exactly one of spec.workspaceType and spec.deployments"),
     (Reservation, {"eventUrl": "ftp://example.org"}, r"eventUrl in body should match"),
     (Reservation, {"priority": 5000}, r"priority in body should be less than or equal to 1000"),

@@ -41,12 +41,12 @@ def test_what_is_asked_for_is_read() -> None:
         "vpn": True,
         "expire_d": 60,
         "eurl": "https://example.test/x?y=1",
-        "repo": {"url": "git@example.test:x.git"},
+        "repo": {"url": "https://example.test/lab/x.git"},
     }
     read = options.launch_options(body)
     assert (read.vpn, read.expire_d, read.eurl) == (True, 60, "https://example.test/x?y=1")
     assert read.repo is not None
-    assert (read.repo.url, read.repo.path) == ("git@example.test:x.git", None)
+    assert (read.repo.url, read.repo.path) == ("https://example.test/lab/x.git", None)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,11 @@ def test_what_is_asked_for_is_read() -> None:
         ("repo", {"url": ""}),
         ("repo", {"url": "--upload-pack=touch /tmp/x"}),
         ("repo", {"url": "https://example.test/x", "path": ""}),
+        ("repo", {"url": "https://example.test/x", "path": "../x"}),
+        ("repo", {"url": "https://example.test/x", "path": "/etc/x"}),
+        ("repo", {"url": "https://example.test/"}),
+        ("repo", {"url": "git@example.test:x.git"}),
+        ("repo", {"url": "https://ada:secret@example.test/x"}),
     ],
 )
 def test_values_that_cannot_be_used_are_refused(option: str, value: object) -> None:

@@ -42,6 +42,9 @@ def test_a_refusal_says_what_to_do_and_how_to_exit(status: int, body: str, code:
 
 def test_a_request_has_what_was_asked_for() -> None:
     assert request(Wish(("misty",)), None) == ("/new/misty", {})
+    repo = "https://git.example.test/arm.git"
+    assert request(Wish(("misty",), repo=repo), None)[1] == {"repo": {"url": repo}}
+    assert request(Wish(("misty",), repo=repo, repo_path="x"), None)[1] == {"repo": {"url": repo, "path": "x"}}
     wish = Wish(("a", "b"), seconds=60, vpn=True, reserve=True, notify="https://me.example.test")
     path, body = request(wish, Keys("ssh-ed25519 AAAA", Path("id")))
     assert path == "/new"

@@ -3,7 +3,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from berth_operator.config import Config
+from berth_operator.config import CloneSettings, Config
 
 LEAST = {
     "BERTH_NAMESPACE": "berth",
@@ -45,6 +45,14 @@ def test_everything() -> None:
     assert (config.user_namespaces, config.listen) == (True, 9090)
     assert config.history_retention == timedelta(days=14)
     assert config.probe_interval == timedelta(seconds=90)
+
+
+def test_what_clones_has_an_image_or_nothing_is_cloned() -> None:
+    assert Config.from_environment(LEAST).clone is None
+    image = {"BERTH_CLONE_IMAGE": "berth-ci:1"}
+    assert Config.from_environment(LEAST | image).clone == CloneSettings("berth-ci:1", "IfNotPresent")
+    always = {"BERTH_CLONE_IMAGE_PULL_POLICY": "Always"}
+    assert Config.from_environment(LEAST | image | always).clone == CloneSettings("berth-ci:1", "Always")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Which repositories are cloned into workspaces, and where they go (ADR 0020). Pure.
+
+The API and the resources refuse by the same expressions, which RE2 (CEL) and Python read alike; what the expressions
+cannot say, the operator shows as a condition.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable
+from typing import Final
+
+HOME: Final = "/root"
+"""Where relative paths begin: the holder's home."""
+LONGEST_URL: Final = 2048
+LONGEST_PATH: Final = 255
+
+_SEGMENT: Final = "[A-Za-z0-9._+~@-]+"
+URL: Final = r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
+"""No user, password or query: whatever opens a repository does not get into resources, events and logs."""
+PATH: Final = f"^/?{_SEGMENT}(/{_SEGMENT})*/?$"
+NEVER: Final = r"(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)"
+"""Paths that lead elsewhere than they say, or to what the system or Berth needs."""
+
+URL_WANTED: Final = (
+    "takes an https, http or git URL without user, password or query, since only what everyone may read is cloned: for"
+    " others leave it out and clone inside, with your own credentials"
+)
+PATH_WANTED: Final = (
+    f"takes a path of up to {LONGEST_PATH} letters, digits and ._+~@-/, without `..`: below {HOME}, where relative ones"
+    " are, or absolute, and not in what the system needs (such as /etc, /run, /usr or /var)"
+)
+NAME_WANTED: Final = "ends with no name that a folder could have: say in `path` where to put it"
+
+
+def place(url: str, path: str | None) -> str:
+    """Absolute path of the clone in the workspace. Raises ValueError, which says what is wrong with which of both."""
+    if len(url) > LONGEST_URL or not re.fullmatch(URL, url):
+        raise ValueError(f"`url` {URL_WANTED}")
+    if path is None:
+        name = _name(url)
+        if not name:
+            raise ValueError(f"`url` {NAME_WANTED}")
+        return f"{HOME}/{name}"
+    if len(path) > LONGEST_PATH or not re.fullmatch(PATH, path) or re.search(NEVER, path):
+        raise ValueError(f"`path` {PATH_WANTED}")
+    return posixpath.join(HOME, path).rstrip("/")
+
+
+def obstacle(found: str, volumes: Iterable[str]) -> str:
+    """First of a type's volumes (paths in the workspace) that a clone there would touch; empty where it has room."""
+    for volume in volumes:
+        if _is_within(found, volume) or _is_within(volume, found):
+            return volume
+    return ""
+
+
+def taken(found: str, volume: str) -> str:
+    """Say that a place is a volume's already."""
+    return f"{found} is in the way of the type's volume at {volume}: choose another `path`"
+
+
+def _name(url: str) -> str:
+    """Name of the repository; empty where no folder can have it."""
+    path = url.partition("://")[2].partition("/")[2].rstrip("/")
+    name = path.rpartition("/")[2].removesuffix(".git")
+    fits = len(name) <= LONGEST_PATH and re.fullmatch(_SEGMENT, name) and name not in (".", "..")
+    return name if fits else ""
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return posixpath.commonpath([posixpath.normpath(path), posixpath.normpath(folder)]) == posixpath.normpath(folder)
