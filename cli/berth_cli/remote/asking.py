@@ -1,12 +1,16 @@
 """Asking for an instance: what is sent, and the key that will open it."""
 
+import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from berth_cli.errors import USAGE, CliError
-from berth_cli.remote.session import escaped
+from berth_cli.remote.session import escaped, is_id
+
+_TYPE: Final = re.compile(r"[A-Za-z_0-9]+")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Keys:
 
 
 def request(wish: Wish, keys: Keys | None) -> tuple[str, dict[str, Any]]:
-    """Return path and body of the request (`POST /new…`). Pure."""
+    """Return path and body of the request (`POST /new…`). Pure. Raises CliError for a target that can be none."""
+    _check(wish.targets)
     body: dict[str, Any] = {}
     if keys is not None:
         body["sshkey"] = keys.public
@@ -47,6 +52,16 @@ def request(wish: Wish, keys: Keys | None) -> tuple[str, dict[str, Any]]:
     if len(wish.targets) == 1:
         return f"/new/{escaped(wish.targets[0])}", body
     return "/new", body | {"wds": list(wish.targets)}
+
+
+def _check(targets: Sequence[str]) -> None:
+    """Refuse what is no type and no id: a deployment's own name, say, which the API does not know."""
+    for target in targets:
+        if len(targets) > 1 and not is_id(target):
+            raise CliError(f"of several each must be a deployment's id, which {target!r} is not", USAGE)
+        if not is_id(target) and not _TYPE.fullmatch(target):
+            hint = "`berth types` and `berth search` show what there is"
+            raise CliError(f"{target!r} is neither a type nor the id of a deployment: {hint}", USAGE)
 
 
 def keys_of(path: Path) -> Keys:

@@ -161,6 +161,8 @@ async def test_busy_says_how_to_wait_and_a_place_is_given_up(
     shown = ada.berth("reservations").out.splitlines()
     assert shown[1].split()[:4] == [place, "type", kind, "1"]
     assert json.loads(ada.berth("reservations", "list", "-o", "json").out)[0]["id"] == place
+    assert ada.berth("reservations", "-o", "name").out == f"{place}\n"
+    assert ada.berth("reservations", "-o", "name", "cancel", place).code == 2
     assert ada.berth("reservations", "cancel", place).out == f"reservation {place} is given up\n"
     assert ada.berth("reservations", "cancel", place).code == 4
     assert "you wait for nothing" in ada.berth("reservations").err

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from berth_cli.errors import BUSY, FAILED, FORBIDDEN, NOT_FOUND, UNREACHABLE, CliError
+from berth_cli.errors import BUSY, FAILED, FORBIDDEN, NOT_FOUND, UNREACHABLE, USAGE, CliError
 from berth_cli.remote import catalogue, session, times, waiting
 from berth_cli.remote.asking import Keys, Wish, request
 from berth_cli.remote.client import refusal
@@ -45,7 +45,8 @@ def test_a_request_has_what_was_asked_for() -> None:
     repo = "https://git.example.test/arm.git"
     assert request(Wish(("misty",), repo=repo), None)[1] == {"repo": {"url": repo}}
     assert request(Wish(("misty",), repo=repo, repo_path="x"), None)[1] == {"repo": {"url": repo, "path": "x"}}
-    wish = Wish(("a", "b"), seconds=60, vpn=True, reserve=True, notify="https://me.example.test")
+    some = ("0d8f6a3e-1b1c-4f7e-9a55-0f6f3c1d7b42", "5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10")
+    wish = Wish(some, seconds=60, vpn=True, reserve=True, notify="https://me.example.test")
     path, body = request(wish, Keys("ssh-ed25519 AAAA", Path("id")))
     assert path == "/new"
     assert body == {
@@ -54,9 +55,16 @@ def test_a_request_has_what_was_asked_for() -> None:
         "eurl": "https://me.example.test",
         "vpn": True,
         "reserve": True,
-        "wds": ["a", "b"],
+        "wds": list(some),
     }
-    assert request(Wish(("a/b",)), None)[0] == "/new/a%2Fb"
+    assert request(Wish(some[:1]), None)[0] == f"/new/{some[0]}"
+
+
+@pytest.mark.parametrize("targets", [("misty-1",), ("a/b",), ("",), ("misty", "arm")])
+def test_what_can_be_no_type_and_no_id_is_not_asked_for(targets: tuple[str, ...]) -> None:
+    with pytest.raises(CliError, match="id") as refused:
+        request(Wish(targets), None)
+    assert refused.value.code == USAGE
 
 
 def test_types_count_their_deployments() -> None:
