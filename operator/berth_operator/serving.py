@@ -52,6 +52,7 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     pushing = asyncio.ensure_future(_push(world, seen, memory, rules))
     lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
     try:
+        await asyncio.sleep(0)  # it is on its way before the policy of hundreds of rules is worked out
         if lease is not None:
             await apply_sources(world, lease, memory, firewall.compiled(rules))
     finally:
