@@ -10,7 +10,7 @@ from berth_api.errors import ApiError
 
 MOST_OF_A_USER: Final = 10
 MOST: Final = 60
-"""In one process; requests have the rest of its connections (``berth_core.client.CONNECTIONS``)."""
+"""In one process; requests have the rest of its connections (``berth_core.client.connecting.CONNECTIONS``)."""
 RETRY_SECONDS: Final = 30.0
 
 

@@ -15,9 +15,9 @@ from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.processes import Identity
 from berth_cluster.testing import apply_crds, make_namespaces
-from berth_core import client as client_module
 from berth_core.cache import Cache, Key, nothing, whole
 from berth_core.client import Client, Object, WatchEvent, connected
+from berth_core.client import cluster as client_module
 from berth_core.errors import ForbiddenError, GoneError, UnavailableError
 from berth_core.resources import WorkspaceDeployment
 

@@ -1,29 +1,20 @@
-"""The one client of the cluster's API: plain dicts in and out, errors from :mod:`berth_core.errors`.
-
-It is safe for concurrent use by the tasks of one event loop. It never retries: whoever calls knows whether
-a repeat is right.
-"""
+"""The client itself. It never retries: whoever calls knows whether a repeat is right."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Final, Self
-from urllib.parse import quote, urlencode
-from urllib.request import getproxies
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
-import yaml
 from kubernetes.aio import client as k8s
-from kubernetes.aio import config as k8s_config
 
 from berth_core import errors
 from berth_core.answers import error_of, from_status, translated
-
-Object = dict[str, Any]
+from berth_core.client.kinds import PODS, Kind, Object, WatchEvent
+from berth_core.client.selecting import selectors
+from berth_core.client.streams import SILENT_SECONDS, keep_alive, lines
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -31,60 +22,15 @@ JSON_TYPE: Final = "application/json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 290
-SILENT_SECONDS: Final = 90
-"""The API server sends a bookmark about once a minute: a watch that is silent for longer is broken."""
-CONNECTIONS: Final = 200
 PAGE_SIZE: Final = 250
 """Objects in a page: reading one takes some milliseconds, in which the event loop does nothing else."""
-KEEP_ALIVE: Final = {
-    "SO_KEEPALIVE": (socket.SOL_SOCKET, 1),
-    "TCP_KEEPIDLE": (socket.IPPROTO_TCP, 2),
-    "TCP_KEEPINTVL": (socket.IPPROTO_TCP, 1),
-    "TCP_KEEPCNT": (socket.IPPROTO_TCP, 3),
-}
-"""Of a watch's socket: an idle peer that has gone without a word is noticed after 5 s."""
-UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
-"""What the library raises for a configuration that it cannot use; it trusts the file's shape."""
 _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
-_method: Final[ContextVar[str]] = ContextVar("method", default="GET")
+method_sent: Final[ContextVar[str]] = ContextVar("method", default="GET")
 """Of the request that this task sends."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """Where objects of one kind live: ``Kind("berth.dev/v1alpha1", "instances")``."""
-
-    api_version: str
-    plural: str
-    namespaced: bool = True
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """URL path of the collection, or of one object or its subresource."""
-        root = "/apis/" if "/" in self.api_version else "/api/"
-        parts = [root + self.api_version]
-        if namespace is not None and self.namespaced:
-            parts.append(f"namespaces/{quote(namespace, safe='')}")
-        parts.append(self.plural)
-        if name is not None:
-            parts.append(quote(name, safe=""))
-        if subresource is not None:
-            parts.append(subresource)
-        return "/".join(parts)
-
-
-PODS: Final = Kind("v1", "pods")
-
-
-@dataclass(frozen=True)
-class WatchEvent:
-    """One line of a watch: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK."""
-
-    type: str
-    object: Object
-
-
 class Client:
-    """Reads and writes objects of the cluster. Make it with :func:`connect`."""
+    """Reads and writes objects of the cluster. Make it with :func:`~berth_core.client.connect`."""
 
     def __init__(self, api: k8s.ApiClient, manager: str) -> None:
         self._api = api
@@ -126,7 +72,7 @@ class Client:
         memory, and need not find out first how far etcd is, which takes up to 100 ms (Kubernetes API Concepts,
         resourceVersionMatch).
         """
-        query = _selectors(labels, fields)
+        query = selectors(labels, fields)
         if not_older_than is not None:
             query |= {"resourceVersion": str(not_older_than), "resourceVersionMatch": "NotOlderThan"}
         accept = METADATA_LIST if metadata_only else JSON_TYPE
@@ -142,7 +88,7 @@ class Client:
             GoneError: it took so long that the cluster has forgotten that moment.
 
         """
-        query = _selectors(labels, None) | {"limit": str(PAGE_SIZE)}
+        query = selectors(labels, None) | {"limit": str(PAGE_SIZE)}
         while True:
             answer = await self.request("GET", kind.path(namespace), query=query)
             yield answer.get("items") or [], answer["metadata"]["resourceVersion"]
@@ -237,7 +183,7 @@ class Client:
             UnavailableError: the connection broke, or the server did not take the watch on.
 
         """
-        query = _selectors(labels, fields) | {
+        query = selectors(labels, fields) | {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
@@ -251,10 +197,10 @@ class Client:
             if response.status >= 300:
                 raise error_of(response.status, await response.read(), response.headers)
             try:
-                _keep_alive(response.response)
+                keep_alive(response.response)
                 if opened is not None:
                     opened()
-                async for line in _lines(response.response.content):
+                async for line in lines(response.response.content):
                     event = orjson.loads(line)
                     if event["type"] == "ERROR":
                         status = event["object"]
@@ -290,7 +236,7 @@ class Client:
             if response.status >= 300:
                 raise error_of(response.status, await response.read(), response.headers)
             try:
-                _keep_alive(response.response)
+                keep_alive(response.response)
                 async for chunk in response.response.content.iter_any():
                     yield chunk
             finally:
@@ -334,93 +280,8 @@ class Client:
     ) -> Any:
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")
-        before = _method.set(method)
+        before = method_sent.set(method)
         try:
             return await self._api.call_api(method, url, headers, body, _request_timeout=limit)
         finally:
-            _method.reset(before)
-
-
-async def connect(
-    manager: str,
-    kubeconfig: str | None = None,
-    *,
-    before_write: Callable[[], None] | None = None,
-    connections: int = CONNECTIONS,
-) -> Client:
-    """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
-
-    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called when a write has its
-    connection, right before it is sent; what it raises stops the write. At most ``connections`` are open at once; who
-    needs more waits.
-
-    Raises:
-        ClusterError: the file, or the service account, cannot be used.
-
-    """
-    configuration = k8s.Configuration()
-    try:
-        if kubeconfig is not None:
-            await k8s_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-        else:
-            k8s_config.load_incluster_config(client_configuration=configuration)
-    except UNREADABLE as error:
-        where = f"kubeconfig {kubeconfig}" if kubeconfig else "service account of this pod"
-        raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
-    configuration.connection_pool_maxsize = connections
-    # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
-    traces = [_tracing(before_write)] if before_write is not None else []
-    configuration.client_session_kwargs = {"trust_env": bool(getproxies()), "trace_configs": traces}
-    return Client(k8s.ApiClient(configuration), manager)
-
-
-def _tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
-    """Have each write checked when it has its connection: it may have waited for one for seconds."""
-
-    async def ask(*_: object) -> None:
-        if _method.get() != "GET":
-            before_write()
-
-    made = aiohttp.TraceConfig()
-    made.on_connection_create_end.append(ask)
-    made.on_connection_reuseconn.append(ask)
-    return made
-
-
-@asynccontextmanager
-async def connected(manager: str, kubeconfig: str | None = None) -> AsyncIterator[Client]:
-    """Connect for the length of a ``with`` block; see :func:`connect`."""
-    async with await connect(manager, kubeconfig) as client:
-        yield client
-
-
-def _selectors(labels: Mapping[str, str] | None, fields: Mapping[str, str] | None) -> dict[str, str]:
-    query = {}
-    if labels:
-        query["labelSelector"] = ",".join(f"{k}={v}" if v else k for k, v in labels.items())
-    if fields:
-        query["fieldSelector"] = ",".join(f"{k}={_escaped(v)}" for k, v in fields.items())
-    return query
-
-
-def _escaped(value: str) -> str:
-    # As apimachinery's fields.EscapeValue: a user's name must not add terms to the selector.
-    return value.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")
-
-
-def _keep_alive(response: aiohttp.ClientResponse) -> None:
-    # A short answer may have ended its connection already: then there is nothing to keep.
-    transport = response.connection.transport if response.connection is not None else None
-    if transport is not None:
-        for name, (level, value) in KEEP_ALIVE.items():
-            if (option := getattr(socket, name, None)) is not None:  # not every system has all
-                transport.get_extra_info("socket").setsockopt(level, option, value)
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    # readline() has a limit that large objects exceed, so lines are cut here.
-    pending = b""
-    async for chunk in content.iter_any():
-        *whole, pending = (pending + chunk).split(b"\n")
-        for line in whole:
-            yield line
+            method_sent.reset(before)
