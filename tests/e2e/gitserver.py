@@ -6,7 +6,6 @@ own, in a mount namespace of its own.
 
 import datetime
 import ipaddress
-import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from gitting import git
 
 from berth_cluster.network import NODES, Machine
 
@@ -113,11 +113,11 @@ class GitServer:
     def repository(self, name: str) -> "Repository":
         """Make an empty repository."""
         bare, tree = self.folder / "repositories" / f"{name}.git", self.folder / "trees" / name
-        _git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
-        _git(bare, "config", "uploadpack.allowFilter", "true" if name != "private" else "false")
+        git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+        git(bare, "config", "uploadpack.allowFilter", "true" if name != "private" else "false")
         tree.mkdir(parents=True)
-        _git(tree, "init", "--quiet", "--initial-branch=main")
-        _git(tree, "remote", "add", "origin", str(bare))
+        git(tree, "init", "--quiet", "--initial-branch=main")
+        git(tree, "remote", "add", "origin", str(bare))
         return Repository(self, name, tree)
 
 
@@ -131,23 +131,23 @@ class Repository:
 
     def commit(self, files: Mapping[str, str], branch: str = "main", *, tag: str = "", submodule: str = "") -> str:
         """Commit files on a branch, which begins where `main` is; the commit's full name."""
-        known = _git(self.tree, "branch", "--list", branch).strip()
-        _git(self.tree, "switch", "--quiet", *([branch] if known else ["-c", branch]))
+        known = git(self.tree, "branch", "--list", branch).strip()
+        git(self.tree, "switch", "--quiet", *([branch] if known else ["-c", branch]))
         for name, text in files.items():
             (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tree / name).write_text(text, encoding="utf-8")
         if submodule:
             path = str(self.server.folder / "repositories" / f"{submodule}.git")
             allow = ("-c", "protocol.file.allow=always")
-            _git(self.tree, *allow, "submodule", "--quiet", "add", path, submodule)
-            _git(self.tree, "config", "-f", ".gitmodules", f"submodule.{submodule}.url", f"../{submodule}.git")
-        _git(self.tree, "add", "--all")
-        _git(self.tree, "commit", "--quiet", "--allow-empty", "-m", f"change {', '.join(files)}")
+            git(self.tree, *allow, "submodule", "--quiet", "add", path, submodule)
+            git(self.tree, "config", "-f", ".gitmodules", f"submodule.{submodule}.url", f"../{submodule}.git")
+        git(self.tree, "add", "--all")
+        git(self.tree, "commit", "--quiet", "--allow-empty", "-m", f"change {', '.join(files)}")
         if tag:
-            _git(self.tree, "tag", "-a", tag, "-m", tag)
-        _git(self.tree, "push", "--quiet", "--tags", "origin", branch)
-        made = _git(self.tree, "rev-parse", "HEAD").strip()
-        _git(self.tree, "switch", "--quiet", "main")
+            git(self.tree, "tag", "-a", tag, "-m", tag)
+        git(self.tree, "push", "--quiet", "--tags", "origin", branch)
+        made = git(self.tree, "rev-parse", "HEAD").strip()
+        git(self.tree, "switch", "--quiet", "main")
         _readable(self.server.folder)
         return made
 
@@ -181,21 +181,6 @@ def serving(machine: Machine) -> Iterator[GitServer]:
         for process in processes:
             process.wait(timeout=20)
         shutil.rmtree(folder)
-
-
-def _git(folder: Path, *words: str) -> str:
-    environment = os.environ | {
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_AUTHOR_NAME": "Ada",
-        "GIT_AUTHOR_EMAIL": "ada@example.org",
-        "GIT_COMMITTER_NAME": "Ada",
-        "GIT_COMMITTER_EMAIL": "ada@example.org",
-    }
-    done = subprocess.run(
-        ["git", "-C", str(folder), *words], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, f"git {' '.join(words)}: {done.stderr}"
-    return done.stdout
 
 
 def _readable(folder: Path) -> None:

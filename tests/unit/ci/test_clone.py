@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from gitting import git
 
 from berth_ci import clone
 from berth_ci.clone import Folders, reported
@@ -42,21 +43,6 @@ class Daemon:
         git(tree, "commit", "--quiet", "--allow-empty", "-m", f"change {name}")
         git(tree, "push", "--quiet", "origin", "HEAD:main")
         return git(tree, "rev-parse", "HEAD").strip()
-
-
-def git(folder: Path, *words: str) -> str:
-    environment = os.environ | {
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_AUTHOR_NAME": "Ada",
-        "GIT_AUTHOR_EMAIL": "ada@example.org",
-        "GIT_COMMITTER_NAME": "Ada",
-        "GIT_COMMITTER_EMAIL": "ada@example.org",
-    }
-    done = subprocess.run(
-        ["git", "-C", str(folder), *words], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
