@@ -10,13 +10,23 @@ import orjson
 from berth_core import errors
 
 
+class StoppedError(Exception):
+    """A write was stopped before it was sent. On its way through aiohttp it becomes the cause of another error."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 class translated:  # noqa: N801 (reads as a statement)
-    """Turn failures of the connection into UnavailableError."""
+    """Turn failures of the connection into UnavailableError, and raise the reason why a write was stopped."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None and isinstance(error.__cause__, StoppedError):
+            raise error.__cause__.reason
         if isinstance(error, asyncio.TimeoutError | aiohttp.ClientError | OSError):
             raise errors.UnavailableError(f"the cluster's API cannot be reached: {error or type(error).__name__}")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
@@ -25,8 +24,6 @@ WATCH_SECONDS: Final = 290
 PAGE_SIZE: Final = 250
 """Objects in a page: reading one takes some milliseconds, in which the event loop does nothing else."""
 _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
-method_sent: Final[ContextVar[str]] = ContextVar("method", default="GET")
-"""Of the request that this task sends."""
 
 
 class Client:
@@ -280,8 +277,4 @@ class Client:
     ) -> Any:
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")
-        before = method_sent.set(method)
-        try:
-            return await self._api.call_api(method, url, headers, body, _request_timeout=limit)
-        finally:
-            method_sent.reset(before)
+        return await self._api.call_api(method, url, headers, body, _request_timeout=limit)

@@ -11,7 +11,8 @@ from kubernetes.aio import client as k8s
 from kubernetes.aio import config as k8s_config
 
 from berth_core import errors
-from berth_core.client.cluster import Client, method_sent
+from berth_core.answers import StoppedError
+from berth_core.client.cluster import Client
 
 CONNECTIONS: Final = 200
 UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
@@ -27,9 +28,9 @@ async def connect(
 ) -> Client:
     """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
 
-    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called when a write has its
-    connection, right before it is sent; what it raises stops the write. At most ``connections`` are open at once; who
-    needs more waits.
+    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called once for each write, in
+    the step of the event loop that sends it; what it raises stops the write. At most ``connections`` are open at once;
+    who needs more waits.
 
     Raises:
         ClusterError: the file, or the service account, cannot be used.
@@ -52,15 +53,20 @@ async def connect(
 
 
 def _tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
-    """Have each write checked when it has its connection: it may have waited for one for seconds."""
+    """Have each write checked at the last moment: it may have waited for a connection, or for its turn, for seconds.
+
+    Only writes have a body. aiohttp keeps back the head of a request until it has the first piece of its body, asks
+    what traces it, and sends both in one piece; nothing else of this process runs in between.
+    """
 
     async def ask(*_: object) -> None:
-        if method_sent.get() != "GET":
+        try:
             before_write()
+        except Exception as reason:
+            raise StoppedError(reason) from reason
 
     made = aiohttp.TraceConfig()
-    made.on_connection_create_end.append(ask)
-    made.on_connection_reuseconn.append(ask)
+    made.on_request_chunk_sent.append(ask)
     return made
 
 

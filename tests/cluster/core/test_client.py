@@ -1,6 +1,7 @@
 """The one client of the cluster's API: errors that callers can tell apart, writes that can be repeated."""
 
 import asyncio
+import socket
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -142,6 +143,29 @@ async def test_a_write_that_waited_for_a_connection_is_checked_when_it_has_it(
         with pytest.raises(NotNowError):
             await write
         assert (await guarded.list(DEPLOYMENTS, namespace))[0] == []
+
+
+async def test_of_writes_at_once_no_two_are_between_their_check_and_the_wire(
+    apiserver: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    send = socket.socket.send
+
+    def sending(self: socket.socket, data: bytes, *flags: int) -> int:
+        seen.append("sent")
+        return send(self, data, *flags)
+
+    async with await connect(
+        "berth-test", str(apiserver.kubeconfig), before_write=lambda: seen.append("checked")
+    ) as guarded:
+        names = ["one", "two", "three", "four"]
+        await asyncio.gather(*(guarded.list(DEPLOYMENTS, namespace) for _ in names))  # each has its connection
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, "send", sending)
+            await asyncio.gather(
+                *(guarded.create(DEPLOYMENTS, namespace, manifest(WorkspaceDeployment, name)) for name in names)
+            )
+    assert seen == ["checked", "sent"] * len(names)
 
 
 async def test_without_rights(apiserver: ApiServer, namespace: str, tmp_path: Path) -> None:
