@@ -93,6 +93,7 @@ def test_an_unknown_command_is_refused(pod: Pod) -> None:
     assert "unknown command" in done.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_agent_that_ends_leaves_the_last_ruleset_and_its_successor_knows_it(
     served: Pod, number: signal.Signals

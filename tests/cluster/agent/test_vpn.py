@@ -176,6 +176,7 @@ def answers(where: NetNS, address: str, port: int, seconds: float = 1.0) -> bool
     return False
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("protocol", list(Protocol))
 def test_a_client_gets_in_is_cut_when_revoked_and_stays_out(pod: Pod, vpn_of: Any, protocol: Protocol) -> None:
     vpn: Server = vpn_of(protocol)

@@ -24,10 +24,12 @@ Json = dict[str, Any]
 
 FUZZ = REPOSITORY / "tests" / "fuzz"
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "120"))
-SEED = os.environ.get("FUZZ_SEED", "1")
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+RUNS = 3
 DEPLOYMENTS, INSTANCES, BUILDS = 60, 20, 12
 LEAST = int(os.environ.get("FUZZ_REQUESTS", "500"))
-"""Requests that a run must have made, or it has shown nothing. Beside other tests, on two cores, some 1,500 are."""
+"""Requests that must have been made, or nothing is shown. Beside other tests, on two cores, a run makes some 1,500; one
+that the machine had no time for is followed by another, with the next seed."""
 
 
 def operations(document: Json) -> Iterator[tuple[str, Json]]:
@@ -74,27 +76,31 @@ def _example(path: str) -> str:
     return "a" * 64 if "sha256" in path else "0190f7a0-0000-7000-8000-000000000000"
 
 
-@pytest.mark.timeout(SECONDS * 2 + 300)
+@pytest.mark.timeout(SECONDS * (RUNS + 1) + 300)
 async def test_nothing_contradicts_the_document(
     setting: Setting, signer: Signer, world: World, alice: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     known = await populate(world, alice)
     (tmp_path / "setting.json").write_text(json.dumps(_fuzz_setting(signer, known)))
     with process.running(setting.environment(), tmp_path / "api.log") as api:
-        status, report = await fuzz(api, tmp_path)
-        made = requests_answered(api)
+        made = 0
+        for seed in range(SEED, SEED + RUNS):
+            status, report = await fuzz(api, tmp_path, seed)
+            assert status == 0, report[-20_000:]
+            made = requests_answered(api)
+            if made >= LEAST:
+                break
     print(f"{made} requests")  # noqa: T201 (for who runs it by hand)
-    assert status == 0, report[-20_000:]
     assert made >= LEAST
     assert "Traceback" not in (tmp_path / "api.log").read_text()
 
 
-async def fuzz(api: Api, folder: Path) -> tuple[int, str]:
+async def fuzz(api: Api, folder: Path, seed: int) -> tuple[int, str]:
     """Run schemathesis against a process; answers its exit status and what it printed."""
     running = await asyncio.create_subprocess_exec(
         REPOSITORY / ".venv" / "bin" / "schemathesis",
         *("--config-file", FUZZ / "schemathesis.toml", "run", f"{api.url}/openapi.json"),
-        *("--max-time", str(SECONDS), "--workers", "1", "--max-failures", "20", "--seed", SEED),
+        *("--max-time", str(SECONDS), "--workers", "1", "--max-failures", "20", "--seed", str(seed)),
         *("--request-timeout", "10", "--no-color"),
         env=os.environ | {"SCHEMATHESIS_HOOKS": str(FUZZ / "hooks.py"), "FUZZ_SETTING": str(folder / "setting.json")},
         cwd=folder,

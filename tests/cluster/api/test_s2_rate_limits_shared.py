@@ -120,6 +120,7 @@ async def test_a_server_that_was_lost_and_comes_back_counts_again(replicas: Repl
     assert PASSWORD not in replicas.one.log.read_text()
 
 
+@pytest.mark.alone
 async def test_a_request_waits_a_quarter_of_a_second_for_a_server_that_hangs(replicas: Replicas) -> None:
     with replicas.server.frozen():
         async with limiter(replicas.server.url()) as asking:

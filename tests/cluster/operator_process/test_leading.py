@@ -54,6 +54,7 @@ def ready(port: int) -> None:
     raise AssertionError("the operator never became ready")
 
 
+@pytest.mark.alone
 async def test_another_takes_over_within_ten_seconds_of_a_kill_and_finishes_what_was_begun(
     lab: Lab, operators: Operators
 ) -> None:
@@ -72,6 +73,7 @@ async def test_another_takes_over_within_ten_seconds_of_a_kill_and_finishes_what
     assert await lab.lease("one") is None
 
 
+@pytest.mark.alone
 async def test_a_replica_that_is_told_to_stop_hands_over_at_once(lab: Lab, operators: Operators) -> None:
     first = await pair(lab, operators)
     process = process_of(operators, first)

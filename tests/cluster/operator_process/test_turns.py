@@ -61,6 +61,7 @@ async def served(lab: Lab, name: str) -> Object:
     return grant
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("operator")
 async def test_what_is_freed_goes_to_the_first_within_a_second(lab: Lab) -> None:
     await lab.type()
