@@ -136,9 +136,9 @@ def _tried(url: str, folders: Folders, seconds: float, most: int) -> dict[str, s
         folders.begun.touch()
         if any(folders.clone.iterdir()):
             raise Failure(OCCUPIED, "the folder is not empty, and was left as it is")
+        folders.clone.chmod(0o755)
         git = Git(folders.state, environment(url, folders.state), until, PATIENCE)
         commit = cloned(git, url, folders.clone, most)
-        folders.clone.chmod(0o755)
     except GitError as error:
         large = any(sign in error.words.lower() for sign in _TOO_LARGE_SIGNS)
         return _failed(Failure(TOO_LARGE if large else error.reason, f"{_FAILED}: {error.words}"))

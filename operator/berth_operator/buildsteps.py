@@ -53,7 +53,8 @@ async def start_fetching(world: World, parts: BuildParts) -> None:
             message = f"there is no Secret {credentials.secret} beside the Project: make it, then restart the build"
             raise BuildEndsError(NO_CREDENTIALS, message)
     egress = repository_rules(project.spec.repo_url, parts.settings, world.config.out_of_reach)
-    await world.client.apply(POLICIES, policy(parts.build, egress))
+    # Not applied: one that comes late must not take the script's own policy back.
+    await create(world, POLICIES, policy(parts.build, egress))
     await _make_job(world, fetch_job(parts))
 
 

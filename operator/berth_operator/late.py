@@ -9,10 +9,11 @@ from typing import Final
 
 import structlog
 
-from berth_core import names
+from berth_core import builds, names
 from berth_core.client import Kind, Object
+from berth_core.resources import Build
 from berth_operator.ending import clear
-from berth_operator.kinds import BUDGETS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.kinds import BUDGETS, BUILDS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
 from berth_operator.store import version_of
@@ -32,14 +33,14 @@ def watch_for(world: World) -> None:
 
 
 async def sweep_late(world: World, key: Key) -> float | None:
-    """Clear what turned up of instances that had ended, and have NetworkPolicies applied anew that others changed."""
+    """Clear what turned up of what had ended, and have NetworkPolicies applied anew that others changed."""
     for namespace in world.config.workspace_namespaces:
         kinds = (SECRETS, SERVICES, POLICIES, BUDGETS)
         lists = await together(*(world.client.list(kind, namespace, labels=OURS, metadata_only=True) for kind in kinds))
         for policy in lists[kinds.index(POLICIES)][0]:
             _compare(world, policy)
         for kind, (objects, _) in zip(kinds, lists, strict=True):
-            await _clear_warm(world, kind, objects)
+            await _clear_over(world, kind, objects)
         made = {_instance_of(obj) for objects, _ in lists for obj in objects} - {""}
         ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
@@ -55,18 +56,24 @@ async def sweep_late(world: World, key: Key) -> float | None:
     return None
 
 
-async def _clear_warm(world: World, kind: Kind, objects: list[Object]) -> None:
-    """Delete what belongs to a pod that was kept warm for an epoch that is over."""
+async def _clear_over(world: World, kind: Kind, objects: list[Object]) -> None:
+    """Delete what belongs to a build that is over, or to a pod that was kept warm for an epoch that is over."""
     for obj in objects:
         metadata = obj["metadata"]
-        if names.WARM_LABEL in metadata["labels"] and _is_over(world, metadata):
+        if _is_over(world, metadata):
             await world.client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
             log.warning("cleared what came after the end", kind=kind.plural, name=metadata["name"])
 
 
 def _is_over(world: World, metadata: Object) -> bool:
-    """Whether the epoch in the labels was of a lease that was given back; none comes back, so a cache knows."""
+    """Whether the build that the labels name is over, or the epoch that was kept warm for; so a cache knows."""
     labels = metadata["labels"]
+    if build_id := labels.get(names.BUILD_LABEL):
+        found = world.store.by(BUILDS, "id", build_id, metadata["namespace"])
+        # Of one that is gone its owner's references see to it; one that was restarted is not over.
+        return bool(found) and all(builds.has_ended(Build.parse(obj)) for obj in found)
+    if names.WARM_LABEL not in labels:
+        return False
     wd = world.deployment(metadata["namespace"], labels.get(names.DEPLOYMENT_LABEL, ""))
     if wd is None:
         return False  # it is the owner: all goes with it

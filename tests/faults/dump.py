@@ -24,6 +24,8 @@ KINDS = (
             "firewallrules",
             "accessrules",
             "deliveries",
+            "projects",
+            "builds",
         )
     ),
     Kind("v1", "pods"),
@@ -31,6 +33,7 @@ KINDS = (
     Kind("v1", "secrets"),
     Kind("networking.k8s.io/v1", "networkpolicies"),
     Kind("policy/v1", "poddisruptionbudgets"),
+    Kind("batch/v1", "jobs"),
     Kind("coordination.k8s.io/v1", "leases"),
 )
 DROPPED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields"})
@@ -38,8 +41,8 @@ MADE_ANEW = frozenset(
     {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "hostKeys", "podUid", "berth.dev/host-key"}
 )
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-MADE_KEY = re.compile(r"ssh-rsa [A-Za-z0-9+/=]+")
-"""Of who brought no key: those of tests are Ed25519."""
+MADE_KEY = re.compile(r"ssh-rsa [A-Za-z0-9+/=]+|ssh-ed25519 [A-Za-z0-9+/=]+(?=\")")
+"""Of who brought no key, and of builds; that of tests is Ed25519 too, and ends with a comment."""
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 EPOCH = re.compile(r'(?<=-e)\d+(?=["-])|(?<=epoch": )"?\d+"?')
 

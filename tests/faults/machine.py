@@ -19,6 +19,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from berth_cluster.paths import REPOSITORY
+from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import ConflictError, NotFoundError
 
@@ -98,6 +99,8 @@ class Machine:
 
     async def _sync(self, pod: Object) -> None:
         metadata, phase = pod["metadata"], (pod.get("status") or {}).get("phase")
+        if names.BUILD_LABEL in (metadata.get("labels") or {}):
+            return  # those of builds are played in jobs.py
         try:
             if metadata.get("deletionTimestamp"):
                 if pod["spec"].get("nodeName") and phase != "Succeeded":

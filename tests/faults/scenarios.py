@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from berth_core import ids, names
 from berth_core.client import Object
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, condition
+from ..cluster.operator_process.builds import build, is_over, project
+from ..cluster.operator_process.lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, condition
 from .stage import Stage
 from .waiting import until
 
@@ -165,6 +166,26 @@ async def lived(stage: Stage) -> None:
     await stage.lab.until(INSTANCES, "next", is_ready, seconds=30)
 
 
+async def to_build_on(stage: Stage) -> None:
+    """A project, and a deployment that nobody has."""
+    await free(stage)
+    await project(stage.lab)
+
+
+async def push(stage: Stage) -> None:
+    """A build is asked for; its script is let into a machine of its own."""
+    await build(stage.lab, "one")
+
+
+async def built(stage: Stage) -> None:
+    """It has passed, and given its machine back."""
+    await stage.lab.until(BUILDS, "one", lambda o: o.get("status"), seconds=30)
+    over = await is_over(stage.lab, "one", seconds=60)
+    assert over["status"]["reason"] == "Passed", over["status"]
+    await stage.lab.until(INSTANCES, f"b-{over['metadata']['uid']}-1", has_ended, seconds=30)
+    await stage.lab.until(DEPLOYMENTS, "one", lambda wd: condition(wd, "Available") == "Free", seconds=30)
+
+
 SCENARIOS = (
     Scenario("launch", free, ask, ready, points=12),
     Scenario("teardown", held, terminate, ended, points=13),
@@ -172,6 +193,7 @@ SCENARIOS = (
     Scenario("expiry", held_for_moments, nothing, ended, points=13),
     Scenario("firewall", held, change_rules, rules_changed, points=5),
     Scenario("turn", locked, wait_in_line, served, points=18),
+    Scenario("build", to_build_on, push, built, points=30),
     Scenario("warm launch", kept_warm, ask, ready, points=9),
     Scenario("warm teardown", held_warm, terminate, followed, points=15),
 )

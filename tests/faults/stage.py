@@ -16,9 +16,22 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core.client import Kind
 
-from ..cluster.operator_process.lab import DELIVERIES, DEPLOYMENTS, INSTANCES, LEASES, RESERVATIONS, RULES, TYPES, Lab
+from ..cluster.operator_process.builds import CI
+from ..cluster.operator_process.lab import (
+    BUILDS,
+    DELIVERIES,
+    DEPLOYMENTS,
+    INSTANCES,
+    LEASES,
+    PROJECTS,
+    RESERVATIONS,
+    RULES,
+    TYPES,
+    Lab,
+)
 from ..cluster.operator_process.process import Operators, restricted_kubeconfig
 from .dump import dump, unnumbered, worded
+from .jobs import jobs_played
 from .machine import Machine, machine
 from .proxy import FaultProxy, fault_proxy
 from .waiting import TICK, until
@@ -61,7 +74,7 @@ class Stage:
         number = len(self.operators.running)
         kubeconfig = proxy.kubeconfig(self.operators.kubeconfig, self.folder / f"operator-{number}.kubeconfig")
         # Stages side by side share an API server, and so each other's nodes, which come and go.
-        own = {"BERTH_BLOCK_CLUSTER_NETWORKS": "false"} | environment
+        own = {"BERTH_BLOCK_CLUSTER_NETWORKS": "false"} | CI | environment
         process = self.operators.start(KUBECONFIG=str(kubeconfig), **own)
         made = Replica(process, proxy, number, opened)
         self.replicas.append(made)
@@ -123,9 +136,9 @@ class Stage:
 
     async def clear(self) -> None:
         """Delete all of ours; what cannot be deleted is stuck, and fails the test."""
-        for kind in (RESERVATIONS, DELIVERIES, INSTANCES, DEPLOYMENTS, RULES, TYPES):
+        for kind in (BUILDS, PROJECTS, RESERVATIONS, DELIVERIES, INSTANCES, DEPLOYMENTS, RULES, TYPES):
             await self._delete_all(kind)
-        left = [line for line in await dump(self.lab.client, self.lab.namespaces) if "/i-" in line]
+        left = [line for line in await dump(self.lab.client, self.lab.namespaces) if "/i-" in line or "/b-" in line]
         assert left == [], "orphans"
         await until(self._nothing_warm, "nothing is kept warm any more", 30)
 
@@ -146,7 +159,7 @@ async def stage(server: ApiServer, namespaces: Namespaces, lab: Lab, folder: Pat
     # kubectl is waited for in a thread: the proxies of other stages are served by this event loop.
     kubeconfig = await asyncio.to_thread(restricted_kubeconfig, server, namespaces, folder)
     operators = Operators(kubeconfig, namespaces, folder)
-    async with machine(lab.client, namespaces.workspaces, folder / "machine") as played:
+    async with machine(lab.client, namespaces.workspaces, folder / "machine") as played, jobs_played(lab):
         made = Stage(lab, played, operators, folder)
         try:
             yield made

@@ -8,6 +8,7 @@ import pytest
 from berth_core import ids, names
 from berth_core.client import Kind, Object
 
+from .builds import CI, build, ended, is_over, pod_of, project, says, started
 from .lab import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
 from .process import Operators
 
@@ -67,3 +68,27 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
     for kind in (SECRETS, POLICIES):
         await lab.until_gone(kind, warm, seconds=20)
         assert await lab.get(kind, coming), "what the next lease gets stays"
+
+
+async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operators: Operators) -> None:
+    first = operators.start(**CI)
+    await project(lab)
+    over = await build(lab, "over")
+    pod = await pod_of(lab, await started(lab, over, "fetch"))
+    await says(lab, pod, "Failed", fetch=ended(1, '{"error": "RecipeMissing", "message": "none"}'))
+    await is_over(lab, "over")
+    runs = await build(lab, "runs")
+    await started(lab, runs, "fetch")
+    first.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(first.wait, 20)
+    for public_id in (over, runs):
+        metadata: Object = {"name": f"b-{public_id}-1", "labels": names.build_labels(public_id, 1)}
+        await lab.client.create(SECRETS, lab.namespace, {"metadata": metadata, "stringData": {"key": "x"}})
+    selector: Object = {"podSelector": {"matchLabels": {names.BUILD_LABEL: over}}}
+    metadata = {"name": f"b-{over}-1", "labels": names.build_labels(over, 1)}
+    await lab.client.create(POLICIES, lab.namespace, {"metadata": metadata, "spec": selector})
+    operators.start(**CI)
+    for kind in (SECRETS, POLICIES):
+        await lab.until_gone(kind, f"b-{over}-1", seconds=20)
+    for kind in (SECRETS, POLICIES):
+        assert await lab.get(kind, f"b-{runs}-1"), "what another build has stays"

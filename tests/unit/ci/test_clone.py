@@ -153,6 +153,7 @@ def test_what_cannot_be_cloned_is_said_with_what_to_do(
     report = reported(url.format(port=server.port), folders, 2, PLENTY)
     assert (report["error"], advice in report["message"]) == (reason, True), report
     assert list(folders.clone.iterdir()) == []
+    assert folders.clone.stat().st_mode & 0o777 == 0o755
 
 
 def test_what_is_too_large_once_it_is_unpacked_leaves_nothing(server: Daemon, folders: Folders) -> None:

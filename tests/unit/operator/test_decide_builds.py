@@ -132,6 +132,8 @@ def test_a_machine_is_asked_for_in_turn_and_waited_for() -> None:
     waiting = condition(builds.WORKSPACE_READY, False, builds.WAITING, "", now=NOW)
     seen = resolved(workspace="bench", conditions=[waiting.wire()])
     assert step(seen) is Step.LEASE
+    assert step(replace(seen, machine=machine())) is Step.LEASE, "the status does not name it"
+    seen = resolved(workspace="bench", instance="b-1", conditions=[waiting.wire()])
     assert decide(replace(seen, machine=machine()), NOW).reason == builds.WAITING
     assert decide(replace(seen, machine=machine(bound=True)), NOW).reason == builds.STARTING
     ready = replace(seen, machine=machine(bound=True, ready=True))
@@ -142,7 +144,7 @@ def test_a_machine_is_asked_for_in_turn_and_waited_for() -> None:
 
 
 def test_the_door_is_opened_for_the_pod_s_address() -> None:
-    seen = replace(resolved(workspace="bench"), machine=machine(bound=True, ready=True), run=run())
+    seen = replace(resolved(workspace="bench", instance="b-1"), machine=machine(bound=True, ready=True), run=run())
     assert step(seen) is Step.SHOW
     assert step(replace(seen, run=run(ip="10.0.0.9"))) is Step.OPEN
     assert step(replace(seen, run=run(ip="10.0.0.9"), door="10.0.0.8")) is Step.OPEN
