@@ -172,8 +172,8 @@ class FaultProxy(Gateway):
         self._closed = False
 
     def quiet_for(self) -> float:
-        """Seconds since the last write."""
-        return time.monotonic() - self.wrote_at
+        """Seconds since the last write was answered; none while one is under way."""
+        return 0.0 if self.under_way else time.monotonic() - self.wrote_at
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one request."""
