@@ -193,7 +193,7 @@ SCENARIOS = (
     Scenario("expiry", held_for_moments, nothing, ended, points=13),
     Scenario("firewall", held, change_rules, rules_changed, points=5),
     Scenario("turn", locked, wait_in_line, served, points=18),
-    Scenario("build", to_build_on, push, built, points=30),
+    Scenario("build", to_build_on, push, built, points=40),
     Scenario("warm launch", kept_warm, ask, ready, points=9),
     Scenario("warm teardown", held_warm, terminate, followed, points=15),
 )

@@ -77,7 +77,7 @@ def chosen(scenario: Scenario, writes: int) -> Sequence[int]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 async def test_a_kill_after_any_write_comes_to_the_same_end(stage: Stage, scenario: Scenario) -> None:
     await plays_on(stage, scenario, *await stage.pair())
