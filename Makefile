@@ -52,7 +52,7 @@ test-fuzz: venv ## 20,000 requests made from the OpenAPI document, with a new se
 	  $(BIN)/pytest -s tests/cluster/api/test_openapi.py
 
 .PHONY: test-faults
-test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour (FAULTS_SEED=1)
+test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
 	@$(BIN)/python -m berth_cluster prepare
 	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults
 	@FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py
