@@ -257,6 +257,8 @@ class Client:
         accept: str = JSON_TYPE,
     ) -> Object:
         """Send one request and return the parsed answer. For what the methods above do not cover."""
+        if method != "GET" and body is None:
+            raise ValueError("a write has a body: with it goes the check before it is sent")
         headers = {"Accept": accept, "Content-Type": content_type}
         with translated():
             response = await self._send(method, path, query or {}, body, headers, REQUEST_SECONDS)

@@ -112,6 +112,8 @@ async def test_a_check_stops_every_write_and_no_read(apiserver: ApiServer, names
         ):
             with pytest.raises(NotNowError):
                 await write
+        with pytest.raises(ValueError, match="has a body"):
+            await guarded.request("DELETE", DEPLOYMENTS.path(namespace, "one"))
         assert (await guarded.list(DEPLOYMENTS, namespace))[0] == []
 
 
