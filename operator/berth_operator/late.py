@@ -12,6 +12,7 @@ import structlog
 from berth_core import builds, names
 from berth_core.client import Kind, Object
 from berth_core.resources import Build
+from berth_operator.buildview import pods_of
 from berth_operator.ending import clear
 from berth_operator.kinds import BUDGETS, BUILDS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.podview import holder_of
@@ -66,11 +67,16 @@ async def _clear_over(world: World, kind: Kind, objects: list[Object]) -> None:
 
 
 def _is_over(world: World, metadata: Object) -> bool:
-    """Whether the build that the labels name is over, or the epoch that was kept warm for; so a cache knows."""
+    """Whether the labels name a build that is over, or a warm pod's epoch that was given back.
+
+    Neither comes back, but for a build that is restarted: a cache knows.
+    """
     labels = metadata["labels"]
     if build_id := labels.get(names.BUILD_LABEL):
         found = world.store.by(BUILDS, "id", build_id, metadata["namespace"])
-        # Of one that is gone its owner's references see to it; one that was restarted is not over.
+        if pods_of(world, metadata["namespace"], build_id):
+            return False  # a silent node may still run it: its NetworkPolicy shuts it in
+        # What is left of a build that is gone goes with it, by its owner references.
         return bool(found) and all(builds.has_ended(Build.parse(obj)) for obj in found)
     if names.WARM_LABEL not in labels:
         return False

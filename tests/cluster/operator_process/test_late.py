@@ -92,3 +92,35 @@ async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operat
         await lab.until_gone(kind, f"b-{over}-1", seconds=20)
     for kind in (SECRETS, POLICIES):
         assert await lab.get(kind, f"b-{runs}-1"), "what another build has stays"
+
+
+async def test_what_shuts_a_pod_in_stays_though_its_build_is_over(lab: Lab, operators: Operators) -> None:
+    """A node that is silent may still run it."""
+    first = operators.start(**CI)
+    await project(lab)
+    made = {}
+    for name in ("over", "silent"):
+        made[name] = await build(lab, name)
+        pod = await pod_of(lab, await started(lab, made[name], "fetch"))
+        await says(lab, pod, "Failed", fetch=ended(1, '{"error": "RecipeMissing", "message": "none"}'))
+        await is_over(lab, name)
+    first.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(first.wait, 20)
+    # Policies are looked at in the order of their names: once the second is gone, the first was seen.
+    for name, policy in (("silent", "b-0-first"), ("over", "b-1-second")):
+        labels = names.build_labels(made[name], 1)
+        selector: Object = {"podSelector": {"matchLabels": {names.BUILD_LABEL: made[name]}}}
+        await lab.client.create(
+            POLICIES, lab.namespace, {"metadata": {"name": policy, "labels": labels}, "spec": selector}
+        )
+    metadata: Object = {
+        "name": "stays",
+        "labels": names.build_labels(made["silent"], 1),
+        "finalizers": ["test.berth.dev/stays"],
+    }
+    containers = [{"name": "script", "image": "script.invalid/it:1"}]
+    await lab.client.create(PODS, lab.namespace, {"metadata": metadata, "spec": {"containers": containers}})
+    operators.start(**CI)
+    await lab.until_gone(POLICIES, "b-1-second", seconds=20)
+    assert await lab.get(POLICIES, "b-0-first")
+    await lab.client.patch(PODS, lab.namespace, "stays", {"metadata": {"finalizers": None}})
