@@ -5,6 +5,8 @@ import base64
 import gc
 import signal
 import sys
+import time
+from functools import partial
 from typing import Any, Final
 
 import kopf
@@ -20,7 +22,7 @@ from berth_operator.clock import Clock
 from berth_operator.config import Config
 from berth_operator.health import Health
 from berth_operator.kinds import SECRETS
-from berth_operator.kubelogin import connection
+from berth_operator.kubelogin import Login
 from berth_operator.leading import Leadership
 from berth_operator.logs import configure
 from berth_operator.reconcile import make_queue
@@ -66,11 +68,13 @@ async def _main(config: Config) -> None:
 
 async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
     async def lead() -> None:
+        began = time.monotonic()
         try:
             await relist.first_lists(world)
             _settle_down()
             world.queue.open()
             relist.wake_all(world)
+            relist.catch_up(world, began)
             late.watch_for(world)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(world.queue.run())
@@ -113,14 +117,10 @@ def _on_signals(stop: asyncio.Event) -> None:
 
 async def _watch(world: World, ready: asyncio.Event) -> None:
     """Watch until cancelled."""
-
-    def login() -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(**connection(world.config.kubeconfig))
-
     # kopf would make one from the name of the user, which containers need not have; it exports no type for it.
     identity: Any = world.config.identity
     await kopf.operator(
-        registry=handlers.registry(world, login),
+        registry=handlers.registry(world, Login(world.config.kubeconfig, partial(relist.watch_begins, world))),
         settings=handlers.settings(),
         standalone=True,
         identity=identity,

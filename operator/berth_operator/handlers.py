@@ -9,10 +9,9 @@ import kopf
 from berth_core import names
 from berth_core.client import SILENT_SECONDS, Kind, Object
 from berth_operator.kinds import TYPES, WATCHED
-from berth_operator.queueing import Key
-from berth_operator.relist import SETTLE_SECONDS
+from berth_operator.kubelogin import Login
 from berth_operator.wake import wake
-from berth_operator.world import RELIST, World
+from berth_operator.world import World
 
 SERVER_SECONDS: Final = 290
 CHUNK: Final = 100
@@ -20,13 +19,11 @@ CHUNK: Final = 100
 IDLE_SECONDS: Final = 0.05
 """How long such a task waits for more news of its object. It takes more memory than most objects."""
 
-Login = Callable[[], kopf.ConnectionInfo]
-
 
 def registry(world: World, login: Login) -> kopf.OperatorRegistry:
     """Handlers for every watched kind, and how to log in."""
     made = kopf.OperatorRegistry()
-    kopf.on.login(registry=made)(lambda **_: login())
+    kopf.on.login(registry=made)(login.open)
     for kind in WATCHED:
         group, _, version = kind.api_version.rpartition("/")
         kopf.on.event(group, version, kind.plural, id=f"keep-{kind.plural}", registry=made)(_keep(world, kind))
@@ -96,9 +93,5 @@ def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
         known = world.store.get(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         if world.store.hear(kind, obj) and not (kind == TYPES and only_marked(known, obj)):
             wake(world, kind, obj)
-        if event["type"] is None:
-            # The watch began anew. What vanished meanwhile is not among its events: a list shows it.
-            world.told_anew[kind.plural] = world.last_event
-            world.queue.add_after(Key(RELIST, "", kind.plural), SETTLE_SECONDS)
 
     return keep

@@ -1,6 +1,6 @@
-"""Fresh lists: at the start of leading, every ten minutes as a net, and after a watch began anew.
+"""Fresh lists: at the start of leading, every ten minutes as a net, and after a watch began.
 
-A watch that begins again tells what is there and not what vanished meanwhile; the list does.
+A watch that begins tells what is there and not what vanished since it was last known; the list does.
 """
 
 import asyncio
@@ -76,14 +76,28 @@ def wake_all(world: World) -> None:
     world.queue.add_after(Key(RELIST, "", ""), EVERY_SECONDS)
 
 
-async def reconcile_relist(world: World, key: Key) -> float | None:
-    """Pass over one kind (``key.name`` is its plural) after its watch began anew, or over all as the net.
+def watch_begins(world: World, plural: str) -> None:
+    """Take note that a watch of a kind begins, or goes on to tell what is there: a list follows."""
+    if plural in _KINDS:
+        world.watches_began[plural] = time.monotonic()
+        world.queue.add_after(Key(RELIST, "", plural), SETTLE_SECONDS)
 
-    A watch that begins anew tells of thousands of objects for seconds: one list when it is through is enough.
+
+def catch_up(world: World, since: float) -> None:
+    """List again where a watch has begun while everything was listed: nobody knows which of the two was first."""
+    for plural, began in world.watches_began.items():
+        if began >= since:
+            world.queue.add_after(Key(RELIST, "", plural), SETTLE_SECONDS)
+
+
+async def reconcile_relist(world: World, key: Key) -> float | None:
+    """Pass over one kind (``key.name`` is its plural) after its watch began, or over all as the net.
+
+    A watch that begins tells of thousands of objects for seconds: one list when it is through is enough.
     """
     if key.name:
-        told = world.told_anew.get(key.name)
-        if told is not None and (wait := told + SETTLE_SECONDS - time.monotonic()) > 0:
+        began = world.watches_began.get(key.name)
+        if began is not None and (wait := began + SETTLE_SECONDS - time.monotonic()) > 0:
             return wait
         await relist(world, _KINDS[key.name])
         return None

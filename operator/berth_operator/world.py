@@ -71,8 +71,8 @@ class World:
     """Whether the cluster enforces NetworkPolicy, as this process found out last; None before."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
-    told_anew: dict[str, float] = field(default_factory=dict)
-    """When a watch that began anew last told what was there already, by the kind's plural, on the monotonic clock."""
+    watches_began: dict[str, float] = field(default_factory=dict)
+    """When the list from which a watch begins was last answered, by the kind's plural, on the monotonic clock."""
     queue: WorkQueue = field(init=False)
 
     def now(self) -> datetime:

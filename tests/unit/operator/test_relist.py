@@ -1,5 +1,6 @@
-"""A watch that begins anew asks for one list, when it is through."""
+"""A watch that begins asks for one list, when it is through."""
 
+import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,9 +9,9 @@ from berth_core.client import Client
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
-from berth_operator.kinds import JOBS
-from berth_operator.queueing import Key
-from berth_operator.relist import SETTLE_SECONDS, reconcile_relist
+from berth_operator.kinds import JOBS, PODS
+from berth_operator.queueing import Key, WorkQueue
+from berth_operator.relist import SETTLE_SECONDS, catch_up, reconcile_relist, watch_begins
 from berth_operator.world import RELIST, World
 
 from .making import CONFIG
@@ -27,11 +28,28 @@ async def test_the_list_waits_until_the_watch_has_told_all() -> None:
     client = cast(Client, SimpleNamespace(pages=pages))
     world = World(CONFIG, client, cast(Authority, None), cast(AgentClient, None), Clock())
     key = Key(RELIST, "", JOBS.plural)
-    world.told_anew[JOBS.plural] = time.monotonic()
+    world.watches_began[JOBS.plural] = time.monotonic()
     wait = await reconcile_relist(world, key)
     assert wait is not None
     assert 0 < wait <= SETTLE_SECONDS
     assert listed == 0
-    world.told_anew[JOBS.plural] -= SETTLE_SECONDS
+    world.watches_began[JOBS.plural] -= SETTLE_SECONDS
     assert await reconcile_relist(world, key) is None
     assert listed == len(CONFIG.workspace_namespaces)
+
+
+async def test_a_watch_that_began_while_all_was_listed_is_followed_by_another_list() -> None:
+    came: asyncio.Queue[Key] = asyncio.Queue()
+
+    world = World(CONFIG, cast(Client, None), cast(Authority, None), cast(AgentClient, None), Clock())
+    world.queue = WorkQueue(came.put)
+    watch_begins(world, JOBS.plural)
+    watch_begins(world, PODS.plural)
+    watch_begins(world, "v1")
+    world.watches_began[JOBS.plural] -= 60
+    world.queue.open()
+    catch_up(world, time.monotonic() - 30)
+    working = asyncio.create_task(world.queue.run())
+    assert await asyncio.wait_for(came.get(), SETTLE_SECONDS + 5) == Key(RELIST, "", PODS.plural)
+    working.cancel()
+    assert came.empty()

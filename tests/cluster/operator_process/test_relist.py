@@ -1,0 +1,50 @@
+"""A watch that begins, or begins anew, after something has vanished tells nothing of that; the operator finds out."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from ..api.gateway import Gateway, serving
+from .builds import CI, build, is_over, pod_of, project, started
+from .lab import BUILDS, PODS, POLICIES, Lab
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+
+class LateWatch(Gateway):
+    """Holds back the list from which the operator's watch of pods begins."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+        super().__init__(server, session)
+        self.let_go = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        begins = request.headers["User-Agent"].startswith("kopf") and "watch" not in request.query
+        if begins and request.path.endswith("/pods"):
+            await self.let_go.wait()
+        return await super().handle(request)
+
+
+async def test_a_pod_that_went_before_its_watch_began_holds_nothing_up(
+    lab: Lab, operators: Operators, tmp_path: Path
+) -> None:
+    first = operators.start(**CI)
+    await project(lab)
+    uid = await build(lab, "one")
+    pod = await pod_of(lab, await started(lab, uid, "fetch"))
+    first.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(first.wait, 20)
+    await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"cancel": 1}})
+    async with serving(operators.kubeconfig, LateWatch) as gateway:
+        operators.start(KUBECONFIG=str(gateway.kubeconfig(operators.kubeconfig, tmp_path / "late.kubeconfig")), **CI)
+        await lab.until_gone(PODS, pod, seconds=20)
+        gateway.let_go.set()
+        await is_over(lab, "one", seconds=10)
+        left, _ = await lab.client.list(POLICIES, lab.namespace, labels={"berth.dev/build": uid})
+        assert left == []
+        await asyncio.to_thread(operators.stop_all)
