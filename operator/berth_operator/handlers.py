@@ -39,6 +39,7 @@ def settings() -> kopf.OperatorSettings:
     made.watching.client_timeout = SERVER_SECONDS + 30
     made.watching.connect_timeout = 5
     made.watching.chunk_size = CHUNK
+    made.watching.initial_streaming = False  # Login tells of lists
     made.watching.inactivity_timeout = SILENT_SECONDS
     made.networking.request_timeout = 60
     made.persistence.finalizer = f"{names.GROUP}/unused"
