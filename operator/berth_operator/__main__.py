@@ -33,6 +33,10 @@ log = structlog.get_logger(__name__)
 
 CONNECTIONS: Final = 48
 """To the API server at once, for all passes: each takes half a megabyte while it is open."""
+REFUSED: Final = (
+    "the API server refuses this process's credentials: look whether its ServiceAccount is still there, or make a new "
+    "kubeconfig where it has one"
+)
 
 
 def main() -> None:
@@ -42,6 +46,11 @@ def main() -> None:
         asyncio.run(_main(Config.from_environment()))
     except (ValueError, OSError, ClusterError) as error:
         log.error("cannot run", error=str(error))
+        sys.exit(1)
+    except ExceptionGroup as group:
+        if group.subgroup(kopf.LoginError) is None:
+            raise
+        log.error("cannot run", error=REFUSED)
         sys.exit(1)
 
 
