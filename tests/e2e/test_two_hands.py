@@ -83,6 +83,7 @@ def test_two_users_are_never_both_inside(lab: Lab, ada: Person, bob: Person, dep
             FAULTS[fault](lab, instance)
             lab.wait(f"wd/{deployment}", f"jsonpath={{.status.lease.user}}={waiter.name}", TURN_SECONDS)
             instance = lab.get("wd", deployment)["status"]["lease"]["instance"]
+            lab.wait(f"instance/{instance}", "create", TURN_SECONDS)  # the lease is taken before it is made
             lab.wait(f"instance/{instance}", "condition=Ready", TURN_SECONDS)
             new = door(lab, instance)
             with Session(waiter, new) as after:
