@@ -87,7 +87,8 @@ class Lab:
         return await self.create(RESERVATIONS, name, {"user": user, "instance": wanted} | spec)
 
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
-        return await self.client.get(kind, namespace or self.namespace, name)
+        """Read one object as soon as it is there: the operator makes what belongs together side by side."""
+        return await self.until(kind, name, bool, namespace=namespace)
 
     async def until(
         self,
@@ -132,7 +133,7 @@ class Lab:
 
     async def absent(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
         try:
-            await self.get(kind, name, namespace)
+            await self.client.get(kind, namespace or self.namespace, name)
         except NotFoundError:
             return True
         return False
