@@ -30,6 +30,7 @@ SERVICES = Kind("v1", "services")
 SECRETS = Kind("v1", "secrets")
 POLICIES = Kind("networking.k8s.io/v1", "networkpolicies")
 LEASES = Kind("coordination.k8s.io/v1", "leases")
+EVENTS = Kind("events.k8s.io/v1", "events")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f test"
 
 
@@ -130,6 +131,21 @@ class Lab:
                 async for event in self.client.watch(kind, where, version, fields={"metadata.name": name}):
                     if event.type == "DELETED":
                         return
+
+    async def told(self, reason: str, words: str, *, seconds: float = 15) -> Object:
+        """Watch Events until there is one with that reason and those words."""
+
+        def fits(event: Object) -> bool:
+            return event.get("reason") == reason and words in event["note"]
+
+        events, version = await self.client.list(EVENTS, self.namespace)
+        for event in filter(fits, events):
+            return event
+        async with asyncio.timeout(seconds):
+            while True:
+                async for news in self.client.watch(EVENTS, self.namespace, version):
+                    if news.type == "ADDED" and fits(news.object):
+                        return news.object
 
     async def absent(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
         try:

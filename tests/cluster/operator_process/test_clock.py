@@ -15,15 +15,13 @@ import pytest
 import yaml
 from aiohttp import web
 
-from berth_core.client import Kind, Object
 from berth_core.model import timestamp
 
-from .lab import INSTANCES, Lab, condition
+from .lab import EVENTS, INSTANCES, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
 
-EVENTS = Kind("events.k8s.io/v1", "events")
 NOT_PASSED_ON = {"transfer-encoding", "content-length", "connection", "host", "accept-encoding"}
 
 
@@ -95,29 +93,13 @@ async def ready(lab: Lab, *, left: float) -> datetime:
     return end
 
 
-async def told(lab: Lab, reason: str, words: str, *, seconds: float = 15) -> Object:
-    """Wait for an Event with that reason and those words."""
-
-    def fits(event: Object) -> bool:
-        return event.get("reason") == reason and words in event["note"]
-
-    events, version = await lab.client.list(EVENTS, lab.namespace)
-    for event in filter(fits, events):
-        return event
-    async with asyncio.timeout(seconds):
-        while True:
-            async for news in lab.client.watch(EVENTS, lab.namespace, version):
-                if news.type == "ADDED" and fits(news.object):
-                    return news.object
-
-
 async def test_nothing_ends_by_a_clock_that_is_wrong_and_it_does_once_it_is_right(
     lab: Lab, operators: Operators
 ) -> None:
     async with other_clock(operators.kubeconfig, timedelta(minutes=-1)) as server:
         operators.start()
         end = await ready(lab, left=3)
-        event = await told(lab, "ClockNotTrusted", timestamp(end))
+        event = await lab.told("ClockNotTrusted", timestamp(end))
         assert event["regarding"]["name"] == "mine"
         assert "reason" not in (await lab.get(INSTANCES, "mine"))["status"]
         server.shift = timedelta(0)
@@ -129,13 +111,13 @@ async def test_nothing_ends_by_a_clock_that_is_wrong_and_it_does_once_it_is_righ
 async def test_an_event_warns_of_each_end_once_whoever_leads(lab: Lab, operators: Operators) -> None:
     first = operators.start()
     end = await ready(lab, left=240)
-    event = await told(lab, "EndsSoon", f"{end:%H:%M:%S} UTC")
+    event = await lab.told("EndsSoon", f"{end:%H:%M:%S} UTC")
     assert event["type"] == "Warning"
     first.terminate()
     await asyncio.to_thread(first.wait)
     operators.start()
     later = end + timedelta(seconds=20)
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"expireAfter": 3620}})
-    await told(lab, "EndsSoon", f"{later:%H:%M:%S} UTC")
+    await lab.told("EndsSoon", f"{later:%H:%M:%S} UTC")
     events, _ = await lab.client.list(EVENTS, lab.namespace)
     assert len([one for one in events if one.get("reason") == "EndsSoon"]) == 2

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Kind, Object
+from berth_core.client import Object
 
 from .lab import PODS, POLICIES, TYPES, Lab, condition
 from .process import Operators
@@ -23,7 +23,6 @@ from .process import Operators
 pytestmark = pytest.mark.apiserver
 
 CONDITION = "NetworkPolicyEnforced"
-EVENTS = Kind("events.k8s.io/v1", "events")
 ADDRESS = f"127.{80 + os.getpid() % 40}.{os.getpid() // 40 % 250}.7"
 PROGRAM = (
     "import asyncio, sys; from berth_operator.answering import main;"
@@ -88,8 +87,8 @@ async def test_what_the_cluster_enforces_is_a_condition_an_event_and_a_metric(
     assert condition(found, CONDITION, "status") == "False"
     assert condition(found, "Ready", "status") == "True"
     assert metric(operators.ports[0]) == "0.0"
-    told, _ = await lab.client.list(EVENTS, lab.namespace, fields={"reason": "NetworkPolicyNotEnforced"})
-    assert [event["regarding"]["name"] for event in told] == ["bench"]
+    told = await lab.told("NetworkPolicyNotEnforced", "")
+    assert told["regarding"]["name"] == "bench"
 
     before = pod["metadata"]["name"]
     pod = await probe_pod(lab, but=before)

@@ -5,14 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from berth_core.client import Kind, Object
+from berth_core.client import Object
 from berth_core.model import parse_time, timestamp
 
-from .lab import INSTANCES, Lab, condition
+from .lab import EVENTS, INSTANCES, Lab, condition
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
-EVENTS = Kind("events.k8s.io/v1", "events")
 LONG = timedelta(hours=2)
 
 

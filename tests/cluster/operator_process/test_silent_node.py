@@ -40,8 +40,7 @@ async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(
     told = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
     assert "berth release one --force --reason" in str(condition(told, "Quarantined", "message"))
     assert await lab.lease("one") is not None
-    kept = await lab.get(PODS, pod)
-    assert kept["metadata"]["deletionTimestamp"]
+    await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
     attest = {"metadata": {"annotations": {"berth.dev/released-by-force": "the machine is off"}}}
     await lab.client.patch(PODS, lab.namespace, pod, attest)
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
