@@ -7,16 +7,18 @@ time, always at the same address; a rule there sends node ports to port 22, as k
 import asyncio
 import base64
 import itertools
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Final
 
 from berth_cluster.paths import REPOSITORY
 from berth_core import names
@@ -24,11 +26,15 @@ from berth_core.client import Client, Kind, Object
 from berth_core.errors import ConflictError, NotFoundError
 
 from ..cluster.agent.netns import NetNS, sh
+from ..cluster.operator_process.builds import COMMIT
 
 NODES = Kind("v1", "nodes", namespaced=False)
 PODS = Kind("v1", "pods")
 SECRETS = Kind("v1", "secrets")
 NET = int(IPv4Address("198.19.0.0"))
+CLONED = json.dumps({"commit": COMMIT})
+"""Last words of what clones a repository."""
+_DONE: Final[Object] = {"terminated": {"exitCode": 0}, "running": None}
 _numbers = itertools.count()
 NODE_PORTS = """table ip ports {
   chain prerouting { type nat hook prerouting priority dstnat; tcp dport 30000-32767 redirect to :22; }
@@ -114,6 +120,8 @@ class Machine:
             elif phase == "Pending" and not self._runs:
                 secret = await self._secret(pod)
                 await asyncio.to_thread(self._start, secret, metadata["uid"])
+                await self._report(metadata["name"], _cloning(pod, self.ip) if _clones(pod) else _running(pod, self.ip))
+            elif phase == "Pending" and self._runs == metadata["uid"]:
                 await self._report(metadata["name"], _running(pod, self.ip))
         except (NotFoundError, ConflictError):
             # Gone meanwhile, or its Secrets are: a kubelet would wait for them. Or news from before it was bound.
@@ -173,22 +181,53 @@ class Machine:
         }
 
 
-def _containers(pod: Object, state: Object) -> Object:
-    def statuses(kind: str) -> list[Object]:
+def _clones(pod: Object) -> bool:
+    return any(container["name"] == names.REPOSITORY_CONTAINER for container in pod["spec"]["initContainers"])
+
+
+def _statuses(pod: Object, states: Callable[[Object, bool], Object]) -> Object:
+    """Report all containers, by a function of each of them and of whether the workspace waits for its end."""
+
+    def of(kind: str) -> list[Object]:
         return [
-            {"name": c["name"], "image": c["image"], "imageID": "", "ready": True, "restartCount": 0, "state": state}
-            for c in pod["spec"][kind]
+            {
+                "name": one["name"],
+                "image": one["image"],
+                "imageID": "",
+                "ready": True,
+                "restartCount": 0,
+                "state": states(one, kind == "initContainers" and one.get("restartPolicy") != "Always"),
+            }
+            for one in pod["spec"][kind]
         ]
 
-    return {"initContainerStatuses": statuses("initContainers"), "containerStatuses": statuses("containers")}
+    return {"initContainerStatuses": of("initContainers"), "containerStatuses": of("containers")}
+
+
+def _cloning(pod: Object, ip: str) -> Object:
+    """What comes before the workspace runs, its repository the last of it."""
+
+    def state(container: Object, comes_first: bool) -> Object:
+        if container in pod["spec"]["containers"]:
+            return {"waiting": {"reason": "PodInitializing"}}
+        if comes_first and container["name"] != names.REPOSITORY_CONTAINER:
+            return _DONE
+        return {"running": {}}
+
+    return {"phase": "Pending", "podIP": ip, "podIPs": [{"ip": ip}], **_statuses(pod, state)}
 
 
 def _running(pod: Object, ip: str) -> Object:
-    return {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], **_containers(pod, {"running": {}})}
+    def state(container: Object, comes_first: bool) -> Object:
+        if container["name"] == names.REPOSITORY_CONTAINER:
+            return {"terminated": {"exitCode": 0, "message": CLONED}, "running": None}
+        return _DONE if comes_first else {"running": {}, "waiting": None}
+
+    return {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], **_statuses(pod, state)}
 
 
 def _ended(pod: Object) -> Object:
-    return {"phase": "Succeeded", **_containers(pod, {"terminated": {"exitCode": 0}, "running": None})}
+    return {"phase": "Succeeded", **_statuses(pod, lambda _container, _comes_first: _DONE)}
 
 
 @asynccontextmanager

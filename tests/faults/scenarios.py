@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from berth_core import ids, names
 from berth_core.client import Object
 
-from ..cluster.operator_process.builds import build, is_over, project
+from ..cluster.operator_process.builds import COMMIT, build, is_over, project
 from ..cluster.operator_process.lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, condition
 from .stage import Stage
 from .waiting import until
@@ -53,6 +53,17 @@ async def ask(stage: Stage) -> None:
 
 async def ready(stage: Stage) -> None:
     await stage.lab.until(INSTANCES, "mine", is_ready, seconds=30)
+
+
+async def ask_for_a_clone(stage: Stage) -> None:
+    repo = {"url": "https://git.example.org/lab/arm.git"}
+    await stage.lab.instance("mine", workspaceType="bench", requesterAddress=HOME, repo=repo)
+
+
+async def cloned(stage: Stage) -> None:
+    await ready(stage)
+    mine = await stage.lab.until(INSTANCES, "mine", lambda o: condition(o, "RepositoryReady") == "Cloned", seconds=30)
+    assert COMMIT in (condition(mine, "RepositoryReady", "message") or "")
 
 
 async def held(stage: Stage) -> None:
@@ -188,6 +199,7 @@ async def built(stage: Stage) -> None:
 
 SCENARIOS = (
     Scenario("launch", free, ask, ready, points=12),
+    Scenario("launch with a repository", free, ask_for_a_clone, cloned, points=12),
     Scenario("teardown", held, terminate, ended, points=13),
     Scenario("deletion", held, delete, gone, points=14),
     Scenario("expiry", held_for_moments, nothing, ended, points=13),

@@ -74,7 +74,7 @@ class Stage:
         number = len(self.operators.running)
         kubeconfig = proxy.kubeconfig(self.operators.kubeconfig, self.folder / f"operator-{number}.kubeconfig")
         # Stages side by side share an API server, and so each other's nodes, which come and go.
-        own = {"BERTH_BLOCK_CLUSTER_NETWORKS": "false"} | CI | environment
+        own = {"BERTH_BLOCK_CLUSTER_NETWORKS": "false", "BERTH_CLONE_IMAGE": CI["BERTH_CI_IMAGE"]} | CI | environment
         process = self.operators.start(KUBECONFIG=str(kubeconfig), **own)
         made = Replica(process, proxy, number, opened)
         self.replicas.append(made)
