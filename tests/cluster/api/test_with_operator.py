@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -137,22 +138,34 @@ async def heartbeat(lab: World, deployment: str, reason: str) -> None:
     await eventually(told)
 
 
-async def beat_once(lab: World, deployment: str, limit: int) -> None:
-    """A machine's Lease that is renewed once, which counts for `limit` seconds."""
+async def machine(lab: World, deployment: str, limit: int) -> Callable[[], Awaitable[None]]:
+    """A machine's Lease, not renewed yet; what renews it, which counts for `limit` seconds."""
     found = await lab.deployment_resource(deployment)
     where, name = found.metadata.namespace, found.metadata.name
     body: Object = {"metadata": {"name": name, "labels": {names.HEARTBEAT_LABEL: "true"}}}
     await lab.client.create(LEASES, where, body | {"spec": {"leaseDurationSeconds": limit}})
-    await heartbeat(lab, deployment, "HeartbeatAwaited")
-    await lab.client.patch(LEASES, where, name, {"spec": {"renewTime": "2026-05-01T00:00:00.000000Z"}})
-    await heartbeat(lab, deployment, "HeartbeatSeen")
+
+    async def renew() -> None:
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        await lab.client.patch(LEASES, where, name, {"spec": {"renewTime": now}})
+
+    return renew
 
 
 async def test_a_machine_without_a_heartbeat_refuses_new_instances(release: Release, lab: World) -> None:
     kind = await lab.type()
     deployment = await lab.deployment(kind, heartbeat="lease")
-    await beat_once(lab, deployment, limit=5)
+    renew = await machine(lab, deployment, limit=5)
+    await heartbeat(lab, deployment, "HeartbeatAwaited")
+    await renew()
+    await heartbeat(lab, deployment, "HeartbeatSeen")
     async with release.user("alice") as alice:
+
+        async def is_online() -> bool:
+            await renew()
+            return bool((await alice.get(f"/deployment/{deployment}")).json()["online"])
+
+        await eventually(is_online)
         made = await alice.post(f"/new/{kind}")
         assert made.status_code == 200
         await heartbeat(lab, deployment, "HeartbeatLost")
