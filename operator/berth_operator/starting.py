@@ -67,7 +67,9 @@ async def bind(world: World, seen: ObservedInstance) -> None:
     else:
         compiled = firewall.compiled([FirewallRule.parse(first)]) if first else []
         ground = _ground(world, lease, memory, compiled)
-        instance, _, key, *_ = await together(finalized, create(world, RULES, first), *ground)
+        instance, made, key, *_ = await together(finalized, create(world, RULES, first), *ground)
+        if made is not None:
+            world.store.put(RULES, made)  # else rules that are read before its watch tells of it would lack it
         bound = status.bound(instance, seen.held, [key], world.now())
         # Where there are hooks, the pod is made when the status says that it may be: whatever touched the machine is
         # bound, so that its end runs those that come after.

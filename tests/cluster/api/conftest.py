@@ -68,13 +68,6 @@ def api(setting: Setting) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def second(setting: Setting) -> Iterator[Api]:
-    """Another replica; nothing stands before it."""
-    with process.running(setting.environment(), setting.folder / "second.log") as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
 def away(setting: Setting) -> Iterator[Api]:
     """A process whose cluster is out of reach."""
     nowhere = setting.folder / "away.kubeconfig"
@@ -96,6 +89,15 @@ async def http(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 async def world(setting: Setting, http: httpx.AsyncClient) -> AsyncIterator[World]:
     async with connected("tests", str(setting.server.kubeconfig)) as client:
         yield World(client, setting.namespaces, http)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def second(setting: Setting, world: World) -> AsyncIterator[Api]:
+    """Another replica; nothing stands before it."""
+    async with process.in_thread(process.running(setting.environment(), setting.folder / "second.log")) as running:
+        async with httpx.AsyncClient(base_url=running.url, timeout=TIMEOUT) as client:
+            with world.heard_at(client):
+                yield running
 
 
 @pytest_asyncio.fixture(scope="session")

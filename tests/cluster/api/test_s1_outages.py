@@ -35,13 +35,14 @@ class Between:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def between(setting: Setting, signer: Signer) -> AsyncIterator[Between]:
+async def between(setting: Setting, signer: Signer, world: World) -> AsyncIterator[Between]:
     async with gateway(setting.server.kubeconfig) as running:
         kubeconfig = running.kubeconfig(setting.kubeconfig, setting.folder / "between.kubeconfig")
         settings = setting.environment(KUBECONFIG=str(kubeconfig))
         async with in_thread(process.running(settings, setting.folder / "between.log")) as api:
             async with user_client(api, signer.token("alice")) as alice:
-                yield Between(running, api, alice)
+                with world.heard_at(alice):
+                    yield Between(running, api, alice)
 
 
 async def test_without_a_cluster_answers_are_503_with_retry_after(away: Api, signer: Signer) -> None:

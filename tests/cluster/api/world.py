@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,16 @@ class World:
     namespaces: Namespaces
     http: httpx.AsyncClient
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    _replicas: list[httpx.AsyncClient] = field(default_factory=list)
+
+    @contextmanager
+    def heard_at(self, replica: httpx.AsyncClient) -> Iterator[None]:
+        """Wait for types and deployments until another API process lists them, too."""
+        self._replicas.append(replica)
+        try:
+            yield
+        finally:
+            self._replicas.remove(replica)
 
     async def type(self, name: str | None = None, *, deployments: int = 0, **spec: Any) -> str:
         """Make a type of the test's own, with some deployments; wait until the API lists it."""
@@ -139,12 +150,13 @@ class World:
         raise AssertionError("the watch ended")
 
     async def _lists_type(self, name: str) -> bool:
-        answer = await self.http.get("/workspaces?with_dissolved")
-        return name in answer.json()["workspace_types"]
+        answers = [await replica.get("/workspaces?with_dissolved") for replica in (self.http, *self._replicas)]
+        return all(name in answer.json()["workspace_types"] for answer in answers)
 
     async def _lists_deployment(self, type_name: str, public_id: str) -> bool:
-        answer = await self.http.get(f"/deployments/{type_name}?with_dissolved")
-        return public_id in answer.json()["workspace_deployments"]
+        path = f"/deployments/{type_name}?with_dissolved"
+        answers = [await replica.get(path) for replica in (self.http, *self._replicas)]
+        return all(public_id in answer.json()["workspace_deployments"] for answer in answers)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:

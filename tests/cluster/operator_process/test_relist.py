@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ..api.gateway import Gateway, serving
+from ..api.gateway import Gateway, gateway, serving
+from . import hooks
 from .builds import CI, build, is_over, pod_of, project, started
 from .lab import BUILDS, PODS, POLICIES, Lab
 from .process import Operators
@@ -47,4 +48,18 @@ async def test_a_pod_that_went_before_its_watch_began_holds_nothing_up(
         await is_over(lab, "one", seconds=10)
         left, _ = await lab.client.list(POLICIES, lab.namespace, labels={"berth.dev/build": uid})
         assert left == []
+        await asyncio.to_thread(operators.stop_all)
+
+
+async def test_a_rule_that_the_operator_made_counts_before_its_watch_tells_of_it(
+    lab: Lab, operators: Operators, tmp_path: Path
+) -> None:
+    async with gateway(operators.kubeconfig) as between:
+        between.silent = lambda _method, path: path.endswith("/firewallrules")
+        operators.start(KUBECONFIG=str(between.kubeconfig(operators.kubeconfig, tmp_path / "deaf.kubeconfig")))
+        uid = await hooks.borrowed(lab, {"prepare": {"command": ["/home"]}})
+        await hooks.succeed(lab, await hooks.started(lab, uid, "prepare"))
+        await lab.until(PODS, f"i-{uid}", bool)
+        opened = await lab.get(POLICIES, f"i-{uid}")
+        assert "198.51.100.7/32" in str(opened["spec"]["ingress"]), "the pod is made once its holder is let in"
         await asyncio.to_thread(operators.stop_all)
