@@ -17,7 +17,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_core.client import Object
 
-from .lab import PODS, POLICIES, TYPES, Lab, condition
+from .lab import EVENTS, PODS, POLICIES, TYPES, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -87,8 +87,9 @@ async def test_what_the_cluster_enforces_is_a_condition_an_event_and_a_metric(
     assert condition(found, CONDITION, "status") == "False"
     assert condition(found, "Ready", "status") == "True"
     assert metric(operators.ports[0]) == "0.0"
-    told = await lab.told("NetworkPolicyNotEnforced", "")
-    assert told["regarding"]["name"] == "bench"
+    await lab.told("NetworkPolicyNotEnforced", "")
+    told, _ = await lab.client.list(EVENTS, lab.namespace, fields={"reason": "NetworkPolicyNotEnforced"})
+    assert [event["regarding"]["name"] for event in told] == ["bench"]
 
     before = pod["metadata"]["name"]
     pod = await probe_pod(lab, but=before)
