@@ -91,6 +91,10 @@ class Lab:
         """Read one object as soon as it is there: the operator makes what belongs together side by side."""
         return await self.until(kind, name, bool, namespace=namespace)
 
+    async def kept(self, kind: Kind, name: str) -> Object:
+        """Read one object that must be there still: one that is made again does not count."""
+        return await self.client.get(kind, self.namespace, name)
+
     async def until(
         self,
         kind: Kind,

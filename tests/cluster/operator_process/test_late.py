@@ -67,7 +67,7 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
     operators.start()
     for kind in (SECRETS, POLICIES):
         await lab.until_gone(kind, warm, seconds=20)
-        assert await lab.get(kind, coming), "what the next lease gets stays"
+        assert await lab.kept(kind, coming), "what the next lease gets stays"
 
 
 async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operators: Operators) -> None:
@@ -91,7 +91,7 @@ async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operat
     for kind in (SECRETS, POLICIES):
         await lab.until_gone(kind, f"b-{over}-1", seconds=20)
     for kind in (SECRETS, POLICIES):
-        assert await lab.get(kind, f"b-{runs}-1"), "what another build has stays"
+        assert await lab.kept(kind, f"b-{runs}-1"), "what another build has stays"
 
 
 async def test_what_shuts_a_pod_in_stays_though_its_build_is_over(lab: Lab, operators: Operators) -> None:
@@ -122,5 +122,5 @@ async def test_what_shuts_a_pod_in_stays_though_its_build_is_over(lab: Lab, oper
     await lab.client.create(PODS, lab.namespace, {"metadata": metadata, "spec": {"containers": containers}})
     operators.start(**CI)
     await lab.until_gone(POLICIES, "b-1-second", seconds=20)
-    assert await lab.get(POLICIES, "b-0-first")
+    assert await lab.kept(POLICIES, "b-0-first")
     await lab.client.patch(PODS, lab.namespace, "stays", {"metadata": {"finalizers": None}})

@@ -57,6 +57,6 @@ async def test_the_garbage_collector_s_word_does_not_free_it(lab: Lab, operator:
     await lab.status_patch(PODS, pod, {"phase": "Failed", "conditions": [collected]})
     await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
-    assert "berth.dev/fence" in (await lab.get(PODS, pod))["metadata"]["finalizers"]
+    assert "berth.dev/fence" in (await lab.kept(PODS, pod))["metadata"]["finalizers"]
     assert await lab.lease("one") is not None
     assert operator.poll() is None
