@@ -12,6 +12,7 @@ from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_operator.build.ci_jobs import Attempt
 from berth_operator.kinds import BUILDS, INSTANCES, JOBS, PODS, POLICIES, SECRETS
+from berth_operator.podview import goes
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.world import World
@@ -45,7 +46,7 @@ async def _clear(world: World, namespace: str, build_id: str, *, pods_gone: bool
     instances, _ = await world.client.list(INSTANCES, namespace, labels=labels)
     await together(*(_dismiss(world, instance) for instance in instances))
     for pod in world.store.by(PODS, "build", build_id, namespace):
-        if not pod["metadata"].get("deletionTimestamp"):
+        if not goes(pod):
             await world.client.delete(
                 PODS, namespace, pod["metadata"]["name"], uid=pod["metadata"]["uid"], grace_seconds=GRACE
             )

@@ -18,6 +18,7 @@ _METADATA: Final = (
     "resourceVersion",
     "creationTimestamp",
     "deletionTimestamp",
+    "deletionGracePeriodSeconds",
     "labels",
     "finalizers",
 )

@@ -19,7 +19,7 @@ from berth_operator.decide.warm import ObservedWarm, WarmSet, decide, next_epoch
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
 from berth_operator.making import agent_secret, create, host_key
 from berth_operator.observe import read_deployment
-from berth_operator.podview import holder_of
+from berth_operator.podview import goes, holder_of
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.world import World
@@ -138,7 +138,7 @@ async def _remove(world: World, key: Key, one: WarmSet) -> None:
 async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:
     """Delete a pod as it was seen: one that was claimed meanwhile stays."""
     known = world.store.get(PODS, namespace, pod.name)
-    if known is None or pod.deleting or holder_of(known):
+    if known is None or goes(known) or holder_of(known):
         return
     version = known["metadata"]["resourceVersion"]
     try:

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Final
 
 from berth_core import builds, conditions, names
+from berth_core.model import parse_time
 from berth_operator.decide.buildseen import ContainerSeen, PodSeen, Report, SeenBuild, StepSeen, parse_report
 
 FETCH_SECONDS: Final = 300
@@ -87,7 +88,9 @@ def ending(seen: SeenBuild, now: datetime) -> Plan | None:
     if status.reason is None or status.end_time is not None:
         return None
     found = conditions.find(status.conditions, builds.RUNNING)
-    since = datetime.fromisoformat(found.last_transition_time) if found else now
+    times = [found.last_transition_time if found else None, status.start_time]
+    # One that ends before it was shown to run has been shown not to since it was made.
+    since = max((parse_time(time) for time in times if time), default=now)
     if seen.pods and now < since + CLEARING:
         return Plan(Step.CLEAR, again_at=since + CLEARING)
     return Plan(Step.FINISH)

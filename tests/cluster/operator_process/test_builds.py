@@ -7,8 +7,10 @@ from contextlib import aclosing
 
 import pytest
 
+from berth_cluster.apiserver import ApiServer
 from berth_core.client import Kind
 
+from .broken_off import deletion_of, put_back
 from .builds import (
     CI,
     COMMIT,
@@ -166,6 +168,18 @@ async def test_what_comes_after_the_end_is_cleared_away(lab: Lab) -> None:
     await lab.create(INSTANCES, f"b-{uid}-1", {"user": "ada", "workspaceType": "bench"}, labels=labels)
     await lab.until_gone(JOBS, f"b-{uid}-1-run")
     await lab.until(INSTANCES, f"b-{uid}-1", lambda o: condition(o, "Ended", "status") == "True")
+
+
+async def test_a_pod_whose_deletion_was_broken_off_is_deleted(lab: Lab, apiserver: ApiServer) -> None:
+    await project(lab)
+    uid = await build(lab, "one")
+    pod = await pod_of(lab, await started(lab, uid, "fetch"))
+    since = (await lab.get(PODS, pod))["metadata"]["resourceVersion"]
+    await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"cancel": 1}})
+    deleted_at = await deletion_of(lab, pod, since)
+    await is_over(lab, "one")
+    came_back_at = await put_back(lab, apiserver, pod, deleted_at)
+    await deletion_of(lab, pod, came_back_at)
 
 
 async def test_turns_are_given_in_order_with_limits_for_all_and_for_each(lab: Lab) -> None:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from berth_cluster.apiserver import ApiServer
 from berth_core import ids, names
 from berth_core.client import Kind, Object
 
+from .broken_off import deletion_of, put_back
 from .killing import Happens, is_bound, kill_when, made, nothing_left
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, SERVICES, TYPES, Lab, condition
 from .process import Operators
@@ -95,6 +97,18 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(
     other = await lab.get(SECRETS, name_of(lab, 2))
     assert other["data"]["ssh_host_ed25519_key.pub"] != (base64.b64encode(f"{key}\n".encode()).decode())
     assert operator.poll() is None
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_pod_whose_deletion_was_broken_off_is_deleted(lab: Lab, apiserver: ApiServer) -> None:
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    since = (await kept(lab, 1))["metadata"]["resourceVersion"]
+    await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"lockout": True}})
+    deleted_at = await deletion_of(lab, name_of(lab, 1), since)
+    await gone(lab, 1)
+    came_back_at = await put_back(lab, apiserver, name_of(lab, 1), deleted_at)
+    await deletion_of(lab, name_of(lab, 1), came_back_at)
 
 
 @pytest.mark.usefixtures("operator")

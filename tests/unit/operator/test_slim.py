@@ -9,7 +9,7 @@ import pytest
 from berth_core import names
 from berth_operator.build.service import announced
 from berth_operator.kinds import INSTANCES, PODS, SERVICES
-from berth_operator.podview import pod_view
+from berth_operator.podview import goes, pod_view
 from berth_operator.slim import slim
 
 CONTAINER = {"image": "i:1", "env": [{"name": "A", "value": "b"}], "resources": {"limits": {"cpu": "1"}}}
@@ -73,6 +73,21 @@ def test_a_pod_is_seen_as_the_whole_one(missing: str) -> None:
     assert kept["metadata"]["finalizers"] == ["berth.dev/fence"]
     assert pod == before, "what was given stays as it was"
     assert len(orjson.dumps(kept)) < len(orjson.dumps(pod))
+
+
+@pytest.mark.parametrize(
+    ("asked", "goes_by_itself"),
+    [
+        ({}, False),
+        ({"deletionTimestamp": "2026-11-25T13:00:00Z", "deletionGracePeriodSeconds": 1}, True),
+        ({"deletionTimestamp": "2026-11-25T13:00:00Z", "deletionGracePeriodSeconds": 0}, False),
+    ],
+)
+def test_a_pod_s_deletion_is_asked_for_again_where_it_was_broken_off(
+    asked: dict[str, Any], goes_by_itself: bool
+) -> None:
+    metadata = {"name": "i-a", "namespace": "lab", "uid": "u", "resourceVersion": "7"}
+    assert goes(slim(PODS, {"metadata": metadata | asked, "spec": {}})) is goes_by_itself
 
 
 @pytest.mark.parametrize(
