@@ -11,10 +11,11 @@ from pathlib import Path
 
 import aiohttp
 import yaml
-from bench.process import Process, free_port
+from bench.process import Process
 from prometheus_client.parser import text_string_to_metric_families
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
 

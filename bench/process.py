@@ -1,7 +1,6 @@
 """A process of the bench's: what it takes of the machine."""
 
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +21,3 @@ class Process:
         """Seconds of processor time so far."""
         words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

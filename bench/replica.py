@@ -13,10 +13,11 @@ from typing import Final
 
 import httpx
 import jwt
-from bench.process import Process, free_port
+from bench.process import Process
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
 START_SECONDS: Final = 120

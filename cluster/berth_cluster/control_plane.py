@@ -1,7 +1,6 @@
 """etcd and the Kubernetes control plane: certificates, command lines, readiness."""
 
 import json
-import socket
 import ssl
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from berth_cluster import kubeconfig
 from berth_cluster.components import Toolbox
 from berth_cluster.errors import ClusterError
 from berth_cluster.pki import Authority, Pair, service_account_key
+from berth_cluster.ports import free_port
 from berth_cluster.processes import ProcessSpec
 
 SERVICE_RANGE = "10.96.0.0/16"
@@ -188,11 +188,3 @@ class ControlPlane:
             f"kube-apiserver was not ready after {timeout:g} s ({json.dumps(seen)}): "
             f"see {self.folder / 'logs'}/kube-apiserver.log and etcd.log"
         )
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

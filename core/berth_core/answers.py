@@ -31,11 +31,28 @@ class translated:  # noqa: N801 (reads as a statement)
             raise errors.UnavailableError(f"the cluster's API cannot be reached: {error or type(error).__name__}")
 
 
+def object_of(data: bytes) -> dict[str, Any]:
+    """Return the object that an answer, or a line of a watch, is. Pure.
+
+    Raises:
+        berth_core.errors.ClusterError: it is none: something between here and the API server has answered.
+
+    """
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        shown = data[:200].decode(errors="replace")
+        raise errors.ClusterError(f"this is no answer of the cluster's API, look for a proxy before it: {shown!r}")
+    return found
+
+
 def error_of(status: int, data: bytes, headers: Mapping[str, str]) -> errors.ClusterError:
     """Return the error that an answer is; ``data`` is its body, a Status of the API server's or anything else. Pure."""
     try:
-        parsed = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        parsed = object_of(data)
+    except errors.ClusterError:
         parsed = {"message": data[:200].decode(errors="replace")}
     try:
         retry_after = float(headers.get("Retry-After", "1"))

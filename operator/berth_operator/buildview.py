@@ -8,7 +8,7 @@ from berth_core.access import may_instantiate
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.model import parse_time
-from berth_core.resources import AccessRule, Build, Instance, Project, WorkspaceDeployment
+from berth_core.resources import AccessRule, Build, Instance, Project, WorkspaceDeployment, WorkspaceType
 from berth_operator.build.ci_network import why_not
 from berth_operator.decide.build import NO_TYPE, REFUSED
 from berth_operator.decide.buildseen import ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
@@ -43,7 +43,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
         return replace(seen, ahead=ahead_of(build, active(world, namespace)))
     fetch, run = [await _step(world, build, step, pods) for step in STEPS]
     machine = machine_of(world, build)
-    refused = _refused(world, build) if status.workspace and (machine is None or not machine.bound) else None
+    refused = await _refused(world, build) if status.workspace and (machine is None or not machine.bound) else None
     door = door_of(world, build, machine) if machine else ""
     return replace(seen, fetch=fetch, run=run, machine=machine, refused=refused, door=door)
 
@@ -168,17 +168,31 @@ def _pod_of(pods: Iterable[Object], step: str, attempt: int) -> PodSeen | None:
     return None
 
 
-def _refused(world: World, build: Build) -> tuple[str, str] | None:
-    """Why the build's user will never have the machine; None where he may."""
-    namespace, wanted = build.metadata.namespace, build.status.workspace or ""
-    kind = world.type_named(namespace, wanted)
+async def _refused(world: World, build: Build) -> tuple[str, str] | None:
+    """Why the build's user will never have the machine; None where he may. What caches refuse is read live."""
+    namespace, user, wanted = build.metadata.namespace, build.spec.user, build.status.workspace or ""
+    kind = await world.find_type(namespace, wanted)
     if kind is None:
         return NO_TYPE, f"there is no type {wanted}: correct `workspace` in .berth.yml"
-    found = [WorkspaceDeployment.parse(obj) for obj in world.store.by(DEPLOYMENTS, "type", wanted, namespace)]
-    for wd in found:
-        rules = world.store.by(ACCESS_RULES, "deployment", wd.metadata.name, namespace)
-        if may_instantiate(build.spec.user, kind, wd, map(AccessRule.parse, rules)):
-            return None
-    if not found and kind.spec.access == "open":
+    known = world.store.by(DEPLOYMENTS, "type", wanted, namespace)
+    named = (wd["metadata"]["name"] for wd in known)
+    rules = [rule for name in named for rule in world.store.by(ACCESS_RULES, "deployment", name, namespace)]
+    if _may_have_one(user, kind, known, rules):
         return None
-    return REFUSED, f"{build.spec.user} may have no deployment of type {wanted}: ask its owner for an access rule"
+    live, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"spec.type": wanted})
+    rules, _ = await world.client.list(ACCESS_RULES, namespace)
+    if _may_have_one(user, kind, live, rules):
+        return None
+    return REFUSED, f"{user} may have no deployment of type {wanted}: ask its owner for an access rule"
+
+
+def _may_have_one(user: str, kind: WorkspaceType, deployments: Iterable[Object], rules: Iterable[Object]) -> bool:
+    """Whether somebody may have one of a type's deployments, or one that is yet to come where there is none."""
+    found = [WorkspaceDeployment.parse(obj) for obj in deployments]
+    parsed = [AccessRule.parse(obj) for obj in rules]
+    if not found:
+        return kind.spec.access == "open"
+    return any(
+        may_instantiate(user, kind, wd, (rule for rule in parsed if rule.spec.deployment == wd.metadata.name))
+        for wd in found
+    )

@@ -8,7 +8,7 @@ from berth_core import names
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
-from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Claim
 from berth_core.waiters import Waiter
 from berth_operator import hooks, keeping, rulebook, vpn, waiting
@@ -77,11 +77,13 @@ def _brief(world: World, instance: Instance) -> ObservedInstance:
 async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     namespace, claim = instance.metadata.namespace, instance.spec.claim
     if claim is not None:
-        seen = _claimed(world, instance, claim, world.deployment(namespace, claim.deployment))
+        wd = world.deployment(namespace, claim.deployment)
+        seen = _claimed(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
         # Who has an epoch never changes, and while its warm pod can be claimed it is not over: the cache will do.
         if seen.warm is not None:
             return seen
-        return _claimed(world, instance, claim, await read_deployment(world, namespace, claim.deployment))
+        wd = await read_deployment(world, namespace, claim.deployment)
+        return _claimed(world, instance, claim, wd, await world.find_type(namespace, wd.spec.type) if wd else None)
     # A lease that was taken for it before a crash is found in the cache: it was put there by a list or a watch.
     mine = world.store.by(DEPLOYMENTS, "holder", instance.public_id, namespace)
     if mine:
@@ -89,17 +91,18 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
         lease = wd.status.lease if wd is not None else None
         # A name can be chosen with kubectl, and with it the id: the user must be the same too.
         if wd and lease and (lease.instance, lease.user) == (instance.public_id, instance.spec.user):
-            type_ = world.type_named(namespace, wd.spec.type)
+            type_ = await world.find_type(namespace, wd.spec.type)
             held = Lease(wd.metadata.name, wd.status.epoch)
             return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held))
     return ObservedInstance(instance, waits_for=_waits_for(world, instance))
 
 
-def _claimed(world: World, instance: Instance, claim: Claim, wd: WorkspaceDeployment | None) -> ObservedInstance:
+def _claimed(
+    world: World, instance: Instance, claim: Claim, wd: WorkspaceDeployment | None, type_: WorkspaceType | None
+) -> ObservedInstance:
     """Whether the lease that was taken for it is its own, by the deployment as it was seen."""
     lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
     held = None if lost else Lease(claim.deployment, claim.epoch)
-    type_ = world.type_named(instance.metadata.namespace, wd.spec.type) if wd else None
     return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, lost=lost))
 
 

@@ -93,6 +93,15 @@ class World:
         found = [self._type(o) for o in self.store.by(TYPES, "typeName", type_name, namespace)]
         return oldest(found) if found else None
 
+    async def find_type(self, namespace: str, type_name: str) -> WorkspaceType | None:
+        """Return the type likewise, read live where none is known: it may have been made a moment ago."""
+        if (known := self.type_named(namespace, type_name)) is not None:
+            return known
+        found, _ = await self.client.list(TYPES, namespace, fields={"spec.typeName": type_name})
+        for obj in found:
+            self.store.put(TYPES, obj)
+        return self.type_named(namespace, type_name)
+
     def _type(self, obj: Object) -> WorkspaceType:
         """Types are few and are looked at in every pass: each version is parsed once."""
         metadata = obj["metadata"]

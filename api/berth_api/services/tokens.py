@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 MOST_IN_ADVANCE: Final = 1000
 ATTEMPTS: Final = 8
 """Writes of others that may come in between before the caller is told to try again."""
+LOOP_EARLY: Final = 0.005
+"""Seconds by which event loops may wake too early: uvloop rounds to milliseconds."""
 
 _in_turn: "weakref.WeakValueDictionary[str, asyncio.Lock]" = weakref.WeakValueDictionary()
 """One lock for each caller who revokes in advance just now."""
@@ -141,7 +143,7 @@ async def purge(state: State, user: str, *, shown: float | None = None) -> None:
         raise AwayError("others are changing the same account. Try again.")
     await state.revocations.valid_after_shown(user, valid_after)
     # Not by the clock, which may be set back meanwhile.
-    await asyncio.sleep(max(0.0, begun + valid_after - now - time.monotonic()))
+    await asyncio.sleep(max(0.0, begun + valid_after - now - time.monotonic()) + LOOP_EARLY)
     log.info("tokens purged", user=user, valid_after=_time(valid_after))
 
 

@@ -6,11 +6,10 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
-import orjson
 from kubernetes.aio import client as k8s
 
 from berth_core import errors
-from berth_core.answers import error_of, from_status, translated
+from berth_core.answers import error_of, from_status, object_of, translated
 from berth_core.client.kinds import PODS, Kind, Object, WatchEvent
 from berth_core.client.selecting import selectors
 from berth_core.client.streams import SILENT_SECONDS, keep_alive, lines
@@ -198,7 +197,7 @@ class Client:
                 if opened is not None:
                     opened()
                 async for line in lines(response.response.content):
-                    event = orjson.loads(line)
+                    event = object_of(line)
                     if event["type"] == "ERROR":
                         status = event["object"]
                         raise from_status(int(status.get("code", 500)), status, 1.0)
@@ -265,8 +264,7 @@ class Client:
             data = await response.read()
         if response.status >= 300:
             raise error_of(response.status, data, response.headers)
-        answer: Object = orjson.loads(data)
-        return answer
+        return object_of(data)
 
     async def _send(
         self,

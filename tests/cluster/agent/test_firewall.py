@@ -13,7 +13,7 @@ import pytest
 
 from berth_core.firewall import Action, Rule
 
-from .pod import Pod
+from .pod import Pod, wait_for
 
 IP_MTU = 14
 ANSWERS = {
@@ -185,7 +185,7 @@ def test_a_cut_connection_lives_again_when_its_source_is_accepted_again(served: 
     client.sendall(b"while shut")
     assert heard(server) is None
     served.push(3, ("198.18.200.10", "ACCEPT"))
-    server.settimeout(5)
+    server.settimeout(30)  # the pauses of retransmissions double
     assert server.recv(100) == b"while shut"
     client.close()
     server.close()
@@ -318,7 +318,7 @@ def test_path_mtu_errors_count_by_the_connection_that_they_speak_of(served: Pod)
     server.connect(server.recvfrom(100)[1])
     server.send(b"reply")
     say_too_big(served, 1300)
-    assert server.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1300
+    wait_for(lambda: server.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1300)
     served.push(2)
     say_too_big(served, 1100)
     assert server.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1300

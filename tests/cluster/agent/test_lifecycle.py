@@ -119,7 +119,7 @@ def test_a_stop_is_heard_while_requests_wait(served: Pod) -> None:
     with served.tls() as tls:
         tls.sendall(b"GET /v1/listening?port=9&wait=10 HTTP/1.1\r\n\r\n")
         assert served.request(*GET).status == 200
-        assert served.stop() < 0.5
+        assert served.stop() < 5, "it waited for a request that takes ten seconds"
     assert running(served).returncode == 0
 
 
@@ -224,6 +224,7 @@ def test_a_holder_who_floods_from_inside_reaches_nothing(served: Pod) -> None:
     assert served.push(1).status == 200
 
 
+@pytest.mark.alone
 def test_strangers_who_flood_from_outside_do_not_keep_the_operator_out(served: Pod) -> None:
     """Half-open handshakes, garbage and connects without end; each push still gets through, and memory stays."""
     stop = threading.Event()

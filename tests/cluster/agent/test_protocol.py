@@ -190,7 +190,7 @@ def test_a_client_without_certificate_or_with_old_tls_gets_nowhere(served: Pod, 
     if setting == "TLS 1.2":
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(*served.operator)
-    with served.outside.connect((served.ip, 8470)) as sock:
+    with served.outside.connect((served.ip, 8470), timeout=10) as sock:
         assert answer_of(sock, context, served.dns) == b""
 
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from berth_cli import keys
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces, make_namespaces
 from berth_core import webhooks
 from berth_core.client import connected
@@ -71,7 +72,7 @@ def api(setting: Setting) -> Iterator[Api]:
 def away(setting: Setting) -> Iterator[Api]:
     """A process whose cluster is out of reach."""
     nowhere = setting.folder / "away.kubeconfig"
-    nobody = f"https://127.0.0.1:{process.free_port()}"
+    nobody = f"https://127.0.0.1:{free_port()}"
     nowhere.write_text(setting.kubeconfig.read_text().replace(setting.server.url, nobody))
     settings = setting.environment(KUBECONFIG=str(nowhere))
     with process.running(settings, setting.folder / "away.log", until="/healthz") as running:

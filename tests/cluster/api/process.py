@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import yaml
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
 START_SECONDS = 120
@@ -31,14 +31,6 @@ class Api:
     metrics_url: str
     process: subprocess.Popen[bytes]
     log: Path
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes: str) -> dict[str, str]:

@@ -35,7 +35,8 @@ class Log:
 
     def lines(self) -> list[dict[str, Any]]:
         """All lines, parsed."""
-        return [json.loads(line) for line in self.api.log.read_text().splitlines() if line.startswith("{")]
+        whole, _, _ = self.api.log.read_text().rpartition("\n")  # the last line may be being written
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     async def audit(self, answer: httpx.Response) -> list[dict[str, Any]]:
         """The audit's lines of a request, once the request's own line is there, which comes last."""

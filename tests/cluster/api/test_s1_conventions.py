@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from . import process
-from .conftest import Setting
+from .conftest import TIMEOUT, Setting
 from .process import Api
 from .world import eventually
 
@@ -29,7 +29,7 @@ def open_to_all(setting: Setting) -> Iterator[Api]:
 
 
 async def fetch(url: str) -> httpx.Response:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         return await client.get(url)
 
 
@@ -198,7 +198,7 @@ async def test_request_ids_are_taken_over_from_trusted_proxies_only(http: httpx.
     given = "proxy-4711.abc_DEF"
     for path in ("/workspaces", "/nowhere"):
         assert (await http.get(path, headers={"X-Request-Id": given})).headers["X-Request-Id"] == given
-        async with httpx.AsyncClient(base_url=second.url) as direct:
+        async with httpx.AsyncClient(base_url=second.url, timeout=TIMEOUT) as direct:
             own = (await direct.get(path, headers={"X-Request-Id": given})).headers["X-Request-Id"]
         assert str(uuid.UUID(own)) == own
     for odd in ("short", "a" * 65, "with space", "line\tfeed", '"quoted"', ""):
@@ -210,7 +210,8 @@ async def test_logs_carry_the_request_id(http: httpx.AsyncClient, api: Api) -> N
     request_id = (await http.get("/workspaces")).headers["X-Request-Id"]
 
     async def is_logged() -> bool:
-        lines = [json.loads(line) for line in api.log.read_text().splitlines()]
+        whole, _, _ = api.log.read_text().rpartition("\n")  # the last line may be being written
+        lines = [json.loads(line) for line in whole.splitlines()]
         return any(line["event"] == "request" and line["request_id"] == request_id for line in lines)
 
     await eventually(is_logged)
@@ -241,14 +242,14 @@ async def test_preflights_allow_configured_origins_only(http: httpx.AsyncClient)
 
 async def test_origins_may_be_all_or_none(second: Api, open_to_all: Api) -> None:
     anyone = {"Origin": "https://anyone.example.test", "Access-Control-Request-Method": "DELETE"}
-    async with httpx.AsyncClient(base_url=second.url) as client:
+    async with httpx.AsyncClient(base_url=second.url, timeout=TIMEOUT) as client:
         for answer in (
             await client.options(f"/firewall/{NOTHING}", headers=anyone),
             await client.get("/", headers=anyone),
         ):
             assert answer.status_code == 200
             assert not [name for name in answer.headers if name.startswith("access-control-")]
-    async with httpx.AsyncClient(base_url=open_to_all.url) as client:
+    async with httpx.AsyncClient(base_url=open_to_all.url, timeout=TIMEOUT) as client:
         answer = await client.options(f"/firewall/{NOTHING}", headers=anyone)
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert answer.headers["Access-Control-Allow-Methods"] == "DELETE, GET, HEAD, OPTIONS, POST"

@@ -78,6 +78,7 @@ async def account(world: World, user: str) -> Account:
     return Account.parse(await world.client.get(Account.api(), world.namespaces.access, ids.user_object(user)))
 
 
+@pytest.mark.alone
 async def test_a_token_purges_all_until_now(http: httpx.AsyncClient, signer: Signer) -> None:
     old = [
         signer.token("anna"),

@@ -144,6 +144,7 @@ async def test_a_watch_that_leads_nowhere(away: Away) -> None:
     await eventually(away.is_back, RECOVERED_SECONDS)
 
 
+@pytest.mark.alone
 async def test_an_api_server_that_takes_its_time(away: Away) -> None:
     """Slow is not away: once there are connections enough to ask twice a second, no token is refused for it."""
     begun, away.proxy.lag = time.monotonic(), SLOW

@@ -185,7 +185,7 @@ async def tokens(signer: Signer, setting: Setting, world: World, http: httpx.Asy
         answer = await http.get("/instances", headers={"Authorization": f"Bearer {revoked}"})
         return answer.status_code == 400
 
-    await eventually(is_refused, seconds=2)
+    await eventually(is_refused)
     return Tokens(signer, revoked)
 
 

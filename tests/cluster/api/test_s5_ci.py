@@ -276,22 +276,35 @@ async def test_a_token_that_may_not_have_any_machine_starts_no_build(
 
 async def test_a_user_has_so_many_projects_and_builds_that_wait(api: Api, signer: Signer, world: World) -> None:
     async with user_client(api, signer.token("collector")) as client:
-        await asked(client, "collection")
+        first = await asked(client, "collection")
+        path = "/ci/project/collection/job"
         body = {"repo_url": URL}
         answers = await asyncio.gather(*(client.post("/ci/new", json=body) for _ in range(ci_projects.MOST - 1)))
         assert {answer.status_code for answer in answers} == {200}
         answer = await client.post("/ci/new", json=body)
         assert answer.status_code == 400
         assert f"at most {ci_projects.MOST} projects" in answer.json()["error_message"]
-        most = ci_builds.MOST_WAITING + 5  # they count from when the API has heard of them
-        for _ in range(most):
-            answer = await client.post("/ci/project/collection/job", json={"branch": "main"})
-            if answer.status_code != 200:
-                break
+        for _ in range(ci_builds.MOST_WAITING - 1):
+            answer = await client.post(path, json={"branch": "main"})
+            assert answer.status_code == 200, answer.text
+        newest, number = answer.json()["jid"], ci_builds.MOST_WAITING
+
+        async def are_heard() -> bool:
+            """Whether all are behind the first that were made until the newest."""
+            last, one = [(await client.get(f"{path}/{jid}")).json()["position"] for jid in (newest, first)]
+            return bool(last - one >= number - 1)
+
+        # They count from when the API has heard of them, and the newest has its place whether or not it has.
+        await eventually(are_heard)
+        answer = await client.post(path, json={"branch": "main"})
+        if answer.status_code == 200:
+            newest, number = answer.json()["jid"], number + 1
+            await eventually(are_heard)
+            answer = await client.post(path, json={"branch": "main"})
         text = f"at most {ci_builds.MOST_WAITING} builds of one user may wait: cancel some first"
         assert (answer.status_code, answer.json()) == (400, {"error_message": text})
         found, _ = await world.client.list(Build.api(), world.namespaces.workspaces, fields={"spec.user": "collector"})
-        assert ci_builds.MOST_WAITING <= len(found) <= most
+        assert len(found) == number
 
 
 async def test_a_malformed_id_is_an_unrecognized_command(alice: httpx.AsyncClient) -> None:

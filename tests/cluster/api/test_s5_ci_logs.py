@@ -33,24 +33,6 @@ async def kubelet(world: World, setting: Setting) -> AsyncIterator[Kubelet]:
         yield played
 
 
-@pytest_asyncio.fixture(scope="module", autouse=True)
-async def heartbeat(alice: httpx.AsyncClient) -> AsyncIterator["asyncio.Task[float]"]:
-    """Seconds after which a log of a build that says nothing gave a sign of life; meanwhile others are tested."""
-    jid = await asked(alice, "quiet")
-
-    async def listen() -> float:
-        begun = time.monotonic()
-        async with following(alice, path_of("quiet", jid)) as events:
-            assert (await anext(events)).name == "status"
-            while (await anext(events)).name != "comment":
-                pass
-        return time.monotonic() - begun
-
-    task = asyncio.create_task(listen())
-    yield task
-    task.cancel()
-
-
 def path_of(ns: str, jid: str) -> str:
     return f"/ci/project/{ns}/job/{jid}/log"
 
@@ -293,6 +275,12 @@ async def test_artifacts_come_as_they_were_packed(world: World, alice: httpx.Asy
     assert (answer.status_code, answer.json()["error_message"]) == (500, "internal error")
 
 
-async def test_a_log_that_says_nothing_gives_signs_of_life(heartbeat: "asyncio.Task[float]") -> None:
-    async with asyncio.timeout(20):
-        assert 5 < await heartbeat < 15
+@pytest.mark.alone
+async def test_a_log_that_says_nothing_gives_signs_of_life(alice: httpx.AsyncClient) -> None:
+    jid = await asked(alice, "quiet")
+    begun = time.monotonic()
+    async with asyncio.timeout(20), following(alice, path_of("quiet", jid)) as events:
+        assert (await anext(events)).name == "status"
+        while (await anext(events)).name != "comment":
+            pass
+    assert 5 < time.monotonic() - begun < 15

@@ -19,7 +19,7 @@ async def ids(http: httpx.AsyncClient, path: str) -> list[str]:
 
 
 async def test_types_are_chosen_by_path_or_by_includes_and_excludes(world: World, http: httpx.AsyncClient) -> None:
-    one, two = await world.type(), await world.type()
+    one, two = sorted([await world.type(), await world.type()])
     first, second = await world.deployment(one), await world.deployment(two)
     assert await ids(http, f"/deployments/{one}") == [first]
     assert await ids(http, f"/deployments?types={one},{two}") == [first, second]

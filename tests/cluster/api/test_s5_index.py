@@ -5,6 +5,7 @@ import re
 import httpx
 import pytest
 
+from .conftest import TIMEOUT
 from .process import Api
 
 pytestmark = pytest.mark.apiserver
@@ -86,6 +87,6 @@ async def test_urls_are_below_the_address_that_was_asked(http: httpx.AsyncClient
 
 async def test_proxy_headers_of_anybody_else_do_not_count(second: Api) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example.test"}
-    async with httpx.AsyncClient(base_url=second.url) as client:
+    async with httpx.AsyncClient(base_url=second.url, timeout=TIMEOUT) as client:
         commands = (await client.get("/", headers=headers)).json()
     assert all(template.startswith(second.url + "/") for template in commands.values())

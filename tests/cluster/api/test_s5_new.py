@@ -72,7 +72,7 @@ async def test_without_a_key_a_pair_is_made_that_public_clients_can_load(
 async def test_of_32_requests_at_once_over_two_processes_exactly_one_wins(
     api: Api, second: Api, world: World, signer: Signer
 ) -> None:
-    deployment = await world.deployment(await world.type())
+    deployment, before = await world.deployment(await world.type()), await world.with_a_key()
     clients = [user_client((api, second)[n % 2], signer.token(f"racer-{n}")) for n in range(32)]
     answers = await asyncio.gather(*(client.post(f"/new/{deployment}") for client in clients))
     await asyncio.gather(*(client.aclose() for client in clients))
@@ -88,9 +88,8 @@ async def test_of_32_requests_at_once_over_two_processes_exactly_one_wins(
     objects, _ = await world.client.list(Instance.api(), world.namespaces.workspaces)
     racers = [i for i in map(Instance.parse, objects) if i.spec.user.startswith("racer-")]
     assert [i.public_id for i in racers] == won
-    secrets, _ = await world.client.list(SECRETS, world.namespaces.access, labels={names.INSTANCE_LABEL: ""})
     instances = {i.public_id for i in map(Instance.parse, objects)}
-    assert {s["metadata"]["labels"][names.INSTANCE_LABEL] for s in secrets} <= instances
+    assert await world.with_a_key() - before <= instances
 
 
 async def test_as_many_requests_as_deployments_all_win(world: World, alice: httpx.AsyncClient) -> None:

@@ -13,7 +13,7 @@ from berth_core.client import connected
 from berth_core.resources import Reservation
 
 from . import process
-from .conftest import Setting, user_client
+from .conftest import TIMEOUT, Setting, user_client
 from .signing import Signer
 from .world import World, eventually
 
@@ -45,7 +45,7 @@ async def labs(setting: Setting, signer: Signer) -> AsyncIterator[Labs]:
             stack.enter_context, process.running(settings, setting.folder / "labs" / "api.log")
         )
         async with (
-            httpx.AsyncClient(base_url=replica.url) as http,
+            httpx.AsyncClient(base_url=replica.url, timeout=TIMEOUT) as http,
             user_client(replica, signer.token("alice")) as alice,
             user_client(replica, signer.token("bob")) as bob,
             connected("tests", str(setting.server.kubeconfig)) as client,

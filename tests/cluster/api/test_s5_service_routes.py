@@ -9,6 +9,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from .conftest import TIMEOUT
 from .process import Api
 
 pytestmark = pytest.mark.apiserver
@@ -25,7 +26,7 @@ async def test_health_and_readiness_need_no_token(http: httpx.AsyncClient) -> No
 async def test_metrics_are_for_prometheus_and_on_a_port_of_their_own(http: httpx.AsyncClient, api: Api) -> None:
     assert (await http.get(f"/queuelen/{NOTHING}")).status_code == 404
     assert (await http.get("/metrics")).json() == {"error_message": "unrecognized command"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         answer = await client.get(api.metrics_url)
     assert answer.headers["Content-Type"].startswith("text/plain")
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
@@ -39,7 +40,7 @@ async def test_no_series_is_named_by_what_clients_send(http: httpx.AsyncClient, 
     await http.get("/nowhere/at-all")
     await http.request("INVENTED", "/workspaces")
     await http.get("/deployments/a_type_of_nobody")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         text = (await client.get(api.metrics_url)).text
     assert not re.search("at-all|INVENTED|a_type_of_nobody", text)
 

@@ -6,7 +6,7 @@ import pytest
 from berth_cli import keys
 from berth_core import webhooks
 
-from .conftest import Setting
+from .conftest import TIMEOUT, Setting
 from .process import Api
 
 pytestmark = pytest.mark.apiserver
@@ -33,6 +33,6 @@ async def test_where_there_is_no_key_it_says_so(setting: Setting, http: httpx.As
 
 
 async def test_it_is_there_while_the_cluster_is_away(setting: Setting, away: Api) -> None:
-    async with httpx.AsyncClient(base_url=away.url) as client:
+    async with httpx.AsyncClient(base_url=away.url, timeout=TIMEOUT) as client:
         answer = await client.get(PATH)
     assert (answer.status_code, answer.json()) == (200, {"key": setting.jwks.with_name("public-key").read_text()})

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.client import Kind, Object, connected
@@ -19,7 +20,7 @@ from berth_core.conditions import find
 from berth_core.errors import NotFoundError
 
 from . import process
-from .conftest import user_client
+from .conftest import TIMEOUT, user_client
 from .process import Api
 from .world import World, eventually
 
@@ -70,7 +71,7 @@ def release(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Ite
         namespaces,
         jwks,
         BERTH_AGENT_IMAGE="berth.invalid/berth:test",
-        BERTH_LISTEN=str(process.free_port()),
+        BERTH_LISTEN=str(free_port()),
     )
     with (tmp_path / "operator.log").open("wb") as log:
         operator = subprocess.Popen([sys.executable, "-m", "berth_operator"], env=settings, stdout=log, stderr=log)
@@ -86,7 +87,7 @@ def release(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Ite
 @pytest.fixture
 async def lab(release: Release) -> AsyncIterator[World]:
     async with (
-        httpx.AsyncClient(base_url=release.api.url) as http,
+        httpx.AsyncClient(base_url=release.api.url, timeout=TIMEOUT) as http,
         connected("tests", str(release.server.kubeconfig)) as client,
     ):
         yield World(client, release.namespaces, http)
@@ -128,10 +129,14 @@ async def test_a_lease_from_the_request_to_the_next_holder(release: Release, lab
         assert (await bob.post(f"/new/{deployment}")).status_code == 200
 
 
-async def heartbeat(lab: World, deployment: str, reason: str) -> None:
-    """Wait until the operator says so of a deployment."""
+async def heartbeat(
+    lab: World, deployment: str, reason: str, renew: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Wait until the operator says so of a deployment, whose machine may go on renewing its Lease meanwhile."""
 
     async def told() -> bool:
+        if renew is not None:
+            await renew()
         known = find((await lab.deployment_resource(deployment)).status.conditions, "Online")
         return known is not None and known.reason == reason
 
@@ -157,8 +162,7 @@ async def test_a_machine_without_a_heartbeat_refuses_new_instances(release: Rele
     deployment = await lab.deployment(kind, heartbeat="lease")
     renew = await machine(lab, deployment, limit=5)
     await heartbeat(lab, deployment, "HeartbeatAwaited")
-    await renew()
-    await heartbeat(lab, deployment, "HeartbeatSeen")
+    await heartbeat(lab, deployment, "HeartbeatSeen", renew)
     async with release.user("alice") as alice:
 
         async def is_online() -> bool:

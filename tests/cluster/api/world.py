@@ -12,12 +12,14 @@ from typing import Any
 import httpx
 
 from berth_cluster.testing import Namespaces
+from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.model import timestamp
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 
 WAIT_SECONDS = 20
 LATER = "2026-01-01T00:00:00Z"
+SECRETS = Kind("v1", "secrets")
 
 
 @dataclass
@@ -77,6 +79,11 @@ class World:
     async def instance_resource(self, public_id: str) -> Instance:
         """The resource of an instance that the API made."""
         return Instance.parse(await self.client.get(Instance.api(), self.namespaces.workspaces, public_id))
+
+    async def with_a_key(self) -> set[str]:
+        """Public ids of the instances that Secrets are kept for, whether or not there are such instances."""
+        found, _ = await self.client.list(SECRETS, self.namespaces.access, labels={names.INSTANCE_LABEL: ""})
+        return {secret["metadata"]["labels"][names.INSTANCE_LABEL] for secret in found}
 
     async def as_operator(self, instance_id: str, **status: Any) -> None:
         """Write an instance's status in the operator's place; `conditions` are given as {type: status}."""
@@ -151,12 +158,12 @@ class World:
 
     async def _lists_type(self, name: str) -> bool:
         answers = [await replica.get("/workspaces?with_dissolved") for replica in (self.http, *self._replicas)]
-        return all(name in answer.json()["workspace_types"] for answer in answers)
+        return all(a.status_code == 200 and name in a.json()["workspace_types"] for a in answers)
 
     async def _lists_deployment(self, type_name: str, public_id: str) -> bool:
         path = f"/deployments/{type_name}?with_dissolved"
         answers = [await replica.get(path) for replica in (self.http, *self._replicas)]
-        return all(public_id in answer.json()["workspace_deployments"] for answer in answers)
+        return all(a.status_code == 200 and public_id in a.json()["workspace_deployments"] for a in answers)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:

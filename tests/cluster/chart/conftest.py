@@ -1,8 +1,10 @@
 """An API server of the chart's own, with Berth installed by helm: all but the pods, which have no nodes here."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,10 @@ def person(installed: ApiServer) -> MakePerson:
 
 
 def introduce(server: ApiServer, name: str, role: str, namespace: str = WORKSPACES) -> Person:
-    """Give somebody a ClusterRole in a namespace, the workspace namespace unless told otherwise."""
+    """Give somebody a ClusterRole in a namespace, the workspace namespace unless told otherwise.
+
+    Returns once the API server knows of it.
+    """
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
@@ -119,11 +124,32 @@ def introduce(server: ApiServer, name: str, role: str, namespace: str = WORKSPAC
         "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}],
     }
     server.kubectl("apply", "-f", "-", stdin=json.dumps(binding))
-    return Person(server, name)
+    somebody = Person(server, name)
+    until_granted(somebody, f"clusterrole/{role}", namespace)
+    return somebody
+
+
+def until_granted(somebody: Person, role: str, namespace: str = WORKSPACES) -> None:
+    """Wait until the API server knows that somebody has a role: it hears of what is bound some time after that."""
+    api = "authorization.k8s.io/v1"
+    review = json.dumps({"apiVersion": api, "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}})
+
+    def is_granted() -> bool:
+        rules = json.loads(somebody.server.kubectl("get", role, "-n", namespace, "-o", "json"))["rules"]
+        seen = json.loads(somebody.kubectl("create", "--validate=false", "-o", "json", "-f", "-", stdin=review))
+        return bool(rules) and all(rule in seen["status"]["resourceRules"] for rule in rules)
+
+    _until(is_granted, f"{somebody.name} was never given {role}")
 
 
 def policies_hold(server: ApiServer) -> None:
-    """Wait until the API server enforces the policies, which it notices some time after they were made."""
+    """Wait until the API server enforces the policies, which it notices some time after they were made.
+
+    And until the controllers have added our roles to the cluster's own.
+    """
+    for name, kind in (("edit", "projects"), ("admin", "accessrules")):
+        somebody = introduce(server, f"probe-{name}", name)
+        _until(partial(_may_create, somebody, f"{kind}.berth.dev"), f"{name} never had our rights too")
     user, admin = introduce(server, "probe-user", "berth-user"), introduce(server, "probe-admin", "berth-admin")
     inner = {"user": "b", "workspaceType": "t"}
     probes = [
@@ -168,6 +194,16 @@ def raise_epoch(name: str, epoch: int) -> list[str]:
     """Words of kubectl that write an epoch."""
     change = json.dumps({"status": {"epoch": epoch}})
     return ["patch", f"wd/{name}", "-n", WORKSPACES, "--subresource=status", "--type=merge", "-p", change]
+
+
+def _may_create(somebody: Person, resource: str) -> bool:
+    return "create" in somebody.rights(WORKSPACES).get(resource, ())
+
+
+def _until(holds: Callable[[], bool], complaint: str) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until, complaint
 
 
 def _until_refused(probe: Person, policy: str, words: list[str], obj: str | None = None, attempts: int = 200) -> None:

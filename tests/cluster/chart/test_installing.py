@@ -10,7 +10,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
 
-from .conftest import ACCESS, CHART, NAMESPACE, RELEASE, WORKSPACES, Helm
+from .conftest import ACCESS, CHART, NAMESPACE, RELEASE, WORKSPACES, Helm, policies_hold
 
 EVERYTHING = [
     "--set=networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=monitoring",
@@ -166,4 +166,5 @@ def test_an_uninstall_keeps_kinds_namespaces_and_history(installed: ApiServer, h
     assert not installed.kubectl("get", "deployments,services,secrets", "-n", NAMESPACE, "-o", "name")
     assert "berth" not in installed.kubectl("get", "validatingadmissionpolicies,clusterroles", "-o", "name")
     helm.install()
+    policies_hold(installed)
     assert "history" in installed.kubectl("get", "wd", "-n", WORKSPACES, "-o", "name")

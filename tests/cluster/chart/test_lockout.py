@@ -9,7 +9,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 
-from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person
+from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person, until_granted
 
 API = f"system:serviceaccount:{NAMESPACE}:berth-api"
 SPEC = {
@@ -69,6 +69,7 @@ def test_the_account_of_another_release_is_held_too(installed: ApiServer, deploy
     other = "system:serviceaccount:elsewhere:berth-api"
     role = ["create", "rolebinding", "elsewhere-api", "-n", WORKSPACES, "--role=berth-api"]
     installed.kubectl(*role, "--serviceaccount=elsewhere:berth-api")
+    until_granted(Person(installed, other), "role/berth-api")
     with pytest.raises(ClusterError, match="changes the lockout only"):
         Person(installed, other).patch(deployment, {"spec": {"region": "us"}})
     Person(installed, other).patch(deployment, {"spec": {"lockout": True}})

@@ -1,6 +1,7 @@
 """The manifests of docs/hooks.md, as a lab's administrator would apply them."""
 
 import re
+import time
 
 import pytest
 import yaml
@@ -31,6 +32,10 @@ async def test_what_is_documented_about_hooks_and_heartbeats_works(
     hooks = kind.spec.hooks
     assert None not in (hooks.prepare, hooks.reset, hooks.health_check)
     machine = f"--as=system:serviceaccount:{namespace}:{wd.metadata.name}"
+    may = ["auth", "can-i", "patch", f"leases.coordination.k8s.io/{wd.metadata.name}", "-n", namespace]
+    until = time.monotonic() + 60
+    while apiserver.kubectl(machine, *may, check=False).strip() != "yes":  # it hears of a new binding by a watch
+        assert time.monotonic() < until, "the machine was never given its role"
     patch = ["patch", "lease", wd.metadata.name, "-n", namespace, "--type=merge", "-p", RENEWED]
     apiserver.kubectl(machine, *patch)
     lease = await client.get(LEASES, namespace, wd.metadata.name)

@@ -195,8 +195,8 @@ async def test_a_reader_of_the_watch_never_sees_two_holders(client: Client, name
                 await give_back(client, namespace, answer, who)
                 done += 1
 
-    people = asyncio.gather(*(turn(f"user-{n}") for n in range(4)))
     last = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, name)).status
+    people = asyncio.gather(*(turn(f"user-{n}") for n in range(4)))
     async for event in client.watch(WorkspaceDeployment.api(), namespace, version):
         if event.type == "BOOKMARK":
             continue

@@ -15,6 +15,8 @@ from berth_core.client import Client, Object
 from berth_core.resources import Delivery, DeliverySpec, manifest
 
 DELIVERIES = Delivery.api()
+SECONDS = 90.0
+"""How long a Delivery may take to get somewhere, the start of a notifier included."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Receiver:
 
     statuses: list[int]
     location: str = ""
+    first_pause: int = 0
+    """Seconds without another attempt for which the first answer asks (Retry-After)."""
     scheme: str = "http"
     got: list[Got] = field(default_factory=list)
     port: int = 0
@@ -55,13 +59,18 @@ class Receiver:
         status = self.statuses[min(len(self.got), len(self.statuses)) - 1]
         if status == 0:
             await asyncio.Event().wait()
-        return web.Response(status=status, headers={"Location": self.location} if self.location else {})
+        answer = {"Location": self.location} if self.location else {}
+        if self.first_pause and len(self.got) == 1:
+            answer["Retry-After"] = str(self.first_pause)
+        return web.Response(status=status, headers=answer)
 
 
 @asynccontextmanager
-async def receiving(*statuses: int, location: str = "", tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+async def receiving(
+    *statuses: int, location: str = "", first_pause: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Receiver]:
     """A receiver for the length of a `with` block."""
-    receiver = Receiver(list(statuses) or [204], location, "https" if tls is not None else "http")
+    receiver = Receiver(list(statuses) or [204], location, first_pause, "https" if tls is not None else "http")
     app = web.Application()
     app.router.add_route("*", "/hook{rest:.*}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
@@ -90,7 +99,7 @@ class Post:
         """Read a Delivery."""
         return Delivery.parse(await self.client.get(DELIVERIES, self.namespace, name))
 
-    async def until(self, name: str, holds: Callable[[Delivery], Any], seconds: float = 30) -> Delivery:
+    async def until(self, name: str, holds: Callable[[Delivery], Any], seconds: float = SECONDS) -> Delivery:
         """Watch a Delivery until the predicate holds; it may have to be made yet."""
         last: Object = {}
         only = {"metadata.name": name}

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import yaml
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
 HERE = "127.0.0.1/32"
@@ -90,14 +90,6 @@ async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
         pass  # not listening yet
     await asyncio.sleep(0.1)
     return False
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def documented_rules() -> list[dict[str, Any]]:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from berth_cluster.paths import REPOSITORY
+from berth_cluster.ports import free_port
 from berth_core import webhooks
 
 from .post import Post, receiving, shown
-from .process import Notifiers, free_port
+from .process import Notifiers
 
 pytestmark = pytest.mark.apiserver
 

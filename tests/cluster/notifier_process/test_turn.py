@@ -16,13 +16,14 @@ from standardwebhooks import Webhook
 from berth_cli import webhooks
 from berth_cli.keys_job import ensure_keys
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 from berth_core import ids, names
 from berth_core.client import Kind
 from berth_core.resources import Reservation, WorkspaceDeployment, WorkspaceType
 
 from .post import DELIVERIES, Post, receiving, shown
-from .process import Notifiers, free_port
+from .process import Notifiers
 
 pytestmark = pytest.mark.apiserver
 

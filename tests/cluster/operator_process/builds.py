@@ -27,8 +27,8 @@ async def build(lab: Lab, name: str, user: str = "ada", **spec: Any) -> str:
     return str(made["metadata"]["uid"])
 
 
-async def started(lab: Lab, public_id: str, step: str, attempt: int = 1, seconds: float = 10) -> Object:
-    """The Job of a step once it is there."""
+async def started(lab: Lab, public_id: str, step: str, attempt: int = 1, seconds: float = 30) -> Object:
+    """The Job of a step once it is there; the operator may have been started only just now."""
     return await lab.until(JOBS, f"b-{public_id}-{attempt}-{step}", bool, seconds=seconds)
 
 

@@ -98,6 +98,6 @@ async def exited(lab: Lab, pod: str, code: int) -> None:
     await lab.status_patch(PODS, pod, {"phase": phase, "containerStatuses": [container]})
 
 
-async def reads(lab: Lab, reason: str, deployment: str = "one") -> Object:
+async def reads(lab: Lab, reason: str, deployment: str = "one", seconds: float = 10) -> Object:
     """The deployment once it says so."""
-    return await lab.until(DEPLOYMENTS, deployment, lambda o: condition(o, "Available") == reason)
+    return await lab.until(DEPLOYMENTS, deployment, lambda o: condition(o, "Available") == reason, seconds=seconds)

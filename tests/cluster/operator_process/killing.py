@@ -40,7 +40,7 @@ async def kill_when(
     _, version = await lab.client.list(kind, where)
     watching = lab.client.watch(kind, where, version)
     acting = asyncio.ensure_future(act)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(45):  # the operator may have been started only just now
         async for event in watching:
             if event.type != "BOOKMARK" and happens(event.type, event.object):
                 break

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from berth_cluster.testing import Namespaces
+from berth_core import leasing
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import NotFoundError
 from berth_core.ids import uuid7
@@ -81,6 +82,14 @@ class Lab:
         name = name or uuid7(int(datetime.now(UTC).timestamp() * 1000))
         await self.create(INSTANCES, name, {"user": "ada", "sshKeys": [KEY]} | spec)
         return name
+
+    async def claimed(self, deployment: str, **spec: Any) -> str:
+        """An Instance as the API makes it: the lease first."""
+        now = datetime.now(UTC)
+        name = uuid7(int(now.timestamp() * 1000))
+        lease = await leasing.take(self.client, self.namespace, deployment, instance=name, user="ada", now=now)
+        claim = {"deployment": deployment, "epoch": lease.epoch}
+        return await self.instance(name, workspaceType="bench", claim=claim, **spec)
 
     async def reservation(self, name: str, user: str = "ada", *, wish: Object | None = None, **spec: Any) -> Object:
         """A place in the queue: for `workspaceType`, or for `deployments`."""

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import yaml
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
+from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
 
@@ -28,10 +28,7 @@ class Operators:
     ports: list[int] = field(default_factory=list)
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        number = len(self.running)
+        port, number = free_port(), len(self.running)
         settings = {
             "KUBECONFIG": str(self.kubeconfig),
             "BERTH_NAMESPACE": self.namespaces.release,

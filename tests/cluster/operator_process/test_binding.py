@@ -1,29 +1,18 @@
 """From an Instance to a lease with everything that it opens."""
 
 import subprocess
-from datetime import UTC, datetime
 
 import pytest
-
-from berth_core import leasing
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
 
-async def claimed(lab: Lab, deployment: str, **spec: object) -> str:
-    """An Instance as the API makes it: the lease first."""
-    name = f"01900000-0000-7000-8000-{datetime.now(UTC).microsecond:012d}"
-    lease = await leasing.take(lab.client, lab.namespace, deployment, instance=name, user="ada", now=datetime.now(UTC))
-    claim = {"deployment": deployment, "epoch": lease.epoch}
-    return await lab.instance(name, workspaceType="bench", claim=claim, **spec)
-
-
 async def test_a_claimed_instance_is_bound_with_everything_that_its_lease_opens(lab: Lab) -> None:
     await lab.type()
     await lab.deployment("one")
-    name = await claimed(lab, "one", requesterAddress="198.51.100.7")
+    name = await lab.claimed("one", requesterAddress="198.51.100.7")
     bound = await lab.until(INSTANCES, name, lambda o: condition(o, "Bound", "status") == "True")
     assert bound["metadata"]["finalizers"] == ["berth.dev/fence"]
     assert bound["status"]["id"] == name

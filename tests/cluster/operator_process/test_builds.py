@@ -213,7 +213,7 @@ async def test_who_has_too_many_that_wait_is_told_at_once(lab: Lab) -> None:
     await project(lab)
     for name in ("runs-1", "runs-2"):
         await build(lab, name)
-        await lab.until(BUILDS, name, lambda o: "startTime" in (o.get("status") or {}))
+        await lab.until(BUILDS, name, lambda o: "startTime" in (o.get("status") or {}), seconds=30)
     for name in ("waits-1", "waits-2", "waits-3"):
         await build(lab, name)
         await lab.until(BUILDS, name, lambda o: condition(o, "Ended") == "Waiting")
@@ -227,7 +227,7 @@ async def test_who_has_too_many_that_wait_is_told_at_once(lab: Lab) -> None:
 async def test_nobody_builds_with_another_s_project(lab: Lab) -> None:
     await project(lab, "bob")
     await lab.create(BUILDS, "one", {"project": "p-bob", "user": "ada", "branch": "main"})
-    over = await is_over(lab, "one")
+    over = await is_over(lab, "one", seconds=30)
     assert over["status"]["reason"] == "NotTheProjects"
 
 

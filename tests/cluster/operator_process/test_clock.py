@@ -118,6 +118,6 @@ async def test_an_event_warns_of_each_end_once_whoever_leads(lab: Lab, operators
     operators.start()
     later = end + timedelta(seconds=20)
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"expireAfter": 3620}})
-    await lab.told("EndsSoon", f"{later:%H:%M:%S} UTC")
+    await lab.told("EndsSoon", f"{later:%H:%M:%S} UTC", seconds=30)
     events, _ = await lab.client.list(EVENTS, lab.namespace)
     assert len([one for one in events if one.get("reason") == "EndsSoon"]) == 2

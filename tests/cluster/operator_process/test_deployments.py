@@ -18,7 +18,7 @@ async def test_of_two_types_with_one_name_only_the_older_can_be_used(
     lab: Lab, operator: subprocess.Popen[bytes]
 ) -> None:
     await lab.type()
-    await lab.until(TYPES, "bench", lambda o: condition(o, "Ready", "status") == "True")
+    await lab.until(TYPES, "bench", lambda o: condition(o, "Ready", "status") == "True", seconds=30)
     await lab.create(TYPES, "younger", {"typeName": "bench", "template": {"image": "other:1"}})
     conflict = await lab.until(TYPES, "younger", lambda o: condition(o, "Ready") == "IdConflict")
     assert f"{lab.namespace}/bench" in str(condition(conflict, "IdConflict", "message"))
@@ -48,7 +48,7 @@ async def test_a_deployment_with_a_node_s_heartbeat_is_online_while_its_node_is_
     await lab.type(template={"image": "workspace.invalid/none:1"})
     overrides = {"nodeSelector": {"robot": lab.namespace}}
     await lab.create(DEPLOYMENTS, "one", {"type": "bench", "heartbeat": "node", "overrides": overrides})
-    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Offline")
+    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Offline", seconds=30)
     heartbeat = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     await lab.client.patch(NODES, None, name, heartbeat, subresource="status")
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
@@ -64,5 +64,5 @@ async def test_without_the_authority_it_waits_and_says_so(lab: Lab, operators: O
     await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
     authority["metadata"] = {"name": "berth-agent-ca"}
     await lab.client.create(secrets, lab.namespaces.release, authority)
-    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
+    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=30)
     assert process.poll() is None

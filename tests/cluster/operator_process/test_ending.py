@@ -92,7 +92,7 @@ async def test_a_pod_that_somebody_deletes_is_made_again_under_the_same_lease(la
 async def test_an_instance_that_is_terminated_while_it_waits_ends_without_a_lease(lab: Lab) -> None:
     await lab.type()
     await lab.instance("mine", workspaceType="bench")
-    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound") == "Waiting")
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound") == "Waiting", seconds=30)
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
     ended = await lab.until(INSTANCES, "mine", has_ended)
     assert ended["status"].get("epoch") is None

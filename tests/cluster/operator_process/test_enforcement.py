@@ -80,10 +80,18 @@ async def test_what_the_cluster_enforces_is_a_condition_an_event_and_a_metric(
     assert condition(found, CONDITION, "status") == "Unknown"
     assert metric(operators.ports[0]) == "-1.0"
 
-    pod = await probe_pod(lab, but=lost["metadata"]["name"])
-    with answering([8471, 8472], (host, port)):
-        await runs(lab, pod)
-        found = await lab.until(TYPES, "bench", lambda o: condition(o, CONDITION) == "NotEnforced", seconds=40)
+    # A verdict rests on the last sample: where the machine stalled in that one, the next probe says what there is.
+    before, verdicts = lost["metadata"]["name"], {"ProbeNotRunning"}
+    for _ in range(3):
+        pod = await probe_pod(lab, but=before)
+        before = pod["metadata"]["name"]
+        with answering([8471, 8472], (host, port)):
+            await runs(lab, pod)
+            found = await lab.until(TYPES, "bench", lambda o: condition(o, CONDITION) not in verdicts, seconds=40)
+        verdicts.add(condition(found, CONDITION) or "")
+        if "NotEnforced" in verdicts:
+            break
+    assert condition(found, CONDITION) == "NotEnforced"
     assert condition(found, CONDITION, "status") == "False"
     assert condition(found, "Ready", "status") == "True"
     assert metric(operators.ports[0]) == "0.0"
@@ -91,7 +99,6 @@ async def test_what_the_cluster_enforces_is_a_condition_an_event_and_a_metric(
     told, _ = await lab.client.list(EVENTS, lab.namespace, fields={"reason": "NetworkPolicyNotEnforced"})
     assert [event["regarding"]["name"] for event in told] == ["bench"]
 
-    before = pod["metadata"]["name"]
     pod = await probe_pod(lab, but=before)
     with answering([8471], ("127.0.0.1", "1")):
         await runs(lab, pod)
@@ -104,5 +111,5 @@ async def test_what_the_cluster_enforces_is_a_condition_an_event_and_a_metric(
 async def test_where_nobody_is_to_look_the_condition_says_so(lab: Lab, operators: Operators) -> None:
     await lab.type()
     operators.start(BERTH_PROBE_INTERVAL="off")
-    found = await lab.until(TYPES, "bench", lambda o: condition(o, CONDITION) == "NotProbed")
+    found = await lab.until(TYPES, "bench", lambda o: condition(o, CONDITION) == "NotProbed", seconds=30)
     assert condition(found, CONDITION, "status") == "Unknown"

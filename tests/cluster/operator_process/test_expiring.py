@@ -19,7 +19,7 @@ async def test_a_hundred_that_expire_together_are_marked_and_deleted_within_seco
     first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
     puppets = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", first)
     async with puppets.playing():
-        figures = await expire_together(lab.client, puppets, COUNT, lead=15)
+        figures = await expire_together(lab.client, puppets, COUNT, lead=30)
     assert len(figures.marked) == len(figures.deleting) == len(figures.given_back) == COUNT
     assert figures.marked[0] >= 0, "none before its time"
     assert figures.marked[-1] <= 10

@@ -1,5 +1,6 @@
 """Hooks beside Kubernetes' own Job controller and garbage collector. The kubelet's words are the test's."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -42,12 +43,14 @@ async def pod_that_runs(lab: Lab, job: str, but: str = "") -> str:
         return [pod["metadata"]["name"] for pod in pods if pod["metadata"]["name"] != but]
 
     labels = {"batch.kubernetes.io/job-name": job}
-    pods, version = await lab.client.list(PODS, lab.namespace, labels=labels)
-    while not another(pods):
-        async for event in lab.client.watch(PODS, lab.namespace, version, labels=labels):
-            pods, version = [event.object], event.object["metadata"]["resourceVersion"]
-            if another(pods):
-                break
+    async with asyncio.timeout(60):
+        pods, version = await lab.client.list(PODS, lab.namespace, labels=labels)
+        while not another(pods):
+            async for event in lab.client.watch(PODS, lab.namespace, version, labels=labels):
+                version = event.object["metadata"]["resourceVersion"]
+                pods = [] if event.type == "BOOKMARK" else [event.object]
+                if another(pods):
+                    break
     return another(pods)[0]
 
 
@@ -64,7 +67,6 @@ async def evicted(lab: Lab, pod: str) -> None:
     await exited(lab, pod, 143)
 
 
-@pytest.mark.timeout(120)
 async def test_a_lease_with_hooks_from_one_user_to_a_quarantine(field: Lab, operators: Operators) -> None:
     operators.start()
     uid = await borrowed(field, BOTH | {"prepare": {"command": ["/home"]}})
@@ -80,9 +82,9 @@ async def test_a_lease_with_hooks_from_one_user_to_a_quarantine(field: Lab, oper
     await exited(field, await pod_that_runs(field, reset, but=first), 0)
     health = await started(field, uid, "health", seconds=20)
     await exited(field, await pod_that_runs(field, health), 3)
-    shut = await reads(field, "Quarantined")
+    shut = await reads(field, "Quarantined", seconds=20)
     assert condition(shut, "Quarantined") == "HealthCheckFailed"
     assert "the hook healthCheck failed: exit code 3." in str(condition(shut, "Quarantined", "message"))
-    await has_ended(field)
+    await has_ended(field, seconds=20)
     for kind in (JOBS, PODS, SECRETS):
         assert (await field.client.list(kind, field.namespace, labels={"berth.dev/instance": uid}))[0] == []

@@ -12,7 +12,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 from berth_core.client import Kind, Object, connect
 from berth_core.errors import AlreadyExistsError, UnavailableError
-from berth_core.model import timestamp
+from berth_core.model import parse_time, timestamp
 from berth_operator.leading import Leadership
 from berth_operator.steadiness import Steadiness
 
@@ -104,7 +104,7 @@ async def expiring(lab: Lab, name: str, expires: datetime) -> None:
 
 async def what_has_expired_goes(lab: Lab) -> None:
     where = lab.namespaces.access
-    await lab.until_gone(REVOCATIONS, "0a" * 32, namespace=where)
+    await lab.until_gone(REVOCATIONS, "0a" * 32, seconds=30, namespace=where)
     await lab.until_gone(ISSUED, "0a" * 32, namespace=where)
     await lab.until_gone(SECRETS, "record-0a", namespace=where)
 
@@ -137,8 +137,6 @@ async def test_silence_ends_what_must_be_pinged_and_what_has_expired_is_deleted(
     operators.start()
     await what_has_expired_goes(lab)
     await lab.type()
-    answering = datetime.now(UTC) + timedelta(seconds=8)
-    await api_pod(lab, answering)
     deaf_namespaces = make_namespaces(apiserver)
     (tmp_path / "deaf").mkdir()
     kubeconfig = restricted_kubeconfig(apiserver, deaf_namespaces, tmp_path / "deaf")
@@ -149,25 +147,30 @@ async def test_silence_ends_what_must_be_pinged_and_what_has_expired_is_deleted(
             await deaf.type()
             await api_pod(deaf, None)
             await ready_for_long(deaf, "unheard", keepAlive=True)
-            await a_minute(lab, answering)
+            await a_minute(lab)
             assert await alive(deaf, "unheard"), "while no pod of the API is ready nobody can ping"
     finally:
         others.stop_all()
     await the_rest_stays(lab)
 
 
-async def a_minute(lab: Lab, answering: datetime) -> None:
+async def a_minute(lab: Lab) -> None:
     await ready_for_long(lab, "silent", keepAlive=True)
     await ready_for_long(lab, "careless")
     await lab.deployment("for-starting")
     await lab.instance("starting", deployments=["for-starting"], keepAlive=True)
     kept = await ready_for_long(lab, "kept", keepAlive=True)
+    # After all else from which the time could be counted.
+    answering = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=8)
+    await api_pod(lab, answering)
     async with pinging(lab, kept):
-        ended = await lab.until(INSTANCES, "silent", lambda o: o["status"].get("reason"), seconds=90)
+        ended = await lab.until(INSTANCES, "silent", lambda o: o["status"].get("reason"), seconds=150)
     now = datetime.now(UTC)
     assert ended["status"]["reason"] == "KeepAliveLost"
-    assert now - answering >= INTERVAL - timedelta(seconds=1), "the time is counted since the API can be heard"
-    assert now - answering <= INTERVAL + timedelta(seconds=10)
+    # Later than the API's readiness only where the leader's own renewal was late, which begins the minute anew.
+    quiet = parse_time(ended["status"]["message"].removeprefix("no keep-alive ping came for 60 s after "))
+    assert quiet >= answering, "the time is counted since the API can be heard"
+    assert INTERVAL <= now - quiet <= INTERVAL + timedelta(seconds=10)
     assert [await alive(lab, name) for name in ("kept", "careless", "starting")] == [True, True, True]
     await lab.client.patch(INSTANCES, lab.namespace, "kept", {"spec": {"terminate": True}})
     await lab.until_gone(LEASES, f"i-{kept}")
@@ -191,14 +194,18 @@ async def test_a_break_of_the_cluster_s_api_is_noticed_by_who_leads(lab: Lab, ap
     async with await connect("berth-test", str(apiserver.kubeconfig), before_write=ask) as client:
         task = asyncio.create_task(leadership.run(client, work))
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 for _ in range(3):
+                    await asked.get()
+                while steadiness.since is None:  # a renewal that took too long is a break too
                     await asked.get()
                 first = steadiness.since
                 away = True
                 lost = await asked.get()
                 away = False
                 for _ in range(2):
+                    await asked.get()
+                while steadiness.since is None:
                     await asked.get()
         finally:
             task.cancel()

@@ -42,7 +42,7 @@ async def test_what_is_made_for_an_ended_instance_is_cleared_by_the_next_leader(
     await lab.create(RULES, "mine-0", {"instance": public_id, "order": 0, "source": "0.0.0.0/0", "action": "ACCEPT"})
     operators.start()
     for kind in specs:
-        await lab.until_gone(kind, f"i-{public_id}")
+        await lab.until_gone(kind, f"i-{public_id}", seconds=30)
     await lab.until_gone(RULES, "mine-0")
 
 

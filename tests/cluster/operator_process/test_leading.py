@@ -109,6 +109,9 @@ def still_running(process: subprocess.Popen[bytes]) -> bool:
 
 async def test_only_the_leader_says_that_it_leads(lab: Lab, operators: Operators) -> None:
     first = await pair(lab, operators)
+    # It says so before its first pass, and only after one is a deployment shown as free.
+    await lab.type()
+    await lab.deployment("one")
     for number, port in enumerate(operators.ports):
         answer = await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/metrics", None, 5)
         leads = first.startswith(f"operator-{number}_")

@@ -62,6 +62,7 @@ async def test_a_reservation_of_one_who_has_enough_is_passed_over_until_he_has_l
     await lab.instance("has", workspaceType="bench")
     await until_bound(lab, "has")
     await lab.reservation("more", "ada", workspaceType="bench")
+    await lab.until(RESERVATIONS, "more", lambda o: condition(o, "Waiting", "status") == "True")
     await lab.reservation("behind", "bob", workspaceType="bench")
     await lab.until(RESERVATIONS, "behind", lambda o: condition(o, "Fulfilled", "status") == "True")
     assert condition(await lab.get(RESERVATIONS, "more"), "Waiting", "status") == "True"

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from ..api.gateway import Gateway, gateway, serving
 from . import hooks
-from .builds import CI, build, is_over, pod_of, project, started
-from .lab import BUILDS, PODS, POLICIES, Lab
+from .builds import CI, build, found, is_over, pod_of, project, started
+from .lab import ACCESS_RULES, BUILDS, INSTANCES, PODS, POLICIES, Lab
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -62,4 +62,28 @@ async def test_a_rule_that_the_operator_made_counts_before_its_watch_tells_of_it
         await lab.until(PODS, f"i-{uid}", bool)
         opened = await lab.get(POLICIES, f"i-{uid}")
         assert "198.51.100.7/32" in str(opened["spec"]["ingress"]), "the pod is made once its holder is let in"
+        await asyncio.to_thread(operators.stop_all)
+
+
+async def test_types_and_access_rules_count_before_their_watches_tell_of_them(
+    lab: Lab, operators: Operators, tmp_path: Path
+) -> None:
+    async with gateway(operators.kubeconfig) as between:
+        between.silent = lambda _method, path: path.endswith(("/workspacetypes", "/accessrules"))
+        operators.start(KUBECONFIG=str(between.kubeconfig(operators.kubeconfig, tmp_path / "deaf.kubeconfig")), **CI)
+        await lab.deployment("one")
+        await lab.type()
+        name = await lab.claimed("one")
+        known = await lab.until(INSTANCES, name, lambda o: {"epoch", "reason"} & (o.get("status") or {}).keys())
+        assert "reason" not in known["status"]
+        await project(lab)
+        uid = await build(lab, "two")
+        await started(lab, uid, "fetch")
+        await lab.type("other", access="closed")
+        await lab.deployment("shut", "other")
+        rule = {"deployment": "shut", "user": "ada", "capability": "CAP_INSTANTIATE", "ruleID": 1}
+        await lab.create(ACCESS_RULES, "shut-1", rule)
+        await found(lab, uid, workspace="other")
+        known = await lab.until(BUILDS, "two", lambda o: {"instance", "reason"} & (o.get("status") or {}).keys())
+        assert "reason" not in known["status"]
         await asyncio.to_thread(operators.stop_all)

@@ -71,7 +71,11 @@ async def test_what_came_of_the_clone_is_said_and_none_keeps_anybody_from_his_sh
     puppets.last_words["repo"] = json.dumps({"commit": ""})
     name = bad["metadata"]["name"]
     pod = await lab.get(PODS, f"i-{name}")
-    assert condition(await lab.get(INSTANCES, name), "RepositoryReady", "message") == said
+    # Its pass has been over the instance once a change of the spec is observed.
+    wanted = await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"expireAfter": 7200}})
+    generation = wanted["metadata"]["generation"]
+    seen = await lab.until(INSTANCES, name, lambda o: o["status"]["observedGeneration"] == generation, seconds=30)
+    assert condition(seen, "RepositoryReady", "message") == said
     await lab.client.delete(PODS, lab.namespace, f"i-{name}", uid=pod["metadata"]["uid"], grace_seconds=1)
     found = await lab.until(INSTANCES, name, lambda o: condition(o, "RepositoryReady") == "Cloned", seconds=30)
     assert condition(found, "RepositoryReady", "message") == "its default branch has no commit"

@@ -182,6 +182,7 @@ async def test_who_may_not_have_it_keeps_nobody_waiting_until_a_rule_lets_him(la
     await lab.instance("stranger-too", user="stranger", workspaceType="bench")
     waits = await lab.until(INSTANCES, "stranger-too", lambda o: condition(o, "Bound") == "Waiting")
     assert "do not let stranger have one" in str(condition(waits, "Bound", "message"))
+    await lab.until(RESERVATIONS, "stranger", is_waiting)
     await lab.reservation("owners", "owner", workspaceType="bench")
     grant = await served(lab, "owners")
     assert is_waiting(await lab.get(RESERVATIONS, "stranger"))

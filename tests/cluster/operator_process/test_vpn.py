@@ -62,7 +62,7 @@ async def test_clients_are_signed_refused_when_deleted_and_gone_with_their_insta
     assert issued == [uid, two["metadata"]["uid"]]
 
     await lab.client.delete(VPN_CLIENTS, lab.namespace, "one")
-    await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == [uid], 5)
+    await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == [uid], 20)
     await lab.until_gone(SECRETS, f"v-{uid}", namespace=lab.namespaces.access)
     assert not await lab.absent(SECRETS, f"v-{two['metadata']['uid']}", lab.namespaces.access)
 
@@ -131,7 +131,11 @@ async def test_who_is_signed_and_who_is_revoked_survives_a_kill_at_any_write(
     await succeed(lab, operators, **OFFERED)
     await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == uids[:1], 20)
     revoking = lab.client.delete(VPN_CLIENTS, lab.namespace, "client-1")
-    await kill_when(lab, operators, SECRETS, deleted, revoking, access, **OFFERED)
+
+    def its_profile_goes(event: str, obj: Object) -> bool:
+        return deleted(event, obj) and obj["metadata"]["name"] == f"v-{uids[1]}"
+
+    await kill_when(lab, operators, SECRETS, its_profile_goes, revoking, access, **OFFERED)
     puppets.revoked.clear()
     await puppets.until(lambda: puppets.revoked.get(f"i-{instance}") == sorted(uids[:2]), 20)
 

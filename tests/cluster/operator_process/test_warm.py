@@ -227,6 +227,7 @@ async def test_a_lease_is_not_given_back_while_a_pod_of_its_epoch_may_run(lab: L
     instance = await bound(lab, "mine")
     assert "warm" not in instance["status"]
 
+    await lab.until(PODS, f"i-{instance['metadata']['uid']}", bool)
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
     await lab.until_gone(PODS, f"i-{instance['metadata']['uid']}")
     told = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")

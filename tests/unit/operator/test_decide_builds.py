@@ -79,8 +79,8 @@ def test_a_verdict_is_followed_by_clearing_until_pods_are_gone_or_a_node_is_sile
 
 def test_pods_of_one_that_waited_long_have_their_time_to_go_though_it_was_never_shown_to_run() -> None:
     waits = condition(builds.RUNNING, False, "Canceled", "", now=NOW - CLEARING)
-    status = {"attempt": 1, "reason": "Canceled", "startTime": timestamp(NOW), "conditions": [waits.wire()]}
-    seen = SeenBuild(build(**status), pods=True)
+    over = build(attempt=1, reason="Canceled", startTime=timestamp(NOW), conditions=[waits.wire()])
+    seen = SeenBuild(over, pods=True)
     assert decide(seen, NOW) == Plan(Step.CLEAR, again_at=NOW + CLEARING)
 
 
