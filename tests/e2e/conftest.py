@@ -11,6 +11,17 @@ from berth_cluster.outside import Outside
 from berth_cluster.testing import BerthCluster
 
 NODE_PORT = 30080
+START_SECONDS = 600
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the first test that much more time, whichever it is: the start of the cluster is part of its setup."""
+    first = next((item for item in items if item.path.is_relative_to(Path(__file__).parent)), None)
+    if first is not None:
+        mark = first.get_closest_marker("timeout")
+        own = float(mark.args[0] if mark is not None else config.getini("timeout"))
+        first.add_marker(pytest.mark.timeout(own + START_SECONDS), append=False)
 
 
 @pytest.fixture(scope="session")

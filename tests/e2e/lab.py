@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,20 @@ class Lab:
         self.kubectl(
             "wait", what, "-n", namespace, f"--for={condition}", f"--timeout={seconds}s", deadline=seconds + 30
         )
+
+    def readiness(self, instance: str) -> Any:
+        """Return what an instance says of Ready."""
+        conditions = self.get("instance", instance)["status"]["conditions"]
+        return next(one for one in conditions if one["type"] == "Ready")
+
+    def wait_again(self, instance: str, before: Any, seconds: float = 90) -> None:
+        """Wait until an instance that was Ready ``before`` has ceased to be so, and is so again.
+
+        Who waits for the one and then for the other may come too late for the first.
+        """
+        until, since = time.monotonic() + seconds, before["lastTransitionTime"]
+        while (now := self.readiness(instance))["status"] != "True" or now["lastTransitionTime"] == since:
+            assert time.monotonic() < until, f"instance/{instance} is not Ready again: {now}"
 
     def berth(self, *words: str, stdin: str = "") -> str:
         """Run Berth's command line as the administrator and return what it printed."""
@@ -219,8 +234,8 @@ class Person:
         assert done.returncode == 0, done.stdout + done.stderr
         return float(done.stdout)
 
-    def ends(self, instance: str) -> None:
+    def ends(self, instance: str, seconds: int = 30) -> None:
         """Terminate an instance and wait until it has ended."""
         answer = self.asks("POST", f"/terminate/{instance}")
         assert answer.status == 200, answer.text
-        self.lab.wait(f"instance/{instance}", "condition=Ended")
+        self.lab.wait(f"instance/{instance}", "condition=Ended", seconds)

@@ -12,6 +12,7 @@ from knocking import Source
 from lab import NAMESPACE, Lab
 
 from berth_cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE, Machine
+from berth_cluster.processes import Identity, every_pid
 
 MORE = [str(NETWORK[last]) for last in range(120, 129)]
 """Addresses that an outside client gets besides its own."""
@@ -115,10 +116,13 @@ def routes() -> Iterator[None]:
 def netns_by_address() -> dict[str, Path]:
     """Network namespaces of all that runs on this machine, by their IPv4 addresses."""
     seen: dict[str, Path] = {}
-    # The eldest process of each stands for it: in a pod that is the one that lasts as long as the pod.
-    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+    # The eldest process of each stands for it: in a pod that is the one that lasts as long as the pod. Numbers of
+    # processes begin anew at some time and do not say which it is.
+    running = [process for process in map(Identity.of, every_pid()) if process is not None]
+    for process in sorted(running, key=lambda process: (process.started, process.pid)):
+        netns = Path(f"/proc/{process.pid}/ns/net")
         try:
-            seen.setdefault((process / "ns" / "net").readlink().name, process / "ns" / "net")
+            seen.setdefault(netns.readlink().name, netns)
         except OSError:
             continue  # it ended while we looked
     found = {}

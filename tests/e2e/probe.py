@@ -29,18 +29,18 @@ def main() -> int:
     """Probe and print."""
     host, port, wanted, seconds = sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
     start = time.monotonic()
-    alike, since, seen = 0, 0.0, ""
-    while time.monotonic() - start < seconds:
-        sent = time.monotonic() - start
+    sent, alike, since, seen = 0.0, 0, 0.0, ""  # the first is sent at once, whatever the clock says by then
+    while sent < seconds:
         seen = answer(host, port)
-        if not (seen == wanted or (wanted == "shut" and seen != "open")):
+        if seen == wanted or (wanted == "shut" and seen != "open"):
+            since = sent if alike == 0 else since
+            alike += 1
+        else:
             alike = 0
-            continue
-        since = sent if alike == 0 else since
-        alike += 1
         if alike == STEADY:
             print(f"{since:.3f}")
             return 0
+        sent = time.monotonic() - start
     print(f"{host}:{port} is {seen}, not {wanted}, after {seconds} s")
     return 1
 

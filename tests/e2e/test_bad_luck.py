@@ -59,9 +59,9 @@ def test_a_workspace_that_crashes_comes_back_within_its_lease(lab: Lab, ada: Per
 def test_a_pod_that_is_evicted_is_made_again_under_the_same_lease(lab: Lab, ada: Person, bob: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     before, shown = lab.get("instance", instance)["status"], in_force(lab, instance)
+    ready = lab.readiness(instance)
     lab.kubectl("delete", "pod", f"i-{instance}", "-n", NAMESPACE, "--wait=false")
-    lab.wait(f"instance/{instance}", "condition=Ready=false")
-    lab.wait(f"instance/{instance}", "condition=Ready", seconds=60)
+    lab.wait_again(instance, ready)
     after = lab.get("instance", instance)["status"]
     assert after["epoch"] == before["epoch"]
     assert after["podUid"] != before["podUid"]

@@ -6,6 +6,8 @@ import pytest
 from lab import NAMESPACE, Lab, Person
 
 TEMPLATE: dict[str, object] = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
+ENDED_SECONDS = 90
+"""For the workspace's pod and those of the hooks, one after the other."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +32,7 @@ def test_a_machine_is_prepared_reset_and_lent_again(lab: Lab, ada: Person, bob: 
         assert told["Prepared"] == "True"
         info = person.asks("GET", f"/instance/{instance}").json
         assert person.ssh(info, "echo", "aboard").stdout == "aboard\n"
-        person.ends(instance)
+        person.ends(instance, ENDED_SECONDS)
         told = {c["type"]: c["status"] for c in lab.get("instance", instance)["status"]["conditions"]}
         assert told["Cleaned"] == "True"
         lab.wait(f"wd/{deployment}", "condition=Available")
@@ -40,10 +42,10 @@ def test_a_machine_is_prepared_reset_and_lent_again(lab: Lab, ada: Person, bob: 
 
 def test_a_machine_that_fails_its_check_is_lent_again_only_when_somebody_says_so(lab: Lab, ada: Person) -> None:
     deployment = lab.makes_type("ailing", TEMPLATE, hooks={"healthCheck": shell("echo the arm is stuck; exit 3")})
-    ada.ends(ada.takes("ailing"))
+    ada.ends(ada.takes("ailing"), ENDED_SECONDS)
     lab.wait(f"wd/{deployment}", "condition=Quarantined")
     refused = ada.asks("POST", "/new/ailing", {"sshkey": ada.public_key()})
     assert refused.status == 503, refused.text
     lab.berth("deployment", "release", deployment, "--reason", "freed by hand")
     lab.wait(f"wd/{deployment}", "condition=Available")
-    ada.ends(ada.takes("ailing"))
+    ada.ends(ada.takes("ailing"), ENDED_SECONDS)

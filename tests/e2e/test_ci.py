@@ -139,6 +139,7 @@ def done(builds: Builds, scene: Scene) -> dict[str, Build]:
     return {name: builds.ended(build, 200) for name, build in started.items()}
 
 
+@pytest.mark.timeout(900)  # all builds of the module, which it waits for first
 def test_a_branch_a_tag_a_commit_and_a_commit_of_a_branch_are_built(
     builds: Builds, scene: Scene, done: dict[str, Build]
 ) -> None:

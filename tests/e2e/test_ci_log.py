@@ -24,7 +24,8 @@ from berth_cluster.network import OUTSIDE
 
 pytestmark = pytest.mark.nodes
 
-TALK = "for number in 1 2 3 4 5 6; do echo line $number; sleep 1; done"
+LINES = 20
+TALK = f"for number in {' '.join(map(str, range(1, LINES + 1)))}; do echo line $number; sleep 1; done"
 """Long enough for whoever listens to go and come back."""
 
 
@@ -123,7 +124,7 @@ def test_a_build_is_followed_while_it_runs(ada: Person, bob: Person, server: Git
     assert [number for _, _, number in lines] == list(range(1, len(lines) + 1))
     whole = ada.asks("GET", f"{path}/log").text
     assert [text for _, text, _ in lines] == whole.splitlines()
-    assert whole.splitlines().count("line 6") == 1
+    assert whole.splitlines().count(f"line {LINES}") == 1
 
     shown = ada.asks("GET", path).json
     for method, where in (("GET", ""), ("GET", "/log"), ("GET", "/artifacts"), ("POST", "")):

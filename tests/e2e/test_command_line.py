@@ -50,6 +50,7 @@ def test_from_asking_to_giving_back_without_a_question(desk: Desk, bob: Person) 
     desk.prints("firewall", "clear")
     bob.probe(info, "shut")
     desk.prints("firewall", "allow")
+    desk.person.probe(info, "open")
     assert desk.prints("ssh", "--", "echo", "aboard") == "aboard"
 
     assert desk.prints("end", "--wait") == f"instance {id_} ends"
@@ -113,6 +114,7 @@ def test_what_people_see_while_they_wait_for_the_start(desk: Desk) -> None:
         assert "✓" not in screen, "the progress line goes when it has done its work"
         terminal.runs("clear; berth list")
         terminal.shows("INSTANCE")
+        terminal.shows("READY")
         assert "\x1b[32m" in terminal.colours(), "what is READY is green on a terminal"
         terminal.runs("clear; berth ssh")
         terminal.shows("#")

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,15 +76,24 @@ def test_a_workspace_gets_where_its_type_says_and_never_to_the_clusters_own_part
     resource = lab.makes_type(name, {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}, network=network)
     try:
         with wide_world(), neighbours(lab) as pods, holding(lab, bob, DEPLOYMENT_TYPE) as (theirs, their_info):
-            assert bob.asks("POST", f"/firewall/{theirs}", {"src": "0.0.0.0/0"}).status == 200
+            lets_everybody_in(lab, bob, theirs)
             with holding(lab, ada, name) as (_, info):
                 forbidden = own_parts(lab, theirs, their_info)
                 # The plain pods have no policy, and the image has a shell: all of it is there to be reached.
-                assert seen_by_a_plain_pod(pods, forbidden) == set(forbidden)
+                until = time.monotonic() + 10  # what the enforcer has yet to let through
+                while (seen := seen_by_a_plain_pod(pods, forbidden)) != set(forbidden):
+                    assert time.monotonic() < until, f"of {forbidden} a plain pod gets to {seen} only"
                 world = [f"{FREE}:{PORT}", f"{OTHER}:{PORT}"]
                 assert reaches(ada, info, [*world, *forbidden]) == {f"{one}:{PORT}" for one in reached}
     finally:
         lab.kubectl("delete", "wt,wd", resource, "-n", NAMESPACE)
+
+
+def lets_everybody_in(lab: Lab, person: Person, instance: str) -> None:
+    """Add a rule for everybody, and wait until it is in force."""
+    assert person.asks("POST", f"/firewall/{instance}", {"src": "0.0.0.0/0"}).status == 200
+    rules = [f"fwr/{rule['metadata']['name']}" for rule in lab.objects("fwr") if rule["spec"]["instance"] == instance]
+    lab.kubectl("wait", *rules, "-n", NAMESPACE, "--for=condition=InForce", "--timeout=30s")
 
 
 def own_parts(lab: Lab, other: str, info: Any) -> list[str]:

@@ -30,6 +30,13 @@ def ended(process: Identity | None) -> None:
         time.sleep(0.05)
 
 
+def told(lab: Lab, reason: str, word: str) -> None:
+    """Look until an Event tells of something: it comes after the status that says so."""
+    until = time.monotonic() + 15
+    while word not in lab.kubectl("get", "events", "-n", NAMESPACE, f"--field-selector=reason={reason}"):
+        assert time.monotonic() < until, f"no Event tells of {word}: {reason}"
+
+
 def test_the_probe_says_whether_the_enforcer_is_there(lab: Lab, cluster: BerthCluster) -> None:
     lab.wait(f"wt/{TYPE}", SAYS_SO, seconds=PROBE_SECONDS)
     specs = [cluster.state / "processes" / f"{node.name}-kube-router.json" for node in NODES]
@@ -49,8 +56,7 @@ def test_the_probe_says_whether_the_enforcer_is_there(lab: Lab, cluster: BerthCl
             scratch = path.with_name(f".{path.name}")
             scratch.write_text(text, encoding="utf-8")
             scratch.rename(path)
-    events = lab.kubectl("get", "events", "-n", NAMESPACE, "--field-selector=reason=NetworkPolicyNotEnforced")
-    assert TYPE in events
+    told(lab, "NetworkPolicyNotEnforced", TYPE)
     other_operators(lab)
     lab.wait(f"wt/{TYPE}", SAYS_SO, seconds=PROBE_SECONDS)
     lab.kubectl("wait", "pods", "-n", NAMESPACE, "-l", "berth.dev/probe", "--for=delete", "--timeout=30s")

@@ -99,8 +99,23 @@ def kill_agent(lab: Lab, instance: str) -> None:
 def kill_pods(lab: Lab, component: str) -> None:
     """Kill all replicas of a process, and wait until others serve."""
     selector = f"app.kubernetes.io/component={component}"
+    replicas = lab.get("deployment", f"berth-{component}", "berth")["spec"]["replicas"]
+    before = {pod["metadata"]["uid"] for pod in lab.objects("pods", selector, "berth")}
     lab.kubectl("delete", "pods", "-n", "berth", "-l", selector, "--grace-period=0", "--force")
-    lab.wait(f"deployment/berth-{component}", "condition=Available", seconds=60, namespace="berth")
+    # The Deployment may go on saying for a moment that all are there.
+    until = time.monotonic() + 60
+    while len(ready_pods(lab, selector) - before) < replicas:
+        assert time.monotonic() < until, f"no others came: {component}"
+
+
+def ready_pods(lab: Lab, selector: str) -> set[str]:
+    """Uids of Berth's own pods that are ready."""
+    return {
+        pod["metadata"]["uid"]
+        for pod in lab.objects("pods", selector, "berth")
+        for condition in pod["status"].get("conditions", ())
+        if (condition["type"], condition["status"]) == ("Ready", "True")
+    }
 
 
 def kill_kubelet(cluster: BerthCluster, name: str) -> None:

@@ -88,10 +88,9 @@ def test_the_holder_finds_his_repository_with_its_history_and_works_in_it(lab: L
 
     # A pod that starts again as a whole clones nothing over what its holder did, and says what it said.
     shell(ada, instance, "echo mine > /root/arm/README")
-    container = container_of(lab, instance)
+    container, ready = container_of(lab, instance), lab.readiness(instance)
     end_sandbox(lab, instance)
-    lab.wait(f"instance/{instance}", "condition=Ready=False", 20)
-    lab.wait(f"instance/{instance}", "condition=Ready", 60)
+    lab.wait_again(instance, ready)
     assert container_of(lab, instance) != container, "it has run again"
     assert shell(ada, instance, "cat /root/arm/README") == "mine\n"
     assert condition(lab, instance)[:2] == ("True", "Cloned")

@@ -16,6 +16,7 @@ import pytest
 from lab import NAMESPACE, Lab, Person
 from session import Session
 from test_exclusive import kill_leading_operator
+from test_no_gap import asks_until_answered
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ def test_two_users_are_never_both_inside(lab: Lab, ada: Person, bob: Person, dep
             with Session(waiter, new) as after:
                 assert after.gets_in(), said
                 lab.kubectl("rollout", "status", "deployment/berth-api", "-n", "berth", "--timeout=60s")
+                asks_until_answered(waiter, instance)  # nodes may hear of new replicas later than the Deployment
                 assert waiter.asks("POST", f"/firewall/{instance}", {"src": holder.address()}).status == 200
                 holder.probe(new, "open")
                 for tried in (old, new):

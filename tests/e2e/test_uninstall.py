@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
 from berth_core import names
@@ -10,6 +11,7 @@ from berth_core import names
 TEMPLATE = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
 
 
+@pytest.mark.timeout(900)
 def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     info = ada.asks("GET", f"/instance/{instance}").json

@@ -68,7 +68,9 @@ class Arena:
             for obj in self._mine(kind):
                 await self.watching.lab.client.delete(kind, self.watching.lab.namespace, obj["metadata"]["name"])
         await self.watching.until(
-            lambda: not (self._mine(INSTANCES) or self._mine(RESERVATIONS)), "what has ended is deleted", 30
+            lambda: not (self._mine(INSTANCES) or self._mine(RESERVATIONS)),
+            "what has ended is deleted",
+            SETTLED_SECONDS,  # an operator that was killed may have to come back first
         )
 
     def unsettled(self) -> list[str]:

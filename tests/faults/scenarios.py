@@ -75,7 +75,7 @@ async def held(stage: Stage) -> None:
 
 async def held_for_moments(stage: Stage) -> None:
     await free(stage)
-    await stage.lab.instance("mine", workspaceType="bench", requesterAddress=HOME, expireAfter=4)
+    await stage.lab.instance("mine", workspaceType="bench", requesterAddress=HOME, expireAfter=8)
     await ready(stage)
 
 
@@ -108,7 +108,7 @@ async def terminate(stage: Stage) -> None:
 
 
 async def ended(stage: Stage) -> None:
-    await stage.lab.until(INSTANCES, "mine", has_ended, seconds=30)
+    await stage.lab.until(INSTANCES, "mine", has_ended, seconds=40)
 
 
 async def delete(stage: Stage) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core.client import Kind
+from berth_core.client import Kind, Object
 
 from ..cluster.operator_process.builds import CI
 from ..cluster.operator_process.lab import (
@@ -80,15 +80,19 @@ class Stage:
         self.replicas.append(made)
         return made
 
-    async def leads(self, replica: Replica, *, seconds: float = 20) -> None:
+    async def leads(self, replica: Replica, *, seconds: float = STARTED_SECONDS) -> None:
         """Wait until a replica leads."""
         await self.lab.until(
             LEASES,
             LEADER,
-            lambda lease: str(lease["spec"].get("holderIdentity")).startswith(f"operator-{replica.number}_"),
+            lambda lease: _is_held_by(replica, lease),
             namespace=self.lab.namespaces.release,
             seconds=seconds,
         )
+
+    async def is_led_by(self, replica: Replica) -> bool:
+        """Whether a replica leads now."""
+        return _is_held_by(replica, await self.lab.client.get(LEASES, self.lab.namespaces.release, LEADER))
 
     async def pair(self) -> tuple[Replica, Replica]:
         """Two operators: the one that leads, and the one that waits."""
@@ -100,8 +104,7 @@ class Stage:
             namespace=self.lab.namespaces.release,
             seconds=STARTED_SECONDS,
         )
-        first = str(lease["spec"]["holderIdentity"]).startswith(f"operator-{one.number}_")
-        return (one, two) if first else (two, one)
+        return (one, two) if _is_held_by(one, lease) else (two, one)
 
     async def bury(self, replica: Replica) -> None:
         """Take note that a replica is dead: surely so, and nobody need wait for its lease of the leader to run out."""
@@ -116,9 +119,13 @@ class Stage:
         outside = await dump(self.lab.client, self.lab.namespaces)
         return [*outside, *inside["table"].splitlines(), worded(inside["keys"])]
 
+    async def silent(self, replica: Replica, *, quiet: float = 0.7, seconds: float = 30) -> None:
+        """Wait until a replica has written nothing for a while."""
+        await until(lambda: replica.proxy.quiet_for() >= quiet, "the operator writes no more", seconds)
+
     async def settled(self, replica: Replica, *, quiet: float = 0.7, seconds: float = 30) -> list[str]:
         """What there is once a replica has written nothing for a while."""
-        await until(lambda: replica.proxy.quiet_for() >= quiet, "the operator writes no more", seconds)
+        await self.silent(replica, quiet=quiet, seconds=seconds)
         return await self.seen()
 
     async def comes_to(self, wanted: list[str], replica: Replica, *, after: str, seconds: float = 30) -> None:
@@ -151,6 +158,10 @@ class Stage:
             await self.lab.client.delete(kind, self.lab.namespace, obj["metadata"]["name"])
         for obj in objects:
             await self.lab.until_gone(kind, obj["metadata"]["name"], seconds=30)
+
+
+def _is_held_by(replica: Replica, lease: Object) -> bool:
+    return str(lease["spec"].get("holderIdentity")).startswith(f"operator-{replica.number}_")
 
 
 @asynccontextmanager

@@ -167,6 +167,7 @@ async def test_nobody_shares_jumps_or_loses_anything(ground: Ground, history: Hi
     await ground.play(history)
 
 
+@pytest.mark.timeout(600)
 async def test_all_is_given_back_in_the_end(ground: Ground) -> None:
     await ground.settled(asyncio.ALL_COMPLETED)
     await ground.alive(*ground.reviving)

@@ -22,12 +22,13 @@ from berth_core.client import Kind, Object
 from berth_core.errors import InvalidError
 
 from ..cluster.operator_process.conftest import lab_in
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, TYPES, Lab, condition
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, POLICIES, TYPES, Lab, condition
 from ..cluster.operator_process.process import Operators, restricted_kubeconfig
 from .conftest import is_long
 from .dump import any_epoch, normal
 from .schemas import objects, spec_schema
 from .seeds import SEED
+from .stage import LEADER, STARTED_SECONDS
 from .waiting import until
 
 pytestmark = pytest.mark.apiserver
@@ -102,6 +103,13 @@ async def shop(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -
         operators = Operators(restricted_kubeconfig(apiserver, namespaces, folder), namespaces, folder)
         operators.start()
         try:
+            await lab.until(
+                LEASES,
+                LEADER,
+                lambda lease: lease["spec"].get("holderIdentity"),
+                namespace=namespaces.release,
+                seconds=STARTED_SECONDS,
+            )
             yield Shop(lab)
         finally:
             await asyncio.to_thread(operators.stop_all)
