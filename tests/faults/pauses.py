@@ -20,7 +20,7 @@ REFUSED = 409
 that it names does."""
 STRUCK_SECONDS = 30.0
 TAKEN_OVER_SECONDS = 40.0
-NOTICED_SECONDS = 30.0
+NOTICED_SECONDS = 10.0
 SETTLED_SECONDS = 100.0
 """In which all is well again: one that has begun to lead looks every minute for what another wrote too late."""
 

@@ -164,27 +164,15 @@ def all_meet(knocks: Sequence[Knock], wanted: Sequence[str]) -> list[str]:
     return met
 
 
-def all_told(knocks: Iterable[Knock], wanted: Callable[[Knock], str] | None = None) -> list[tuple[Knock, str]]:
-    """What becomes of each connection that came about, tried side by side; they are closed then.
-
-    With what is ``wanted`` of a knock, who waited in vain asks again as in :func:`all_meet`.
-    """
+def all_told(knocks: Iterable[Knock]) -> list[tuple[Knock, str]]:
+    """What becomes of each connection that came about, tried side by side; they are closed then."""
     held = [(knock, knock.held) for knock in knocks if knock.held is not None]
-    found = _all_talk(sock for _, sock in held)
-    if wanted is not None:
-        late = [n for n, (knock, _) in enumerate(held) if found[n] == SILENT != wanted(knock)]
-        for n, answer in zip(late, _all_talk(held[n][1] for n in late), strict=True):
-            found[n] = answer
+    with ThreadPoolExecutor(max(1, min(64, len(held)))) as threads:
+        found = list(threads.map(lambda pair: (pair[0], talks(pair[1])), held))
     for knock, sock in held:
         sock.close()
         knock.held = None
-    return [(knock, answer) for (knock, _), answer in zip(held, found, strict=True)]
-
-
-def _all_talk(socks: Iterable[socket.socket]) -> list[str]:
-    socks = list(socks)
-    with ThreadPoolExecutor(max(1, min(64, len(socks)))) as threads:
-        return list(threads.map(talks, socks))
+    return found
 
 
 def inside(netns: Path, function: Callable[[], T]) -> T:

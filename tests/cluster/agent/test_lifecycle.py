@@ -115,11 +115,12 @@ def test_an_agent_that_ends_leaves_the_last_ruleset_and_its_successor_knows_it(
     assert served.keys() == "ssh-ed25519 AAAAseven\n"
 
 
+@pytest.mark.alone
 def test_a_stop_is_heard_while_requests_wait(served: Pod) -> None:
     with served.tls() as tls:
         tls.sendall(b"GET /v1/listening?port=9&wait=10 HTTP/1.1\r\n\r\n")
         assert served.request(*GET).status == 200
-        assert served.stop() < 5, "it waited for a request that takes ten seconds"
+        assert served.stop() < 0.5
     assert running(served).returncode == 0
 
 

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import serialization
 
 from berth_core import names
 from berth_core.firewall import Rule
-from berth_operator import agentclient
 from berth_operator.agentclient import AgentAddress, AgentClient, Push
 from berth_operator.build import firewall
 from berth_operator.certificates import Authority
@@ -19,9 +18,6 @@ from berth_operator.errors import AgentError, StaleError
 from .pod import EPOCH, INSTANCE, Pod
 
 T = TypeVar("T")
-
-SECONDS = 30.0
-"""For a push: the operator gives up sooner, since it tries again."""
 
 
 def as_operator(pod: Pod, work: Callable[[AgentClient, AgentAddress], Awaitable[T]], *, epoch: int = EPOCH) -> T:
@@ -41,9 +37,8 @@ def as_operator(pod: Pod, work: Callable[[AgentClient, AgentAddress], Awaitable[
 
 
 @pytest.fixture
-def shipped(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> Pod:
+def shipped(pod: Pod) -> Pod:
     """A pod whose agent has a certificate that the operator made."""
-    monkeypatch.setattr(agentclient, "CONNECT_SECONDS", SECONDS)
     encoding, pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     key = pod.ca.key.private_bytes(encoding, pem, serialization.NoEncryption())
     pair = Authority(pod.ca.certificate.public_bytes(encoding), key).agent(
@@ -62,57 +57,62 @@ def push(generation: int, *rules: tuple[str, str], key: str = "ssh-ed25519 AAAA"
     return firewall.push(body, EPOCH, generation, [key], notice)
 
 
+@pytest.mark.alone
 def test_a_push_of_the_operator_is_acknowledged(shipped: Pod) -> None:
     async def work(client: AgentClient, agent: AgentAddress) -> None:
-        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")), seconds=SECONDS)
-        await client.push(agent, push(2, ("203.0.113.8", "ACCEPT"), key="ssh-ed25519 BBBB"), seconds=SECONDS)
+        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")))
+        await client.push(agent, push(2, ("203.0.113.8", "ACCEPT"), key="ssh-ed25519 BBBB"))
 
     as_operator(shipped, work)
     assert "203.0.113.8" in shipped.table()
     assert shipped.keys() == "ssh-ed25519 BBBB\n"
 
 
+@pytest.mark.alone
 def test_a_notice_comes_and_goes_under_one_generation(shipped: Pod) -> None:
     notice = shipped.run / "notice"
 
     async def work(client: AgentClient, agent: AgentAddress) -> None:
-        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")), seconds=SECONDS)
+        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")))
         assert notice.read_text() == ""
-        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT"), notice="This lease ends soon.\n"), seconds=SECONDS)
+        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT"), notice="This lease ends soon.\n"))
         assert notice.read_text() == "This lease ends soon.\n"
-        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")), seconds=SECONDS)
+        await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")))
         assert notice.read_text() == ""
 
     as_operator(shipped, work)
     assert f"berth e{EPOCH} g1 " in shipped.table()
 
 
+@pytest.mark.alone
 def test_a_stale_push_tells_the_operator_what_is_in_force(shipped: Pod) -> None:
     newest = push(5, ("203.0.113.7", "ACCEPT"))
 
     async def work(client: AgentClient, agent: AgentAddress) -> None:
-        await client.push(agent, newest, seconds=SECONDS)
+        await client.push(agent, newest)
         with pytest.raises(StaleError) as stale:
-            await client.push(agent, push(4), seconds=SECONDS)
+            await client.push(agent, push(4))
         assert (stale.value.generation, stale.value.digest) == (5, newest.digest)
 
     as_operator(shipped, work)
 
 
+@pytest.mark.alone
 def test_the_operator_waits_for_a_listening_socket(shipped: Pod) -> None:
     async def work(client: AgentClient, agent: AgentAddress) -> bool:
         waiting = asyncio.create_task(client.listening(agent, 22))
-        await client.push(agent, push(1), seconds=SECONDS)
+        await client.push(agent, push(1))
         with shipped.inside.listen(22):
             return await waiting
 
     assert as_operator(shipped, work)
 
 
+@pytest.mark.alone
 def test_an_agent_of_another_epoch_is_not_taken_for_the_one_that_was_meant(shipped: Pod) -> None:
     async def work(client: AgentClient, agent: AgentAddress) -> None:
         with pytest.raises(AgentError, match="reached"):
-            await client.push(agent, push(1), seconds=SECONDS)
+            await client.push(agent, push(1))
 
     as_operator(shipped, work, epoch=EPOCH + 1)
     assert " g0 " in shipped.table()

@@ -15,7 +15,7 @@ from .conftest import Setting, user_client
 from .gateway import Gateway, gateway
 from .process import Api, in_thread
 from .signing import Signer
-from .world import World
+from .world import World, eventually
 
 pytestmark = pytest.mark.apiserver
 
@@ -150,6 +150,25 @@ async def test_what_nobody_expected_is_500_with_the_requests_id(between: Between
         assert answer.json() == {"error_message": "internal error", "request_id": answer.headers["X-Request-Id"]}
         # The caller learns the id, and the log has the rest under it.
         assert answer.headers["X-Request-Id"] in between.api.log.read_text()
+
+
+@pytest.mark.parametrize("body", [b"not json", b"[]", b""], ids=str)
+async def test_what_a_proxy_answers_ends_no_work_in_the_background(between: Between, body: bytes) -> None:
+    complaints = "this is no answer of the cluster's API"
+    before = between.api.log.read_text().count(complaints)
+
+    async def has_complained() -> bool:
+        assert (await between.alice.get("/healthz")).status_code == 200, "a task has ended"
+        return between.api.log.read_text().count(complaints) > before
+
+    async with between.gateway.refusing(lambda *_: True, 200, body):
+        await eventually(has_complained)
+    assert (await between.alice.get("/healthz")).status_code == 200
+
+    async def is_served() -> bool:
+        return (await between.alice.get("/instances")).status_code == 200
+
+    await eventually(is_served)
 
 
 async def test_a_cluster_that_comes_back_is_served_again(between: Between, world: World) -> None:

@@ -19,7 +19,7 @@ from . import process
 from .conftest import TIMEOUT, Setting, user_client
 from .process import Api
 from .signing import Signer
-from .world import WAIT_SECONDS, World, eventually
+from .world import World, eventually
 
 pytestmark = pytest.mark.apiserver
 
@@ -42,15 +42,15 @@ class Tokens:
         headers = {"Authorization": f"Bearer {token}"}
         return [(await client.get("/reservations", headers=headers)).status_code for client in self.replicas]
 
-    async def end(self, *tokens: str, within: float = WAIT_SECONDS) -> None:
-        """The first replica refuses already, the second within some time; public routes go on as if there were none."""
+    async def end_at_once(self, *tokens: str) -> None:
+        """The first replica refuses already, the second within a second; public routes go on as if there were none."""
         for token in tokens:
             assert (await self.answers(token))[0] == 400
 
         async def all_refused() -> bool:
             return [await self.answers(token) for token in tokens] == [[400, 400]] * len(tokens)
 
-        await eventually(all_refused, within)
+        await eventually(all_refused, EFFECT_SECONDS)
         headers = {"Authorization": f"Bearer {tokens[0]}"}
         assert (await self.replicas[0].get("/reservations", headers=headers)).json() == WRONG
         assert (await self.replicas[0].get("/deployments", headers=headers)).status_code == 200
@@ -84,7 +84,7 @@ async def test_a_token_ends_itself(tokens: Tokens, world: World) -> None:
     assert await tokens.answers(token) == [200, 200]
     answer = await tokens.revoke(token, digest(token).upper())
     assert (answer.status_code, answer.content) == (200, b"")
-    await tokens.end(token, within=EFFECT_SECONDS)
+    await tokens.end_at_once(token)
     assert await tokens.answers(other) == [200, 200]
     assert (await tokens.revoke(token, digest(token))).json() == FAILED
     until = parse_time((await stored(world, digest(token), "tom")).spec.expires).timestamp()
@@ -131,6 +131,7 @@ async def test_a_process_that_starts_later_knows(tokens: Tokens, setting: Settin
             assert (await client.get("/reservations")).json() == WRONG
 
 
+@pytest.mark.alone
 async def test_a_known_token_is_revoked_until_it_would_have_expired(tokens: Tokens, world: World) -> None:
     by, known = tokens.signer.token("ursula"), tokens.signer.token("ursula", org="x")
     expires = stamp(time.time() + 3600)
@@ -139,7 +140,7 @@ async def test_a_known_token_is_revoked_until_it_would_have_expired(tokens: Toke
     await world.client.create(IssuedToken.api(), world.namespaces.access, body)
     for _ in range(2):
         assert (await tokens.revoke(by, digest(known))).status_code == 200
-    await tokens.end(known)
+    await tokens.end_at_once(known)
     assert await tokens.answers(by) == [200, 200]
     revocation = await stored(world, digest(known), "ursula")
     assert revocation.spec.expires == expires
@@ -163,21 +164,23 @@ async def test_a_revocation_that_would_end_too_early_gets_another_beside_it(toke
     assert sorted(obj["spec"]["expires"] for obj in found) == sorted([early["expires"], expires])
 
 
+@pytest.mark.alone
 async def test_an_unknown_token_is_revoked_in_advance_for_the_caller_only(tokens: Tokens, world: World) -> None:
     by, others = tokens.signer.token("vera"), tokens.signer.token("victor")
     own = tokens.signer.token("vera", org="later")
     for sha256 in (digest(own), digest(others)):
         assert (await tokens.revoke(by, sha256)).status_code == 200
-    await tokens.end(own)
+    await tokens.end_at_once(own)
     assert await tokens.answers(others) == [200, 200]
     until = parse_time((await stored(world, digest(own), "vera")).spec.expires).timestamp()
     assert until == pytest.approx(time.time() + LONGEST_LIFE, abs=30)
 
 
+@pytest.mark.alone
 async def test_a_superuser_revokes_anyones(tokens: Tokens, world: World) -> None:
     victim = tokens.signer.token("walter")
     assert (await tokens.revoke(tokens.signer.token("root", su=True), digest(victim))).status_code == 200
-    await tokens.end(victim)
+    await tokens.end_at_once(victim)
     assert (await stored(world, digest(victim), None)).spec.user is None
 
 
@@ -206,13 +209,14 @@ spec: {{sha256: {digest(victim)}, user: xenia, expires: "2030-01-01T00:00:00Z"}}
         ({"in": "00000000-0000-4000-8000-000000000001"}, "token already constrained to another instance"),
     ],
 )
+@pytest.mark.alone
 async def test_a_lesser_token_ends_itself_only(tokens: Tokens, claims: dict[str, object], message: str) -> None:
     lesser, other = tokens.signer.token("yara", **claims), tokens.signer.token("yara", org=str(claims))
     refused = await tokens.revoke(lesser, digest(other))
     assert (refused.status_code, refused.json()["error_message"]) == (400, message)
     assert await tokens.answers(other) == [200, 200]
     assert (await tokens.revoke(lesser, digest(lesser))).status_code == 200
-    await tokens.end(lesser)
+    await tokens.end_at_once(lesser)
 
 
 @pytest.mark.parametrize("sha256", ["0" * 63, "0" * 65, "g" * 64, "0" * 63 + "%0a", "", "0" * 64 + "/"])

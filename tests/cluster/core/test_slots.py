@@ -59,10 +59,10 @@ async def slots_of(client: Client, places: Places, user: str = "alice") -> list[
 
 
 @pytest.mark.parametrize("most", [1, 3, 8])
+@pytest.mark.alone
 async def test_of_32_who_take_at_once_as_many_as_may_have_a_lease(
-    apiserver: ApiServer, client: Client, places: Places, most: int, monkeypatch: pytest.MonkeyPatch
+    apiserver: ApiServer, client: Client, places: Places, most: int
 ) -> None:
-    monkeypatch.setattr(slots, "PATIENCE_SECONDS", 60.0)  # how long all of them take is not the point
     namespace, quota = places.workspaces[0], Quota("misty", most)
     names = await deployments(client, places, "misty", most + 5)
     async with connected("other", str(apiserver.kubeconfig)) as other:
