@@ -46,6 +46,7 @@ from berth_api.routes import (
 )
 from berth_api.sharing import Claims, Reads
 from berth_api.state import Caches, State
+from berth_api.timekeeping import keep_time
 from berth_core import errors as cluster
 from berth_core.client import Client, connect
 from berth_core.names import API_MANAGER
@@ -129,6 +130,7 @@ def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
             caches = state.caches.all | state.builds.caches
             jobs = {f"cache {kind}": cache.run() for kind, cache in caches.items()}
             jobs |= {"rows": state.caches.keep_rows(), "keys": state.keys.run(), "revocations": state.revocations.run()}
+            jobs["time"] = keep_time(client)
             if state.provider is not None:
                 jobs["provider's keys"] = state.provider.run()
             app.state.berth = state

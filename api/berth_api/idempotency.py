@@ -1,6 +1,5 @@
 """``Idempotency-Key``: a repeated POST gets the first answer again, and makes nothing twice (``repeats.py``)."""
 
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,8 +34,7 @@ class Idempotent:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        # Pings are the same however often they come, and are answered while the cluster, and so the record, is away.
-        values = repeats.values_of(scope["headers"]) if not scope["path"].endswith("/ka") else []
+        values = repeats.values_of(scope["headers"]) if not _goes_on(scope) else []
         identity: Identity | None = scope["state"]["standing"].identity
         if not values or identity is None:
             await self._app(scope, receive, send)
@@ -53,6 +51,7 @@ class Idempotent:
 
     async def _answer(self, exchange: "_Exchange") -> Answer:
         state = exchange.state
+        await state.now()  # a record has an age
         records = Records(state.client, state.config.access_namespace)
         step, held = await records.begin(exchange.digest, exchange.fingerprint)
         if step is Step.REFUSE:
@@ -67,7 +66,7 @@ class Idempotent:
                 await _keep(records, held, made)
                 return exchange.replayed(made)
             if step is Step.LOOK:
-                left = held.record.started + DEAD_SECONDS - time.time()
+                left = held.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
                 raise AwayError("it is not known yet what the first request made. Try again later.", retry_after=left)
         return await self._run(exchange, records, held)
 
@@ -86,6 +85,15 @@ class Idempotent:
         if answer.is_kept:
             await _keep(records, held, answer)
         return answer
+
+
+def _goes_on(scope: Scope) -> bool:
+    """Whether a request is served without a record: pings always, ends of instances while no record can have an age.
+
+    Pings are the same however often they come, and are answered while the cluster, and so the record, is away.
+    """
+    path, state = scope["path"], scope["app"].state.berth
+    return path.endswith("/ka") or (path.startswith("/terminate/") and not state.client.clock.is_known)
 
 
 @dataclass(frozen=True, repr=False)

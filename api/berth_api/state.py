@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Self
 
 from berth_api import metrics
@@ -34,6 +35,7 @@ STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
 BROKEN_SECONDS: Final = 1.0
 """A watch that has not been standing for longer decides nothing."""
+TIME_RETRY_SECONDS: Final = 2.0
 ROWS_AT_ONCE: Final = 25
 """Rows that are made anew before requests have their turn on the event loop."""
 
@@ -201,3 +203,21 @@ class State:
     claims: Claims
     builds: BuildView
     followers: Followers
+
+    async def now(self) -> datetime:
+        """Return the store's time, for what makes or ages something; where it is not known the cluster is asked.
+
+        Raises:
+            AwayError: it is not known to within 2 s.
+            berth_core.errors.UnavailableError: the cluster cannot be reached.
+
+        """
+        clock = self.client.clock
+        if not clock.is_known:
+            await self.client.server_date()
+        if not clock.is_known:
+            raise AwayError(
+                "the cluster's time is not known here well enough to make anything. Try again later.",
+                retry_after=TIME_RETRY_SECONDS,
+            )
+        return clock.now()

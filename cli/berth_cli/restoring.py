@@ -1,15 +1,16 @@
-"""After a backup without status was put back: which instances end, and with which epochs deployments begin. Pure."""
+"""After a backup without status was put back: what ends, with which epochs deployments begin, who waits. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from berth_core import names, state
+from berth_core import ids, names, queue, state
 from berth_core.client import Object
 from berth_core.conditions import condition, is_true, merged
-from berth_core.model import timestamp
+from berth_core.model import parse_time, timestamp
 from berth_core.resources import Instance, Reservation, Resource, WorkspaceDeployment
+from berth_core.resources.base import ObjectMeta, Queued
 from berth_core.resources.workspacedeployment import HeldLease
 
 HIGHEST: Final = 2**53
@@ -72,8 +73,22 @@ def plan(found: Found, above: int, now: datetime) -> list[Step]:
             steps.append(_hold(wd, floor, left[name], users, now))
         elif floor > wd.status.epoch:
             steps.append(Step(wd, _next(wd, floor + 1), ({"epoch": floor},)))
-    what = "waits again: delete it if its turn had come before the backup"
-    return [*steps, *(Step(waits, what) for waits in found.reservations if not waits.status.conditions)]
+    return [*steps, *(_waits(waiter) for waiter in found.reservations if not waiter.status.conditions)]
+
+
+def place(metadata: ObjectMeta) -> Queued:
+    """Return the place in the queue that a reservation had: by the export's annotation, else by a name of the API's.
+
+    It is never behind the place that it has without one: what the backup says cannot be later than its return.
+    """
+    now = queue.queued(metadata)
+    since, _, version = metadata.annotations.get(names.QUEUED_ANNOTATION, "").partition(" ")
+    named = ids.time_of(metadata.name)
+    try:
+        kept = Queued(since=timestamp(parse_time(since)), version=int(version))
+    except ValueError:
+        kept = now if named is None else Queued(since=timestamp(named.replace(microsecond=0)), version=now.version)
+    return min(kept, now, key=lambda one: parse_time(one.since))
 
 
 def epochs(found: Found) -> dict[str, int]:
@@ -143,6 +158,13 @@ def _hold(wd: WorkspaceDeployment, floor: int, left: Remains, users: Mapping[str
     raised: tuple[Object, ...] = ({"epoch": floor},) if floor > wd.status.epoch else ()
     what = f"instance {left.instance} of {user} has it until nothing of it is left; {_next(wd, floor + 2)}"
     return Step(wd, what, (*raised, {"epoch": floor + 1, "lease": lease.wire()}))
+
+
+def _waits(reservation: Reservation) -> Step:
+    kept = place(reservation.metadata)
+    writes: tuple[Object, ...] = ({"queued": kept.wire()},) if reservation.status.queued is None else ()
+    what = f"waits again, since {kept.since}: delete it if its turn had come before the backup"
+    return Step(reservation, what, writes)
 
 
 def _in_use(wd: WorkspaceDeployment, lease: HeldLease, floor: int) -> Step:

@@ -86,7 +86,7 @@ def waits_for_machine(build: Build) -> bool:
 
 def turn(build: Build) -> Turn:
     """Place of a build in the order in which those that wait get to run: that of people."""
-    return turn_of(build.metadata, build.spec.priority)
+    return turn_of(build.metadata, build.status.queued, build.spec.priority)
 
 
 def positions(builds: Iterable[Build]) -> dict[tuple[str, str], int]:

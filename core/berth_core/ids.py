@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 import uuid
+from datetime import UTC, datetime
 from typing import Final
 
 DEPLOYMENT_NAMESPACE: Final = uuid.UUID("5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10")
@@ -12,6 +13,18 @@ TURN_NAMESPACE: Final = uuid.UUID("c0d4c8a6-8a5e-4d0c-9a55-0f6f3c1d7b42")
 """Namespace (RFC 9562, section 5.5) of the ids of instances that are made when a reservation's turn comes."""
 
 _PLAIN_USER: Final = re.compile(r"(?!u-)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def uuid7_at(moment: datetime) -> str:
+    """Return a UUIDv7 for a time, which is the store's: other processes read it."""
+    return uuid7(int(moment.timestamp() * 1000))
+
+
+def time_of(text: str) -> datetime | None:
+    """Return the time in a UUIDv7 in its canonical form; None for other texts."""
+    if not is_uuid(text) or uuid.UUID(text).version != 7:
+        return None
+    return datetime.fromtimestamp((uuid.UUID(text).int >> 80) / 1000, UTC)
 
 
 def uuid7(unix_ms: int) -> str:

@@ -1,9 +1,12 @@
 """Who waits for what, and in which order. Pure.
 
+The order is that of the store: the higher priority, the earlier second in which the API server made the object, the
+lower version that the object had first. The operator keeps both in ``status.queued`` with its first write. No clock of
+a client, an API process or the operator has a say, nor does a name that somebody chose.
+
 A reservation is served by deployments of its own namespace, like everything that names deployments.
 """
 
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from functools import reduce
@@ -13,16 +16,14 @@ from typing import Final
 from berth_core import conditions
 from berth_core.model import parse_time
 from berth_core.resources import Reservation, WorkspaceDeployment
-from berth_core.resources.base import ObjectMeta
+from berth_core.resources.base import ObjectMeta, Queued
 
 WAITING: Final = "Waiting"
 FULFILLED: Final = "Fulfilled"
 NOTIFIED: Final = "Notified"
 """Of a Reservation with an eventUrl: whether the Delivery that tells of its turn was made."""
-NAMED_BEFORE_MADE_MS: Final = 10_000
-"""A reservation is named before the cluster makes it, at most this long before."""
 
-Turn = tuple[int, int, str]
+Turn = tuple[int, int, int, str]
 """Sort key of a queue: the least comes first."""
 Key = tuple[str, str]
 """Namespace, and name of something in it."""
@@ -51,32 +52,19 @@ def applies(reservation: Reservation, wd: WorkspaceDeployment) -> bool:
 
 def turn(reservation: Reservation) -> Turn:
     """Place of a reservation in the order in which those who wait are served."""
-    return turn_of(reservation.metadata, reservation.spec.priority)
+    return turn_of(reservation.metadata, reservation.status.queued, reservation.spec.priority)
 
 
-def turn_of(metadata: ObjectMeta, priority: int = 0) -> Turn:
-    """Place in the order in which those who wait are served: the higher priority, the greater age, the name."""
-    return -priority, _waits_since(metadata), metadata.name
+def turn_of(metadata: ObjectMeta, kept: Queued | None, priority: int = 0) -> Turn:
+    """Place of a resource in the order in which those who wait are served; ``kept`` is its ``status.queued``."""
+    place = kept or queued(metadata)
+    return -priority, int(parse_time(place.since).timestamp()), place.version, metadata.name
 
 
-def _waits_since(metadata: ObjectMeta) -> int:
-    """Since when it waits, in milliseconds since the Epoch.
-
-    The API names a reservation by a UUIDv7, whose time is finer than the cluster's, which counts whole seconds.
-    Whoever may use kubectl chooses the name himself, so a name makes nobody much older than the cluster says.
-    """
-    made = int(parse_time(metadata.creation_timestamp).timestamp() * 1000)
-    named = _time_of(metadata.name)
-    return made if named is None else max(named, made - NAMED_BEFORE_MADE_MS)
-
-
-def _time_of(name: str) -> int | None:
-    """Return the time in a UUIDv7 (RFC 9562, section 5.7) in milliseconds since the Epoch; None for other names."""
-    try:
-        parsed = uuid.UUID(name)
-    except ValueError:
-        return None
-    return parsed.int >> 80 if parsed.version == 7 else None
+def queued(metadata: ObjectMeta) -> Queued:
+    """Return the place of a resource whose status has none yet: each write until then moves it back."""
+    version = metadata.resource_version
+    return Queued(since=metadata.creation_timestamp, version=int(version) if version.isdecimal() else 0)
 
 
 def positions(reservations: Iterable[Reservation], type_of: TypeOf) -> dict[Key, int]:

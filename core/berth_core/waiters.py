@@ -27,7 +27,7 @@ class Waiter:
         if isinstance(resource, Reservation):
             instance = ids.turn_instance(metadata.uid)
             return cls(resource, instance, queue.turn(resource), resource.spec.superuser)
-        return cls(resource, resource.public_id, queue.turn_of(metadata))
+        return cls(resource, resource.public_id, queue.turn_of(metadata, resource.status.queued))
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ import structlog
 
 from berth_core import names
 from berth_core.client import Client, connect
+from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError, NotFoundError
 from berth_operator import enforcement, handlers, late, relist
 from berth_operator.agentclient import AgentClient
@@ -57,14 +58,14 @@ def main() -> None:
 async def _main(config: Config) -> None:
     steadiness = Steadiness()
     leadership = Leadership(config.namespace, config.identity, steadiness)
+    clock = StoreClock()
+    connected = partial(connect, names.OPERATOR_MANAGER, config.kubeconfig, clock=clock)
     async with (
-        await connect(names.OPERATOR_MANAGER, config.kubeconfig) as plain,
-        await connect(
-            names.OPERATOR_MANAGER, config.kubeconfig, before_write=leadership.check, connections=CONNECTIONS
-        ) as guarded,
+        await connected() as plain,
+        await connected(before_write=leadership.check, connections=CONNECTIONS) as guarded,
     ):
         authority = await _authority(plain, config.namespace)
-        world = World(config, guarded, authority, AgentClient(authority), Clock(), steadiness=steadiness)
+        world = World(config, guarded, authority, AgentClient(authority), Clock(clock), steadiness=steadiness)
         world.queue = make_queue(world)
         health = Health(world, leadership)
         async with health.serving(config.listen):

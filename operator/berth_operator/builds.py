@@ -12,6 +12,7 @@ from berth_core import builds, conditions
 from berth_core.conditions import Condition, condition, merged
 from berth_core.errors import ConflictError, NotFoundError
 from berth_core.model import timestamp
+from berth_core.queue import queued
 from berth_core.resources import Build
 from berth_core.resources.build import BuildStatus
 from berth_operator import statuses
@@ -146,6 +147,7 @@ async def _begin(world: World, build: Build) -> None:
         shown.append(condition(builds.WORKSPACE_READY, False, "NotYet", "its commit is not known", now=now))
     status = BuildStatus(
         id=build.public_id,
+        queued=build.status.queued or queued(build.metadata),
         attempt=build.spec.attempt,
         observed_generation=build.metadata.generation,
         conditions=merged(build.status.conditions, shown),

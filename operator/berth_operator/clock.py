@@ -1,4 +1,9 @@
-"""Whether our clock may be acted upon: it is compared with the API server's at the start and every minute."""
+"""The time that the operator acts by, and whether it may.
+
+The time is the store's (:mod:`berth_core.clock`), so what is written and what is swept away never rests on this
+machine's clock. A machine whose clock differs from the API server's all the same ends nothing by time: one of the two
+is wrong, and nobody here knows which.
+"""
 
 import asyncio
 import time
@@ -9,6 +14,7 @@ from typing import Final
 import structlog
 
 from berth_core.client import Client
+from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError
 from berth_operator import metrics
 
@@ -21,12 +27,21 @@ DISTRUSTED_SECONDS: Final = 5.0
 
 
 class Clock:
-    """Our clock, as far as it is known to be right."""
+    """The store's time, and our clock as far as it is known to be right."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: StoreClock | None = None) -> None:
+        self._store = store or StoreClock()
         self._agreed = False
         self._compared: tuple[datetime, float] | None = None
         """When it was compared last, by the wall clock and by the monotonic one."""
+
+    def now(self) -> datetime:
+        """Return the store's time; ours while nothing is known of it."""
+        return self._store.now()
+
+    def by_the_store(self, moment: datetime | None) -> datetime | None:
+        """Return the store's time at a moment by our clock."""
+        return moment + (self.now() - datetime.now(UTC)) if moment is not None else None
 
     @property
     def trusted(self) -> bool:

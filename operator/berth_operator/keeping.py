@@ -25,7 +25,8 @@ async def quiet(world: World, instance: Instance, memory: Memory, now: datetime)
 
     None for an instance that needs none.
     """
-    known = quiet_since(instance, memory.ping, world.steadiness.since or now, now)
+    steady = world.clock.by_the_store(world.steadiness.since)
+    known = quiet_since(instance, memory.ping, steady or now, now)
     if known is None or now < known + MOST_SILENCE:
         return known
     memory.ping = await _last_ping(world, instance)

@@ -192,6 +192,7 @@ async def _write(
     shown = [c.model_copy(update={"observed_generation": generation}) for c in conditions]
     new = status.model_copy(
         update={
+            "queued": status.queued or queue.queued(reservation.metadata),
             "grant": given or status.grant,
             "observed_generation": generation,
             "conditions": merged(status.conditions, shown),

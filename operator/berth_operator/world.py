@@ -1,7 +1,7 @@
 """What every pass works with."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from berth_core.client import Client, Object
 from berth_core.leasing import Lease
@@ -76,8 +76,8 @@ class World:
     queue: WorkQueue = field(init=False)
 
     def now(self) -> datetime:
-        """Return the time by our clock."""
-        return datetime.now(UTC)
+        """Return the store's time."""
+        return self.clock.now()
 
     def add(self, sort: str, namespace: str, name: str) -> None:
         """Ask for a pass."""

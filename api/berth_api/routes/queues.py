@@ -1,6 +1,5 @@
 """How long one waits: /qlen."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -31,7 +30,7 @@ WDS: Final = {
 )
 async def of_deployments(state: SharedState, user: User, query: Query) -> JSON:
     """Show the queues of those of some deployments that the caller may instantiate."""
-    found = queues.of_deployments(state, user, queues.wanted_ids(query), datetime.now(UTC))
+    found = queues.of_deployments(state, user, queues.wanted_ids(query), state.client.clock.now())
     return _answer(found)
 
 
@@ -43,7 +42,7 @@ async def of_deployments(state: SharedState, user: User, query: Query) -> JSON:
 )
 async def of_type(state: SharedState, user: User, type_name: TypeName) -> JSON:
     """Show the queues of the deployments of a type that the caller may instantiate."""
-    return _answer(queues.of_type(state, user, type_name, datetime.now(UTC)))
+    return _answer(queues.of_type(state, user, type_name, state.client.clock.now()))
 
 
 def _answer(found: dict[str, Queue]) -> JSON:

@@ -30,7 +30,7 @@ async def healthy(request: Request) -> JSON:
     responses={503: {"model": Readiness, "description": "It cannot serve yet."}},
 )
 async def ready(state: SharedState) -> JSON:
-    """Fail until the lists are there and tokens can be verified.
+    """Fail until the lists are there, tokens can be verified, and the cluster's time is known.
 
     A cluster that is out of reach later does not count: clients get a 503 that says so, which is better than
     no answer at all.
@@ -42,4 +42,6 @@ async def ready(state: SharedState) -> JSON:
         missing.append("revocations")
     if not state.tokens.is_ready(time.monotonic()):
         missing.append("verification keys")
+    if not state.client.clock.was_known:
+        missing.append("the cluster's time")
     return JSON({"missing": missing}, status_code=503 if missing else 200)

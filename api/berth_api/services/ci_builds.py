@@ -4,7 +4,6 @@ A build is its project's user's, whoever asks for it: his quotas and the access 
 gets, so a superuser who starts it lends nobody his own rights.
 """
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -69,7 +68,7 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
         raise BadRequestError(f"at most {MOST_WAITING} builds of one user may wait: cancel some first")
     metadata = project.metadata
     spec = BuildSpec(project=metadata.name, user=project.spec.user, branch=revision.branch, commit=revision.commit)
-    build_id = ids.uuid7(time.time_ns() // 1_000_000)
+    build_id = ids.uuid7_at(await state.now())
     labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels()
     body = manifest(Build, metadata.namespace, build_id, spec, labels=labels, ownerReferences=[_owner(project)])
     try:

@@ -5,7 +5,6 @@ first workspace namespace, in an object whose name follows from the project's: o
 time one finds that of the other.
 """
 
-import time
 from typing import Final
 
 from berth_api import repeats
@@ -41,7 +40,7 @@ async def one(state: State, identity: Identity, name: str) -> Project:
 async def register(state: State, identity: Identity, wanted: WantedProject) -> Project:
     """Make a project under an id that is chosen for it. Raises BadRequestError."""
     await _need_room(state, identity)
-    name = ids.uuid7(time.time_ns() // 1_000_000)
+    name = ids.uuid7_at(await state.now())
     return await _make(state, identity, name, wanted.repo_url, labels=repeats.labels())
 
 

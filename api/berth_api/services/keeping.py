@@ -1,6 +1,6 @@
 """Keeping an instance: keep-alive pings, and a later end."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -60,7 +60,7 @@ async def extend(state: State, identity: Identity, instance_id: str, expire_d: i
         found = await lookups.instance_for(state, identity, instance_id)
         instances.need_active(found)
         wish = await _extension(state, identity, found, expire_d)
-        seconds = expiry.extended(wish, datetime.now(UTC))
+        seconds = expiry.extended(wish, await state.now())
         try:
             changed = await _write(state, found, seconds)
         except cluster.ConflictError:
@@ -107,7 +107,7 @@ async def _write(state: State, found: Instance, seconds: int) -> Instance:
 
 async def _renew(state: State, found: Instance) -> None:
     namespace, name = found.metadata.namespace, names.keep_alive_lease(found.public_id)
-    body: Object = {"spec": {"renewTime": _micro_time(datetime.now(UTC))}}
+    body: Object = {"spec": {"renewTime": _micro_time(state.client.clock.now())}}
     try:
         await state.client.patch(LEASES, namespace, name, body)
     except cluster.NotFoundError:

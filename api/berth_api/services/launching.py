@@ -10,9 +10,8 @@ ends in between, the operator gives back a lease whose Instance does not exist a
 """
 
 import asyncio
-import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -77,7 +76,7 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
         access.need_type(wish.identity, wish.target.type)
     if wish.options.allow_noop and (present := await _present(state, wish)) is not None:
         return Launched(present)
-    instance_id = ids.uuid7(time.time_ns() // 1_000_000)
+    instance_id = ids.uuid7_at(await state.now())
     async with Claimant(state.client, _places(state), instance=instance_id, user=wish.identity.user) as claimant:
         try:
             claimed = await _claim(state, wish, claimant)
@@ -138,7 +137,7 @@ async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deploym
     admitted = await admission.admit(state, wish, deployment, live)
     if admitted is None:
         return None
-    lease = await _take(claimant, *admitted)
+    lease = await _take(claimant, *admitted, now=state.client.clock.now())
     return Claimed(deployment, lease, admitted[0]) if lease is not None else None
 
 
@@ -151,11 +150,11 @@ async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
             raise NotPermittedError(str(slots.NoneLeftError(quota, passing=False)))
 
 
-async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployment) -> Lease | None:
+async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployment, *, now: datetime) -> Lease | None:
     """Take the lease; None where it is not to be had. Raises NotPermittedError where the user has enough."""
     metadata = seen.metadata
     try:
-        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=datetime.now(UTC), seen=seen)
+        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=seen)
     except slots.NoneLeftError as error:
         raise NotPermittedError(str(error)) from error
     except (leasing.BusyError, cluster.NotFoundError):
@@ -222,7 +221,7 @@ async def _undo(state: State, instance_id: str, claimed: Claimed, *, with_key: b
     namespace, lease = claimed.deployment.namespace, claimed.lease
     try:
         await leasing.give_back(
-            state.client, namespace, lease, instance=instance_id, completed=False, now=datetime.now(UTC)
+            state.client, namespace, lease, instance=instance_id, completed=False, now=state.client.clock.now()
         )
         if with_key:
             await instances.delete_key(state, instance_id)
@@ -235,7 +234,8 @@ async def _present(state: State, wish: Wish) -> str | None:
     found = await _active_of(state, wish.identity.user, wish.target.type)
     wanted = wish.target.deployments
     matching = [i for i in found if not wanted or lookups.deployment_id(i) in wanted]
-    return max((i.public_id for i in matching), default=None)
+    latest = max(matching, key=lambda i: (i.metadata.creation_timestamp, i.public_id), default=None)
+    return latest.public_id if latest is not None else None
 
 
 async def _active_of(state: State, user: str, type_name: str | None) -> list[Instance]:

@@ -1,7 +1,10 @@
-"""Records of requests with an ``Idempotency-Key``: a Secret for each user and key, since answers are the user's own."""
+"""Records of requests with an ``Idempotency-Key``: a Secret for each user and key, since answers are the user's own.
+
+Their times are the store's, the start never earlier than it was and the present never later than it is: however the
+clocks of replicas differ, none of them takes a record for older than it is.
+"""
 
 import base64
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +16,7 @@ from berth_api.repeats import KEPT_SECONDS, KEY_FIELD, Answer, Phase, Record, St
 from berth_core import errors as cluster
 from berth_core import model, names
 from berth_core.client import Client, Kind, Object
+from berth_core.clock import StoreClock
 
 SECRETS: Final = Kind("v1", "secrets")
 RECORD: Final = "record"
@@ -27,6 +31,8 @@ class Held:
     digest: str
     uid: str
     version: str
+    created: float
+    """When the store made it, to the second, in seconds since the Epoch."""
 
 
 class Records:
@@ -36,20 +42,31 @@ class Records:
         self._client = client
         self._namespace = namespace
 
+    @property
+    def _clock(self) -> StoreClock:
+        return self._client.clock
+
     async def begin(self, digest: str, fingerprint: str) -> tuple[Step | None, Held]:
         """Make the record, or decide by the one that is there; None: it is new, so the request is the first.
 
-        A record that is to be taken over has been: nobody else has it. Raises ClusterError, AwayError.
+        A record that is to be taken over has been: nobody else has it. The store's time must be known. Raises
+        ClusterError, AwayError.
         """
         for _ in range(ATTEMPTS):
-            now = time.time()
+            _, now = self._clock.bounds()
             try:
-                return None, await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
+                made = await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
             except cluster.AlreadyExistsError:
                 held = await self._find(digest)
+            else:
+                if now >= made.created:
+                    return None, made
+                await self.drop(made)  # this process had stood still; the answer has told it what time it is
+                continue
             if held is None:
                 continue
-            step = judge(held.record, fingerprint, now)
+            earliest, now = self._clock.bounds()
+            step = judge(held.record, fingerprint, earliest)
             try:
                 if step is Step.REPLACE:
                     await self.drop(held)
@@ -103,7 +120,9 @@ def _name(digest: str) -> str:
 
 
 def _held(digest: str, record: Record, obj: Object) -> Held:
-    return Held(record, digest, obj["metadata"]["uid"], obj["metadata"]["resourceVersion"])
+    metadata = obj["metadata"]
+    created = model.parse_time(metadata["creationTimestamp"]).timestamp()
+    return Held(record, digest, metadata["uid"], metadata["resourceVersion"], created)
 
 
 def _data(record: Record) -> dict[str, str]:

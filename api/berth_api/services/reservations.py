@@ -5,7 +5,6 @@ nothing elsewhere, and its instance will lie beside it. Of candidates in several
 namespace of the one with the shortest queue; a list keeps only these, and only those that the rules permit now.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -64,7 +63,7 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
         superuser=wish.identity.superuser,
         instance=wished(wish, kind),
     )
-    reservation_id = ids.uuid7(time.time_ns() // 1_000_000)
+    reservation_id = ids.uuid7_at(await state.now())
     labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels()
     body = manifest(Reservation, namespace, reservation_id, spec, labels=labels)
     try:

@@ -88,7 +88,7 @@ async def _revoke_in_advance(state: State, sha256: str, user: str | None, caller
             f"{MOST_IN_ADVANCE} unknown tokens are revoked in advance, which is the most: check the hash,"
             " or end all tokens with POST /purge"
         )
-    expires = _time(time.time() + state.config.longest_token_life)
+    expires = _time(state.client.clock.now().timestamp() + state.config.longest_token_life)
     spec = TokenRevocationSpec(sha256=sha256, user=user, expires=expires)
     await _write_revocation(state, spec, {names.IN_ADVANCE_LABEL: caller})
 
@@ -124,15 +124,15 @@ async def purge(state: State, user: str, *, shown: float | None = None) -> None:
     """End all tokens of a user that were issued until now; those issued after this returns count.
 
     ``iat`` has whole seconds. So tokens count that were issued from the next full second on, and this returns when
-    that has come. It reckons by this process's clock: where tokens are made by a slower one, new ones count as much
+    that has come. It reckons by the store's time: where tokens are made by a slower clock, new ones count as much
     later. ``shown`` is the ``iat`` of the token that is the proof, which can come from a clock that is ahead.
 
     Raises:
         AwayError: it is not sure yet that the purge is applied.
 
     """
-    now, begun = time.time(), time.monotonic()
-    valid_after = counts_from(now, shown)
+    begun, (earliest, latest) = time.monotonic(), state.client.clock.bounds()
+    valid_after = counts_from(latest, shown)
     for _ in range(ATTEMPTS):
         try:
             await _write_valid_after(state, user, valid_after)
@@ -143,7 +143,7 @@ async def purge(state: State, user: str, *, shown: float | None = None) -> None:
         raise AwayError("others are changing the same account. Try again.")
     await state.revocations.valid_after_shown(user, valid_after)
     # Not by the clock, which may be set back meanwhile.
-    await asyncio.sleep(max(0.0, begun + valid_after - now - time.monotonic()) + LOOP_EARLY)
+    await asyncio.sleep(max(0.0, begun + valid_after - earliest - time.monotonic()) + LOOP_EARLY)
     log.info("tokens purged", user=user, valid_after=_time(valid_after))
 
 

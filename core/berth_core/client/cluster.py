@@ -13,6 +13,7 @@ from berth_core.answers import error_of, from_status, object_of, translated
 from berth_core.client.kinds import PODS, Kind, Object, WatchEvent
 from berth_core.client.selecting import selectors
 from berth_core.client.streams import SILENT_SECONDS, keep_alive, lines
+from berth_core.clock import StoreClock
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -28,9 +29,11 @@ _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
 class Client:
     """Reads and writes objects of the cluster. Make it with :func:`~berth_core.client.connect`."""
 
-    def __init__(self, api: k8s.ApiClient, manager: str) -> None:
+    def __init__(self, api: k8s.ApiClient, manager: str, clock: StoreClock | None = None) -> None:
         self._api = api
         self._manager = manager
+        self.clock = clock or StoreClock()
+        """The store's time, by the answers that came."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -277,4 +280,7 @@ class Client:
     ) -> Any:
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")
-        return await self._api.call_api(method, url, headers, body, _request_timeout=limit)
+        sent = self.clock.steady()
+        response = await self._api.call_api(method, url, headers, body, _request_timeout=limit)
+        self.clock.saw(sent, response.headers.get("Date"), self.clock.steady())
+        return response

@@ -13,6 +13,7 @@ from kubernetes.aio import config as k8s_config
 from berth_core import errors
 from berth_core.answers import StoppedError
 from berth_core.client.cluster import Client
+from berth_core.clock import StoreClock
 
 CONNECTIONS: Final = 200
 UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
@@ -25,12 +26,13 @@ async def connect(
     *,
     before_write: Callable[[], None] | None = None,
     connections: int = CONNECTIONS,
+    clock: StoreClock | None = None,
 ) -> Client:
     """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
 
     ``manager`` is the field manager that writes are recorded under. ``before_write`` is called once for each write, in
     the step of the event loop that sends it; what it raises stops the write. At most ``connections`` are open at once;
-    who needs more waits.
+    who needs more waits. Clients that share a ``clock`` tell each other the store's time.
 
     Raises:
         ClusterError: the file, or the service account, cannot be used.
@@ -49,7 +51,7 @@ async def connect(
     # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
     traces = [_tracing(before_write)] if before_write is not None else []
     configuration.client_session_kwargs = {"trust_env": bool(getproxies()), "trace_configs": traces}
-    return Client(k8s.ApiClient(configuration), manager)
+    return Client(k8s.ApiClient(configuration), manager, clock)
 
 
 def _tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:

@@ -1,11 +1,11 @@
 """Common ground of the typed resources."""
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field
 
 from berth_core.client import Kind, Object
-from berth_core.model import Model
+from berth_core.model import Model, Time
 from berth_core.names import API_VERSION
 
 
@@ -36,6 +36,13 @@ class ObjectMeta(Model):
     owner_references: tuple[OwnerReference, ...] = ()
 
 
+class Queued(Model):
+    """Place in the queue, by the store: the earlier second first, then the lower version."""
+
+    since: Time = Field(description="When it came: metadata.creationTimestamp; after a restore, that in the backup.")
+    version: int = Field(description="metadata.resourceVersion when this was first written.", ge=0)
+
+
 class Column(Model):
     """A printer column of a kind."""
 
@@ -56,6 +63,14 @@ class Rule(Model):
     rule: str
     message: str
     at: str = Field("", exclude=True)
+
+
+QUEUED_RULE: Final = Rule(
+    at="status",
+    rule="!has(oldSelf.queued) || (has(self.queued) && self.queued.since >= oldSelf.queued.since"
+    " && self.queued.version >= oldSelf.queued.version)",
+    message="status.queued stays: a change may only move it back in the queue",
+)
 
 
 class Resource(Model):

@@ -7,7 +7,7 @@ from pydantic import Field
 from berth_core import ids
 from berth_core.conditions import Condition
 from berth_core.model import Model, Name, Time
-from berth_core.resources.base import Column, Resource, Rule
+from berth_core.resources.base import QUEUED_RULE, Column, Queued, Resource, Rule
 
 
 class BuildSpec(Model):
@@ -40,9 +40,15 @@ class Artifacts(Model):
 
 
 class BuildStatus(Model):
-    """What is observed of the build. All but `id` is of the attempt that `attempt` names; the next one clears it."""
+    """What is observed of the build.
+
+    All but `id` and `queued` is of the attempt that `attempt` names; the next one clears it.
+    """
 
     id: str | None = Field(None, description="Public id. Set once.", max_length=253)
+    queued: Queued | None = Field(
+        None, description="Place in the queue. Set with the first write of the status; may only move back."
+    )
     attempt: int | None = Field(None, description="Which attempt the other fields speak of. Never shrinks.", ge=1)
     commit: str | None = Field(
         None, description="The commit that is built, in full. Set when it was found.", pattern=r"^[0-9a-f]{40,64}$"
@@ -131,6 +137,7 @@ class Build(Resource):
             rule="!has(self.cancel) || !has(self.attempt) || self.cancel <= self.attempt",
             message="spec.cancel names an attempt up to spec.attempt",
         ),
+        QUEUED_RULE,
     )
 
     spec: BuildSpec

@@ -7,7 +7,7 @@ from pydantic import Field
 from berth_core import ids, repositories
 from berth_core.conditions import Condition
 from berth_core.model import Model, Time
-from berth_core.resources.base import Column, Resource, Rule
+from berth_core.resources.base import QUEUED_RULE, Column, Queued, Resource, Rule
 
 MOST_VPN_CLIENTS: Final = 256
 """Clients that one VPN can sign in its life, revoked ones too."""
@@ -95,6 +95,11 @@ class InstanceStatus(Model):
     """What is observed of the instance."""
 
     id: str | None = Field(None, description="Public id. Set once.", max_length=253)
+    queued: Queued | None = Field(
+        None,
+        description="Place in the queue, of one without a claim. Set with the first write of the status; may only move"
+        " back.",
+    )
     deployment: str | None = Field(None, description="Name of the deployment it is bound to. Set once.", max_length=253)
     epoch: int | None = Field(None, description="Epoch of its lease. Set once.", ge=1)
     warm: bool | None = Field(
@@ -240,6 +245,7 @@ class Instance(Resource):
             rule="!has(oldSelf.endTime) || (has(self.endTime) && self.endTime == oldSelf.endTime)",
             message="an ended Instance stays ended",
         ),
+        QUEUED_RULE,
     )
 
     spec: InstanceSpec

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from berth_core.conditions import Condition
 from berth_core.model import Model
-from berth_core.resources.base import Column, Resource, Rule
+from berth_core.resources.base import QUEUED_RULE, Column, Queued, Resource, Rule
 from berth_core.resources.instance import InstanceSpec, repository_rules
 
 
@@ -41,6 +41,9 @@ class ReservationSpec(Model):
 class ReservationStatus(Model):
     """What is observed of the reservation."""
 
+    queued: Queued | None = Field(
+        None, description="Place in the queue. Set with the first write of the status; may only move back."
+    )
     grant: Grant | None = Field(None, description="Set once, when the turn has come.")
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
@@ -85,6 +88,7 @@ class Reservation(Resource):
             " || (has(self.status) && has(self.status.grant) && self.status.grant == oldSelf.status.grant)",
             message="status.grant is set once",
         ),
+        QUEUED_RULE,
     )
 
     spec: ReservationSpec

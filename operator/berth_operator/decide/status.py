@@ -7,6 +7,7 @@ from berth_core import state
 from berth_core.conditions import Condition, condition, find, is_true, merged
 from berth_core.leasing import Lease
 from berth_core.model import Model, parse_time, timestamp
+from berth_core.queue import queued
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
 from berth_operator.decide.hooks import Cleaning
@@ -21,7 +22,8 @@ NOISY_AFTER = 3
 
 def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
     """Status of one that has no deployment yet."""
-    return _with(instance, now, {"id": instance.public_id}, {
+    place = instance.status.queued or queued(instance.metadata)
+    return _with(instance, now, {"id": instance.public_id, "queued": place}, {
         state.BOUND: (False, plan.reason, plan.message),
         state.READY: (False, plan.reason, plan.message),
     })  # fmt: skip

@@ -1,12 +1,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_cli.restoring import HIGHEST, Found, epochs, plan
+from berth_cli.restoring import HIGHEST, Found, epochs, place, plan
 from berth_core.model import timestamp
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+from berth_core.resources.base import ObjectMeta
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ID = "01900000-0000-7000-8000-000000000001"
@@ -14,7 +16,8 @@ EPOCHS = st.integers(1, HIGHEST)
 
 
 def metadata(name: str) -> dict[str, Any]:
-    return {"name": name, "namespace": "lab", "uid": f"uid-of-{name}", "resourceVersion": "1"}
+    times = {"creationTimestamp": timestamp(NOW)}
+    return {"name": name, "namespace": "lab", "uid": f"uid-of-{name}", "resourceVersion": "1"} | times
 
 
 def deployment(name: str = "one", **status: Any) -> WorkspaceDeployment:
@@ -111,7 +114,25 @@ def test_a_deployment_in_somebodys_hands_is_left_to_people() -> None:
     assert "restore again" in step.what
 
 
-def test_a_reservation_of_which_nothing_is_known_is_pointed_out() -> None:
+def test_a_reservation_of_which_nothing_is_known_is_pointed_out_once_it_has_its_place() -> None:
     waiting = {"type": "Waiting", "status": "True", "reason": "Waiting", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     (step,) = plan(found(reservations=[reservation(), reservation(conditions=[waiting])]), 0, NOW)
-    assert (step.name, step.writes) == ("rsv/later", ())
+    assert (step.name, step.writes) == ("rsv/later", ({"queued": {"since": timestamp(NOW), "version": 1}},))
+    (left,) = plan(found(reservations=[reservation(**step.writes[0])]), 0, NOW)
+    assert (left.name, left.writes) == ("rsv/later", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "since", "version"),
+    [
+        ("mine", "2026-11-25T11:59:59Z 4711", "2026-11-25T11:59:59Z", 4711),
+        ("01a21293-b024-7000-8000-000000000001", "", "2026-11-25T11:59:58Z", 1),
+        ("by-kubectl", "", "2026-11-25T12:00:00Z", 1),
+        ("broken", "yesterday 4711", "2026-11-25T12:00:00Z", 1),
+        ("a-future", "2027-01-01T00:00:00Z 4711", "2026-11-25T12:00:00Z", 1),
+    ],
+)
+def test_a_reservation_has_the_place_that_it_had_in_the_backup(name: str, kept: str, since: str, version: int) -> None:
+    annotations = {"annotations": {"berth.dev/queued": kept}} if kept else {}
+    was = place(ObjectMeta.model_validate(metadata(name) | annotations))
+    assert (was.since, was.version) == (since, version)

@@ -1,14 +1,16 @@
 """Who waits for what, and in which order."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import ids
 from berth_core.model import timestamp
-from berth_core.queue import NAMED_BEFORE_MADE_MS, Queues, eta, positions, turn, waits
+from berth_core.queue import Queues, eta, positions, queued, turn, waits
 from berth_core.resources import Reservation
 
 from .samples import CREATED, deployment, held, reservation
@@ -22,17 +24,20 @@ def type_of(_namespace: str, name: str) -> str | None:
     return TYPES.get(name)
 
 
-def waiting(name: str, made_ms: int = NOON_MS, namespace: str = "lab", **spec: Any) -> Reservation:
-    """A reservation that the cluster made at a time; the cluster counts whole seconds."""
+def waiting(name: str, made_ms: int = NOON_MS, namespace: str = "lab", version: int = 0, **spec: Any) -> Reservation:
+    """A reservation that the cluster made at a time; the cluster counts whole seconds, and versions without end."""
     created = timestamp(datetime.fromtimestamp(made_ms // 1000, UTC))
     found = reservation(name, **({"workspaceType": "arm"} | spec if "deployments" not in spec else spec))
-    metadata = found.metadata.model_copy(update={"creation_timestamp": created, "namespace": namespace})
-    return found.model_copy(update={"metadata": metadata})
+    of_the_cluster = {"creation_timestamp": created, "namespace": namespace, "resource_version": str(version or "")}
+    return found.model_copy(update={"metadata": found.metadata.model_copy(update=of_the_cluster)})
 
 
-def named_at(offset_ms: int, **spec: Any) -> Reservation:
-    """A reservation as the API makes it, some milliseconds after noon."""
-    return waiting(ids.uuid7(NOON_MS + offset_ms), NOON_MS + offset_ms, **spec)
+def shown(one: Reservation, later: int = 0) -> Reservation:
+    """The reservation after the operator's first write, at a version that is so much later."""
+    status = one.status.model_copy(update={"queued": queued(one.metadata)})
+    version = str(int(one.metadata.resource_version) + later)
+    metadata = one.metadata.model_copy(update={"resource_version": version})
+    return one.model_copy(update={"metadata": metadata, "status": status})
 
 
 def test_reservations_for_the_type_and_for_lists_with_the_deployment_count() -> None:
@@ -72,19 +77,40 @@ def test_a_type_of_another_namespace_is_another_type() -> None:
     assert queues.applying(deployment("one")) == 0
 
 
-def test_the_higher_priority_goes_first_then_the_greater_age_then_the_name() -> None:
-    late_but_important = named_at(5000, priority=1)
-    first, second = named_at(100), named_at(101)
-    by_hand = [waiting("b", NOON_MS + 2000), waiting("a", NOON_MS + 2000)]
-    in_order = sorted([second, *by_hand, late_but_important, first], key=turn)
-    assert in_order == [late_but_important, first, second, by_hand[1], by_hand[0]]
+def test_the_higher_priority_goes_first_then_the_earlier_second_then_the_lower_version() -> None:
+    important = waiting("z", NOON_MS + 5000, version=9, priority=1)
+    line = [important, waiting("y", version=7), waiting("a", version=8), waiting("b", NOON_MS + 2000, version=3)]
+    backwards = line[::-1]
+    backwards.sort(key=turn)
+    assert backwards == line
 
 
-def test_nobody_gets_far_ahead_by_choosing_a_name() -> None:
-    forged = waiting("00000000-0000-7000-8000-000000000000", NOON_MS + NAMED_BEFORE_MADE_MS + 1000)
-    assert turn(named_at(0)) < turn(forged)
-    # A name of the future harms nobody but its owner.
-    assert turn(named_at(0)) < turn(waiting("ffffffff-ffff-7fff-bfff-ffffffffffff"))
+@pytest.mark.parametrize("seconds", [-3600, -10, 3, 3600])
+@pytest.mark.parametrize("form", [str, lambda name: name.replace("-", "")])
+def test_no_name_moves_anybody(seconds: int, form: Callable[[str], str]) -> None:
+    """Neither one of a replica whose clock is wrong, nor one that somebody chose, with hyphens or without."""
+    named = waiting(form(ids.uuid7(NOON_MS + seconds * 1000)), version=2)
+    assert turn(waiting("before", version=1)) < turn(named) < turn(waiting("after", version=3))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50), st.booleans()), min_size=2, max_size=8))
+def test_who_came_first_stays_first_however_far_their_statuses_have_come(steps: list[tuple[int, int, bool]]) -> None:
+    """`steps`: seconds that pass before each comes, writes that others make meanwhile, whether its status is there."""
+    line, seconds, version = list[Reservation](), 0, 1
+    for number, (passed, writes, has_status) in enumerate(steps):
+        seconds, version = seconds + passed, version + writes + 1
+        came = waiting(f"r-{len(steps) - number}", NOON_MS + seconds * 1000, version=version)
+        line.append(shown(came, later=500) if has_status else came)
+    backwards = line[::-1]
+    backwards.sort(key=turn)
+    assert backwards == line
+
+
+def test_a_change_of_a_waiter_without_a_status_moves_nobody_but_it_and_only_back() -> None:
+    first, second = waiting("first", version=1), waiting("second", version=2)
+    changed = waiting("first", version=3)
+    assert turn(first) < turn(second) < turn(changed)
+    assert turn(shown(first, later=2)) == turn(first)
 
 
 offsets = st.integers(0, 20_000)
@@ -94,22 +120,18 @@ targets = st.one_of(
         lambda found: {"deployments": found}
     ),
 )
-queued = st.builds(
-    lambda offset, priority, namespace, by_api, number, target: waiting(
-        ids.uuid7(NOON_MS + offset) if by_api else f"r-{number}",
-        NOON_MS + offset,
-        namespace,
-        priority=priority,
-        **target,
+reservations = st.builds(
+    lambda offset, priority, namespace, version, number, target: waiting(
+        f"r-{number}", NOON_MS + offset, namespace, version, priority=priority, **target
     ),
     offsets,
     st.integers(-1, 1),
     st.sampled_from(["lab", "elsewhere"]),
-    st.booleans(),
+    st.integers(1, 5),
     st.integers(0, 10**6),
     targets,
 )
-lines = st.lists(queued, max_size=12, unique_by=lambda r: (r.metadata.namespace, r.metadata.name))
+lines = st.lists(reservations, max_size=12, unique_by=lambda r: (r.metadata.namespace, r.metadata.name))
 
 
 def share(one: Reservation, other: Reservation) -> bool:
@@ -133,7 +155,7 @@ def test_a_position_counts_those_ahead_that_wait_for_the_same_things(line: list[
     assert positions(line, type_of) == expected
 
 
-@given(lines, queued)
+@given(lines, reservations)
 def test_a_newcomer_of_no_higher_priority_and_no_greater_age_moves_nobody_back(
     line: list[Reservation], newcomer: Reservation
 ) -> None:

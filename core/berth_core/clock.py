@@ -1,0 +1,117 @@
+"""The store's time: the API server's, by the ``Date`` of its answers and a clock of this machine that nobody sets.
+
+Each answer bounds the difference of the two clocks; several answers narrow it. The bounds are pure (:class:`Offset`);
+:class:`StoreClock` adds the readings. docs/adr/0022-the-stores-time.md says what rests on it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Self
+
+MOST_WIDTH: Final = 2.0
+"""Seconds between the bounds up to which the store's time counts as known."""
+DRIFT: Final = 0.001
+"""Seconds by which two clocks may part in a second: NTP slews each by at most half of that."""
+MOST_JUMP: Final = 1.0
+"""Seconds by which the wall clock may part from the steady one until one of the two was set, or stood still."""
+
+
+@dataclass(frozen=True)
+class Offset:
+    """Bounds of the seconds by which the store's clock is ahead of the steady one."""
+
+    least: float
+    most: float
+
+    @classmethod
+    def told(cls, sent: float, date: float, received: float) -> Self:
+        """Return what one answer tells: ``date`` has whole seconds, and was read between the other two readings."""
+        return cls(date - received, date + 1 - sent)
+
+    @property
+    def width(self) -> float:
+        """How far the bounds are apart."""
+        return self.most - self.least
+
+    @property
+    def middle(self) -> float:
+        """The difference that is wrong by half of the width at most."""
+        return (self.least + self.most) / 2
+
+    def aged(self, seconds: float) -> "Offset":
+        """Return the bounds after a time in which the clocks may have drifted."""
+        return Offset(self.least - DRIFT * seconds, self.most + DRIFT * seconds)
+
+    def narrowed(self, newer: "Offset") -> "Offset":
+        """Return what both allow; where they contradict each other a clock was set, and the newer counts alone."""
+        least, most = max(self.least, newer.least), min(self.most, newer.most)
+        return Offset(least, most) if least <= most else newer
+
+
+def steady() -> float:
+    """Read a clock that nobody sets, in seconds; where the system has one, it counts while the machine sleeps too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class StoreClock:
+    """What a process knows of the store's time. Feed it with every answer (:meth:`saw`)."""
+
+    def __init__(self, steady: Callable[[], float] = steady, wall: Callable[[], float] = time.time) -> None:
+        self.steady = steady
+        self._wall = wall
+        self._offset: Offset | None = None
+        self._read = (0.0, 0.0)
+        """Both clocks at the latest answer, the steady one first."""
+        self._date = ("", 0.0)
+        self.was_known = False
+        """Whether the time has been known once."""
+
+    def saw(self, sent: float, date: str | None, received: float) -> None:
+        """Take note of an answer; ``date`` is its ``Date`` header (RFC 9110), the others are by the steady clock."""
+        seconds = self._seconds(date or "")
+        if seconds is None:
+            return
+        told, known = Offset.told(sent, seconds, received), self._known()
+        self._offset = told if known is None else known.narrowed(told)
+        self._read = self.steady(), self._wall()
+        self.was_known = self.was_known or self.is_known
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the store's time is known to within 2 s now."""
+        known = self._known()
+        return known is not None and known.width <= MOST_WIDTH
+
+    def bounds(self) -> tuple[float, float]:
+        """Return the earliest and the latest that it can be, in seconds since the Epoch; ask :attr:`is_known` before.
+
+        While it is not known both are what :meth:`now` says.
+        """
+        offset, now = self._known(), self.steady()
+        if offset is None or offset.width > MOST_WIDTH:
+            return (self.now().timestamp(),) * 2
+        return now + offset.least, now + offset.most
+
+    def now(self) -> datetime:
+        """Return the store's time as well as it is known; while nothing is known of it, this machine's."""
+        offset = self._known()
+        return datetime.fromtimestamp(self.steady() + offset.middle if offset else self._wall(), UTC)
+
+    def _known(self) -> Offset | None:
+        """Bounds as of now; None where a clock was set, or stood still, since the latest answer."""
+        if self._offset is None:
+            return None
+        passed, walked = self.steady() - self._read[0], self._wall() - self._read[1]
+        return self._offset.aged(max(passed, 0.0)) if abs(walked - passed) <= MOST_JUMP else None
+
+    def _seconds(self, date: str) -> float | None:
+        """Seconds since the Epoch of a header; None of what is none. Many answers have the same one."""
+        if date != self._date[0]:
+            try:
+                self._date = date, parsedate_to_datetime(date).timestamp()
+            except ValueError:
+                return None
+        return self._date[1] if date else None
