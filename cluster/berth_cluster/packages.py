@@ -16,6 +16,7 @@ NEEDED = (
     "curl",
     "debootstrap",
     "dropbear-bin",
+    "faketime",
     "gcc",
     "git",
     "iproute2",

@@ -36,11 +36,6 @@ class Offset:
         """How far the bounds are apart."""
         return self.most - self.least
 
-    @property
-    def middle(self) -> float:
-        """The difference that is wrong by half of the width at most."""
-        return (self.least + self.most) / 2
-
     def aged(self, seconds: float) -> "Offset":
         """Return the bounds after a time in which the clocks may have drifted."""
         return Offset(self.least - DRIFT * seconds, self.most + DRIFT * seconds)
@@ -96,9 +91,10 @@ class StoreClock:
         return now + offset.least, now + offset.most
 
     def now(self) -> datetime:
-        """Return the store's time as well as it is known; while nothing is known of it, this machine's."""
-        offset = self._known()
-        return datetime.fromtimestamp(self.steady() + offset.middle if offset else self._wall(), UTC)
+        """Return the store's time: this machine's, as far as the answers allow it; else the bound that is next to it."""
+        offset, now, wall = self._known(), self.steady(), self._wall()
+        told = min(max(wall, now + offset.least), now + offset.most) if offset else wall
+        return datetime.fromtimestamp(told, UTC)
 
     def _known(self) -> Offset | None:
         """Bounds as of now; None where a clock was set, or stood still, since the latest answer."""

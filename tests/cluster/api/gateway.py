@@ -31,6 +31,8 @@ class Gateway:
         self._after: tuple[Matches, Callable[[], Awaitable[None]]] | None = None
         self.silent: Matches | None = None
         """Watches that are taken on and then tell nothing: what rests on them stays as it was listed."""
+        self.date: str | None = None
+        """The `Date` of every answer, in the place of the API server's."""
         self.url = ""
 
     @asynccontextmanager
@@ -70,7 +72,7 @@ class Gateway:
             if self._after is not None and self._after[0](request.method, request.path):
                 (_, then), self._after = self._after, None
                 await then()
-            response = await begun(request, answered)
+            response = await begun(request, answered, self.date)
             async for chunk in answered.content.iter_any():
                 await response.write(chunk)
             await response.write_eof()
@@ -87,9 +89,11 @@ class Gateway:
             yield answered
 
 
-async def begun(request: web.Request, answered: aiohttp.ClientResponse) -> web.StreamResponse:
-    """Pass the head of an answer back; its body follows."""
+async def begun(request: web.Request, answered: aiohttp.ClientResponse, date: str | None = None) -> web.StreamResponse:
+    """Pass the head of an answer back, with another `Date` where one is given; its body follows."""
     kept = {name: value for name, value in answered.headers.items() if name.lower() not in HOP_BY_HOP}
+    if date is not None:
+        kept["Date"] = date
     response = web.StreamResponse(status=answered.status, headers=kept)
     await response.prepare(request)
     return response
