@@ -96,7 +96,7 @@ async def ready(lab: Lab, *, left: float) -> datetime:
 async def test_nothing_ends_by_a_clock_that_is_wrong_and_it_does_once_it_is_right(
     lab: Lab, operators: Operators
 ) -> None:
-    async with other_clock(operators.kubeconfig, timedelta(minutes=-1)) as server:
+    async with other_clock(operators.kubeconfig, timedelta(minutes=1)) as server:
         operators.start()
         end = await ready(lab, left=3)
         event = await lab.told("ClockNotTrusted", timestamp(end))

@@ -37,7 +37,11 @@ class Backup:
         names = ",".join(f"{kind.plural}.berth.dev" for kind in KINDS)
         listed = json.loads(self.server.kubectl("get", names, "-n", self.lab.namespace, "-o", "json"))
         for item in listed["items"]:
-            item.pop("status", None)
+            status = item.pop("status", {})
+            if item["kind"] == "Reservation":
+                place = {"since": item["metadata"]["creationTimestamp"], "version": item["metadata"]["resourceVersion"]}
+                place |= status.get("queued", {})
+                item["metadata"]["annotations"] = {"berth.dev/queued": "{since} {version}".format(**place)}
             for field in OF_THE_CLUSTER:
                 item["metadata"].pop(field, None)
         return json.dumps(listed)

@@ -110,19 +110,27 @@ async def test_a_key_is_made_for_who_brought_none(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("operator")
-async def test_priority_then_age_whatever_they_wait_with(lab: Lab) -> None:
+async def test_priority_then_age_whatever_they_wait_with_and_are_named(lab: Lab) -> None:
+    """Names are of replicas whose clocks are wrong; who came in one second is told apart by versions."""
     await lab.type()
     await lab.deployment("one")
     await hold(lab, "one")
     now = int(datetime.now(UTC).timestamp() * 1000)
-    # The API names a reservation by a time, which is finer than the cluster's.
-    late, younger, older = (ids.uuid7(now + offset) for offset in (9000, -3000, -3001))
-    for name in (late, younger, older):
-        await lab.reservation(name, name, workspaceType="bench")
+    first, second, last = (ids.uuid7(now + offset) for offset in (3_600_000, 3000, -3000))
+    await lab.reservation(first, first, workspaceType="bench")
     await lab.instance("by-kubectl", user="by-kubectl", workspaceType="bench")
+    for name in (second, last):
+        await lab.reservation(name, name, workspaceType="bench")
     await lab.reservation("urgent", "urgent", workspaceType="bench", priority=1)
+    for kind, name in ((RESERVATIONS, first), (INSTANCES, "by-kubectl"), (RESERVATIONS, last)):
+        queued = (await lab.until(kind, name, lambda o: "queued" in (o.get("status") or {})))["status"]["queued"]
+        for back in ({"version": queued["version"] - 1}, {"since": "2026-01-01T00:00:00Z"}):
+            with pytest.raises(InvalidError, match="only move it back"):
+                await lab.status_patch(kind, name, {"queued": queued | back})
+        with pytest.raises(InvalidError, match="only move it back"):
+            await lab.status_patch(kind, name, {"queued": None})
     await free(lab, "one")
-    for epoch, user in enumerate(("urgent", older, younger, "by-kubectl", late), start=2):
+    for epoch, user in enumerate(("urgent", first, "by-kubectl", second, last), start=2):
 
         def is_next(obj: Object, epoch: int = epoch) -> bool:
             return obj["status"]["epoch"] == epoch and "lease" in obj["status"]
