@@ -91,7 +91,7 @@ class StoreClock:
         return now + offset.least, now + offset.most
 
     def now(self) -> datetime:
-        """Return the store's time: this machine's, as far as the answers allow it; else the bound that is next to it."""
+        """Return the store's time: this machine's where the answers allow it, else the bound that is next to it."""
         offset, now, wall = self._known(), self.steady(), self._wall()
         told = min(max(wall, now + offset.least), now + offset.most) if offset else wall
         return datetime.fromtimestamp(told, UTC)
