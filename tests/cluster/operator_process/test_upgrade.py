@@ -135,7 +135,7 @@ async def gets_another_pod(lab: Lab, before: Object) -> None:
     await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)
 
     def runs_anew(pod: Object) -> bool:
-        return pod["metadata"]["uid"] != lost and pod["status"].get("phase") == "Running"
+        return bool(pod["metadata"]["uid"] != lost and pod["status"].get("phase") == "Running")
 
     await lab.until(PODS, pod, runs_anew, seconds=SECONDS)
     assert (await lab.kept(INSTANCES, name))["status"]["hostKeys"] == before["status"]["hostKeys"]
