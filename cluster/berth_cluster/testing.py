@@ -67,9 +67,9 @@ def make_namespaces(server: ApiServer) -> Namespaces:
     return made
 
 
-def apply_crds(server: ApiServer) -> None:
-    """Apply crds/*.yaml and return once the API server serves them."""
-    files = sorted((REPOSITORY / "crds").glob("*.yaml"))
+def apply_crds(server: ApiServer, folder: Path = REPOSITORY / "crds") -> None:
+    """Apply the folder's CRDs and return once the API server serves them."""
+    files = sorted(folder.glob("*.yaml"))
     if not files:
         return
     arguments = [word for path in files for word in ("-f", str(path))]

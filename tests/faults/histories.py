@@ -83,9 +83,11 @@ struck = st.sampled_from(SORTS).flatmap(
     lambda sort: st.builds(Struck, st.sampled_from(PROCESSES), st.just(sort), st.integers(0, 40), SORTS_OF_FAULTS[sort])
 )
 kills = st.builds(Struck, st.sampled_from(PROCESSES), st.just("write"), st.integers(0, 5), st.just(Kill()))
+acts = st.lists(st.lists(steps, min_size=2, max_size=6), min_size=CLIENTS, max_size=CLIENTS)
+undisturbed = st.builds(History, clients=acts, faults=st.just(()))
 histories = st.builds(
     History,
-    clients=st.lists(st.lists(steps, min_size=2, max_size=6), min_size=CLIENTS, max_size=CLIENTS),
+    clients=acts,
     # Some six in seven wait for a request that never comes.
     faults=st.builds(add, st.lists(struck, min_size=12, max_size=20), st.lists(kills, max_size=2)),
 )

@@ -51,6 +51,8 @@ class Release:
     signer: Signer = field(default_factory=Signer)
     apis: list[Served] = field(default_factory=list)
     operator: FaultProxy | None = None
+    operator_environment: dict[str, str] = field(default_factory=dict)
+    api_environment: dict[str, str] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -67,7 +69,9 @@ class Release:
         number = next(self._numbers)
         proxy = await self._open.enter_async_context(fault_proxy(self.kubeconfig))
         kubeconfig = proxy.kubeconfig(self.kubeconfig, self.folder / f"api-{number}.kubeconfig")
-        settings = api_process.environment(kubeconfig, self.namespaces, self.folder / "jwks.json")
+        settings = api_process.environment(
+            kubeconfig, self.namespaces, self.folder / "jwks.json", **self.api_environment
+        )
         log = self.folder / f"api-{number}.log"
         process = api_process.start(settings, log)
         made = Served(f"http://{settings['BERTH_LISTEN']}", process, proxy, settings, log, f"api-{number}")
@@ -108,7 +112,7 @@ class Release:
         await self._lead()
 
     async def _lead(self) -> None:
-        self.operators.start(KUBECONFIG=str(self.folder / OPERATING))
+        self.operators.start(KUBECONFIG=str(self.folder / OPERATING), **self.operator_environment)
         await self.lab.until(
             LEASES,
             LEADER,
