@@ -135,7 +135,7 @@ async def test_after_a_restore_all_have_ended_and_the_next_lease_has_a_new_epoch
     assert "the operator runs" in refused.stderr
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=20)
-    await lab.reservation("later", "bob", deployments=["one"], wish={"deployments": ["one"]})
+    made = await lab.reservation("later", "bob", deployments=["one"], wish={"deployments": ["one"]})
     exported = backup.export()
     await backup.lose()
     backup.put_back(exported)
@@ -157,6 +157,9 @@ async def test_after_a_restore_all_have_ended_and_the_next_lease_has_a_new_epoch
         "one": 4,
         "two": 2,
     }
+
+    was = {"since": made["metadata"]["creationTimestamp"], "version": int(made["metadata"]["resourceVersion"])}
+    assert (await lab.get(RESERVATIONS, "later"))["status"]["queued"] == was, "its place in the queue"
 
     operators.start()
     for name in past:
