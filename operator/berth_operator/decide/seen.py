@@ -164,6 +164,8 @@ class ObservedInstance:
     """The one it is bound to or claims."""
     held: Lease | None = None
     """The lease that is its own, read live where that matters (unbound, or the cache says it is lost)."""
+    claiming: bool = False
+    """Its lease is being taken or given back elsewhere in this process: what comes of it is not known yet."""
     lost: str = ""
     """Why the lease is not its own any more, from a live read; empty while it is."""
     warm: PodView | None = None
