@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from berth_core import ids, leasing
+from berth_core import ids, leasing, names
 from berth_core.client import Kind, Object
 from berth_core.errors import ConflictError, InvalidError
 
