@@ -69,7 +69,9 @@ async def dump(client: Client, namespaces: Namespaces) -> list[str]:
         (f"{kind.plural}/{obj['metadata']['name']}", obj)
         for (kind, _), (objects, _) in zip(places, lists, strict=True)
         for obj in objects
-        if obj["metadata"]["name"] != "berth-operator"  # who leads is no result of anything
+        # Who leads is no result of anything; the name of what was never made stays taken for a while.
+        if obj["metadata"]["name"] != "berth-operator"
+        and names.NEVER_MADE_LABEL not in obj["metadata"].get("labels", {})
     ]
     named = {
         deployment_id(obj["metadata"]["namespace"], obj["metadata"]["name"]): f"<id of {obj['metadata']['name']}>"

@@ -10,11 +10,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from berth_core import ids, leasing, names
+from berth_core import ids, leasing
 from berth_core.client import Kind, Object
 from berth_core.errors import ConflictError, InvalidError
 
-from .lab import ACCESS_RULES, DELIVERIES, DEPLOYMENTS, INSTANCES, KEY, RESERVATIONS, SECRETS, Lab, condition
+from .lab import (
+    ACCESS_RULES,
+    DELIVERIES,
+    DEPLOYMENTS,
+    INSTANCES,
+    KEY,
+    RESERVATIONS,
+    SECRETS,
+    Lab,
+    condition,
+    is_tombstone,
+)
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -350,7 +361,7 @@ async def test_of_a_turn_and_a_cancel_at_once_exactly_one_happens(lab: Lab) -> N
 async def made_for_use(lab: Lab) -> list[Object]:
     """Instances that are no tombstones."""
     instances, _ = await lab.client.list(INSTANCES, lab.namespace)
-    return [obj for obj in instances if names.NEVER_MADE_LABEL not in obj["metadata"].get("labels", {})]
+    return [obj for obj in instances if not is_tombstone(obj)]
 
 
 async def give_up(lab: Lab, name: str) -> bool:
