@@ -70,8 +70,7 @@ async def dump(client: Client, namespaces: Namespaces) -> list[str]:
         for (kind, _), (objects, _) in zip(places, lists, strict=True)
         for obj in objects
         # Who leads is no result of anything; the name of what was never made stays taken for a while.
-        if obj["metadata"]["name"] != "berth-operator"
-        and names.NEVER_MADE_LABEL not in obj["metadata"].get("labels", {})
+        if obj["metadata"]["name"] != "berth-operator" and not is_tombstone(obj)
     ]
     named = {
         deployment_id(obj["metadata"]["namespace"], obj["metadata"]["name"]): f"<id of {obj['metadata']['name']}>"
