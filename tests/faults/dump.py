@@ -12,6 +12,8 @@ from berth_cluster.testing import Namespaces
 from berth_core.client import Client, Kind
 from berth_core.ids import deployment_id
 
+from ..cluster.operator_process.lab import is_tombstone
+
 BERTH = "berth.dev/v1alpha1"
 KINDS = (
     *(
