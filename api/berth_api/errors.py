@@ -143,6 +143,10 @@ async def handle(request: Request, error: Exception) -> Response:
     if isinstance(error, cluster.UnavailableError):
         log.warning("cluster unavailable", error=error.message, status=error.status)
         return answer(AwayError("the cluster cannot be reached. Try again later.", retry_after=error.retry_after), path)
+    if isinstance(error, cluster.ForbiddenError) and error.status == 403:
+        # A policy, a quota or a webhook: what it refuses now it may let in later, and nothing is wrong in here.
+        log.error("cluster refused", error=error.message)
+        return answer(AwayError("the cluster does not permit it at the moment. Try again later."), path)
     if isinstance(error, cluster.ConflictError):
         log.warning("write conflict", error=error.message)
         return answer(AwayError("others are changing the same thing. Try again."), path)

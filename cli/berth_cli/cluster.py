@@ -25,11 +25,11 @@ def ask(kubeconfig: Path | None, work: Callable[[Client], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
+    except errors.ForbiddenError as error:
+        raise CliError(f"{error.message}: ask an administrator of the cluster for the right", FORBIDDEN) from error
     except errors.UnavailableError as error:
         hint = f"check that the cluster of {config} runs and that you reach it (kubectl version)"
         raise CliError(f"{error.message}: {hint}", UNREACHABLE) from error
-    except errors.ForbiddenError as error:
-        raise CliError(f"{error.message}: ask an administrator of the cluster for the right", FORBIDDEN) from error
     except errors.NotFoundError as error:
         raise CliError(f"{error.message}: is Berth installed there? (helm list -A)", NOT_FOUND) from error
     except errors.ClusterError as error:

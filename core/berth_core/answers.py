@@ -1,13 +1,17 @@
 """What the cluster's API answers, turned into the errors of :mod:`berth_core.errors`."""
 
 import asyncio
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import orjson
 
 from berth_core import errors
+
+_NOT_YET: Final = re.compile(r'forbidden: (User ".*" cannot |not yet ready to handle request)')
+"""What the authorizer says (k8s.io/apiserver, ``responsewriters.Forbidden``), and admission before it is ready."""
 
 
 class StoppedError(Exception):
@@ -70,6 +74,8 @@ def from_status(code: int, status: dict[str, Any], retry_after: float) -> errors
         return kind(message, status=code, details=details)
     if code == 429 or code >= 500:
         return errors.UnavailableError(message, status=code, retry_after=retry_after)
+    if code == 403 and _NOT_YET.search(message):
+        return errors.NoRightError(message, status=code, retry_after=retry_after)
     by_code: dict[int, type[errors.ClusterError]] = {
         400: errors.InvalidError,
         401: errors.ForbiddenError,

@@ -34,7 +34,7 @@ class InvalidError(ClusterError):
 
 
 class ForbiddenError(ClusterError):
-    """401 or 403: this identity may not do that."""
+    """401, or 403 of an admission plugin: a policy, a quota or a webhook does not let this identity do that."""
 
 
 class UnavailableError(ClusterError):
@@ -43,3 +43,10 @@ class UnavailableError(ClusterError):
     def __init__(self, message: str, *, status: int = 0, retry_after: float = 1.0) -> None:
         super().__init__(message, status=status)
         self.retry_after = retry_after
+
+
+class NoRightError(ForbiddenError, UnavailableError):
+    """403 of the authorizer: this identity lacks a right, or the API server has not read its roles yet.
+
+    Which of the two, only a later answer shows: an API server that was just started serves before it knows all roles.
+    """

@@ -47,6 +47,17 @@ def is_uuid(text: str) -> bool:
         return False
 
 
+def is_drawn(text: str) -> bool:
+    """Tell whether Berth drew the id itself (UUIDv7 or UUIDv5), so that it is the name of its object.
+
+    The uid that an API server gives is a UUIDv4.
+
+    >>> is_drawn(uuid7(0)), is_drawn(turn_instance("a uid")), is_drawn(str(uuid.uuid4()))
+    (True, True, False)
+    """
+    return is_uuid(text) and uuid.UUID(text).version in (5, 7)
+
+
 def deployment_id(namespace: str, name: str) -> str:
     """Public id of a deployment: its name where that is a UUID, else the UUIDv5 of ``namespace/name``."""
     return name if is_uuid(name) else str(uuid.uuid5(DEPLOYMENT_NAMESPACE, f"{namespace}/{name}"))

@@ -46,6 +46,8 @@ ATTEMPT_LABEL: Final = "berth.dev/build-attempt"
 """On the same: which attempt at the build."""
 HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
 """On a Lease (coordination.k8s.io) that is named after a deployment: ``true`` makes its renewals heartbeats."""
+NEVER_MADE_LABEL: Final = "berth.dev/never-made"
+"""On an Instance: a tombstone, which keeps the name of one that was never made from coming late (ADR 0021)."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
 """On an Instance: why an administrator ended it."""
 

@@ -12,7 +12,7 @@ operator when it has seen it for ``KEPT_SECONDS``. Types without a limit cost no
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Self
@@ -36,6 +36,8 @@ PATIENCE_SECONDS: Final = 8.0
 LONGEST_BACK_OFF: Final = 0.05
 MOST_SLOTS: Final = 1000
 """Entries that an Account can hold."""
+Undo = Callable[[str, Lease], Awaitable[None]]
+"""Namespace and lease."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ async def held(client: Client, places: Places, type_name: str, user: str) -> fro
 class Claimant:
     """One instance of a user that is to have a deployment: takes leases for it within the user's quotas.
 
+    ``undo`` has a lease given back that was taken and is not to be had after all. It must not let anybody else have the
+    deployment before nothing is left of the lease's epoch.
+
     Used as ``async with``: its slot is dropped at the end, or before by :meth:`close`. One :meth:`take` at a time.
     """
 
@@ -91,8 +96,10 @@ class Claimant:
         *,
         instance: str,
         user: str,
+        undo: Undo,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._undo = undo
         self._clock = clock
         self._client = client
         self._places = places
@@ -136,7 +143,7 @@ class Claimant:
             self._client, namespace, deployment, instance=self._instance, user=self._user, now=now, seen=seen
         )
         if quota is not None and self._clock() - self._since > SURE_SECONDS:
-            await self._confirm(quota, namespace, lease, now)
+            await self._confirm(quota, namespace, lease)
         return lease
 
     async def close(self) -> None:
@@ -168,12 +175,12 @@ class Claimant:
                 self._slot = quota
                 return
 
-    async def _confirm(self, quota: Quota, namespace: str, lease: Lease, now: datetime) -> None:
+    async def _confirm(self, quota: Quota, namespace: str, lease: Lease) -> None:
         """Make sure that the slot outlived a pause of this process; else the lease is not the user's to have."""
         try:
             await self._take_slot(quota)
         except (NoneLeftError, errors.ClusterError):
-            await leasing.give_back(self._client, namespace, lease, instance=self._instance, completed=False, now=now)
+            await self._undo(namespace, lease)
             raise
 
     async def _read(self) -> Account:

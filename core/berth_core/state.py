@@ -23,6 +23,7 @@ CLAIM_LOST: Final = "ClaimLost"
 DELETED: Final = "Deleted"
 RELEASED: Final = "Released"
 KEEP_ALIVE_LOST: Final = "KeepAliveLost"
+NEVER_MADE: Final = "NeverMade"
 RESTORED: Final = "Restored"
 """Values of ``Instance.status.reason``, and the reasons of the Ended condition."""
 

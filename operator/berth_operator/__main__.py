@@ -93,6 +93,8 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
             world.memories.clear()
             world.rules_listed.clear()
             world.slots_seen.clear()
+            world.missing.since.clear()
+            world.refusals.since.clear()
 
     ready, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

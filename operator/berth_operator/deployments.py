@@ -4,41 +4,32 @@ from datetime import datetime
 
 import structlog
 
-from berth_core import ids, leasing, queue, state
-from berth_core.client import Object
+from berth_core import state
 from berth_core.conditions import find, is_true
 from berth_core.errors import NotFoundError
-from berth_core.leasing import Lease
-from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
-from berth_core.waitlist import NOT_GRANTED
-from berth_operator import events
+from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_operator import events, orphans
 from berth_operator.decide import heartbeat
 from berth_operator.decide.deployment import (
     ONLINE,
     ObservedDeployment,
     deployment_status,
-    orphaned_at,
     type_status,
 )
 from berth_operator.decide.enforcement import CONDITION, NOT_PROBED
-from berth_operator.ending import clear
 from berth_operator.events import Complaint
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, LEASES, NODES, PODS, RESERVATIONS, TYPES
+from berth_operator.kinds import DEPLOYMENTS, LEASES, NODES, PODS, TYPES
 from berth_operator.podview import pod_view
 from berth_operator.queueing import Key
 from berth_operator.warmview import concerns, warm_sets
-from berth_operator.world import RESERVATION, WARM, World, node_is_ready
+from berth_operator.world import WARM, World, node_is_ready
 from berth_operator.writes import write_status
 
 log = structlog.get_logger(__name__)
 
-CLEARING_SECONDS = 1.0
-RESERVED_SECONDS = 10.0
-"""When to look again at a lease that a reservation's turn will use."""
-
 
 async def reconcile_deployment(world: World, key: Key) -> float | None:
-    """Bring the status up to date; give back a lease whose Instance does not exist."""
+    """Bring the status up to date; undo a lease whose Instance does not come."""
     if concerns(world, key.namespace, key.name):
         world.add(WARM, key.namespace, key.name)
     wd = world.deployment(key.namespace, key.name)
@@ -46,8 +37,8 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         return None
     now = world.now()
     again = None
-    if orphaned_at(wd) is not None:
-        again = await _orphan(world, wd, now)
+    if wd.status.lease is not None:
+        again = await orphans.attend(world, wd)
         wd = world.deployment(key.namespace, key.name)
     if wd is None:
         return None
@@ -91,61 +82,6 @@ async def reconcile_type(world: World, key: Key) -> float | None:
     return None
 
 
-async def _orphan(world: World, wd: WorkspaceDeployment, now: datetime) -> float | None:
-    """Give back a lease whose holder does not exist or has ended; seconds after which to look again."""
-    lease, due = wd.status.lease, orphaned_at(wd)
-    if lease is None or due is None:
-        return None
-    namespace = wd.metadata.namespace
-    if _holder(wd, world.store.by(INSTANCES, "id", lease.instance, namespace)) is not None:
-        return None
-    if now < due or not world.clock.trusted:
-        return max((due - now).total_seconds(), CLEARING_SECONDS)
-    listed, _ = await world.client.list(INSTANCES, namespace)
-    same = [obj for obj in listed if Instance.parse(obj).public_id == lease.instance]
-    if _holder(wd, same) is not None:
-        return CLEARING_SECONDS
-    if await _is_reserved(world, namespace, lease.instance):
-        return RESERVED_SECONDS
-    # An instance that has another deployment opened nothing here, and what it has is not ours to clear.
-    taken = Lease(wd.metadata.name, wd.status.epoch)
-    if not _living(same) and not await clear(world, namespace, lease.instance, taken):
-        return CLEARING_SECONDS
-    await leasing.give_back(world.client, namespace, taken, instance=lease.instance, completed=False, now=now)
-    if not _living(same):
-        world.memories.forget(namespace, lease.instance)
-    world.store.put(DEPLOYMENTS, await world.client.get(DEPLOYMENTS, namespace, wd.metadata.name))
-    log.warning("lease without an Instance given back", deployment=wd.metadata.name, instance=lease.instance)
-    return None
-
-
-async def _is_reserved(world: World, namespace: str, instance_id: str) -> bool:
-    """Whether a reservation's turn, which makes that instance, has begun and not ended, read live."""
-    granted, _ = await world.client.list(RESERVATIONS, namespace, fields={"status.grant.instance": instance_id})
-    waits, _ = await world.client.list(RESERVATIONS, namespace, fields=NOT_GRANTED)
-    for reservation in map(Reservation.parse, [*granted, *waits]):
-        metadata = reservation.metadata
-        if ids.turn_instance(metadata.uid) == instance_id and not metadata.deletion_timestamp:
-            if not queue.is_settled(reservation):
-                world.add(RESERVATION, namespace, metadata.name)
-                return True
-    return False
-
-
-def _holder(wd: WorkspaceDeployment, found: list[Object]) -> Instance | None:
-    """Return the instance that a lease is for: one that has not ended, and neither has nor claims another one."""
-    name = wd.metadata.name
-    return next((i for i in _living(found) if (i.status.deployment or _claimed(i) or name) == name), None)
-
-
-def _claimed(instance: Instance) -> str | None:
-    return instance.spec.claim.deployment if instance.spec.claim is not None else None
-
-
-def _living(found: list[Object]) -> list[Instance]:
-    return [i for i in map(Instance.parse, found) if i.status.end_time is None]
-
-
 def _node_ready(world: World, wd: WorkspaceDeployment) -> bool | None:
     if wd.spec.heartbeat != "node":
         return None
@@ -163,7 +99,7 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
     if lease is None:
         return ""
     namespace = wd.metadata.namespace
-    holder = _holder(wd, world.store.by(INSTANCES, "id", lease.instance, namespace))
+    holder = orphans.holder_in_cache(world, wd)
     if holder is not None and holder.status.reason is None:
         return ""
     pods = [pod_view(pod) for pod in world.store.by(PODS, "instance", lease.instance, namespace)]
@@ -175,10 +111,7 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
 
 def _cleaning(world: World, wd: WorkspaceDeployment) -> str:
     """Which hook runs after the holder's end, as his Instance says."""
-    lease = wd.status.lease
-    if lease is None:
-        return ""
-    holder = _holder(wd, world.store.by(INSTANCES, "id", lease.instance, wd.metadata.namespace))
+    holder = orphans.holder_in_cache(world, wd)
     told = find(holder.status.conditions, state.CLEANED) if holder is not None else None
     return told.message if told is not None else ""
 

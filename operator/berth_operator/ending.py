@@ -1,5 +1,6 @@
 """The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
 
+import asyncio
 import time
 from collections.abc import Container, Iterable
 from typing import Final
@@ -8,6 +9,7 @@ import structlog
 
 from berth_core import ids, leasing, names
 from berth_core.client import Kind, Object
+from berth_core.errors import UnavailableError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance
 from berth_operator import hooks, keeping, metrics, vpn, warmview
@@ -39,6 +41,9 @@ from berth_operator.writes import refresh_pod, set_finalizer, write_status
 log = structlog.get_logger(__name__)
 
 CLOSE_SECONDS: Final = 0.3
+WITHDRAWAL_LOOKS: Final = 50
+WITHDRAWAL_PAUSE: Final = 0.2
+"""Seconds; so long, and so often, a turn stands still for the end of a pod that was kept warm."""
 FORBIDDEN_TO_REMAIN: Final = (SERVICES, SECRETS, JOBS, PODS)
 """Kinds of which a live list must find nothing before the lease is given back. They are deleted in this order: no pod
 of a Job can start any more when its pods are counted."""
@@ -65,6 +70,10 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
     if not await shut(world, namespace, instance.public_id, lease_of):
         return False
     leases = await leases_of(world, namespace, instance.public_id)
+    for other in leases:
+        # One that was taken beside it opened nothing, but may have brought a warm pod.
+        if other != lease_of and not await clear_epoch(world, namespace, other):
+            return False
     outcome = await hooks.clean(world, instance, leases)
     if outcome is None or not await sweep(world, namespace, instance.public_id, lease_of):
         return False
@@ -107,6 +116,35 @@ async def retire(world: World, seen: ObservedInstance, plan: Plan) -> None:
 async def clear(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
     """Delete all that an instance opened, its hooks too; True once a live list finds nothing of it or its epoch."""
     return await shut(world, namespace, instance_id, lease) and await sweep(world, namespace, instance_id, lease)
+
+
+async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
+    """Delete what carries a lease's epoch, kept warm or opened; True once a live list finds nothing of it."""
+    labels = [names.epoch_labels(lease.epoch, lease.deployment)]
+    if left := await _left(world, namespace, labels):
+        await _delete_all(world, left)
+        left = await _left(world, namespace, labels)
+    if left:
+        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=_named(left))
+        return False
+    policy = names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
+    await world.client.delete(POLICIES, namespace, policy)
+    return True
+
+
+async def withdraw(world: World, namespace: str, lease: Lease, instance_id: str) -> None:
+    """Give back a lease that nobody is to have after all, when nothing of its epoch is left.
+
+    Raises UnavailableError where that takes too long: the lease stays, and whom it was taken for has it.
+    """
+    for _ in range(WITHDRAWAL_LOOKS):
+        if await clear_epoch(world, namespace, lease):
+            break
+        await asyncio.sleep(WITHDRAWAL_PAUSE)
+    else:
+        raise UnavailableError(f"what was kept warm for epoch {lease.epoch} of {lease.deployment} does not end")
+    await leasing.give_back(world.client, namespace, lease, instance=instance_id, completed=False, now=world.now())
+    log.warning("lease withdrawn", instance=instance_id, deployment=lease.deployment, epoch=lease.epoch)
 
 
 async def shut(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
@@ -210,12 +248,14 @@ async def _gone(
     labels = [{names.INSTANCE_LABEL: instance_id}]
     if lease is not None and _warm_name(world, namespace, lease) is not None:
         labels.append(names.epoch_labels(lease.epoch, lease.deployment))
-    left = await _left(world, namespace, instance_id, labels, but)
-    if left:
-        await _delete_all(world, left)
-        left = await _left(world, namespace, instance_id, labels, but)
-    if left:
-        log.info("not gone yet", instance=instance_id, left=[f"{k.plural}/{o['metadata']['name']}" for k, o in left])
+    left = await _left(world, namespace, labels)
+    if any(_hook_of(obj) for _, obj in left):
+        world.memories.of(namespace, instance_id).hooks = True
+    if any(_hook_of(obj) not in but for _, obj in left):
+        await _delete_all(world, [(kind, obj) for kind, obj in left if _hook_of(obj) not in but])
+        left = await _left(world, namespace, labels)
+    if left := [(kind, obj) for kind, obj in left if _hook_of(obj) not in but]:
+        log.info("not gone yet", instance=instance_id, left=_named(left))
         return False
     for job in world.store.by(JOBS, "instance", instance_id, namespace):
         if job["metadata"]["labels"].get(names.HOOK_LABEL) not in but:
@@ -223,21 +263,26 @@ async def _gone(
     return True
 
 
-async def _left(
-    world: World, namespace: str, instance_id: str, labels: list[dict[str, str]], but: Container[str]
-) -> list[tuple[Kind, Object]]:
+async def _left(world: World, namespace: str, labels: list[dict[str, str]]) -> list[tuple[Kind, Object]]:
     asked = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
     lists = await together(
         *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in asked)
     )
     found = {
-        obj["metadata"]["uid"]: (kind, obj, obj["metadata"]["labels"].get(names.HOOK_LABEL))
+        obj["metadata"]["uid"]: (kind, obj)
         for (kind, _), (objects, _) in zip(asked, lists, strict=True)
         for obj in objects
     }
-    if any(hook is not None for *_, hook in found.values()):
-        world.memories.of(namespace, instance_id).hooks = True
-    return [(kind, obj) for kind, obj, hook in found.values() if hook is None or hook not in but]
+    return list(found.values())
+
+
+def _hook_of(obj: Object) -> str:
+    """Which hook it belongs to; empty for what belongs to none."""
+    return str(obj["metadata"]["labels"].get(names.HOOK_LABEL) or "")
+
+
+def _named(objects: Iterable[tuple[Kind, Object]]) -> list[str]:
+    return [f"{kind.plural}/{obj['metadata']['name']}" for kind, obj in objects]
 
 
 async def _delete_all(world: World, objects: Iterable[tuple[Kind, Object]]) -> None:

@@ -76,6 +76,8 @@ def _brief(world: World, instance: Instance) -> ObservedInstance:
 
 async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     namespace, claim = instance.metadata.namespace, instance.spec.claim
+    if instance.public_id in world.serving:
+        return ObservedInstance(instance, claiming=True)
     if claim is not None:
         wd = world.deployment(namespace, claim.deployment)
         seen = _claimed(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)

@@ -5,6 +5,8 @@ from berth_core.client import Object
 from berth_core.model import parse_time
 from berth_operator.decide.seen import NOT_REPORTED, ContainerView, PodView
 
+CONTROLLERS = "kube-controller-manager"
+
 
 def pod_view(pod: Object) -> PodView:
     """Read a pod as the API server gave it."""
@@ -42,12 +44,26 @@ def pod_view(pod: Object) -> PodView:
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",
         collected=disruption.get("status") == "True" and disruption.get("reason") == "DeletionByPodGC",
+        presumed=phase_is_presumed(pod),
         forced=bool(metadata.get("annotations", {}).get(names.FORCED_ANNOTATION)),
         reason=status.get("reason") or "",
         name=metadata["name"],
         holder=holder_of(pod),
         made_from=metadata.get("annotations", {}).get(names.MADE_FROM_ANNOTATION) or "",
         host_key=metadata.get("annotations", {}).get(names.HOST_KEY_ANNOTATION) or "",
+    )
+
+
+def phase_is_presumed(pod: Object) -> bool:
+    """Whether a controller of Kubernetes' wrote the phase, and no kubelet.
+
+    The pod garbage collector does so without a condition where it clears a node with the out-of-service taint
+    (k8s.io/kubernetes, ``podgc.markFailedAndDeletePod``). Where one program is kubelet and controllers, as in k3s, the
+    manager's name does not tell.
+    """
+    return any(
+        entry.get("manager") == CONTROLLERS and "f:phase" in (entry.get("fieldsV1") or {}).get("f:status", {})
+        for entry in pod["metadata"].get("managedFields") or ()
     )
 
 

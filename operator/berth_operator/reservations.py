@@ -12,18 +12,28 @@ first moment on nobody else can have the deployment.
 """
 
 import asyncio
+import time
 from typing import Final
 
 import structlog
 
-from berth_core import ids, leasing, names, queue
+from berth_core import ids, names, queue
 from berth_core.conditions import Condition, condition, merged
-from berth_core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, UnavailableError
+from berth_core.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+)
 from berth_core.keypairs import key_secret, make_key_pair
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, Reservation, manifest
 from berth_core.resources.instance import Claim, InstanceSpec
 from berth_core.resources.reservation import Grant
+from berth_core.tombstones import is_tombstone
+from berth_operator import orphans
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, SECRETS
 from berth_operator.observe import read_deployment
 from berth_operator.queueing import Key
@@ -87,7 +97,7 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
     else:
         raise UnavailableError(f"others kept writing the status of reservation {name}")
     if reservation.status.grant != given:
-        await _give_back(world, namespace, lease, instance)
+        await _hand_over(world, namespace, lease, instance)
 
 
 async def _lease_of(world: World, reservation: Reservation) -> Lease | None:
@@ -108,9 +118,10 @@ async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> Non
     claimed = Claim(deployment=granted.deployment, epoch=granted.epoch)
     refused: tuple[str, str] | None = None
     made = await _instance(world, namespace, granted.instance)
-    if made is not None and made.spec.claim != claimed:
+    if made is not None and is_tombstone(made):
+        refused = "LeaseLost", f"the lease of {granted.deployment} went back before its instance was made"
+    elif made is not None and made.spec.claim != claimed:
         refused = "NameTaken", f"there is another Instance named {granted.instance}"
-        await _give_back(world, namespace, Lease(granted.deployment, granted.epoch), granted.instance)
     elif made is None:
         wd = await read_deployment(world, namespace, granted.deployment)
         lease = wd.status.lease if wd is not None else None
@@ -127,11 +138,13 @@ async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> Non
     if refused is None and (told := await tell(world, reservation)) is not None:
         shown.append(told)
     await _write(world, reservation, shown)
+    if refused is not None:
+        await _hand_over(world, namespace, Lease(granted.deployment, granted.epoch), granted.instance)
     log.info("turn taken", reservation=reservation.metadata.name, instance=granted.instance, reason=reason)
 
 
 async def _make(world: World, reservation: Reservation, name: str, claim: Claim) -> tuple[str, str] | None:
-    """Make the Instance; where the cluster refuses it for good, give the lease back and return reason and message."""
+    """Make the Instance; where the cluster refuses it for good, return reason and message."""
     namespace = reservation.metadata.namespace
     wanted = reservation.spec.instance
     keys = wanted.ssh_keys or [await _public_key(world, name)]
@@ -148,9 +161,14 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
     try:
         body = manifest(Instance, namespace, name, spec, finalizers=[names.FENCE_FINALIZER])
         made = await world.client.create(INSTANCES, namespace, body)
-    except InvalidError as error:
-        await _give_back(world, namespace, Lease(claim.deployment, claim.epoch), name)
+    except UnavailableError:
+        raise
+    except (InvalidError, ForbiddenError) as error:
+        # A policy, a quota or a webhook may refuse at first what it lets in when its API server has read everything.
+        if isinstance(error, ForbiddenError) and not world.refusals.confirmed(name, time.monotonic()):
+            raise
         return "InstanceRefused", f"the cluster refuses spec.instance: {error.message}"[:1024]
+    world.refusals.forget(name)
     world.store.put(INSTANCES, made)
     return None
 
@@ -176,11 +194,12 @@ async def _instance(world: World, namespace: str, name: str) -> Instance | None:
         return None
 
 
-async def _give_back(world: World, namespace: str, lease: Lease, instance: str) -> None:
-    """Give back a lease that opened nothing."""
-    await leasing.give_back(world.client, namespace, lease, instance=instance, completed=False, now=world.now())
-    await read_deployment(world, namespace, lease.deployment)
-    log.info("lease given back", instance=instance, deployment=lease.deployment, epoch=lease.epoch)
+async def _hand_over(world: World, namespace: str, lease: Lease, instance: str) -> None:
+    """Have a lease go back that is for nobody, where it is held still."""
+    wd = await read_deployment(world, namespace, lease.deployment)
+    held = wd.status.lease if wd is not None else None
+    if wd is not None and held is not None and (held.instance, wd.status.epoch) == (instance, lease.epoch):
+        orphans.hand_over(world, wd)
 
 
 async def _write(

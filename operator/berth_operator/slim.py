@@ -9,6 +9,7 @@ from typing import Final
 from berth_core import names
 from berth_core.client import Kind, Object
 from berth_operator.kinds import PODS, SERVICES
+from berth_operator.podview import CONTROLLERS, phase_is_presumed
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA: Final = (
@@ -52,8 +53,11 @@ def _pod(obj: Object) -> Object:
         if status.get(group)
     }
     conditions = [one for one in status.get("conditions") or () if one["type"] in _CONDITIONS]
+    metadata = _metadata(obj)
+    if phase_is_presumed(obj):
+        metadata["managedFields"] = [{"manager": CONTROLLERS, "fieldsV1": {"f:status": {"f:phase": {}}}}]
     return {
-        "metadata": _metadata(obj),
+        "metadata": metadata,
         "spec": _some(spec, ("nodeName",)) | containers,
         "status": _some(status, ("phase", "podIP", "reason")) | reports | {"conditions": conditions},
     }

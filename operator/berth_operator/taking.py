@@ -8,6 +8,7 @@ from berth_core import slots
 from berth_core.leasing import Lease
 from berth_core.slots import Claimant, Places, Quota
 from berth_operator.decide.slots import overdue
+from berth_operator.ending import withdraw
 from berth_operator.kinds import ACCOUNTS
 from berth_operator.queueing import Key
 from berth_operator.world import World
@@ -30,7 +31,11 @@ async def take_lease(
     type_ = world.type_named(namespace, type_name)
     quota = Quota.of(type_) if type_ is not None else None
     places = Places(world.config.access_namespace, world.config.workspace_namespaces)
-    async with Claimant(world.client, places, instance=instance, user=user) as claimant:
+
+    async def undo(where: str, lease: Lease) -> None:
+        await withdraw(world, where, lease, instance)
+
+    async with Claimant(world.client, places, instance=instance, user=user, undo=undo) as claimant:
         return await claimant.take(quota, namespace, deployment, now=world.now())
 
 

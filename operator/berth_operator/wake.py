@@ -73,8 +73,14 @@ def _instance(world: World, obj: Object, gone: bool) -> None:
         world.add(INSTANCE, metadata["namespace"], metadata["name"])
     claim = obj["spec"].get("claim") or {}
     deployment = status.get("deployment") or claim.get("deployment")
-    if deployment and (gone or status.get("reason")):
+    if not (gone or status.get("reason")):
+        return
+    if deployment:
         world.add(DEPLOYMENT, metadata["namespace"], deployment)
+    # A lease that was taken for it before it was bound is for nobody now.
+    public_id, namespace = ids.instance_id(metadata["name"], metadata["uid"]), metadata["namespace"]
+    for wd in world.store.by(DEPLOYMENTS, "holder", public_id, namespace):
+        world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
 
 
 def _is_history(world: World, obj: Object) -> bool:

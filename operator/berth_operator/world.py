@@ -13,6 +13,7 @@ from berth_operator.clock import Clock
 from berth_operator.config import Config
 from berth_operator.decide.deployment import oldest
 from berth_operator.decide.enforcement import Verdict
+from berth_operator.decide.orphan import Refusals, Sightings
 from berth_operator.heartbeats import Heartbeats
 from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
 from berth_operator.memory import Memories
@@ -58,7 +59,11 @@ class World:
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     steadiness: Steadiness = field(default_factory=Steadiness)
     serving: set[str] = field(default_factory=set)
-    """Instances (public ids) for which a lease is being taken."""
+    """Instances (public ids) for which a lease is being taken or given back: their own passes do not bind them."""
+    missing: Sightings = field(default_factory=Sightings)
+    """Leases whose Instance is not there."""
+    refusals: Refusals = field(default_factory=Refusals)
+    """Instances that the cluster does not let be made."""
     slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
     """Slots by name of the Account and instance, with the time on the monotonic clock when each was first seen."""
     rules_listed: dict[str, int] = field(default_factory=dict)

@@ -12,6 +12,8 @@ from berth_cluster.testing import Namespaces
 from berth_core.client import Client, Kind
 from berth_core.ids import deployment_id
 
+from ..cluster.operator_process.lab import is_tombstone
+
 BERTH = "berth.dev/v1alpha1"
 KINDS = (
     *(
@@ -69,7 +71,8 @@ async def dump(client: Client, namespaces: Namespaces) -> list[str]:
         (f"{kind.plural}/{obj['metadata']['name']}", obj)
         for (kind, _), (objects, _) in zip(places, lists, strict=True)
         for obj in objects
-        if obj["metadata"]["name"] != "berth-operator"  # who leads is no result of anything
+        # Who leads is no result of anything; the name of what was never made stays taken for a while.
+        if obj["metadata"]["name"] != "berth-operator" and not is_tombstone(obj)
     ]
     named = {
         deployment_id(obj["metadata"]["namespace"], obj["metadata"]["name"]): f"<id of {obj['metadata']['name']}>"

@@ -15,7 +15,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, condition
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, condition, is_tombstone
 from .dump import any_epoch, dump
 from .proxy import Write
 from .release import Release, Served, release
@@ -59,7 +59,8 @@ async def insist(made: Release, user: httpx.AsyncClient, key: str) -> None:
 
 async def end(made: Release) -> list[str]:
     """What there is once the one instance is bound and the operator writes no more."""
-    instances, _ = await made.lab.client.list(INSTANCES, made.lab.namespace)
+    found, _ = await made.lab.client.list(INSTANCES, made.lab.namespace)
+    instances = [obj for obj in found if not is_tombstone(obj)]
     assert len(instances) == 1
     name = instances[0]["metadata"]["name"]
     await made.lab.until(INSTANCES, name, lambda obj: condition(obj, "Bound", "status") == "True", seconds=30)

@@ -20,7 +20,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 from berth_core.client import Object
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, SECRETS, condition
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, SECRETS, condition, is_tombstone
 from .conftest import is_long
 from .dump import dump
 from .pauses import Point
@@ -103,9 +103,9 @@ class Case:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def instances(self) -> list[Object]:
-        """All that were made for the deployment."""
+        """All that were made for the deployment, but for names that were taken of those that were not."""
         found, _ = await self.made.lab.client.list(INSTANCES, self.made.lab.namespace)
-        return [obj for obj in found if self.deployment in obj["spec"]["deployments"]]
+        return [obj for obj in found if self.deployment in obj["spec"]["deployments"] and not is_tombstone(obj)]
 
     async def judged(self, served: str, answer: httpx.Response) -> str:
         """The one instance that there is in the end, which is that of the lease."""

@@ -86,11 +86,6 @@ async def private_key(state: State, identity: Identity, instance_id: str) -> str
         raise MissingError("no key was made for this instance: its user brought one") from error
 
 
-async def delete_key(state: State, instance_id: str) -> None:
-    """Delete the private key that was made for an instance that came to nothing."""
-    await state.client.delete(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
-
-
 async def store_key(state: State, instance_id: str, pair: KeyPair) -> None:
     """Store the key pair that was made for an instance, for ``GET /instance/:id/sshkey``."""
     namespace = state.config.access_namespace

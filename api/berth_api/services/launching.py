@@ -5,8 +5,8 @@ is not passed by it (:mod:`berth_api.services.admission`).
 
 The lease comes first: its compare-and-swap decides who wins, and before it, where the type has a limit for each user,
 a slot (:mod:`berth_core.slots`). What can fail after it fails so that nothing stays:
-where the Instance surely was not made the lease is given back here, and where that is not sure, or this process
-ends in between, the operator gives back a lease whose Instance does not exist after 30 s.
+where the Instance surely was not made, a tombstone takes its name, and the operator gives the lease back at once; where
+that is not sure, or this process ends in between, the operator does both when it has missed the Instance for 30 s.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ from berth_api.services.candidates import Line, Rules, Target, Wish
 from berth_api.services.reservations import Reserved
 from berth_api.state import State
 from berth_core import errors as cluster
-from berth_core import ids, leasing, names, slots
+from berth_core import ids, leasing, names, slots, tombstones
+from berth_core.client import Object
 from berth_core.keypairs import KeyPair
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, InstanceSpec, WorkspaceDeployment, WorkspaceType, manifest
@@ -77,7 +78,12 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
     if wish.options.allow_noop and (present := await _present(state, wish)) is not None:
         return Launched(present)
     instance_id = ids.uuid7_at(await state.now())
-    async with Claimant(state.client, _places(state), instance=instance_id, user=wish.identity.user) as claimant:
+    user = wish.identity.user
+
+    async def undo(namespace: str, lease: Lease) -> None:
+        await _undo(state, namespace, lease, instance_id, user)
+
+    async with Claimant(state.client, _places(state), instance=instance_id, user=user, undo=undo) as claimant:
         try:
             claimed = await _claim(state, wish, claimant)
         except ApiError as error:
@@ -201,13 +207,13 @@ async def _make(state: State, instance_id: str, claimed: Claimed, spec: Instance
             finalizers=[names.FENCE_FINALIZER],
         )
         made_surely_not = False
-        await state.client.create(Instance.api(), namespace, body)
+        await _create(state, namespace, body, spec)
     except cluster.ClusterError as error:
         made_surely_not |= not isinstance(error, cluster.UnavailableError)
         log.warning("launch failed", instance=instance_id, deployment=lease.deployment, error=error.message)
         metrics.LAUNCHES.labels("failed").inc()
         if made_surely_not:
-            await _undo(state, instance_id, claimed, with_key=pair is not None)
+            await _undo(state, claimed.deployment.namespace, lease, instance_id, spec.user)
         if isinstance(error, cluster.UnavailableError):
             raise AwayError(
                 "the cluster cannot be reached. Try again later.", retry_after=RETRY_AFTER_UNSURE
@@ -217,14 +223,27 @@ async def _make(state: State, instance_id: str, claimed: Claimed, spec: Instance
         raise
 
 
-async def _undo(state: State, instance_id: str, claimed: Claimed, *, with_key: bool) -> None:
-    namespace, lease = claimed.deployment.namespace, claimed.lease
+async def _create(state: State, namespace: str, body: Object, spec: InstanceSpec) -> None:
+    """Make the Instance; one that is there already must be the very same, and not a tombstone.
+
+    Raises UnavailableError where the operator was faster to take its name: this request took too long.
+    """
     try:
-        await leasing.give_back(
-            state.client, namespace, lease, instance=instance_id, completed=False, now=state.client.clock.now()
-        )
-        if with_key:
-            await instances.delete_key(state, instance_id)
+        await state.client.create(Instance.api(), namespace, body)
+    except cluster.AlreadyExistsError as error:
+        try:
+            found = Instance.parse(await state.client.get(Instance.api(), namespace, body["metadata"]["name"]))
+        except cluster.NotFoundError:
+            found = None  # it has ended, and was deleted
+        mine = found is not None and (found.spec.user, found.spec.claim) == (spec.user, spec.claim)
+        if found is None or not mine or tombstones.is_tombstone(found):
+            raise cluster.UnavailableError("the lease was given up before its Instance was made") from error
+
+
+async def _undo(state: State, namespace: str, lease: Lease, instance_id: str, user: str) -> None:
+    """Have the operator give a lease back at once whose Instance surely was not made, nor will be."""
+    try:
+        await tombstones.bury(state.client, namespace, lease, instance=instance_id, user=user)
     except cluster.ClusterError as error:
         log.warning("left to the operator", instance=instance_id, deployment=lease.deployment, error=error.message)
 

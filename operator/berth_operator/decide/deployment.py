@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, TypeVar
 
 from berth_core import leasing
 from berth_core.conditions import Condition, condition, find, merged
-from berth_core.model import parse_time
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
@@ -15,7 +14,6 @@ from berth_operator.decide.enforcement import Verdict
 from berth_operator.decide.heartbeat import Beat
 from berth_operator.decide.heartbeat import online as heartbeat_online
 
-ORPHAN_AFTER: Final = timedelta(seconds=30)
 NODE_LOST: Final = "NodeLost"
 RELEASED: Final = "Released"
 TYPE_MISSING: Final = "TypeMissing"
@@ -86,12 +84,6 @@ def type_status(
 def oldest(resources: Iterable[R]) -> R:
     """Of several with one id or name, the one that has it."""
     return min(resources, key=lambda r: (r.metadata.creation_timestamp, r.metadata.namespace, r.metadata.name))
-
-
-def orphaned_at(wd: WorkspaceDeployment) -> datetime | None:
-    """When a lease whose Instance does not exist is given back; None where there is no lease."""
-    lease = wd.status.lease
-    return parse_time(lease.claimed_at) + ORPHAN_AFTER if lease else None
 
 
 def _conflict(this: Resource, elder: Resource, name: str) -> tuple[bool, str, str]:

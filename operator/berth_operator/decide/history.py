@@ -10,10 +10,15 @@ from berth_core.model import parse_time
 REMEMBERED: Final = timedelta(hours=24)
 """What a request with an Idempotency-Key made is kept for at least as long as the key counts: a repeat looks for it."""
 
+TOMBSTONE_STAYS: Final = timedelta(minutes=10)
+"""The name of an Instance that did not come stays taken for at least so long: no request for it is under way then."""
+
 
 def instance_goes_at(obj: Object, retention: timedelta) -> datetime | None:
     """When an Instance is removed; None while it has not ended, and once it is being deleted."""
     end = (obj.get("status") or {}).get("endTime")
+    if names.NEVER_MADE_LABEL in (obj["metadata"].get("labels") or {}):
+        retention = max(retention, TOMBSTONE_STAYS)
     return _goes_at(obj, parse_time(end) + retention) if end else None
 
 

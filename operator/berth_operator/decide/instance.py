@@ -6,6 +6,7 @@ from typing import Final
 
 from berth_core import conditions, state
 from berth_core.model import parse_time, timestamp
+from berth_core.tombstones import MESSAGE, is_tombstone
 from berth_operator.decide.hooks import PREPARE, failed
 from berth_operator.decide.keepalive import MOST_SILENCE
 from berth_operator.decide.notice import warns_at
@@ -21,6 +22,8 @@ CRASHES: Final = 3
 """Restarts of a workspace that never became ready, after which the start has failed."""
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """While something is being deleted: when to look if no news came."""
+BETWEEN_LOOKS: Final = timedelta(milliseconds=200)
+"""While its lease is being taken or given back: when to look again."""
 
 PREPARING: Final = ("Preparing", "the hook prepare runs")
 
@@ -63,6 +66,8 @@ def ending(seen: ObservedInstance, now: datetime) -> Plan | None:
 
 def told_to_end(seen: ObservedInstance, _now: datetime) -> Plan | None:
     """Its holder said so, or it was deleted."""
+    if is_tombstone(seen.instance):
+        return Plan(Step.END, state.NEVER_MADE, MESSAGE)
     if seen.instance.spec.terminate:
         return Plan(Step.END, state.TERMINATED, "its holder ended it")
     if seen.instance.metadata.deletion_timestamp:
@@ -90,11 +95,13 @@ def abandoned(seen: ObservedInstance, now: datetime) -> Plan | None:
     )
 
 
-def unbound(seen: ObservedInstance, _now: datetime) -> Plan | None:
+def unbound(seen: ObservedInstance, now: datetime) -> Plan | None:
     """It has no deployment yet: verify its claim, or wait for its turn."""
     instance = seen.instance
     if instance.status.epoch is not None:
         return None
+    if seen.claiming:
+        return Plan(Step.SETTLED, again_at=now + BETWEEN_LOOKS)
     if seen.held is None and instance.spec.claim is not None:
         return Plan(Step.END, state.CLAIM_LOST, seen.lost or "the lease that it claims is not its own")
     if seen.held is None:

@@ -59,6 +59,8 @@ class PodView:
     """The scheduler's message."""
     collected: bool = False
     """Its end was written by the pod garbage collector, which knows nothing of the containers."""
+    presumed: bool = False
+    """Its phase was written by a controller of Kubernetes', as for a node with the out-of-service taint."""
     forced: bool = False
     """An administrator attests that its containers are gone."""
     reason: str = ""
@@ -88,8 +90,10 @@ class PodView:
         """Whether it is certain that none of its containers runs, nor will.
 
         The kubelet's word is a terminal phase and no running container; it writes the phase when it is done with a
-        pod that is deleted. Not its word: a phase that the garbage collector wrote. A pod that is deleted before
-        it is bound to a node is never bound (the binding is refused).
+        pod that is deleted. A container that waits then never started. Not its word: a phase that the garbage
+        collector wrote. Of the containers of such a pod only those have ended that the kubelet said have: one that
+        was said to wait may run since. A pod that is deleted before it is bound to a node is never bound (the binding
+        is refused).
         """
         if self.forced:
             return True
@@ -97,7 +101,8 @@ class PodView:
             return self.deleting
         if self.collected or self.phase not in ("Failed", "Succeeded"):
             return False
-        return all(container.state != "running" for container in self.containers)
+        states = {container.state for container in self.containers}
+        return states <= {"terminated"} if self.presumed else "running" not in states
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,8 @@ class ObservedInstance:
     """The one it is bound to or claims."""
     held: Lease | None = None
     """The lease that is its own, read live where that matters (unbound, or the cache says it is lost)."""
+    claiming: bool = False
+    """Its lease is being taken or given back elsewhere in this process: what comes of it is not known yet."""
     lost: str = ""
     """Why the lease is not its own any more, from a live read; empty while it is."""
     warm: PodView | None = None

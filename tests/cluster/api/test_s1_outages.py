@@ -1,5 +1,6 @@
 """Contract §1: the cluster out of reach, overloaded or odd: 503 with Retry-After, or a 500 that names the request."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -8,7 +9,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_core.resources import FirewallRule, Instance
+from berth_core import names
+from berth_core.client import Kind
+from berth_core.leasing import Lease
+from berth_core.resources import FirewallRule, Instance, InstanceSpec, manifest
+from berth_core.resources.instance import Claim
+from berth_core.tombstones import bury, is_tombstone
 
 from . import process
 from .conftest import Setting, user_client
@@ -107,34 +113,105 @@ async def test_what_was_half_done_is_undone(between: Between, world: World) -> N
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.json()["error"] == answer.json()["error_message"]
-    found = await world.deployment_resource(deployment)
-    assert found.status.lease is None
-    assert found.status.epoch == 1
-    made = (await between.alice.post(f"/new/{deployment}")).json()["id"]
-    found = await world.deployment_resource(deployment)
-    assert found.status.lease is not None
-    assert found.status.lease.instance == made
+    await is_left_to_the_operator(world, deployment)
 
 
-async def test_what_the_cluster_refuses_for_good_leaves_nothing_either(between: Between, world: World) -> None:
-    def making_an_instance(method: str, path: str) -> bool:
-        return method == "POST" and path.endswith("/instances")
+async def is_left_to_the_operator(world: World, deployment: str) -> None:
+    """A tombstone has the name of the lease's instance: the operator gives the lease back."""
+    status = (await world.deployment_resource(deployment)).status
+    assert status.lease is not None
+    tombstone = Instance.parse(
+        await world.client.get(Instance.api(), world.namespaces.workspaces, status.lease.instance)
+    )
+    assert is_tombstone(tombstone)
+    assert tombstone.spec.claim is not None
+    assert (tombstone.spec.user, tombstone.spec.claim.epoch) == (status.lease.user, status.epoch)
+    assert names.IDEMPOTENCY_LABEL not in tombstone.metadata.labels
 
-    deployment, before = await world.deployment(await world.type()), await world.with_a_key()
-    refusal = b'{"message": "no such thing", "reason": "Forbidden"}'
-    async with between.gateway.refusing(making_an_instance, 403, refusal):
-        answer = await between.alice.post(f"/new/{deployment}")
-    assert answer.status_code == 500
-    assert answer.json()["error_message"] == "internal error"
+
+RBAC = (
+    'instances.berth.dev is forbidden: User "system:serviceaccount:berth:berth-api" cannot {verb} resource "instances"'
+    ' in API group "berth.dev" in the namespace "lab": RBAC: role.rbac.authorization.k8s.io "berth-api" not found'
+)
+"""What an API server says that was just started and has not read its roles."""
+
+
+async def test_an_api_server_that_has_not_read_its_roles_yet_is_503(between: Between, world: World) -> None:
+    deployment = await world.deployment(await world.type())
+    body = json.dumps({"kind": "Status", "code": 403, "reason": "Forbidden", "message": RBAC}).encode()
+    async with between.gateway.refusing(all_but_ends_of_tokens, 403, body):
+        for method, path in (("GET", "/instances"), ("GET", f"/instance/{NOTHING}"), ("POST", f"/new/{deployment}")):
+            answer = await between.alice.request(method, path)
+            assert answer.status_code == 503, (path, answer.text)
+            assert int(answer.headers["Retry-After"]) >= 1
     assert (await world.deployment_resource(deployment)).status.lease is None
-    objects, _ = await world.client.list(Instance.api(), world.namespaces.workspaces)
-    instances = {i.public_id for i in map(Instance.parse, objects)}
-    assert await world.with_a_key() - before <= instances
+
+
+def takes_the_lease(method: str, path: str) -> bool:
+    return method == "PATCH" and "/workspacedeployments/" in path and path.endswith("/status")
+
+
+async def test_a_request_whose_name_the_operator_has_taken_is_503_and_undoes_nothing(
+    between: Between, world: World
+) -> None:
+    deployment = await world.deployment(await world.type())
+
+    async def give_up() -> None:
+        status = (await world.deployment_resource(deployment)).status
+        assert status.lease is not None
+        lease = Lease((await world.deployment_resource(deployment)).metadata.name, status.epoch)
+        where, instance = world.namespaces.workspaces, status.lease.instance
+        await bury(world.client, where, lease, instance=instance, user=status.lease.user)
+
+    async with between.gateway.after(takes_the_lease, give_up):
+        answer = await between.alice.post(f"/new/{deployment}")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    await is_left_to_the_operator(world, deployment)
+
+
+async def test_a_create_that_was_done_already_is_success(between: Between, world: World) -> None:
+    """Something between may send a request twice."""
+    deployment = await world.deployment(await world.type())
+
+    async def make() -> None:
+        resource = await world.deployment_resource(deployment)
+        lease = resource.status.lease
+        assert lease is not None
+        claim = Claim(deployment=resource.metadata.name, epoch=resource.status.epoch)
+        spec = InstanceSpec(user=lease.user, deployments=[resource.metadata.name], claim=claim)
+        where = world.namespaces.workspaces
+        await world.client.create(Instance.api(), where, manifest(Instance, where, lease.instance, spec))
+
+    async with between.gateway.after(takes_the_lease, make):
+        answer = await between.alice.post(f"/new/{deployment}")
+    assert answer.status_code == 200
+    lease = (await world.deployment_resource(deployment)).status.lease
+    assert lease is not None
+    assert lease.instance == answer.json()["id"]
+
+
+async def test_an_instance_that_the_cluster_refuses_is_left_to_the_operator(between: Between, world: World) -> None:
+    deployment = await world.deployment(await world.type())
+    none = {"count/instances.berth.dev": "0"}
+    quotas, where = Kind("v1", "resourcequotas"), world.namespaces.workspaces
+    await world.client.create(quotas, where, {"metadata": {"name": "none"}, "spec": {"hard": none}})
+    used = {"status": {"hard": none, "used": none}}
+    await world.client.patch(quotas, where, "none", used, subresource="status")
+    try:
+        answer = await between.alice.post(f"/new/{deployment}")
+    finally:
+        await world.client.delete(quotas, where, "none")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    # The quota refuses a tombstone too.
+    assert (await world.deployment_resource(deployment)).status.lease is not None
+    assert "exceeded quota" in between.api.log.read_text()
 
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(200, b"not json"), (200, b"[]"), (200, b""), (418, b"teapot"), (401, b"{}"), (403, b"{}"), (302, b"{}")],
+    [(200, b"not json"), (200, b"[]"), (200, b""), (418, b"teapot"), (401, b"{}"), (302, b"{}")],
     ids=str,
 )
 async def test_what_nobody_expected_is_500_with_the_requests_id(between: Between, status: int, body: bytes) -> None:

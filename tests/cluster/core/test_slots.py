@@ -35,8 +35,12 @@ async def deployments(client: Client, places: Places, type_name: str, number: in
     return [str(obj["metadata"]["name"]) for obj in await asyncio.gather(*made)]
 
 
+async def unwanted(namespace: str, lease: Lease) -> None:
+    raise AssertionError(f"the lease of {namespace}/{lease.deployment} was to be kept")
+
+
 def claimant(client: Client, places: Places, user: str = "alice") -> Claimant:
-    return Claimant(client, places, instance=f"i-{next(NUMBERS)}", user=user)
+    return Claimant(client, places, instance=f"i-{next(NUMBERS)}", user=user, undo=unwanted)
 
 
 async def take(taker: Claimant, quota: Quota | None, names: list[str], namespace: str) -> Lease | None:
@@ -136,7 +140,11 @@ async def test_a_taker_who_was_paused_until_his_slot_was_dropped_does_not_keep_t
     namespace, quota = places.workspaces[0], Quota("misty", 1)
     names = await deployments(client, places, "misty", 2)
     seconds = 0.0
-    paused = Claimant(client, places, instance="i-paused", user="alice", clock=lambda: seconds)
+
+    async def undo(where: str, lease: Lease) -> None:
+        await leasing.give_back(client, where, lease, instance="i-paused", completed=False, now=NOW)
+
+    paused = Claimant(client, places, instance="i-paused", user="alice", undo=undo, clock=lambda: seconds)
     await leasing.take(client, namespace, names[0], instance="i-bob", user="bob", now=NOW)
     with pytest.raises(BusyError):
         await paused.take(quota, namespace, names[0], now=NOW)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from berth_cluster.testing import Namespaces
-from berth_core import leasing
+from berth_core import leasing, names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import NotFoundError
 from berth_core.ids import uuid7
@@ -173,6 +173,11 @@ class Lab:
 
     async def status_patch(self, kind: Kind, name: str, status: Object) -> None:
         await self.client.patch(kind, self.namespace, name, {"status": status}, subresource="status")
+
+
+def is_tombstone(obj: Object) -> bool:
+    """Whether an Instance only keeps the name of one that was never made."""
+    return names.NEVER_MADE_LABEL in obj["metadata"].get("labels", {})
 
 
 def condition(obj: Object, kind: str, field: str = "reason") -> str | None:

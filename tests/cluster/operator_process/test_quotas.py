@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from berth_core import leasing, slots
-from berth_core.leasing import BusyError
+from berth_core.leasing import BusyError, Lease
 from berth_core.resources import Account
 from berth_core.slots import Claimant, NoneLeftError, Places, Quota
 
@@ -20,8 +20,12 @@ def places(lab: Lab) -> Places:
     return Places(lab.namespaces.access, (lab.namespace,))
 
 
+async def unwanted(namespace: str, lease: Lease) -> None:
+    raise AssertionError(f"the lease of {namespace}/{lease.deployment} was to be kept")
+
+
 def claimant(lab: Lab, user: str = "ada") -> Claimant:
-    return Claimant(lab.client, places(lab), instance="i-of-the-api", user=user)
+    return Claimant(lab.client, places(lab), instance="i-of-the-api", user=user, undo=unwanted)
 
 
 async def until_bound(lab: Lab, name: str) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from berth_core.client import Kind
+from berth_cluster.apiserver import ApiServer
+from berth_core.client import Kind, connected
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, Lab, condition
 
@@ -59,4 +60,38 @@ async def test_the_garbage_collector_s_word_does_not_free_it(lab: Lab, operator:
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
     assert "berth.dev/fence" in (await lab.kept(PODS, pod))["metadata"]["finalizers"]
     assert await lab.lease("one") is not None
+    assert operator.poll() is None
+
+
+async def test_nor_does_it_under_the_out_of_service_taint_when_it_gives_no_reason(
+    lab: Lab, apiserver: ApiServer, operator: subprocess.Popen[bytes]
+) -> None:
+    """A container that was said to wait may have started since."""
+    _, pod = await bound_to_a_node(lab)
+    made = await lab.kept(PODS, pod)
+
+    def said(state: dict[str, Any]) -> dict[str, Any]:
+        def of(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            fixed = {"ready": False, "restartCount": 0, "image": "", "imageID": ""}
+            return [{"name": one["name"], "state": state, **fixed} for one in containers]
+
+        spec = made["spec"]
+        return {
+            "initContainerStatuses": of(spec["initContainers"]),
+            "containerStatuses": of(spec["containers"]),
+        }
+
+    await lab.status_patch(PODS, pod, said({"waiting": {"reason": "ContainerCreating"}}))
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
+    async with connected("kube-controller-manager", str(apiserver.kubeconfig)) as controllers:
+        failed = {"status": {"phase": "Failed"}}
+        await controllers.patch(PODS, lab.namespace, pod, failed, subresource="status")
+    await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)
+    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
+    assert "berth.dev/fence" in (await lab.kept(PODS, pod))["metadata"]["finalizers"]
+    assert await lab.lease("one") is not None
+    # The node is back, and its kubelet knows.
+    await lab.status_patch(PODS, pod, said({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}))
+    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     assert operator.poll() is None

@@ -14,7 +14,18 @@ from berth_core import ids, leasing
 from berth_core.client import Kind, Object
 from berth_core.errors import ConflictError, InvalidError
 
-from .lab import ACCESS_RULES, DELIVERIES, DEPLOYMENTS, INSTANCES, KEY, RESERVATIONS, SECRETS, Lab, condition
+from .lab import (
+    ACCESS_RULES,
+    DELIVERIES,
+    DEPLOYMENTS,
+    INSTANCES,
+    KEY,
+    RESERVATIONS,
+    SECRETS,
+    Lab,
+    condition,
+    is_tombstone,
+)
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -53,9 +64,9 @@ async def give(lab: Lab, reservation: Object, deployment: str, *, seconds_ago: f
     )
 
 
-async def served(lab: Lab, name: str) -> Object:
+async def served(lab: Lab, name: str, *, seconds: float = 20) -> Object:
     """Wait for a reservation's turn; its grant."""
-    found = await lab.until(RESERVATIONS, name, is_fulfilled, seconds=20)
+    found = await lab.until(RESERVATIONS, name, is_fulfilled, seconds=seconds)
     assert condition(found, "Waiting", "status") == "False"
     grant: Object = found["status"]["grant"]
     return grant
@@ -312,13 +323,12 @@ async def test_a_lease_for_what_was_given_up_goes_back(lab: Lab, operators: Oper
     await lab.type()
     await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
     given_up = await lab.reservation("given-up", workspaceType="bench")
-    await give(lab, given_up, "one", seconds_ago=25)
+    await give(lab, given_up, "one")
     await lab.client.delete(RESERVATIONS, lab.namespace, "given-up")
     await lab.reservation("next", "bob", workspaceType="bench")
     operators.start()
-    assert (await served(lab, "next"))["epoch"] == 2
-    left, _ = await lab.client.list(INSTANCES, lab.namespace)
-    assert [obj["spec"]["user"] for obj in left] == ["bob"]
+    assert (await served(lab, "next", seconds=60))["epoch"] == 2
+    assert [obj["spec"]["user"] for obj in await made_for_use(lab)] == ["bob"]
 
 
 async def test_a_second_lease_for_the_same_turn_goes_back_and_harms_nothing(lab: Lab, operators: Operators) -> None:
@@ -331,8 +341,8 @@ async def test_a_second_lease_for_the_same_turn_goes_back_and_harms_nothing(lab:
     assert grant["deployment"] == "one"
     bound = await lab.until(INSTANCES, grant["instance"], lambda o: condition(o, "Bound", "status") == "True")
     await lab.deployment("two")
-    await give(lab, made, "two", seconds_ago=25)
-    await lab.until(DEPLOYMENTS, "two", lambda o: "lease" not in o["status"], seconds=30)
+    await give(lab, made, "two")
+    await lab.until(DEPLOYMENTS, "two", lambda o: "lease" not in o["status"], seconds=45)
     assert (await lab.lease("one") or {})["instance"] == grant["instance"]
     live = await lab.get(INSTANCES, grant["instance"])
     assert live["status"].get("reason") is None
@@ -353,8 +363,13 @@ async def test_of_a_turn_and_a_cancel_at_once_exactly_one_happens(lab: Lab) -> N
             assert grant["instance"] == ids.turn_instance(made["metadata"]["uid"])
             await lab.client.patch(INSTANCES, lab.namespace, grant["instance"], {"spec": {"terminate": True}})
         await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=20)
+    assert len(await made_for_use(lab)) == came
+
+
+async def made_for_use(lab: Lab) -> list[Object]:
+    """Instances that are no tombstones."""
     instances, _ = await lab.client.list(INSTANCES, lab.namespace)
-    assert len(instances) == came
+    return [obj for obj in instances if not is_tombstone(obj)]
 
 
 async def give_up(lab: Lab, name: str) -> bool:

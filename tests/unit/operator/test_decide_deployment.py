@@ -4,7 +4,7 @@ import pytest
 
 from berth_core.conditions import find
 from berth_core.model import timestamp
-from berth_operator.decide.deployment import ObservedDeployment, deployment_status, orphaned_at, type_status
+from berth_operator.decide.deployment import ObservedDeployment, deployment_status, type_status
 
 from .making import NOW, at, deployment, type_
 
@@ -73,9 +73,3 @@ def test_a_quarantine_for_another_reason_stays() -> None:
     found = reasons(ObservedDeployment(deployment(status={"conditions": [other]})))
     assert found["Quarantined"] == ("True", "Broken")
     assert found["Available"] == ("False", "Quarantined")
-
-
-def test_a_lease_may_be_without_its_instance_for_30_seconds() -> None:
-    held = {"lease": {"instance": "x", "user": "eve", "claimedAt": timestamp(NOW)}, "epoch": 1}
-    assert orphaned_at(deployment(status=held)) == at(30)
-    assert orphaned_at(deployment()) is None

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth_core import names
 from berth_core.model import timestamp
 from berth_operator.decide.instance import CRASHES, PATIENCE, REMAKE_AFTER, decide
 from berth_operator.decide.plan import Step
@@ -174,3 +175,24 @@ def test_nothing_but_its_own_reasons_ends_an_instance_that_was_ready(
         agent=agent(current=current, listening=listening, path=path),
     )
     assert decide(observed, at(seconds)).step is not Step.END
+
+
+TOMBSTONE: dict[str, Any] = {"metadata": {"labels": {names.NEVER_MADE_LABEL: "true"}}, "terminate": True}
+
+
+def test_a_tombstone_ends_as_never_made() -> None:
+    plan = decide(ObservedInstance(instance(**TOMBSTONE)), NOW)
+    assert (plan.step, plan.reason) == (Step.END, "NeverMade")
+
+
+def test_a_holder_who_labels_an_instance_does_not_end_it() -> None:
+    labelled = bound(metadata=TOMBSTONE["metadata"])
+    assert decide(seen(instance=labelled), NOW).step is Step.REPORT
+
+
+def test_nobody_is_bound_or_loses_a_claim_while_the_lease_is_being_taken_or_given_back() -> None:
+    claimed = instance(deployments=["one"], claim={"deployment": "one", "epoch": 3})
+    plan = decide(ObservedInstance(claimed, claiming=True), NOW)
+    assert plan.step is Step.SETTLED
+    assert plan.again_at is not None
+    assert plan.again_at - NOW <= timedelta(seconds=1)

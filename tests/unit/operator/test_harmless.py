@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_operator.decide.seen import NOT_REPORTED, ContainerView, PodView
+from berth_operator.kinds import PODS
 from berth_operator.podview import pod_view
+from berth_operator.slim import slim
 
 from .making import NOW, RUNNING, pod
 
@@ -28,6 +30,12 @@ WAITS = ContainerView("waiting", reason="ContainerCreating")
         (pod(deleting=True, phase="Failed", containers=(WAITS, OVER)), True),
         (pod(deleting=False, phase="Failed", containers=(NOT_REPORTED, NOT_REPORTED)), True),
         (pod(deleting=True, phase="Failed", collected=True, containers=(OVER, OVER)), False),
+        (pod(deleting=True, phase="Failed", presumed=True, containers=(WAITS, WAITS)), False),
+        (pod(deleting=True, phase="Failed", presumed=True, containers=(NOT_REPORTED, OVER)), False),
+        (pod(deleting=True, phase="Failed", presumed=True, containers=(RUNNING, OVER)), False),
+        (pod(deleting=True, phase="Failed", presumed=True, containers=(OVER, OVER)), True),
+        (pod(deleting=True, phase="Failed", presumed=True, forced=True, containers=(WAITS,)), True),
+        (pod(deleting=True, phase="Failed", containers=(WAITS, WAITS)), True),
         (pod(deleting=True, node="", phase="Pending", containers=(NOT_REPORTED,)), True),
         (pod(deleting=False, node="", phase="Pending", containers=(NOT_REPORTED,)), False),
         (pod(deleting=True, forced=True), True),
@@ -104,6 +112,17 @@ def test_the_garbage_collector_s_word_is_told_from_the_kubelet_s() -> None:
 
     assert view("DeletionByPodGC").collected
     assert not view("TerminationByKubelet").collected
+
+
+@pytest.mark.parametrize(("manager", "presumed"), [("kube-controller-manager", True), ("kubelet", False)])
+def test_a_phase_that_a_controller_wrote_is_told_from_the_kubelet_s(manager: str, presumed: bool) -> None:
+    fields = [
+        {"manager": "kube-controller-manager", "fieldsV1": {"f:metadata": {"f:labels": {}}}},
+        {"manager": manager, "subresource": "status", "fieldsV1": {"f:status": {"f:phase": {}}}},
+    ]
+    found = manifest(metadata__managedFields=fields, status__phase="Failed")
+    assert pod_view(found).presumed is presumed
+    assert pod_view(slim(PODS, found)).presumed is presumed, "the cache keeps it"
 
 
 def test_the_scheduler_s_refusal_is_read_with_its_time() -> None:

@@ -61,3 +61,9 @@ def test_nothing_goes_much_later_than_it_should(times: list[Any], kept: timedelt
     assert seconds <= kept.total_seconds(), "what ends from now on goes later than this"
     for moment in times:
         assert NOW + timedelta(seconds=seconds - slack) <= moment
+
+
+def test_the_name_of_an_instance_that_did_not_come_stays_taken_for_ten_minutes_at_least() -> None:
+    tombstone = over("instance", labels={names.NEVER_MADE_LABEL: "true"})
+    assert instance_goes_at(tombstone, timedelta(minutes=1)) == NOW + timedelta(minutes=10)
+    assert instance_goes_at(tombstone, KEPT) == NOW + KEPT
