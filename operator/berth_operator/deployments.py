@@ -11,7 +11,7 @@ from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 from berth_core.waitlist import NOT_GRANTED
-from berth_operator import events
+from berth_operator import events, lifespan
 from berth_operator.decide import heartbeat
 from berth_operator.decide.deployment import (
     ONLINE,
@@ -44,6 +44,8 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     wd = world.deployment(key.namespace, key.name)
     if wd is None:
         return None
+    if (wd := await lifespan.begin(world, wd)) is None:
+        return CLEARING_SECONDS
     now = world.now()
     again = None
     if orphaned_at(wd) is not None:
@@ -66,7 +68,9 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         cleaning=_cleaning(world, wd),
     )
     status = deployment_status(seen, now)
-    await write_status(world, wd, wd.status, status)
+    written = await write_status(world, wd, wd.status, status)
+    if wd.metadata.deletion_timestamp and again is None:
+        again = await lifespan.finish(world, WorkspaceDeployment.parse(written) if written else wd)
     silent = heartbeat.due_in(beat) if is_true(status.conditions, ONLINE) else None
     return min((seconds for seconds in (again, silent) if seconds is not None), default=None)
 

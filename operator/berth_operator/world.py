@@ -19,6 +19,7 @@ from berth_operator.memory import Memories
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.steadiness import Steadiness
 from berth_operator.store import Store
+from berth_operator.traces import Traces
 
 INSTANCE = "instance"
 DEPLOYMENT = "deployment"
@@ -57,6 +58,7 @@ class World:
     memories: Memories = field(default_factory=Memories)
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     steadiness: Steadiness = field(default_factory=Steadiness)
+    traces: Traces = field(default_factory=Traces)
     serving: set[str] = field(default_factory=set)
     """Instances (public ids) for which a lease is being taken."""
     slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
