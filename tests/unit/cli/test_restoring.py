@@ -4,7 +4,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_cli.restoring import HIGHEST, Found, epochs, plan
+from berth_cli.restoring import Found, epochs, plan
+from berth_core.epochs import HIGHEST
 from berth_core.model import timestamp
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 
@@ -35,6 +36,12 @@ def opened(epoch: str, name: str = "one", *, instance: str = ID, created: str | 
     labels = {"berth.dev/epoch": epoch, "berth.dev/deployment": name, "berth.dev/instance": instance}
     times = {"creationTimestamp": created} if created else {}
     return {"metadata": {"name": f"i-{instance}", "labels": labels, **times}}
+
+
+def warm(epoch: str, *, claimed: bool = False) -> dict[str, Any]:
+    labels = {"berth.dev/epoch": epoch, "berth.dev/deployment": "one", "berth.dev/warm": "true"}
+    annotations = {"annotations": {"berth.dev/instance": ID}} if claimed else {}
+    return {"metadata": {"name": f"w-one-e{epoch}", "labels": labels, **annotations}}
 
 
 def found(**parts: Any) -> Found:
@@ -84,6 +91,15 @@ def test_what_is_left_of_a_lease_holds_its_machine_for_its_last_instance() -> No
     assert unknown.writes[-1]["lease"] == {"instance": "0-older", "user": "(unknown)", "claimedAt": timestamp(NOW)}
     held_by = deployment(epoch=4, lease=lease)
     assert plan(found(instances=[instance({"reason": "Restored"})], deployments=[held_by], opened=left), 0, NOW) == []
+
+
+def test_a_pod_that_was_warm_holds_its_machine_for_its_instance_and_one_that_nobody_has_counts() -> None:
+    steps = plan(found(instances=[instance()], deployments=[deployment()], opened=[warm("3", claimed=True)]), 0, NOW)
+    (held,) = (step for step in steps if step.name == "wd/one")
+    assert held.writes[0] == {"epoch": 3}
+    assert (held.writes[1]["epoch"], held.writes[1]["lease"]["instance"]) == (4, ID)
+    (raised,) = plan(found(deployments=[deployment(epoch=2)], opened=[warm("3")]), 0, NOW)
+    assert raised.writes == ({"epoch": 3},)
 
 
 @given(st.sampled_from(["", "x", "-1", "1.5", "٣", str(HIGHEST + 1)]))
