@@ -57,7 +57,7 @@ def plan(found: Found, above: int, now: datetime) -> list[Step]:
         floor = max(floors[name], above)
         if wd.status.lease is not None:
             if floor > wd.status.epoch:
-                steps.append(_in_use(wd, wd.status.lease, floor))
+                steps.append(_renew(wd, floor, left.get(name), users, now))
         elif name in left:
             steps.append(_hold(wd, floor, left[name], users, now))
         elif floor > wd.status.epoch:
@@ -123,9 +123,16 @@ def _hold(wd: WorkspaceDeployment, floor: int, left: Trace, users: Mapping[str, 
     return Step(wd, what, (*raised, {"epoch": floor + 1, "lease": lease.wire()}))
 
 
-def _in_use(wd: WorkspaceDeployment, lease: HeldLease, floor: int) -> Step:
-    what = f"instance {lease.instance} has it with epoch {wd.status.epoch}: start Berth, and restore again"
-    return Step(wd, f"{what} once it has ended, for epochs above {floor}")
+def _renew(wd: WorkspaceDeployment, floor: int, left: Trace | None, users: Mapping[str, str], now: datetime) -> Step:
+    """Let its holder, or whoever had it later, have it under a new epoch; the lease is given back in between."""
+    given_back: Object = {"lease": None}
+    free = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": None})})
+    if left is not None and left.epoch > wd.status.epoch:
+        held = _hold(free, floor, left, users, now)
+        return Step(wd, held.what, (given_back, *held.writes))
+    lease = wd.status.lease.wire() if wd.status.lease else None
+    what = f"its holder keeps it until nothing of the lease is left; {_next(wd, floor + 2)}"
+    return Step(wd, what, (given_back, {"epoch": floor}, {"epoch": floor + 1, "lease": lease}))
 
 
 def _next(wd: WorkspaceDeployment, epoch: int) -> str:

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 PODS: Final = Kind("v1", "pods")
 SECRETS: Final = Kind("v1", "secrets")
+CONFIG_MAPS: Final = Kind("v1", "configmaps")
 CLOSING_SECONDS: Final = 40.0
 """How long pods of our processes get: somewhat more than the chart's grace period. At most the deadline."""
 LOOK_SECONDS: Final = 1.0
@@ -75,6 +76,7 @@ async def uninstall(client: Client, settings: Settings) -> None:
     await close(client, settings.namespace, "operator", closing)
     await cool(client, settings.workspaces, closing)
     await _unfence(client, settings.workspaces)
+    await _leave(client, settings)
     await _forget(client, settings.access)
 
 
@@ -132,6 +134,17 @@ async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
             listed, _ = await client.list(kind, namespace, metadata_only=True)
             for obj in listed:
                 await _take_finalizer(client, kind, obj)
+
+
+async def _leave(client: Client, settings: Settings) -> None:
+    """Take away what says that this release leads in its workspace namespaces, so that another can."""
+    for namespace in settings.workspaces:
+        try:
+            found = await client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
+        except NotFoundError:
+            continue
+        if (found.get("data") or {}).get(names.RELEASE_KEY) == settings.namespace:
+            await client.delete(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP, uid=found["metadata"]["uid"])
 
 
 async def _forget(client: Client, access: str) -> None:

@@ -71,6 +71,8 @@ class World:
     """How often the log of a build's attempt could not be read, by namespace, public id and attempt."""
     enforcement: Verdict | None = None
     """Whether the cluster enforces NetworkPolicy, as this process found out last; None before."""
+    problem: str = ""
+    """Why this process may not lead, though it has its release's lease; empty where it may."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     watches_began: dict[str, float] = field(default_factory=dict)

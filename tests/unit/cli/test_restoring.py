@@ -118,13 +118,17 @@ def test_what_does_not_end_yet_ends_and_what_does_stays_as_it_is() -> None:
     assert shown == {"Ended": ("False", "Restored"), "Ready": ("False", "Restored")}
 
 
-def test_a_deployment_in_somebodys_hands_is_left_to_people() -> None:
+def test_a_deployment_in_somebodys_hands_stays_there_under_a_new_epoch() -> None:
     lease = {"instance": ID, "user": "ada", "claimedAt": "2026-01-01T00:00:00Z"}
     held = deployment(epoch=1, lease=lease)
     assert plan(found(deployments=[held]), 0, NOW) == []
-    (step,) = plan(found(deployments=[held], opened=[opened("7")]), 0, NOW)
-    assert step.writes == ()
-    assert "restore again" in step.what
+    (step,) = plan(found(deployments=[held]), 7, NOW)
+    assert step.writes == ({"lease": None}, {"epoch": 7}, {"epoch": 8, "lease": lease})
+    (later,) = plan(found(deployments=[held], opened=[opened("7", instance="0-later")]), 0, NOW)
+    assert [write.get("epoch") for write in later.writes] == [None, 7, 8]
+    assert later.writes[-1]["lease"]["instance"] == "0-later"
+    renewed = deployment(epoch=8, lease=lease)
+    assert plan(found(deployments=[renewed]), 7, NOW) == [], "it can be repeated"
 
 
 def test_a_reservation_of_which_nothing_is_known_is_pointed_out() -> None:
