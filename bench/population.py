@@ -15,7 +15,7 @@ from bench.load import PATIENCE
 from berth_core import ids, leasing
 from berth_core.client import Client, Object
 from berth_core.leasing import Lease
-from berth_core.names import API_VERSION
+from berth_core.names import API_VERSION, FENCE_FINALIZER
 from berth_core.resources import Instance, Resource, TokenRevocation, WorkspaceDeployment, WorkspaceType
 
 AT_ONCE: Final = 24
@@ -156,8 +156,10 @@ async def _deployment(
     if number % 2:
         spec["description"] = f"The arm {name}, by the window"
     await client.create(WorkspaceDeployment.api(), namespace, _body(WorkspaceDeployment, name, namespace, spec))
+    await client.patch(WorkspaceDeployment.api(), namespace, name, {"metadata": {"finalizers": [FENCE_FINALIZER]}})
     status: Object = {
         "id": ids.deployment_id(namespace, name),
+        "observedGeneration": 1,
         "conditions": _conditions(Available="True" if holder is None else "False", Online="True"),
         "instances": number % 50,
     }

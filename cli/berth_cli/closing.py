@@ -34,14 +34,11 @@ async def close(client: Client, namespace: str, process: str, seconds: float) ->
         log.warning("pods do not end", process=process, pods=left)
 
 
-async def cool(client: Client, release: str, namespaces: Iterable[str], seconds: float) -> None:
-    """Remove what is kept warm for nobody. The operator, which would make it again, is closed first."""
-    found = {namespace: await _warm(client, namespace) for namespace in namespaces}
-    if not any(found.values()):
-        return
-    await close(client, release, "operator", seconds)
-    for namespace in found:
-        kept = await _warm(client, namespace)
+async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> None:
+    """Remove what is kept warm for nobody, once the operator, which would make it again, is closed."""
+    for namespace in namespaces:
+        if not (kept := await _warm(client, namespace)):
+            continue
         for name in kept:
             await client.delete(PODS, namespace, name, grace_seconds=POD_GRACE)
             await client.delete(SERVICES, namespace, name)

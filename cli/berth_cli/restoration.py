@@ -13,7 +13,7 @@ from berth_core.errors import ConflictError, NotFoundError
 from berth_core.model import parse_time
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 
-OPENED: Final = (Kind("v1", "pods"), Kind("v1", "services"), Kind("v1", "secrets"))
+OPENED: Final = (Kind("v1", "pods"), Kind("v1", "services"), Kind("v1", "secrets"), Kind("batch/v1", "jobs"))
 LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 PODS: Final = Kind("v1", "pods")
 LEADER: Final = "berth-operator"

@@ -3,18 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from berth_core import ids, names, queue, state
 from berth_core.client import Object
 from berth_core.conditions import condition, is_true, merged
+from berth_core.epochs import Trace, traces
 from berth_core.model import parse_time, timestamp
 from berth_core.resources import Instance, Reservation, Resource, WorkspaceDeployment
 from berth_core.resources.base import ObjectMeta, Queued
 from berth_core.resources.workspacedeployment import HeldLease
 
-HIGHEST: Final = 2**53
-"""Beyond this no epoch is believed: some readers of JSON would round it."""
 REASON: Final = "Berth's resources were restored from a backup; what it had was lost"
 NOBODY: Final = "(unknown)"
 """Whose lease it was, where no Instance says it."""
@@ -28,7 +27,7 @@ class Found:
     deployments: Sequence[WorkspaceDeployment]
     reservations: Sequence[Reservation]
     opened: Sequence[Object]
-    """Pods, Services and Secrets that leases made; their metadata suffices."""
+    """Pods, Services, Secrets and Jobs that were made for leases, or warm; their metadata suffices."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +45,20 @@ class Step:
         return f"{self.target.SHORT}/{self.target.metadata.name}"
 
 
-class Remains(NamedTuple):
-    """Something that a lease opened and that is still there."""
-
-    deployment: str
-    epoch: int
-    instance: str
-    created: str
-
-
 def plan(found: Found, above: int, now: datetime) -> list[Step]:
     """Everything to do. With nothing left to do it is done, so that it can be repeated.
 
     ``above`` is an epoch that somebody knows of otherwise; 0 for none.
     """
     steps = [_end(instance, now) for instance in found.instances if _runs(instance)]
-    floors, left = epochs(found), _last(remains(found.opened))
+    floors, left = epochs(found), _last(one for one in traces(found.opened) if one.instance)
     users = {instance.public_id: instance.spec.user for instance in found.instances}
     for wd in found.deployments:
         name = wd.metadata.name
         floor = max(floors[name], above)
         if wd.status.lease is not None:
             if floor > wd.status.epoch:
-                steps.append(_in_use(wd, wd.status.lease, floor))
+                steps.append(_renew(wd, floor, left.get(name), users, now))
         elif name in left:
             steps.append(_hold(wd, floor, left[name], users, now))
         elif floor > wd.status.epoch:
@@ -99,18 +89,6 @@ def epochs(found: Found) -> dict[str, int]:
     return highest
 
 
-def remains(opened: Iterable[Object]) -> list[Remains]:
-    """Whose these are, by their labels; what has no sound ones is nobody's."""
-    found = []
-    for obj in opened:
-        labels = obj["metadata"].get("labels") or {}
-        name, instance = labels.get(names.DEPLOYMENT_LABEL), labels.get(names.INSTANCE_LABEL)
-        epoch = labels.get(names.EPOCH_LABEL, "")
-        if name and instance and epoch.isascii() and epoch.isdigit() and 1 <= int(epoch) <= HIGHEST:
-            found.append(Remains(name, int(epoch), instance, obj["metadata"].get("creationTimestamp", "")))
-    return found
-
-
 def _mentioned(found: Found) -> Iterable[tuple[str, int]]:
     for wd in found.deployments:
         yield wd.metadata.name, wd.status.epoch
@@ -122,13 +100,13 @@ def _mentioned(found: Found) -> Iterable[tuple[str, int]]:
     for reservation in found.reservations:
         if grant := reservation.status.grant:
             yield grant.deployment, grant.epoch
-    for one in remains(found.opened):
+    for one in traces(found.opened):
         yield one.deployment, one.epoch
 
 
-def _last(found: Iterable[Remains]) -> dict[str, Remains]:
+def _last(found: Iterable[Trace]) -> dict[str, Trace]:
     """What is left of the last lease of each deployment, by its name: what was there first of it."""
-    last: dict[str, Remains] = {}
+    last: dict[str, Trace] = {}
     for one in sorted(found, key=lambda one: (one.epoch, one.instance, one.created), reverse=True):
         known = last.setdefault(one.deployment, one)
         if (one.epoch, one.instance) == (known.epoch, known.instance):
@@ -151,7 +129,7 @@ def _end(instance: Instance, now: datetime) -> Step:
     return Step(instance, f"instance of {instance.spec.user} ends", (status | {"conditions": conditions},))
 
 
-def _hold(wd: WorkspaceDeployment, floor: int, left: Remains, users: Mapping[str, str], now: datetime) -> Step:
+def _hold(wd: WorkspaceDeployment, floor: int, left: Trace, users: Mapping[str, str], now: datetime) -> Step:
     """Let the last instance have it, under a new epoch, until the operator has seen that nothing of it is left."""
     user, since = users.get(left.instance, NOBODY), left.created or timestamp(now)
     lease = HeldLease(instance=left.instance, user=user, claimed_at=since)
@@ -167,9 +145,16 @@ def _waits(reservation: Reservation) -> Step:
     return Step(reservation, what, writes)
 
 
-def _in_use(wd: WorkspaceDeployment, lease: HeldLease, floor: int) -> Step:
-    what = f"instance {lease.instance} has it with epoch {wd.status.epoch}: start Berth, and restore again"
-    return Step(wd, f"{what} once it has ended, for epochs above {floor}")
+def _renew(wd: WorkspaceDeployment, floor: int, left: Trace | None, users: Mapping[str, str], now: datetime) -> Step:
+    """Let its holder, or whoever had it later, have it under a new epoch; the lease is given back in between."""
+    given_back: Object = {"lease": None}
+    free = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": None})})
+    if left is not None and left.epoch > wd.status.epoch:
+        held = _hold(free, floor, left, users, now)
+        return Step(wd, held.what, (given_back, *held.writes))
+    lease = wd.status.lease.wire() if wd.status.lease else None
+    what = f"its holder keeps it until nothing of the lease is left; {_next(wd, floor + 2)}"
+    return Step(wd, what, (given_back, {"epoch": floor}, {"epoch": floor + 1, "lease": lease}))
 
 
 def _next(wd: WorkspaceDeployment, epoch: int) -> str:

@@ -4,7 +4,8 @@ The chart runs it before it deletes anything. It closes the API first (no replic
 lease meanwhile, and gives up the places of those who wait. While a lease does not end within the deadline it fails
 and the uninstall stops: the operator still runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as
 `berth release --force` does for each lease.
-Pods that are kept warm go when no lease is left, and with them the operator, which would make them again.
+When no lease is left the operator goes, which would make warm pods and put finalizers on deployments again; then the
+warm pods go.
 At the end it deletes what holds private keys of users, which no operator would delete any more.
 """
 
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 PODS: Final = Kind("v1", "pods")
 SECRETS: Final = Kind("v1", "secrets")
+CONFIG_MAPS: Final = Kind("v1", "configmaps")
 CLOSING_SECONDS: Final = 40.0
 """How long pods of our processes get: somewhat more than the chart's grace period. At most the deadline."""
 LOOK_SECONDS: Final = 1.0
@@ -71,8 +73,10 @@ async def uninstall(client: Client, settings: Settings) -> None:
         await _vouch(client, settings.workspaces)
         await _end_all(client, settings.workspaces, min(FORCED_SECONDS, settings.deadline))
         await _free(client, settings.workspaces)
-    await cool(client, settings.namespace, settings.workspaces, closing)
+    await close(client, settings.namespace, "operator", closing)
+    await cool(client, settings.workspaces, closing)
     await _unfence(client, settings.workspaces)
+    await _leave(client, settings)
     await _forget(client, settings.access)
 
 
@@ -124,11 +128,23 @@ async def _free(client: Client, namespaces: Iterable[str]) -> None:
 
 
 async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
-    """Take our finalizer from every Instance, so that each can be deleted when no operator is there."""
+    """Take our finalizer from all resources, so that each can be deleted when no operator is there."""
     for namespace in namespaces:
-        listed, _ = await client.list(Instance.api(), namespace, metadata_only=True)
-        for obj in listed:
-            await _take_finalizer(client, Instance.api(), obj)
+        for kind in (Instance.api(), WorkspaceDeployment.api()):
+            listed, _ = await client.list(kind, namespace, metadata_only=True)
+            for obj in listed:
+                await _take_finalizer(client, kind, obj)
+
+
+async def _leave(client: Client, settings: Settings) -> None:
+    """Take away what says that this release leads in its workspace namespaces, so that another can."""
+    for namespace in settings.workspaces:
+        try:
+            found = await client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
+        except NotFoundError:
+            continue
+        if (found.get("data") or {}).get(names.RELEASE_KEY) == settings.namespace:
+            await client.delete(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP, uid=found["metadata"]["uid"])
 
 
 async def _forget(client: Client, access: str) -> None:

@@ -92,6 +92,11 @@ def kubernetes(version: str | None = None) -> Component:
 
 
 ETCD = Component(name="etcd", programs={"etcd": "go.etcd.io/etcd/server/v3"})
+# Snapshots of etcd: taken, and put back. Apart from etcd, so that its build stays as it is.
+ETCD_TOOLS = Component(
+    name="etcd-tools",
+    programs={name: f"go.etcd.io/etcd/{name}/v3" for name in ("etcdctl", "etcdutl")},
+)
 CONTAINERD = Component(
     name="containerd",
     programs={

@@ -17,6 +17,7 @@ from berth_cluster.progress import note, step
 RELEASE = "berth"
 CHART = REPOSITORY / "charts" / "berth"
 VALUES = REPOSITORY / "cluster" / "values.yaml"
+WORKSPACES = "berth-workspaces"
 SAMPLES = REPOSITORY / "samples"
 NODE_PORT = 30080
 LOCAL_API = f"http://{network.NODES[0].address}:{NODE_PORT}"
@@ -120,6 +121,10 @@ def install(target: Target) -> None:
     if SAMPLES.is_dir():
         with step("applying samples"):
             _apply_samples(target)
+            # From then on they can be lent.
+            for field in ("{.metadata.finalizers}", "{.status.observedGeneration}"):
+                chosen = ("wait", "wd", "--all", "-n", WORKSPACES, f"--for=jsonpath={field}")
+                target.run_kubectl(*chosen, f"--timeout={HELM_TIMEOUT}s")
 
 
 def _apply_samples(target: Target) -> None:

@@ -9,6 +9,9 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.cluster import Cluster
 from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
+from berth_core import names
+from berth_core.client import Client, Object
+from berth_core.resources import WorkspaceDeployment
 
 NAMESPACE = """
 apiVersion: v1
@@ -56,6 +59,20 @@ def berth_cluster() -> BerthCluster:
         apis=tuple(f"http://{node.address}:{install.NODE_PORT}" for node in network.NODES),
         berth=REPOSITORY / ".venv" / "bin" / "berth",
     )
+
+
+async def looked_at(client: Client, made: Object) -> Object:
+    """Let the operator have looked at a deployment for the first time, where none runs: from then on it is lent."""
+    kind, metadata = WorkspaceDeployment.api(), made["metadata"]
+    where = (metadata["namespace"], metadata["name"])
+    await client.patch(kind, *where, {"metadata": {"finalizers": [names.FENCE_FINALIZER]}})
+    return await client.patch(kind, *where, {"status": {"observedGeneration": 1}}, subresource="status")
+
+
+async def vanished(client: Client, namespace: str, name: str) -> None:
+    """Let a deployment have gone, as the operator lets it go when nobody has it."""
+    await client.delete(WorkspaceDeployment.api(), namespace, name)
+    await client.patch(WorkspaceDeployment.api(), namespace, name, {"metadata": {"finalizers": None}})
 
 
 def make_namespaces(server: ApiServer) -> Namespaces:

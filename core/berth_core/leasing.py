@@ -20,6 +20,8 @@ from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.workspacedeployment import HeldLease
 
 AVAILABLE: Final = "Available"
+BEGUN: Final = "Begun"
+"""False while something of an earlier deployment of the same name is left; absent where nothing ever was."""
 CLEANING: Final = "Cleaning"
 QUARANTINED: Final = "Quarantined"
 ATTEMPTS: Final = 8
@@ -47,7 +49,8 @@ class Lease:
 def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
     """Return the Available condition that follows from a deployment's spec and status. Pure.
 
-    Reasons: Dissolved, Cleaning, Leased, Quarantined, Lockout, IdConflict, Offline, Free; the first that applies.
+    Reasons: Dissolved, Cleaning, Leased, Deleting, Quarantined, Lockout, IdConflict, Offline, New, Free; the first
+    that applies.
     """
     truths = {c.type: c for c in wd.status.conditions if c.status == "True"}
     falsehoods = {c.type: c for c in wd.status.conditions if c.status == "False"}
@@ -57,7 +60,9 @@ def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
     elif lease is not None and CLEANING in truths:
         reason, message = CLEANING, truths[CLEANING].message
     elif lease is not None:
-        reason, message = "Leased", f"{lease.user} has it since {lease.claimed_at}"
+        reason, message = "Leased", f"{lease.user} has it since {lease.claimed_at}{_deleted_while_leased(wd)}"
+    elif wd.metadata.deletion_timestamp:
+        reason, message = "Deleting", "it is being deleted"
     elif QUARANTINED in truths:
         reason, message = QUARANTINED, truths[QUARANTINED].message
     elif wd.spec.lockout:
@@ -66,9 +71,17 @@ def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
         reason, message = "IdConflict", truths["IdConflict"].message
     elif "Online" in falsehoods:
         reason, message = "Offline", falsehoods["Online"].message
+    elif not wd.has_begun:
+        reason, message = "New", falsehoods[BEGUN].message if BEGUN in falsehoods else "Berth has not looked at it yet"
     else:
         reason, message = "Free", "can be had now"
     return condition(AVAILABLE, reason == "Free", reason, message, now=now, generation=wd.metadata.generation)
+
+
+def _deleted_while_leased(wd: WorkspaceDeployment) -> str:
+    if not wd.metadata.deletion_timestamp:
+        return ""
+    return f"; it is being deleted, and goes when that has ended: `berth release {wd.metadata.name}` ends it"
 
 
 async def take(

@@ -98,6 +98,11 @@ WEBHOOK_MASTER: Final = "master"
 WEBHOOK_PUBLIC_KEY: Final = "public-key"
 """Key of the ConfigMap with its public half."""
 
+RELEASE_CONFIGMAP: Final = "berth-release"
+"""In a workspace namespace: which release leads there."""
+RELEASE_KEY: Final = "release"
+"""Key of it: the release's namespace."""
+
 HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
 PRIVATE_KEY: Final = "id_rsa"

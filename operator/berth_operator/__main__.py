@@ -16,7 +16,7 @@ from berth_core import names
 from berth_core.client import Client, connect
 from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError, NotFoundError
-from berth_operator import enforcement, handlers, late, relist
+from berth_operator import enforcement, handlers, late, relist, tenancy
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
@@ -80,6 +80,7 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
     async def lead() -> None:
         began = time.monotonic()
         try:
+            await tenancy.settle(world)
             await relist.first_lists(world)
             _settle_down()
             world.queue.open()
@@ -90,6 +91,7 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
                 tasks.create_task(world.queue.run())
                 tasks.create_task(enforcement.run(world))
         finally:
+            world.problem = ""
             world.memories.clear()
             world.rules_listed.clear()
             world.slots_seen.clear()

@@ -8,7 +8,7 @@ from berth_core import state
 from berth_core.conditions import find, is_true
 from berth_core.errors import NotFoundError
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
-from berth_operator import events, orphans
+from berth_operator import events, lifespan, orphans
 from berth_operator.decide import heartbeat
 from berth_operator.decide.deployment import (
     ONLINE,
@@ -35,6 +35,8 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     wd = world.deployment(key.namespace, key.name)
     if wd is None:
         return None
+    if (wd := await lifespan.begin(world, wd)) is None:
+        return lifespan.CLEARING_SECONDS
     now = world.now()
     again = None
     if wd.status.lease is not None:
@@ -57,7 +59,9 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         cleaning=_cleaning(world, wd),
     )
     status = deployment_status(seen, now)
-    await write_status(world, wd, wd.status, status)
+    written = await write_status(world, wd, wd.status, status)
+    if wd.metadata.deletion_timestamp and again is None:
+        again = await lifespan.finish(world, WorkspaceDeployment.parse(written) if written else wd)
     silent = heartbeat.due_in(beat) if is_true(status.conditions, ONLINE) else None
     return min((seconds for seconds in (again, silent) if seconds is not None), default=None)
 

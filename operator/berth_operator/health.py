@@ -52,7 +52,8 @@ class Health:
         return web.json_response(state, status=200 if age < STUCK_SECONDS else 503)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        return web.json_response({"watching": self.watching}, status=200 if self.watching else 503)
+        state = {"watching": self.watching, "problem": self._world.problem}
+        return web.json_response(state, status=200 if self.watching and not self._world.problem else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         metrics.CLOCK_TRUSTED.set(self._world.clock.trusted)

@@ -53,6 +53,11 @@ def _active_deployment(obj: Object) -> Iterable[str]:
     return (status["deployment"],) if status.get("deployment") and not status.get("endTime") else ()
 
 
+def _mentioned_deployments(obj: Object) -> Iterable[str]:
+    parts = (obj["spec"].get("claim") or {}, obj.get("status") or {})
+    return {part["deployment"] for part in parts if part.get("deployment")}
+
+
 def _waiting(obj: Object) -> Iterable[str]:
     status = obj.get("status") or {}
     bound = status.get("epoch") or status.get("reason") or obj["spec"].get("claim")
@@ -98,6 +103,7 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
     INSTANCES: {
         "id": _public_id,
         "deployment": _active_deployment,
+        "mentions": _mentioned_deployments,
         "waiting": _waiting,
         "opening": _opening,
         "build": _field("metadata", "labels", names.BUILD_LABEL),

@@ -15,7 +15,7 @@ from berth_operator.build.policy import policy
 from berth_operator.build.service import service
 from berth_operator.build.warm import claim, made_from, warm_pod
 from berth_operator.decide.seen import PodView
-from berth_operator.decide.warm import ObservedWarm, WarmSet, decide, next_epoch_of
+from berth_operator.decide.warm import ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
 from berth_operator.making import agent_secret, create, host_key
 from berth_operator.observe import read_deployment
@@ -34,6 +34,8 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
     """Throw away what is of no use any more; make what is missing."""
     now = world.now()
     seen = _observe(world, key, now)
+    if awaits_its_finalizer(seen.wd):
+        return None
     plan = decide(seen, now)
     for one in seen.sets:
         if one.epoch in plan.remove:

@@ -20,6 +20,7 @@ from berth_operator.memory import Memories
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.steadiness import Steadiness
 from berth_operator.store import Store
+from berth_operator.traces import Traces
 
 INSTANCE = "instance"
 DEPLOYMENT = "deployment"
@@ -58,6 +59,7 @@ class World:
     memories: Memories = field(default_factory=Memories)
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     steadiness: Steadiness = field(default_factory=Steadiness)
+    traces: Traces = field(default_factory=Traces)
     serving: set[str] = field(default_factory=set)
     """Instances (public ids) for which a lease is being taken or given back: their own passes do not bind them."""
     missing: Sightings = field(default_factory=Sightings)
@@ -74,6 +76,8 @@ class World:
     """How often the log of a build's attempt could not be read, by namespace, public id and attempt."""
     enforcement: Verdict | None = None
     """Whether the cluster enforces NetworkPolicy, as this process found out last; None before."""
+    problem: str = ""
+    """Why this process may not lead, though it has its release's lease; empty where it may."""
     last_event: float = 0.0
     """When a watch last told something, on the monotonic clock."""
     watches_began: dict[str, float] = field(default_factory=dict)

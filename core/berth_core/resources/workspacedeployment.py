@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from berth_core import ids
+from berth_core import ids, names
 from berth_core.conditions import Condition
 from berth_core.model import Model, Time
 from berth_core.resources.base import Column, Resource, Rule
@@ -78,14 +78,15 @@ class WorkspaceDeploymentStatus(Model):
     )
     epoch: int = Field(
         0,
-        description="Grows by one with each lease that is taken. Never cleared; a restore may begin higher.",
+        description="Grows by one with each lease that is taken. Never cleared; begins above what an earlier deployment"
+        " of the name left, and a restore may begin higher.",
         ge=0,
     )
     instances: int = Field(0, description="Completed instances. Never cleared.", ge=0)
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Online, Available, Cleaning, Quarantined, IdConflict. Never cleared, only changed.",
+        description="Online, Available, Begun, Cleaning, Quarantined, IdConflict. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -163,3 +164,8 @@ class WorkspaceDeployment(Resource):
     def public_id(self) -> str:
         """The id that clients know it by."""
         return ids.deployment_id(self.metadata.namespace, self.metadata.name)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the operator has looked at it: it has its finalizer and its first epoch (ADR 0023)."""
+        return names.FENCE_FINALIZER in self.metadata.finalizers and self.status.observed_generation is not None

@@ -47,7 +47,7 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
         condition(ONLINE, *_online(seen), now=now, generation=generation),
         condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
     ]
-    new += [made for made in (_quarantined(seen, now), _cleaning(seen, now)) if made is not None]
+    new += [made for made in (_begun(wd, now), _quarantined(seen, now), _cleaning(seen, now)) if made is not None]
     conditions = merged(wd.status.conditions, new)
     status = wd.status.model_copy(
         update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
@@ -102,6 +102,15 @@ def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
             return True, "NodeReady", "a node that it selects is Ready"
         return False, "NodeNotReady", "no node that it selects is Ready"
     return heartbeat_online(seen.wd.metadata.name, seen.beat, find(seen.wd.status.conditions, ONLINE))
+
+
+def _begun(wd: WorkspaceDeployment, now: datetime) -> Condition | None:
+    """Return that nothing of an earlier deployment is left any more, where something was."""
+    known = find(wd.status.conditions, leasing.BEGUN)
+    if known is None or known.status == "True":
+        return None
+    told = (True, "NothingLeft", "nothing of an earlier deployment of this name is left")
+    return condition(leasing.BEGUN, *told, now=now, generation=wd.metadata.generation)
 
 
 def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:

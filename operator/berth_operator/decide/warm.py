@@ -88,6 +88,13 @@ def next_epoch_of(seen: ObservedWarm, now: datetime) -> int | None:
     return wd.status.epoch + 1 if leasing.availability(wd, now=now).status == "True" else None
 
 
+def awaits_its_finalizer(wd: WorkspaceDeployment | None) -> bool:
+    """Whether a deployment from before there were finalizers on them gets its own first: what it has stays."""
+    if wd is None or wd.has_begun or wd.metadata.deletion_timestamp:
+        return False
+    return wd.status.observed_generation is not None
+
+
 def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
     """When the deployment came free, as its status says; long ago where that does not tell."""
     shown = conditions.find(wd.status.conditions, leasing.AVAILABLE) if wd is not None else None

@@ -15,6 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from berth_cluster.testing import looked_at
 from berth_core.client import Object
 from berth_core.resources import WorkspaceDeployment
 
@@ -75,7 +76,9 @@ async def machines(world: World, replicas: Replicas, count: int, **spec: Any) ->
             "spec": {"type": type_name} | spec,
         }
         async with batch:
-            created = await world.client.create(WorkspaceDeployment.api(), namespace, body)
+            created = await looked_at(
+                world.client, await world.client.create(WorkspaceDeployment.api(), namespace, body)
+            )
         return WorkspaceDeployment.parse(created).public_id
 
     free = list(await asyncio.gather(*(make(number) for number in range(count))))

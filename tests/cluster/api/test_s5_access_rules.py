@@ -9,8 +9,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from berth_cluster.testing import vanished
 from berth_core import ids, names
-from berth_core.resources import AccessRule, WorkspaceDeployment
+from berth_core.resources import AccessRule
 
 from .conftest import Setting, replica_with_an_old_cache, user_client
 from .process import Api
@@ -307,7 +308,7 @@ async def test_rules_of_a_deployment_that_is_no_more_are_seen_by_superusers_only
     await eventually(lambda: sees(bob))
     # Nothing collects garbage here; where the cluster does, the rule goes a moment later.
     name = (await world.deployment_resource(deployment)).metadata.name
-    await world.client.delete(WorkspaceDeployment.api(), world.namespaces.workspaces, name)
+    await vanished(world.client, world.namespaces.workspaces, name)
     await eventually(is_hidden)
     assert await sees(root)
     assert (await root.get(f"/deployment/{deployment}/rules")).json() == {"error_message": UNKNOWN}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from berth_cluster.testing import vanished
 from berth_core import leasing
 from berth_core.leasing import Lease
 from berth_core.model import timestamp
@@ -73,7 +74,7 @@ async def test_what_an_end_leaves_to_see(world: World, alice: httpx.AsyncClient)
     assert not {"expires", "fwd", "hostkeys", "message", "vpn"} & shown.keys()
     assert "instance" not in shown["wdinfo"]
     resource = await world.deployment_resource(deployment)
-    await world.client.delete(WorkspaceDeployment.api(), resource.metadata.namespace, resource.metadata.name)
+    await vanished(world.client, resource.metadata.namespace, resource.metadata.name)
     # The deployment is gone: what is known of it is its id.
     shown = (await alice.get(f"/instance/{instance}")).json()
     assert (shown["deployment"], shown["wdinfo"]) == (deployment, None)
@@ -179,7 +180,7 @@ async def test_an_instance_outlives_its_deployment(world: World, alice: httpx.As
     instance = await made(alice, deployment)
     await world.make_ready(instance)
     found = (await world.deployment_resource(deployment)).metadata
-    await world.client.delete(WorkspaceDeployment.api(), found.namespace, found.name)
+    await vanished(world.client, found.namespace, found.name)
     shown = (await alice.get(f"/instance/{instance}")).json()
     assert (shown["deployment"], shown["type"], shown["region"], shown["wdinfo"]) == (deployment, "", "", None)
     assert (await alice.get(f"/deployment/{deployment}")).status_code == 404

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from berth_api.services.reservations import MOST_WAITING
+from berth_cluster.testing import vanished
 from berth_core import errors as cluster
 from berth_core import ids, names
 from berth_core.client import Object
@@ -352,7 +353,7 @@ async def test_a_place_outlives_the_deployments_that_it_waits_for(
     place = await reserve(bob, "/new", wds=[one, two])
     for deployment in (one, two):
         name = (await world.deployment_resource(deployment)).metadata.name
-        await world.client.delete(WorkspaceDeployment.api(), world.namespaces.workspaces, name)
+        await vanished(world.client, world.namespaces.workspaces, name)
     await eventually(lambda: _is_unknown(bob, two))
     (shown,) = await listed(bob, place)
     assert (shown["desc"], shown["position"]) == (f"deployments {one},{two}", 1)

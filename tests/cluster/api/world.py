@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from berth_cluster.testing import Namespaces
+from berth_cluster.testing import Namespaces, looked_at
 from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.model import timestamp
@@ -67,7 +67,7 @@ class World:
             "spec": {"type": type_name} | spec,
         }
         made = await self.client.create(WorkspaceDeployment.api(), self.namespaces.workspaces, body)
-        public_id = WorkspaceDeployment.parse(made).public_id
+        public_id = WorkspaceDeployment.parse(await looked_at(self.client, made)).public_id
         await eventually(lambda: self._lists_deployment(type_name, public_id))
         return public_id
 

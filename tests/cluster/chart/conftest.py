@@ -176,7 +176,10 @@ def policies_hold(server: ApiServer) -> None:
     ]
     _until_refused(api, "berth-lockout", change)
     writer = status_writer(server, "probe-writer")
-    _until_refused(writer, "berth-epochs", [*raise_epoch("probe", 1), "--dry-run=server"])
+    server.kubectl(*raise_epoch("probe", 1))
+    _until_refused(writer, "berth-epochs", [*raise_epoch("probe", 2), "--dry-run=server"])
+    operator = Person(server, f"system:serviceaccount:{NAMESPACE}:berth-operator")
+    _until_refused(operator, "berth-deployments", change)
 
 
 def status_writer(server: ApiServer, name: str, *verbs: str) -> Person:

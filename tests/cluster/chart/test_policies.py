@@ -247,9 +247,10 @@ def test_a_status_is_nobodys_to_write(person: MakePerson, installed: ApiServer) 
         )
 
 
-def test_epochs_are_raised_by_the_verb_restore_only(installed: ApiServer) -> None:
+def test_epochs_are_raised_by_the_verb_restore_only_but_for_the_first(installed: ApiServer) -> None:
     obj = named("WorkspaceDeployment", {"type": "misty"})
     installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    status_writer(installed, "writer").kubectl(*raise_epoch(obj["metadata"]["name"], 5))
     change = raise_epoch(obj["metadata"]["name"], 7)
     with pytest.raises(ClusterError, match="the verb restore"):
         status_writer(installed, "writer").kubectl(*change)
@@ -265,11 +266,58 @@ def test_a_lease_is_taken_and_given_back_without_it(installed: ApiServer) -> Non
     writer.kubectl(*change[:-1], json.dumps({"status": {"lease": None}}))
 
 
-def test_a_namespace_with_instances_can_be_deleted(installed: ApiServer) -> None:
+def leased(server: ApiServer, **metadata: Any) -> str:
+    """A deployment with its finalizer that alice has; its name."""
+    obj = named("WorkspaceDeployment", {"type": "misty"}, **{"finalizers": ["berth.dev/fence"]} | metadata)
+    server.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    name, where = obj["metadata"]["name"], obj["metadata"]["namespace"]
+    status = {"epoch": 1, "lease": {"instance": "i-1", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}}
+    words = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+    server.kubectl("patch", f"wd/{name}", "-n", where, *words)
+    return str(name)
+
+
+def test_a_leased_deployment_is_deleted_by_the_verb_abandon_only(person: MakePerson, installed: ApiServer) -> None:
+    name, admin = leased(installed), person("lab-admin", "berth-admin")
+    gone = ["delete", f"wd/{name}", "-n", WORKSPACES, "--wait=false"]
+    manifest = json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name=name))
+    with pytest.raises(ClusterError, match=r"alice has it: end the lease first \(`berth release"):
+        admin.kubectl(*gone)
+    with pytest.raises(ClusterError, match="alice has it"):
+        admin.kubectl("replace", "--force", "--timeout=5s", "-f", "-", stdin=manifest)
+    with pytest.raises(ClusterError, match="alice has it"):
+        admin.kubectl("delete", "wd", "--all", "-n", WORKSPACES, "--wait=false")
+    with pytest.raises(ClusterError, match=r"the finalizer berth\.dev/fence stays until then"):
+        admin.patch(f"wd/{name}", {"metadata": {"finalizers": None}})
+    admin.patch(f"wd/{name}", {"spec": {"lockout": True}})
+    rules = [{"apiGroups": ["berth.dev"], "resources": ["workspacedeployments"], "verbs": ["get", "delete", "abandon"]}]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "breaks-glass"}}
+    installed.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": rules}))
+    person("glazier", "breaks-glass").kubectl(*gone)
+    assert "deletionTimestamp" in installed.kubectl("get", f"wd/{name}", "-n", WORKSPACES, "-o", "json"), "it waits"
+
+
+def test_a_deployment_that_nobody_has_is_deleted_as_ever(person: MakePerson, installed: ApiServer) -> None:
+    obj = named("WorkspaceDeployment", {"type": "misty"})
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    person("lab-admin", "berth-admin").kubectl("delete", f"wd/{obj['metadata']['name']}", "-n", WORKSPACES)
+
+
+def test_of_a_deployment_the_operator_changes_the_finalizer_only(installed: ApiServer) -> None:
+    obj = named("WorkspaceDeployment", {"type": "misty"})
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    operator, what = Person(installed, OPERATOR_ACCOUNT), f"wd/{obj['metadata']['name']}"
+    operator.patch(what, {"metadata": {"finalizers": ["berth.dev/fence"]}})
+    with pytest.raises(ClusterError, match="the operator changes the finalizer and the status only"):
+        operator.patch(what, {"spec": {"lockout": True}})
+
+
+def test_a_namespace_with_instances_and_leases_can_be_deleted(installed: ApiServer) -> None:
     """Kubernetes' own controllers are not kept from their work."""
     installed.kubectl("create", "namespace", "short-lived")
     obj = instance("alice") | {"metadata": {"name": "x", "namespace": "short-lived"}}
     installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    leased(installed, namespace="short-lived", finalizers=[])
     installed.kubectl("delete", "namespace", "short-lived", "--timeout=60s")
 
 

@@ -18,6 +18,7 @@ NOTIFIER = f"system:serviceaccount:{NAMESPACE}:berth-notifier"
 MAY = [
     (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
     (OPERATOR, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
+    (OPERATOR, "patch", "workspacedeployments.berth.dev", WORKSPACES),
     (OPERATOR, "delete", "instances.berth.dev", WORKSPACES),
     (OPERATOR, "delete", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods", WORKSPACES),
@@ -60,6 +61,8 @@ MAY = [
 
 MAY_NOT = [
     (OPERATOR, "restore", "workspacedeployments.berth.dev", WORKSPACES),
+    (OPERATOR, "abandon", "workspacedeployments.berth.dev", WORKSPACES),
+    (OPERATOR, "delete", "workspacedeployments.berth.dev", WORKSPACES),
     (API, "restore", "workspacedeployments.berth.dev", WORKSPACES),
     (OPERATOR, "create", "reservations.berth.dev", WORKSPACES),
     (OPERATOR, "patch", "workspacetypes.berth.dev", WORKSPACES),
@@ -74,7 +77,6 @@ MAY_NOT = [
     (OPERATOR, "get", "configmaps", WORKSPACES),
     (OPERATOR, "patch", "builds.berth.dev", WORKSPACES),
     (OPERATOR, "create", "pods/exec", WORKSPACES),
-    (OPERATOR, "patch", "workspacedeployments.berth.dev", WORKSPACES),
     (OPERATOR, "list", "leases.coordination.k8s.io", NAMESPACE),
     (OPERATOR, "get", "pods", NAMESPACE),
     (OPERATOR, "patch", "accounts.berth.dev", ACCESS),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from berth_cluster.testing import looked_at
 from berth_core import ids, leasing, names
 from berth_core.client import Client, Kind, Object
 from berth_core.leasing import Lease
@@ -19,7 +20,8 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 async def deployment(client: Client, namespace: str, name: str) -> None:
     """Make a deployment of the type misty."""
     body: Object = {"apiVersion": API_VERSION, "kind": "WorkspaceDeployment", "metadata": {"name": name}}
-    await client.create(WorkspaceDeployment.api(), namespace, body | {"spec": {"type": "misty", "region": "lab-a"}})
+    body |= {"spec": {"type": "misty", "region": "lab-a"}}
+    await looked_at(client, await client.create(WorkspaceDeployment.api(), namespace, body))
 
 
 async def lend(client: Client, namespace: str, name: str, user: str) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.testing import looked_at
 from berth_core import leasing
 from berth_core.client import Client, connected
 from berth_core.errors import NotFoundError, UnavailableError
@@ -20,7 +21,7 @@ TAKERS = 64
 
 
 async def deployment(client: Client, namespace: str) -> str:
-    made = await create(client, namespace, WorkspaceDeployment)
+    made = await looked_at(client, await create(client, namespace, WorkspaceDeployment))
     return str(made["metadata"]["name"])
 
 
@@ -136,8 +137,32 @@ async def test_what_is_not_there(client: Client, namespace: str) -> None:
     await give_back(client, namespace, Lease("nothing", 1), "alice")
 
 
-async def test_the_status_of_others_survives(client: Client, namespace: str) -> None:
+async def test_what_the_operator_has_not_looked_at_cannot_be_had(client: Client, namespace: str) -> None:
     made = await create(client, namespace, WorkspaceDeployment)
+    name = str(made["metadata"]["name"])
+    answer = await take(client, namespace, name, "alice")
+    assert isinstance(answer, BusyError)
+    assert answer.reason == "New"
+    await looked_at(client, made)
+    assert await take(client, namespace, name, "alice") == Lease(name, 1)
+
+
+async def test_what_is_being_deleted_stays_with_its_holder_and_goes_to_nobody_else(
+    client: Client, namespace: str
+) -> None:
+    name = await deployment(client, namespace)
+    lease = await take(client, namespace, name, "alice")
+    assert isinstance(lease, Lease)
+    await client.delete(WorkspaceDeployment.api(), namespace, name)
+    assert await take(client, namespace, name, "alice") == lease
+    await give_back(client, namespace, lease, "alice")
+    answer = await take(client, namespace, name, "bob")
+    assert isinstance(answer, BusyError)
+    assert answer.reason == "Deleting"
+
+
+async def test_the_status_of_others_survives(client: Client, namespace: str) -> None:
+    made = await looked_at(client, await create(client, namespace, WorkspaceDeployment))
     online = {"type": "Online", "status": "True", "reason": "X", "lastTransitionTime": "2026-05-01T00:00:00Z"}
     await patch(client, made, WorkspaceDeployment, {"status": {"id": "one", "conditions": [online]}}, status=True)
     name = made["metadata"]["name"]

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
+from berth_cluster.testing import Namespaces, looked_at
 from berth_core import leasing, slots
 from berth_core.client import Client, connected
 from berth_core.errors import NotFoundError
@@ -32,7 +32,7 @@ def places(namespaces: Namespaces) -> Places:
 async def deployments(client: Client, places: Places, type_name: str, number: int) -> list[str]:
     """Make some of a type; their names."""
     made = (create(client, places.workspaces[0], WorkspaceDeployment, type=type_name) for _ in range(number))
-    return [str(obj["metadata"]["name"]) for obj in await asyncio.gather(*made)]
+    return [str((await looked_at(client, obj))["metadata"]["name"]) for obj in await asyncio.gather(*made)]
 
 
 async def unwanted(namespace: str, lease: Lease) -> None:
@@ -161,7 +161,7 @@ async def test_a_taker_who_was_paused_until_his_slot_was_dropped_does_not_keep_t
 
 async def test_leases_in_another_namespace_count_too(client: Client, places: Places, namespaces: Namespaces) -> None:
     both = Places(places.access, (*places.workspaces, namespaces.release))
-    await create(client, namespaces.release, WorkspaceDeployment, "elsewhere", type="misty")
+    await looked_at(client, await create(client, namespaces.release, WorkspaceDeployment, "elsewhere", type="misty"))
     names = await deployments(client, places, "misty", 1)
     assert await take(claimant(client, both), Quota("misty", 1), ["elsewhere"], namespaces.release) is not None
     assert await take(claimant(client, both), Quota("misty", 1), names, places.workspaces[0]) is None

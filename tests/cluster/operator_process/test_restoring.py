@@ -102,6 +102,13 @@ async def attest(lab: Lab, pod: str) -> None:
     await lab.client.patch(PODS, lab.namespace, pod, body)
 
 
+async def kept_warm(lab: Lab, deployment: str) -> str:
+    """Name of the pod that is kept warm for the first lease of a deployment."""
+    name = f"w-{(await lab.get(DEPLOYMENTS, deployment))['status']['id']}-e1"
+    await lab.until(PODS, name, bool, seconds=20)
+    return name
+
+
 async def in_use(lab: Lab) -> list[str]:
     """Two machines in use, `one` for the third time, `two` by way of kubectl; ids of their instances."""
     node = f"node-{lab.namespace}"
@@ -182,3 +189,42 @@ async def test_after_a_restore_all_have_ended_and_the_next_lease_has_a_new_epoch
     late = await lab.instance(deployments=["two"], claim={"deployment": "two", "epoch": 1})
     assert await ended(lab, late) == "ClaimLost", "an old epoch counts for nothing"
     assert (await lab.get(INSTANCES, await launch(lab, "two")))["status"]["epoch"] == 3
+
+
+async def test_a_pod_that_was_kept_warm_holds_its_deployment_after_a_restore_and_its_epoch_is_used(
+    lab: Lab, operators: Operators, apiserver: ApiServer
+) -> None:
+    backup, node = Backup(lab, apiserver), f"node-{lab.namespace}"
+    process = operators.start()
+    await lab.client.create(NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+    await lab.type(warm=True)
+    pods = {}
+    for name in ("held", "idle"):
+        await lab.deployment(name)
+        pods[name] = await kept_warm(lab, name)
+    await lab.instance("holder", deployments=["held"])
+    bound = await lab.until(INSTANCES, "holder", lambda o: (o.get("status") or {}).get("warm"), seconds=20)
+    for pod in pods.values():
+        await run_on_a_silent_node(lab, node, pod)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=20)
+    exported = backup.export()
+    await backup.lose()
+    backup.put_back(exported)
+
+    done = backup.berth_restore("--yes")
+    assert done.returncode == 0, done.stderr
+    held, idle = [await lab.get(DEPLOYMENTS, name) for name in ("held", "idle")]
+    assert (held["status"]["epoch"], held["status"]["lease"]["instance"]) == (2, bound["metadata"]["uid"])
+    assert idle["status"]["epoch"] == 1, "its epoch is used, though nobody had it"
+
+    operators.start()
+    await lab.until(DEPLOYMENTS, "held", lambda o: condition(o, "Quarantined", "status") == "True", seconds=20)
+    await lab.until(DEPLOYMENTS, "idle", lambda o: condition(o, "Begun") == "Remains")
+    # What no kubelet confirms goes by an administrator's hand.
+    await attest(lab, pods["held"])
+    await lab.client.delete(PODS, lab.namespace, pods["idle"], grace_seconds=0)
+    for name, epoch in (("held", 2), ("idle", 1)):
+        free = await lab.until(DEPLOYMENTS, name, lambda o: condition(o, "Available") == "Free", seconds=60)
+        assert free["status"]["epoch"] == epoch
+        assert await lab.absent(PODS, pods[name])

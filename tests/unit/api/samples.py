@@ -9,9 +9,9 @@ CREATED = "2026-01-01T00:00:00Z"
 
 
 def deployment(name: str, *, status: dict[str, Any] | None = None, created: str = CREATED, **spec: Any) -> Deployment:
-    """A deployment; of type `arm` where the spec names none."""
-    metadata = {"name": name, "namespace": "lab", "creationTimestamp": created}
-    body = {"metadata": metadata, "spec": {"type": "arm"} | spec, "status": status or {}}
+    """A deployment that the operator has looked at; of type `arm` where the spec names none."""
+    metadata = {"name": name, "namespace": "lab", "creationTimestamp": created, "finalizers": ["berth.dev/fence"]}
+    body = {"metadata": metadata, "spec": {"type": "arm"} | spec, "status": {"observedGeneration": 1} | (status or {})}
     return Deployment.of(WorkspaceDeployment.parse(body))
 
 

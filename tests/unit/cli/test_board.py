@@ -14,19 +14,13 @@ UID = "5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10"
 def deployment(name: str, kind: str, lease: dict[str, Any] | None = None) -> WorkspaceDeployment:
     wd = WorkspaceDeployment.parse(
         {
-            "metadata": {"name": name, "namespace": "lab"},
+            "metadata": {"name": name, "namespace": "lab", "finalizers": ["berth.dev/fence"]},
             "spec": {"type": kind, "region": "lab-a"},
-            "status": {"lease": lease, "epoch": 4},
+            "status": {"lease": lease, "epoch": 4, "observedGeneration": 1},
         }
     )
-    shown = availability(wd, now=NOW).wire()
-    return WorkspaceDeployment.parse(
-        {
-            "metadata": {"name": name, "namespace": "lab"},
-            "spec": wd.spec.wire(),
-            "status": wd.status.wire() | {"conditions": [shown]},
-        }
-    )
+    shown = availability(wd, now=NOW)
+    return wd.model_copy(update={"status": wd.status.model_copy(update={"conditions": [shown]})})
 
 
 def holder() -> Instance:

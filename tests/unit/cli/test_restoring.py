@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_cli.restoring import HIGHEST, Found, epochs, place, plan
+from berth_cli.restoring import Found, epochs, place, plan
+from berth_core.epochs import HIGHEST
 from berth_core.model import timestamp
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 from berth_core.resources.base import ObjectMeta
@@ -38,6 +39,12 @@ def opened(epoch: str, name: str = "one", *, instance: str = ID, created: str | 
     labels = {"berth.dev/epoch": epoch, "berth.dev/deployment": name, "berth.dev/instance": instance}
     times = {"creationTimestamp": created} if created else {}
     return {"metadata": {"name": f"i-{instance}", "labels": labels, **times}}
+
+
+def warm(epoch: str, *, claimed: bool = False) -> dict[str, Any]:
+    labels = {"berth.dev/epoch": epoch, "berth.dev/deployment": "one", "berth.dev/warm": "true"}
+    annotations = {"annotations": {"berth.dev/instance": ID}} if claimed else {}
+    return {"metadata": {"name": f"w-one-e{epoch}", "labels": labels, **annotations}}
 
 
 def found(**parts: Any) -> Found:
@@ -89,6 +96,15 @@ def test_what_is_left_of_a_lease_holds_its_machine_for_its_last_instance() -> No
     assert plan(found(instances=[instance({"reason": "Restored"})], deployments=[held_by], opened=left), 0, NOW) == []
 
 
+def test_a_pod_that_was_warm_holds_its_machine_for_its_instance_and_one_that_nobody_has_counts() -> None:
+    steps = plan(found(instances=[instance()], deployments=[deployment()], opened=[warm("3", claimed=True)]), 0, NOW)
+    (held,) = (step for step in steps if step.name == "wd/one")
+    assert held.writes[0] == {"epoch": 3}
+    assert (held.writes[1]["epoch"], held.writes[1]["lease"]["instance"]) == (4, ID)
+    (raised,) = plan(found(deployments=[deployment(epoch=2)], opened=[warm("3")]), 0, NOW)
+    assert raised.writes == ({"epoch": 3},)
+
+
 @given(st.sampled_from(["", "x", "-1", "1.5", "٣", str(HIGHEST + 1)]))
 def test_a_label_that_is_no_epoch_counts_for_nothing(label: str) -> None:
     assert epochs(found(deployments=[deployment()], opened=[opened(label)])) == {"one": 0}
@@ -105,13 +121,17 @@ def test_what_does_not_end_yet_ends_and_what_does_stays_as_it_is() -> None:
     assert shown == {"Ended": ("False", "Restored"), "Ready": ("False", "Restored")}
 
 
-def test_a_deployment_in_somebodys_hands_is_left_to_people() -> None:
+def test_a_deployment_in_somebodys_hands_stays_there_under_a_new_epoch() -> None:
     lease = {"instance": ID, "user": "ada", "claimedAt": "2026-01-01T00:00:00Z"}
     held = deployment(epoch=1, lease=lease)
     assert plan(found(deployments=[held]), 0, NOW) == []
-    (step,) = plan(found(deployments=[held], opened=[opened("7")]), 0, NOW)
-    assert step.writes == ()
-    assert "restore again" in step.what
+    (step,) = plan(found(deployments=[held]), 7, NOW)
+    assert step.writes == ({"lease": None}, {"epoch": 7}, {"epoch": 8, "lease": lease})
+    (later,) = plan(found(deployments=[held], opened=[opened("7", instance="0-later")]), 0, NOW)
+    assert [write.get("epoch") for write in later.writes] == [None, 7, 8]
+    assert later.writes[-1]["lease"]["instance"] == "0-later"
+    renewed = deployment(epoch=8, lease=lease)
+    assert plan(found(deployments=[renewed]), 7, NOW) == [], "it can be repeated"
 
 
 def test_a_reservation_of_which_nothing_is_known_is_pointed_out_once_it_has_its_place() -> None:

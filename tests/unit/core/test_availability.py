@@ -15,14 +15,19 @@ DISSOLVED = {"dissolved": "2026-04-01T00:00:00Z"}
 
 
 def deployment(
-    spec: dict[str, Any] | None = None, *, lease: bool = False, conditions: dict[str, bool] | None = None
+    spec: dict[str, Any] | None = None,
+    *,
+    lease: bool = False,
+    conditions: dict[str, bool] | None = None,
+    seen: int | None = 7,
+    **metadata: Any,
 ) -> WorkspaceDeployment:
     shown = [condition(k, v, "Why", f"because of {k}", now=NOW).wire() for k, v in (conditions or {}).items()]
     return WorkspaceDeployment.parse(
         {
-            "metadata": {"name": "d", "generation": 7},
+            "metadata": {"name": "d", "generation": 7, "finalizers": ["berth.dev/fence"]} | metadata,
             "spec": {"type": "t", **(spec or {})},
-            "status": {"conditions": shown, "lease": LEASE if lease else None},
+            "status": {"conditions": shown, "lease": LEASE if lease else None, "observedGeneration": seen},
         }
     )
 
@@ -37,6 +42,12 @@ def deployment(
         (deployment({"lockout": True}, conditions={"IdConflict": True}), "Lockout", "lockout"),
         (deployment({"lockout": True}, conditions={"Quarantined": True}), "Quarantined", "because of Quarantined"),
         (deployment({"lockout": True}, lease=True, conditions={"Quarantined": True}), "Leased", "alice"),
+        (deployment(seen=None), "New", "not looked at it yet"),
+        (deployment(finalizers=[]), "New", "not looked at it yet"),
+        (deployment(finalizers=[], conditions={"Begun": False}), "New", "because of Begun"),
+        (deployment(finalizers=[], lease=True), "Leased", "alice"),
+        (deployment(deletionTimestamp="2026-05-01T00:00:00Z"), "Deleting", "is being deleted"),
+        (deployment(lease=True, deletionTimestamp="2026-05-01T00:00:00Z"), "Leased", "`berth release d` ends it"),
         (deployment(DISSOLVED, lease=True, conditions={"Quarantined": True}), "Dissolved", "2026-04-01"),
     ],
 )

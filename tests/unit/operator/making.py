@@ -64,10 +64,11 @@ def type_(**spec: Any) -> WorkspaceType:
 
 
 def deployment(name: str = "one", *, status: dict[str, Any] | None = None, **spec: Any) -> WorkspaceDeployment:
-    """A WorkspaceDeployment of type bench."""
+    """A WorkspaceDeployment of type bench that the operator has looked at."""
     metadata = {"name": name, "namespace": "lab", "uid": f"uid-of-{name}", "creationTimestamp": timestamp(NOW)}
-    metadata |= spec.pop("metadata", {})
-    return WorkspaceDeployment.parse({"metadata": metadata, "spec": {"type": "bench", **spec}, "status": status or {}})
+    metadata |= {"finalizers": ["berth.dev/fence"]} | spec.pop("metadata", {})
+    seen = {"observedGeneration": 1} | (status or {})
+    return WorkspaceDeployment.parse({"metadata": metadata, "spec": {"type": "bench", **spec}, "status": seen})
 
 
 def lease_parts(

@@ -36,9 +36,9 @@ def machine(name: str, version: int = 1, instances: int = 0, *, free: bool = Tru
     available = {"type": "Available", "status": "True" if free else "False", "reason": "Free"}
     available["lastTransitionTime"] = timestamp(at(0))
     return {
-        "metadata": {"name": name, "namespace": "lab", "generation": 1, "creationTimestamp": timestamp(at(0))},
+        "metadata": metadata(name, 0) | {"generation": 1, "finalizers": ["berth.dev/fence"]},
         "spec": {"type": "bench", "typeVersion": version} | spec,
-        "status": {"instances": instances, "conditions": [available]},
+        "status": {"instances": instances, "conditions": [available], "observedGeneration": 1},
     }
 
 
