@@ -92,6 +92,7 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
             world.memories.clear()
             world.rules_listed.clear()
             world.slots_seen.clear()
+            world.warm_nonces.clear()
 
     ready, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

@@ -61,6 +61,8 @@ class World:
     """Instances (public ids) for which a lease is being taken."""
     slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
     """Slots by name of the Account and instance, with the time on the monotonic clock when each was first seen."""
+    warm_nonces: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    """Epoch and nonce of Secrets for a pod to be kept warm that no status names yet, by the deployment."""
     rules_listed: dict[str, int] = field(default_factory=dict)
     """Version of the last list of all FirewallRules, by namespace."""
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
@@ -120,8 +122,8 @@ class World:
         namespace = instance.metadata.namespace
         wd = self.deployment(namespace, lease.deployment)
         type_ = self.type_named(namespace, wd.spec.type) if wd else None
-        warm = bool(instance.status.warm)
-        return LeaseParts(instance, wd, type_, lease.epoch, warm) if wd and type_ else None
+        warm, nonce = bool(instance.status.warm), instance.status.nonce
+        return LeaseParts(instance, wd, type_, lease.epoch, warm, nonce) if wd and type_ else None
 
 
 def node_is_ready(node: Object | None) -> bool:

@@ -1,12 +1,15 @@
 """Common ground of the typed resources."""
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field
 
 from berth_core.client import Kind, Object
 from berth_core.model import Model
 from berth_core.names import API_VERSION
+
+NONCE: Final = "^[a-z0-9]+$"
+"""Of a nonce in an object's name (ADR 0024)."""
 
 
 class OwnerReference(Model):

@@ -1,6 +1,7 @@
 """The status that an instance should show, from what was observed. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from berth_core import state
@@ -19,6 +20,14 @@ NOISY_AFTER = 3
 """Pushes that failed in a row before the status speaks of it: the agent may just be starting."""
 
 
+@dataclass(frozen=True)
+class PodSecrets:
+    """Secrets that a pod mounts: the public host key in them, and the nonce in their names."""
+
+    host_key: str
+    nonce: str | None
+
+
 def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
     """Status of one that has no deployment yet."""
     return _with(instance, now, {"id": instance.public_id}, {
@@ -28,7 +37,7 @@ def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
 
 
 def bound(
-    instance: Instance, lease: Lease, host_keys: list[str], now: datetime, *, warm: bool = False
+    instance: Instance, lease: Lease, secrets: PodSecrets, now: datetime, *, warm: bool = False
 ) -> InstanceStatus:
     """Status of one that was just bound."""
     fields = {
@@ -36,13 +45,24 @@ def bound(
         "deployment": lease.deployment,
         "epoch": lease.epoch,
         "start_time": instance.status.start_time or timestamp(now),
-        "host_keys": host_keys,
+        "host_keys": [secrets.host_key],
+        "nonce": secrets.nonce,
         "warm": warm or None,
     }
     return _with(instance, now, fields, {
         state.BOUND: (True, "Bound", f"it has {lease.deployment}"),
         **_starting(instance, *STARTING),
     })  # fmt: skip
+
+
+def renewed(instance: Instance, secrets: PodSecrets) -> InstanceStatus:
+    """Status of one whose Secrets were deleted and made anew."""
+    return instance.status.model_copy(update={"host_keys": [secrets.host_key], "nonce": secrets.nonce})
+
+
+def hook_starts(shown: InstanceStatus, hook: str, nonce: str) -> InstanceStatus:
+    """Status of one whose hook is started next, with the nonce of the hook's Secret."""
+    return shown.model_copy(update={"hook_nonces": shown.hook_nonces | {hook: nonce}})
 
 
 def ending(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
