@@ -64,7 +64,8 @@ async def _main(config: Config) -> None:
         ) as guarded,
     ):
         authority = await _authority(plain, config.namespace)
-        world = World(config, guarded, authority, AgentClient(authority), Clock(), steadiness=steadiness)
+        agents = AgentClient(authority, before_write=leadership.check)
+        world = World(config, guarded, authority, agents, Clock(), steadiness=steadiness, confirm=leadership.confirm)
         world.queue = make_queue(world)
         health = Health(world, leadership)
         async with health.serving(config.listen):
@@ -77,7 +78,7 @@ async def _main(config: Config) -> None:
 
 async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
     async def lead() -> None:
-        began = time.monotonic()
+        began, world.term = time.monotonic(), leadership.term
         try:
             await relist.first_lists(world)
             _settle_down()

@@ -214,6 +214,11 @@ class Memories:
         for memory in self.by_id.values():
             memory.outdate_policy()
 
+    def outdate_pushes(self) -> None:
+        """Take note that an agent may hold something else than it acknowledged last: the next pass pushes again."""
+        for memory in self.by_id.values():
+            memory.acknowledged = None
+
     def clear(self) -> None:
         """Drop everything: another process leads."""
         for memory in self.by_id.values():

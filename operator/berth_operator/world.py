@@ -1,5 +1,6 @@
 """What every pass works with."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -75,6 +76,10 @@ class World:
     """When a watch last told something, on the monotonic clock."""
     watches_began: dict[str, float] = field(default_factory=dict)
     """When the list from which a watch begins was last answered, by the kind's plural, on the monotonic clock."""
+    term: int = 0
+    """Of this process as the leader (``leading.Leadership.term``)."""
+    confirm: Callable[[], Awaitable[None]] | None = None
+    """Reads live who leads; raises NotLeaderError where another does. None where nobody else can."""
     queue: WorkQueue = field(init=False)
 
     def now(self) -> datetime:

@@ -9,7 +9,7 @@ from berth_core.conditions import Condition, condition, find, is_true, merged
 from berth_core.leasing import Lease
 from berth_core.model import Model, parse_time, timestamp
 from berth_core.resources import Instance, WorkspaceType
-from berth_core.resources.instance import InstanceStatus
+from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.decide.hooks import Cleaning
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.repository import CLONING, cloned
@@ -110,7 +110,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
     fields = _extended(instance, seen.type)
     if up or instance.status.pod_uid:
         fields["pod_uid"] = pod.uid
-    if agent.acknowledged is not None and (up or instance.status.firewall is not None):
+    if agent.acknowledged is not None and _shows_more(agent.acknowledged, instance.status.firewall, up=up):
         fields["firewall"] = agent.acknowledged
     if up:
         fields |= {"address": seen.address} | _readiness(instance, seen.type, now)
@@ -122,6 +122,11 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         **({state.VPN_READY: serves(seen)} if instance.spec.vpn else {}),
         **({state.REPOSITORY_READY: cloned(seen)} if instance.spec.repo is not None else {}),
     })  # fmt: skip
+
+
+def _shows_more(acknowledged: InForce, shown: InForce | None, *, up: bool) -> bool:
+    """Whether the status shows another ruleset, or none. Each leader pushes all anew: its term alone is no news."""
+    return up if shown is None else shown.digest != acknowledged.digest
 
 
 def changes(old: Model, new: Model) -> dict[str, object]:

@@ -167,12 +167,22 @@ class Lab:
             return True
         return False
 
+    async def secrets(self, instance_id: str) -> list[str]:
+        """Names of the Secrets of an instance's lease, those of hooks too."""
+        found, _ = await self.client.list(SECRETS, self.namespace, labels={"berth.dev/instance": instance_id})
+        return [secret["metadata"]["name"] for secret in found]
+
     async def lease(self, deployment: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = ((await self.get(DEPLOYMENTS, deployment)).get("status") or {}).get("lease")
         return found
 
     async def status_patch(self, kind: Kind, name: str, status: Object) -> None:
         await self.client.patch(kind, self.namespace, name, {"status": status}, subresource="status")
+
+
+def mounted(pod: Object) -> list[str]:
+    """Names of the Secrets that a pod mounts."""
+    return [volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume]
 
 
 def condition(obj: Object, kind: str, field: str = "reason") -> str | None:
