@@ -9,6 +9,7 @@ import structlog
 from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import NotFoundError
+from berth_core.resources import WorkspaceDeployment
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,8 @@ async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> Non
         for name in kept:
             await client.delete(PODS, namespace, name, grace_seconds=POD_GRACE)
             await client.delete(SERVICES, namespace, name)
-            for secret in (name, names.agent_secret(name)):
-                await client.delete(SECRETS, namespace, secret)
+        for secret in await _warm_secrets(client, namespace, kept):
+            await client.delete(SECRETS, namespace, secret)
         if left := await _until_gone(client, namespace, WARM, seconds):
             log.warning("warm pods do not end; they go when their nodes come back", pods=left)
         # What keeps a pod from the network goes last.
@@ -59,6 +60,17 @@ async def _warm(client: Client, namespace: str) -> list[str]:
         listed, _ = await client.list(kind, namespace, labels=WARM, metadata_only=True)
         found |= {obj["metadata"]["name"] for obj in listed}
     return sorted(found)
+
+
+async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> list[str]:
+    """Names of the Secrets that such pods mount: the deployments' status knows the nonces. No Secret is listed here."""
+    listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
+    nonces: dict[str, str] = {}
+    for wd in map(WorkspaceDeployment.parse, listed):
+        if (warm := wd.status.warm) is not None:
+            nonces[names.warm_object(wd.public_id, warm.epoch)] = warm.nonce
+    secrets = [names.warm_secret(pod, nonces.get(pod)) for pod in pods]
+    return [name for secret in secrets for name in (secret, names.agent_secret(secret))]
 
 
 async def _until_gone(client: Client, namespace: str, labels: dict[str, str], seconds: float) -> list[str]:

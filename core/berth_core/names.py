@@ -18,6 +18,8 @@ INSTANCE_ANNOTATION: Final = INSTANCE_LABEL
 """On a warm pod: who has it. No label, since enforcers of NetworkPolicy begin anew when labels of a pod change."""
 MADE_FROM_ANNOTATION: Final = "berth.dev/made-from"
 """On a warm pod: digest of what it was made from."""
+NONCE_ANNOTATION: Final = "berth.dev/nonce"
+"""On a warm pod: the nonce in the names of its Secrets; absent from pods that an earlier version made (ADR 0024)."""
 HOST_KEY_ANNOTATION: Final = "berth.dev/host-key"
 """On a warm pod: the public half of its host key, so that nobody need ask for the Secret when it gets a holder."""
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
@@ -131,9 +133,14 @@ def keep_alive_lease(instance_id: str) -> str:
     return f"i-{instance_id}"
 
 
-def workspace_secret(instance_id: str, epoch: int) -> str:
-    """Name of the Secret that the workspace container mounts; that of a warm pod has the pod's name."""
-    return f"i-{instance_id}-e{epoch}"
+def workspace_secret(instance_id: str, epoch: int, nonce: str | None) -> str:
+    """Name of the Secret that the workspace container mounts; without a nonce that of an earlier version."""
+    return _with_nonce(f"i-{instance_id}-e{epoch}", nonce)
+
+
+def warm_secret(pod: str, nonce: str | None) -> str:
+    """Name of the same Secret of a warm pod, by the pod's name."""
+    return _with_nonce(pod, nonce)
 
 
 def agent_secret(workspace: str) -> str:
@@ -152,8 +159,13 @@ def vpn_profile(client_id: str) -> str:
 
 
 def hook_object(instance_id: str, epoch: int, hook: str) -> str:
-    """Name of the Job that runs a hook of one lease, and of the Secret without which it cannot start."""
+    """Name of the Job that runs a hook of one lease."""
     return f"i-{instance_id}-e{epoch}-{hook}"
+
+
+def hook_secret(job: str, nonce: str | None) -> str:
+    """Name of the Secret without which a hook's Job cannot start, by the Job's name."""
+    return _with_nonce(job, nonce)
 
 
 def project_object(name: str) -> str:
@@ -209,3 +221,7 @@ def epoch_labels(epoch: int, deployment: str) -> dict[str, str]:
 def lease_labels(instance_id: str, epoch: int, deployment: str) -> dict[str, str]:
     """Labels that everything opened by one lease carries."""
     return {INSTANCE_LABEL: instance_id, **epoch_labels(epoch, deployment)}
+
+
+def _with_nonce(name: str, nonce: str | None) -> str:
+    return f"{name}-{nonce}" if nonce else name

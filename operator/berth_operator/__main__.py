@@ -65,7 +65,10 @@ async def _main(config: Config) -> None:
         await connected(before_write=leadership.check, connections=CONNECTIONS) as guarded,
     ):
         authority = await _authority(plain, config.namespace)
-        world = World(config, guarded, authority, AgentClient(authority), Clock(clock), steadiness=steadiness)
+        agents = AgentClient(authority, before_write=leadership.check)
+        world = World(
+            config, guarded, authority, agents, Clock(clock), steadiness=steadiness, confirm=leadership.confirm
+        )
         world.queue = make_queue(world)
         health = Health(world, leadership)
         async with health.serving(config.listen):
@@ -78,7 +81,7 @@ async def _main(config: Config) -> None:
 
 async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
     async def lead() -> None:
-        began = time.monotonic()
+        began, world.term = time.monotonic(), leadership.term
         try:
             await tenancy.settle(world)
             await relist.first_lists(world)
@@ -97,6 +100,7 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
             world.slots_seen.clear()
             world.missing.since.clear()
             world.refusals.since.clear()
+            world.warm_nonces.clear()
 
     ready, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

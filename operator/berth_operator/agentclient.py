@@ -1,14 +1,15 @@
 """Talks to the agents over mutual TLS 1.3 (docs/architecture.md, "The agent's protocol").
 
 Connections are kept open and shared; every answer is from an agent whose certificate names the pod and the epoch
-that was asked for. Safe for concurrent use by the tasks of one event loop.
+that was asked for. Safe for concurrent use by the tasks of one event loop. Whether this process leads is asked again
+right before each PUT is sent.
 """
 
 import os
 import ssl
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,6 +20,8 @@ import aiohttp
 import orjson
 
 from berth_core import names
+from berth_core.answers import StoppedError
+from berth_core.client.connecting import tracing
 from berth_operator import metrics
 from berth_operator.certificates import CLIENT_LIFE, Authority
 from berth_operator.errors import AgentError, StaleError
@@ -63,8 +66,9 @@ class Push:
 class AgentClient:
     """The operator's side of the protocol."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, before_write: Callable[[], None] | None = None) -> None:
         self._authority = authority
+        self._traces = [tracing(before_write)] if before_write is not None else []
         self._context: ssl.SSLContext | None = None
         self._renew_at = datetime.min.replace(tzinfo=UTC)
         self._session: aiohttp.ClientSession | None = None
@@ -160,6 +164,7 @@ class AgentClient:
                 if attempt == 2 or isinstance(error, aiohttp.ClientConnectorError):
                     raise AgentError(f"the agent cannot be reached: {error}") from error
             except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
+                _raise_stopped(error)
                 raise AgentError(f"the agent cannot be reached: {error or type(error).__name__}") from error
         raise AgentError("the agent cannot be reached")
 
@@ -171,8 +176,14 @@ class AgentClient:
             self._renew_at = now + CLIENT_LIFE - RENEW_BEFORE
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_OPEN_SECONDS)
-            self._session = aiohttp.ClientSession(connector=connector)
+            self._session = aiohttp.ClientSession(connector=connector, trace_configs=self._traces)
         return self._session, self._context
+
+
+def _raise_stopped(error: Exception) -> None:
+    """Raise the reason why a request was stopped before it was sent, if that is what an error of aiohttp's is about."""
+    if isinstance(error.__cause__, StoppedError):
+        raise error.__cause__.reason
 
 
 def _context(authority: Authority, now: datetime) -> ssl.SSLContext:

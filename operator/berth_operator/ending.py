@@ -152,7 +152,7 @@ async def shut(world: World, namespace: str, instance_id: str, lease: Lease | No
     pod = pod_of(world, namespace, instance_id)
     memory = world.memories.of(namespace, instance_id)
     warm = _warm_name(world, namespace, lease)
-    known = [] if memory.cleared else _known(instance_id, lease, warm, vpn=_has_vpn(world, namespace, instance_id))
+    known = [] if memory.cleared else _known(world, namespace, instance_id, lease, warm)
     await together(
         _close(world, namespace, instance_id, pod),
         *(world.client.delete(kind, namespace, name) for kind, name in known),
@@ -215,15 +215,22 @@ def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
     return names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
 
 
-def _known(instance_id: str, lease: Lease | None, warm: str | None, *, vpn: bool) -> list[tuple[Kind, str]]:
-    """Return what is deleted at once, by name: what opens the door first."""
+def _known(
+    world: World, namespace: str, instance_id: str, lease: Lease | None, warm: str | None
+) -> list[tuple[Kind, str]]:
+    """Return what is deleted at once, by name: what opens the door first. The live lists that follow find the rest."""
     found = [(SERVICES, names.instance_object(instance_id))]
-    secrets = [names.workspace_secret(instance_id, lease.epoch)] if lease is not None else []
-    if warm is not None:
-        found.append((SERVICES, warm))
-        secrets.append(warm)
+    secrets: list[str] = []
+    if lease is not None:
+        known = world.store.by(INSTANCES, "id", instance_id, namespace)
+        nonces = {(obj.get("status") or {}).get("nonce") for obj in known}
+        secrets += [names.workspace_secret(instance_id, lease.epoch, nonce) for nonce in nonces]
+        if warm is not None:
+            found.append((SERVICES, warm))
+            wd = world.deployment(namespace, lease.deployment)
+            secrets.append(names.warm_secret(warm, wd.warm_nonce(lease.epoch) if wd is not None else None))
     found += [(SECRETS, name) for secret in secrets for name in (secret, names.agent_secret(secret))]
-    if vpn:
+    if _has_vpn(world, namespace, instance_id):
         found += [(SECRETS, names.vpn_secret(secret)) for secret in secrets]
     return found
 

@@ -13,6 +13,7 @@ from berth_core.conditions import Condition
 from berth_core.errors import AlreadyExistsError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance
+from berth_core.resources.instance import InstanceStatus
 from berth_core.resources.workspacetype import Hook
 from berth_operator.build import hook as build
 from berth_operator.build.common import LeaseParts
@@ -23,6 +24,7 @@ from berth_operator.decide.hooks import CLEAN, PREPARE, cleaned, hook_view, next
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import HookView, ObservedInstance, Progress
 from berth_operator.kinds import JOBS, PODS, POLICIES, SECRETS
+from berth_operator.making import create, new_nonce
 from berth_operator.podview import pod_view
 from berth_operator.removing import remove_pod
 from berth_operator.world import DEPLOYMENT, World
@@ -51,8 +53,8 @@ async def prepare(world: World, seen: ObservedInstance, plan: Plan) -> None:
     if seen.deployment is None or seen.type is None or seen.type.spec.hooks.prepare is None:
         raise RuntimeError("only an instance of a type with the hook prepare is prepared")
     lease = LeaseParts(instance, seen.deployment, seen.type, instance.status.epoch or 0)
-    await _start(world, lease, PREPARE, seen.type.spec.hooks.prepare)
-    await write_status(world, instance, instance.status, status.reported(seen, plan, world.now()))
+    shown = status.reported(seen, plan, world.now())
+    await _start(world, lease, (PREPARE, seen.type.spec.hooks.prepare), shown)
 
 
 async def prepared(world: World, seen: ObservedInstance) -> None:
@@ -87,28 +89,39 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
         return ()
     views = {name: view for name in wanted if (view := await look(world, instance, name)) is not None}
     step = next_after(list(wanted), views)
+    shown = status.cleaning(instance, step, now)
     if step.start:
-        await _start(world, lease, step.hook, wanted[step.hook])
-    elif step.verdict:
+        await _start(world, lease, (step.hook, wanted[step.hook]), shown)
+    else:
+        await write_status(world, instance, instance.status, shown)
+    if step.verdict:
         log.info("cleaned", instance=lease.id, deployment=mine.deployment, outcome=step.reason, message=step.message)
-    await write_status(world, instance, instance.status, status.cleaning(instance, step, now))
     world.add(DEPLOYMENT, instance.metadata.namespace, mine.deployment)
     return None
 
 
-async def _start(world: World, lease: LeaseParts, name: str, hook: Hook) -> None:
-    """Start a hook behind a shut door. Safe to repeat: a lease has one Job of each name."""
-    namespace = lease.holder.metadata.namespace
+async def _start(world: World, lease: LeaseParts, named: tuple[str, Hook], shown: InstanceStatus) -> None:
+    """Start a hook behind a shut door, and write the status. Safe to repeat: a lease has one Job of each name.
+
+    The order is that of a lease's pod (ADR 0024): its Secret, the status that names it, then the Job. A Secret that the
+    status names is never made again.
+    """
+    (name, hook), instance = named, lease.holder
+    namespace = instance.metadata.namespace
     if not await _nothing_runs(world, lease, name):
+        await write_status(world, instance, instance.status, shown)
         return
     memory = world.memories.of(namespace, lease.id)
     memory.hooks, memory.policy = True, ""
     await world.client.apply(POLICIES, closed_policy(lease, world.config))
-    try:
-        await world.client.create(SECRETS, namespace, build.secret(lease, name))
-    except AlreadyExistsError:
-        log.debug("its Secret is there", hook=name, instance=lease.id)
-    manifest = build.job(lease, name, hook, world.config)
+    nonce = shown.hook_nonces.get(name)
+    if nonce is None:
+        nonce = memory.nonces.setdefault(name, new_nonce())
+        await create(world, SECRETS, build.secret(lease, name, nonce))
+        shown = status.hook_starts(shown, name, nonce)
+    await write_status(world, instance, instance.status, shown)
+    memory.nonces.pop(name, None)
+    manifest = build.job(lease, name, nonce, hook, world.config)
     try:
         world.store.put(JOBS, await world.client.create(JOBS, namespace, manifest))
     except AlreadyExistsError:

@@ -17,6 +17,7 @@ from berth_operator.ending import clear
 from berth_operator.kinds import BUDGETS, BUILDS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
+from berth_operator.stale_secrets import sweep_secrets
 from berth_operator.store import version_of
 from berth_operator.together import together
 from berth_operator.world import INSTANCE, LATE, ORPHAN, World
@@ -42,6 +43,7 @@ async def sweep_late(world: World, key: Key) -> float | None:
             _compare(world, policy)
         for kind, (objects, _) in zip(kinds, lists, strict=True):
             await _clear_over(world, kind, objects)
+        await sweep_secrets(world, lists[kinds.index(SECRETS)][0])
         made = {_instance_of(obj) for objects, _ in lists for obj in objects} - {""}
         ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):

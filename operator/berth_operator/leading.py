@@ -1,8 +1,11 @@
 """Who leads: a ``coordination.k8s.io`` Lease named ``berth-operator`` in the release's namespace.
 
 The holder renews every RENEW_SECONDS. It may write for DEADLINE_SECONDS from the moment at which its last
-successful renewal was *sent*, on its own monotonic clock; another replica takes over when it has seen no renewal
+successful renewal was *sent*, on its own clock since boot; another replica takes over when it has seen no renewal
 for LEASE_SECONDS on its own clock. The difference is what a write under way has left to arrive in.
+
+The clock counts while a machine is suspended, but may stand still while a hypervisor has paused it. A former leader
+then takes itself for the leader; the order of its writes (ADR 0024) and its term fence what it sends.
 """
 
 import asyncio
@@ -31,37 +34,66 @@ LOOK_SECONDS: Final = 0.5
 REQUEST_SECONDS: Final = 2.0
 
 
+def since_boot() -> float:
+    """Seconds since the machine booted, those in which it was suspended too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Leadership:
     """The claim of this process to lead. ``check`` stops every write of one that does not."""
 
-    def __init__(self, namespace: str, identity: str, steadiness: Steadiness | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        identity: str,
+        steadiness: Steadiness | None = None,
+        clock: Callable[[], float] = since_boot,
+    ) -> None:
         self._namespace = namespace
         # A process that was restarted in the same pod is another candidate.
         self.identity = f"{identity}_{secrets.token_hex(4)}"
         self._steadiness = steadiness or Steadiness()
+        self._clock = clock
         self._deadline = 0.0
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
+        self._client: Client | None = None
+        self.term = 0
+        """resourceVersion of the write that made this process the leader: greater than that of every term before, also
+        where the Lease was deleted in between."""
 
     @property
     def held(self) -> bool:
         """Whether this process leads now."""
-        return time.monotonic() < self._deadline
+        return self._clock() < self._deadline
 
     def check(self) -> None:
         """Raise NotLeaderError unless this process leads now."""
         if not self.held:
             raise NotLeaderError("the lease of the leader was not renewed in time")
 
+    async def confirm(self) -> None:
+        """Read live who leads.
+
+        Raises:
+            NotLeaderError: another does, so that this process stops leading.
+            ClusterError: the cluster cannot be asked.
+
+        """
+        if self._client is None or self._is_lost(await self._client.get(LEASES, self._namespace, NAME)):
+            raise NotLeaderError("another leads")
+
     async def run(self, client: Client, work: Callable[[], Awaitable[None]]) -> None:
         """Run ``work`` whenever this process leads, until cancelled; the lease is given up then.
 
         ``client`` must not have ``check`` before its writes: renewing is what makes it pass.
         """
+        self._client = client
         try:
             while True:
                 version = await self._acquired(client)
-                log.info("leading", identity=self.identity)
+                self.term = int(version)
+                log.info("leading", identity=self.identity, term=self.term)
                 self._steadiness.broke()
                 self._steadiness.answered(datetime.now(UTC))
                 metrics.LEADING.set(1)
@@ -89,7 +121,7 @@ class Leadership:
 
     async def _try(self, client: Client) -> str | None:
         """Take the lease where nobody holds it; its resourceVersion, or None."""
-        sent = time.monotonic()
+        sent = self._clock()
         try:
             lease = await client.get(LEASES, self._namespace, NAME)
         except NotFoundError:
@@ -113,7 +145,7 @@ class Leadership:
         return str(made["metadata"]["resourceVersion"])
 
     async def _write(self, client: Client, version: str, transitions: int | None = None) -> str | None:
-        sent = time.monotonic()
+        sent = self._clock()
         body = {"metadata": {"resourceVersion": version}, "spec": self._spec(transitions)}
         try:
             written = await client.patch(LEASES, self._namespace, NAME, body)
@@ -140,14 +172,26 @@ class Leadership:
         self._deadline = 0.0
 
     async def _renewed(self, client: Client, version: str | None) -> str | None:
-        """Renew at the version known, or at the live one where the last answer was lost."""
-        if version is None:
-            lease = await client.get(LEASES, self._namespace, NAME)
-            if lease["spec"].get("holderIdentity") != self.identity:
-                self._deadline = 0.0
-                return None
-            version = str(lease["metadata"]["resourceVersion"])
-        return await self._write(client, version)
+        """Renew at the version known, or at the live one where that is another; None where somebody else leads.
+
+        A version that is not the live one may be the work of a renewal whose answer was lost.
+        """
+        while True:
+            if version is None:
+                lease = await client.get(LEASES, self._namespace, NAME)
+                if self._is_lost(lease):
+                    return None
+                version = str(lease["metadata"]["resourceVersion"])
+            if (written := await self._write(client, version)) is not None:
+                return written
+            version = None
+
+    def _is_lost(self, lease: Object) -> bool:
+        """Whether a live read shows that another leads: then this process does no more."""
+        if (lease.get("spec") or {}).get("holderIdentity") == self.identity:
+            return False
+        self._deadline = 0.0
+        return True
 
     async def _release(self, client: Client) -> None:
         """Give the lease up, so that another replica need not wait for it to run out."""

@@ -1,7 +1,9 @@
 """Makes objects of a lease, whether or not somebody has it yet. What is there already stays as it is."""
 
+from secrets import token_hex
+
 from berth_core.client import Kind, Object
-from berth_core.errors import AlreadyExistsError, NotFoundError
+from berth_core.errors import AlreadyExistsError
 from berth_core.vpn import Authority
 from berth_operator.build import secrets, vpn
 from berth_operator.build.common import LeaseParts
@@ -10,20 +12,25 @@ from berth_operator.kinds import SECRETS
 from berth_operator.world import World
 
 
+def new_nonce() -> str:
+    """Draw a nonce for names of Secrets: another one than anybody else draws, and none of the words in names."""
+    return token_hex(4)
+
+
 async def host_key(world: World, lease: LeaseParts) -> str:
-    """Make the workspace's Secret, or take the key in the one that is there: clients may have been told of it.
+    """Make the workspace's Secret, or take the key in the one that an earlier try has made.
 
     Returns the public key.
     """
-    if lease.warm and lease.instance is not None:
-        try:
-            return await _known_key(world, lease)
-        except NotFoundError:
-            pass  # somebody deleted it: the pod, once it restarts, must have one
     key = secrets.new_host_key()
     if await create(world, SECRETS, secrets.workspace_secret(lease, key)) is None:
-        return await _known_key(world, lease)
+        return await known_key(world, lease)
     return key.public
+
+
+async def known_key(world: World, lease: LeaseParts) -> str:
+    """Public host key in the workspace's Secret, read live."""
+    return secrets.public_host_key(await world.client.get(SECRETS, lease.namespace, lease.workspace_secret))
 
 
 async def agent_secret(world: World, lease: LeaseParts) -> None:
@@ -49,7 +56,3 @@ async def create(world: World, kind: Kind, body: Object | None) -> Object | None
         return await world.client.create(kind, body["metadata"]["namespace"], body)
     except AlreadyExistsError:
         return None
-
-
-async def _known_key(world: World, lease: LeaseParts) -> str:
-    return secrets.public_host_key(await world.client.get(SECRETS, lease.namespace, lease.workspace_secret))

@@ -104,6 +104,8 @@ class Memory:
     """The notice that an Event tells of."""
     cleared: bool = False
     """What was known by name was deleted once."""
+    nonces: dict[str, str] = field(default_factory=dict)
+    """Of Secrets that are being made, and that no status names yet: of hooks by name, of its pod by ""."""
 
     def meet(self, pod: PodView | None, now: datetime) -> None:
         """Take note of the pod; what was known of another one, or of earlier lives of its containers, is dropped."""
@@ -211,6 +213,11 @@ class Memories:
         """Take note that every NetworkPolicy would be made differently now."""
         for memory in self.by_id.values():
             memory.outdate_policy()
+
+    def outdate_pushes(self) -> None:
+        """Take note that an agent may hold something else than it acknowledged last: the next pass pushes again."""
+        for memory in self.by_id.values():
+            memory.acknowledged = None
 
     def clear(self) -> None:
         """Drop everything: another process leads."""

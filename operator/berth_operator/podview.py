@@ -51,6 +51,7 @@ def pod_view(pod: Object) -> PodView:
         holder=holder_of(pod),
         made_from=metadata.get("annotations", {}).get(names.MADE_FROM_ANNOTATION) or "",
         host_key=metadata.get("annotations", {}).get(names.HOST_KEY_ANNOTATION) or "",
+        nonce=metadata.get("annotations", {}).get(names.NONCE_ANNOTATION),
     )
 
 

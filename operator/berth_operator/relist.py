@@ -102,6 +102,7 @@ async def reconcile_relist(world: World, key: Key) -> float | None:
         await relist(world, _KINDS[key.name])
         return None
     await relist_all(world)
+    world.memories.outdate_pushes()
     wake_all(world)
     log.debug("relisted")
     return EVERY_SECONDS

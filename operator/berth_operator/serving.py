@@ -10,6 +10,7 @@ from berth_core import names
 from berth_core.client import Object
 from berth_core.conditions import condition, merged
 from berth_core.errors import NotFoundError
+from berth_core.firewall import digest_of
 from berth_core.leasing import Lease
 from berth_core.model import parse_time
 from berth_core.resources import FirewallRule, Instance
@@ -81,9 +82,10 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
     if known is None and instance.status.pod_uid == pod.uid:
         known = instance.status.firewall
     for _ in range(2):
-        wanted = firewall.push(body, agent.epoch, known.generation if known else 0, keys, seen.notice)
-        if known is None or known.digest != wanted.digest:
-            wanted = firewall.push(body, agent.epoch, wanted.generation + 1, keys, seen.notice)
+        if known is not None and world.confirm is not None and firewall.term_of(known.generation) > world.term:
+            await world.confirm()  # that of a later leader; or of an earlier one, before the cluster was restored
+        generation = firewall.next_generation(world.term, known, digest_of(body))
+        wanted = firewall.push(body, agent.epoch, generation, keys, seen.notice)
         try:
             await world.agents.push(agent, wanted)
         except StaleError as stale:
@@ -161,7 +163,7 @@ def _settle(world: World, instance: Instance, memory: Memory) -> list[Awaitable[
         if not rulebook.owned(rule, instance):
             pending.append(_adopt(world, rule, instance, memory))
         if not rulebook.in_force(rule):
-            pending.append(_in_force(world, rule, memory))
+            pending.append(_say(world, rule, memory, True, "the agent acknowledged it"))
     return pending
 
 
@@ -179,11 +181,6 @@ async def lose(world: World, instance: Instance) -> None:
     rules = await rulebook.read_rules(world, instance, memory)
     said = "the pod is gone: it comes into force again with another"
     await together(*(_say(world, rule, memory, False, said) for rule in rules if rulebook.in_force(rule)))
-
-
-async def _in_force(world: World, rule: FirewallRule, memory: Memory) -> Object | None:
-    has = memory.acknowledged.generation if memory.acknowledged else 0
-    return await _say(world, rule, memory, True, f"the agent acknowledged it with generation {has} of the ruleset")
 
 
 async def _say(world: World, rule: FirewallRule, memory: Memory, holds: bool, said: str) -> Object | None:

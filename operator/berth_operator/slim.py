@@ -28,6 +28,7 @@ _ANNOTATIONS: Final = (
     names.INSTANCE_ANNOTATION,
     names.MADE_FROM_ANNOTATION,
     names.HOST_KEY_ANNOTATION,
+    names.NONCE_ANNOTATION,
 )
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _REPORTS: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")

@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 
 import orjson
 import structlog
 
-from berth_core import state
+from berth_core import names, state
 from berth_core.client import Kind, Object
 from berth_core.conditions import condition, merged
-from berth_core.errors import ClusterError, NotFoundError
+from berth_core.errors import ClusterError, ConflictError, NotFoundError
 from berth_core.firewall import Rule
+from berth_core.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.instance import InstanceStatus
 from berth_operator import rulebook
 from berth_operator.build import firewall, vpn
 from berth_operator.build.common import LeaseParts
@@ -23,14 +26,15 @@ from berth_operator.build.standing import stands
 from berth_operator.decide import status
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
-from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SERVICES
-from berth_operator.making import agent_secret, create, host_key, vpn_secret
+from berth_operator.decide.status import PodSecrets
+from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.making import agent_secret, create, host_key, known_key, new_nonce, vpn_secret
 from berth_operator.memory import Memory
 from berth_operator.store import version_of
 from berth_operator.together import together
 from berth_operator.warming import claim_pod
 from berth_operator.world import WARM, World
-from berth_operator.writes import refresh_pod, set_finalizer, write_status
+from berth_operator.writes import refresh_instance, refresh_pod, set_finalizer, write_status
 
 log = structlog.get_logger(__name__)
 
@@ -45,41 +49,71 @@ async def bind(world: World, seen: ObservedInstance) -> None:
     """Open all that the lease opens; the status says so once what must be there first is there."""
     if seen.held is None or seen.deployment is None or seen.type is None:
         raise RuntimeError("only an instance with a lease, a deployment and a type is bound")
-    instance = seen.instance
-    lease = LeaseParts(instance, seen.deployment, seen.type, seen.held.epoch, warm=seen.warm is not None)
-    first = firewall.first_rule(instance)
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
-    # Without the finalizer no pod is made or claimed; all else would go with the Instance by its owner reference.
-    finalized = set_finalizer(world, instance, present=True)
-    if seen.warm is not None:
-        changed = memory.rules_changed
-        instance = await finalized
-        made, key, _ = await together(
-            create(world, RULES, first), _key_of(world, lease, seen.warm), claim_pod(world, lease, seen.warm)
-        )
-        if not seen.warm.holder:
-            # It was offered because all of it is as it would be made now, its policy too.
-            memory.policy = _digest(policy(lease, (), world.config))
-        if first is None or made is not None:
-            rulebook.presume_rules(world, instance, memory, made, changed)
-        bound = status.bound(instance, seen.held, [key], world.now(), warm=True)
-        await write_status(world, instance, instance.status, bound)
+    warm, memory = seen.warm, world.memories.of(seen.instance.metadata.namespace, seen.instance.public_id)
+    nonce = warm.nonce if warm is not None else memory.nonces.setdefault("", new_nonce())
+    lease = LeaseParts(seen.instance, seen.deployment, seen.type, seen.held.epoch, warm=warm is not None, nonce=nonce)
+    if warm is not None:
+        await _bind_warm(world, lease, warm, memory)
     else:
-        compiled = firewall.compiled([FirewallRule.parse(first)]) if first else []
-        ground = _ground(world, lease, memory, compiled)
-        instance, made, key, *_ = await together(finalized, create(world, RULES, first), *ground)
-        if made is not None:
-            world.store.put(RULES, made)  # else rules that are read before its watch tells of it would lack it
-        bound = status.bound(instance, seen.held, [key], world.now())
-        # Where there are hooks, the pod is made when the status says that it may be: whatever touched the machine is
-        # bound, so that its end runs those that come after.
-        opening: list[Awaitable[None]] = []
-        if not lease.type.spec.hooks.any:
-            opening = [_make_pod(world, lease), _service(world, lease, memory, compiled)]
-        await together(*opening, write_status(world, instance, instance.status, bound))
+        await _bind_cold(world, lease, memory)
         # What was kept warm for this lease, and does not serve it, goes.
         world.add(WARM, lease.namespace, seen.held.deployment)
     log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch, warm=lease.warm)
+
+
+async def _bind_warm(world: World, lease: LeaseParts, warm: PodView, memory: Memory) -> None:
+    """Claim the pod that the lease brings. Without the Instance's finalizer none is claimed or made."""
+    first, changed = firewall.first_rule(lease.holder), memory.rules_changed
+    instance = await set_finalizer(world, lease.holder, present=True)
+    made, key, _ = await together(
+        create(world, RULES, first), _key_of(world, lease, warm), claim_pod(world, lease, warm)
+    )
+    if not warm.holder:
+        # It was offered because all of it is as it would be made now, its policy too.
+        memory.policy = _digest(policy(lease, (), world.config))
+    if first is None or made is not None:
+        rulebook.presume_rules(world, instance, memory, made, changed)
+    of = Lease(lease.deployment.metadata.name, lease.epoch)
+    bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), warm=True)
+    await write_status(world, instance, instance.status, bound)
+
+
+async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
+    """Make the Secrets, write their nonce into the status at the version that was decided on, then make the pod.
+
+    The order fences by itself (ADR 0024): once the lease is over its Secrets are gone, and no late write makes any of
+    this name, so a pod that is made too late never starts.
+    """
+    first = firewall.first_rule(lease.holder)
+    compiled = firewall.compiled([FirewallRule.parse(first)]) if first else []
+    finalized = set_finalizer(world, lease.holder, present=True)
+    instance, made, key, *_ = await together(
+        finalized, create(world, RULES, first), *_secrets(world, lease), _apply_policy(world, lease, memory, compiled)
+    )
+    if made is not None:
+        world.store.put(RULES, made)  # else rules that are read before its watch tells of it would lack it
+    of = Lease(lease.deployment.metadata.name, lease.epoch)
+    bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now())
+    await _name_secrets(world, replace(lease, instance=instance), memory, bound)
+    # Where there are hooks, the pod is made when they have run: make_missing() follows.
+    if not lease.type.spec.hooks.any:
+        await together(_make_pod(world, lease), _service(world, lease, memory, compiled))
+
+
+async def _name_secrets(world: World, lease: LeaseParts, memory: Memory, named: InstanceStatus) -> None:
+    """Write the status that names Secrets which were just made; where another won, ours go."""
+    instance = lease.holder
+    try:
+        await write_status(world, instance, instance.status, named)
+    except ConflictError:
+        await refresh_instance(world, lease.namespace, instance.metadata.name)
+        live = world.store.get(INSTANCES, lease.namespace, instance.metadata.name)
+        if live is not None and (live.get("status") or {}).get("nonce") not in (instance.status.nonce, lease.nonce):
+            ours = _secret_names(world, lease)
+            await together(*(world.client.delete(SECRETS, lease.namespace, name) for name in ours))
+            del memory.nonces[""]
+        raise
+    del memory.nonces[""]
 
 
 async def make_missing(world: World, seen: ObservedInstance) -> None:
@@ -93,9 +127,26 @@ async def make_missing(world: World, seen: ObservedInstance) -> None:
     if seen.pod is not None:
         await _service(world, lease, memory, rules)
         return
-    await together(*_ground(world, lease, memory, rules))
+    lease, _ = await together(_with_secrets(world, lease, memory), _apply_policy(world, lease, memory, rules))
     await together(_make_pod(world, lease), _service(world, lease, memory, rules))
     log.info("pod made", instance=lease.id, epoch=lease.epoch)
+
+
+async def _with_secrets(world: World, lease: LeaseParts, memory: Memory) -> LeaseParts:
+    """Return the lease with Secrets that a pod of it can mount.
+
+    They are those that the status names. Where somebody has deleted them, others are made and named first: Secrets that
+    came back under a name that was used would let a pod start that was made too late (ADR 0024).
+    """
+    labels = lease.labels
+    listed, _ = await world.client.list(SECRETS, lease.namespace, labels=labels, metadata_only=True)
+    if {secret["metadata"]["name"] for secret in listed}.issuperset(_secret_names(world, lease)):
+        return lease
+    lease = replace(lease, nonce=memory.nonces.setdefault("", new_nonce()))
+    key, *_ = await together(*_secrets(world, lease))
+    await _name_secrets(world, lease, memory, status.renewed(lease.holder, PodSecrets(key, lease.nonce)))
+    log.warning("Secrets were deleted by another, and are made anew", instance=lease.id, epoch=lease.epoch)
+    return lease
 
 
 async def apply_sources(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
@@ -143,20 +194,27 @@ def _digest(manifest: Object) -> str:
 
 
 def _bound_lease(instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType) -> LeaseParts:
-    return LeaseParts(instance, wd, type_, instance.status.epoch or 0, warm=bool(instance.status.warm))
+    shown = instance.status
+    return LeaseParts(instance, wd, type_, shown.epoch or 0, warm=bool(shown.warm), nonce=shown.nonce)
 
 
 async def _key_of(world: World, lease: LeaseParts, pod: PodView) -> str:
     """Public host key of a warm pod."""
-    return pod.host_key or await host_key(world, lease)
+    return pod.host_key or await known_key(world, lease)
 
 
-def _ground(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> list[Awaitable[str | None]]:
-    """What must be there before the pod; the first result is the public host key."""
-    ground: list[Awaitable[str | None]] = [host_key(world, lease), agent_secret(world, lease)]
+def _secrets(world: World, lease: LeaseParts) -> list[Awaitable[str | None]]:
+    """Make what must be there before the pod; the first result is the public host key."""
+    made: list[Awaitable[str | None]] = [host_key(world, lease), agent_secret(world, lease)]
     if (wanted := vpn.settings(lease, world.config)) is not None:
-        ground.append(vpn_secret(world, lease, wanted))
-    return [*ground, _apply_policy(world, lease, memory, rules)]
+        made.append(vpn_secret(world, lease, wanted))
+    return made
+
+
+def _secret_names(world: World, lease: LeaseParts) -> tuple[str, ...]:
+    """Names of what :func:`_secrets` makes."""
+    own = () if vpn.settings(lease, world.config) is None else (names.vpn_secret(lease.workspace_secret),)
+    return (*lease.secrets, *own)
 
 
 async def _service(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:

@@ -199,7 +199,8 @@ async def _authority(world: World, instance: Instance) -> Authority:
 
 async def _authority_and_key(world: World, instance: Instance) -> tuple[Authority, str]:
     """Read the authority of the instance's VPN, and the key for tls-crypt, live."""
-    workspace = names.workspace_secret(instance.public_id, instance.status.epoch or 0)
+    status = instance.status
+    workspace = names.workspace_secret(instance.public_id, status.epoch or 0, status.nonce)
     found = await world.client.get(SECRETS, instance.metadata.namespace, names.vpn_secret(workspace))
     data = {name: base64.b64decode(text) for name, text in found["data"].items()}
     authority = Authority(data[building.AUTHORITY_CERTIFICATE], data[building.AUTHORITY_KEY])

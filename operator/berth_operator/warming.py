@@ -9,6 +9,7 @@ import structlog
 from berth_core import ids, names
 from berth_core.errors import ConflictError, NotFoundError
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.workspacedeployment import WarmSecrets
 from berth_operator import warmview
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.policy import policy
@@ -17,13 +18,13 @@ from berth_operator.build.warm import claim, made_from, warm_pod
 from berth_operator.decide.seen import PodView
 from berth_operator.decide.warm import ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
-from berth_operator.making import agent_secret, create, host_key
+from berth_operator.making import agent_secret, create, host_key, new_nonce
 from berth_operator.observe import read_deployment
 from berth_operator.podview import goes, holder_of
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.world import World
-from berth_operator.writes import refresh, refresh_pod
+from berth_operator.writes import refresh, refresh_pod, write_status
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,10 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
     seen = _observe(world, key, now)
     if awaits_its_finalizer(seen.wd):
         return None
+    if any(one.stray for one in seen.sets):
+        # The cache may know of a pod before it knows what its deployment says of it.
+        await read_deployment(world, key.namespace, key.name)
+        seen = _observe(world, key, now)
     plan = decide(seen, now)
     for one in seen.sets:
         if one.epoch in plan.remove:
@@ -97,27 +102,45 @@ def _has_a_cold_pod(world: World, wd: WorkspaceDeployment | None) -> bool:
     return any(status.epoch == wd.status.epoch and not status.warm for status in bound)
 
 
-def _parts(wd: WorkspaceDeployment, type_: WorkspaceType, epoch: int) -> LeaseParts:
-    return LeaseParts(None, wd, type_, epoch, warm=True)
+def _parts(wd: WorkspaceDeployment, type_: WorkspaceType, epoch: int, nonce: str | None = None) -> LeaseParts:
+    return LeaseParts(None, wd, type_, epoch, warm=True, nonce=nonce)
 
 
 async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
-    """Make all that belongs to an epoch, the Service first and the pod last."""
-    if seen.wd is None or seen.type is None:
+    """Make all that belongs to an epoch, the Service first and the pod last (ADR 0024).
+
+    The pod is made once the deployment's status names its Secrets, written at the version that this was decided on.
+    """
+    wd = seen.wd
+    if wd is None or seen.type is None:
         raise RuntimeError("only for a deployment with a type a pod is kept warm")
-    parts = _parts(seen.wd, seen.type, epoch)
+    place = (wd.metadata.namespace, wd.metadata.name)
+    if world.warm_nonces.get(place, (0, ""))[0] != epoch:
+        world.warm_nonces[place] = (epoch, new_nonce())
+    _, nonce = world.warm_nonces[place]
+    parts = _parts(wd, seen.type, epoch, nonce)
     world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config, ())))
     key, *_ = await together(
         host_key(world, parts),
         agent_secret(world, parts),
         world.client.apply(POLICIES, policy(parts, (), world.config)),
     )
+    told = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
+    await write_status(world, wd, wd.status, told)
+    del world.warm_nonces[place]
+    before = wd.warm_nonce(epoch)
+    if before is not None:
+        await _remove_secrets(world, replace(parts, nonce=before))
     made = await create(world, PODS, warm_pod(parts, world.config, key))
     if made is None:
         await refresh_pod(world, parts.namespace, parts.name)
     else:
         world.store.put(PODS, made)
-    log.info("warm pod made", deployment=seen.wd.metadata.name, epoch=epoch)
+    log.info("warm pod made", deployment=wd.metadata.name, epoch=epoch)
+
+
+async def _remove_secrets(world: World, parts: LeaseParts) -> None:
+    await together(*(world.client.delete(SECRETS, parts.namespace, secret) for secret in parts.secrets))
 
 
 async def _remove(world: World, key: Key, one: WarmSet) -> None:
@@ -127,9 +150,10 @@ async def _remove(world: World, key: Key, one: WarmSet) -> None:
         await _remove_pod(world, key.namespace, one.pod)
         if world.store.get(PODS, key.namespace, name) is not None:
             return
+    labels = {names.WARM_LABEL: "true", **names.epoch_labels(one.epoch, key.name)}
+    left, _ = await world.client.list(SECRETS, key.namespace, labels=labels, metadata_only=True)
     await together(
-        world.client.delete(SECRETS, key.namespace, name),
-        world.client.delete(SECRETS, key.namespace, names.agent_secret(name)),
+        *(world.client.delete(SECRETS, key.namespace, secret["metadata"]["name"]) for secret in left),
         world.client.delete(POLICIES, key.namespace, name),
     )
     await world.client.delete(SERVICES, key.namespace, name)

@@ -24,15 +24,16 @@ def concerns(world: World, namespace: str, deployment: str) -> bool:
 def warm_sets(world: World, namespace: str, deployment: str) -> tuple[WarmSet, ...]:
     """What was made for epochs of a deployment, by epoch."""
     known = _known(world, namespace, deployment)
+    wd = world.deployment(namespace, deployment)
     epochs = sorted({int(obj["metadata"]["labels"].get(names.EPOCH_LABEL) or 0) for obj in known})
-    return tuple(_warm_set(world, namespace, deployment, epoch) for epoch in epochs)
+    return tuple(_warm_set(world, namespace, deployment, wd, epoch) for epoch in epochs)
 
 
 def offer(
     world: World, instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType, lease: Lease
 ) -> PodView | None:
     """Return the warm pod that an instance gets by its lease; None where it gets one of its own."""
-    one = _warm_set(world, wd.metadata.namespace, wd.metadata.name, lease.epoch)
+    one = _warm_set(world, wd.metadata.namespace, wd.metadata.name, wd, lease.epoch)
     # Where there are hooks, nothing touches the machine before the instance is bound.
     if one.pod is None or (type_.spec.hooks.any and not one.pod.holder):
         return None
@@ -44,9 +45,10 @@ def _known(world: World, namespace: str, deployment: str) -> list[Object]:
     return [obj for kind in (SERVICES, PODS) for obj in world.store.by(kind, "warm", deployment, namespace)]
 
 
-def _warm_set(world: World, namespace: str, deployment: str, epoch: int) -> WarmSet:
+def _warm_set(world: World, namespace: str, deployment: str, wd: WorkspaceDeployment | None, epoch: int) -> WarmSet:
     for obj in world.store.by(PODS, "warm", deployment, namespace):
         pod = pod_view(obj)
         if pod.epoch == epoch:
-            return WarmSet(epoch, pod, silent=bool(pod.node) and not node_is_ready(world.node(pod.node)))
+            silent = bool(pod.node) and not node_is_ready(world.node(pod.node))
+            return WarmSet(epoch, pod, silent, stray=wd is not None and pod.nonce != wd.warm_nonce(epoch))
     return WarmSet(epoch)

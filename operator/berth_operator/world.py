@@ -1,5 +1,6 @@
 """What every pass works with."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -68,6 +69,8 @@ class World:
     """Instances that the cluster does not let be made."""
     slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
     """Slots by name of the Account and instance, with the time on the monotonic clock when each was first seen."""
+    warm_nonces: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    """Epoch and nonce of Secrets for a pod to be kept warm that no status names yet, by the deployment."""
     rules_listed: dict[str, int] = field(default_factory=dict)
     """Version of the last list of all FirewallRules, by namespace."""
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
@@ -82,6 +85,10 @@ class World:
     """When a watch last told something, on the monotonic clock."""
     watches_began: dict[str, float] = field(default_factory=dict)
     """When the list from which a watch begins was last answered, by the kind's plural, on the monotonic clock."""
+    term: int = 0
+    """Of this process as the leader (``leading.Leadership.term``)."""
+    confirm: Callable[[], Awaitable[None]] | None = None
+    """Reads live who leads; raises NotLeaderError where another does. None where nobody else can."""
     queue: WorkQueue = field(init=False)
 
     def now(self) -> datetime:
@@ -129,8 +136,8 @@ class World:
         namespace = instance.metadata.namespace
         wd = self.deployment(namespace, lease.deployment)
         type_ = self.type_named(namespace, wd.spec.type) if wd else None
-        warm = bool(instance.status.warm)
-        return LeaseParts(instance, wd, type_, lease.epoch, warm) if wd and type_ else None
+        warm, nonce = bool(instance.status.warm), instance.status.nonce
+        return LeaseParts(instance, wd, type_, lease.epoch, warm, nonce) if wd and type_ else None
 
 
 def node_is_ready(node: Object | None) -> bool:

@@ -40,12 +40,24 @@ KINDS = (
 )
 DROPPED = frozenset({"uid", "resourceVersion", "creationTimestamp", "managedFields"})
 MADE_ANEW = frozenset(
-    {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "hostKeys", "podUid", "berth.dev/host-key"}
+    {
+        "clusterIP",
+        "clusterIPs",
+        "nodePort",
+        "healthCheckNodePort",
+        "hostKeys",
+        "podUid",
+        "nonce",
+        "berth.dev/host-key",
+        "berth.dev/nonce",
+    }
 )
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 MADE_KEY = re.compile(r"ssh-rsa [A-Za-z0-9+/=]+|ssh-ed25519 [A-Za-z0-9+/=]+(?=\")")
 """Of who brought no key, and of builds; that of tests is Ed25519 too, and ends with a comment."""
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+NONCE = re.compile(r"(?<=-)[0-9a-f]{8}(?=(-agent|-vpn)?\")")
+"""At the end of the names of a lease's Secrets, past the ids."""
 EPOCH = re.compile(r'(?<=-e)\d+(?=["-])|(?<=epoch": )"?\d+"?')
 
 
@@ -98,7 +110,7 @@ def normal(value: Any) -> Any:
 
 def worded(text: str) -> str:
     """Text with words for ids, times and keys."""
-    for pattern, word in ((TIME, "<time>"), (MADE_KEY, "<made key>"), (UUID, "<uuid>")):
+    for pattern, word in ((TIME, "<time>"), (MADE_KEY, "<made key>"), (UUID, "<uuid>"), (NONCE, "<nonce>")):
         text = pattern.sub(word, text)
     return text
 

@@ -207,7 +207,7 @@ SCENARIOS = (
     Scenario("turn", locked, wait_in_line, served, points=18),
     Scenario("build", to_build_on, push, built, points=40),
     Scenario("warm launch", kept_warm, ask, ready, points=9),
-    Scenario("warm teardown", held_warm, terminate, followed, points=15),
+    Scenario("warm teardown", held_warm, terminate, followed, points=16),
 )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import re
 import signal
 import subprocess
 import time
@@ -37,6 +38,8 @@ from .proxy import FaultProxy, fault_proxy
 from .waiting import TICK, until
 
 LEADER = "berth-operator"
+GENERATION = re.compile(r"(\bberth e\d+ )g\d+")
+"""In the comment of an agent's table: each leader has numbers of its own."""
 STARTED_SECONDS = 120.0
 """In which an operator leads, on a busy machine too."""
 
@@ -117,7 +120,8 @@ class Stage:
         """What the namespaces hold, and what the agent has put in force."""
         inside = self.machine.in_force()
         outside = await dump(self.lab.client, self.lab.namespaces)
-        return [*outside, *inside["table"].splitlines(), worded(inside["keys"])]
+        table = GENERATION.sub(r"\1<generation>", inside["table"])
+        return [*outside, *table.splitlines(), worded(inside["keys"])]
 
     async def silent(self, replica: Replica, *, quiet: float = 0.7, seconds: float = 30) -> None:
         """Wait until a replica has written nothing for a while."""

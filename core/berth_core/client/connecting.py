@@ -49,12 +49,12 @@ async def connect(
         raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
     configuration.connection_pool_maxsize = connections
     # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
-    traces = [_tracing(before_write)] if before_write is not None else []
+    traces = [tracing(before_write)] if before_write is not None else []
     configuration.client_session_kwargs = {"trust_env": bool(getproxies()), "trace_configs": traces}
     return Client(k8s.ApiClient(configuration), manager, clock)
 
 
-def _tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
+def tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
     """Have each write checked at the last moment: it may have waited for a connection, or for its turn, for seconds.
 
     Only writes have a body. aiohttp keeps back the head of a request until it has the first piece of its body, asks

@@ -8,6 +8,9 @@ from berth_core.client import Kind, Object
 from berth_core.model import Model, Time
 from berth_core.names import API_VERSION
 
+NONCE: Final = "^[a-z0-9]+$"
+"""Of a nonce in an object's name (ADR 0024)."""
+
 
 class OwnerReference(Model):
     """Who goes before this object goes."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from berth_core import ids, repositories
 from berth_core.conditions import Condition
 from berth_core.model import Model, Time
-from berth_core.resources.base import QUEUED_RULE, Column, Queued, Resource, Rule
+from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
 
 MOST_VPN_CLIENTS: Final = 256
 """Clients that one VPN can sign in its life, revoked ones too."""
@@ -102,6 +102,18 @@ class InstanceStatus(Model):
     )
     deployment: str | None = Field(None, description="Name of the deployment it is bound to. Set once.", max_length=253)
     epoch: int | None = Field(None, description="Epoch of its lease. Set once.", ge=1)
+    nonce: str | None = Field(
+        None,
+        description="In the names of the Secrets that its pod mounts, so that no late write can bring them back."
+        " Set with the epoch. Replaced when these Secrets were deleted while it runs; absent from Instances that an"
+        " earlier version bound. Never cleared.",
+        pattern=NONCE,
+        max_length=16,
+    )
+    hook_nonces: dict[str, str] = Field(
+        default_factory=dict,
+        description="The same for the Secret that each hook's pod mounts, by hook. Never cleared, only added to.",
+    )
     warm: bool | None = Field(
         None, description="Whether its pod is the one that was kept warm for its epoch. Set with the epoch."
     )
@@ -239,6 +251,11 @@ class Instance(Resource):
             at="status",
             rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)",
             message="status.epoch is set once",
+        ),
+        Rule(
+            at="status",
+            rule="!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))",
+            message="status.nonce is never removed, and stays once the Instance ends",
         ),
         Rule(
             at="status",

@@ -7,7 +7,7 @@ from pydantic import Field
 from berth_core import ids, names
 from berth_core.conditions import Condition
 from berth_core.model import Model, Time
-from berth_core.resources.base import Column, Resource, Rule
+from berth_core.resources.base import NONCE, Column, Resource, Rule
 from berth_core.resources.workspacetype import EnvVar
 
 
@@ -69,6 +69,17 @@ class HeldLease(Model):
     claimed_at: Time = Field(description="When the lease was taken.")
 
 
+class WarmSecrets(Model):
+    """Which Secrets a pod that is kept warm mounts."""
+
+    epoch: int = Field(description="Epoch of the lease that the pod is for.", ge=1)
+    nonce: str = Field(
+        description="In the names of its Secrets, so that no late write can bring them back.",
+        pattern=NONCE,
+        max_length=16,
+    )
+
+
 class WorkspaceDeploymentStatus(Model):
     """What is observed of the deployment; the lease in it is the only truth about who has it."""
 
@@ -81,6 +92,11 @@ class WorkspaceDeploymentStatus(Model):
         description="Grows by one with each lease that is taken. Never cleared; begins above what an earlier deployment"
         " of the name left, and a restore may begin higher.",
         ge=0,
+    )
+    warm: WarmSecrets | None = Field(
+        None,
+        description="Secrets of the pod that is kept warm. Written before the pod is made; counts for its epoch only,"
+        " so it is never cleared.",
     )
     instances: int = Field(0, description="Completed instances. Never cleared.", ge=0)
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
@@ -155,6 +171,12 @@ class WorkspaceDeployment(Resource):
             " == (has(oldSelf.status) && has(oldSelf.status.epoch) ? oldSelf.status.epoch : 0)",
             message="status.epoch stays while the lease is held, and when it is given back",
         ),
+        Rule(
+            at="status",
+            rule="!has(self.warm) || (has(oldSelf.warm) && self.warm == oldSelf.warm)"
+            " || (!has(self.lease) && self.warm.epoch == (has(self.epoch) ? self.epoch : 0) + 1)",
+            message="status.warm is written for the next epoch only, while nobody has the lease",
+        ),
     )
 
     spec: WorkspaceDeploymentSpec
@@ -169,3 +191,8 @@ class WorkspaceDeployment(Resource):
     def has_begun(self) -> bool:
         """Whether the operator has looked at it: it has its finalizer and its first epoch (ADR 0023)."""
         return names.FENCE_FINALIZER in self.metadata.finalizers and self.status.observed_generation is not None
+
+    def warm_nonce(self, epoch: int) -> str | None:
+        """Nonce of the Secrets of what is kept warm for an epoch; None where an earlier version made them, or none."""
+        warm = self.status.warm
+        return warm.nonce if warm is not None and warm.epoch == epoch else None

@@ -19,6 +19,8 @@ class LeaseParts:
     epoch: int
     warm: bool = False
     """It uses what was made for the epoch before anybody had it."""
+    nonce: str | None = None
+    """In the names of its Secrets (ADR 0024); None for those of an earlier version."""
 
     @property
     def id(self) -> str:
@@ -45,7 +47,14 @@ class LeaseParts:
     @property
     def workspace_secret(self) -> str:
         """Name of the Secret that the workspace mounts."""
-        return self.name if self.warm else names.workspace_secret(self.id, self.epoch)
+        if self.warm:
+            return names.warm_secret(self.name, self.nonce)
+        return names.workspace_secret(self.id, self.epoch, self.nonce)
+
+    @property
+    def secrets(self) -> tuple[str, str]:
+        """Names of the Secrets without which the pod cannot start: the workspace's and the agent's."""
+        return self.workspace_secret, names.agent_secret(self.workspace_secret)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -4,11 +4,17 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Final
 
 from berth_core.client import Object
 from berth_core.firewall import Rule, Tunnel, digest_of, parse_source, ruleset_body, stamp
 from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manifest
+from berth_core.resources.instance import InForce
 from berth_operator.agentclient import Push
+
+CHANGES_BITS: Final = 20
+"""Of a generation: the rest is the term. Both fit into the 53 bits that every JSON reader keeps while the cluster's
+resourceVersions are below 2**33, and into the agent's 63 bits beyond."""
 
 
 def first_rule(instance: Instance) -> Object | None:
@@ -53,6 +59,25 @@ def _body(rules: tuple[Rule, ...], own_address: str | None, tunnel: Tunnel | Non
 def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str], notice: str = "") -> Push:
     """What is sent to the agent."""
     return Push(generation, digest_of(ruleset), stamp(ruleset, epoch, generation), tuple(keys), notice)
+
+
+def next_generation(term: int, known: InForce | None, digest: str) -> int:
+    """Generation under which a leader of a term pushes a ruleset, where the agent is known to have ``known`` in force.
+
+    A ruleset of this term that is pushed again keeps its number. Each number of a term is greater than all numbers of
+    the terms before, so that no push of a former leader comes after one of ours.
+    """
+    floor = term << CHANGES_BITS
+    if known is None:
+        return floor + 1
+    if known.generation >= floor and known.digest == digest:
+        return known.generation
+    return max(known.generation, floor) + 1
+
+
+def term_of(generation: int) -> int:
+    """Term of the leader that pushed a generation; 0 where an earlier version did, which had none."""
+    return generation >> CHANGES_BITS
 
 
 def keys_digest(keys: Iterable[str]) -> str:

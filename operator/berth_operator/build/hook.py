@@ -18,25 +18,25 @@ _DISRUPTED: Final[Object] = {
 """A node that is drained has not made the hook fail: another pod begins it anew, within the same time."""
 
 
-def secret(lease: LeaseParts, name: str) -> Object:
+def secret(lease: LeaseParts, name: str, nonce: str) -> Object:
     """Secret that the hook ``name`` mounts: once it is deleted, no pod of it can start, whenever it is made."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": lease.metadata(names.hook_object(lease.id, lease.epoch, name), labels=_labels(lease, name)),
+        "metadata": lease.metadata(_secret_name(lease, name, nonce), labels=_labels(lease, name)),
         "type": "Opaque",
         "stringData": {"epoch": str(lease.epoch)},
     }
 
 
-def job(lease: LeaseParts, name: str, hook: Hook, config: Config) -> Object:
+def job(lease: LeaseParts, name: str, nonce: str, hook: Hook, config: Config) -> Object:
     """Manifest of the Job of the hook ``name``: one try; its pod keeps its object until we take the finalizer off."""
     labels, own = _labels(lease, name), names.hook_object(lease.id, lease.epoch, name)
     spec = common(lease, config) | {
         "restartPolicy": "Never",
         "containers": [_container(lease, name, hook)],
         "volumes": [
-            {"name": _FENCE, "secret": {"secretName": own, "defaultMode": 0o444}},
+            {"name": _FENCE, "secret": {"secretName": _secret_name(lease, name, nonce), "defaultMode": 0o444}},
             *volumes(lease),
         ],
     }
@@ -52,6 +52,10 @@ def job(lease: LeaseParts, name: str, hook: Hook, config: Config) -> Object:
             "template": {"metadata": {"labels": labels, "finalizers": [names.FENCE_FINALIZER]}, "spec": spec},
         },
     }
+
+
+def _secret_name(lease: LeaseParts, name: str, nonce: str) -> str:
+    return names.hook_secret(names.hook_object(lease.id, lease.epoch, name), nonce)
 
 
 def _labels(lease: LeaseParts, name: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What is made for an epoch before anybody has it (ADR 0013)."""
 
 import hashlib
+from dataclasses import replace
 
 import orjson
 
@@ -15,6 +16,7 @@ from berth_operator.config import Config
 
 def made_from(lease: LeaseParts, config: Config) -> str:
     """Digest of all that a pod kept warm depends on: another one means that it would be made differently now."""
+    lease = replace(lease, nonce=None)
     manifests = (pod(lease, config), policy(lease, (), config), service(lease, config, ()))
     return hashlib.sha256(orjson.dumps([manifest["spec"] for manifest in manifests])).hexdigest()
 
@@ -25,6 +27,7 @@ def warm_pod(lease: LeaseParts, config: Config, host_key: str) -> Object:
     manifest["metadata"]["annotations"] = {
         names.MADE_FROM_ANNOTATION: made_from(lease, config),
         names.HOST_KEY_ANNOTATION: host_key,
+        **({names.NONCE_ANNOTATION: lease.nonce} if lease.nonce else {}),
     }
     return manifest
 

@@ -73,6 +73,8 @@ class PodView:
     """Digest of what a warm one was made from."""
     host_key: str = ""
     """Public host key of a warm one."""
+    nonce: str | None = None
+    """In the names of a warm one's Secrets; None for one that an earlier version made."""
 
     @property
     def needed(self) -> tuple[ContainerView, ...]:

@@ -1,6 +1,7 @@
 """The status that an instance should show, from what was observed. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from berth_core import state
@@ -9,7 +10,7 @@ from berth_core.leasing import Lease
 from berth_core.model import Model, parse_time, timestamp
 from berth_core.queue import queued
 from berth_core.resources import Instance, WorkspaceType
-from berth_core.resources.instance import InstanceStatus
+from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.decide.hooks import Cleaning
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.repository import CLONING, cloned
@@ -18,6 +19,14 @@ from berth_operator.decide.vpn import serves
 
 NOISY_AFTER = 3
 """Pushes that failed in a row before the status speaks of it: the agent may just be starting."""
+
+
+@dataclass(frozen=True)
+class PodSecrets:
+    """Secrets that a pod mounts: the public host key in them, and the nonce in their names."""
+
+    host_key: str
+    nonce: str | None
 
 
 def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
@@ -30,7 +39,7 @@ def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
 
 
 def bound(
-    instance: Instance, lease: Lease, host_keys: list[str], now: datetime, *, warm: bool = False
+    instance: Instance, lease: Lease, secrets: PodSecrets, now: datetime, *, warm: bool = False
 ) -> InstanceStatus:
     """Status of one that was just bound."""
     fields = {
@@ -38,13 +47,24 @@ def bound(
         "deployment": lease.deployment,
         "epoch": lease.epoch,
         "start_time": instance.status.start_time or timestamp(now),
-        "host_keys": host_keys,
+        "host_keys": [secrets.host_key],
+        "nonce": secrets.nonce,
         "warm": warm or None,
     }
     return _with(instance, now, fields, {
         state.BOUND: (True, "Bound", f"it has {lease.deployment}"),
         **_starting(instance, *STARTING),
     })  # fmt: skip
+
+
+def renewed(instance: Instance, secrets: PodSecrets) -> InstanceStatus:
+    """Status of one whose Secrets were deleted and made anew."""
+    return instance.status.model_copy(update={"host_keys": [secrets.host_key], "nonce": secrets.nonce})
+
+
+def hook_starts(shown: InstanceStatus, hook: str, nonce: str) -> InstanceStatus:
+    """Status of one whose hook is started next, with the nonce of the hook's Secret."""
+    return shown.model_copy(update={"hook_nonces": shown.hook_nonces | {hook: nonce}})
 
 
 def ending(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
@@ -92,7 +112,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
     fields = _extended(instance, seen.type)
     if up or instance.status.pod_uid:
         fields["pod_uid"] = pod.uid
-    if agent.acknowledged is not None and (up or instance.status.firewall is not None):
+    if agent.acknowledged is not None and _shows_more(agent.acknowledged, instance.status.firewall, up=up):
         fields["firewall"] = agent.acknowledged
     if up:
         fields |= {"address": seen.address} | _readiness(instance, seen.type, now)
@@ -104,6 +124,11 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         **({state.VPN_READY: serves(seen)} if instance.spec.vpn else {}),
         **({state.REPOSITORY_READY: cloned(seen)} if instance.spec.repo is not None else {}),
     })  # fmt: skip
+
+
+def _shows_more(acknowledged: InForce, shown: InForce | None, *, up: bool) -> bool:
+    """Whether the status shows another ruleset, or none. Each leader pushes all anew: its term alone is no news."""
+    return up if shown is None else shown.digest != acknowledged.digest
 
 
 def changes(old: Model, new: Model) -> dict[str, object]:

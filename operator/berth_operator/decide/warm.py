@@ -26,6 +26,8 @@ class WarmSet:
     pod: PodView | None = None
     silent: bool = False
     """The pod's node is not Ready."""
+    stray: bool = False
+    """The deployment's status names other Secrets than the pod mounts: a former leader made it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
             remove.append(one.epoch)
         elif one.pod is None:
             kept = one
-        elif (until := _good_until(one.pod, seen.wanted, silent=one.silent)) > now:
+        elif (until := _good_until(one, one.pod, seen.wanted)) > now:
             kept = one
             again.append(until)
         else:
@@ -114,6 +116,7 @@ def serves(one: WarmSet, instance: Instance, wanted: str) -> bool:
         or pod.over
         or pod.made_from != wanted
         or one.silent
+        or one.stray
         or pod.unschedulable_since is not None
         or pod.workspace.restarts
     )
@@ -127,8 +130,8 @@ def _is_somebodys(one: WarmSet, seen: ObservedWarm) -> bool:
     return held and not seen.cold
 
 
-def _good_until(pod: PodView, wanted: str, *, silent: bool) -> datetime:
+def _good_until(one: WarmSet, pod: PodView, wanted: str) -> datetime:
     """When a pod for the right epoch is to be made anew; long ago where that is now."""
-    if pod.deleting or pod.made_from != wanted or silent:
+    if pod.deleting or pod.made_from != wanted or one.silent or one.stray:
         return pod.created
     return pod.created + (RETRY_AFTER if pod.over else LIFE)

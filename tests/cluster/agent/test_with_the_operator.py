@@ -10,24 +10,31 @@ from cryptography.hazmat.primitives import serialization
 
 from berth_core import names
 from berth_core.firewall import Rule
+from berth_core.resources.instance import InForce
 from berth_operator.agentclient import AgentAddress, AgentClient, Push
 from berth_operator.build import firewall
 from berth_operator.certificates import Authority
-from berth_operator.errors import AgentError, StaleError
+from berth_operator.errors import AgentError, NotLeaderError, StaleError
 
 from .pod import EPOCH, INSTANCE, Pod
 
 T = TypeVar("T")
 
 
-def as_operator(pod: Pod, work: Callable[[AgentClient, AgentAddress], Awaitable[T]], *, epoch: int = EPOCH) -> T:
+def as_operator(
+    pod: Pod,
+    work: Callable[[AgentClient, AgentAddress], Awaitable[T]],
+    *,
+    epoch: int = EPOCH,
+    before_write: Callable[[], None] | None = None,
+) -> T:
     """Run with a client whose connections start outside the pod."""
     encoding, pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     key = pod.ca.key.private_bytes(encoding, pem, serialization.NoEncryption())
     authority = Authority(pod.ca.certificate.public_bytes(encoding), key)
 
     async def run() -> T:
-        client = AgentClient(authority)
+        client = AgentClient(authority, before_write)
         try:
             return await work(client, AgentAddress(pod.ip, names.instance_object(INSTANCE), epoch))
         finally:
@@ -95,6 +102,42 @@ def test_a_stale_push_tells_the_operator_what_is_in_force(shipped: Pod) -> None:
         assert (stale.value.generation, stale.value.digest) == (5, newest.digest)
 
     as_operator(shipped, work)
+
+
+@pytest.mark.alone
+def test_a_push_of_a_former_leader_never_replaces_one_of_its_heir(shipped: Pod) -> None:
+    """However many it sent, and though an earlier version, which knew no terms, pushed before."""
+
+    async def work(client: AgentClient, agent: AgentAddress) -> None:
+        await client.push(agent, push(7, ("203.0.113.6", "ACCEPT")))
+        known = InForce(generation=7, digest="of an earlier version")
+        for _ in range(3):
+            known = InForce(generation=firewall.next_generation(1234, known, "another"), digest="its own")
+        await client.push(agent, push(known.generation, ("203.0.113.7", "ACCEPT")))
+        await client.push(agent, push(firewall.next_generation(1240, None, ""), ("203.0.113.8", "ACCEPT")))
+        with pytest.raises(StaleError) as told:
+            await client.push(agent, push(firewall.next_generation(1234, known, "more"), ("203.0.113.9", "ACCEPT")))
+        assert firewall.term_of(told.value.generation) == 1240
+
+    as_operator(shipped, work)
+    assert "203.0.113.8" in shipped.table()
+
+
+@pytest.mark.alone
+def test_one_that_leads_no_more_sends_nothing(shipped: Pod) -> None:
+    before = shipped.table()
+
+    def stop() -> None:
+        raise NotLeaderError("another leads")
+
+    async def work(client: AgentClient, agent: AgentAddress) -> None:
+        with pytest.raises(NotLeaderError):
+            await client.push(agent, push(1, ("203.0.113.7", "ACCEPT")))
+        with pytest.raises(NotLeaderError):
+            await client.refuse(agent, "a list", [])
+
+    as_operator(shipped, work, before_write=stop)
+    assert shipped.table() == before
 
 
 @pytest.mark.alone

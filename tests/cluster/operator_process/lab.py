@@ -167,6 +167,11 @@ class Lab:
             return True
         return False
 
+    async def secrets(self, instance_id: str) -> list[str]:
+        """Names of the Secrets of an instance's lease, those of hooks too."""
+        found, _ = await self.client.list(SECRETS, self.namespace, labels={"berth.dev/instance": instance_id})
+        return [secret["metadata"]["name"] for secret in found]
+
     async def lease(self, deployment: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = ((await self.get(DEPLOYMENTS, deployment)).get("status") or {}).get("lease")
         return found
@@ -178,6 +183,11 @@ class Lab:
 def is_tombstone(obj: Object) -> bool:
     """Whether an Instance only keeps the name of one that was never made."""
     return names.NEVER_MADE_LABEL in obj["metadata"].get("labels", {})
+
+
+def mounted(pod: Object) -> list[str]:
+    """Names of the Secrets that a pod mounts."""
+    return [volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume]
 
 
 def condition(obj: Object, kind: str, field: str = "reason") -> str | None:

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition, mounted
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
@@ -22,8 +22,10 @@ async def test_a_claimed_instance_is_bound_with_everything_that_its_lease_opens(
     assert pod["metadata"]["finalizers"] == ["berth.dev/fence"]
     assert pod["metadata"]["labels"]["berth.dev/epoch"] == "1"
     assert (await lab.get(SERVICES, f"i-{name}"))["spec"]["externalTrafficPolicy"] == "Local"
-    for secret in (f"i-{name}-e1", f"i-{name}-e1-agent"):
-        assert (await lab.get(SECRETS, secret))["immutable"] is True
+    workspace = f"i-{name}-e1-{bound['status']['nonce']}"
+    assert sorted(mounted(pod)) == [workspace, f"{workspace}-agent"]
+    for secret in mounted(pod):
+        assert (await lab.kept(SECRETS, secret))["immutable"] is True
     rule = await lab.get(RULES, f"{name}-0")
     assert (rule["spec"]["source"], rule["spec"]["action"]) == ("198.51.100.7/32", "ACCEPT")
     assert rule["metadata"]["ownerReferences"][0]["name"] == name

@@ -25,7 +25,7 @@ WHILE_IT_RUNS: list[tuple[str, Kind, Happens]] = [
 ]
 WHEN_IT_HAS_FAILED: list[tuple[str, Kind, Happens]] = [
     ("the verdict is written", INSTANCES, lambda _, o: condition(o, "Cleaned") == "ResetFailed"),
-    ("its Secret is deleted", SECRETS, lambda event, o: deleted(event, o) and o["metadata"]["name"].endswith("-reset")),
+    ("its Secret is deleted", SECRETS, lambda event, o: deleted(event, o) and "-reset-" in o["metadata"]["name"]),
     ("its Job is deleted", JOBS, deleted),
     ("its pod is gone", PODS, lambda event, o: deleted(event, o) and "berth.dev/hook" in o["metadata"]["labels"]),
     ("the lease is given back", DEPLOYMENTS, lambda _, o: "lease" not in o["status"]),

@@ -46,10 +46,9 @@ async def test_what_is_terminated_leaves_nothing_and_frees_its_deployment(lab: L
         (PODS, f"i-{uid}"),
         (SERVICES, f"i-{uid}"),
         (POLICIES, f"i-{uid}"),
-        (SECRETS, f"i-{uid}-e1"),
-        (SECRETS, f"i-{uid}-e1-agent"),
     ):
         assert await lab.absent(kind, name), f"{kind.plural}/{name} is still there"
+    assert await lab.secrets(uid) == []
     assert await lab.absent(SECRETS, f"i-{uid}", lab.namespaces.access)
     assert not await lab.absent(INSTANCES, "mine"), "an ended Instance stays as history"
 

@@ -9,7 +9,7 @@ from berth_core import ids, names
 from berth_core.client import Kind, Object
 
 from .builds import CI, build, ended, is_over, pod_of, project, says, started
-from .lab import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition
+from .lab import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition, mounted
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -56,7 +56,7 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
-    await lab.until(PODS, coming, bool, seconds=20)
+    next_secrets = mounted(await lab.until(PODS, coming, bool, seconds=20))
     first.send_signal(signal.SIGTERM)
     await asyncio.to_thread(first.wait, 20)
     labels = {**names.epoch_labels(1, "one"), names.WARM_LABEL: "true"}
@@ -67,7 +67,8 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
     operators.start()
     for kind in (SECRETS, POLICIES):
         await lab.until_gone(kind, warm, seconds=20)
-        assert await lab.kept(kind, coming), "what the next lease gets stays"
+    for kind, name in ((POLICIES, coming), *((SECRETS, name) for name in next_secrets)):
+        assert await lab.kept(kind, name), "what the next lease gets stays"
 
 
 async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operators: Operators) -> None:
@@ -124,3 +125,31 @@ async def test_what_shuts_a_pod_in_stays_though_its_build_is_over(lab: Lab, oper
     await lab.until_gone(POLICIES, "b-1-second", seconds=20)
     assert await lab.kept(POLICIES, "b-0-first")
     await lab.client.patch(PODS, lab.namespace, "stays", {"metadata": {"finalizers": None}})
+
+
+async def test_secrets_of_a_live_lease_that_no_status_names_are_cleared(lab: Lab, operators: Operators) -> None:
+    """A former leader made them, and lost its compare-and-swap."""
+    first = operators.start()
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    await lab.deployment("two")
+    warm = names.warm_object(ids.deployment_id(lab.namespace, "two"), 1)
+    kept = mounted(await lab.until(PODS, warm, bool, seconds=20))
+    await lab.instance("mine", deployments=["one"], repo={"url": "https://git.example.org/lab/arm.git"})
+    bound = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True", seconds=20)
+    public_id = bound["metadata"]["uid"]
+    kept += mounted(await lab.until(PODS, f"i-{public_id}", bool, seconds=20))
+    first.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(first.wait, 20)
+    lost = {
+        f"i-{public_id}-e1-0123abcd": names.lease_labels(public_id, 1, "one"),
+        f"i-{public_id}-e1-0123abcd-agent": names.lease_labels(public_id, 1, "one"),
+        f"{warm}-0123abcd": {**names.epoch_labels(1, "two"), names.WARM_LABEL: "true"},
+    }
+    for name, labels in lost.items():
+        await lab.client.create(SECRETS, lab.namespace, {"metadata": {"name": name, "labels": labels}})
+    operators.start()
+    for name in lost:
+        await lab.until_gone(SECRETS, name, seconds=20)
+    for name in kept:
+        assert await lab.kept(SECRETS, name)

@@ -13,7 +13,7 @@ from berth_core.client import Kind, Object
 
 from .broken_off import deletion_of, put_back
 from .killing import Happens, is_bound, kill_when, made, nothing_left
-from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, SERVICES, TYPES, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, SERVICES, TYPES, Lab, condition, mounted
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -24,6 +24,13 @@ ALL = (PODS, SERVICES, SECRETS, POLICIES)
 
 def name_of(lab: Lab, epoch: int, deployment: str = "one") -> str:
     return names.warm_object(ids.deployment_id(lab.namespace, deployment), epoch)
+
+
+async def secret_of(lab: Lab, epoch: int) -> str:
+    """Name of the workspace's Secret of what is kept warm for an epoch, by the status of `one`."""
+    warm = (await lab.get(DEPLOYMENTS, "one"))["status"]["warm"]
+    assert warm["epoch"] == epoch
+    return f"{name_of(lab, epoch)}-{warm['nonce']}"
 
 
 async def kept(lab: Lab, epoch: int) -> Object:
@@ -59,7 +66,9 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(
     assert pod["metadata"]["labels"] == labels
     assert "finalizers" not in pod["metadata"]
     assert pod["metadata"]["ownerReferences"][0]["kind"] == "WorkspaceDeployment"
-    secret = await lab.get(SECRETS, f"{name}-agent")
+    workspace = await secret_of(lab, 1)
+    assert sorted(mounted(pod)) == [workspace, f"{workspace}-agent"]
+    secret = await lab.kept(SECRETS, f"{workspace}-agent")
     initial = json.loads(base64.b64decode(secret["data"]["initial.json"]))
     assert (initial["epoch"], initial["generation"], initial["authorizedKeys"]) == (1, 0, [])
     policy = await lab.get(POLICIES, name)
@@ -76,7 +85,7 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(
     assert claimed["metadata"]["annotations"]["berth.dev/instance"] == uid
     assert claimed["metadata"]["finalizers"] == ["berth.dev/fence"]
     assert [o["uid"] for o in claimed["metadata"]["ownerReferences"]] == [uid]
-    key = base64.b64decode((await lab.get(SECRETS, name))["data"]["ssh_host_ed25519_key.pub"]).decode().strip()
+    key = base64.b64decode((await lab.kept(SECRETS, workspace))["data"]["ssh_host_ed25519_key.pub"]).decode().strip()
     assert instance["status"]["hostKeys"] == [key]
     assert await lab.absent(PODS, f"i-{uid}")
     assert await lab.absent(SERVICES, f"i-{uid}")
@@ -94,7 +103,7 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(
     await gone(lab, 1)
     following = await kept(lab, 2)
     assert "berth.dev/instance" not in following["metadata"]["annotations"]
-    other = await lab.get(SECRETS, name_of(lab, 2))
+    other = await lab.kept(SECRETS, await secret_of(lab, 2))
     assert other["data"]["ssh_host_ed25519_key.pub"] != (base64.b64encode(f"{key}\n".encode()).decode())
     assert operator.poll() is None
 
@@ -174,6 +183,7 @@ CLAIM: list[tuple[str, Kind, Happens]] = [
 MAKING: list[tuple[str, Kind, Happens]] = [
     ("the Service is made", SERVICES, made),
     ("a Secret is made", SECRETS, made),
+    ("the status names it", DEPLOYMENTS, lambda event, o: event == "MODIFIED" and "warm" in (o.get("status") or {})),
     ("the pod is made", PODS, made),
 ]
 

@@ -17,7 +17,9 @@ NAME = f"i-{ID}-e3-reset"
 
 
 def built(fields: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
-    return hook.job(lease_parts(**spec), "reset", Hook(command=["/reset", "--all"], **(fields or {})), CONFIG)
+    return hook.job(
+        lease_parts(**spec), "reset", "0a1b2c3d", Hook(command=["/reset", "--all"], **(fields or {})), CONFIG
+    )
 
 
 def test_it_is_tried_once_and_within_its_time() -> None:
@@ -38,10 +40,10 @@ def test_it_is_fenced_and_labelled_as_everything_of_the_lease() -> None:
     assert (made["metadata"]["name"], made["metadata"]["labels"]) == (NAME, labels)
     assert made["metadata"]["ownerReferences"][0]["kind"] == "Instance"
     assert made["spec"]["template"]["metadata"] == {"labels": labels, "finalizers": ["berth.dev/fence"]}
-    secret = hook.secret(lease_parts(), "reset")
-    assert (secret["metadata"]["name"], secret["metadata"]["labels"]) == (NAME, labels)
+    secret = hook.secret(lease_parts(), "reset", "0a1b2c3d")
+    assert (secret["metadata"]["name"], secret["metadata"]["labels"]) == (f"{NAME}-0a1b2c3d", labels)
     mounted = [v["secret"]["secretName"] for v in made["spec"]["template"]["spec"]["volumes"] if "secret" in v]
-    assert mounted == [NAME], "without its own it cannot start, and it sees no other"
+    assert mounted == [f"{NAME}-0a1b2c3d"], "without its own it cannot start, and it sees no other"
 
 
 def test_it_runs_where_the_workspace_runs_with_the_same_parts_and_no_more_power() -> None:

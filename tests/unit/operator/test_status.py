@@ -64,7 +64,7 @@ def test_a_path_that_could_not_be_tried_is_told_and_does_not_hold_up() -> None:
 
 
 def test_starting_changes_nothing_until_something_is_wrong() -> None:
-    begun = status.bound(instance(), LEASE, ["ssh-ed25519 A"], NOW)
+    begun = status.bound(instance(), LEASE, status.PodSecrets("ssh-ed25519 A", "0a1b2c3d"), NOW)
     started = instance(status=begun.wire())
     for progress in (
         {"pod": pod(node="", ip="")},

@@ -1,0 +1,88 @@
+"""The claim to lead, against a real API server: its term, and what ends it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from berth_core.client import Client
+from berth_operator.errors import NotLeaderError
+from berth_operator.leading import NAME, RENEW_SECONDS, Leadership
+
+from .lab import LEASES, Lab
+
+pytestmark = pytest.mark.apiserver
+
+
+@asynccontextmanager
+async def leading(lab: Lab, identity: str, over: asyncio.Event | None = None) -> AsyncIterator[Leadership]:
+    """One that leads, until ``over`` is set; it gives the Lease up at the end."""
+    made, begun = Leadership(lab.namespaces.release, identity), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if over is not None:
+                over.set()
+
+    running = asyncio.create_task(made.run(lab.client, work))
+    try:
+        await asyncio.wait_for(begun.wait(), 20)
+        yield made
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def taken_by(client: Client, namespace: str, holder: str) -> None:
+    await client.patch(LEASES, namespace, NAME, {"spec": {"holderIdentity": holder}})
+
+
+async def test_each_term_is_greater_than_the_last_though_the_lease_was_deleted(lab: Lab) -> None:
+    terms = []
+    for number in range(3):
+        async with leading(lab, f"replica-{number}") as leader:
+            terms.append(leader.term)
+        if number:
+            await lab.client.delete(LEASES, lab.namespaces.release, NAME)
+    assert terms == sorted(set(terms))
+
+
+async def test_one_that_asks_whether_it_leads_stops_where_another_does(lab: Lab) -> None:
+    async with leading(lab, "first") as leader:
+        await leader.confirm()
+        assert leader.held
+        await taken_by(lab.client, lab.namespaces.release, "second")
+        with pytest.raises(NotLeaderError):
+            await leader.confirm()
+        with pytest.raises(NotLeaderError):
+            leader.check()
+
+
+async def renewed(lab: Lab) -> None:
+    """Wait for the next renewal."""
+    first = (await lab.client.get(LEASES, lab.namespaces.release, NAME))["spec"]["renewTime"]
+    await lab.until(LEASES, NAME, lambda lease: lease["spec"]["renewTime"] != first, namespace=lab.namespaces.release)
+
+
+@pytest.mark.alone
+async def test_a_refused_renewal_ends_it_at_once_where_another_leads(lab: Lab) -> None:
+    over = asyncio.Event()
+    async with leading(lab, "first", over):
+        await renewed(lab)
+        taken = time.monotonic()
+        await taken_by(lab.client, lab.namespaces.release, "second")
+        await asyncio.wait_for(over.wait(), 10)
+        assert time.monotonic() - taken < 1.6 * RENEW_SECONDS, "not only at the renewal after that"
+
+
+async def test_a_refused_renewal_ends_nothing_where_nobody_else_leads(lab: Lab) -> None:
+    async with leading(lab, "first") as leader:
+        for count in range(3):
+            await lab.client.patch(LEASES, lab.namespaces.release, NAME, {"metadata": {"labels": {"n": str(count)}}})
+            await renewed(lab)
+            assert leader.held
