@@ -8,6 +8,8 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 SLOT := $(filter-out 0,$(BERTH_SLOT))
+CLUSTER_ENV := .berth/$(if $(SLOT),slot-$(SLOT)/)env
+OUTSIDE := nsenter --net=/run/netns/berth$(SLOT)-outside-110
 
 .PHONY: help
 help: ## list the targets
@@ -71,8 +73,8 @@ generate: venv ## write generated files: CRDs, pages of the API and the command 
 
 .PHONY: bench
 bench: up ## measure how long a lease's steps take (RUNS=100), and the API under load
-	@source .berth/env; berth token create --user bench --expires 1d 2>/dev/null \
-	  | nsenter --net=/run/netns/berth-outside-110 $(BIN)/python bench/lease.py --runs $${RUNS:-100}
+	@source $(CLUSTER_ENV); berth token create --user bench --expires 1d 2>/dev/null \
+	  | $(OUTSIDE) $(BIN)/python bench/lease.py --runs $${RUNS:-100}
 	@$(BIN)/python -m bench.api
 
 .PHONY: bench-expiry
@@ -80,17 +82,17 @@ bench-expiry: venv ## measure 1,000 leases that end at the same moment (LEASES=1
 	@$(BIN)/python -m bench.expiry --leases $${LEASES:-1000}
 .PHONY: bench-warm
 bench-warm: up ## measure leases of pods that are kept warm (RUNS=60, BURST=40), with networkPolicy.sources: any
-	@source .berth/env; switch() { helm upgrade berth charts/berth -n berth --reuse-values --wait \
+	@source $(CLUSTER_ENV); switch() { helm upgrade berth charts/berth -n berth --reuse-values --wait \
 	    --set networkPolicy.sources=$$1 >/dev/null; }; \
 	  switch any; trap 'switch exact' EXIT; berth token create --user bench --expires 1d 2>/dev/null \
-	  | nsenter --net=/run/netns/berth-outside-110 $(BIN)/python bench/warm.py --runs $${RUNS:-60} --burst $${BURST:-40}
+	  | $(OUTSIDE) $(BIN)/python bench/warm.py --runs $${RUNS:-60} --burst $${BURST:-40}
 
 .PHONY: bench-network
 bench-network: up ## measure how soon a firewall obeys (RUNS=200), with networkPolicy.sources: any and exact
-	@source .berth/$(if $(SLOT),slot-$(SLOT)/)env; switch() { helm upgrade berth charts/berth -n berth --reuse-values \
+	@source $(CLUSTER_ENV); switch() { helm upgrade berth charts/berth -n berth --reuse-values \
 	    --wait --set networkPolicy.sources=$$1 >/dev/null; }; trap 'switch exact' EXIT; \
 	  for sources in any exact; do switch $$sources; berth token create --user bench --expires 1d 2>/dev/null \
-	  | nsenter --net=/run/netns/berth$(SLOT)-outside-110 $(BIN)/python -m bench.network --title "sources: $$sources" \
+	  | $(OUTSIDE) $(BIN)/python -m bench.network --title "sources: $$sources" \
 	    --runs $${RUNS:-200}; done
 
 .PHONY: bench-api

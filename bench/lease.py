@@ -149,6 +149,18 @@ class Bench:
             await asyncio.sleep(POLL_EVERY)
 
 
+async def free(api: httpx.AsyncClient, preferred: str) -> str:
+    """Return the id of a deployment that can be had: of the preferred type, else of any."""
+    for path in (f"/deployments/{preferred}", "/deployments"):
+        listed = (await api.get(path, params={"maxlen": 0})).raise_for_status().json()["workspace_deployments"]
+        if listed:
+            return str(listed[0])
+    sys.exit(
+        "every deployment is taken: `kubectl get wd -A` says by whom, and "
+        "`berth release DEPLOYMENT --reason bench` gives one back"
+    )
+
+
 async def connects(host: str, port: int, patience: float) -> bool:
     """Whether a TCP connection comes about within ``patience`` seconds."""
     try:
@@ -217,7 +229,7 @@ async def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100, help="lives of a lease to measure")
-    parser.add_argument("--type", default="bench_arm", help="workspace type with a free deployment")
+    parser.add_argument("--type", default="bench_arm", help="workspace type to measure while one of it is free")
     parser.add_argument("--namespace", default="berth-workspaces")
     parser.add_argument("--api", default=os.environ.get("BERTH_API"), help="base URL; default $BERTH_API")
     options = parser.parse_args()
@@ -231,8 +243,7 @@ async def main() -> None:
             httpx.AsyncClient(base_url=options.api, headers=headers, timeout=DEADLINE) as api,
             connected("berth-bench", os.environ["KUBECONFIG"]) as cluster,
         ):
-            listed = (await api.get(f"/deployments/{options.type}")).raise_for_status().json()
-            deployment = listed["workspace_deployments"][0]
+            deployment = await free(api, options.type)
             bench = Bench(api, cluster, options.namespace, deployment, key, samples, {})
             for _ in track(range(options.runs), "leases", console=Console(stderr=True)):
                 await bench.run()

@@ -45,7 +45,7 @@ def serve(paths: Paths) -> None:
         raise OSError(f"port {paths.port} cannot be bound, is it taken in this pod? {exc}") from exc
     store = Store(paths)
     log.event("serving", port=paths.port, epoch=epoch, in_force=store.in_force())
-    Server(listener=listener, context=context, routes=Routes(store, Vpn(paths), epoch)).run()
+    Server(listener=listener, context=context, routes=Routes(store, Vpn(paths), epoch, paths.port)).run()
 
 
 def close(paths: Paths) -> None:

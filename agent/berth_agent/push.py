@@ -25,6 +25,8 @@ class Push(NamedTuple):
     ruleset: str
     keys: tuple[str, ...]
     notice: str
+    cut: bool = False
+    """Once it is in force, connections that others have opened are ended."""
 
 
 def in_comment(text: str) -> InForce | None:
@@ -51,7 +53,7 @@ def parse(body: bytes) -> Push:
     stamped = in_comment(ruleset)
     if stamped != InForce(epoch, generation, digest_of(ruleset)):
         raise ValueError("the ruleset's comment does not name this epoch and generation, and the digest of the rest")
-    return Push(stamped, ruleset, _keys(fields), _text(fields, "notice"))
+    return Push(stamped, ruleset, _keys(fields), _text(fields, "notice"), fields.get("cut") is True)
 
 
 def render(push: Push) -> bytes:
@@ -63,6 +65,7 @@ def render(push: Push) -> bytes:
             "ruleset": push.ruleset,
             "authorizedKeys": list(push.keys),
             "notice": push.notice,
+            "cut": push.cut,
         }
     ).encode()
 

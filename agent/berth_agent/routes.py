@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from berth_agent import listening, log, nft, push, vpn
+from berth_agent import connections, listening, log, nft, push, vpn
 from berth_agent.loop import pause
 from berth_agent.management import VpnError
 from berth_agent.push import InForce
@@ -18,10 +18,11 @@ _LOOK_EVERY: Final = 0.02
 class Routes:
     """Answers for one instance and one epoch. Answers are the JSON objects of 200; HTTPError is any other."""
 
-    def __init__(self, store: Store, vpn: Vpn, epoch: int) -> None:
+    def __init__(self, store: Store, vpn: Vpn, epoch: int, port: int) -> None:
         self._store = store
         self._vpn = vpn
         self._epoch = epoch
+        self._port = port
 
     async def answer(self, request: Request, body: bytes) -> dict[str, object]:
         """Do what the request asks for."""
@@ -70,7 +71,16 @@ class Routes:
             raise HTTPError(422, str(exc)) from exc
         took = round((time.monotonic() - started) * 1000, 1)
         log.event("in force", generation=now.generation, digest=now.digest, keys=len(wanted.keys), took_ms=took)
+        if wanted.cut:
+            self._cut()
         return _shape(now)
+
+    def _cut(self) -> None:
+        """End what others have opened. Where the kernel cannot, the ruleset answers their next packet with a reset."""
+        try:
+            log.event("connections ended", count=connections.end_inbound(but=self._port))
+        except OSError as exc:
+            log.event("connections not ended", "warning", message=str(exc))
 
     async def _vpn_state(self, request: Request) -> dict[str, object]:
         try:

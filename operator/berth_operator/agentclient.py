@@ -61,6 +61,8 @@ class Push:
     keys: tuple[str, ...]
     notice: str = ""
     """For the holder's shell."""
+    cut: bool = False
+    """Once it is in force, connections that others have opened are ended; an agent of an earlier release ignores it."""
 
 
 class AgentClient:
@@ -92,6 +94,7 @@ class AgentClient:
             "ruleset": push.ruleset,
             "authorizedKeys": list(push.keys),
             "notice": push.notice,
+            "cut": push.cut,
         }
         started = time.monotonic()
         try:

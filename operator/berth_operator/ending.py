@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Container, Iterable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -236,16 +237,21 @@ def _known(
 
 
 async def _close(world: World, namespace: str, instance_id: str, pod: PodView | None) -> None:
-    """Push the closed ruleset and no keys, once, as a courtesy: the pod's end does not wait for it."""
+    """Shut the door, take the keys and end what stands, until the agent says so: the pod's end does not wait for it.
+
+    The pod's own end may come long after: a kubelet that does not run kills nothing.
+    """
     memory = world.memories.known(namespace, instance_id)
     if pod is None or memory is None or memory.acknowledged is None:
         return
-    push = firewall.push(firewall.body((), None), pod.epoch, memory.acknowledged.generation + 1, ())
-    memory.acknowledged = None
+    push = firewall.push(firewall.ended(), pod.epoch, memory.acknowledged.generation + 1, ())
+    agent = AgentAddress(pod.ip, pod.name, pod.epoch)
     try:
-        await world.agents.push(AgentAddress(pod.ip, pod.name, pod.epoch), push, seconds=CLOSE_SECONDS)
+        await world.agents.push(agent, replace(push, cut=True), seconds=CLOSE_SECONDS)
     except AgentError as error:
         log.info("could not close by the agent", instance=instance_id, error=str(error))
+        return
+    memory.acknowledged = None
 
 
 async def _gone(

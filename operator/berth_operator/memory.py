@@ -75,6 +75,9 @@ class Memory:
     """No other workspace container of it was known before that."""
     listening: bool | None = None
     path: bool | None = None
+    """Whether packets to the announced address arrive; False where that cannot be known, None while it is tried."""
+    refused_since: float | None = None
+    """Since when they are refused, on the monotonic clock; None where they are not."""
     probe: asyncio.Task[None] | None = None
     vpn: VpnMemory = field(default_factory=VpnMemory)
     policy: str = ""
@@ -90,6 +93,7 @@ class Memory:
     budget: bool = False
     """The PodDisruptionBudget was applied."""
     pod_uid: str = ""
+    pod_ip: str = ""
     pod_created: datetime | None = None
     pod_ended: datetime | None = None
     image_error_since: datetime | None = None
@@ -109,7 +113,8 @@ class Memory:
 
     def meet(self, pod: PodView | None, now: datetime) -> None:
         """Take note of the pod; what was known of another one, or of earlier lives of its containers, is dropped."""
-        self.vpn.meet(pod, other_pod=pod is None or pod.uid != self.pod_uid)
+        other_pod = pod is None or pod.uid != self.pod_uid
+        self.vpn.meet(pod, other_pod=other_pod)
         if pod is None:
             if self.pod_created is not None and self.pod_ended is None:
                 self.pod_ended = now
@@ -117,7 +122,9 @@ class Memory:
             self._forget_workspace(None)
             return
         if pod.uid != self.pod_uid:
-            self.pod_uid, self.pod_created, self.pod_ended, self.path = pod.uid, pod.created, None, None
+            self.pod_uid, self.pod_created, self.pod_ended = pod.uid, pod.created, None
+        if other_pod or pod.ip != self.pod_ip:  # a sandbox that is made again under its pod has another address
+            self.pod_ip, self.path, self.refused_since = pod.ip, None, None
         agent, workspace = (pod.uid, pod.agent.restarts), (pod.uid, pod.workspace.restarts)
         if agent != self.agent:
             self._forget_agent(agent)

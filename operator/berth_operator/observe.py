@@ -169,6 +169,7 @@ async def _bound(
             probing=memory.probing,
             listening=memory.listening,
             path=memory.path,
+            refused=memory.refused_since is not None,
             first_met=memory.first_met,
         ),
         notice=tells,

@@ -1,8 +1,10 @@
 """The FirewallRules of an instance, as of one moment, and what they come to."""
 
+from ipaddress import ip_address
+
 from berth_core import names
 from berth_core.client import Object
-from berth_core.firewall import Tunnel
+from berth_core.firewall import Action, Tunnel
 from berth_core.resources import FirewallRule, Instance
 from berth_core.vpn import DEVICE
 from berth_operator.build import firewall
@@ -31,6 +33,15 @@ def ruleset(world: World, instance: Instance, rules: list[FirewallRule], pod: Po
     settings = world.config.vpn if instance.spec.vpn else None
     tunnel = Tunnel(DEVICE, settings.tunnel.network) if settings is not None else None
     return firewall.body(firewall.compiled(rules), own_address(pod.ip, names.AGENT_PORT), tunnel)
+
+
+def refuses_us(memory: Memory, pod: PodView) -> bool:
+    """Whether a rule refuses the operator's own packets, whose refusal says nothing of the path then."""
+    own = own_address(pod.ip, names.AGENT_PORT)
+    if own is None or memory.rules is None:
+        return False
+    rules = firewall.compiled(firewall.ordered(memory.rules))
+    return next((rule.action for rule in rules if ip_address(own) in rule.source), None) is Action.REJECT
 
 
 async def read_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule]:

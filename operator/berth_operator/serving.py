@@ -1,6 +1,7 @@
 """The steps of an instance that runs: put its rules in force, prove that it can be reached, say so."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Final
 
@@ -34,6 +35,8 @@ from berth_operator.writes import write_status
 log = structlog.get_logger(__name__)
 
 PATH_SECONDS: Final = 3.0
+REFUSED_SECONDS: Final = 30.0
+"""How long a path that refuses is waited for: kube-proxy may try this seldom to reach an API server that was away."""
 FIRST_RETRY: Final = 0.03
 LONGEST_RETRY: Final = 15.0
 PROBE_RETRY: Final = 0.5
@@ -116,7 +119,13 @@ def probe(world: World, seen: ObservedInstance) -> None:
 
     async def knock() -> None:
         if memory.path is None:
-            memory.path = await path_stands(address.ipv4, address.port, PATH_SECONDS)
+            began = time.monotonic()
+            stands = await path_stands(address.ipv4, address.port, PATH_SECONDS)
+            since = memory.refused_since or began
+            if stands is False and began - since < REFUSED_SECONDS and not rulebook.refuses_us(memory, pod):
+                memory.refused_since = since
+                return
+            memory.path, memory.refused_since = bool(stands), None
 
     async def run() -> None:
         knocking = asyncio.create_task(knock())

@@ -15,6 +15,8 @@ from berth_cli.remote.client import Api, Refused
 from berth_cli.remote.session import Json, escaped
 
 CONNECT_SECONDS: Final = 15
+ALIVE_SECONDS: Final = 10
+"""After this much silence ssh asks whether the other side lives, and gives up after the third question."""
 _USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _PORTS: Final = re.compile(r"(\d{0,5}):(\d{1,5})|(\d{1,5})")
 _INSTANCE_PATH: Final = re.compile(r"([A-Za-z0-9_-]*):(.*)", re.DOTALL)
@@ -85,6 +87,7 @@ def options(login: Login) -> list[str]:
         "UpdateHostKeys=no",
         "PreferredAuthentications=publickey",
         f"ConnectTimeout={CONNECT_SECONDS}",
+        f"ServerAliveInterval={ALIVE_SECONDS}",
         "LogLevel=ERROR",
     ]
     if login.key is not None:

@@ -11,6 +11,7 @@ How packets are judged (docs/firewall.md has the reasons):
 - the VPN's tunnel, where there is one: what comes out of it is from clients that the VPN has admitted, and gets to
   everything but the agent's port. (The packets that carry the tunnel are judged as all others.)
 - no match is silence, and nothing is forwarded.
+- once the lease has ended: as without rules, but TCP connections that stand end with a reset and not in silence.
 
 The transaction makes, deletes and makes again the table, so loading it replaces all of it or nothing.
 """
@@ -87,16 +88,23 @@ def ruleset_body(
     ports: Ports = Ports(),
     operator_sources: Sequence[Network] = (),
     tunnel: Tunnel | None = None,
+    ended: bool = False,
 ) -> str:
-    """Return the transaction without its comment, for ``digest_of`` and ``stamp``."""
+    """Return the transaction without its comment, for ``digest_of`` and ``stamp``.
+
+    ``ended``, together with no rules, is for a lease that is over: packets of established TCP connections are answered
+    with a reset, and resets get out to their peers. Nobody else is answered, and nobody gets in.
+    """
     judged = [verdicts(rules, version) for version in (4, 6)]
     chains = [
         _input(ports, tunnel),
         _chain("forward", ["type filter hook forward priority filter; policy drop;"]),
         _output(ports, tunnel),
-        _chain("sources", _by_source(judged, "{family} saddr", "goto refuse")),
+        _chain("sources", [*_by_source(judged, "{family} saddr", "goto refuse"),
+                           *(["meta l4proto tcp ct state established reject with tcp reset"] if ended else [])]),
         _chain("peers", [*_by_source(judged, "ct original {family} saddr", "goto answer"),
-                         *_matches(operator_sources, "ct original {family} saddr", "goto answer"), "drop"]),
+                         *_matches(operator_sources, "ct original {family} saddr", "goto answer"),
+                         "goto answer" if ended else "drop"]),
         _chain("path", _matches(operator_sources, "{family} saddr", "reject with icmpx type admin-prohibited")),
         _chain("refuse", ["meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable"]),
         _chain("answer", [

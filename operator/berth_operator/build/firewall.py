@@ -56,6 +56,11 @@ def _body(rules: tuple[Rule, ...], own_address: str | None, tunnel: Tunnel | Non
     return ruleset_body(rules, operator_sources=sources, tunnel=tunnel)
 
 
+def ended() -> str:
+    """Ruleset without its stamp of a lease that is over: nobody gets in, and what stands ends with a reset."""
+    return ruleset_body((), ended=True)
+
+
 def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str], notice: str = "") -> Push:
     """What is sent to the agent."""
     return Push(generation, digest_of(ruleset), stamp(ruleset, epoch, generation), tuple(keys), notice)

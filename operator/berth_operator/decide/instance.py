@@ -11,7 +11,7 @@ from berth_operator.decide.hooks import PREPARE, failed
 from berth_operator.decide.keepalive import MOST_SILENCE
 from berth_operator.decide.notice import warns_at
 from berth_operator.decide.plan import Plan, Step
-from berth_operator.decide.seen import ObservedInstance, PodView, Progress
+from berth_operator.decide.seen import REFUSED, ObservedInstance, PodView, Progress
 from berth_operator.decide.status import end_of
 
 PATIENCE: Final = timedelta(seconds=20)
@@ -269,7 +269,7 @@ def _obstacle(seen: ObservedInstance) -> str:
         return seen.agent.error or "the firewall is not in force"
     if seen.address is None:
         return seen.address_problem or "there is no address"
-    return "nothing listens on port 22"
+    return REFUSED[1] if seen.agent.refused else "nothing listens on port 22"
 
 
 def _start_deadline(seen: ObservedInstance) -> datetime | None:

@@ -29,6 +29,11 @@ ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
 """Reasons of containers that are on their way."""
 STARTING = ("Starting", "the pod starts")
 """What conditions say meanwhile."""
+REFUSED = (
+    "PathRefused",
+    "the node refuses packets to the announced address: kube-proxy there does not serve the port yet, look at its log",
+)
+"""What they say while the way in is not there."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,9 @@ class AgentView:
     listening: bool | None = None
     """Whether sshd listens in the present workspace container; None while it was not asked."""
     path: bool | None = None
-    """Whether packets to the announced address arrive; None while it was not tried."""
+    """Whether packets to the announced address arrive; False where that cannot be known, None while it is tried."""
+    refused: bool = False
+    """They were refused so far, though nothing of the instance refuses them."""
     first_met: bool = False
     """This process knows of no workspace container before the present one: what the status says of it may hold."""
 

@@ -14,7 +14,7 @@ from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.decide.hooks import Cleaning
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.repository import CLONING, cloned
-from berth_operator.decide.seen import ORDINARY, STARTING, ObservedInstance
+from berth_operator.decide.seen import ORDINARY, REFUSED, STARTING, ObservedInstance
 from berth_operator.decide.vpn import serves
 
 NOISY_AFTER = 3
@@ -212,6 +212,8 @@ def _network(seen: ObservedInstance) -> tuple[bool, str, str]:
         return (False, "AgentUnreachable", f"{agent.error}; the last ruleset stays in force")
     if seen.address is None and seen.address_problem:
         return (False, "NoAddress", seen.address_problem)
+    if agent.path is None and agent.refused:
+        return (False, *REFUSED)
     if agent.acknowledged is None or agent.path is None:
         known = find(seen.instance.status.conditions, state.NETWORK_READY)
         if known is not None and known.status == "True" and seen.instance.status.firewall is not None:
@@ -239,6 +241,8 @@ def _first_problem(seen: ObservedInstance) -> tuple[str, str]:
         return CLONING
     if seen.address is None and seen.address_problem:
         return ("NoAddress", seen.address_problem)
+    if seen.agent.refused:
+        return REFUSED
     if seen.instance.status.ready_time is not None:
         return ("Restarting", "the workspace starts again")
     return STARTING

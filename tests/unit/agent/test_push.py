@@ -18,13 +18,14 @@ LINES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_
     st.integers(0, 2**40),
     st.lists(LINES, max_size=5),
     st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    st.booleans(),
 )
 def test_agent_and_core_agree_on_what_a_ruleset_is(
-    epoch: int, generation: int, keys: Sequence[str], notice: str
+    epoch: int, generation: int, keys: Sequence[str], notice: str, cut: bool
 ) -> None:
     ruleset = compile_ruleset([Rule.parse("203.0.113.7", "ACCEPT")], epoch=epoch, generation=generation)
     of = InForce(epoch, generation, firewall.digest_of(ruleset))
-    wanted = Push(of, ruleset, tuple(keys), notice)
+    wanted = Push(of, ruleset, tuple(keys), notice, cut)
     assert push.parse(push.render(wanted)) == wanted
     assert push.in_comment(ruleset) == of
     assert push.digest_of(ruleset) == of.digest

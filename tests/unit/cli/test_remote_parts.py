@@ -81,6 +81,7 @@ def test_ssh_trusts_the_announced_keys_only_and_asks_nothing() -> None:
     assert settings["UserKnownHostsFile"] == '"/home/a%%b/known hosts"'
     assert settings["GlobalKnownHostsFile"] == "none"
     assert settings["HostKeyAlias"] == "berth-1"
+    assert int(settings["ServerAliveInterval"]) > 0, "a session with a node that is gone would wait for ever"
     assert (settings["BatchMode"], settings["IdentitiesOnly"], settings["IdentityFile"]) == ("yes", "yes", '"/k"')
     own = dict(word.split("=", 1) for word in sshing.options(login(Path("/k"), made=False))[1::2])
     assert "BatchMode" not in own, "a key of one's own may have a passphrase"

@@ -55,6 +55,14 @@ def test_of_another_pod_nothing_is_known() -> None:
     assert (memory.pod_created, memory.pod_ended) == (at(9), None)
 
 
+def test_the_way_to_another_address_must_be_tried_again() -> None:
+    memory = filled()
+    memory.refused_since = 1.0
+    memory.meet(pod(ip="10.0.0.8"), at(1))
+    assert facts(memory) == (True, True, False)
+    assert memory.refused_since is None
+
+
 def test_the_end_of_a_pod_is_remembered_once() -> None:
     memory = filled()
     memory.meet(None, at(5))

@@ -16,9 +16,9 @@ async def test_a_connection_says_that_packets_arrive() -> None:
 
 
 @pytest.mark.alone
-async def test_connection_refused_says_nothing_and_the_time_ends() -> None:
+async def test_a_port_that_nobody_serves_refuses_and_the_time_ends() -> None:
     began = monotonic()
-    assert not await path_stands("127.0.0.1", free_port(), 0.2)
+    assert await path_stands("127.0.0.1", free_port(), 0.2) is False
     assert monotonic() - began < 2
 
 

@@ -7,15 +7,17 @@ from typing import Any, cast
 import pytest
 
 from berth_core.client import Client, Object
+from berth_core.resources import FirewallRule
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
 from berth_operator.kinds import INSTANCES, RULES
-from berth_operator.rulebook import read_rules
+from berth_operator.memory import Memory
+from berth_operator.rulebook import read_rules, refuses_us
 from berth_operator.wake import wake
 from berth_operator.world import World
 
-from .making import CONFIG, ID, bound, rule
+from .making import CONFIG, ID, bound, pod, rule
 
 LISTED = 10
 """Version of the list of all rules."""
@@ -105,3 +107,17 @@ async def test_one_that_came_and_went_while_no_watch_told_is_found_by_the_next_l
     memory = world.memories.of("lab", ID)
     assert {gone["metadata"]["name"] for gone in vanished} == {"ghost", "second"}
     assert memory.rules is None, "they are read again"
+
+
+@pytest.mark.parametrize(
+    ("rules", "refuses"),
+    [
+        ([], False),
+        ([rule("a", "127.0.0.0/8", "REJECT")], True),
+        ([rule("a", "127.0.0.0/8", "DROP")], False),
+        ([rule("a", "192.0.2.7/32", "REJECT")], False),
+        ([rule("a", "0.0.0.0/0", "REJECT", order=1), rule("b", "127.0.0.1/32", "ACCEPT")], False),
+    ],
+)
+def test_a_refusal_counts_unless_a_rule_refuses_the_operator(rules: list[FirewallRule], refuses: bool) -> None:
+    assert refuses_us(Memory(rules=rules), pod(ip="127.0.0.1")) is refuses

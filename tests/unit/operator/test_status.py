@@ -57,6 +57,13 @@ def test_it_is_not_ready_while_anything_is_unproven(missing: dict[str, Any]) -> 
     assert (new.address, new.ready_time, new.expire_time) == (None, None, None)
 
 
+def test_a_path_that_refuses_holds_up_and_is_told() -> None:
+    new = after(seen(agent=agent(path=None, refused=True)))
+    assert shown(new, state.POD_READY) == ("True", "Running")
+    assert {shown(new, kind) for kind in (state.NETWORK_READY, state.READY)} == {("False", "PathRefused")}
+    assert new.address is None
+
+
 def test_a_path_that_could_not_be_tried_is_told_and_does_not_hold_up() -> None:
     new = after(seen(agent=agent(path=False)))
     assert shown(new, state.NETWORK_READY) == ("True", "PathUnverified")
