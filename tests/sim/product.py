@@ -1,0 +1,73 @@
+"""Imports the product with its clocks replaced, and puts the few parts aside that reach outside of the process.
+
+Import this before any other module that imports the product. What is replaced, beside clocks and chance
+(:mod:`tests.sim.clocks`): the path check (sockets), our own address (a socket), host keys (cryptography), garbage
+collection at the start of the API (it would stop the simulation for longer than a history takes), and logs, which go
+into the trace.
+"""
+
+# ruff: noqa: E402, I001
+from . import clocks
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from types import SimpleNamespace
+from typing import Any, Final, NoReturn
+
+import structlog
+
+from berth_api import state as api_state
+from berth_operator import rulebook, serving
+from berth_operator.build import secrets
+from berth_operator.build.secrets import HostKey
+import berth_api.app
+import berth_operator.__main__
+
+from . import loops
+from .cluster import Cluster
+
+OPERATOR_ADDRESS: Final = "10.99.0.1"
+KNOCK_SECONDS: Final = 0.01
+
+told: Cluster | None = None
+"""Whose trace the logs go into."""
+verbose = False
+"""Whether the passes' own notes go there too."""
+
+
+async def _path_stands(address: str, port: int, seconds: float) -> bool:
+    await asyncio.sleep(KNOCK_SECONDS)
+    return True
+
+
+def _log(_: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
+    if told is not None and loops.running is not None and not loops.running.dead and (method != "debug" or verbose):
+        told.say(loops.running.name, str(event.pop("event")), "", _words(event))
+    raise structlog.DropEvent
+
+
+def _words(event: Mapping[str, Any]) -> str:
+    words = []
+    for key, value in event.items():
+        if isinstance(value, BaseException):
+            words.append(f"{type(value).__name__}: {value}")
+        else:
+            words.append(f"{key}={value}")
+    return " ".join(words)
+
+
+def _replace() -> None:
+    setattr(serving, "path_stands", _path_stands)  # noqa: B010 (mypy would have it a method of the module)
+    setattr(rulebook, "own_address", lambda towards, port: OPERATOR_ADDRESS)  # noqa: B010
+    setattr(secrets, "new_host_key", lambda: HostKey(b"key", "ssh-ed25519 AAAA"))  # noqa: B010
+    setattr(api_state, "gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))  # noqa: B010
+    structlog.configure(processors=[_log], cache_logger_on_first_use=False)
+    logging.disable(logging.CRITICAL)
+    # Processes that were killed leave coroutines that never end; nothing of that is a finding.
+    sys.unraisablehook = lambda _: None
+    clocks.patch_datetime()
+
+
+_replace()
