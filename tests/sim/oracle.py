@@ -11,11 +11,11 @@ from berth_core.client import Object
 
 from .cluster import LAB, Cluster
 from .nodes import Nodes
+from .queue import Queue
 from .wire import Commit
 
 FENCED = ("pods", "secrets", "services", "jobs")
 """Kinds of which nothing of an epoch may be there when it is given back."""
-TERMS = ("Terminated", "Expired", "Deleted", "KeepAliveLost", "NoKeepAlive")
 
 
 @dataclass
@@ -31,15 +31,21 @@ class Oracle:
     """Judges one history."""
 
     cluster: Cluster
+    quota: int | None = None
+    """Most instances of one user."""
     nodes: Nodes = field(init=False)
     leases: int = 0
     held: dict[str, Held] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     promised: dict[str, str] = field(default_factory=dict)
     """Instances (public ids) of which a client was told, with the user."""
+    given_up: set[str] = field(default_factory=set)
+    """Those that somebody asked to end."""
+    queue: Queue = field(init=False)
     _things: dict[tuple[str, int], set[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.queue = Queue(self.cluster)
         self.cluster.store.listeners.append(self.commit)
 
     # ---- commits
@@ -53,6 +59,9 @@ class Oracle:
             self._deployment(commit)
         elif plural == "instances":
             self._instance(commit)
+            self.queue.commit(commit)
+        elif plural == "reservations":
+            self.queue.commit(commit)
         self._say(commit)
 
     def _keep(self, commit: Commit) -> None:
@@ -86,6 +95,8 @@ class Oracle:
             self.leases += 1
             if now.epoch != before.epoch + 1:
                 self.cluster.violated(f"I1: {name} was taken at epoch {now.epoch} after {before.epoch}")
+            if all(held.lease is not None for held in self.held.values()):
+                self.queue.took(now.lease["instance"], now.lease["user"], self._able())
         elif now.lease is not None and before.lease is not None and now.lease["instance"] != before.lease["instance"]:
             self.cluster.violated(f"I1: the lease of {name} passed from hand to hand")
         elif now.epoch < before.epoch:
@@ -97,6 +108,14 @@ class Oracle:
                 who = commit.request.sender.partition("-")[0] if commit.request is not None else "the store"
                 warm = " (warm)" if all(what.startswith("w-") for _, what in left) else ""
                 self.cluster.violated(f"I2: {who} gave a lease back while {kinds} of its epoch are there{warm}")
+
+    def _able(self) -> set[str]:
+        """Users who wait and surely may have another one: where there is a quota, those who have none."""
+        users = {waiter.user for waiter in self.queue.waiting.values()}
+        if self.quota is None:
+            return users
+        busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
+        return users - busy - {user for user, _ in self.queue.calls.values()}
 
     def _instance(self, commit: Commit) -> None:
         metadata, status = commit.object["metadata"], commit.object.get("status") or {}
@@ -140,6 +159,22 @@ class Oracle:
             self.cluster.violated("promise: a client was told of an instance that is not there")
         elif (found.get("status") or {}).get("reason") in ("ClaimLost", "NeverMade"):
             self.cluster.violated(f"promise: a client was told of an instance that ended with {found['status']['reason']}")
+
+    def asks(self, user: str) -> int:
+        """A client asks for an instance; the number of the call."""
+        return self.queue.asks(user)
+
+    def answered(self, call: int) -> None:
+        """A call was answered, so nothing of it is under way any more."""
+        self.queue.calls.pop(call, None)
+
+    def let_go(self, instance_id: str) -> None:
+        """Somebody asks for the end of an instance."""
+        self.given_up.add(instance_id)
+
+    def is_there(self, instance_id: str) -> bool:
+        """Whether the store has the instance."""
+        return self.cluster.store.find("instances", LAB, instance_id) is not None
 
     # ---- the trace
 

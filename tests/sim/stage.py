@@ -76,7 +76,7 @@ class Stage:
         random.seed(self.seed + " product")
         self.world = Scheduler(self.seed)
         self.cluster = product.told = Cluster(self.world)
-        self.oracle = Oracle(self.cluster)
+        self.oracle = Oracle(self.cluster, quota=self.setting.quota)
         self.nodes = Nodes(
             self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails
         )
