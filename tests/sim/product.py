@@ -19,7 +19,8 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from berth_api import state as api_state
-from berth_operator import rulebook, serving
+from berth_core.keypairs import KeyPair
+from berth_operator import reservations, rulebook, serving
 from berth_operator.build import secrets
 from berth_operator.build.secrets import HostKey
 import berth_api.app
@@ -52,15 +53,24 @@ def _words(event: Mapping[str, Any]) -> str:
     words = []
     for key, value in event.items():
         if isinstance(value, BaseException):
-            words.append(f"{type(value).__name__}: {value}")
+            words.append(f"{type(value).__name__}: {value} {_place(value)}")
         else:
             words.append(f"{key}={value}")
     return " ".join(words)
 
 
+def _place(error: BaseException) -> str:
+    """Where an error comes from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"({trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno})" if trace is not None else ""
+
+
 def _replace() -> None:
     setattr(serving, "path_stands", _path_stands)  # noqa: B010 (mypy would have it a method of the module)
     setattr(rulebook, "own_address", lambda towards, port: OPERATOR_ADDRESS)  # noqa: B010
+    setattr(reservations, "make_key_pair", lambda: KeyPair("private", "ssh-rsa AAAA berth"))  # noqa: B010
     setattr(secrets, "new_host_key", lambda: HostKey(b"key", "ssh-ed25519 AAAA"))  # noqa: B010
     setattr(api_state, "gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))  # noqa: B010
     structlog.configure(processors=[_log], cache_logger_on_first_use=False)
