@@ -6,7 +6,9 @@ from typing import Final
 from berth_core.client import Object
 
 from ..wire import Response
+from .applying import shown
 from .kinds import Resource
+from .owners import Manager, Path, shape_of
 
 REASONS: Final = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 410: "Expired"}
 MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
@@ -57,10 +59,20 @@ def already_exists(resource: Resource, name: str) -> Refused:
     return Refused(409, "AlreadyExists", f'{resource.qualified} "{name}" already exists', _details(resource, name))
 
 
-def conflict(resource: Resource, name: str, why: str = MODIFIED) -> Refused:
-    """409 of a write."""
+def conflict(resource: Resource, name: str, why: str = MODIFIED, *, kind: str = "") -> Refused:
+    """409 of a write; that of a DELETE names the kind, and not the resource."""
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
-    return Refused(409, "Conflict", message, _details(resource, name))
+    return Refused(409, "Conflict", message, _details(resource, name) | ({"kind": kind} if kind else {}))
+
+
+def conflicts(resource: Resource, name: str, found: list[tuple[Manager, Path]]) -> Refused:
+    """409 of an apply without force: other managers own the fields."""
+    shape = shape_of(resource)
+    causes = [
+        Cause("FieldManagerConflict", shown(path, shape), f'conflict with "{manager[0]}"') for manager, path in found
+    ]
+    text = f"Apply failed with {len(found)} conflicts"
+    return Refused(409, "Conflict", text, {"causes": [_cause(cause) for cause in causes]})
 
 
 def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refused:
@@ -76,12 +88,12 @@ def expired(message: str, following: str | None = None) -> Refused:
     return Refused(410, "Expired", message, {} if following is None else {"continue": following})
 
 
-def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refused:
+def invalid(resource: Resource, name: str, causes: list[Cause], *, kind: str = "") -> Refused:
     """422."""
     shown = ", ".join(f"{cause.field}: {cause.message}" for cause in causes)
     if len(causes) > 1:
         shown = f"[{shown}]"
-    details: Object = {"name": name, "group": resource.group, "kind": resource.kind}
+    details: Object = {"name": name, "group": resource.group, "kind": kind or resource.kind}
     details = {key: value for key, value in details.items() if value}
     details["causes"] = [_cause(cause) for cause in causes]
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
