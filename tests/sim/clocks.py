@@ -21,7 +21,7 @@ PARTS: Final = ("berth_core", "berth_operator", "berth_api", "berth_agent")
 MONOTONIC: Final = ("monotonic", "perf_counter")
 WALL: Final = ("time",)
 
-real: Final = {name: getattr(time, name) for name in (*MONOTONIC, *WALL, "monotonic_ns", "time_ns", "clock_gettime")}
+real: Final = {name: getattr(time, name) for name in (*MONOTONIC, *WALL, "monotonic_ns", "time_ns", "clock_gettime", "process_time")}
 """The functions of the module ``time`` as they were."""
 
 
