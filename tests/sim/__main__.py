@@ -4,6 +4,8 @@ import os
 import sys
 from typing import Final
 
+from . import clocks
+
 HASHES: Final = "PYTHONHASHSEED"
 
 
@@ -38,17 +40,16 @@ def _show(which: str, seed: int, number: int, faults: tuple[str, ...] | None) ->
 
 
 def _prove(which: str, seed: int, count: int, faults: tuple[str, ...] | None) -> int:
-    from .clocks import real
     from .prove import Order, Tally, spread
 
     processes = int(os.environ.get("PROCESSES") or len(os.sched_getaffinity(0)))
-    total, began = Tally(), real["monotonic"]()
+    total, began = Tally(), clocks.real["monotonic"]()
     for tally in spread(Order(which, seed, int(os.environ.get("FIRST") or 0), count, faults), processes):
         total.add(tally)
-    took = real["monotonic"]() - began
+    took = clocks.real["monotonic"]() - began
     print(
-        f"set {which}, seed {seed}: {total.histories} histories, {total.leases} leases, {total.virtual / 3600:.1f} h of "
-        f"virtual time, {total.steps} steps; {took:.0f} s on {processes} processes, "
+        f"set {which}, seed {seed}: {total.histories} histories, {total.leases} leases, {total.virtual / 3600:.1f} h "
+        f"of virtual time, {total.steps} steps; {took:.0f} s on {processes} processes, "
         f"{total.histories / max(total.cpu, 0.001) * 3600:.0f} histories an hour of one core"
     )
     for what, number in total.violations.most_common():

@@ -74,9 +74,7 @@ class Api:
         self.loop.call_soon(lambda: self.loop.create_task(self._main()))
 
     async def _main(self) -> None:
-        client = SimulatedClient(
-            self.loop, self.cluster.store, self.network, self.cluster.feeds, names.API_MANAGER
-        )
+        client = SimulatedClient(self.loop, self.cluster.store, self.network, self.cluster.feeds, names.API_MANAGER)
         state = replace(make_state(_config(), client), keys=FixedKeys())
         async with asyncio.TaskGroup() as tasks:
             for kept in state.caches.all.values():
@@ -92,9 +90,7 @@ class Api:
             return
         self.loop.call_soon(lambda: self.loop.create_task(self._answer(state, path, user, body, key, told)))
 
-    async def _answer(
-        self, state: State, path: str, user: str, body: dict[str, Any], key: str, told: Told
-    ) -> None:
+    async def _answer(self, state: State, path: str, user: str, body: dict[str, Any], key: str, told: Told) -> None:
         identity = Identity(user=user, digest="0" * 64, expires=4e9)
         scope: Scope = {
             "type": "http",

@@ -1,4 +1,4 @@
-"""Every clock and every source of chance that the product asks, replaced once: import this before any ``berth_`` module.
+"""Every clock and every source of chance that the product asks, replaced once, before the product is imported.
 
 While a simulated process runs, ``time``, ``secrets``, ``uuid`` and ``datetime.now`` speak for that process; else they
 are what they were. The module ``random`` is seeded by each history. Keys are made once and are the same in every
@@ -21,7 +21,10 @@ PARTS: Final = ("berth_core", "berth_operator", "berth_api", "berth_agent")
 MONOTONIC: Final = ("monotonic", "perf_counter")
 WALL: Final = ("time",)
 
-real: Final = {name: getattr(time, name) for name in (*MONOTONIC, *WALL, "monotonic_ns", "time_ns", "clock_gettime", "process_time")}
+real: Final = {
+    name: getattr(time, name)
+    for name in (*MONOTONIC, *WALL, "monotonic_ns", "time_ns", "clock_gettime", "process_time")
+}
 """The functions of the module ``time`` as they were."""
 
 
@@ -72,7 +75,9 @@ def _token_bytes(count: int | None = None) -> bytes:
 
 
 def install() -> None:
-    """Replace what the standard library offers. Once, before the product is imported."""
+    """Replace what the standard library offers. Once, before the product is imported, which may bind some of it."""
+    if early := [name for name in sys.modules if name.partition(".")[0] in PARTS]:
+        raise RuntimeError(f"import tests.sim.clocks before {early[0]}: it would keep the real clocks")
     for name in MONOTONIC:
         setattr(time, name, _monotonic(real[name]))
     changes: dict[ModuleType, dict[str, Any]] = {

@@ -100,7 +100,9 @@ class Collector:
             self._cluster.later(0.2, 3.0, lambda: self._collect(metadata["uid"]))
 
     def _is_gone(self, owner: Mapping[str, Any]) -> bool:
-        plural = {"Instance": "instances", "WorkspaceDeployment": "workspacedeployments", "Job": "jobs"}.get(owner["kind"])
+        plural = {"Instance": "instances", "WorkspaceDeployment": "workspacedeployments", "Job": "jobs"}.get(
+            owner["kind"]
+        )
         if plural is None:
             return False
         found = self._cluster.store.find(plural, LAB, owner["name"])

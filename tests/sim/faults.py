@@ -1,13 +1,14 @@
 """What goes wrong: each class of faults, carried out on the stage, and how everything heals."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from berth_operator.kinds import NODES
 
 from .api import Api
 from .cluster import add_node, node_of, say_ready
 from .loops import Loop
+from .network import Troubles
 from .operator import Operator
 from .plan import Event
 from .stage import Stage
@@ -17,6 +18,9 @@ NOTICED_SECONDS: Final = 8.0
 """After so long a silent node is not Ready (a real cluster takes 40 s)."""
 HELD_CHANCE: Final = 0.01
 SKEWS: Final = (-40.0, -31.0, -4.0, 4.0, 40.0)
+
+
+P = TypeVar("P", Operator, Api, Operator | Api)
 
 
 class Faults:
@@ -61,7 +65,7 @@ class Faults:
         return self._one(self._stage.operators, event)
 
     @staticmethod
-    def _one(processes: list[Any], event: Event) -> Any:
+    def _one(processes: list[P], event: Event) -> P | None:
         return processes[int(event.chance * len(processes))] if processes else None
 
     # ---- processes
@@ -97,12 +101,12 @@ class Faults:
             self._stage.world.at(0.5 + event.other * 3, self._stage.operator)
 
     def _apistop(self, event: Event) -> None:
-        api: Api | None = self._one(self._stage.apis, event)
+        api = self._one(self._stage.apis, event)
         if api is not None and not api.loop.frozen:
             self._freeze(api.loop, event.length, machine=event.other < 0.3)
 
     def _apikill(self, event: Event) -> None:
-        api: Api | None = self._one(self._stage.apis, event)
+        api = self._one(self._stage.apis, event)
         if api is not None:
             self._stage.kill(api)
             self._stage.world.at(0.5 + event.other * 3, self._stage.api)
@@ -145,7 +149,7 @@ class Faults:
 
     def _held(self, event: Event) -> None:
         """Some writes of a process come 3 to 60 s late."""
-        process: Any = self._operator(event) if event.chance < 0.6 else self._one(self._stage.apis, event)
+        process = self._operator(event) if event.chance < 0.6 else self._one(self._stage.apis, event)
         if process is None:
             return
         draw, troubles = self._stage.world.random, process.network.troubles
@@ -176,7 +180,7 @@ class Faults:
 
     def _gap(self, event: Event) -> None:
         """News come late, or watches break and what they would go on from is compacted."""
-        process: Any = self._one(self._everybody(), event)
+        process = self._one(self._everybody(), event)
         if process is None:
             return
         troubles = process.network.troubles
@@ -192,14 +196,14 @@ class Faults:
 
         self._for(min(event.length, 6.0), mend)
 
-    def _everybody(self) -> list[Any]:
+    def _everybody(self) -> list[Operator | Api]:
         return [*self._stage.operators, *self._stage.apis]
 
     # ---- clocks and nodes
 
     def _skew(self, event: Event) -> None:
         """The wall clock of an API process, sometimes of an operator, is set wrong, and right again."""
-        process: Any = self._one(self._stage.apis, event) if event.other < 0.8 else self._operator(event)
+        process = self._one(self._stage.apis, event) if event.other < 0.8 else self._operator(event)
         if process is None:
             return
         loop, skew = process.loop, SKEWS[int(event.other * 97) % len(SKEWS)]
@@ -248,5 +252,5 @@ class Faults:
         self._for(max(seconds, 4.0), lambda: add_node(stage.cluster, machine, "192.0.2.9"))
 
 
-def _lose_nothing(troubles: Any) -> None:
+def _lose_nothing(troubles: Troubles) -> None:
     troubles.lose_request = troubles.lose_answer = 0.0

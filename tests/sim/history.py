@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from .stage import Stage  # first: it replaces the clocks
-
 from .actions import act
 from .faults import Faults
 from .judgement import at_peace, at_the_end, is_over
 from .plan import SPAN, Plan
+from .stage import Stage
 from .users import Users
 
 PEACE_SECONDS: Final = 70.0

@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 BEGIN: Final = datetime(2026, 3, 1, tzinfo=UTC)
 """Wall-clock time of the world's second 0."""
 BOOTED: Final = 1000.0
 """Monotonic time of every process then."""
+
+Args = TypeVarTuple("Args")
 
 THREAD_SECONDS: Final = (0.01, 0.3)
 
@@ -80,15 +82,15 @@ class Loop(asyncio.AbstractEventLoop):
         global running
         ready, timers, now = self._ready, self._timers, self.time() + 1e-9
         while timers and timers[0][0] <= now:
-            handle = heapq.heappop(timers)[2]
-            if not handle.cancelled():
-                ready.append(handle)
+            timer = heapq.heappop(timers)[2]
+            if not timer.cancelled():
+                ready.append(timer)
         running = self
         asyncio._set_running_loop(self)
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle._cancelled:  # type: ignore[attr-defined]
+                if not handle._cancelled:
                     handle._run()
         finally:
             asyncio._set_running_loop(None)
@@ -96,23 +98,25 @@ class Loop(asyncio.AbstractEventLoop):
 
     # ---- what tasks and futures ask
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), handle))
@@ -133,7 +137,12 @@ class Loop(asyncio.AbstractEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Take the time of a thread: the result is there a while later."""
         future, result = self.create_future(), func(*args)
-        self.call_later(self.world.random.uniform(*THREAD_SECONDS), lambda: future.done() or future.set_result(result))
+
+        def settle() -> None:
+            if not future.done():
+                future.set_result(result)
+
+        self.call_later(self.world.random.uniform(*THREAD_SECONDS), settle)
         return future
 
     def get_debug(self) -> bool:
@@ -173,7 +182,7 @@ class Scheduler:
 
     def loop(self, name: str) -> Loop:
         """Return the loop of a new process."""
-        made = Loop(self, name)
+        made = Loop(self, name)  # type: ignore[abstract]  # the rest nobody asks for
         self.loops.append(made)
         return made
 

@@ -109,7 +109,9 @@ class Nodes:
             self.cluster.write("DELETE", PODS, name, body=body, sender="podgc")
             forced: Object = {"metadata": {"uid": uid, "annotations": {names.FORCED_ANNOTATION: "the machine is off"}}}
             self.cluster.later(
-                2.0, 9.0, lambda n=name, b=forced: self.cluster.write("PATCH", PODS, n, body=b)  # type: ignore[misc]
+                2.0,
+                9.0,
+                lambda n=name, b=forced: self.cluster.write("PATCH", PODS, n, body=b),  # type: ignore[misc]
             )
 
     # ---- what a kubelet does

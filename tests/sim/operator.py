@@ -70,9 +70,7 @@ class Operator:
             agent_image="registry.example/berth:1",
             identity=self.name,
         )
-        world = World(
-            config, self._client(leadership.check), FixedAuthority(), agents, Clock(), steadiness=steadiness
-        )
+        world = World(config, self._client(leadership.check), FixedAuthority(), agents, Clock(), steadiness=steadiness)
         world.queue = make_queue(world)
         await world.clock.compare(plain)
         async with asyncio.TaskGroup() as tasks:

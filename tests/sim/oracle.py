@@ -158,7 +158,9 @@ class Oracle:
         if found is None:
             self.cluster.violated("promise: a client was told of an instance that is not there")
         elif (found.get("status") or {}).get("reason") in ("ClaimLost", "NeverMade"):
-            self.cluster.violated(f"promise: a client was told of an instance that ended with {found['status']['reason']}")
+            self.cluster.violated(
+                f"promise: a client was told of an instance that ended with {found['status']['reason']}"
+            )
 
     def asks(self, user: str) -> int:
         """A client asks for an instance; the number of the call."""

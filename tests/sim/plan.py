@@ -53,7 +53,7 @@ CORE: Final = ("stop", "kill", "cut", "lose", "apikill", "node", "gap")
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happens at a time (seconds). ``chance`` (0 to 1) chooses whom it meets, ``length`` is in seconds."""
+    """One thing that happens. ``chance`` (0 to 1) chooses whom it meets; times are in seconds."""
 
     at: float
     what: str

@@ -1,13 +1,10 @@
 """Imports the product with its clocks replaced, and puts the few parts aside that reach outside of the process.
 
-Import this before any other module that imports the product. What is replaced, beside clocks and chance
+What is replaced, beside clocks and chance
 (:mod:`tests.sim.clocks`): the path check (sockets), our own address (a socket), host keys (cryptography), garbage
 collection at the start of the API (it would stop the simulation for longer than a history takes), and logs, which go
 into the trace.
 """
-
-# ruff: noqa: E402, I001
-from . import clocks
 
 import asyncio
 import logging
@@ -23,10 +20,8 @@ from berth_core.keypairs import KeyPair
 from berth_operator import reservations, rulebook, serving
 from berth_operator.build import secrets
 from berth_operator.build.secrets import HostKey
-import berth_api.app
-import berth_operator.__main__
 
-from . import loops
+from . import clocks, loops
 from .cluster import Cluster
 
 OPERATOR_ADDRESS: Final = "10.99.0.1"
@@ -69,7 +64,7 @@ def _place(error: BaseException) -> str:
 
 def _replace() -> None:
     setattr(serving, "path_stands", _path_stands)  # noqa: B010 (mypy would have it a method of the module)
-    setattr(rulebook, "own_address", lambda towards, port: OPERATOR_ADDRESS)  # noqa: B010
+    setattr(rulebook, "own_address", lambda *_: OPERATOR_ADDRESS)  # noqa: B010
     setattr(reservations, "make_key_pair", lambda: KeyPair("private", "ssh-rsa AAAA berth"))  # noqa: B010
     setattr(secrets, "new_host_key", lambda: HostKey(b"key", "ssh-ed25519 AAAA"))  # noqa: B010
     setattr(api_state, "gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))  # noqa: B010

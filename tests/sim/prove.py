@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from .sets import named, played  # first: it replaces the clocks
-
 from . import clocks
+from .sets import named, played
 
 COLLECT_EVERY: Final = 10
 _PARTICULARS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|robot-\d+|k-\d+|r-\d+")

@@ -2,12 +2,10 @@
 
 from typing import Final
 
-from .stage import Stage  # first: it replaces the clocks
-
 from . import orphans
 from .history import Outcome, play
 from .plan import CORE, FAULTS, Plan, plan
-from .stage import Setting
+from .stage import Setting, Stage
 
 SETS: Final = ("core", "full", "d1")
 

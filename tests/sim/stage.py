@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from . import product  # first: it replaces the clocks
-
 from berth_core.client import Kind, Object
 from berth_core.resources import FirewallRule
 from berth_operator.build import firewall
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, TYPES
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
 
+from . import product
 from .api import Api
 from .cluster import LAB, Cluster, add_node
 from .loops import Scheduler
@@ -77,9 +76,7 @@ class Stage:
         self.world = Scheduler(self.seed)
         self.cluster = product.told = Cluster(self.world)
         self.oracle = Oracle(self.cluster, quota=self.setting.quota)
-        self.nodes = Nodes(
-            self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails
-        )
+        self.nodes = Nodes(self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails)
         self.oracle.nodes = self.nodes
         self.machines = [f"robot-{number}" for number in range(self.setting.deployments)]
         self.operators: list[Operator] = []
@@ -190,7 +187,12 @@ class Stage:
         return firewall.push(body, 1, 0, ()).digest
 
     def call(
-        self, api: Api, path: str, user: str, body: Mapping[str, Any], told: Callable[[int, dict[str, Any]], object],
+        self,
+        api: Api,
+        path: str,
+        user: str,
+        body: Mapping[str, Any],
+        told: Callable[[int, dict[str, Any]], object],
         key: str = "",
     ) -> None:
         """Send a request over the network to an API process."""

@@ -28,12 +28,10 @@ class Users:
         """Send a request to some API process, and again to some where there was no answer or a failure."""
         self._try(user, path, body, answered, key, TRIES if key else 1)
 
-    def _try(
-        self, user: str, path: str, body: dict[str, Any], answered: Answered, key: str, tries: int
-    ) -> None:
+    def _try(self, user: str, path: str, body: dict[str, Any], answered: Answered, key: str, tries: int) -> None:
         stage = self.stage
         api: Api | None = stage.world.random.choice(stage.apis) if stage.apis else None
-        settled = []
+        settled: list[int] = []
         call = stage.oracle.asks(user) if path.startswith("/new") else 0
 
         def told(status: int, answer: dict[str, Any]) -> None:
