@@ -105,3 +105,7 @@ bench-leases: venv ## measure leases with many deployments, without the two-node
 .PHONY: prove
 prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|d1 FAULTS=…), or show one (HISTORY=7, SHRINK=1)
 	@$(BIN)/python -m tests.sim
+
+.PHONY: prove-mutants
+prove-mutants: venv ## how many histories find each deliberate mistake in the real code (HISTORIES=2000 at most, MUTANTS=0,5)
+	@$(BIN)/python -m tests.sim mutants

@@ -18,6 +18,14 @@ def main() -> int:
     faults = tuple(word for word in words.split(",") if word not in ("", "none")) if words else None
     if number := os.environ.get("HISTORY"):
         return _show(which, seed, int(number), faults)
+    if sys.argv[1:] == ["mutants"]:
+        from .killing import kill_all
+
+        return kill_all(seed)
+    if sys.argv[1:2] == ["mutant"]:
+        from .killing import hunt
+
+        return hunt(int(sys.argv[2]), seed, int(os.environ["FIRST"]), int(os.environ["HISTORIES"]))
     if sys.argv[1:] == ["digest"]:
         from .prove import digest
 

@@ -42,6 +42,8 @@ class Oracle:
     given_up: set[str] = field(default_factory=set)
     """Those that somebody asked to end."""
     queue: Queue = field(init=False)
+    _by_key: dict[str, str] = field(default_factory=dict)
+    """Uids of instances by the Idempotency-Key that made them."""
     _things: dict[tuple[str, int], set[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,6 +97,10 @@ class Oracle:
             self.leases += 1
             if now.epoch != before.epoch + 1:
                 self.cluster.violated(f"I1: {name} was taken at epoch {now.epoch} after {before.epoch}")
+            user = now.lease["user"]
+            has = sum(held.lease is not None and held.lease["user"] == user for held in self.held.values())
+            if self.quota is not None and has > self.quota:
+                self.cluster.violated(f"quota: a user has {has} of {self.quota}")
             if all(held.lease is not None for held in self.held.values()):
                 self.queue.took(now.lease["instance"], now.lease["user"], self._able())
         elif now.lease is not None and before.lease is not None and now.lease["instance"] != before.lease["instance"]:
@@ -120,6 +126,9 @@ class Oracle:
     def _instance(self, commit: Commit) -> None:
         metadata, status = commit.object["metadata"], commit.object.get("status") or {}
         uid = metadata["uid"]
+        if key := (metadata.get("labels") or {}).get(names.IDEMPOTENCY_LABEL):
+            if self._by_key.setdefault(key, uid) != uid:
+                self.cluster.violated("idempotency: one key made two instances")
         if status.get("endTime"):
             self.ended.add(uid)
         elif uid in self.ended:
