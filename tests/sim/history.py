@@ -62,6 +62,7 @@ def play(plan: Plan) -> Outcome:
 
 def _end_everything(stage: Stage) -> None:
     for _ in range(MOST_ROUNDS):
+        stage.release_quarantines()
         for obj in stage.active():
             stage.oracle.let_go(obj["metadata"]["name"])
             stage.end(obj["metadata"]["name"])

@@ -161,8 +161,7 @@ class Nodes:
         if self.cluster.store.find("nodes", None, node_of(deployment)) is None:
             self.cluster.later(0.5, 1.5, lambda: self._bind(name, uid, deployment))
             return
-        body: Object = {"spec": {"nodeName": node_of(deployment)}}
-        self.cluster.write("PATCH", PODS, name, body=body, sender="scheduler")
+        self.cluster.bind(name, node_of(deployment))
 
     def _mount(self, obj: Object, known: Kubelet) -> None:
         name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]

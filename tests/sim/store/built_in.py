@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from berth_core.client import Object
 
+from . import problems
 from .problems import Cause
 from .trees import MISSING, at, same
 
@@ -32,6 +33,7 @@ _KEPT: Final = frozenset(
 """Fields that stay though they are empty."""
 _FALSE: Final = frozenset({"readOnly", "publishNotReadyAddresses", "unschedulable", "hostNetwork", "stdin", "tty"})
 """Fields that are dropped when false."""
+_ZERO: Final = frozenset({"active", "succeeded", "failed"})
 _NAMED: Final = frozenset({"machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion"})
 _NODE_INFO: Final = (*sorted(_NAMED), "kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
@@ -48,7 +50,8 @@ def tidied(value: Any) -> Any:
     changed = False
     for key, inner in value.items():
         new = inner if key in _STRINGS or key in _NODE_INFO else tidied(inner)
-        if (new in _EMPTY and key not in _KEPT and key not in _NODE_INFO) or (new is False and key in _FALSE):
+        empty = new in _EMPTY and key not in _KEPT and key not in _NODE_INFO
+        if empty or (key in _FALSE and new is False) or (key in _ZERO and new == 0):
             changed = True
             continue
         changed = changed or new is not inner
@@ -163,7 +166,6 @@ def job(obj: Object, old: Object | None) -> Object:
     template = template | {"spec": pod_spec(template["spec"])}
     if old is None:
         uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
-        own = (template.get("metadata") or {}).get("labels")
         marks = {"controller-uid": uid, "job-name": name}
         marks |= {f"batch.kubernetes.io/{key}": value for key, value in marks.items()}
         metadata = template.get("metadata") or {}
@@ -173,9 +175,7 @@ def job(obj: Object, old: Object | None) -> Object:
         spec = spec | {"selector": {"matchLabels": {key: uid}}}
         obj = obj | {"status": {}}
         if not obj["metadata"].get("labels"):  # the template's, where it has none of its own
-            # The API server writes the marks into both by accident, but for a name that it generates.
-            labels = own if "generateName" in obj["metadata"] else metadata["labels"]
-            obj = obj | {"metadata": obj["metadata"] | ({"labels": labels} if labels else {})}
+            obj = obj | {"metadata": obj["metadata"] | {"labels": metadata["labels"]}}
     return obj | {"spec": spec | {"template": template}}
 
 
@@ -207,6 +207,8 @@ class Ports:
         spec = spec | {"ports": self._ports(spec.get("ports") or (), before.get("ports") or (), outer=outer)}
         spec = self._balanced(spec, before)
         balancer = (obj.get("status") or {}).get("loadBalancer") or {}
+        if spec["type"] != "LoadBalancer" and before.get("type") == "LoadBalancer":
+            balancer = {}
         if ingress := balancer.get("ingress"):
             balancer = balancer | {"ingress": [_with(entry, {"ipMode": "VIP"}) for entry in ingress]}
         return obj | {"spec": spec, "status": (obj.get("status") or {}) | {"loadBalancer": balancer}}
@@ -240,6 +242,8 @@ class Ports:
         for obj in self._services():
             taken |= {port.get("nodePort") for port in obj["spec"].get("ports") or ()}
             taken.add(obj["spec"].get("healthCheckNodePort"))
+        if all(port in taken for port in NODE_PORTS):
+            raise problems.internal("failed to allocate a nodePort: range is full")
         while (port := self._draw.choice(NODE_PORTS)) in taken:
             pass
         return port
@@ -314,10 +318,19 @@ def errors(plural: str, new: Object, old: Object | None) -> list[Cause]:
         for word in ("containers", "initContainers"):
             if len(new["spec"].get(word) or ()) != len(old["spec"].get(word) or ()):
                 return [Cause("FieldValueForbidden", f"spec.{word}", "pod updates may not add or remove containers")]
+        found, deadline = [], old["spec"].get("activeDeadlineSeconds")
+        if deadline is not None and new["spec"].get("activeDeadlineSeconds", deadline + 1) > deadline:
+            found.append(Cause("FieldValueInvalid", "spec.activeDeadlineSeconds", "must not grow"))
         if same(_pod_rest(new["spec"]), _pod_rest(old["spec"])):
-            return []
-        return [Cause("FieldValueForbidden", "spec", "pod updates may not change fields other than the image and few more")]
-    paths = {"jobs": ("spec.template", "spec.selector", "spec.completions", "spec.podFailurePolicy"), "secrets": ("type",)}
+            return found
+        return [
+            *found,
+            Cause("FieldValueForbidden", "spec", "pod updates may not change fields other than the image and few more"),
+        ]
+    paths = {
+        "jobs": ("spec.template", "spec.selector", "spec.completions", "spec.podFailurePolicy"),
+        "secrets": ("type",),
+    }
     return [
         Cause("FieldValueInvalid", path, "field is immutable")
         for path in paths.get(plural, ())

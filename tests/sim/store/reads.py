@@ -12,7 +12,7 @@ from . import problems
 from .history import Entry, Gone, History, Key
 from .kinds import Resource, Target
 from .problems import Refused
-from .selectors import selected
+from .selectors import field_terms, selected
 
 TABLE = "as=PartialObjectMetadata"
 
@@ -30,6 +30,7 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
     """Return a list or a page of it (Kubernetes API Concepts: retrieving large results sets in chunks)."""
     try:
         matches = selected(at.resource, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        terms = field_terms(query.get("fieldSelector", ""))
         limit = int(query.get("limit") or 0)
     except ValueError as error:
         raise problems.bad_request(str(error)) from None
@@ -48,21 +49,23 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
     except Gone:
         fresh = _token(history.version, after) if after else None
         raise problems.expired("The provided continue parameter is too old", fresh) from None
+    single = next((value for path, equal, value in terms if equal and path == "metadata.name"), None)
+    if single is not None and at.namespace is not None:  # then only that key is read
+        entries = {key: entry for key, entry in entries.items() if key == (at.namespace, single)}
     keys = sorted(
         key for key in entries if (at.namespace is None or key[0] == at.namespace) and (after is None or key > after)
     )
     found: list[tuple[Key, Entry]] = []
     metadata: Object = {"resourceVersion": str(version)}
-    for key in keys:
-        entry = entries[key]
-        if matches is not None and not matches(entry.object):
-            continue
+    for number, key in enumerate(keys):
         if limit and len(found) == limit:
-            metadata["continue"] = _token(version, found[-1][0])
+            # Whether what is left would match is not looked at.
+            metadata["continue"] = _token(version, keys[number - 1])
             if matches is None:
                 metadata["remainingItemCount"] = len(keys) - limit
             break
-        found.append((key, entry))
+        if matches is None or matches(entries[key].object):
+            found.append((key, entries[key]))
     return _listed(at.resource, [entry for _, entry in found], metadata, accept)
 
 

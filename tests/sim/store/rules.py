@@ -29,13 +29,14 @@ def predicate(text: str) -> Rule:
         KeyError: tests/sim/store/rules.py does not have it.
 
     """
-    words = _normal(text)
+    words = normal(text)
     if words not in RULES:
         raise KeyError(f"crds/ has a CEL rule without predicate, add it to tests/sim/store/rules.py: {words}")
     return Rule("oldSelf" in words, RULES[words])
 
 
-def _normal(text: str) -> str:
+def normal(text: str) -> str:
+    """Return a rule without line breaks."""
     return " ".join(text.split())
 
 
@@ -98,7 +99,7 @@ def _epoch(obj: Any) -> Any:
 
 
 def _epoch_never_shrinks(new: Any, old: Any) -> bool:
-    return _epoch(old) == 0 or _get(new, "status.epoch", -1) >= _epoch(old)
+    return bool(_epoch(old) == 0 or _get(new, "status.epoch", -1) >= _epoch(old))
 
 
 def _lease_stays(new: Any, old: Any) -> bool:
@@ -132,7 +133,7 @@ def _one_source(new: Any, _: Any) -> bool:
 def _default_within_longest(new: Any, _: Any) -> bool:
     limits = _get(new, "spec.limits", {})
     both = "maxExpireAfter" in limits and "defaultExpireAfter" in limits
-    return not both or limits["defaultExpireAfter"] <= limits["maxExpireAfter"]
+    return not both or bool(limits["defaultExpireAfter"] <= limits["maxExpireAfter"])
 
 
 def _status_stays(new: Any, old: Any) -> bool:
