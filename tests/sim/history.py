@@ -27,6 +27,7 @@ class Outcome:
     plan: Plan
     violations: list[tuple[float, str]]
     leases: int
+    ready: int
     steps: int
     seconds: float
     """Of virtual time."""
@@ -57,7 +58,9 @@ def play(plan: Plan) -> Outcome:
     if world.steps > MOST_STEPS:
         stage.cluster.violated("I4: processes keep each other busy for ever")
     world.over = True
-    return Outcome(plan, stage.cluster.violations, stage.oracle.leases, world.steps, world.now, stage)
+    return Outcome(
+        plan, stage.cluster.violations, stage.oracle.leases, stage.oracle.ready, world.steps, world.now, stage
+    )
 
 
 def _end_everything(stage: Stage) -> None:

@@ -89,7 +89,7 @@ class Nodes:
         if pod is not None and not pod.hook:
             pod.restarts += 1
             self.cluster.say("node", "workspace restarted", pod.name)
-            self._report(pod.name, uid, "Running", {"running": {}}, ip=pod.ip)
+            self._report(pod.name, uid, "Running", self._runs(), ip=pod.ip)
 
     def shut_down(self, deployment: str) -> None:
         """The machine's node is gone, with all that ran there; nobody says so."""
@@ -200,7 +200,7 @@ class Nodes:
         self.running[uid] = pod
         self.cluster.say("node", "started", name, f"epoch {pod.epoch} on {deployment}")
         self.changed(deployment)
-        self._report(name, uid, "Running", {"running": {}}, ip=pod.ip)
+        self._report(name, uid, "Running", self._runs(), ip=pod.ip)
         if pod.hook:
             self.cluster.later(0.1, 3.0, lambda: self._hook_ends(pod))
 
@@ -271,6 +271,9 @@ class Nodes:
         status |= {key: value for key, value in (("podIP", ip), ("reason", reason)) if value}
         body: Object = {"status": status}
         self.cluster.write("PATCH", PODS, name, body=body, subresource="status", sender="kubelet")
+
+    def _runs(self) -> Object:
+        return {"running": {"startedAt": self.cluster.world.wall().strftime("%Y-%m-%dT%H:%M:%SZ")}}
 
     def _live(self, name: str, uid: str) -> Object | None:
         obj = self.cluster.store.find("pods", LAB, name)

@@ -35,6 +35,8 @@ class Oracle:
     """Most instances of one user."""
     nodes: Nodes = field(init=False)
     leases: int = 0
+    ready: int = 0
+    """Instances that were ready."""
     held: dict[str, Held] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     promised: dict[str, str] = field(default_factory=dict)
@@ -129,6 +131,8 @@ class Oracle:
         if key := (metadata.get("labels") or {}).get(names.IDEMPOTENCY_LABEL):
             if self._by_key.setdefault(key, uid) != uid:
                 self.cluster.violated("idempotency: one key made two instances")
+        if status.get("readyTime") and not ((commit.before or {}).get("status") or {}).get("readyTime"):
+            self.ready += 1
         if status.get("endTime"):
             self.ended.add(uid)
         elif uid in self.ended:

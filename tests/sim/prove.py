@@ -33,6 +33,8 @@ class Tally:
 
     histories: int = 0
     leases: int = 0
+    ready: int = 0
+    """Instances that were ready."""
     steps: int = 0
     virtual: float = 0.0
     cpu: float = 0.0
@@ -43,7 +45,7 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Take over another one's."""
-        for name in ("histories", "leases", "steps", "virtual", "cpu"):
+        for name in ("histories", "leases", "ready", "steps", "virtual", "cpu"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.broken += other.broken
         self.violations += other.violations
@@ -61,6 +63,7 @@ def run(order: Order) -> Tally:
         outcome = played(named(order.which, order.seed, number, order.faults))
         tally.histories += 1
         tally.leases += outcome.leases
+        tally.ready += outcome.ready
         tally.steps += outcome.steps
         tally.virtual += outcome.seconds
         if outcome.violations:

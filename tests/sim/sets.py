@@ -24,4 +24,5 @@ def played(made: Plan) -> Outcome:
     if not made.seed.startswith("d1/"):
         return play(made)
     stage: Stage = orphans.play(made.seed)
-    return Outcome(made, stage.cluster.violations, stage.oracle.leases, stage.world.steps, stage.world.now, stage)
+    oracle, world = stage.oracle, stage.world
+    return Outcome(made, stage.cluster.violations, oracle.leases, oracle.ready, world.steps, world.now, stage)
