@@ -103,3 +103,11 @@ bench-api: venv ## measure the API under load only, without the two-node cluster
 bench-leases: venv ## measure leases with many deployments, without the two-node cluster: grants, whole lives, the operator's start
 	@$(BIN)/python -m berth_cluster prepare
 	@$(BIN)/python -m bench.leases
+
+.PHONY: prove
+prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|d1 FAULTS=…), or show one (HISTORY=7, SHRINK=1)
+	@$(BIN)/python -m tests.sim
+
+.PHONY: prove-mutants
+prove-mutants: venv ## how many histories find each deliberate mistake in the real code (HISTORIES=2000 at most, MUTANTS=0,5)
+	@$(BIN)/python -m tests.sim mutants

@@ -5,7 +5,6 @@ import base64
 import gc
 import signal
 import sys
-import time
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from berth_core import names
 from berth_core.client import Client, connect
 from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError, NotFoundError
-from berth_operator import enforcement, handlers, late, relist, tenancy
+from berth_operator import handlers, relist
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
@@ -28,6 +27,7 @@ from berth_operator.leading import Leadership
 from berth_operator.logs import configure
 from berth_operator.reconcile import make_queue
 from berth_operator.steadiness import Steadiness
+from berth_operator.term import lead
 from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
@@ -80,28 +80,6 @@ async def _main(config: Config) -> None:
 
 
 async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
-    async def lead() -> None:
-        began, world.term = time.monotonic(), leadership.term
-        try:
-            await tenancy.settle(world)
-            await relist.first_lists(world)
-            _settle_down()
-            world.queue.open()
-            relist.wake_all(world)
-            relist.catch_up(world, began)
-            late.watch_for(world)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(world.queue.run())
-                tasks.create_task(enforcement.run(world))
-        finally:
-            world.problem = ""
-            world.memories.clear()
-            world.rules_listed.clear()
-            world.slots_seen.clear()
-            world.missing.since.clear()
-            world.refusals.since.clear()
-            world.warm_nonces.clear()
-
     ready, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(_watch(world, ready))
@@ -110,7 +88,10 @@ async def _run(world: World, plain: Client, leadership: Leadership, health: Heal
         await ready.wait()
         health.watching = True
         _on_signals(stop)
-        others = [tasks.create_task(world.clock.run(plain)), tasks.create_task(leadership.run(plain, lead))]
+        others = [
+            tasks.create_task(world.clock.run(plain)),
+            tasks.create_task(leadership.run(plain, partial(lead, world, leadership, _settle_down))),
+        ]
         await stop.wait()
         # The lease first, so that another replica leads at once; kopf would wait for what it believes its own tasks.
         for task in others:

@@ -26,7 +26,7 @@ def registry(world: World, login: Login) -> kopf.OperatorRegistry:
     kopf.on.login(registry=made)(login.open)
     for kind in WATCHED:
         group, _, version = kind.api_version.rpartition("/")
-        kopf.on.event(group, version, kind.plural, id=f"keep-{kind.plural}", registry=made)(_keep(world, kind))
+        kopf.on.event(group, version, kind.plural, id=f"keep-{kind.plural}", registry=made)(keeper(world, kind))
     return made
 
 
@@ -83,7 +83,9 @@ def _without_mark(obj: Object) -> tuple[Object, Object]:
     return metadata, status
 
 
-def _keep(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
+def keeper(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
+    """Return the handler of a kind: ``event`` has the ``type``, None for what a list showed, and the ``object``."""
+
     async def keep(event: Any, **_: Any) -> None:
         world.last_event = time.monotonic()
         obj = event["object"]

@@ -1,0 +1,96 @@
+"""The operator's real client of agents, with the connection replaced, and the agent's real rules at the other end."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from berth_agent import push as rules
+from berth_operator.agentclient import AgentAddress, AgentClient
+from berth_operator.certificates import Authority, KeyPair
+from berth_operator.errors import AgentError
+
+from .cluster import Cluster
+from .loops import Loop
+from .network import Network
+from .nodes import Nodes, Running
+
+
+class FixedAuthority(Authority):
+    """A CA whose certificates say what they are for: making real ones takes longer than a history."""
+
+    def __init__(self) -> None:
+        self.pem = "certificate of the authority"
+
+    def agent(self, pod: str, epoch: int, now: datetime) -> KeyPair:
+        return KeyPair(f"certificate of {pod} epoch {epoch}", "key")
+
+    def operator(self, now: datetime) -> KeyPair:
+        return KeyPair("certificate of the operator", "key")
+
+
+class SimulatedAgents(AgentClient):
+    """Reaches the agents of what runs. As the real one, it does not ask who leads."""
+
+    def __init__(self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network) -> None:
+        super().__init__(FixedAuthority())
+        self._cluster = cluster
+        self._loop = loop
+        self._nodes = nodes
+        self._network = network
+
+    async def _request(
+        self,
+        method: str,
+        agent: AgentAddress,
+        path: str,
+        *,
+        seconds: float,
+        body: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        data = orjson.dumps(body) if body is not None else b""
+        future: asyncio.Future[tuple[int, dict[str, Any]]] = self._loop.create_future()
+
+        def answer(told: tuple[int, dict[str, Any]]) -> None:
+            if not future.done():
+                future.set_result(told)
+
+        self._travel(lambda: self._arrive(agent, path, data, answer))
+        try:
+            async with asyncio.timeout(seconds):
+                status, told = await future
+        except TimeoutError:
+            raise AgentError("the agent cannot be reached: TimeoutError") from None
+        if status == 0:
+            raise AgentError("the agent cannot be reached: refused")
+        return status, told
+
+    def _travel(self, event: Callable[[], object]) -> None:
+        if not self._network.troubles.cut:
+            troubles = self._network.troubles
+            late = troubles.hold_watches * self._network.world.random.random() if troubles.hold_watches else 0.0
+            self._network.world.at(self._network.delay() + late, event)
+
+    def _arrive(self, agent: AgentAddress, path: str, data: bytes, answer: Callable[[Any], None]) -> None:
+        pod = self._nodes.at(agent.ip, agent.pod, agent.epoch)
+        if pod is None or pod.deployment in self._nodes.silent:
+            told: tuple[int, dict[str, Any]] = (0, {})
+        elif path == "/v1/state":
+            told = self._apply(pod, data)
+        else:
+            told = (200, {"listening": True})
+        self._travel(lambda: self._loop.call_soon(answer, told))
+
+    def _apply(self, pod: Running, data: bytes) -> tuple[int, dict[str, Any]]:
+        """Decide as ``berth_agent.store`` does."""
+        wanted = rules.parse(data)
+        if rules.is_stale(wanted.of, pod.in_force) and pod.in_force is not None:
+            self._cluster.say(self._loop.name, "push refused", pod.name, f"generation {wanted.of.generation}")
+            return 409, {"generation": pod.in_force.generation, "digest": pod.in_force.digest}
+        pod.in_force, pod.ruleset, pod.keys = wanted.of, wanted.ruleset, wanted.keys
+        generation, digest = wanted.of.generation, wanted.of.digest
+        self._cluster.say(self._loop.name, "pushed", pod.name, f"generation {generation} {digest[:8]}")
+        return 200, {"generation": generation, "digest": digest}

@@ -1,0 +1,180 @@
+"""One API process: the real state, caches, services and idempotency, called below FastAPI's routing."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import orjson
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from berth_api import errors
+from berth_api.answers import JSON, Empty
+from berth_api.app import make_state
+from berth_api.auth.identity import Identity
+from berth_api.config import Config, from_environment
+from berth_api.errors import ApiError
+from berth_api.idempotency import Idempotent
+from berth_api.keys import KeyPool
+from berth_api.options import wanted_rule
+from berth_api.routes import launching
+from berth_api.services import firewall, instances, keeping, reservations
+from berth_api.services.candidates import Target
+from berth_api.state import State
+from berth_core import errors as cluster_errors
+from berth_core import names
+from berth_core.keypairs import KeyPair
+
+from .client import SimulatedClient
+from .cluster import ACCESS, LAB, RELEASE, Cluster
+from .network import Network
+
+PEER: Final = ip_address("198.51.100.7")
+PAIR: Final = KeyPair("private", "ssh-rsa AAAA berth")
+
+Told = Callable[[int, dict[str, Any]], object]
+"""Is given the status and the body of an answer; status 0 for none."""
+
+
+class FixedKeys(KeyPool):
+    """Key pairs without the making of them."""
+
+    async def take(self) -> KeyPair:
+        await asyncio.sleep(0)
+        return PAIR
+
+
+@cache
+def _config() -> Config:
+    jwks = Path(tempfile.mkdtemp(prefix="berth-sim-")) / "jwks.json"
+    jwks.write_text('{"keys": []}')
+    return from_environment(
+        {
+            "BERTH_NAMESPACE": RELEASE,
+            "BERTH_WORKSPACE_NAMESPACES": LAB,
+            "BERTH_ACCESS_NAMESPACE": ACCESS,
+            "BERTH_JWKS_FILE": str(jwks),
+        }
+    )
+
+
+class Api:
+    """A replica."""
+
+    def __init__(self, cluster: Cluster, name: str, network: Network) -> None:
+        self.cluster, self.name, self.network = cluster, name, network
+        self.loop = cluster.world.loop(name)
+        self.state: State | None = None
+        self.loop.call_soon(lambda: self.loop.create_task(self._main()))
+
+    async def _main(self) -> None:
+        client = SimulatedClient(self.loop, self.cluster.store, self.network, self.cluster.feeds, names.API_MANAGER)
+        state = replace(make_state(_config(), client), keys=FixedKeys())
+        async with asyncio.TaskGroup() as tasks:
+            for kept in state.caches.all.values():
+                tasks.create_task(kept.run())
+            tasks.create_task(state.caches.keep_rows())
+            self.state = state
+
+    def call(self, path: str, user: str, body: dict[str, Any], key: str, told: Told) -> None:
+        """Have a POST answered in this process; a request to one that is not ready is refused."""
+        state = self.state
+        if self.loop.dead or state is None:
+            self.cluster.world.at(0.001, lambda: told(503, {}))
+            return
+        self.loop.call_soon(lambda: self.loop.create_task(self._answer(state, path, user, body, key, told)))
+
+    async def _answer(self, state: State, path: str, user: str, body: dict[str, Any], key: str, told: Told) -> None:
+        identity = Identity(user=user, digest="0" * 64, expires=4e9)
+        scope: Scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "headers": [(b"idempotency-key", key.encode())] if key else [],
+            "state": {"standing": SimpleNamespace(identity=identity, refusal=None), "request_id": "r"},
+            "app": SimpleNamespace(state=SimpleNamespace(berth=state)),
+        }
+        data, sent = [orjson.dumps(body)], list[Message]()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": data.pop() if data else b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        try:
+            await Idempotent(_routed)(scope, receive, send)
+        except Exception as error:  # what the Envelope answers with 500: nobody expected it
+            self.cluster.violated(f"crash: {type(error).__name__} of {path.split('/')[1]}: {error}"[:200])
+            told(500, {})
+            return
+        content = b"".join(message.get("body", b"") for message in sent[1:])
+        answer = orjson.loads(content) if content else {}
+        self.cluster.world.at(self.network.delay(), lambda: told(int(sent[0]["status"]), answer))
+
+
+async def _routed(scope: Scope, receive: Receive, send: Send) -> None:
+    """Call the service that a path names, and shape errors as the application does."""
+    request = Request(scope, receive)
+    state = cast(State, scope["app"].state.berth)
+    user = cast(Identity, scope["state"]["standing"].identity)
+    body = orjson.loads(await request.body() or b"{}")
+    _, verb, *rest = scope["path"].split("/")
+    try:
+        response: Any = await _SERVICES[verb](state, user, body, rest[0] if rest else "")
+    except (ApiError, cluster_errors.ClusterError) as error:
+        response = await errors.handle(request, error)
+    await response(scope, receive, send)
+
+
+async def _new(state: State, user: Identity, body: dict[str, Any], target: str) -> JSON:
+    wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
+    return await launching._new(state, user, PEER, body, wanted)
+
+
+async def _terminate(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> Empty:
+    await instances.terminate(state, user, instance_id)
+    return Empty()
+
+
+async def _show(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> JSON:
+    held, _detail = await instances.detail(state, user, instance_id)
+    return JSON({"id": held.instance.public_id, "status": str(held.state)})
+
+
+async def _cancel(state: State, user: Identity, _: dict[str, Any], reservation_id: str) -> Empty:
+    await reservations.cancel(state, user, reservation_id)
+    return Empty()
+
+
+async def _rule(state: State, user: Identity, body: dict[str, Any], instance_id: str) -> Empty:
+    await firewall.append(state, user, instance_id, wanted_rule(body, PEER))
+    return Empty()
+
+
+async def _clear(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> Empty:
+    await firewall.clear(state, user, instance_id)
+    return Empty()
+
+
+async def _ping(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> Empty:
+    await keeping.ping(state, user, instance_id, asyncio.get_running_loop().time())
+    return Empty()
+
+
+_SERVICES: Final[dict[str, Callable[[State, Identity, dict[str, Any], str], Awaitable[Any]]]] = {
+    "new": _new,
+    "terminate": _terminate,
+    "show": _show,
+    "cancel": _cancel,
+    "rule": _rule,
+    "clear": _clear,
+    "ka": _ping,
+}

@@ -1,0 +1,256 @@
+"""What goes wrong: each class of faults, carried out on the stage, and how everything heals."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from berth_operator.kinds import NODES
+
+from .api import Api
+from .cluster import add_node, node_of, say_ready
+from .loops import Loop
+from .network import Troubles
+from .operator import Operator
+from .plan import Event
+from .stage import Stage
+from .wire import Request
+
+NOTICED_SECONDS: Final = 8.0
+"""After so long a silent node is not Ready (a real cluster takes 40 s)."""
+HELD_CHANCE: Final = 0.01
+SKEWS: Final = (-40.0, -31.0, -4.0, 4.0, 40.0)
+
+
+P = TypeVar("P", Operator, Api, Operator | Api)
+
+
+class Faults:
+    """Faults of one history, and what has to be healed in the end."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._undo: dict[int, Callable[[], object]] = {}
+        self._numbers = 0
+
+    def strike(self, event: Event) -> None:
+        """Carry out one fault."""
+        stage = self._stage
+        stage.cluster.say("FAULT", event.what, "", f"{event.length:.1f} s")
+        getattr(self, f"_{event.what}")(event)
+
+    def heal(self) -> None:
+        """End everything that is wrong."""
+        for undo in list(self._undo.values()):
+            undo()
+        self._stage.cluster.say("FAULT", "all heals")
+
+    def _for(self, seconds: float, undo: Callable[[], object]) -> None:
+        """Have something undone after some time, or when all heals."""
+        self._numbers += 1
+        number = self._numbers
+
+        def once() -> None:
+            if self._undo.pop(number, None) is not None:
+                undo()
+
+        self._undo[number] = once
+        self._stage.world.at(seconds, once)
+
+    # ---- whom it meets
+
+    def _operator(self, event: Event) -> Operator | None:
+        """The leader mostly."""
+        leader = self._stage.leader()
+        if leader is not None and event.other < 0.85:
+            return leader
+        return self._one(self._stage.operators, event)
+
+    @staticmethod
+    def _one(processes: list[P], event: Event) -> P | None:
+        return processes[int(event.chance * len(processes))] if processes else None
+
+    # ---- processes
+
+    def _freeze(self, loop: Loop, seconds: float, *, machine: bool) -> None:
+        """Stop a process; where it is the machine, its own clocks stand still, and its wall clock is set later."""
+        world, since = self._stage.world, self._stage.world.now
+        loop.frozen += 1
+
+        def thaw() -> None:
+            loop.frozen -= 1
+            self._stage.cluster.say(loop.name, "goes on")
+            if machine:
+                missed = world.now - since
+                loop.missed += missed
+                loop.skew -= missed
+                self._for(5.0 * world.random.random(), lambda: setattr(loop, "skew", loop.skew + missed))
+
+        self._stage.cluster.say(loop.name, "is paused" if machine else "is stopped")
+        self._for(seconds, thaw)
+
+    def _stop(self, event: Event) -> None:
+        if (operator := self._operator(event)) is not None and not operator.loop.frozen:
+            self._freeze(operator.loop, event.length, machine=False)
+
+    def _vm(self, event: Event) -> None:
+        if (operator := self._operator(event)) is not None and not operator.loop.frozen:
+            self._freeze(operator.loop, event.length, machine=True)
+
+    def _kill(self, event: Event) -> None:
+        if (operator := self._operator(event)) is not None:
+            self._stage.kill(operator)
+            self._stage.world.at(0.5 + event.other * 3, self._stage.operator)
+
+    def _apistop(self, event: Event) -> None:
+        api = self._one(self._stage.apis, event)
+        if api is not None and not api.loop.frozen:
+            self._freeze(api.loop, event.length, machine=event.other < 0.3)
+
+    def _apikill(self, event: Event) -> None:
+        api = self._one(self._stage.apis, event)
+        if api is not None:
+            self._stage.kill(api)
+            self._stage.world.at(0.5 + event.other * 3, self._stage.api)
+
+    def _stopw(self, event: Event) -> None:
+        self._at_a_write(event, machine=False)
+
+    def _vmw(self, event: Event) -> None:
+        self._at_a_write(event, machine=True)
+
+    def _at_a_write(self, event: Event, *, machine: bool) -> None:
+        """Stop the operator when it sends a write of some kind; that arrives at once, or when the process goes on."""
+        operator = self._operator(event)
+        if operator is None or operator.loop.frozen:
+            return
+        draw, troubles = self._stage.world.random, operator.network.troubles
+        length = max(event.length, 7.5)
+
+        def hold(request: Request) -> float:
+            if request.method == "GET" or "/leases/" in request.path or draw.random() > 0.15:
+                return 0.0
+            troubles.hold = None
+            self._freeze(operator.loop, length, machine=machine)
+            return draw.choice((0.0, length + 0.001))
+
+        troubles.hold = hold
+        self._for(15.0, lambda: setattr(troubles, "hold", None))
+
+    # ---- messages
+
+    def _cut(self, event: Event) -> None:
+        operator = self._operator(event)
+        if operator is None:
+            return
+        which = [operator.network.troubles, operator.to_agents.troubles]
+        which = which if event.chance < 0.4 else which[:1] if event.chance < 0.8 else which[1:]
+        for troubles in which:
+            troubles.cut = True
+            self._for(event.length, lambda t=troubles: setattr(t, "cut", False))  # type: ignore[misc]
+
+    def _held(self, event: Event) -> None:
+        """Some writes of a process come 3 to 60 s late."""
+        process = self._operator(event) if event.chance < 0.6 else self._one(self._stage.apis, event)
+        if process is None:
+            return
+        draw, troubles = self._stage.world.random, process.network.troubles
+
+        def hold(request: Request) -> float:
+            held = request.method != "GET" and draw.random() < 0.05
+            return draw.uniform(3.0, 60.0) if held else 0.0
+
+        troubles.hold = hold
+        self._for(event.length, lambda: setattr(troubles, "hold", None))
+
+    def _lose(self, event: Event) -> None:
+        for process in self._everybody():
+            troubles = process.network.troubles
+            troubles.lose_request = troubles.lose_answer = 0.03
+            self._for(event.length, lambda t=troubles: _lose_nothing(t))  # type: ignore[misc]
+
+    def _refuse(self, event: Event) -> None:
+        """The API server is busy, or was restarted and has not read its roles yet."""
+        for process in self._everybody():
+            troubles = process.network.troubles
+            if event.chance < 0.5:
+                troubles.refuse = 0.2
+                self._for(event.length, lambda t=troubles: setattr(t, "refuse", 0.0))  # type: ignore[misc]
+            else:
+                troubles.unread_roles = True
+                self._for(event.other * 2, lambda t=troubles: setattr(t, "unread_roles", False))  # type: ignore[misc]
+
+    def _gap(self, event: Event) -> None:
+        """News come late, or watches break and what they would go on from is compacted."""
+        process = self._one(self._everybody(), event)
+        if process is None:
+            return
+        troubles = process.network.troubles
+        if event.other < 0.5:
+            troubles.hold_watches = event.length / 2
+            self._for(event.length, lambda: setattr(troubles, "hold_watches", 0.0))
+            return
+        troubles.cut = True
+
+        def mend() -> None:
+            troubles.cut = False
+            self._stage.cluster.store.compact(self._stage.cluster.store.version)
+
+        self._for(min(event.length, 6.0), mend)
+
+    def _everybody(self) -> list[Operator | Api]:
+        return [*self._stage.operators, *self._stage.apis]
+
+    # ---- clocks and nodes
+
+    def _skew(self, event: Event) -> None:
+        """The wall clock of an API process, sometimes of an operator, is set wrong, and right again."""
+        process = self._one(self._stage.apis, event) if event.other < 0.8 else self._operator(event)
+        if process is None:
+            return
+        loop, skew = process.loop, SKEWS[int(event.other * 97) % len(SKEWS)]
+        loop.skew += skew
+        self._for(event.length * 2, lambda: setattr(loop, "skew", loop.skew - skew))
+
+    def _node(self, event: Event) -> None:
+        """A node is silent, is removed with its machine, or loses a pod."""
+        stage = self._stage
+        machine = stage.machines[int(event.chance * len(stage.machines))]
+        pods = list(stage.nodes.on(machine))
+        if event.other < 0.5:
+            self._silence(machine, event.length)
+        elif event.other < 0.6:
+            self._remove(machine, event.length)
+        elif pods and event.other < 0.8:
+            stage.nodes.lose(pods[0].uid)
+        elif pods:
+            stage.nodes.restart(pods[0].uid)
+
+    def _silence(self, machine: str, seconds: float) -> None:
+        stage = self._stage
+        if machine in stage.nodes.silent:
+            return
+        stage.nodes.silent.add(machine)
+
+        def notice() -> None:
+            if machine in stage.nodes.silent:
+                say_ready(stage.cluster, machine, "Unknown")
+
+        def speak() -> None:
+            stage.nodes.silent.discard(machine)
+            say_ready(stage.cluster, machine, "True")
+
+        stage.world.at(NOTICED_SECONDS, notice)
+        self._for(seconds, speak)
+
+    def _remove(self, machine: str, seconds: float) -> None:
+        """The machine is off and its Node is deleted; the pod collector then says that its pods have failed."""
+        stage = self._stage
+        if machine in stage.nodes.silent or stage.cluster.store.find("nodes", None, node_of(machine)) is None:
+            return
+        stage.nodes.shut_down(machine)
+        stage.cluster.write("DELETE", NODES, node_of(machine), sender="admin")
+        stage.world.at(3.0, lambda: stage.nodes.collect_pods(machine))
+        self._for(max(seconds, 4.0), lambda: add_node(stage.cluster, machine, "192.0.2.9"))
+
+
+def _lose_nothing(troubles: Troubles) -> None:
+    troubles.lose_request = troubles.lose_answer = 0.0

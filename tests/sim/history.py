@@ -1,0 +1,74 @@
+"""Plays one history: its plan, then peace, then the end of everything; the oracle has the last word."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from .actions import act
+from .faults import Faults
+from .judgement import at_peace, at_the_end, is_over
+from .loops import MOST_STEPS
+from .plan import SPAN, Plan
+from .stage import Stage
+from .users import Users
+
+PEACE_SECONDS: Final = 70.0
+"""After everything healed: leases without an Instance are given back after 30 s, and watches that broke go on."""
+ROUND_SECONDS: Final = 10.0
+MOST_ROUNDS: Final = 40
+AFTER_SECONDS: Final = 45.0
+AFTER_FAULTS_SECONDS: Final = 75.0
+"""What was written too late is looked for every minute."""
+
+
+@dataclass
+class Outcome:
+    """What became of a history."""
+
+    plan: Plan
+    violations: list[tuple[float, str]]
+    leases: int
+    ready: int
+    steps: int
+    seconds: float
+    """Of virtual time."""
+    stage: Stage
+
+
+def play(plan: Plan) -> Outcome:
+    """Play a history to its end."""
+    stage = Stage(plan.seed, plan.setting)
+    world = stage.world
+    users, faults = Users(stage), Faults(stage)
+    for _ in range(2):
+        stage.operator()
+        stage.api()
+    for event in plan.events:
+        if event.is_fault:
+            world.at(event.at, lambda event=event: faults.strike(event))  # type: ignore[misc]
+        else:
+            world.at(event.at, lambda event=event: act(stage, users, event))  # type: ignore[misc]
+    world.run(SPAN)
+    users.quiet = True
+    faults.heal()
+    world.run(SPAN + PEACE_SECONDS)
+    at_peace(stage)
+    _end_everything(stage)
+    world.run(world.now + (AFTER_FAULTS_SECONDS if any(e.is_fault for e in plan.events) else AFTER_SECONDS))
+    at_the_end(stage)
+    if world.steps > MOST_STEPS:
+        stage.cluster.violated("I4: processes keep each other busy for ever")
+    world.over = True
+    return Outcome(
+        plan, stage.cluster.violations, stage.oracle.leases, stage.oracle.ready, world.steps, world.now, stage
+    )
+
+
+def _end_everything(stage: Stage) -> None:
+    for _ in range(MOST_ROUNDS):
+        stage.release_quarantines()
+        for obj in stage.active():
+            stage.oracle.let_go(obj["metadata"]["name"])
+            stage.end(obj["metadata"]["name"])
+        stage.world.run(stage.world.now + ROUND_SECONDS)
+        if is_over(stage):
+            return

@@ -1,0 +1,106 @@
+"""What must be so when all is quiet, and when everything has ended."""
+
+from typing import Final
+
+from berth_core import conditions, leasing, names
+from berth_core.client import Object
+from berth_core.ids import instance_id
+from berth_core.resources import WorkspaceDeployment
+
+from .cluster import ACCESS, LAB
+from .stage import Stage
+
+LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "poddisruptionbudgets", "firewallrules")
+
+
+def at_peace(stage: Stage) -> None:
+    """Judge a while after everything healed, before all is ended."""
+    store, violated = stage.cluster.store, stage.cluster.violated
+    instances = {_id(obj): obj for obj in store.all("instances", LAB)}
+    for obj in store.all("workspacedeployments", LAB):
+        lease = (obj.get("status") or {}).get("lease")
+        if lease is not None and lease["instance"] not in instances and not _to_come(stage, lease["instance"]):
+            violated("I4: a lease without an Instance was not given back within 30 s")
+    for public_id, obj in instances.items():
+        status = obj.get("status") or {}
+        if status.get("reason"):
+            continue
+        if status.get("readyTime"):
+            _firewall(stage, public_id)
+        elif public_id in stage.oracle.promised and public_id not in stage.oracle.given_up:
+            violated("I4: an instance that a client was told of never came")
+    _nobody_waits_for_what_is_free(stage)
+
+
+def _firewall(stage: Stage, public_id: str) -> None:
+    """I7: what is in force is what the rules say."""
+    for pod in stage.nodes.running.values():
+        if pod.holder == public_id and not pod.hook and pod.in_force is not None:
+            if pod.in_force.digest != stage.rules_digest(public_id):
+                stage.cluster.violated("I7: what is in force is not what the rules say, though all is quiet")
+
+
+def _nobody_waits_for_what_is_free(stage: Stage) -> None:
+    if stage.setting.quota is not None or not stage.oracle.queue.waiting:
+        return
+    for obj in stage.cluster.store.all("workspacedeployments", LAB):
+        deployment = WorkspaceDeployment.parse(obj)
+        if leasing.availability(deployment, now=stage.world.wall()).status == "True":
+            if conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+                stage.cluster.violated("I4: somebody waits, and a machine is free")
+
+
+def _to_come(stage: Stage, instance: str) -> bool:
+    """Whether a reservation's turn makes the instance of a lease."""
+    return any(waiter.instance == instance for waiter in stage.oracle.queue.waiting.values())
+
+
+def _id(obj: Object) -> str:
+    return instance_id(obj["metadata"]["name"], obj["metadata"]["uid"])
+
+
+def is_over(stage: Stage) -> bool:
+    """Whether everything has ended and nobody waits."""
+    store = stage.cluster.store
+    ended = all((obj.get("status") or {}).get("endTime") for obj in store.all("instances", LAB))
+    return ended and all(_settled(obj) for obj in store.all("reservations", LAB))
+
+
+def _settled(reservation: Object) -> bool:
+    told = (reservation.get("status") or {}).get("conditions") or ()
+    return any(condition["type"] == "Fulfilled" for condition in told)
+
+
+def at_the_end(stage: Stage) -> None:
+    """Judge when everything was asked to end."""
+    store, violated = stage.cluster.store, stage.cluster.violated
+    for obj in store.all("workspacedeployments", LAB):
+        if (obj.get("status") or {}).get("lease"):
+            violated("I4: a lease is held at the end")
+    for obj in store.all("instances", LAB):
+        if not (obj.get("status") or {}).get("endTime"):
+            violated(f"I4: an instance has not ended at the end ({(obj.get('status') or {}).get('reason')})")
+    if any(not _settled(obj) for obj in store.all("reservations", LAB)):
+        violated("I4: a reservation is not settled at the end")
+    for plural in LEFT:
+        left = [obj for obj in store.all(plural, LAB) if _is_over(stage, obj)]
+        if left:
+            invariant = "I6" if plural == "secrets" else "I5"
+            violated(f"{invariant}: {plural} of what has ended are left")
+            stage.cluster.say("ORACLE", "left", plural, " ".join(obj["metadata"]["name"] for obj in left))
+    if any(obj["metadata"]["name"].startswith("i-") for obj in store.all("secrets", ACCESS)):
+        violated("I6: private keys of what has ended are left")
+    if any(pod.holder for pod in stage.nodes.running.values()):
+        violated("I5: a pod of what has ended runs at the end")
+    for loop in stage.world.loops:
+        for failure in loop.failures:
+            violated(f"crash: {failure}"[:200])
+
+
+def _is_over(stage: Stage, obj: Object) -> bool:
+    """Whether an object belongs to what has ended: all do but those that are warm for the next lease."""
+    labels = obj["metadata"].get("labels") or {}
+    if names.WARM_LABEL not in labels:
+        return True
+    held = stage.oracle.held.get(labels.get(names.DEPLOYMENT_LABEL, ""))
+    return held is None or int(labels.get(names.EPOCH_LABEL) or 0) <= held.epoch

@@ -1,0 +1,120 @@
+"""One operator process: the real code from ``__main__`` on, with our own list and watch where kopf stands."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from berth_core import names
+from berth_core.client import Kind
+from berth_core.errors import ClusterError, GoneError
+from berth_operator import handlers, relist
+from berth_operator.clock import Clock
+from berth_operator.config import Config
+from berth_operator.kinds import WATCHED
+from berth_operator.leading import Leadership
+from berth_operator.reconcile import make_queue
+from berth_operator.steadiness import Steadiness
+from berth_operator.term import lead
+from berth_operator.world import World
+
+from .agents import FixedAuthority, SimulatedAgents
+from .client import SimulatedClient
+from .cluster import ACCESS, LAB, RELEASE, Cluster
+from .network import Network
+from .nodes import Nodes
+
+RECONNECT_SECONDS: Final = 0.1
+
+
+class Operator:
+    """A replica. ``died`` is called when its process ends by itself."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        nodes: Nodes,
+        name: str,
+        network: Network,
+        agents: Network,
+        died: Callable[["Operator"], object],
+    ) -> None:
+        self.cluster, self.name = cluster, name
+        self.loop = cluster.world.loop(name)
+        self.network, self.to_agents = network, agents
+        self._died = died
+        self._nodes = nodes
+        self.leadership: Leadership | None = None
+        self.loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        task = self.loop.create_task(self._main())
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.cluster.say(self.name, "process ended", "", repr(task.exception()))
+        self._died(self)
+
+    def _client(self, check: Callable[[], None] | None = None) -> SimulatedClient:
+        cluster = self.cluster
+        return SimulatedClient(self.loop, cluster.store, self.network, cluster.feeds, names.OPERATOR_MANAGER, check)
+
+    async def _main(self) -> None:
+        steadiness = Steadiness()
+        leadership = self.leadership = Leadership(RELEASE, self.name, steadiness)
+        plain = self._client()
+        agents = SimulatedAgents(self.cluster, self.loop, self._nodes, self.to_agents)
+        config = Config(
+            namespace=RELEASE,
+            workspace_namespaces=(LAB,),
+            access_namespace=ACCESS,
+            agent_image="registry.example/berth:1",
+            identity=self.name,
+        )
+        world = World(config, self._client(leadership.check), FixedAuthority(), agents, Clock(), steadiness=steadiness)
+        world.queue = make_queue(world)
+        await world.clock.compare(plain)
+        async with asyncio.TaskGroup() as tasks:
+            for kind in WATCHED:
+                tasks.create_task(_follow(world, plain, kind))
+            tasks.create_task(world.clock.run(plain))
+            tasks.create_task(leadership.run(plain, lambda: lead(world, leadership, self._leads)))
+
+    def _leads(self) -> None:
+        self.cluster.say(self.name, "LEADS")
+
+    @property
+    def leads(self) -> bool:
+        """Whether it believes that it leads."""
+        own = self.leadership
+        return own is not None and not self.loop.dead and self.loop.time() < own._deadline
+
+
+async def _follow(world: World, client: SimulatedClient, kind: Kind) -> None:
+    """List and watch one kind and feed its handler, as kopf does: a list anew where the watch got 410."""
+    keep = handlers.keeper(world, kind)
+    namespace = LAB if kind.namespaced else None
+    while True:
+        try:
+            listed, version = await client.list(kind, namespace, labels=WATCHED[kind])
+        except ClusterError:
+            await asyncio.sleep(RECONNECT_SECONDS)
+            continue
+        relist.watch_begins(world, kind.plural)
+        for obj in listed:
+            await keep(event={"type": None, "object": obj})
+        await _watch(client, kind, namespace, version, keep)
+
+
+async def _watch(
+    client: SimulatedClient, kind: Kind, namespace: str | None, version: str, keep: Callable[..., Awaitable[None]]
+) -> None:
+    while True:
+        try:
+            async for event in client.watch(kind, namespace, version, labels=WATCHED[kind]):
+                version = event.object["metadata"]["resourceVersion"]
+                if event.type != "BOOKMARK":
+                    await keep(event={"type": event.type, "object": event.object})
+        except GoneError:
+            return
+        except ClusterError:
+            await asyncio.sleep(RECONNECT_SECONDS)

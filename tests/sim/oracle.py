@@ -1,0 +1,219 @@
+"""The oracle: looks at every commit and at each start and end of containers, and knows what clients were told.
+
+It is incremental: a commit costs what it changes. The invariants are those of docs/architecture.md (I1 to I8).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from berth_core import names
+from berth_core.client import Object
+
+from .cluster import LAB, Cluster
+from .nodes import Nodes
+from .queue import Queue
+from .wire import Commit
+
+FENCED = ("pods", "secrets", "services", "jobs")
+"""Kinds of which nothing of an epoch may be there when it is given back."""
+
+
+@dataclass
+class Held:
+    """What a deployment's status said last."""
+
+    lease: Object | None = None
+    epoch: int = 0
+
+
+@dataclass
+class Oracle:
+    """Judges one history."""
+
+    cluster: Cluster
+    quota: int | None = None
+    """Most instances of one user."""
+    nodes: Nodes = field(init=False)
+    leases: int = 0
+    ready: int = 0
+    """Instances that were ready."""
+    held: dict[str, Held] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    promised: dict[str, str] = field(default_factory=dict)
+    """Instances (public ids) of which a client was told, with the user."""
+    given_up: set[str] = field(default_factory=set)
+    """Those that somebody asked to end."""
+    queue: Queue = field(init=False)
+    _by_key: dict[str, str] = field(default_factory=dict)
+    """Uids of instances by the Idempotency-Key that made them."""
+    _things: dict[tuple[str, int], set[tuple[str, str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.queue = Queue(self.cluster)
+        self.cluster.store.listeners.append(self.commit)
+
+    # ---- commits
+
+    def commit(self, commit: Commit) -> None:
+        """Look at one commit."""
+        plural = commit.plural
+        if plural in FENCED:
+            self._keep(commit)
+        elif plural == "workspacedeployments":
+            self._deployment(commit)
+        elif plural == "instances":
+            self._instance(commit)
+            self.queue.commit(commit)
+        elif plural == "reservations":
+            self.queue.commit(commit)
+        self._say(commit)
+
+    def _keep(self, commit: Commit) -> None:
+        labels = commit.object["metadata"].get("labels") or {}
+        deployment, epoch = labels.get(names.DEPLOYMENT_LABEL), labels.get(names.EPOCH_LABEL)
+        if not deployment or not epoch:
+            return
+        things = self._things.setdefault((deployment, int(epoch)), set())
+        name = commit.plural, commit.object["metadata"]["name"]
+        if commit.event == "DELETED":
+            things.discard(name)
+        else:
+            things.add(name)
+
+    def _deployment(self, commit: Commit) -> None:
+        name = commit.object["metadata"]["name"]
+        before = self.held.get(name) or Held()
+        if commit.event == "DELETED":
+            if before.lease is not None:
+                self.cluster.violated(f"I1: deployment {name} is deleted while somebody has it")
+            self.held.pop(name, None)
+            return
+        status = commit.object.get("status") or {}
+        now = self.held[name] = Held(status.get("lease"), int(status.get("epoch") or 0))
+        if now.lease != before.lease or now.epoch != before.epoch:
+            self._passed_on(name, before, now, commit)
+            self.judge(name)
+
+    def _passed_on(self, name: str, before: Held, now: Held, commit: Commit) -> None:
+        if now.lease is not None and before.lease is None:
+            self.leases += 1
+            if now.epoch != before.epoch + 1:
+                self.cluster.violated(f"I1: {name} was taken at epoch {now.epoch} after {before.epoch}")
+            user = now.lease["user"]
+            has = sum(held.lease is not None and held.lease["user"] == user for held in self.held.values())
+            if self.quota is not None and has > self.quota:
+                self.cluster.violated(f"quota: a user has {has} of {self.quota}")
+            if all(held.lease is not None for held in self.held.values()):
+                self.queue.took(now.lease["instance"], now.lease["user"], self._able())
+        elif now.lease is not None and before.lease is not None and now.lease["instance"] != before.lease["instance"]:
+            self.cluster.violated(f"I1: the lease of {name} passed from hand to hand")
+        elif now.epoch < before.epoch:
+            self.cluster.violated(f"I1: the epoch of {name} shrank")
+        if before.lease is not None and now.lease is None:
+            left = sorted(self._things.get((name, before.epoch), ()))
+            if left:
+                kinds = sorted({plural for plural, _ in left})
+                who = commit.request.sender.partition("-")[0] if commit.request is not None else "the store"
+                warm = " (warm)" if all(what.startswith("w-") for _, what in left) else ""
+                self.cluster.violated(f"I2: {who} gave a lease back while {kinds} of its epoch are there{warm}")
+
+    def _able(self) -> set[str]:
+        """Users who wait and surely may have another one: where there is a quota, those who have none."""
+        users = {waiter.user for waiter in self.queue.waiting.values()}
+        if self.quota is None:
+            return users
+        busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
+        return users - busy - {user for user, _ in self.queue.calls.values()}
+
+    def _instance(self, commit: Commit) -> None:
+        metadata, status = commit.object["metadata"], commit.object.get("status") or {}
+        uid = metadata["uid"]
+        if key := (metadata.get("labels") or {}).get(names.IDEMPOTENCY_LABEL):
+            if self._by_key.setdefault(key, uid) != uid:
+                self.cluster.violated("idempotency: one key made two instances")
+        if status.get("readyTime") and not ((commit.before or {}).get("status") or {}).get("readyTime"):
+            self.ready += 1
+        if status.get("endTime"):
+            self.ended.add(uid)
+        elif uid in self.ended:
+            self.cluster.violated(f"I5: instance {metadata['name']} had ended and goes on")
+        if status.get("reason") in ("ClaimLost", "NeverMade") and metadata["name"] in self.promised:
+            if not ((commit.before or {}).get("status") or {}).get("reason"):
+                self.cluster.violated(f"promise: a client was told of an instance that ended with {status['reason']}")
+
+    # ---- containers
+
+    def judge(self, deployment: str) -> None:
+        """I2: what runs on a machine is of the lease that is held, or is kept warm for the next one."""
+        now = self.held.get(deployment) or Held()
+        holders = set[str]()
+        for pod in self.nodes.on(deployment):
+            if pod.holder:
+                holders.add(pod.holder)
+            if pod.warm and not pod.holder:
+                least = now.epoch + 1 if now.lease is None else now.epoch
+                if pod.epoch < least:
+                    word = "held" if now.lease is not None else "free"
+                    self.cluster.violated(f"I2: a warm pod of an epoch that is over runs on a machine that is {word}")
+                continue
+            if now.lease is None or pod.epoch != now.epoch or (pod.holder and pod.holder != now.lease["instance"]):
+                word = "held by another" if now.lease is not None else "free"
+                self.cluster.violated(f"I2: a pod of an epoch that is over runs on a machine that is {word}")
+        if len(holders) > 1:
+            self.cluster.violated("I2: pods of two holders run on one machine at once")
+
+    # ---- what clients are told
+
+    def told(self, user: str, instance_id: str) -> None:
+        """A client was told 200 with an instance."""
+        self.promised[instance_id] = user
+        found = self.cluster.store.find("instances", LAB, instance_id)
+        if found is None:
+            self.cluster.violated("promise: a client was told of an instance that is not there")
+        elif (found.get("status") or {}).get("reason") in ("ClaimLost", "NeverMade"):
+            self.cluster.violated(
+                f"promise: a client was told of an instance that ended with {found['status']['reason']}"
+            )
+
+    def asks(self, user: str) -> int:
+        """A client asks for an instance; the number of the call."""
+        return self.queue.asks(user)
+
+    def answered(self, call: int) -> None:
+        """A call was answered, so nothing of it is under way any more."""
+        self.queue.calls.pop(call, None)
+
+    def let_go(self, instance_id: str) -> None:
+        """Somebody asks for the end of an instance."""
+        self.given_up.add(instance_id)
+
+    def is_there(self, instance_id: str) -> bool:
+        """Whether the store has the instance."""
+        return self.cluster.store.find("instances", LAB, instance_id) is not None
+
+    # ---- the trace
+
+    def _say(self, commit: Commit) -> None:
+        if commit.plural in ("leases", "events", "networkpolicies"):
+            return
+        who = commit.request.sender if commit.request is not None else "store"
+        name = commit.object["metadata"]["name"]
+        self.cluster.say(who, commit.event.lower(), f"{commit.plural}/{name}", _summary(commit.plural, commit.object))
+
+
+def _summary(plural: str, obj: Object) -> str:
+    status: dict[str, Any] = obj.get("status") or {}
+    if plural == "workspacedeployments":
+        lease = status.get("lease")
+        return f"epoch {status.get('epoch', 0)} " + (f"held by {lease['instance']}" if lease else "free")
+    if plural == "instances":
+        shown = {key: status.get(key) for key in ("deployment", "epoch", "reason", "endTime") if status.get(key)}
+        shown |= {"ready": True} if status.get("readyTime") else {}
+        return " ".join(f"{key}={value}" for key, value in shown.items())
+    if plural == "pods":
+        going = " going" if obj["metadata"].get("deletionTimestamp") else ""
+        fenced = " fenced" if obj["metadata"].get("finalizers") else ""
+        return f"{status.get('phase')}{going}{fenced}"
+    if plural == "reservations":
+        return f"grant {status['grant']['instance']}" if status.get("grant") else "waits"
+    return ""

@@ -1,0 +1,78 @@
+"""Imports the product with its clocks replaced, and puts the few parts aside that reach outside of the process.
+
+What is replaced, beside clocks and chance
+(:mod:`tests.sim.clocks`): the path check (sockets), our own address (a socket), host keys (cryptography), garbage
+collection at the start of the API (it would stop the simulation for longer than a history takes), and logs, which go
+into the trace.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from types import SimpleNamespace
+from typing import Any, Final, NoReturn
+
+import structlog
+
+from berth_api import state as api_state
+from berth_core.keypairs import KeyPair
+from berth_operator import reservations, rulebook, serving
+from berth_operator.build import secrets
+from berth_operator.build.secrets import HostKey
+
+from . import clocks, loops
+from .cluster import Cluster
+
+OPERATOR_ADDRESS: Final = "10.99.0.1"
+KNOCK_SECONDS: Final = 0.01
+
+told: Cluster | None = None
+"""Whose trace the logs go into."""
+verbose = False
+"""Whether the passes' own notes go there too."""
+
+
+async def _path_stands(address: str, port: int, seconds: float) -> bool:
+    await asyncio.sleep(KNOCK_SECONDS)
+    return True
+
+
+def _log(_: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
+    if told is not None and loops.running is not None and not loops.running.dead and (method != "debug" or verbose):
+        told.say(loops.running.name, str(event.pop("event")), "", _words(event))
+    raise structlog.DropEvent
+
+
+def _words(event: Mapping[str, Any]) -> str:
+    words = []
+    for key, value in event.items():
+        if isinstance(value, BaseException):
+            words.append(f"{type(value).__name__}: {value} {_place(value)}")
+        else:
+            words.append(f"{key}={value}")
+    return " ".join(words)
+
+
+def _place(error: BaseException) -> str:
+    """Where an error comes from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"({trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno})" if trace is not None else ""
+
+
+def _replace() -> None:
+    setattr(serving, "path_stands", _path_stands)  # noqa: B010 (mypy would have it a method of the module)
+    setattr(rulebook, "own_address", lambda *_: OPERATOR_ADDRESS)  # noqa: B010
+    setattr(reservations, "make_key_pair", lambda: KeyPair("private", "ssh-rsa AAAA berth"))  # noqa: B010
+    setattr(secrets, "new_host_key", lambda: HostKey(b"key", "ssh-ed25519 AAAA"))  # noqa: B010
+    setattr(api_state, "gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))  # noqa: B010
+    structlog.configure(processors=[_log], cache_logger_on_first_use=False)
+    logging.disable(logging.CRITICAL)
+    # Processes that were killed leave coroutines that never end; nothing of that is a finding.
+    sys.unraisablehook = lambda _: None
+    clocks.patch_datetime()
+
+
+_replace()

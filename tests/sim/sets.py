@@ -1,0 +1,28 @@
+"""Sets of histories by name: which setting and faults the number of a history in a seed stands for."""
+
+from typing import Final
+
+from . import orphans
+from .history import Outcome, play
+from .plan import CORE, FAULTS, Plan, plan
+from .stage import Setting, Stage
+
+SETS: Final = ("core", "full", "d1")
+
+
+def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) -> Plan:
+    """Return the plan of one history of a set: ``core`` is quick, ``full`` has everything, ``d1`` is of orphans."""
+    name = f"{which}/{seed}/{number}"
+    if which == "d1":
+        return Plan(name, Setting(), ())
+    known = CORE if which == "core" else FAULTS
+    return plan(name, known if faults is None else faults, full=which == "full")
+
+
+def played(made: Plan) -> Outcome:
+    """Play a plan of any set."""
+    if not made.seed.startswith("d1/"):
+        return play(made)
+    stage: Stage = orphans.play(made.seed)
+    oracle, world = stage.oracle, stage.world
+    return Outcome(made, stage.cluster.violations, oracle.leases, oracle.ready, world.steps, world.now, stage)

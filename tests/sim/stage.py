@@ -1,0 +1,207 @@
+"""The stage of one history: the cluster, machines, two operators, two API processes, and the oracle."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from berth_core.client import Kind, Object
+from berth_core.resources import FirewallRule
+from berth_operator.build import firewall
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
+
+from . import product
+from .api import Api
+from .cluster import LAB, Cluster, add_node
+from .loops import Scheduler
+from .network import Network
+from .nodes import Nodes
+from .operator import Operator
+from .oracle import Oracle
+
+TYPE: Final = "bench"
+WORDS: Final = {
+    "workspacetypes": "WorkspaceType",
+    "workspacedeployments": "WorkspaceDeployment",
+    "instances": "Instance",
+    "reservations": "Reservation",
+    "firewallrules": "FirewallRule",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a history begins with."""
+
+    deployments: int = 2
+    warm: bool = False
+    hooks: tuple[str, ...] = ()
+    """Of prepare, reset, healthCheck."""
+    hook_fails: float = 0.0
+    quota: int | None = None
+    expire_after: int | None = None
+    base: float = 0.004
+    """Seconds that a message takes, about."""
+    slow: float = 0.03
+    slow_seconds: float = 0.5
+    slowness: float = 1.0
+    """Of kubelets."""
+
+    def type_spec(self) -> Object:
+        """Spec of the one type."""
+        limits: Object = {}
+        if self.quota is not None:
+            limits["maxPerUser"] = self.quota
+        if self.expire_after is not None:
+            limits["defaultExpireAfter"] = self.expire_after
+        hooks = {name: {"command": ["true"], "timeout": 20} for name in self.hooks}
+        return {
+            "typeName": TYPE,
+            "template": {"image": "w:1"},
+            "warm": self.warm,
+            "limits": limits,
+            **({"hooks": hooks} if hooks else {}),
+        }
+
+
+@dataclass
+class Stage:
+    """Everything that is there. Build it, let ``world`` run, look at ``cluster.violations``."""
+
+    seed: str
+    setting: Setting = field(default_factory=Setting)
+
+    def __post_init__(self) -> None:
+        random.seed(self.seed + " product")
+        self.world = Scheduler(self.seed)
+        self.cluster = product.told = Cluster(self.world)
+        self.oracle = Oracle(self.cluster, quota=self.setting.quota)
+        self.nodes = Nodes(self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails)
+        self.oracle.nodes = self.nodes
+        self.machines = [f"robot-{number}" for number in range(self.setting.deployments)]
+        self.operators: list[Operator] = []
+        self.apis: list[Api] = []
+        self._numbers = 0
+        self._replicas = 0
+        self.made(TYPES, TYPE, self.setting.type_spec())
+        for number, machine in enumerate(self.machines):
+            add_node(self.cluster, machine, f"192.0.2.{number + 1}")
+            self.made(DEPLOYMENTS, machine, {"type": TYPE})
+
+    # ---- processes
+
+    def network(self) -> Network:
+        """Return the way of one process."""
+        own = self.setting
+        return Network(self.world, self.cluster.handle, own.base, own.slow, own.slow_seconds)
+
+    def operator(self) -> Operator:
+        """Start an operator."""
+        self._replicas += 1
+        name = f"operator-{self._replicas}"
+        made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended)
+        self.operators.append(made)
+        return made
+
+    def api(self) -> Api:
+        """Start an API process."""
+        self._replicas += 1
+        made = Api(self.cluster, f"api-{self._replicas}", self.network())
+        self.apis.append(made)
+        return made
+
+    def kill(self, process: Operator | Api) -> None:
+        """End a process at once."""
+        self.cluster.say(process.name, "KILLED")
+        self.world.kill(process.loop)
+        if isinstance(process, Operator):
+            self.operators.remove(process)
+        else:
+            self.apis.remove(process)
+
+    def _operator_ended(self, operator: Operator) -> None:
+        """The kubelet starts it anew."""
+        if operator in self.operators:
+            self.world.at(0.0, lambda: self.kill(operator))
+            self.world.at(2.0, self.operator)
+
+    def leader(self) -> Operator | None:
+        """Return an operator that believes that it leads."""
+        return next((operator for operator in self.operators if operator.leads), None)
+
+    # ---- what people with kubectl do
+
+    def number(self) -> int:
+        """Return a number that was not used yet."""
+        self._numbers += 1
+        return self._numbers
+
+    def made(self, kind: Kind, name: str, spec: Object, sender: str = "admin") -> bool:
+        """Make an object; whether the store took it."""
+        body = {
+            "apiVersion": kind.api_version,
+            "kind": WORDS[kind.plural],
+            "metadata": {"name": name, "namespace": LAB},
+            "spec": spec,
+        }
+        response = self.cluster.write("POST", kind, None, body=body, sender=sender)
+        if response.status >= 300 and sender == "admin":
+            raise ValueError(f"{kind.plural} {name}: {response.body.get('message')}")
+        return response.status < 300
+
+    def instance(self, user: str, **more: Any) -> str:
+        """Make an Instance with kubectl; its name."""
+        name = f"k-{self.number()}"
+        spec = {"workspaceType": TYPE, "user": user, "sshKeys": ["ssh-ed25519 AAAA k"], **more}
+        self.made(INSTANCES, name, {"requesterAddress": "198.51.100.9", **spec})
+        return name
+
+    def reservation(self, user: str, priority: int = 0) -> str:
+        """Make a Reservation with kubectl; its name."""
+        name = f"r-{self.number()}"
+        wanted = {"user": user, "workspaceType": TYPE, "sshKeys": ["ssh-ed25519 AAAA r"]}
+        spec = {"user": user, "workspaceType": TYPE, "instance": wanted, "priority": priority}
+        self.made(RESERVATIONS, name, spec)
+        return name
+
+    def end(self, name: str, *, delete: bool = False) -> None:
+        """End an Instance with kubectl."""
+        if delete:
+            self.cluster.write("DELETE", INSTANCES, name, sender="kubectl")
+        else:
+            self.cluster.write("PATCH", INSTANCES, name, body={"spec": {"terminate": True}}, sender="kubectl")
+
+    def release_quarantines(self) -> None:
+        """Say that machines whose hooks have failed may be lent again."""
+        for obj in self.cluster.store.all("workspacedeployments", LAB):
+            status = obj.get("status") or {}
+            if any(c["type"] == "Quarantined" and c["status"] == "True" for c in status.get("conditions") or ()):
+                body: Object = {"spec": {"quarantineRelease": {"epoch": status.get("epoch", 1), "reason": "looked at"}}}
+                self.cluster.write("PATCH", DEPLOYMENTS, obj["metadata"]["name"], body=body)
+
+    def active(self, user: str | None = None) -> list[Object]:
+        """Instances that have not begun to end."""
+        return [
+            obj
+            for obj in self.cluster.store.all("instances", LAB)
+            if user in (None, obj["spec"]["user"]) and not (obj.get("status") or {}).get("reason")
+        ]
+
+    def rules_digest(self, instance_id: str) -> str:
+        """Digest of the ruleset that the rules of an instance come to."""
+        found = [FirewallRule.parse(o) for o in self.cluster.store.all("firewallrules", LAB)]
+        own = [rule for rule in found if rule.spec.instance == instance_id]
+        body = firewall.body(firewall.compiled(firewall.ordered(own)), product.OPERATOR_ADDRESS)
+        return firewall.push(body, 1, 0, ()).digest
+
+    def call(
+        self,
+        api: Api,
+        path: str,
+        user: str,
+        body: Mapping[str, Any],
+        told: Callable[[int, dict[str, Any]], object],
+        key: str = "",
+    ) -> None:
+        """Send a request over the network to an API process."""
+        self.world.at(0.002, lambda: api.call(path, user, dict(body), key, told))
