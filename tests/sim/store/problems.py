@@ -1,0 +1,97 @@
+"""Refusals, as the Status bodies of a real API server."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from berth_core.client import Object
+
+from ..wire import Response
+from .kinds import Resource
+
+REASONS: Final = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 410: "Expired"}
+MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One error of a field: reason as in metav1.CauseType, the field's path, a sentence."""
+
+    reason: str
+    field: str
+    message: str
+
+
+class Refused(Exception):  # noqa: N818 (it is an answer)
+    """The API server refuses the request."""
+
+    def __init__(self, code: int, reason: str, message: str, details: Object | None = None) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message, self.details = code, reason, message, details
+
+    def response(self) -> Response:
+        """Return the Status."""
+        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        body |= {"message": self.message, "reason": self.reason}
+        if self.details:
+            body["details"] = self.details
+        return Response(self.code, body | {"code": self.code})
+
+
+def bad_request(message: str) -> Refused:
+    """400."""
+    return Refused(400, "BadRequest", message)
+
+
+def no_such_path() -> Refused:
+    """404 for what is not served at all."""
+    return Refused(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def not_found(resource: Resource, name: str) -> Refused:
+    """404."""
+    return Refused(404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name))
+
+
+def already_exists(resource: Resource, name: str) -> Refused:
+    """409 of a create."""
+    return Refused(409, "AlreadyExists", f'{resource.qualified} "{name}" already exists', _details(resource, name))
+
+
+def conflict(resource: Resource, name: str, why: str = MODIFIED) -> Refused:
+    """409 of a write."""
+    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
+    return Refused(409, "Conflict", message, _details(resource, name))
+
+
+def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refused:
+    """403."""
+    details = _details(resource, name)
+    if causes:
+        details["causes"] = [_cause(cause) for cause in causes]
+    return Refused(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', details)
+
+
+def expired(message: str, following: str | None = None) -> Refused:
+    """410: the resourceVersion or the continue token is too old."""
+    return Refused(410, "Expired", message, {} if following is None else {"continue": following})
+
+
+def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refused:
+    """422."""
+    shown = ", ".join(f"{cause.field}: {cause.message}" for cause in causes)
+    if len(causes) > 1:
+        shown = f"[{shown}]"
+    details: Object = {"name": name, "group": resource.group, "kind": resource.kind}
+    details = {key: value for key, value in details.items() if value}
+    details["causes"] = [_cause(cause) for cause in causes]
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    return Refused(422, "Invalid", f'{kind} "{name}" is invalid: {shown}', details)
+
+
+def _cause(cause: Cause) -> Object:
+    return {"reason": cause.reason, "message": cause.message, "field": cause.field}
+
+
+def _details(resource: Resource, name: str) -> Object:
+    details = {"name": name, "group": resource.group, "kind": resource.plural}
+    return {key: value for key, value in details.items() if value}

@@ -1,0 +1,97 @@
+"""GET of an object or a collection."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+import orjson
+
+from berth_core.client import Object
+
+from . import problems
+from .history import Entry, Gone, History, Key
+from .kinds import Resource, Target
+from .problems import Refused
+from .selectors import selected
+
+TABLE = "as=PartialObjectMetadata"
+
+
+def read(history: History, at: Target) -> Object:
+    """Return one object."""
+    name = at.name or ""
+    entry = history.find(at.resource, (at.namespace or "", name))
+    if entry is None:
+        raise problems.not_found(at.resource, name)
+    return entry.copy()
+
+
+def collection(history: History, at: Target, query: Mapping[str, str], accept: str) -> Object:
+    """Return a list or a page of it (Kubernetes API Concepts: retrieving large results sets in chunks)."""
+    try:
+        matches = selected(at.resource, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        limit = int(query.get("limit") or 0)
+    except ValueError as error:
+        raise problems.bad_request(str(error)) from None
+    version, after = history.version, None
+    if token := query.get("continue"):
+        version, after = _position(token)
+    wanted = query.get("resourceVersion") or "0"
+    if token and wanted != "0":
+        raise problems.bad_request("specifying resource version is not allowed when using continue")
+    if not wanted.isdigit():
+        raise problems.bad_request(f'invalid resource version "{wanted}"')
+    if int(wanted) > history.version:
+        raise Refused(504, "Timeout", f"Too large resource version: {wanted}, current: {history.version}")
+    try:
+        entries = history.as_of(at.resource, version) if after else history.entries.get(at.resource.plural) or {}
+    except Gone:
+        fresh = _token(history.version, after) if after else None
+        raise problems.expired("The provided continue parameter is too old", fresh) from None
+    keys = sorted(
+        key for key in entries if (at.namespace is None or key[0] == at.namespace) and (after is None or key > after)
+    )
+    found: list[tuple[Key, Entry]] = []
+    metadata: Object = {"resourceVersion": str(version)}
+    for key in keys:
+        entry = entries[key]
+        if matches is not None and not matches(entry.object):
+            continue
+        if limit and len(found) == limit:
+            metadata["continue"] = _token(version, found[-1][0])
+            if matches is None:
+                metadata["remainingItemCount"] = len(keys) - limit
+            break
+        found.append((key, entry))
+    return _listed(at.resource, [entry for _, entry in found], metadata, accept)
+
+
+def _listed(resource: Resource, entries: list[Entry], metadata: Object, accept: str) -> Object:
+    if TABLE in accept:
+        items = [partial(entry) for entry in entries]
+        kind, version = "PartialObjectMetadataList", "meta.k8s.io/v1"
+    else:
+        items = [entry.copy() for entry in entries]
+        kind, version = f"{resource.kind}List", resource.api_version
+        if resource.schema is None:  # items of Kubernetes' own kinds do not say what they are
+            for item in items:
+                del item["kind"], item["apiVersion"]
+    return {"kind": kind, "apiVersion": version, "metadata": metadata, "items": items}
+
+
+def partial(entry: Entry) -> Object:
+    """Return an object's metadata."""
+    metadata: Object = orjson.loads(orjson.dumps(entry.object["metadata"]))
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+
+
+def _token(version: int, after: Key) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([version, *after])).decode()
+
+
+def _position(token: str) -> tuple[int, Key]:
+    try:
+        version, namespace, name = orjson.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, binascii.Error):
+        raise problems.bad_request("continue key is not valid") from None
+    return version, (namespace, name)

@@ -1,0 +1,220 @@
+"""CEL rules of crds/*.yaml as Python, keyed by their text. A test fails when a rule has no predicate, or none needs it.
+
+A rule that reads ``oldSelf`` is asked only where there is an old value (Kubernetes: transition rules).
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .trees import MISSING, at, same
+
+Predicate = Callable[[Any, Any], bool]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: whether it needs an old value, and whether it holds for a value and the old one."""
+
+    transition: bool
+    holds: Predicate
+
+
+def predicate(text: str) -> Rule:
+    """Return a rule by its text.
+
+    Raises:
+        KeyError: tests/sim/store/rules.py does not have it.
+
+    """
+    words = _normal(text)
+    if words not in RULES:
+        raise KeyError(f"crds/ has a CEL rule without predicate, add it to tests/sim/store/rules.py: {words}")
+    return Rule("oldSelf" in words, RULES[words])
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _get(value: Any, path: str, default: Any = None) -> Any:
+    found = at(value, tuple(path.split(".")))
+    return default if found is MISSING else found
+
+
+def _has(value: Any, path: str) -> bool:
+    return at(value, tuple(path.split("."))) is not MISSING
+
+
+def _equal(path: str) -> Predicate:
+    return lambda new, old: same(at(new, tuple(path.split("."))), at(old, tuple(path.split("."))))
+
+
+def _still(path: str) -> Predicate:
+    """Set once."""
+    return lambda new, old: not _has(old, path) or (_has(new, path) and same(_get(new, path), _get(old, path)))
+
+
+def _never_less(path: str) -> Predicate:
+    return lambda new, old: not _has(old, path) or (_has(new, path) and _get(new, path) >= _get(old, path))
+
+
+def _as_present(path: str) -> Predicate:
+    return lambda new, old: _has(new, path) == _has(old, path)
+
+
+def _one_of(one: str, other: str) -> Predicate:
+    return lambda new, _: _has(new, one) != _has(new, other)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    # CEL's isIP takes neither zones nor IPv4 addresses in IPv6 (Kubernetes: CEL, IP library).
+    return "%" not in text and getattr(address, "ipv4_mapped", None) is None
+
+
+def _is_cidr(text: str) -> bool:
+    address, slash, length = text.partition("/")
+    if not slash or not re.fullmatch(r"0|[1-9][0-9]*", length) or not _is_ip(address):
+        return False
+    return int(length) <= ipaddress.ip_address(address).max_prefixlen
+
+
+_URL: Final = re.compile(r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?\Z')
+_PATH: Final = re.compile(r"^/?[A-Za-z0-9._+~@-]+(/[A-Za-z0-9._+~@-]+)*/?\Z")
+_NO_PATH: Final = re.compile(
+    r"(^|/)\.\.?(/|\Z)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?\Z|run|sbin|sys|usr|var)(/|\Z)"
+)
+_KINDS_OF_VOLUMES: Final = ("emptyDir", "configMap", "persistentVolumeClaim", "hostPath")
+
+
+def _epoch(obj: Any) -> Any:
+    return _get(obj, "status.epoch", 0)
+
+
+def _epoch_never_shrinks(new: Any, old: Any) -> bool:
+    return _epoch(old) == 0 or _get(new, "status.epoch", -1) >= _epoch(old)
+
+
+def _lease_stays(new: Any, old: Any) -> bool:
+    lease = _get(new, "status.lease")
+    return lease is None or not _has(old, "status.lease") or same(lease, _get(old, "status.lease"))
+
+
+def _taking_adds_one(new: Any, old: Any) -> bool:
+    if not _has(new, "status.lease") or _has(old, "status.lease"):
+        return True
+    return bool(_get(new, "status.epoch") == _epoch(old) + 1)
+
+
+def _held_epoch_stays(new: Any, old: Any) -> bool:
+    return not _has(old, "status.lease") or _epoch(new) == _epoch(old)
+
+
+def _allowed_needs_list(new: Any, _: Any) -> bool:
+    return not _get(new, "spec.network.allowed") or _get(new, "spec.network.egress") == "list"
+
+
+def _allowed_are_networks(new: Any, _: Any) -> bool:
+    return all(_is_cidr(network) for network in _get(new, "spec.network.allowed") or ())
+
+
+def _one_source(new: Any, _: Any) -> bool:
+    volumes = _get(new, "spec.template.volumes") or ()
+    return all(sum(kind in volume for kind in _KINDS_OF_VOLUMES) == 1 for volume in volumes)
+
+
+def _default_within_longest(new: Any, _: Any) -> bool:
+    limits = _get(new, "spec.limits", {})
+    both = "maxExpireAfter" in limits and "defaultExpireAfter" in limits
+    return not both or limits["defaultExpireAfter"] <= limits["maxExpireAfter"]
+
+
+def _status_stays(new: Any, old: Any) -> bool:
+    return "status" not in old or "status" in new
+
+
+def _terminate_stays(new: Any, old: Any) -> bool:
+    return not old.get("terminate") or bool(new.get("terminate"))
+
+
+def _cancel_within_attempts(new: Any, _: Any) -> bool:
+    return "cancel" not in new or "attempt" not in new or new["cancel"] <= new["attempt"]
+
+
+_ONCE: Final = "has(self.{0}) == has(oldSelf.{0}) && (!has(self.{0}) || self.{0} == oldSelf.{0})"
+RULES: Final[dict[str, Predicate]] = {
+    "self == oldSelf": same,
+    "self >= oldSelf": lambda new, old: bool(new >= old),
+    **{_ONCE.format(name): _equal(name) for name in ("project", "user", "branch", "commit", "priority")},
+    **{
+        f"has(self.{name}) == has(oldSelf.{name})": _as_present(name)
+        for name in (
+            "workspaceType",
+            "deployments",
+            "claim",
+            "user",
+            "requesterAddress",
+            "sshKeys",
+            "vpn",
+            "keepAlive",
+            "repo",
+        )
+    },
+    **{f"self.{name} == oldSelf.{name}": _equal(name) for name in ("name", "user", "repoURL")},
+    **{f"self.{name} == oldSelf.{name}": _equal(name) for name in ("spec", "spec.user", "spec.type", "spec.typeName")},
+    "!has(oldSelf.spec.tokensValidAfter) || (has(self.spec.tokensValidAfter) && self.spec.tokensValidAfter >="
+    " oldSelf.spec.tokensValidAfter)": _never_less("spec.tokensValidAfter"),
+    "has(self.branch) || has(self.commit)": lambda new, _: "branch" in new or "commit" in new,
+    "!has(oldSelf.cancel) || (has(self.cancel) && self.cancel >= oldSelf.cancel)": _never_less("cancel"),
+    "!has(self.cancel) || !has(self.attempt) || self.cancel <= self.attempt": _cancel_within_attempts,
+    "!has(oldSelf.status) || !has(oldSelf.status.attempts) || (has(self.status) && has(self.status.attempts) &&"
+    " self.status.attempts >= oldSelf.status.attempts)": _never_less("status.attempts"),
+    "isCIDR(self.spec.source)": lambda new, _: _is_cidr(new["spec"]["source"]),
+    "isIP(self)": lambda new, _: _is_ip(new),
+    "!has(oldSelf.status) || has(self.status)": _status_stays,
+    "has(self.workspaceType) != has(self.deployments)": _one_of("workspaceType", "deployments"),
+    "has(self.spec.workspaceType) != has(self.spec.deployments)": _one_of("spec.workspaceType", "spec.deployments"),
+    "!has(oldSelf.terminate) || !oldSelf.terminate || (has(self.terminate) && self.terminate)": _terminate_stays,
+    r"""self.matches(r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$')""": lambda new, _: bool(_URL.search(new)),
+    "size(self) <= 255 && self.matches(r'^/?[A-Za-z0-9._+~@-]+(/[A-Za-z0-9._+~@-]+)*/?$') && "
+    r"!self.matches(r'(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)')": (
+        lambda new, _: len(new) <= 255 and bool(_PATH.search(new)) and not _NO_PATH.search(new)
+    ),
+    "!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)": _still("epoch"),
+    "!has(oldSelf.endTime) || (has(self.endTime) && self.endTime == oldSelf.endTime)": _still("endTime"),
+    "self.metadata.name == self.spec.sha256": lambda new, _: bool(new["metadata"]["name"] == new["spec"]["sha256"]),
+    "!has(oldSelf.status) || !has(oldSelf.status.grant) || (has(self.status) && has(self.status.grant) &&"
+    " self.status.grant == oldSelf.status.grant)": _still("status.grant"),
+    "!has(oldSelf.spec.dissolved) || has(self.spec.dissolved)": (
+        lambda new, old: not _has(old, "spec.dissolved") or _has(new, "spec.dissolved")
+    ),
+    "!has(oldSelf.status) || !has(oldSelf.status.epoch) || oldSelf.status.epoch == 0 || (has(self.status) &&"
+    " has(self.status.epoch) && self.status.epoch >= oldSelf.status.epoch)": _epoch_never_shrinks,
+    "!has(oldSelf.status) || !has(oldSelf.status.lease) || !has(self.status) || !has(self.status.lease) ||"
+    " self.status.lease == oldSelf.status.lease": _lease_stays,
+    "!(has(self.status) && has(self.status.lease)) || (has(oldSelf.status) && has(oldSelf.status.lease)) ||"
+    " self.status.epoch == (has(oldSelf.status) && has(oldSelf.status.epoch) ? oldSelf.status.epoch : 0) + 1": (
+        _taking_adds_one
+    ),
+    "!(has(oldSelf.status) && has(oldSelf.status.lease)) || (has(self.status) && has(self.status.epoch) ?"
+    " self.status.epoch : 0) == (has(oldSelf.status) && has(oldSelf.status.epoch) ? oldSelf.status.epoch : 0)": (
+        _held_epoch_stays
+    ),
+    "!has(self.spec.network) || !has(self.spec.network.allowed) || self.spec.network.allowed.size() == 0 ||"
+    " self.spec.network.egress == 'list'": _allowed_needs_list,
+    "!has(self.spec.network) || !has(self.spec.network.allowed) || self.spec.network.allowed.all(c, isCIDR(c))": (
+        _allowed_are_networks
+    ),
+    "!has(self.spec.template.volumes) || self.spec.template.volumes.all(v, (has(v.emptyDir) ? 1 : 0) +"
+    " (has(v.configMap) ? 1 : 0) + (has(v.persistentVolumeClaim) ? 1 : 0) + (has(v.hostPath) ? 1 : 0) == 1)": (
+        _one_source
+    ),
+    "!has(self.spec.limits) || !has(self.spec.limits.maxExpireAfter) || !has(self.spec.limits.defaultExpireAfter) ||"
+    " self.spec.limits.defaultExpireAfter <= self.spec.limits.maxExpireAfter": _default_within_longest,
+}

@@ -1,0 +1,232 @@
+"""POST, PATCH, PUT and DELETE: what the API server makes of a write before it is committed."""
+
+import random
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from berth_core.client import Object
+
+from ..wire import Request
+from . import defaults, problems
+from .history import ADDED, DELETED, MODIFIED, Entry, History, Key
+from .kinds import Resource, Target
+from .problems import Cause
+from .schema import Found, check, check_rules, shaped
+from .trees import MISSING, copied, merged, same
+
+_SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
+_OWN: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+    "managedFields",
+)
+
+
+class Writer:
+    """Writes to a history."""
+
+    def __init__(self, history: History, now: Callable[[], datetime], draw: random.Random) -> None:
+        self._history, self._now, self._draw = history, now, draw
+
+    def create(self, at: Target, request: Request) -> Object:
+        """POST."""
+        resource, body = at.resource, copied(request.body or {})
+        given = body.get("metadata") or {}
+        metadata = {k: v for k, v in given.items() if k not in _OWN and v not in (None, [], {}, "")}
+        name = given.get("name") or ""
+        if not name:
+            if not (stem := metadata.get("generateName")):
+                raise problems.invalid(
+                    resource, "", [Cause("FieldValueRequired", "metadata.name", "name or generateName is required")]
+                )
+            name = stem + "".join(self._draw.choice(_SUFFIX) for _ in range(5))
+        if resource.namespaced and given.get("namespace") not in (None, "", at.namespace):
+            raise problems.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        key = (at.namespace or "", name)
+        self._admit_namespace(at, name)
+        metadata |= {"name": name, "uid": self._uid(), "creationTimestamp": self._stamp()}
+        if resource.namespaced:
+            metadata["namespace"] = at.namespace
+        if resource.counted:
+            metadata["generation"] = 1
+        obj = body | {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+        if resource.status:
+            obj.pop("status", None)
+        obj = self._finished(resource, obj, None)
+        if self._history.find(resource, key) is not None:
+            raise problems.already_exists(resource, name)
+        return self._history.commit(resource, ADDED, key, Entry(obj), request).copy()
+
+    def patch(self, at: Target, request: Request) -> Object:
+        """PATCH with a merge patch."""
+        key, known = self._known(at)
+        new = merged(known.object, {k: v for k, v in (request.body or {}).items() if k not in ("apiVersion", "kind")})
+        return self._update(at, key, known, new, request)
+
+    def apply(self, at: Target, request: Request) -> Object:
+        """PATCH of server-side apply."""
+        known = self._history.find(at.resource, (at.namespace or "", at.name or ""))
+        if known is None:
+            return self.create(at, request)
+        return self.patch(at, request)
+
+    def replace(self, at: Target, request: Request) -> Object:
+        """PUT."""
+        key, known = self._known(at)
+        body = copied(request.body or {})
+        kept = {k: known.object["metadata"][k] for k in _OWN if k in known.object["metadata"]}
+        return self._update(at, key, known, body | {"metadata": kept | (body.get("metadata") or {})}, request)
+
+    def delete(self, at: Target, request: Request) -> tuple[int, Object]:
+        """DELETE; the HTTP status and the answer."""
+        key, known = self._known(at)
+        resource, options, metadata = at.resource, request.body or {}, known.object["metadata"]
+        conditions = options.get("preconditions") or {}
+        for word in ("uid", "resourceVersion"):
+            if word in conditions and conditions[word] != metadata[word]:
+                why = f"Precondition failed: {word} in precondition: {conditions[word]}, in object: {metadata[word]}"
+                raise problems.conflict(resource, key[1], why)
+        grace = self._grace(resource, known.object, options.get("gracePeriodSeconds"))
+        if grace is None and not metadata.get("finalizers"):
+            return 200, self._removed(at, key, known, request)
+        marked = self._marked(known, grace)
+        if marked is known:
+            return 200, known.copy()
+        known = self._history.commit(resource, MODIFIED, key, marked, request)
+        if grace == 0 and not metadata.get("finalizers"):
+            return 200, self._removed(at, key, known, request)
+        return 200, known.copy()
+
+    def _known(self, at: Target) -> tuple[Key, Entry]:
+        key = (at.namespace or "", at.name or "")
+        known = self._history.find(at.resource, key)
+        if known is None:
+            raise problems.not_found(at.resource, key[1])
+        return key, known
+
+    def _grace(self, resource: Resource, obj: Object, asked: int | None) -> int | None:
+        """Return the seconds of grace that a DELETE gives, None for a kind without."""
+        if not resource.graceful:
+            return None
+        spec, status = obj["spec"], obj.get("status") or {}
+        if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+            return 0
+        return int(spec.get("terminationGracePeriodSeconds", 30) if asked is None else asked)
+
+    def _marked(self, known: Entry, grace: int | None) -> Entry:
+        metadata = known.object["metadata"]
+        if "deletionTimestamp" in metadata:
+            if grace is None or grace >= metadata.get("deletionGracePeriodSeconds", 0):
+                return known
+            return Entry(known.object | {"metadata": metadata | {"deletionGracePeriodSeconds": grace}}, known.managers)
+        marks: Object = {"deletionTimestamp": self._stamp(), "deletionGracePeriodSeconds": grace or 0}
+        if "generation" in metadata:
+            marks["generation"] = metadata["generation"] + 1
+        return Entry(known.object | {"metadata": metadata | marks}, known.managers)
+
+    def _removed(self, at: Target, key: Key, known: Entry, request: Request) -> Object:
+        gone = self._history.commit(at.resource, DELETED, key, known, request)
+        if at.resource.returns_deleted:
+            return gone.copy()
+        details = {"name": key[1], "group": at.resource.group, "kind": at.resource.plural}
+        details = {k: v for k, v in details.items() if v} | {"uid": known.object["metadata"]["uid"]}
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+    def _update(self, at: Target, key: Key, known: Entry, new: Object, request: Request) -> Object:
+        resource, old = at.resource, known.object
+        before, metadata = old["metadata"], new["metadata"]
+        if metadata.get("resourceVersion") not in (None, "", before["resourceVersion"]):
+            raise problems.conflict(resource, key[1])
+        if metadata.get("uid") not in (None, "", before["uid"]):
+            raise problems.conflict(resource, key[1], "Precondition failed: UID in precondition")
+        if at.subresource == "status":
+            new = old | {"status": new.get("status", MISSING)}
+            if new["status"] is MISSING:
+                del new["status"]
+        else:
+            kept = {name: before[name] for name in _OWN if name in before}
+            rest = {k: v for k, v in metadata.items() if k not in _OWN and v not in (None, [], {}, "")}
+            metadata = rest | kept
+            new = new | {"metadata": before if same(metadata, before) else metadata}
+            if resource.status:
+                new = _with_status_of(new, old)
+        new = self._finished(resource, new, old)
+        if resource.counted and not same(_counted(resource, new), _counted(resource, old)):
+            new = new | {"metadata": new["metadata"] | {"generation": before.get("generation", 1) + 1}}
+        if same(new, old):
+            return known.copy()
+        metadata = new["metadata"]
+        if (
+            "deletionTimestamp" in metadata
+            and not metadata.get("finalizers")
+            and not metadata.get("deletionGracePeriodSeconds")
+        ):
+            self._history.commit(resource, DELETED, key, known, request)
+            return Entry(new).copy()
+        return self._history.commit(resource, MODIFIED, key, Entry(new), request).copy()
+
+    def _finished(self, resource: Resource, obj: Object, old: Object | None) -> Object:
+        """Return an object pruned and with defaults; refuse what breaks the schema or a rule."""
+        if resource.schema is None:
+            return self._built_in(resource, obj, old)
+        before = MISSING if old is None else old
+        obj = shaped(resource.schema, obj, before)
+        found: Found = []
+        check(resource.schema, obj, before, "", found)
+        if not found:
+            check_rules(resource.schema, obj, before, "", found)
+        if found:
+            causes = [Cause(reason, path, message) for reason, path, message in found]
+            raise problems.invalid(resource, obj["metadata"]["name"], causes)
+        return obj
+
+    def _built_in(self, resource: Resource, obj: Object, old: Object | None) -> Object:
+        if resource.plural == "services":
+            spec = defaults.service(obj.get("spec") or {}, (old or {}).get("spec") or {}, self._draw, self._ports)
+            obj = obj | {"spec": spec}
+        if old is None and (status := defaults.status_of(resource.plural)) is not None:
+            obj = obj | {"status": status}
+        return obj
+
+    def _ports(self) -> set[int]:
+        kept = self._history.entries.get("services") or {}
+        return {p["nodePort"] for e in kept.values() for p in e.object["spec"].get("ports") or () if "nodePort" in p}
+
+    def _admit_namespace(self, at: Target, name: str) -> None:
+        if at.namespace is None:
+            return
+        spaces = self._history.entries.get("namespaces") or {}
+        space = spaces.get(("", at.namespace))
+        if space is None:
+            from .kinds import served
+
+            raise problems.not_found(served()["namespaces"], at.namespace)
+
+    def _uid(self) -> str:
+        return str(uuid.UUID(int=self._draw.getrandbits(128), version=4))
+
+    def _stamp(self) -> str:
+        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _with_status_of(new: Object, old: Object) -> Object:
+    if "status" in old:
+        return new | {"status": old["status"]}
+    return {k: v for k, v in new.items() if k != "status"}
+
+
+def _counted(resource: Resource, obj: Object) -> Any:
+    """What metadata.generation counts changes of."""
+    left = ("metadata", "status") if resource.status else ("metadata",)
+    return {k: v for k, v in obj.items() if k not in left}
