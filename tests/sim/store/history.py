@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -10,6 +10,7 @@ from berth_core.client import Object
 
 from ..wire import Commit, Request
 from .kinds import Resource
+from .owners import Owners, Written
 
 Key = tuple[str, str]
 """Namespace (empty for kinds without) and name."""
@@ -25,11 +26,11 @@ class Gone(Exception):  # noqa: N818 (as the HTTP status is called)
 class Entry:
     """A stored object, and who owns its fields. Both are replaced and never mutated."""
 
-    __slots__ = ("_raw", "managers", "object")
+    __slots__ = ("_raw", "owners", "object")
 
-    def __init__(self, obj: Object, managers: Any = ()) -> None:
+    def __init__(self, obj: Object, owners: Owners | Written) -> None:
         self.object = obj
-        self.managers = managers
+        self.owners = owners
         self._raw: bytes | None = None
 
     def copy(self) -> Object:
@@ -68,7 +69,7 @@ class History:
         """Write an object, or take it away, at the next version; the entry with that version."""
         self.version += 1
         metadata = entry.object["metadata"] | {"resourceVersion": str(self.version)}
-        made = Entry(entry.object | {"metadata": metadata}, entry.managers)
+        made = Entry(entry.object | {"metadata": metadata}, entry.owners)
         kept = self.entries.setdefault(resource.plural, {})
         before = kept.get(key)
         if event == DELETED:

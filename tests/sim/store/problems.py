@@ -6,7 +6,9 @@ from typing import Final
 from berth_core.client import Object
 
 from ..wire import Response
+from .applying import shown
 from .kinds import Resource
+from .owners import Manager, Path, shape_of
 
 REASONS: Final = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 410: "Expired"}
 MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
@@ -61,6 +63,16 @@ def conflict(resource: Resource, name: str, why: str = MODIFIED) -> Refused:
     """409 of a write."""
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
     return Refused(409, "Conflict", message, _details(resource, name))
+
+
+def conflicts(resource: Resource, name: str, found: list[tuple[Manager, Path]]) -> Refused:
+    """409 of an apply without force: other managers own the fields."""
+    shape = shape_of(resource)
+    causes = [
+        Cause("FieldManagerConflict", shown(path, shape), f'conflict with "{manager[0]}"') for manager, path in found
+    ]
+    text = f"Apply failed with {len(found)} conflicts"
+    return Refused(409, "Conflict", text, {"causes": [_cause(cause) for cause in causes]})
 
 
 def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refused:

@@ -68,7 +68,7 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
 
 def _listed(resource: Resource, entries: list[Entry], metadata: Object, accept: str) -> Object:
     if TABLE in accept:
-        items = [partial(entry) for entry in entries]
+        items: list[Object] | None = [partial(entry) for entry in entries] or None
         kind, version = "PartialObjectMetadataList", "meta.k8s.io/v1"
     else:
         items = [entry.copy() for entry in entries]
@@ -76,6 +76,8 @@ def _listed(resource: Resource, entries: list[Entry], metadata: Object, accept: 
         if resource.schema is None:  # items of Kubernetes' own kinds do not say what they are
             for item in items:
                 del item["kind"], item["apiVersion"]
+        else:
+            metadata = {"continue": ""} | metadata
     return {"kind": kind, "apiVersion": version, "metadata": metadata, "items": items}
 
 

@@ -80,7 +80,7 @@ class Store:
                 events.append(WatchEvent("MODIFIED" if was_in else "ADDED", change.entry.copy()))
             elif was_in and change.before is not None:
                 metadata = change.before.object["metadata"] | {"resourceVersion": str(change.version)}
-                events.append(WatchEvent("DELETED", Entry(change.before.object | {"metadata": metadata}).copy()))
+                events.append(WatchEvent("DELETED", Entry(change.before.object | {"metadata": metadata}, {}).copy()))
         return events
 
     def compact(self, version: int) -> None:
@@ -100,8 +100,7 @@ class Store:
         elif method == "GET":
             return Response(200, reads.read(self._history, at))
         elif method == "PATCH" and request.content_type == APPLY:
-            known = self.find(at.resource.plural, at.namespace, at.name) is not None
-            return Response(200 if known else 201, self._writer.apply(at, request))
+            return Response(*self._writer.apply(at, request))
         elif method == "PATCH" and request.content_type == MERGE:
             return Response(200, self._writer.patch(at, request))
         elif method == "PUT":

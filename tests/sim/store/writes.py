@@ -9,9 +9,11 @@ from typing import Any, Final
 from berth_core.client import Object
 
 from ..wire import Request
-from . import defaults, problems
+from . import built_in, problems
 from .history import ADDED, DELETED, MODIFIED, Entry, History, Key
 from .kinds import Resource, Target
+from .applying import Conflicts, applied
+from .owners import Manager, Owners, Written, leaves, owners_of, shape_of
 from .problems import Cause
 from .schema import Found, check, check_rules, shaped
 from .trees import MISSING, copied, merged, same
@@ -36,9 +38,10 @@ class Writer:
 
     def __init__(self, history: History, now: Callable[[], datetime], draw: random.Random) -> None:
         self._history, self._now, self._draw = history, now, draw
+        self._makers = {**built_in.MAKERS, "services": built_in.Ports(draw, self._services).service}
 
-    def create(self, at: Target, request: Request) -> Object:
-        """POST."""
+    def create(self, at: Target, request: Request, owners: Owners | None = None) -> Object:
+        """POST, or an apply of what is not there; ``owners`` of an apply."""
         resource, body = at.resource, copied(request.body or {})
         given = body.get("metadata") or {}
         metadata = {k: v for k, v in given.items() if k not in _OWN and v not in (None, [], {}, "")}
@@ -61,12 +64,13 @@ class Writer:
         if resource.counted:
             metadata["generation"] = 1
         obj = body | {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
-        if resource.status:
+        if resource.status and resource.plural != "nodes":
             obj.pop("status", None)
         obj = self._finished(resource, obj, None)
         if self._history.find(resource, key) is not None:
             raise problems.already_exists(resource, name)
-        return self._history.commit(resource, ADDED, key, Entry(obj), request).copy()
+        made = owners if owners is not None else Written({}, _manager(at, request), None, obj)
+        return self._history.commit(resource, ADDED, key, Entry(obj, made), request).copy()
 
     def patch(self, at: Target, request: Request) -> Object:
         """PATCH with a merge patch."""
@@ -74,12 +78,24 @@ class Writer:
         new = merged(known.object, {k: v for k, v in (request.body or {}).items() if k not in ("apiVersion", "kind")})
         return self._update(at, key, known, new, request)
 
-    def apply(self, at: Target, request: Request) -> Object:
-        """PATCH of server-side apply."""
-        known = self._history.find(at.resource, (at.namespace or "", at.name or ""))
+    def apply(self, at: Target, request: Request) -> tuple[int, Object]:
+        """PATCH of server-side apply; the HTTP status and the object."""
+        resource, key = at.resource, (at.namespace or "", at.name or "")
+        config: Object = merged(None, request.body or {})
+        if at.subresource is None and resource.status:
+            config.pop("status", None)
+        known = self._history.find(resource, key)
+        manager = (request.query.get("fieldManager", ""), "Apply", at.subresource or "")
         if known is None:
-            return self.create(at, request)
-        return self.patch(at, request)
+            owned = frozenset(path for path, _ in leaves(config, shape_of(resource)))
+            return 201, self.create(at, request, {manager: owned})
+        owners = owners_of(resource, known.owners)
+        force = request.query.get("force") == "true"
+        try:
+            new, after = applied(resource, known.object, owners, config, manager, force=force)
+        except Conflicts as conflicts:
+            raise problems.conflicts(resource, key[1], conflicts.found) from None
+        return 200, self._update(at, key, known, new, request, None if after == owners else after)
 
     def replace(self, at: Target, request: Request) -> Object:
         """PUT."""
@@ -129,11 +145,11 @@ class Writer:
         if "deletionTimestamp" in metadata:
             if grace is None or grace >= metadata.get("deletionGracePeriodSeconds", 0):
                 return known
-            return Entry(known.object | {"metadata": metadata | {"deletionGracePeriodSeconds": grace}}, known.managers)
+            return Entry(known.object | {"metadata": metadata | {"deletionGracePeriodSeconds": grace}}, known.owners)
         marks: Object = {"deletionTimestamp": self._stamp(), "deletionGracePeriodSeconds": grace or 0}
         if "generation" in metadata:
             marks["generation"] = metadata["generation"] + 1
-        return Entry(known.object | {"metadata": metadata | marks}, known.managers)
+        return Entry(known.object | {"metadata": metadata | marks}, known.owners)
 
     def _removed(self, at: Target, key: Key, known: Entry, request: Request) -> Object:
         gone = self._history.commit(at.resource, DELETED, key, known, request)
@@ -143,7 +159,9 @@ class Writer:
         details = {k: v for k, v in details.items() if v} | {"uid": known.object["metadata"]["uid"]}
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
-    def _update(self, at: Target, key: Key, known: Entry, new: Object, request: Request) -> Object:
+    def _update(
+        self, at: Target, key: Key, known: Entry, new: Object, request: Request, owners: Owners | None = None
+    ) -> Object:
         resource, old = at.resource, known.object
         before, metadata = old["metadata"], new["metadata"]
         if metadata.get("resourceVersion") not in (None, "", before["resourceVersion"]):
@@ -164,7 +182,7 @@ class Writer:
         new = self._finished(resource, new, old)
         if resource.counted and not same(_counted(resource, new), _counted(resource, old)):
             new = new | {"metadata": new["metadata"] | {"generation": before.get("generation", 1) + 1}}
-        if same(new, old):
+        if same(new, old) and owners is None:
             return known.copy()
         metadata = new["metadata"]
         if (
@@ -173,8 +191,9 @@ class Writer:
             and not metadata.get("deletionGracePeriodSeconds")
         ):
             self._history.commit(resource, DELETED, key, known, request)
-            return Entry(new).copy()
-        return self._history.commit(resource, MODIFIED, key, Entry(new), request).copy()
+            return Entry(new, {}).copy()
+        made = owners if owners is not None else Written(known.owners, _manager(at, request), old, new)
+        return self._history.commit(resource, MODIFIED, key, Entry(new, made), request).copy()
 
     def _finished(self, resource: Resource, obj: Object, old: Object | None) -> Object:
         """Return an object pruned and with defaults; refuse what breaks the schema or a rule."""
@@ -192,16 +211,15 @@ class Writer:
         return obj
 
     def _built_in(self, resource: Resource, obj: Object, old: Object | None) -> Object:
-        if resource.plural == "services":
-            spec = defaults.service(obj.get("spec") or {}, (old or {}).get("spec") or {}, self._draw, self._ports)
-            obj = obj | {"spec": spec}
-        if old is None and (status := defaults.status_of(resource.plural)) is not None:
-            obj = obj | {"status": status}
+        obj = built_in.tidied(obj)
+        if (make := self._makers.get(resource.plural)) is not None:
+            obj = make(obj, old)
+        if old is not None and (causes := built_in.frozen(resource.plural, obj, old)):
+            raise problems.invalid(resource, obj["metadata"]["name"], causes)
         return obj
 
-    def _ports(self) -> set[int]:
-        kept = self._history.entries.get("services") or {}
-        return {p["nodePort"] for e in kept.values() for p in e.object["spec"].get("ports") or () if "nodePort" in p}
+    def _services(self) -> list[Object]:
+        return [entry.object for entry in (self._history.entries.get("services") or {}).values()]
 
     def _admit_namespace(self, at: Target, name: str) -> None:
         if at.namespace is None:
@@ -218,6 +236,10 @@ class Writer:
 
     def _stamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _manager(at: Target, request: Request) -> Manager:
+    return request.query.get("fieldManager", ""), "Update", at.subresource or ""
 
 
 def _with_status_of(new: Object, old: Object) -> Object:
