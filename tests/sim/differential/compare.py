@@ -53,6 +53,11 @@ class Bindings:
             raise Different(f"{where}: resourceVersion real {real}, fake {fake}: out of order")
         self._versions.insert(index, pair)
 
+    @property
+    def versions(self) -> list[str]:
+        """The fake's resourceVersions that are bound, oldest first."""
+        return [str(pair[1]) for pair in self._versions[1:]]
+
     def moment(self, real: str, fake: str, where: str) -> None:
         """Take two lists' resourceVersions for the same moment: after the same commits."""
         as_real = self._versions[bisect.bisect_right(self._versions, int(real), key=lambda pair: pair[0]) - 1]
@@ -104,9 +109,10 @@ def _status(real: Object, fake: Object, bound: Bindings, messages: Iterable[str]
         if real.get(word) != fake.get(word):
             raise Different(f"{word}: real {real.get(word)}, fake {fake.get(word)}: {real.get('message')}")
     one, other = dict(real.get("details") or {}), dict(fake.get("details") or {})
-    causes = [sorted((c.get("reason"), c.get("field")) for c in d.pop("causes", ())) for d in (one, other)]
+    causes = [sorted({(c.get("reason"), c.get("field")) for c in d.pop("causes", ())}) for d in (one, other)]
     if causes[0] != causes[1]:
         raise Different(f"causes: real {causes[0]}, fake {causes[1]}: {real.get('message')}")
+    bound.bind(one.pop("name", ""), other.pop("name", ""), "details.name")
     _value(one, other, "details", bound)
     for message in messages:
         if (message in real.get("message", "")) != (message in fake.get("message", "")):
@@ -139,7 +145,7 @@ def _object(real: Object, fake: Object, where: str, bound: Bindings) -> None:
         if key == "resourceVersion" and where.endswith("metadata"):
             # Only lists have no name.
             (bound.version if "name" in real else bound.moment)(one, other, path)
-        elif key == "uid" or (key == "name" and _NAMED in real):
+        elif key == "uid" or key.endswith("controller-uid") or (key == "name" and _NAMED in real):
             bound.bind(one, other, path)
         elif key in CHOSEN:
             bound.bind((bound.scope, str(one)), (bound.scope, str(other)), path)

@@ -152,7 +152,7 @@ MAKERS: Final[dict[str, Callable[[random.Random], Object]]] = {
 def patch(plural: str, draw: random.Random) -> Object:
     """Return a merge patch of what Berth's processes, kubelets or people change."""
     choices: dict[str, list[Object]] = {
-        "pods": [{"spec": {"containers": None}}, {"spec": {"activeDeadlineSeconds": draw.choice((5, 9))}}],
+        "pods": [{"spec": {"hostname": "x"}}, {"spec": {"activeDeadlineSeconds": draw.choice((5, 9))}}],
         "services": [{"spec": {"publishNotReadyAddresses": draw.random() < 0.5}}, {"spec": {"selector": {"a": "b"}}}],
         "secrets": [{"data": {"a": draw.choice(("Yg==", None))}}, {"stringData": {"b": draw.choice(WORDS)}}],
         "configmaps": [{"data": {"a": draw.choice(("z", None))}}],

@@ -13,6 +13,7 @@ from ..store.kinds import Resource, served
 from ..store.store import APPLY, MERGE
 from ..wire import Request
 from . import bodies, core_bodies
+from .compare import Bindings
 
 NAMES: Final = ("a", "b", "c")
 FINALIZERS: Final = ("berth.dev/fence", "berth.dev/other")
@@ -43,6 +44,10 @@ def draw_step(draw: random.Random) -> Step:
     """Return a random step."""
     plural = draw.choice(_PLURALS)
     verb = draw.choices(_VERBS, _WEIGHTS)[0]
+    if verb == "apply" and plural not in APPLIED and (served()[plural].schema is None or draw.random() < 0.7):
+        plural = draw.choice(APPLIED)
+    if verb == "replace" and served()[plural].schema is None:
+        verb = "create"
     resource = served()[plural]
     name = draw.choice(("f" * 64, "0" * 64) if plural == "issuedtokens" else NAMES)
     about = {"plural": plural, "space": int(draw.random() < 0.2), "name": name}
@@ -51,8 +56,6 @@ def draw_step(draw: random.Random) -> Step:
     about["back"] = draw.randrange(1, 12)
     if verb == "status" and not resource.status:
         verb = "patch"
-    if verb == "apply" and plural not in APPLIED and draw.random() < 0.7:
-        about["plural"] = plural = draw.choice(APPLIED)
     return Step(verb, **about, **_MAKERS[verb](plural, name, draw))
 
 
@@ -66,7 +69,9 @@ def _create(plural: str, name: str, draw: random.Random) -> dict[str, Any]:
 
 
 def _apply(plural: str, name: str, draw: random.Random) -> dict[str, Any]:
-    body = _whole(plural, name, draw) | {"metadata": _metadata(draw, whole=True)}
+    custom = served()[plural].schema is not None
+    body = {"spec": bodies.minimal(plural, draw)} if custom else _whole(plural, name, draw)
+    body["metadata"] = _metadata(draw, whole=True)
     query = {"fieldManager": draw.choice(MANAGERS), "force": draw.choice(("true", "true", "true", "false"))}
     return {"body": body, "query": query}
 
@@ -93,9 +98,7 @@ def _status_patch(plural: str, _: str, draw: random.Random) -> dict[str, Any]:
 
 
 def _delete(plural: str, _: str, draw: random.Random) -> dict[str, Any]:
-    body: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
-    if draw.random() < 0.9:
-        body["propagationPolicy"] = "Background"
+    body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
     if draw.random() < (0.6 if plural == "pods" else 0.1):
         body["gracePeriodSeconds"] = draw.choice((0, 0, 1, 5))
     return {"body": body}
@@ -111,7 +114,7 @@ def _list(plural: str, _: str, draw: random.Random) -> dict[str, Any]:
         query["labelSelector"] = draw.choice(("a=a", "a", "!a", "a!=a", "a in (a,b)", "a notin (a)", "a=b,b=a", "a==a"))
     if draw.random() < 0.4:
         query["fieldSelector"] = ",".join(f"{k}{draw.choice(('=', '=', '!='))}{v}" for k, v in _fields(plural, draw))
-    if draw.random() < 0.3:
+    if draw.random() < 0.3 and served()[plural].namespaced:
         query["limit"] = draw.choice(("1", "2"))
     if draw.random() < 0.15:
         query |= {"resourceVersion": "newest", "resourceVersionMatch": "NotOlderThan"}
@@ -193,7 +196,12 @@ class Names:
     """Names of one run: its two namespaces, and the versions that were seen, oldest first."""
 
     spaces: tuple[str, str]
-    versions: list[str]
+    bound: Bindings
+
+    @property
+    def versions(self) -> list[str]:
+        """Versions that both servers have told."""
+        return self.bound.versions
 
 
 def request_of(step: Step, store: Store, names: Names) -> Request:
@@ -207,6 +215,8 @@ def request_of(step: Step, store: Store, names: Names) -> Request:
         query = dict(step.query)
         if query.get("resourceVersion") == "newest":
             query["resourceVersion"] = names.versions[-1]
+            if int(names.versions[-1]) != store.version:  # what came after it may be seen or not
+                del query["resourceVersion"], query["resourceVersionMatch"]
         if not space:
             query["labelSelector"] = ",".join(filter(None, (query.get("labelSelector"), f"run={names.spaces[0]}")))
         return Request("GET", collection, query, accept=METADATA_LIST if step.metadata_only else "application/json")

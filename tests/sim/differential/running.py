@@ -54,8 +54,7 @@ class Run:
     def __init__(self, real: RealServer, run: str) -> None:
         self._real, self._bound = real, Bindings()
         self._fake = Store(now=lambda: NOW, random=random.Random(run))  # noqa: S311
-        self._names = Names((f"{run}-0", f"{run}-1"), [])
-        self._fake.listeners.append(lambda commit: self._names.versions.append(str(commit.version)))
+        self._names = Names((f"{run}-0", f"{run}-1"), self._bound)
         self._tokens: dict[str, tuple[Step, str]] = {}
         self._sentinels = 0
         self.requests = 0
@@ -159,7 +158,7 @@ class Run:
             if event["object"]["metadata"]["name"] == last:
                 break
         compare_events(real, [{"type": event.type, "object": event.object} for event in events], self._bound)
-        self._both(Request("DELETE", f"{path}/{last}", body={"gracePeriodSeconds": 0}))
+        self._both(Request("DELETE", f"{path}/{last}", body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"}))
 
     def _sentinel(self, step: Step, labels: dict[str, str], fields: dict[str, str]) -> str | None:
         """Make an object that a watch's selectors choose; its name, None where that cannot be."""
@@ -183,7 +182,9 @@ class Run:
         return str(fake.body["metadata"]["name"])
 
     def _gone(self, step: Step) -> None:
-        """Watch from before what is remembered."""
+        """Watch from before what is remembered; of Kubernetes' own kinds everything is, since the server began."""
+        if served()[step.plural].schema is None:
+            return
         request = request_of(replace(step, verb="list", query={}), self._fake, self._names)
         first = next(iter(self._real.watch(request.path, {"resourceVersion": "1"})))
         real = first["object"] if first["type"] == "ERROR" else {}

@@ -29,8 +29,8 @@ def applied(
     shape = shape_of(resource)
     wanted: Paths = frozenset(path for path, _ in leaves(config, shape))
     new = _merged(live, config, shape)
-    others = frozenset().union(*(paths for who, paths in owners.items() if who != manager))
-    left = frozenset(path for path in owners.get(manager, frozenset()) - wanted if not _is_owned(path, others))
+    still = wanted.union(*(paths for who, paths in owners.items() if who != manager))
+    left = frozenset(path for path in owners.get(manager, frozenset()) - wanted if not _is_owned(path, still))
     if left:
         new = _without(new, shape, left)
     changed, removed = differences(resource, live, new)
@@ -66,10 +66,8 @@ def _quoted(value: Any) -> str:
 
 
 def _is_owned(path: Path, paths: Paths) -> bool:
-    if path in paths:
-        return True
-    # An item stays while somebody owns something in it.
-    return isinstance(path[-1], tuple) and any(other[: len(path)] == path for other in paths)
+    """Whether somebody owns a field, or something in it."""
+    return path in paths or any(other[: len(path)] == path for other in paths)
 
 
 def _merged(live: Any, config: Any, shape: Shape) -> Any:

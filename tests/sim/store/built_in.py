@@ -1,7 +1,7 @@
 """What the API server makes of Kubernetes' own kinds: defaults, fields that it drops when empty, immutable ones."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from berth_core.client import Object
@@ -116,7 +116,11 @@ def pod(obj: Object, old: Object | None) -> Object:
         spec = _with(spec, {"preemptionPolicy": "PreemptLowerPriority"})
         spec = _tolerating(spec)
         return obj | {"spec": spec, "status": {"phase": "Pending", "qosClass": _quality(spec)}}
-    return obj | {"spec": spec}
+    status = _with(obj.get("status") or {}, {"qosClass": old["status"]["qosClass"]})
+    if conditions := status.get("conditions"):
+        times = {"lastProbeTime": None, "lastTransitionTime": None}
+        status = status | {"conditions": [_with(condition, times) for condition in conditions]}
+    return obj | {"spec": spec, "status": status}
 
 
 def _tolerating(spec: Object) -> Object:
@@ -159,6 +163,7 @@ def job(obj: Object, old: Object | None) -> Object:
     template = template | {"spec": pod_spec(template["spec"])}
     if old is None:
         uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
+        own = (template.get("metadata") or {}).get("labels")
         marks = {"controller-uid": uid, "job-name": name}
         marks |= {f"batch.kubernetes.io/{key}": value for key, value in marks.items()}
         metadata = template.get("metadata") or {}
@@ -168,7 +173,9 @@ def job(obj: Object, old: Object | None) -> Object:
         spec = spec | {"selector": {"matchLabels": {key: uid}}}
         obj = obj | {"status": {}}
         if not obj["metadata"].get("labels"):  # the template's, where it has none of its own
-            obj = obj | {"metadata": obj["metadata"] | {"labels": metadata["labels"]}}
+            # The API server writes the marks into both by accident, but for a name that it generates.
+            labels = own if "generateName" in obj["metadata"] else metadata["labels"]
+            obj = obj | {"metadata": obj["metadata"] | ({"labels": labels} if labels else {})}
     return obj | {"spec": spec | {"template": template}}
 
 
@@ -197,9 +204,12 @@ class Ports:
         outer = spec["type"] in ("NodePort", "LoadBalancer")
         if outer:
             spec = _with(spec, {"externalTrafficPolicy": "Cluster"})
-        spec = spec | {"ports": [self._port(port, before, outer=outer) for port in spec.get("ports") or ()]}
+        spec = spec | {"ports": self._ports(spec.get("ports") or (), before.get("ports") or (), outer=outer)}
         spec = self._balanced(spec, before)
-        return obj | {"spec": spec} | ({"status": {"loadBalancer": {}}} if old is None else {})
+        balancer = (obj.get("status") or {}).get("loadBalancer") or {}
+        if ingress := balancer.get("ingress"):
+            balancer = balancer | {"ingress": [_with(entry, {"ipMode": "VIP"}) for entry in ingress]}
+        return obj | {"spec": spec, "status": (obj.get("status") or {}) | {"loadBalancer": balancer}}
 
     def _balanced(self, spec: Object, before: Object) -> Object:
         if spec["type"] == "LoadBalancer":
@@ -209,16 +219,21 @@ class Ports:
             return spec
         return {k: v for k, v in spec.items() if k not in ("allocateLoadBalancerNodePorts", "healthCheckNodePort")}
 
-    def _port(self, port: Object, before: Object, *, outer: bool) -> Object:
-        port = _with(port, {"protocol": "TCP", "targetPort": port["port"]})
+    def _ports(self, ports: Sequence[Object], before: Sequence[Object], *, outer: bool) -> list[Object]:
+        """Return ports with node ports: a port of the same name keeps its own, whatever else of it changes."""
+        ports = [_with(port, {"protocol": "TCP", "targetPort": port["port"]}) for port in ports]
         if not outer:
-            return port
-        if not port.get("nodePort"):
-            for known in before.get("ports") or ():
-                if (known["protocol"], known["port"]) == (port["protocol"], port["port"]) and "nodePort" in known:
-                    return port | {"nodePort": known["nodePort"]}
-            return port | {"nodePort": self._free()}
-        return port
+            return [{key: value for key, value in port.items() if key != "nodePort"} for port in ports]
+        named = {port.get("name"): port.get("nodePort") for port in before}
+        used = {port.get("nodePort") for port in ports} & set(named.values())
+        result = []
+        for port in ports:
+            if not port.get("nodePort"):
+                known = named.get(port.get("name"))
+                port = port | {"nodePort": known if known and known not in used else self._free()}
+                used.add(port["nodePort"])
+            result.append(port)
+        return result
 
     def _free(self) -> int:
         taken = set()
@@ -289,9 +304,16 @@ def event(obj: Object, old: Object | None) -> Object:
     return obj | {"deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None, "deprecatedSource": {}}
 
 
-def frozen(plural: str, new: Object, old: Object) -> list[Cause]:
-    """Return what an update must not change."""
+def errors(plural: str, new: Object, old: Object | None) -> list[Cause]:
+    """Return what an object must not say, and an update must not change."""
+    if plural == "services":
+        return service_errors(new, old)
+    if old is None:
+        return []
     if plural == "pods":
+        for word in ("containers", "initContainers"):
+            if len(new["spec"].get(word) or ()) != len(old["spec"].get(word) or ()):
+                return [Cause("FieldValueForbidden", f"spec.{word}", "pod updates may not add or remove containers")]
         if same(_pod_rest(new["spec"]), _pod_rest(old["spec"])):
             return []
         return [Cause("FieldValueForbidden", "spec", "pod updates may not change fields other than the image and few more")]
@@ -301,6 +323,24 @@ def frozen(plural: str, new: Object, old: Object) -> list[Cause]:
         for path in paths.get(plural, ())
         if not same(at(new, tuple(path.split("."))), at(old, tuple(path.split("."))))
     ]
+
+
+def service_errors(new: Object, old: Object | None) -> list[Cause]:
+    """Return what a Service must not say together."""
+    found, spec, status = [], new["spec"], new.get("status") or {}
+    names: set[str] = set()
+    for index, port in enumerate(spec["ports"]):
+        if port.get("name") in names:
+            found.append(Cause("FieldValueDuplicate", f"spec.ports[{index}].name", "Duplicate value"))
+        names.add(port.get("name", ""))
+    if spec["type"] != "LoadBalancer":
+        only = "only with type LoadBalancer"
+        if spec.get("loadBalancerSourceRanges"):
+            found.append(Cause("FieldValueForbidden", "spec.LoadBalancerSourceRanges", only))
+        was = (old or {}).get("status") or {}
+        if (status.get("loadBalancer") or {}).get("ingress") and old is not None and not same(status, was):
+            found.append(Cause("FieldValueForbidden", "status.loadBalancer.ingress", only))
+    return found
 
 
 def _pod_rest(spec: Object) -> Object:
@@ -321,4 +361,4 @@ MAKERS: Final[dict[str, Callable[[Object, Object | None], Object]]] = {
     "namespaces": namespace,
     "events": event,
 }
-__all__ = ["MAKERS", "MISSING", "Ports", "frozen", "pod_spec", "tidied"]
+__all__ = ["MAKERS", "MISSING", "Ports", "errors", "pod_spec", "tidied"]

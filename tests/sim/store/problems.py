@@ -59,10 +59,10 @@ def already_exists(resource: Resource, name: str) -> Refused:
     return Refused(409, "AlreadyExists", f'{resource.qualified} "{name}" already exists', _details(resource, name))
 
 
-def conflict(resource: Resource, name: str, why: str = MODIFIED) -> Refused:
-    """409 of a write."""
+def conflict(resource: Resource, name: str, why: str = MODIFIED, *, kind: str = "") -> Refused:
+    """409 of a write; that of a DELETE names the kind, and not the resource."""
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
-    return Refused(409, "Conflict", message, _details(resource, name))
+    return Refused(409, "Conflict", message, _details(resource, name) | ({"kind": kind} if kind else {}))
 
 
 def conflicts(resource: Resource, name: str, found: list[tuple[Manager, Path]]) -> Refused:
@@ -88,12 +88,12 @@ def expired(message: str, following: str | None = None) -> Refused:
     return Refused(410, "Expired", message, {} if following is None else {"continue": following})
 
 
-def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refused:
+def invalid(resource: Resource, name: str, causes: list[Cause], *, kind: str = "") -> Refused:
     """422."""
     shown = ", ".join(f"{cause.field}: {cause.message}" for cause in causes)
     if len(causes) > 1:
         shown = f"[{shown}]"
-    details: Object = {"name": name, "group": resource.group, "kind": resource.kind}
+    details: Object = {"name": name, "group": resource.group, "kind": kind or resource.kind}
     details = {key: value for key, value in details.items() if value}
     details["causes"] = [_cause(cause) for cause in causes]
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind

@@ -16,6 +16,8 @@ UNSUPPORTED: Final = "FieldValueNotSupported"
 TOO_LONG: Final = "FieldValueTooLong"
 TOO_MANY: Final = "FieldValueTooMany"
 DUPLICATE: Final = "FieldValueDuplicate"
+BLOCKING: Final = frozenset({UNSUPPORTED, REQUIRED, TOO_LONG, TOO_MANY, TYPE})
+"""Errors after which CEL rules are not looked at."""
 _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
@@ -92,7 +94,7 @@ def _checks(schema: dict[str, Any]) -> list[Callable[[Any], tuple[str, str] | No
     check("minItems", INVALID, lambda value, bound: len(value) >= bound, (list,))
     check("maximum", INVALID, lambda value, bound: value <= bound, (int, float))
     check("minimum", INVALID, lambda value, bound: value >= bound, (int, float))
-    check("enum", UNSUPPORTED, lambda value, bound: value in bound, (str, int, float))
+    check("enum", UNSUPPORTED, lambda value, bound: value in bound, (object,))
     if (pattern := schema.get("pattern")) is not None:
         regex = re.compile(re.sub(r"\$$", r"\\Z", pattern))
         made.append(lambda value: None if not isinstance(value, str) or regex.search(value) else (INVALID, pattern))
@@ -137,7 +139,6 @@ def check(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
         return
     if not (isinstance(value, str | int) and not isinstance(value, bool) if node.int_or_string else _fits(node, value)):
         found.append((TYPE, path, f"must be of type {node.type}"))
-        return
     for test in node.checks:
         if (wrong := test(value)) is not None:
             found.append((wrong[0], path, wrong[1]))

@@ -104,7 +104,7 @@ class Store:
         elif method == "PATCH" and request.content_type == MERGE:
             return Response(200, self._writer.patch(at, request))
         elif method == "PUT":
-            return Response(200, self._writer.replace(at, request))
+            return Response(*self._writer.replace(at, request))
         elif method == "DELETE" and at.subresource is None:
             return Response(*self._writer.delete(at, request))
         raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")

@@ -15,7 +15,7 @@ from .kinds import Resource, Target
 from .applying import Conflicts, applied
 from .owners import Manager, Owners, Written, leaves, owners_of, shape_of
 from .problems import Cause
-from .schema import Found, check, check_rules, shaped
+from .schema import BLOCKING, INVALID, Found, check, check_rules, shaped
 from .trees import MISSING, copied, merged, same
 
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
@@ -64,9 +64,9 @@ class Writer:
         if resource.counted:
             metadata["generation"] = 1
         obj = body | {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
-        if resource.status and resource.plural != "nodes":
+        if resource.plural != "nodes":
             obj.pop("status", None)
-        obj = self._finished(resource, obj, None)
+        obj = self._finished(resource, obj, None, [])
         if self._history.find(resource, key) is not None:
             raise problems.already_exists(resource, name)
         made = owners if owners is not None else Written({}, _manager(at, request), None, obj)
@@ -97,12 +97,17 @@ class Writer:
             raise problems.conflicts(resource, key[1], conflicts.found) from None
         return 200, self._update(at, key, known, new, request, None if after == owners else after)
 
-    def replace(self, at: Target, request: Request) -> Object:
-        """PUT."""
+    def replace(self, at: Target, request: Request) -> tuple[int, Object]:
+        """PUT. Of these kinds only Leases may be made so."""
+        if at.resource.plural == "leases" and self._history.find(at.resource, (at.namespace or "", at.name or "")) is None:
+            return 201, self.create(at, request)
         key, known = self._known(at)
         body = copied(request.body or {})
+        if at.resource.schema is not None and not (body.get("metadata") or {}).get("resourceVersion"):
+            cause = Cause("FieldValueInvalid", "metadata.resourceVersion", "must be specified for an update")
+            raise problems.invalid(at.resource, key[1], [cause], kind=at.resource.plural)
         kept = {k: known.object["metadata"][k] for k in _OWN if k in known.object["metadata"]}
-        return self._update(at, key, known, body | {"metadata": kept | (body.get("metadata") or {})}, request)
+        return 200, self._update(at, key, known, body | {"metadata": kept | (body.get("metadata") or {})}, request)
 
     def delete(self, at: Target, request: Request) -> tuple[int, Object]:
         """DELETE; the HTTP status and the answer."""
@@ -112,7 +117,7 @@ class Writer:
         for word in ("uid", "resourceVersion"):
             if word in conditions and conditions[word] != metadata[word]:
                 why = f"Precondition failed: {word} in precondition: {conditions[word]}, in object: {metadata[word]}"
-                raise problems.conflict(resource, key[1], why)
+                raise problems.conflict(resource, key[1], why, kind=resource.kind)
         grace = self._grace(resource, known.object, options.get("gracePeriodSeconds"))
         if grace is None and not metadata.get("finalizers"):
             return 200, self._removed(at, key, known, request)
@@ -166,20 +171,21 @@ class Writer:
         before, metadata = old["metadata"], new["metadata"]
         if metadata.get("resourceVersion") not in (None, "", before["resourceVersion"]):
             raise problems.conflict(resource, key[1])
-        if metadata.get("uid") not in (None, "", before["uid"]):
-            raise problems.conflict(resource, key[1], "Precondition failed: UID in precondition")
-        if at.subresource == "status":
-            new = old | {"status": new.get("status", MISSING)}
-            if new["status"] is MISSING:
-                del new["status"]
+        causes: list[Cause] = []
+        if at.subresource == "status" and resource.schema is not None:
+            new = _with_part_of("status", old, new)
         else:
+            if metadata.get("uid") not in (None, "", before["uid"]):
+                causes.append(Cause("FieldValueInvalid", "metadata.uid", "field is immutable"))
             kept = {name: before[name] for name in _OWN if name in before}
             rest = {k: v for k, v in metadata.items() if k not in _OWN and v not in (None, [], {}, "")}
             metadata = rest | kept
             new = new | {"metadata": before if same(metadata, before) else metadata}
-            if resource.status:
-                new = _with_status_of(new, old)
-        new = self._finished(resource, new, old)
+            if at.subresource == "status":
+                new = _with_part_of("spec", new, old)
+            elif resource.status:
+                new = _with_part_of("status", new, old)
+        new = self._finished(resource, new, old, causes)
         if resource.counted and not same(_counted(resource, new), _counted(resource, old)):
             new = new | {"metadata": new["metadata"] | {"generation": before.get("generation", 1) + 1}}
         if same(new, old) and owners is None:
@@ -195,26 +201,27 @@ class Writer:
         made = owners if owners is not None else Written(known.owners, _manager(at, request), old, new)
         return self._history.commit(resource, MODIFIED, key, Entry(new, made), request).copy()
 
-    def _finished(self, resource: Resource, obj: Object, old: Object | None) -> Object:
-        """Return an object pruned and with defaults; refuse what breaks the schema or a rule."""
+    def _finished(self, resource: Resource, obj: Object, old: Object | None, causes: list[Cause]) -> Object:
+        """Return an object pruned and with defaults; refuse what breaks the schema or a rule, and for causes given."""
         if resource.schema is None:
-            return self._built_in(resource, obj, old)
+            return self._built_in(resource, obj, old, causes)
         before = MISSING if old is None else old
         obj = shaped(resource.schema, obj, before)
         found: Found = []
         check(resource.schema, obj, before, "", found)
-        if not found:
+        if any(reason in BLOCKING for reason, _, _ in found):
+            found.append((INVALID, "<nil>", "some validation rules were not checked because the object was invalid"))
+        else:
             check_rules(resource.schema, obj, before, "", found)
-        if found:
-            causes = [Cause(reason, path, message) for reason, path, message in found]
+        if causes := [*causes, *(Cause(reason, path, message) for reason, path, message in found)]:
             raise problems.invalid(resource, obj["metadata"]["name"], causes)
         return obj
 
-    def _built_in(self, resource: Resource, obj: Object, old: Object | None) -> Object:
+    def _built_in(self, resource: Resource, obj: Object, old: Object | None, causes: list[Cause]) -> Object:
         obj = built_in.tidied(obj)
         if (make := self._makers.get(resource.plural)) is not None:
             obj = make(obj, old)
-        if old is not None and (causes := built_in.frozen(resource.plural, obj, old)):
+        if causes := [*causes, *built_in.errors(resource.plural, obj, old)]:
             raise problems.invalid(resource, obj["metadata"]["name"], causes)
         return obj
 
@@ -242,10 +249,11 @@ def _manager(at: Target, request: Request) -> Manager:
     return request.query.get("fieldManager", ""), "Update", at.subresource or ""
 
 
-def _with_status_of(new: Object, old: Object) -> Object:
-    if "status" in old:
-        return new | {"status": old["status"]}
-    return {k: v for k, v in new.items() if k != "status"}
+def _with_part_of(part: str, obj: Object, other: Object) -> Object:
+    """Return an object with a part as the other has it."""
+    if part in other:
+        return obj | {part: other[part]}
+    return {k: v for k, v in obj.items() if k != part}
 
 
 def _counted(resource: Resource, obj: Object) -> Any:
