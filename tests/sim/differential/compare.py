@@ -145,7 +145,7 @@ def _object(real: Object, fake: Object, where: str, bound: Bindings) -> None:
         if key == "resourceVersion" and where.endswith("metadata"):
             # Only lists have no name.
             (bound.version if "name" in real else bound.moment)(one, other, path)
-        elif key == "uid" or key.endswith("controller-uid") or (key == "name" and _NAMED in real):
+        elif key == "uid" or key.endswith(("controller-uid", "job-name")) or (key == "name" and _NAMED in real):
             bound.bind(one, other, path)
         elif key in CHOSEN:
             bound.bind((bound.scope, str(one)), (bound.scope, str(other)), path)

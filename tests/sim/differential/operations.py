@@ -187,6 +187,7 @@ _MAKERS: Final = {
 _PLURALS: Final = tuple(
     plural
     for plural in served()
+    if plural != "namespaces"  # Berth makes none
     for _ in range(4 if plural in ("pods", "instances", "workspacedeployments", "services") else 1)
 )
 

@@ -207,6 +207,8 @@ class Ports:
         spec = spec | {"ports": self._ports(spec.get("ports") or (), before.get("ports") or (), outer=outer)}
         spec = self._balanced(spec, before)
         balancer = (obj.get("status") or {}).get("loadBalancer") or {}
+        if spec["type"] != "LoadBalancer" and before.get("type") == "LoadBalancer":
+            balancer = {}
         if ingress := balancer.get("ingress"):
             balancer = balancer | {"ingress": [_with(entry, {"ipMode": "VIP"}) for entry in ingress]}
         return obj | {"spec": spec, "status": (obj.get("status") or {}) | {"loadBalancer": balancer}}

@@ -29,13 +29,14 @@ def predicate(text: str) -> Rule:
         KeyError: tests/sim/store/rules.py does not have it.
 
     """
-    words = _normal(text)
+    words = normal(text)
     if words not in RULES:
         raise KeyError(f"crds/ has a CEL rule without predicate, add it to tests/sim/store/rules.py: {words}")
     return Rule("oldSelf" in words, RULES[words])
 
 
-def _normal(text: str) -> str:
+def normal(text: str) -> str:
+    """Return a rule without line breaks."""
     return " ".join(text.split())
 
 

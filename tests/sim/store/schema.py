@@ -44,6 +44,7 @@ class Node:
     rules: list[tuple[Rule, str]] = field(default_factory=list)
     keys: tuple[str, ...] = ()
     defaults: list[str] = field(default_factory=list)
+    formatted: bool = False
     int_or_string: bool = False
     opaque: bool = False
     """Whether it is metadata, apiVersion or kind of the root: looked at elsewhere."""
@@ -58,6 +59,7 @@ def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:
     """
     node = Node(schema.get("type", ""))
     node.int_or_string = bool(schema.get("x-kubernetes-int-or-string"))
+    node.formatted = "format" in schema
     node.default = schema.get("default", MISSING)
     node.required = tuple(schema.get("required") or ())
     node.keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
@@ -99,7 +101,7 @@ def _checks(schema: dict[str, Any]) -> list[Callable[[Any], tuple[str, str] | No
         regex = re.compile(re.sub(r"\$$", r"\\Z", pattern))
         made.append(lambda value: None if not isinstance(value, str) or regex.search(value) else (INVALID, pattern))
     if schema.get("format") == "date-time":
-        made.append(lambda value: None if not isinstance(value, str) or _is_time(value) else (INVALID, "date-time"))
+        made.append(lambda value: None if not isinstance(value, str) or _is_time(value) else (TYPE, "date-time"))
     return made
 
 
@@ -156,6 +158,8 @@ def check(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
 
 
 def _fits(node: Node, value: Any) -> bool:
+    if node.type == "string" and node.formatted and isinstance(value, list):
+        return True  # as kube-openapi has it
     return node.type not in _TYPES or _TYPES[node.type](value)
 
 

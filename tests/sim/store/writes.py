@@ -103,6 +103,9 @@ class Writer:
             return 201, self.create(at, request)
         key, known = self._known(at)
         body = copied(request.body or {})
+        uid = (body.get("metadata") or {}).get("uid")
+        if uid not in (None, "", known.object["metadata"]["uid"]):
+            raise problems.conflict(at.resource, key[1], "Precondition failed: UID in precondition")
         if at.resource.schema is not None and not (body.get("metadata") or {}).get("resourceVersion"):
             cause = Cause("FieldValueInvalid", "metadata.resourceVersion", "must be specified for an update")
             raise problems.invalid(at.resource, key[1], [cause], kind=at.resource.plural)
@@ -185,8 +188,11 @@ class Writer:
                 new = _with_part_of("spec", new, old)
             elif resource.status:
                 new = _with_part_of("status", new, old)
+        sent = new
         new = self._finished(resource, new, old, causes)
-        if resource.counted and not same(_counted(resource, new), _counted(resource, old)):
+        # Of a NetworkPolicy an empty list counts as a change, though it is not kept.
+        looked_at = sent if resource.plural == "networkpolicies" else new
+        if resource.counted and not same(_counted(resource, looked_at), _counted(resource, old)):
             new = new | {"metadata": new["metadata"] | {"generation": before.get("generation", 1) + 1}}
         if same(new, old) and owners is None:
             return known.copy()
@@ -218,7 +224,7 @@ class Writer:
         return obj
 
     def _built_in(self, resource: Resource, obj: Object, old: Object | None, causes: list[Cause]) -> Object:
-        obj = built_in.tidied(obj)
+        obj = built_in.tidied(obj if resource.status else _with_part_of("status", obj, {}))
         if (make := self._makers.get(resource.plural)) is not None:
             obj = make(obj, old)
         if causes := [*causes, *built_in.errors(resource.plural, obj, old)]:
