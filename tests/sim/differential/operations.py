@@ -50,7 +50,7 @@ def draw_step(draw: random.Random) -> Step:
         verb = "create"
     resource = served()[plural]
     name = draw.choice(("f" * 64, "0" * 64) if plural == "issuedtokens" else NAMES)
-    about = {"plural": plural, "space": int(draw.random() < 0.2), "name": name}
+    about: dict[str, Any] = {"plural": plural, "space": int(draw.random() < 0.2), "name": name}
     about["version"] = draw.choice(("", "", "live", "live", "stale", "far"))
     about["uid"] = draw.choice(("", "", "", "live", "live", "wrong"))
     about["back"] = draw.randrange(1, 12)
@@ -157,12 +157,15 @@ def _status(plural: str, draw: random.Random) -> Object:
 def _metadata(draw: random.Random, *, whole: bool) -> Object:
     made: Object = {}
     if draw.random() < 0.5:
-        made["labels"] = {word: draw.choice(("a", "b", None) if not whole else ("a", "b")) for word in draw.sample(NAMES, 2)}
+        made["labels"] = {
+            word: draw.choice(("a", "b", None) if not whole else ("a", "b")) for word in draw.sample(NAMES, 2)
+        }
     if draw.random() < 0.2:
         made["annotations"] = {draw.choice(NAMES): draw.choice(("x", "y"))}
     if draw.random() < 0.35:
         count = draw.choice((0, 1, 1, 2))
-        made["finalizers"] = draw.sample(FINALIZERS, count) or (None if not whole else [])
+        if count or not whole:
+            made["finalizers"] = draw.sample(FINALIZERS, count) or None
     if draw.random() < 0.1:
         owner = {"apiVersion": "berth.dev/v1alpha1", "kind": "Instance", "name": "a", "uid": draw.choice(NAMES)}
         made["ownerReferences"] = [owner]
@@ -228,7 +231,7 @@ def request_of(step: Step, store: Store, names: Names) -> Request:
         body = step.body | ({"preconditions": conditions} if conditions else {})
         return Request("DELETE", one, body=body)
     body, metadata = dict(step.body), dict(step.body.get("metadata") or {})
-    if not space and "labels" in metadata or step.verb == "create" and not space:
+    if (not space and "labels" in metadata) or (step.verb == "create" and not space):
         metadata["labels"] = (metadata.get("labels") or {}) | {"run": names.spaces[0]}
     if step.verb in ("create", "apply", "replace"):
         body |= {"apiVersion": resource.api_version, "kind": resource.kind}

@@ -28,9 +28,7 @@ class RealServer:
         self._context = ssl.create_default_context(cadata=authority)
         pair = kubeconfig.with_name("differential.pem")
         pair.touch(mode=0o600)
-        pair.write_bytes(
-            base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
-        )
+        pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
         self._context.load_cert_chain(pair)
         self._address = urlsplit(cluster["server"]).netloc
         self._connection = self._connect()

@@ -158,7 +158,9 @@ class Run:
             if event["object"]["metadata"]["name"] == last:
                 break
         compare_events(real, [{"type": event.type, "object": event.object} for event in events], self._bound)
-        self._both(Request("DELETE", f"{path}/{last}", body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"}))
+        self._both(
+            Request("DELETE", f"{path}/{last}", body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
+        )
 
     def _sentinel(self, step: Step, labels: dict[str, str], fields: dict[str, str]) -> str | None:
         """Make an object that a watch's selectors choose; its name, None where that cannot be."""

@@ -32,6 +32,7 @@ _KEPT: Final = frozenset(
 """Fields that stay though they are empty."""
 _FALSE: Final = frozenset({"readOnly", "publishNotReadyAddresses", "unschedulable", "hostNetwork", "stdin", "tty"})
 """Fields that are dropped when false."""
+_ZERO: Final = frozenset({"active", "succeeded", "failed"})
 _NAMED: Final = frozenset({"machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion"})
 _NODE_INFO: Final = (*sorted(_NAMED), "kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
@@ -48,7 +49,8 @@ def tidied(value: Any) -> Any:
     changed = False
     for key, inner in value.items():
         new = inner if key in _STRINGS or key in _NODE_INFO else tidied(inner)
-        if (new in _EMPTY and key not in _KEPT and key not in _NODE_INFO) or (new is False and key in _FALSE):
+        empty = new in _EMPTY and key not in _KEPT and key not in _NODE_INFO
+        if empty or (key in _FALSE and new is False) or (key in _ZERO and new == 0):
             changed = True
             continue
         changed = changed or new is not inner
@@ -316,10 +318,19 @@ def errors(plural: str, new: Object, old: Object | None) -> list[Cause]:
         for word in ("containers", "initContainers"):
             if len(new["spec"].get(word) or ()) != len(old["spec"].get(word) or ()):
                 return [Cause("FieldValueForbidden", f"spec.{word}", "pod updates may not add or remove containers")]
+        found, deadline = [], old["spec"].get("activeDeadlineSeconds")
+        if deadline is not None and new["spec"].get("activeDeadlineSeconds", deadline + 1) > deadline:
+            found.append(Cause("FieldValueInvalid", "spec.activeDeadlineSeconds", "must not grow"))
         if same(_pod_rest(new["spec"]), _pod_rest(old["spec"])):
-            return []
-        return [Cause("FieldValueForbidden", "spec", "pod updates may not change fields other than the image and few more")]
-    paths = {"jobs": ("spec.template", "spec.selector", "spec.completions", "spec.podFailurePolicy"), "secrets": ("type",)}
+            return found
+        return [
+            *found,
+            Cause("FieldValueForbidden", "spec", "pod updates may not change fields other than the image and few more"),
+        ]
+    paths = {
+        "jobs": ("spec.template", "spec.selector", "spec.completions", "spec.podFailurePolicy"),
+        "secrets": ("type",),
+    }
     return [
         Cause("FieldValueInvalid", path, "field is immutable")
         for path in paths.get(plural, ())

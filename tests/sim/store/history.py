@@ -26,7 +26,7 @@ class Gone(Exception):  # noqa: N818 (as the HTTP status is called)
 class Entry:
     """A stored object, and who owns its fields. Both are replaced and never mutated."""
 
-    __slots__ = ("_raw", "owners", "object")
+    __slots__ = ("_raw", "object", "owners")
 
     def __init__(self, obj: Object, owners: Owners | Written) -> None:
         self.object = obj

@@ -33,7 +33,9 @@ NOBODYS: Final = frozenset(
         "managedFields",
     )
 ) | {("apiVersion",), ("kind",)}
-ALLOCATED: Final = frozenset({"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "nodePort", "healthCheckNodePort"})
+ALLOCATED: Final = frozenset(
+    {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "nodePort", "healthCheckNodePort"}
+)
 """Fields of a Service that the API server sets after it has looked at who owns what."""
 
 
@@ -61,9 +63,7 @@ class Shape:
 
 PLAIN: Final = Shape()
 ATOMIC: Final = Shape(atomic=True)
-_METADATA: Final = Shape(
-    fields={"finalizers": Shape(set=True), "ownerReferences": Shape(keys=("uid",), other=ATOMIC)}
-)
+_METADATA: Final = Shape(fields={"finalizers": Shape(set=True), "ownerReferences": Shape(keys=("uid",), other=ATOMIC)})
 _SPECS: Final[dict[str, dict[str, Shape]]] = {
     "services": {"ports": Shape(keys=("port", "protocol"), other=PLAIN), "selector": ATOMIC},
     "networkpolicies": {"podSelector": ATOMIC},

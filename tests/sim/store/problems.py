@@ -62,7 +62,12 @@ def already_exists(resource: Resource, name: str) -> Refused:
 def conflict(resource: Resource, name: str, why: str = MODIFIED, *, kind: str = "") -> Refused:
     """409 of a write; that of a DELETE names the kind, and not the resource."""
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
-    return Refused(409, "Conflict", message, _details(resource, name) | ({"kind": kind} if kind else {}))
+    details = _details(resource, name)
+    if kind:
+        details["kind"] = kind
+        if resource.plural == "events":  # they are deleted as those of the core
+            del details["group"]
+    return Refused(409, "Conflict", message, details)
 
 
 def conflicts(resource: Resource, name: str, found: list[tuple[Manager, Path]]) -> Refused:
@@ -93,10 +98,11 @@ def invalid(resource: Resource, name: str, causes: list[Cause], *, kind: str = "
     shown = ", ".join(f"{cause.field}: {cause.message}" for cause in causes)
     if len(causes) > 1:
         shown = f"[{shown}]"
-    details: Object = {"name": name, "group": resource.group, "kind": kind or resource.kind}
+    group = "" if resource.plural == "events" else resource.group  # they are validated as those of the core
+    details: Object = {"name": name, "group": group, "kind": kind or resource.kind}
     details = {key: value for key, value in details.items() if value}
     details["causes"] = [_cause(cause) for cause in causes]
-    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    kind = f"{resource.kind}.{group}" if group else resource.kind
     return Refused(422, "Invalid", f'{kind} "{name}" is invalid: {shown}', details)
 
 

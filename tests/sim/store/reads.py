@@ -53,16 +53,15 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
     )
     found: list[tuple[Key, Entry]] = []
     metadata: Object = {"resourceVersion": str(version)}
-    for key in keys:
-        entry = entries[key]
-        if matches is not None and not matches(entry.object):
-            continue
+    for number, key in enumerate(keys):
         if limit and len(found) == limit:
-            metadata["continue"] = _token(version, found[-1][0])
+            # Whether what is left would match is not looked at.
+            metadata["continue"] = _token(version, keys[number - 1])
             if matches is None:
                 metadata["remainingItemCount"] = len(keys) - limit
             break
-        found.append((key, entry))
+        if matches is None or matches(entries[key].object):
+            found.append((key, entries[key]))
     return _listed(at.resource, [entry for _, entry in found], metadata, accept)
 
 

@@ -133,7 +133,7 @@ def _one_source(new: Any, _: Any) -> bool:
 def _default_within_longest(new: Any, _: Any) -> bool:
     limits = _get(new, "spec.limits", {})
     both = "maxExpireAfter" in limits and "defaultExpireAfter" in limits
-    return not both or limits["defaultExpireAfter"] <= limits["maxExpireAfter"]
+    return not both or bool(limits["defaultExpireAfter"] <= limits["maxExpireAfter"])
 
 
 def _status_stays(new: Any, old: Any) -> bool:

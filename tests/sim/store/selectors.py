@@ -17,6 +17,9 @@ _TERM: Final = re.compile(r",(?![^(]*\))")
 _FIELD_TERM: Final = re.compile(r"(?<!\\),")
 _FIELD: Final = re.compile(r"^(.*?)(==|!=|=)(.*)$", re.DOTALL)
 
+_ABSENT: Final = {("spec", "hostNetwork"): "false", ("spec", "unschedulable"): "false", ("status", "successful"): "0"}
+"""What a selector sees of fields that Go's encoder leaves out."""
+
 
 @lru_cache(maxsize=4096)
 def labels(text: str) -> Callable[[Labels], bool]:
@@ -81,14 +84,14 @@ def selected(resource: Resource, label_text: str, field_text: str) -> Matches | 
     def matches(obj: Object) -> bool:
         if wanted is not None and not wanted(obj["metadata"].get("labels") or {}):
             return False
-        return all((_shown(at(obj, path)) == value) is equal for path, equal, value in terms)
+        return all((_shown(at(obj, path), path) == value) is equal for path, equal, value in terms)
 
     return matches
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, path: tuple[str, ...]) -> str:
     if value is MISSING or value is None:
-        return ""
+        return _ABSENT.get(path, "")
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

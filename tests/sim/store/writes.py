@@ -10,9 +10,9 @@ from berth_core.client import Object
 
 from ..wire import Request
 from . import built_in, problems
-from .history import ADDED, DELETED, MODIFIED, Entry, History, Key
-from .kinds import Resource, Target
 from .applying import Conflicts, applied
+from .history import ADDED, DELETED, MODIFIED, Entry, History, Key
+from .kinds import Resource, Target, served
 from .owners import Manager, Owners, Written, leaves, owners_of, shape_of
 from .problems import Cause
 from .schema import BLOCKING, INVALID, Found, check, check_rules, shaped
@@ -57,7 +57,7 @@ class Writer:
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
         key = (at.namespace or "", name)
-        self._admit_namespace(at, name)
+        self._admit_namespace(at)
         metadata |= {"name": name, "uid": self._uid(), "creationTimestamp": self._stamp()}
         if resource.namespaced:
             metadata["namespace"] = at.namespace
@@ -99,7 +99,10 @@ class Writer:
 
     def replace(self, at: Target, request: Request) -> tuple[int, Object]:
         """PUT. Of these kinds only Leases may be made so."""
-        if at.resource.plural == "leases" and self._history.find(at.resource, (at.namespace or "", at.name or "")) is None:
+        if (
+            at.resource.plural == "leases"
+            and self._history.find(at.resource, (at.namespace or "", at.name or "")) is None
+        ):
             return 201, self.create(at, request)
         key, known = self._known(at)
         body = copied(request.body or {})
@@ -183,6 +186,7 @@ class Writer:
             kept = {name: before[name] for name in _OWN if name in before}
             rest = {k: v for k, v in metadata.items() if k not in _OWN and v not in (None, [], {}, "")}
             metadata = rest | kept
+            causes += _added_finalizers(metadata, before)
             new = new | {"metadata": before if same(metadata, before) else metadata}
             if at.subresource == "status":
                 new = _with_part_of("spec", new, old)
@@ -191,7 +195,7 @@ class Writer:
         sent = new
         new = self._finished(resource, new, old, causes)
         # Of a NetworkPolicy an empty list counts as a change, though it is not kept.
-        looked_at = sent if resource.plural == "networkpolicies" else new
+        looked_at = old | {"spec": sent["spec"]} if resource.plural == "networkpolicies" else new
         if resource.counted and not same(_counted(resource, looked_at), _counted(resource, old)):
             new = new | {"metadata": new["metadata"] | {"generation": before.get("generation", 1) + 1}}
         if same(new, old) and owners is None:
@@ -234,15 +238,16 @@ class Writer:
     def _services(self) -> list[Object]:
         return [entry.object for entry in (self._history.entries.get("services") or {}).values()]
 
-    def _admit_namespace(self, at: Target, name: str) -> None:
+    def _admit_namespace(self, at: Target) -> None:
         if at.namespace is None:
             return
-        spaces = self._history.entries.get("namespaces") or {}
-        space = spaces.get(("", at.namespace))
+        space = self._history.find(served()["namespaces"], ("", at.namespace))
         if space is None:
-            from .kinds import served
-
             raise problems.not_found(served()["namespaces"], at.namespace)
+        if "deletionTimestamp" in space.object["metadata"]:
+            why = f"unable to create new content in namespace {at.namespace} because it is being terminated"
+            cause = Cause("NamespaceTerminating", "metadata.namespace", f"namespace {at.namespace} is being terminated")
+            raise problems.forbidden(at.resource, (at.name or ""), why, (cause,))
 
     def _uid(self) -> str:
         return str(uuid.UUID(int=self._draw.getrandbits(128), version=4))
@@ -253,6 +258,14 @@ class Writer:
 
 def _manager(at: Target, request: Request) -> Manager:
     return request.query.get("fieldManager", ""), "Update", at.subresource or ""
+
+
+def _added_finalizers(metadata: Object, before: Object) -> list[Cause]:
+    known = before.get("finalizers") or ()
+    if "deletionTimestamp" not in before or all(one in known for one in metadata.get("finalizers") or ()):
+        return []
+    why = "no new finalizers can be added if the object is being deleted"
+    return [Cause("FieldValueForbidden", "metadata.finalizers", why)]
 
 
 def _with_part_of(part: str, obj: Object, other: Object) -> Object:
