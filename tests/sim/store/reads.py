@@ -12,7 +12,7 @@ from . import problems
 from .history import Entry, Gone, History, Key
 from .kinds import Resource, Target
 from .problems import Refused
-from .selectors import selected
+from .selectors import field_terms, selected
 
 TABLE = "as=PartialObjectMetadata"
 
@@ -30,6 +30,7 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
     """Return a list or a page of it (Kubernetes API Concepts: retrieving large results sets in chunks)."""
     try:
         matches = selected(at.resource, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        terms = field_terms(query.get("fieldSelector", ""))
         limit = int(query.get("limit") or 0)
     except ValueError as error:
         raise problems.bad_request(str(error)) from None
@@ -48,6 +49,9 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
     except Gone:
         fresh = _token(history.version, after) if after else None
         raise problems.expired("The provided continue parameter is too old", fresh) from None
+    single = next((value for path, equal, value in terms if equal and path == "metadata.name"), None)
+    if single is not None and at.namespace is not None:  # then only that key is read
+        entries = {key: entry for key, entry in entries.items() if key == (at.namespace, single)}
     keys = sorted(
         key for key in entries if (at.namespace is None or key[0] == at.namespace) and (after is None or key > after)
     )

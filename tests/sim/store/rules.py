@@ -99,7 +99,7 @@ def _epoch(obj: Any) -> Any:
 
 
 def _epoch_never_shrinks(new: Any, old: Any) -> bool:
-    return _epoch(old) == 0 or _get(new, "status.epoch", -1) >= _epoch(old)
+    return bool(_epoch(old) == 0 or _get(new, "status.epoch", -1) >= _epoch(old))
 
 
 def _lease_stays(new: Any, old: Any) -> bool:
