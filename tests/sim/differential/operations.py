@@ -61,7 +61,7 @@ def draw_step(draw: random.Random) -> Step:
 
 def _create(plural: str, name: str, draw: random.Random) -> dict[str, Any]:
     body = _whole(plural, name, draw) | {"metadata": _metadata(draw, whole=True)}
-    if draw.random() < 0.1:
+    if draw.random() < 0.1 and plural != "jobs":
         body["metadata"]["generateName"] = f"{name}-"
     if draw.random() < 0.05:
         body["status"] = _status(plural, draw)

@@ -11,6 +11,7 @@ from berth_core.client import Object
 
 from ..store import Gone, Store
 from ..store.kinds import served
+from ..store.store import MERGE
 from ..wire import Request, Response
 from .bodies import schemas
 from .compare import Bindings, Different, compare, compare_events
@@ -57,6 +58,7 @@ class Run:
         self._names = Names((f"{run}-0", f"{run}-1"), self._bound)
         self._tokens: dict[str, tuple[Step, str]] = {}
         self._sentinels = 0
+        self._nodes: dict[str, None] = {}
         self.requests = 0
         self.last: tuple[Request | None, Response | None, Response | None] = (None, None, None)
         for name in self._names.spaces:
@@ -76,10 +78,17 @@ class Run:
         return None
 
     def tidy(self) -> None:
-        """Take away what lies outside of the run's namespaces."""
+        """Take away what other runs would meet: Nodes, and Services with their ports."""
         for space in self._names.spaces:
-            for name in ("a", "b", "c"):
-                self._real.handle(Request("DELETE", f"/api/v1/nodes/{space}-{name}"))
+            services = f"/api/v1/namespaces/{space}/services"
+            for item in self._real.handle(Request("GET", services)).body["items"]:
+                self._remove(f"{services}/{item['metadata']['name']}")
+        for node in self._nodes:
+            self._remove(node)
+
+    def _remove(self, path: str) -> None:
+        self._real.handle(Request("PATCH", path, {}, {"metadata": {"finalizers": None}}, MERGE))
+        self._real.handle(Request("DELETE", path))
 
     def _play(self, step: Step) -> None:
         if step.verb == "watch":
@@ -107,6 +116,8 @@ class Run:
         self.last = (request, real, None)
         fake = self._fake.handle(request)
         self.last = (request, real, fake)
+        if request.path == "/api/v1/nodes" and fake.status == 201:
+            self._nodes[f"{request.path}/{real.body['metadata']['name']}"] = None
         plural = request.path.split("/")
         compare(real, fake, self._bound, _messages(next((p for p in plural if p in schemas()), "")))
         return real, fake

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from berth_core.client import Object
 
+from . import problems
 from .problems import Cause
 from .trees import MISSING, at, same
 
@@ -165,7 +166,6 @@ def job(obj: Object, old: Object | None) -> Object:
     template = template | {"spec": pod_spec(template["spec"])}
     if old is None:
         uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
-        own = (template.get("metadata") or {}).get("labels")
         marks = {"controller-uid": uid, "job-name": name}
         marks |= {f"batch.kubernetes.io/{key}": value for key, value in marks.items()}
         metadata = template.get("metadata") or {}
@@ -175,9 +175,7 @@ def job(obj: Object, old: Object | None) -> Object:
         spec = spec | {"selector": {"matchLabels": {key: uid}}}
         obj = obj | {"status": {}}
         if not obj["metadata"].get("labels"):  # the template's, where it has none of its own
-            # The API server writes the marks into both by accident, but for a name that it generates.
-            labels = own if "generateName" in obj["metadata"] else metadata["labels"]
-            obj = obj | {"metadata": obj["metadata"] | ({"labels": labels} if labels else {})}
+            obj = obj | {"metadata": obj["metadata"] | {"labels": metadata["labels"]}}
     return obj | {"spec": spec | {"template": template}}
 
 
@@ -244,6 +242,8 @@ class Ports:
         for obj in self._services():
             taken |= {port.get("nodePort") for port in obj["spec"].get("ports") or ()}
             taken.add(obj["spec"].get("healthCheckNodePort"))
+        if all(port in taken for port in NODE_PORTS):
+            raise problems.internal("failed to allocate a nodePort: range is full")
         while (port := self._draw.choice(NODE_PORTS)) in taken:
             pass
         return port

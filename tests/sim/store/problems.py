@@ -44,6 +44,11 @@ def bad_request(message: str) -> Refused:
     return Refused(400, "BadRequest", message)
 
 
+def internal(message: str) -> Refused:
+    """500."""
+    return Refused(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
+
+
 def no_such_path() -> Refused:
     """404 for what is not served at all."""
     return Refused(404, "NotFound", "the server could not find the requested resource", {})

@@ -17,7 +17,11 @@ _TERM: Final = re.compile(r",(?![^(]*\))")
 _FIELD_TERM: Final = re.compile(r"(?<!\\),")
 _FIELD: Final = re.compile(r"^(.*?)(==|!=|=)(.*)$", re.DOTALL)
 
-_ABSENT: Final[dict[tuple[str, ...], str]] = {("spec", "hostNetwork"): "false", ("spec", "unschedulable"): "false", ("status", "successful"): "0"}
+_ABSENT: Final[dict[tuple[str, ...], str]] = {
+    ("spec", "hostNetwork"): "false",
+    ("spec", "unschedulable"): "false",
+    ("status", "successful"): "0",
+}
 """What a selector sees of fields that Go's encoder leaves out."""
 
 
