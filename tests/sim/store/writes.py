@@ -95,7 +95,7 @@ class Writer:
             new, after = applied(resource, known.object, owners, config, manager, force=force)
         except Conflicts as conflicts:
             raise problems.conflicts(resource, key[1], conflicts.found) from None
-        return 200, self._update(at, key, known, new, request, None if after == owners else after)
+        return 200, self._update(at, key, known, new, request, (owners, after))
 
     def replace(self, at: Target, request: Request) -> tuple[int, Object]:
         """PUT. Of these kinds only Leases may be made so."""
@@ -171,8 +171,15 @@ class Writer:
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def _update(
-        self, at: Target, key: Key, known: Entry, new: Object, request: Request, owners: Owners | None = None
+        self,
+        at: Target,
+        key: Key,
+        known: Entry,
+        new: Object,
+        request: Request,
+        owners: tuple[Owners, Owners] | None = None,
     ) -> Object:
+        """Write what an object is to be; ``owners`` of an apply: before and after it."""
         resource, old = at.resource, known.object
         before, metadata = old["metadata"], new["metadata"]
         if metadata.get("resourceVersion") not in (None, "", before["resourceVersion"]):
@@ -198,7 +205,7 @@ class Writer:
         looked_at = old | {"spec": sent["spec"]} if resource.plural == "networkpolicies" else new
         if resource.counted and not same(_counted(resource, looked_at), _counted(resource, old)):
             new = new | {"metadata": new["metadata"] | {"generation": before.get("generation", 1) + 1}}
-        if same(new, old) and owners is None:
+        if same(new, old) and (owners is None or owners[0] == owners[1]):
             return known.copy()
         metadata = new["metadata"]
         if (
@@ -208,7 +215,7 @@ class Writer:
         ):
             self._history.commit(resource, DELETED, key, known, request)
             return Entry(new, {}).copy()
-        made = owners if owners is not None else Written(known.owners, _manager(at, request), old, new)
+        made = owners[1] if owners is not None else Written(known.owners, _manager(at, request), old, new)
         return self._history.commit(resource, MODIFIED, key, Entry(new, made), request).copy()
 
     def _finished(self, resource: Resource, obj: Object, old: Object | None, causes: list[Cause]) -> Object:
