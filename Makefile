@@ -43,7 +43,7 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/unit
+	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/sim tests/unit
 	@$(BIN)/pytest -m alone tests/cluster tests/unit
 	@$(BIN)/pytest tests/e2e
 
@@ -58,6 +58,11 @@ test-faults: venv ## a kill and a pause at every write, 1,000 random histories w
 	@$(BIN)/python -m berth_cluster prepare
 	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults
 	@FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py
+
+.PHONY: prove-store
+prove-store: venv ## the fake store of tests/sim against a real API server, with a new seed each time (REQUESTS=100000 SEED=1)
+	@$(BIN)/python -m berth_cluster prepare
+	@REQUESTS=$${REQUESTS:-100000} SEED=$${SEED:-$$RANDOM} $(BIN)/pytest -s tests/sim/test_store.py
 
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, helm lint, generated files

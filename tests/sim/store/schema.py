@@ -170,6 +170,8 @@ def _check_items(node: Node, value: list[Any], old: Any, path: str, found: Found
     seen = set()
     for index, item in enumerate(value):
         key = _key(node, item)
+        if node.keys and key is None:
+            found.append((INVALID, f"{path}[{index}]", "must be an object for an array of list-type map"))
         if key is not None:
             if key in seen:
                 found.append((DUPLICATE, f"{path}[{index}]", "Duplicate value"))

@@ -1,0 +1,1 @@
+"""The fake store against a real API server: the same requests, the same answers."""

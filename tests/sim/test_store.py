@@ -1,0 +1,55 @@
+"""The fake store answers as a real API server does, and has every CEL rule of crds/."""
+
+import os
+import random
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+
+from .differential.bodies import schemas
+from .differential.real import RealServer
+from .differential.running import Run, sequences, shrunk
+from .store.rules import RULES, normal
+
+REQUESTS = int(os.environ.get("REQUESTS", "5000"))
+SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
+
+
+def rules(schema: dict[str, object]) -> Iterator[str]:
+    """Yield the CEL rules of a schema."""
+    for key, inner in schema.items():
+        if key == "x-kubernetes-validations" and isinstance(inner, list):
+            yield from (normal(rule["rule"]) for rule in inner)
+        elif isinstance(inner, dict):
+            yield from rules(inner)
+
+
+def test_every_cel_rule_of_the_crds_has_a_predicate_and_no_predicate_is_left_over() -> None:
+    known = {text for schema in schemas().values() for text in rules(schema)}
+    assert known == set(RULES)
+
+
+@pytest.mark.apiserver
+@pytest.mark.timeout(7200)
+def test_the_fake_store_answers_random_requests_as_a_real_api_server_does(apiserver: ApiServer) -> None:
+    real, began, count = RealServer(apiserver.kubeconfig), time.monotonic(), 0
+    run = f"d-{uuid.uuid4().hex[:6]}"
+    for number, steps in enumerate(sequences(SEED)):
+        trial = Run(real, f"{run}-{number}")
+        difference = trial.play(steps)
+        trial.tidy()
+        count += trial.requests
+        if difference is not None:
+            best = shrunk(real, difference, f"{run}-{number}")
+            pytest.fail(f"SEED={SEED}, sequence {number}, shrunk: {best}")
+        if count >= REQUESTS:
+            break
+    real.close()
+    seconds = time.monotonic() - began
+    sys.stderr.write(f"\nSEED={SEED}: {count} requests in {seconds:.0f} s, {count / seconds:.0f} a second\n")
+    assert count >= REQUESTS
