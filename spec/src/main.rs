@@ -119,17 +119,11 @@ fn walks(count: u64, seed: u64) -> ExitCode {
 /// Print for each case that breaks a shortest run to its breach, as a trace.
 fn breaches() -> ExitCode {
     for case in cases::all().into_iter().filter(|case| !case.breaks.is_empty()) {
-        for &name in case.breaks {
-            let until = HasDiscoveries::AnyOf([name].into_iter().collect());
-            let checker = case.protocol.clone().checker().finish_when(until).spawn_bfs().join();
-            if let Some(path) = checker.discovery(name) {
-                let path = path.into_vec();
-                for (state, act) in path.iter() {
-                    act.map(|act| steps::name(act, state));
-                }
-                let states: Vec<State> = path.into_iter().map(|(state, _)| state).collect();
-                print_trace(&case, &states, false);
-            }
+        let until = HasDiscoveries::AnyOf(case.breaks.iter().copied().collect());
+        let checker = case.protocol.clone().checker().finish_when(until).spawn_bfs().join();
+        for path in case.breaks.iter().filter_map(|name| checker.discovery(name)) {
+            let states: Vec<State> = path.into_states();
+            print_trace(&case, &states, false);
         }
     }
     ExitCode::SUCCESS

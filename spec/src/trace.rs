@@ -46,15 +46,32 @@ pub fn walk(protocol: &Protocol, seed: u64, most: usize) -> Vec<State> {
         if acts.is_empty() {
             break;
         }
-        // xorshift: what is drawn only has to be the same for the same seed.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let act = acts[(random >> 16) as usize % acts.len()];
+        let only_rare = acts.iter().all(is_rare);
+        let act = loop {
+            // xorshift: what is drawn only has to be the same for the same seed.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let act = acts[(random >> 20) as usize % acts.len()];
+            if only_rare || !is_rare(&act) || (random >> 8) % 24 == 0 {
+                break act;
+            }
+        };
         acts.clear();
         states.extend(protocol.next_state(&state, act));
     }
     states
+}
+
+/// Acts that end something before it has begun: drawn less often, else few pods would ever run.
+fn is_rare(act: &Act) -> bool {
+    use crate::api::Step::{Delete, Die, Refuse, Terminate};
+    match act {
+        Act::Api(step, _) => matches!(step, Delete | Die | Refuse | Terminate),
+        Act::Node(step, _) => *step == crate::node::Step::Lose,
+        Act::Administrator(_) | Act::Leader(_) => true,
+        Act::Pass(..) => false,
+    }
 }
 
 fn id(x: usize) -> String {

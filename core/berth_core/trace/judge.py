@@ -107,7 +107,7 @@ class Judge:
             case "leases" if before is not None and after is not None:
                 return list(_leader(before, after))
             case "pods" if before is not None and after is not None:
-                return list(self._claim(key, before, after))
+                return list(self._claim(before, after))
         return ()
 
     # A deployment and its lease.
@@ -226,7 +226,7 @@ class Judge:
 
     # Pods.
 
-    def _claim(self, key: Name, before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+    def _claim(self, before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
         if after["running"] and not before["running"]:
             self.verdict.served += 1
         if before["instance"] and after["instance"] != before["instance"]:
