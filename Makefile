@@ -43,9 +43,14 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/sim tests/unit
+	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/sim tests/spec tests/unit
 	@$(BIN)/pytest -m alone tests/cluster tests/unit
 	@$(BIN)/pytest tests/e2e
+
+.PHONY: spec
+spec: venv ## explore the lease protocol exhaustively, all cases; some minutes
+	@$(BIN)/python -m berth_cluster spec
+	@spec/target/release/berth-spec check
 
 .PHONY: test-fuzz
 test-fuzz: venv ## 20,000 requests made from the OpenAPI document, with a new seed each time (FUZZ_SEED=1)

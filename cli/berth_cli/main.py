@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import deployment, doctor, key, release, restore, status, token, user, webhook
+from berth_cli import audit, deployment, doctor, key, release, restore, status, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
 from berth_cli.helping import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
 from berth_cli.remote import catalogue, ci, config, firewall, instances, new, queues, ssh, vpn
@@ -45,6 +45,7 @@ app.add_typer(key.app, name="key", rich_help_panel=KEEPERS)
 app.add_typer(user.app, name="user", rich_help_panel=KEEPERS)
 app.add_typer(webhook.app, name="webhook", rich_help_panel=KEEPERS)
 app.command(epilog=restore.EXAMPLES, rich_help_panel=KEEPERS)(restore.restore)
+app.add_typer(audit.app, name="audit", rich_help_panel=KEEPERS)
 app.add_typer(config.app, name="config", rich_help_panel=OTHERS)
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from berth_cluster import apiserver, cluster, demo, generate, images, install, loading, packages, supervisor
+from berth_cluster import apiserver, cluster, demo, generate, images, install, loading, packages, spec, supervisor
 from berth_cluster.components import all_components, build
 from berth_cluster.errors import ClusterError
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("prepare", help="packages, components and images, all into the cache").set_defaults(
         run=_prepare
     )
+    commands.add_parser("spec", help="build the checker of the lease protocol").set_defaults(run=_spec)
     commands.add_parser("build", help="build all components into the cache").set_defaults(run=_build)
     return parser
 
@@ -109,6 +110,11 @@ def _prepare(_: argparse.Namespace) -> None:
     packages.install_missing()
     build(all_components())
     images.build_all()
+    spec.build()
+
+
+def _spec(_: argparse.Namespace) -> None:
+    spec.build()
 
 
 def _supervise(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 
 from berth_cluster.commands import run
 from berth_cluster.errors import ClusterError
@@ -33,19 +34,22 @@ NEEDED = (
     "util-linux",
 )
 
+RUST = ("cargo-web", "rustc-web")
+"""Debian's newer Rust; its plain `cargo` is too old for the crates of spec/."""
 
-def missing() -> list[str]:
+
+def missing(needed: Sequence[str] = NEEDED) -> list[str]:
     """The needed packages that are not installed."""
     if shutil.which("dpkg-query") is None:
         raise ClusterError("the local cluster needs Debian or Ubuntu: use CLUSTER=existing with a cluster of your own")
-    shown = run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n", *NEEDED], check=False).stdout
+    shown = run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\\n", *needed], check=False).stdout
     installed = {line.split()[1] for line in shown.splitlines() if line.startswith("ii")}
-    return [package for package in NEEDED if package not in installed]
+    return [package for package in needed if package not in installed]
 
 
-def install_missing() -> None:
+def install_missing(needed: Sequence[str] = NEEDED) -> None:
     """Install what is missing with apt; ClusterError where there is no apt, no root or no network."""
-    wanted = missing()
+    wanted = missing(needed)
     if not wanted:
         return
     if shutil.which("apt-get") is None:

@@ -1,0 +1,351 @@
+"""Says of each commit whether the lease protocol allows it after those before (design: I1, I2, I5). Pure.
+
+What the trace does not tell is not held against anybody: an object that was never seen counts as unknown, and rules
+that need it are passed over.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from berth_core.trace.commits import ADDED, DELETED, Commit
+
+Name = tuple[str, str]
+"""Namespace and name."""
+BELONGINGS: Final = ("pods", "secrets", "services", "jobs")
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A commit that the protocol does not allow."""
+
+    commit: Commit
+    rule: str
+    message: str
+    look_at: str = ""
+    """What to look at, in a sentence."""
+
+    def __str__(self) -> str:
+        """Return two lines for a person."""
+        what = f"{self.commit.plural}/{self.commit.name}"
+        by = f" by {self.commit.by}" if self.commit.by else ""
+        text = f"version {self.commit.version}, {self.commit.event} {what}{by}: {self.message} [{self.rule}]"
+        return f"{text}\n  look at: {self.look_at}" if self.look_at else text
+
+
+@dataclass
+class Verdict:
+    """What was read, and what is not allowed."""
+
+    commits: int = 0
+    taken: int = 0
+    given_back: int = 0
+    bound: int = 0
+    served: int = 0
+    """Pods whose containers were seen to start."""
+    breaches: list[Breach] = field(default_factory=list)
+
+
+def judge(commits: Iterable[Commit]) -> Verdict:
+    """Judge a whole trace, in its order."""
+    court = Judge()
+    for commit in commits:
+        court.see(commit)
+    return court.verdict
+
+
+class Judge:
+    """Knows the state that the commits so far have left."""
+
+    def __init__(self) -> None:
+        self.verdict = Verdict()
+        self._now: dict[str, dict[Name, dict[str, Any]]] = {}
+        self._by_id: dict[Name, str] = {}
+        """Names of Instances, by namespace and public id."""
+        self._over: set[Name] = set()
+        """Public ids of instances that were seen to end."""
+        self._late: set[tuple[str, Name]] = set()
+        """What came when the end of its instance was written, or the instance gone, already."""
+        self._nonces: dict[Name, set[tuple[int, str]]] = {}
+        """By deployment: epochs and nonces that were written for warm pods."""
+
+    def see(self, commit: Commit) -> list[Breach]:
+        """Judge the next commit; the breaches that it is."""
+        self.verdict.commits += 1
+        found: list[Breach] = []
+        key = commit.namespace, commit.name
+        kind = self._now.setdefault(commit.plural, {})
+        before = kind.get(key)
+        after = None if commit.event == DELETED else dict(commit.fields)
+        judged = not commit.known and (before is not None or commit.event == ADDED)
+        if after is None:
+            kind.pop(key, None)
+        else:
+            kind[key] = after
+        if commit.plural in BELONGINGS:
+            self._note_belonging(commit, key, before, after)
+        elif commit.plural == "workspacedeployments":
+            self._note_deployment(key, after)
+        elif commit.plural == "instances" and after is not None:
+            self._by_id[commit.namespace, after["id"]] = commit.name
+        if judged:
+            found += [Breach(commit, *told) for told in self._check(commit, key, before, after)]
+            found += [Breach(commit, *told) for told in self._check_what_runs(commit, before, after)]
+        if commit.plural == "instances" and after is not None and after["ended"]:
+            self._over.add((commit.namespace, after["id"]))
+        self.verdict.breaches += found
+        return found
+
+    def _check(
+        self, commit: Commit, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> Iterable[tuple[str, str, str]]:
+        match commit.plural:
+            case "workspacedeployments":
+                return list(self._deployment(key, before, after))
+            case "instances":
+                return list(self._instance(key, before, after))
+            case "leases" if before is not None and after is not None:
+                return list(_leader(before, after))
+            case "pods" if before is not None and after is not None:
+                return list(self._claim(before, after))
+        return ()
+
+    # A deployment and its lease.
+
+    def _deployment(
+        self, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> Iterable[tuple[str, str, str]]:
+        held = before["lease"] if before else None
+        if after is None:
+            if held is not None:
+                yield (
+                    "deletion-waits",
+                    f"the deployment was deleted while {held['instance']} had its lease",
+                    "who took the finalizer off, and whether a pod of that instance still runs",
+                )
+            return
+        if before is None:
+            return
+        lease, epoch, grew = after["lease"], after["epoch"], after["epoch"] - before["epoch"]
+        if grew < 0:
+            yield "epoch-grows", f"the epoch shrank from {before['epoch']} to {epoch}", "a restore of an old backup"
+        if held is None and lease is not None:
+            self.verdict.taken += 1
+            if grew != 1:
+                yield "one-epoch", f"a lease was taken, and the epoch grew by {grew}", "who wrote the status"
+            if before["deleting"]:
+                yield "deletion-waits", "a deployment that is being deleted was taken", "who wrote the status"
+        elif held is not None and grew > 0:
+            yield "one-epoch", "the epoch grew while the lease was held", "who wrote the status"
+        if held is not None and lease is not None and held["instance"] != lease["instance"]:
+            yield (
+                "one-holder",
+                f"the lease passed from {held['instance']} to {lease['instance']} without being given back",
+                "who wrote the status",
+            )
+        if held is not None and lease is None:
+            self.verdict.given_back += 1
+            for plural, name in self._left(key, held["instance"], before):
+                yield (
+                    "nothing-left",
+                    f"the lease of {held['instance']} (epoch {before['epoch']}) was given back while {plural}/{name}"
+                    " of it was still there",
+                    f"{plural}/{name}: when it was made and when it went",
+                )
+
+    def _left(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
+        """What a lease leaves when it is given back; without what came too late to be seen and does nothing."""
+        epoch = deployment["epoch"]
+        for plural in BELONGINGS:
+            for name, of in self._now.get(plural, {}).items():
+                mine = of.get("instance") == instance and of.get("epoch") in (epoch, 0)
+                warm = of.get("warm") and of.get("epoch") == epoch and of.get("deployment") == key[1]
+                if name[0] != key[0] or not (mine or warm or _is_named(name[1], instance, deployment)):
+                    continue
+                late = (plural, name) in self._late or (warm and not of.get("instance"))
+                if late and not self._matters(plural, name, of):
+                    continue
+                yield plural, name[1]
+
+    def _matters(self, plural: str, name: Name, of: dict[str, Any]) -> bool:
+        """Whether a late thing can still do something."""
+        if plural == "pods":
+            return self._can_run(name[0], of)
+        if plural == "secrets":
+            pods = self._now.get("pods", {})
+            return any(n[0] == name[0] and name[1] in pod["mounts"] and not pod["over"] for n, pod in pods.items())
+        return plural == "jobs"
+
+    # An Instance.
+
+    def _instance(
+        self, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> Iterable[tuple[str, str, str]]:
+        if after is None:
+            if before is not None and before["epoch"] is not None and not before["ended"]:
+                yield "finalizer", "a bound Instance is gone before it ended", "who took its finalizer off"
+            return
+        was = before or dict.fromkeys(after)
+        for name in ("reason", "epoch", "terminate", "ended"):
+            if was[name] and after[name] != was[name]:
+                yield "set-once", f"{name} changed from {was[name]!r} to {after[name]!r}", "who wrote the Instance"
+        if was["reason"] and was["nonce"] and after["nonce"] != was["nonce"]:
+            yield "set-once", "the nonce of an instance that ends changed", "who wrote the status"
+        if was["epoch"] is None and after["epoch"] is not None:
+            yield from self._bound(key, was, after)
+        if after["ended"] and not was["ended"]:
+            if not after["reason"]:
+                yield "ended", "it ended without a reason", "who wrote the status"
+            if after["epoch"] is not None and self._holds(key[0], after):
+                yield "ended", "it ended while it had the lease", "why the lease was not given back before"
+
+    def _bound(self, key: Name, was: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+        self.verdict.bound += 1
+        look = f"workspacedeployments/{after['deployment']} at this version"
+        if was["terminate"] or was["reason"] or (key[0], after["id"]) in self._over:
+            yield "never-made", "an Instance became Bound that was to end already", "who wrote the status"
+        deployment = self._now.get("workspacedeployments", {}).get((key[0], after["deployment"]))
+        if deployment is not None:
+            if not self._holds(key[0], after):
+                yield "bound-by-lease", f"it became Bound at epoch {after['epoch']} without that lease", look
+            elif None not in (after.get("user"), deployment["lease"].get("user")) and (
+                after["user"] != deployment["lease"]["user"]
+            ):
+                yield "bound-by-lease", "the lease is another user's", look
+        ending = f"-e{after['epoch']}-{after['nonce']}"
+        secrets = [name for name in self._now.get("secrets", {}) if name[0] == key[0]]
+        if after["nonce"] and secrets and not any(name[1].endswith(ending) for name in secrets):
+            yield "secret-first", "it became Bound before the Secret of its nonce was there", f"Secrets named …{ending}"
+
+    def _holds(self, namespace: str, instance: dict[str, Any]) -> bool:
+        deployment = self._now.get("workspacedeployments", {}).get((namespace, instance["deployment"]))
+        lease = deployment["lease"] if deployment else None
+        return bool(
+            deployment and lease and lease["instance"] == instance["id"] and deployment["epoch"] == instance["epoch"]
+        )
+
+    # Pods.
+
+    def _claim(self, before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+        if after["running"] and not before["running"]:
+            self.verdict.served += 1
+        if before["instance"] and after["instance"] != before["instance"]:
+            yield "one-holder", f"a pod of {before['instance']} became one of {after['instance']}", "who wrote it"
+        if before["over"] and after["running"]:
+            yield "ended", "a container runs in a pod that was over", "the node's kubelet"
+
+    def _check_what_runs(
+        self, commit: Commit, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> Iterable[tuple[str, str, str]]:
+        """Whatever runs or can be started belongs to the lease of its own instance and epoch (I2)."""
+        if commit.plural not in ("pods", "secrets", "workspacedeployments"):
+            return
+        for name, pod in self._now.get("pods", {}).items():
+            if name[0] != commit.namespace or not self._concerns(commit, name[1], pod, before, after):
+                continue
+            deployment = self._now.get("workspacedeployments", {}).get((name[0], pod["deployment"]))
+            if not self._can_run(name[0], pod) or (deployment is None and not self._was_deployment(commit, pod)):
+                continue
+            why = self._unfenced(deployment, pod) or self._unordered(name[0], pod)
+            if why:
+                word = "runs" if pod["running"] else "can start"
+                yield "fenced", f"the pod {name[1]} {word}: {why}", f"pods/{name[1]}, and the lease at this version"
+
+    def _concerns(
+        self,
+        commit: Commit,
+        name: str,
+        pod: dict[str, Any],
+        before: dict[str, Any] | None,
+        after: dict[str, Any] | None,
+    ) -> bool:
+        if commit.plural == "pods":
+            return name == commit.name
+        if commit.plural == "secrets":
+            return commit.name in pod["mounts"]
+        # A give-back has a rule of its own, which names all that is left.
+        given_back = before is not None and after is not None and before["lease"] and not after["lease"]
+        changed = before is None or after is None or before["lease"] != after["lease"]
+        return pod["deployment"] == commit.name and changed and not given_back
+
+    def _was_deployment(self, commit: Commit, pod: dict[str, Any]) -> bool:
+        return commit.plural == "workspacedeployments" and commit.name == pod["deployment"]
+
+    def _can_run(self, namespace: str, pod: dict[str, Any]) -> bool:
+        if pod["over"]:
+            return False
+        secrets = self._now.get("secrets", {})
+        return bool(pod["running"]) or (
+            bool(pod["mounts"]) and all((namespace, name) in secrets for name in pod["mounts"])
+        )
+
+    def _unfenced(self, deployment: dict[str, Any] | None, pod: dict[str, Any]) -> str:
+        if deployment is None:
+            return "there is no such deployment"
+        lease, epoch = deployment["lease"], deployment["epoch"]
+        if pod["warm"] and lease is None:
+            if pod["instance"] is None and pod["epoch"] == epoch + 1:
+                return ""
+            return f"it was kept warm for epoch {pod['epoch']}, and epoch {epoch} is over"
+        if lease is None:
+            return "nobody has the lease"
+        if pod["epoch"] != epoch:
+            return f"it is of epoch {pod['epoch']}, and the lease of epoch {epoch}"
+        if pod["instance"] not in (lease["instance"], None) or not (pod["warm"] or pod["instance"]):
+            return f"it is of {pod['instance']}, and {lease['instance']} has the lease"
+        return ""
+
+    def _unordered(self, namespace: str, pod: dict[str, Any]) -> str:
+        """Why a pod whose Secrets are named by a nonce came too early; those of earlier versions have no nonce."""
+        if pod["warm"] or not pod["mounts"]:
+            nonces = {
+                nonce for epoch, nonce in self._nonces.get((namespace, pod["deployment"]), ()) if epoch == pod["epoch"]
+            }
+            bare = all(name.endswith((f"-e{pod['epoch']}", f"-e{pod['epoch']}-agent")) for name in pod["mounts"])
+            written = any(f"-{nonce}" in name for nonce in nonces for name in pod["mounts"])
+            return "" if bare or written else "the nonce of its Secret was never written to the deployment's status"
+        owner = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, pod["instance"]), "")))
+        if owner is None or owner["nonce"] is None:
+            base = f"i-{pod['instance']}-e{pod['epoch']}"
+            # Of an earlier version, of a hook, or of an Instance that the trace does not know.
+            plain = all(name in (base, f"{base}-agent", f"{base}-vpn") for name in pod["mounts"])
+            return "" if owner is None or plain or owner["epoch"] is not None or pod.get("hook") else "it is not Bound"
+        return (
+            ""
+            if any(f"-{owner['nonce']}" in name for name in pod["mounts"]) or pod.get("hook")
+            else (f"it mounts {', '.join(pod['mounts'])}, and the nonce of the lease is {owner['nonce']}")
+        )
+
+    def _note_belonging(
+        self, commit: Commit, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> None:
+        mark = commit.plural, key
+        if after is None:
+            self._late.discard(mark)
+        elif before is None and not commit.known and after.get("instance"):
+            owner = self._now.get("instances", {}).get((key[0], self._by_id.get((key[0], after["instance"]), "")))
+            if owner is None or owner["reason"] or owner["ended"]:
+                self._late.add(mark)
+
+    def _note_deployment(self, key: Name, after: dict[str, Any] | None) -> None:
+        warm = after.get("warm") if after else None
+        if warm:
+            self._nonces.setdefault(key, set()).add((int(warm["epoch"]), str(warm["nonce"])))
+
+
+def _leader(before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+    took = after["holder"] and after["holder"] != before["holder"]
+    if after["transitions"] - before["transitions"] != int(bool(took)):
+        yield (
+            "leader",
+            f"the leader's Lease went from {before['holder'] or 'nobody'} to {after['holder'] or 'nobody'}, and its"
+            f" transitions from {before['transitions']} to {after['transitions']}",
+            "leases/berth-operator",
+        )
+
+
+def _is_named(name: str, instance: str, deployment: dict[str, Any]) -> bool:
+    """Whether a name alone says that a thing is of a lease: of Secrets an audit log tells no more."""
+    epoch = deployment["epoch"]
+    bases = (f"i-{instance}-e{epoch}", f"w-{deployment.get('id')}-e{epoch}")
+    return any(name == base or name.startswith(f"{base}-") for base in bases)

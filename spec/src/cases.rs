@@ -1,0 +1,77 @@
+//! The table of cases: what each must show.
+
+use crate::properties::{FENCED, NOT_EARLY};
+use crate::protocol::{Orphans, Pause, Protocol};
+
+pub struct Case {
+    pub name: &'static str,
+    pub protocol: Protocol,
+    /// Properties of which at least one must break; none where all must hold.
+    pub breaks: &'static [&'static str],
+    /// Explored by `make test` too.
+    pub small: bool,
+    /// Whether it is also shown that from every state the end can be reached; this keeps the graph in memory.
+    pub ends: bool,
+}
+
+const UNSAFE: &[&str] = &[FENCED, NOT_EARLY];
+
+/// The protocol as it is specified, with one leader and one instance.
+const NOW: Protocol = Protocol {
+    leaders: 1,
+    pause: Pause::Machine,
+    users: 1,
+    kubectl: false,
+    orphans: Orphans::Tombstone,
+    ordered: true,
+    nonces: true,
+    makes_secrets_again: false,
+    warm: false,
+    undo_looks: true,
+    deletion_waits: None,
+    losses: 0,
+};
+const WAS: Protocol = Protocol {
+    orphans: Orphans::GiveBack,
+    pause: Pause::Process,
+    ordered: false,
+    nonces: false,
+    makes_secrets_again: true,
+    undo_looks: false,
+    ..NOW
+};
+
+fn holds(name: &'static str, small: bool, protocol: Protocol) -> Case {
+    Case { name, protocol, breaks: &[], small, ends: small }
+}
+
+fn breaks(name: &'static str, protocol: Protocol) -> Case {
+    Case { name, protocol, breaks: UNSAFE, small: true, ends: false }
+}
+
+pub fn all() -> Vec<Case> {
+    let tombstone = Protocol { orphans: Orphans::Tombstone, ..WAS };
+    let paused = Protocol { pause: Pause::Machine, ..tombstone };
+    let ordered = Protocol { ordered: true, makes_secrets_again: false, ..paused };
+    vec![
+        breaks("as it was: 1 leader, 2 instances", Protocol { users: 2, ..WAS }),
+        holds("tombstone: process pause, 2 leaders, 2 instances", false, Protocol { leaders: 2, users: 2, ..tombstone }),
+        breaks("tombstone: process pause, 3 leaders, 1 instance", Protocol { leaders: 3, ..tombstone }),
+        breaks("tombstone: machine pause, 2 leaders, 2 instances", Protocol { leaders: 2, users: 2, ..paused }),
+        holds("+ order: machine pause, 2 leaders, 2 instances", false, Protocol { leaders: 2, users: 2, ..ordered }),
+        breaks("+ order: machine pause, 3 leaders, 1 instance", Protocol { leaders: 3, ..ordered }),
+        holds("+ nonce: 1 leader, 2 instances, a pod is lost", true, Protocol { users: 2, losses: 1, ..NOW }),
+        holds("+ nonce: machine pause, 2 leaders, 2 instances, a pod is lost", false, Protocol { leaders: 2, users: 2, losses: 1, ..NOW }),
+        holds("+ nonce: machine pause, 3 leaders, 1 instance", false, Protocol { leaders: 3, ..NOW }),
+        breaks("+ nonce, but lost Secrets are made again: 3 leaders", Protocol { leaders: 3, losses: 1, makes_secrets_again: true, ..NOW }),
+        holds("kubectl: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, kubectl: true, ..NOW }),
+        holds("kubectl after HTTP: machine pause, 2 leaders, 2 instances", false, Protocol { leaders: 2, users: 2, kubectl: true, ..NOW }),
+        breaks("warm, as it was: process pause, 2 leaders, 2 instances", Protocol { leaders: 2, users: 2, warm: true, ..tombstone }),
+        breaks("warm, give-back does not look: 1 leader, 2 instances", Protocol { users: 2, warm: true, undo_looks: false, ..NOW }),
+        holds("warm: 1 leader, 2 instances", true, Protocol { users: 2, warm: true, ..NOW }),
+        holds("warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, ..NOW }),
+        breaks("deletion, as it was: 1 leader, 2 instances", Protocol { users: 2, deletion_waits: Some(false), ..NOW }),
+        holds("deletion waits: 1 leader, 2 instances", true, Protocol { users: 2, deletion_waits: Some(true), ..NOW }),
+        holds("deletion waits: machine pause, 2 leaders, 2 instances", false, Protocol { leaders: 2, users: 2, deletion_waits: Some(true), ..NOW }),
+    ]
+}

@@ -1,0 +1,86 @@
+//! The operator's pass over what is kept warm for a deployment (ADR 0013): a pod for the epoch that comes next.
+
+use crate::instance::make;
+use crate::protocol::Protocol;
+use crate::state::*;
+
+/// The step with which a pass over the warm pairs begins: what is of no use goes first, then one is made.
+pub fn first(protocol: &Protocol, state: &State) -> Option<Pass> {
+    let deployment = state.deployment;
+    let begin = |at, e: usize| Some(Pass { at, about: e as u8, seen: version(deployment), ..Pass::default() });
+    for e in 0..protocol.users {
+        let pod = state.warm_pods[e];
+        let there = pod.phase != Phase::Absent || state.warm_secrets[e] != 0;
+        let coming = e as u8 == deployment.epoch && deployment.holder == 0;
+        let held = e as u8 + 1 == deployment.epoch && deployment.holder != 0;
+        if there && !coming && !held && pod.holder == 0 {
+            return match pod.phase {
+                Phase::Absent => begin(At::RemoveWarmSecret, e),
+                Phase::Stopped => begin(At::RemoveWarmPod, e),
+                _ => (!pod.deleting).then_some(()).and(begin(At::RemoveWarmPod, e)),
+            };
+        }
+    }
+    let e = deployment.epoch as usize;
+    if deployment.holder != 0 || !deployment.here || e >= protocol.users {
+        return None;
+    }
+    if state.warm_pods[e].phase != Phase::Absent {
+        return None;
+    }
+    if protocol.ordered && deployment.warm != 0 && state.warm_secrets[e] & bit(deployment.warm) != 0 {
+        return begin(At::WarmPod, e);
+    }
+    begin(At::WarmSecret, e)
+}
+
+/// Take the step of a pass; the pass as it goes on.
+pub fn step(protocol: &Protocol, state: &mut State, pass: Pass) -> Pass {
+    let e = pass.about as usize;
+    let then = |at| Pass { at, ..pass };
+    match pass.at {
+        At::WarmSecret => {
+            state.warm_secrets[e] |= bit(pass.nonce);
+            return then(if protocol.ordered { At::WarmNonce } else { At::WarmPod });
+        }
+        // The compare-and-swap of the deployment's status: nobody has taken the lease since it was read.
+        At::WarmNonce => {
+            if version(state.deployment) == pass.seen {
+                state.deployment.warm = pass.nonce;
+                return Pass { at: At::WarmPod, seen: version(state.deployment), ..pass };
+            }
+        }
+        At::WarmPod => {
+            let nonce = if protocol.ordered { pass.seen.nonce } else { pass.nonce };
+            make(&mut state.warm_pods[e], Pod::made(nonce));
+        }
+        // At the version that was seen: one that was claimed meanwhile stays.
+        At::RemoveWarmPod => {
+            if state.warm_pods[e].holder == 0 {
+                state.warm_pods[e].delete();
+                if state.warm_pods[e].phase == Phase::Absent {
+                    return then(At::RemoveWarmSecret);
+                }
+            }
+        }
+        At::RemoveWarmSecret => {
+            if state.warm_pods[e].phase == Phase::Absent {
+                state.warm_secrets[e] = 0;
+            }
+        }
+        at => unreachable!("no step of a pass over what is kept warm: {at:?}"),
+    }
+    Pass::default()
+}
+
+/// What a compare-and-swap of the deployment's status compares. A pass keeps it where others keep their Instance.
+fn version(deployment: Deployment) -> Instance {
+    Instance {
+        here: deployment.here,
+        finalizer: deployment.epoch & 1 != 0,
+        terminate: deployment.epoch & 2 != 0,
+        ends: deployment.holder != 0,
+        nonce: deployment.warm,
+        ..Instance::default()
+    }
+}
