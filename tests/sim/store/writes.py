@@ -198,6 +198,8 @@ class Writer:
                 causes.append(Cause("FieldValueInvalid", "metadata.uid", "field is immutable"))
             kept = {name: before[name] for name in _OWN if name in before}
             rest = {k: v for k, v in metadata.items() if k not in _OWN and v not in (None, [], {}, "")}
+            if at.subresource == "status" and resource.plural == "pods":
+                rest = _with_part_of("ownerReferences", rest, before)
             metadata = rest | kept
             causes += _added_finalizers(metadata, before)
             new = new | {"metadata": before if same(metadata, before) else metadata}
