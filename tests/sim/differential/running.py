@@ -44,7 +44,7 @@ class Difference:
 
 def sequences(seed: int) -> Iterator[list[Step]]:
     """Yield random sequences, the same for the same seed."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     while True:
         yield [draw_step(draw) for _ in range(LENGTH)]
 
@@ -54,7 +54,7 @@ class Run:
 
     def __init__(self, real: RealServer, run: str) -> None:
         self._real, self._bound = real, Bindings()
-        self._fake = Store(now=lambda: NOW, random=random.Random(run))  # noqa: S311
+        self._fake = Store(now=lambda: NOW, random=random.Random(run))
         self._names = Names((f"{run}-0", f"{run}-1"), self._bound)
         self._tokens: dict[str, tuple[Step, str]] = {}
         self._sentinels = 0
@@ -201,7 +201,7 @@ class Run:
         request = request_of(replace(step, verb="list", query={}), self._fake, self._names)
         first = next(iter(self._real.watch(request.path, {"resourceVersion": "1"})))
         real = first["object"] if first["type"] == "ERROR" else {}
-        old = Store(now=lambda: NOW, random=random.Random(0))  # noqa: S311
+        old = Store(now=lambda: NOW, random=random.Random(0))
         old.handle(Request("POST", "/api/v1/namespaces", {}, {"metadata": {"name": "a"}}))
         old.compact(old.version)
         try:
@@ -217,7 +217,7 @@ def draw_sentinel(plural: str, name: str, number: int) -> Object:
     """Return a valid body."""
     from . import bodies, core_bodies
 
-    draw = random.Random(number)  # noqa: S311
+    draw = random.Random(number)
     if served()[plural].schema is None:
         return core_bodies.MAKERS[plural](draw)
     made = bodies.minimal(plural, draw)
