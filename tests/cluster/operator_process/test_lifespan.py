@@ -64,7 +64,7 @@ async def test_a_leased_deployment_that_is_deleted_waits_for_its_holder(lab: Lab
     assert "reason" not in (await lab.get(INSTANCES, holder))["status"], "its holder keeps it"
     await lab.client.patch(INSTANCES, lab.namespace, holder, {"spec": {"terminate": True}})
     await attest(lab, f"i-{holder}")
-    await lab.until(INSTANCES, holder, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+    await lab.until(INSTANCES, holder, lambda o: condition(o, "Ended", "status") == "True", seconds=40)
     await lab.until_gone(DEPLOYMENTS, "one")
 
 
@@ -83,7 +83,7 @@ async def test_one_made_again_by_force_is_nobodys_until_the_old_pod_is_gone_and_
     with pytest.raises(BusyError):
         await leasing.take(lab.client, lab.namespace, "one", instance="next", user="bob", now=now)
     await attest(lab, f"i-{holder}")
-    free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=30)
+    free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=60)
     assert condition(free, "Begun") == "NothingLeft"
     assert free["status"]["epoch"] == 1
     left, _ = await lab.client.list(PODS, lab.namespace, labels={"berth.dev/deployment": "one"})
@@ -99,7 +99,7 @@ async def test_epochs_of_instances_that_have_ended_are_not_used_again(lab: Lab, 
     for _ in range(2):
         name = await lab.claimed("one")
         await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
-        await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+        await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=40)
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=20)
@@ -110,7 +110,7 @@ async def test_epochs_of_instances_that_have_ended_are_not_used_again(lab: Lab, 
     with pytest.raises(BusyError):
         await leasing.take(lab.client, lab.namespace, "one", instance="x", user="bob", now=datetime.now(UTC))
     operators.start()
-    free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=30)
+    free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=60)
     assert free["status"]["epoch"] == 2
 
 
@@ -131,7 +131,7 @@ async def test_what_an_older_version_looked_at_keeps_its_lease_its_warm_pod_and_
     before = {name: await uid(lab, name) for name in ("leased", "fresh")}
     operators.start()
     for name in ("leased", "fresh"):
-        await lab.until(DEPLOYMENTS, name, lambda o: o["metadata"].get("finalizers") == [FENCE_FINALIZER], seconds=30)
+        await lab.until(DEPLOYMENTS, name, lambda o: o["metadata"].get("finalizers") == [FENCE_FINALIZER], seconds=60)
     await lab.until(DEPLOYMENTS, "fresh", lambda o: condition(o, "Available") == "Free")
     # A pass over each pod has been made once what follows is done.
     await lab.deployment("later")
