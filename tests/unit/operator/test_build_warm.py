@@ -115,3 +115,19 @@ def test_what_the_pod_does_not_depend_on_leaves_the_digest() -> None:
         "berth.dev/made-from": made_from(parts(), CONFIG),
         "berth.dev/host-key": KEY,
     }
+
+
+def test_its_secrets_are_named_by_the_nonce_and_it_says_which() -> None:
+    named = replace(parts(), nonce="0a1b2c3d")
+    made = warm_pod(named, CONFIG, KEY)
+    mounted = {volume["secret"]["secretName"] for volume in made["spec"]["volumes"] if "secret" in volume}
+    assert mounted == {f"{NAME}-0a1b2c3d", f"{NAME}-0a1b2c3d-agent"} == set(named.secrets)
+    assert made["metadata"]["annotations"]["berth.dev/nonce"] == "0a1b2c3d"
+    assert made_from(named, CONFIG) == made_from(parts(), CONFIG), "one of an earlier version has none, and serves"
+
+
+def test_without_a_nonce_names_are_those_of_an_earlier_version() -> None:
+    held = LeaseParts(bound(), deployment(), type_(), 3)
+    assert held.secrets == (f"i-{ID}-e3", f"i-{ID}-e3-agent")
+    assert replace(held, nonce="0a1b2c3d").secrets == (f"i-{ID}-e3-0a1b2c3d", f"i-{ID}-e3-0a1b2c3d-agent")
+    assert parts().secrets == (NAME, f"{NAME}-agent")
