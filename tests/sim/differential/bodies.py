@@ -34,7 +34,7 @@ STRINGS: Final = (
     "2026-11-26T10:00:00Z",
 )
 TIMES: Final = ("2026-11-26T10:00:00Z", "2026-11-26T10:00:01Z", "2027-01-01T00:00:00Z")
-JUNK: Final[tuple[Any, ...]] = ("", "x" * 300, -1, 10**9, 1.5, True, None, [], {}, ["a"], {"a": "b"}, "2026-13-01")
+JUNK: Final[tuple[Any, ...]] = ("", "x" * 300, -1, 10**9, True, None, [], {}, ["a"], {"a": "b"}, "2026-13-01")
 EXTRA: Final[dict[str, Object]] = {
     "instances": {"workspaceType": "a", "user": "a"},
     "reservations": {"workspaceType": "a"},

@@ -1,16 +1,14 @@
 """What the API server makes of Kubernetes' own kinds: defaults, fields that it drops when empty, immutable ones."""
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from berth_core.client import Object
 
-from . import problems
 from .problems import Cause
-from .trees import MISSING, at, same
+from .services import service_errors
+from .trees import at, same, with_defaults
 
-NODE_PORTS: Final = range(30000, 32768)
 _STRINGS: Final = frozenset({"labels", "annotations", "data", "binaryData", "nodeSelector", "matchLabels"})
 """Maps whose empty values stay."""
 _KEPT: Final = frozenset(
@@ -59,14 +57,9 @@ def tidied(value: Any) -> Any:
     return result if changed else value
 
 
-def _with(value: Object, defaults: Object) -> Object:
-    missing = {key: inner for key, inner in defaults.items() if key not in value}
-    return value | missing if missing else value
-
-
 def _container(container: Object) -> Object:
     tagged = container["image"].rpartition(":")[2] if ":" in container["image"] else "latest"
-    container = _with(
+    container = with_defaults(
         container,
         {
             "resources": {},
@@ -76,13 +69,13 @@ def _container(container: Object) -> Object:
         },
     )
     if "ports" in container:
-        container = container | {"ports": [_with(port, {"protocol": "TCP"}) for port in container["ports"]]}
+        container = container | {"ports": [with_defaults(port, {"protocol": "TCP"}) for port in container["ports"]]}
     return container
 
 
 def pod_spec(spec: Object) -> Object:
     """Return a pod's spec, or that of a template, with defaults."""
-    spec = _with(
+    spec = with_defaults(
         spec,
         {
             "restartPolicy": "Always",
@@ -103,26 +96,26 @@ def pod_spec(spec: Object) -> Object:
 def _volume(volume: Object) -> Object:
     for kind in ("secret", "configMap"):
         if kind in volume:
-            return volume | {kind: _with(volume[kind], {"defaultMode": 0o644})}
+            return volume | {kind: with_defaults(volume[kind], {"defaultMode": 0o644})}
     if "hostPath" in volume:
-        return volume | {"hostPath": _with(volume["hostPath"], {"type": ""})}
+        return volume | {"hostPath": with_defaults(volume["hostPath"], {"type": ""})}
     return volume
 
 
 def pod(obj: Object, old: Object | None) -> Object:
     """Return a pod with defaults, those of admission included."""
     spec = pod_spec(obj["spec"])
-    spec = _with(spec, {"enableServiceLinks": True})
+    spec = with_defaults(spec, {"enableServiceLinks": True})
     if old is None:
         account = spec.get("serviceAccountName", "default")
-        spec = _with(spec, {"serviceAccountName": account, "serviceAccount": account, "priority": 0})
-        spec = _with(spec, {"preemptionPolicy": "PreemptLowerPriority"})
+        spec = with_defaults(spec, {"serviceAccountName": account, "serviceAccount": account, "priority": 0})
+        spec = with_defaults(spec, {"preemptionPolicy": "PreemptLowerPriority"})
         spec = _tolerating(spec)
         return obj | {"spec": spec, "status": {"phase": "Pending", "qosClass": _quality(spec)}}
-    status = _with(obj.get("status") or {}, {"qosClass": old["status"]["qosClass"]})
+    status = with_defaults(obj.get("status") or {}, {"qosClass": old["status"]["qosClass"]})
     if conditions := status.get("conditions"):
         times = {"lastProbeTime": None, "lastTransitionTime": None}
-        status = status | {"conditions": [_with(condition, times) for condition in conditions]}
+        status = status | {"conditions": [with_defaults(condition, times) for condition in conditions]}
     return obj | {"spec": spec, "status": status}
 
 
@@ -150,7 +143,7 @@ def _quality(spec: Object) -> str:
 
 def job(obj: Object, old: Object | None) -> Object:
     """Return a Job with defaults, its selector and labels included."""
-    spec = _with(
+    spec = with_defaults(
         obj["spec"],
         {
             "parallelism": 1,
@@ -161,7 +154,9 @@ def job(obj: Object, old: Object | None) -> Object:
             "suspend": False,
         },
     )
-    spec = _with(spec, {"podReplacementPolicy": "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed"})
+    spec = with_defaults(
+        spec, {"podReplacementPolicy": "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed"}
+    )
     template = spec["template"]
     template = template | {"spec": pod_spec(template["spec"])}
     if old is None:
@@ -179,90 +174,11 @@ def job(obj: Object, old: Object | None) -> Object:
     return obj | {"spec": spec | {"template": template}}
 
 
-class Ports:
-    """Draws addresses and ports of Services."""
-
-    def __init__(self, draw: random.Random, services: Callable[[], list[Object]]) -> None:
-        self._draw, self._services = draw, services
-        self._drawn: list[int] = []
-
-    def service(self, obj: Object, old: Object | None) -> Object:
-        """Return a Service with defaults; what was allocated before stays."""
-        self._drawn.clear()
-        spec, before = obj["spec"], (old or {}).get("spec") or {}
-        spec = _with(
-            spec,
-            {
-                "sessionAffinity": "None",
-                "type": "ClusterIP",
-                "internalTrafficPolicy": "Cluster",
-                "ipFamilies": ["IPv4"],
-                "ipFamilyPolicy": "SingleStack",
-            },
-        )
-        if "clusterIP" not in spec:
-            spec = spec | {"clusterIP": before.get("clusterIP") or self._address()}
-        spec = spec | {"clusterIPs": [spec["clusterIP"]]}
-        outer = spec["type"] in ("NodePort", "LoadBalancer")
-        if outer:
-            spec = _with(spec, {"externalTrafficPolicy": "Cluster"})
-        spec = spec | {"ports": self._ports(spec.get("ports") or (), before.get("ports") or (), outer=outer)}
-        spec = self._balanced(spec, before)
-        balancer = (obj.get("status") or {}).get("loadBalancer") or {}
-        if spec["type"] != "LoadBalancer" and before.get("type") == "LoadBalancer":
-            balancer = {}
-        if ingress := balancer.get("ingress"):
-            balancer = balancer | {"ingress": [_with(entry, {"ipMode": "VIP"}) for entry in ingress]}
-        return obj | {"spec": spec, "status": (obj.get("status") or {}) | {"loadBalancer": balancer}}
-
-    def _balanced(self, spec: Object, before: Object) -> Object:
-        if spec["type"] == "LoadBalancer":
-            spec = _with(spec, {"allocateLoadBalancerNodePorts": True})
-            if spec["externalTrafficPolicy"] == "Local" and "healthCheckNodePort" not in spec:
-                spec = spec | {"healthCheckNodePort": before.get("healthCheckNodePort") or self._free()}
-            return spec
-        return {k: v for k, v in spec.items() if k not in ("allocateLoadBalancerNodePorts", "healthCheckNodePort")}
-
-    def _ports(self, ports: Sequence[Object], before: Sequence[Object], *, outer: bool) -> list[Object]:
-        """Return ports with node ports: a port of the same name keeps its own, whatever else of it changes."""
-        ports = [_with(port, {"protocol": "TCP", "targetPort": port["port"]}) for port in ports]
-        if not outer:
-            return [{key: value for key, value in port.items() if key != "nodePort"} for port in ports]
-        named = {port.get("name"): port.get("nodePort") for port in before}
-        used = {port.get("nodePort") for port in ports} & set(named.values())
-        result = []
-        for port in ports:
-            if not port.get("nodePort"):
-                known = named.get(port.get("name"))
-                port = port | {"nodePort": known if known and known not in used else self._free()}
-                used.add(port["nodePort"])
-            result.append(port)
-        return result
-
-    def _free(self) -> int:
-        taken: set[int | None] = set(self._drawn)
-        for obj in self._services():
-            taken |= {port.get("nodePort") for port in obj["spec"].get("ports") or ()}
-            taken.add(obj["spec"].get("healthCheckNodePort"))
-        if all(port in taken for port in NODE_PORTS):
-            raise problems.internal("failed to allocate a nodePort: range is full")
-        while (port := self._draw.choice(NODE_PORTS)) in taken:
-            pass
-        self._drawn.append(port)
-        return port
-
-    def _address(self) -> str:
-        taken = {obj["spec"].get("clusterIP") for obj in self._services()}
-        while (address := f"10.96.{self._draw.randrange(256)}.{self._draw.randrange(1, 255)}") in taken:
-            pass
-        return address
-
-
 def secret(obj: Object, _: Object | None) -> Object:
     """Return a Secret; stringData becomes data."""
     import base64
 
-    obj = _with(obj, {"type": "Opaque"})
+    obj = with_defaults(obj, {"type": "Opaque"})
     if plain := obj.get("stringData"):
         data = {key: base64.b64encode(str(value).encode()).decode() for key, value in plain.items()}
         obj = obj | {"data": (obj.get("data") or {}) | data}
@@ -272,27 +188,25 @@ def secret(obj: Object, _: Object | None) -> Object:
 def policy(obj: Object, _: Object | None) -> Object:
     """Return a NetworkPolicy with its types."""
     types = ["Ingress", *(["Egress"] if obj["spec"].get("egress") else [])]
-    return obj | {"spec": _with(obj["spec"], {"policyTypes": types})}
+    return obj | {"spec": with_defaults(obj["spec"], {"policyTypes": types})}
 
 
-def budget(obj: Object, old: Object | None) -> Object:
-    """Return a PodDisruptionBudget."""
-    if old is None:
-        zeros = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
-        obj = obj | {"status": dict.fromkeys(zeros, 0)}
-    return obj
+def budget(obj: Object, _: Object | None) -> Object:
+    """Return a PodDisruptionBudget; its counts are never absent."""
+    zeros = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+    return obj | {"status": with_defaults(obj.get("status") or {}, dict.fromkeys(zeros, 0))}
 
 
 def node(obj: Object, old: Object | None) -> Object:
     """Return a Node; a new one is tainted until it is ready."""
-    obj = _with(obj, {"spec": {}})
+    obj = with_defaults(obj, {"spec": {}})
     if old is None:
         taints = obj["spec"].get("taints") or []
         taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
         obj = obj | {"spec": obj["spec"] | {"taints": [*taints, taint]}}
         info = dict.fromkeys(_NODE_INFO, "")
         base = {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": info}
-        obj = obj | {"status": _with(obj.get("status") or {}, base)}
+        obj = obj | {"status": with_defaults(obj.get("status") or {}, base)}
     return obj
 
 
@@ -341,24 +255,6 @@ def errors(plural: str, new: Object, old: Object | None) -> list[Cause]:
     ]
 
 
-def service_errors(new: Object, old: Object | None) -> list[Cause]:
-    """Return what a Service must not say together."""
-    found, spec, status = [], new["spec"], new.get("status") or {}
-    names: set[str] = set()
-    for index, port in enumerate(spec["ports"]):
-        if port.get("name") in names:
-            found.append(Cause("FieldValueDuplicate", f"spec.ports[{index}].name", "Duplicate value"))
-        names.add(port.get("name", ""))
-    if spec["type"] != "LoadBalancer":
-        only = "only with type LoadBalancer"
-        if spec.get("loadBalancerSourceRanges"):
-            found.append(Cause("FieldValueForbidden", "spec.LoadBalancerSourceRanges", only))
-        was = (old or {}).get("status") or {}
-        if (status.get("loadBalancer") or {}).get("ingress") and old is not None and not same(status, was):
-            found.append(Cause("FieldValueForbidden", "status.loadBalancer.ingress", only))
-    return found
-
-
 def _pod_rest(spec: Object) -> Object:
     left = {"activeDeadlineSeconds", "tolerations", "containers", "initContainers"}
     rest = {key: value for key, value in spec.items() if key not in left}
@@ -377,4 +273,3 @@ MAKERS: Final[dict[str, Callable[[Object, Object | None], Object]]] = {
     "namespaces": namespace,
     "events": event,
 }
-__all__ = ["MAKERS", "MISSING", "Ports", "errors", "pod_spec", "tidied"]

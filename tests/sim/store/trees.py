@@ -54,3 +54,9 @@ def at(obj: Any, path: tuple[str, ...]) -> Any:
             return MISSING
         obj = obj.get(step, MISSING)
     return obj
+
+
+def with_defaults(value: Object, defaults: Object) -> Object:
+    """Return an object with the fields of another that it has not."""
+    missing = {key: inner for key, inner in defaults.items() if key not in value}
+    return value | missing if missing else value

@@ -16,6 +16,7 @@ from .kinds import Resource, Target, served
 from .owners import Manager, Owners, Written, leaves, owners_of, shape_of
 from .problems import Cause
 from .schema import BLOCKING, INVALID, Found, check, check_rules, shaped
+from .services import Ports
 from .trees import MISSING, copied, merged, same
 
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
@@ -39,7 +40,7 @@ class Writer:
 
     def __init__(self, history: History, now: Callable[[], datetime], draw: random.Random) -> None:
         self._history, self._now, self._draw = history, now, draw
-        self._makers = {**built_in.MAKERS, "services": built_in.Ports(draw, self._services).service}
+        self._makers = {**built_in.MAKERS, "services": Ports(draw, self._services).service}
 
     def create(self, at: Target, request: Request, owners: Owners | None = None) -> Object:
         """POST, or an apply of what is not there; ``owners`` of an apply."""
