@@ -41,7 +41,7 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/unit
+	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/sim tests/unit
 	@$(BIN)/pytest -m alone tests/cluster tests/unit
 	@$(BIN)/pytest tests/e2e
 

@@ -184,9 +184,11 @@ class Ports:
 
     def __init__(self, draw: random.Random, services: Callable[[], list[Object]]) -> None:
         self._draw, self._services = draw, services
+        self._drawn: list[int] = []
 
     def service(self, obj: Object, old: Object | None) -> Object:
         """Return a Service with defaults; what was allocated before stays."""
+        self._drawn.clear()
         spec, before = obj["spec"], (old or {}).get("spec") or {}
         spec = _with(
             spec,
@@ -238,7 +240,7 @@ class Ports:
         return result
 
     def _free(self) -> int:
-        taken = set()
+        taken: set[int | None] = set(self._drawn)
         for obj in self._services():
             taken |= {port.get("nodePort") for port in obj["spec"].get("ports") or ()}
             taken.add(obj["spec"].get("healthCheckNodePort"))
@@ -246,6 +248,7 @@ class Ports:
             raise problems.internal("failed to allocate a nodePort: range is full")
         while (port := self._draw.choice(NODE_PORTS)) in taken:
             pass
+        self._drawn.append(port)
         return port
 
     def _address(self) -> str:

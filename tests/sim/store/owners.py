@@ -70,6 +70,9 @@ _SPECS: Final[dict[str, dict[str, Shape]]] = {
     "poddisruptionbudgets": {"selector": ATOMIC},
 }
 
+_NEW: Final[dict[str, Object]] = {"networkpolicies": {"spec": {"podSelector": {}}}}
+"""What an object of a kind says before anything is said of it: nobody owns that."""
+
 
 @cache
 def shape_of(resource: Resource) -> Shape:
@@ -137,9 +140,24 @@ def differences(
 ) -> tuple[Paths, Paths]:
     """Return the fields that were added or changed, and those that were taken away."""
     shape = shape_of(resource)
-    old = dict(leaves(before, shape)) if before is not None else {}
+    before = _NEW.get(resource.plural, {}) if before is None else before
+    old = dict(leaves(before, shape))
     new = dict(leaves(after, shape))
+    held, holding = _containers(before, shape, ()), _containers(after, shape, ())
     changed = frozenset(path for path, value in new.items() if path not in old or old[path] != value)
+    changed |= holding - held
     if not allocated and resource.plural == "services":
         changed = frozenset(path for path in changed if path[-1] not in ALLOCATED)
-    return changed, frozenset(path for path in old if path not in new)
+    return changed, frozenset(path for path in old if path not in new) | (held - holding)
+
+
+def _containers(value: Any, shape: Shape, path: Path) -> Paths:
+    """Return where there is an object or a list that is not owned as a whole: that it is there can be owned too."""
+    if path in NOBODYS or shape.atomic or not value:
+        return frozenset()
+    found = {path} if path else set()
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            found |= _containers(inner, shape.of(name), (*path, name))
+        return frozenset(found)
+    return frozenset(found) if isinstance(value, list) and (shape.keys or shape.set) else frozenset()

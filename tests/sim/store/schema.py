@@ -167,13 +167,15 @@ def _check_items(node: Node, value: list[Any], old: Any, path: str, found: Found
     if node.items is None:
         return
     before = _by_key(node, old) if node.keys and isinstance(old, list) else {}
-    seen = set()
+    seen: dict[Any, int] = {}
     for index, item in enumerate(value):
         key = _key(node, item)
+        if node.keys and key is None:
+            found.append((INVALID, f"{path}[{index}]", "must be an object for an array of list-type map"))
         if key is not None:
-            if key in seen:
+            seen[key] = seen.get(key, 0) + 1
+            if seen[key] == 2:  # it is told once
                 found.append((DUPLICATE, f"{path}[{index}]", "Duplicate value"))
-            seen.add(key)
         check(node.items, item, before.get(key, MISSING), f"{path}[{index}]", found)
 
 

@@ -3,7 +3,7 @@
 import random
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from berth_core.client import Object
@@ -19,6 +19,7 @@ from .schema import BLOCKING, INVALID, Found, check, check_rules, shaped
 from .trees import MISSING, copied, merged, same
 
 _SUFFIX: Final = "bcdfghjklmnpqrstvwxz2456789"
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _OWN: Final = (
     "name",
     "namespace",
@@ -95,7 +96,7 @@ class Writer:
             new, after = applied(resource, known.object, owners, config, manager, force=force)
         except Conflicts as conflicts:
             raise problems.conflicts(resource, key[1], conflicts.found) from None
-        return 200, self._update(at, key, known, new, request, None if after == owners else after)
+        return 200, self._update(at, key, known, new, request, (owners, after))
 
     def replace(self, at: Target, request: Request) -> tuple[int, Object]:
         """PUT. Of these kinds only Leases may be made so."""
@@ -124,16 +125,18 @@ class Writer:
             if word in conditions and conditions[word] != metadata[word]:
                 why = f"Precondition failed: {word} in precondition: {conditions[word]}, in object: {metadata[word]}"
                 raise problems.conflict(resource, key[1], why, kind=resource.kind)
-        grace = self._grace(resource, known.object, options.get("gracePeriodSeconds"))
-        if grace is None and not metadata.get("finalizers"):
-            return 200, self._removed(at, key, known, request)
-        marked = self._marked(known, grace)
-        if marked is known:
+        asked, pending = options.get("gracePeriodSeconds"), metadata.get("deletionGracePeriodSeconds") or 0
+        if pending and (asked is None or asked >= pending):
+            return 200, known.copy()  # its time is running; it may only be shortened
+        if pending or "deletionTimestamp" not in metadata:
+            grace = self._grace(resource, known.object, asked)
+            if grace is not None or metadata.get("finalizers"):
+                known = self._history.commit(resource, MODIFIED, key, self._marked(known, grace or 0), request)
+            if grace:
+                return 200, known.copy()
+        if metadata.get("finalizers"):
             return 200, known.copy()
-        known = self._history.commit(resource, MODIFIED, key, marked, request)
-        if grace == 0 and not metadata.get("finalizers"):
-            return 200, self._removed(at, key, known, request)
-        return 200, known.copy()
+        return 200, self._removed(at, key, known, request)
 
     def _known(self, at: Target) -> tuple[Key, Entry]:
         key = (at.namespace or "", at.name or "")
@@ -147,18 +150,21 @@ class Writer:
         if not resource.graceful:
             return None
         spec, status = obj["spec"], obj.get("status") or {}
+        if "deletionTimestamp" in obj["metadata"]:
+            return asked
         if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
             return 0
-        return int(spec.get("terminationGracePeriodSeconds", 30) if asked is None else asked)
+        grace = int(spec.get("terminationGracePeriodSeconds", 30) if asked is None else asked)
+        return grace if grace >= 0 else 1
 
-    def _marked(self, known: Entry, grace: int | None) -> Entry:
+    def _marked(self, known: Entry, grace: int) -> Entry:
         metadata = known.object["metadata"]
-        if "deletionTimestamp" in metadata:
-            if grace is None or grace >= metadata.get("deletionGracePeriodSeconds", 0):
-                return known
-            return Entry(known.object | {"metadata": metadata | {"deletionGracePeriodSeconds": grace}}, known.owners)
-        marks: Object = {"deletionTimestamp": self._stamp(), "deletionGracePeriodSeconds": grace or 0}
-        if "generation" in metadata:
+        marks: Object = {"deletionTimestamp": self._stamp(grace), "deletionGracePeriodSeconds": grace}
+        if "deletionTimestamp" in metadata:  # from when it was marked first
+            ends = datetime.fromisoformat(metadata["deletionTimestamp"])
+            earlier = ends - timedelta(seconds=metadata["deletionGracePeriodSeconds"] - grace)
+            marks["deletionTimestamp"] = earlier.strftime(_TIME)
+        elif "generation" in metadata:
             marks["generation"] = metadata["generation"] + 1
         return Entry(known.object | {"metadata": metadata | marks}, known.owners)
 
@@ -171,8 +177,15 @@ class Writer:
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def _update(
-        self, at: Target, key: Key, known: Entry, new: Object, request: Request, owners: Owners | None = None
+        self,
+        at: Target,
+        key: Key,
+        known: Entry,
+        new: Object,
+        request: Request,
+        owners: tuple[Owners, Owners] | None = None,
     ) -> Object:
+        """Write what an object is to be; ``owners`` of an apply: before and after it."""
         resource, old = at.resource, known.object
         before, metadata = old["metadata"], new["metadata"]
         if metadata.get("resourceVersion") not in (None, "", before["resourceVersion"]):
@@ -185,6 +198,8 @@ class Writer:
                 causes.append(Cause("FieldValueInvalid", "metadata.uid", "field is immutable"))
             kept = {name: before[name] for name in _OWN if name in before}
             rest = {k: v for k, v in metadata.items() if k not in _OWN and v not in (None, [], {}, "")}
+            if at.subresource == "status" and resource.plural == "pods":
+                rest = _with_part_of("ownerReferences", rest, before)
             metadata = rest | kept
             causes += _added_finalizers(metadata, before)
             new = new | {"metadata": before if same(metadata, before) else metadata}
@@ -198,7 +213,7 @@ class Writer:
         looked_at = old | {"spec": sent["spec"]} if resource.plural == "networkpolicies" else new
         if resource.counted and not same(_counted(resource, looked_at), _counted(resource, old)):
             new = new | {"metadata": new["metadata"] | {"generation": before.get("generation", 1) + 1}}
-        if same(new, old) and owners is None:
+        if same(new, old) and (owners is None or owners[0] == owners[1]):
             return known.copy()
         metadata = new["metadata"]
         if (
@@ -208,7 +223,7 @@ class Writer:
         ):
             self._history.commit(resource, DELETED, key, known, request)
             return Entry(new, {}).copy()
-        made = owners if owners is not None else Written(known.owners, _manager(at, request), old, new)
+        made = owners[1] if owners is not None else Written(known.owners, _manager(at, request), old, new)
         return self._history.commit(resource, MODIFIED, key, Entry(new, made), request).copy()
 
     def _finished(self, resource: Resource, obj: Object, old: Object | None, causes: list[Cause]) -> Object:
@@ -252,8 +267,8 @@ class Writer:
     def _uid(self) -> str:
         return str(uuid.UUID(int=self._draw.getrandbits(128), version=4))
 
-    def _stamp(self) -> str:
-        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _stamp(self, later: int = 0) -> str:
+        return (self._now() + timedelta(seconds=later)).strftime(_TIME)
 
 
 def _manager(at: Target, request: Request) -> Manager:
