@@ -57,7 +57,8 @@ def _prove(which: str, seed: int, count: int, faults: tuple[str, ...] | None) ->
     took = clocks.real["monotonic"]() - began
     print(
         f"set {which}, seed {seed}: {total.histories} histories, {total.leases} leases, {total.ready} ready, "
-        f"{total.virtual / 3600:.1f} h of virtual time, {total.steps} steps; {took:.0f} s on {processes} processes, "
+        f"{total.virtual / 3600:.1f} h "
+        f"of virtual time, {total.steps} steps; {took:.0f} s on {processes} processes, "
         f"{total.histories / max(total.cpu, 0.001) * 3600:.0f} histories an hour of one core"
     )
     for what, number in total.violations.most_common():

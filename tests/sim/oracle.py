@@ -104,7 +104,8 @@ class Oracle:
             if self.quota is not None and has > self.quota:
                 self.cluster.violated(f"quota: a user has {has} of {self.quota}")
             if all(held.lease is not None for held in self.held.values()):
-                self.queue.took(now.lease["instance"], now.lease["user"], self._able())
+                holders = {held.lease["instance"] for held in self.held.values() if held.lease is not None}
+                self.queue.took(now.lease["instance"], user, self._able(), holders)
         elif now.lease is not None and before.lease is not None and now.lease["instance"] != before.lease["instance"]:
             self.cluster.violated(f"I1: the lease of {name} passed from hand to hand")
         elif now.epoch < before.epoch:

@@ -56,8 +56,11 @@ class Queue:
             waiter = Waiter(instance, spec["user"], int(spec.get("priority") or 0), self.cluster.world.now)
             self.waiting[uid] = self.known[instance] = waiter
 
-    def took(self, instance: str, user: str, able: set[str]) -> None:
-        """Judge a lease that was taken while nothing else was free; ``able`` users may have another one."""
+    def took(self, instance: str, user: str, able: set[str], holders: set[str]) -> None:
+        """Judge a lease that was taken while nothing else was free; ``able`` users may have another one.
+
+        Instances among ``holders`` have a lease, and wait no more though they do not say so yet.
+        """
         own = self.known.get(instance)
         if own is not None:
             since, priority = own.since, own.priority
@@ -65,7 +68,7 @@ class Queue:
             since = min((at for who, at in self.calls.values() if who == user), default=-1.0)
             priority = -1000
         for other in self.waiting.values():
-            if other.instance == instance or other.user not in able or (own is None and other.user == user):
+            if other.instance in holders or other.user not in able or (own is None and other.user == user):
                 continue
             if other.since + CLEARLY_SECONDS <= since and other.priority >= priority:
                 word = "one who waits behind" if own is not None else "a newcomer"

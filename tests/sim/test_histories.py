@@ -7,8 +7,8 @@ import pytest
 from .playing import simulation
 
 SEED = int(os.environ.get("SEED") or 1)
-CALM = 25
-EACH = 8
+CALM = 15
+EACH = 5
 HOLDING = ("kill", "cut", "lose", "apikill", "node", "gap", "refuse")
 """Classes of faults that are survived whatever the order in which a lease is opened."""
 
