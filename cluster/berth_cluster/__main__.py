@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         tier.add_argument("--dir", type=Path, required=True, help="folder for data, logs and kubeconfig")
         tier.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
+        tier.add_argument("--audit-policy", type=Path, help="have the API server write audit.log to the folder")
         tier.set_defaults(run=_serve, controllers=controllers)
 
     commands.add_parser("up", help="cluster, Berth and samples").set_defaults(run=_up)
@@ -57,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    apiserver.serve(arguments.dir.resolve(), controllers=arguments.controllers, until_eof=arguments.until_eof)
+    apiserver.serve(
+        arguments.dir.resolve(),
+        controllers=arguments.controllers,
+        until_eof=arguments.until_eof,
+        audit_policy=arguments.audit_policy,
+    )
 
 
 def _start(_: argparse.Namespace) -> None:

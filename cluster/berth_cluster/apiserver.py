@@ -39,11 +39,11 @@ class ApiServer:
         return commands.run(command, stdin=stdin, check=check).stdout
 
 
-def prepare(folder: Path, tools: Toolbox, *, controllers: bool) -> ControlPlane:
+def prepare(folder: Path, tools: Toolbox, *, controllers: bool, audit_policy: Path | None = None) -> ControlPlane:
     """Write certificates and process descriptions of a fresh control plane to `folder`."""
     for leftover in ("pki", "etcd", "processes", "pids", "logs"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
-    plane = ControlPlane(ControlPlaneOptions(folder=folder), tools)
+    plane = ControlPlane(ControlPlaneOptions(folder=folder, audit_policy=audit_policy), tools)
     specs = [plane.etcd(), plane.apiserver()]
     if controllers:
         specs.append(plane.controller_manager())
@@ -52,13 +52,13 @@ def prepare(folder: Path, tools: Toolbox, *, controllers: bool) -> ControlPlane:
     return plane
 
 
-def serve(folder: Path, *, controllers: bool, until_eof: bool) -> None:
+def serve(folder: Path, *, controllers: bool, until_eof: bool, audit_policy: Path | None = None) -> None:
     """Run the tier in the foreground; prints the kubeconfig's path once it is ready.
 
     Ends at SIGTERM or SIGINT, and with `until_eof` also when standard input is closed.
     """
     tools = build(control_plane_components())
-    plane = prepare(folder, tools, controllers=controllers)
+    plane = prepare(folder, tools, controllers=controllers, audit_policy=audit_policy)
     supervisor = Supervisor(folder)
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)
@@ -86,12 +86,18 @@ def serve(folder: Path, *, controllers: bool, until_eof: bool) -> None:
 
 
 @contextmanager
-def running(folder: Path, *, controllers: bool = False, timeout: float = 120) -> Iterator[ApiServer]:
+def running(
+    folder: Path, *, controllers: bool = False, audit_policy: Path | None = None, timeout: float = 120
+) -> Iterator[ApiServer]:
     """The tier as a context: started in a process of its own, gone with ours whatever happens."""
     tools = build(control_plane_components())
     command = [sys.executable, "-m", "berth_cluster", "controllers" if controllers else "apiserver"]
+    audited = ["--audit-policy", str(audit_policy)] if audit_policy else []
     process = subprocess.Popen(
-        [*command, "--dir", str(folder), "--until-eof"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, "--dir", str(folder), "--until-eof", *audited],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         config = Path(_first_line(process, timeout))

@@ -32,6 +32,8 @@ class ControlPlaneOptions:
     advertise: str = "127.0.0.1"
     port: int = 0
     durable: bool = False
+    audit_policy: Path | None = None
+    """Where given, the API server writes `audit.log` to the folder."""
 
 
 class ControlPlane:
@@ -132,6 +134,12 @@ class ControlPlane:
             # An address on loopback may not be an endpoint of the kubernetes Service.
             "endpoint-reconciler-type": "none" if self.options.advertise.startswith("127.") else "lease",
         }
+        if self.options.audit_policy is not None:
+            flags |= {
+                "audit-policy-file": self.options.audit_policy,
+                "audit-log-path": self.folder / "audit.log",
+                "audit-log-mode": "blocking",
+            }
         return self._process("kube-apiserver", flags)
 
     def controller_manager(self) -> ProcessSpec:

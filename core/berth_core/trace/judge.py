@@ -64,6 +64,8 @@ class Judge:
         """Names of Instances, by namespace and public id."""
         self._over: set[Name] = set()
         """Public ids of instances that were seen to end."""
+        self._came: set[Name] = set()
+        """Instances whose making is in the trace."""
         self._late: set[tuple[str, Name]] = set()
         """What came when the end of its instance was written, or the instance gone, already."""
         self._nonces: dict[Name, set[tuple[int, str]]] = {}
@@ -88,6 +90,8 @@ class Judge:
             self._note_deployment(key, after)
         elif commit.plural == "instances" and after is not None:
             self._by_id[commit.namespace, after["id"]] = commit.name
+            if commit.event == ADDED and not commit.known:
+                self._came.add(key)
         if judged:
             found += [Breach(commit, *told) for told in self._check(commit, key, before, after)]
             found += [Breach(commit, *told) for told in self._check_what_runs(commit, before, after)]
@@ -212,10 +216,11 @@ class Judge:
                 after["user"] != deployment["lease"]["user"]
             ):
                 yield "bound-by-lease", "the lease is another user's", look
-        ending = f"-e{after['epoch']}-{after['nonce']}"
-        secrets = [name for name in self._now.get("secrets", {}) if name[0] == key[0]]
-        if after["nonce"] and secrets and not any(name[1].endswith(ending) for name in secrets):
-            yield "secret-first", "it became Bound before the Secret of its nonce was there", f"Secrets named …{ending}"
+        # Of an Instance that was there before the trace began, or has a warm pod, the Secret may be older than both.
+        warm = any(pod["warm"] and pod["instance"] == after["id"] for pod in self._now.get("pods", {}).values())
+        secret = f"i-{after['id']}-e{after['epoch']}-{after['nonce']}"
+        if after["nonce"] and not warm and key in self._came and (key[0], secret) not in self._now.get("secrets", {}):
+            yield "secret-first", "it became Bound before the Secret of its nonce was there", f"secrets/{secret}"
 
     def _holds(self, namespace: str, instance: dict[str, Any]) -> bool:
         deployment = self._now.get("workspacedeployments", {}).get((namespace, instance["deployment"]))

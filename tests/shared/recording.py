@@ -1,0 +1,113 @@
+"""Records the commits of a real API server as a trace, and holds them against the lease protocol.
+
+``BERTH_TRACES=folder`` switches it on for every test whose operators run in a ``lab_in``: each writes its trace there,
+and fails where a commit is no legal step.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from berth_core.client import Client, Kind, Object
+from berth_core.errors import GoneError, UnavailableError
+from berth_core.trace.commits import ADDED, DELETED, MODIFIED, Commit
+from berth_core.trace.projection import project
+
+SWITCH = "BERTH_TRACES"
+CAUGHT_UP_SECONDS = 30.0
+BERTH = "berth.dev/v1alpha1"
+KINDS = (
+    Kind(BERTH, "workspacedeployments"),
+    Kind(BERTH, "instances"),
+    Kind("v1", "secrets"),
+    Kind("v1", "pods"),
+    Kind("v1", "services"),
+    Kind("batch/v1", "jobs"),
+)
+
+
+@dataclass
+class Recorder:
+    """The trace of some namespaces; made by :func:`recording`."""
+
+    client: Client
+    workspaces: str
+    commits: list[Commit] = field(default_factory=list)
+    _there: dict[Kind, dict[str, int]] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def trace(self) -> list[Commit]:
+        """Commits in the order of their versions; what was there before comes first."""
+        return sorted(self.commits, key=lambda commit: (not commit.known, commit.version))
+
+    async def begin(self, kind: Kind) -> str:
+        """Take down what is there of a kind; the version from which to follow it."""
+        listed, version = await self.client.list(kind, self.workspaces)
+        self._there[kind] = {}
+        for obj in listed:
+            self._see(kind, ADDED, obj, known=True)
+        return version
+
+    async def follow(self, kind: Kind, version: str) -> None:
+        """Take down every commit after a version, until cancelled. An interrupted watch goes on where it was."""
+        while True:
+            try:
+                async for event in self.client.watch(kind, self.workspaces, version):
+                    version = event.object["metadata"]["resourceVersion"]
+                    if event.type in (ADDED, MODIFIED, DELETED):
+                        self._see(kind, event.type, event.object)
+            except GoneError:
+                raise RuntimeError(f"commits of {kind.plural} are missing from the trace") from None
+            except UnavailableError:
+                await asyncio.sleep(0.1)
+
+    async def caught_up(self) -> None:
+        """Wait until all that is there now has been seen."""
+        async with asyncio.timeout(CAUGHT_UP_SECONDS):
+            for kind in KINDS:
+                listed, _ = await self.client.list(kind, self.workspaces, metadata_only=True)
+                wanted = {o["metadata"]["name"]: int(o["metadata"]["resourceVersion"]) for o in listed}
+                while not self._covers(kind, wanted):
+                    self._news.clear()
+                    await self._news.wait()
+
+    def _covers(self, kind: Kind, wanted: dict[str, int]) -> bool:
+        there = self._there[kind]
+        return there.keys() <= wanted.keys() and all(there.get(name, 0) >= v for name, v in wanted.items())
+
+    def _see(self, kind: Kind, event: str, obj: Object, *, known: bool = False) -> None:
+        metadata = obj["metadata"]
+        if event == DELETED:
+            self._there[kind].pop(metadata["name"], None)
+        else:
+            self._there[kind][metadata["name"]] = int(metadata["resourceVersion"])
+        commit = project(event, kind.plural, obj, known=known)
+        if commit is not None:
+            self.commits.append(commit)
+        self._news.set()
+
+
+@asynccontextmanager
+async def recording(client: Client, workspaces: str) -> AsyncIterator[Recorder]:
+    """Record for the length of a ``with`` block."""
+    recorder = Recorder(client, workspaces)
+    versions = [await recorder.begin(kind) for kind in KINDS]
+    tasks = [asyncio.create_task(recorder.follow(k, v)) for k, v in zip(KINDS, versions, strict=True)]
+    try:
+        yield recorder
+        await recorder.caught_up()
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended: Sequence[object] = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def save(commits: Sequence[Commit], file: Path) -> None:
+    """Write a trace, one commit a line."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{commit.line()}\n" for commit in commits), encoding="utf-8")
