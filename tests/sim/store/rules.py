@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from .trees import MISSING, at, same
@@ -60,6 +61,30 @@ def _still(path: str) -> Predicate:
 
 def _never_less(path: str) -> Predicate:
     return lambda new, old: not _has(old, path) or (_has(new, path) and _get(new, path) >= _get(old, path))
+
+
+def _queued_moves_back(new: Any, old: Any) -> bool:
+    if not _has(old, "queued"):
+        return True
+    places = [_get(value, "queued") for value in (new, old)]
+    if None in places:
+        return False
+    (since, version), (was_since, was_version) = (
+        (datetime.fromisoformat(place["since"]), place["version"]) for place in places
+    )
+    return bool(since >= was_since and version >= was_version)
+
+
+def _nonce_stays_at_the_end(new: Any, old: Any) -> bool:
+    if not _has(old, "nonce"):
+        return True
+    return _has(new, "nonce") and (new["nonce"] == old["nonce"] or not _has(old, "reason"))
+
+
+def _warm_is_for_the_next(new: Any, old: Any) -> bool:
+    if not _has(new, "warm") or same(_get(new, "warm"), _get(old, "warm")):
+        return True
+    return not _has(new, "lease") and bool(_get(new, "warm.epoch") == _get(new, "epoch", 0) + 1)
 
 
 def _as_present(path: str) -> Predicate:
@@ -188,6 +213,13 @@ RULES: Final[dict[str, Predicate]] = {
         lambda new, _: len(new) <= 255 and bool(_PATH.search(new)) and not _NO_PATH.search(new)
     ),
     "!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)": _still("epoch"),
+    "!has(oldSelf.queued) || (has(self.queued) && self.queued.since >= oldSelf.queued.since && self.queued.version"
+    " >= oldSelf.queued.version)": _queued_moves_back,
+    "!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))": (
+        _nonce_stays_at_the_end
+    ),
+    "!has(self.warm) || (has(oldSelf.warm) && self.warm == oldSelf.warm) || (!has(self.lease) && self.warm.epoch =="
+    " (has(self.epoch) ? self.epoch : 0) + 1)": _warm_is_for_the_next,
     "!has(oldSelf.endTime) || (has(self.endTime) && self.endTime == oldSelf.endTime)": _still("endTime"),
     "self.metadata.name == self.spec.sha256": lambda new, _: bool(new["metadata"]["name"] == new["spec"]["sha256"]),
     "!has(oldSelf.status) || !has(oldSelf.status.grant) || (has(self.status) && has(self.status.grant) &&"
