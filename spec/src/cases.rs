@@ -66,13 +66,13 @@ pub fn all() -> Vec<Case> {
         holds("+ nonce: machine pause, 3 leaders, 1 instance", false, Protocol { leaders: 3, ..NOW }),
         breaks("+ nonce, but lost Secrets are made again: 3 leaders", Protocol { leaders: 3, losses: 1, makes_secrets_again: true, ..NOW }),
         holds("kubectl: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, kubectl: true, ..NOW }),
-        holds("kubectl after HTTP: machine pause, 2 leaders, 2 instances", false, Protocol { leaders: 2, users: 2, kubectl: true, ..NOW }),
+        holds("kubectl after HTTP: 1 leader, 2 instances", true, Protocol { users: 2, kubectl: true, ..NOW }),
         breaks("warm, as it was: process pause, 2 leaders, 2 instances", Protocol { leaders: 2, users: 2, warm: true, ..tombstone }),
         breaks("warm, give-back does not look: 1 leader, 2 instances", Protocol { users: 2, warm: true, undo_looks: false, ..NOW }),
         holds("warm: 1 leader, 2 instances", true, Protocol { users: 2, warm: true, ..NOW }),
         holds("warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, ..NOW }),
         breaks("deletion, as it was: 1 leader, 2 instances", Protocol { users: 2, deletion_waits: Some(false), ..NOW }),
         holds("deletion waits: 1 leader, 2 instances", true, Protocol { users: 2, deletion_waits: Some(true), ..NOW }),
-        holds("deletion waits: machine pause, 2 leaders, 2 instances", false, Protocol { leaders: 2, users: 2, deletion_waits: Some(true), ..NOW }),
+        holds("deletion waits: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, deletion_waits: Some(true), ..NOW }),
     ]
 }

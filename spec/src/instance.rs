@@ -11,7 +11,8 @@ pub fn first(protocol: &Protocol, state: &State, x: usize) -> Option<Pass> {
         return None;
     }
     let at = if seen.ended {
-        let leftover = state.pods[x].phase != Phase::Absent || state.secrets[x] != 0 || state.held_by(x);
+        let claimed = state.warm_pods.iter().any(|pod| pod.holder as usize == x + 1);
+        let leftover = claimed || state.pods[x].phase != Phase::Absent || state.secrets[x] != 0 || state.held_by(x);
         leftover.then_some(At::DeleteSecrets)
     } else if seen.ends {
         Some(At::DeleteSecrets)

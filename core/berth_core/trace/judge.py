@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from berth_core.trace import fencing
 from berth_core.trace.commits import ADDED, DELETED, Commit
+from berth_core.trace.fencing import Name
 
-Name = tuple[str, str]
-"""Namespace and name."""
 BELONGINGS: Final = ("pods", "secrets", "services", "jobs")
 
 
@@ -162,9 +162,11 @@ class Judge:
         epoch = deployment["epoch"]
         for plural in BELONGINGS:
             for name, of in self._now.get(plural, {}).items():
-                mine = of.get("instance") == instance and of.get("epoch") in (epoch, 0)
-                warm = of.get("warm") and of.get("epoch") == epoch and of.get("deployment") == key[1]
-                if name[0] != key[0] or not (mine or warm or _is_named(name[1], instance, deployment)):
+                here = of.get("deployment") == key[1] and of.get("epoch") == epoch
+                warm = here and of.get("warm")
+                mine = here and of.get("instance") == instance
+                unlabelled = of.get("deployment") is None and _is_named(name[1], instance, deployment)
+                if name[0] != key[0] or not (mine or warm or unlabelled):
                     continue
                 late = (plural, name) in self._late or (warm and not of.get("instance"))
                 if late and not self._matters(plural, name, of):
@@ -174,7 +176,7 @@ class Judge:
     def _matters(self, plural: str, name: Name, of: dict[str, Any]) -> bool:
         """Whether a late thing can still do something."""
         if plural == "pods":
-            return self._can_run(name[0], of)
+            return fencing.can_run(self._now, name[0], of)
         if plural == "secrets":
             pods = self._now.get("pods", {})
             return any(n[0] == name[0] and name[1] in pod["mounts"] and not pod["over"] for n, pod in pods.items())
@@ -249,9 +251,11 @@ class Judge:
             if name[0] != commit.namespace or not self._concerns(commit, name[1], pod, before, after):
                 continue
             deployment = self._now.get("workspacedeployments", {}).get((name[0], pod["deployment"]))
-            if not self._can_run(name[0], pod) or (deployment is None and not self._was_deployment(commit, pod)):
+            if not fencing.can_run(self._now, name[0], pod) or (
+                deployment is None and not self._was_deployment(commit, pod)
+            ):
                 continue
-            why = self._unfenced(deployment, pod) or self._unordered(name[0], pod)
+            why = fencing.unfenced(deployment, pod) or self._unordered(name[0], pod)
             if why:
                 word = "runs" if pod["running"] else "can start"
                 yield "fenced", f"the pod {name[1]} {word}: {why}", f"pods/{name[1]}, and the lease at this version"
@@ -276,50 +280,13 @@ class Judge:
     def _was_deployment(self, commit: Commit, pod: dict[str, Any]) -> bool:
         return commit.plural == "workspacedeployments" and commit.name == pod["deployment"]
 
-    def _can_run(self, namespace: str, pod: dict[str, Any]) -> bool:
-        if pod["over"]:
-            return False
-        secrets = self._now.get("secrets", {})
-        return bool(pod["running"]) or (
-            bool(pod["mounts"]) and all((namespace, name) in secrets for name in pod["mounts"])
-        )
-
-    def _unfenced(self, deployment: dict[str, Any] | None, pod: dict[str, Any]) -> str:
-        if deployment is None:
-            return "there is no such deployment"
-        lease, epoch = deployment["lease"], deployment["epoch"]
-        if pod["warm"] and lease is None:
-            if pod["instance"] is None and pod["epoch"] == epoch + 1:
-                return ""
-            return f"it was kept warm for epoch {pod['epoch']}, and epoch {epoch} is over"
-        if lease is None:
-            return "nobody has the lease"
-        if pod["epoch"] != epoch:
-            return f"it is of epoch {pod['epoch']}, and the lease of epoch {epoch}"
-        if pod["instance"] not in (lease["instance"], None) or not (pod["warm"] or pod["instance"]):
-            return f"it is of {pod['instance']}, and {lease['instance']} has the lease"
-        return ""
-
     def _unordered(self, namespace: str, pod: dict[str, Any]) -> str:
-        """Why a pod whose Secrets are named by a nonce came too early; those of earlier versions have no nonce."""
-        if pod["warm"] or not pod["mounts"]:
-            nonces = {
-                nonce for epoch, nonce in self._nonces.get((namespace, pod["deployment"]), ()) if epoch == pod["epoch"]
-            }
-            bare = all(name.endswith((f"-e{pod['epoch']}", f"-e{pod['epoch']}-agent")) for name in pod["mounts"])
-            written = any(f"-{nonce}" in name for nonce in nonces for name in pod["mounts"])
-            return "" if bare or written else "the nonce of its Secret was never written to the deployment's status"
+        if pod.get("hook") or not pod["mounts"]:
+            return ""
+        if pod["warm"]:
+            return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
         owner = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, pod["instance"]), "")))
-        if owner is None or owner["nonce"] is None:
-            base = f"i-{pod['instance']}-e{pod['epoch']}"
-            # Of an earlier version, of a hook, or of an Instance that the trace does not know.
-            plain = all(name in (base, f"{base}-agent", f"{base}-vpn") for name in pod["mounts"])
-            return "" if owner is None or plain or owner["epoch"] is not None or pod.get("hook") else "it is not Bound"
-        return (
-            ""
-            if any(f"-{owner['nonce']}" in name for name in pod["mounts"]) or pod.get("hook")
-            else (f"it mounts {', '.join(pod['mounts'])}, and the nonce of the lease is {owner['nonce']}")
-        )
+        return fencing.unordered(pod, owner) if owner is not None else ""
 
     def _note_belonging(
         self, commit: Commit, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
