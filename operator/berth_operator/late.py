@@ -24,6 +24,8 @@ from berth_operator.world import INSTANCE, LATE, ORPHAN, World
 
 log = structlog.get_logger(__name__)
 
+FIRST_SECONDS: Final = 10.0
+"""After which one that begins to lead looks: by then it has bound what another had begun to bind."""
 AGAIN_SECONDS: Final = 60.0
 TIMES: Final = 10
 """How often one that has begun to lead looks again: in that time who led before is most likely to go on."""
@@ -31,7 +33,7 @@ TIMES: Final = 10
 
 def watch_for(world: World) -> None:
     """Look again and again from now on; the keys' names count the times."""
-    world.queue.add_after(Key(LATE, "", "1"), AGAIN_SECONDS)
+    world.queue.add_after(Key(LATE, "", "0"), FIRST_SECONDS)
 
 
 async def sweep_late(world: World, key: Key) -> float | None:

@@ -48,6 +48,7 @@ MADE_ANEW = frozenset(
         "hostKeys",
         "podUid",
         "nonce",
+        "queued",
         "berth.dev/host-key",
         "berth.dev/nonce",
     }

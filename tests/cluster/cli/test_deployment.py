@@ -2,7 +2,7 @@
 
 import json
 
-from berth_cluster.testing import Namespaces
+from berth_cluster.testing import Namespaces, looked_at
 from berth_core import leasing
 from berth_core.client import Client, Object
 from berth_core.conditions import condition
@@ -102,6 +102,7 @@ async def test_a_deployment_is_added_locked_unlocked_and_dissolved(
     assert berth("deployment", "lock", "misty-1", "-w", where).out == "misty-1 is locked already\n"
     assert berth("deployment", "unlock", "misty-1", "-w", where).out == "misty-1 can be had again\n"
     assert not (await read(client, where)).spec.lockout
+    await looked_at(client, {"metadata": {"namespace": where, "name": "misty-1"}})
     instance = await lab.lend(client, where, "misty-1", "alice")
     locked = berth("deployment", "lock", made.public_id, "-w", where)
     assert locked.out == f"misty-1 is locked: new instances are refused; instance {instance} of alice goes on\n"

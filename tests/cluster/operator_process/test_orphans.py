@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from berth_cluster.testing import looked_at
 from berth_core import ids, leasing, names
 from berth_core.client import Kind, Object
 from berth_core.errors import AlreadyExistsError
@@ -205,7 +206,7 @@ async def test_a_quota_that_is_raised_in_time_ends_no_turn(lab: Lab, operator: s
 
 async def test_a_turn_whose_instance_never_came_is_told_to_nobody(lab: Lab, operators: Operators) -> None:
     await lab.type()
-    await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
+    await looked_at(lab.client, await lab.create(DEPLOYMENTS, "one", {"type": "bench"}))
     made = await lab.reservation("mine", workspaceType="bench", eventUrl="https://lab.example.test/turn")
     instance = ids.turn_instance(made["metadata"]["uid"])
     lease = await leasing.take(lab.client, lab.namespace, "one", instance=instance, user="ada", now=datetime.now(UTC))

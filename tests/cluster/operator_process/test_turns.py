@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from berth_cluster.testing import looked_at
 from berth_core import ids, leasing
 from berth_core.client import Kind, Object
 from berth_core.errors import ConflictError, InvalidError
@@ -312,7 +313,7 @@ async def refuse_deliveries(lab: Lab) -> None:
 async def test_a_turn_that_had_begun_goes_on_however_old_its_lease_is(lab: Lab, operators: Operators) -> None:
     """The rule that gives back leases without an Instance leaves those alone that a turn will use."""
     await lab.type()
-    await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
+    await looked_at(lab.client, await lab.create(DEPLOYMENTS, "one", {"type": "bench"}))
     made = await lab.reservation("mine", workspaceType="bench")
     await give(lab, made, "one", seconds_ago=120)
     operators.start()
@@ -321,7 +322,7 @@ async def test_a_turn_that_had_begun_goes_on_however_old_its_lease_is(lab: Lab, 
 
 async def test_a_lease_for_what_was_given_up_goes_back(lab: Lab, operators: Operators) -> None:
     await lab.type()
-    await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
+    await looked_at(lab.client, await lab.create(DEPLOYMENTS, "one", {"type": "bench"}))
     given_up = await lab.reservation("given-up", workspaceType="bench")
     await give(lab, given_up, "one")
     await lab.client.delete(RESERVATIONS, lab.namespace, "given-up")
