@@ -48,6 +48,13 @@ ATTEMPT_LABEL: Final = "berth.dev/build-attempt"
 """On the same: which attempt at the build."""
 HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
 """On a Lease (coordination.k8s.io) that is named after a deployment: ``true`` makes its renewals heartbeats."""
+PROTOCOL_ANNOTATION: Final = "berth.dev/protocol"
+"""On the leader's Lease: number of the lease protocol that the last leader spoke."""
+PROTOCOL: Final = 2
+"""Grows when an older operator could break what a newer one relies on: 2 brought tombstones, nonces and terms.
+
+An operator refuses to run where a greater number was written. Without the annotation it is 1.
+"""
 NEVER_MADE_LABEL: Final = "berth.dev/never-made"
 """On an Instance: a tombstone, which keeps the name of one that was never made from coming late (ADR 0021)."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"

@@ -20,6 +20,7 @@ from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
 from berth_operator.config import Config
+from berth_operator.errors import NewerProtocolError
 from berth_operator.health import Health
 from berth_operator.kinds import SECRETS
 from berth_operator.kubelogin import Login
@@ -49,10 +50,16 @@ def main() -> None:
         log.error("cannot run", error=str(error))
         sys.exit(1)
     except ExceptionGroup as group:
-        if group.subgroup(kopf.LoginError) is None:
+        newer = group.subgroup(NewerProtocolError)
+        if newer is None and group.subgroup(kopf.LoginError) is None:
             raise
-        log.error("cannot run", error=REFUSED)
+        log.error("cannot run", error=REFUSED if newer is None else str(_first(newer)))
         sys.exit(1)
+
+
+def _first(group: ExceptionGroup[NewerProtocolError]) -> Exception:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, ExceptionGroup) else found
 
 
 async def _main(config: Config) -> None:

@@ -17,16 +17,18 @@ from typing import Final
 
 import structlog
 
+from berth_core import names
 from berth_core.client import Client, Object
 from berth_core.errors import AlreadyExistsError, ClusterError, ConflictError, NotFoundError
 from berth_operator import metrics
-from berth_operator.errors import NotLeaderError
+from berth_operator.errors import NewerProtocolError, NotLeaderError
 from berth_operator.kinds import LEASES
 from berth_operator.steadiness import Steadiness
 
 log = structlog.get_logger(__name__)
 
 NAME: Final = "berth-operator"
+SPOKEN: Final = {names.PROTOCOL_ANNOTATION: str(names.PROTOCOL)}
 LEASE_SECONDS: Final = 7
 DEADLINE_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 1.5
@@ -126,6 +128,7 @@ class Leadership:
             lease = await client.get(LEASES, self._namespace, NAME)
         except NotFoundError:
             return await self._create(client, sent)
+        _need_known_protocol(lease)
         spec = lease.get("spec") or {}
         seen = (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
         if seen != self._seen:
@@ -136,7 +139,8 @@ class Leadership:
         return await self._write(client, lease["metadata"]["resourceVersion"], transitions)
 
     async def _create(self, client: Client, sent: float) -> str | None:
-        body = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": {"name": NAME}, "spec": self._spec(0)}
+        metadata = {"name": NAME, "annotations": SPOKEN}
+        body = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": metadata, "spec": self._spec(0)}
         try:
             made = await client.create(LEASES, self._namespace, body)
         except AlreadyExistsError:
@@ -146,7 +150,8 @@ class Leadership:
 
     async def _write(self, client: Client, version: str, transitions: int | None = None) -> str | None:
         sent = self._clock()
-        body = {"metadata": {"resourceVersion": version}, "spec": self._spec(transitions)}
+        metadata = {"resourceVersion": version, "annotations": SPOKEN}
+        body = {"metadata": metadata, "spec": self._spec(transitions)}
         try:
             written = await client.patch(LEASES, self._namespace, NAME, body)
         except ConflictError:
@@ -215,3 +220,13 @@ class Leadership:
         if transitions is not None:
             spec |= {"acquireTime": now, "leaseTransitions": transitions}
         return spec
+
+
+def _need_known_protocol(lease: Object) -> None:
+    """Raise NewerProtocolError where a newer version of Berth has led."""
+    spoken = int((lease["metadata"].get("annotations") or {}).get(names.PROTOCOL_ANNOTATION) or 1)
+    if spoken > names.PROTOCOL:
+        raise NewerProtocolError(
+            f"a newer version of Berth has led here (protocol {spoken}, this one speaks {names.PROTOCOL}): run that"
+            f" version; to go back for good, end all leases with it and delete the Lease {NAME}"
+        )

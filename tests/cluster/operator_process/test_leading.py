@@ -10,6 +10,8 @@ from urllib.error import HTTPError
 
 import pytest
 
+from berth_core import names
+
 from .lab import INSTANCES, LEASES, Lab, condition
 from .process import Operators
 
@@ -116,3 +118,22 @@ async def test_only_the_leader_says_that_it_leads(lab: Lab, operators: Operators
         answer = await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/metrics", None, 5)
         leads = first.startswith(f"operator-{number}_")
         assert f"berth_operator_leading {1.0 if leads else 0.0}" in answer.read().decode()
+
+
+async def test_an_operator_does_not_run_where_a_newer_one_has_led(lab: Lab, operators: Operators) -> None:
+    newer = {"berth.dev/protocol": str(names.PROTOCOL + 1)}
+    metadata = {"name": "berth-operator", "annotations": newer}
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
+    await lab.client.create(LEASES, lab.namespaces.release, body)
+    operator = operators.start()
+    assert await asyncio.to_thread(operator.wait, 60) == 1
+    last = (operators.folder / "operator-0.log").read_text().splitlines()[-1]
+    assert f"protocol {names.PROTOCOL + 1}" in last
+    assert "run that version" in last
+
+
+async def test_a_leader_says_which_protocol_it_speaks(lab: Lab, operators: Operators) -> None:
+    operators.start()
+    await leader(lab, seconds=60)
+    lease = await lab.client.get(LEASES, lab.namespaces.release, "berth-operator")
+    assert lease["metadata"]["annotations"]["berth.dev/protocol"] == str(names.PROTOCOL)
