@@ -84,7 +84,7 @@ async def launch(lab: Lab, deployment: str) -> str:
 
 async def ended(lab: Lab, name: str) -> str:
     """Wait until it has ended; why it did."""
-    found = await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
+    found = await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=60)
     return str(found["status"]["reason"])
 
 
