@@ -9,7 +9,7 @@ from typing import Any
 from berth_core import names
 from berth_core.client import Object
 
-from .cluster import LAB, Cluster
+from .cluster import ACCESS, LAB, Cluster
 from .nodes import Nodes
 from .queue import Queue
 from .wire import Commit
@@ -119,12 +119,14 @@ class Oracle:
                 self.cluster.violated(f"I2: {who} gave a lease back while {kinds} of its epoch are there{warm}")
 
     def _able(self) -> set[str]:
-        """Users who wait and surely may have another one: where there is a quota, those who have none."""
+        """Users who wait and surely may have another one: where there is a quota, who has none and takes none."""
         users = {waiter.user for waiter in self.queue.waiting.values()}
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
-        return users - busy - {user for user, _ in self.queue.calls.values()}
+        accounts = self.cluster.store.all("accounts", ACCESS)
+        taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
+        return users - busy - taking - {user for user, _ in self.queue.calls.values()}
 
     def _instance(self, commit: Commit) -> None:
         metadata, status = commit.object["metadata"], commit.object.get("status") or {}

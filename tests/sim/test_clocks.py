@@ -6,7 +6,7 @@ import sys
 from .playing import ROOT
 
 LOOK = """
-from tests.sim import clocks, product
+from tests.sim import clocks, product, sets
 import datetime, sys, time
 from tests.sim.loops import Scheduler, BEGIN, BOOTED
 import tests.sim.loops as loops
