@@ -32,10 +32,13 @@ class FixedAuthority(Authority):
 
 
 class SimulatedAgents(AgentClient):
-    """Reaches the agents of what runs. As the real one, it does not ask who leads."""
+    """Reaches the agents of what runs. ``check`` is asked in the step that sends what has a body, as by the real one."""
 
-    def __init__(self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network) -> None:
+    def __init__(
+        self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network, check: Callable[[], None]
+    ) -> None:
         super().__init__(FixedAuthority())
+        self._check = check
         self._cluster = cluster
         self._loop = loop
         self._nodes = nodes
@@ -52,6 +55,8 @@ class SimulatedAgents(AgentClient):
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         data = orjson.dumps(body) if body is not None else b""
+        if body is not None:
+            self._check()
         future: asyncio.Future[tuple[int, dict[str, Any]]] = self._loop.create_future()
 
         def answer(told: tuple[int, dict[str, Any]]) -> None:

@@ -1,9 +1,14 @@
 """Histories of D1: the API's clock is 40 s slow and its creates come up to 0.4 s late, and somebody else insists.
 
-With a slow clock every lease looks old enough to be given back the moment it is taken.
+With a slow clock every lease looks old enough to be given back the moment it is taken. The guard of clocks (ADR 0022)
+is off in the slow process: it believes its own.
 """
 
+import time
+from datetime import UTC, datetime
 from typing import Any, Final
+
+from berth_core.clock import StoreClock
 
 from .stage import Setting, Stage
 from .wire import Request
@@ -12,12 +17,27 @@ SLOW_SECONDS: Final = 40.0
 LATE_SECONDS: Final = 0.4
 
 
+class OwnClock(StoreClock):
+    """This machine's clock, taken for the store's."""
+
+    @property
+    def is_known(self) -> bool:
+        return True
+
+    def bounds(self) -> tuple[float, float]:
+        now = self.now().timestamp()
+        return now, now
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(time.time(), UTC)
+
+
 def play(seed: str) -> Stage:
     """Play one: two users want one machine, the first through a process whose clock is slow."""
     stage = Stage(seed, Setting(deployments=1, slow=0.05, slow_seconds=0.2))
     world = stage.world
     stage.operator()
-    slow, right = stage.api(), stage.api()
+    slow, right = stage.api(OwnClock()), stage.api()
     slow.loop.skew = -SLOW_SECONDS
 
     def hold(request: Request) -> float:

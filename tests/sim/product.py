@@ -35,7 +35,7 @@ verbose = False
 """Whether the passes' own notes go there too."""
 
 
-async def _path_stands(address: str, port: int, seconds: float) -> bool:
+async def _path_stands(address: str, port: int, seconds: float) -> bool | None:
     await asyncio.sleep(KNOCK_SECONDS)
     return True
 
