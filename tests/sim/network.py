@@ -32,7 +32,7 @@ class Troubles:
     hold: Callable[[Request], float] | None = None
     """Seconds by which a request comes later."""
     hold_watches: float = 0.0
-    """Most seconds by which news come later."""
+    """Most seconds by which news, and pushes to agents, come later."""
 
 
 @dataclass

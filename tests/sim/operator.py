@@ -64,7 +64,7 @@ class Operator:
         leadership = self.leadership = Leadership(RELEASE, self.name, steadiness)
         clock = StoreClock()
         plain, guarded = self._client(clock), self._client(clock, leadership.check)
-        agents = SimulatedAgents(self.cluster, self.loop, self._nodes, self.to_agents, leadership.check)
+        agents = SimulatedAgents(self.cluster, self.loop, self._nodes, self.to_agents, leadership)
         config = Config(
             namespace=RELEASE,
             workspace_namespaces=(LAB,),

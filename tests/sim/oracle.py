@@ -24,6 +24,8 @@ class Held:
 
     lease: Object | None = None
     epoch: int = 0
+    since: float = 0.0
+    """When the lease was taken or given back."""
 
 
 @dataclass
@@ -66,6 +68,8 @@ class Oracle:
             self.queue.commit(commit)
         elif plural == "reservations":
             self.queue.commit(commit)
+            if any(c["reason"] == "InstanceRefused" for c in (commit.object.get("status") or {}).get("conditions", ())):
+                self.cluster.violated("a reservation was refused for good though nobody refuses its instance")
         self._say(commit)
 
     def _keep(self, commit: Commit) -> None:
@@ -87,10 +91,12 @@ class Oracle:
             if before.lease is not None:
                 self.cluster.violated(f"I1: deployment {name} is deleted while somebody has it")
             self.held.pop(name, None)
+            self.judge(name)
             return
         status = commit.object.get("status") or {}
-        now = self.held[name] = Held(status.get("lease"), int(status.get("epoch") or 0))
+        now = self.held[name] = Held(status.get("lease"), int(status.get("epoch") or 0), before.since)
         if now.lease != before.lease or now.epoch != before.epoch:
+            now.since = self.cluster.world.now
             self._passed_on(name, before, now, commit)
             self.judge(name)
 
@@ -173,6 +179,8 @@ class Oracle:
         found = self.cluster.store.find("instances", LAB, instance_id)
         if found is None:
             self.cluster.violated("promise: a client was told of an instance that is not there")
+        elif names.NEVER_MADE_LABEL in (found["metadata"].get("labels") or {}):
+            self.cluster.violated("promise: a client was told of a tombstone")
         elif (found.get("status") or {}).get("reason") in ("ClaimLost", "NeverMade"):
             self.cluster.violated(
                 f"promise: a client was told of an instance that ended with {found['status']['reason']}"

@@ -71,6 +71,8 @@ class Stage:
 
     seed: str
     setting: Setting = field(default_factory=Setting)
+    calm: bool = False
+    """Whether nothing goes wrong, so that every request is answered."""
 
     def __post_init__(self) -> None:
         random.seed(self.seed + " product")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from berth_api.errors import ALL_BUSY
+
 from .api import Api
 from .stage import Stage
 
@@ -40,6 +42,8 @@ class Users:
             settled.append(status)
             words = str(answer.get("error_message") or answer.get("id") or "")
             stage.cluster.say(user, f"told {status}", path, words)
+            if status >= 500 and stage.calm and words != ALL_BUSY:
+                stage.cluster.violated(f"a client was told {status} though nothing went wrong: {words}")
             if status and call:
                 stage.oracle.answered(call)
             if (status == 0 or status >= 500) and tries > 1 and not self.quiet:
