@@ -33,11 +33,9 @@ class FixedAuthority(Authority):
 
 
 class SimulatedAgents(AgentClient):
-    """Reaches the agents of what runs. Who leads is asked in the step that sends what has a body, as by the real one."""
+    """Reaches the agents of what runs. Who leads is asked in the step that sends a body, as by the real one."""
 
-    def __init__(
-        self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network, leadership: Leadership
-    ) -> None:
+    def __init__(self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network, leadership: Leadership) -> None:
         super().__init__(FixedAuthority())
         self._leadership = leadership
         self._cluster = cluster

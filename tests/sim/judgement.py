@@ -49,7 +49,10 @@ def _nobody_waits_for_what_is_free(stage: Stage) -> None:
         return
     for obj in stage.cluster.store.all("workspacedeployments", LAB):
         deployment = WorkspaceDeployment.parse(obj)
-        if leasing.availability(deployment, now=stage.world.wall()).status == "True" and _since(stage, obj) > TURN_SECONDS:
+        if (
+            leasing.availability(deployment, now=stage.world.wall()).status == "True"
+            and _since(stage, obj) > TURN_SECONDS
+        ):
             if conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
                 stage.cluster.violated("I4: somebody waits, and a machine is free")
 

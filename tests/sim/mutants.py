@@ -31,7 +31,9 @@ class Mutant:
 
 LEASING: Final = "berth_core.leasing"
 ENDING: Final = "berth_operator.ending"
-ORPHAN: Final = "berth_operator.deployments:_orphan"
+ORPHAN: Final = "berth_operator.orphans:_undo"
+STARTING: Final = "berth_operator.starting"
+LIFE: Final = "berth_operator.lifespan"
 
 MUTANTS: Final = (
     Mutant(
@@ -65,8 +67,8 @@ MUTANTS: Final = (
     Mutant(
         "no second look at what is left",
         f"{ENDING}:_gone",
-        "        left = await _left(world, namespace, instance_id, labels, but)\n    if left:",
-        "        left = []\n    if left:",
+        "        left = await _left(world, namespace, labels)\n    if left := [",
+        "        left = []\n    if left := [",
     ),
     Mutant("hooks after the end are not waited for", f"{ENDING}:tear_down", "outcome is None or", "False or"),
     Mutant(
@@ -100,23 +102,104 @@ MUTANTS: Final = (
     Mutant(
         "orphans are not cleared",
         ORPHAN,
-        "if not _living(same) and not await clear(world, namespace, lease.instance, taken):",
-        "if False:",
+        "    if not living(same) and not await clear(world, namespace, lease.instance, taken):\n"
+        "        return CLEARING_SECONDS\n"
+        "    if not await clear_epoch(world, namespace, taken):\n"
+        "        return CLEARING_SECONDS\n",
+        "",
         faults="kill,lose,apikill,held",
     ),
-    Mutant("turns under way count as orphans", ORPHAN, "if await _is_reserved", "if False and await _is_reserved"),
+    Mutant("no tombstone is made", ORPHAN, "if not same and ids.is_drawn", "if False and ids.is_drawn", which="late"),
+    Mutant(
+        "who makes the tombstone gives the lease back",
+        ORPHAN,
+        "lease.instance, lease.user):\n        return CLEARING_SECONDS",
+        "lease.instance, lease.user):\n        pass",
+        which="late",
+    ),
+    Mutant(
+        "a tombstone is taken for one's own Instance",
+        "berth_api.services.launching:_create",
+        "or tombstones.is_tombstone(found)",
+        "",
+        which="late",
+    ),
     Mutant(
         "a lease is an orphan at once",
-        "berth_operator.decide.deployment:",
-        "timedelta(seconds=30)",
-        "timedelta(seconds=0)",
+        "berth_operator.decide.orphan:",
+        "PATIENCE_SECONDS: Final = 30.0",
+        "PATIENCE_SECONDS: Final = 0.0",
+        which="d1",
+    ),
+    Mutant(
+        "orphans age from claimedAt",
+        "berth_operator.orphans:attend",
+        "world.missing.age(orphan, time.monotonic())",
+        "(world.now() - leasing.datetime.fromisoformat(wd.status.lease.claimed_at)).total_seconds()",
+        which="d1",
     ),
     Mutant(
         "orphans are never given back",
-        "berth_operator.decide.deployment:",
-        "timedelta(seconds=30)",
-        "timedelta(days=30)",
+        "berth_operator.decide.orphan:",
+        "PATIENCE_SECONDS: Final = 30.0",
+        "PATIENCE_SECONDS: Final = 3e6",
         faults="apikill,lose",
+    ),
+    Mutant(
+        "the pod is made before the compare-and-swap",
+        f"{STARTING}:_bind_cold",
+        "    await _name_secrets(world,",
+        "    await _make_pod(world, replace(lease, instance=instance))\n    await _name_secrets(world,",
+        faults="vm,vmw,held",
+    ),
+    Mutant(
+        "Secrets have no nonce of their own",
+        "berth_operator.making:new_nonce",
+        "return token_hex(4)",
+        'return "00000000"',
+        faults="vm,vmw,held",
+    ),
+    Mutant(
+        "term left out of the generation",
+        "berth_operator.build.firewall:next_generation",
+        "floor = term << CHANGES_BITS",
+        "floor = 0",
+        faults="stop,stopw,vm,vmw,held",
+    ),
+    Mutant(
+        "a deleted deployment goes while something of it is left",
+        f"{LIFE}:finish",
+        "if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
+        "if left := []:",
+    ),
+    Mutant(
+        "a deleted deployment goes while somebody has it",
+        f"{LIFE}:finish",
+        "if wd.status.lease is not None or names.FENCE_FINALIZER not in wd.metadata.finalizers:\n"
+        "        return None\n"
+        "    if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
+        "if left := []:",
+    ),
+    Mutant("deployments are lent without their finalizer", f"{LEASING}:availability", "not wd.has_begun", "False"),
+    Mutant(
+        "who was refused once is refused for good",
+        "berth_operator.decide.orphan:Refusals.confirmed",
+        ">= CONFIRM_SECONDS",
+        ">= 0.0",
+        faults="refuse",
+    ),
+    Mutant(
+        "warm pods of the epoch are not looked for",
+        f"{ENDING}:_gone",
+        "if lease is not None and _warm_name(world, namespace, lease) is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "nobody wakes the deployment of an Instance that ended before it was bound",
+        "berth_operator.wake:_instance",
+        'world.store.by(DEPLOYMENTS, "holder", public_id, namespace)',
+        "()",
+        faults="kill,lose",
     ),
     Mutant(
         "undone though the Instance may come",
@@ -132,7 +215,16 @@ MUTANTS: Final = (
         "True",
     ),
     Mutant(
-        "who came last is served first", "berth_core.queue:turn_of", "_waits_since(metadata)", "-_waits_since(metadata)"
+        "who came last is served first",
+        "berth_core.queue:turn_of",
+        "int(parse_time(place.since).timestamp()), place.version",
+        "-int(parse_time(place.since).timestamp()), place.version",
+    ),
+    Mutant(
+        "the queue is ordered by name",
+        "berth_core.queue:turn_of",
+        "int(parse_time(place.since).timestamp()), place.version",
+        "0, 0",
     ),
     Mutant(
         "quota counts no leases",

@@ -105,6 +105,6 @@ def _contend(stage: Stage, first: Api, second: Api) -> None:
             users.instances.setdefault("bob", []).append(body["id"])
 
     world.run(3.0)
-    users.launch("ada", reserve=False, expire=None)
+    users.launch("ada", reserve=False, expire=None, again=not stage.calm)
     world.at(0.5, lambda: stage.apis.append(second))
     world.at(1.0, insist)

@@ -57,9 +57,9 @@ class Users:
         if api is not None:
             stage.call(api, path, user, body, told, key)
 
-    def launch(self, user: str, *, reserve: bool, expire: int | None) -> None:
-        """POST /new, with an Idempotency-Key."""
-        key = f"key-{self.stage.number()}"
+    def launch(self, user: str, *, reserve: bool, expire: int | None, again: bool = True) -> None:
+        """POST /new, with an Idempotency-Key where it may be asked again."""
+        key = f"key-{self.stage.number()}" if again else ""
         body: dict[str, Any] = {"sshkey": None, "reserve": reserve}
         if expire is not None:
             body["expire_d"] = expire
