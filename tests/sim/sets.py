@@ -11,7 +11,7 @@ SETS: Final = ("core", "full", "d1", "late")
 
 
 def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) -> Plan:
-    """Return the plan of one history: ``core`` is quick, ``full`` has everything, ``d1`` and ``late`` are of orphans."""
+    """Return the plan of one history: ``core`` is quick, ``full`` has everything, ``d1`` and ``late`` have orphans."""
     name = f"{which}/{seed}/{number}"
     if which in ("d1", "late"):
         return Plan(name, Setting(), ())
