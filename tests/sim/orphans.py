@@ -65,7 +65,8 @@ def play_late(seed: str) -> Stage:
     world = stage.world
     stage.operator()
     slow, right = stage.api(), stage.api()
-    late, stops = draw.uniform(28.0, 34.0), draw.random() < 0.5
+    late = draw.choice((draw.uniform(28.0, 34.0), 30.0 + draw.uniform(-0.03, 0.05)))
+    stops = draw.random() < 0.5
 
     def hold(request: Request) -> float:
         if not _is_create(request):
