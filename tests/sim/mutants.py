@@ -93,13 +93,6 @@ MUTANTS: Final = (
         which="late",
     ),
     Mutant(
-        "a tombstone is taken for one's own Instance",
-        "berth_api.services.launching:_create",
-        "or tombstones.is_tombstone(found)",
-        "",
-        which="late",
-    ),
-    Mutant(
         "a lease is an orphan at once",
         "berth_operator.decide.orphan:",
         "PATIENCE_SECONDS: Final = 30.0",
