@@ -25,7 +25,7 @@ Args = TypeVarTuple("Args")
 MOST_STEPS: Final = 500_000
 """Of one history, which has some 15,000: more are a livelock."""
 STEP_SECONDS: Final = 1e-6
-"""What a step of a process takes: else code that waits for a rest of time smaller than a float's would wait for ever."""
+"""What a step of a process takes: else code that waits for a rest of time too small to add would wait for ever."""
 THREAD_SECONDS: Final = (0.01, 0.3)
 
 running: "Loop | None" = None
