@@ -9,7 +9,7 @@ from berth_operator.kinds import DEPLOYMENTS, RULES
 
 from .cluster import LAB
 from .plan import Event
-from .stage import Stage
+from .stage import TYPE, Stage
 from .users import Users
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ def act(stage: Stage, users: Users, event: Event) -> None:
             stage.reservation(user, priority=int(event.other * 3) if event.chance < 0.3 else 0)
         case "lockout":
             _lock_out(stage, _chosen(stage.machines, event.chance), event.length)
+        case "replace":
+            _make_again(stage, _chosen(stage.machines, event.chance))
         case "cancel":
             if own := users.reservations.get(user):
                 users.cancel(user, own.pop(int(event.chance * len(own))))
@@ -100,6 +102,20 @@ def _lock_out(stage: Stage, machine: str, seconds: float) -> None:
 
     write(True)
     stage.world.at(seconds, lambda: write(False))
+
+
+def _make_again(stage: Stage, machine: str) -> None:
+    """Delete a deployment, and make it again as soon as it is gone (``kubectl replace --force``)."""
+
+    def again() -> None:
+        if stage.cluster.store.find("workspacedeployments", LAB, machine) is None:
+            stage.made(DEPLOYMENTS, machine, {"type": TYPE}, "kubectl")
+        elif not stage.world.over:
+            stage.world.at(0.3, again)
+
+    if stage.cluster.store.find("workspacedeployments", LAB, machine) is not None:
+        stage.cluster.write("DELETE", DEPLOYMENTS, machine, sender="kubectl")
+        again()
 
 
 def _chosen(found: Sequence[T], chance: float) -> T:

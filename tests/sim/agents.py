@@ -11,6 +11,7 @@ from berth_agent import push as rules
 from berth_operator.agentclient import AgentAddress, AgentClient
 from berth_operator.certificates import Authority, KeyPair
 from berth_operator.errors import AgentError
+from berth_operator.leading import Leadership
 
 from .cluster import Cluster
 from .loops import Loop
@@ -32,10 +33,11 @@ class FixedAuthority(Authority):
 
 
 class SimulatedAgents(AgentClient):
-    """Reaches the agents of what runs. As the real one, it does not ask who leads."""
+    """Reaches the agents of what runs. Who leads is asked in the step that sends a body, as by the real one."""
 
-    def __init__(self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network) -> None:
+    def __init__(self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network, leadership: Leadership) -> None:
         super().__init__(FixedAuthority())
+        self._leadership = leadership
         self._cluster = cluster
         self._loop = loop
         self._nodes = nodes
@@ -52,13 +54,16 @@ class SimulatedAgents(AgentClient):
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         data = orjson.dumps(body) if body is not None else b""
+        if body is not None:
+            self._leadership.check()
+        term = self._leadership.term
         future: asyncio.Future[tuple[int, dict[str, Any]]] = self._loop.create_future()
 
         def answer(told: tuple[int, dict[str, Any]]) -> None:
             if not future.done():
                 future.set_result(told)
 
-        self._travel(lambda: self._arrive(agent, path, data, answer))
+        self._travel(lambda: self._arrive(agent, path, data, term, answer))
         try:
             async with asyncio.timeout(seconds):
                 status, told = await future
@@ -74,22 +79,25 @@ class SimulatedAgents(AgentClient):
             late = troubles.hold_watches * self._network.world.random.random() if troubles.hold_watches else 0.0
             self._network.world.at(self._network.delay() + late, event)
 
-    def _arrive(self, agent: AgentAddress, path: str, data: bytes, answer: Callable[[Any], None]) -> None:
+    def _arrive(self, agent: AgentAddress, path: str, data: bytes, term: int, answer: Callable[[Any], None]) -> None:
         pod = self._nodes.at(agent.ip, agent.pod, agent.epoch)
         if pod is None or pod.deployment in self._nodes.silent:
             told: tuple[int, dict[str, Any]] = (0, {})
         elif path == "/v1/state":
-            told = self._apply(pod, data)
+            told = self._apply(pod, data, term)
         else:
             told = (200, {"listening": True})
         self._travel(lambda: self._loop.call_soon(answer, told))
 
-    def _apply(self, pod: Running, data: bytes) -> tuple[int, dict[str, Any]]:
+    def _apply(self, pod: Running, data: bytes, term: int) -> tuple[int, dict[str, Any]]:
         """Decide as ``berth_agent.store`` does."""
         wanted = rules.parse(data)
         if rules.is_stale(wanted.of, pod.in_force) and pod.in_force is not None:
             self._cluster.say(self._loop.name, "push refused", pod.name, f"generation {wanted.of.generation}")
             return 409, {"generation": pod.in_force.generation, "digest": pod.in_force.digest}
+        if term < pod.term:
+            self._cluster.violated("I7: a former leader's push came into force after one of its successor's")
+        pod.term = term
         pod.in_force, pod.ruleset, pod.keys = wanted.of, wanted.ruleset, wanted.keys
         generation, digest = wanted.of.generation, wanted.of.digest
         self._cluster.say(self._loop.name, "pushed", pod.name, f"generation {generation} {digest[:8]}")

@@ -27,8 +27,10 @@ from berth_api.routes import launching
 from berth_api.services import firewall, instances, keeping, reservations
 from berth_api.services.candidates import Target
 from berth_api.state import State
+from berth_api.timekeeping import keep_time
 from berth_core import errors as cluster_errors
 from berth_core import names
+from berth_core.clock import StoreClock
 from berth_core.keypairs import KeyPair
 
 from .client import SimulatedClient
@@ -67,19 +69,21 @@ def _config() -> Config:
 class Api:
     """A replica."""
 
-    def __init__(self, cluster: Cluster, name: str, network: Network) -> None:
-        self.cluster, self.name, self.network = cluster, name, network
+    def __init__(self, cluster: Cluster, name: str, network: Network, clock: StoreClock | None = None) -> None:
+        self.cluster, self.name, self.network, self._clock = cluster, name, network, clock
         self.loop = cluster.world.loop(name)
         self.state: State | None = None
         self.loop.call_soon(lambda: self.loop.create_task(self._main()))
 
     async def _main(self) -> None:
-        client = SimulatedClient(self.loop, self.cluster.store, self.network, self.cluster.feeds, names.API_MANAGER)
+        feeds, store = self.cluster.feeds, self.cluster.store
+        client = SimulatedClient(self.loop, store, self.network, feeds, names.API_MANAGER, clock=self._clock)
         state = replace(make_state(_config(), client), keys=FixedKeys())
         async with asyncio.TaskGroup() as tasks:
             for kept in state.caches.all.values():
                 tasks.create_task(kept.run())
             tasks.create_task(state.caches.keep_rows())
+            tasks.create_task(keep_time(client))
             self.state = state
 
     def call(self, path: str, user: str, body: dict[str, Any], key: str, told: Told) -> None:

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final
 
 from berth_core import errors
 from berth_core.answers import from_status, translated
 from berth_core.client import Client, Kind, Object, WatchEvent
 from berth_core.client.cluster import JSON_TYPE, REQUEST_SECONDS, WATCH_SECONDS
+from berth_core.clock import StoreClock
 
+from .clocks import utc
 from .loops import Loop
-from .network import Feed, Feeds, Network, sent
+from .network import Answered, Feed, Feeds, Network, sent
 from .store import Gone, Store
 from .wire import Request, Response
 
@@ -31,7 +34,9 @@ class SimulatedClient(Client):
         feeds: Feeds,
         manager: str,
         before_write: Callable[[], None] | None = None,
+        clock: StoreClock | None = None,
     ) -> None:
+        self.clock = clock or StoreClock()
         self._loop = loop
         self._store = store
         self._network = network
@@ -108,7 +113,7 @@ class SimulatedClient(Client):
         with translated():
             async with asyncio.timeout(REQUEST_SECONDS):
                 await self._connect()
-        return format_datetime(self._network.world.wall().replace(microsecond=0), usegmt=True)
+        return _date(int(self._network.world.now))
 
     async def _connect(self) -> None:
         """Reach the server and hear of it. Raises UnavailableError."""
@@ -116,20 +121,29 @@ class SimulatedClient(Client):
         if network.troubles.cut:
             await asyncio.sleep(world.random.uniform(0.01, 5.0))
             raise errors.UnavailableError("the cluster's API cannot be reached")
-        await self._answer(lambda answered: world.at(network.delay(), lambda: answered(Response(200, {}))))
+        await self._answer(lambda answered: world.at(network.delay(), lambda: answered(Response(200, {}), world.now)))
 
-    async def _answer(self, ask: Callable[[Callable[[Response], object]], object]) -> Response:
-        future: asyncio.Future[Response] = self._loop.create_future()
+    async def _answer(self, ask: Callable[[Answered], object]) -> Response:
+        """Wait for an answer, which tells the store's time as well, as by the real client."""
+        future: asyncio.Future[tuple[Response, float]] = self._loop.create_future()
+        sent_at = self.clock.steady()
 
-        def settle(response: Response) -> None:
+        def settle(response: Response, said_at: float) -> None:
             if not future.done():
-                future.set_result(response)
+                future.set_result((response, said_at))
 
-        ask(lambda response: self._loop.call_soon(settle, response))
-        response = await future
+        ask(lambda response, said_at: self._loop.call_soon(settle, response, said_at))
+        response, said_at = await future
         if response.status == 0:
             raise errors.UnavailableError(str(response.body["message"]))
+        self.clock.saw(sent_at, _date(int(said_at)), self.clock.steady())
         return response
+
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    """Return the ``Date`` header of the server, whose clock is right."""
+    return format_datetime(utc(second), usegmt=True)
 
 
 async def _set_within(news: asyncio.Event, seconds: float) -> bool:

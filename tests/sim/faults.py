@@ -160,6 +160,10 @@ class Faults:
 
         troubles.hold = hold
         self._for(event.length, lambda: setattr(troubles, "hold", None))
+        if isinstance(process, Operator):
+            pushes = process.to_agents.troubles
+            pushes.hold_watches = event.length / 2
+            self._for(event.length, lambda: setattr(pushes, "hold_watches", 0.0))
 
     def _lose(self, event: Event) -> None:
         for process in self._everybody():

@@ -36,7 +36,7 @@ class Outcome:
 
 def play(plan: Plan) -> Outcome:
     """Play a history to its end."""
-    stage = Stage(plan.seed, plan.setting)
+    stage = Stage(plan.seed, plan.setting, calm=not any(event.is_fault for event in plan.events))
     world = stage.world
     users, faults = Users(stage), Faults(stage)
     for _ in range(2):

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from .mutants import MUTANTS, DoesNotApplyError, Mutant, install, mutated, source_of
+from .mutants import MUTANTS
+from .mutating import DoesNotApplyError, Mutant, install, mutated, source_of
 
 MOST: Final = 2000
 """Histories in which a mutant must be found."""
@@ -69,8 +70,9 @@ def _run(words: list[str], **environment: str | int) -> subprocess.CompletedProc
 
 def hunt(number: int, seed: int, first: int, most: int) -> int:
     """Play histories with one mutant in this process until one breaks an invariant."""
+    mutant = MUTANTS[number]
+    install(mutant)
     try:
-        mutant = install(number)
         from .sets import named, played
     except DoesNotApplyError as error:
         print(error, file=sys.stderr)

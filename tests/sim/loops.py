@@ -24,6 +24,8 @@ Args = TypeVarTuple("Args")
 
 MOST_STEPS: Final = 500_000
 """Of one history, which has some 15,000: more are a livelock."""
+LEAST_SECONDS: Final = 1e-6
+"""What any code takes: who waits for what is left of a time by rounding comes to its end."""
 THREAD_SECONDS: Final = (0.01, 0.3)
 
 running: "Loop | None" = None
@@ -120,6 +122,7 @@ class Loop(asyncio.AbstractEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.TimerHandle:
+        when = max(when, self.time() + LEAST_SECONDS)
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), handle))
         return handle

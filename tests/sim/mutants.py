@@ -1,37 +1,14 @@
-"""Mutants of the real code: how many histories it takes until a deliberate mistake breaks an invariant.
+"""The table of mutants: deliberate mistakes in the real code, each of which some history must find."""
 
-Each names a function by its qualified name, and text in it that is replaced. It is applied to the module's source when
-a fresh process imports it. One whose text is not there exactly once fails: the table follows the code.
-"""
-
-import ast
-import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import CodeType, ModuleType
 from typing import Final
 
-
-@dataclass(frozen=True)
-class Mutant:
-    """A mistake. ``where`` is ``module:qualified.name``; of a module's own statements ``module:``."""
-
-    name: str
-    where: str
-    before: str
-    after: str
-    which: str = "full"
-    """Set of histories that is played."""
-    faults: str = "kill,cut,lose,apikill,node,gap"
-
+from .mutating import Mutant
 
 LEASING: Final = "berth_core.leasing"
 ENDING: Final = "berth_operator.ending"
-ORPHAN: Final = "berth_operator.deployments:_orphan"
+ORPHAN: Final = "berth_operator.orphans:_undo"
+STARTING: Final = "berth_operator.starting"
+LIFE: Final = "berth_operator.lifespan"
 
 MUTANTS: Final = (
     Mutant(
@@ -65,8 +42,8 @@ MUTANTS: Final = (
     Mutant(
         "no second look at what is left",
         f"{ENDING}:_gone",
-        "        left = await _left(world, namespace, instance_id, labels, but)\n    if left:",
-        "        left = []\n    if left:",
+        "        left = await _left(world, namespace, labels)\n    if left := [",
+        "        left = []\n    if left := [",
     ),
     Mutant("hooks after the end are not waited for", f"{ENDING}:tear_down", "outcome is None or", "False or"),
     Mutant(
@@ -100,23 +77,97 @@ MUTANTS: Final = (
     Mutant(
         "orphans are not cleared",
         ORPHAN,
-        "if not _living(same) and not await clear(world, namespace, lease.instance, taken):",
-        "if False:",
+        "    if not living(same) and not await clear(world, namespace, lease.instance, taken):\n"
+        "        return CLEARING_SECONDS\n"
+        "    if not await clear_epoch(world, namespace, taken):\n"
+        "        return CLEARING_SECONDS\n",
+        "",
         faults="kill,lose,apikill,held",
     ),
-    Mutant("turns under way count as orphans", ORPHAN, "if await _is_reserved", "if False and await _is_reserved"),
+    Mutant("no tombstone is made", ORPHAN, "if not same and ids.is_drawn", "if False and ids.is_drawn", which="late"),
+    Mutant(
+        "who makes the tombstone gives the lease back",
+        ORPHAN,
+        "lease.instance, lease.user):\n        return CLEARING_SECONDS",
+        "lease.instance, lease.user):\n        pass",
+        which="late",
+    ),
     Mutant(
         "a lease is an orphan at once",
-        "berth_operator.decide.deployment:",
-        "timedelta(seconds=30)",
-        "timedelta(seconds=0)",
+        "berth_operator.decide.orphan:",
+        "PATIENCE_SECONDS: Final = 30.0",
+        "PATIENCE_SECONDS: Final = 0.0",
+        which="d1",
+    ),
+    Mutant(
+        "orphans age from claimedAt",
+        "berth_operator.orphans:attend",
+        "world.missing.age(orphan, time.monotonic())",
+        "(world.now() - leasing.datetime.fromisoformat(wd.status.lease.claimed_at)).total_seconds()",
+        which="d1",
     ),
     Mutant(
         "orphans are never given back",
-        "berth_operator.decide.deployment:",
-        "timedelta(seconds=30)",
-        "timedelta(days=30)",
+        "berth_operator.decide.orphan:",
+        "PATIENCE_SECONDS: Final = 30.0",
+        "PATIENCE_SECONDS: Final = 3e6",
         faults="apikill,lose",
+    ),
+    Mutant(
+        "the pod is made before the compare-and-swap",
+        f"{STARTING}:_bind_cold",
+        "    await _name_secrets(world,",
+        "    await _make_pod(world, replace(lease, instance=instance))\n    await _name_secrets(world,",
+        faults="vm,vmw,held",
+    ),
+    Mutant(
+        "Secrets have no nonce of their own",
+        "berth_operator.making:new_nonce",
+        "return token_hex(4)",
+        'return "00000000"',
+        faults="vm,vmw,held",
+    ),
+    Mutant(
+        "term left out of the generation",
+        "berth_operator.build.firewall:next_generation",
+        "floor = term << CHANGES_BITS",
+        "floor = 0",
+        faults="stop,stopw,vm,vmw,held",
+    ),
+    Mutant(
+        "a deleted deployment goes while something of it is left",
+        f"{LIFE}:finish",
+        "if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
+        "if left := []:",
+    ),
+    Mutant(
+        "a deleted deployment goes while somebody has it",
+        f"{LIFE}:finish",
+        "if wd.status.lease is not None or names.FENCE_FINALIZER not in wd.metadata.finalizers:\n"
+        "        return None\n"
+        "    if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
+        "if left := []:",
+    ),
+    Mutant("deployments are lent without their finalizer", f"{LEASING}:availability", "not wd.has_begun", "False"),
+    Mutant(
+        "who was refused once is refused for good",
+        "berth_operator.decide.orphan:Refusals.confirmed",
+        ">= CONFIRM_SECONDS",
+        ">= 0.0",
+        faults="refuse",
+    ),
+    Mutant(
+        "warm pods of the epoch are not looked for",
+        f"{ENDING}:_gone",
+        "if lease is not None and _warm_name(world, namespace, lease) is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "nobody wakes the deployment of an Instance that ended before it was bound",
+        "berth_operator.wake:_instance",
+        'world.store.by(DEPLOYMENTS, "holder", public_id, namespace)',
+        "()",
+        faults="kill,lose",
     ),
     Mutant(
         "undone though the Instance may come",
@@ -132,7 +183,16 @@ MUTANTS: Final = (
         "True",
     ),
     Mutant(
-        "who came last is served first", "berth_core.queue:turn_of", "_waits_since(metadata)", "-_waits_since(metadata)"
+        "who came last is served first",
+        "berth_core.queue:turn_of",
+        "int(parse_time(place.since).timestamp()), place.version",
+        "-int(parse_time(place.since).timestamp()), place.version",
+    ),
+    Mutant(
+        "the queue is ordered by name",
+        "berth_core.queue:turn_of",
+        "int(parse_time(place.since).timestamp()), place.version",
+        "0, 0",
     ),
     Mutant(
         "quota counts no leases",
@@ -181,67 +241,3 @@ MUTANTS: Final = (
     ),
     Mutant("lost pods are not made again", "berth_operator.decide.instance:pod_is_over", "Step.RETIRE", "Step.REPORT"),
 )
-
-
-class DoesNotApplyError(Exception):
-    """The code has changed: the table must follow."""
-
-
-def mutated(mutant: Mutant, source: str) -> str:
-    """Return a module's source with the mistake. Raises DoesNotApplyError."""
-    name = mutant.where.partition(":")[2]
-    first, last = _lines(ast.parse(source), name.split(".")) if name else (1, source.count("\n") + 1)
-    lines = source.splitlines(keepends=True)
-    part = "".join(lines[first - 1 : last])
-    if part.count(mutant.before) != 1:
-        raise DoesNotApplyError(f"{mutant.name}: {mutant.before!r} is not once in {mutant.where}")
-    return "".join(lines[: first - 1]) + part.replace(mutant.before, mutant.after) + "".join(lines[last:])
-
-
-def _lines(tree: ast.AST, names: Sequence[str]) -> tuple[int, int]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == names[0]:
-            return (node.lineno, node.end_lineno or node.lineno) if len(names) == 1 else _lines(node, names[1:])
-    raise DoesNotApplyError(f"there is no {'.'.join(names)}")
-
-
-class _Loader(importlib.machinery.SourceFileLoader):
-    def __init__(self, fullname: str, path: str, mutant: Mutant) -> None:
-        super().__init__(fullname, path)
-        self._mutant = mutant
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        path = self.get_filename(fullname)
-        code: CodeType = compile(mutated(self._mutant, self.get_data(path).decode()), path, "exec")
-        return code
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._mutant.where.partition(":")[0]:
-            return None
-        found = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if found is None or found.origin is None:
-            raise DoesNotApplyError(f"{self._mutant.name}: there is no module {fullname}")
-        return importlib.util.spec_from_loader(fullname, _Loader(fullname, found.origin, self._mutant))
-
-
-def install(number: int) -> Mutant:
-    """Have the code imported from now on with the mistake of a number in the table."""
-    mutant = MUTANTS[number]
-    sys.meta_path.insert(0, _Finder(mutant))
-    return mutant
-
-
-def source_of(mutant: Mutant) -> str:
-    """Return the source of the module that a mutant changes."""
-    found = importlib.util.find_spec(mutant.where.partition(":")[0])
-    if found is None or found.origin is None:
-        raise DoesNotApplyError(f"{mutant.name}: there is no such module")
-    with open(found.origin, encoding="utf-8") as file:
-        return file.read()

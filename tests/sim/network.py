@@ -11,6 +11,8 @@ from berth_core.client import Object
 from .loops import Scheduler
 from .wire import Commit, Request, Response
 
+Answered = Callable[[Response, float], object]
+"""Is given an answer, and the second of the world at which the server gave it."""
 REFUSED_CONNECTION = Response(0, {"message": "the connection was refused"})
 """What a process is told that cannot connect: no HTTP status."""
 
@@ -30,7 +32,7 @@ class Troubles:
     hold: Callable[[Request], float] | None = None
     """Seconds by which a request comes later."""
     hold_watches: float = 0.0
-    """Most seconds by which news come later."""
+    """Most seconds by which news, and pushes to agents, come later."""
 
 
 @dataclass
@@ -52,12 +54,12 @@ class Network:
             return draw.uniform(self.base, self.slow_seconds)
         return draw.uniform(self.base * 0.3, self.base * 3)
 
-    def ask(self, request: Request, answered: Callable[[Response], object]) -> None:
+    def ask(self, request: Request, answered: Answered) -> None:
         """Have the server answer, in some time or never."""
         troubles, draw, world = self.troubles, self.world.random, self.world
         if troubles.cut:
             if draw.random() < 0.5:
-                world.at(self.delay(), lambda: answered(REFUSED_CONNECTION))
+                world.at(self.delay(), lambda: answered(REFUSED_CONNECTION, world.now))
             return
         late = troubles.hold(request) if troubles.hold is not None else 0.0
         if draw.random() < troubles.lose_request:
@@ -67,8 +69,9 @@ class Network:
         def arrive() -> None:
             refused = self._refused(request, draw)
             response = refused or self.handle(request)
+            said_at = world.now
             if not lost and not troubles.cut:
-                world.at(self.delay(), lambda: answered(response))
+                world.at(self.delay(), lambda: answered(response, said_at))
 
         world.at(self.delay() + late, arrive)
 

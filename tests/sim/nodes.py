@@ -36,6 +36,8 @@ class Running:
     holder: str
     """Public id of the instance whose they are; empty for a pod kept warm for nobody."""
     in_force: InForce | None = None
+    term: int = 0
+    """Of the leader whose push is in force."""
     ruleset: str = ""
     keys: tuple[str, ...] = ()
     restarts: int = 0

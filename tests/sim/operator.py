@@ -6,6 +6,7 @@ from typing import Final
 
 from berth_core import names
 from berth_core.client import Kind
+from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError, GoneError
 from berth_operator import handlers, relist
 from berth_operator.clock import Clock
@@ -54,15 +55,16 @@ class Operator:
         self.cluster.say(self.name, "process ended", "", repr(task.exception()))
         self._died(self)
 
-    def _client(self, check: Callable[[], None] | None = None) -> SimulatedClient:
-        cluster = self.cluster
-        return SimulatedClient(self.loop, cluster.store, self.network, cluster.feeds, names.OPERATOR_MANAGER, check)
+    def _client(self, clock: StoreClock, check: Callable[[], None] | None = None) -> SimulatedClient:
+        feeds, store = self.cluster.feeds, self.cluster.store
+        return SimulatedClient(self.loop, store, self.network, feeds, names.OPERATOR_MANAGER, check, clock)
 
     async def _main(self) -> None:
         steadiness = Steadiness()
         leadership = self.leadership = Leadership(RELEASE, self.name, steadiness)
-        plain = self._client()
-        agents = SimulatedAgents(self.cluster, self.loop, self._nodes, self.to_agents)
+        clock = StoreClock()
+        plain, guarded = self._client(clock), self._client(clock, leadership.check)
+        agents = SimulatedAgents(self.cluster, self.loop, self._nodes, self.to_agents, leadership)
         config = Config(
             namespace=RELEASE,
             workspace_namespaces=(LAB,),
@@ -70,7 +72,8 @@ class Operator:
             agent_image="registry.example/berth:1",
             identity=self.name,
         )
-        world = World(config, self._client(leadership.check), FixedAuthority(), agents, Clock(), steadiness=steadiness)
+        own, confirm = Clock(clock), leadership.confirm
+        world = World(config, guarded, FixedAuthority(), agents, own, steadiness=steadiness, confirm=confirm)
         world.queue = make_queue(world)
         await world.clock.compare(plain)
         async with asyncio.TaskGroup() as tasks:

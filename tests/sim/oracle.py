@@ -9,7 +9,7 @@ from typing import Any
 from berth_core import names
 from berth_core.client import Object
 
-from .cluster import LAB, Cluster
+from .cluster import ACCESS, LAB, Cluster
 from .nodes import Nodes
 from .queue import Queue
 from .wire import Commit
@@ -24,6 +24,8 @@ class Held:
 
     lease: Object | None = None
     epoch: int = 0
+    since: float = 0.0
+    """When the lease was taken or given back."""
 
 
 @dataclass
@@ -66,6 +68,8 @@ class Oracle:
             self.queue.commit(commit)
         elif plural == "reservations":
             self.queue.commit(commit)
+            if any(c["reason"] == "InstanceRefused" for c in (commit.object.get("status") or {}).get("conditions", ())):
+                self.cluster.violated("a reservation was refused for good though nobody refuses its instance")
         self._say(commit)
 
     def _keep(self, commit: Commit) -> None:
@@ -87,10 +91,12 @@ class Oracle:
             if before.lease is not None:
                 self.cluster.violated(f"I1: deployment {name} is deleted while somebody has it")
             self.held.pop(name, None)
+            self.judge(name)
             return
         status = commit.object.get("status") or {}
-        now = self.held[name] = Held(status.get("lease"), int(status.get("epoch") or 0))
+        now = self.held[name] = Held(status.get("lease"), int(status.get("epoch") or 0), before.since)
         if now.lease != before.lease or now.epoch != before.epoch:
+            now.since = self.cluster.world.now
             self._passed_on(name, before, now, commit)
             self.judge(name)
 
@@ -119,12 +125,14 @@ class Oracle:
                 self.cluster.violated(f"I2: {who} gave a lease back while {kinds} of its epoch are there{warm}")
 
     def _able(self) -> set[str]:
-        """Users who wait and surely may have another one: where there is a quota, those who have none."""
+        """Users who wait and surely may have another one: where there is a quota, who has none and takes none."""
         users = {waiter.user for waiter in self.queue.waiting.values()}
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
-        return users - busy - {user for user, _ in self.queue.calls.values()}
+        accounts = self.cluster.store.all("accounts", ACCESS)
+        taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
+        return users - busy - taking - {user for user, _ in self.queue.calls.values()}
 
     def _instance(self, commit: Commit) -> None:
         metadata, status = commit.object["metadata"], commit.object.get("status") or {}
@@ -171,6 +179,8 @@ class Oracle:
         found = self.cluster.store.find("instances", LAB, instance_id)
         if found is None:
             self.cluster.violated("promise: a client was told of an instance that is not there")
+        elif names.NEVER_MADE_LABEL in (found["metadata"].get("labels") or {}):
+            self.cluster.violated("promise: a client was told of a tombstone")
         elif (found.get("status") or {}).get("reason") in ("ClaimLost", "NeverMade"):
             self.cluster.violated(
                 f"promise: a client was told of an instance that ended with {found['status']['reason']}"

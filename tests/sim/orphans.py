@@ -1,47 +1,111 @@
 """Histories of D1: the API's clock is 40 s slow and its creates come up to 0.4 s late, and somebody else insists.
 
-With a slow clock every lease looks old enough to be given back the moment it is taken.
+With a slow clock every lease looks old enough to be given back the moment it is taken. The guard of clocks (ADR 0022)
+is off in the slow process: it believes its own.
 """
 
+import random
+import time
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from berth_core.clock import StoreClock
+
+from .api import Api
+from .judgement import at_peace
 from .stage import Setting, Stage
+from .users import Users
 from .wire import Request
 
 SLOW_SECONDS: Final = 40.0
 LATE_SECONDS: Final = 0.4
+INSIST_SECONDS: Final = 70.0
+BUSY_SECONDS: Final = 8.0
+
+
+class OwnClock(StoreClock):
+    """This machine's clock, taken for the store's."""
+
+    @property
+    def is_known(self) -> bool:
+        return True
+
+    def bounds(self) -> tuple[float, float]:
+        now = self.now().timestamp()
+        return now, now
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(time.time(), UTC)
 
 
 def play(seed: str) -> Stage:
-    """Play one: two users want one machine, the first through a process whose clock is slow."""
-    stage = Stage(seed, Setting(deployments=1, slow=0.05, slow_seconds=0.2))
+    """Play one of D1: two users want one machine, the first through a process whose clock is slow."""
+    stage = Stage(seed, Setting(deployments=1, slow=0.05, slow_seconds=0.2), calm=True)
     world = stage.world
     stage.operator()
-    slow, right = stage.api(), stage.api()
+    slow, right = stage.api(OwnClock()), stage.api()
     slow.loop.skew = -SLOW_SECONDS
 
     def hold(request: Request) -> float:
-        made = request.method == "POST" and request.path.endswith("/instances")
-        return world.random.uniform(0.0, LATE_SECONDS) if made else 0.0
+        return world.random.uniform(0.0, LATE_SECONDS) if _is_create(request) else 0.0
 
     slow.network.troubles.hold = hold
-    second: list[str] = []
+    _contend(stage, slow, right)
+    world.run(80.0)
+    at_peace(stage)
+    world.over = True
+    return stage
 
-    def told(user: str, status: int, body: dict[str, Any]) -> None:
-        stage.cluster.say(user, "was told", str(body.get("id", "")), str(status))
-        if status == 200 and body.get("success"):
-            stage.oracle.told(user, body["id"])
-            if user == "bob":
-                second.append(body["id"])
+
+def play_late(seed: str) -> Stage:
+    """Play one in which a create comes, or its process goes on, when the operator takes the lease for an orphan's."""
+    draw = random.Random(f"{seed} setting")
+    hooks = ("reset",) if draw.random() < 0.4 else ()
+    stage = Stage(seed, Setting(deployments=1, warm=draw.random() < 0.4, hooks=hooks, slow=0.05, slow_seconds=0.2))
+    world = stage.world
+    stage.operator()
+    slow, right = stage.api(), stage.api()
+    late = draw.choice((draw.uniform(28.0, 34.0), 30.0 + draw.uniform(-0.03, 0.05)))
+    stops = draw.random() < 0.5
+
+    def hold(request: Request) -> float:
+        if not _is_create(request):
+            return 0.0
+        slow.network.troubles.hold = None
+        if stops:
+            slow.loop.frozen += 1
+            world.at(late, lambda: setattr(slow.loop, "frozen", 0))
+        return late + 0.001
+
+    slow.network.troubles.hold = hold
+    _contend(stage, slow, right)
+    world.run(130.0)
+    at_peace(stage)
+    world.over = True
+    return stage
+
+
+def _is_create(request: Request) -> bool:
+    return request.method == "POST" and request.path.endswith("/instances")
+
+
+def _contend(stage: Stage, first: Api, second: Api) -> None:
+    """Ada asks the first process, and repeats what comes to nothing; Bob asks the second one until something is his."""
+    world, users = stage.world, Users(stage)
+    stage.apis.remove(second)
 
     def insist() -> None:
-        if not second and world.now < 60.0:
-            stage.call(right, "/new/bench", "bob", {}, lambda status, body: told("bob", status, body))
-            world.at(0.15, insist)
+        if not users.instances.get("bob") and world.now < INSIST_SECONDS:
+            stage.call(second, "/new/bench", "bob", {}, told)
+            world.at(0.15 if world.now < BUSY_SECONDS else 1.0, insist)
+
+    def told(status: int, body: dict[str, Any]) -> None:
+        stage.cluster.say("bob", "was told", str(body.get("id", "")), str(status))
+        if status == 200 and body.get("success"):
+            stage.oracle.told("bob", body["id"])
+            users.instances.setdefault("bob", []).append(body["id"])
 
     world.run(3.0)
-    stage.call(slow, "/new/bench", "ada", {}, lambda status, body: told("ada", status, body))
+    users.launch("ada", reserve=False, expire=None, again=not stage.calm)
+    world.at(0.5, lambda: stage.apis.append(second))
     world.at(1.0, insist)
-    world.run(80.0)
-    stage.world.over = True
-    return stage

@@ -28,6 +28,7 @@ ACTIONS: Final = {
     "ping": 4,
     "show": 4,
     "lockout": 2,
+    "replace": 2,
 }
 """What people do, and how often."""
 FAULTS: Final = (

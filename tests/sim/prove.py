@@ -11,6 +11,7 @@ from typing import Final
 
 from . import clocks
 from .sets import named, played
+from .store.kinds import served
 
 COLLECT_EVERY: Final = 10
 _PARTICULARS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|robot-\d+|k-\d+|r-\d+")
@@ -94,7 +95,9 @@ def spread(order: Order, processes: int) -> Iterator[Tally]:
 
 
 def digest(which: str, seed: int, number: int) -> str:
-    """Return what names the whole trace of a history: the same in every run."""
+    """Return what names the trace of a history and all that it leaves in the store: the same in every run."""
     outcome = played(named(which, seed, number, None))
-    lines = "\n".join(repr(line) for line in outcome.stage.cluster.trace)
-    return hashlib.sha256(lines.encode()).hexdigest()
+    lines = [repr(line) for line in outcome.stage.cluster.trace]
+    store = outcome.stage.cluster.store
+    lines += [repr(obj) for plural in sorted(served()) for obj in store.all(plural)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

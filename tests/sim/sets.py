@@ -7,13 +7,13 @@ from .history import Outcome, play
 from .plan import CORE, FAULTS, Plan, plan
 from .stage import Setting, Stage
 
-SETS: Final = ("core", "full", "d1")
+SETS: Final = ("core", "full", "d1", "late")
 
 
 def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) -> Plan:
-    """Return the plan of one history of a set: ``core`` is quick, ``full`` has everything, ``d1`` is of orphans."""
+    """Return the plan of one history: ``core`` is quick, ``full`` has everything, ``d1`` and ``late`` have orphans."""
     name = f"{which}/{seed}/{number}"
-    if which == "d1":
+    if which in ("d1", "late"):
         return Plan(name, Setting(), ())
     known = CORE if which == "core" else FAULTS
     return plan(name, known if faults is None else faults, full=which == "full")
@@ -21,8 +21,9 @@ def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) ->
 
 def played(made: Plan) -> Outcome:
     """Play a plan of any set."""
-    if not made.seed.startswith("d1/"):
+    which = made.seed.partition("/")[0]
+    if which not in ("d1", "late"):
         return play(made)
-    stage: Stage = orphans.play(made.seed)
+    stage: Stage = orphans.play(made.seed) if which == "d1" else orphans.play_late(made.seed)
     oracle, world = stage.oracle, stage.world
     return Outcome(made, stage.cluster.violations, oracle.leases, oracle.ready, world.steps, world.now, stage)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from berth_core.client import Kind, Object
+from berth_core.clock import StoreClock
 from berth_core.resources import FirewallRule
 from berth_operator.build import firewall
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
@@ -70,6 +71,8 @@ class Stage:
 
     seed: str
     setting: Setting = field(default_factory=Setting)
+    calm: bool = False
+    """Whether nothing goes wrong, so that every request is answered."""
 
     def __post_init__(self) -> None:
         random.seed(self.seed + " product")
@@ -103,10 +106,10 @@ class Stage:
         self.operators.append(made)
         return made
 
-    def api(self) -> Api:
-        """Start an API process."""
+    def api(self, clock: StoreClock | None = None) -> Api:
+        """Start an API process; ``clock`` is what it knows of the store's time, its own where there is none."""
         self._replicas += 1
-        made = Api(self.cluster, f"api-{self._replicas}", self.network())
+        made = Api(self.cluster, f"api-{self._replicas}", self.network(), clock)
         self.apis.append(made)
         return made
 

@@ -6,7 +6,7 @@ import sys
 from .playing import ROOT
 
 LOOK = """
-from tests.sim import clocks, product
+from tests.sim import clocks, product, sets
 import datetime, sys, time
 from tests.sim.loops import Scheduler, BEGIN, BOOTED
 import tests.sim.loops as loops
@@ -21,11 +21,14 @@ kept = sorted(
 assert not kept, kept
 from berth_api.repeats import Run
 from berth_core import ids
+from berth_core.clock import StoreClock
+from berth_operator import clock
 loop = loops.running = Scheduler("x").loop("p")
 loop.skew = -40.0
 assert time.monotonic() == BOOTED and time.time() == BEGIN.timestamp() - 40.0
 assert Run("d").begun == BOOTED, "a default that was bound early has the real clock"
-assert product.rulebook.World.now(None) == BEGIN + datetime.timedelta(seconds=-40)
+slow = BEGIN + datetime.timedelta(seconds=-40)
+assert clock.datetime.now(datetime.UTC) == slow and StoreClock().now() == slow and StoreClock().steady() == BOOTED
 import random, secrets, uuid
 def drawn():
     random.seed(3)

@@ -4,7 +4,8 @@ import ast
 
 import pytest
 
-from .mutants import MUTANTS, DoesNotApplyError, Mutant, mutated, source_of
+from .mutants import MUTANTS
+from .mutating import DoesNotApplyError, Mutant, mutated, source_of
 from .playing import simulation
 
 QUICK = ("given back before it is shut", "finalizer dropped early")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from berth_api.errors import ALL_BUSY
+
 from .api import Api
 from .stage import Stage
 
@@ -40,6 +42,8 @@ class Users:
             settled.append(status)
             words = str(answer.get("error_message") or answer.get("id") or "")
             stage.cluster.say(user, f"told {status}", path, words)
+            if status >= 500 and stage.calm and words != ALL_BUSY:
+                stage.cluster.violated(f"a client was told {status} though nothing went wrong: {words}")
             if status and call:
                 stage.oracle.answered(call)
             if (status == 0 or status >= 500) and tries > 1 and not self.quiet:
@@ -53,9 +57,9 @@ class Users:
         if api is not None:
             stage.call(api, path, user, body, told, key)
 
-    def launch(self, user: str, *, reserve: bool, expire: int | None) -> None:
-        """POST /new, with an Idempotency-Key."""
-        key = f"key-{self.stage.number()}"
+    def launch(self, user: str, *, reserve: bool, expire: int | None, again: bool = True) -> None:
+        """POST /new, with an Idempotency-Key where it may be asked again."""
+        key = f"key-{self.stage.number()}" if again else ""
         body: dict[str, Any] = {"sshkey": None, "reserve": reserve}
         if expire is not None:
             body["expire_d"] = expire
