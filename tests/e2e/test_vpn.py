@@ -152,7 +152,8 @@ def test_a_profile_opens_the_workspace_to_its_holder_and_revoking_shuts_it(
     with Tunnel(bob, second, folder) as again:
         assert server_says(lab, instance, "certificate revoked")
         assert not again.comes_up(0.5)
-    secret = lab.get("secret", f"i-{instance}-e{lab.get('instance', instance)['status']['epoch']}-vpn")
+    status = lab.get("instance", instance)["status"]
+    secret = lab.get("secret", f"i-{instance}-e{status['epoch']}-{status['nonce']}-vpn")
     keys = {name: base64.b64decode(text) for name, text in secret["data"].items()}
     pair = Authority(keys["ca.crt"], keys["ca.key"]).client(one, datetime.now(UTC), timedelta(seconds=-60))
     start, end = second.index("<cert>"), second.index("</key>")

@@ -1,7 +1,6 @@
 """The fake store answers as a real API server does, and has every CEL rule of crds/."""
 
 import os
-import random
 import sys
 import time
 import uuid
@@ -17,7 +16,8 @@ from .differential.running import Run, sequences, shrunk
 from .store.rules import RULES, normal
 
 REQUESTS = int(os.environ.get("REQUESTS", "5000"))
-SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
+SEED = int(os.environ.get("SEED") or 15)
+"""The same in each `make test`, which tells whether the fake has changed; `make prove-store` takes new ones."""
 
 
 def rules(schema: dict[str, object]) -> Iterator[str]:

@@ -49,12 +49,32 @@ def sequences(seed: int) -> Iterator[list[Step]]:
         yield [draw_step(draw) for _ in range(LENGTH)]
 
 
+class Chance(random.Random):
+    """Draws for the fake; the letters of a generated name are those that the real server drew, since lists go by it."""
+
+    letters = ""
+
+    def choice(self, seq: Any) -> Any:
+        if not self.letters:
+            return super().choice(seq)
+        first, self.letters = self.letters[0], self.letters[1:]
+        return first
+
+    def hear(self, request: Request, real: Response) -> None:
+        """Take what the real server drew for a request."""
+        given, made = (request.body or {}).get("metadata") or {}, real.body.get("metadata") or {}
+        stem = given.get("generateName") or ""
+        draws = request.method == "POST" and real.status == 201 and stem and not given.get("name")
+        self.letters = made["name"].removeprefix(stem) if draws else ""
+
+
 class Run:
     """One run of a sequence, in two namespaces of its own."""
 
     def __init__(self, real: RealServer, run: str) -> None:
         self._real, self._bound = real, Bindings()
-        self._fake = Store(now=lambda: NOW, random=random.Random(run))
+        self._chance = Chance(run)
+        self._fake = Store(now=lambda: NOW, random=self._chance)
         self._names = Names((f"{run}-0", f"{run}-1"), self._bound)
         self._tokens: dict[str, tuple[Step, str]] = {}
         self._sentinels = 0
@@ -114,6 +134,7 @@ class Run:
         self.requests += 1
         real = self._real.handle(self._translated(request))
         self.last = (request, real, None)
+        self._chance.hear(request, real)
         fake = self._fake.handle(request)
         self.last = (request, real, fake)
         if request.path == "/api/v1/nodes" and fake.status == 201:
