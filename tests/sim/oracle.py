@@ -89,10 +89,18 @@ class Oracle:
     def _came_late(self, made: tuple[str, float], giver: str) -> bool:
         """Whether a former leader made it in the giver's term: what it lacks keeps it from starting (ADR 0024).
 
-        Whether it starts all the same is judged when it does.
+        A pod of which nothing is lacking counts, and whether one starts all the same is judged when it does.
         """
         since = self.cluster.led_since.get(giver)
         return since is not None and made[0] != giver and made[0].startswith("operator-") and made[1] >= since
+
+    def _can_start(self, plural: str, name: str) -> bool:
+        """Whether it is a pod, or makes one, whose Secrets are there."""
+        find = self.cluster.store.find
+        spec = (find(plural, LAB, name) or {}).get("spec") or {}
+        spec = spec["template"]["spec"] if plural == "jobs" else spec
+        secrets = [volume["secret"]["secretName"] for volume in spec.get("volumes") or () if "secret" in volume]
+        return plural in ("pods", "jobs") and all(find("secrets", LAB, secret) is not None for secret in secrets)
 
     def _deployment(self, commit: Commit) -> None:
         name = commit.object["metadata"]["name"]
@@ -129,7 +137,8 @@ class Oracle:
         if before.lease is not None and now.lease is None:
             giver = commit.request.sender if commit.request is not None else ""
             things = self._things.get((name, before.epoch), {})
-            left = sorted(thing for thing, made in things.items() if not self._came_late(made, giver))
+            late = {thing for thing, made in things.items() if self._came_late(made, giver)}
+            left = sorted(thing for thing in things if thing not in late or self._can_start(*thing))
             if left:
                 kinds = sorted({plural for plural, _ in left})
                 who = giver.partition("-")[0] or "the store"
