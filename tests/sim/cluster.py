@@ -36,6 +36,8 @@ class Cluster:
     feeds: Feeds = field(default_factory=Feeds)
     trace: list[Line] = field(default_factory=list)
     violations: list[tuple[float, str]] = field(default_factory=list)
+    led_since: dict[str, float] = field(default_factory=dict)
+    """When each operator last began to lead."""
 
     def __post_init__(self) -> None:
         self.store = Store(now=self.world.wall, random=self.world.random)

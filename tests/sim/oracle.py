@@ -48,7 +48,8 @@ class Oracle:
     queue: Queue = field(init=False)
     _by_key: dict[str, str] = field(default_factory=dict)
     """Uids of instances by the Idempotency-Key that made them."""
-    _things: dict[tuple[str, int], set[tuple[str, str]]] = field(default_factory=dict)
+    _things: dict[tuple[str, int], dict[tuple[str, str], tuple[str, float]]] = field(default_factory=dict)
+    """What is there of a deployment's epoch, by plural and name, with who made it and when."""
 
     def __post_init__(self) -> None:
         self.queue = Queue(self.cluster)
@@ -77,12 +78,29 @@ class Oracle:
         deployment, epoch = labels.get(names.DEPLOYMENT_LABEL), labels.get(names.EPOCH_LABEL)
         if not deployment or not epoch:
             return
-        things = self._things.setdefault((deployment, int(epoch)), set())
+        things = self._things.setdefault((deployment, int(epoch)), {})
         name = commit.plural, commit.object["metadata"]["name"]
         if commit.event == "DELETED":
-            things.discard(name)
-        else:
-            things.add(name)
+            things.pop(name, None)
+        elif name not in things:
+            maker = commit.request.sender if commit.request is not None else "", self.cluster.world.now
+            things[name] = things.get(("jobs", labels.get("batch.kubernetes.io/job-name", "")), maker)
+
+    def _came_late(self, made: tuple[str, float], giver: str) -> bool:
+        """Whether a former leader made it in the giver's term: what it lacks keeps it from starting (ADR 0024).
+
+        A pod of which nothing is lacking counts, and whether one starts all the same is judged when it does.
+        """
+        since = self.cluster.led_since.get(giver)
+        return since is not None and made[0] != giver and made[0].startswith("operator-") and made[1] >= since
+
+    def _can_start(self, plural: str, name: str) -> bool:
+        """Whether it is a pod, or makes one, whose Secrets are there."""
+        find = self.cluster.store.find
+        spec = (find(plural, LAB, name) or {}).get("spec") or {}
+        spec = spec["template"]["spec"] if plural == "jobs" else spec
+        secrets = [volume["secret"]["secretName"] for volume in spec.get("volumes") or () if "secret" in volume]
+        return plural in ("pods", "jobs") and all(find("secrets", LAB, secret) is not None for secret in secrets)
 
     def _deployment(self, commit: Commit) -> None:
         name = commit.object["metadata"]["name"]
@@ -117,10 +135,13 @@ class Oracle:
         elif now.epoch < before.epoch:
             self.cluster.violated(f"I1: the epoch of {name} shrank")
         if before.lease is not None and now.lease is None:
-            left = sorted(self._things.get((name, before.epoch), ()))
+            giver = commit.request.sender if commit.request is not None else ""
+            things = self._things.get((name, before.epoch), {})
+            late = {thing for thing, made in things.items() if self._came_late(made, giver)}
+            left = sorted(thing for thing in things if thing not in late or self._can_start(*thing))
             if left:
                 kinds = sorted({plural for plural, _ in left})
-                who = commit.request.sender.partition("-")[0] if commit.request is not None else "the store"
+                who = giver.partition("-")[0] or "the store"
                 warm = " (warm)" if all(what.startswith("w-") for _, what in left) else ""
                 self.cluster.violated(f"I2: {who} gave a lease back while {kinds} of its epoch are there{warm}")
 
