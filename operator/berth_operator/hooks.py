@@ -24,7 +24,7 @@ from berth_operator.decide.hooks import CLEAN, PREPARE, cleaned, hook_view, next
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import HookView, ObservedInstance, Progress
 from berth_operator.kinds import JOBS, PODS, POLICIES, SECRETS
-from berth_operator.making import create, new_nonce
+from berth_operator.making import create, new_nonce, unused_where_unknown
 from berth_operator.podview import pod_view
 from berth_operator.removing import remove_pod
 from berth_operator.world import DEPLOYMENT, World
@@ -117,7 +117,8 @@ async def _start(world: World, lease: LeaseParts, named: tuple[str, Hook], shown
     nonce = shown.hook_nonces.get(name)
     if nonce is None:
         nonce = memory.nonces.setdefault(name, new_nonce())
-        await create(world, SECRETS, build.secret(lease, name, nonce))
+        with unused_where_unknown(memory.nonces, name):
+            await create(world, SECRETS, build.secret(lease, name, nonce))
         shown = status.hook_starts(shown, name, nonce)
     await write_status(world, instance, instance.status, shown)
     memory.nonces.pop(name, None)

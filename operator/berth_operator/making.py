@@ -1,9 +1,12 @@
 """Makes objects of a lease, whether or not somebody has it yet. What is there already stays as it is."""
 
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from secrets import token_hex
+from typing import TypeVar
 
 from berth_core.client import Kind, Object
-from berth_core.errors import AlreadyExistsError
+from berth_core.errors import AlreadyExistsError, ClusterError
 from berth_core.vpn import Authority
 from berth_operator.build import secrets, vpn
 from berth_operator.build.common import LeaseParts
@@ -11,10 +14,27 @@ from berth_operator.config import VpnSettings
 from berth_operator.kinds import SECRETS
 from berth_operator.world import World
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 
 def new_nonce() -> str:
     """Draw a nonce for names of Secrets: another one than anybody else draws, and none of the words in names."""
     return token_hex(4)
+
+
+@contextmanager
+def unused_where_unknown(nonces: MutableMapping[K, V], key: K) -> Iterator[None]:
+    """Forget a drawn nonce where Secrets were sent under it and the answer did not come: the next try draws another.
+
+    Such a create may still arrive when the lease is over. Under a name that a status knows it would let a late pod
+    start (ADR 0024).
+    """
+    try:
+        yield
+    except ClusterError:  # of several writes the first failure is raised, whatever became of the others
+        nonces.pop(key, None)
+        raise
 
 
 async def host_key(world: World, lease: LeaseParts) -> str:

@@ -28,7 +28,15 @@ from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.decide.status import PodSecrets
 from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES
-from berth_operator.making import agent_secret, create, host_key, known_key, new_nonce, vpn_secret
+from berth_operator.making import (
+    agent_secret,
+    create,
+    host_key,
+    known_key,
+    new_nonce,
+    unused_where_unknown,
+    vpn_secret,
+)
 from berth_operator.memory import Memory
 from berth_operator.store import version_of
 from berth_operator.together import together
@@ -87,9 +95,13 @@ async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
     first = firewall.first_rule(lease.holder)
     compiled = firewall.compiled([FirewallRule.parse(first)]) if first else []
     finalized = set_finalizer(world, lease.holder, present=True)
-    instance, made, key, *_ = await together(
-        finalized, create(world, RULES, first), *_secrets(world, lease), _apply_policy(world, lease, memory, compiled)
-    )
+    with unused_where_unknown(memory.nonces, ""):
+        instance, made, key, *_ = await together(
+            finalized,
+            create(world, RULES, first),
+            *_secrets(world, lease),
+            _apply_policy(world, lease, memory, compiled),
+        )
     if made is not None:
         world.store.put(RULES, made)  # else rules that are read before its watch tells of it would lack it
     of = Lease(lease.deployment.metadata.name, lease.epoch)
@@ -143,7 +155,8 @@ async def _with_secrets(world: World, lease: LeaseParts, memory: Memory) -> Leas
     if {secret["metadata"]["name"] for secret in listed}.issuperset(_secret_names(world, lease)):
         return lease
     lease = replace(lease, nonce=memory.nonces.setdefault("", new_nonce()))
-    key, *_ = await together(*_secrets(world, lease))
+    with unused_where_unknown(memory.nonces, ""):
+        key, *_ = await together(*_secrets(world, lease))
     await _name_secrets(world, lease, memory, status.renewed(lease.holder, PodSecrets(key, lease.nonce)))
     log.warning("Secrets were deleted by another, and are made anew", instance=lease.id, epoch=lease.epoch)
     return lease

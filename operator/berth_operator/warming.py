@@ -18,7 +18,7 @@ from berth_operator.build.warm import claim, made_from, warm_pod
 from berth_operator.decide.seen import PodView
 from berth_operator.decide.warm import ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
-from berth_operator.making import agent_secret, create, host_key, new_nonce
+from berth_operator.making import agent_secret, create, host_key, new_nonce, unused_where_unknown
 from berth_operator.observe import read_deployment
 from berth_operator.podview import goes, holder_of
 from berth_operator.queueing import Key
@@ -120,11 +120,12 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     _, nonce = world.warm_nonces[place]
     parts = _parts(wd, seen.type, epoch, nonce)
     world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config, ())))
-    key, *_ = await together(
-        host_key(world, parts),
-        agent_secret(world, parts),
-        world.client.apply(POLICIES, policy(parts, (), world.config)),
-    )
+    with unused_where_unknown(world.warm_nonces, place):
+        key, *_ = await together(
+            host_key(world, parts),
+            agent_secret(world, parts),
+            world.client.apply(POLICIES, policy(parts, (), world.config)),
+        )
     told = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
     await write_status(world, wd, wd.status, told)
     del world.warm_nonces[place]

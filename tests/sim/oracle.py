@@ -3,8 +3,9 @@
 It is incremental: a commit costs what it changes. The invariants are those of docs/architecture.md (I1 to I8).
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from berth_core import names
 from berth_core.client import Object
@@ -16,6 +17,7 @@ from .wire import Commit
 
 FENCED = ("pods", "secrets", "services", "jobs")
 """Kinds of which nothing of an epoch may be there when it is given back."""
+NONCE: Final = re.compile(r"-[0-9a-f]{8}(-agent|-vpn)?$")
 
 
 @dataclass
@@ -94,6 +96,18 @@ class Oracle:
         since = self.cluster.led_since.get(giver)
         return since is not None and made[0] != giver and made[0].startswith("operator-") and made[1] >= since
 
+    def _is_unused(self, plural: str, name: str) -> bool:
+        """Whether it is a Secret under a nonce that no status names: it came late, and no pod can ever mount it."""
+        secret = self.cluster.store.find("secrets", LAB, name) if plural == "secrets" else None
+        if secret is None or NONCE.search(name) is None:
+            return False
+        told: set[str] = set()
+        for kind in ("instances", "workspacedeployments"):
+            for status in (obj.get("status") or {} for obj in self.cluster.store.all(kind, LAB)):
+                told |= {status.get("nonce") or "", (status.get("warm") or {}).get("nonce") or ""}
+                told |= {*(status.get("hookNonces") or {}).values()}
+        return not any(nonce and f"-{nonce}" in name for nonce in told)
+
     def _can_start(self, plural: str, name: str) -> bool:
         """Whether it is a pod, or makes one, whose Secrets are there."""
         find = self.cluster.store.find
@@ -137,7 +151,7 @@ class Oracle:
         if before.lease is not None and now.lease is None:
             giver = commit.request.sender if commit.request is not None else ""
             things = self._things.get((name, before.epoch), {})
-            late = {thing for thing, made in things.items() if self._came_late(made, giver)}
+            late = {thing for thing, made in things.items() if self._came_late(made, giver) or self._is_unused(*thing)}
             left = sorted(thing for thing in things if thing not in late or self._can_start(*thing))
             if left:
                 kinds = sorted({plural for plural, _ in left})
