@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from berth_cluster.puppets import Puppets
+from berth_cluster.testing import looked_at
 from berth_core import ids, leasing, names
 from berth_core.client import Client, Object
 from berth_core.model import timestamp
@@ -69,7 +70,7 @@ async def _make(client: Client, namespace: str, count: int) -> None:
 
     async def one(number: int) -> None:
         body = _body("WorkspaceDeployment", f"brief-{number}", {"type": TYPE})
-        await client.create(WorkspaceDeployment.api(), namespace, body)
+        await looked_at(client, await client.create(WorkspaceDeployment.api(), namespace, body))
 
     await _each(range(count), one)
 
