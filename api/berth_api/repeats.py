@@ -86,7 +86,7 @@ def with_key(answer: Answer, key: str) -> Answer:
 
 @dataclass(frozen=True, repr=False)
 class Record:
-    """What is known of a user's key. Times are the store's, in seconds since the Epoch."""
+    """Record of a user's key. Times are the store's, in seconds since the Epoch."""
 
     fingerprint: str
     phase: Phase

@@ -20,12 +20,12 @@ Examples:
   berth audit verify --trace trace.jsonl
 """
 
-app = Commands(help="What a cluster did, held against the lease protocol.")
+app = Commands(help="Judge an audit log by the lease protocol.")
 
 
 @app.callback()
 def audits() -> None:
-    """What a cluster did, held against the lease protocol."""
+    """Judge an audit log by the lease protocol."""
 
 
 @app.command(epilog=VERIFY_EXAMPLES)

@@ -11,7 +11,7 @@ import orjson
 from berth_core import errors
 
 _NOT_YET: Final = re.compile(r'forbidden: (User ".*" cannot |not yet ready to handle request)')
-"""What the authorizer says (k8s.io/apiserver, ``responsewriters.Forbidden``), and admission before it is ready."""
+"""Words of the authorizer (k8s.io/apiserver, ``responsewriters.Forbidden``), and admission before it is ready."""
 
 
 class StoppedError(Exception):

@@ -52,7 +52,7 @@ def steady() -> float:
 
 
 class StoreClock:
-    """What a process knows of the store's time. Feed it with every answer (:meth:`saw`)."""
+    """A process's knowledge of the store's time. Feed it with every answer (:meth:`saw`)."""
 
     def __init__(self, steady: Callable[[], float] = steady, wall: Callable[[], float] = time.time) -> None:
         self.steady = steady

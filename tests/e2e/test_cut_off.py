@@ -1,6 +1,7 @@
 """One holder at a time while parts of the cluster do not hear each other: kubelets, agents, operators that overlap."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -31,6 +32,17 @@ def queues(lab: Lab, waiter: Person, deployment: str) -> None:
     assert (asked.status, asked.json["success"]) == (200, False), asked.text
 
 
+@contextmanager
+def held_and_awaited(lab: Lab, holder: Person, waiter: Person, deployment: str) -> Iterator[tuple[str, Any, Session]]:
+    """A lease with a shell in it, for whose deployment another waits: the instance, its door, the shell."""
+    instance = holder.takes(TYPE)
+    old = door(lab, instance)
+    queues(lab, waiter, deployment)
+    with Session(holder, old) as before:
+        assert before.gets_in()
+        yield instance, old, before
+
+
 def passes_to(lab: Lab, waiter: Person, deployment: str) -> str:
     """Wait until the lease is another's, and return that one's instance."""
     lab.wait(f"wd/{deployment}", f"jsonpath={{.status.lease.user}}={waiter.name}", TURN_SECONDS)
@@ -54,11 +66,8 @@ def gets_in_alone(lab: Lab, waiter: Person, instance: str, holder: Person, befor
 def test_a_machine_whose_kubelet_is_stopped_passes_to_nobody_until_it_is_heard_again(
     lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
 ) -> None:
-    instance = ada.takes(TYPE)
-    old, epoch = door(lab, instance), lab.get("wd", deployment)["status"]["epoch"]
-    queues(lab, bob, deployment)
-    with Session(ada, old) as before:
-        assert before.gets_in()
+    with held_and_awaited(lab, ada, bob, deployment) as (instance, old, before):
+        epoch = lab.get("wd", deployment)["status"]["epoch"]
         with kubelet_stopped(lab, cluster, node_of(lab, instance)):
             assert ada.asks("POST", f"/terminate/{instance}").status == 200
             lab.wait(f"wd/{deployment}", "condition=Quarantined", TURN_SECONDS)
@@ -72,11 +81,7 @@ def test_a_machine_whose_kubelet_is_stopped_passes_to_nobody_until_it_is_heard_a
 def test_a_lease_ends_and_passes_on_while_the_operator_reaches_no_agent(
     lab: Lab, ada: Person, bob: Person, deployment: str
 ) -> None:
-    instance = ada.takes(TYPE)
-    old = door(lab, instance)
-    queues(lab, bob, deployment)
-    with Session(ada, old) as before:
-        assert before.gets_in()
+    with held_and_awaited(lab, ada, bob, deployment) as (instance, old, before):
         with agents_cut_off():
             assert ada.asks("DELETE", f"/firewall/{instance}").status == 200
             lab.wait(f"instance/{instance}", "condition=NetworkReady=False", TURN_SECONDS)
@@ -89,11 +94,7 @@ def test_a_lease_ends_and_passes_on_while_the_operator_reaches_no_agent(
 def test_a_leader_that_goes_on_when_another_leads_takes_nothing_from_the_next_holder(
     lab: Lab, ada: Person, bob: Person, deployment: str
 ) -> None:
-    instance = ada.takes(TYPE)
-    old = door(lab, instance)
-    queues(lab, bob, deployment)
-    with Session(ada, old) as before:
-        assert before.gets_in()
+    with held_and_awaited(lab, ada, bob, deployment) as (instance, old, before):
         assert ada.asks("POST", f"/terminate/{instance}").status == 200
         with leader_stopped(lab):
             leads = leader(lab)

@@ -6,6 +6,7 @@ and users who write with kubectl. Their writes are requests like those of Berth'
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from berth_core.client import Kind, Object
@@ -112,7 +113,7 @@ class Collector:
             if commit.event != "DELETED":
                 self._owned.setdefault(owner["uid"], {})[key] = metadata["uid"]
                 if commit.event == "ADDED" and self._is_gone(owner):
-                    self._cluster.later(1.0, 6.0, lambda uid=owner["uid"]: self._collect(uid))  # type: ignore[misc]
+                    self._cluster.later(1.0, 6.0, partial(self._collect, owner["uid"]))
         if commit.event == "DELETED" and metadata["uid"] in self._owned:
             self._cluster.later(0.2, 3.0, lambda: self._collect(metadata["uid"]))
 

@@ -1,6 +1,7 @@
 """What goes wrong: each class of faults, carried out on the stage, and how everything heals."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from berth_operator.kinds import NODES
@@ -145,7 +146,7 @@ class Faults:
         which = which if event.chance < 0.4 else which[:1] if event.chance < 0.8 else which[1:]
         for troubles in which:
             troubles.cut = True
-            self._for(event.length, lambda t=troubles: setattr(t, "cut", False))  # type: ignore[misc]
+            self._for(event.length, partial(setattr, troubles, "cut", False))
 
     def _held(self, event: Event) -> None:
         """Some writes of a process come 3 to 60 s late."""
@@ -169,7 +170,7 @@ class Faults:
         for process in self._everybody():
             troubles = process.network.troubles
             troubles.lose_request = troubles.lose_answer = 0.03
-            self._for(event.length, lambda t=troubles: _lose_nothing(t))  # type: ignore[misc]
+            self._for(event.length, partial(_lose_nothing, troubles))
 
     def _refuse(self, event: Event) -> None:
         """The API server is busy, or was restarted and has not read its roles yet."""
@@ -177,10 +178,10 @@ class Faults:
             troubles = process.network.troubles
             if event.chance < 0.5:
                 troubles.refuse = 0.2
-                self._for(event.length, lambda t=troubles: setattr(t, "refuse", 0.0))  # type: ignore[misc]
+                self._for(event.length, partial(setattr, troubles, "refuse", 0.0))
             else:
                 troubles.unread_roles = True
-                self._for(event.other * 2, lambda t=troubles: setattr(t, "unread_roles", False))  # type: ignore[misc]
+                self._for(event.other * 2, partial(setattr, troubles, "unread_roles", False))
 
     def _gap(self, event: Event) -> None:
         """News come late, or watches break and what they would go on from is compacted."""

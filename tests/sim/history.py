@@ -1,6 +1,7 @@
 """Plays one history: its plan, then peace, then the end of everything; the oracle has the last word."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from .actions import act
@@ -44,9 +45,9 @@ def play(plan: Plan) -> Outcome:
         stage.api()
     for event in plan.events:
         if event.is_fault:
-            world.at(event.at, lambda event=event: faults.strike(event))  # type: ignore[misc]
+            world.at(event.at, partial(faults.strike, event))
         else:
-            world.at(event.at, lambda event=event: act(stage, users, event))  # type: ignore[misc]
+            world.at(event.at, partial(act, stage, users, event))
     world.run(SPAN)
     users.quiet = True
     faults.heal()

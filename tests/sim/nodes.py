@@ -6,6 +6,7 @@ may be silent for a while: what runs goes on, and nothing is heard. The oracle i
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import orjson
@@ -113,7 +114,7 @@ class Nodes:
             self.cluster.later(
                 2.0,
                 9.0,
-                lambda n=name, b=forced: self.cluster.write("PATCH", PODS, n, body=b),  # type: ignore[misc]
+                partial(self.cluster.write, "PATCH", PODS, name, body=forced),
             )
 
     # ---- what a kubelet does

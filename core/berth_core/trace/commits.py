@@ -27,7 +27,7 @@ class Commit:
     namespace: str
     name: str
     by: str = ""
-    """Who wrote it, as far as it is known."""
+    """The writer, as far as it is known."""
     known: bool = False
     """It was there when the trace began: taken as it is, not judged."""
     fields: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Says of each commit whether the lease protocol allows it after those before (design: I1, I2, I5). Pure.
 
-What the trace does not tell is not held against anybody: an object that was never seen counts as unknown, and rules
+A gap in the trace is not held against anybody: an object that was never seen counts as unknown, and rules
 that need it are passed over.
 """
 
@@ -23,7 +23,7 @@ class Breach:
     rule: str
     message: str
     look_at: str = ""
-    """What to look at, in a sentence."""
+    """Advice: a sentence that says where to look."""
 
     def __str__(self) -> str:
         """Return two lines for a person."""
@@ -35,7 +35,7 @@ class Breach:
 
 @dataclass
 class Verdict:
-    """What was read, and what is not allowed."""
+    """Result of reading a trace: commits, and those that are not allowed."""
 
     commits: int = 0
     taken: int = 0
@@ -67,7 +67,7 @@ class Judge:
         self._came: set[Name] = set()
         """Instances whose making is in the trace."""
         self._late: set[tuple[str, Name]] = set()
-        """What came when the end of its instance was written, or the instance gone, already."""
+        """Objects that came when their instance had ended, or was gone."""
         self._nonces: dict[Name, set[tuple[int, str]]] = {}
         """By deployment: epochs and nonces that were written for warm pods."""
 
@@ -158,7 +158,7 @@ class Judge:
                 )
 
     def _left(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
-        """What a lease leaves when it is given back; without what came too late to be seen and does nothing."""
+        """Remains of a lease when it is given back, without those that came too late and do nothing."""
         epoch = deployment["epoch"]
         for plural in BELONGINGS:
             for name, of in self._now.get(plural, {}).items():
