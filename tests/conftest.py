@@ -1,9 +1,11 @@
 """Session fixtures: a real Kubernetes in three sizes. The work is done in berth_cluster."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from product import product
 
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
@@ -56,3 +58,23 @@ def outside(cluster: BerthCluster) -> Outside:
 def outside2(cluster: BerthCluster) -> Outside:
     """A second client outside of the cluster, at another address."""
     return clients()[1]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say of a long run which tree it tried."""
+    if is_long():
+        terminalreporter.write_line(f"product {product()}")
+
+
+def is_long() -> bool:
+    """Whether everything is run (`make test-faults`), not only the short form."""
+    return os.environ.get("FAULTS") == "long"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long ones to `make test-faults`, which does more than the short ones."""
+    other = "short" if is_long() else "long"
+    left = [item for item in items if item.get_closest_marker(other) is not None]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]

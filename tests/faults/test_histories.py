@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from berth_cluster.apiserver import ApiServer
 
-from .conftest import is_long
+from ..conftest import is_long
 from .ground import Ground, ground_in
 from .histories import History, histories
 from .seeds import SEED
