@@ -6,6 +6,7 @@ asks is told so, and once there is room everything goes on.
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from .waiting import until
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.long]
 
-RUNS = 30
+RUNS = int(os.environ.get("FAULTS_RUNS") or 30)
 ARENAS = 6
 PIECE = "x" * 900_000
 """What a ConfigMap may hold, at most, is 1 MiB."""
