@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lab import NAMESPACE, Lab, Person
-from mishaps import agents_cut_off, kubelet_stopped, leader, leader_stopped, node_of
+from mishaps import agents_cut_off, beside, kubelet_stopped, leader, leader_stopped, node_of
 from session import Session
 from test_two_hands import TEMPLATE, door
 
@@ -68,8 +68,9 @@ def test_a_machine_whose_kubelet_is_stopped_passes_to_nobody_until_it_is_heard_a
 ) -> None:
     with held_and_awaited(lab, ada, bob, deployment) as (instance, old, before):
         epoch = lab.get("wd", deployment)["status"]["epoch"]
-        with kubelet_stopped(lab, cluster, node_of(lab, instance)):
-            assert ada.asks("POST", f"/terminate/{instance}").status == 200
+        node = node_of(lab, instance)
+        with kubelet_stopped(lab, cluster, node):
+            assert beside(ada, node).asks("POST", f"/terminate/{instance}").status == 200
             lab.wait(f"wd/{deployment}", "condition=Quarantined", TURN_SECONDS)
             status = lab.get("wd", deployment)["status"]
             assert (status["lease"]["instance"], status["epoch"]) == (instance, epoch)
