@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from lab import Lab
+from lab import Lab, Person
 
 from berth_cluster.network import NODES, Machine
 from berth_cluster.processes import Identity, ProcessSpec, every_pid
@@ -39,11 +40,20 @@ def stopped(process: Identity) -> Iterator[None]:
 
 @contextmanager
 def kubelet_stopped(lab: Lab, cluster: BerthCluster, node: str, seconds: int = 120) -> Iterator[None]:
-    """A node whose kubelet says nothing, from when on the cluster counts it as lost; Ready again afterwards."""
+    """A node whose kubelet says nothing, from when on the cluster counts it as lost; Ready again afterwards.
+
+    Meanwhile the node drops what is for the API: its Service sends to Ready pods of the same node only.
+    """
     with stopped(kubelet_of(cluster, node)):
         lab.wait(f"node/{node}", "condition=Ready=Unknown", seconds)
         yield
     lab.wait(f"node/{node}", "condition=Ready", seconds)
+    lab.wait("deployment/berth-api", f"jsonpath={{.status.readyReplicas}}={len(NODES)}", seconds, "berth")
+
+
+def beside(person: Person, node: str) -> Person:
+    """Return the same person, who asks the API of another node than `node`."""
+    return replace(person, api=[machine.name != node for machine in NODES].index(True))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from lab import Lab, Person
-from mishaps import agents_cut_off, kubelet_stopped, leader, leader_stopped, node_of
+from mishaps import agents_cut_off, beside, kubelet_stopped, leader, leader_stopped, node_of
 from passing import TURN_SECONDS, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
 
 from berth_cluster.testing import BerthCluster
@@ -21,8 +21,9 @@ def test_a_machine_whose_kubelet_is_stopped_passes_to_nobody_until_it_is_heard_a
 ) -> None:
     with held_and_awaited(lab, ada, bob, deployment) as (instance, old, before):
         epoch = lab.get("wd", deployment)["status"]["epoch"]
-        with kubelet_stopped(lab, cluster, node_of(lab, instance)):
-            assert ada.asks("POST", f"/terminate/{instance}").status == 200
+        node = node_of(lab, instance)
+        with kubelet_stopped(lab, cluster, node):
+            assert beside(ada, node).asks("POST", f"/terminate/{instance}").status == 200
             lab.wait(f"wd/{deployment}", "condition=Quarantined", TURN_SECONDS)
             status = lab.get("wd", deployment)["status"]
             assert (status["lease"]["instance"], status["epoch"]) == (instance, epoch)

@@ -55,8 +55,8 @@ MUTANTS: Final = (
     Mutant(
         "a pod that waits to start is harmless",
         "berth_operator.decide.seen:PodView.harmless",
-        'if self.collected or self.phase not in ("Failed", "Succeeded"):',
-        "if self.collected:",
+        'if self.phase not in ("Failed", "Succeeded"):',
+        "if False:",
     ),
     Mutant(
         "check of leadership removed",
