@@ -14,9 +14,21 @@ class Balancer:
 
     ports: Sequence[int]
     _turn: "itertools.count[int]" = field(default_factory=itertools.count)
+    _open: "set[asyncio.Task[None] | None]" = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on until either side ends it."""
+        self._open.add(asyncio.current_task())
+        try:
+            await self._pass_on(reader, writer)
+        finally:
+            self._open.discard(asyncio.current_task())
+
+    async def ended(self) -> None:
+        """Wait until no connection is left."""
+        await asyncio.gather(*(task for task in self._open if task is not None), return_exceptions=True)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             back, there = await self._opened()
         except OSError:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,7 +117,7 @@ class Ground:
             found += [f"{kind.plural}/{name}" for name in names if name.startswith("i-") or kind in (INSTANCES, RULES)]
         return found
 
-    async def play(self, history: History, *meanwhile: Awaitable[None]) -> None:
+    async def play(self, history: History, *meanwhile: Callable[[], Awaitable[None]]) -> None:
         """Let all clients do what they do, and everything go wrong that does; what becomes of it is judged later."""
         await self.alive("api-0", "api-1")
         arena = await self.arena()
@@ -127,7 +127,7 @@ class Ground:
         for process, proxy in self.proxies.items():
             proxy.faults = faults_of(history, process, self.struck[-1])
         pairs = zip(clients, history.clients, strict=True)
-        await asyncio.gather(*(client.play(steps) for client, steps in pairs), *meanwhile)
+        await asyncio.gather(*(client.play(steps) for client, steps in pairs), *(happens() for happens in meanwhile))
         self.settling[asyncio.create_task(self._settle(arena, self.played, history))] = arena
 
     async def _settle(self, arena: Arena, number: int, history: History) -> None:

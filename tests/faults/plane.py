@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from berth_cluster.apiserver import ApiServer
@@ -16,11 +17,13 @@ from berth_cluster.ports import free_port
 from berth_cluster.processes import ProcessSpec
 from berth_cluster.testing import apply_crds
 
+from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, TYPES
 from .balancer import Balancer
 from .waiting import until
 
 MEMBERS = ("etcd-0", "etcd-1", "etcd-2")
 SERVERS = ("apiserver-0", "apiserver-1")
+KINDS = tuple(f"{kind.plural}.berth.dev" for kind in (TYPES, DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES))
 QUOTA = 128 << 20
 """Bytes that etcd may take. A run writes much less, where nothing fills it on purpose."""
 READY_SECONDS = 90.0
@@ -64,17 +67,20 @@ class Plane:
             await asyncio.sleep(seconds)
         finally:
             self.parts[name].start()
-        await self.ready()
+        await self.ready(*KINDS)
 
-    async def ready(self) -> None:
-        """Wait until every part serves."""
-        await until(self._serves, f"all parts of the control plane serve: see {self.pki.parent}", READY_SECONDS)
+    async def ready(self, *kinds: str) -> None:
+        """Wait until every part serves, and every API server some kinds: their storage comes with the first request."""
+        what = f"all parts of the control plane serve: see {self.pki.parent}"
+        await until(partial(self._serves, kinds), what, READY_SECONDS)
 
-    async def _serves(self) -> bool:
+    async def _serves(self, kinds: Sequence[str]) -> bool:
+        asked = [["--raw", "/readyz"], *([[",".join(kinds), "--all-namespaces", "-o", "name"]] if kinds else [])]
         try:
             for name in SERVERS:
                 at = f"--server=https://127.0.0.1:{self.parts[name].port}"
-                await asyncio.to_thread(self.server.kubectl, at, "get", "--raw", "/readyz", "--request-timeout=5s")
+                for words in asked:
+                    await asyncio.to_thread(self.server.kubectl, at, "get", *words, "--request-timeout=5s")
             await asyncio.to_thread(self.etcdctl, "endpoint", "health")
         except ClusterError:
             return False
@@ -91,7 +97,8 @@ class Plane:
 async def plane_in(folder: Path) -> AsyncIterator[Plane]:
     """Run a control plane with Berth's CRDs in a folder."""
     ports = [free_port() for _ in SERVERS]
-    listening = await asyncio.start_server(Balancer(ports).serve, "127.0.0.1", 0)
+    balancer = Balancer(ports)
+    listening = await asyncio.start_server(balancer.serve, "127.0.0.1", 0)
     made = ControlPlane(
         ControlPlaneOptions(folder, port=listening.sockets[0].getsockname()[1]),
         await asyncio.to_thread(build, (*control_plane_components(), ETCD_TOOLS)),
@@ -104,11 +111,13 @@ async def plane_in(folder: Path) -> AsyncIterator[Plane]:
             part.start()
         await plane.ready()
         await asyncio.to_thread(apply_crds, plane.server)
+        await plane.ready(*KINDS)
         yield plane
     finally:
         for part in parts.values():
             part.lose()
         listening.close()
+        await balancer.ended()
 
 
 def _members(made: ControlPlane) -> list[Part]:
