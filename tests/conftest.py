@@ -1,9 +1,11 @@
 """Session fixtures: a real Kubernetes in three sizes. The work is done in berth_cluster."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from recording import TALLY
 
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
@@ -13,6 +15,25 @@ from berth_cluster.testing import BerthCluster, Namespaces, apply_crds, berth_cl
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
 settings.register_profile("berth", deadline=None)
 settings.load_profile("berth")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one, if one did, how many traces were judged."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["traces"] = (TALLY.traces, TALLY.commits, TALLY.leases)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it."""
+    TALLY.count(*getattr(node, "workeroutput", {}).get("traces", (0, 0, 0)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many traces of real runs the lease protocol allows."""
+    if TALLY.traces:
+        terminalreporter.write_line(f"{TALLY.traces} traces judged: {TALLY.commits} commits, {TALLY.leases} leases")
 
 
 @pytest.fixture(scope="session")
