@@ -70,6 +70,7 @@ async def test_a_process_that_runs_sees_that_a_newer_version_leads(
     watching = asyncio.create_task(watcher.run())
 
     async def known() -> bool:
+        await asyncio.sleep(0.01)
         return watcher.is_known
 
     await eventually(known)
