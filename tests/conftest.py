@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from product import product
+from recording import TALLY
 
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
@@ -15,6 +17,27 @@ from berth_cluster.testing import BerthCluster, Namespaces, apply_crds, berth_cl
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
 settings.register_profile("berth", deadline=None)
 settings.load_profile("berth")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one, if one did, how many traces were judged."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["traces"] = (TALLY.traces, TALLY.commits, TALLY.leases)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it."""
+    TALLY.count(*getattr(node, "workeroutput", {}).get("traces", (0, 0, 0)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many traces of real runs the lease protocol allows, and of a long run which tree it tried."""
+    if TALLY.traces:
+        terminalreporter.write_line(f"{TALLY.traces} traces judged: {TALLY.commits} commits, {TALLY.leases} leases")
+    if is_long():
+        terminalreporter.write_line(f"product {product()}")
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +81,6 @@ def outside(cluster: BerthCluster) -> Outside:
 def outside2(cluster: BerthCluster) -> Outside:
     """A second client outside of the cluster, at another address."""
     return clients()[1]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say of a long run which tree it tried."""
-    if is_long():
-        terminalreporter.write_line(f"product {product()}")
 
 
 def is_long() -> bool:

@@ -306,8 +306,9 @@ class Judge:
 
 
 def _leader(before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
-    took = after["holder"] and after["holder"] != before["holder"]
-    if after["transitions"] - before["transitions"] != int(bool(took)):
+    grew, same = after["transitions"] - before["transitions"], after["holder"] == before["holder"]
+    # Who renewed too late, and finds nobody else there, begins another term.
+    if grew != int(bool(after["holder"]) and (not same or grew > 0)):
         yield (
             "leader",
             f"the leader's Lease went from {before['holder'] or 'nobody'} to {after['holder'] or 'nobody'}, and its"

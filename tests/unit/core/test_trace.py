@@ -128,6 +128,16 @@ def test_a_refusal_names_the_commit_the_rule_and_what_to_look_at() -> None:
     assert "[nothing-left]" in told
 
 
+@pytest.mark.parametrize(
+    ("holder", "transitions", "legal"),
+    [("a", 3, True), ("a", 4, True), ("b", 4, True), ("", 3, True), ("b", 3, False), ("a", 5, False), ("", 4, False)],
+)
+def test_who_leads_anew_begins_a_term(holder: str, transitions: int, legal: bool) -> None:
+    led = (ADDED, "leases", "berth-operator", {"holder": "a", "transitions": 3})
+    then = (MODIFIED, "leases", "berth-operator", {"holder": holder, "transitions": transitions})
+    assert rules(commits(led, then)) == (set() if legal else {"leader"})
+
+
 def test_a_pod_that_came_after_the_end_and_cannot_start_is_no_breach() -> None:
     trace = life()
     late = Commit(11, ADDED, "pods", "lab", f"i-{ID}", fields=POD)
