@@ -71,7 +71,7 @@ class Faults:
 
     # ---- processes
 
-    def _freeze(self, loop: Loop, seconds: float, *, machine: bool) -> None:
+    def freeze(self, loop: Loop, seconds: float, *, machine: bool) -> None:
         """Stop a process; where it is the machine, its own clocks stand still, and its wall clock is set later."""
         world, since = self._stage.world, self._stage.world.now
         loop.frozen += 1
@@ -90,11 +90,11 @@ class Faults:
 
     def _stop(self, event: Event) -> None:
         if (operator := self._operator(event)) is not None and not operator.loop.frozen:
-            self._freeze(operator.loop, event.length, machine=False)
+            self.freeze(operator.loop, event.length, machine=False)
 
     def _vm(self, event: Event) -> None:
         if (operator := self._operator(event)) is not None and not operator.loop.frozen:
-            self._freeze(operator.loop, event.length, machine=True)
+            self.freeze(operator.loop, event.length, machine=True)
 
     def _kill(self, event: Event) -> None:
         if (operator := self._operator(event)) is not None:
@@ -104,7 +104,7 @@ class Faults:
     def _apistop(self, event: Event) -> None:
         api = self._one(self._stage.apis, event)
         if api is not None and not api.loop.frozen:
-            self._freeze(api.loop, event.length, machine=event.other < 0.3)
+            self.freeze(api.loop, event.length, machine=event.other < 0.3)
 
     def _apikill(self, event: Event) -> None:
         api = self._one(self._stage.apis, event)
@@ -130,7 +130,7 @@ class Faults:
             if request.method == "GET" or "/leases/" in request.path or draw.random() > 0.15:
                 return 0.0
             troubles.hold = None
-            self._freeze(operator.loop, length, machine=machine)
+            self.freeze(operator.loop, length, machine=machine)
             return draw.choice((0.0, length + 0.001))
 
         troubles.hold = hold
