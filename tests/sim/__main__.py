@@ -23,9 +23,11 @@ def main() -> int:
 
         return kill_all(seed)
     if sys.argv[1:2] == ["mutant"]:
-        from .killing import hunt
+        from .killing import hunt_one
 
-        return hunt(int(sys.argv[2]), seed, int(os.environ["FIRST"]), int(os.environ["HISTORIES"]))
+        first, most, seconds = (os.environ[name] for name in ("FIRST", "HISTORIES", "SECONDS"))
+        hunt_one(int(sys.argv[2]), seed, int(first), int(most), float(seconds))
+        return 0
     if sys.argv[1:] == ["digest"]:
         from .prove import digest
 

@@ -1,4 +1,7 @@
-"""``make prove-mutants``: plays histories with each mutant until one breaks an invariant that the code keeps there."""
+"""``make prove-mutants``: plays histories with each mutant until one breaks an invariant that the code keeps there.
+
+Each mutant has a process of its own. What it breaks counts where the same history without it breaks nothing.
+"""
 
 import gc
 import os
@@ -7,85 +10,151 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Final
 
+from . import clocks
 from .mutants import MUTANTS
-from .mutating import DoesNotApplyError, Mutant, install, mutated, source_of
+from .mutating import Mutant, install, mutated
 
 MOST: Final = 2000
 """Histories in which a mutant must be found."""
-_FOUND: Final = re.compile(r"^found (\d+) (.*)$", re.MULTILINE)
+MINUTES: Final = 40.0
+"""For all mutants together."""
+PAGE: Final = Path(__file__).parents[2] / "docs" / "mutants.md"
+BEGIN: Final = "<!-- made by make prove-mutants -->\n"
+END: Final = "<!-- end -->\n"
+HEAD: Final = "| Mutant | In | Set | Histories until found | Breaks |\n|---|---|---|---|---|\n"
+_NOT_PASSED_ON: Final = ("SET", "FAULTS", "HISTORY", "PYTHONDONTWRITEBYTECODE")
+_SAID: Final = re.compile(r"^(found|not found) (\d+) ?(.*)$", re.MULTILINE)
+_PARTICULARS: Final = re.compile(r"robot-\d+|k-\d+|r-\d+|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 @dataclass(frozen=True)
-class Death:
-    """How a mutant was found: in which history, and by what; no history where none broke anything."""
+class Hunt:
+    """How far the hunt for one mutant has come."""
 
     mutant: Mutant
-    history: int | None
-    what: str
+    played: int = 0
+    found: bool = False
+    """Whether the last history that was played broke something."""
+    what: str = ""
+    """Which invariant."""
+
+    @property
+    def row(self) -> str:
+        """Of the table."""
+        shown = str(self.played) if self.found else f"not in {self.played}"
+        mutant = self.mutant
+        return f"| {mutant.name} | `{mutant.where}` | {mutant.which} | {shown} | {self.what} |\n"
 
 
 def kill_all(seed: int) -> int:
-    """Hunt all mutants, or those of the variable MUTANTS (numbers); print the table. The exit status."""
+    """Hunt all mutants, or those of the variable MUTANTS (numbers); print the table. The exit status.
+
+    A run of all mutants writes the table into the docs.
+    """
+    for mutant in MUTANTS:
+        mutated(mutant)
     words = os.environ.get("MUTANTS")
-    numbers = [int(word) for word in words.split(",")] if words else list(range(len(MUTANTS)))
-    most = int(os.environ.get("HISTORIES") or MOST)
-    for number in numbers:
-        mutated(MUTANTS[number], source_of(MUTANTS[number]))
-    with ThreadPoolExecutor(int(os.environ.get("PROCESSES") or len(os.sched_getaffinity(0)))) as pool:
-        alive = 0
-        print("| Mutant | Where | Histories until found | What breaks |\n|---|---|---|---|")
-        for death in pool.map(lambda number: _killed(number, seed, most), numbers):
-            found = death.history is not None
-            alive += not found
-            shown = str(death.history + 1) if death.history is not None else f"not in {most}"
-            print(f"| {death.mutant.name} | `{death.mutant.where}` | {shown} | {death.what} |", flush=True)
-    print(f"{len(numbers) - alive} of {len(numbers)} mutants are found")
-    return int(alive > 0)
+    chosen = [MUTANTS[int(word)] for word in words.split(",")] if words else list(MUTANTS)
+    most, minutes = int(os.environ.get("HISTORIES") or MOST), float(os.environ.get("MINUTES") or MINUTES)
+    with TemporaryDirectory(prefix="berth-mutants-") as compiled:
+        hunts = _Killing(seed, most, minutes * 60, len(chosen), compiled).of(chosen)
+    found = sum(hunt.found for hunt in hunts)
+    table = (
+        f"{found} of {len(hunts)} mutants are found: seed {seed}, at most {most} histories each, "
+        f"{minutes:.0f} minutes in all.\n\n{HEAD}" + "".join(hunt.row for hunt in hunts)
+    )
+    print(table, end="")
+    if not words:
+        write(table)
+    return int(found < len(hunts))
 
 
-def _killed(number: int, seed: int, most: int) -> Death:
-    """Find a history that breaks with the mutant and not without it."""
-    mutant, first = MUTANTS[number], 0
-    while first < most:
-        said = _run(["mutant", str(number)], SEED=seed, FIRST=first, HISTORIES=most - first)
-        found = _FOUND.search(said.stdout)
-        if said.returncode or found is None:
-            return Death(mutant, None, said.stderr.strip().splitlines()[-1] if said.returncode else "")
-        history = int(found[1])
-        whole = _run([], SEED=seed, SET=mutant.which, FAULTS=mutant.faults, HISTORY=history)
-        if whole.returncode == 0:
-            return Death(mutant, history, found[2])
-        first = history + 1
-    return Death(mutant, None, "")
+def write(table: str) -> None:
+    """Put the table into the page of the docs."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
-def _run(words: list[str], **environment: str | int) -> subprocess.CompletedProcess[str]:
-    told = {name: str(value) for name, value in environment.items()}
-    left = {name: value for name, value in os.environ.items() if name not in ("MUTANTS", "SET", "FAULTS", "HISTORY")}
-    command = [sys.executable, "-m", "tests.sim", *words]
-    return subprocess.run(command, env=left | told, capture_output=True, text=True, check=False)
+class _Killing:
+    """One run. Its time is shared out among the mutants that are still to come: quick ones leave theirs to others."""
+
+    def __init__(self, seed: int, most: int, seconds: float, waiting: int, compiled: str) -> None:
+        self._seed = seed
+        self._most = most
+        self._ends = clocks.real["monotonic"]() + seconds
+        self._waiting = waiting
+        self._compiled = compiled
+        """Folder of compiled modules, which all processes share."""
+        self._jobs = min(int(os.environ.get("JOBS") or len(os.sched_getaffinity(0))), waiting)
+        self._lock = Lock()
+
+    def of(self, mutants: list[Mutant]) -> list[Hunt]:
+        """Hunt until each is found by a history that breaks nothing without it, or enough was played."""
+        hunts = [Hunt(mutant) for mutant in mutants]
+        with ThreadPoolExecutor(self._jobs) as threads:
+            hunts = list(threads.map(self._go_on, hunts))
+            while doubtful := [n for n, hunt in enumerate(hunts) if hunt.found and not self._counts(hunt)]:
+                self._waiting += len(doubtful)
+                again = threads.map(self._go_on, [hunts[n] for n in doubtful])
+                for n, hunt in zip(doubtful, again, strict=True):
+                    hunts[n] = hunt
+        return hunts
+
+    def _counts(self, hunt: Hunt) -> bool:
+        """Whether the history that found a mutant breaks nothing without it."""
+        from .sets import named, played  # the code without a mistake
+
+        plan = named(hunt.mutant.which, self._seed, hunt.played - 1, hunt.mutant.classes)
+        return not played(plan).violations
+
+    def _share(self) -> float:
+        """Seconds for the next mutant."""
+        with self._lock:
+            left = max(self._ends - clocks.real["monotonic"](), 0.0)
+            share = left * min(1.0, self._jobs / self._waiting)
+            self._waiting -= 1
+            return share
+
+    def _go_on(self, hunt: Hunt) -> Hunt:
+        told = {"SEED": self._seed, "FIRST": hunt.played, "HISTORIES": self._most, "SECONDS": self._share()}
+        told |= {"PYTHONPYCACHEPREFIX": self._compiled}
+        left = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.sim", "mutant", str(MUTANTS.index(hunt.mutant))],
+            env=left | {name: str(value) for name, value in told.items()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = _SAID.search(done.stdout)
+        if done.returncode or said is None:
+            raise RuntimeError(f"{hunt.mutant.name}: {done.stderr}")
+        hunt = Hunt(hunt.mutant, int(said[2]), said[1] == "found", _PARTICULARS.sub("*", said[3]))
+        print(hunt.row, end="", file=sys.stderr, flush=True)
+        return hunt
 
 
-def hunt(number: int, seed: int, first: int, most: int) -> int:
-    """Play histories with one mutant in this process until one breaks an invariant."""
+def hunt_one(number: int, seed: int, first: int, most: int, seconds: float) -> None:
+    """Play histories with one mutant in this process until one breaks an invariant, or the time is up."""
+    ends = clocks.real["monotonic"]() + seconds
     mutant = MUTANTS[number]
     install(mutant)
-    try:
-        from .sets import named, played
-    except DoesNotApplyError as error:
-        print(error, file=sys.stderr)
-        return 2
-    faults = tuple(mutant.faults.split(","))
+    from .sets import named, played
+
     gc.freeze()
     gc.disable()
-    for history in range(first, first + most):
-        outcome = played(named(mutant.which, seed, history, faults))
+    history = first
+    while history < most and clocks.real["monotonic"]() < ends:
+        outcome = played(named(mutant.which, seed, history, mutant.classes))
+        history += 1
         if outcome.violations:
             print(f"found {history} {outcome.violations[0][1]}")
-            return 0
+            return
         if history % 10 == 0:
             gc.collect()
-    print("not found")
-    return 0
+    print(f"not found {history}")

@@ -213,7 +213,8 @@ class Oracle:
         self.promised[instance_id] = user
         found = self.cluster.store.find("instances", LAB, instance_id)
         if found is None:
-            self.cluster.violated("promise: a client was told of an instance that is not there")
+            if instance_id not in self.given_up:
+                self.cluster.violated("promise: a client was told of an instance that is not there")
         elif names.NEVER_MADE_LABEL in (found["metadata"].get("labels") or {}):
             self.cluster.violated("promise: a client was told of a tombstone")
         elif (found.get("status") or {}).get("reason") in ("ClaimLost", "NeverMade"):
