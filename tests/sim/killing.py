@@ -80,13 +80,19 @@ def write(table: str) -> None:
     PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
+def _now() -> float:
+    """Seconds of the real clock."""
+    seconds: float = clocks.real["monotonic"]()
+    return seconds
+
+
 class _Killing:
     """One run. Its time is shared out among the mutants that are still to come: quick ones leave theirs to others."""
 
     def __init__(self, seed: int, most: int, seconds: float, waiting: int, compiled: str) -> None:
         self._seed = seed
         self._most = most
-        self._ends = clocks.real["monotonic"]() + seconds
+        self._ends = _now() + seconds
         self._waiting = waiting
         self._compiled = compiled
         """Folder of compiled modules, which all processes share."""
@@ -115,14 +121,19 @@ class _Killing:
     def _share(self) -> float:
         """Seconds for the next mutant."""
         with self._lock:
-            left = max(self._ends - clocks.real["monotonic"](), 0.0)
+            left = max(self._ends - _now(), 0.0)
             share = left * min(1.0, self._jobs / self._waiting)
             self._waiting -= 1
             return share
 
     def _go_on(self, hunt: Hunt) -> Hunt:
-        told = {"SEED": self._seed, "FIRST": hunt.played, "HISTORIES": self._most, "SECONDS": self._share()}
-        told |= {"PYTHONPYCACHEPREFIX": self._compiled}
+        told: dict[str, int | float | str] = {
+            "SEED": self._seed,
+            "FIRST": hunt.played,
+            "HISTORIES": self._most,
+            "SECONDS": self._share(),
+            "PYTHONPYCACHEPREFIX": self._compiled,
+        }
         left = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
         done = subprocess.run(
             [sys.executable, "-m", "tests.sim", "mutant", str(MUTANTS.index(hunt.mutant))],
@@ -141,7 +152,7 @@ class _Killing:
 
 def hunt_one(number: int, seed: int, first: int, most: int, seconds: float) -> None:
     """Play histories with one mutant in this process until one breaks an invariant, or the time is up."""
-    ends = clocks.real["monotonic"]() + seconds
+    ends = _now() + seconds
     mutant = MUTANTS[number]
     install(mutant)
     from .sets import named, played
@@ -149,7 +160,7 @@ def hunt_one(number: int, seed: int, first: int, most: int, seconds: float) -> N
     gc.freeze()
     gc.disable()
     history = first
-    while history < most and clocks.real["monotonic"]() < ends:
+    while history < most and _now() < ends:
         outcome = played(named(mutant.which, seed, history, mutant.classes))
         history += 1
         if outcome.violations:

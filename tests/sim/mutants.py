@@ -170,11 +170,11 @@ MUTANTS: Final = (
         faults="kill,lose",
     ),
     Mutant(
-        "undone though the Instance may come",
-        "berth_api.services.launching._make",
-        "made_surely_not |= not isinstance(error, cluster.UnavailableError)",
-        "made_surely_not = True",
-        faults="lose,refuse",
+        "a tombstone is taken for the Instance that was asked for",
+        "berth_api.services.launching._create",
+        "if found is None or not mine or tombstones.is_tombstone(found):",
+        "if found is None:",
+        which="late",
     ),
     Mutant(
         "a newcomer does not look who waits",

@@ -65,7 +65,7 @@ class Event:
     length: float = 0.0
     other: float = 0.0
     write: str = ""
-    """Where a trap is laid: ``PATCH instances/status`` (:mod:`tests.sim.traps`)."""
+    """Where a trap is laid: ``PATCH instances/status``, ``take`` (:func:`tests.sim.traps.write_of`)."""
     then: str = ""
     """What happens there."""
 

@@ -5,6 +5,7 @@ Each is a plan like any other: it is played, judged and made smaller as those th
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from .plan import TRAP, Event, Plan
@@ -16,13 +17,13 @@ TAKES_OVER: Final = 8.0
 
 OPENING: Final = {
     "POST secrets": 8,
-    "POST pods": 8,
+    "POST pods": 4,
     "PATCH instances/status": 2,
-    "PATCH workspacedeployments/status": 2,
+    "take": 2,
     "PATCH instances": 1,
 }
 ENDING: Final = {
-    "PATCH workspacedeployments/status": 8,
+    "give back": 12,
     "PATCH instances/status": 3,
     "DELETE secrets": 2,
     "DELETE pods": 2,
@@ -30,7 +31,7 @@ ENDING: Final = {
 }
 CALLING: Final = {
     "POST instances": 8,
-    "PATCH workspacedeployments/status": 4,
+    "take": 4,
     "POST secrets": 1,
     "PATCH secrets": 1,
     "POST reservations": 1,
@@ -40,7 +41,7 @@ CALLS_END: Final = {"kill": 3, "kill before": 1, "lose": 2, "late": 3, "stop": 1
 
 
 def terms(draw: random.Random) -> tuple[Setting, list[Event]]:
-    """Leaders that overlap (D7, D9): each is paused at a write of a lease, and goes on when another one has ended it."""
+    """Leaders that overlap (D7, D9): each is paused at a write of a lease, and goes on when another has ended it."""
     setting = Setting(
         deployments=1,
         operators=draw.choice((2, 3, 3)),
@@ -51,21 +52,27 @@ def terms(draw: random.Random) -> tuple[Setting, list[Event]]:
     )
     events = [Event(BEGIN, draw.choice(("launch", "launch", "kubectl", "reserve")), "ada", other=0.5)]
     events += _insists(draw, "bob", BEGIN + 1.0, 39.0)
-    count = draw.choice((1, 2, 2))
-    match draw.choice(("open", "open", "end", "rules")):
+    count = draw.choice((1, 1, 2))
+    match draw.choice(("open", "late", "end", "rules")):
         case "open":
             end = BEGIN + TAKES_OVER * count + draw.uniform(0.3, 5.0)
-            over = min(end + draw.uniform(1.0, 9.0), 39.0)
+            over = end + draw.uniform(1.0, 9.0)
             events += _traps(draw, "operator", 3.0, OPENING, [over - BEGIN - TAKES_OVER * n for n in range(count)])
-            events.append(Event(over - draw.uniform(0.0, 1.0), draw.choice(("vm", "cut", "ping")), "cyd", 0.5, 6.0))
+        case "late":
+            setting = replace(setting, operators=3)
+            end = BEGIN + TAKES_OVER * 2 + draw.uniform(0.3, 5.0)
+            over = end + draw.uniform(2.5, 8.0)
+            events += _late_writes(draw, over)
         case "end":
             end = BEGIN + draw.uniform(1.5, 5.0)
             over = TAKES_OVER * count + draw.uniform(0.5, 9.0)
             events += _traps(draw, "operator", end - 0.01, ENDING, [over - TAKES_OVER * n for n in range(count)])
         case _:
             end = 38.0
-            events += [Event(at, "rule", "ada", 0.0, other=draw.uniform(0.4, 1.0)) for at in _times(draw, 6.0, 34.0, 0.7)]
-            events.append(Event(draw.uniform(9.0, 14.0), draw.choice(("vm", "stop", "held")), "", 0.5, draw.uniform(7.6, 14.0)))
+            for at in _times(draw, 6.0, 34.0, 0.7):
+                events.append(Event(at, "rule", "ada", 0.0, other=draw.uniform(0.4, 1.0)))
+            fault, length = draw.choice(("vm", "stop", "held")), draw.uniform(7.6, 14.0)
+            events.append(Event(draw.uniform(9.0, 14.0), fault, "", 0.5, length))
     events += [Event(end + later, "end", "ada", 0.0, other=draw.random()) for later in (0.0, 0.7)]
     return setting, events
 
@@ -78,12 +85,19 @@ def calls(draw: random.Random) -> tuple[Setting, list[Event]]:
         hooks=draw.choice(((), (), ("reset",))),
         quota=draw.choice((None, None, 1)),
     )
-    first = Event(BEGIN, draw.choice(("launch", "launch", "queue")), "ada", other=0.5)
-    events = [first, Event(BEGIN + draw.uniform(0.5, 20.0), "show", "ada")]
+    events = [
+        Event(BEGIN, draw.choice(("launch", "launch", "queue")), "ada", other=0.5),
+        Event(BEGIN + draw.uniform(0.5, 20.0), "show", "ada"),
+        Event(BEGIN + draw.uniform(62.0, 80.0), "again", "ada"),
+    ]
+    if draw.random() < 0.25:  # it is answered, and the Instance is deleted
+        return setting, [*events, Event(draw.uniform(8.0, 38.0), "end", "ada", 0.0, other=0.9)]
     lengths = [draw.choice((draw.uniform(0.5, 8.0), draw.uniform(9.0, 14.0), draw.uniform(26.0, 34.0)))]
     events += _traps(draw, "api", 3.0, CALLING, lengths, CALLS_END)
     if draw.random() < 0.4:
-        events += _traps(draw, "operator", 3.0, {"POST instances": 1}, [draw.uniform(0.1, 15.0)], {"refuse": 2, "kill": 1})
+        events += _traps(
+            draw, "operator", 3.0, {"POST instances": 1}, [draw.uniform(0.1, 15.0)], {"refuse": 2, "kill": 1}
+        )
     events += _insists(draw, "bob", BEGIN + 0.5, 39.0)
     if draw.random() < 0.5:
         events.append(Event(draw.uniform(12.0, 38.0), "end", "ada", 0.0, other=draw.random()))
@@ -98,7 +112,9 @@ def queue(draw: random.Random) -> tuple[Setting, list[Event]]:
     events = [Event(BEGIN + 0.1 * n, "launch", "ada", other=0.5) for n in range(3)]
     for user in ("bob", "cyd"):
         for at in (draw.uniform(BEGIN + 1.0, 12.0), draw.uniform(BEGIN + 1.0, 12.0)):
-            events.append(Event(at, draw.choice(("queue", "reserve", "kubectl")), user, draw.random(), other=draw.random()))
+            events.append(
+                Event(at, draw.choice(("queue", "reserve", "kubectl")), user, draw.random(), other=draw.random())
+            )
     for at in _times(draw, 15.0, 38.0, 3.0):
         user = draw.choice(("ada", "bob", "cyd"))
         events.append(Event(at, "end", user, draw.random(), other=draw.random()))
@@ -124,7 +140,9 @@ def machines(draw: random.Random) -> tuple[Setting, list[Event]]:
         if draw.random() < 0.6:
             events.append(Event(at + draw.uniform(0.1, 4.0), "end", user, 0.0, other=draw.random()))
     for at in _times(draw, 6.0, 38.0, 8.0):
-        events += [Event(at + later, "replace", "cyd", 0.0) for later in draw.choice(((0.0,), (0.0, draw.uniform(0.1, 2.0))))]
+        events += [
+            Event(at + later, "replace", "cyd", 0.0) for later in draw.choice(((0.0,), (0.0, draw.uniform(0.1, 2.0))))
+        ]
     for at in _times(draw, 6.0, 38.0, 8.0):
         events.append(Event(at, "node", "", 0.0, draw.uniform(2.0, 8.0), draw.choice((0.3, 0.7, 0.7, 0.9))))
     match draw.choice(("", "gap", "trap", "kill")):
@@ -138,6 +156,19 @@ def machines(draw: random.Random) -> tuple[Setting, list[Event]]:
     return setting, events
 
 
+def _late_writes(draw: random.Random, over: float) -> list[Event]:
+    """Secrets of one leader and the pod of the next arrive when a third has ended the lease, and nobody clears them."""
+    events = [Event(over - 2.0, "vm", "", 0.5, 6.0)]
+    for write, met, arrives in (
+        ("POST secrets", BEGIN, over - draw.uniform(0.5, 1.5)),
+        ("POST pods", BEGIN + TAKES_OVER, over - draw.uniform(0.0, 0.5)),
+    ):
+        length = over + 5.0 - met
+        part = (arrives - met) / length
+        events.append(Event(3.0, TRAP, "operator", 0.0, length, part, write, "pause before"))
+    return events
+
+
 def _traps(
     draw: random.Random,
     whom: str,
@@ -146,7 +177,7 @@ def _traps(
     lengths: Sequence[float],
     ends: dict[str, int] = LEADERS_END,
 ) -> list[Event]:
-    """Lay one after the other; each write is mostly the first of its kind, and arrives late by some part of a length."""
+    """Lay one after the other. Each write is mostly the first of its kind; it may arrive before its process goes on."""
     return [
         Event(
             at,

@@ -33,7 +33,6 @@ def test_a_mutant_whose_code_is_gone_fails(where: str, error: type[Exception]) -
         mutated(Mutant("lost", where, "text that nobody wrote", "", "core"))
 
 
-
 def test_each_mutant_changes_something_and_has_a_name_of_its_own() -> None:
     assert all(mutant.before != mutant.after for mutant in MUTANTS)
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

@@ -41,7 +41,8 @@ class Traps:
     def lay(self, event: Event) -> None:
         """Lay one for operators, or for API processes (``event.user``)."""
         self._set.append(event)
-        for process in (*self._stage.operators, *self._stage.apis):
+        processes: list[Operator | Api] = [*self._stage.operators, *self._stage.apis]
+        for process in processes:
             process.network.troubles.hold = partial(self._hold, process)
 
     def clear(self) -> None:
@@ -87,7 +88,10 @@ class Traps:
 
 
 def write_of(request: Request) -> str:
-    """Return the kind of a request to an object of a namespace, such as ``PATCH instances/status``."""
+    """Return the kind of a request: ``take`` or ``give back`` of a lease, else such as ``PATCH instances/status``."""
     parts = request.path.partition("/namespaces/")[2].split("/")
     plural, sub = parts[1] if len(parts) > 1 else "", f"/{parts[3]}" if len(parts) > 3 else ""
+    status = (request.body or {}).get("status") or {}
+    if plural == "workspacedeployments" and "lease" in status:
+        return "take" if status["lease"] else "give back"
     return f"{request.method} {plural}{sub}"

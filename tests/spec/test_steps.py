@@ -4,7 +4,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from tests.sim.code_names import NoSuchCodeError, place_of
 
 TABLE = Path(__file__).parents[2] / "spec" / "steps.toml"
