@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -21,6 +22,8 @@ from .mutating import Mutant, install, mutated
 
 MOST: Final = 2000
 """Histories in which a mutant must be found."""
+FEW: Final = 10
+"""So many are played with each mutant first; what time they leave goes to those that are harder to find."""
 MINUTES: Final = 40.0
 """For all mutants together."""
 PAGE: Final = Path(__file__).parents[2] / "docs" / "mutants.md"
@@ -62,7 +65,7 @@ def kill_all(seed: int) -> int:
     chosen = [MUTANTS[int(word)] for word in words.split(",")] if words else list(MUTANTS)
     most, minutes = int(os.environ.get("HISTORIES") or MOST), float(os.environ.get("MINUTES") or MINUTES)
     with TemporaryDirectory(prefix="berth-mutants-") as compiled:
-        hunts = _Killing(seed, most, minutes * 60, len(chosen), compiled).of(chosen)
+        hunts = _Killing(seed, most, minutes * 60, compiled).of(chosen)
     found = sum(hunt.found for hunt in hunts)
     table = (
         f"{found} of {len(hunts)} mutants are found: seed {seed}, at most {most} histories each, "
@@ -89,27 +92,28 @@ def _now() -> float:
 class _Killing:
     """One run. Its time is shared out among the mutants that are still to come: quick ones leave theirs to others."""
 
-    def __init__(self, seed: int, most: int, seconds: float, waiting: int, compiled: str) -> None:
+    def __init__(self, seed: int, most: int, seconds: float, compiled: str) -> None:
         self._seed = seed
         self._most = most
         self._ends = _now() + seconds
-        self._waiting = waiting
+        self._waiting = 0
         self._compiled = compiled
         """Folder of compiled modules, which all processes share."""
-        self._jobs = min(int(os.environ.get("JOBS") or len(os.sched_getaffinity(0))), waiting)
+        self._jobs = int(os.environ.get("JOBS") or len(os.sched_getaffinity(0)))
         self._lock = Lock()
 
     def of(self, mutants: list[Mutant]) -> list[Hunt]:
         """Hunt until each is found by a history that breaks nothing without it, or enough was played."""
-        hunts = [Hunt(mutant) for mutant in mutants]
+        hunts = {mutant.name: Hunt(mutant) for mutant in mutants}
         with ThreadPoolExecutor(self._jobs) as threads:
-            hunts = list(threads.map(self._go_on, hunts))
-            while doubtful := [n for n, hunt in enumerate(hunts) if hunt.found and not self._counts(hunt)]:
-                self._waiting += len(doubtful)
-                again = threads.map(self._go_on, [hunts[n] for n in doubtful])
-                for n, hunt in zip(doubtful, again, strict=True):
-                    hunts[n] = hunt
-        return hunts
+            for most in (min(FEW, self._most), self._most):
+                pending = [hunt for hunt in hunts.values() if not hunt.found and hunt.played < most]
+                while pending:
+                    self._waiting = len(pending)
+                    done = list(threads.map(partial(self._go_on, most=most), pending))
+                    pending = [Hunt(h.mutant, h.played) for h in done if h.found and not self._counts(h)]
+                    hunts |= {hunt.mutant.name: hunt for hunt in (*done, *pending)}
+        return list(hunts.values())
 
     def _counts(self, hunt: Hunt) -> bool:
         """Whether the history that found a mutant breaks nothing without it."""
@@ -126,12 +130,15 @@ class _Killing:
             self._waiting -= 1
             return share
 
-    def _go_on(self, hunt: Hunt) -> Hunt:
+    def _go_on(self, hunt: Hunt, most: int) -> Hunt:
+        seconds = self._share()
+        if seconds <= 0.0:
+            return hunt
         told: dict[str, int | float | str] = {
             "SEED": self._seed,
             "FIRST": hunt.played,
-            "HISTORIES": self._most,
-            "SECONDS": self._share(),
+            "HISTORIES": most,
+            "SECONDS": seconds,
             "PYTHONPYCACHEPREFIX": self._compiled,
         }
         left = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}

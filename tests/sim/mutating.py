@@ -24,7 +24,7 @@ class Mutant:
     where: str
     before: str
     after: str
-    which: str = "full"
+    which: str
     """Set of histories that reaches it (:mod:`tests.sim.sets`)."""
     faults: str = ""
     """Classes of faults, in the sets that chance makes; all of them where it is empty."""
