@@ -115,7 +115,7 @@ bench-leases: venv ## measure leases with many deployments, without the two-node
 	@$(BIN)/python -m bench.leases
 
 .PHONY: prove
-prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|d1|late FAULTS=…), or show one (HISTORY=7, SHRINK=1)
+prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|d1|late|pause FAULTS=…), or show one (HISTORY=7, SHRINK=1)
 	@$(BIN)/python -m tests.sim
 
 .PHONY: prove-mutants

@@ -209,13 +209,27 @@ MUTANTS: Final = (
     ),
     Mutant(
         "quota counts no leases",
-        "berth_core.slots.Claimant._take_slot",
+        "berth_core.slots.need_room",
         "len(leases | pending) >= quota.most",
         "len(pending) >= quota.most",
         which="queue",
     ),
     Mutant(
         "an answer is not kept", "berth_api.repeats.judge", "if record.answer is not None:", "if False:", which="calls"
+    ),
+    Mutant(
+        "a lease counts though its slot is gone",
+        "berth_core.slots.Claimant._confirm",
+        "if Slot(instance=self._instance, type=quota.type) not in account.status.slots:",
+        "if False:",
+        which="pause",
+    ),
+    Mutant(
+        "a lease of a former leader counts whatever its user has",
+        "berth_operator.taking.beyond_quota",
+        "return str(error)",
+        'return ""',
+        which="pause",
     ),
     Mutant(
         "nothing is looked for before a repeat",

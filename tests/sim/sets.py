@@ -2,20 +2,21 @@
 
 from typing import Final
 
-from . import orphans
+from . import orphans, pauses
 from .history import Outcome, play
 from .plan import CORE, FAULTS, Plan, plan
 from .scripts import SCRIPTS, scripted
-from .stage import Setting, Stage
+from .stage import Setting
 
-ORPHANS: Final = {"d1": orphans.play, "late": orphans.play_late}
-SETS: Final = ("core", "full", *ORPHANS, *SCRIPTS)
+PLAYS: Final = {"d1": orphans.play, "late": orphans.play_late, "pause": pauses.play}
+"""Sets that have no plan: each history is one course of events, with times by its seed."""
+SETS: Final = ("core", "full", *PLAYS, *SCRIPTS)
 
 
 def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) -> Plan:
     """Return the plan of one history: ``core`` is quick, ``full`` has everything, the others are scripted."""
     name = f"{which}/{seed}/{number}"
-    if which in ORPHANS:
+    if which in PLAYS:
         return Plan(name, Setting(), ())
     if which in SCRIPTS:
         return scripted(which, name)
@@ -26,8 +27,8 @@ def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) ->
 def played(made: Plan) -> Outcome:
     """Play a plan of any set."""
     which = made.seed.partition("/")[0]
-    if which not in ORPHANS:
+    if which not in PLAYS:
         return play(made)
-    stage: Stage = ORPHANS[which](made.seed)
+    stage = PLAYS[which](made.seed)
     oracle, world = stage.oracle, stage.world
     return Outcome(made, stage.cluster.violations, oracle.leases, oracle.ready, world.steps, world.now, stage)
