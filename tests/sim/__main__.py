@@ -22,12 +22,6 @@ def main() -> int:
         from .killing import kill_all
 
         return kill_all(seed)
-    if sys.argv[1:2] == ["mutant"]:
-        from .killing import hunt_one
-
-        first, most, seconds = (os.environ[name] for name in ("FIRST", "HISTORIES", "SECONDS"))
-        hunt_one(int(sys.argv[2]), seed, int(first), int(most), float(seconds))
-        return 0
     if sys.argv[1:] == ["digest"]:
         from .prove import digest
 

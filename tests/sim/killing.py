@@ -4,21 +4,26 @@ Each mutant has a process of its own. What it breaks counts where the same histo
 """
 
 import gc
+import importlib
+import multiprocessing
 import os
 import re
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import clocks
 from .mutants import MUTANTS
 from .mutating import Mutant, install, mutated
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 MOST: Final = 2000
 """Histories in which a mutant must be found."""
@@ -30,8 +35,8 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "mutants.md"
 BEGIN: Final = "<!-- made by make prove-mutants -->\n"
 END: Final = "<!-- end -->\n"
 HEAD: Final = "| Mutant | In | Set | Histories until found | Breaks |\n|---|---|---|---|---|\n"
-_NOT_PASSED_ON: Final = ("SET", "FAULTS", "HISTORY", "PYTHONDONTWRITEBYTECODE")
-_SAID: Final = re.compile(r"^(found|not found) (\d+) ?(.*)$", re.MULTILINE)
+LIBRARIES: Final = ("aiohttp", "cryptography.x509", "fastapi", "kopf", "orjson", "prometheus_client", "structlog")
+"""What the product imports first; imported once for all processes."""
 _PARTICULARS: Final = re.compile(r"robot-\d+|k-\d+|r-\d+|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
@@ -64,8 +69,7 @@ def kill_all(seed: int) -> int:
     words = os.environ.get("MUTANTS")
     chosen = [MUTANTS[int(word)] for word in words.split(",")] if words else list(MUTANTS)
     most, minutes = int(os.environ.get("HISTORIES") or MOST), float(os.environ.get("MINUTES") or MINUTES)
-    with TemporaryDirectory(prefix="berth-mutants-") as compiled:
-        hunts = _Killing(seed, most, minutes * 60, compiled).of(chosen)
+    hunts = _Killing(seed, most, minutes * 60).of(chosen)
     found = sum(hunt.found for hunt in hunts)
     table = (
         f"{found} of {len(hunts)} mutants are found: seed {seed}, at most {most} histories each, "
@@ -90,89 +94,86 @@ def _now() -> float:
 
 
 class _Killing:
-    """One run. Its time is shared out among the mutants that are still to come: quick ones leave theirs to others."""
+    """One run: each hunt in a process that was forked before any of the product was imported."""
 
-    def __init__(self, seed: int, most: int, seconds: float, compiled: str) -> None:
+    def __init__(self, seed: int, most: int, seconds: float) -> None:
         self._seed = seed
         self._most = most
         self._ends = _now() + seconds
-        self._waiting = 0
-        self._compiled = compiled
-        """Folder of compiled modules, which all processes share."""
         self._jobs = int(os.environ.get("JOBS") or len(os.sched_getaffinity(0)))
-        self._lock = Lock()
+        self._context = multiprocessing.get_context("fork")
+        self._waiting = self._context.Value("i", 0)
 
     def of(self, mutants: list[Mutant]) -> list[Hunt]:
         """Hunt until each is found by a history that breaks nothing without it, or enough was played."""
+        for library in LIBRARIES:
+            importlib.import_module(library)
         hunts = {mutant.name: Hunt(mutant) for mutant in mutants}
-        with ThreadPoolExecutor(self._jobs) as threads:
-            for most in (min(FEW, self._most), self._most):
-                pending = [hunt for hunt in hunts.values() if not hunt.found and hunt.played < most]
-                while pending:
-                    self._waiting = len(pending)
-                    done = list(threads.map(partial(self._go_on, most=most), pending))
-                    pending = [Hunt(h.mutant, h.played) for h in done if h.found and not self._counts(h)]
-                    hunts |= {hunt.mutant.name: hunt for hunt in (*done, *pending)}
+        for most in (min(FEW, self._most), self._most):
+            pending = [hunt for hunt in hunts.values() if not hunt.found and hunt.played < most]
+            while pending:
+                self._waiting.value = len(pending)
+                done = []
+                for hunt in self._each(partial(self._go_on, most), pending):
+                    print(hunt.row, end="", file=sys.stderr, flush=True)
+                    done.append(hunt)
+                found = [hunt for hunt in done if hunt.found]
+                clean = next(self._each(self._are_clean, [found]))
+                pending = [
+                    Hunt(hunt.mutant, hunt.played) for hunt, is_clean in zip(found, clean, strict=True) if not is_clean
+                ]
+                hunts |= {hunt.mutant.name: hunt for hunt in (*done, *pending)}
         return list(hunts.values())
 
-    def _counts(self, hunt: Hunt) -> bool:
-        """Whether the history that found a mutant breaks nothing without it."""
-        from .sets import named, played  # the code without a mistake
+    def _each(self, work: Callable[[A], R], things: list[A]) -> Iterator[R]:
+        """Do some work with each thing in a process of its own, as many at a time as there are jobs."""
+        global _work
+        _work = work
+        with self._context.Pool(min(self._jobs, len(things)), maxtasksperchild=1) as pool:
+            yield from pool.imap(_do, things, chunksize=1)
 
-        plan = named(hunt.mutant.which, self._seed, hunt.played - 1, hunt.mutant.classes)
-        return not played(plan).violations
+    def _are_clean(self, hunts: list[Hunt]) -> list[bool]:
+        """Whether the histories that found mutants break nothing without them."""
+        from .sets import played  # the code without a mistake
+
+        return [not played(self._plan(hunt, hunt.played - 1)).violations for hunt in hunts]
+
+    def _plan(self, hunt: Hunt, history: int) -> "Plan":
+        from .sets import named
+
+        return named(hunt.mutant.which, self._seed, history, hunt.mutant.classes)
 
     def _share(self) -> float:
-        """Seconds for the next mutant."""
-        with self._lock:
-            left = max(self._ends - _now(), 0.0)
-            share = left * min(1.0, self._jobs / self._waiting)
-            self._waiting -= 1
-            return share
+        """Seconds for the next mutant: those that need less leave theirs to the others."""
+        with self._waiting.get_lock():
+            share = max(self._ends - _now(), 0.0) * min(1.0, self._jobs / self._waiting.value)
+            self._waiting.value -= 1
+        return share
 
-    def _go_on(self, hunt: Hunt, most: int) -> Hunt:
-        seconds = self._share()
-        if seconds <= 0.0:
-            return hunt
-        told: dict[str, int | float | str] = {
-            "SEED": self._seed,
-            "FIRST": hunt.played,
-            "HISTORIES": most,
-            "SECONDS": seconds,
-            "PYTHONPYCACHEPREFIX": self._compiled,
-        }
-        left = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.sim", "mutant", str(MUTANTS.index(hunt.mutant))],
-            env=left | {name: str(value) for name, value in told.items()},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = _SAID.search(done.stdout)
-        if done.returncode or said is None:
-            raise RuntimeError(f"{hunt.mutant.name}: {done.stderr}")
-        hunt = Hunt(hunt.mutant, int(said[2]), said[1] == "found", _PARTICULARS.sub("*", said[3]))
-        print(hunt.row, end="", file=sys.stderr, flush=True)
-        return hunt
+    def _go_on(self, most: int, hunt: Hunt) -> Hunt:
+        """Play histories with a mutant in this process until one breaks an invariant, or the time is up."""
+        ends = _now() + self._share()
+        install(hunt.mutant)
+        from .loops import Scheduler
+        from .sets import played
+
+        Scheduler.halts = True
+        gc.freeze()
+        gc.disable()
+        for history in range(hunt.played, most):
+            if _now() >= ends:
+                return replace(hunt, played=history)
+            violations = played(self._plan(hunt, history)).violations
+            if violations:
+                return Hunt(hunt.mutant, history + 1, found=True, what=_PARTICULARS.sub("*", violations[0][1]))
+            if history % 10 == 0:
+                gc.collect()
+        return replace(hunt, played=most)
 
 
-def hunt_one(number: int, seed: int, first: int, most: int, seconds: float) -> None:
-    """Play histories with one mutant in this process until one breaks an invariant, or the time is up."""
-    ends = _now() + seconds
-    mutant = MUTANTS[number]
-    install(mutant)
-    from .sets import named, played
+_work: Callable[[Any], Any]
+"""What processes do that are forked now."""
 
-    gc.freeze()
-    gc.disable()
-    history = first
-    while history < most and _now() < ends:
-        outcome = played(named(mutant.which, seed, history, mutant.classes))
-        history += 1
-        if outcome.violations:
-            print(f"found {history} {outcome.violations[0][1]}")
-            return
-        if history % 10 == 0:
-            gc.collect()
-    print(f"not found {history}")
+
+def _do(thing: Any) -> Any:
+    return _work(thing)
