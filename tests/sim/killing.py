@@ -20,6 +20,7 @@ from .mutants import MUTANTS
 from .mutating import Mutant, install, mutated
 
 if TYPE_CHECKING:
+    from .history import Outcome
     from .plan import Plan
 
 A = TypeVar("A")
@@ -163,12 +164,20 @@ class _Killing:
         for history in range(hunt.played, most):
             if _now() >= ends:
                 return replace(hunt, played=history)
-            violations = played(self._plan(hunt, history)).violations
-            if violations:
-                return Hunt(hunt.mutant, history + 1, found=True, what=_PARTICULARS.sub("*", violations[0][1]))
+            if what := _broken(partial(played, self._plan(hunt, history))):
+                return Hunt(hunt.mutant, history + 1, found=True, what=what)
             if history % 10 == 0:
                 gc.collect()
         return replace(hunt, played=most)
+
+
+def _broken(play: Callable[[], "Outcome"]) -> str:
+    """Which invariant a history breaks first; a mistake may also be such that it cannot be played to its end."""
+    try:
+        violations = play().violations
+    except Exception as error:  # where the same history without the mistake fails too, the run does
+        return f"crash of the history: {error!r}"
+    return _PARTICULARS.sub("*", violations[0][1]) if violations else ""
 
 
 _work: Callable[[Any], Any]
