@@ -10,14 +10,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import clocks
 from .mutants import MUTANTS
 from .mutating import Mutant, install, mutated
+from .page import HEAD, Hunt, write
 
 if TYPE_CHECKING:
     from .history import Outcome
@@ -32,32 +32,9 @@ FEW: Final = 10
 """So many are played with each mutant first; what time they leave goes to those that are harder to find."""
 MINUTES: Final = 40.0
 """For all mutants together."""
-PAGE: Final = Path(__file__).parents[2] / "docs" / "mutants.md"
-BEGIN: Final = "<!-- made by make prove-mutants -->\n"
-END: Final = "<!-- end -->\n"
-HEAD: Final = "| Mutant | In | Set | Histories until found | Breaks |\n|---|---|---|---|---|\n"
 LIBRARIES: Final = ("aiohttp", "cryptography.x509", "fastapi", "kopf", "orjson", "prometheus_client", "structlog")
 """What the product imports first; imported once for all processes."""
 _PARTICULARS: Final = re.compile(r"robot-\d+|k-\d+|r-\d+|[0-9a-f]{8}-[0-9a-f-]{27}")
-
-
-@dataclass(frozen=True)
-class Hunt:
-    """How far the hunt for one mutant has come."""
-
-    mutant: Mutant
-    played: int = 0
-    found: bool = False
-    """Whether the last history that was played broke something."""
-    what: str = ""
-    """Which invariant."""
-
-    @property
-    def row(self) -> str:
-        """Of the table."""
-        shown = str(self.played) if self.found else f"not in {self.played}"
-        mutant = self.mutant
-        return f"| {mutant.name} | `{mutant.where}` | {mutant.which} | {shown} | {self.what} |\n"
 
 
 def kill_all(seed: int) -> int:
@@ -80,12 +57,6 @@ def kill_all(seed: int) -> int:
     if not words:
         write(table)
     return int(found < len(hunts))
-
-
-def write(table: str) -> None:
-    """Put the table into the page of the docs."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def _now() -> float:

@@ -6,6 +6,7 @@ Each is a plan like any other: it is played, judged and made smaller as those th
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from .plan import TRAP, Event, Plan
@@ -40,7 +41,7 @@ LEADERS_END: Final = {"pause before": 6, "pause": 2, "stop before": 1, "kill bef
 CALLS_END: Final = {"kill": 3, "kill before": 1, "lose": 2, "late": 3, "stop": 1, "pause before": 2, "refuse": 1}
 
 
-def terms(draw: random.Random) -> tuple[Setting, list[Event]]:
+def terms(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
     """Leaders that overlap (D7, D9): each is paused at a write of a lease, and goes on when another has ended it."""
     setting = Setting(
         deployments=1,
@@ -53,7 +54,7 @@ def terms(draw: random.Random) -> tuple[Setting, list[Event]]:
     events = [Event(BEGIN, draw.choice(("launch", "launch", "kubectl", "reserve")), "ada", other=0.5)]
     events += _insists(draw, "bob", BEGIN + 1.0, 39.0)
     count = draw.choice((1, 1, 2))
-    match draw.choice(("open", "late", "end", "rules")):
+    match part or draw.choice(("open", "late", "end", "rules")):
         case "open":
             end = BEGIN + TAKES_OVER * count + draw.uniform(0.3, 5.0)
             over = end + draw.uniform(1.0, 9.0)
@@ -213,6 +214,7 @@ def _drawn(draw: random.Random, weights: dict[str, int]) -> str:
 
 SCRIPTS: Final[dict[str, Callable[[random.Random], tuple[Setting, list[Event]]]]] = {
     "terms": terms,
+    **{f"terms-{part}": partial(terms, part=part) for part in ("open", "late", "end", "rules")},
     "calls": calls,
     "queue": queue,
     "machines": machines,

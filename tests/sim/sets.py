@@ -15,6 +15,8 @@ SETS: Final = ("core", "full", *PLAYS, *SCRIPTS)
 
 def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) -> Plan:
     """Return the plan of one history: ``core`` is quick, ``full`` has everything, the others are scripted."""
+    if which not in SETS:
+        raise ValueError(f"there is no set {which}: one of {', '.join(SETS)}")
     name = f"{which}/{seed}/{number}"
     if which in PLAYS:
         return Plan(name, Setting(), ())
