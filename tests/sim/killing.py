@@ -28,8 +28,8 @@ R = TypeVar("R")
 
 MOST: Final = 2000
 """Histories in which a mutant must be found."""
-FEW: Final = 10
-"""So many are played with each mutant first; what time they leave goes to those that are harder to find."""
+ROUNDS: Final = (3, 12, 50)
+"""So many are played with each mutant before any is hunted further; the time that is left then is shared out."""
 MINUTES: Final = 40.0
 """For all mutants together."""
 LIBRARIES: Final = ("aiohttp", "cryptography.x509", "fastapi", "kopf", "orjson", "prometheus_client", "structlog")
@@ -81,7 +81,7 @@ class _Killing:
         for library in LIBRARIES:
             importlib.import_module(library)
         hunts = {mutant.name: Hunt(mutant) for mutant in mutants}
-        for most in (min(FEW, self._most), self._most):
+        for most in (*(few for few in ROUNDS if few < self._most), self._most):
             pending = [hunt for hunt in hunts.values() if not hunt.found and hunt.played < most]
             while pending:
                 self._waiting.value = len(pending)
@@ -90,7 +90,7 @@ class _Killing:
                     print(hunt.row, end="", file=sys.stderr, flush=True)
                     done.append(hunt)
                 found = [hunt for hunt in done if hunt.found]
-                clean = next(self._each(self._are_clean, [found]))
+                [clean] = self._each(self._are_clean, [found])
                 pending = [
                     Hunt(hunt.mutant, hunt.played) for hunt, is_clean in zip(found, clean, strict=True) if not is_clean
                 ]
@@ -124,7 +124,9 @@ class _Killing:
 
     def _go_on(self, most: int, hunt: Hunt) -> Hunt:
         """Play histories with a mutant in this process until one breaks an invariant, or the time is up."""
-        ends = _now() + self._share()
+        ends = _now() + self._share() if most == self._most else self._ends
+        if _now() >= ends:
+            return hunt
         install(hunt.mutant)
         from .loops import Scheduler
         from .sets import played
