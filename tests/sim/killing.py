@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import clocks
@@ -47,7 +48,10 @@ def kill_all(seed: int) -> int:
     words = os.environ.get("MUTANTS")
     chosen = [MUTANTS[int(word)] for word in words.split(",")] if words else list(MUTANTS)
     most, minutes = int(os.environ.get("HISTORIES") or MOST), float(os.environ.get("MINUTES") or MINUTES)
-    hunts = _Killing(seed, most, minutes * 60).of(chosen)
+    with TemporaryDirectory(prefix="berth-mutants-") as compiled:
+        if sys.dont_write_bytecode:  # else each process would compile all of the product
+            sys.dont_write_bytecode, sys.pycache_prefix = False, compiled
+        hunts = _Killing(seed, most, minutes * 60).of(chosen)
     found = sum(hunt.found for hunt in hunts)
     table = (
         f"{found} of {len(hunts)} mutants are found: seed {seed}, at most {most} histories each, "
