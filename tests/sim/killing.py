@@ -122,7 +122,7 @@ class _Killing:
     def _share(self) -> float:
         """Seconds for the next mutant: those that need less leave theirs to the others."""
         with self._waiting.get_lock():
-            share = max(self._ends - _now(), 0.0) * min(1.0, self._jobs / self._waiting.value)
+            share: float = max(self._ends - _now(), 0.0) * min(1.0, self._jobs / self._waiting.value)
             self._waiting.value -= 1
         return share
 

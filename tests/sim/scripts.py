@@ -43,9 +43,10 @@ CALLS_END: Final = {"kill": 3, "kill before": 1, "lose": 2, "late": 3, "stop": 1
 
 def terms(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
     """Leaders that overlap (D7, D9): each is paused at a write of a lease, and goes on when another has ended it."""
+    count = draw.choice((1, 1, 1, 2))
     setting = Setting(
         deployments=1,
-        operators=draw.choice((2, 3, 3)),
+        operators=count + draw.choice((1, 2)),
         warm=draw.random() < 0.2,
         hooks=draw.choice(((), (), (), ("prepare",), ("reset",))),
         base=draw.choice((0.004, 0.02)),
@@ -53,7 +54,6 @@ def terms(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
     )
     events = [Event(BEGIN, draw.choice(("launch", "launch", "kubectl", "reserve")), "ada", other=0.5)]
     events += _insists(draw, "bob", BEGIN + 1.0, 39.0)
-    count = draw.choice((1, 1, 2))
     match part or draw.choice(("open", "late", "end", "rules")):
         case "open":
             end = BEGIN + TAKES_OVER * count + draw.uniform(0.3, 5.0)
