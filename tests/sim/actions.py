@@ -38,6 +38,8 @@ def act(stage: Stage, users: Users, event: Event) -> None:
         case "cancel":
             if own := users.reservations.get(user):
                 users.cancel(user, own.pop(int(event.chance * len(own))))
+        case "again":
+            users.again(user)
         case "end":
             _end_some(stage, users, event)
         case _:

@@ -31,6 +31,8 @@ def at_peace(stage: Stage) -> None:
             continue
         if status.get("readyTime"):
             _firewall(stage, public_id)
+            if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
+                violated("I4: an instance that was ready does not run, though all is quiet")
         elif public_id in stage.oracle.promised and public_id not in stage.oracle.given_up:
             violated("I4: an instance that a client was told of never came")
     _nobody_waits_for_what_is_free(stage)

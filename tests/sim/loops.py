@@ -158,11 +158,15 @@ class Loop(asyncio.AbstractEventLoop):
 class Scheduler:
     """Time, the processes and what else happens. ``random`` decides everything that may go either way."""
 
+    halts = False
+    """Whether a history goes on no more once something is violated."""
+
     def __init__(self, seed: str) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
         self.loops: list[Loop] = []
         self.steps = 0
+        self.halted = False
         self.over = False
         """Whether the history has ended: what is collected then says nothing."""
         self._events: list[tuple[float, int, Callable[[], object]]] = []
@@ -221,5 +225,5 @@ class Scheduler:
             else:
                 chosen.step()
             self.steps += 1
-            if self.steps > MOST_STEPS:
+            if self.halted or self.steps > MOST_STEPS:
                 return

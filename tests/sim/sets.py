@@ -5,17 +5,23 @@ from typing import Final
 from . import orphans, pauses
 from .history import Outcome, play
 from .plan import CORE, FAULTS, Plan, plan
+from .scripts import SCRIPTS, scripted
 from .stage import Setting
 
 PLAYS: Final = {"d1": orphans.play, "late": orphans.play_late, "pause": pauses.play}
 """Sets that have no plan: each history is one course of events, with times by its seed."""
+SETS: Final = ("core", "full", *PLAYS, *SCRIPTS)
 
 
 def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) -> Plan:
-    """Return the plan of one history: ``core`` is quick, ``full`` has everything."""
+    """Return the plan of one history: ``core`` is quick, ``full`` has everything, the others are scripted."""
+    if which not in SETS:
+        raise ValueError(f"there is no set {which}: one of {', '.join(SETS)}")
     name = f"{which}/{seed}/{number}"
     if which in PLAYS:
         return Plan(name, Setting(), ())
+    if which in SCRIPTS:
+        return scripted(which, name)
     known = CORE if which == "core" else FAULTS
     return plan(name, known if faults is None else faults, full=which == "full")
 
