@@ -22,7 +22,7 @@ class Different(Exception):  # noqa: N818 (a finding)
 
 
 class Bindings:
-    """What the real server chose, and what the fake chose for the same."""
+    """Pairs of values: the real server's choice, and the fake's for the same."""
 
     def __init__(self) -> None:
         self.real_of: dict[Any, Any] = {}
@@ -108,6 +108,7 @@ def _status(real: Object, fake: Object, bound: Bindings, messages: Iterable[str]
     for word in ("kind", "status", "reason", "code"):
         if real.get(word) != fake.get(word):
             raise Different(f"{word}: real {real.get(word)}, fake {fake.get(word)}: {real.get('message')}")
+    _value(real["metadata"], fake["metadata"], "metadata", bound)
     one, other = dict(real.get("details") or {}), dict(fake.get("details") or {})
     causes = [sorted({(c.get("reason"), c.get("field")) for c in d.pop("causes", ())}) for d in (one, other)]
     if causes[0] != causes[1]:

@@ -1,4 +1,4 @@
-"""Who owns which fields of an object (Kubernetes: Server-Side Apply, field management).
+"""Owners of the fields of an object (Kubernetes: Server-Side Apply, field management).
 
 A path is a tuple of field names and of list items: an item is the tuple of its keys' values, or of the value itself.
 """
@@ -71,7 +71,7 @@ _SPECS: Final[dict[str, dict[str, Shape]]] = {
 }
 
 _NEW: Final[dict[str, Object]] = {"networkpolicies": {"spec": {"podSelector": {}}}}
-"""What an object of a kind says before anything is said of it: nobody owns that."""
+"""Fields that objects of a kind have before anything is said of them: nobody owns these."""
 
 
 @cache

@@ -45,6 +45,9 @@ class Node:
     keys: tuple[str, ...] = ()
     defaults: list[str] = field(default_factory=list)
     formatted: bool = False
+    """Whether it is a string with a format: a time."""
+    timed: bool = False
+    """Whether there is a time at or below it."""
     int_or_string: bool = False
     opaque: bool = False
     """Whether it is metadata, apiVersion or kind of the root: looked at elsewhere."""
@@ -59,7 +62,7 @@ def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:
     """
     node = Node(schema.get("type", ""))
     node.int_or_string = bool(schema.get("x-kubernetes-int-or-string"))
-    node.formatted = "format" in schema
+    node.formatted = node.type == "string" and "format" in schema
     node.default = schema.get("default", MISSING)
     node.required = tuple(schema.get("required") or ())
     node.keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
@@ -73,6 +76,8 @@ def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:
         node.additional = compiled(schema["additionalProperties"], root=False)
     if isinstance(schema.get("items"), dict):
         node.items = compiled(schema["items"], root=False)
+    below = (*node.properties.values(), node.additional, node.items)
+    node.timed = node.formatted or any(inner is not None and inner.timed for inner in below)
     node.checks = _checks(schema)
     for rule in schema.get("x-kubernetes-validations") or ():
         node.rules.append((predicate(rule["rule"]), rule["message"]))
@@ -158,7 +163,7 @@ def check(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
 
 
 def _fits(node: Node, value: Any) -> bool:
-    if node.type == "string" and node.formatted and isinstance(value, list):
+    if node.formatted and isinstance(value, list):
         return True  # as kube-openapi has it
     return node.type not in _TYPES or _TYPES[node.type](value)
 
@@ -191,8 +196,36 @@ def _under(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+class _Unreadable:
+    """A list where a time belongs. It is stored, but CEL cannot read it: no rule holds that compares it."""
+
+    def __eq__(self, _: object) -> bool:
+        return False
+
+    __ge__ = __le__ = __eq__
+
+
+def readable(node: Node, value: Any) -> Any:
+    """Return a value as CEL reads it, see :class:`_Unreadable`; shares what stays as it is."""
+    if not node.timed:
+        return value
+    if isinstance(value, list):
+        if node.items is None:
+            return _Unreadable()
+        items = [readable(node.items, item) for item in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    if not isinstance(value, dict):
+        return value
+    changed = {}
+    for name, inner in value.items():
+        known = node.properties.get(name) or node.additional
+        if known is not None and (new := readable(known, inner)) is not inner:
+            changed[name] = new
+    return value | changed if changed else value
+
+
 def check_rules(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
-    """Add what CEL rules refuse. Of what is as it was every rule holds that held before."""
+    """Add what CEL rules refuse, of :func:`readable` values. Of what is as it was every rule holds that held before."""
     if node.opaque or (old is not MISSING and same(value, old)):
         return
     for rule, message in node.rules:

@@ -15,7 +15,7 @@ from .history import ADDED, DELETED, MODIFIED, Entry, History, Key
 from .kinds import Resource, Target, served
 from .owners import Manager, Owners, Written, leaves, owners_of, shape_of
 from .problems import Cause
-from .schema import BLOCKING, INVALID, Found, check, check_rules, shaped
+from .schema import BLOCKING, INVALID, Found, check, check_rules, readable, shaped
 from .services import Ports
 from .trees import MISSING, copied, merged, same
 
@@ -238,7 +238,7 @@ class Writer:
         if any(reason in BLOCKING for reason, _, _ in found):
             found.append((INVALID, "<nil>", "some validation rules were not checked because the object was invalid"))
         else:
-            check_rules(resource.schema, obj, before, "", found)
+            check_rules(resource.schema, readable(resource.schema, obj), readable(resource.schema, before), "", found)
         if causes := [*causes, *(Cause(reason, path, message) for reason, path, message in found)]:
             raise problems.invalid(resource, obj["metadata"]["name"], causes)
         return obj
@@ -292,6 +292,6 @@ def _with_part_of(part: str, obj: Object, other: Object) -> Object:
 
 
 def _counted(resource: Resource, obj: Object) -> Any:
-    """What metadata.generation counts changes of."""
+    """Return the part whose changes metadata.generation counts."""
     left = ("metadata", "status") if resource.status else ("metadata",)
     return {k: v for k, v in obj.items() if k not in left}
