@@ -1,4 +1,4 @@
-"""Kubernetes' own kinds, as the API server completes and checks them: defaults, fields that it drops when empty, immutable ones."""
+"""Kubernetes' own kinds as the API server completes them: defaults, fields dropped when empty, immutable ones."""
 
 from collections.abc import Callable
 from typing import Any, Final
