@@ -48,6 +48,7 @@ class Node:
     """Whether it is a string with a format: a time."""
     timed: bool = False
     """Whether there is a time at or below it."""
+    timed_properties: tuple[str, ...] = ()
     int_or_string: bool = False
     opaque: bool = False
     """Whether it is metadata, apiVersion or kind of the root: looked at elsewhere."""
@@ -76,8 +77,10 @@ def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:
         node.additional = compiled(schema["additionalProperties"], root=False)
     if isinstance(schema.get("items"), dict):
         node.items = compiled(schema["items"], root=False)
-    below = (*node.properties.values(), node.additional, node.items)
-    node.timed = node.formatted or any(inner is not None and inner.timed for inner in below)
+    node.timed_properties = tuple(name for name, inner in node.properties.items() if inner.timed)
+    if node.additional is not None and node.additional.timed:
+        raise NotImplementedError("times in a map: readable() does not look there")
+    node.timed = node.formatted or bool(node.timed_properties) or (node.items is not None and node.items.timed)
     node.checks = _checks(schema)
     for rule in schema.get("x-kubernetes-validations") or ():
         node.rules.append((predicate(rule["rule"]), rule["message"]))
@@ -207,21 +210,19 @@ class _Unreadable:
 
 def readable(node: Node, value: Any) -> Any:
     """Return a value as CEL reads it, see :class:`_Unreadable`; shares what stays as it is."""
-    if not node.timed:
-        return value
-    if isinstance(value, list):
-        if node.items is None:
-            return _Unreadable()
+    if isinstance(value, dict):
+        changed = {}
+        for name in node.timed_properties:
+            inner = value.get(name)
+            if not isinstance(inner, str) and (new := readable(node.properties[name], inner)) is not inner:
+                changed[name] = new
+        return value | changed if changed else value
+    if isinstance(value, list) and node.formatted:
+        return _Unreadable()
+    if isinstance(value, list) and node.items is not None and node.items.timed:
         items = [readable(node.items, item) for item in value]
         return value if all(one is other for one, other in zip(items, value, strict=True)) else items
-    if not isinstance(value, dict):
-        return value
-    changed = {}
-    for name, inner in value.items():
-        known = node.properties.get(name) or node.additional
-        if known is not None and (new := readable(known, inner)) is not inner:
-            changed[name] = new
-    return value | changed if changed else value
+    return value
 
 
 def check_rules(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
