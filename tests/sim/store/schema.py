@@ -120,8 +120,11 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def shaped(node: Node, value: Any, old: Any = MISSING) -> Any:
-    """Return a value without unknown fields and nulls, with defaults. What is ``old`` itself is shaped already."""
+def shaped(node: Node, value: Any, old: Any = MISSING, *, nulls: bool = False) -> Any:
+    """Return a value without unknown fields, with defaults, and without nulls, but where ``nulls`` may stay.
+
+    A value that is ``old`` itself is shaped already.
+    """
     if value is old or node.opaque:
         return value
     if isinstance(value, dict):
@@ -131,15 +134,15 @@ def shaped(node: Node, value: Any, old: Any = MISSING) -> Any:
         before = old if isinstance(old, dict) else {}
         for name, inner in value.items():
             known = node.properties.get(name) or node.additional
-            if known is None or inner is None:
+            if known is None or (inner is None and not (nulls and known.default is MISSING)):
                 continue
-            result[name] = shaped(known, inner, before.get(name, MISSING))
+            result[name] = shaped(known, inner, before.get(name, MISSING), nulls=nulls)
         for name in node.defaults:
             if name not in result:
                 result[name] = shaped(node.properties[name], copied(node.properties[name].default))
         return result
     if isinstance(value, list) and node.items is not None:
-        return [shaped(node.items, item) for item in value]
+        return [shaped(node.items, item, nulls=nulls) for item in value]
     return value
 
 
