@@ -1,6 +1,6 @@
 """Whether two answers are the same, but for what two servers must choose for themselves.
 
-uids, names after generateName, node ports and cluster addresses are bound to each other where they first appear, and
+uids, names after generateName and cluster addresses are bound to each other where they first appear, and
 must be the same ever after; resourceVersions also keep their order. README.md lists what is not compared.
 """
 
@@ -13,7 +13,7 @@ from berth_core.client import Object
 from ..wire import Response
 
 TIMES: Final = frozenset({"creationTimestamp", "deletionTimestamp"})
-CHOSEN: Final = frozenset({"uid", "clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"})
+CHOSEN: Final = frozenset({"clusterIP", "clusterIPs"})
 _NAMED: Final = "generateName"
 
 
@@ -29,7 +29,7 @@ class Bindings:
         self._fake_of: dict[Any, Any] = {}
         self._versions: list[tuple[int, int]] = [(0, 0)]
         self.scope = ""
-        """Object to which a port or an address belongs: it may be another's later."""
+        """Object to which an address belongs: it may be another's later."""
 
     def bind(self, real: Any, fake: Any, where: str) -> None:
         """Take two values for the same.

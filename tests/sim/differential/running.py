@@ -14,7 +14,7 @@ from berth_core.client import Object
 from berth_core.client.selecting import selectors
 
 from ..store import Gone, Store
-from ..store.kinds import Resource, served
+from ..store.kinds import Resource, served, target
 from ..store.reads import LATEST, position
 from ..store.selectors import selected
 from ..store.store import MERGE
@@ -59,22 +59,33 @@ def sequences(seed: int) -> Iterator[list[Step]]:
 
 
 class Chance(random.Random):
-    """Draws for the fake; the letters of a generated name are those that the real server drew, since lists go by it."""
+    """Draws for the fake what the real server drew: letters of a generated name, since lists go by it, and node ports.
 
-    letters = ""
+    A port may come back to an object that had it before, so that whose is whose could not be told from the answers.
+    """
+
+    def __init__(self, seed: str) -> None:
+        super().__init__(seed)
+        self._drawn: list[Any] = []
 
     def choice(self, seq: Any) -> Any:
-        if not self.letters:
-            return super().choice(seq)
-        first, self.letters = self.letters[0], self.letters[1:]
-        return first
+        return self._drawn.pop(0) if self._drawn else super().choice(seq)
 
-    def hear(self, request: Request, real: Response) -> None:
-        """Take what the real server drew for a request."""
+    def hear(self, request: Request, real: Response, before: Object | None) -> None:
+        """Take what the real server drew for a request; ``before`` is the object until then."""
         given, made = (request.body or {}).get("metadata") or {}, real.body.get("metadata") or {}
         stem = given.get("generateName") or ""
         draws = request.method == "POST" and real.status == 201 and stem and not given.get("name")
-        self.letters = made["name"].removeprefix(stem) if draws else ""
+        held = set(_node_ports(before or {}))
+        self._drawn = [*(made["name"].removeprefix(stem) if draws else "")]
+        self._drawn += [port for port in _node_ports(real.body) if port not in held]
+
+
+def _node_ports(obj: Object) -> list[int]:
+    """Return a Service's node ports, in the order in which they are drawn."""
+    spec = obj.get("spec") or {}
+    ports = [port.get("nodePort") for port in spec.get("ports") or ()]
+    return [port for port in (*ports, spec.get("healthCheckNodePort")) if port]
 
 
 class Run:
@@ -146,7 +157,9 @@ class Run:
         self.requests += 1
         real = self._real.handle(self._translated(request))
         self.last = (request, real, None)
-        self._chance.hear(request, real)
+        at = target(request.path)
+        known = at and at.name and self._fake.find(at.resource.plural, at.namespace, at.name)
+        self._chance.hear(request, real, known or None)
         fake = self._fake.handle(request)
         self.last = (request, real, fake)
         if request.path == "/api/v1/nodes" and fake.status == 201:
