@@ -41,7 +41,7 @@ EXTRA: Final[dict[str, Object]] = {
     "builds": {"branch": "a"},
     "firewallrules": {"source": "10.0.0.0/8"},
 }
-"""What CEL rules ask for beyond the required fields."""
+"""Fields that CEL rules ask for beyond the required ones."""
 
 
 @cache

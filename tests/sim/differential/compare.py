@@ -1,6 +1,6 @@
 """Whether two answers are the same, but for what two servers must choose for themselves.
 
-uids, names after generateName, node ports and cluster addresses are bound to each other where they first appear, and
+uids, names after generateName and cluster addresses are bound to each other where they first appear, and
 must be the same ever after; resourceVersions also keep their order. README.md lists what is not compared.
 """
 
@@ -13,7 +13,7 @@ from berth_core.client import Object
 from ..wire import Response
 
 TIMES: Final = frozenset({"creationTimestamp", "deletionTimestamp"})
-CHOSEN: Final = frozenset({"uid", "clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"})
+CHOSEN: Final = frozenset({"clusterIP", "clusterIPs"})
 _NAMED: Final = "generateName"
 
 
@@ -22,14 +22,14 @@ class Different(Exception):  # noqa: N818 (a finding)
 
 
 class Bindings:
-    """What the real server chose, and what the fake chose for the same."""
+    """Pairs of values: the real server's choice, and the fake's for the same."""
 
     def __init__(self) -> None:
         self.real_of: dict[Any, Any] = {}
         self._fake_of: dict[Any, Any] = {}
         self._versions: list[tuple[int, int]] = [(0, 0)]
         self.scope = ""
-        """Object to which a port or an address belongs: it may be another's later."""
+        """Object to which an address belongs: it may be another's later."""
 
     def bind(self, real: Any, fake: Any, where: str) -> None:
         """Take two values for the same.
@@ -64,6 +64,10 @@ class Bindings:
         as_fake = self._versions[bisect.bisect_right(self._versions, int(fake), key=lambda pair: pair[1]) - 1]
         if as_real != as_fake:
             raise Different(f"{where}: a list as of {as_real}, and as of {as_fake}")
+
+    def token(self, real: str, fake: str) -> None:
+        """Take two continue tokens for the same; the real one also tells commits that are not of this run."""
+        self.real_of[fake] = real
 
     def real_version(self, fake: str) -> str:
         """Return the real server's resourceVersion; what was never bound is sent as it is."""
@@ -108,6 +112,7 @@ def _status(real: Object, fake: Object, bound: Bindings, messages: Iterable[str]
     for word in ("kind", "status", "reason", "code"):
         if real.get(word) != fake.get(word):
             raise Different(f"{word}: real {real.get(word)}, fake {fake.get(word)}: {real.get('message')}")
+    _value(real["metadata"], fake["metadata"], "metadata", bound)
     one, other = dict(real.get("details") or {}), dict(fake.get("details") or {})
     causes = [sorted({(c.get("reason"), c.get("field")) for c in d.pop("causes", ())}) for d in (one, other)]
     if causes[0] != causes[1]:
@@ -149,8 +154,8 @@ def _object(real: Object, fake: Object, where: str, bound: Bindings) -> None:
             bound.bind(one, other, path)
         elif key in CHOSEN:
             bound.bind((bound.scope, str(one)), (bound.scope, str(other)), path)
-        elif key == "continue":
-            bound.bind(one, other, path)
+        elif key == "continue" and one and other:
+            bound.token(one, other)
         elif key in TIMES and where.endswith("metadata"):
             if not (isinstance(one, str) and isinstance(other, str) and len(one) == len(other)):
                 raise Different(f"{path}: real {one!r}, fake {other!r}")

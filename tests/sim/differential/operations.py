@@ -40,12 +40,17 @@ class Step:
     """How many commits before the last one a watch begins, or what is stale comes from."""
 
 
-def draw_step(draw: random.Random) -> Step:
-    """Return a random step."""
-    plural = draw.choice(_PLURALS)
+def draw_kinds(draw: random.Random) -> tuple[str, ...]:
+    """Return the kinds of a sequence: a few, so that its steps meet the same objects, or all."""
+    return _PLURALS if draw.random() < 0.2 else tuple(draw.sample(sorted(set(_PLURALS)), draw.randrange(1, 5)))
+
+
+def draw_step(draw: random.Random, kinds: tuple[str, ...]) -> Step:
+    """Return a random step that is about one of the kinds."""
+    plural = draw.choice(kinds)
     verb = draw.choices(_VERBS, _WEIGHTS)[0]
     if verb == "apply" and plural not in APPLIED and (served()[plural].schema is None or draw.random() < 0.7):
-        plural = draw.choice(APPLIED)
+        plural = draw.choice([kind for kind in APPLIED if kind in kinds] or APPLIED)
     if verb == "replace" and served()[plural].schema is None:
         verb = "create"
     resource = served()[plural]
@@ -56,7 +61,7 @@ def draw_step(draw: random.Random) -> Step:
     about["back"] = draw.randrange(1, 12)
     if verb == "status" and not resource.status:
         verb = "patch"
-    return Step(verb, **about, **_MAKERS[verb](plural, name, draw))
+    return Step(verb, **(about | _MAKERS[verb](plural, name, draw)))
 
 
 def _create(plural: str, name: str, draw: random.Random) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def _list(plural: str, _: str, draw: random.Random) -> dict[str, Any]:
         query["labelSelector"] = draw.choice(("a=a", "a", "!a", "a!=a", "a in (a,b)", "a notin (a)", "a=b,b=a", "a==a"))
     if draw.random() < 0.4:
         query["fieldSelector"] = ",".join(f"{k}{draw.choice(('=', '=', '!='))}{v}" for k, v in _fields(plural, draw))
-    if draw.random() < 0.3 and served()[plural].namespaced:
+    if draw.random() < 0.5 and served()[plural].namespaced:
         query["limit"] = draw.choice(("1", "2"))
     if draw.random() < 0.15:
         query |= {"resourceVersion": "newest", "resourceVersionMatch": "NotOlderThan"}
@@ -128,7 +133,7 @@ def _watch(plural: str, _: str, draw: random.Random) -> dict[str, Any]:
         query[f"label {draw.choice(NAMES)}"] = draw.choice(("", "a", "b"))
     if draw.random() < 0.4:
         query |= {f"field {path}": value for path, value in _fields(plural, draw)}
-    return {"query": query}
+    return {"query": query, "back": draw.choice((draw.randrange(1, 12), draw.randrange(1, 150)))}
 
 
 def _fields(plural: str, draw: random.Random) -> list[tuple[str, str]]:
@@ -172,8 +177,8 @@ def _metadata(draw: random.Random, *, whole: bool) -> Object:
     return made
 
 
-_VERBS: Final = ("create", "patch", "status", "delete", "get", "list", "more", "watch", "gone", "apply", "replace")
-_WEIGHTS: Final = (20, 20, 20, 10, 6, 8, 3, 3, 0.5, 10, 3)
+_VERBS: Final = ("create", "patch", "status", "delete", "get", "list", "more", "watch", "compact", "apply", "replace")
+_WEIGHTS: Final = (20, 20, 20, 8, 6, 10, 6, 4, 0.7, 10, 3)
 _MAKERS: Final = {
     "create": _create,
     "patch": _patch,
@@ -183,7 +188,7 @@ _MAKERS: Final = {
     "list": _list,
     "more": _get,
     "watch": _watch,
-    "gone": _get,
+    "compact": _get,
     "apply": _apply,
     "replace": _create,
 }
@@ -206,6 +211,10 @@ class Names:
     def versions(self) -> list[str]:
         """Versions that both servers have told."""
         return self.bound.versions
+
+    def earlier(self, back: int) -> str:
+        """Return the version of some commits ago: 1 is the last one."""
+        return self.versions[max(0, len(self.versions) - max(1, back))]
 
 
 def request_of(step: Step, store: Store, names: Names) -> Request:
@@ -263,7 +272,7 @@ def _conditions(step: Step, live: Object | None, names: Names) -> Object:
     metadata = live["metadata"] if live else {"resourceVersion": names.versions[-1], "uid": "u"}
     versions = {
         "live": metadata["resourceVersion"],
-        "stale": names.versions[max(0, len(names.versions) - max(1, step.back))],
+        "stale": names.earlier(step.back),
         "far": "1",
     }
     if step.version:

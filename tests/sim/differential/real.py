@@ -5,17 +5,20 @@ import http.client
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import orjson
 import yaml
 
+from berth_cluster.processes import ProcessSpec
 from berth_core.client import Object
 
 from ..wire import Request, Response
 
-SECONDS = 30
+SECONDS: Final = 60
+FORGOTTEN: Final = "1"
+"""A resourceVersion before all that is remembered: caches of Berth's kinds begin later, and etcd is compacted."""
 
 
 class RealServer:
@@ -32,6 +35,7 @@ class RealServer:
         self._context.load_cert_chain(pair)
         self._address = urlsplit(cluster["server"]).netloc
         self._connection = self._connect()
+        _compact(kubeconfig.parent)
 
     def close(self) -> None:
         """Close the connection."""
@@ -46,8 +50,8 @@ class RealServer:
             self._connection.request(request.method, path, data, headers)
             answer = self._connection.getresponse()
             body = orjson.loads(answer.read())
-            # The first requests for a kind may come before its storage is there.
-            if answer.status != 429:
+            # A kind's storage, or its cache, may not be there yet or lag behind when the machine is busy.
+            if answer.status != 429 and not (answer.status == 504 and request.method == "GET"):
                 return Response(answer.status, body)
 
     def watch(self, path: str, query: Mapping[str, str]) -> Iterator[Object]:
@@ -67,3 +71,20 @@ class RealServer:
 
     def _connect(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self._address, context=self._context, timeout=SECONDS)
+
+
+def _compact(folder: Path) -> None:
+    """Let etcd forget FORGOTTEN, through its HTTP gateway."""
+    command = ProcessSpec.load(folder / "processes" / "kube-apiserver.json").command
+    flags = dict(word.removeprefix("--").partition("=")[::2] for word in command[1:])
+    context = ssl.create_default_context(cafile=flags["etcd-cafile"])
+    context.load_cert_chain(flags["etcd-certfile"], flags["etcd-keyfile"])
+    connection = http.client.HTTPSConnection(urlsplit(flags["etcd-servers"]).netloc, context=context, timeout=SECONDS)
+    try:
+        connection.request("POST", "/v3/kv/compaction", orjson.dumps({"revision": str(int(FORGOTTEN) + 1)}))
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    finally:
+        connection.close()
+    if answer.status != 200 and "has been compacted" not in text:
+        raise RuntimeError(f"etcd was not compacted: {answer.status} {text}")

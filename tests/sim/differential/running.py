@@ -1,5 +1,6 @@
 """Sends a sequence of steps to both, finds the first difference, and shrinks a sequence that has one."""
 
+import base64
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -7,20 +8,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+
 from berth_core.client import Object
+from berth_core.client.selecting import selectors
 
 from ..store import Gone, Store
-from ..store.kinds import served
+from ..store.kinds import Resource, served, target
+from ..store.reads import LATEST, position
+from ..store.selectors import selected
 from ..store.store import MERGE
 from ..wire import Request, Response
 from .bodies import schemas
 from .compare import Bindings, Different, compare, compare_events
-from .operations import Names, Step, draw_step, placed, request_of
-from .real import RealServer
+from .operations import Names, Step, draw_kinds, draw_step, placed, request_of
+from .real import FORGOTTEN, RealServer
 
 NOW: Final = datetime(2026, 11, 26, tzinfo=UTC)
 LENGTH: Final = 150
 """Steps of a sequence."""
+END: Final = "berth.dev/end"
+"""Annotation of the change that a watch is read to."""
 
 
 @dataclass
@@ -46,26 +54,38 @@ def sequences(seed: int) -> Iterator[list[Step]]:
     """Yield random sequences, the same for the same seed."""
     draw = random.Random(seed)
     while True:
-        yield [draw_step(draw) for _ in range(LENGTH)]
+        kinds = draw_kinds(draw)
+        yield [draw_step(draw, kinds) for _ in range(LENGTH)]
 
 
 class Chance(random.Random):
-    """Draws for the fake; the letters of a generated name are those that the real server drew, since lists go by it."""
+    """Draws for the fake what the real server drew: letters of a generated name, since lists go by it, and node ports.
 
-    letters = ""
+    A port may come back to an object that had it before, so that whose is whose could not be told from the answers.
+    """
+
+    def __init__(self, seed: str) -> None:
+        super().__init__(seed)
+        self._drawn: list[Any] = []
 
     def choice(self, seq: Any) -> Any:
-        if not self.letters:
-            return super().choice(seq)
-        first, self.letters = self.letters[0], self.letters[1:]
-        return first
+        return self._drawn.pop(0) if self._drawn else super().choice(seq)
 
-    def hear(self, request: Request, real: Response) -> None:
-        """Take what the real server drew for a request."""
+    def hear(self, request: Request, real: Response, before: Object | None) -> None:
+        """Take what the real server drew for a request; ``before`` is the object until then."""
         given, made = (request.body or {}).get("metadata") or {}, real.body.get("metadata") or {}
         stem = given.get("generateName") or ""
         draws = request.method == "POST" and real.status == 201 and stem and not given.get("name")
-        self.letters = made["name"].removeprefix(stem) if draws else ""
+        held = set(_node_ports(before or {}))
+        self._drawn = [*(made["name"].removeprefix(stem) if draws else "")]
+        self._drawn += [port for port in _node_ports(real.body) if port not in held]
+
+
+def _node_ports(obj: Object) -> list[int]:
+    """Return a Service's node ports, in the order in which they are drawn."""
+    spec = obj.get("spec") or {}
+    ports = [port.get("nodePort") for port in spec.get("ports") or ()]
+    return [port for port in (*ports, spec.get("healthCheckNodePort")) if port]
 
 
 class Run:
@@ -77,7 +97,7 @@ class Run:
         self._fake = Store(now=lambda: NOW, random=self._chance)
         self._names = Names((f"{run}-0", f"{run}-1"), self._bound)
         self._tokens: dict[str, tuple[Step, str]] = {}
-        self._sentinels = 0
+        self._ends = self._compacted = 0
         self._nodes: dict[str, None] = {}
         self.requests = 0
         self.last: tuple[Request | None, Response | None, Response | None] = (None, None, None)
@@ -113,28 +133,33 @@ class Run:
     def _play(self, step: Step) -> None:
         if step.verb == "watch":
             self._watch(step)
-        elif step.verb == "gone":
-            self._gone(step)
+        elif step.verb == "compact":
+            self._compacted = max(self._compacted, int(self._names.earlier(step.back)))
+            self._fake.compact(self._compacted)
         elif step.verb == "more":
             self._more(step)
         else:
-            _, fake = self._both(request_of(step, self._fake, self._names))
-            if step.verb == "list" and (token := fake.body.get("metadata", {}).get("continue")):
-                self._tokens[step.plural] = (step, token)
+            self._paged(step, request_of(step, self._fake, self._names))
 
     def _more(self, step: Step) -> None:
-        """Read the next page of a list that was begun."""
-        begun, token = self._tokens.pop(step.plural, (step, ""))
-        if not token:
-            return
-        request = request_of(begun, self._fake, self._names)
-        self._both(replace(request, query={**request.query, "continue": token}))
+        """Read the next page of a list that was begun, at its version or, where that is forgotten, as things are."""
+        if (begun := self._tokens.pop(step.plural, None)) is not None:
+            listed, token = begun
+            request = request_of(listed, self._fake, self._names)
+            self._paged(listed, replace(request, query={**request.query, "continue": token}))
+
+    def _paged(self, step: Step, request: Request) -> None:
+        _, fake = self._both(request)
+        if request.method == "GET" and (token := fake.body.get("metadata", {}).get("continue")):
+            self._tokens[step.plural] = (step, token)
 
     def _both(self, request: Request) -> tuple[Response, Response]:
         self.requests += 1
         real = self._real.handle(self._translated(request))
         self.last = (request, real, None)
-        self._chance.hear(request, real)
+        at = target(request.path)
+        known = at and at.name and self._fake.find(at.resource.plural, at.namespace, at.name)
+        self._chance.hear(request, real, known or None)
         fake = self._fake.handle(request)
         self.last = (request, real, fake)
         if request.path == "/api/v1/nodes" and fake.status == 201:
@@ -149,7 +174,9 @@ class Run:
         if "resourceVersion" in query:
             query["resourceVersion"] = self._bound.real_version(query["resourceVersion"])
         if "continue" in query:
-            query["continue"] = self._bound.real_value(query["continue"])
+            version, _ = position(query["continue"])
+            real = self._bound.real_value(query["continue"])
+            query["continue"] = real if version == LATEST or version >= self._compacted else too_old(real)
         body = dict(request.body) if request.body is not None else None
         for place in ("metadata", "preconditions"):
             if body is not None and place in body:
@@ -169,69 +196,79 @@ class Run:
         space, _ = placed(resource, step, self._names)
         labels = {key[6:]: value for key, value in step.query.items() if key.startswith("label ")}
         fields = {key[6:]: value for key, value in step.query.items() if key.startswith("field ")}
-        version = self._names.versions[max(0, len(self._names.versions) - max(1, step.back))]
         if not space:
             labels["run"] = self._names.spaces[0]
-        last = self._sentinel(step, labels, fields)
-        if last is None:
-            return
-        events = self._fake.since(step.plural, space, int(version), labels, fields)
-        query = {
-            "resourceVersion": self._bound.real_version(version),
-            "labelSelector": ",".join(f"{k}={v}" if v else k for k, v in labels.items()),
-            "fieldSelector": ",".join(f"{k}={v}" for k, v in fields.items()),
-        }
-        real = []
         path = request_of(replace(step, verb="list", query={}), self._fake, self._names).path
+        version = int(self._names.earlier(step.back))
+        if version < self._compacted:
+            self._gone(resource, path, version)
+            return
+        self._ends += 1
+        made = ""
+        if not self._touch(step.plural, space, path, selectors(labels, fields)):
+            made = self._sentinel(step, labels, fields)
+            if not made:
+                return
+        events = self._fake.since(step.plural, space, version, labels, fields)
+        query = {"resourceVersion": self._bound.real_version(str(version)), **selectors(labels, fields)}
+        real = []
         for event in self._real.watch(path, query):
             if event["type"] == "ERROR":
                 raise Different(f"the watch ended: {event}")
             real.append(event)
-            if event["object"]["metadata"]["name"] == last:
+            if (event["object"]["metadata"].get("annotations") or {}).get(END) == str(self._ends):
                 break
         compare_events(real, [{"type": event.type, "object": event.object} for event in events], self._bound)
-        self._both(
-            Request("DELETE", f"{path}/{last}", body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
-        )
+        if made:
+            options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+            self._both(Request("DELETE", f"{path}/{made}", body=options))
 
-    def _sentinel(self, step: Step, labels: dict[str, str], fields: dict[str, str]) -> str | None:
-        """Make an object that a watch's selectors choose; its name, None where that cannot be."""
-        self._sentinels += 1
-        name = f"last-{self._sentinels}"
+    def _touch(self, plural: str, space: str | None, path: str, query: dict[str, str]) -> bool:
+        """Change an object that the selectors choose, so that the watch tells it last; whether there is one."""
+        matches = selected(served()[plural], query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        body = {"metadata": {"annotations": {END: str(self._ends)}}}
+        for found in self._fake.all(plural, space):
+            if matches is None or matches(found):
+                one = Request("PATCH", f"{path}/{found['metadata']['name']}", {}, body, MERGE)
+                if self._both(one)[1].status == 200:
+                    return True
+        return False
+
+    def _sentinel(self, step: Step, labels: dict[str, str], fields: dict[str, str]) -> str:
+        """Make an object that the selectors choose, for the same; its name, empty where that cannot be."""
         if fields and served()[step.plural].schema is None:
-            return None
+            return ""
         if any(path.startswith(("status", "metadata")) or not value for path, value in fields.items()):
-            return None
-        made = draw_sentinel(step.plural, name, self._sentinels)
+            return ""
+        body = draw_sentinel(step.plural, f"last-{self._ends}", self._ends)
         for path, value in fields.items():
-            place = made
+            place = body
             for word in path.split(".")[:-1]:
                 place = place.setdefault(word, {})
             place[path.split(".")[-1]] = value
-        made["metadata"] = {"labels": {key: value or "a" for key, value in labels.items()}}
-        request = request_of(Step("create", step.plural, step.space, name, made), self._fake, self._names)
-        _, fake = self._both(request)
-        if fake.status != 201:
-            return None
-        return str(fake.body["metadata"]["name"])
+        annotations = {END: str(self._ends)}
+        body["metadata"] = {"labels": {k: v or "a" for k, v in labels.items()}, "annotations": annotations}
+        create = Step("create", step.plural, step.space, f"last-{self._ends}", body)
+        _, fake = self._both(request_of(create, self._fake, self._names))
+        return str(fake.body["metadata"]["name"]) if fake.status == 201 else ""
 
-    def _gone(self, step: Step) -> None:
-        """Watch from before what is remembered; of Kubernetes' own kinds everything is, since the server began."""
-        if served()[step.plural].schema is None:
-            return
-        request = request_of(replace(step, verb="list", query={}), self._fake, self._names)
-        first = next(iter(self._real.watch(request.path, {"resourceVersion": "1"})))
-        real = first["object"] if first["type"] == "ERROR" else {}
-        old = Store(now=lambda: NOW, random=random.Random(0))
-        old.handle(Request("POST", "/api/v1/namespaces", {}, {"metadata": {"name": "a"}}))
-        old.compact(old.version)
+    def _gone(self, resource: Resource, path: str, version: int) -> None:
+        """Watch from a version that is forgotten; the real server remembers all of Kubernetes' own kinds."""
         try:
-            old.since(step.plural, None, 1)
+            self._fake.since(resource.plural, None, version)
         except Gone:
-            if (real.get("code"), real.get("reason")) != (410, "Expired"):
-                raise Different(f"a watch from a compacted version: {first}") from None
+            if resource.schema is not None:
+                first = next(iter(self._real.watch(path, {"resourceVersion": FORGOTTEN})))
+                if (first["object"].get("code"), first["object"].get("reason")) != (410, "Expired"):
+                    raise Different(f"a watch from a forgotten version: {first}") from None
             return
-        raise Different("the fake knows more than it remembers")
+        raise Different(f"the fake remembers {version}, though it is to know none before {self._compacted}")
+
+
+def too_old(token: str) -> str:
+    """Return a continue token of the real server as it were had the list begun at a forgotten version."""
+    content = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    return base64.urlsafe_b64encode(orjson.dumps(content | {"rv": int(FORGOTTEN)})).decode().rstrip("=")
 
 
 def draw_sentinel(plural: str, name: str, number: int) -> Object:

@@ -31,9 +31,10 @@ def applied(
     new = _merged(live, config, shape)
     still = wanted.union(*(paths for who, paths in owners.items() if who != manager))
     left = frozenset(path for path in owners.get(manager, frozenset()) - wanted if not _is_owned(path, still))
+    emptied: set[Path] = set()
     if left:
-        new = _without(new, shape, left)
-    changed, removed = differences(resource, live, new)
+        new = _without(new, shape, left, (), still, emptied)
+    changed, removed = (paths - emptied for paths in differences(resource, live, new))
     found = []
     result: Owners = {}
     for who, paths in owners.items():
@@ -117,28 +118,37 @@ def _merged_items(live: list[Any], config: list[Any], shape: Shape) -> list[Any]
     return list(result.values())
 
 
-def _without(value: Any, shape: Shape, paths: Paths) -> Any:
-    """Return a value without paths; containers that get empty go too."""
+def _without(value: Any, shape: Shape, paths: Paths, at: Path, owned: Paths, emptied: set[Path]) -> Any:
+    """Return a value, which is at a path of the object, without paths below it.
+
+    Containers that get empty go too. In place of one that somebody owns null stays, which counts as no change of it.
+    """
     here = {path[0] for path in paths if len(path) == 1}
     below: dict[Any, set[Path]] = {}
     for path in paths:
         if len(path) > 1:
             below.setdefault(path[0], set()).add(path[1:])
+
+    def inside(key: Any, inner: Any, shape: Shape) -> Any:
+        return _without(inner, shape, frozenset(below[key]), (*at, key), owned, emptied)
+
     if isinstance(value, dict):
         result: Object = {}
         for name, inner in value.items():
             if name in here:
                 continue
-            if name in below and (inner := _without(inner, shape.of(name), frozenset(below[name]))) in ({}, [], None):
-                continue
+            if name in below and (inner := inside(name, inner, shape.of(name))) in ({}, [], None):
+                if not _is_owned((*at, name), owned):
+                    continue
+                emptied.add((*at, name))
+                inner = None
             result[name] = inner
         return result
     if isinstance(value, list) and (shape.keys or shape.set):
-        items = []
-        for inner in value:
-            key = shape.item(inner)
-            if key in here:
-                continue
-            items.append(_without(inner, shape.other or PLAIN, frozenset(below[key])) if key in below else inner)
-        return items
+        keyed = [(shape.item(inner), inner) for inner in value]
+        return [
+            inside(key, inner, shape.other or PLAIN) if key in below else inner
+            for key, inner in keyed
+            if key not in here
+        ]
     return value

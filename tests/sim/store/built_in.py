@@ -1,4 +1,4 @@
-"""What the API server makes of Kubernetes' own kinds: defaults, fields that it drops when empty, immutable ones."""
+"""Kubernetes' own kinds as the API server completes them: defaults, fields dropped when empty, immutable ones."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -168,10 +168,10 @@ def job(obj: Object, old: Object | None) -> Object:
         template = template | {"metadata": metadata}
         key = "batch.kubernetes.io/controller-uid"
         spec = spec | {"selector": {"matchLabels": {key: uid}}}
-        obj = obj | {"status": {}}
-        if not obj["metadata"].get("labels"):  # the template's, where it has none of its own
-            obj = obj | {"metadata": obj["metadata"] | {"labels": metadata["labels"]}}
-    return obj | {"spec": spec | {"template": template}}
+    labels = (template.get("metadata") or {}).get("labels")
+    if labels and not obj["metadata"].get("labels"):  # the template's, where it has none of its own
+        obj = obj | {"metadata": obj["metadata"] | {"labels": labels}}
+    return obj | {"spec": spec | {"template": template}, "status": obj.get("status") or {}}
 
 
 def secret(obj: Object, _: Object | None) -> Object:
@@ -204,10 +204,8 @@ def node(obj: Object, old: Object | None) -> Object:
         taints = obj["spec"].get("taints") or []
         taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
         obj = obj | {"spec": obj["spec"] | {"taints": [*taints, taint]}}
-        info = dict.fromkeys(_NODE_INFO, "")
-        base = {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": info}
-        obj = obj | {"status": with_defaults(obj.get("status") or {}, base)}
-    return obj
+    base = {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": dict.fromkeys(_NODE_INFO, "")}
+    return obj | {"status": with_defaults(obj.get("status") or {}, base)}
 
 
 def namespace(obj: Object, old: Object | None) -> Object:

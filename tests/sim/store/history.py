@@ -1,4 +1,4 @@
-"""What etcd keeps: the objects, their versions, and the changes since the last compaction."""
+"""The content of etcd: the objects, their versions, and the changes since the last compaction."""
 
 import bisect
 from collections.abc import Callable, Iterator

@@ -101,7 +101,7 @@ def served() -> dict[str, Resource]:
 
 @dataclass(frozen=True)
 class Target:
-    """What a path names."""
+    """Kind, namespace, name and subresource of a path."""
 
     resource: Resource
     namespace: str | None

@@ -1,4 +1,4 @@
-"""Who owns which fields of an object (Kubernetes: Server-Side Apply, field management).
+"""Owners of the fields of an object (Kubernetes: Server-Side Apply, field management).
 
 A path is a tuple of field names and of list items: an item is the tuple of its keys' values, or of the value itself.
 """
@@ -71,7 +71,7 @@ _SPECS: Final[dict[str, dict[str, Shape]]] = {
 }
 
 _NEW: Final[dict[str, Object]] = {"networkpolicies": {"spec": {"podSelector": {}}}}
-"""What an object of a kind says before anything is said of it: nobody owns that."""
+"""Fields that objects of a kind have before anything is said of them: nobody owns these."""
 
 
 @cache
@@ -141,9 +141,9 @@ def differences(
     """Return the fields that were added or changed, and those that were taken away."""
     shape = shape_of(resource)
     before = _NEW.get(resource.plural, {}) if before is None else before
-    old = dict(leaves(before, shape))
-    new = dict(leaves(after, shape))
     held, holding = _containers(before, shape, ()), _containers(after, shape, ())
+    old = {path: value for path, value in leaves(before, shape) if path not in held}
+    new = {path: value for path, value in leaves(after, shape) if path not in holding}
     changed = frozenset(path for path, value in new.items() if path not in old or old[path] != value)
     changed |= holding - held
     if not allocated and resource.plural == "services":
@@ -153,7 +153,7 @@ def differences(
 
 def _containers(value: Any, shape: Shape, path: Path) -> Paths:
     """Return where there is an object or a list that is not owned as a whole: that it is there can be owned too."""
-    if path in NOBODYS or shape.atomic or not value:
+    if path in NOBODYS or shape.atomic:
         return frozenset()
     found = {path} if path else set()
     if isinstance(value, dict):

@@ -26,13 +26,16 @@ class Cause:
 class Refused(Exception):  # noqa: N818 (it is an answer)
     """The API server refuses the request."""
 
-    def __init__(self, code: int, reason: str, message: str, details: Object | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, details: Object | None = None, metadata: Object | None = None
+    ) -> None:
         super().__init__(message)
-        self.code, self.reason, self.message, self.details = code, reason, message, details
+        self.code, self.reason, self.message = code, reason, message
+        self.details, self.metadata = details, metadata or {}
 
     def response(self) -> Response:
         """Return the Status."""
-        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata, "status": "Failure"}
         body |= {"message": self.message, "reason": self.reason}
         if self.details:
             body["details"] = self.details
@@ -93,9 +96,10 @@ def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...]
     return Refused(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', details)
 
 
-def expired(message: str, following: str | None = None) -> Refused:
-    """410: the resourceVersion or the continue token is too old."""
-    return Refused(410, "Expired", message, {} if following is None else {"continue": following})
+def expired(following: str) -> Refused:
+    """410: the continue token is too old; ``following`` is one that goes on, as things are by then."""
+    message = "The provided continue parameter is too old to display a consistent list result"
+    return Refused(410, "Expired", message, metadata={"continue": following})
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause], *, kind: str = "") -> Refused:

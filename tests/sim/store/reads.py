@@ -15,6 +15,8 @@ from .problems import Refused
 from .selectors import field_terms, selected
 
 TABLE = "as=PartialObjectMetadata"
+LATEST = -1
+"""Version of a token that goes on with what is there by then."""
 
 
 def read(history: History, at: Target) -> Object:
@@ -36,7 +38,8 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
         raise problems.bad_request(str(error)) from None
     version, after = history.version, None
     if token := query.get("continue"):
-        version, after = _position(token)
+        version, after = position(token)
+        version = history.version if version == LATEST else version
     wanted = query.get("resourceVersion") or "0"
     if token and wanted != "0":
         raise problems.bad_request("specifying resource version is not allowed when using continue")
@@ -44,11 +47,12 @@ def collection(history: History, at: Target, query: Mapping[str, str], accept: s
         raise problems.bad_request(f'invalid resource version "{wanted}"')
     if int(wanted) > history.version:
         raise Refused(504, "Timeout", f"Too large resource version: {wanted}, current: {history.version}")
-    try:
-        entries = history.as_of(at.resource, version) if after else history.entries.get(at.resource.plural) or {}
-    except Gone:
-        fresh = _token(history.version, after) if after else None
-        raise problems.expired("The provided continue parameter is too old", fresh) from None
+    entries = history.entries.get(at.resource.plural) or {}
+    if after is not None:
+        try:
+            entries = history.as_of(at.resource, version)
+        except Gone:
+            raise problems.expired(_token(LATEST, after)) from None
     single = next((value for path, equal, value in terms if equal and path == "metadata.name"), None)
     if single is not None and at.namespace is not None:  # then only that key is read
         entries = {key: entry for key, entry in entries.items() if key == (at.namespace, single)}
@@ -94,7 +98,13 @@ def _token(version: int, after: Key) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([version, *after])).decode()
 
 
-def _position(token: str) -> tuple[int, Key]:
+def position(token: str) -> tuple[int, Key]:
+    """Return a continue token's version, and the key after which it goes on.
+
+    Raises:
+        Refused: it is none.
+
+    """
     try:
         version, namespace, name = orjson.loads(base64.urlsafe_b64decode(token))
     except (ValueError, binascii.Error):

@@ -59,8 +59,15 @@ def _still(path: str) -> Predicate:
     return lambda new, old: not _has(old, path) or (_has(new, path) and same(_get(new, path), _get(old, path)))
 
 
+def _moment(value: Any) -> Any:
+    """Return a time as one, and anything else as it is."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
 def _never_less(path: str) -> Predicate:
-    return lambda new, old: not _has(old, path) or (_has(new, path) and _get(new, path) >= _get(old, path))
+    return lambda new, old: (
+        not _has(old, path) or (_has(new, path) and bool(_moment(_get(new, path)) >= _moment(_get(old, path))))
+    )
 
 
 def _queued_moves_back(new: Any, old: Any) -> bool:
@@ -69,9 +76,7 @@ def _queued_moves_back(new: Any, old: Any) -> bool:
     places = [_get(value, "queued") for value in (new, old)]
     if None in places:
         return False
-    (since, version), (was_since, was_version) = (
-        (datetime.fromisoformat(place["since"]), place["version"]) for place in places
-    )
+    (since, version), (was_since, was_version) = ((_moment(place["since"]), place["version"]) for place in places)
     return bool(since >= was_since and version >= was_version)
 
 

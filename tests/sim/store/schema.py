@@ -45,6 +45,10 @@ class Node:
     keys: tuple[str, ...] = ()
     defaults: list[str] = field(default_factory=list)
     formatted: bool = False
+    """Whether it is a string with a format: a time."""
+    timed: bool = False
+    """Whether there is a time at or below it."""
+    timed_properties: tuple[str, ...] = ()
     int_or_string: bool = False
     opaque: bool = False
     """Whether it is metadata, apiVersion or kind of the root: looked at elsewhere."""
@@ -59,7 +63,7 @@ def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:
     """
     node = Node(schema.get("type", ""))
     node.int_or_string = bool(schema.get("x-kubernetes-int-or-string"))
-    node.formatted = "format" in schema
+    node.formatted = node.type == "string" and "format" in schema
     node.default = schema.get("default", MISSING)
     node.required = tuple(schema.get("required") or ())
     node.keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
@@ -73,6 +77,10 @@ def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:
         node.additional = compiled(schema["additionalProperties"], root=False)
     if isinstance(schema.get("items"), dict):
         node.items = compiled(schema["items"], root=False)
+    node.timed_properties = tuple(name for name, inner in node.properties.items() if inner.timed)
+    if node.additional is not None and node.additional.timed:
+        raise NotImplementedError("times in a map: readable() does not look there")
+    node.timed = node.formatted or bool(node.timed_properties) or (node.items is not None and node.items.timed)
     node.checks = _checks(schema)
     for rule in schema.get("x-kubernetes-validations") or ():
         node.rules.append((predicate(rule["rule"]), rule["message"]))
@@ -112,8 +120,11 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def shaped(node: Node, value: Any, old: Any = MISSING) -> Any:
-    """Return a value without unknown fields and nulls, with defaults. What is ``old`` itself is shaped already."""
+def shaped(node: Node, value: Any, old: Any = MISSING, *, nulls: bool = False) -> Any:
+    """Return a value without unknown fields, with defaults, and without nulls, but where ``nulls`` may stay.
+
+    A value that is ``old`` itself is shaped already.
+    """
     if value is old or node.opaque:
         return value
     if isinstance(value, dict):
@@ -123,15 +134,15 @@ def shaped(node: Node, value: Any, old: Any = MISSING) -> Any:
         before = old if isinstance(old, dict) else {}
         for name, inner in value.items():
             known = node.properties.get(name) or node.additional
-            if known is None or inner is None:
+            if known is None or (inner is None and not (nulls and known.default is MISSING)):
                 continue
-            result[name] = shaped(known, inner, before.get(name, MISSING))
+            result[name] = shaped(known, inner, before.get(name, MISSING), nulls=nulls)
         for name in node.defaults:
             if name not in result:
                 result[name] = shaped(node.properties[name], copied(node.properties[name].default))
         return result
     if isinstance(value, list) and node.items is not None:
-        return [shaped(node.items, item) for item in value]
+        return [shaped(node.items, item, nulls=nulls) for item in value]
     return value
 
 
@@ -158,7 +169,7 @@ def check(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
 
 
 def _fits(node: Node, value: Any) -> bool:
-    if node.type == "string" and node.formatted and isinstance(value, list):
+    if node.formatted and isinstance(value, list):
         return True  # as kube-openapi has it
     return node.type not in _TYPES or _TYPES[node.type](value)
 
@@ -191,8 +202,34 @@ def _under(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+class _Unreadable:
+    """A list where a time belongs. It is stored, but CEL cannot read it: no rule holds that compares it."""
+
+    def __eq__(self, _: object) -> bool:
+        return False
+
+    __ge__ = __le__ = __eq__
+
+
+def readable(node: Node, value: Any) -> Any:
+    """Return a value as CEL reads it, see :class:`_Unreadable`; shares what stays as it is."""
+    if isinstance(value, dict):
+        changed = {}
+        for name in node.timed_properties:
+            inner = value.get(name)
+            if not isinstance(inner, str) and (new := readable(node.properties[name], inner)) is not inner:
+                changed[name] = new
+        return value | changed if changed else value
+    if isinstance(value, list) and node.formatted:
+        return _Unreadable()
+    if isinstance(value, list) and node.items is not None and node.items.timed:
+        items = [readable(node.items, item) for item in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    return value
+
+
 def check_rules(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
-    """Add what CEL rules refuse. Of what is as it was every rule holds that held before."""
+    """Add what CEL rules refuse, of :func:`readable` values. Of what is as it was every rule holds that held before."""
     if node.opaque or (old is not MISSING and same(value, old)):
         return
     for rule, message in node.rules:

@@ -22,7 +22,7 @@ _ABSENT: Final[dict[tuple[str, ...], str]] = {
     ("spec", "unschedulable"): "false",
     ("status", "successful"): "0",
 }
-"""What a selector sees of fields that Go's encoder leaves out."""
+"""Fields that Go's encoder leaves out, as selectors see them."""
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from .history import ADDED, DELETED, MODIFIED, Entry, History, Key
 from .kinds import Resource, Target, served
 from .owners import Manager, Owners, Written, leaves, owners_of, shape_of
 from .problems import Cause
-from .schema import BLOCKING, INVALID, Found, check, check_rules, shaped
+from .schema import BLOCKING, INVALID, Found, check, check_rules, readable, shaped
 from .services import Ports
 from .trees import MISSING, copied, merged, same
 
@@ -209,7 +209,7 @@ class Writer:
             elif resource.status:
                 new = _with_part_of("status", new, old)
         sent = new
-        new = self._finished(resource, new, old, causes)
+        new = self._finished(resource, new, old, causes, nulls=owners is not None)
         # Of a NetworkPolicy an empty list counts as a change, though it is not kept.
         looked_at = old | {"spec": sent["spec"]} if resource.plural == "networkpolicies" else new
         if resource.counted and not same(_counted(resource, looked_at), _counted(resource, old)):
@@ -227,18 +227,23 @@ class Writer:
         made = owners[1] if owners is not None else Written(known.owners, _manager(at, request), old, new)
         return self._history.commit(resource, MODIFIED, key, Entry(new, made), request).copy()
 
-    def _finished(self, resource: Resource, obj: Object, old: Object | None, causes: list[Cause]) -> Object:
-        """Return an object pruned and with defaults; refuse what breaks the schema or a rule, and for causes given."""
+    def _finished(
+        self, resource: Resource, obj: Object, old: Object | None, causes: list[Cause], *, nulls: bool = False
+    ) -> Object:
+        """Return an object pruned and with defaults; refuse what breaks the schema or a rule, and for causes given.
+
+        With ``nulls`` (of an apply, which puts them in place of what it empties) they are refused, not left out.
+        """
         if resource.schema is None:
             return self._built_in(resource, obj, old, causes)
         before = MISSING if old is None else old
-        obj = shaped(resource.schema, obj, before)
+        obj = shaped(resource.schema, obj, before, nulls=nulls)
         found: Found = []
         check(resource.schema, obj, before, "", found)
         if any(reason in BLOCKING for reason, _, _ in found):
             found.append((INVALID, "<nil>", "some validation rules were not checked because the object was invalid"))
         else:
-            check_rules(resource.schema, obj, before, "", found)
+            check_rules(resource.schema, readable(resource.schema, obj), readable(resource.schema, before), "", found)
         if causes := [*causes, *(Cause(reason, path, message) for reason, path, message in found)]:
             raise problems.invalid(resource, obj["metadata"]["name"], causes)
         return obj
@@ -292,6 +297,6 @@ def _with_part_of(part: str, obj: Object, other: Object) -> Object:
 
 
 def _counted(resource: Resource, obj: Object) -> Any:
-    """What metadata.generation counts changes of."""
+    """Return the part whose changes metadata.generation counts."""
     left = ("metadata", "status") if resource.status else ("metadata",)
     return {k: v for k, v in obj.items() if k not in left}
