@@ -6,6 +6,7 @@ import structlog
 
 from berth_core import slots
 from berth_core.leasing import Lease
+from berth_core.resources import WorkspaceDeployment
 from berth_core.slots import Claimant, Places, Quota
 from berth_operator.decide.slots import overdue
 from berth_operator.kinds import ACCOUNTS
@@ -37,16 +38,16 @@ async def take_lease(
         return await claimant.take(quota, namespace, deployment, now=world.now())
 
 
-async def beyond_quota(world: World, namespace: str, type_name: str, *, instance: str, user: str) -> str:
-    """Why a lease that another process took cannot be used yet; empty where it is within its user's quota.
+async def beyond_quota(world: World, wd: WorkspaceDeployment) -> str:
+    """Why the lease of a deployment, as just read, must not be used; empty where it is within its user's quota.
 
-    That process may have stood still between its slot and the lease. Such a lease stays until there is room. None is
-    given back: what was beyond the quota may be within it when another process looks, which then begins to use it.
+    The process that took it may have stood still between its slot and the lease.
     """
-    if (quota := _quota(world, namespace, type_name)) is None:
+    lease, quota = wd.status.lease, _quota(world, wd.metadata.namespace, wd.spec.type)
+    if lease is None or quota is None:
         return ""
     try:
-        await slots.need_room(world.client, _places(world), quota, user=user, instance=instance)
+        await slots.need_room(world.client, _places(world), quota, user=lease.user, instance=lease.instance)
     except slots.NoneLeftError as error:
         return str(error)
     return ""

@@ -39,10 +39,10 @@ def at_peace(stage: Stage) -> None:
 
 
 def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> None:
-    """Judge a lease that was held for long: its instance uses it, or waits until its user has less than the quota."""
+    """Judge a lease that was held for long: its instance uses it."""
     oracle = stage.oracle
     waits = public_id in {waiter.instance for waiter in oracle.queue.waiting.values()}
-    if oracle.is_used(deployment, oracle.held[deployment]) or (waits and oracle.quota is not None):
+    if oracle.is_used(deployment, oracle.held[deployment]):
         return
     if not exists:
         stage.cluster.violated("I4: a lease without an Instance was not given back within 30 s")

@@ -183,7 +183,7 @@ class ObservedInstance:
     warm: PodView | None = None
     """For one that holds a lease and is not bound: the pod that was kept warm for it, where one serves."""
     waits_for: str = ""
-    """For one that waits: why it cannot have any deployment; empty where one looks free."""
+    """For one that waits: why it cannot have any deployment, or not the one that it holds; empty where it may."""
     opened: bool = False
     """What the lease opens is there: its pod, which is made last, and its Service."""
     pod: PodView | None = None
