@@ -260,6 +260,9 @@ def _summary(plural: str, obj: Object) -> str:
         going = " going" if obj["metadata"].get("deletionTimestamp") else ""
         fenced = " fenced" if obj["metadata"].get("finalizers") else ""
         return f"{status.get('phase')}{going}{fenced}"
+    if plural == "builds":
+        shown = {key: status.get(key) for key in ("attempt", "reason", "endTime") if status.get(key)}
+        return " ".join(f"{key}={value}" for key, value in shown.items())
     if plural == "reservations":
         return f"grant {status['grant']['instance']}" if status.get("grant") else "waits"
     return ""

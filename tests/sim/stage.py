@@ -19,15 +19,10 @@ from .network import Network
 from .nodes import Nodes
 from .operator import Operator
 from .oracle import Oracle
+from .part import Part
+from .store.kinds import served
 
 TYPE: Final = "bench"
-WORDS: Final = {
-    "workspacetypes": "WorkspaceType",
-    "workspacedeployments": "WorkspaceDeployment",
-    "instances": "Instance",
-    "reservations": "Reservation",
-    "firewallrules": "FirewallRule",
-}
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,8 @@ class Setting:
     slow_seconds: float = 0.5
     slowness: float = 1.0
     """Of kubelets."""
+    parts: tuple[str, ...] = ()
+    """Names of parts (:mod:`tests.sim.parts`)."""
 
     def type_spec(self) -> Object:
         """Spec of the one type."""
@@ -84,12 +81,20 @@ class Stage:
         self.machines = [f"robot-{number}" for number in range(self.setting.deployments)]
         self.operators: list[Operator] = []
         self.apis: list[Api] = []
+        self.parts: dict[str, Part] = {}
+        self.places: list[str] = []
+        """Machines that have a node, ``""`` for the node of none."""
         self._numbers = 0
         self._replicas = 0
         self.made(TYPES, TYPE, self.setting.type_spec())
         for number, machine in enumerate(self.machines):
-            add_node(self.cluster, machine, f"192.0.2.{number + 1}")
+            self.add_node(machine, f"192.0.2.{number + 1}")
             self.made(DEPLOYMENTS, machine, {"type": TYPE})
+
+    def add_node(self, machine: str, address: str = "192.0.2.9") -> None:
+        """Register the node of a machine; ``""`` is that of no machine."""
+        add_node(self.cluster, machine, address)
+        self.places.append(machine)
 
     # ---- processes
 
@@ -102,14 +107,15 @@ class Stage:
         """Start an operator."""
         self._replicas += 1
         name = f"operator-{self._replicas}"
-        made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended)
+        more = {key: value for part in self.parts.values() for key, value in part.OPERATOR.items()}
+        made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended, more)
         self.operators.append(made)
         return made
 
     def api(self, clock: StoreClock | None = None) -> Api:
         """Start an API process; ``clock`` is what it knows of the store's time, its own where there is none."""
         self._replicas += 1
-        made = Api(self.cluster, f"api-{self._replicas}", self.network(), clock)
+        made = Api(self.cluster, f"api-{self._replicas}", self.network(), clock, builds="builds" in self.parts)
         self.apis.append(made)
         return made
 
@@ -143,7 +149,7 @@ class Stage:
         """Make an object; whether the store took it."""
         body = {
             "apiVersion": kind.api_version,
-            "kind": WORDS[kind.plural],
+            "kind": served()[kind.plural].kind,
             "metadata": {"name": name, "namespace": LAB},
             "spec": spec,
         }
