@@ -23,9 +23,9 @@ from berth_api.config import Config, from_environment
 from berth_api.errors import ApiError
 from berth_api.idempotency import Idempotent
 from berth_api.keys import KeyPool
-from berth_api.options import wanted_rule
+from berth_api.options import wanted_access, wanted_rule
 from berth_api.routes import launching
-from berth_api.services import ci_builds, ci_projects, firewall, instances, keeping, reservations
+from berth_api.services import ci_builds, ci_projects, firewall, instances, keeping, reservations, rules, vpn
 from berth_api.services.candidates import Target
 from berth_api.state import State
 from berth_api.timekeeping import keep_time
@@ -101,7 +101,7 @@ class Api:
         self.loop.call_soon(lambda: self.loop.create_task(self._answer(state, path, user, body, key, told)))
 
     async def _answer(self, state: State, path: str, user: str, body: dict[str, Any], key: str, told: Told) -> None:
-        identity = Identity(user=user, digest="0" * 64, expires=4e9)
+        identity = Identity(user=user, digest="0" * 64, expires=4e9, superuser=user == "admin")
         scope: Scope = {
             "type": "http",
             "method": "POST",
@@ -190,6 +190,27 @@ async def _change(state: State, user: Identity, _: dict[str, Any], words: str) -
     return Empty()
 
 
+async def _forbid(state: State, user: Identity, body: dict[str, Any], deployment: str) -> JSON:
+    return JSON({"id": await rules.add(state, user, deployment, wanted_access(body))})
+
+
+async def _permit(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:
+    deployment, number = words.split(".")
+    await rules.remove(state, user, deployment, int(number))
+    return Empty()
+
+
+async def _vpn(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> JSON:
+    client, _profile = await vpn.add_client(state, user, instance_id)
+    return JSON({"id": client})
+
+
+async def _revoke(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:
+    instance_id, client = words.split(".")
+    await vpn.revoke_client(state, user, instance_id, client)
+    return Empty()
+
+
 _SERVICES: Final[dict[str, Callable[[State, Identity, dict[str, Any], str], Awaitable[Any]]]] = {
     "new": _new,
     "terminate": _terminate,
@@ -200,4 +221,8 @@ _SERVICES: Final[dict[str, Callable[[State, Identity, dict[str, Any], str], Awai
     "ka": _ping,
     "build": _build,
     "change": _change,
+    "forbid": _forbid,
+    "permit": _permit,
+    "vpn": _vpn,
+    "revoke": _revoke,
 }

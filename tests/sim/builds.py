@@ -3,9 +3,9 @@
 Their machines are leased like any other, so all rules of leases count for them as well.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from berth_core import builds, names
 from berth_core.client import Object
@@ -41,7 +41,7 @@ class Known:
 class Builds(Part):
     """All builds of a history."""
 
-    OPERATOR = {"ci": SETTINGS}
+    OPERATOR: ClassVar[Mapping[str, Any]] = {"ci": SETTINGS}
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)

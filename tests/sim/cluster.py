@@ -50,6 +50,8 @@ class Cluster:
     """When each operator last began to lead."""
     logs: Callable[[Request], Response] | None = None
     """Answers for the logs of pods."""
+    listeners: list[Callable[[Request], object]] = field(default_factory=list)
+    """Are told of each request."""
 
     def __post_init__(self) -> None:
         self.store = Store(now=self.world.wall, random=self.world.random)
@@ -71,6 +73,8 @@ class Cluster:
 
     def handle(self, request: Request) -> Response:
         """Have the store answer, or a kubelet for logs."""
+        for listener in self.listeners:
+            listener(request)
         if self.logs is not None and request.path.endswith("/log"):
             return self.logs(request)
         return self.store.handle(request)

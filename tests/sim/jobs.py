@@ -74,7 +74,7 @@ class BuildPods:
 
     def stopped(self, pod: Running) -> None:
         """Take note that a pod runs no more: a script that ran was killed."""
-        script = self.scripts.get(pod.build) if pod.build else None
+        script = self.scripts.get(_of(pod))
         if script is not None and script.code is None and names.SCRIPT_CONTAINER in self._states[pod.uid]:
             script.code, script.ended = KILLED, self.cluster.world.now
 
@@ -109,9 +109,9 @@ class BuildPods:
             self._end_pod(pod, names.CHECKOUT_CONTAINER, 1, "")
             return
         self._set(pod, names.CHECKOUT_CONTAINER, self._ended(self._states[pod.uid][names.CHECKOUT_CONTAINER], 0))
-        if pod.build in self.scripts:
+        if _of(pod) in self.scripts:
             self.cluster.violated("builds: the script of one attempt was started twice")
-        self.scripts[pod.build] = Script(self.cluster.world.now)
+        self.scripts[_of(pod)] = Script(self.cluster.world.now)
         self.cluster.say("node", "script starts", pod.name)
         self._set(pod, names.ARTIFACTS_CONTAINER, {"running": self._now("startedAt")})
         self._runs(pod, names.SCRIPT_CONTAINER)
@@ -124,7 +124,7 @@ class BuildPods:
         """Wait until the machine lets the script in; nobody else's does."""
         if pod.uid not in self.nodes.running:
             return
-        own = names.build_object(*pod.build)
+        own = names.build_object(*_of(pod))
         source = re.compile(rf"(?<![\d.]){re.escape(pod.ip)}(?![\d.])")
         doors = [other for other in self.nodes.running.values() if source.search(other.ruleset)]
         if any(self._name_of(other.holder) != own for other in doors):
@@ -147,7 +147,7 @@ class BuildPods:
         if pod.uid not in self.nodes.running:
             return
         code = int(self.cluster.world.random.random() < 0.2)
-        script = self.scripts[pod.build]
+        script = self.scripts[_of(pod)]
         script.code, script.ended = code, self.cluster.world.now
         self._set(pod, names.SCRIPT_CONTAINER, self._ended(self._states[pod.uid][names.SCRIPT_CONTAINER], code))
         self._say(pod, "Running")
@@ -184,6 +184,13 @@ class BuildPods:
 
     def _now(self, name: str) -> Object:
         return {name: self.cluster.world.wall().strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def _of(pod: Running) -> tuple[str, int]:
+    """Build and attempt of a pod."""
+    if pod.build is None:
+        raise ValueError(f"{pod.name} is of no build")
+    return pod.build
 
 
 def _refused(status: int, reason: str, message: str) -> Response:

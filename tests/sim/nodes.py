@@ -45,6 +45,8 @@ class Running:
     ruleset: str = ""
     keys: tuple[str, ...] = ()
     restarts: int = 0
+    refused: frozenset[str] = frozenset()
+    """Clients that its VPN does not let in."""
     build: tuple[str, int] | None = None
     """Public id and attempt of the build whose pod it is: it runs on the node of no machine, which is named ``""``."""
 

@@ -4,6 +4,7 @@ It is incremental: a commit costs what it changes. The invariants are those of d
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ class Oracle:
     """Instances (public ids) of which a client was told, with the user."""
     given_up: set[str] = field(default_factory=set)
     """Those that somebody asked to end."""
+    shut_out: Callable[[], set[str]] = set
+    """Users who may not have each machine."""
     queue: Queue = field(init=False)
     _by_key: dict[str, str] = field(default_factory=dict)
     """Uids of instances by the Idempotency-Key that made them."""
@@ -161,7 +164,7 @@ class Oracle:
 
     def _able(self) -> set[str]:
         """Users who wait and surely may have another one: where there is a quota, who has none and takes none."""
-        users = {waiter.user for waiter in self.queue.waiting.values()}
+        users = {waiter.user for waiter in self.queue.waiting.values()} - self.shut_out()
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}

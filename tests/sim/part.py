@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Part:
-    """What people do with it (:data:`tests.sim.plan.MORE`), and what must hold of it. Made before any process starts."""
+    """What people do with it, by :data:`tests.sim.plan.MORE`, and what must hold of it. Made before any process."""
 
     OPERATOR: ClassVar[Mapping[str, Any]] = {}
     """What the operator's configuration has for it."""

@@ -18,12 +18,13 @@ import structlog
 
 from berth_api import state as api_state
 from berth_core.keypairs import KeyPair
-from berth_operator import buildsteps, reservations, rulebook, serving
+from berth_operator import buildsteps, making, reservations, rulebook, serving, vpn
 from berth_operator.build import secrets
 from berth_operator.build.secrets import HostKey
 
 from . import clocks, loops
 from .cluster import Cluster
+from .vpnauthority import FixedVpn
 
 OPERATOR_ADDRESS: Final = "10.99.0.1"
 PROCESSES: Final = ("berth_api.app", "berth_operator.__main__", "berth_agent.push")
@@ -68,6 +69,8 @@ def _replace() -> None:
     setattr(serving, "path_stands", _path_stands)  # noqa: B010 (mypy would have it a method of the module)
     setattr(rulebook, "own_address", lambda *_: OPERATOR_ADDRESS)  # noqa: B010
     setattr(reservations, "make_key_pair", lambda: KeyPair("private", "ssh-rsa AAAA berth"))  # noqa: B010
+    for module in (making, vpn):
+        setattr(module, "Authority", FixedVpn)  # noqa: B010
     for module in (secrets, buildsteps):
         setattr(module, "new_host_key", lambda: HostKey(b"key", "ssh-ed25519 AAAA"))  # noqa: B010
     setattr(api_state, "gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))  # noqa: B010

@@ -5,15 +5,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from berth_core import ids
 from berth_core.client import Kind, Object
 from berth_core.clock import StoreClock
+from berth_core.firewall import Tunnel
 from berth_core.resources import FirewallRule
+from berth_core.vpn import DEVICE
 from berth_operator.build import firewall
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
 
 from . import product
 from .api import Api
 from .cluster import LAB, Cluster, add_node
+from .lending import Lending
 from .loops import Scheduler
 from .network import Network
 from .nodes import Nodes
@@ -78,18 +82,22 @@ class Stage:
         self.oracle = Oracle(self.cluster, quota=self.setting.quota)
         self.nodes = Nodes(self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails)
         self.oracle.nodes = self.nodes
+        Lending(self.cluster)
         self.machines = [f"robot-{number}" for number in range(self.setting.deployments)]
         self.operators: list[Operator] = []
         self.apis: list[Api] = []
         self.parts: dict[str, Part] = {}
         self.places: list[str] = []
         """Machines that have a node, ``""`` for the node of none."""
+        self.specs: dict[str, Object] = {}
+        """What is written of each machine when it is made again."""
         self._numbers = 0
         self._replicas = 0
         self.made(TYPES, TYPE, self.setting.type_spec())
         for number, machine in enumerate(self.machines):
             self.add_node(machine, f"192.0.2.{number + 1}")
-            self.made(DEPLOYMENTS, machine, {"type": TYPE})
+            self.specs[machine] = {"type": TYPE}
+            self.made(DEPLOYMENTS, machine, self.specs[machine])
 
     def add_node(self, machine: str, address: str = "192.0.2.9") -> None:
         """Register the node of a machine; ``""`` is that of no machine."""
@@ -200,8 +208,20 @@ class Stage:
         """Digest of the ruleset that the rules of an instance come to."""
         found = [FirewallRule.parse(o) for o in self.cluster.store.all("firewallrules", LAB)]
         own = [rule for rule in found if rule.spec.instance == instance_id]
-        body = firewall.body(firewall.compiled(firewall.ordered(own)), product.OPERATOR_ADDRESS)
+        body = firewall.body(
+            firewall.compiled(firewall.ordered(own)), product.OPERATOR_ADDRESS, self._tunnel(instance_id)
+        )
         return firewall.push(body, 1, 0, ()).digest
+
+    def _tunnel(self, instance_id: str) -> Tunnel | None:
+        """Return what the ruleset of an instance with a VPN lets through."""
+        part = self.parts.get("tunnels")
+        found = (
+            o for o in self.active() if ids.instance_id(o["metadata"]["name"], o["metadata"]["uid"]) == instance_id
+        )
+        if part is None or not any(obj["spec"].get("vpn") for obj in found):
+            return None
+        return Tunnel(DEVICE, part.OPERATOR["vpn"].tunnel.network)
 
     def call(
         self,
