@@ -40,6 +40,8 @@ class Access(Part):
         """When a user was last permitted something again."""
         self._read: dict[tuple[str, str], float] = {}
         """When an operator last read the rules of a machine."""
+        self._free: dict[str, float] = {}
+        """Since when a machine is free."""
         stage.cluster.store.listeners.append(self._commit)
         stage.cluster.listeners.append(self._asked)
         stage.oracle.shut_out = self._shut_out
@@ -88,9 +90,11 @@ class Access(Part):
         if commit.plural == "accessrules":
             self._rules_changed()
         elif commit.plural == "workspacedeployments" and commit.event == "MODIFIED" and commit.before is not None:
-            lease = (commit.object.get("status") or {}).get("lease")
-            if lease and not (commit.before.get("status") or {}).get("lease") and commit.request is not None:
-                self._taken(commit.request.sender, commit.object["metadata"]["name"], lease)
+            lease, name = (commit.object.get("status") or {}).get("lease"), commit.object["metadata"]["name"]
+            if lease is None:
+                self._free.setdefault(name, self.stage.world.now)
+            elif name in self._free and commit.request is not None:
+                self._taken(commit.request.sender, name, lease, self._free.pop(name))
 
     def _rules_changed(self) -> None:
         rules, now = [obj["spec"] for obj in self.stage.cluster.store.all("accessrules", LAB)], self.stage.world.now
@@ -105,13 +109,14 @@ class Access(Part):
                     self._told.pop(pair, None)
                     self._permitted[user] = now
 
-    def _taken(self, taker: str, machine: str, lease: Object) -> None:
+    def _taken(self, taker: str, machine: str, lease: Object, free: float) -> None:
         pair = lease["user"], machine
         since = self._since.get(pair)
         if since is None:
             return
         if taker.startswith("operator-"):
-            wrong = since < self._read.get((taker, machine), -1.0)
+            read = self._read.get((taker, machine), -1.0)
+            wrong = since < read or read < free
         else:
             asked_at = (UUID(lease["instance"]).int >> 80) / 1000 - BEGIN.timestamp()
             wrong = pair in self._told and self._told[pair] + SKEW_SECONDS < asked_at

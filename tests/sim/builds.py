@@ -212,7 +212,7 @@ class Builds(Part):
         """Whether a build waits for its turn, for a machine, or for a script that takes its time."""
         script = self.pods.scripts.get((build.public_id, build.status.attempt or 1))
         if script is not None:
-            return script.code is None
+            return script.code is None and not script.outside
         others = [other for other in every if other.metadata.uid != build.metadata.uid]
         running = [other for other in others if builds.has_place(other)]
         mine = [other for other in others if other.spec.user == build.spec.user]

@@ -32,6 +32,8 @@ class Script:
     code: int | None = None
     """None while it runs."""
     ended: float = 0.0
+    outside: bool = False
+    """Whether it waits until its machine lets it in."""
 
 
 @dataclass
@@ -129,6 +131,7 @@ class BuildPods:
         doors = [other for other in self.nodes.running.values() if source.search(other.ruleset)]
         if any(self._name_of(other.holder) != own for other in doors):
             self.cluster.violated("I7: the script of a build is let in by a machine that is not its own")
+        self.scripts[_of(pod)].outside = not doors
         if doors:
             self._work(pod)
         else:

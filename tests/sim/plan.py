@@ -32,10 +32,10 @@ ACTIONS: Final = {
 }
 """What people do, and how often."""
 MORE: Final = {
-    "builds": {"build": 8, "build_cancel": 2, "build_again": 2, "build_delete": 1},
+    "builds": {"build": 8, "build_cancel": 1, "build_again": 2, "build_delete": 1},
     "access": {"forbid": 3, "permit": 2},
     "heartbeats": {"hush": 1},
-    "tunnels": {"vpn_launch": 4, "vpn_add": 5, "vpn_revoke": 3},
+    "tunnels": {"vpn_launch": 3, "vpn_add": 8, "vpn_revoke": 3},
 }
 """Parts that some histories of the set ``full`` have besides, with what people do in them."""
 MORE_CHANCE: Final = 0.35
