@@ -55,7 +55,9 @@ class Tunnels(Part):
             self.stage.cluster.write("DELETE", VPN_CLIENTS, client["metadata"]["name"], sender="kubectl")
 
     def _one(self, event: Event) -> list[Object]:
-        found = [obj for obj in self.stage.active() if obj["spec"].get("vpn") and obj["status"].get("readyTime")]
+        found = [
+            obj for obj in self.stage.active() if obj["spec"].get("vpn") and (obj.get("status") or {}).get("readyTime")
+        ]
         return [found[int(event.chance * len(found))]] if found else []
 
     def _user_of(self, public_id: str) -> str:
