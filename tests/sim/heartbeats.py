@@ -6,7 +6,7 @@ from berth_core import names
 from berth_core.client import Object
 from berth_operator.kinds import DEPLOYMENTS, LEASES
 
-from .cluster import LAB, say_ready
+from .cluster import LAB, node_of, say_ready
 from .part import Part
 from .plan import Event
 from .stage import Stage
@@ -33,6 +33,8 @@ class Heartbeats(Part):
         """When a machine was last heard of."""
         self._silent: dict[str, float] = {}
         """Machines that are silent, and since when."""
+        self._unready: dict[str, float] = {}
+        """Nodes that are not Ready, or not there, and since when: faults of nodes do that too."""
         for machine in stage.machines:
             way = self._ways[machine] = stage.world.random.choice((LEASE, LEASE, NODE))
             more: Object = {"heartbeat": way}
@@ -87,6 +89,13 @@ class Heartbeats(Part):
     # ---- what must hold
 
     def _commit(self, commit: Commit) -> None:
+        if commit.plural == "nodes":
+            name = commit.object["metadata"]["name"]
+            told = (commit.object.get("status") or {}).get("conditions") or ()
+            if commit.event != "DELETED" and any(c["type"] == "Ready" and c["status"] == "True" for c in told):
+                self._unready.pop(name, None)
+            else:
+                self._unready.setdefault(name, self.stage.world.now)
         if commit.plural != "workspacedeployments" or commit.event != "MODIFIED" or commit.before is None:
             return
         lease = (commit.object.get("status") or {}).get("lease")
@@ -99,10 +108,11 @@ class Heartbeats(Part):
 
     def _silence(self, machine: str) -> float:
         """Seconds since which a machine is silent; 0 where it is heard."""
-        since = self._silent.get(machine)
-        if since is None:
-            return 0.0
-        return self.stage.world.now - (self._heard.get(machine, since) if self._ways[machine] == LEASE else since)
+        if self._ways[machine] == NODE:
+            since = self._unready.get(node_of(machine))
+        else:
+            since = self._heard.get(machine, 0.0) if machine in self._silent else None
+        return self.stage.world.now - since if since is not None else 0.0
 
     def at_peace(self) -> None:
         for obj in self.stage.cluster.store.all("workspacedeployments", LAB):
