@@ -115,9 +115,9 @@ bench-leases: venv ## measure leases with many deployments, without the two-node
 	@$(BIN)/python -m bench.leases
 
 .PHONY: prove
-prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|d1|late FAULTS=…), or show one (HISTORY=7, SHRINK=1)
+prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|terms|calls|queue|machines|d1|late|pause FAULTS=…), or show one (HISTORY=7, SHRINK=1)
 	@$(BIN)/python -m tests.sim
 
 .PHONY: prove-mutants
-prove-mutants: venv ## how many histories find each deliberate mistake in the real code (HISTORIES=2000 at most, MUTANTS=0,5)
+prove-mutants: venv ## how many histories find each deliberate mistake in the real code and write docs/mutants.md (HISTORIES=2000 each, MINUTES=40 in all, JOBS=2, MUTANTS=0,5)
 	@$(BIN)/python -m tests.sim mutants

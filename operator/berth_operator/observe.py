@@ -21,6 +21,7 @@ from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
 from berth_operator.memory import Memory
 from berth_operator.podview import pod_view
+from berth_operator.taking import beyond_quota
 from berth_operator.warmview import offer
 from berth_operator.world import World, node_is_ready
 
@@ -95,7 +96,8 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
         if wd and lease and (lease.instance, lease.user) == (instance.public_id, instance.spec.user):
             type_ = await world.find_type(namespace, wd.spec.type)
             held = Lease(wd.metadata.name, wd.status.epoch)
-            return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held))
+            beyond = await beyond_quota(world, namespace, wd.spec.type, instance=lease.instance, user=lease.user)
+            return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, waits_for=beyond))
     return ObservedInstance(instance, waits_for=_waits_for(world, instance))
 
 

@@ -37,6 +37,7 @@ from berth_operator import orphans
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, SECRETS
 from berth_operator.observe import read_deployment
 from berth_operator.queueing import Key
+from berth_operator.taking import beyond_quota
 from berth_operator.telling import tell
 from berth_operator.world import RESERVATION, World
 from berth_operator.writes import refresh, write_status
@@ -44,6 +45,8 @@ from berth_operator.writes import refresh, write_status
 log = structlog.get_logger(__name__)
 
 ATTEMPTS: Final = 8
+QUOTA_SECONDS: Final = 5.0
+"""When to look again at a lease that is beyond its user's quota."""
 
 
 async def reconcile_reservation(world: World, key: Key) -> float | None:
@@ -55,23 +58,40 @@ async def reconcile_reservation(world: World, key: Key) -> float | None:
     if queue.is_settled(reservation) or reservation.metadata.deletion_timestamp:
         return None
     try:
-        await _step(world, reservation)
+        return await _step(world, reservation)
     except (ConflictError, NotFoundError):
         await refresh(world, RESERVATIONS, key.namespace, key.name)
         if world.store.get(RESERVATIONS, key.namespace, key.name) is None:
             return None  # it was given up meanwhile
         raise
-    return None
 
 
-async def _step(world: World, reservation: Reservation) -> None:
+async def _step(world: World, reservation: Reservation) -> float | None:
     if reservation.status.grant is not None:
         await _fulfil(world, reservation, reservation.status.grant)
-    elif (lease := await _lease_of(world, reservation)) is not None:
-        await grant(world, reservation, lease)
-    else:
-        shown = condition(queue.WAITING, True, "Waiting", "its turn has not come", now=world.now())
-        await _write(world, reservation, [shown])
+        return None
+    lease, why = await _lease_of(world, reservation), "its turn has not come"
+    if lease is not None:
+        beyond = await _beyond_quota(world, reservation, lease)
+        if not beyond:
+            await grant(world, reservation, lease)
+            return None
+        why = beyond
+    await _write(world, reservation, [condition(queue.WAITING, True, "Waiting", why, now=world.now())])
+    return QUOTA_SECONDS if lease is not None else None
+
+
+async def _beyond_quota(world: World, reservation: Reservation, lease: Lease) -> str:
+    """Why a lease that was taken for a reservation cannot be used yet; empty where it can."""
+    namespace, metadata = reservation.metadata.namespace, reservation.metadata
+    wd = world.deployment(namespace, lease.deployment)
+    return await beyond_quota(
+        world,
+        namespace,
+        wd.spec.type if wd is not None else "",
+        instance=ids.turn_instance(metadata.uid),
+        user=reservation.spec.user,
+    )
 
 
 async def grant(world: World, reservation: Reservation, lease: Lease) -> None:

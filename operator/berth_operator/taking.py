@@ -8,7 +8,6 @@ from berth_core import slots
 from berth_core.leasing import Lease
 from berth_core.slots import Claimant, Places, Quota
 from berth_operator.decide.slots import overdue
-from berth_operator.ending import withdraw
 from berth_operator.kinds import ACCOUNTS
 from berth_operator.queueing import Key
 from berth_operator.world import World
@@ -28,15 +27,38 @@ async def take_lease(
         berth_core.leasing.BusyError, berth_core.errors.ClusterError: as :func:`berth_core.leasing.take`.
 
     """
-    type_ = world.type_named(namespace, type_name)
-    quota = Quota.of(type_) if type_ is not None else None
-    places = Places(world.config.access_namespace, world.config.workspace_namespaces)
 
-    async def undo(where: str, lease: Lease) -> None:
-        await withdraw(world, where, lease, instance)
+    async def leave(where: str, lease: Lease) -> None:
+        # The pass over the waiter finds it. A process that was paused could take away what another has begun to use.
+        log.warning("lease left to be looked at", namespace=where, deployment=lease.deployment, epoch=lease.epoch)
 
-    async with Claimant(world.client, places, instance=instance, user=user, undo=undo) as claimant:
+    places, quota = _places(world), _quota(world, namespace, type_name)
+    async with Claimant(world.client, places, instance=instance, user=user, undo=leave) as claimant:
         return await claimant.take(quota, namespace, deployment, now=world.now())
+
+
+async def beyond_quota(world: World, namespace: str, type_name: str, *, instance: str, user: str) -> str:
+    """Why a lease that another process took cannot be used yet; empty where it is within its user's quota.
+
+    That process may have stood still between its slot and the lease. Such a lease stays until there is room. None is
+    given back: what was beyond the quota may be within it when another process looks, which then begins to use it.
+    """
+    if (quota := _quota(world, namespace, type_name)) is None:
+        return ""
+    try:
+        await slots.need_room(world.client, _places(world), quota, user=user, instance=instance)
+    except slots.NoneLeftError as error:
+        return str(error)
+    return ""
+
+
+def _places(world: World) -> Places:
+    return Places(world.config.access_namespace, world.config.workspace_namespaces)
+
+
+def _quota(world: World, namespace: str, type_name: str) -> Quota | None:
+    type_ = world.type_named(namespace, type_name)
+    return Quota.of(type_) if type_ is not None else None
 
 
 async def sweep_slots(world: World, _key: Key) -> float | None:

@@ -167,10 +167,14 @@ def _deployment(world: World, obj: Object, gone: bool) -> None:
         world.add(DEPLOYMENT, rival["metadata"]["namespace"], rival["metadata"]["name"])
     for bound in world.store.by(INSTANCES, "deployment", name, namespace):
         world.add(INSTANCE, namespace, bound["metadata"]["name"])
+    # Another operator may have taken it for one that waits, and have stopped leading since.
+    lease = (obj.get("status") or {}).get("lease")
+    for holder in world.store.by(INSTANCES, "id", lease["instance"], namespace) if lease else ():
+        world.add(INSTANCE, namespace, holder["metadata"]["name"])
     if gone:
         for waits in world.store.by(INSTANCES, "waiting", "yes", namespace):
             world.add(INSTANCE, namespace, waits["metadata"]["name"])
-    if gone or not (obj.get("status") or {}).get("lease"):
+    if gone or not lease:
         # Its holder has a lease less: elsewhere too, his turn may have come.
         for other in world.config.workspace_namespaces:
             if waiting.anybody(world, other):

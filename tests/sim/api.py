@@ -181,7 +181,7 @@ async def _ping(state: State, user: Identity, _: dict[str, Any], instance_id: st
 
 async def _build(state: State, user: Identity, _: dict[str, Any], project: str) -> JSON:
     found = await ci_projects.one(state, user, project)
-    return JSON({"id": await ci_builds.start(state, found, user, Revision("main", None))})
+    return JSON({"pid": project, "jid": await ci_builds.start(state, found, user, Revision("main", None))})
 
 
 async def _change(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:

@@ -70,8 +70,8 @@ class Builds(Part):
 
         def answered(status: int, answer: dict[str, Any]) -> None:
             if status == 200:
-                self._told[answer["id"]] = project
-                if stage.cluster.store.find("builds", LAB, answer["id"]) is None:
+                self._told[answer["jid"]] = project
+                if stage.cluster.store.find("builds", LAB, answer["jid"]) is None:
                     stage.cluster.violated("builds: a client was told of a build that is not there")
 
         users.ask(event.user, f"/build/{project}", {}, answered, f"key-{stage.number()}")

@@ -56,6 +56,8 @@ FAULTS: Final = (
     "refuse",
 )
 """Classes of faults; README.md says what each is."""
+TRAP: Final = "trap"
+"""A fault at a write, as scripts lay it (:mod:`tests.sim.scripts`)."""
 CORE: Final = ("stop", "kill", "cut", "lose", "apikill", "node", "gap")
 """Those of the quick set."""
 
@@ -70,13 +72,17 @@ class Event:
     chance: float = 0.0
     length: float = 0.0
     other: float = 0.0
+    write: str = ""
+    """Where a trap is laid: ``PATCH instances/status``, ``take`` (:func:`tests.sim.traps.write_of`)."""
+    then: str = ""
+    """What happens there."""
     part: str = ""
     """Of which part it is; empty for what all histories have."""
 
     @property
     def is_fault(self) -> bool:
         """Whether something goes wrong, which nobody wants."""
-        return self.what in FAULTS
+        return self.what in FAULTS or self.what == TRAP
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def _more(draw: random.Random) -> tuple[tuple[str, ...], list[Event]]:
         while at < SPAN:
             what = draw.choices(list(MORE[part]), list(MORE[part].values()))[0]
             user, length = draw.choice(USERS), draw.uniform(1.0, 8.0)
-            events.append(Event(at, what, user, draw.random(), length, draw.random(), part))
+            events.append(Event(at, what, user, draw.random(), length, draw.random(), part=part))
             at += draw.expovariate(0.35)
     return parts, events
 

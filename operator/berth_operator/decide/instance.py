@@ -104,8 +104,11 @@ def unbound(seen: ObservedInstance, now: datetime) -> Plan | None:
         return Plan(Step.SETTLED, again_at=now + BETWEEN_LOOKS)
     if seen.held is None and instance.spec.claim is not None:
         return Plan(Step.END, state.CLAIM_LOST, seen.lost or "the lease that it claims is not its own")
+    if seen.waits_for:
+        # Where it has a lease, nothing need happen to this one before it may use it.
+        return Plan(Step.WAIT, "Waiting", seen.waits_for, again_at=now + LOOK_AGAIN if seen.held else None)
     if seen.held is None:
-        return Plan(Step.WAIT, "Waiting", seen.waits_for) if seen.waits_for else Plan(Step.TURN)
+        return Plan(Step.TURN)
     if seen.type is None:
         name = seen.deployment.spec.type if seen.deployment else "?"
         return Plan(

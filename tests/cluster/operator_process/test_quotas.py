@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_core import leasing, slots
+from berth_core import ids, leasing, slots
+from berth_core.client import Kind
 from berth_core.leasing import BusyError, Lease
 from berth_core.resources import Account
 from berth_core.slots import Claimant, NoneLeftError, Places, Quota
@@ -72,6 +73,31 @@ async def test_a_reservation_of_one_who_has_enough_is_passed_over_until_he_has_l
     assert condition(await lab.get(RESERVATIONS, "more"), "Waiting", "status") == "True"
     await lab.client.patch(INSTANCES, lab.namespace, "has", {"spec": {"terminate": True}})
     await lab.until(RESERVATIONS, "more", lambda o: condition(o, "Fulfilled", "status") == "True")
+
+
+@pytest.mark.parametrize("kind", [RESERVATIONS, INSTANCES], ids=lambda kind: kind.plural)
+async def test_a_lease_that_a_former_leader_took_beyond_the_quota_is_used_when_there_is_room(
+    lab: Lab, operators: Operators, kind: Kind
+) -> None:
+    operators.start()
+    await lab.type(limits={"maxPerUser": 1})
+    for name in ("one", "two"):
+        await lab.deployment(name)
+    await lab.instance("has", workspaceType="bench")
+    await until_bound(lab, "has")
+    if kind == RESERVATIONS:
+        reservation = await lab.reservation("waits", "ada", workspaceType="bench")
+        instance, said = ids.turn_instance(reservation["metadata"]["uid"]), "Waiting"
+    else:
+        made = await lab.get(INSTANCES, await lab.instance("waits", workspaceType="bench"))
+        instance, said = ids.instance_id("waits", made["metadata"]["uid"]), "Bound"
+    free = "one" if await lab.lease("one") is None else "two"
+    await leasing.take(lab.client, lab.namespace, free, instance=instance, user="ada", now=datetime.now(UTC))
+    await lab.until(kind, "waits", lambda o: "no more than" in (condition(o, said, "message") or ""), seconds=60)
+    await lab.client.patch(INSTANCES, lab.namespace, "has", {"spec": {"terminate": True}})
+    done = "Fulfilled" if kind == RESERVATIONS else "Bound"
+    await lab.until(kind, "waits", lambda o: condition(o, done, "status") == "True", seconds=30)
+    assert (await lab.lease(free) or {}).get("instance") == instance
 
 
 async def test_many_instances_at_once_get_as_many_leases_as_may_be(lab: Lab, operators: Operators) -> None:

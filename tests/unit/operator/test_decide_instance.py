@@ -44,6 +44,12 @@ def waiting_for(reason: str, message: str = "") -> ContainerView:
         (seen(instance=bound(status={"reason": "Terminated"})), Step.TEAR_DOWN),
         (seen(instance=bound(status={"reason": "Expired"}, terminate=True)), Step.TEAR_DOWN),
         (ObservedInstance(instance(), waits_for="none is free"), Step.WAIT),
+        (
+            ObservedInstance(
+                instance(), held=LEASE, deployment=deployment(), type=type_(), waits_for="beyond the quota"
+            ),
+            Step.WAIT,
+        ),
         (ObservedInstance(instance()), Step.TURN),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment(), type=type_()), Step.BIND),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment()), Step.END),
