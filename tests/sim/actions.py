@@ -9,7 +9,7 @@ from berth_operator.kinds import DEPLOYMENTS, RULES
 
 from .cluster import LAB
 from .plan import Event
-from .stage import TYPE, Stage
+from .stage import Stage
 from .users import Users
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ def _make_again(stage: Stage, machine: str) -> None:
 
     def again() -> None:
         if stage.cluster.store.find("workspacedeployments", LAB, machine) is None:
-            stage.made(DEPLOYMENTS, machine, {"type": TYPE}, "kubectl")
+            stage.made(DEPLOYMENTS, machine, stage.specs[machine], "kubectl")
         elif not stage.world.over:
             stage.world.at(0.3, again)
 

@@ -85,8 +85,11 @@ class SimulatedAgents(AgentClient):
             told: tuple[int, dict[str, Any]] = (0, {})
         elif path == "/v1/state":
             told = self._apply(pod, data, term)
+        elif data:
+            pod.refused = frozenset(orjson.loads(data)["revoked"])
+            told = (200, {"ended": 0})
         else:
-            told = (200, {"listening": True})
+            told = (200, {"listening": True, "ready": True})
         self._travel(lambda: self._loop.call_soon(answer, told))
 
     def _apply(self, pod: Running, data: bytes, term: int) -> tuple[int, dict[str, Any]]:

@@ -18,13 +18,14 @@ from berth_api import errors
 from berth_api.answers import JSON, Empty
 from berth_api.app import make_state
 from berth_api.auth.identity import Identity
+from berth_api.builds import Change, Revision
 from berth_api.config import Config, from_environment
 from berth_api.errors import ApiError
 from berth_api.idempotency import Idempotent
 from berth_api.keys import KeyPool
-from berth_api.options import wanted_rule
+from berth_api.options import wanted_access, wanted_rule
 from berth_api.routes import launching
-from berth_api.services import firewall, instances, keeping, reservations
+from berth_api.services import ci_builds, ci_projects, firewall, instances, keeping, reservations, rules, vpn
 from berth_api.services.candidates import Target
 from berth_api.state import State
 from berth_api.timekeeping import keep_time
@@ -69,8 +70,10 @@ def _config() -> Config:
 class Api:
     """A replica."""
 
-    def __init__(self, cluster: Cluster, name: str, network: Network, clock: StoreClock | None = None) -> None:
-        self.cluster, self.name, self.network, self._clock = cluster, name, network, clock
+    def __init__(
+        self, cluster: Cluster, name: str, network: Network, clock: StoreClock | None, *, builds: bool
+    ) -> None:
+        self.cluster, self.name, self.network, self._clock, self._builds = cluster, name, network, clock, builds
         self.loop = cluster.world.loop(name)
         self.state: State | None = None
         self.loop.call_soon(lambda: self.loop.create_task(self._main()))
@@ -83,6 +86,9 @@ class Api:
             for kept in state.caches.all.values():
                 tasks.create_task(kept.run())
             tasks.create_task(state.caches.keep_rows())
+            if self._builds:
+                for kept in state.builds.caches.values():
+                    tasks.create_task(kept.run())
             tasks.create_task(keep_time(client))
             self.state = state
 
@@ -95,7 +101,7 @@ class Api:
         self.loop.call_soon(lambda: self.loop.create_task(self._answer(state, path, user, body, key, told)))
 
     async def _answer(self, state: State, path: str, user: str, body: dict[str, Any], key: str, told: Told) -> None:
-        identity = Identity(user=user, digest="0" * 64, expires=4e9)
+        identity = Identity(user=user, digest="0" * 64, expires=4e9, superuser=user == "admin")
         scope: Scope = {
             "type": "http",
             "method": "POST",
@@ -173,6 +179,38 @@ async def _ping(state: State, user: Identity, _: dict[str, Any], instance_id: st
     return Empty()
 
 
+async def _build(state: State, user: Identity, _: dict[str, Any], project: str) -> JSON:
+    found = await ci_projects.one(state, user, project)
+    return JSON({"pid": project, "jid": await ci_builds.start(state, found, user, Revision("main", None))})
+
+
+async def _change(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:
+    project, build_id, word = words.split(".")
+    await ci_builds.change(state, user, project, build_id, Change(word))
+    return Empty()
+
+
+async def _forbid(state: State, user: Identity, body: dict[str, Any], deployment: str) -> JSON:
+    return JSON({"id": await rules.add(state, user, deployment, wanted_access(body))})
+
+
+async def _permit(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:
+    deployment, number = words.split(".")
+    await rules.remove(state, user, deployment, int(number))
+    return Empty()
+
+
+async def _vpn(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> JSON:
+    client, _profile = await vpn.add_client(state, user, instance_id)
+    return JSON({"id": client})
+
+
+async def _revoke(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:
+    instance_id, client = words.split(".")
+    await vpn.revoke_client(state, user, instance_id, client)
+    return Empty()
+
+
 _SERVICES: Final[dict[str, Callable[[State, Identity, dict[str, Any], str], Awaitable[Any]]]] = {
     "new": _new,
     "terminate": _terminate,
@@ -181,4 +219,10 @@ _SERVICES: Final[dict[str, Callable[[State, Identity, dict[str, Any], str], Awai
     "rule": _rule,
     "clear": _clear,
     "ka": _ping,
+    "build": _build,
+    "change": _change,
+    "forbid": _forbid,
+    "permit": _permit,
+    "vpn": _vpn,
+    "revoke": _revoke,
 }

@@ -8,7 +8,7 @@ from typing import Final
 
 from berth_core import errors
 from berth_core.answers import from_status, translated
-from berth_core.client import Client, Kind, Object, WatchEvent
+from berth_core.client import PODS, Client, Kind, Object, WatchEvent
 from berth_core.client.cluster import JSON_TYPE, REQUEST_SECONDS, WATCH_SECONDS
 from berth_core.clock import StoreClock
 
@@ -108,6 +108,12 @@ class SimulatedClient(Client):
                     yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": str(version)}})
         finally:
             self._feeds.remove(kind.plural, feed)
+
+    async def pod_log(
+        self, namespace: str, pod: str, container: str, *, follow: bool = False, limit_bytes: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        found = await self.request("GET", f"{PODS.path(namespace, pod)}/log", query={"container": container})
+        yield found["log"].encode()
 
     async def server_date(self) -> str:
         with translated():

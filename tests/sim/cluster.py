@@ -24,6 +24,15 @@ ACCESS: Final = "berth-access"
 RELEASE: Final = "berth"
 MERGE: Final = "application/merge-patch+json"
 
+OWNERS: Final = {
+    "Instance": "instances",
+    "WorkspaceDeployment": "workspacedeployments",
+    "Job": "jobs",
+    "Build": "builds",
+    "Project": "projects",
+}
+"""Kinds that own others, and their plurals."""
+
 Line = tuple[float, str, str, str, str]
 """Of the trace: time, who, what, on what, outcome."""
 
@@ -39,6 +48,10 @@ class Cluster:
     violations: list[tuple[float, str]] = field(default_factory=list)
     led_since: dict[str, float] = field(default_factory=dict)
     """When each operator last began to lead."""
+    logs: Callable[[Request], Response] | None = None
+    """Answers for the logs of pods."""
+    listeners: list[Callable[[Request], object]] = field(default_factory=list)
+    """Are told of each request."""
 
     def __post_init__(self) -> None:
         self.store = Store(now=self.world.wall, random=self.world.random)
@@ -60,7 +73,11 @@ class Cluster:
             self.say("ORACLE", "VIOLATION", "", what)
 
     def handle(self, request: Request) -> Response:
-        """Have the store answer."""
+        """Have the store answer, or a kubelet for logs."""
+        for listener in self.listeners:
+            listener(request)
+        if self.logs is not None and request.path.endswith("/log"):
+            return self.logs(request)
         return self.store.handle(request)
 
     def write(
@@ -119,9 +136,7 @@ class Collector:
             self._cluster.later(0.2, 3.0, lambda: self._collect(metadata["uid"]))
 
     def _is_gone(self, owner: Mapping[str, Any]) -> bool:
-        plural = {"Instance": "instances", "WorkspaceDeployment": "workspacedeployments", "Job": "jobs"}.get(
-            owner["kind"]
-        )
+        plural = OWNERS.get(owner["kind"])
         if plural is None:
             return False
         found = self._cluster.store.find(plural, LAB, owner["name"])
@@ -196,7 +211,7 @@ class JobController:
 
 def node_of(deployment: str) -> str:
     """Name of the node at a machine: each deployment has its own."""
-    return f"node-{deployment}"
+    return f"node-{deployment or 'work'}"
 
 
 def add_node(cluster: Cluster, deployment: str, address: str) -> None:

@@ -224,7 +224,7 @@ class Faults:
     def _node(self, event: Event) -> None:
         """A node is silent, is removed with its machine, or loses a pod."""
         stage = self._stage
-        machine = stage.machines[int(event.chance * len(stage.machines))]
+        machine = stage.places[int(event.chance * len(stage.places))]
         pods = list(stage.nodes.on(machine))
         if event.other < 0.5:
             self._silence(machine, event.length)

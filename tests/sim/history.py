@@ -8,6 +8,7 @@ from .actions import act
 from .faults import Faults
 from .judgement import at_peace, at_the_end, is_over
 from .loops import MOST_STEPS
+from .parts import made
 from .plan import SPAN, Plan
 from .stage import Stage
 from .users import Users
@@ -38,7 +39,7 @@ class Outcome:
 def play(plan: Plan) -> Outcome:
     """Play a history to its end."""
     stage = Stage(plan.seed, plan.setting, calm=not any(event.is_fault for event in plan.events))
-    world = stage.world
+    world, stage.parts = stage.world, made(stage)
     users, faults = Users(stage), Faults(stage)
     for number in range(max(plan.setting.operators, 2)):
         stage.operator()
@@ -48,7 +49,9 @@ def play(plan: Plan) -> Outcome:
         if event.is_fault:
             world.at(event.at, partial(faults.strike, event))
         else:
-            world.at(event.at, partial(act, stage, users, event))
+            world.at(
+                event.at, partial(stage.parts[event.part].act if event.part else partial(act, stage), users, event)
+            )
     world.run(SPAN)
     users.quiet = True
     faults.heal()
@@ -68,6 +71,8 @@ def play(plan: Plan) -> Outcome:
 def _end_everything(stage: Stage) -> None:
     for _ in range(MOST_ROUNDS):
         stage.release_quarantines()
+        for part in stage.parts.values():
+            part.finish()
         for obj in stage.active():
             stage.oracle.let_go(obj["metadata"]["name"])
             stage.end(obj["metadata"]["name"])

@@ -36,6 +36,8 @@ def at_peace(stage: Stage) -> None:
         elif public_id in stage.oracle.promised and public_id not in stage.oracle.given_up:
             violated("I4: an instance that a client was told of never came")
     _nobody_waits_for_what_is_free(stage)
+    for part in stage.parts.values():
+        part.at_peace()
 
 
 def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> None:
@@ -61,7 +63,8 @@ def _firewall(stage: Stage, public_id: str) -> None:
 
 
 def _nobody_waits_for_what_is_free(stage: Stage) -> None:
-    if stage.setting.quota is not None or not stage.oracle.queue.waiting:
+    able = {waiter.user for waiter in stage.oracle.queue.waiting.values()} - stage.oracle.shut_out()
+    if stage.setting.quota is not None or not able:
         return
     for obj in stage.cluster.store.all("workspacedeployments", LAB):
         deployment = WorkspaceDeployment.parse(obj)
@@ -87,7 +90,8 @@ def is_over(stage: Stage) -> bool:
     """Whether everything has ended and nobody waits."""
     store = stage.cluster.store
     ended = all((obj.get("status") or {}).get("endTime") for obj in store.all("instances", LAB))
-    return ended and all(_settled(obj) for obj in store.all("reservations", LAB))
+    settled = all(_settled(obj) for obj in store.all("reservations", LAB))
+    return ended and settled and all(part.is_over() for part in stage.parts.values())
 
 
 def _settled(reservation: Object) -> bool:
@@ -116,6 +120,8 @@ def at_the_end(stage: Stage) -> None:
         violated("I6: private keys of what has ended are left")
     if any(pod.holder for pod in stage.nodes.running.values()):
         violated("I5: a pod of what has ended runs at the end")
+    for part in stage.parts.values():
+        part.at_the_end()
     for loop in stage.world.loops:
         for failure in loop.failures:
             violated(f"crash: {failure}"[:200])

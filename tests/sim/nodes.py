@@ -7,7 +7,7 @@ may be silent for a while: what runs goes on, and nothing is heard. The oracle i
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -19,6 +19,9 @@ from berth_operator.kinds import PODS
 
 from .cluster import LAB, Cluster, node_of
 from .wire import Commit
+
+if TYPE_CHECKING:
+    from .jobs import BuildPods
 
 OVER: Final = ("Succeeded", "Failed")
 
@@ -42,6 +45,10 @@ class Running:
     ruleset: str = ""
     keys: tuple[str, ...] = ()
     restarts: int = 0
+    refused: frozenset[str] = frozenset()
+    """Clients that its VPN does not let in."""
+    build: tuple[str, int] | None = None
+    """Public id and attempt of the build whose pod it is: it runs on the node of no machine, which is named ``""``."""
 
 
 @dataclass
@@ -64,6 +71,8 @@ class Nodes:
     silent: set[str] = field(default_factory=set)
     """Deployments whose kubelet neither hears nor says anything."""
     hook_fails: float = 0.0
+    build_pods: "BuildPods | None" = None
+    """What the pods of builds do; None where nothing is built."""
     running: dict[str, Running] = field(default_factory=dict)
     _pods: dict[str, Kubelet] = field(default_factory=dict)
     _addresses: int = 0
@@ -83,21 +92,21 @@ class Nodes:
         """The containers of a pod end by themselves: the node ran out of memory, or evicts it."""
         pod = self.running.get(uid)
         if pod is not None:
-            self._stopped(uid)
-            self._report(pod.name, uid, "Failed", {"terminated": {"exitCode": 137}}, reason="Evicted")
+            self.stopped(uid)
+            self.report(pod.name, uid, "Failed", {"terminated": {"exitCode": 137}}, reason="Evicted")
 
     def restart(self, uid: str) -> None:
         """The workspace of a pod ends and is started again; the agent and its ruleset stay."""
         pod = self.running.get(uid)
-        if pod is not None and not pod.hook:
+        if pod is not None and not pod.hook and pod.build is None:
             pod.restarts += 1
             self.cluster.say("node", "workspace restarted", pod.name)
-            self._report(pod.name, uid, "Running", self._runs(), ip=pod.ip)
+            self.report(pod.name, uid, "Running", self._runs(), ip=pod.ip)
 
     def shut_down(self, deployment: str) -> None:
         """The machine's node is gone, with all that ran there; nobody says so."""
         for pod in list(self.on(deployment)):
-            self._stopped(pod.uid)
+            self.stopped(pod.uid)
 
     def collect_pods(self, deployment: str) -> None:
         """The pod collector fails what was bound to a node that is gone; an administrator attests that nothing runs."""
@@ -143,7 +152,7 @@ class Nodes:
             known.heard_end = True
             if uid in self.running and not known.ending:
                 known.ending = True
-                self._later(0.05, 1.0, lambda: self._stopped(uid))
+                self._later(0.05, 1.0, lambda: self.stopped(uid))
             return
         deployment = (obj["metadata"].get("labels") or {}).get(names.DEPLOYMENT_LABEL, "")
         if deployment in self.silent:
@@ -202,8 +211,11 @@ class Nodes:
         _begin_closed(pod, secrets)
         self.running[uid] = pod
         self.cluster.say("node", "started", name, f"epoch {pod.epoch} on {deployment}")
+        if self.build_pods is not None and names.BUILD_LABEL in labels:
+            self.build_pods.begin(pod, obj)
+            return
         self.changed(deployment)
-        self._report(name, uid, "Running", self._runs(), ip=pod.ip)
+        self.report(name, uid, "Running", self._runs(), ip=pod.ip)
         if pod.hook:
             self.cluster.later(0.1, 3.0, lambda: self._hook_ends(pod))
 
@@ -211,14 +223,14 @@ class Nodes:
         if pod.uid not in self.running:
             return
         fails = self.cluster.world.random.random() < self.hook_fails
-        self._stopped(pod.uid)
+        self.stopped(pod.uid)
         self._end_report(pod, "Failed" if fails else "Succeeded", 1 if fails else 0)
 
     def _end_report(self, pod: Running, phase: str, code: int) -> None:
         if pod.deployment in self.silent:
             self.cluster.later(0.5, 1.5, lambda: self._end_report(pod, phase, code))
             return
-        self._report(pod.name, pod.uid, phase, {"terminated": {"exitCode": code}})
+        self.report(pod.name, pod.uid, phase, {"terminated": {"exitCode": code}})
 
     def _delete(self, obj: Object, phase: str, known: Kubelet) -> None:
         name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
@@ -234,32 +246,40 @@ class Nodes:
             self.cluster.write("DELETE", PODS, name, body=body, sender="kubelet")
 
     def _end(self, name: str, uid: str) -> None:
-        self._stopped(uid)
+        self.stopped(uid)
         obj = self._live(name, uid)
-        deployment = (obj["metadata"].get("labels") or {}).get(names.DEPLOYMENT_LABEL, "") if obj is not None else ""
-        if deployment in self.silent:
+        labels = (obj["metadata"].get("labels") or {}) if obj is not None else {}
+        if labels.get(names.DEPLOYMENT_LABEL, "") in self.silent:
             self.cluster.later(0.5, 1.5, lambda: self._end(name, uid))
             return
-        self._report(name, uid, "Succeeded", {"terminated": {"exitCode": 0}})
+        phase = "Failed" if names.BUILD_LABEL in labels else "Succeeded"
+        self.report(name, uid, phase, {"terminated": {"exitCode": 0}})
 
-    def _stopped(self, uid: str) -> None:
+    def stopped(self, uid: str) -> None:
+        """The containers of a pod run no more."""
         pod = self.running.pop(uid, None)
-        if pod is not None:
-            self._pods[uid].heard_end = True
-            self.cluster.say("node", "stopped", pod.name, f"epoch {pod.epoch} on {pod.deployment}")
+        if pod is None:
+            return
+        self._pods[uid].heard_end = True
+        self.cluster.say("node", "stopped", pod.name, f"epoch {pod.epoch} on {pod.deployment}")
+        if self.build_pods is not None and pod.build is not None:
+            self.build_pods.stopped(pod)
+        else:
             self.changed(pod.deployment)
 
-    def _report(self, name: str, uid: str, phase: str, state: Object, *, ip: str = "", reason: str = "") -> None:
+    def report(self, name: str, uid: str, phase: str, state: Object, *, ip: str = "", reason: str = "") -> None:
+        """Write a pod's status as its kubelet does; ``state`` is that of all its containers, but of a build's."""
         obj = self._live(name, uid)
         if obj is None or (obj.get("status") or {}).get("phase") in OVER:
             return
         restarts = self.running[uid].restarts if uid in self.running else 0
+        builds = self.build_pods if names.BUILD_LABEL in (obj["metadata"].get("labels") or {}) else None
 
         def of(group: str) -> list[Object]:
             return [
                 {
                     "name": container["name"],
-                    "state": state,
+                    "state": builds.state(uid, container["name"], over=phase in OVER) if builds else state,
                     "restartCount": restarts if container["name"] == names.WORKSPACE_CONTAINER else 0,
                     "containerID": f"c-{uid[:8]}",
                 }

@@ -1,8 +1,8 @@
 """One operator process: the real code from ``__main__`` on, with our own list and watch where kopf stands."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from berth_core import names
 from berth_core.client import Kind
@@ -28,7 +28,7 @@ RECONNECT_SECONDS: Final = 0.1
 
 
 class Operator:
-    """A replica. ``died`` is called when its process ends by itself."""
+    """A replica. ``died`` is called when its process ends by itself; ``more`` is of its configuration."""
 
     def __init__(
         self,
@@ -38,11 +38,13 @@ class Operator:
         network: Network,
         agents: Network,
         died: Callable[["Operator"], object],
+        more: Mapping[str, Any],
     ) -> None:
         self.cluster, self.name = cluster, name
         self.loop = cluster.world.loop(name)
         self.network, self.to_agents = network, agents
         self._died = died
+        self._more = more
         self._nodes = nodes
         self.leadership: Leadership | None = None
         self.loop.call_soon(self._start)
@@ -71,6 +73,7 @@ class Operator:
             access_namespace=ACCESS,
             agent_image="registry.example/berth:1",
             identity=self.name,
+            **self._more,
         )
         own, confirm = Clock(clock), leadership.confirm
         world = World(config, guarded, FixedAuthority(), agents, own, steadiness=steadiness, confirm=confirm)

@@ -4,6 +4,7 @@ It is incremental: a commit costs what it changes. The invariants are those of d
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -51,6 +52,8 @@ class Oracle:
     """Those that somebody asked to end."""
     used: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
+    shut_out: Callable[[], set[str]] = set
+    """Users who may not have each machine."""
     queue: Queue = field(init=False)
     _by_key: dict[str, str] = field(default_factory=dict)
     """Uids of instances by the Idempotency-Key that made them."""
@@ -177,7 +180,7 @@ class Oracle:
 
     def _able(self) -> set[str]:
         """Users who wait and surely may have another one: where there is a quota, who has none and takes none."""
-        users = {waiter.user for waiter in self.queue.waiting.values()}
+        users = {waiter.user for waiter in self.queue.waiting.values()} - self.shut_out()
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
@@ -291,6 +294,9 @@ def _summary(plural: str, obj: Object) -> str:
         going = " going" if obj["metadata"].get("deletionTimestamp") else ""
         fenced = " fenced" if obj["metadata"].get("finalizers") else ""
         return f"{status.get('phase')}{going}{fenced}"
+    if plural == "builds":
+        shown = {key: status.get(key) for key in ("attempt", "reason", "endTime") if status.get(key)}
+        return " ".join(f"{key}={value}" for key, value in shown.items())
     if plural == "reservations":
         return f"grant {status['grant']['instance']}" if status.get("grant") else "waits"
     return ""

@@ -4,7 +4,7 @@ The plan is data and is made before anything runs, so that parts of it can be le
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .stage import Setting
@@ -31,6 +31,14 @@ ACTIONS: Final = {
     "replace": 2,
 }
 """What people do, and how often."""
+MORE: Final = {
+    "builds": {"build": 8, "build_cancel": 1, "build_again": 2, "build_delete": 1},
+    "access": {"forbid": 3, "permit": 2},
+    "heartbeats": {"hush": 1},
+    "tunnels": {"vpn_launch": 3, "vpn_add": 8, "vpn_revoke": 3},
+}
+"""Parts that some histories of the set ``full`` have besides, with what people do in them."""
+MORE_CHANCE: Final = 0.35
 FAULTS: Final = (
     "stop",
     "vm",
@@ -68,6 +76,8 @@ class Event:
     """Where a trap is laid: ``PATCH instances/status``, ``take`` (:func:`tests.sim.traps.write_of`)."""
     then: str = ""
     """What happens there."""
+    part: str = ""
+    """Of which part it is; empty for what all histories have."""
 
     @property
     def is_fault(self) -> bool:
@@ -100,8 +110,26 @@ def plan(seed: str, faults: tuple[str, ...], *, full: bool) -> Plan:
             what = draw.choice(faults)
             events.append(Event(at, what, "", draw.random(), _length(draw), draw.random()))
             at += draw.uniform(3.0, 14.0)
+    setting = _setting(draw, full=full)
+    if full:
+        parts, more = _more(random.Random(f"{seed} more"))
+        setting, events = replace(setting, parts=parts), events + more
     events.sort(key=lambda event: event.at)
-    return Plan(seed, _setting(draw, full=full), tuple(events))
+    return Plan(seed, setting, tuple(events))
+
+
+def _more(draw: random.Random) -> tuple[tuple[str, ...], list[Event]]:
+    """Return the parts of a history and what people do in them."""
+    parts = tuple(part for part in MORE if draw.random() < MORE_CHANCE)
+    events = []
+    for part in parts:
+        at = FIRST + draw.uniform(0.0, 4.0)
+        while at < SPAN:
+            what = draw.choices(list(MORE[part]), list(MORE[part].values()))[0]
+            user, length = draw.choice(USERS), draw.uniform(1.0, 8.0)
+            events.append(Event(at, what, user, draw.random(), length, draw.random(), part=part))
+            at += draw.expovariate(0.35)
+    return parts, events
 
 
 def _length(draw: random.Random) -> float:

@@ -21,6 +21,7 @@ from berth_operator.build.secrets import HostKey
 
 from . import clocks, loops
 from .cluster import Cluster
+from .vpnauthority import FixedVpn
 
 OPERATOR_ADDRESS: Final = "10.99.0.1"
 PROCESSES: Final = ("berth_api.app", "berth_operator.__main__", "berth_agent.push")
@@ -61,11 +62,18 @@ def _place(error: BaseException) -> str:
     return f"({trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno})" if trace is not None else ""
 
 
+def _host_key() -> HostKey:
+    return HostKey(b"key", "ssh-ed25519 AAAA")
+
+
 REPLACED: Final[Mapping[str, object]] = {
     "berth_operator.serving.path_stands": _path_stands,
     "berth_operator.rulebook.own_address": lambda *_: OPERATOR_ADDRESS,
     "berth_operator.reservations.make_key_pair": lambda: KeyPair("private", "ssh-rsa AAAA berth"),
-    "berth_operator.build.secrets.new_host_key": lambda: HostKey(b"key", "ssh-ed25519 AAAA"),
+    "berth_operator.build.secrets.new_host_key": _host_key,
+    "berth_operator.buildsteps.new_host_key": _host_key,
+    "berth_operator.making.Authority": FixedVpn,
+    "berth_operator.vpn.Authority": FixedVpn,
     "berth_api.state.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
 }
 """What stands for code of the product, by its qualified name."""

@@ -5,29 +5,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from berth_core import ids
 from berth_core.client import Kind, Object
 from berth_core.clock import StoreClock
+from berth_core.firewall import Tunnel
 from berth_core.resources import FirewallRule
+from berth_core.vpn import DEVICE
 from berth_operator.build import firewall
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
 
 from . import product
 from .api import Api
 from .cluster import LAB, Cluster, add_node
+from .lending import Lending
 from .loops import Scheduler
 from .network import Network
 from .nodes import Nodes
 from .operator import Operator
 from .oracle import Oracle
+from .part import Part
+from .store.kinds import served
 
 TYPE: Final = "bench"
-WORDS: Final = {
-    "workspacetypes": "WorkspaceType",
-    "workspacedeployments": "WorkspaceDeployment",
-    "instances": "Instance",
-    "reservations": "Reservation",
-    "firewallrules": "FirewallRule",
-}
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class Setting:
     slow_seconds: float = 0.5
     slowness: float = 1.0
     """Of kubelets."""
+    parts: tuple[str, ...] = ()
+    """Names of parts (:mod:`tests.sim.parts`)."""
 
     def type_spec(self) -> Object:
         """Spec of the one type."""
@@ -82,15 +83,27 @@ class Stage:
         self.oracle = Oracle(self.cluster, quota=self.setting.quota)
         self.nodes = Nodes(self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails)
         self.oracle.nodes = self.nodes
+        Lending(self.cluster)
         self.machines = [f"robot-{number}" for number in range(self.setting.deployments)]
         self.operators: list[Operator] = []
         self.apis: list[Api] = []
+        self.parts: dict[str, Part] = {}
+        self.places: list[str] = []
+        """Machines that have a node, ``""`` for the node of none."""
+        self.specs: dict[str, Object] = {}
+        """What is written of each machine when it is made again."""
         self._numbers = 0
         self._replicas = 0
         self.made(TYPES, TYPE, self.setting.type_spec())
         for number, machine in enumerate(self.machines):
-            add_node(self.cluster, machine, f"192.0.2.{number + 1}")
-            self.made(DEPLOYMENTS, machine, {"type": TYPE})
+            self.add_node(machine, f"192.0.2.{number + 1}")
+            self.specs[machine] = {"type": TYPE}
+            self.made(DEPLOYMENTS, machine, self.specs[machine])
+
+    def add_node(self, machine: str, address: str = "192.0.2.9") -> None:
+        """Register the node of a machine; ``""`` is that of no machine."""
+        add_node(self.cluster, machine, address)
+        self.places.append(machine)
 
     # ---- processes
 
@@ -103,14 +116,15 @@ class Stage:
         """Start an operator."""
         self._replicas += 1
         name = f"operator-{self._replicas}"
-        made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended)
+        more = {key: value for part in self.parts.values() for key, value in part.OPERATOR.items()}
+        made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended, more)
         self.operators.append(made)
         return made
 
     def api(self, clock: StoreClock | None = None) -> Api:
         """Start an API process; ``clock`` is what it knows of the store's time, its own where there is none."""
         self._replicas += 1
-        made = Api(self.cluster, f"api-{self._replicas}", self.network(), clock)
+        made = Api(self.cluster, f"api-{self._replicas}", self.network(), clock, builds="builds" in self.parts)
         self.apis.append(made)
         return made
 
@@ -144,7 +158,7 @@ class Stage:
         """Make an object; whether the store took it."""
         body = {
             "apiVersion": kind.api_version,
-            "kind": WORDS[kind.plural],
+            "kind": served()[kind.plural].kind,
             "metadata": {"name": name, "namespace": LAB},
             "spec": spec,
         }
@@ -195,8 +209,20 @@ class Stage:
         """Digest of the ruleset that the rules of an instance come to."""
         found = [FirewallRule.parse(o) for o in self.cluster.store.all("firewallrules", LAB)]
         own = [rule for rule in found if rule.spec.instance == instance_id]
-        body = firewall.body(firewall.compiled(firewall.ordered(own)), product.OPERATOR_ADDRESS)
+        body = firewall.body(
+            firewall.compiled(firewall.ordered(own)), product.OPERATOR_ADDRESS, self._tunnel(instance_id)
+        )
         return firewall.push(body, 1, 0, ()).digest
+
+    def _tunnel(self, instance_id: str) -> Tunnel | None:
+        """Return what the ruleset of an instance with a VPN lets through."""
+        part = self.parts.get("tunnels")
+        found = (
+            o for o in self.active() if ids.instance_id(o["metadata"]["name"], o["metadata"]["uid"]) == instance_id
+        )
+        if part is None or not any(obj["spec"].get("vpn") for obj in found):
+            return None
+        return Tunnel(DEVICE, part.OPERATOR["vpn"].tunnel.network)
 
     def call(
         self,
