@@ -1,6 +1,5 @@
 """What goes wrong with nodes and processes: each is a context in which it is so; leaving it puts things right again."""
 
-import errno
 import json
 import signal
 import subprocess
@@ -13,11 +12,10 @@ from pathlib import Path
 from lab import Lab, Person
 
 from berth_cluster.network import NODES, Machine
-from berth_cluster.processes import Identity, ProcessSpec, every_pid
+from berth_cluster.processes import Identity, every_pid
 from berth_cluster.testing import BerthCluster
 from berth_core import names
 
-DISK_BYTES = 64 << 20
 CUT = f"""\
 table inet cut {{
   chain cut {{
@@ -98,61 +96,6 @@ def node_deleted(lab: Lab, cluster: BerthCluster, node: str, seconds: int = 120)
         # While there was one node, both replicas of the API may have come there.
         lab.kubectl("delete", "pods", "-n", "berth", "-l", "app.kubernetes.io/component=api", "--wait=false")
         berth_is_whole(lab)
-
-
-@contextmanager
-def small_disk(lab: Lab, cluster: BerthCluster, machine: Machine) -> Iterator[Path]:
-    """A node whose kubelet keeps its pods' volumes on a disk of its own, of a few MiB; the disk's folder."""
-    disk = cluster.node(machine).folder / "kubelet"
-    with _without_kubelet(lab, cluster, machine):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", disk], check=True)
-    try:
-        yield disk
-    finally:
-        with _without_kubelet(lab, cluster, machine):
-            subprocess.run(["umount", "--recursive", "--lazy", disk], check=True)
-        # What was started meanwhile has its volumes on the disk that is gone.
-        here = f"spec.nodeName={machine.name}"
-        lab.kubectl("delete", "pods", "-n", "berth", "--field-selector", here, "--wait=false")
-        berth_is_whole(lab)
-
-
-def fill(disk: Path) -> None:
-    """Leave no byte on a disk."""
-    with (disk / "filling").open("wb", buffering=0) as filling:
-        try:
-            while True:
-                filling.write(bytes(1 << 16))
-        except OSError as full:
-            if full.errno != errno.ENOSPC:
-                raise
-
-
-@contextmanager
-def _without_kubelet(lab: Lab, cluster: BerthCluster, machine: Machine, seconds: int = 120) -> Iterator[None]:
-    """A time in which a node's kubelet does not run; Ready again afterwards."""
-    kubelet, processes = kubelet_of(cluster, machine.name), cluster.state / "processes"
-    spec = ProcessSpec.load(processes / f"{machine.name}-kubelet.json")
-    (processes / f"{machine.name}-kubelet.json").unlink()
-    try:
-        until = time.monotonic() + seconds
-        while kubelet.alive():
-            assert time.monotonic() < until, "the kubelet does not end"
-            time.sleep(0.05)
-        yield
-    finally:
-        began = _heard_of(lab, machine.name)
-        spec.save(processes)
-        until = time.monotonic() + seconds
-        while _heard_of(lab, machine.name) == began:
-            assert time.monotonic() < until, "the kubelet says nothing"
-        lab.wait(f"node/{machine.name}", "condition=Ready", seconds)
-
-
-def _heard_of(lab: Lab, node: str) -> str:
-    """When a node was last heard of: a kubelet that begins says so at once."""
-    conditions = json.loads(lab.kubectl("get", "node", node, "-o", "json"))["status"]["conditions"]
-    return str(next(one["lastHeartbeatTime"] for one in conditions if one["type"] == "Ready"))
 
 
 def kubelet_of(cluster: BerthCluster, node: str) -> Identity:

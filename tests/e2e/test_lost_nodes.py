@@ -1,4 +1,4 @@
-"""One holder at a time while nodes are drained, deleted and come back, and while their disks are full."""
+"""One holder at a time while nodes are drained, deleted and come back."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lab import Lab, Person
-from mishaps import cordoned, drained, fill, kubelet_of, node_deleted, node_of, small_disk, stopped
+from mishaps import cordoned, drained, kubelet_of, node_deleted, node_of, stopped
 from passing import TURN_SECONDS, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
 from session import Session
 from test_two_hands import door
@@ -20,7 +20,6 @@ STAYS, GOES = (node.name for node in NODES)
 """People ask the API on the first node."""
 COLLECTED = "jsonpath={.status.conditions[?(@.type=='DisruptionTarget')].reason}=DeletionByPodGC"
 COLLECTED_SECONDS = 120
-EVICTED_SECONDS = 180
 
 
 @pytest.fixture
@@ -100,22 +99,3 @@ def test_a_machine_whose_node_is_deleted_while_it_is_silent_passes_to_nobody_unt
         gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
     bob.ends(following)
     assert lab.leftovers(instance) == []
-
-
-@pytest.mark.timeout(600)
-def test_a_lease_moves_off_a_node_whose_disk_is_full_and_passes_on(
-    lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
-) -> None:
-    with (
-        small_disk(lab, cluster, NODES[1]) as disk,
-        held_there(lab, ada, bob, deployment) as (instance, old, before),
-    ):
-        had, ready = lease(lab, deployment), lab.readiness(instance)
-        fill(disk)
-        lab.wait(f"node/{GOES}", "condition=DiskPressure", EVICTED_SECONDS)
-        lab.wait_again(instance, ready, EVICTED_SECONDS)
-        assert (lease(lab, deployment), node_of(lab, instance)) == (had, STAYS)
-        assert ada.asks("POST", f"/terminate/{instance}").status == 200
-        gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
-        bob.ends(following)
-        assert lab.leftovers(instance) == []
