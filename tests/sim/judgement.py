@@ -59,7 +59,8 @@ def _firewall(stage: Stage, public_id: str) -> None:
 
 
 def _nobody_waits_for_what_is_free(stage: Stage) -> None:
-    if stage.setting.quota is not None or not stage.oracle.queue.waiting:
+    able = stage.oracle.able()
+    if not any(waiter.user in able for waiter in stage.oracle.queue.waiting.values()):
         return
     for obj in stage.cluster.store.all("workspacedeployments", LAB):
         deployment = WorkspaceDeployment.parse(obj)

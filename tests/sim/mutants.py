@@ -214,6 +214,13 @@ MUTANTS: Final = (
         'return ""',
         which="pause",
     ),
+    Mutant(
+        "an Instance keeps a lease that is beyond its user's quota",
+        "berth_operator.decide.instance:unbound",
+        "Step.MARK",
+        "Step.WAIT",
+        which="pause",
+    ),
     Mutant("an answer is not kept", "berth_api.repeats:judge", "if record.answer is not None:", "if False:"),
     Mutant(
         "nothing is looked for before a repeat",

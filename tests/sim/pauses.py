@@ -7,6 +7,7 @@ import random
 from typing import Final
 
 from berth_core.slots import KEPT_SECONDS
+from berth_operator.kinds import INSTANCES, RESERVATIONS
 
 from .actions import lock_out
 from .faults import Faults
@@ -20,8 +21,13 @@ PAUSE_SECONDS: Final = KEPT_SECONDS + 20.0
 
 
 def play(seed: str) -> Stage:
-    """Play one: Ada waits with a Reservation or an Instance, and asks over HTTP when her slot is gone."""
+    """Play one of the two courses."""
     draw = random.Random(f"{seed} setting")
+    return _two_unused(seed, draw) if draw.random() < 0.4 else _asks_meanwhile(seed, draw)
+
+
+def _asks_meanwhile(seed: str, draw: random.Random) -> Stage:
+    """Ada waits with a Reservation or an Instance, and asks over HTTP when her slot is gone. Bob waits too."""
     stage = Stage(seed, Setting(deployments=2, quota=draw.choice((1, 1, None)), warm=draw.random() < 0.3))
     world, users, faults = stage.world, Users(stage), Faults(stage)
     paused, other = stage.operator(), stage.operator()
@@ -45,6 +51,7 @@ def play(seed: str) -> Stage:
     paused.network.troubles.hold = hold
     waits = stage.instance if draw.random() < 0.5 else stage.reservation
     waits("ada")
+    world.at(PAUSE_SECONDS + 5.0, lambda: stage.instance("bob"))
     world.run(3.0 + PAUSE_SECONDS + 60.0)
     at_peace(stage)
     for name in users.instances.get("ada", ()):
@@ -54,3 +61,52 @@ def play(seed: str) -> Stage:
         stage.cluster.violated("I4: a lease of a former leader did not come into use when there was room")
     world.over = True
     return stage
+
+
+def _two_unused(seed: str, draw: random.Random) -> Stage:
+    """Ada waits for either machine, and both are taken for her, each by a leader that stood still before its use."""
+    stage = Stage(seed, Setting(deployments=2, quota=1, warm=draw.random() < 0.3))
+    world, faults = stage.world, Faults(stage)
+    paused, other = stage.operator(), stage.operator()
+    world.run(3.0)
+    paused, other = (paused, other) if paused.leads else (other, paused)
+    one, two = stage.machines
+
+    def is_taking(request: Request) -> bool:
+        return request.method == "PATCH" and bool(((request.body or {}).get("status") or {}).get("lease"))
+
+    def pause(request: Request) -> float:
+        if not is_taking(request):
+            return 0.0
+        paused.network.troubles.hold = None
+        faults.freeze(paused.loop, PAUSE_SECONDS, machine=True)
+        lock_out(stage, one, PAUSE_SECONDS - 1.0)
+        lock_out(stage, two, PAUSE_SECONDS - 3.0)
+        return PAUSE_SECONDS + 0.001
+
+    def stop(request: Request) -> float:
+        if is_taking(request):
+            other.network.troubles.hold = None
+            faults.freeze(other.loop, draw.uniform(5.0, 12.0), machine=draw.random() < 0.5)
+        return 0.0
+
+    paused.network.troubles.hold, other.network.troubles.hold = pause, stop
+    _waits_for(stage, one, draw)
+    world.at(PAUSE_SECONDS - 10.0, lambda: _waits_for(stage, two, draw))
+    world.at(PAUSE_SECONDS + 5.0, lambda: stage.instance("bob"))
+    world.run(3.0 + PAUSE_SECONDS + 90.0)
+    at_peace(stage)
+    if len(stage.oracle.used) != len(stage.machines):
+        stage.cluster.violated("I4: a machine is used by nobody, though Ada and Bob wait")
+    world.over = True
+    return stage
+
+
+def _waits_for(stage: Stage, machine: str, draw: random.Random) -> None:
+    """Have Ada wait for a machine, with an Instance or a Reservation."""
+    wanted = {"user": "ada", "deployments": [machine]}
+    name = f"ada-{machine}"
+    if draw.random() < 0.5:
+        stage.made(INSTANCES, name, wanted)
+    else:
+        stage.made(RESERVATIONS, name, wanted | {"instance": wanted | {"sshKeys": ["ssh-ed25519 AAAA r"]}})
