@@ -221,6 +221,13 @@ MUTANTS: Final = (
         "Step.WAIT",
         which="pause",
     ),
+    Mutant(
+        "a grant that came late does not look whether its lease went back",
+        "berth_operator.reservations:grant",
+        "if await _held(world, namespace, lease, instance) is None:",
+        "if False:",
+        which="pause",
+    ),
     Mutant("an answer is not kept", "berth_api.repeats:judge", "if record.answer is not None:", "if False:"),
     Mutant(
         "nothing is looked for before a repeat",

@@ -1,13 +1,15 @@
 """Histories in which the leader's machine is paused between a user's slot and the lease, until the slot is dropped.
 
-Meanwhile the user takes another lease. No clock of the paused machine has noticed anything.
+Meanwhile the user takes another lease. No clock of the paused machine has noticed anything. What is beyond the quota
+goes back, also where the write that begins to use it is under way.
 """
 
 import random
 from typing import Final
 
+from berth_core.client import Kind, Object
 from berth_core.slots import KEPT_SECONDS
-from berth_operator.kinds import INSTANCES, RESERVATIONS
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS
 
 from .actions import lock_out
 from .faults import Faults
@@ -21,9 +23,9 @@ PAUSE_SECONDS: Final = KEPT_SECONDS + 20.0
 
 
 def play(seed: str) -> Stage:
-    """Play one of the two courses."""
+    """Play one of the courses."""
     draw = random.Random(f"{seed} setting")
-    return _two_unused(seed, draw) if draw.random() < 0.4 else _asks_meanwhile(seed, draw)
+    return draw.choice((_asks_meanwhile, _asks_meanwhile, _two_unused, _marked_meanwhile))(seed, draw)
 
 
 def _asks_meanwhile(seed: str, draw: random.Random) -> Stage:
@@ -110,3 +112,45 @@ def _waits_for(stage: Stage, machine: str, draw: random.Random) -> None:
         stage.made(INSTANCES, name, wanted)
     else:
         stage.made(RESERVATIONS, name, wanted | {"instance": wanted | {"sshKeys": ["ssh-ed25519 AAAA r"]}})
+
+
+def _marked_meanwhile(seed: str, draw: random.Random) -> Stage:
+    """The write that begins to use a lease comes late: another operator has marked the lease, and may have returned it.
+
+    The other's writes are played, so that they come where no pass of it would put them.
+    """
+    stage = Stage(seed, Setting(deployments=2))
+    world, late = stage.world, stage.operator()
+    world.run(3.0)
+    reserves, returns, marks_another = (draw.random() < 0.5 for _ in range(3))
+    waiter = stage.reservation("ada") if reserves else stage.instance("ada")
+    kind, taken = (RESERVATIONS if reserves else INSTANCES), list[tuple[str, int]]()
+
+    def write(of: Kind, name: str, status: Object) -> None:
+        stage.cluster.write("PATCH", of, name, body={"status": status}, subresource="status", sender="operator-9")
+
+    def meanwhile() -> None:
+        ((deployment, epoch),) = taken
+        write(kind, waiter, {"returned": {"deployment": deployment, "epoch": epoch}})
+        if returns:
+            write(DEPLOYMENTS, deployment, {"lease": None})
+            if marks_another:
+                write(kind, waiter, {"returned": {"deployment": deployment, "epoch": epoch + 100}})
+
+    def hold(request: Request) -> float:
+        status = (request.body or {}).get("status") or {}
+        used = status.get("grant") if reserves else status if status.get("deployment") else None
+        if request.method != "PATCH" or used is None:
+            return 0.0
+        late.network.troubles.hold = None
+        taken.append((used["deployment"], used["epoch"]))
+        world.at(0.5, meanwhile)
+        return 1.0
+
+    late.network.troubles.hold = hold
+    world.run(70.0)
+    at_peace(stage)
+    if len(stage.oracle.used) != 1 or not taken or taken[0] in stage.oracle.used.values():
+        stage.cluster.violated("I4: one whose lease went back was not served anew")
+    world.over = True
+    return stage
