@@ -7,7 +7,8 @@ at once see each other, and the end of a lease frees its place by itself.
 
 A slot whose taker stood still is dropped by others, and no clock tells him: that of a paused machine stood still with
 it. So a lease counts as within the limit if its slot is seen after it was taken. One whose slot is gone is used only
-where the others' slots and leases are few enough (:func:`need_room`): whoever takes a slot from then on sees it.
+where the others' slots and leases are few enough (:func:`need_room`): whoever takes a slot from then on sees it. Else
+it goes back.
 
 The API process and the operator take leases through :class:`Claimant`. A slot whose taker died is dropped by the
 operator when it has seen it for ``KEPT_SECONDS``. Types without a limit cost nothing.

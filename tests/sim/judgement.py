@@ -63,8 +63,8 @@ def _firewall(stage: Stage, public_id: str) -> None:
 
 
 def _nobody_waits_for_what_is_free(stage: Stage) -> None:
-    able = {waiter.user for waiter in stage.oracle.queue.waiting.values()} - stage.oracle.shut_out()
-    if stage.setting.quota is not None or not able:
+    able = stage.oracle.able()
+    if not any(waiter.user in able for waiter in stage.oracle.queue.waiting.values()):
         return
     for obj in stage.cluster.store.all("workspacedeployments", LAB):
         deployment = WorkspaceDeployment.parse(obj)

@@ -232,6 +232,20 @@ MUTANTS: Final = (
         which="pause",
     ),
     Mutant(
+        "an Instance keeps a lease that is beyond its user's quota",
+        "berth_operator.decide.instance.unbound",
+        "Step.MARK",
+        "Step.WAIT",
+        which="pause",
+    ),
+    Mutant(
+        "a grant that came late does not look whether its lease went back",
+        "berth_operator.reservations.grant",
+        "if await _held(world, namespace, lease, instance) is None:",
+        "if False:",
+        which="pause",
+    ),
+    Mutant(
         "nothing is looked for before a repeat",
         "berth_api.idempotency.Idempotent._answer",
         "made = await recovery.answer_of(state, exchange.digest)",

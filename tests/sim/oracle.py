@@ -148,7 +148,7 @@ class Oracle:
             self._count(user)
             if all(held.lease is not None for held in self.held.values()):
                 holders = {held.lease["instance"] for held in self.held.values() if held.lease is not None}
-                self.queue.took(now.lease["instance"], user, self._able(), holders)
+                self.queue.took(now.lease["instance"], user, self.able(), holders)
         elif now.lease is not None and before.lease is not None and now.lease["instance"] != before.lease["instance"]:
             self.cluster.violated(f"I1: the lease of {name} passed from hand to hand")
         elif now.epoch < before.epoch:
@@ -178,7 +178,7 @@ class Oracle:
         """Whether the Instance that a lease is for may use it."""
         return held.lease is not None and self.used.get(held.lease["instance"]) == (deployment, held.epoch)
 
-    def _able(self) -> set[str]:
+    def able(self) -> set[str]:
         """Users who wait and surely may have another one: where there is a quota, who has none and takes none."""
         users = {waiter.user for waiter in self.queue.waiting.values()} - self.shut_out()
         if self.quota is None:

@@ -1,12 +1,15 @@
 """Histories in which the leader's machine is paused between a user's slot and the lease, until the slot is dropped.
 
-Meanwhile the user takes another lease. No clock of the paused machine has noticed anything.
+Meanwhile the user takes another lease. No clock of the paused machine has noticed anything. What is beyond the quota
+goes back, also where the write that begins to use it is under way.
 """
 
 import random
 from typing import Final
 
+from berth_core.client import Kind, Object
 from berth_core.slots import KEPT_SECONDS
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS
 
 from .actions import lock_out
 from .faults import Faults
@@ -20,8 +23,13 @@ PAUSE_SECONDS: Final = KEPT_SECONDS + 20.0
 
 
 def play(seed: str) -> Stage:
-    """Play one: Ada waits with a Reservation or an Instance, and asks over HTTP when her slot is gone."""
+    """Play one of the courses."""
     draw = random.Random(f"{seed} setting")
+    return draw.choice((_asks_meanwhile, _asks_meanwhile, _two_unused, _marked_meanwhile))(seed, draw)
+
+
+def _asks_meanwhile(seed: str, draw: random.Random) -> Stage:
+    """Ada waits with a Reservation or an Instance, and asks over HTTP when her slot is gone. Bob waits too."""
     stage = Stage(seed, Setting(deployments=2, quota=draw.choice((1, 1, None)), warm=draw.random() < 0.3))
     world, users, faults = stage.world, Users(stage), Faults(stage)
     paused, other = stage.operator(), stage.operator()
@@ -45,6 +53,7 @@ def play(seed: str) -> Stage:
     paused.network.troubles.hold = hold
     waits = stage.instance if draw.random() < 0.5 else stage.reservation
     waits("ada")
+    world.at(PAUSE_SECONDS + 5.0, lambda: stage.instance("bob"))
     world.run(3.0 + PAUSE_SECONDS + 60.0)
     at_peace(stage)
     for name in users.instances.get("ada", ()):
@@ -52,5 +61,96 @@ def play(seed: str) -> Stage:
     world.run(world.now + 30.0)
     if not stage.oracle.used:
         stage.cluster.violated("I4: a lease of a former leader did not come into use when there was room")
+    world.over = True
+    return stage
+
+
+def _two_unused(seed: str, draw: random.Random) -> Stage:
+    """Ada waits for either machine, and both are taken for her, each by a leader that stood still before its use."""
+    stage = Stage(seed, Setting(deployments=2, quota=1, warm=draw.random() < 0.3))
+    world, faults = stage.world, Faults(stage)
+    paused, other = stage.operator(), stage.operator()
+    world.run(3.0)
+    paused, other = (paused, other) if paused.leads else (other, paused)
+    one, two = stage.machines
+
+    def is_taking(request: Request) -> bool:
+        return request.method == "PATCH" and bool(((request.body or {}).get("status") or {}).get("lease"))
+
+    def pause(request: Request) -> float:
+        if not is_taking(request):
+            return 0.0
+        paused.network.troubles.hold = None
+        faults.freeze(paused.loop, PAUSE_SECONDS, machine=True)
+        lock_out(stage, one, PAUSE_SECONDS - 1.0)
+        lock_out(stage, two, PAUSE_SECONDS - 3.0)
+        return PAUSE_SECONDS + 0.001
+
+    def stop(request: Request) -> float:
+        if is_taking(request):
+            other.network.troubles.hold = None
+            faults.freeze(other.loop, draw.uniform(5.0, 12.0), machine=draw.random() < 0.5)
+        return 0.0
+
+    paused.network.troubles.hold, other.network.troubles.hold = pause, stop
+    _waits_for(stage, one, draw)
+    world.at(PAUSE_SECONDS - 10.0, lambda: _waits_for(stage, two, draw))
+    world.at(PAUSE_SECONDS + 5.0, lambda: stage.instance("bob"))
+    world.run(3.0 + PAUSE_SECONDS + 90.0)
+    at_peace(stage)
+    if len(stage.oracle.used) != len(stage.machines):
+        stage.cluster.violated("I4: a machine is used by nobody, though Ada and Bob wait")
+    world.over = True
+    return stage
+
+
+def _waits_for(stage: Stage, machine: str, draw: random.Random) -> None:
+    """Have Ada wait for a machine, with an Instance or a Reservation."""
+    wanted = {"user": "ada", "deployments": [machine]}
+    name = f"ada-{machine}"
+    if draw.random() < 0.5:
+        stage.made(INSTANCES, name, wanted)
+    else:
+        stage.made(RESERVATIONS, name, wanted | {"instance": wanted | {"sshKeys": ["ssh-ed25519 AAAA r"]}})
+
+
+def _marked_meanwhile(seed: str, draw: random.Random) -> Stage:
+    """The write that begins to use a lease comes late: another operator has marked the lease, and may have returned it.
+
+    The other's writes are played, so that they come where no pass of it would put them.
+    """
+    stage = Stage(seed, Setting(deployments=2))
+    world, late = stage.world, stage.operator()
+    world.run(3.0)
+    reserves, returns, marks_another = (draw.random() < 0.5 for _ in range(3))
+    waiter = stage.reservation("ada") if reserves else stage.instance("ada")
+    kind, taken = (RESERVATIONS if reserves else INSTANCES), list[tuple[str, int]]()
+
+    def write(of: Kind, name: str, status: Object) -> None:
+        stage.cluster.write("PATCH", of, name, body={"status": status}, subresource="status", sender="operator-9")
+
+    def meanwhile() -> None:
+        ((deployment, epoch),) = taken
+        write(kind, waiter, {"returned": {"deployment": deployment, "epoch": epoch}})
+        if returns:
+            write(DEPLOYMENTS, deployment, {"lease": None})
+            if marks_another:
+                write(kind, waiter, {"returned": {"deployment": deployment, "epoch": epoch + 100}})
+
+    def hold(request: Request) -> float:
+        status = (request.body or {}).get("status") or {}
+        used = status.get("grant") if reserves else status if status.get("deployment") else None
+        if request.method != "PATCH" or used is None:
+            return 0.0
+        late.network.troubles.hold = None
+        taken.append((used["deployment"], used["epoch"]))
+        world.at(0.5, meanwhile)
+        return 1.0
+
+    late.network.troubles.hold = hold
+    world.run(70.0)
+    at_peace(stage)
+    if len(stage.oracle.used) != 1 or not taken or taken[0] in stage.oracle.used.values():
+        stage.cluster.violated("I4: one whose lease went back was not served anew")
     world.over = True
     return stage

@@ -182,10 +182,9 @@ class Judge:
                 unlabelled = of.get("deployment") is None and _is_named(name[1], instance, deployment)
                 if name[0] != key[0] or not (mine or warm or unlabelled):
                     continue
-                late = (plural, name) in self._late or (warm and not of.get("instance"))
-                # A former leader that was about to use the lease can make its Secret late.
-                late |= unused and plural == "secrets"
-                if late and not self._matters(plural, name, of):
+                # Of an unused lease a Secret is late that a former leader made, which was about to use it.
+                late = (plural, name) in self._late or (unused and plural == "secrets")
+                if (late or (warm and not of.get("instance"))) and not self._matters(plural, name, of):
                     continue
                 yield plural, name[1]
 

@@ -133,8 +133,14 @@ async def test_of_two_unused_leases_that_are_beyond_the_quota_together_one_is_us
     operators.stop_all()
     for waiter, deployment in (("first", "one"), ("second", "two")):
         await take(lab, deployment, await waits(lab, kind, waiter))
+    await waits(lab, kind, "of-bob", "bob")
     operators.start()
-    await until_served(lab, kind, "first")
+    await until_served(lab, kind, "of-bob")
+    hers = [asyncio.create_task(until_served(lab, kind, waiter)) for waiter in ("first", "second")]
+    served, others = await asyncio.wait(hers, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*served)
     assert len(await slots.held(lab.client, places(lab), "bench", "ada")) == 1
 
 
