@@ -230,7 +230,8 @@ RULES: Final[dict[str, Predicate]] = {
     "!has(oldSelf.status) || !has(oldSelf.status.grant) || (has(self.status) && has(self.status.grant) &&"
     " self.status.grant == oldSelf.status.grant)": _still("status.grant"),
     "!has(oldSelf.spec.dissolved) || has(self.spec.dissolved)": (
-        lambda new, old: not _has(old, "spec.dissolved") or _has(new, "spec.dissolved")
+        # has() of what cannot be read is an error too, and a readable value is a text.
+        lambda new, old: not _has(old, "spec.dissolved") or isinstance(_get(new, "spec.dissolved"), str)
     ),
     "!has(oldSelf.status) || !has(oldSelf.status.epoch) || oldSelf.status.epoch == 0 || (has(self.status) &&"
     " has(self.status.epoch) && self.status.epoch >= oldSelf.status.epoch)": _epoch_never_shrinks,
