@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SLOT := $(filter-out 0,$(BERTH_SLOT))
 CLUSTER_ENV := .berth/$(if $(SLOT),slot-$(SLOT)/)env
+# Says which tree it was that a long run tried.
+PRODUCT := $(BIN)/python tests/shared/product.py
 OUTSIDE := nsenter --net=/run/netns/berth$(SLOT)-outside-110
 
 .PHONY: help
@@ -62,7 +64,7 @@ test-fuzz: venv ## 20,000 requests made from the OpenAPI document, with a new se
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
 	@$(BIN)/python -m berth_cluster prepare
 	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults
-	@FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py
+	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py
 
 .PHONY: prove-store
 prove-store: venv ## the fake store of tests/sim against a real API server, with a new seed each time (REQUESTS=100000 SEED=1)
@@ -115,9 +117,9 @@ bench-leases: venv ## measure leases with many deployments, without the two-node
 	@$(BIN)/python -m bench.leases
 
 .PHONY: prove
-prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|d1|late FAULTS=…), or show one (HISTORY=7, SHRINK=1)
-	@$(BIN)/python -m tests.sim
+prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|terms|calls|queue|machines|d1|late|pause FAULTS=…), or show one (HISTORY=7, SHRINK=1)
+	@trap '$(PRODUCT)' EXIT; $(BIN)/python -m tests.sim
 
 .PHONY: prove-mutants
-prove-mutants: venv ## how many histories find each deliberate mistake in the real code (HISTORIES=2000 at most, MUTANTS=0,5)
-	@$(BIN)/python -m tests.sim mutants
+prove-mutants: venv ## how many histories find each deliberate mistake in the real code and write docs/mutants.md (HISTORIES=2000 each, MINUTES=40 in all, JOBS=2, MUTANTS=0,5)
+	@trap '$(PRODUCT)' EXIT; $(BIN)/python -m tests.sim mutants

@@ -1,9 +1,13 @@
 """Session fixtures: a real Kubernetes in three sizes. The work is done in berth_cluster."""
 
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from product import product
+from recording import TALLY
 
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
@@ -13,6 +17,27 @@ from berth_cluster.testing import BerthCluster, Namespaces, apply_crds, berth_cl
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
 settings.register_profile("berth", deadline=None)
 settings.load_profile("berth")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one, if one did, how many traces were judged."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["traces"] = (TALLY.traces, TALLY.commits, TALLY.leases)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it."""
+    TALLY.count(*getattr(node, "workeroutput", {}).get("traces", (0, 0, 0)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many traces of real runs the lease protocol allows, and of a long run which tree it tried."""
+    if TALLY.traces:
+        terminalreporter.write_line(f"{TALLY.traces} traces judged: {TALLY.commits} commits, {TALLY.leases} leases")
+    if is_long():
+        terminalreporter.write_line(f"product {product()}")
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +81,17 @@ def outside(cluster: BerthCluster) -> Outside:
 def outside2(cluster: BerthCluster) -> Outside:
     """A second client outside of the cluster, at another address."""
     return clients()[1]
+
+
+def is_long() -> bool:
+    """Whether everything is run (`make test-faults`), not only the short form."""
+    return os.environ.get("FAULTS") == "long"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long ones to `make test-faults`, which does more than the short ones."""
+    other = "short" if is_long() else "long"
+    left = [item for item in items if item.get_closest_marker(other) is not None]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]

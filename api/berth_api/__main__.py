@@ -19,7 +19,7 @@ GRACE_SECONDS = 20
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM; exit status 1 beside the leader of a newer version, 2 where the configuration is wrong."""
     log.configure()
     try:
         config = from_environment(os.environ)
@@ -31,10 +31,11 @@ def main() -> None:
     except (ConfigError, OSError) as error:
         structlog.get_logger(__name__).error("cannot start", error=str(error))
         sys.exit(2)
+    app = make_app(config)
     # uvicorn raises the signal anew when it has shut down: that is the end that was asked for.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(app.state.exit_status))
     uvicorn.run(
-        make_app(config),
+        app,
         host=config.listen.host,
         port=config.listen.port,
         loop="uvloop",

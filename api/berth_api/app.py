@@ -1,8 +1,10 @@
 """Puts the application together."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -45,11 +47,13 @@ from berth_api.routes import (
     webhooks,
 )
 from berth_api.sharing import Claims, Reads
+from berth_api.spoken import Spoken
 from berth_api.state import Caches, State
 from berth_api.timekeeping import keep_time
 from berth_core import errors as cluster
 from berth_core.client import Client, connect
 from berth_core.names import API_MANAGER
+from berth_core.protocol import NewerProtocolError
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +99,7 @@ def make_app(config: Config) -> FastAPI:
     app.add_middleware(Envelope, config=config)
     for module in ROUTERS:
         app.include_router(module.router)
+    app.state.exit_status = 0
     app.state.known_routes = [route for module in ROUTERS for route in module.router.routes]
     for kind in (ApiError, HTTPException, RequestValidationError, cluster.ClusterError):
         app.add_exception_handler(kind, errors.handle)
@@ -119,6 +124,7 @@ def make_state(config: Config, client: Client) -> State:
         claims=Claims(),
         builds=BuildView(client, config.workspace_namespaces),
         followers=Followers(),
+        spoken=Spoken(client, config.namespace),
     )
 
 
@@ -130,11 +136,11 @@ def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
             caches = state.caches.all | state.builds.caches
             jobs = {f"cache {kind}": cache.run() for kind, cache in caches.items()}
             jobs |= {"rows": state.caches.keep_rows(), "keys": state.keys.run(), "revocations": state.revocations.run()}
-            jobs["time"] = keep_time(client)
+            jobs |= {"time": keep_time(client), "protocol": state.spoken.run()}
             if state.provider is not None:
                 jobs["provider's keys"] = state.provider.run()
             app.state.berth = state
-            app.state.tasks = [_start(name, job) for name, job in jobs.items()]
+            app.state.tasks = [_start(app, name, job) for name, job in jobs.items()]
             yield
             for task in app.state.tasks:
                 task.cancel()
@@ -144,13 +150,19 @@ def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
     return lifespan
 
 
-def _start(name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def _start(app: FastAPI, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     task = asyncio.create_task(job, name=name)
-    task.add_done_callback(_report)
+    task.add_done_callback(partial(_report, app))
     return task
 
 
-def _report(task: asyncio.Task[None]) -> None:
-    # /healthz fails from now on, and whoever runs the process starts it anew.
-    if not task.cancelled():
-        log.error("task ended", task=task.get_name(), error=repr(task.exception()))
+def _report(app: FastAPI, task: asyncio.Task[None]) -> None:
+    if task.cancelled():
+        return
+    if isinstance(error := task.exception(), NewerProtocolError):
+        log.error("cannot run", error=str(error))
+        app.state.exit_status = 1
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        # /healthz fails from now on, and whoever runs the process starts it anew.
+        log.error("task ended", task=task.get_name(), error=repr(error))

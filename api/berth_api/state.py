@@ -23,6 +23,7 @@ from berth_api.ratelimit import Limiter
 from berth_api.renewals import Renewals
 from berth_api.rows import Rows
 from berth_api.sharing import Claims, Reads
+from berth_api.spoken import Spoken
 from berth_api.typed import Typed
 from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
@@ -203,6 +204,7 @@ class State:
     claims: Claims
     builds: BuildView
     followers: Followers
+    spoken: Spoken
 
     async def now(self) -> datetime:
         """Return the store's time, for what makes or ages something; where it is not known the cluster is asked.

@@ -17,6 +17,7 @@ from berth_core.client import Client, Object
 from berth_core.conditions import Condition, condition, merged
 from berth_core.model import timestamp
 from berth_core.resources import WorkspaceDeployment
+from berth_core.resources.base import Returned
 from berth_core.resources.workspacedeployment import HeldLease
 
 AVAILABLE: Final = "Available"
@@ -44,6 +45,10 @@ class Lease:
 
     deployment: str
     epoch: int
+
+    def goes_back(self, mark: Returned | None) -> bool:
+        """Whether the status of whom it was taken for says that it is never used."""
+        return mark is not None and (mark.deployment, mark.epoch) == (self.deployment, self.epoch)
 
 
 def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:

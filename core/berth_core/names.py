@@ -51,9 +51,9 @@ HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
 PROTOCOL_ANNOTATION: Final = "berth.dev/protocol"
 """On the leader's Lease: number of the lease protocol that the last leader spoke."""
 PROTOCOL: Final = 2
-"""Grows when an older operator could break what a newer one relies on: 2 brought tombstones, nonces and terms.
+"""Grows when an older process could break what a newer operator relies on: 2 brought tombstones, nonces and terms.
 
-An operator refuses to run where a greater number was written. Without the annotation it is 1.
+Operators and API processes refuse to run where a greater number was written. Without the annotation it is 1.
 """
 NEVER_MADE_LABEL: Final = "berth.dev/never-made"
 """On an Instance: a tombstone, which keeps the name of one that was never made from coming late (ADR 0021)."""

@@ -5,6 +5,10 @@ is about to be taken: an entry in the status of the user's Account, made by comp
 together are fewer than the limit, and dropped once the lease was taken, or was not to be had. So those who take
 at once see each other, and the end of a lease frees its place by itself.
 
+A slot whose taker stood still is dropped by others, and no clock tells him: that of a paused machine stood still with
+it. So a lease counts as within the limit if its slot is seen after it was taken. One whose slot is gone is used only
+where the others' slots and leases are few enough (:func:`need_room`): whoever takes a slot from then on sees it.
+
 The API process and the operator take leases through :class:`Claimant`. A slot whose taker died is dropped by the
 operator when it has seen it for ``KEPT_SECONDS``. Types without a limit cost nothing.
 """
@@ -29,8 +33,6 @@ log = structlog.get_logger(__name__)
 
 KEPT_SECONDS: Final = 25.0
 """The operator drops a slot that it has seen for so long: its taker is gone."""
-SURE_SECONDS: Final = 10.0
-"""A lease that took longer than this after its slot counts only if the slot can still be had."""
 PATIENCE_SECONDS: Final = 8.0
 """How long a writer tries against others who write the same Account."""
 LONGEST_BACK_OFF: Final = 0.05
@@ -97,10 +99,8 @@ class Claimant:
         instance: str,
         user: str,
         undo: Undo,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._undo = undo
-        self._clock = clock
         self._client = client
         self._places = places
         self._instance = instance
@@ -108,7 +108,6 @@ class Claimant:
         self._account = ids.user_object(user)
         self._slot: Quota | None = None
         self._written = False
-        self._since = 0.0
         self._closing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -134,7 +133,8 @@ class Claimant:
             NoneLeftError: the user has as many as he may have.
             berth_core.leasing.BusyError: the deployment cannot be had.
             berth_core.errors.NotFoundError: no such deployment.
-            berth_core.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
+            berth_core.errors.UnavailableError: the cluster cannot be asked, others kept writing, or this process stood
+                still until its slot was dropped.
 
         """
         if quota is not None and self._slot != quota:
@@ -142,7 +142,7 @@ class Claimant:
         lease = await leasing.take(
             self._client, namespace, deployment, instance=self._instance, user=self._user, now=now, seen=seen
         )
-        if quota is not None and self._clock() - self._since > SURE_SECONDS:
+        if quota is not None:
             await self._confirm(quota, namespace, lease)
         return lease
 
@@ -158,16 +158,10 @@ class Claimant:
             self._slot, self._written = None, False
 
     async def _take_slot(self, quota: Quota) -> None:
-        self._since = self._clock()
         attempts = _Attempts(f"others kept writing the status of Account {self._account}")
         while await attempts.another():
-            account = await self._read()
+            account = await need_room(self._client, self._places, quota, user=self._user, instance=self._instance)
             others = [s for s in account.status.slots if s.instance != self._instance]
-            # After the Account, never before: who dropped his slot until then is seen by his lease.
-            leases = await held(self._client, self._places, quota.type, self._user) - {self._instance}
-            pending = {s.instance for s in others if s.type == quota.type}
-            if len(leases | pending) >= quota.most:
-                raise NoneLeftError(quota, passing=len(leases) < quota.most)
             if len(others) >= MOST_SLOTS:
                 raise errors.UnavailableError(f"too many leases are being taken for {self._user}")
             mine, self._written = Slot(instance=self._instance, type=quota.type), True
@@ -176,24 +170,44 @@ class Claimant:
                 return
 
     async def _confirm(self, quota: Quota, namespace: str, lease: Lease) -> None:
-        """Make sure that the slot outlived a pause of this process; else the lease is not the user's to have."""
+        """Make sure that the slot was there until the lease was; else the lease is not the user's to have."""
         try:
-            await self._take_slot(quota)
-        except (NoneLeftError, errors.ClusterError):
+            account = await _read(self._client, self._places, self._user)
+            if Slot(instance=self._instance, type=quota.type) not in account.status.slots:
+                raise errors.UnavailableError(f"a slot of {self._user} was dropped before its lease was taken")
+        except errors.ClusterError:
             await self._undo(namespace, lease)
             raise
 
-    async def _read(self) -> Account:
-        """Read the user's Account, which is made where there is none."""
-        kind, namespace = Account.api(), self._places.access
-        try:
-            return Account.parse(await self._client.get(kind, namespace, self._account))
-        except errors.NotFoundError:
-            body = manifest(Account, namespace, self._account, AccountSpec(user=self._user))
-        try:
-            return Account.parse(await self._client.create(kind, namespace, body))
-        except errors.AlreadyExistsError:
-            return Account.parse(await self._client.get(kind, namespace, self._account))
+
+async def need_room(client: Client, places: Places, quota: Quota, *, user: str, instance: str) -> Account:
+    """Return the user's Account, as it was before the look at his leases, where an instance is within his quota.
+
+    Raises:
+        NoneLeftError: without that instance he has as many as he may have.
+        berth_core.errors.UnavailableError: the cluster cannot be asked.
+
+    """
+    account = await _read(client, places, user)
+    # After the Account, never before: who dropped his slot until then is seen by his lease.
+    leases = await held(client, places, quota.type, user) - {instance}
+    pending = {slot.instance for slot in account.status.slots if slot.type == quota.type} - {instance}
+    if len(leases | pending) >= quota.most:
+        raise NoneLeftError(quota, passing=len(leases) < quota.most)
+    return account
+
+
+async def _read(client: Client, places: Places, user: str) -> Account:
+    """Read the user's Account, which is made where there is none."""
+    kind, namespace, name = Account.api(), places.access, ids.user_object(user)
+    try:
+        return Account.parse(await client.get(kind, namespace, name))
+    except errors.NotFoundError:
+        body = manifest(Account, namespace, name, AccountSpec(user=user))
+    try:
+        return Account.parse(await client.create(kind, namespace, body))
+    except errors.AlreadyExistsError:
+        return Account.parse(await client.get(kind, namespace, name))
 
 
 async def drop(client: Client, access: str, account: str, instances: frozenset[str]) -> None:

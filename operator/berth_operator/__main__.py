@@ -15,12 +15,12 @@ from berth_core import names
 from berth_core.client import Client, connect
 from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError, NotFoundError
+from berth_core.protocol import NewerProtocolError
 from berth_operator import handlers, relist
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
 from berth_operator.config import Config
-from berth_operator.errors import NewerProtocolError
 from berth_operator.health import Health
 from berth_operator.kinds import SECRETS
 from berth_operator.kubelogin import Login

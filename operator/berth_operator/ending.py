@@ -1,6 +1,5 @@
 """The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
 
-import asyncio
 import time
 from collections.abc import Container, Iterable
 from dataclasses import replace
@@ -10,7 +9,6 @@ import structlog
 
 from berth_core import ids, leasing, names
 from berth_core.client import Kind, Object
-from berth_core.errors import UnavailableError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance
 from berth_operator import hooks, keeping, metrics, vpn, warmview
@@ -42,9 +40,6 @@ from berth_operator.writes import refresh_pod, set_finalizer, write_status
 log = structlog.get_logger(__name__)
 
 CLOSE_SECONDS: Final = 0.3
-WITHDRAWAL_LOOKS: Final = 50
-WITHDRAWAL_PAUSE: Final = 0.2
-"""Seconds; so long, and so often, a turn stands still for the end of a pod that was kept warm."""
 FORBIDDEN_TO_REMAIN: Final = (SERVICES, SECRETS, JOBS, PODS)
 """Kinds of which a live list must find nothing before the lease is given back. They are deleted in this order: no pod
 of a Job can start any more when its pods are counted."""
@@ -131,21 +126,6 @@ async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
     policy = names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
     await world.client.delete(POLICIES, namespace, policy)
     return True
-
-
-async def withdraw(world: World, namespace: str, lease: Lease, instance_id: str) -> None:
-    """Give back a lease that nobody is to have after all, when nothing of its epoch is left.
-
-    Raises UnavailableError where that takes too long: the lease stays, and whom it was taken for has it.
-    """
-    for _ in range(WITHDRAWAL_LOOKS):
-        if await clear_epoch(world, namespace, lease):
-            break
-        await asyncio.sleep(WITHDRAWAL_PAUSE)
-    else:
-        raise UnavailableError(f"what was kept warm for epoch {lease.epoch} of {lease.deployment} does not end")
-    await leasing.give_back(world.client, namespace, lease, instance=instance_id, completed=False, now=world.now())
-    log.warning("lease withdrawn", instance=instance_id, deployment=lease.deployment, epoch=lease.epoch)
 
 
 async def shut(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:

@@ -20,7 +20,3 @@ class StaleError(AgentError):
         super().__init__(f"the agent has generation {generation} in force already")
         self.generation = generation
         self.digest = digest
-
-
-class NewerProtocolError(OperatorError):
-    """An operator of a newer version has led here: this one must not write beside it, or after it."""

@@ -8,7 +8,7 @@ import structlog
 from berth_core import names
 from berth_core.errors import ConflictError
 from berth_core.resources import Instance
-from berth_operator import ending, hooks, serving, starting, vpn, waiting, warning
+from berth_operator import ending, hooks, returning, serving, starting, vpn, waiting, warning
 from berth_operator.decide.instance import decide
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance
@@ -76,6 +76,11 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             await starting.wait(world, seen, plan)
         case Step.TURN:
             waiting.wake_turns(world, seen.instance.metadata.namespace, seen.instance.spec.wire())
+        case Step.MARK:
+            await returning.mark(world, seen, plan)
+            return True, None
+        case Step.RETURN:
+            return await _give_back(world, seen), None
         case Step.PREPARE:
             await hooks.prepare(world, seen, plan)
         case Step.PREPARED:
@@ -105,6 +110,13 @@ async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
         case Step.SETTLED:
             pass
     return False, None
+
+
+async def _give_back(world: World, seen: ObservedInstance) -> bool:
+    instance, lease = seen.instance, seen.held
+    return lease is not None and await returning.give_back(
+        world, instance.metadata.namespace, lease, instance.public_id
+    )
 
 
 def _until(world: World, again_at: datetime | None, now: datetime) -> float | None:

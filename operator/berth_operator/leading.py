@@ -20,14 +20,14 @@ import structlog
 from berth_core import names
 from berth_core.client import Client, Object
 from berth_core.errors import AlreadyExistsError, ClusterError, ConflictError, NotFoundError
+from berth_core.protocol import LEADER, need_known
 from berth_operator import metrics
-from berth_operator.errors import NewerProtocolError, NotLeaderError
+from berth_operator.errors import NotLeaderError
 from berth_operator.kinds import LEASES
 from berth_operator.steadiness import Steadiness
 
 log = structlog.get_logger(__name__)
 
-NAME: Final = "berth-operator"
 SPOKEN: Final = {names.PROTOCOL_ANNOTATION: str(names.PROTOCOL)}
 LEASE_SECONDS: Final = 7
 DEADLINE_SECONDS: Final = 5.0
@@ -82,7 +82,7 @@ class Leadership:
             ClusterError: the cluster cannot be asked.
 
         """
-        if self._client is None or self._is_lost(await self._client.get(LEASES, self._namespace, NAME)):
+        if self._client is None or self._is_lost(await self._client.get(LEASES, self._namespace, LEADER)):
             raise NotLeaderError("another leads")
 
     async def run(self, client: Client, work: Callable[[], Awaitable[None]]) -> None:
@@ -125,10 +125,10 @@ class Leadership:
         """Take the lease where nobody holds it; its resourceVersion, or None."""
         sent = self._clock()
         try:
-            lease = await client.get(LEASES, self._namespace, NAME)
+            lease = await client.get(LEASES, self._namespace, LEADER)
         except NotFoundError:
             return await self._create(client, sent)
-        _need_known_protocol(lease)
+        need_known(lease)
         spec = lease.get("spec") or {}
         seen = (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
         if seen != self._seen:
@@ -139,7 +139,7 @@ class Leadership:
         return await self._write(client, lease["metadata"]["resourceVersion"], transitions)
 
     async def _create(self, client: Client, sent: float) -> str | None:
-        metadata = {"name": NAME, "annotations": SPOKEN}
+        metadata = {"name": LEADER, "annotations": SPOKEN}
         body = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": metadata, "spec": self._spec(0)}
         try:
             made = await client.create(LEASES, self._namespace, body)
@@ -153,7 +153,7 @@ class Leadership:
         metadata = {"resourceVersion": version, "annotations": SPOKEN}
         body = {"metadata": metadata, "spec": self._spec(transitions)}
         try:
-            written = await client.patch(LEASES, self._namespace, NAME, body)
+            written = await client.patch(LEASES, self._namespace, LEADER, body)
         except ConflictError:
             return None
         self._deadline = sent + DEADLINE_SECONDS
@@ -183,7 +183,7 @@ class Leadership:
         """
         while True:
             if version is None:
-                lease = await client.get(LEASES, self._namespace, NAME)
+                lease = await client.get(LEASES, self._namespace, LEADER)
                 if self._is_lost(lease):
                     return None
                 version = str(lease["metadata"]["resourceVersion"])
@@ -205,11 +205,11 @@ class Leadership:
         self._deadline = 0.0
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                lease = await client.get(LEASES, self._namespace, NAME)
+                lease = await client.get(LEASES, self._namespace, LEADER)
                 if lease["spec"].get("holderIdentity") == self.identity:
                     version = lease["metadata"]["resourceVersion"]
                     body = {"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}}
-                    await client.patch(LEASES, self._namespace, NAME, body)
+                    await client.patch(LEASES, self._namespace, LEADER, body)
                     log.info("gave up leading", identity=self.identity)
         except (ClusterError, TimeoutError) as error:
             log.warning("cannot give up the leader's lease", error=str(error) or type(error).__name__)
@@ -220,13 +220,3 @@ class Leadership:
         if transitions is not None:
             spec |= {"acquireTime": now, "leaseTransitions": transitions}
         return spec
-
-
-def _need_known_protocol(lease: Object) -> None:
-    """Raise NewerProtocolError where a newer version of Berth has led."""
-    spoken = int((lease["metadata"].get("annotations") or {}).get(names.PROTOCOL_ANNOTATION) or 1)
-    if spoken > names.PROTOCOL:
-        raise NewerProtocolError(
-            f"a newer version of Berth has led here (protocol {spoken}, this one speaks {names.PROTOCOL}): run that"
-            f" version; to go back for good, end all leases with it and delete the Lease {NAME}"
-        )

@@ -21,6 +21,7 @@ from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
 from berth_operator.memory import Memory
 from berth_operator.podview import pod_view
+from berth_operator.taking import beyond_quota
 from berth_operator.warmview import offer
 from berth_operator.world import World, node_is_ready
 
@@ -66,6 +67,24 @@ async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceD
     return WorkspaceDeployment.parse(found)
 
 
+async def held_deployment(world: World, waiter: Waiter) -> WorkspaceDeployment | None:
+    """Return the deployment whose lease was taken for one who waits: the cache says where, a live read whether.
+
+    The one that ``status.returned`` names comes first: no other is used, or named there, before it has gone.
+    """
+    namespace, mark = waiter.namespace, waiter.resource.status.returned
+    names_of = [obj["metadata"]["name"] for obj in world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace)]
+    if mark is not None and names_of:
+        names_of.insert(0, mark.deployment)
+    for name in dict.fromkeys(names_of):
+        wd = await read_deployment(world, namespace, name)
+        lease = wd.status.lease if wd is not None else None
+        # A name can be chosen with kubectl, and with it the id: the user must be the same too.
+        if lease is not None and (lease.instance, lease.user) == (waiter.instance, waiter.user):
+            return wd
+    return None
+
+
 def _brief(world: World, instance: Instance) -> ObservedInstance:
     """What the caches tell of it, which is enough to end it."""
     namespace, name = instance.metadata.namespace, instance.status.deployment
@@ -86,17 +105,13 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
             return seen
         wd = await read_deployment(world, namespace, claim.deployment)
         return _claimed(world, instance, claim, wd, await world.find_type(namespace, wd.spec.type) if wd else None)
-    # A lease that was taken for it before a crash is found in the cache: it was put there by a list or a watch.
-    mine = world.store.by(DEPLOYMENTS, "holder", instance.public_id, namespace)
-    if mine:
-        wd = await read_deployment(world, namespace, mine[0]["metadata"]["name"])
-        lease = wd.status.lease if wd is not None else None
-        # A name can be chosen with kubectl, and with it the id: the user must be the same too.
-        if wd and lease and (lease.instance, lease.user) == (instance.public_id, instance.spec.user):
-            type_ = await world.find_type(namespace, wd.spec.type)
-            held = Lease(wd.metadata.name, wd.status.epoch)
-            return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held))
-    return ObservedInstance(instance, waits_for=_waits_for(world, instance))
+    wd = await held_deployment(world, Waiter.of(instance))
+    if wd is None:
+        return ObservedInstance(instance, waits_for=_waits_for(world, instance))
+    type_ = await world.find_type(namespace, wd.spec.type)
+    held = Lease(wd.metadata.name, wd.status.epoch)
+    beyond = await beyond_quota(world, wd)
+    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, waits_for=beyond))
 
 
 def _claimed(

@@ -43,8 +43,8 @@ def pod_view(pod: Object) -> PodView:
         containers=tuple(reported.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",
-        collected=disruption.get("status") == "True" and disruption.get("reason") == "DeletionByPodGC",
-        presumed=phase_is_presumed(pod),
+        presumed=phase_is_presumed(pod)
+        or (disruption.get("status") == "True" and disruption.get("reason") == "DeletionByPodGC"),
         forced=bool(metadata.get("annotations", {}).get(names.FORCED_ANNOTATION)),
         reason=status.get("reason") or "",
         name=metadata["name"],

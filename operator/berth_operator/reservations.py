@@ -29,14 +29,17 @@ from berth_core.errors import (
 )
 from berth_core.keypairs import key_secret, make_key_pair
 from berth_core.leasing import Lease
-from berth_core.resources import Instance, Reservation, manifest
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment, manifest
+from berth_core.resources.base import Returned
 from berth_core.resources.instance import Claim, InstanceSpec
 from berth_core.resources.reservation import Grant
 from berth_core.tombstones import is_tombstone
-from berth_operator import orphans
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, SECRETS
-from berth_operator.observe import read_deployment
+from berth_core.waiters import Waiter
+from berth_operator import orphans, returning
+from berth_operator.kinds import INSTANCES, RESERVATIONS, SECRETS
+from berth_operator.observe import held_deployment, read_deployment
 from berth_operator.queueing import Key
+from berth_operator.taking import beyond_quota
 from berth_operator.telling import tell
 from berth_operator.world import RESERVATION, World
 from berth_operator.writes import refresh, write_status
@@ -44,6 +47,8 @@ from berth_operator.writes import refresh, write_status
 log = structlog.get_logger(__name__)
 
 ATTEMPTS: Final = 8
+CLEARING_SECONDS: Final = 1.0
+"""When to look again at what was kept warm for a lease that goes back."""
 
 
 async def reconcile_reservation(world: World, key: Key) -> float | None:
@@ -55,35 +60,56 @@ async def reconcile_reservation(world: World, key: Key) -> float | None:
     if queue.is_settled(reservation) or reservation.metadata.deletion_timestamp:
         return None
     try:
-        await _step(world, reservation)
+        return await _step(world, reservation)
     except (ConflictError, NotFoundError):
         await refresh(world, RESERVATIONS, key.namespace, key.name)
         if world.store.get(RESERVATIONS, key.namespace, key.name) is None:
             return None  # it was given up meanwhile
         raise
+
+
+async def _step(world: World, reservation: Reservation) -> float | None:
+    if reservation.status.grant is not None:
+        await _fulfil(world, reservation, reservation.status.grant)
+        return None
+    waiter = Waiter.of(reservation)
+    # Where its turn is being taken, that goes on by itself.
+    wd = None if waiter.instance in world.serving else await held_deployment(world, waiter)
+    if wd is None:
+        await _write(world, reservation, [_waits(world, "its turn has not come")])
+        return None
+    lease = Lease(wd.metadata.name, wd.status.epoch)
+    if lease.goes_back(reservation.status.returned):
+        gone = await returning.give_back(world, waiter.namespace, lease, waiter.instance)
+        return 0.0 if gone else CLEARING_SECONDS
+    if beyond := await beyond_quota(world, wd):
+        mark = Returned(deployment=lease.deployment, epoch=lease.epoch)
+        await _write(world, reservation, [_waits(world, beyond)], returned=mark)
+        return 0.0
+    await grant(world, reservation, lease)
     return None
 
 
-async def _step(world: World, reservation: Reservation) -> None:
-    if reservation.status.grant is not None:
-        await _fulfil(world, reservation, reservation.status.grant)
-    elif (lease := await _lease_of(world, reservation)) is not None:
-        await grant(world, reservation, lease)
-    else:
-        shown = condition(queue.WAITING, True, "Waiting", "its turn has not come", now=world.now())
-        await _write(world, reservation, [shown])
+def _waits(world: World, why: str) -> Condition:
+    return condition(queue.WAITING, True, "Waiting", why, now=world.now())
 
 
 async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
-    """Write down what was taken for a reservation; give it back where the reservation is gone or has another."""
+    """Write down what was taken for a reservation; give it back where the reservation is gone or has another.
+
+    The lease was read live after the reservation: had it gone back since, the compare-and-swap would fail.
+    """
     namespace, name = reservation.metadata.namespace, reservation.metadata.name
     instance = ids.turn_instance(reservation.metadata.uid)
     given = Grant(deployment=lease.deployment, epoch=lease.epoch, instance=instance)
     for _ in range(ATTEMPTS):
         if not queue.waits(reservation):
             break
+        if lease.goes_back(reservation.status.returned):
+            world.add(RESERVATION, namespace, name)
+            return
         try:
-            await _write(world, reservation, [], given)
+            await _write(world, reservation, [], given=given)
         except (ConflictError, NotFoundError):
             await refresh(world, RESERVATIONS, namespace, name)
         else:
@@ -94,22 +120,21 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
         if live is None or live["metadata"]["uid"] != reservation.metadata.uid:
             break
         reservation = Reservation.parse(live)
+        if await _held(world, namespace, lease, instance) is None:
+            return  # it went back, and another one may be named as going back since
     else:
         raise UnavailableError(f"others kept writing the status of reservation {name}")
     if reservation.status.grant != given:
         await _hand_over(world, namespace, lease, instance)
 
 
-async def _lease_of(world: World, reservation: Reservation) -> Lease | None:
-    """Return the lease that was taken for a reservation before a crash: the cache says where, a live read whether."""
-    namespace, instance = reservation.metadata.namespace, ids.turn_instance(reservation.metadata.uid)
-    if instance in world.serving:
-        return None  # its turn is being taken, and goes on by itself
-    for obj in world.store.by(DEPLOYMENTS, "holder", instance, namespace):
-        wd = await read_deployment(world, namespace, obj["metadata"]["name"])
-        if wd is not None and wd.status.lease is not None and wd.status.lease.instance == instance:
-            return Lease(wd.metadata.name, wd.status.epoch)
-    return None
+async def _held(world: World, namespace: str, lease: Lease, instance: str) -> WorkspaceDeployment | None:
+    """Return the deployment of a lease, read live, where an instance holds that lease."""
+    wd = await read_deployment(world, namespace, lease.deployment)
+    held = wd.status.lease if wd is not None else None
+    if wd is None or held is None or (held.instance, wd.status.epoch) != (instance, lease.epoch):
+        return None
+    return wd
 
 
 async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> None:
@@ -123,9 +148,8 @@ async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> Non
     elif made is not None and made.spec.claim != claimed:
         refused = "NameTaken", f"there is another Instance named {granted.instance}"
     elif made is None:
-        wd = await read_deployment(world, namespace, granted.deployment)
-        lease = wd.status.lease if wd is not None else None
-        if wd is None or lease is None or lease.instance != granted.instance or wd.status.epoch != granted.epoch:
+        lease = Lease(granted.deployment, granted.epoch)
+        if await _held(world, namespace, lease, granted.instance) is None:
             # It ended and was deleted before this was written down, or an administrator took the lease away.
             refused = "LeaseLost", f"the lease of {granted.deployment} is not its own any more"
         else:
@@ -196,14 +220,17 @@ async def _instance(world: World, namespace: str, name: str) -> Instance | None:
 
 async def _hand_over(world: World, namespace: str, lease: Lease, instance: str) -> None:
     """Have a lease go back that is for nobody, where it is held still."""
-    wd = await read_deployment(world, namespace, lease.deployment)
-    held = wd.status.lease if wd is not None else None
-    if wd is not None and held is not None and (held.instance, wd.status.epoch) == (instance, lease.epoch):
+    if (wd := await _held(world, namespace, lease, instance)) is not None:
         orphans.hand_over(world, wd)
 
 
 async def _write(
-    world: World, reservation: Reservation, conditions: list[Condition], given: Grant | None = None
+    world: World,
+    reservation: Reservation,
+    conditions: list[Condition],
+    *,
+    given: Grant | None = None,
+    returned: Returned | None = None,
 ) -> None:
     """Write the status where it differs."""
     status = reservation.status
@@ -213,6 +240,7 @@ async def _write(
         update={
             "queued": status.queued or queue.queued(reservation.metadata),
             "grant": given or status.grant,
+            "returned": returned or status.returned,
             "observed_generation": generation,
             "conditions": merged(status.conditions, shown),
         }

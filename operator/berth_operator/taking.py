@@ -6,9 +6,9 @@ import structlog
 
 from berth_core import slots
 from berth_core.leasing import Lease
+from berth_core.resources import WorkspaceDeployment
 from berth_core.slots import Claimant, Places, Quota
 from berth_operator.decide.slots import overdue
-from berth_operator.ending import withdraw
 from berth_operator.kinds import ACCOUNTS
 from berth_operator.queueing import Key
 from berth_operator.world import World
@@ -28,15 +28,38 @@ async def take_lease(
         berth_core.leasing.BusyError, berth_core.errors.ClusterError: as :func:`berth_core.leasing.take`.
 
     """
-    type_ = world.type_named(namespace, type_name)
-    quota = Quota.of(type_) if type_ is not None else None
-    places = Places(world.config.access_namespace, world.config.workspace_namespaces)
 
-    async def undo(where: str, lease: Lease) -> None:
-        await withdraw(world, where, lease, instance)
+    async def leave(where: str, lease: Lease) -> None:
+        # The pass over the waiter finds it. A process that was paused could take away what another has begun to use.
+        log.warning("lease left to be looked at", namespace=where, deployment=lease.deployment, epoch=lease.epoch)
 
-    async with Claimant(world.client, places, instance=instance, user=user, undo=undo) as claimant:
+    places, quota = _places(world), _quota(world, namespace, type_name)
+    async with Claimant(world.client, places, instance=instance, user=user, undo=leave) as claimant:
         return await claimant.take(quota, namespace, deployment, now=world.now())
+
+
+async def beyond_quota(world: World, wd: WorkspaceDeployment) -> str:
+    """Why the lease of a deployment, as just read, must not be used; empty where it is within its user's quota.
+
+    The process that took it may have stood still between its slot and the lease.
+    """
+    lease, quota = wd.status.lease, _quota(world, wd.metadata.namespace, wd.spec.type)
+    if lease is None or quota is None:
+        return ""
+    try:
+        await slots.need_room(world.client, _places(world), quota, user=lease.user, instance=lease.instance)
+    except slots.NoneLeftError as error:
+        return str(error)
+    return ""
+
+
+def _places(world: World) -> Places:
+    return Places(world.config.access_namespace, world.config.workspace_namespaces)
+
+
+def _quota(world: World, namespace: str, type_name: str) -> Quota | None:
+    type_ = world.type_named(namespace, type_name)
+    return Quota.of(type_) if type_ is not None else None
 
 
 async def sweep_slots(world: World, _key: Key) -> float | None:

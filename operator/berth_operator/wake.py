@@ -1,5 +1,7 @@
 """Which keys an object's change concerns."""
 
+from typing import Final
+
 from berth_core import ids, names, queue
 from berth_core.client import Kind, Object
 from berth_core.resources import Reservation
@@ -20,6 +22,7 @@ from berth_operator.kinds import (
     VPN_CLIENTS,
 )
 from berth_operator.podview import holder_of
+from berth_operator.queueing import Key
 from berth_operator.store import version_of
 from berth_operator.surroundings import is_new
 from berth_operator.world import (
@@ -36,6 +39,9 @@ from berth_operator.world import (
     WARM,
     World,
 )
+
+GRANT_SECONDS: Final = 2.0
+"""After so long a turn that goes on by itself has granted the lease that it took."""
 
 
 def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
@@ -167,10 +173,18 @@ def _deployment(world: World, obj: Object, gone: bool) -> None:
         world.add(DEPLOYMENT, rival["metadata"]["namespace"], rival["metadata"]["name"])
     for bound in world.store.by(INSTANCES, "deployment", name, namespace):
         world.add(INSTANCE, namespace, bound["metadata"]["name"])
+    # Another operator may have taken it for one that waits, and have stopped leading since.
+    lease = (obj.get("status") or {}).get("lease")
+    if lease:
+        for holder in world.store.by(INSTANCES, "id", lease["instance"], namespace):
+            world.add(INSTANCE, namespace, holder["metadata"]["name"])
+        waits = waiting.reservation_for(world, namespace, lease["instance"])
+        if waits is not None and not (waits.get("status") or {}).get("grant"):
+            world.queue.add_after(Key(RESERVATION, namespace, waits["metadata"]["name"]), GRANT_SECONDS)
     if gone:
         for waits in world.store.by(INSTANCES, "waiting", "yes", namespace):
             world.add(INSTANCE, namespace, waits["metadata"]["name"])
-    if gone or not (obj.get("status") or {}).get("lease"):
+    if gone or not lease:
         # Its holder has a lease less: elsewhere too, his turn may have come.
         for other in world.config.workspace_namespaces:
             if waiting.anybody(world, other):

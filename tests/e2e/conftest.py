@@ -1,16 +1,22 @@
 """The lab and the people in it."""
 
 import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from lab import Lab, Person
+from anyio.from_thread import start_blocking_portal
+from lab import NAMESPACE, Lab, Person
+from recording import judged
 
 from berth_cluster.network import NODES
 from berth_cluster.outside import Outside
 from berth_cluster.testing import BerthCluster
+from berth_core.client import connected
 
 NODE_PORT = 30080
+RELEASE = "berth"
 START_SECONDS = 600
 
 
@@ -56,3 +62,17 @@ def _nothing_is_held_before(lab: Lab) -> None:
         if not instance.get("status", {}).get("endTime"):
             name = instance["metadata"]["name"]
             lab.kubectl("delete", "instance", name, "-n", instance["metadata"]["namespace"], "--timeout=60s")
+
+
+@asynccontextmanager
+async def _judged(lab: Lab, name: str) -> AsyncIterator[None]:
+    async with connected("berth-test", str(lab.kubeconfig)) as client, judged(client, NAMESPACE, RELEASE, name):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _keeps_to_the_protocol(_nothing_is_held_before: None, lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold what is committed during a test against the lease protocol, in a thread: most tests wait for programs."""
+    name = f"{request.path.stem}-{request.node.name}"
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_judged(lab, name)):
+        yield

@@ -1,20 +1,23 @@
 """What goes wrong with nodes and processes: each is a context in which it is so; leaving it puts things right again."""
 
+import errno
 import json
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from lab import Lab
+from lab import Lab, Person
 
 from berth_cluster.network import NODES, Machine
-from berth_cluster.processes import Identity, every_pid
+from berth_cluster.processes import Identity, ProcessSpec, every_pid
 from berth_cluster.testing import BerthCluster
 from berth_core import names
 
+DISK_BYTES = 64 << 20
 CUT = f"""\
 table inet cut {{
   chain cut {{
@@ -37,13 +40,132 @@ def stopped(process: Identity) -> Iterator[None]:
 
 @contextmanager
 def kubelet_stopped(lab: Lab, cluster: BerthCluster, node: str, seconds: int = 120) -> Iterator[None]:
-    """A node whose kubelet says nothing, from when on the cluster counts it as lost; Ready again afterwards."""
-    kubelet = Identity.load(cluster.state / "pids" / f"{node}-kubelet")
-    assert kubelet is not None
-    with stopped(kubelet):
+    """A node whose kubelet says nothing, from when on the cluster counts it as lost; Ready again afterwards.
+
+    Meanwhile the node drops what is for the API: its Service sends to Ready pods of the same node only.
+    """
+    with stopped(kubelet_of(cluster, node)):
         lab.wait(f"node/{node}", "condition=Ready=Unknown", seconds)
         yield
     lab.wait(f"node/{node}", "condition=Ready", seconds)
+    lab.wait("deployment/berth-api", f"jsonpath={{.status.readyReplicas}}={len(NODES)}", seconds, "berth")
+
+
+def beside(person: Person, node: str) -> Person:
+    """Return the same person, who asks the API of another node than `node`."""
+    return replace(person, api=[machine.name != node for machine in NODES].index(True))
+
+
+@contextmanager
+def cordoned(lab: Lab, node: str) -> Iterator[None]:
+    """A node that takes no new pods."""
+    lab.kubectl("cordon", node)
+    try:
+        yield
+    finally:
+        lab.kubectl("uncordon", node)
+
+
+@contextmanager
+def drained(lab: Lab, node: str, seconds: int = 120) -> Iterator["subprocess.Popen[str]"]:
+    """A drain that has begun, with what it says on stderr; the node takes pods again afterwards."""
+    words = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", f"--timeout={seconds}s")
+    command = [str(lab.kubectl_program), f"--kubeconfig={lab.kubeconfig}", *words]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as draining:
+            try:
+                yield draining
+            finally:
+                draining.kill()
+    finally:
+        lab.kubectl("uncordon", node)
+        berth_is_whole(lab)
+
+
+@contextmanager
+def node_deleted(lab: Lab, cluster: BerthCluster, node: str, seconds: int = 120) -> Iterator[None]:
+    """A node of which the cluster knows nothing, and whose pods it has collected; Ready again afterwards."""
+    spec = json.loads(lab.kubectl("get", "node", node, "-o", "json"))["spec"]
+    again = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}, "spec": spec}
+    lab.kubectl("delete", "node", node)
+    try:
+        yield
+    finally:
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps(again))
+        # Only a kubelet that begins registers its node. The supervisor starts it again.
+        kubelet_of(cluster, node).send(signal.SIGKILL)
+        lab.wait(f"node/{node}", "condition=Ready", seconds)
+        # While there was one node, both replicas of the API may have come there.
+        lab.kubectl("delete", "pods", "-n", "berth", "-l", "app.kubernetes.io/component=api", "--wait=false")
+        berth_is_whole(lab)
+
+
+@contextmanager
+def small_disk(lab: Lab, cluster: BerthCluster, machine: Machine) -> Iterator[Path]:
+    """A node whose kubelet keeps its pods' volumes on a disk of its own, of a few MiB; the disk's folder."""
+    disk = cluster.node(machine).folder / "kubelet"
+    with _without_kubelet(lab, cluster, machine):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", disk], check=True)
+    try:
+        yield disk
+    finally:
+        with _without_kubelet(lab, cluster, machine):
+            subprocess.run(["umount", "--recursive", "--lazy", disk], check=True)
+        # What was started meanwhile has its volumes on the disk that is gone.
+        here = f"spec.nodeName={machine.name}"
+        lab.kubectl("delete", "pods", "-n", "berth", "--field-selector", here, "--wait=false")
+        berth_is_whole(lab)
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte on a disk."""
+    with (disk / "filling").open("wb", buffering=0) as filling:
+        try:
+            while True:
+                filling.write(bytes(1 << 16))
+        except OSError as full:
+            if full.errno != errno.ENOSPC:
+                raise
+
+
+@contextmanager
+def _without_kubelet(lab: Lab, cluster: BerthCluster, machine: Machine, seconds: int = 120) -> Iterator[None]:
+    """A time in which a node's kubelet does not run; Ready again afterwards."""
+    kubelet, processes = kubelet_of(cluster, machine.name), cluster.state / "processes"
+    spec = ProcessSpec.load(processes / f"{machine.name}-kubelet.json")
+    (processes / f"{machine.name}-kubelet.json").unlink()
+    try:
+        until = time.monotonic() + seconds
+        while kubelet.alive():
+            assert time.monotonic() < until, "the kubelet does not end"
+            time.sleep(0.05)
+        yield
+    finally:
+        began = _heard_of(lab, machine.name)
+        spec.save(processes)
+        until = time.monotonic() + seconds
+        while _heard_of(lab, machine.name) == began:
+            assert time.monotonic() < until, "the kubelet says nothing"
+        lab.wait(f"node/{machine.name}", "condition=Ready", seconds)
+
+
+def _heard_of(lab: Lab, node: str) -> str:
+    """When a node was last heard of: a kubelet that begins says so at once."""
+    conditions = json.loads(lab.kubectl("get", "node", node, "-o", "json"))["status"]["conditions"]
+    return str(next(one["lastHeartbeatTime"] for one in conditions if one["type"] == "Ready"))
+
+
+def kubelet_of(cluster: BerthCluster, node: str) -> Identity:
+    """Return the process of a node's kubelet."""
+    found = Identity.load(cluster.state / "pids" / f"{node}-kubelet")
+    assert found is not None
+    return found
+
+
+def berth_is_whole(lab: Lab) -> None:
+    """Wait until every replica of Berth's is there."""
+    for component in ("api", "operator"):
+        lab.kubectl("rollout", "status", f"deployment/berth-{component}", "-n", "berth", "--timeout=100s")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -13,6 +14,7 @@ from berth_core.ids import deployment_id
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, condition
 from .histories import Client
 from .model import Queue
+from .waiting import until
 from .watching import Watching
 
 SIZE = 2
@@ -66,12 +68,20 @@ class Arena:
         assert not breaches, "\n".join(breaches)
         for kind in (INSTANCES, RESERVATIONS):
             for obj in self._mine(kind):
-                await self.watching.lab.client.delete(kind, self.watching.lab.namespace, obj["metadata"]["name"])
+                name = obj["metadata"]["name"]
+                await until(partial(self._is_deleted, kind, name), f"{name} can be deleted", SETTLED_SECONDS)
         await self.watching.until(
             lambda: not (self._mine(INSTANCES) or self._mine(RESERVATIONS)),
             "what has ended is deleted",
             SETTLED_SECONDS,  # an operator that was killed may have to come back first
         )
+
+    async def _is_deleted(self, kind: Kind, name: str) -> bool:
+        try:
+            await self.watching.lab.client.delete(kind, self.watching.lab.namespace, name)
+        except UnavailableError:
+            return False
+        return True
 
     def unsettled(self) -> list[str]:
         """What has yet to come."""

@@ -1,6 +1,5 @@
 """Fixtures of the fault tests: a stage with namespaces of its own."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,17 +23,3 @@ async def stage(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) ->
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the seed of what was made up at random."""
     terminalreporter.write_line(f"FAULTS_SEED={SEED}")
-
-
-def is_long() -> bool:
-    """Whether everything is run (`make test-faults`), not only the short form."""
-    return os.environ.get("FAULTS") == "long"
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long ones to `make test-faults`, which does more than the short ones."""
-    other = "short" if is_long() else "long"
-    left = [item for item in items if item.get_closest_marker(other) is not None]
-    if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 
 from ..cluster.operator_process.earlier import NOW, Version
+from ..cluster.operator_process.lab import INSTANCES, PODS, RULES, SECRETS, SERVICES
 from .arena import SIZE, Arena
 from .histories import CLIENTS, History, faults_of
 from .proxy import Fault, FaultProxy
@@ -105,7 +106,18 @@ class Ground:
             self.turns += len(arena.queue.granted)
             self.free.append(arena)
 
-    async def play(self, history: History) -> None:
+    async def left(self) -> list[str]:
+        """What the cluster still has of any instance."""
+        client, namespaces = self.release.lab.client, self.release.namespaces
+        places = [(kind, namespaces.workspaces) for kind in (INSTANCES, RULES, PODS, SERVICES, SECRETS)]
+        found: list[str] = []
+        for kind, namespace in [*places, (SECRETS, namespaces.access)]:
+            objects, _ = await client.list(kind, namespace)
+            names = (obj["metadata"]["name"] for obj in objects)
+            found += [f"{kind.plural}/{name}" for name in names if name.startswith("i-") or kind in (INSTANCES, RULES)]
+        return found
+
+    async def play(self, history: History, *meanwhile: Callable[[], Awaitable[None]]) -> None:
         """Let all clients do what they do, and everything go wrong that does; what becomes of it is judged later."""
         await self.alive("api-0", "api-1")
         arena = await self.arena()
@@ -115,7 +127,7 @@ class Ground:
         for process, proxy in self.proxies.items():
             proxy.faults = faults_of(history, process, self.struck[-1])
         pairs = zip(clients, history.clients, strict=True)
-        await asyncio.gather(*(client.play(steps) for client, steps in pairs))
+        await asyncio.gather(*(client.play(steps) for client, steps in pairs), *(happens() for happens in meanwhile))
         self.settling[asyncio.create_task(self._settle(arena, self.played, history))] = arena
 
     async def _settle(self, arena: Arena, number: int, history: History) -> None:

@@ -85,12 +85,10 @@ struck = st.sampled_from(SORTS).flatmap(
 kills = st.builds(Struck, st.sampled_from(PROCESSES), st.just("write"), st.integers(0, 5), st.just(Kill()))
 acts = st.lists(st.lists(steps, min_size=2, max_size=6), min_size=CLIENTS, max_size=CLIENTS)
 undisturbed = st.builds(History, clients=acts, faults=st.just(()))
-histories = st.builds(
-    History,
-    clients=acts,
-    # Some six in seven wait for a request that never comes.
-    faults=st.builds(add, st.lists(struck, min_size=12, max_size=20), st.lists(kills, max_size=2)),
-)
+plans = st.lists(struck, min_size=12, max_size=20)
+"""Some six in seven wait for a request that never comes."""
+unkilled = st.builds(History, clients=acts, faults=plans)
+histories = st.builds(History, clients=acts, faults=st.builds(add, plans, st.lists(kills, max_size=2)))
 
 
 def faults_of(history: History, process: str, met: list[Fault]) -> Faults:

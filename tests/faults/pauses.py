@@ -76,9 +76,8 @@ async def paused(stage: Stage, pause: Pause, pair: tuple[Replica, Replica], want
         before, under_way = len(leader.proxy.writes), leader.proxy.under_way
         leader.process.send_signal(signal.SIGCONT)
         leader.proxy.let_go()
-    await until(
-        lambda: does_not_lead(stage, leader), f"after {pause} it notices that it does not lead", NOTICED_SECONDS
-    )
+    port = stage.operators.ports[leader.number]
+    await until(lambda: does_not_lead(port), f"after {pause} it notices that it does not lead", NOTICED_SECONDS)
     await stage.settled(leader)
     late = leader.proxy.writes[before:]
     done = [write for write in late if write.status != REFUSED]
@@ -88,9 +87,9 @@ async def paused(stage: Stage, pause: Pause, pair: tuple[Replica, Replica], want
     assert await stage.is_led_by(heir), f"after {pause} another leads"
 
 
-async def does_not_lead(stage: Stage, replica: Replica) -> bool:
-    """Whether a replica says that it does not lead; False where it says nothing in time."""
-    address = f"http://127.0.0.1:{stage.operators.ports[replica.number]}/metrics"
+async def does_not_lead(port: int) -> bool:
+    """Whether the operator that listens there says that it does not lead; False where it says nothing in time."""
+    address = f"http://127.0.0.1:{port}/metrics"
     try:
         answer = await asyncio.to_thread(urllib.request.urlopen, address, None, 5)
         found = LEADING.search(answer.read().decode())

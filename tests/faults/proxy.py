@@ -177,6 +177,12 @@ class FaultProxy(Gateway):
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one request."""
+        try:
+            return await self._handle(request)
+        except aiohttp.ClientError:
+            return _broken(request)  # the API server was lost, and nobody knows what it has done
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         sort = sort_of(request)
         fault = self.faults(request, sort) if self.faults is not None and not is_bookkeeping(request.path) else None
         if isinstance(fault, Delay):

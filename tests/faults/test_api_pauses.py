@@ -21,7 +21,7 @@ from berth_cluster.testing import make_namespaces
 from berth_core.client import Object
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, SECRETS, condition, is_tombstone
-from .conftest import is_long
+from ..conftest import is_long
 from .dump import dump
 from .pauses import Point
 from .release import Release, Served, release

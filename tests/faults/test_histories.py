@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from berth_cluster.apiserver import ApiServer
 
-from ..cluster.operator_process.lab import INSTANCES, PODS, RULES, SECRETS, SERVICES
-from .conftest import is_long
+from ..conftest import is_long
 from .ground import Ground, ground_in
 from .histories import History, histories
 from .seeds import SEED
@@ -62,9 +61,4 @@ async def test_all_is_given_back_in_the_end(ground: Ground) -> None:
     assert ground.turns >= RUNS, few
     assert len(faults) >= RUNS, few
     assert ground.kills >= RUNS // 10, few
-    client, namespaces = ground.release.lab.client, ground.release.namespaces
-    places = [(kind, namespaces.workspaces) for kind in (INSTANCES, RULES, PODS, SERVICES, SECRETS)]
-    for kind, namespace in [*places, (SECRETS, namespaces.access)]:
-        left, _ = await client.list(kind, namespace)
-        names = [obj["metadata"]["name"] for obj in left]
-        assert [name for name in names if name.startswith("i-") or kind in (INSTANCES, RULES)] == []
+    assert await ground.left() == []

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 
-from .conftest import is_long
+from ..conftest import is_long
 from .scenarios import SCENARIOS, Scenario
 from .seeds import SEED
 from .stage import Replica, Stage

@@ -16,7 +16,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 
 from ..cluster.operator_process.conftest import lab_in
-from .conftest import is_long
+from ..conftest import is_long
 from .pauses import Pause, Point, paused
 from .scenarios import LIFE, REVISED, SCENARIOS, Scenario
 from .seeds import SEED

@@ -24,7 +24,7 @@ from berth_core.errors import InvalidError
 from ..cluster.operator_process.conftest import lab_in
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, POLICIES, TYPES, Lab, condition
 from ..cluster.operator_process.process import Operators, restricted_kubeconfig
-from .conftest import is_long
+from ..conftest import is_long
 from .dump import any_epoch, normal
 from .schemas import objects, spec_schema
 from .seeds import SEED

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from berth_core.client import Kind, Object
+from berth_core.client import Kind, Object, WatchEvent
+from berth_core.errors import UnavailableError
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab
 from .model import Leases, Queue, Taking
+from .waiting import TICK
 
 
 @dataclass
@@ -53,13 +55,19 @@ class Watching:
         for obj in listed:
             self._see(kind, obj)
         while True:
-            async for event in self.lab.client.watch(kind, self.lab.namespace, version):
-                version = event.object["metadata"]["resourceVersion"]
-                if event.type == "DELETED":
-                    self.objects[kind].pop(event.object["metadata"]["name"], None)
-                elif event.type != "BOOKMARK":
-                    self._see(kind, event.object)
-                self.changed.set()
+            try:
+                async for event in self.lab.client.watch(kind, self.lab.namespace, version):
+                    version = event.object["metadata"]["resourceVersion"]
+                    self._hear(kind, event)
+            except UnavailableError:
+                await asyncio.sleep(TICK)  # its API server was lost: another goes on from the same version
+
+    def _hear(self, kind: Kind, event: WatchEvent) -> None:
+        if event.type == "DELETED":
+            self.objects[kind].pop(event.object["metadata"]["name"], None)
+        elif event.type != "BOOKMARK":
+            self._see(kind, event.object)
+        self.changed.set()
 
     def _see(self, kind: Kind, obj: Object) -> None:
         self.objects.setdefault(kind, {})[obj["metadata"]["name"]] = obj

@@ -1,18 +1,20 @@
 """Records the commits of a real API server as a trace, and holds them against the lease protocol.
 
-``BERTH_TRACES=folder`` switches it on for every test whose operators run in a ``lab_in``: each writes its trace there,
-and fails where a commit is no legal step.
+With ``BERTH_TRACES=folder`` each trace that is judged is written there.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from berth_core.client import Client, Kind, Object
+from berth_core.client import LEASES, Client, Kind, Object
 from berth_core.errors import GoneError, UnavailableError
+from berth_core.protocol import LEADER
 from berth_core.trace.commits import ADDED, DELETED, MODIFIED, Commit
+from berth_core.trace.judge import judge
 from berth_core.trace.projection import project
 
 SWITCH = "BERTH_TRACES"
@@ -25,7 +27,24 @@ KINDS = (
     Kind("v1", "pods"),
     Kind("v1", "services"),
     Kind("batch/v1", "jobs"),
+    LEASES,
 )
+
+
+@dataclass
+class Tally:
+    """Traces of this process that the protocol allows, of those in which a deployment was lent."""
+
+    traces: int = 0
+    commits: int = 0
+    leases: int = 0
+
+    def count(self, traces: int, commits: int, leases: int) -> None:
+        """Add some."""
+        self.traces, self.commits, self.leases = self.traces + traces, self.commits + commits, self.leases + leases
+
+
+TALLY = Tally()
 
 
 @dataclass
@@ -34,6 +53,7 @@ class Recorder:
 
     client: Client
     workspaces: str
+    release: str
     commits: list[Commit] = field(default_factory=list)
     _there: dict[Kind, dict[str, int]] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +64,7 @@ class Recorder:
 
     async def begin(self, kind: Kind) -> str:
         """Take down what is there of a kind; the version from which to follow it."""
-        listed, version = await self.client.list(kind, self.workspaces)
+        listed, version = await self.client.list(kind, self._namespace(kind), fields=_fields(kind))
         self._there[kind] = {}
         for obj in listed:
             self._see(kind, ADDED, obj, known=True)
@@ -54,7 +74,7 @@ class Recorder:
         """Take down every commit after a version, until cancelled. An interrupted watch goes on where it was."""
         while True:
             try:
-                async for event in self.client.watch(kind, self.workspaces, version):
+                async for event in self.client.watch(kind, self._namespace(kind), version, fields=_fields(kind)):
                     version = event.object["metadata"]["resourceVersion"]
                     if event.type in (ADDED, MODIFIED, DELETED):
                         self._see(kind, event.type, event.object)
@@ -67,11 +87,16 @@ class Recorder:
         """Wait until all that is there now has been seen."""
         async with asyncio.timeout(CAUGHT_UP_SECONDS):
             for kind in KINDS:
-                listed, _ = await self.client.list(kind, self.workspaces, metadata_only=True)
+                listed, _ = await self.client.list(
+                    kind, self._namespace(kind), fields=_fields(kind), metadata_only=True
+                )
                 wanted = {o["metadata"]["name"]: int(o["metadata"]["resourceVersion"]) for o in listed}
                 while not self._covers(kind, wanted):
                     self._news.clear()
                     await self._news.wait()
+
+    def _namespace(self, kind: Kind) -> str:
+        return self.release if kind == LEASES else self.workspaces
 
     def _covers(self, kind: Kind, wanted: dict[str, int]) -> bool:
         there = self._there[kind]
@@ -90,9 +115,9 @@ class Recorder:
 
 
 @asynccontextmanager
-async def recording(client: Client, workspaces: str) -> AsyncIterator[Recorder]:
+async def recording(client: Client, workspaces: str, release: str) -> AsyncIterator[Recorder]:
     """Record for the length of a ``with`` block."""
-    recorder = Recorder(client, workspaces)
+    recorder = Recorder(client, workspaces, release)
     versions = [await recorder.begin(kind) for kind in KINDS]
     tasks = [asyncio.create_task(recorder.follow(k, v)) for k, v in zip(KINDS, versions, strict=True)]
     try:
@@ -111,3 +136,22 @@ def save(commits: Sequence[Commit], file: Path) -> None:
     """Write a trace, one commit a line."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{commit.line()}\n" for commit in commits), encoding="utf-8")
+
+
+@asynccontextmanager
+async def judged(client: Client, workspaces: str, release: str, name: str) -> AsyncIterator[None]:
+    """Record for the length of a ``with`` block; where a commit was no legal step, that is its failure."""
+    async with recording(client, workspaces, release) as recorder:
+        yield
+    trace = recorder.trace()
+    if folder := os.environ.get(SWITCH):
+        save(trace, Path(folder) / f"{name}.jsonl")
+    verdict = judge(trace)
+    assert [str(breach) for breach in verdict.breaches] == []
+    if verdict.taken or verdict.given_back:
+        TALLY.count(1, verdict.commits, verdict.taken)
+
+
+def _fields(kind: Kind) -> dict[str, str] | None:
+    """Of Leases only the leader's has a part in it."""
+    return {"metadata.name": LEADER} if kind == LEASES else None

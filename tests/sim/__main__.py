@@ -22,10 +22,6 @@ def main() -> int:
         from .killing import kill_all
 
         return kill_all(seed)
-    if sys.argv[1:2] == ["mutant"]:
-        from .killing import hunt
-
-        return hunt(int(sys.argv[2]), seed, int(os.environ["FIRST"]), int(os.environ["HISTORIES"]))
     if sys.argv[1:] == ["digest"]:
         from .prove import digest
 

@@ -32,12 +32,14 @@ def act(stage: Stage, users: Users, event: Event) -> None:
         case "reserve":
             stage.reservation(user, priority=int(event.other * 3) if event.chance < 0.3 else 0)
         case "lockout":
-            _lock_out(stage, _chosen(stage.machines, event.chance), event.length)
+            lock_out(stage, _chosen(stage.machines, event.chance), event.length)
         case "replace":
             _make_again(stage, _chosen(stage.machines, event.chance))
         case "cancel":
             if own := users.reservations.get(user):
                 users.cancel(user, own.pop(int(event.chance * len(own))))
+        case "again":
+            users.again(user)
         case "end":
             _end_some(stage, users, event)
         case _:
@@ -96,7 +98,9 @@ def _kubectl_rule(stage: Stage, event: Event) -> None:
         stage.made(RULES, name, spec, "kubectl")
 
 
-def _lock_out(stage: Stage, machine: str, seconds: float) -> None:
+def lock_out(stage: Stage, machine: str, seconds: float) -> None:
+    """Let nobody have a machine for some time."""
+
     def write(value: bool) -> None:
         stage.cluster.write("PATCH", DEPLOYMENTS, machine, body={"spec": {"lockout": value}}, sender="kubectl")
 

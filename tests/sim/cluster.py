@@ -56,6 +56,7 @@ class Cluster:
         """Note that an invariant is broken."""
         if all(known != what for _, known in self.violations):
             self.violations.append((self.world.now, what))
+            self.world.halted = self.world.halts
             self.say("ORACLE", "VIOLATION", "", what)
 
     def handle(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from .network import Troubles
 from .operator import Operator
 from .plan import Event
 from .stage import Stage
+from .traps import Traps
 from .wire import Request
 
 NOTICED_SECONDS: Final = 8.0
@@ -29,6 +30,7 @@ class Faults:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self._traps = Traps(stage, self)
         self._undo: dict[int, Callable[[], object]] = {}
         self._numbers = 0
 
@@ -40,11 +42,12 @@ class Faults:
 
     def heal(self) -> None:
         """End everything that is wrong."""
+        self._traps.clear()
         for undo in list(self._undo.values()):
             undo()
         self._stage.cluster.say("FAULT", "all heals")
 
-    def _for(self, seconds: float, undo: Callable[[], object]) -> None:
+    def undo_after(self, seconds: float, undo: Callable[[], object]) -> None:
         """Have something undone after some time, or when all heals."""
         self._numbers += 1
         number = self._numbers
@@ -71,7 +74,7 @@ class Faults:
 
     # ---- processes
 
-    def _freeze(self, loop: Loop, seconds: float, *, machine: bool) -> None:
+    def freeze(self, loop: Loop, seconds: float, *, machine: bool) -> None:
         """Stop a process; where it is the machine, its own clocks stand still, and its wall clock is set later."""
         world, since = self._stage.world, self._stage.world.now
         loop.frozen += 1
@@ -83,18 +86,18 @@ class Faults:
                 missed = world.now - since
                 loop.missed += missed
                 loop.skew -= missed
-                self._for(5.0 * world.random.random(), lambda: setattr(loop, "skew", loop.skew + missed))
+                self.undo_after(5.0 * world.random.random(), lambda: setattr(loop, "skew", loop.skew + missed))
 
         self._stage.cluster.say(loop.name, "is paused" if machine else "is stopped")
-        self._for(seconds, thaw)
+        self.undo_after(seconds, thaw)
 
     def _stop(self, event: Event) -> None:
         if (operator := self._operator(event)) is not None and not operator.loop.frozen:
-            self._freeze(operator.loop, event.length, machine=False)
+            self.freeze(operator.loop, event.length, machine=False)
 
     def _vm(self, event: Event) -> None:
         if (operator := self._operator(event)) is not None and not operator.loop.frozen:
-            self._freeze(operator.loop, event.length, machine=True)
+            self.freeze(operator.loop, event.length, machine=True)
 
     def _kill(self, event: Event) -> None:
         if (operator := self._operator(event)) is not None:
@@ -104,7 +107,7 @@ class Faults:
     def _apistop(self, event: Event) -> None:
         api = self._one(self._stage.apis, event)
         if api is not None and not api.loop.frozen:
-            self._freeze(api.loop, event.length, machine=event.other < 0.3)
+            self.freeze(api.loop, event.length, machine=event.other < 0.3)
 
     def _apikill(self, event: Event) -> None:
         api = self._one(self._stage.apis, event)
@@ -130,11 +133,14 @@ class Faults:
             if request.method == "GET" or "/leases/" in request.path or draw.random() > 0.15:
                 return 0.0
             troubles.hold = None
-            self._freeze(operator.loop, length, machine=machine)
+            self.freeze(operator.loop, length, machine=machine)
             return draw.choice((0.0, length + 0.001))
 
         troubles.hold = hold
-        self._for(15.0, lambda: setattr(troubles, "hold", None))
+        self.undo_after(15.0, lambda: setattr(troubles, "hold", None))
+
+    def _trap(self, event: Event) -> None:
+        self._traps.lay(event)
 
     # ---- messages
 
@@ -146,7 +152,7 @@ class Faults:
         which = which if event.chance < 0.4 else which[:1] if event.chance < 0.8 else which[1:]
         for troubles in which:
             troubles.cut = True
-            self._for(event.length, partial(setattr, troubles, "cut", False))
+            self.undo_after(event.length, partial(setattr, troubles, "cut", False))
 
     def _held(self, event: Event) -> None:
         """Some writes of a process come 3 to 60 s late."""
@@ -160,17 +166,17 @@ class Faults:
             return draw.uniform(3.0, 60.0) if held else 0.0
 
         troubles.hold = hold
-        self._for(event.length, lambda: setattr(troubles, "hold", None))
+        self.undo_after(event.length, lambda: setattr(troubles, "hold", None))
         if isinstance(process, Operator):
             pushes = process.to_agents.troubles
             pushes.hold_watches = event.length / 2
-            self._for(event.length, lambda: setattr(pushes, "hold_watches", 0.0))
+            self.undo_after(event.length, lambda: setattr(pushes, "hold_watches", 0.0))
 
     def _lose(self, event: Event) -> None:
         for process in self._everybody():
             troubles = process.network.troubles
             troubles.lose_request = troubles.lose_answer = 0.03
-            self._for(event.length, partial(_lose_nothing, troubles))
+            self.undo_after(event.length, partial(_lose_nothing, troubles))
 
     def _refuse(self, event: Event) -> None:
         """The API server is busy, or was restarted and has not read its roles yet."""
@@ -178,10 +184,10 @@ class Faults:
             troubles = process.network.troubles
             if event.chance < 0.5:
                 troubles.refuse = 0.2
-                self._for(event.length, partial(setattr, troubles, "refuse", 0.0))
+                self.undo_after(event.length, partial(setattr, troubles, "refuse", 0.0))
             else:
                 troubles.unread_roles = True
-                self._for(event.other * 2, partial(setattr, troubles, "unread_roles", False))
+                self.undo_after(event.other * 2, partial(setattr, troubles, "unread_roles", False))
 
     def _gap(self, event: Event) -> None:
         """News come late, or watches break and what they would go on from is compacted."""
@@ -191,7 +197,7 @@ class Faults:
         troubles = process.network.troubles
         if event.other < 0.5:
             troubles.hold_watches = event.length / 2
-            self._for(event.length, lambda: setattr(troubles, "hold_watches", 0.0))
+            self.undo_after(event.length, lambda: setattr(troubles, "hold_watches", 0.0))
             return
         troubles.cut = True
 
@@ -199,7 +205,7 @@ class Faults:
             troubles.cut = False
             self._stage.cluster.store.compact(self._stage.cluster.store.version)
 
-        self._for(min(event.length, 6.0), mend)
+        self.undo_after(min(event.length, 6.0), mend)
 
     def _everybody(self) -> list[Operator | Api]:
         return [*self._stage.operators, *self._stage.apis]
@@ -213,7 +219,7 @@ class Faults:
             return
         loop, skew = process.loop, SKEWS[int(event.other * 97) % len(SKEWS)]
         loop.skew += skew
-        self._for(event.length * 2, lambda: setattr(loop, "skew", loop.skew - skew))
+        self.undo_after(event.length * 2, lambda: setattr(loop, "skew", loop.skew - skew))
 
     def _node(self, event: Event) -> None:
         """A node is silent, is removed with its machine, or loses a pod."""
@@ -244,7 +250,7 @@ class Faults:
             say_ready(stage.cluster, machine, "True")
 
         stage.world.at(NOTICED_SECONDS, notice)
-        self._for(seconds, speak)
+        self.undo_after(seconds, speak)
 
     def _remove(self, machine: str, seconds: float) -> None:
         """The machine is off and its Node is deleted; the pod collector then says that its pods have failed."""
@@ -254,7 +260,7 @@ class Faults:
         stage.nodes.shut_down(machine)
         stage.cluster.write("DELETE", NODES, node_of(machine), sender="admin")
         stage.world.at(3.0, lambda: stage.nodes.collect_pods(machine))
-        self._for(max(seconds, 4.0), lambda: add_node(stage.cluster, machine, "192.0.2.9"))
+        self.undo_after(max(seconds, 4.0), lambda: add_node(stage.cluster, machine, "192.0.2.9"))
 
 
 def _lose_nothing(troubles: Troubles) -> None:

@@ -40,9 +40,10 @@ def play(plan: Plan) -> Outcome:
     stage = Stage(plan.seed, plan.setting, calm=not any(event.is_fault for event in plan.events))
     world = stage.world
     users, faults = Users(stage), Faults(stage)
-    for _ in range(2):
+    for number in range(max(plan.setting.operators, 2)):
         stage.operator()
-        stage.api()
+        if number < 2:
+            stage.api()
     for event in plan.events:
         if event.is_fault:
             world.at(event.at, partial(faults.strike, event))

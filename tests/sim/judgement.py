@@ -23,17 +23,33 @@ def at_peace(stage: Stage) -> None:
     instances = {_id(obj): obj for obj in store.all("instances", LAB)}
     for obj in store.all("workspacedeployments", LAB):
         lease = (obj.get("status") or {}).get("lease")
-        if lease is not None and lease["instance"] not in instances and _since(stage, obj) > ORPHAN_SECONDS:
-            violated("I4: a lease without an Instance was not given back within 30 s")
+        if lease is not None and _since(stage, obj) > ORPHAN_SECONDS:
+            _in_use(stage, obj["metadata"]["name"], lease["instance"], exists=lease["instance"] in instances)
     for public_id, obj in instances.items():
         status = obj.get("status") or {}
         if status.get("reason"):
             continue
         if status.get("readyTime"):
             _firewall(stage, public_id)
+            if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
+                violated("I4: an instance that was ready does not run, though all is quiet")
         elif public_id in stage.oracle.promised and public_id not in stage.oracle.given_up:
             violated("I4: an instance that a client was told of never came")
     _nobody_waits_for_what_is_free(stage)
+
+
+def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> None:
+    """Judge a lease that was held for long: its instance uses it."""
+    oracle = stage.oracle
+    waits = public_id in {waiter.instance for waiter in oracle.queue.waiting.values()}
+    if oracle.is_used(deployment, oracle.held[deployment]):
+        return
+    if not exists:
+        stage.cluster.violated("I4: a lease without an Instance was not given back within 30 s")
+    elif waits:
+        stage.cluster.violated("I4: a lease was taken for one that waits, and does not begin")
+    else:
+        stage.cluster.violated("I4: a lease that its instance does not use was not given back within 30 s")
 
 
 def _firewall(stage: Stage, public_id: str) -> None:

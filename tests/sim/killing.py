@@ -1,91 +1,165 @@
-"""``make prove-mutants``: plays histories with each mutant until one breaks an invariant that the code keeps there."""
+"""``make prove-mutants``: plays histories with each mutant until one breaks an invariant that the code keeps there.
+
+Each mutant has a process of its own. What it breaks counts where the same history without it breaks nothing.
+"""
 
 import gc
+import importlib
+import multiprocessing
 import os
 import re
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from . import clocks
 from .mutants import MUTANTS
-from .mutating import DoesNotApplyError, Mutant, install, mutated, source_of
+from .mutating import Mutant, install, mutated
+from .page import HEAD, Hunt, write
+
+if TYPE_CHECKING:
+    from .history import Outcome
+    from .plan import Plan
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 MOST: Final = 2000
 """Histories in which a mutant must be found."""
-_FOUND: Final = re.compile(r"^found (\d+) (.*)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Death:
-    """How a mutant was found: in which history, and by what; no history where none broke anything."""
-
-    mutant: Mutant
-    history: int | None
-    what: str
+ROUNDS: Final = (3, 12, 50)
+"""So many are played with each mutant before any is hunted further; the time that is left then is shared out."""
+MINUTES: Final = 40.0
+"""For all mutants together."""
+LIBRARIES: Final = ("aiohttp", "cryptography.x509", "fastapi", "kopf", "orjson", "prometheus_client", "structlog")
+"""What the product imports first; imported once for all processes."""
+_PARTICULARS: Final = re.compile(r"robot-\d+|k-\d+|r-\d+|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 def kill_all(seed: int) -> int:
-    """Hunt all mutants, or those of the variable MUTANTS (numbers); print the table. The exit status."""
+    """Hunt all mutants, or those of the variable MUTANTS (numbers); print the table. The exit status.
+
+    A run of all mutants writes the table into the docs.
+    """
+    for mutant in MUTANTS:
+        mutated(mutant)
     words = os.environ.get("MUTANTS")
-    numbers = [int(word) for word in words.split(",")] if words else list(range(len(MUTANTS)))
-    most = int(os.environ.get("HISTORIES") or MOST)
-    for number in numbers:
-        mutated(MUTANTS[number], source_of(MUTANTS[number]))
-    with ThreadPoolExecutor(int(os.environ.get("PROCESSES") or len(os.sched_getaffinity(0)))) as pool:
-        alive = 0
-        print("| Mutant | Where | Histories until found | What breaks |\n|---|---|---|---|")
-        for death in pool.map(lambda number: _killed(number, seed, most), numbers):
-            found = death.history is not None
-            alive += not found
-            shown = str(death.history + 1) if death.history is not None else f"not in {most}"
-            print(f"| {death.mutant.name} | `{death.mutant.where}` | {shown} | {death.what} |", flush=True)
-    print(f"{len(numbers) - alive} of {len(numbers)} mutants are found")
-    return int(alive > 0)
+    chosen = [MUTANTS[int(word)] for word in words.split(",")] if words else list(MUTANTS)
+    most, minutes = int(os.environ.get("HISTORIES") or MOST), float(os.environ.get("MINUTES") or MINUTES)
+    with TemporaryDirectory(prefix="berth-mutants-") as compiled:
+        if sys.dont_write_bytecode:  # else each process would compile all of the product
+            sys.dont_write_bytecode, sys.pycache_prefix = False, compiled
+        hunts = _Killing(seed, most, minutes * 60).of(chosen)
+    found = sum(hunt.found for hunt in hunts)
+    table = (
+        f"{found} of {len(hunts)} mutants are found: seed {seed}, at most {most} histories each, "
+        f"{minutes:.0f} minutes in all.\n\n{HEAD}" + "".join(hunt.row for hunt in hunts)
+    )
+    print(table, end="")
+    if not words:
+        write(table)
+    return int(found < len(hunts))
 
 
-def _killed(number: int, seed: int, most: int) -> Death:
-    """Find a history that breaks with the mutant and not without it."""
-    mutant, first = MUTANTS[number], 0
-    while first < most:
-        said = _run(["mutant", str(number)], SEED=seed, FIRST=first, HISTORIES=most - first)
-        found = _FOUND.search(said.stdout)
-        if said.returncode or found is None:
-            return Death(mutant, None, said.stderr.strip().splitlines()[-1] if said.returncode else "")
-        history = int(found[1])
-        whole = _run([], SEED=seed, SET=mutant.which, FAULTS=mutant.faults, HISTORY=history)
-        if whole.returncode == 0:
-            return Death(mutant, history, found[2])
-        first = history + 1
-    return Death(mutant, None, "")
+def _now() -> float:
+    """Seconds of the real clock."""
+    seconds: float = clocks.real["monotonic"]()
+    return seconds
 
 
-def _run(words: list[str], **environment: str | int) -> subprocess.CompletedProcess[str]:
-    told = {name: str(value) for name, value in environment.items()}
-    left = {name: value for name, value in os.environ.items() if name not in ("MUTANTS", "SET", "FAULTS", "HISTORY")}
-    command = [sys.executable, "-m", "tests.sim", *words]
-    return subprocess.run(command, env=left | told, capture_output=True, text=True, check=False)
+class _Killing:
+    """One run: each hunt in a process that was forked before any of the product was imported."""
+
+    def __init__(self, seed: int, most: int, seconds: float) -> None:
+        self._seed = seed
+        self._most = most
+        self._ends = _now() + seconds
+        self._jobs = int(os.environ.get("JOBS") or len(os.sched_getaffinity(0)))
+        self._context = multiprocessing.get_context("fork")
+        self._waiting = self._context.Value("i", 0)
+
+    def of(self, mutants: list[Mutant]) -> list[Hunt]:
+        """Hunt until each is found by a history that breaks nothing without it, or enough was played."""
+        for library in LIBRARIES:
+            importlib.import_module(library)
+        hunts = {mutant.name: Hunt(mutant) for mutant in mutants}
+        for most in (*(few for few in ROUNDS if few < self._most), self._most):
+            pending = [hunt for hunt in hunts.values() if not hunt.found and hunt.played < most]
+            while pending:
+                self._waiting.value = len(pending)
+                done = []
+                for hunt in self._each(partial(self._go_on, most), pending):
+                    print(hunt.row, end="", file=sys.stderr, flush=True)
+                    done.append(hunt)
+                found = [hunt for hunt in done if hunt.found]
+                [clean] = self._each(self._are_clean, [found])
+                pending = [
+                    Hunt(hunt.mutant, hunt.played) for hunt, is_clean in zip(found, clean, strict=True) if not is_clean
+                ]
+                hunts |= {hunt.mutant.name: hunt for hunt in (*done, *pending)}
+        return list(hunts.values())
+
+    def _each(self, work: Callable[[A], R], things: list[A]) -> Iterator[R]:
+        """Do some work with each thing in a process of its own, as many at a time as there are jobs."""
+        global _work
+        _work = work
+        with self._context.Pool(min(self._jobs, len(things)), maxtasksperchild=1) as pool:
+            yield from pool.imap(_do, things, chunksize=1)
+
+    def _are_clean(self, hunts: list[Hunt]) -> list[bool]:
+        """Whether the histories that found mutants break nothing without them."""
+        from .sets import played  # the code without a mistake
+
+        return [not played(self._plan(hunt, hunt.played - 1)).violations for hunt in hunts]
+
+    def _plan(self, hunt: Hunt, history: int) -> "Plan":
+        from .sets import named
+
+        return named(hunt.mutant.which, self._seed, history, hunt.mutant.classes)
+
+    def _share(self) -> float:
+        """Seconds for the next mutant: those that need less leave theirs to the others."""
+        with self._waiting.get_lock():
+            share: float = max(self._ends - _now(), 0.0) * min(1.0, self._jobs / self._waiting.value)
+            self._waiting.value -= 1
+        return share
+
+    def _go_on(self, most: int, hunt: Hunt) -> Hunt:
+        """Play histories with a mutant in this process until one breaks an invariant, or the time is up."""
+        ends = _now() + self._share() if most == self._most else self._ends
+        if _now() >= ends:
+            return hunt
+        install(hunt.mutant)
+        from .loops import Scheduler
+        from .sets import played
+
+        Scheduler.halts = True
+        gc.freeze()
+        gc.disable()
+        for history in range(hunt.played, most):
+            if _now() >= ends:
+                return replace(hunt, played=history)
+            if what := _broken(partial(played, self._plan(hunt, history))):
+                return Hunt(hunt.mutant, history + 1, found=True, what=what)
+            if history % 10 == 0:
+                gc.collect()
+        return replace(hunt, played=most)
 
 
-def hunt(number: int, seed: int, first: int, most: int) -> int:
-    """Play histories with one mutant in this process until one breaks an invariant."""
-    mutant = MUTANTS[number]
-    install(mutant)
+def _broken(play: Callable[[], "Outcome"]) -> str:
+    """Which invariant a history breaks first; a mistake may also be such that it cannot be played to its end."""
     try:
-        from .sets import named, played
-    except DoesNotApplyError as error:
-        print(error, file=sys.stderr)
-        return 2
-    faults = tuple(mutant.faults.split(","))
-    gc.freeze()
-    gc.disable()
-    for history in range(first, first + most):
-        outcome = played(named(mutant.which, seed, history, faults))
-        if outcome.violations:
-            print(f"found {history} {outcome.violations[0][1]}")
-            return 0
-        if history % 10 == 0:
-            gc.collect()
-    print("not found")
-    return 0
+        violations = play().violations
+    except Exception as error:  # where the same history without the mistake fails too, the run does
+        return f"crash of the history: {error!r}"
+    return _PARTICULARS.sub("*", violations[0][1]) if violations else ""
+
+
+_work: Callable[[Any], Any]
+"""What processes do that are forked now."""
+
+
+def _do(thing: Any) -> Any:
+    return _work(thing)

@@ -72,15 +72,6 @@ class Loop(asyncio.AbstractEventLoop):
 
     # ---- what the scheduler asks
 
-    def next_at(self) -> float | None:
-        """World's time at which there is something to do; None for never."""
-        if self._ready:
-            return self.world.now
-        timers = self._timers
-        while timers and timers[0][2].cancelled():
-            heapq.heappop(timers)
-        return timers[0][0] + self.missed - BOOTED if timers else None
-
     def step(self) -> None:
         """Run what is due, as one iteration of asyncio's own loop does."""
         global running
@@ -167,11 +158,15 @@ class Loop(asyncio.AbstractEventLoop):
 class Scheduler:
     """Time, the processes and what else happens. ``random`` decides everything that may go either way."""
 
+    halts = False
+    """Whether a history goes on no more once something is violated."""
+
     def __init__(self, seed: str) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
         self.loops: list[Loop] = []
         self.steps = 0
+        self.halted = False
         self.over = False
         """Whether the history has ended: what is collected then says nothing."""
         self._events: list[tuple[float, int, Callable[[], object]]] = []
@@ -203,15 +198,21 @@ class Scheduler:
         while True:
             soonest = events[0][0] if events else until + 1.0
             choices = [None] if events else []
-            for loop in self.loops:
+            for loop in self.loops:  # the innermost loop of all: it calls nothing that it need not
                 if loop.frozen:
                     continue
-                at = loop.next_at()
-                if at is None or at > soonest:
-                    continue
+                if loop._ready:
+                    at = self.now
+                else:
+                    timers = loop._timers
+                    while timers and timers[0][2]._cancelled:
+                        heapq.heappop(timers)
+                    if not timers:
+                        continue
+                    at = timers[0][0] + loop.missed - BOOTED
                 if at < soonest:
                     soonest, choices = at, [loop]
-                else:
+                elif at == soonest:
                     choices.append(loop)
             if soonest > until:
                 self.now = max(self.now, until)
@@ -224,5 +225,5 @@ class Scheduler:
             else:
                 chosen.step()
             self.steps += 1
-            if self.steps > MOST_STEPS:
+            if self.halted or self.steps > MOST_STEPS:
                 return

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from berth_core import names
 from berth_core.client import Object
+from berth_core.ids import instance_id
 
 from .cluster import ACCESS, LAB, Cluster
 from .nodes import Nodes
@@ -36,7 +37,8 @@ class Oracle:
 
     cluster: Cluster
     quota: int | None = None
-    """Most instances of one user."""
+    """Most instances of one user. A lease counts once its Instance may use it: a former leader that stood still may
+    take one beyond that, or a second one for the same waiter, and neither may come into use."""
     nodes: Nodes = field(init=False)
     leases: int = 0
     ready: int = 0
@@ -47,6 +49,8 @@ class Oracle:
     """Instances (public ids) of which a client was told, with the user."""
     given_up: set[str] = field(default_factory=set)
     """Those that somebody asked to end."""
+    used: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     queue: Queue = field(init=False)
     _by_key: dict[str, str] = field(default_factory=dict)
     """Uids of instances by the Idempotency-Key that made them."""
@@ -138,9 +142,7 @@ class Oracle:
             if now.epoch != before.epoch + 1:
                 self.cluster.violated(f"I1: {name} was taken at epoch {now.epoch} after {before.epoch}")
             user = now.lease["user"]
-            has = sum(held.lease is not None and held.lease["user"] == user for held in self.held.values())
-            if self.quota is not None and has > self.quota:
-                self.cluster.violated(f"quota: a user has {has} of {self.quota}")
+            self._count(user)
             if all(held.lease is not None for held in self.held.values()):
                 holders = {held.lease["instance"] for held in self.held.values() if held.lease is not None}
                 self.queue.took(now.lease["instance"], user, self._able(), holders)
@@ -159,6 +161,20 @@ class Oracle:
                 warm = " (warm)" if all(what.startswith("w-") for _, what in left) else ""
                 self.cluster.violated(f"I2: {who} gave a lease back while {kinds} of its epoch are there{warm}")
 
+    def _count(self, user: str) -> None:
+        """Judge how many leases of a user's are in use."""
+        if self.quota is not None:
+            own = {
+                name: held for name, held in self.held.items() if held.lease is not None and held.lease["user"] == user
+            }
+            has = sum(self.is_used(name, held) for name, held in own.items())
+            if has > self.quota:
+                self.cluster.violated(f"quota: a user has {has} of {self.quota}")
+
+    def is_used(self, deployment: str, held: Held) -> bool:
+        """Whether the Instance that a lease is for may use it."""
+        return held.lease is not None and self.used.get(held.lease["instance"]) == (deployment, held.epoch)
+
     def _able(self) -> set[str]:
         """Users who wait and surely may have another one: where there is a quota, who has none and takes none."""
         users = {waiter.user for waiter in self.queue.waiting.values()}
@@ -172,6 +188,7 @@ class Oracle:
     def _instance(self, commit: Commit) -> None:
         metadata, status = commit.object["metadata"], commit.object.get("status") or {}
         uid = metadata["uid"]
+        self._use(commit)
         if key := (metadata.get("labels") or {}).get(names.IDEMPOTENCY_LABEL):
             if self._by_key.setdefault(key, uid) != uid:
                 self.cluster.violated("idempotency: one key made two instances")
@@ -184,6 +201,18 @@ class Oracle:
         if status.get("reason") in ("ClaimLost", "NeverMade") and metadata["name"] in self.promised:
             if not ((commit.before or {}).get("status") or {}).get("reason"):
                 self.cluster.violated(f"promise: a client was told of an instance that ended with {status['reason']}")
+
+    def _use(self, commit: Commit) -> None:
+        metadata, spec, status = commit.object["metadata"], commit.object["spec"], commit.object.get("status") or {}
+        public_id, lease = (
+            instance_id(metadata["name"], metadata["uid"]),
+            status if status.get("epoch") else spec.get("claim"),
+        )
+        if commit.event == "DELETED" or status.get("endTime"):
+            self.used.pop(public_id, None)
+        elif lease and public_id not in self.used:
+            self.used[public_id] = lease["deployment"], int(lease["epoch"])
+            self._count(spec["user"])
 
     # ---- containers
 
@@ -208,12 +237,14 @@ class Oracle:
 
     # ---- what clients are told
 
-    def told(self, user: str, instance_id: str) -> None:
+    def told(self, user: str, public_id: str) -> None:
         """A client was told 200 with an instance."""
-        self.promised[instance_id] = user
-        found = self.cluster.store.find("instances", LAB, instance_id)
+        self.promised[public_id] = user
+        found = self.cluster.store.find("instances", LAB, public_id)
         if found is None:
-            self.cluster.violated("promise: a client was told of an instance that is not there")
+            # A repeat gets the first answer again, also where somebody has ended the instance since, and deleted it.
+            if public_id not in self.given_up:
+                self.cluster.violated("promise: a client was told of an instance that is not there")
         elif names.NEVER_MADE_LABEL in (found["metadata"].get("labels") or {}):
             self.cluster.violated("promise: a client was told of a tombstone")
         elif (found.get("status") or {}).get("reason") in ("ClaimLost", "NeverMade"):

@@ -48,6 +48,8 @@ FAULTS: Final = (
     "refuse",
 )
 """Classes of faults; README.md says what each is."""
+TRAP: Final = "trap"
+"""A fault at a write, as scripts lay it (:mod:`tests.sim.scripts`)."""
 CORE: Final = ("stop", "kill", "cut", "lose", "apikill", "node", "gap")
 """Those of the quick set."""
 
@@ -62,11 +64,15 @@ class Event:
     chance: float = 0.0
     length: float = 0.0
     other: float = 0.0
+    write: str = ""
+    """Where a trap is laid: ``PATCH instances/status``, ``take`` (:func:`tests.sim.traps.write_of`)."""
+    then: str = ""
+    """What happens there."""
 
     @property
     def is_fault(self) -> bool:
         """Whether something goes wrong, which nobody wants."""
-        return self.what in FAULTS
+        return self.what in FAULTS or self.what == TRAP
 
 
 @dataclass(frozen=True)

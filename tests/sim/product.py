@@ -16,10 +16,7 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from berth_api import state as api_state
 from berth_core.keypairs import KeyPair
-from berth_operator import reservations, rulebook, serving
-from berth_operator.build import secrets
 from berth_operator.build.secrets import HostKey
 
 from . import clocks, loops
@@ -64,12 +61,22 @@ def _place(error: BaseException) -> str:
     return f"({trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno})" if trace is not None else ""
 
 
+REPLACED: Final[Mapping[str, object]] = {
+    "berth_operator.serving.path_stands": _path_stands,
+    "berth_operator.rulebook.own_address": lambda *_: OPERATOR_ADDRESS,
+    "berth_operator.reservations.make_key_pair": lambda: KeyPair("private", "ssh-rsa AAAA berth"),
+    "berth_operator.build.secrets.new_host_key": lambda: HostKey(b"key", "ssh-ed25519 AAAA"),
+    "berth_api.state.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
+}
+"""What stands for code of the product, by its qualified name."""
+
+
 def _replace() -> None:
-    setattr(serving, "path_stands", _path_stands)  # noqa: B010 (mypy would have it a method of the module)
-    setattr(rulebook, "own_address", lambda *_: OPERATOR_ADDRESS)  # noqa: B010
-    setattr(reservations, "make_key_pair", lambda: KeyPair("private", "ssh-rsa AAAA berth"))  # noqa: B010
-    setattr(secrets, "new_host_key", lambda: HostKey(b"key", "ssh-ed25519 AAAA"))  # noqa: B010
-    setattr(api_state, "gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))  # noqa: B010
+    for name, other in REPLACED.items():
+        module, _, of = name.rpartition(".")
+        in_module = importlib.import_module(module)
+        getattr(in_module, of)  # a name that is gone fails
+        setattr(in_module, of, other)
     structlog.configure(processors=[_log], cache_logger_on_first_use=False)
     logging.disable(logging.CRITICAL)
     # Processes that were killed leave coroutines that never end; nothing of that is a finding.

@@ -2,19 +2,26 @@
 
 from typing import Final
 
-from . import orphans
+from . import orphans, pauses
 from .history import Outcome, play
 from .plan import CORE, FAULTS, Plan, plan
-from .stage import Setting, Stage
+from .scripts import SCRIPTS, scripted
+from .stage import Setting
 
-SETS: Final = ("core", "full", "d1", "late")
+PLAYS: Final = {"d1": orphans.play, "late": orphans.play_late, "pause": pauses.play}
+"""Sets that have no plan: each history is one course of events, with times by its seed."""
+SETS: Final = ("core", "full", *PLAYS, *SCRIPTS)
 
 
 def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) -> Plan:
-    """Return the plan of one history: ``core`` is quick, ``full`` has everything, ``d1`` and ``late`` have orphans."""
+    """Return the plan of one history: ``core`` is quick, ``full`` has everything, the others are scripted."""
+    if which not in SETS:
+        raise ValueError(f"there is no set {which}: one of {', '.join(SETS)}")
     name = f"{which}/{seed}/{number}"
-    if which in ("d1", "late"):
+    if which in PLAYS:
         return Plan(name, Setting(), ())
+    if which in SCRIPTS:
+        return scripted(which, name)
     known = CORE if which == "core" else FAULTS
     return plan(name, known if faults is None else faults, full=which == "full")
 
@@ -22,8 +29,8 @@ def named(which: str, seed: int, number: int, faults: tuple[str, ...] | None) ->
 def played(made: Plan) -> Outcome:
     """Play a plan of any set."""
     which = made.seed.partition("/")[0]
-    if which not in ("d1", "late"):
+    if which not in PLAYS:
         return play(made)
-    stage: Stage = orphans.play(made.seed) if which == "d1" else orphans.play_late(made.seed)
+    stage = PLAYS[which](made.seed)
     oracle, world = stage.oracle, stage.world
     return Outcome(made, stage.cluster.violations, oracle.leases, oracle.ready, world.steps, world.now, stage)

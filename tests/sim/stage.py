@@ -35,6 +35,7 @@ class Setting:
     """What a history begins with."""
 
     deployments: int = 2
+    operators: int = 2
     warm: bool = False
     hooks: tuple[str, ...] = ()
     """Of prepare, reset, healthCheck."""

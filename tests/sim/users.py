@@ -23,6 +23,8 @@ class Users:
     stage: Stage
     instances: dict[str, list[str]] = field(default_factory=dict)
     reservations: dict[str, list[str]] = field(default_factory=dict)
+    repeat: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """Sends the last launch of each user once more, with its Idempotency-Key."""
     quiet: bool = False
     """Whether nothing new is asked for."""
 
@@ -73,7 +75,13 @@ class Users:
             else:
                 self.reservations.setdefault(user, []).append(answer["id"])
 
-        self.ask(user, "/new/bench", body, answered, key)
+        self.repeat[user] = lambda: self.ask(user, "/new/bench", body, answered, key)
+        self.repeat[user]()
+
+    def again(self, user: str) -> None:
+        """Repeat the last POST /new, as one does who did not get its answer."""
+        if user in self.repeat:
+            self.repeat[user]()
 
     def end(self, user: str, instance: str) -> None:
         """POST /terminate."""

@@ -30,7 +30,7 @@ async def healthy(request: Request) -> JSON:
     responses={503: {"model": Readiness, "description": "It cannot serve yet."}},
 )
 async def ready(state: SharedState) -> JSON:
-    """Fail until the lists are there, tokens can be verified, and the cluster's time is known.
+    """Fail until the lists are there, tokens can be verified, and the cluster's time and leader are known.
 
     A cluster that is out of reach later does not count: clients get a 503 that says so, which is better than
     no answer at all.
@@ -44,4 +44,6 @@ async def ready(state: SharedState) -> JSON:
         missing.append("verification keys")
     if not state.client.clock.was_known:
         missing.append("the cluster's time")
+    if not state.spoken.is_known:
+        missing.append("the leader's Lease")
     return JSON({"missing": missing}, status_code=503 if missing else 200)

@@ -15,14 +15,13 @@ from berth_api.services import instances, lookups
 from berth_api.state import State
 from berth_core import errors as cluster
 from berth_core import names
-from berth_core.client import Kind, Object
+from berth_core.client import LEASES, Object
 from berth_core.queue import applies, waits
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.workspacetype import Limits
 
 log = structlog.get_logger(__name__)
 
-LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 SILENCE_SECONDS: Final = 60
 """Without a ping for this long the operator ends the instance."""
 ATTEMPTS: Final = 8

@@ -29,6 +29,7 @@ class Kind:
         return "/".join(parts)
 
 
+LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 PODS: Final = Kind("v1", "pods")
 
 

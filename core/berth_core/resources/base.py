@@ -46,6 +46,19 @@ class Queued(Model):
     version: int = Field(description="metadata.resourceVersion when this was first written.", ge=0)
 
 
+class Returned(Model):
+    """A lease that was taken beyond its user's quota."""
+
+    deployment: str = Field(description="Name of the WorkspaceDeployment.", min_length=1, max_length=253)
+    epoch: int = Field(description="Epoch of the lease.", ge=1)
+
+
+RETURNED: Final = (
+    "The lease that goes back since it was beyond its user's quota. It is never used. Replaced by a later one, once it"
+    " has gone; never cleared."
+)
+
+
 class Column(Model):
     """A printer column of a kind."""
 
@@ -74,6 +87,21 @@ QUEUED_RULE: Final = Rule(
     " && self.queued.version >= oldSelf.queued.version)",
     message="status.queued stays: a change may only move it back in the queue",
 )
+
+
+def returned_rules(known: str, lease: str) -> tuple[Rule, ...]:
+    """Rules of a status with ``returned``. Where it has the field ``known``, ``lease`` is the one that is used."""
+    return (
+        Rule(
+            at="status", rule="!has(oldSelf.returned) || has(self.returned)", message="status.returned is never removed"
+        ),
+        Rule(
+            at="status",
+            rule=f"!has(self.returned) || !has({known}) || self.returned.epoch != {lease}.epoch"
+            f" || self.returned.deployment != {lease}.deployment",
+            message="the lease in status.returned goes back, and is never used",
+        ),
+    )
 
 
 class Resource(Model):

@@ -7,7 +7,17 @@ from pydantic import Field
 from berth_core import ids, repositories
 from berth_core.conditions import Condition
 from berth_core.model import Model, Time
-from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
+from berth_core.resources.base import (
+    NONCE,
+    QUEUED_RULE,
+    RETURNED,
+    Column,
+    Queued,
+    Resource,
+    Returned,
+    Rule,
+    returned_rules,
+)
 
 MOST_VPN_CLIENTS: Final = 256
 """Clients that one VPN can sign in its life, revoked ones too."""
@@ -100,6 +110,7 @@ class InstanceStatus(Model):
         description="Place in the queue, of one without a claim. Set with the first write of the status; may only move"
         " back.",
     )
+    returned: Returned | None = Field(None, description=RETURNED)
     deployment: str | None = Field(None, description="Name of the deployment it is bound to. Set once.", max_length=253)
     epoch: int | None = Field(None, description="Epoch of its lease. Set once.", ge=1)
     nonce: str | None = Field(
@@ -262,6 +273,7 @@ class Instance(Resource):
             rule="!has(oldSelf.endTime) || (has(self.endTime) && self.endTime == oldSelf.endTime)",
             message="an ended Instance stays ended",
         ),
+        *returned_rules("self.epoch", "self"),
         QUEUED_RULE,
     )
 

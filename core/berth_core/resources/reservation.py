@@ -6,7 +6,7 @@ from pydantic import Field
 
 from berth_core.conditions import Condition
 from berth_core.model import Model
-from berth_core.resources.base import QUEUED_RULE, Column, Queued, Resource, Rule
+from berth_core.resources.base import QUEUED_RULE, RETURNED, Column, Queued, Resource, Returned, Rule, returned_rules
 from berth_core.resources.instance import InstanceSpec, repository_rules
 
 
@@ -44,6 +44,7 @@ class ReservationStatus(Model):
     queued: Queued | None = Field(
         None, description="Place in the queue. Set with the first write of the status; may only move back."
     )
+    returned: Returned | None = Field(None, description=RETURNED)
     grant: Grant | None = Field(None, description="Set once, when the turn has come.")
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
@@ -88,6 +89,7 @@ class Reservation(Resource):
             " || (has(self.status) && has(self.status.grant) && self.status.grant == oldSelf.status.grant)",
             message="status.grant is set once",
         ),
+        *returned_rules("self.grant", "self.grant"),
         QUEUED_RULE,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from berth_core.trace import fencing
 from berth_core.trace.commits import ADDED, DELETED, Commit
-from berth_core.trace.fencing import Name
+from berth_core.trace.fencing import Fields, Name
 
 BELONGINGS: Final = ("pods", "secrets", "services", "jobs")
 
@@ -156,10 +156,24 @@ class Judge:
                     " of it was still there",
                     f"{plural}/{name}: when it was made and when it went",
                 )
+            waiter = self._waiter(key[0], held["instance"])
+            if waiter is not None and waiter.get("returned") != {"deployment": key[1], "epoch": before["epoch"]}:
+                yield (
+                    "marked-first",
+                    f"the lease of {held['instance']} (epoch {before['epoch']}) was given back, which may use it still",
+                    "who wrote the status of the deployment",
+                )
+
+    def _waiter(self, namespace: str, public_id: str) -> Fields | None:
+        """Return the Instance with that id, where its lease is taken when its turn comes, and it has used none."""
+        instance = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
+        begun = instance is None or instance["claim"] or instance["epoch"] is not None or instance["reason"]
+        return None if begun else instance
 
     def _left(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
         """Remains of a lease when it is given back, without those that came too late and do nothing."""
         epoch = deployment["epoch"]
+        unused = self._waiter(key[0], instance) is not None
         for plural in BELONGINGS:
             for name, of in self._now.get(plural, {}).items():
                 here = of.get("deployment") == key[1] and of.get("epoch") == epoch
@@ -169,6 +183,8 @@ class Judge:
                 if name[0] != key[0] or not (mine or warm or unlabelled):
                     continue
                 late = (plural, name) in self._late or (warm and not of.get("instance"))
+                # A former leader that was about to use the lease can make its Secret late.
+                late |= unused and plural == "secrets"
                 if late and not self._matters(plural, name, of):
                     continue
                 yield plural, name[1]
@@ -306,8 +322,9 @@ class Judge:
 
 
 def _leader(before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
-    took = after["holder"] and after["holder"] != before["holder"]
-    if after["transitions"] - before["transitions"] != int(bool(took)):
+    grew, same = after["transitions"] - before["transitions"], after["holder"] == before["holder"]
+    # Who renewed too late, and finds nobody else there, begins another term.
+    if grew != int(bool(after["holder"]) and (not same or grew > 0)):
         yield (
             "leader",
             f"the leader's Lease went from {before['holder'] or 'nobody'} to {after['holder'] or 'nobody'}, and its"

@@ -53,6 +53,7 @@ def _instance(obj: Object) -> Object:
         "deployment": status.get("deployment"),
         "epoch": status.get("epoch"),
         "nonce": status.get("nonce"),
+        "returned": status.get("returned"),
         "reason": status.get("reason"),
         "ended": status.get("endTime") is not None,
     }

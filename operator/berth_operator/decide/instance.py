@@ -106,6 +106,10 @@ def unbound(seen: ObservedInstance, now: datetime) -> Plan | None:
         return Plan(Step.END, state.CLAIM_LOST, seen.lost or "the lease that it claims is not its own")
     if seen.held is None:
         return Plan(Step.WAIT, "Waiting", seen.waits_for) if seen.waits_for else Plan(Step.TURN)
+    if seen.held.goes_back(instance.status.returned):
+        return Plan(Step.RETURN, again_at=now + LOOK_AGAIN)
+    if seen.waits_for:
+        return Plan(Step.MARK, "Waiting", seen.waits_for)
     if seen.type is None:
         name = seen.deployment.spec.type if seen.deployment else "?"
         return Plan(

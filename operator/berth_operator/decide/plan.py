@@ -21,6 +21,10 @@ class Step(Enum):
     """Show that it waits for a deployment."""
     TURN = auto()
     """Let those that wait be served, in their order."""
+    MARK = auto()
+    """Write down that the lease which was taken for it goes back, from when on it cannot be used."""
+    RETURN = auto()
+    """Give that lease back, when nothing that was kept warm for it is left."""
     PREPARE = auto()
     """Start the hook that runs before the workspace is opened."""
     PREPARED = auto()

@@ -62,10 +62,8 @@ class PodView:
     unschedulable_since: datetime | None = None
     unschedulable: str = ""
     """The scheduler's message."""
-    collected: bool = False
-    """Its end was written by the pod garbage collector, which knows nothing of the containers."""
     presumed: bool = False
-    """Its phase was written by a controller of Kubernetes', as for a node with the out-of-service taint."""
+    """Its phase was written by a controller of Kubernetes', which knows nothing of the containers."""
     forced: bool = False
     """An administrator attests that its containers are gone."""
     reason: str = ""
@@ -98,15 +96,15 @@ class PodView:
 
         The kubelet's word is a terminal phase and no running container; it writes the phase when it is done with a
         pod that is deleted. A container that waits then never started. Not its word: a phase that the garbage
-        collector wrote. Of the containers of such a pod only those have ended that the kubelet said have: one that
-        was said to wait may run since. A pod that is deleted before it is bound to a node is never bound (the binding
-        is refused).
+        collector wrote, as for a node that was deleted. Of the containers of such a pod only those have ended that
+        the kubelet said have: one that was said to wait may run since. A pod that is deleted before it is bound to a
+        node is never bound (the binding is refused).
         """
         if self.forced:
             return True
         if not self.node:
             return self.deleting
-        if self.collected or self.phase not in ("Failed", "Succeeded"):
+        if self.phase not in ("Failed", "Succeeded"):
             return False
         states = {container.state for container in self.containers}
         return states <= {"terminated"} if self.presumed else "running" not in states
@@ -185,7 +183,7 @@ class ObservedInstance:
     warm: PodView | None = None
     """For one that holds a lease and is not bound: the pod that was kept warm for it, where one serves."""
     waits_for: str = ""
-    """For one that waits: why it cannot have any deployment; empty where one looks free."""
+    """For one that waits: why it cannot have any deployment, or not the one that it holds; empty where it may."""
     opened: bool = False
     """What the lease opens is there: its pod, which is made last, and its Service."""
     pod: PodView | None = None

@@ -10,6 +10,7 @@ from berth_core.leasing import Lease
 from berth_core.model import Model, parse_time, timestamp
 from berth_core.queue import queued
 from berth_core.resources import Instance, WorkspaceType
+from berth_core.resources.base import Returned
 from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.decide.hooks import Cleaning
 from berth_operator.decide.plan import Plan
@@ -36,6 +37,12 @@ def waiting(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
         state.BOUND: (False, plan.reason, plan.message),
         state.READY: (False, plan.reason, plan.message),
     })  # fmt: skip
+
+
+def returning(instance: Instance, lease: Lease, plan: Plan, now: datetime) -> InstanceStatus:
+    """Status of one whose lease goes back unused."""
+    mark = Returned(deployment=lease.deployment, epoch=lease.epoch)
+    return waiting(instance, plan, now).model_copy(update={"returned": mark})
 
 
 def bound(

@@ -92,8 +92,8 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def documented_rules() -> dict[str, list[dict[str, Any]]]:
-    """RBAC rules from the table in api/README.md, by `workspace` and `access`."""
-    rules: dict[str, list[dict[str, Any]]] = {"workspace": [], "access": []}
+    """RBAC rules from the table in api/README.md, by `workspace`, `access` and `release`."""
+    rules: dict[str, list[dict[str, Any]]] = {"workspace": [], "access": [], "release": []}
     text = (REPOSITORY / "api" / "README.md").read_text()
     for line in text[text.index("## Rights") :].splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -101,8 +101,10 @@ def documented_rules() -> dict[str, list[dict[str, Any]]]:
             continue
         group = "" if cells[0] == "(core)" else cells[0].strip("`")
         verbs = re.sub(r"\(.*\)|`", "", cells[2]).replace(" ", "").split(",")
-        where = "access" if cells[3].startswith("access") else "workspace"
-        rules[where].append({"apiGroups": [group], "resources": [cells[1].strip("`")], "verbs": verbs})
+        where = next((place for place in ("access", "release") if cells[3].startswith(place)), "workspace")
+        resource, _, only = cells[1].replace("`", "").partition(" named ")
+        named = {"resourceNames": [only]} if only else {}
+        rules[where].append({"apiGroups": [group], "resources": [resource], "verbs": verbs, **named})
     return rules
 
 
@@ -116,7 +118,7 @@ def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Pat
             "metadata": {"name": "berth-api", "namespace": account["namespace"]},
         }
     ]
-    places = {"workspace": namespaces.workspaces, "access": namespaces.access}
+    places = {"workspace": namespaces.workspaces, "access": namespaces.access, "release": namespaces.release}
     for where, rules in documented_rules().items():
         metadata = {"name": "berth-api", "namespace": places[where]}
         rbac = "rbac.authorization.k8s.io"

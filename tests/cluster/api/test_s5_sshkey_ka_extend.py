@@ -10,9 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_api.services.keeping import LEASES
 from berth_core import names
-from berth_core.client import Object
+from berth_core.client import LEASES, Object
 from berth_core.model import parse_time, timestamp
 
 from .conftest import made, user_client

@@ -34,8 +34,9 @@ def _scoped(path: str) -> Iterator[Right]:
 def api() -> set[Right]:
     """The API's table: group, resource, verbs, where."""
     return {
-        (PLACES[where.split(" ")[0]], _group(group), resource.strip("`"), "", verb)
-        for group, resource, verbs, where in _rows("api/README.md")
+        (PLACES[re.split(r"\W", where)[0]], _group(group), resource.strip("`"), only.strip("`"), verb)
+        for group, resources, verbs, where in _rows("api/README.md")
+        for resource, _, only in [resources.partition(" named ")]
         for verb in re.sub(r"\(.*\)|`", "", verbs).replace(" ", "").split(",")
     }
 

@@ -53,6 +53,7 @@ MAY = [
     (API, "create", "tokenrevocations.berth.dev", ACCESS),
     (API, "patch", "accounts.berth.dev", ACCESS),
     (API, "patch", "accounts.berth.dev/status", ACCESS),
+    (API, "get", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
     (OPERATOR, "patch", "accounts.berth.dev/status", ACCESS),
     (OPERATOR, "create", "deliveries.berth.dev", WORKSPACES),
     (NOTIFIER, "watch", "deliveries.berth.dev", WORKSPACES),
@@ -116,6 +117,7 @@ MAY_NOT = [
     (API, "delete", "accounts.berth.dev", ACCESS),
     (API, "get", "secrets", NAMESPACE),
     (API, "get", "leases.coordination.k8s.io", NAMESPACE),
+    (API, "patch", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
     (API, "get", "leases.coordination.k8s.io", WORKSPACES),
 ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from berth_core.client import Client, Object
 from berth_core.errors import InvalidError
-from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 
 from .objects import create, patch
 
@@ -75,6 +75,7 @@ async def test_who_may_write_the_spec_only_cannot_touch_the_lease(client: Client
     assert unchanged["status"]["lease"] == ALICE
 
 
+UNUSED = {"deployment": "wd-1", "epoch": 3}
 ENDED = {"epoch": 3, "endTime": "2026-05-01T00:00:00Z", "reason": "Terminated"}
 
 
@@ -84,6 +85,9 @@ ENDED = {"epoch": 3, "endTime": "2026-05-01T00:00:00Z", "reason": "Terminated"}
         ({"epoch": 3}, {"epoch": 4}, "status.epoch is set once"),
         ({"epoch": 3}, {"epoch": None}, "status.epoch is set once"),
         ({"epoch": 3}, None, "status cannot be removed"),
+        ({"returned": UNUSED}, {"returned": None}, "status.returned is never removed"),
+        ({"returned": UNUSED}, UNUSED, "goes back, and is never used"),
+        (UNUSED, {"returned": UNUSED}, "goes back, and is never used"),
         (ENDED, None, "status cannot be removed"),
         (ENDED, {"endTime": None}, "an ended Instance stays ended"),
         (ENDED, {"endTime": "2026-05-02T00:00:00Z"}, "an ended Instance stays ended"),
@@ -96,6 +100,24 @@ async def test_an_instance_has_one_epoch_and_one_end(
     await patch(client, made, Instance, {"status": before}, status=True)
     with pytest.raises(InvalidError, match=message):
         await patch(client, made, Instance, {"status": status}, status=True)
+
+
+@pytest.mark.parametrize("kind", [Instance, Reservation])
+async def test_one_whose_lease_went_back_can_have_a_later_one(
+    client: Client, namespace: str, kind: type[Instance | Reservation]
+) -> None:
+    made = await create(client, namespace, kind)
+    await patch(client, made, kind, {"status": {"returned": UNUSED}}, status=True)
+    later = UNUSED | {"epoch": 4}
+    used = {"grant": later | {"instance": "i-1"}} if kind is Reservation else later
+    await patch(client, made, kind, {"status": {"returned": UNUSED | {"deployment": "wd-2"}} | used}, status=True)
+
+
+async def test_a_reservation_is_never_granted_a_lease_that_goes_back(client: Client, namespace: str) -> None:
+    made = await create(client, namespace, Reservation)
+    await patch(client, made, Reservation, {"status": {"returned": UNUSED}}, status=True)
+    with pytest.raises(InvalidError, match="goes back, and is never used"):
+        await patch(client, made, Reservation, {"status": {"grant": UNUSED | {"instance": "i-1"}}}, status=True)
 
 
 async def test_deployments_are_found_by_holder_type_and_id(client: Client, namespace: str) -> None:

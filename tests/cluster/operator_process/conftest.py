@@ -1,7 +1,6 @@
 """An API server of its own for each test's namespaces, and operators that run against it."""
 
 import base64
-import os
 import secrets
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -10,13 +9,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from recording import SWITCH, recording, save
+from recording import judged
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.puppets import NODES, Puppets
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, Kind, connected
-from berth_core.trace.judge import judge
+from berth_core.client import Kind, connected
 
 from .authority import authority
 from .lab import SECRETS, Lab
@@ -42,21 +40,8 @@ async def lab_in(server: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab
             },
         }
         await client.create(SECRETS, namespaces.release, secret)
-        async with _recorded(client, namespaces):
+        async with judged(client, namespaces.workspaces, namespaces.release, namespaces.workspaces):
             yield Lab(client, namespaces)
-
-
-@asynccontextmanager
-async def _recorded(client: Client, namespaces: Namespaces) -> AsyncIterator[None]:
-    """Where traces are wanted, record one, and hold it against the lease protocol."""
-    folder = os.environ.get(SWITCH)
-    if not folder:
-        yield
-        return
-    async with recording(client, namespaces.workspaces) as recorder:
-        yield
-    save(recorder.trace(), Path(folder) / f"{namespaces.workspaces}.jsonl")
-    assert [str(breach) for breach in judge(recorder.trace()).breaches] == []
 
 
 @pytest.fixture

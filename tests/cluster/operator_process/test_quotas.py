@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_core import leasing, slots
+from berth_core import ids, leasing, slots
+from berth_core.client import Kind, Object
 from berth_core.leasing import BusyError, Lease
 from berth_core.resources import Account
 from berth_core.slots import Claimant, NoneLeftError, Places, Quota
@@ -72,6 +73,69 @@ async def test_a_reservation_of_one_who_has_enough_is_passed_over_until_he_has_l
     assert condition(await lab.get(RESERVATIONS, "more"), "Waiting", "status") == "True"
     await lab.client.patch(INSTANCES, lab.namespace, "has", {"spec": {"terminate": True}})
     await lab.until(RESERVATIONS, "more", lambda o: condition(o, "Fulfilled", "status") == "True")
+
+
+async def waits(lab: Lab, kind: Kind, name: str, user: str = "ada") -> str:
+    """Have somebody wait; the id of the instance to come."""
+    if kind == RESERVATIONS:
+        reservation = await lab.reservation(name, user, workspaceType="bench")
+        return ids.turn_instance(reservation["metadata"]["uid"])
+    made = await lab.get(INSTANCES, await lab.instance(name, workspaceType="bench", user=user))
+    return ids.instance_id(name, made["metadata"]["uid"])
+
+
+async def until_served(lab: Lab, kind: Kind, name: str) -> None:
+    done = "Fulfilled" if kind == RESERVATIONS else "Bound"
+    await lab.until(kind, name, lambda o: condition(o, done, "status") == "True", seconds=60)
+
+
+async def take(lab: Lab, deployment: str, instance: str) -> Lease:
+    """Take a lease for ada as a leader does that stood still until its slot was dropped."""
+    return await leasing.take(
+        lab.client, lab.namespace, deployment, instance=instance, user="ada", now=datetime.now(UTC)
+    )
+
+
+def returned(obj: Object) -> Lease | None:
+    mark = (obj.get("status") or {}).get("returned")
+    return Lease(mark["deployment"], mark["epoch"]) if mark else None
+
+
+@pytest.mark.parametrize("kind", [RESERVATIONS, INSTANCES], ids=lambda kind: kind.plural)
+async def test_a_lease_that_a_former_leader_took_beyond_the_quota_goes_back_to_others(
+    lab: Lab, operators: Operators, kind: Kind
+) -> None:
+    operators.start()
+    await lab.type(limits={"maxPerUser": 1})
+    for name in ("one", "two"):
+        await lab.deployment(name)
+    await lab.instance("has", workspaceType="bench")
+    await until_bound(lab, "has")
+    instance = await waits(lab, kind, "waits")
+    free = "one" if await lab.lease("one") is None else "two"
+    lease = await take(lab, free, instance)
+    await waits(lab, kind, "of-bob", "bob")
+    await until_served(lab, kind, "of-bob")
+    assert (await lab.lease(free) or {}).get("user") == "bob"
+    assert returned(await lab.get(kind, "waits")) == lease
+    await lab.client.patch(INSTANCES, lab.namespace, "has", {"spec": {"terminate": True}})
+    await until_served(lab, kind, "waits")
+
+
+@pytest.mark.parametrize("kind", [RESERVATIONS, INSTANCES], ids=lambda kind: kind.plural)
+async def test_of_two_unused_leases_that_are_beyond_the_quota_together_one_is_used_in_the_end(
+    lab: Lab, operators: Operators, kind: Kind
+) -> None:
+    await lab.type(limits={"maxPerUser": 1})
+    operators.start()
+    for name in ("one", "two"):
+        await lab.deployment(name)
+    operators.stop_all()
+    for waiter, deployment in (("first", "one"), ("second", "two")):
+        await take(lab, deployment, await waits(lab, kind, waiter))
+    operators.start()
+    await until_served(lab, kind, "first")
+    assert len(await slots.held(lab.client, places(lab), "bench", "ada")) == 1
 
 
 async def test_many_instances_at_once_get_as_many_leases_as_may_be(lab: Lab, operators: Operators) -> None:

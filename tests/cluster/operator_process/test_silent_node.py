@@ -6,13 +6,29 @@ from typing import Any
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Kind, connected
+from berth_core.client import Kind, Object, connected
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, Lab, condition
 
 pytestmark = pytest.mark.apiserver
 
 NODES = Kind("v1", "nodes", namespaced=False)
+
+
+OVER = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
+
+
+def said(pod: Object, state: Object) -> Object:
+    """A status in which a kubelet says the same of every container."""
+
+    def of(containers: list[Object]) -> list[Object]:
+        fixed = {"ready": False, "restartCount": 0, "image": "", "imageID": ""}
+        return [{"name": one["name"], "state": state, **fixed} for one in containers]
+
+    return {
+        "initContainerStatuses": of(pod["spec"]["initContainers"]),
+        "containerStatuses": of(pod["spec"]["containers"]),
+    }
 
 
 async def bound_to_a_node(lab: Lab) -> tuple[str, str]:
@@ -50,7 +66,9 @@ async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(
     assert operator.poll() is None
 
 
-async def test_the_garbage_collector_s_word_does_not_free_it(lab: Lab, operator: subprocess.Popen[bytes]) -> None:
+async def test_the_garbage_collector_s_word_does_not_free_it_and_the_kubelet_s_after_it_does(
+    lab: Lab, operator: subprocess.Popen[bytes]
+) -> None:
     _, pod = await bound_to_a_node(lab)
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
     await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
@@ -58,8 +76,12 @@ async def test_the_garbage_collector_s_word_does_not_free_it(lab: Lab, operator:
     await lab.status_patch(PODS, pod, {"phase": "Failed", "conditions": [collected]})
     await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Quarantined", "status") == "True")
-    assert "berth.dev/fence" in (await lab.kept(PODS, pod))["metadata"]["finalizers"]
+    kept = await lab.kept(PODS, pod)
+    assert "berth.dev/fence" in kept["metadata"]["finalizers"]
     assert await lab.lease("one") is not None
+    # The node, which was deleted, is made again by its kubelet. The condition stays.
+    await lab.status_patch(PODS, pod, said(kept, OVER))
+    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     assert operator.poll() is None
 
 
@@ -70,18 +92,7 @@ async def test_nor_does_it_under_the_out_of_service_taint_when_it_gives_no_reaso
     _, pod = await bound_to_a_node(lab)
     made = await lab.kept(PODS, pod)
 
-    def said(state: dict[str, Any]) -> dict[str, Any]:
-        def of(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            fixed = {"ready": False, "restartCount": 0, "image": "", "imageID": ""}
-            return [{"name": one["name"], "state": state, **fixed} for one in containers]
-
-        spec = made["spec"]
-        return {
-            "initContainerStatuses": of(spec["initContainers"]),
-            "containerStatuses": of(spec["containers"]),
-        }
-
-    await lab.status_patch(PODS, pod, said({"waiting": {"reason": "ContainerCreating"}}))
+    await lab.status_patch(PODS, pod, said(made, {"waiting": {"reason": "ContainerCreating"}}))
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
     await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
     async with connected("kube-controller-manager", str(apiserver.kubeconfig)) as controllers:
@@ -93,6 +104,6 @@ async def test_nor_does_it_under_the_out_of_service_taint_when_it_gives_no_reaso
     assert condition(await lab.kept(DEPLOYMENTS, "one"), "Quarantined", "status") == "True"
     assert await lab.lease("one") is not None
     # The node is back, and its kubelet knows.
-    await lab.status_patch(PODS, pod, said({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}))
+    await lab.status_patch(PODS, pod, said(made, OVER))
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     assert operator.poll() is None

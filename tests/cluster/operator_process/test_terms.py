@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from berth_core.client import Client
+from berth_core.protocol import LEADER
 from berth_operator.errors import NotLeaderError
-from berth_operator.leading import NAME, RENEW_SECONDS, Leadership
+from berth_operator.leading import RENEW_SECONDS, Leadership
 
 from .lab import LEASES, Lab
 
@@ -39,7 +40,7 @@ async def leading(lab: Lab, identity: str, over: asyncio.Event | None = None) ->
 
 
 async def taken_by(client: Client, namespace: str, holder: str) -> None:
-    await client.patch(LEASES, namespace, NAME, {"spec": {"holderIdentity": holder}})
+    await client.patch(LEASES, namespace, LEADER, {"spec": {"holderIdentity": holder}})
 
 
 async def test_each_term_is_greater_than_the_last_though_the_lease_was_deleted(lab: Lab) -> None:
@@ -48,7 +49,7 @@ async def test_each_term_is_greater_than_the_last_though_the_lease_was_deleted(l
         async with leading(lab, f"replica-{number}") as leader:
             terms.append(leader.term)
         if number:
-            await lab.client.delete(LEASES, lab.namespaces.release, NAME)
+            await lab.client.delete(LEASES, lab.namespaces.release, LEADER)
     assert terms == sorted(set(terms))
 
 
@@ -65,8 +66,8 @@ async def test_one_that_asks_whether_it_leads_stops_where_another_does(lab: Lab)
 
 async def renewed(lab: Lab) -> None:
     """Wait for the next renewal."""
-    first = (await lab.client.get(LEASES, lab.namespaces.release, NAME))["spec"]["renewTime"]
-    await lab.until(LEASES, NAME, lambda lease: lease["spec"]["renewTime"] != first, namespace=lab.namespaces.release)
+    first = (await lab.client.get(LEASES, lab.namespaces.release, LEADER))["spec"]["renewTime"]
+    await lab.until(LEASES, LEADER, lambda lease: lease["spec"]["renewTime"] != first, namespace=lab.namespaces.release)
 
 
 @pytest.mark.alone
@@ -83,6 +84,6 @@ async def test_a_refused_renewal_ends_it_at_once_where_another_leads(lab: Lab) -
 async def test_a_refused_renewal_ends_nothing_where_nobody_else_leads(lab: Lab) -> None:
     async with leading(lab, "first") as leader:
         for count in range(3):
-            await lab.client.patch(LEASES, lab.namespaces.release, NAME, {"metadata": {"labels": {"n": str(count)}}})
+            await lab.client.patch(LEASES, lab.namespaces.release, LEADER, {"metadata": {"labels": {"n": str(count)}}})
             await renewed(lab)
             assert leader.held

@@ -42,7 +42,10 @@ async def told(audited: tuple[ApiServer, Path], tmp_path_factory: pytest.TempPat
     """Trace and audit log of lives of leases: HTTP, a reservation's turn, kubectl, a warm pod."""
     server, log = audited
     namespaces, folder = make_namespaces(server), tmp_path_factory.mktemp("operator")
-    async with lab_in(server, namespaces) as lab, recording(lab.client, lab.namespace) as recorder:
+    async with (
+        lab_in(server, namespaces) as lab,
+        recording(lab.client, lab.namespace, namespaces.release) as recorder,
+    ):
         puppets = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", IPv4Address("127.99.7.1"))
         operators = Operators(restricted_kubeconfig(server, namespaces, folder), namespaces, folder)
         async with puppets.playing():

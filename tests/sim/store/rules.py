@@ -86,6 +86,15 @@ def _nonce_stays_at_the_end(new: Any, old: Any) -> bool:
     return _has(new, "nonce") and (new["nonce"] == old["nonce"] or not _has(old, "reason"))
 
 
+def _returned_is_unused(lease: str, known: str) -> Predicate:
+    def holds(new: Any, _: Any) -> bool:
+        if not _has(new, "returned") or not _has(new, known):
+            return True
+        return any(_get(new, f"returned.{name}") != _get(new, f"{lease}{name}") for name in ("epoch", "deployment"))
+
+    return holds
+
+
 def _warm_is_for_the_next(new: Any, old: Any) -> bool:
     if not _has(new, "warm") or same(_get(new, "warm"), _get(old, "warm")):
         return True
@@ -225,6 +234,11 @@ RULES: Final[dict[str, Predicate]] = {
     ),
     "!has(self.warm) || (has(oldSelf.warm) && self.warm == oldSelf.warm) || (!has(self.lease) && self.warm.epoch =="
     " (has(self.epoch) ? self.epoch : 0) + 1)": _warm_is_for_the_next,
+    "!has(oldSelf.returned) || has(self.returned)": lambda new, old: not _has(old, "returned") or _has(new, "returned"),
+    "!has(self.returned) || !has(self.epoch) || self.returned.epoch != self.epoch || self.returned.deployment !="
+    " self.deployment": _returned_is_unused("", "epoch"),
+    "!has(self.returned) || !has(self.grant) || self.returned.epoch != self.grant.epoch || self.returned.deployment !="
+    " self.grant.deployment": _returned_is_unused("grant.", "grant"),
     "!has(oldSelf.endTime) || (has(self.endTime) && self.endTime == oldSelf.endTime)": _still("endTime"),
     "self.metadata.name == self.spec.sha256": lambda new, _: bool(new["metadata"]["name"] == new["spec"]["sha256"]),
     "!has(oldSelf.status) || !has(oldSelf.status.grant) || (has(self.status) && has(self.status.grant) &&"

@@ -68,6 +68,35 @@ def life() -> list[Commit]:
     )
 
 
+WAITS = MADE | {"claim": None, "returned": None}
+MARKED = WAITS | {"returned": {"deployment": "one", "epoch": 1}}
+
+
+def unused(*instance: dict[str, Any], late: dict[str, Any] | None = None) -> list[Commit]:
+    """A lease that was taken for an Instance that waits, and goes back when that was written so."""
+    return commits(
+        (ADDED, "workspacedeployments", "one", FREE),
+        (ADDED, "instances", ID, WAITS),
+        (MODIFIED, "workspacedeployments", "one", HELD),
+        *((MODIFIED, "instances", ID, fields) for fields in instance),
+        *([(ADDED, "secrets", SECRET, OF_IT)] if late is not None else []),
+        *([(ADDED, "pods", f"i-{ID}", late)] if late else []),
+        (MODIFIED, "workspacedeployments", "one", GIVEN_BACK),
+        (MODIFIED, "workspacedeployments", "one", HELD | {"epoch": 2}),
+        (ADDED, "secrets", f"i-{ID}-e2-abc", OF_IT | {"epoch": 2}),
+        (MODIFIED, "instances", ID, (instance or (WAITS,))[-1] | {"deployment": "one", "epoch": 2, "nonce": "abc"}),
+    )
+
+
+def test_an_unused_lease_goes_back_when_it_cannot_be_used_any_more() -> None:
+    assert not judge(unused(MARKED)).breaches
+    assert not judge(unused(MARKED, late={})).breaches, "a Secret that came late, which no pod mounts"
+    assert {breach.rule for breach in judge(unused()).breaches} == {"marked-first"}
+    marked_another = MARKED | {"returned": {"deployment": "one", "epoch": 7}}
+    assert {breach.rule for breach in judge(unused(marked_another)).breaches} == {"marked-first"}
+    assert "nothing-left" in {breach.rule for breach in judge(unused(MARKED, late=RUNS)).breaches}
+
+
 def rules(trace: Iterable[Commit]) -> set[str]:
     return {breach.rule for breach in judge(trace).breaches}
 
@@ -126,6 +155,16 @@ def test_a_refusal_names_the_commit_the_rule_and_what_to_look_at() -> None:
     assert told.startswith("version 12, MODIFIED workspacedeployments/one: the lease of")
     assert f"pods/i-{ID}" in told.splitlines()[1]
     assert "[nothing-left]" in told
+
+
+@pytest.mark.parametrize(
+    ("holder", "transitions", "legal"),
+    [("a", 3, True), ("a", 4, True), ("b", 4, True), ("", 3, True), ("b", 3, False), ("a", 5, False), ("", 4, False)],
+)
+def test_who_leads_anew_begins_a_term(holder: str, transitions: int, legal: bool) -> None:
+    led = (ADDED, "leases", "berth-operator", {"holder": "a", "transitions": 3})
+    then = (MODIFIED, "leases", "berth-operator", {"holder": holder, "transitions": transitions})
+    assert rules(commits(led, then)) == (set() if legal else {"leader"})
 
 
 def test_a_pod_that_came_after_the_end_and_cannot_start_is_no_breach() -> None:

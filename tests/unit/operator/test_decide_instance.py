@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import names
+from berth_core.leasing import Lease
 from berth_core.model import timestamp
 from berth_operator.decide.instance import CRASHES, PATIENCE, REMAKE_AFTER, decide
 from berth_operator.decide.plan import Step
@@ -14,6 +15,8 @@ from berth_operator.decide.seen import ContainerView, ObservedInstance
 from .making import LEASE, NOW, agent, at, bound, deployment, ended_condition, instance, pod, seen, type_
 
 DELETED: dict[str, Any] = {"metadata": {"deletionTimestamp": timestamp(NOW), "finalizers": ["berth.dev/fence"]}}
+LATER = Lease("one", 4)
+RETURNING = instance(status={"returned": {"deployment": "one", "epoch": 3}})
 GONE = {"pod": None, "agent": agent(acknowledged=None, current=False, listening=None, path=None)}
 
 
@@ -44,6 +47,22 @@ def waiting_for(reason: str, message: str = "") -> ContainerView:
         (seen(instance=bound(status={"reason": "Terminated"})), Step.TEAR_DOWN),
         (seen(instance=bound(status={"reason": "Expired"}, terminate=True)), Step.TEAR_DOWN),
         (ObservedInstance(instance(), waits_for="none is free"), Step.WAIT),
+        (
+            ObservedInstance(
+                instance(), held=LEASE, deployment=deployment(), type=type_(), waits_for="beyond the quota"
+            ),
+            Step.MARK,
+        ),
+        (
+            ObservedInstance(RETURNING, held=LEASE, deployment=deployment(), type=type_(), waits_for="beyond"),
+            Step.RETURN,
+        ),
+        # What is marked goes back also where there is room by now.
+        (ObservedInstance(RETURNING, held=LEASE, deployment=deployment(), type=type_()), Step.RETURN),
+        (ObservedInstance(RETURNING, held=LATER, deployment=deployment(), type=type_()), Step.BIND),
+        (ObservedInstance(RETURNING, held=LATER, deployment=deployment(), type=type_(), waits_for="beyond"), Step.MARK),
+        (ObservedInstance(RETURNING, waits_for="beyond the quota"), Step.WAIT),
+        (ObservedInstance(RETURNING), Step.TURN),
         (ObservedInstance(instance()), Step.TURN),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment(), type=type_()), Step.BIND),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment()), Step.END),

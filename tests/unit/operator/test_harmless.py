@@ -29,7 +29,6 @@ WAITS = ContainerView("waiting", reason="ContainerCreating")
         (pod(deleting=False, phase="Failed", containers=(OVER, OVER)), True),
         (pod(deleting=True, phase="Failed", containers=(WAITS, OVER)), True),
         (pod(deleting=False, phase="Failed", containers=(NOT_REPORTED, NOT_REPORTED)), True),
-        (pod(deleting=True, phase="Failed", collected=True, containers=(OVER, OVER)), False),
         (pod(deleting=True, phase="Failed", presumed=True, containers=(WAITS, WAITS)), False),
         (pod(deleting=True, phase="Failed", presumed=True, containers=(NOT_REPORTED, OVER)), False),
         (pod(deleting=True, phase="Failed", presumed=True, containers=(RUNNING, OVER)), False),
@@ -49,11 +48,11 @@ def test_only_the_kubelet_s_word_or_an_administrator_s_counts(view: PodView, har
     states=st.lists(st.sampled_from(["running", "waiting", "terminated"]), min_size=1, max_size=4),
     phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
     deleting=st.booleans(),
-    collected=st.booleans(),
+    presumed=st.booleans(),
 )
-def test_a_running_container_is_never_harmless(states: list[str], phase: str, deleting: bool, collected: bool) -> None:
+def test_a_running_container_is_never_harmless(states: list[str], phase: str, deleting: bool, presumed: bool) -> None:
     containers = tuple(ContainerView(state) for state in [*states, "running"])
-    assert not pod(phase=phase, deleting=deleting, collected=collected, containers=containers).harmless
+    assert not pod(phase=phase, deleting=deleting, presumed=presumed, containers=containers).harmless
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
@@ -110,8 +109,8 @@ def test_the_garbage_collector_s_word_is_told_from_the_kubelet_s() -> None:
         condition = {"type": "DisruptionTarget", "status": "True", "reason": reason}
         return pod_view(manifest(status__phase="Failed", status__conditions=[condition]))
 
-    assert view("DeletionByPodGC").collected
-    assert not view("TerminationByKubelet").collected
+    assert view("DeletionByPodGC").presumed
+    assert not view("TerminationByKubelet").presumed
 
 
 @pytest.mark.parametrize(("manager", "presumed"), [("kube-controller-manager", True), ("kubelet", False)])

@@ -1,0 +1,43 @@
+"""Keeps this process from serving beside a newer version's leader, which may rely on what this one does not know."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from berth_core import protocol
+from berth_core.client import LEASES, Client
+from berth_core.errors import ClusterError, NotFoundError
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS: Final = 30.0
+UNKNOWN_SECONDS: Final = 0.5
+"""How often the Lease is read before an answer has come."""
+
+
+class Spoken:
+    """What is known of the protocol that the leader speaks."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self.is_known = False
+        """Whether the leader's Lease was read once, or is not there."""
+
+    async def run(self) -> None:
+        """Read the leader's Lease again and again, until cancelled.
+
+        Raises:
+            NewerProtocolError: a newer version has led here.
+
+        """
+        while True:
+            try:
+                protocol.need_known(await self._client.get(LEASES, self._namespace, protocol.LEADER))
+                self.is_known = True
+            except NotFoundError:
+                self.is_known = True  # nobody has led here yet
+            except ClusterError as error:
+                log.warning("cannot read the leader's Lease", error=error.message)
+            await asyncio.sleep(EVERY_SECONDS if self.is_known else UNKNOWN_SECONDS)

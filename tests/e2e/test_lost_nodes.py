@@ -1,0 +1,121 @@
+"""One holder at a time while nodes are drained, deleted and come back, and while their disks are full."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from lab import Lab, Person
+from mishaps import cordoned, drained, fill, kubelet_of, node_deleted, node_of, small_disk, stopped
+from passing import TURN_SECONDS, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
+from session import Session
+from test_two_hands import door
+
+from berth_cluster.network import NODES
+from berth_cluster.testing import BerthCluster
+
+pytestmark = pytest.mark.long
+
+STAYS, GOES = (node.name for node in NODES)
+"""People ask the API on the first node."""
+COLLECTED = "jsonpath={.status.conditions[?(@.type=='DisruptionTarget')].reason}=DeletionByPodGC"
+COLLECTED_SECONDS = 120
+EVICTED_SECONDS = 180
+
+
+@pytest.fixture
+def deployment(lab: Lab) -> Iterator[str]:
+    with lent_to_nobody_else(lab, "lost_node") as name:
+        yield name
+
+
+@contextmanager
+def held_there(lab: Lab, holder: Person, waiter: Person, deployment: str) -> Iterator[tuple[str, Any, Session]]:
+    """A lease on the node that goes, for whose deployment another waits: the instance, its door, a shell in it."""
+    with ExitStack() as opened:
+        with cordoned(lab, STAYS):
+            held = opened.enter_context(held_and_awaited(lab, holder, waiter, deployment))
+        assert node_of(lab, held[0]) == GOES
+        yield held
+
+
+def lease(lab: Lab, deployment: str) -> tuple[Any, Any]:
+    """Who has a deployment, and in which epoch."""
+    status = lab.get("wd", deployment)["status"]
+    return status.get("lease", {}).get("instance"), status["epoch"]
+
+
+@pytest.mark.timeout(400)
+def test_a_drain_waits_for_the_lease_and_the_next_holder_is_elsewhere(
+    lab: Lab, ada: Person, bob: Person, deployment: str
+) -> None:
+    with held_there(lab, ada, bob, deployment) as (instance, old, before):
+        epoch = lab.get("wd", deployment)["status"]["epoch"]
+        with drained(lab, GOES) as draining:
+            assert draining.stderr is not None
+            refusals = (line for line in draining.stderr if f"i-{instance}" in line and "disruption budget" in line)
+            assert next(refusals, None), "the drain did not wait"
+            assert lease(lab, deployment) == (instance, epoch)
+            assert ada.ssh(old, "echo", "aboard").stdout == "aboard\n"
+            assert ada.asks("POST", f"/terminate/{instance}").status == 200
+            following = passes_to(lab, bob, deployment)
+            gets_in_alone(lab, bob, following, ada, before, old)
+            assert node_of(lab, following) == STAYS
+            draining.communicate(timeout=120)
+            assert draining.returncode == 0, "the drain did not come to its end"
+    bob.ends(following)
+    assert lab.leftovers(instance) == []
+
+
+@pytest.mark.timeout(500)
+def test_a_lease_outlives_its_node_and_goes_on_when_that_is_back(
+    lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
+) -> None:
+    with held_there(lab, ada, bob, deployment) as (instance, old, before):
+        had, ready = lease(lab, deployment), lab.readiness(instance)
+        with node_deleted(lab, cluster, GOES):
+            lab.wait(f"pod/i-{instance}", COLLECTED, COLLECTED_SECONDS)
+            assert lease(lab, deployment) == had
+        lab.wait_again(instance, ready)
+        assert lease(lab, deployment) == had
+        assert ada.ssh(door(lab, instance), "echo", "aboard").stdout == "aboard\n"
+        assert ada.asks("POST", f"/terminate/{instance}").status == 200
+        gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
+    bob.ends(following)
+    assert lab.leftovers(instance) == []
+
+
+@pytest.mark.timeout(500)
+def test_a_machine_whose_node_is_deleted_while_it_is_silent_passes_to_nobody_until_it_is_heard_again(
+    lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
+) -> None:
+    with held_there(lab, ada, bob, deployment) as (instance, old, before):
+        had = lease(lab, deployment)
+        with stopped(kubelet_of(cluster, GOES)), node_deleted(lab, cluster, GOES):
+            assert ada.asks("POST", f"/terminate/{instance}").status == 200
+            lab.wait(f"pod/i-{instance}", COLLECTED, COLLECTED_SECONDS)
+            lab.wait(f"wd/{deployment}", "condition=Quarantined", TURN_SECONDS)
+            assert lease(lab, deployment) == had
+            assert ada.ssh(old, "true").returncode == 255, "what has ended lets somebody in"
+        gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
+    bob.ends(following)
+    assert lab.leftovers(instance) == []
+
+
+@pytest.mark.timeout(600)
+def test_a_lease_moves_off_a_node_whose_disk_is_full_and_passes_on(
+    lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
+) -> None:
+    with (
+        small_disk(lab, cluster, NODES[1]) as disk,
+        held_there(lab, ada, bob, deployment) as (instance, old, before),
+    ):
+        had, ready = lease(lab, deployment), lab.readiness(instance)
+        fill(disk)
+        lab.wait(f"node/{GOES}", "condition=DiskPressure", EVICTED_SECONDS)
+        lab.wait_again(instance, ready, EVICTED_SECONDS)
+        assert (lease(lab, deployment), node_of(lab, instance)) == (had, STAYS)
+        assert ada.asks("POST", f"/terminate/{instance}").status == 200
+        gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
+        bob.ends(following)
+        assert lab.leftovers(instance) == []

@@ -1,0 +1,227 @@
+"""Scripted histories: short ones that lead straight to where a protocol is delicate; the seed draws the rest.
+
+Each is a plan like any other: it is played, judged and made smaller as those that chance alone has made.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from .plan import TRAP, Event, Plan
+from .stage import Setting
+
+BEGIN: Final = 4.0
+TAKES_OVER: Final = 8.0
+"""After so many seconds another operator leads."""
+
+OPENING: Final = {
+    "POST secrets": 8,
+    "POST pods": 4,
+    "PATCH instances/status": 2,
+    "take": 2,
+    "PATCH instances": 1,
+}
+ENDING: Final = {
+    "give back": 12,
+    "PATCH instances/status": 3,
+    "DELETE secrets": 2,
+    "DELETE pods": 2,
+    "PATCH pods": 1,
+}
+CALLING: Final = {
+    "POST instances": 8,
+    "take": 4,
+    "POST secrets": 1,
+    "PATCH secrets": 1,
+    "POST reservations": 1,
+}
+LEADERS_END: Final = {"pause before": 6, "pause": 2, "stop before": 1, "kill before": 2, "kill": 1}
+CALLS_END: Final = {"kill": 3, "kill before": 1, "lose": 2, "late": 3, "stop": 1, "pause before": 2, "refuse": 1}
+
+
+def terms(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
+    """Leaders that overlap (D7, D9): each is paused at a write of a lease, and goes on when another has ended it."""
+    count = draw.choice((1, 1, 1, 2))
+    setting = Setting(
+        deployments=1,
+        operators=count + draw.choice((1, 2)),
+        warm=draw.random() < 0.2,
+        hooks=draw.choice(((), (), (), ("prepare",), ("reset",))),
+        base=draw.choice((0.004, 0.02)),
+        slowness=draw.choice((0.2, 1.0)),
+    )
+    events = [Event(BEGIN, draw.choice(("launch", "launch", "kubectl", "reserve")), "ada", other=0.5)]
+    events += _insists(draw, "bob", BEGIN + 1.0, 39.0)
+    match part or draw.choice(("open", "late", "end", "rules")):
+        case "open":
+            end = BEGIN + TAKES_OVER * count + draw.uniform(0.3, 5.0)
+            over = end + draw.uniform(1.0, 9.0)
+            events += _traps(draw, "operator", 3.0, OPENING, [over - BEGIN - TAKES_OVER * n for n in range(count)])
+        case "late":
+            setting = replace(setting, operators=3)
+            end = BEGIN + TAKES_OVER * 2 + draw.uniform(0.3, 5.0)
+            over = end + draw.uniform(2.5, 8.0)
+            events += _late_writes(draw, over)
+        case "end":
+            end = BEGIN + draw.uniform(1.5, 5.0)
+            over = TAKES_OVER * count + draw.uniform(0.5, 9.0)
+            events += _traps(draw, "operator", end - 0.01, ENDING, [over - TAKES_OVER * n for n in range(count)])
+        case _:
+            end = 38.0
+            for at in _times(draw, 6.0, 34.0, 0.7):
+                events.append(Event(at, "rule", "ada", 0.0, other=draw.uniform(0.4, 1.0)))
+            fault, length = draw.choice(("vm", "stop", "held")), draw.uniform(7.6, 14.0)
+            events.append(Event(draw.uniform(9.0, 14.0), fault, "", 0.5, length))
+    events += [Event(end + later, "end", "ada", 0.0, other=draw.random()) for later in (0.0, 0.7)]
+    return setting, events
+
+
+def calls(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """An API process is met at a write of a launch (D1, D2), and its client asks again."""
+    setting = Setting(
+        deployments=draw.choice((1, 1, 2)),
+        warm=draw.random() < 0.3,
+        hooks=draw.choice(((), (), ("reset",))),
+        quota=draw.choice((None, None, 1)),
+    )
+    events = [
+        Event(BEGIN, draw.choice(("launch", "launch", "queue")), "ada", other=0.5),
+        Event(BEGIN + draw.uniform(0.5, 20.0), "show", "ada"),
+        Event(BEGIN + draw.uniform(62.0, 80.0), "again", "ada"),
+    ]
+    if draw.random() < 0.25:  # it is answered, and the Instance is deleted
+        return setting, [*events, Event(draw.uniform(8.0, 38.0), "end", "ada", 0.0, other=0.9)]
+    lengths = [draw.choice((draw.uniform(0.5, 8.0), draw.uniform(9.0, 14.0), draw.uniform(26.0, 34.0)))]
+    events += _traps(draw, "api", 3.0, CALLING, lengths, CALLS_END)
+    if draw.random() < 0.4:
+        events += _traps(
+            draw, "operator", 3.0, {"POST instances": 1}, [draw.uniform(0.1, 15.0)], {"refuse": 2, "kill": 1}
+        )
+    events += _insists(draw, "bob", BEGIN + 0.5, 39.0)
+    if draw.random() < 0.5:
+        events.append(Event(draw.uniform(12.0, 38.0), "end", "ada", 0.0, other=draw.random()))
+    return setting, events
+
+
+def queue(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """Several wait, and newcomers insist when what they wait for is given back."""
+    setting = Setting(
+        deployments=draw.choice((1, 1, 2)), warm=draw.random() < 0.3, quota=draw.choice((None, None, None, 1)), slow=0.1
+    )
+    events = [Event(BEGIN + 0.1 * n, "launch", "ada", other=0.5) for n in range(3)]
+    for user in ("bob", "cyd"):
+        for at in (draw.uniform(BEGIN + 1.0, 12.0), draw.uniform(BEGIN + 1.0, 12.0)):
+            events.append(
+                Event(at, draw.choice(("queue", "reserve", "kubectl")), user, draw.random(), other=draw.random())
+            )
+    for at in _times(draw, 15.0, 38.0, 3.0):
+        user = draw.choice(("ada", "bob", "cyd"))
+        events.append(Event(at, "end", user, draw.random(), other=draw.random()))
+        events += [Event(at + later, "launch", "ada", other=0.5) for later in _times(draw, 0.0, 2.0, 0.15)]
+    if draw.random() < 0.3:
+        events += _traps(draw, "operator", 3.0, {"POST instances": 1}, [draw.uniform(0.1, 8.0)], {"refuse": 1})
+    return setting, events
+
+
+def machines(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """Deployments are deleted and made again, pods are lost, news are late, while leases come and go (D4, D6, D8)."""
+    setting = Setting(
+        deployments=1,
+        warm=draw.random() < 0.7,
+        hooks=draw.choice(((), (), ("prepare",), ("reset",), ("prepare", "reset"))),
+        slowness=draw.choice((0.2, 1.0, 3.0)),
+    )
+    events = []
+    for at in _times(draw, BEGIN, 34.0, 4.0):
+        kind = draw.choice(("launch", "kubectl", "kubectl-delete", "kubectl-delete", "queue"))
+        user = draw.choice(("ada", "bob"))
+        events.append(Event(at, kind, user, draw.random(), draw.uniform(0.1, 3.0), draw.uniform(0.3, 0.8)))
+        if draw.random() < 0.6:
+            events.append(Event(at + draw.uniform(0.1, 4.0), "end", user, 0.0, other=draw.random()))
+    for at in _times(draw, 6.0, 38.0, 8.0):
+        events += [
+            Event(at + later, "replace", "cyd", 0.0) for later in draw.choice(((0.0,), (0.0, draw.uniform(0.1, 2.0))))
+        ]
+    for at in _times(draw, 6.0, 38.0, 8.0):
+        events.append(Event(at, "node", "", 0.0, draw.uniform(2.0, 8.0), draw.choice((0.3, 0.7, 0.7, 0.9))))
+    match draw.choice(("", "gap", "trap", "kill")):
+        case "gap":
+            events.append(Event(draw.uniform(4.0, 20.0), "gap", "", draw.random(), draw.uniform(2.0, 16.0), 0.2))
+        case "trap":
+            writes = OPENING | ENDING
+            events += _traps(draw, "operator", 3.0, writes, [draw.uniform(8.0, 16.0)])
+        case "kill":
+            events.append(Event(draw.uniform(4.0, 30.0), "kill", "", draw.random(), 0.0, 0.2))
+    return setting, events
+
+
+def _late_writes(draw: random.Random, over: float) -> list[Event]:
+    """Secrets of one leader and the pod of the next arrive when a third has ended the lease, and nobody clears them."""
+    events = [Event(over - 2.0, "vm", "", 0.5, 6.0)]
+    for write, met, arrives in (
+        ("POST secrets", BEGIN, over - draw.uniform(0.5, 1.5)),
+        ("POST pods", BEGIN + TAKES_OVER, over - draw.uniform(0.0, 0.5)),
+    ):
+        length = over + 5.0 - met
+        part = (arrives - met) / length
+        events.append(Event(3.0, TRAP, "operator", 0.0, length, part, write, "pause before"))
+    return events
+
+
+def _traps(
+    draw: random.Random,
+    whom: str,
+    at: float,
+    writes: dict[str, int],
+    lengths: Sequence[float],
+    ends: dict[str, int] = LEADERS_END,
+) -> list[Event]:
+    """Lay one after the other. Each write is mostly the first of its kind; it may arrive before its process goes on."""
+    return [
+        Event(
+            at,
+            TRAP,
+            whom,
+            draw.choice((0.0, 0.0, 0.5)),
+            length,
+            draw.choice((1.0, draw.uniform(0.6, 1.0))),
+            _drawn(draw, writes),
+            _drawn(draw, ends),
+        )
+        for length in lengths
+    ]
+
+
+def _insists(draw: random.Random, user: str, first: float, last: float) -> list[Event]:
+    """Somebody waits for a machine, or asks for it again and again."""
+    if draw.random() < 0.4:
+        return [Event(first, draw.choice(("queue", "reserve", "kubectl")), user, other=0.5)]
+    return [Event(at, "launch", user, other=0.5) for at in _times(draw, first, last, 2.0)]
+
+
+def _times(draw: random.Random, first: float, last: float, mean: float) -> list[float]:
+    times = [first + draw.uniform(0.0, mean)]
+    while times[-1] < last:
+        times.append(times[-1] + draw.uniform(0.5, 1.5) * mean)
+    return times[:-1]
+
+
+def _drawn(draw: random.Random, weights: dict[str, int]) -> str:
+    return draw.choices(list(weights), list(weights.values()))[0]
+
+
+SCRIPTS: Final[dict[str, Callable[[random.Random], tuple[Setting, list[Event]]]]] = {
+    "terms": terms,
+    **{f"terms-{part}": partial(terms, part=part) for part in ("open", "late", "end", "rules")},
+    "calls": calls,
+    "queue": queue,
+    "machines": machines,
+}
+
+
+def scripted(which: str, seed: str) -> Plan:
+    """Return the plan of one history of a script."""
+    setting, events = SCRIPTS[which](random.Random(f"{seed} plan"))
+    return Plan(seed, setting, tuple(sorted(events, key=lambda event: event.at)))

@@ -1,0 +1,97 @@
+"""Traps: a script names a write, and the process that sends the next such write is met by a fault right there.
+
+The write itself arrives at once, or late, when its process may be gone or somebody else may lead.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from .api import Api
+from .loops import Loop
+from .operator import Operator
+from .plan import Event
+from .stage import Stage
+from .wire import Request
+
+BEFORE: Final = " before"
+"""Ends the name of a fault that meets the process before its write arrives."""
+
+
+class Struck(Protocol):
+    """What of :class:`tests.sim.faults.Faults` a trap needs."""
+
+    def freeze(self, loop: Loop, seconds: float, *, machine: bool) -> None:
+        """Stop a process, or its machine, for a while."""
+
+    def undo_after(self, seconds: float, undo: Callable[[], object]) -> None:
+        """Have something undone after some time, or when all heals."""
+
+
+class Traps:
+    """Those of one history, in the order in which they spring."""
+
+    def __init__(self, stage: Stage, faults: Struck) -> None:
+        self._stage = stage
+        self._faults = faults
+        self._set: list[Event] = []
+        self._arrivals: dict[str, tuple[str, float]] = {}
+        """Of what a process sends in the step in which it was met: the same kind of write, and when it arrives."""
+
+    def lay(self, event: Event) -> None:
+        """Lay one for operators, or for API processes (``event.user``)."""
+        self._set.append(event)
+        processes: list[Operator | Api] = [*self._stage.operators, *self._stage.apis]
+        for process in processes:
+            process.network.troubles.hold = partial(self._hold, process)
+
+    def clear(self) -> None:
+        """Take away what has not sprung."""
+        self._set.clear()
+
+    def _hold(self, process: Operator | Api, request: Request) -> float:
+        """Seconds by which a request comes later."""
+        write = write_of(request)
+        if process.loop.frozen:
+            same, arrival = self._arrivals.get(process.name, ("", 0.0))
+            return max(0.0, arrival - self._stage.world.now) if write == same else 0.0
+        kind = "operator" if isinstance(process, Operator) else "api"
+        trap = next((event for event in self._set if event.user == kind), None)
+        if trap is None or write != trap.write or self._stage.world.random.random() < trap.chance:
+            return 0.0
+        self._set.remove(trap)
+        return self._spring(trap, process, write)
+
+    def _spring(self, trap: Event, process: Operator | Api, write: str) -> float:
+        stage, troubles, length = self._stage, process.network.troubles, trap.length
+        stage.cluster.say(process.name, f"MET ({trap.then})", write, f"{length:.1f} s")
+        fault = trap.then.removesuffix(BEFORE)
+        match fault:
+            case "pause" | "stop":
+                self._faults.freeze(process.loop, length, machine=fault == "pause")
+            case "kill":
+                process.loop.frozen += 1
+                stage.world.at(0.0, lambda: stage.kill(process))
+                again = stage.operator if isinstance(process, Operator) else stage.api
+                stage.world.at(1.0 + trap.other * 3, again)
+            case "lose":
+                troubles.lose_answer, before = 1.0, troubles.lose_answer
+                stage.world.at(0.0, lambda: setattr(troubles, "lose_answer", before))
+            case "refuse":
+                troubles.unread_roles = True
+                self._faults.undo_after(length, lambda: setattr(troubles, "unread_roles", False))
+        if fault != "late" and fault == trap.then:
+            return 0.0
+        late = length * trap.other + 0.001
+        self._arrivals[process.name] = write, stage.world.now + late
+        return late
+
+
+def write_of(request: Request) -> str:
+    """Return the kind of a request: ``take`` or ``give back`` of a lease, else such as ``PATCH instances/status``."""
+    parts = request.path.partition("/namespaces/")[2].split("/")
+    plural, sub = parts[1] if len(parts) > 1 else "", f"/{parts[3]}" if len(parts) > 3 else ""
+    status = (request.body or {}).get("status") or {}
+    if plural == "workspacedeployments" and "lease" in status:
+        return "take" if status["lease"] else "give back"
+    return f"{request.method} {plural}{sub}"
