@@ -68,7 +68,7 @@ REPLACED: Final[Mapping[str, object]] = {
     "berth_operator.build.secrets.new_host_key": lambda: HostKey(b"key", "ssh-ed25519 AAAA"),
     "berth_api.state.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
 }
-"""What stands for code of the product, by its qualified name."""
+"""Stand-ins for code of the product, by its qualified name."""
 
 
 def _replace() -> None:

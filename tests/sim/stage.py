@@ -32,7 +32,7 @@ WORDS: Final = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What a history begins with."""
+    """State in which a history begins."""
 
     deployments: int = 2
     operators: int = 2
