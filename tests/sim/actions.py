@@ -1,4 +1,4 @@
-"""What people do: each action of a plan, carried out on the stage."""
+"""Actions of people: each one of a plan, carried out on the stage."""
 
 from collections.abc import Sequence
 from typing import TypeVar

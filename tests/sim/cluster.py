@@ -1,4 +1,4 @@
-"""What all of a history shares: time, the store, the trace, and the cluster's own controllers, which are played.
+"""The common ground of a history: time, the store, the trace, and the cluster's own controllers, which are played.
 
 Played here: the garbage collector (ownerReferences), the Job controller, and the service accounts of administrators
 and users who write with kubectl. Their writes are requests like those of Berth's processes.

@@ -1,4 +1,4 @@
-"""What goes wrong: each class of faults, carried out on the stage, and how everything heals."""
+"""Faults: each class of them, carried out on the stage, and how everything heals."""
 
 from collections.abc import Callable
 from functools import partial

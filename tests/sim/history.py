@@ -19,12 +19,12 @@ ROUND_SECONDS: Final = 10.0
 MOST_ROUNDS: Final = 40
 AFTER_SECONDS: Final = 45.0
 AFTER_FAULTS_SECONDS: Final = 75.0
-"""What was written too late is looked for every minute."""
+"""The operator looks every minute for what was written too late."""
 
 
 @dataclass
 class Outcome:
-    """What became of a history."""
+    """The outcome of a history."""
 
     plan: Plan
     violations: list[tuple[float, str]]

@@ -1,4 +1,4 @@
-"""What must be so when all is quiet, and when everything has ended."""
+"""Checks of what must be so when all is quiet, and when everything has ended."""
 
 from typing import Final
 

@@ -34,7 +34,7 @@ ROUNDS: Final = (3, 12, 50)
 MINUTES: Final = 40.0
 """For all mutants together."""
 LIBRARIES: Final = ("aiohttp", "cryptography.x509", "fastapi", "kopf", "orjson", "prometheus_client", "structlog")
-"""What the product imports first; imported once for all processes."""
+"""Modules that the product imports first; imported once for all processes."""
 _PARTICULARS: Final = re.compile(r"robot-\d+|k-\d+|r-\d+|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
@@ -158,7 +158,7 @@ def _broken(play: Callable[[], "Outcome"]) -> str:
 
 
 _work: Callable[[Any], Any]
-"""What processes do that are forked now."""
+"""The work of processes that are forked now."""
 
 
 def _do(thing: Any) -> Any:

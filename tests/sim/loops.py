@@ -25,7 +25,7 @@ Args = TypeVarTuple("Args")
 MOST_STEPS: Final = 500_000
 """Of one history, which has some 15,000: more are a livelock."""
 LEAST_SECONDS: Final = 1e-6
-"""What any code takes: who waits for what is left of a time by rounding comes to its end."""
+"""Least time that any code takes: else a wait for a rest that rounding left would never end."""
 THREAD_SECONDS: Final = (0.01, 0.3)
 
 running: "Loop | None" = None
@@ -57,7 +57,7 @@ class Loop(asyncio.AbstractEventLoop):
         self.skew = 0.0
         """Seconds by which its wall clock is ahead."""
         self.failures: list[str] = []
-        """What nobody caught."""
+        """Errors that nobody caught."""
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count(1)

@@ -14,12 +14,12 @@ from .wire import Commit, Request, Response
 Answered = Callable[[Response, float], object]
 """Is given an answer, and the second of the world at which the server gave it."""
 REFUSED_CONNECTION = Response(0, {"message": "the connection was refused"})
-"""What a process is told that cannot connect: no HTTP status."""
+"""Answer to a process that cannot connect: no HTTP status."""
 
 
 @dataclass
 class Troubles:
-    """What is wrong between one process and the API server. Chances are of one request."""
+    """Troubles between one process and the API server. Chances are of one request."""
 
     cut: bool = False
     """Nothing arrives, in either direction."""

@@ -53,7 +53,7 @@ class Running:
 
 @dataclass
 class Kubelet:
-    """What one pod's kubelet knows of it."""
+    """A pod as its kubelet knows it."""
 
     mounted: bool = False
     started: bool = False
@@ -85,7 +85,7 @@ class Nodes:
         return next((p for p in self.running.values() if (p.ip, p.name, p.epoch) == (ip, pod, epoch)), None)
 
     def on(self, deployment: str) -> Iterable[Running]:
-        """What runs on a machine."""
+        """Return the pods that run on a machine."""
         return [pod for pod in self.running.values() if pod.deployment == deployment]
 
     def lose(self, uid: str) -> None:

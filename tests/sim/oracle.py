@@ -24,7 +24,7 @@ NONCE: Final = re.compile(r"-[0-9a-f]{8}(-agent|-vpn)?$")
 
 @dataclass
 class Held:
-    """What a deployment's status said last."""
+    """A deployment's status as it was last."""
 
     lease: Object | None = None
     epoch: int = 0
@@ -49,7 +49,7 @@ class Oracle:
     promised: dict[str, str] = field(default_factory=dict)
     """Instances (public ids) of which a client was told, with the user."""
     given_up: set[str] = field(default_factory=set)
-    """Those that somebody asked to end."""
+    """Instances that somebody asked to end."""
     used: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     shut_out: Callable[[], set[str]] = set
@@ -58,7 +58,7 @@ class Oracle:
     _by_key: dict[str, str] = field(default_factory=dict)
     """Uids of instances by the Idempotency-Key that made them."""
     _things: dict[tuple[str, int], dict[tuple[str, str], tuple[str, float]]] = field(default_factory=dict)
-    """What is there of a deployment's epoch, by plural and name, with who made it and when."""
+    """Objects of a deployment's epoch, by plural and name, with who made it and when."""
 
     def __post_init__(self) -> None:
         self.queue = Queue(self.cluster)

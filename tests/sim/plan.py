@@ -1,4 +1,4 @@
-"""What a seed makes of a history: its setting, and a list of what people do and what goes wrong, with times.
+"""Plan of a history, from a seed: its setting, and a list of what people do and what goes wrong, with times.
 
 The plan is data and is made before anything runs, so that parts of it can be left out (:mod:`tests.sim.shrink`).
 """
@@ -30,7 +30,7 @@ ACTIONS: Final = {
     "lockout": 2,
     "replace": 2,
 }
-"""What people do, and how often."""
+"""Actions of people, and how often each is drawn."""
 MORE: Final = {
     "builds": {"build": 8, "build_cancel": 1, "build_again": 2, "build_delete": 1},
     "access": {"forbid": 3, "permit": 2},
@@ -59,7 +59,7 @@ FAULTS: Final = (
 TRAP: Final = "trap"
 """A fault at a write, as scripts lay it (:mod:`tests.sim.scripts`)."""
 CORE: Final = ("stop", "kill", "cut", "lose", "apikill", "node", "gap")
-"""Those of the quick set."""
+"""Classes of faults in the quick set."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Event:
     write: str = ""
     """Where a trap is laid: ``PATCH instances/status``, ``take`` (:func:`tests.sim.traps.write_of`)."""
     then: str = ""
-    """What happens there."""
+    """Fault that springs there."""
     part: str = ""
     """Of which part it is; empty for what all histories have."""
 

@@ -76,7 +76,7 @@ REPLACED: Final[Mapping[str, object]] = {
     "berth_operator.vpn.Authority": FixedVpn,
     "berth_api.state.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
 }
-"""What stands for code of the product, by its qualified name."""
+"""Stand-ins for code of the product, by its qualified name."""
 
 
 def _replace() -> None:

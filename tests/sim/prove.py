@@ -30,7 +30,7 @@ class Order:
 
 @dataclass
 class Tally:
-    """What they came to."""
+    """Outcomes of histories, counted."""
 
     histories: int = 0
     leases: int = 0

@@ -25,7 +25,7 @@ class Waiter:
 
 @dataclass
 class Queue:
-    """Who waits, and which requests for an instance are under way."""
+    """Waiters, and the requests for an instance that are under way."""
 
     cluster: Cluster
     waiting: dict[str, Waiter] = field(default_factory=dict)

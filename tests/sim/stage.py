@@ -31,7 +31,7 @@ TYPE: Final = "bench"
 
 @dataclass(frozen=True)
 class Setting:
-    """What a history begins with."""
+    """State in which a history begins."""
 
     deployments: int = 2
     operators: int = 2

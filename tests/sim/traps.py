@@ -19,7 +19,7 @@ BEFORE: Final = " before"
 
 
 class Struck(Protocol):
-    """What of :class:`tests.sim.faults.Faults` a trap needs."""
+    """The part of :class:`tests.sim.faults.Faults` that a trap needs."""
 
     def freeze(self, loop: Loop, seconds: float, *, machine: bool) -> None:
         """Stop a process, or its machine, for a while."""
@@ -29,7 +29,7 @@ class Struck(Protocol):
 
 
 class Traps:
-    """Those of one history, in the order in which they spring."""
+    """Traps of one history, in the order in which they spring."""
 
     def __init__(self, stage: Stage, faults: Struck) -> None:
         self._stage = stage

@@ -18,6 +18,8 @@ from .compare import Bindings
 NAMES: Final = ("a", "b", "c")
 FINALIZERS: Final = ("berth.dev/fence", "berth.dev/other")
 MANAGERS: Final = ("one", "two")
+NEAR: Final = 12
+"""Commits after which the real server may have forgotten an event: its caches keep a hundred, and those of 75 s."""
 APPLIED: Final = ("services", "networkpolicies", "poddisruptionbudgets", "configmaps", "secrets")
 
 
@@ -58,7 +60,7 @@ def draw_step(draw: random.Random, kinds: tuple[str, ...]) -> Step:
     about: dict[str, Any] = {"plural": plural, "space": int(draw.random() < 0.2), "name": name}
     about["version"] = draw.choice(("", "", "live", "live", "stale", "far"))
     about["uid"] = draw.choice(("", "", "", "live", "live", "wrong"))
-    about["back"] = draw.randrange(1, 12)
+    about["back"] = draw.randrange(1, NEAR)
     if verb == "status" and not resource.status:
         verb = "patch"
     return Step(verb, **(about | _MAKERS[verb](plural, name, draw)))
@@ -133,7 +135,7 @@ def _watch(plural: str, _: str, draw: random.Random) -> dict[str, Any]:
         query[f"label {draw.choice(NAMES)}"] = draw.choice(("", "a", "b"))
     if draw.random() < 0.4:
         query |= {f"field {path}": value for path, value in _fields(plural, draw)}
-    return {"query": query, "back": draw.choice((draw.randrange(1, 12), draw.randrange(1, 150)))}
+    return {"query": query, "back": draw.choice((draw.randrange(1, NEAR), draw.randrange(1, 150)))}
 
 
 def _fields(plural: str, draw: random.Random) -> list[tuple[str, str]]:

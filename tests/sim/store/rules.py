@@ -90,7 +90,9 @@ def _returned_is_unused(lease: str, known: str) -> Predicate:
     def holds(new: Any, _: Any) -> bool:
         if not _has(new, "returned") or not _has(new, known):
             return True
-        return any(_get(new, f"returned.{name}") != _get(new, f"{lease}{name}") for name in ("epoch", "deployment"))
+        # What is compared with a field that is absent is an error, which counts only where nothing else differs.
+        of_lease = ((name, _get(new, f"{lease}{name}")) for name in ("epoch", "deployment"))
+        return any(value is not None and value != _get(new, f"returned.{name}") for name, value in of_lease)
 
     return holds
 
@@ -244,7 +246,8 @@ RULES: Final[dict[str, Predicate]] = {
     "!has(oldSelf.status) || !has(oldSelf.status.grant) || (has(self.status) && has(self.status.grant) &&"
     " self.status.grant == oldSelf.status.grant)": _still("status.grant"),
     "!has(oldSelf.spec.dissolved) || has(self.spec.dissolved)": (
-        lambda new, old: not _has(old, "spec.dissolved") or _has(new, "spec.dissolved")
+        # has() of what cannot be read is an error too, and a readable value is a text.
+        lambda new, old: not _has(old, "spec.dissolved") or isinstance(_get(new, "spec.dissolved"), str)
     ),
     "!has(oldSelf.status) || !has(oldSelf.status.epoch) || oldSelf.status.epoch == 0 || (has(self.status) &&"
     " has(self.status.epoch) && self.status.epoch >= oldSelf.status.epoch)": _epoch_never_shrinks,
