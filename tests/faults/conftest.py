@@ -16,7 +16,10 @@ from .stage import Stage
 
 @pytest.fixture
 async def stage(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with lab_in(apiserver, namespaces) as lab, stages.stage(apiserver, namespaces, lab, tmp_path) as made:
+    async with (
+        lab_in(apiserver, namespaces, judge=True) as lab,
+        stages.stage(apiserver, namespaces, lab, tmp_path) as made,
+    ):
         yield made
 
 

@@ -137,7 +137,7 @@ async def release(server: ApiServer, namespaces: Namespaces, folder: Path) -> As
     """A release with nothing that runs yet."""
     for part in ("api", "operator"):
         (folder / part).mkdir(parents=True)
-    async with lab_in(server, namespaces) as lab:
+    async with lab_in(server, namespaces, judge=True) as lab:
         # kubectl is waited for in threads: proxies of others are served by this event loop.
         kubeconfig = await asyncio.to_thread(api_process.restricted_kubeconfig, server, namespaces, folder / "api")
         operating = await asyncio.to_thread(restricted_kubeconfig, server, namespaces, folder / "operator")

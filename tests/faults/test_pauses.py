@@ -39,7 +39,7 @@ async def plays_on(
     """Play a scenario undisturbed and then with each of the pauses; how many there were."""
     namespaces = await asyncio.to_thread(make_namespaces, server)
     await asyncio.to_thread(folder.mkdir)
-    async with lab_in(server, namespaces) as lab, stage(server, namespaces, lab, folder) as made:
+    async with lab_in(server, namespaces, judge=True) as lab, stage(server, namespaces, lab, folder) as made:
         async with starting:  # all at once would be ready late
             leader, heir = await made.pair()
         wanted = await undisturbed(made, scenario, leader)

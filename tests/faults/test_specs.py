@@ -99,7 +99,7 @@ def _is_up_to_date(obj: Object) -> bool:
 async def shop(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
     folder = tmp_path_factory.mktemp("specs")
     namespaces = make_namespaces(apiserver)
-    async with lab_in(apiserver, namespaces) as lab:
+    async with lab_in(apiserver, namespaces, judge=True) as lab:
         operators = Operators(restricted_kubeconfig(apiserver, namespaces, folder), namespaces, folder)
         operators.start()
         try:
