@@ -41,7 +41,7 @@ _PARTICULARS: Final = re.compile(r"robot-\d+|k-\d+|r-\d+|[0-9a-f]{8}-[0-9a-f-]{2
 def kill_all(seed: int) -> int:
     """Hunt all mutants, or those of the variable MUTANTS (numbers); print the table. The exit status.
 
-    A run of all mutants writes the table into the docs.
+    With WRITE their rows in the page of the docs are written anew.
     """
     for mutant in MUTANTS:
         mutated(mutant)
@@ -53,13 +53,9 @@ def kill_all(seed: int) -> int:
             sys.dont_write_bytecode, sys.pycache_prefix = False, compiled
         hunts = _Killing(seed, most, minutes * 60).of(chosen)
     found = sum(hunt.found for hunt in hunts)
-    table = (
-        f"{found} of {len(hunts)} mutants are found: seed {seed}, at most {most} histories each, "
-        f"{minutes:.0f} minutes in all.\n\n{HEAD}" + "".join(hunt.row for hunt in hunts)
-    )
-    print(table, end="")
-    if not words:
-        write(table)
+    print(f"{found} of {len(hunts)} mutants are found\n{HEAD}{''.join(hunt.row for hunt in hunts)}", end="")
+    if os.environ.get("WRITE"):
+        write(hunts, MUTANTS, seed)
     return int(found < len(hunts))
 
 

@@ -7,7 +7,7 @@ import pytest
 from .code_names import NoSuchCodeError
 from .mutants import MUTANTS
 from .mutating import DoesNotApplyError, Mutant, mutated
-from .page import BEGIN, END, PAGE, Hunt
+from .page import BEGIN, END, PAGE, Hunt, rows
 from .playing import simulation
 
 QUICK = ("given back before it is shut", "finalizer dropped early")
@@ -38,10 +38,8 @@ def test_each_mutant_changes_something_and_has_a_name_of_its_own() -> None:
 
 def test_each_row_of_the_page_names_a_mutant_as_it_is() -> None:
     told = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
-    rows = [line for line in told.splitlines() if line.startswith("| ") and "`" in line]
-    cells = [tuple(cell.strip() for cell in row.split("|")[1:4]) for row in rows]
-    assert cells == [(mutant.name, f"`{mutant.where}`", mutant.which) for mutant in MUTANTS]
-    found = sum("not in" not in row for row in rows)
+    assert list(rows()) == [f" {mutant.name} | `{mutant.where}` | {mutant.which} " for mutant in MUTANTS]
+    found = sum("| not in " not in row for row in rows().values())
     assert told.strip().startswith(f"{found} of {len(MUTANTS)} mutants are found")
 
 
