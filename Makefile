@@ -122,4 +122,4 @@ prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 S
 
 .PHONY: prove-mutants
 prove-mutants: venv ## how many histories find each deliberate mistake in the real code and write docs/mutants.md (HISTORIES=2000 each, MINUTES=40 in all, JOBS=2, MUTANTS=0,5)
-	@WRITE=1 $(BIN)/python -m tests.sim mutants
+	@trap '$(PRODUCT)' EXIT; WRITE=1 $(BIN)/python -m tests.sim mutants
