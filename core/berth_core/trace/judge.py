@@ -322,7 +322,7 @@ class Judge:
 
 def _leader(before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
     grew, same = after["transitions"] - before["transitions"], after["holder"] == before["holder"]
-    # Who renewed too late, and finds nobody else there, begins another term.
+    # A leader that renewed too late, and finds nobody else there, begins another term.
     if grew != int(bool(after["holder"]) and (not same or grew > 0)):
         yield (
             "leader",
