@@ -1,11 +1,11 @@
 """Slots: how a type's ``limits.maxPerUser`` holds exactly, whoever takes leases at the same moment.
 
-What a user has of a type are the leases that are his, in all workspace namespaces. A slot stands for a lease that
+A user has of a type the leases in the user's name, in all workspace namespaces. A slot stands for a lease that
 is about to be taken: an entry in the status of the user's Account, made by compare-and-swap while slots and leases
 together are fewer than the limit, and dropped once the lease was taken, or was not to be had. So those who take
 at once see each other, and the end of a lease frees its place by itself.
 
-A slot whose taker stood still is dropped by others, and no clock tells him: that of a paused machine stood still with
+A slot whose taker stood still is dropped by others, and no clock tells it: that of a paused machine stood still with
 it. So a lease counts as within the limit if its slot is seen after it was taken. One whose slot is gone is used only
 where the others' slots and leases are few enough (:func:`need_room`): whoever takes a slot from then on sees it. Else
 it goes back.
@@ -66,7 +66,7 @@ class Quota:
 
 
 class NoneLeftError(Exception):
-    """The user has as many as he may have. ``passing``: some of them only as slots, which may come to nothing."""
+    """The user has as many as allowed. ``passing``: some of them only as slots, which may come to nothing."""
 
     def __init__(self, quota: Quota, *, passing: bool) -> None:
         super().__init__(f"no more than {quota.most} active instances of this type for one user")
@@ -131,7 +131,7 @@ class Claimant:
         ``seen`` is as for :func:`berth_core.leasing.take`.
 
         Raises:
-            NoneLeftError: the user has as many as he may have.
+            NoneLeftError: the user has as many as allowed.
             berth_core.leasing.BusyError: the deployment cannot be had.
             berth_core.errors.NotFoundError: no such deployment.
             berth_core.errors.UnavailableError: the cluster cannot be asked, others kept writing, or this process stood
@@ -182,15 +182,15 @@ class Claimant:
 
 
 async def need_room(client: Client, places: Places, quota: Quota, *, user: str, instance: str) -> Account:
-    """Return the user's Account, as it was before the look at his leases, where an instance is within his quota.
+    """Return the user's Account, as it was before the look at the leases, where an instance is within the quota.
 
     Raises:
-        NoneLeftError: without that instance he has as many as he may have.
+        NoneLeftError: without that instance the user has as many as allowed.
         berth_core.errors.UnavailableError: the cluster cannot be asked.
 
     """
     account = await _read(client, places, user)
-    # After the Account, never before: who dropped his slot until then is seen by his lease.
+    # After the Account, never before: a taker that dropped its slot until then is seen by its lease.
     leases = await held(client, places, quota.type, user) - {instance}
     pending = {slot.instance for slot in account.status.slots if slot.type == quota.type} - {instance}
     if len(leases | pending) >= quota.most:

@@ -24,7 +24,7 @@ async def take_lease(
     """Take the lease of a deployment of a type for an instance (public id). Safe to repeat.
 
     Raises:
-        berth_core.slots.NoneLeftError: the user has as many of the type as he may have; others' turns go on.
+        berth_core.slots.NoneLeftError: the user has as many of the type as allowed; others' turns go on.
         berth_core.leasing.BusyError, berth_core.errors.ClusterError: as :func:`berth_core.leasing.take`.
 
     """
