@@ -18,3 +18,9 @@ def test_without_faults_every_invariant_holds_and_nobody_is_told_that_the_server
 def test_every_invariant_holds_under_faults_of_all_classes(which: str) -> None:
     status, said = simulation(SEED=SEED, HISTORIES=15, SET=which, PROCESSES=1)
     assert status == 0, said
+
+
+@pytest.mark.parametrize("which", ["terms", "calls", "queue", "machines"])
+def test_every_invariant_holds_where_a_script_leads(which: str) -> None:
+    status, said = simulation(SEED=SEED, HISTORIES=5, SET=which, PROCESSES=1)
+    assert status == 0, said
