@@ -49,6 +49,8 @@ def _prove(which: str, seed: int, count: int, faults: tuple[str, ...] | None) ->
     processes = int(os.environ.get("PROCESSES") or len(os.sched_getaffinity(0)))
     total, began = Tally(), clocks.real["monotonic"]()
     for tally in spread(Order(which, seed, int(os.environ.get("FIRST") or 0), count, faults), processes):
+        for what in tally.violations.keys() - total.violations.keys():  # a long proof says at once what it found
+            print(f"HISTORY={tally.examples[what]}  {what}", file=sys.stderr, flush=True)
         total.add(tally)
     took = clocks.real["monotonic"]() - began
     print(
