@@ -40,7 +40,7 @@ def rows() -> dict[str, str]:
 
 def write(hunts: Sequence[Hunt], mutants: Sequence[Mutant], seed: int) -> None:
     """Put what became of some mutants into the page; rows of the others stay, those of former mutants go."""
-    known = rows() | {_key(hunt.row): hunt.row for hunt in hunts}
+    known = rows() | {_key(hunt.row): hunt.row for hunt in hunts if hunt.played}
     kept = [known.get(_key(Hunt(mutant).row), Hunt(mutant).row) for mutant in mutants]
     found = sum("| not in " not in row for row in kept)
     table = f"{found} of {len(kept)} mutants are found, with seed {seed}.\n\n{HEAD}{''.join(kept)}"
