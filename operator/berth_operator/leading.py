@@ -160,10 +160,15 @@ class Leadership:
         return str(written["metadata"]["resourceVersion"])
 
     async def _keep(self, client: Client, version: str | None, work: asyncio.Future[None]) -> None:
-        """Renew until the deadline passes or somebody else has the lease; an error of the work is raised."""
+        """Renew until the deadline passes or somebody else has the lease; an error of the work is raised.
+
+        Work that was kept from a write since this process does not lead any more has not failed.
+        """
         while self.held:
             await asyncio.wait([work], timeout=RENEW_SECONDS)
             if work.done():
+                if isinstance(work.exception(), NotLeaderError):
+                    break
                 return work.result()
             try:
                 async with asyncio.timeout(REQUEST_SECONDS):

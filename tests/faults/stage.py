@@ -56,7 +56,7 @@ class Replica:
     async def stop(self, number: int = signal.SIGTERM) -> None:
         """End it."""
         self.process.send_signal(number)
-        await asyncio.to_thread(self.process.wait, 20)
+        await asyncio.to_thread(self.process.wait, 60)
         await self._open.aclose()
 
 

@@ -87,3 +87,23 @@ async def test_a_refused_renewal_ends_nothing_where_nobody_else_leads(lab: Lab) 
             await lab.client.patch(LEASES, lab.namespaces.release, LEADER, {"metadata": {"labels": {"n": str(count)}}})
             await renewed(lab)
             assert leader.held
+
+
+async def test_work_that_another_leader_ended_is_begun_anew_once_nobody_leads(lab: Lab) -> None:
+    made, terms, again = Leadership(lab.namespaces.release, "first"), list[int](), asyncio.Event()
+
+    async def work() -> None:
+        terms.append(made.term)
+        if len(terms) == 1:
+            await taken_by(lab.client, lab.namespaces.release, "second")
+            await made.confirm()
+        again.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(made.run(lab.client, work))
+    try:
+        await asyncio.wait_for(again.wait(), 30)
+        assert terms[0] < terms[1]
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
