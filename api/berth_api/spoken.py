@@ -17,7 +17,7 @@ UNKNOWN_SECONDS: Final = 0.5
 
 
 class Spoken:
-    """What is known of the protocol that the leader speaks."""
+    """The protocol that the leader speaks, as far as this process knows it."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client

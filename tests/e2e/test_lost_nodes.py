@@ -39,7 +39,7 @@ def held_there(lab: Lab, holder: Person, waiter: Person, deployment: str) -> Ite
 
 
 def lease(lab: Lab, deployment: str) -> tuple[Any, Any]:
-    """Who has a deployment, and in which epoch."""
+    """Return the instance that has a deployment, and its epoch."""
     status = lab.get("wd", deployment)["status"]
     return status.get("lease", {}).get("instance"), status["epoch"]
 

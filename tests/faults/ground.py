@@ -107,7 +107,7 @@ class Ground:
             self.free.append(arena)
 
     async def left(self) -> list[str]:
-        """What the cluster still has of any instance."""
+        """Names of all that the cluster still has of any instance."""
         client, namespaces = self.release.lab.client, self.release.namespaces
         places = [(kind, namespaces.workspaces) for kind in (INSTANCES, RULES, PODS, SERVICES, SECRETS)]
         found: list[str] = []

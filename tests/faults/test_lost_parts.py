@@ -1,6 +1,6 @@
 """Histories while one of three etcd members or of two API servers is lost and comes back, and a store that is full.
 
-What is promised is the same as in test_histories.py. While the store is full nothing can be lent or given back: whoever
+The promises are those of test_histories.py. While the store is full nothing can be lent or given back: whoever
 asks is told so, and once there is room everything goes on.
 """
 
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.long]
 RUNS = int(os.environ.get("FAULTS_RUNS") or 30)
 ARENAS = 6
 PIECE = "x" * 900_000
-"""What a ConfigMap may hold, at most, is 1 MiB."""
+"""A ConfigMap may hold 1 MiB at most."""
 LED_SECONDS = 60.0
 CONFIG_MAPS = Kind("v1", "configmaps")
 
@@ -153,6 +153,6 @@ async def test_a_full_store_lends_nothing_says_so_and_goes_on_once_there_is_room
         assert await release.lab.lease(arena.deployments[1]) is None
     await ada.terminate(first)
     await until(lambda: eve.ask(second), "what is free is lent again", LED_SECONDS)
-    await until(lambda: bool(arena.queue.granted), "bob has his turn", LED_SECONDS)
+    await until(lambda: bool(arena.queue.granted), "bob has a turn", LED_SECONDS)
     await arena.settle()
     assert await ground.left() == []

@@ -31,7 +31,7 @@ CLEARED_SECONDS: Final = 50.0
 
 @dataclass
 class Known:
-    """What was last seen of a build."""
+    """The last that was seen of a build."""
 
     changed: float
     ended: float = 0.0
@@ -51,7 +51,7 @@ class Builds(Part):
         self._told: dict[str, str] = {}
         """Projects of the builds (public ids) of which clients were told."""
         self._makers: dict[str, str] = {}
-        """Who made each Instance, by uid."""
+        """Name of the maker of each Instance, by uid."""
         self._by_key: dict[str, str] = {}
         for user in USERS:
             spec = {"name": f"p-{user}", "user": user, "repoURL": "https://git.example/a"}

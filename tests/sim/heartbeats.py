@@ -16,7 +16,7 @@ from .wire import Commit
 RENEWED_SECONDS: Final = 2.0
 LIMIT_SECONDS: Final = 6
 NOTICED_SECONDS: Final = 8.0
-"""What an undisturbed operator needs at most to say that a machine is silent, beside the limit."""
+"""An undisturbed operator needs at most so long to say that a machine is silent, beside the limit."""
 SETTLED_SECONDS: Final = 30.0
 """The same where another operator has just begun to lead."""
 LEASE: Final = "lease"

@@ -26,7 +26,7 @@ KILLED: Final = 137
 
 @dataclass
 class Script:
-    """What became of the script of one attempt at a build, in truth."""
+    """The outcome of the script of one attempt at a build, in truth."""
 
     began: float
     code: int | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from berth_api.errors import ALL_BUSY
@@ -49,8 +50,7 @@ class Users:
             if status and call:
                 stage.oracle.answered(call)
             if (status == 0 or status >= 500) and tries > 1 and not self.quiet:
-                again = lambda: self._try(user, path, body, answered, key, tries - 1)  # noqa: E731
-                stage.world.at(AGAIN_SECONDS, again)
+                stage.world.at(AGAIN_SECONDS, partial(self._try, user, path, body, answered, key, tries - 1))
             else:
                 answered(status, answer)
 

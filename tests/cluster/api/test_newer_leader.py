@@ -70,7 +70,6 @@ async def test_a_process_that_runs_sees_that_a_newer_version_leads(
     watching = asyncio.create_task(watcher.run())
 
     async def known() -> bool:
-        await asyncio.sleep(0.01)
         return watcher.is_known
 
     await eventually(known)
@@ -94,3 +93,4 @@ async def test_a_process_is_ready_only_when_it_has_read_who_leads(setting: Setti
 
             await eventually(misses_only_the_lease)
         await asyncio.to_thread(process.wait_for, f"{api.url}/readyz", api.process, log)
+        assert (await http.get("/readyz")).json() == {"missing": []}

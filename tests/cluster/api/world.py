@@ -167,7 +167,8 @@ class World:
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:
-    """Look again and again until something holds."""
+    """Look again and again until something holds; other tasks run in between, also where `holds` waits for nothing."""
     deadline = time.monotonic() + seconds
     while not await holds():
         assert time.monotonic() < deadline, f"it did not come about within {seconds} s"
+        await asyncio.sleep(0)

@@ -37,6 +37,16 @@ async def until_passed_over(lab: Lab, name: str) -> None:
     await lab.until(INSTANCES, name, lambda o: "no more than" in (condition(o, "Bound", "message") or ""))
 
 
+async def one_of_two_taken(lab: Lab, operators: Operators) -> None:
+    """Have two deployments of a type that each user may have one of, the one held by ada."""
+    operators.start()
+    await lab.type(limits={"maxPerUser": 1})
+    for name in ("one", "two"):
+        await lab.deployment(name)
+    await lab.instance("has", workspaceType="bench")
+    await until_bound(lab, "has")
+
+
 async def test_instances_made_with_kubectl_count_and_wait_for_their_place(lab: Lab, operators: Operators) -> None:
     operators.start()
     await lab.type(limits={"maxPerUser": 1})
@@ -60,12 +70,7 @@ async def test_instances_made_with_kubectl_count_and_wait_for_their_place(lab: L
 async def test_a_reservation_of_one_who_has_enough_is_passed_over_until_he_has_less(
     lab: Lab, operators: Operators
 ) -> None:
-    operators.start()
-    await lab.type(limits={"maxPerUser": 1})
-    for name in ("one", "two"):
-        await lab.deployment(name)
-    await lab.instance("has", workspaceType="bench")
-    await until_bound(lab, "has")
+    await one_of_two_taken(lab, operators)
     await lab.reservation("more", "ada", workspaceType="bench")
     await lab.until(RESERVATIONS, "more", lambda o: condition(o, "Waiting", "status") == "True")
     await lab.reservation("behind", "bob", workspaceType="bench")
@@ -105,12 +110,7 @@ def returned(obj: Object) -> Lease | None:
 async def test_a_lease_that_a_former_leader_took_beyond_the_quota_goes_back_to_others(
     lab: Lab, operators: Operators, kind: Kind
 ) -> None:
-    operators.start()
-    await lab.type(limits={"maxPerUser": 1})
-    for name in ("one", "two"):
-        await lab.deployment(name)
-    await lab.instance("has", workspaceType="bench")
-    await until_bound(lab, "has")
+    await one_of_two_taken(lab, operators)
     instance = await waits(lab, kind, "waits")
     free = "one" if await lab.lease("one") is None else "two"
     lease = await take(lab, free, instance)
