@@ -48,6 +48,8 @@ def _load_node(cluster: Cluster, machine: network.Machine, images: list[Built]) 
     for built in images:
         run([*ctr, "import", "--local", built.archive])
         run([*ctr, "tag", "--force", built.image.reference, tag(built)])
+        # A kubelet that runs out of disk removes images that nothing uses. No registry has these.
+        run([*ctr, "label", built.image.reference, "io.cri-containerd.pinned=pinned"])
         recorded = {**_recorded(cluster, machine), built.image.name: built.key}
         _record(cluster, machine).write_text(json.dumps(recorded), encoding="utf-8")
 

@@ -1,6 +1,7 @@
 """What goes wrong with nodes and processes: each is a context in which it is so; leaving it puts things right again."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
 from lab import Lab, Person
 
 from berth_cluster.network import NODES, Machine
@@ -96,6 +98,35 @@ def node_deleted(lab: Lab, cluster: BerthCluster, node: str, seconds: int = 120)
         # While there was one node, both replicas of the API may have come there.
         lab.kubectl("delete", "pods", "-n", "berth", "-l", "app.kubernetes.io/component=api", "--wait=false")
         berth_is_whole(lab)
+
+
+@contextmanager
+def disk_nearly_full(lab: Lab, cluster: BerthCluster, node: str, left: int, seconds: int = 120) -> Iterator[None]:
+    """A node whose kubelet counts its disk as full once `left` more bytes are used; without pressure afterwards."""
+    folder = next(cluster.node(machine).folder for machine in NODES if machine.name == node)
+    path = folder / "kubelet.yaml"
+    before = path.read_text(encoding="utf-8")
+    config = yaml.safe_load(before)
+    config["evictionHard"]["nodefs.available"] = str(shutil.disk_usage(folder).free - left)
+    try:
+        _configured(lab, cluster, node, path, yaml.safe_dump(config), seconds)
+        yield
+    finally:
+        _configured(lab, cluster, node, path, before, seconds)
+        lab.wait(f"node/{node}", "condition=DiskPressure=False", seconds)
+        berth_is_whole(lab)
+
+
+def _configured(lab: Lab, cluster: BerthCluster, node: str, path: Path, text: str, seconds: int) -> None:
+    """Let a kubelet begin again with another configuration, and wait until it answers with it."""
+    path.write_text(text, encoding="utf-8")
+    kubelet_of(cluster, node).send(signal.SIGKILL)
+    wanted, until = yaml.safe_load(text)["evictionHard"], time.monotonic() + seconds
+    while True:
+        answer = lab.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/configz", check=False)
+        if answer.startswith("{") and json.loads(answer)["kubeletconfig"]["evictionHard"] == wanted:
+            return
+        assert time.monotonic() < until, f"the kubelet of {node} did not begin again: {answer}"
 
 
 def kubelet_of(cluster: BerthCluster, node: str) -> Identity:

@@ -1,4 +1,4 @@
-"""One holder at a time while nodes are drained, deleted and come back."""
+"""One holder at a time while nodes are drained, deleted and come back, or run out of disk."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lab import Lab, Person
-from mishaps import cordoned, drained, kubelet_of, node_deleted, node_of, stopped
+from mishaps import cordoned, disk_nearly_full, drained, kubelet_of, node_deleted, node_of, stopped
 from passing import TURN_SECONDS, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
 from session import Session
 from test_two_hands import door
@@ -20,11 +20,13 @@ STAYS, GOES = (node.name for node in NODES)
 """People ask the API on the first node."""
 COLLECTED = "jsonpath={.status.conditions[?(@.type=='DisruptionTarget')].reason}=DeletionByPodGC"
 COLLECTED_SECONDS = 120
+GIBIBYTE = 2**30
 
 
 @pytest.fixture
 def deployment(lab: Lab) -> Iterator[str]:
-    with lent_to_nobody_else(lab, "lost_node") as name:
+    # A kubelet evicts first what uses most beyond its request.
+    with lent_to_nobody_else(lab, "lost_node", resources={"requests": {"ephemeral-storage": "64Mi"}}) as name:
         yield name
 
 
@@ -96,6 +98,24 @@ def test_a_machine_whose_node_is_deleted_while_it_is_silent_passes_to_nobody_unt
             lab.wait(f"wd/{deployment}", "condition=Quarantined", TURN_SECONDS)
             assert lease(lab, deployment) == had
             assert ada.ssh(old, "true").returncode == 255, "what has ended lets somebody in"
+        gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
+    bob.ends(following)
+    assert lab.leftovers(instance) == []
+
+
+@pytest.mark.timeout(500)
+def test_a_holder_who_fills_a_nodes_disk_is_evicted_and_keeps_the_lease_elsewhere(
+    lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
+) -> None:
+    with held_there(lab, ada, bob, deployment) as (instance, old, before):
+        had, ready = lease(lab, deployment), lab.readiness(instance)
+        with disk_nearly_full(lab, cluster, GOES, left=2 * GIBIBYTE):
+            assert ada.ssh(old, "fallocate", "-l", str(3 * GIBIBYTE), "/fill").returncode == 0
+            lab.wait(f"node/{GOES}", "condition=DiskPressure", 60)
+            lab.wait_again(instance, ready)
+            assert (lease(lab, deployment), node_of(lab, instance)) == (had, STAYS)
+            assert ada.ssh(door(lab, instance), "test", "!", "-e", "/fill").returncode == 0
+        assert ada.asks("POST", f"/terminate/{instance}").status == 200
         gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
     bob.ends(following)
     assert lab.leftovers(instance) == []
