@@ -143,7 +143,7 @@ async def handle(request: Request, error: Exception) -> Response:
     if isinstance(error, cluster.UnavailableError):
         log.warning("cluster unavailable", error=error.message, status=error.status)
         return answer(AwayError("the cluster cannot be reached. Try again later.", retry_after=error.retry_after), path)
-    if isinstance(error, cluster.ForbiddenError) and error.status == 403:
+    if isinstance(error, cluster.ForbiddenError):
         # A policy, a quota or a webhook: what it refuses now it may let in later, and nothing is wrong in here.
         log.error("cluster refused", error=error.message)
         return answer(AwayError("the cluster does not permit it at the moment. Try again later."), path)

@@ -61,7 +61,7 @@ class Idempotent:
         if step is Step.REPLAY and held.record.answer is not None:
             return exchange.replayed(await recovery.whole(state, held.record.answer))
         if step in (Step.LOOK, Step.TAKE_OVER):
-            made = await recovery.answer_of(state, exchange.digest)
+            made = await recovery.answer_of(state, held)
             if made is not None:
                 await _keep(records, held, made)
                 return exchange.replayed(made)
@@ -72,17 +72,18 @@ class Idempotent:
 
     async def _run(self, exchange: "_Exchange", records: Records, held: Held) -> Answer:
         """Run the request and keep its answer, or note that there is none to keep."""
-        run = Run(exchange.digest)
+        run = Run(held.digest, held.record.started, exchange.state.client.clock)
         token = repeats.running.set(run)
         answer: Answer | None = None
         try:
             answer = await exchange.run(self._app)
         finally:
             repeats.running.reset(token)
-            if answer is None or not answer.is_kept:
+            is_kept = answer is not None and answer.is_kept and not run.is_refused_for_now
+            if not is_kept:
                 failed = answer is None or answer.status >= 500
                 await _release(records, held, unsure=failed and run.has_begun_to_make)
-        if answer.is_kept:
+        if is_kept:
             await _keep(records, held, answer)
         return answer
 

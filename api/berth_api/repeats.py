@@ -7,10 +7,9 @@ made: that carries the label of :func:`labels`.
 
 import hashlib
 import hmac
-import time
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -19,13 +18,14 @@ import orjson
 from berth_api.auth.identity import Identity
 from berth_core import errors as cluster
 from berth_core import names
+from berth_core.clock import StoreClock
 
 HEADER: Final = b"idempotency-key"
 KEPT_SECONDS: Final = 24 * 3600
 DEAD_SECONDS: Final = 60.0
 """A request that has not been answered for so long never will be: its process died."""
 MAKING_SECONDS: Final = 15.0
-"""For so long after its start a request may begin to make things.
+"""For so long after the start in its record a request may begin to make things, by the store's time.
 
 What it sends then has reached the cluster or never will when the request counts as dead: a write before it takes at
 most 10 s, and the API server gives up on a write after 34 s.
@@ -152,8 +152,12 @@ class Run:
     """The request under way that has a key."""
 
     digest: str
-    begun: float = field(default_factory=time.monotonic)
+    started: float
+    """As its record says."""
+    clock: StoreClock
     has_begun_to_make: bool = False
+    is_refused_for_now: bool = False
+    """A refusal speaks of the moment, though its status does not say so: it is not kept."""
 
 
 running: Final[ContextVar[Run | None]] = ContextVar("idempotency_run", default=None)
@@ -165,17 +169,25 @@ def current() -> str | None:
     return run.digest if run is not None else None
 
 
+def refuse_for_now() -> None:
+    """Say that the request under way is refused by what passes: a repeat of it runs anew."""
+    run = running.get()
+    if run is not None:
+        run.is_refused_for_now = True
+
+
 def labels() -> dict[str, str]:
     """Labels for an object that the request under way makes; ask right before it is sent to the cluster.
 
     Raises:
-        UnavailableError: the request has taken so long that a repeat of it may soon count it as dead.
+        UnavailableError: the request has taken so long, for all that is known, that a repeat may soon count it as dead.
 
     """
     run = running.get()
     if run is None:
         return {}
-    if time.monotonic() > run.begun + MAKING_SECONDS:
+    _, latest = run.clock.bounds()
+    if not run.clock.is_known or latest > run.started + MAKING_SECONDS:
         raise cluster.UnavailableError("the request took too long to make anything", retry_after=DEAD_SECONDS)
     run.has_begun_to_make = True
     return {names.IDEMPOTENCY_LABEL: run.digest}

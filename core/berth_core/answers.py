@@ -74,11 +74,10 @@ def from_status(code: int, status: dict[str, Any], retry_after: float) -> errors
         return kind(message, status=code, details=details)
     if code == 429 or code >= 500:
         return errors.UnavailableError(message, status=code, retry_after=retry_after)
-    if code == 403 and _NOT_YET.search(message):
+    if code == 401 or (code == 403 and _NOT_YET.search(message)):
         return errors.NoRightError(message, status=code, retry_after=retry_after)
     by_code: dict[int, type[errors.ClusterError]] = {
         400: errors.InvalidError,
-        401: errors.ForbiddenError,
         403: errors.ForbiddenError,
         404: errors.NotFoundError,
         410: errors.GoneError,

@@ -34,7 +34,7 @@ class InvalidError(ClusterError):
 
 
 class ForbiddenError(ClusterError):
-    """401, or 403 of an admission plugin: a policy, a quota or a webhook does not let this identity do that."""
+    """403 of an admission plugin: a policy, a quota or a webhook does not let this identity do that."""
 
 
 class UnavailableError(ClusterError):
@@ -46,7 +46,8 @@ class UnavailableError(ClusterError):
 
 
 class NoRightError(ForbiddenError, UnavailableError):
-    """403 of the authorizer: this identity lacks a right, or the API server has not read its roles yet.
+    """401, or 403 of the authorizer: this identity lacks a right, or the API server cannot look it up yet.
 
-    Which of the two, only a later answer shows: an API server that was just started serves before it knows all roles.
+    Which of the two, only a later answer shows: an API server that was just started serves before it knows all roles,
+    and one that has lost its store knows no ServiceAccount.
     """

@@ -248,7 +248,7 @@ MUTANTS: Final = (
     Mutant(
         "nothing is looked for before a repeat",
         "berth_api.idempotency.Idempotent._answer",
-        "made = await recovery.answer_of(state, exchange.digest)",
+        "made = await recovery.answer_of(state, held)",
         "made = None",
         which="calls",
     ),

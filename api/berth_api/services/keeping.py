@@ -105,12 +105,16 @@ async def _write(state: State, found: Instance, seconds: int) -> Instance:
 
 
 async def _renew(state: State, found: Instance) -> None:
+    """Write down that somebody was heard now. By compare-and-swap: a write that comes late takes no later one back."""
     namespace, name = found.metadata.namespace, names.keep_alive_lease(found.public_id)
-    body: Object = {"spec": {"renewTime": _micro_time(state.client.clock.now())}}
+    spec = {"renewTime": _micro_time(state.client.clock.now())}
     try:
-        await state.client.patch(LEASES, namespace, name, body)
+        known = await state.client.get(LEASES, namespace, name)
     except cluster.NotFoundError:
-        await state.client.create(LEASES, namespace, _lease(found, name, body["spec"]))
+        await state.client.create(LEASES, namespace, _lease(found, name, spec))
+    else:
+        version = {"resourceVersion": known["metadata"]["resourceVersion"]}
+        await state.client.patch(LEASES, namespace, name, {"metadata": version, "spec": spec})
 
 
 def _lease(found: Instance, name: str, spec: Object) -> Object:

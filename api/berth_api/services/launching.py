@@ -153,7 +153,7 @@ async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
     if quota is not None:
         held = await slots.held(state.client, _places(state), quota.type, wish.identity.user)
         if len(held) >= quota.most:
-            raise NotPermittedError(str(slots.NoneLeftError(quota, passing=False)))
+            raise _has_enough(slots.NoneLeftError(quota, passing=False))
 
 
 async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployment, *, now: datetime) -> Lease | None:
@@ -162,9 +162,15 @@ async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployme
     try:
         return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=seen)
     except slots.NoneLeftError as error:
-        raise NotPermittedError(str(error)) from error
+        raise _has_enough(error) from error
     except (leasing.BusyError, cluster.NotFoundError):
         return None
+
+
+def _has_enough(error: slots.NoneLeftError) -> NotPermittedError:
+    """Refuse what is beyond a quota: until something ends, which may be what this very request has left behind."""
+    repeats.refuse_for_now()
+    return NotPermittedError(str(error))
 
 
 def _refused(refusal: Refusal, target: Target) -> ApiError:

@@ -56,13 +56,18 @@ async def deployment_named(state: State, namespace: str, name: str) -> Deploymen
 
 async def type_of(state: State, found: Deployment, *, live: bool = False) -> WorkspaceType | None:
     """Return a deployment's type: from the cache, or live where it is not there yet or ``live`` is asked for."""
-    known = state.caches.type_named(found.namespace, found.type)
+    return await type_named(state, found.namespace, found.type, live=live)
+
+
+async def type_named(state: State, namespace: str, name: str, *, live: bool = False) -> WorkspaceType | None:
+    """Return the type of a name (``typeName``); as :func:`type_of`."""
+    known = state.caches.type_named(namespace, name)
     if known is not None and live:
         # The oldest of a name stays the oldest while it is there, and one object is read sooner than a list.
-        known = await _get(state, WorkspaceType, found.namespace, known.metadata.name)
-    if known is not None and known.spec.type_name == found.type:
+        known = await _get(state, WorkspaceType, namespace, known.metadata.name)
+    if known is not None and known.spec.type_name == name:
         return known
-    return oldest_type(await _listed(state, WorkspaceType, found.namespace, {"spec.typeName": found.type}))
+    return oldest_type(await _listed(state, WorkspaceType, namespace, {"spec.typeName": name}))
 
 
 async def rules_of(state: State, found: Deployment) -> list[AccessRule]:

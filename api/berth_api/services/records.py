@@ -54,19 +54,17 @@ class Records:
         """
         for _ in range(ATTEMPTS):
             _, now = self._clock.bounds()
+            held: Held | None
             try:
-                made = await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
+                held = await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
+                # A process that had stood still is told by the answer what time it is, and begins anew.
+                step = None if now >= held.created else Step.REPLACE
             except cluster.AlreadyExistsError:
                 held = await self._find(digest)
-            else:
-                if now >= made.created:
-                    return None, made
-                await self.drop(made)  # this process had stood still; the answer has told it what time it is
-                continue
-            if held is None:
-                continue
-            earliest, now = self._clock.bounds()
-            step = judge(held.record, fingerprint, earliest)
+                if held is None:
+                    continue
+                earliest, now = self._clock.bounds()
+                step = judge(held.record, fingerprint, earliest)
             try:
                 if step is Step.REPLACE:
                     await self.drop(held)
@@ -87,8 +85,9 @@ class Records:
         await self._write(held, replace(held.record, phase=Phase.UNSURE))
 
     async def drop(self, held: Held) -> None:
-        """Forget the record. Raises ClusterError."""
-        await self._client.delete(SECRETS, self._namespace, _name(held.digest), uid=held.uid)
+        """Forget the record. Raises ClusterError; ConflictError where another request has taken the record over."""
+        where = self._namespace, _name(held.digest)
+        await self._client.delete(SECRETS, *where, uid=held.uid, resource_version=held.version)
 
     async def _create(self, digest: str, record: Record) -> Held:
         expires = model.timestamp(datetime.fromtimestamp(int(record.expires), UTC))

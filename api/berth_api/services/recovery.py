@@ -8,13 +8,15 @@ from typing import Any, Final
 import orjson
 
 from berth_api import repeats
+from berth_api.errors import AwayError
 from berth_api.repeats import KEY_FIELD, PROFILE_FIELD, Answer
-from berth_api.services import admission, vpn
-from berth_api.services.records import SECRETS
+from berth_api.services import admission, lookups, vpn
+from berth_api.services.records import SECRETS, Held
 from berth_api.state import State
 from berth_core import errors as cluster
-from berth_core import ids, names
+from berth_core import ids, model, names
 from berth_core.client import Object
+from berth_core.clock import MOST_WIDTH
 from berth_core.resources import (
     AccessRule,
     Build,
@@ -25,17 +27,31 @@ from berth_core.resources import (
     Resource,
     VPNClient,
 )
+from berth_core.state import CLAIM_LOST
 
 JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
 
 
-async def answer_of(state: State, digest: str) -> Answer | None:
-    """Look, live, for what carries the digest as its label; None where there is nothing. Raises ClusterError."""
+async def answer_of(state: State, held: Held) -> Answer | None:
+    """Look, live, for what carries the key's label; None where there is nothing. Raises ClusterError, AwayError.
+
+    What is older than the record was made when the same key was used for another request, a day ago or longer.
+    """
     for kind, shape in SHAPES:
-        made = await _labelled(state, kind, digest)
+        labelled = await _labelled(state, kind, held.digest)
+        made = [obj for obj in labelled if _created(obj) >= held.created - MOST_WIDTH and not _lost_its_claim(obj)]
         if made:
-            return await shape(state, min(made, key=lambda obj: str(obj["metadata"]["creationTimestamp"])))
+            return await shape(state, min(made, key=_created))
     return None
+
+
+def _created(obj: Object) -> float:
+    return model.parse_time(obj["metadata"]["creationTimestamp"]).timestamp()
+
+
+def _lost_its_claim(obj: Object) -> bool:
+    """Whether it is an Instance that came when its lease had been given up: nothing was made then."""
+    return (obj.get("status") or {}).get("reason") == CLAIM_LOST
 
 
 async def _labelled(state: State, kind: type[Resource], digest: str) -> list[Object]:
@@ -73,17 +89,30 @@ async def _profile(state: State, client_id: str) -> str | None:
 
 
 async def _launched(state: State, obj: Object) -> Answer:
-    public_id = Instance.parse(obj).public_id
+    instance = Instance.parse(obj)
+    public_id = instance.public_id
+    if not await _has_its_lease(state, instance):
+        raise AwayError("it is not known yet what the first request made. Try again later.", retry_after=1)
     body = {"success": True, "id": public_id}
     key = await _private_key(state, public_id)  # None where its user brought one
     return _json(body if key is None else body | {KEY_FIELD: key})
+
+
+async def _has_its_lease(state: State, instance: Instance) -> bool:
+    """Whether an Instance that is not bound yet has its lease; one that came too late has none."""
+    claim, status = instance.spec.claim, instance.status
+    if claim is None or status.epoch is not None or status.reason is not None:
+        return True
+    found = await lookups.deployment_named(state, instance.metadata.namespace, claim.deployment)
+    lease = found.resource.status.lease if found is not None else None
+    return lease is not None and lease.instance == instance.public_id
 
 
 async def _reserved(state: State, obj: Object) -> Answer:
     metadata, spec = obj["metadata"], Reservation.parse(obj).spec
     # The process that made it may have died before it could say so.
     if spec.workspace_type is not None:
-        kind = state.caches.type_named(metadata["namespace"], spec.workspace_type)
+        kind = await lookups.type_named(state, metadata["namespace"], spec.workspace_type)
         if kind is not None:
             await admission.mark(state, kind)
     else:

@@ -77,6 +77,7 @@ async def remove(state: State, identity: Identity, deployment_id: str, rule_id: 
     found = await _changeable(state, identity, deployment_id)
     doomed = [rule.metadata for rule in await lookups.rules_of(state, found) if rule.spec.rule_id == rule_id]
     if not doomed:
+        await admission.mark_of(state, found.namespace, found.name)  # it may have gone just now, and nobody said so
         raise MissingError("rule not found")
     # Rules made with kubectl may share a number: all that have it go.
     for metadata in doomed:
