@@ -76,14 +76,15 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
     await keeping.forget(world, instance)
     now = world.now()
     for lease in leases:
+        is_used = lease == lease_of  # what was taken beside it was never touched, so no hook has judged it
         await leasing.give_back(
             world.client,
             namespace,
             lease,
             instance=instance.public_id,
-            completed=status.was_ready(instance),
+            completed=is_used and status.was_ready(instance),
             now=now,
-            conditions=outcome,
+            conditions=outcome if is_used else (),
         )
         log.info("lease given back", instance=instance.public_id, deployment=lease.deployment, epoch=lease.epoch)
     await write_status(world, instance, instance.status, status.ended(instance, now))

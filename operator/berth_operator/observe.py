@@ -154,6 +154,8 @@ async def _bound(
         wd = await read_deployment(world, namespace, name)
         lost = loss(wd, name, public_id, epoch)
         type_ = world.type_named(namespace, wd.spec.type) if wd else None
+    if type_ is None and wd is not None:
+        type_ = await world.find_type(namespace, wd.spec.type)
     node = world.node(pod.node) if pod else None
     service = world.store.get(SERVICES, namespace, pod.name if pod else names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})

@@ -71,7 +71,8 @@ async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
         return None
     listed, _ = await world.client.list(INSTANCES, namespace)
     same = [i for i in map(Instance.parse, listed) if i.public_id == lease.instance]
-    if holder(wd, same) is not None:
+    if there := holder(wd, same):
+        await refresh(world, INSTANCES, namespace, there.metadata.name)  # its watch has not told of it
         return CLEARING_SECONDS
     if await _is_reserved(world, namespace, lease.instance):
         return RESERVED_SECONDS
@@ -118,9 +119,10 @@ async def _buried(world: World, namespace: str, lease: Lease, instance: str, use
 
 async def _is_reserved(world: World, namespace: str, instance_id: str) -> bool:
     """Whether a reservation's turn, which makes that instance, has begun and not ended, read live."""
-    granted, _ = await world.client.list(RESERVATIONS, namespace, fields={"status.grant.instance": instance_id})
+    # In this order: one that is granted in between is in the second list.
     waits, _ = await world.client.list(RESERVATIONS, namespace, fields=NOT_GRANTED)
-    for reservation in map(Reservation.parse, [*granted, *waits]):
+    granted, _ = await world.client.list(RESERVATIONS, namespace, fields={"status.grant.instance": instance_id})
+    for reservation in map(Reservation.parse, [*waits, *granted]):
         metadata = reservation.metadata
         if ids.turn_instance(metadata.uid) == instance_id and not metadata.deletion_timestamp:
             if not queue.is_settled(reservation):

@@ -49,6 +49,8 @@ log = structlog.get_logger(__name__)
 ATTEMPTS: Final = 8
 CLEARING_SECONDS: Final = 1.0
 """When to look again at what was kept warm for a lease that goes back."""
+SERVED_SECONDS: Final = 2.0
+"""For the write that follows its lease; where that failed, the next pass makes up for it."""
 
 
 async def reconcile_reservation(world: World, key: Key) -> float | None:
@@ -73,11 +75,12 @@ async def _step(world: World, reservation: Reservation) -> float | None:
         await _fulfil(world, reservation, reservation.status.grant)
         return None
     waiter = Waiter.of(reservation)
-    # Where its turn is being taken, that goes on by itself.
-    wd = None if waiter.instance in world.serving else await held_deployment(world, waiter)
+    # Where its turn is being taken, that goes on by itself; it may also fail between the lease and the grant.
+    is_served = waiter.instance in world.serving
+    wd = None if is_served else await held_deployment(world, waiter)
     if wd is None:
         await _write(world, reservation, [_waits(world, "its turn has not come")])
-        return None
+        return SERVED_SECONDS if is_served else None
     lease = Lease(wd.metadata.name, wd.status.epoch)
     if lease.goes_back(reservation.status.returned):
         gone = await returning.give_back(world, waiter.namespace, lease, waiter.instance)

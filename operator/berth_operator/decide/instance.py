@@ -6,6 +6,7 @@ from typing import Final
 
 from berth_core import conditions, state
 from berth_core.model import parse_time, timestamp
+from berth_core.resources.workspacetype import Limits
 from berth_core.tombstones import MESSAGE, is_tombstone
 from berth_operator.decide.hooks import PREPARE, failed
 from berth_operator.decide.keepalive import MOST_SILENCE
@@ -263,6 +264,8 @@ def _patience_is_over(seen: ObservedInstance, now: datetime) -> bool:
 
 def _obstacle(seen: ObservedInstance) -> str:
     pod = seen.pod
+    if seen.type is None:
+        return "its WorkspaceType is gone"
     if pod is None or not pod.node:
         return "the pod is not scheduled"
     if pod.agent.state != "running":
@@ -279,13 +282,14 @@ def _obstacle(seen: ObservedInstance) -> str:
 def _start_deadline(seen: ObservedInstance) -> datetime | None:
     status = seen.instance.status
     start = status.start_time
-    if start is None or seen.type is None:
+    if start is None:
         return None
+    limits = seen.type.spec.limits if seen.type is not None else Limits()
     # What the hook took, which has a limit of its own, does not count.
     prepared = conditions.find(status.conditions, state.PREPARED)
     if prepared is not None and prepared.status == "True":
         start = prepared.last_transition_time
-    return parse_time(start) + timedelta(seconds=seen.type.spec.limits.start_timeout)
+    return parse_time(start) + timedelta(seconds=limits.start_timeout)
 
 
 def _look_again(seen: ObservedInstance, now: datetime) -> datetime | None:

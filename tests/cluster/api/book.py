@@ -46,6 +46,11 @@ class Book:
         data = {"record": base64.b64encode(json.dumps(fields).encode()).decode()}
         await self.world.client.patch(SECRETS, self.world.namespaces.access, secret["metadata"]["name"], {"data": data})
 
+    async def forget(self, key: dict[str, str], user: str = "alice") -> None:
+        """Let the record have expired, and be cleared away."""
+        name = (await self.read(key, user))["metadata"]["name"]
+        await self.world.client.delete(SECRETS, self.world.namespaces.access, name)
+
     async def made(self, key: dict[str, str], user: str = "alice") -> list[Instance]:
         """Instances that requests with the key made."""
         labels = {names.IDEMPOTENCY_LABEL: digest_of(user, key["Idempotency-Key"])}

@@ -1,5 +1,6 @@
 """One API process for most tests: with the documented rights, on a real API server."""
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from berth_core import webhooks
 from berth_core.client import connected
 
 from . import process
-from .gateway import gateway
+from .gateway import Gateway, gateway
 from .process import Api
 from .signing import Signer, write_keys
 from .world import World
@@ -141,3 +142,16 @@ async def replica_with_an_old_cache(setting: Setting, resource: str) -> AsyncIte
         settings = setting.environment(KUBECONFIG=str(kubeconfig))
         async with process.in_thread(process.running(settings, kubeconfig.with_suffix(".log"))) as replica:
             yield replica
+
+
+@asynccontextmanager
+async def through_gateway(
+    setting: Setting, signer: Signer, *, ends: int = 0
+) -> AsyncIterator[tuple[Gateway, Api, httpx.AsyncClient]]:
+    """A process of its own that reaches the cluster through a gateway, and a client of alice's."""
+    async with gateway(setting.server.kubeconfig) as between:
+        kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / f"{uuid.uuid4()}.kubeconfig")
+        settings = setting.environment(KUBECONFIG=str(kubeconfig))
+        running = process.running(settings, kubeconfig.with_suffix(".log"), ends=ends)
+        async with process.in_thread(running) as api, user_client(api, signer.token("alice")) as client:
+            yield between, api, client

@@ -1,23 +1,24 @@
 """Contract §1, `Idempotency-Key` when processes die and the cluster fails: nothing is made twice or lost."""
 
 import asyncio
-import contextlib
 import json
 import signal
-import uuid
-from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
 
-from berth_api.repeats import DEAD_SECONDS
+from berth_api.repeats import DEAD_SECONDS, MAKING_SECONDS
+from berth_core import leasing
+from berth_core.leasing import Lease
+from berth_core.model import parse_time, timestamp
 from berth_core.resources import AccessRule, FirewallRule, Reservation
+from berth_core.state import CLAIM_LOST
 
-from . import ci, process
+from . import ci
 from .book import Book, fresh
-from .conftest import Setting, user_client
-from .gateway import Gateway, gateway
-from .process import Api
+from .conftest import Setting, through_gateway
 from .signing import Signer
 from .world import World
 
@@ -177,14 +178,86 @@ async def test_an_outage_at_any_step_makes_nothing_twice(
         assert len(await book.made(key)) == 1
 
 
-@contextlib.asynccontextmanager
-async def through_gateway(
-    setting: Setting, signer: Signer, *, ends: int = 0
-) -> AsyncIterator[tuple[Gateway, Api, httpx.AsyncClient]]:
-    """A process of its own that reaches the cluster through a gateway, and a client of alice's."""
-    async with gateway(setting.server.kubeconfig) as between:
-        kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / f"{uuid.uuid4()}.kubeconfig")
-        settings = setting.environment(KUBECONFIG=str(kubeconfig))
-        running = process.running(settings, kubeconfig.with_suffix(".log"), ends=ends)
-        async with process.in_thread(running) as api, user_client(api, signer.token("alice")) as client:
-            yield between, api, client
+async def test_a_request_that_fails_late_leaves_the_record_to_the_one_that_took_it_over(
+    setting: Setting, world: World, book: Book, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    kind, key = await world.type(deployments=2), fresh()
+    second: list[httpx.Response] = []
+    async with through_gateway(setting, signer) as (between, _, client):
+
+        async def take_over() -> None:
+            await book.rewrite(key, age=DEAD_SECONDS + 1)
+            second.append(await alice.post(f"/new/{kind}", headers=key))
+
+        async with between.after(MADE_AT["the record"], take_over), between.refusing(MADE_AT["the lease"], 503):
+            assert (await client.post(f"/new/{kind}", headers=key)).status_code == 503
+    assert second[0].status_code == 200
+    third = await alice.post(f"/new/{kind}", headers=key)
+    assert (third.json(), third.headers["Idempotency-Replayed"]) == (second[0].json(), "true")
+    assert len(await book.made(key)) == 1
+
+
+async def test_nothing_is_made_once_the_store_says_that_the_request_took_too_long(
+    setting: Setting, world: World, book: Book, signer: Signer
+) -> None:
+    kind, key = await world.type(deployments=1), fresh()
+    async with through_gateway(setting, signer) as (between, _, client):
+
+        async def stand_still() -> None:
+            """The process counts no second of a pause of its machine; the next answer tells what time it is."""
+            between.date = format_datetime(datetime.now(UTC) + timedelta(seconds=MAKING_SECONDS + 2), usegmt=True)
+
+        async with between.after(MADE_AT["the lease"], stand_still):
+            assert (await client.post(f"/new/{kind}", headers=key)).status_code == 503
+    assert await book.made(key) == []
+
+
+async def test_what_an_earlier_use_of_a_key_made_answers_no_later_one(
+    setting: Setting, world: World, book: Book, signer: Signer
+) -> None:
+    kind, key = await world.type(deployments=3), fresh()
+    async with through_gateway(setting, signer) as (between, _, client):
+        first = (await client.post(f"/new/{kind}", headers=key)).json()["id"]
+        made_at = parse_time((await world.instance_resource(first)).metadata.creation_timestamp)
+        await book.forget(key)
+        # Two API servers may differ by two seconds, and times of objects are whole ones.
+        await asyncio.sleep((made_at + timedelta(seconds=4) - datetime.now(UTC)).total_seconds())
+        async with between.refusing(MADE_AT["the instance"], 504):
+            assert (await client.post(f"/new/{kind}", headers=key)).status_code == 503
+        assert (await client.post(f"/new/{kind}", headers=key)).status_code == 503
+        await book.rewrite(key, age=DEAD_SECONDS + 1)
+        again = await client.post(f"/new/{kind}", headers=key)
+        assert again.status_code == 200
+        assert again.json()["id"] != first
+
+
+async def test_an_instance_that_lost_its_claim_is_nothing_that_was_made(
+    world: World, book: Book, alice: httpx.AsyncClient
+) -> None:
+    kind, key = await world.type(deployments=1), fresh()
+    first = (await alice.post(f"/new/{kind}", headers=key)).json()["id"]
+    claim = (await world.instance_resource(first)).spec.claim
+    assert claim is not None
+    given_up = Lease(claim.deployment, claim.epoch)
+    where = world.client, world.namespaces.workspaces, given_up
+    await leasing.give_back(*where, instance=first, completed=False, now=datetime.now(UTC))
+    await dies_before_its_answer(book, key, "alice")
+    unsure = await alice.post(f"/new/{kind}", headers=key)
+    assert unsure.status_code == 503, "it is not bound, and will not be"
+    await world.as_operator(first, reason=CLAIM_LOST, message="", endTime=timestamp(datetime.now(UTC)))
+    await dies_before_its_answer(book, key, "alice")
+    again = await alice.post(f"/new/{kind}", headers=key)
+    assert again.status_code == 200
+    assert again.json()["id"] != first
+
+
+async def test_a_refusal_for_a_quota_is_not_kept(world: World, book: Book, alice: httpx.AsyncClient) -> None:
+    kind, key = await world.type(deployments=2, limits={"maxPerUser": 1}), fresh()
+    first = (await alice.post(f"/new/{kind}")).json()["id"]
+    assert (await alice.post(f"/new/{kind}", headers=key)).status_code == 403
+    claim = (await world.instance_resource(first)).spec.claim
+    assert claim is not None
+    where = world.client, world.namespaces.workspaces, Lease(claim.deployment, claim.epoch)
+    await leasing.give_back(*where, instance=first, completed=True, now=datetime.now(UTC))
+    assert (await alice.post(f"/new/{kind}", headers=key)).status_code == 200
+    assert len(await book.made(key)) == 1

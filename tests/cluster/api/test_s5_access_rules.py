@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from berth_cluster.testing import vanished
 from berth_core import ids, names
-from berth_core.resources import AccessRule
+from berth_core.resources import AccessRule, WorkspaceType
 
-from .conftest import Setting, replica_with_an_old_cache, user_client
+from .conftest import Setting, replica_with_an_old_cache, through_gateway, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -259,6 +259,28 @@ async def test_rules_made_at_once_through_two_replicas_have_different_small_numb
     found = await rules_of(world, deployment)
     assert {r.spec.rule_id for r in found} == set(numbers)
     assert {r.metadata.name for r in found} == {f"rule-{number}" for number in numbers}
+
+
+async def test_replicas_hear_of_a_deleted_rule_though_the_first_request_ended_before_it_could_say_so(
+    setting: Setting, world: World, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    kind = await world.type()
+    deployment = await world.deployment(kind, owners=["alice"])
+    path = f"/deployment/{deployment}/rule/{await add(alice, deployment, YES, 'bob')}"
+    before = await mark_of(world, kind)
+    async with through_gateway(setting, signer) as (between, _, client):
+        async with between.refusing(lambda method, at: method == "PATCH" and "/workspacetypes/" in at, 503):
+            assert (await client.delete(path)).status_code == 503
+        assert await mark_of(world, kind) == before
+        assert (await client.delete(path)).status_code == 404
+    assert await mark_of(world, kind) != before
+
+
+async def mark_of(world: World, kind: str) -> str | None:
+    """Mark that says that a rule or a reservation of a type was made or taken away."""
+    where = {"spec.typeName": kind}
+    (found,), _ = await world.client.list(WorkspaceType.api(), world.namespaces.workspaces, fields=where)
+    return WorkspaceType.parse(found).status.admission_mark
 
 
 async def test_a_rule_goes_with_its_deployment_and_is_marked_as_ours(world: World, alice: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ from berth_core import names
 from berth_core.client import LEASES, Object
 from berth_core.model import parse_time, timestamp
 
-from .conftest import made, user_client
+from .conftest import Setting, made, through_gateway, user_client
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -71,6 +71,23 @@ async def test_a_ping_renews_a_lease_that_goes_with_the_instance(
     renewed = await lease_of(world, instance)
     assert parse_time(renewed["spec"]["renewTime"]) > parse_time(lease["spec"]["renewTime"])
     assert renewed["metadata"]["uid"] == metadata["uid"]
+
+
+async def test_a_ping_whose_write_comes_late_takes_no_later_one_back(
+    setting: Setting, world: World, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    instance = await made(alice, await world.type(deployments=1), keepalive=True)
+    assert (await alice.post(f"/instance/{instance}/ka")).status_code == 200
+    later = {"spec": {"renewTime": "2126-01-01T00:00:00.000000Z"}}
+    async with through_gateway(setting, signer) as (between, _, client):
+
+        async def ping_elsewhere() -> None:
+            name = names.keep_alive_lease(instance)
+            await world.client.patch(LEASES, world.namespaces.workspaces, name, later)
+
+        async with between.after(lambda method, path: method == "GET" and "/leases/" in path, ping_elsewhere):
+            assert (await client.post(f"/instance/{instance}/ka")).status_code == 200
+    assert (await lease_of(world, instance))["spec"]["renewTime"] == later["spec"]["renewTime"]
 
 
 async def test_who_may_ping(

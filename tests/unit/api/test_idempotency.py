@@ -9,6 +9,7 @@ from berth_api.auth.identity import Identity
 from berth_api.repeats import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
 from berth_core import errors as cluster
 from berth_core import names
+from berth_core.clock import StoreClock
 
 ALICE = Identity(user="alice", digest="0" * 64, expires=2e9)
 ANSWER = Answer(200, (), b"{}")
@@ -97,16 +98,24 @@ def test_what_is_asked_and_with_which_rights_makes_a_request(other: tuple[str, s
 def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None:
     assert repeats.labels() == {}
     assert repeats.current() is None
-    run = Run("d" * 40)
+    at = 1e9
+    clock = StoreClock(lambda: at, lambda: at)
+    clock.saw(at, "Sun, 09 Sep 2001 01:46:40 GMT", at)
+    run = Run("d" * 40, at, clock)
     token = repeats.running.set(run)
     try:
         assert repeats.current() == "d" * 40
         assert not run.has_begun_to_make
         assert repeats.labels() == {names.IDEMPOTENCY_LABEL: "d" * 40}
         assert run.has_begun_to_make
-        run.begun -= repeats.MAKING_SECONDS + 1
+        at += repeats.MAKING_SECONDS - 1.1
+        assert repeats.labels()
+        at += 0.2  # the store's time may be a second later than the least that it is
         with pytest.raises(cluster.UnavailableError):
             repeats.labels()
+        run.clock = StoreClock()
+        with pytest.raises(cluster.UnavailableError):
+            repeats.labels()  # no time is known
     finally:
         repeats.running.reset(token)
 

@@ -49,6 +49,12 @@ def test_a_server_that_may_not_have_read_its_roles_yet_is_asked_again(message: s
     assert (error.status, error.retry_after, error.message) == (403, 7.0, message)
 
 
+def test_a_server_that_cannot_look_up_who_asks_is_asked_again() -> None:
+    error = from_status(401, {"reason": "Unauthorized", "message": "Unauthorized"}, 7.0)
+    assert isinstance(error, errors.NoRightError)
+    assert (error.status, error.retry_after) == (401, 7.0)
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -58,7 +64,6 @@ def test_a_server_that_may_not_have_read_its_roles_yet_is_asked_again(message: s
             403,
             "instances.berth.dev \"x\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: no",
         ),
-        (401, "Unauthorized"),
     ],
 )
 def test_what_admission_refuses_is_a_refusal(code: int, message: str) -> None:
