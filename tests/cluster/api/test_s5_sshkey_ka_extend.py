@@ -78,14 +78,13 @@ async def test_a_ping_whose_write_comes_late_takes_no_later_one_back(
 ) -> None:
     instance = await made(alice, await world.type(deployments=1), keepalive=True)
     assert (await alice.post(f"/instance/{instance}/ka")).status_code == 200
-    later = {"spec": {"renewTime": "2126-01-01T00:00:00.000000Z"}}
+    name, later = names.keep_alive_lease(instance), {"spec": {"renewTime": "2126-01-01T00:00:00.000000Z"}}
     async with through_gateway(setting, signer) as (between, _, client):
 
         async def ping_elsewhere() -> None:
-            name = names.keep_alive_lease(instance)
             await world.client.patch(LEASES, world.namespaces.workspaces, name, later)
 
-        async with between.after(lambda method, path: method == "GET" and "/leases/" in path, ping_elsewhere):
+        async with between.after(lambda method, path: method == "GET" and path.endswith(name), ping_elsewhere):
             assert (await client.post(f"/instance/{instance}/ka")).status_code == 200
     assert (await lease_of(world, instance))["spec"]["renewTime"] == later["spec"]["renewTime"]
 
