@@ -56,6 +56,24 @@ async def test_a_deployment_is_free_after_reset_and_health_check_one_after_the_o
         assert (await lab.client.list(kind, lab.namespace, labels={"berth.dev/instance": uid}))[0] == []
 
 
+async def test_a_failed_reset_says_nothing_of_a_machine_that_was_only_taken_beside(lab: Lab) -> None:
+    await lab.type(hooks=RESET)
+    for name in ("one", "two"):
+        await lab.deployment(name)
+    drawn = await lab.claimed("one")
+    await lab.until(INSTANCES, drawn, lambda o: condition(o, "Bound", "status") == "True")
+    await end(lab, drawn)
+    job = await started(lab, drawn, "reset")
+    await leasing.take(lab.client, lab.namespace, "two", instance=drawn, user="ada", now=datetime.now(UTC))
+    await exited(lab, await pod_of(lab, job), 3)
+    await fail(lab, job)
+    await has_ended(lab, drawn)
+    await reads(lab, "Quarantined")
+    beside = await reads(lab, "Free", "two")
+    assert condition(beside, "Quarantined") is None
+    assert not beside["status"].get("instances")
+
+
 async def test_a_failed_reset_puts_it_in_quarantine_until_an_administrator_releases_it(lab: Lab) -> None:
     uid = await borrowed(lab, BOTH)
     await end(lab)
