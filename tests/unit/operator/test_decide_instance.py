@@ -147,6 +147,14 @@ def test_a_start_without_end_fails_at_the_type_s_time_out() -> None:
     assert "the pod is not scheduled" in plan.message
 
 
+def test_a_start_whose_type_is_gone_fails_too() -> None:
+    orphaned = seen(**GONE | {"type": None})
+    assert decide(orphaned, at(299)).step is Step.OPEN
+    plan = decide(orphaned, at(300))
+    assert plan.reason == "StartFailed"
+    assert "its WorkspaceType is gone" in plan.message
+
+
 def test_a_pod_that_was_lost_at_once_is_made_again_only_after_a_while() -> None:
     lost = seen(**GONE | {"previous_pod_created": NOW, "previous_pod_ended": at(1)})
     plan = decide(lost, at(2))
