@@ -115,7 +115,9 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     if wd is None or seen.type is None:
         raise RuntimeError("only for a deployment with a type a pod is kept warm")
     place = (wd.metadata.namespace, wd.metadata.name)
-    if world.warm_nonces.get(place, (0, ""))[0] != epoch:
+    drawn = world.warm_nonces.get(place)
+    # One that the status names already was written and the answer was lost: its Secrets are never made again.
+    if drawn is None or drawn[0] != epoch or drawn[1] == wd.warm_nonce(epoch):
         world.warm_nonces[place] = (epoch, new_nonce())
     _, nonce = world.warm_nonces[place]
     parts = _parts(wd, seen.type, epoch, nonce)
