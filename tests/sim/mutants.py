@@ -24,7 +24,7 @@ MUTANTS: Final = (
         f"{LEASING}.give_back",
         "held is None or held.instance != instance or wd.status.epoch != lease.epoch",
         "held is None",
-        which="terms-end",
+        which="terms-back",
     ),
     Mutant(
         "given back before it is shut",
@@ -83,7 +83,7 @@ MUTANTS: Final = (
         "    if not await clear_epoch(world, namespace, taken):\n"
         "        return CLEARING_SECONDS\n",
         "",
-        which="machines",
+        which="gone",
     ),
     Mutant("no tombstone is made", ORPHAN, "if not same and ids.is_drawn", "if False and ids.is_drawn", which="late"),
     Mutant(
@@ -119,7 +119,7 @@ MUTANTS: Final = (
         f"{STARTING}._bind_cold",
         "    await _name_secrets(world,",
         "    await _make_pod(world, replace(lease, instance=instance))\n    await _name_secrets(world,",
-        which="terms-open",
+        which="terms-mount",
     ),
     Mutant(
         "Secrets have no nonce of their own",
@@ -127,6 +127,13 @@ MUTANTS: Final = (
         "return token_hex(4)",
         'return "00000000"',
         which="terms-late",
+    ),
+    Mutant(
+        "Secrets that a deployment's status names are made again",
+        "berth_operator.warming._make",
+        "drawn[1] == wd.warm_nonce(epoch)",
+        "False",
+        which="told",
     ),
     Mutant(
         "term left out of the generation",
@@ -156,28 +163,28 @@ MUTANTS: Final = (
         f"{LEASING}.availability",
         "not wd.has_begun",
         "False",
-        which="machines",
+        which="new",
     ),
     Mutant(
         "who was refused once is refused for good",
         "berth_operator.decide.orphan.Refusals.confirmed",
         ">= CONFIRM_SECONDS",
         ">= 0.0",
-        which="queue",
+        which="queue-refused",
     ),
     Mutant(
         "warm pods of the epoch are not looked for",
         f"{ENDING}._gone",
         "if lease is not None and _warm_name(world, namespace, lease) is not None:",
         "if False:",
-        which="machines",
+        which="late",
     ),
     Mutant(
         "nobody wakes the deployment of an Instance that ended before it was bound",
         "berth_operator.wake._instance",
         'world.store.by(DEPLOYMENTS, "holder", public_id, namespace)',
         "()",
-        which="machines",
+        which="gone",
     ),
     Mutant(
         "a tombstone is taken for the Instance that was asked for",
@@ -250,7 +257,21 @@ MUTANTS: Final = (
         "berth_api.idempotency.Idempotent._answer",
         "made = await recovery.answer_of(state, held)",
         "made = None",
-        which="calls",
+        which="calls-made",
+    ),
+    Mutant(
+        "a record is forgotten though another request has taken it over",
+        "berth_api.services.records.Records.drop",
+        "uid=held.uid, resource_version=held.version",
+        "uid=held.uid",
+        which="dead",
+    ),
+    Mutant(
+        "a request makes something however late it is",
+        "berth_api.repeats.labels",
+        "latest > run.started + MAKING_SECONDS",
+        "False",
+        which="dead",
     ),
     Mutant(
         "rules that change are not read again",
@@ -260,31 +281,10 @@ MUTANTS: Final = (
         which="terms-rules",
     ),
     Mutant(
-        "a lost claim is not noticed",
-        "berth_operator.decide.instance",
-        "    unbound,\n    fenced_out,",
-        "    unbound,",
-        which="calls",
-    ),
-    Mutant(
         "warm pods of old epochs stay",
         "berth_operator.decide.warm.decide",
         "if one.epoch != next_epoch:\n            remove.append(one.epoch)",
         "if one.epoch != next_epoch:\n            pass",
-        which="machines",
-    ),
-    Mutant(
-        "news of old versions count",
-        "berth_operator.store.Store.hear",
-        "if known > version:\n            return False",
-        "if known > version:\n            self._keep(kind, key, obj)",
-        which="machines",
-    ),
-    Mutant(
-        "a pod of another epoch serves on",
-        "berth_operator.decide.instance.pod_is_over",
-        "pod.over or pod.epoch != seen.instance.status.epoch",
-        "pod.over",
         which="machines",
     ),
     Mutant(
@@ -313,7 +313,7 @@ MUTANTS: Final = (
         "berth_operator.claiming._is_permitted",
         "waiter.may_have(kind, wd, map(AccessRule.parse, rules))",
         "True",
-        which="full",
+        which="access",
     ),
     Mutant(
         "a rule that forbids somebody a machine counts for nothing",
@@ -334,6 +334,6 @@ MUTANTS: Final = (
         "berth_operator.vpn.look",
         "not _revoked(instance, clients) <= known.refused",
         "False",
-        which="full",
+        which="tunnels",
     ),
 )
