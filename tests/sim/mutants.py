@@ -136,6 +136,13 @@ MUTANTS: Final = (
         which="told",
     ),
     Mutant(
+        "Secrets that an Instance's status names are made again",
+        "berth_operator.starting._with_secrets",
+        'memory.nonces.get("") == lease.nonce',
+        "False",
+        which="told",
+    ),
+    Mutant(
         "term left out of the generation",
         "berth_operator.build.firewall.next_generation",
         "floor = term << CHANGES_BITS",
@@ -250,7 +257,7 @@ MUTANTS: Final = (
         "berth_operator.reservations.grant",
         "if await _held(world, namespace, lease, instance) is None:",
         "if False:",
-        which="pause",
+        which="marked",
     ),
     Mutant(
         "nothing is looked for before a repeat",

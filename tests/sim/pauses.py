@@ -107,6 +107,11 @@ def _two_unused(seed: str, draw: random.Random) -> Stage:
     return stage
 
 
+def play_marked(seed: str) -> Stage:
+    """Play the last of the courses alone."""
+    return _marked_meanwhile(seed, random.Random(f"{seed} setting"))
+
+
 def play_dead(seed: str) -> Stage:
     """Play one in which an API process's machine stands still at a write until its request counts as dead.
 

@@ -208,10 +208,13 @@ def new(draw: random.Random) -> tuple[Setting, list[Event]]:
 
 
 def told(draw: random.Random) -> tuple[Setting, list[Event]]:
-    """The answer is lost that says that a deployment's status names the Secrets of its warm pod."""
-    lost = Event(0.0, TRAP, "operator", 0.0, 1.0, 1.0, "warm", "lose")
-    asks = Event(draw.uniform(17.0, 30.0), draw.choice(("launch", "kubectl")), "ada", other=0.5)
-    return Setting(deployments=1, warm=True), [lost, asks]
+    """The answer is lost that says that a status names Secrets: of a warm pod, or of an instance, which then lack."""
+    asks = Event(draw.uniform(17.0, 24.0), draw.choice(("launch", "kubectl")), "ada", other=0.5)
+    if draw.random() < 0.5:
+        return Setting(deployments=1, warm=True), [Event(0.0, TRAP, "operator", 0.0, 1.0, 1.0, "warm", "lose"), asks]
+    lost = Event(3.0, TRAP, "operator", 0.0, 1.0, 1.0, "PATCH instances/status", "lose")
+    spoiled, evicted = Event(28.0, "spoil", "ada"), Event(28.0 + draw.uniform(0.0, 0.2), "node", "", 0.0, 1.0, 0.7)
+    return Setting(deployments=1), [lost, replace(asks, at=BEGIN), spoiled, evicted]
 
 
 def access(draw: random.Random) -> tuple[Setting, list[Event]]:
