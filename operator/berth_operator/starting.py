@@ -154,7 +154,7 @@ async def _with_secrets(world: World, lease: LeaseParts, memory: Memory) -> Leas
     listed, _ = await world.client.list(SECRETS, lease.namespace, labels=labels, metadata_only=True)
     if {secret["metadata"]["name"] for secret in listed}.issuperset(_secret_names(world, lease)):
         return lease
-    if memory.nonces.get("") == lease.nonce:  # the write that named it has arrived, though nobody heard so
+    if memory.nonces.get("") == lease.nonce:  # it was written, and the answer that said so was lost
         del memory.nonces[""]
     lease = replace(lease, nonce=memory.nonces.setdefault("", new_nonce()))
     with unused_where_unknown(memory.nonces, ""):

@@ -115,9 +115,9 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     if wd is None or seen.type is None:
         raise RuntimeError("only for a deployment with a type a pod is kept warm")
     place = (wd.metadata.namespace, wd.metadata.name)
-    before = wd.warm_nonce(epoch)
-    # One that the status names already was written by a write whose answer was lost. Its Secrets are not made again.
-    if world.warm_nonces.get(place, (0, ""))[0] != epoch or world.warm_nonces[place][1] == before:
+    drawn = world.warm_nonces.get(place)
+    # One that the status names already was written and the answer was lost: its Secrets are never made again.
+    if drawn is None or drawn[0] != epoch or drawn[1] == wd.warm_nonce(epoch):
         world.warm_nonces[place] = (epoch, new_nonce())
     _, nonce = world.warm_nonces[place]
     parts = _parts(wd, seen.type, epoch, nonce)
@@ -131,6 +131,7 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     told = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
     await write_status(world, wd, wd.status, told)
     del world.warm_nonces[place]
+    before = wd.warm_nonce(epoch)
     if before is not None:
         await _remove_secrets(world, replace(parts, nonce=before))
     made = await create(world, PODS, warm_pod(parts, world.config, key))

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from berth_core.client import Object
 from berth_core.ids import instance_id
-from berth_operator.kinds import DEPLOYMENTS, RULES
+from berth_operator.kinds import DEPLOYMENTS, RULES, SECRETS
 
 from .cluster import LAB
 from .plan import Event
@@ -35,6 +35,8 @@ def act(stage: Stage, users: Users, event: Event) -> None:
             lock_out(stage, _chosen(stage.machines, event.chance), event.length)
         case "replace":
             _make_again(stage, _chosen(stage.machines, event.chance))
+        case "spoil":
+            _spoil(stage)
         case "cancel":
             if own := users.reservations.get(user):
                 users.cancel(user, own.pop(int(event.chance * len(own))))
@@ -120,6 +122,12 @@ def _make_again(stage: Stage, machine: str) -> None:
     if stage.cluster.store.find("workspacedeployments", LAB, machine) is not None:
         stage.cluster.write("DELETE", DEPLOYMENTS, machine, sender="kubectl")
         again()
+
+
+def _spoil(stage: Stage) -> None:
+    """Delete all Secrets of workspaces."""
+    for obj in stage.cluster.store.all("secrets", LAB):
+        stage.cluster.write("DELETE", SECRETS, obj["metadata"]["name"], sender="kubectl")
 
 
 def _chosen(found: Sequence[T], chance: float) -> T:

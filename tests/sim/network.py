@@ -29,6 +29,8 @@ class Troubles:
     """Chance of an answer that a busy or restarted API server gives: 429, 500, 503."""
     unread_roles: bool = False
     """A restarted API server has not read its roles yet: writes are refused with 403."""
+    denied: Request | None = None
+    """A write that a webhook refuses, and lets in when it comes once more."""
     hold: Callable[[Request], float] | None = None
     """Seconds by which a request comes later."""
     hold_watches: float = 0.0
@@ -80,6 +82,9 @@ class Network:
         if troubles.refuse and draw.random() < troubles.refuse:
             status = draw.choice((429, 500, 503))
             return Response(status, {"kind": "Status", "message": "try again later", "code": status})
+        if request is troubles.denied:
+            message = 'admission webhook "policy.example" denied the request'
+            return Response(403, {"kind": "Status", "message": message, "reason": "Forbidden", "code": 403})
         if troubles.unread_roles and request.method != "GET":
             message = 'forbidden: RBAC: clusterrole.rbac.authorization.k8s.io "berth" not found'
             return Response(403, {"kind": "Status", "message": message, "reason": "Forbidden", "code": 403})

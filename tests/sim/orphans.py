@@ -12,6 +12,7 @@ from typing import Any, Final
 from berth_core.clock import StoreClock
 
 from .api import Api
+from .faults import Faults
 from .judgement import at_peace
 from .stage import Setting, Stage
 from .users import Users
@@ -60,25 +61,32 @@ def play(seed: str) -> Stage:
 def play_late(seed: str) -> Stage:
     """Play one in which a create comes, or its process goes on, when the operator takes the lease for an orphan's."""
     draw = random.Random(f"{seed} setting")
-    hooks = ("reset",) if draw.random() < 0.4 else ()
-    stage = Stage(seed, Setting(deployments=1, warm=draw.random() < 0.4, hooks=hooks, slow=0.05, slow_seconds=0.2))
-    world = stage.world
-    stage.operator()
-    slow, right = stage.api(), stage.api()
+    course = draw.choice(("any", "between", "after"))
     late = draw.choice((draw.uniform(28.0, 34.0), 30.0 + draw.uniform(-0.03, 0.05)))
-    stops = draw.random() < 0.5
+    hooks, warm = draw.choice((((), True), ((), False), (("reset",), False)))
+    stops, machine = draw.random() < 0.5, draw.random() < 0.6
+    if course == "between":  # the operator's look and its tombstone; its process has not given it up
+        stops, machine, late = True, True, 30.0 + draw.uniform(0.1, 0.9)
+    elif course == "after":  # the tombstone, of a lease for which a pod was kept warm
+        stops, machine, late, hooks, warm = True, True, draw.uniform(31.0, 34.0), (), True
+    stage = Stage(seed, Setting(deployments=1, warm=warm, hooks=hooks, slow=0.05, slow_seconds=0.2))
+    world = stage.world
+    operator, faults = stage.operator(), Faults(stage)
+    slow, right = stage.api(), stage.api()
+    if course == "between":
+        operator.network.troubles.hold = lambda request: 1.0 if _is_create(request) else 0.0
 
     def hold(request: Request) -> float:
         if not _is_create(request):
             return 0.0
         slow.network.troubles.hold = None
         if stops:
-            slow.loop.frozen += 1
-            world.at(late, lambda: setattr(slow.loop, "frozen", 0))
+            faults.freeze(slow.loop, late, machine=machine)
         return late + 0.001
 
     slow.network.troubles.hold = hold
-    _contend(stage, slow, right)
+    users = _contend(stage, slow, right)
+    world.at(50.0, lambda: users.again("ada"))
     world.run(130.0)
     at_peace(stage)
     world.over = True
@@ -89,7 +97,7 @@ def _is_create(request: Request) -> bool:
     return request.method == "POST" and request.path.endswith("/instances")
 
 
-def _contend(stage: Stage, first: Api, second: Api) -> None:
+def _contend(stage: Stage, first: Api, second: Api) -> Users:
     """Ada asks the first process, and repeats what comes to nothing; Bob asks the second one until something is his."""
     world, users = stage.world, Users(stage)
     stage.apis.remove(second)
@@ -109,3 +117,4 @@ def _contend(stage: Stage, first: Api, second: Api) -> None:
     users.launch("ada", reserve=False, expire=None, again=not stage.calm)
     world.at(0.5, lambda: stage.apis.append(second))
     world.at(1.0, insist)
+    return users

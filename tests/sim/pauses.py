@@ -7,6 +7,7 @@ goes back, also where the write that begins to use it is under way.
 import random
 from typing import Final
 
+from berth_api.repeats import DEAD_SECONDS
 from berth_core.client import Kind, Object
 from berth_core.slots import KEPT_SECONDS
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS
@@ -15,6 +16,7 @@ from .actions import lock_out
 from .cluster import LAB
 from .faults import Faults
 from .judgement import at_peace
+from .plan import TRAP, Event
 from .stage import Setting, Stage
 from .users import Users
 from .wire import Request
@@ -101,6 +103,36 @@ def _two_unused(seed: str, draw: random.Random) -> Stage:
     at_peace(stage)
     if len(stage.oracle.used) != len(stage.machines):
         stage.cluster.violated("I4: a machine is used by nobody, though Ada and Bob wait")
+    world.over = True
+    return stage
+
+
+def play_marked(seed: str) -> Stage:
+    """Play the last of the courses alone."""
+    return _marked_meanwhile(seed, random.Random(f"{seed} setting"))
+
+
+def play_dead(seed: str) -> Stage:
+    """Play one in which an API process's machine stands still at a write until its request counts as dead.
+
+    Its client repeats the request when that is nearly so, and once more later. Another machine could be had.
+    """
+    draw = random.Random(f"{seed} setting")
+    setting = Setting(deployments=2, quota=draw.choice((None, None, 1)), warm=draw.random() < 0.3, slow=0.05)
+    stage = Stage(seed, setting)
+    world, users, faults = stage.world, Users(stage), Faults(stage)
+    stage.operator()
+    stage.api()
+    write, then = draw.choice(("take", "POST secrets")), draw.choice(("pause before", "pause before", "pause"))
+    arrives = draw.choice((1.0, draw.uniform(0.6, 1.0)))
+    faults.strike(Event(0.0, TRAP, "api", 0.0, DEAD_SECONDS + draw.uniform(5.0, 15.0), arrives, write, then))
+    world.run(3.0)
+    users.launch("ada", reserve=False, expire=None)
+    world.at(0.5, stage.api)
+    for later in (DEAD_SECONDS + 2.0, DEAD_SECONDS + 40.0):
+        world.at(later, lambda: users.again("ada"))
+    world.run(DEAD_SECONDS + 110.0)
+    at_peace(stage)
     world.over = True
     return stage
 

@@ -12,6 +12,8 @@ from typing import Final
 from .plan import TRAP, Event, Plan
 from .stage import Setting
 
+TERMS: Final = ("open", "late", "end", "back", "mount", "rules")
+Script = Callable[[random.Random], tuple[Setting, list[Event]]]
 BEGIN: Final = 4.0
 TAKES_OVER: Final = 8.0
 """After so many seconds another operator leads."""
@@ -54,7 +56,7 @@ def terms(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
     )
     events = [Event(BEGIN, draw.choice(("launch", "launch", "kubectl", "reserve")), "ada", other=0.5)]
     events += _insists(draw, "bob", BEGIN + 1.0, 39.0)
-    match part or draw.choice(("open", "late", "end", "rules")):
+    match part or draw.choice(TERMS):
         case "open":
             end = BEGIN + TAKES_OVER * count + draw.uniform(0.3, 5.0)
             over = end + draw.uniform(1.0, 9.0)
@@ -68,8 +70,21 @@ def terms(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
             end = BEGIN + draw.uniform(1.5, 5.0)
             over = TAKES_OVER * count + draw.uniform(0.5, 9.0)
             events += _traps(draw, "operator", end - 0.01, ENDING, [over - TAKES_OVER * n for n in range(count)])
+        case "back":
+            end = BEGIN + draw.uniform(1.5, 5.0)
+            length = draw.uniform(10.0, 17.0)
+            events.append(Event(end - 0.01, TRAP, "operator", 0.0, length, 1.0, "give back", "pause before"))
+        case "mount":
+            setting = replace(setting, operators=2, warm=False, hooks=(), base=0.02, slowness=0.2)
+            events[0] = replace(events[0], what="launch")
+            end = BEGIN + TAKES_OVER + draw.uniform(0.3, 5.0)
+            over = end + draw.uniform(4.0, 9.0)
+            events.append(Event(3.0, TRAP, "operator", 0.0, over - BEGIN, 1.0, "POST secrets", "pause before"))
+            events += _nobody_clears(over)
         case _:
-            end = 38.0
+            # Rules are compared when all is quiet, so that some instances go on until then.
+            end = draw.choice((38.0, 130.0))
+            events[0] = replace(events[0], what="launch")
             for at in _times(draw, 6.0, 34.0, 0.7):
                 events.append(Event(at, "rule", "ada", 0.0, other=draw.uniform(0.4, 1.0)))
             fault, length = draw.choice(("vm", "stop", "held")), draw.uniform(7.6, 14.0)
@@ -78,7 +93,7 @@ def terms(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
     return setting, events
 
 
-def calls(draw: random.Random) -> tuple[Setting, list[Event]]:
+def calls(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
     """An API process is met at a write of a launch (D1, D2), and its client asks again."""
     setting = Setting(
         deployments=draw.choice((1, 1, 2)),
@@ -91,6 +106,11 @@ def calls(draw: random.Random) -> tuple[Setting, list[Event]]:
         Event(BEGIN + draw.uniform(0.5, 20.0), "show", "ada"),
         Event(BEGIN + draw.uniform(62.0, 80.0), "again", "ada"),
     ]
+    if part == "made":  # nobody is told of the Instance, and another could be had
+        events[0] = replace(events[0], what="launch")
+        end = draw.choice(("kill", "lose"))
+        trap = Event(3.0, TRAP, "api", 0.0, 2.0, 1.0, "POST instances", end)
+        return replace(setting, deployments=2, quota=None), [*events, trap]
     if draw.random() < 0.25:  # it is answered, and the Instance is deleted
         return setting, [*events, Event(draw.uniform(8.0, 38.0), "end", "ada", 0.0, other=0.9)]
     lengths = [draw.choice((draw.uniform(0.5, 8.0), draw.uniform(9.0, 14.0), draw.uniform(26.0, 34.0)))]
@@ -105,7 +125,7 @@ def calls(draw: random.Random) -> tuple[Setting, list[Event]]:
     return setting, events
 
 
-def queue(draw: random.Random) -> tuple[Setting, list[Event]]:
+def queue(draw: random.Random, part: str = "") -> tuple[Setting, list[Event]]:
     """Several wait, and newcomers insist when what they wait for is given back."""
     setting = Setting(
         deployments=draw.choice((1, 1, 2)), warm=draw.random() < 0.3, quota=draw.choice((None, None, None, 1)), slow=0.1
@@ -120,7 +140,9 @@ def queue(draw: random.Random) -> tuple[Setting, list[Event]]:
         user = draw.choice(("ada", "bob", "cyd"))
         events.append(Event(at, "end", user, draw.random(), other=draw.random()))
         events += [Event(at + later, "launch", "ada", other=0.5) for later in _times(draw, 0.0, 2.0, 0.15)]
-    if draw.random() < 0.3:
+    if part == "refused":
+        events += _traps(draw, "operator", 3.0, {"POST instances": 1}, [0.0], {"deny": 1})
+    elif draw.random() < 0.3:
         events += _traps(draw, "operator", 3.0, {"POST instances": 1}, [draw.uniform(0.1, 8.0)], {"refuse": 1})
     return setting, events
 
@@ -157,9 +179,69 @@ def machines(draw: random.Random) -> tuple[Setting, list[Event]]:
     return setting, events
 
 
+def gone(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """The Instance for which a lease is taken has gone when the take arrives.
+
+    A pod was kept warm for that lease; or the operators hear late that the Instance has gone.
+    """
+    setting = Setting(deployments=1, warm=draw.random() < 0.5, slowness=draw.choice((0.2, 1.0)))
+    at, lives = draw.uniform(7.0, 12.0), draw.uniform(0.2, 0.4)
+    events = [
+        Event(3.0, TRAP, "operator", 0.0, 1.0, 0.8, "take", "late"),
+        Event(at, "kubectl-delete", "ada", 0.0, 1.0, lives),
+        *_insists(draw, "bob", 14.0, 30.0),
+    ]
+    if not setting.warm:
+        events += [Event(at + lives - 0.01, "gap", "", chance, 16.0, 0.2) for chance in (0.0, 0.3)]
+    return setting, events
+
+
+def new(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A deployment is made again while the leader stands still, and somebody asks for it before its finalizer is on."""
+    setting = Setting(deployments=1, hooks=draw.choice(((), ("reset",))))
+    events = []
+    for at in _times(draw, 6.0, 34.0, 12.0):
+        events += [Event(at, "replace", "cyd", 0.0), Event(at + draw.uniform(0.2, 0.29), "stop", "", 0.5, 2.5)]
+        events += [Event(at + later, "launch", "bob", other=0.5) for later in (0.8, 1.3, 1.8)]
+        events.append(Event(at + draw.uniform(4.0, 8.0), "end", "bob", 0.0, other=draw.random()))
+    return setting, events
+
+
+def told(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """The answer is lost that says that a status names Secrets: of a warm pod, or of an instance, which then lack."""
+    asks = Event(draw.uniform(17.0, 24.0), draw.choice(("launch", "kubectl")), "ada", other=0.5)
+    if draw.random() < 0.5:
+        return Setting(deployments=1, warm=True), [Event(0.0, TRAP, "operator", 0.0, 1.0, 1.0, "warm", "lose"), asks]
+    lost = Event(3.0, TRAP, "operator", 0.0, 1.0, 1.0, "PATCH instances/status", "lose")
+    spoiled, evicted = Event(28.0, "spoil", "ada"), Event(28.0 + draw.uniform(0.0, 0.2), "node", "", 0.0, 1.0, 0.7)
+    return Setting(deployments=1), [lost, replace(asks, at=BEGIN), spoiled, evicted]
+
+
+def access(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """Bob waits, and is forbidden what he waits for; the operators hear of that later than that it is free."""
+    events = [
+        Event(BEGIN, "launch", "ada", other=0.5),
+        Event(6.0, draw.choice(("kubectl", "reserve")), "bob", other=0.5),
+        Event(9.9, TRAP, "operator", 0.0, 3.0, 1.0, "give back", "late"),
+        Event(10.0, "end", "ada", 0.0, other=draw.random()),
+        *(Event(12.8, "gap", "", chance, 16.0, 0.2) for chance in (0.0, 0.3)),
+        Event(13.0, "forbid", "ada", 0.3247, 8.0, 0.0, part="access"),
+    ]
+    return Setting(deployments=1, parts=("access",)), events
+
+
+def tunnels(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """Clients of a VPN are added, and revoked while it goes on."""
+    events = [Event(BEGIN, "vpn_launch", "ada", 0.5, other=0.3, part="tunnels")]
+    for what, times in (("vpn_add", (12.0, 15.0, 18.0)), ("vpn_revoke", (25.0, 30.0))):
+        for at in times:
+            events.append(Event(at, what, "ada", draw.random(), 1.0, draw.choice((0.3, 0.8)), part="tunnels"))
+    return Setting(deployments=1, parts=("tunnels",)), events
+
+
 def _late_writes(draw: random.Random, over: float) -> list[Event]:
     """Secrets of one leader and the pod of the next arrive when a third has ended the lease, and nobody clears them."""
-    events = [Event(over - 2.0, "vm", "", 0.5, 6.0)]
+    events = _nobody_clears(over)
     for write, met, arrives in (
         ("POST secrets", BEGIN, over - draw.uniform(0.5, 1.5)),
         ("POST pods", BEGIN + TAKES_OVER, over - draw.uniform(0.0, 0.5)),
@@ -168,6 +250,11 @@ def _late_writes(draw: random.Random, over: float) -> list[Event]:
         part = (arrives - met) / length
         events.append(Event(3.0, TRAP, "operator", 0.0, length, part, write, "pause before"))
     return events
+
+
+def _nobody_clears(over: float) -> list[Event]:
+    """Pause the machines of all operators that go on: some former leader still takes itself for the leader."""
+    return [Event(over - 2.0, "vm", "", chance, 6.0, 0.9) for chance in (0.1, 0.5, 0.9)]
 
 
 def _traps(
@@ -212,13 +299,27 @@ def _drawn(draw: random.Random, weights: dict[str, int]) -> str:
     return draw.choices(list(weights), list(weights.values()))[0]
 
 
-SCRIPTS: Final[dict[str, Callable[[random.Random], tuple[Setting, list[Event]]]]] = {
+SCRIPTS: Final[dict[str, Script]] = {
     "terms": terms,
-    **{f"terms-{part}": partial(terms, part=part) for part in ("open", "late", "end", "rules")},
+    **{f"terms-{part}": partial(terms, part=part) for part in TERMS},
     "calls": calls,
+    "calls-made": partial(calls, part="made"),
     "queue": queue,
+    "queue-refused": partial(queue, part="refused"),
     "machines": machines,
+    "gone": gone,
+    "new": new,
+    "told": told,
+    "access": access,
+    "tunnels": tunnels,
 }
+
+
+def _any(draw: random.Random, of: Sequence[Script] = tuple(SCRIPTS.values())) -> tuple[Setting, list[Event]]:
+    return draw.choice(of)(draw)
+
+
+SCRIPTS["any"] = _any
 
 
 def scripted(which: str, seed: str) -> Plan:

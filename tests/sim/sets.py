@@ -8,7 +8,13 @@ from .plan import CORE, FAULTS, Plan, plan
 from .scripts import SCRIPTS, scripted
 from .stage import Setting
 
-PLAYS: Final = {"d1": orphans.play, "late": orphans.play_late, "pause": pauses.play}
+PLAYS: Final = {
+    "d1": orphans.play,
+    "late": orphans.play_late,
+    "pause": pauses.play,
+    "marked": pauses.play_marked,
+    "dead": pauses.play_dead,
+}
 """Sets that have no plan: each history is one course of events, with times by its seed."""
 SETS: Final = ("core", "full", *PLAYS, *SCRIPTS)
 

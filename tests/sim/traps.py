@@ -60,9 +60,9 @@ class Traps:
         if trap is None or write != trap.write or self._stage.world.random.random() < trap.chance:
             return 0.0
         self._set.remove(trap)
-        return self._spring(trap, process, write)
+        return self._spring(trap, process, request, write)
 
-    def _spring(self, trap: Event, process: Operator | Api, write: str) -> float:
+    def _spring(self, trap: Event, process: Operator | Api, request: Request, write: str) -> float:
         stage, troubles, length = self._stage, process.network.troubles, trap.length
         stage.cluster.say(process.name, f"MET ({trap.then})", write, f"{length:.1f} s")
         fault = trap.then.removesuffix(BEFORE)
@@ -80,6 +80,8 @@ class Traps:
             case "refuse":
                 troubles.unread_roles = True
                 self._faults.undo_after(length, lambda: setattr(troubles, "unread_roles", False))
+            case "deny":
+                troubles.denied = request
         if fault != "late" and fault == trap.then:
             return 0.0
         late = length * trap.other + 0.001
@@ -88,10 +90,15 @@ class Traps:
 
 
 def write_of(request: Request) -> str:
-    """Return the kind of a request: ``take`` or ``give back`` of a lease, else such as ``PATCH instances/status``."""
+    """Return the kind of a request: ``take`` or ``give back`` of a lease, ``warm``, or such as ``POST pods``.
+
+    ``warm`` is the write that names the Secrets of a pod which is kept warm.
+    """
     parts = request.path.partition("/namespaces/")[2].split("/")
     plural, sub = parts[1] if len(parts) > 1 else "", f"/{parts[3]}" if len(parts) > 3 else ""
     status = (request.body or {}).get("status") or {}
     if plural == "workspacedeployments" and "lease" in status:
         return "take" if status["lease"] else "give back"
+    if plural == "workspacedeployments" and status.get("warm"):
+        return "warm"
     return f"{request.method} {plural}{sub}"

@@ -57,6 +57,7 @@ def test_what_a_watch_tells_is_news_once() -> None:
     assert store.hear(PODS, pod(5))
     assert not store.hear(PODS, pod(5)), "a list that begins the watch anew"
     assert not store.hear(PODS, pod(4))
+    assert [o["metadata"]["resourceVersion"] for o in store.all(PODS)] == ["5"]
     store.remove(PODS, pod(6))
     assert not store.hear(PODS, pod(6))
     assert store.hear(PODS, pod(7))
