@@ -1,5 +1,6 @@
 """Checks of what must be so when all is quiet, and when everything has ended."""
 
+import gc
 from typing import Final
 
 from berth_core import conditions, leasing, names
@@ -8,6 +9,7 @@ from berth_core.ids import instance_id
 from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB
+from .loops import MOST_STEPS
 from .stage import Stage
 
 ORPHAN_SECONDS: Final = 45.0
@@ -122,9 +124,16 @@ def at_the_end(stage: Stage) -> None:
         violated("I5: a pod of what has ended runs at the end")
     for part in stage.parts.values():
         part.at_the_end()
-    for loop in stage.world.loops:
-        for failure in loop.failures:
-            violated(f"crash: {failure}"[:200])
+
+
+def of_processes(stage: Stage) -> None:
+    """Judge how the processes went: none failed with an error that nobody caught, and none is busy for ever."""
+    gc.collect(0)  # a task that failed says so when it is collected
+    world = stage.world
+    for failure in [*world.failures, *(failure for loop in world.loops for failure in loop.failures)]:
+        stage.cluster.violated(f"crash: {failure}"[:200])
+    if world.steps > MOST_STEPS:
+        stage.cluster.violated("I4: processes keep each other busy for ever")
 
 
 def _is_over(stage: Stage, obj: Object) -> bool:
