@@ -206,6 +206,7 @@ def test_a_tombstone_ends_and_gives_the_lease_back() -> None:
 
     assert rules(trace) == set()
     assert rules([*trace, Commit(9, MODIFIED, "instances", "lab", ID, fields=BOUND)]) >= {"never-made"}
+    assert rules([*trace[:4], trace[5]]) == {"ended"}, "it keeps the lease"
 
 
 def test_a_pod_made_again_keeps_the_nonce() -> None:
