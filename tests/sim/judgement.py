@@ -3,7 +3,7 @@
 import gc
 from typing import Final
 
-from berth_core import conditions, leasing, names
+from berth_core import conditions, leasing, names, state
 from berth_core.client import Object
 from berth_core.ids import instance_id
 from berth_core.resources import WorkspaceDeployment
@@ -14,6 +14,8 @@ from .stage import Stage
 
 ORPHAN_SECONDS: Final = 45.0
 """After so long a lease whose Instance has not come has been given back: it is missed for 30 s first."""
+READY_SECONDS: Final = 45.0
+"""After so long an instance that has a lease has become ready, where nothing goes wrong any more."""
 TURN_SECONDS: Final = 10.0
 """After so long one who waits for what is free has it, also where messages are slow."""
 LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "poddisruptionbudgets", "firewallrules")
@@ -32,14 +34,36 @@ def at_peace(stage: Stage) -> None:
         if status.get("reason"):
             continue
         if status.get("readyTime"):
-            _firewall(stage, public_id)
-            if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
-                violated("I4: an instance that was ready does not run, though all is quiet")
-        elif public_id in stage.oracle.promised and public_id not in stage.oracle.given_up:
-            violated("I4: an instance that a client was told of never came")
+            _ready(stage, public_id, status)
+        elif public_id not in stage.oracle.given_up:
+            if public_id in stage.oracle.promised:
+                violated("I4: an instance that a client was told of never came")
+            elif _has_lease_for(stage, public_id) > READY_SECONDS:
+                violated("I4: an instance that has a lease does not become ready")
+    for reservation in stage.oracle.reserved - stage.oracle.given_up:
+        if store.find("reservations", LAB, reservation) is None:
+            violated("I4: a reservation that a client was told of is not there")
     _nobody_waits_for_what_is_free(stage)
     for part in stage.parts.values():
         part.at_peace()
+
+
+def _ready(stage: Stage, public_id: str, status: Object) -> None:
+    """Judge an instance that was ready: it runs, says that it is ready, and has its Service and its rules."""
+    violated = stage.cluster.violated
+    _firewall(stage, public_id)
+    if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
+        violated("I4: an instance that was ready does not run, though all is quiet")
+    elif not any(c["type"] == state.READY and c["status"] == "True" for c in status.get("conditions") or ()):
+        violated("I4: an instance that runs does not say that it is ready")
+    if stage.cluster.store.find("services", LAB, names.instance_object(public_id)) is None:
+        violated("I4: an instance that was ready has no Service")
+
+
+def _has_lease_for(stage: Stage, public_id: str) -> float:
+    """Seconds for which an instance has its lease; 0 where it has none."""
+    since = [held.since for held in stage.oracle.held.values() if held.lease and held.lease["instance"] == public_id]
+    return stage.world.now - since[0] if since else 0.0
 
 
 def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> None:
@@ -66,15 +90,14 @@ def _firewall(stage: Stage, public_id: str) -> None:
 
 def _nobody_waits_for_what_is_free(stage: Stage) -> None:
     able = stage.oracle.able()
-    if not any(waiter.user in able for waiter in stage.oracle.queue.waiting.values()):
-        return
+    waits = any(waiter.user in able for waiter in stage.oracle.queue.waiting.values())
     for obj in stage.cluster.store.all("workspacedeployments", LAB):
         deployment = WorkspaceDeployment.parse(obj)
-        if (
-            leasing.availability(deployment, now=stage.world.wall()).status == "True"
-            and _since(stage, obj) > TURN_SECONDS
-        ):
-            if conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+        free = leasing.availability(deployment, now=stage.world.wall()).status == "True"
+        if free and _since(stage, obj) > TURN_SECONDS:
+            if not conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+                stage.cluster.violated("I4: a machine that can be had does not say so")
+            elif waits:
                 stage.cluster.violated("I4: somebody waits, and a machine is free")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.ids import instance_id
+from berth_core.ids import instance_id, turn_instance
 
 from .cluster import ACCESS, LAB, Cluster
 from .nodes import Nodes
@@ -48,8 +48,10 @@ class Oracle:
     ended: set[str] = field(default_factory=set)
     promised: dict[str, str] = field(default_factory=dict)
     """Instances (public ids) of which a client was told, with the user."""
+    reserved: set[str] = field(default_factory=set)
+    """Reservations of which a client was told."""
     given_up: set[str] = field(default_factory=set)
-    """Instances that somebody asked to end."""
+    """Instances that somebody asked to end, and reservations."""
     used: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     shut_out: Callable[[], set[str]] = set
@@ -78,8 +80,7 @@ class Oracle:
             self.queue.commit(commit)
         elif plural == "reservations":
             self.queue.commit(commit)
-            if any(c["reason"] == "InstanceRefused" for c in (commit.object.get("status") or {}).get("conditions", ())):
-                self.cluster.violated("a reservation was refused for good though nobody refuses its instance")
+            self._reservation(commit)
         self._say(commit)
 
     def _keep(self, commit: Commit) -> None:
@@ -187,6 +188,14 @@ class Oracle:
         accounts = self.cluster.store.all("accounts", ACCESS)
         taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
         return users - busy - taking - {user for user, _ in self.queue.calls.values()}
+
+    def _reservation(self, commit: Commit) -> None:
+        """One that was granted comes to its instance, unless somebody has ended that one since."""
+        ended = turn_instance(commit.object["metadata"]["uid"]) in self.given_up
+        for shown in (commit.object.get("status") or {}).get("conditions") or ():
+            refused = shown["type"] == "Fulfilled" and shown["status"] == "False"
+            if refused and not (ended and shown["reason"] == "LeaseLost"):
+                self.cluster.violated(f"promise: a reservation came to nothing for good: {shown['reason']}")
 
     def _instance(self, commit: Commit) -> None:
         metadata, status = commit.object["metadata"], commit.object.get("status") or {}

@@ -26,6 +26,8 @@ class Users:
     reservations: dict[str, list[str]] = field(default_factory=dict)
     repeat: dict[str, Callable[[], None]] = field(default_factory=dict)
     """Sends the last launch of each user once more, with its Idempotency-Key."""
+    made: dict[str, str] = field(default_factory=dict)
+    """Id that each Idempotency-Key was first answered with."""
     quiet: bool = False
     """Whether nothing new is asked for."""
 
@@ -45,8 +47,7 @@ class Users:
             settled.append(status)
             words = str(answer.get("error_message") or answer.get("id") or "")
             stage.cluster.say(user, f"told {status}", path, words)
-            if status >= 500 and stage.calm and words != ALL_BUSY and not path.startswith("/vpn/"):  # it may be revoked
-                stage.cluster.violated(f"a client was told {status} though nothing went wrong: {words}")
+            self._judge(status, path, words)
             if status and call:
                 stage.oracle.answered(call)
             if (status == 0 or status >= 500) and tries > 1 and not self.quiet:
@@ -58,6 +59,16 @@ class Users:
         stage.world.at(PATIENCE_SECONDS, lambda: told(0, {}))
         if api is not None:
             stage.call(api, path, user, body, told, key)
+
+    def _judge(self, status: int, path: str, words: str) -> None:
+        """Nobody is told 500. Where nothing goes wrong, everybody is answered, and refused for good reason only."""
+        stage, fails = self.stage, status == 0 or status >= 500
+        if path.startswith("/new"):
+            fails = status not in (200, 403)
+        if status == 500:
+            stage.cluster.violated(f"a client was told 500: {words}")
+        elif stage.calm and fails and words != ALL_BUSY and not path.startswith("/vpn/"):  # it may be revoked
+            stage.cluster.violated(f"a client was told {status} though nothing went wrong: {words}")
 
     def launch(self, user: str, *, reserve: bool, expire: int | None, again: bool = True, vpn: bool = False) -> None:
         """POST /new, with an Idempotency-Key where it may be asked again."""
@@ -76,6 +87,9 @@ class Users:
                 self.stage.oracle.told(user, answer["id"])
             else:
                 self.reservations.setdefault(user, []).append(answer["id"])
+                self.stage.oracle.reserved.add(answer["id"])
+            if key and self.made.setdefault(key, answer["id"]) != answer["id"]:
+                self.stage.cluster.violated("idempotency: a key was answered with another id")
 
         self.repeat[user] = lambda: self.ask(user, "/new/bench", body, answered, key)
         self.repeat[user]()
@@ -92,6 +106,7 @@ class Users:
 
     def cancel(self, user: str, reservation: str) -> None:
         """DELETE /reservation."""
+        self.stage.oracle.let_go(reservation)
         self.ask(user, f"/cancel/{reservation}", {}, lambda *_: None)
 
     def show(self, user: str, instance: str) -> None:
