@@ -10,6 +10,7 @@ from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB
 from .loops import MOST_STEPS
+from .nodes import OVER
 from .stage import Stage
 
 ORPHAN_SECONDS: Final = 45.0
@@ -43,6 +44,7 @@ def at_peace(stage: Stage) -> None:
     for reservation in stage.oracle.reserved - stage.oracle.given_up:
         if store.find("reservations", LAB, reservation) is None:
             violated("I4: a reservation that a client was told of is not there")
+    _can_start(stage)
     _nobody_waits_for_what_is_free(stage)
     for part in stage.parts.values():
         part.at_peace()
@@ -83,9 +85,21 @@ def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> N
 def _firewall(stage: Stage, public_id: str) -> None:
     """I7: what is in force is what the rules say."""
     for pod in stage.nodes.running.values():
-        if pod.holder == public_id and not pod.hook and pod.in_force is not None:
-            if pod.in_force.digest != stage.rules_digest(public_id):
+        if pod.holder == public_id and not pod.hook:
+            if pod.in_force is None:
+                stage.cluster.violated("I7: no rules are in force, though all is quiet")
+            elif pod.in_force.digest != stage.rules_digest(public_id):
                 stage.cluster.violated("I7: what is in force is not what the rules say, though all is quiet")
+
+
+def _can_start(stage: Stage) -> None:
+    """Judge that all Secrets are there that a pod mounts."""
+    find = stage.cluster.store.find
+    for pod in stage.cluster.store.all("pods", LAB):
+        over = (pod.get("status") or {}).get("phase") in OVER or pod["metadata"].get("deletionTimestamp")
+        mounted = [volume["secret"]["secretName"] for volume in pod["spec"].get("volumes") or () if "secret" in volume]
+        if not over and any(find("secrets", LAB, name) is None for name in mounted):
+            stage.cluster.violated("I4: a pod mounts a Secret that is not there, though all is quiet")
 
 
 def _nobody_waits_for_what_is_free(stage: Stage) -> None:
@@ -135,6 +149,9 @@ def at_the_end(stage: Stage) -> None:
             violated(f"I4: an instance has not ended at the end ({(obj.get('status') or {}).get('reason')})")
     if any(not _settled(obj) for obj in store.all("reservations", LAB)):
         violated("I4: a reservation is not settled at the end")
+    for obj in store.all("accounts", ACCESS):
+        if (obj.get("status") or {}).get("slots"):
+            violated("I4: a slot is left at the end")
     for plural in LEFT:
         left = [obj for obj in store.all(plural, LAB) if _is_over(stage, obj)]
         if left:

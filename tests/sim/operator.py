@@ -89,7 +89,6 @@ class Operator:
             tasks.create_task(leadership.run(plain, lambda: lead(world, leadership, self._leads)))
 
     def _leads(self) -> None:
-        self.cluster.led_since[self.name] = self.cluster.world.now
         self.cluster.say(self.name, "LEADS")
 
     @property
