@@ -8,7 +8,7 @@ from berth_core.client import Object
 from berth_core.ids import instance_id
 from berth_core.resources import WorkspaceDeployment
 
-from .cluster import ACCESS, LAB
+from .cluster import ACCESS, LAB, node_of
 from .loops import MOST_STEPS
 from .nodes import OVER
 from .stage import Stage
@@ -39,7 +39,7 @@ def at_peace(stage: Stage) -> None:
         elif public_id not in stage.oracle.given_up:
             if public_id in stage.oracle.promised:
                 violated("I4: an instance that a client was told of never came")
-            elif _has_lease_for(stage, public_id) > READY_SECONDS:
+            elif _could_be_ready_for(stage, public_id) > READY_SECONDS:
                 violated("I4: an instance that has a lease does not become ready")
     for reservation in stage.oracle.reserved - stage.oracle.given_up:
         if store.find("reservations", LAB, reservation) is None:
@@ -58,14 +58,21 @@ def _ready(stage: Stage, public_id: str, status: Object) -> None:
         violated("I4: an instance that was ready does not run, though all is quiet")
     elif not any(c["type"] == state.READY and c["status"] == "True" for c in status.get("conditions") or ()):
         violated("I4: an instance that runs does not say that it is ready")
-    if stage.cluster.store.find("services", LAB, names.instance_object(public_id)) is None:
+    of = {names.DEPLOYMENT_LABEL: status.get("deployment"), names.EPOCH_LABEL: str(status.get("epoch"))}
+    services = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("services", LAB)]
+    if not any(of.items() <= labels.items() for labels in services):
         violated("I4: an instance that was ready has no Service")
 
 
-def _has_lease_for(stage: Stage, public_id: str) -> float:
-    """Seconds for which an instance has its lease; 0 where it has none."""
-    since = [held.since for held in stage.oracle.held.values() if held.lease and held.lease["instance"] == public_id]
-    return stage.world.now - since[0] if since else 0.0
+def _could_be_ready_for(stage: Stage, public_id: str) -> float:
+    """Seconds for which an instance has a lease; 0 where it has none, or the node of its machine is not Ready."""
+    for machine, held in stage.oracle.held.items():
+        if held.lease is not None and held.lease["instance"] == public_id:
+            node = stage.cluster.store.find("nodes", None, node_of(machine)) or {}
+            told = (node.get("status") or {}).get("conditions") or ()
+            ready = any(c["type"] == "Ready" and c["status"] == "True" for c in told)
+            return stage.world.now - held.since if ready else 0.0
+    return 0.0
 
 
 def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> None:

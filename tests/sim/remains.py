@@ -4,7 +4,6 @@ import re
 from typing import Final
 
 from berth_core import names
-from berth_core.client import Object
 from berth_core.protocol import LEADER
 
 from .cluster import LAB, Cluster

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from berth_api.errors import ALL_BUSY
+from berth_api.services.launching import NONE_MATCHES
 
 from .api import Api
 from .stage import Stage
@@ -13,6 +14,8 @@ from .stage import Stage
 PATIENCE_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 2.0
 TRIES: Final = 4
+FOR_NOW: Final = (ALL_BUSY, NONE_MATCHES, "workspace deployment is locked out: it takes no new instances")
+"""Answers that say what is so: machines are busy, are being made again, or are locked."""
 
 Answered = Callable[[int, dict[str, Any]], object]
 
@@ -64,10 +67,10 @@ class Users:
         """Nobody is told 500. Where nothing goes wrong, everybody is answered, and refused for good reason only."""
         stage, fails = self.stage, status == 0 or status >= 500
         if path.startswith("/new"):
-            fails = status not in (200, 403)
+            fails = status not in (200, 403) and words not in FOR_NOW
         if status == 500:
             stage.cluster.violated(f"a client was told 500: {words}")
-        elif stage.calm and fails and words != ALL_BUSY and not path.startswith("/vpn/"):  # it may be revoked
+        elif stage.calm and fails and words not in FOR_NOW and not path.startswith("/vpn/"):  # it may be revoked
             stage.cluster.violated(f"a client was told {status} though nothing went wrong: {words}")
 
     def launch(self, user: str, *, reserve: bool, expire: int | None, again: bool = True, vpn: bool = False) -> None:
