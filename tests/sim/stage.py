@@ -92,6 +92,8 @@ class Stage:
         self.machines = [f"robot-{number}" for number in range(self.setting.deployments)]
         self.operators: list[Operator] = []
         self.apis: list[Api] = []
+        self.started: list[Callable[[Operator | Api], object]] = []
+        """Are told of each process that begins."""
         self.parts: dict[str, Part] = {}
         self.places: list[str] = []
         """Machines that have a node, ``""`` for the node of none."""
@@ -131,6 +133,7 @@ class Stage:
         more = {key: value for part in self.parts.values() for key, value in part.OPERATOR.items()}
         made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended, more)
         self.operators.append(made)
+        self._tell(made)
         return made
 
     def api(self, clock: StoreClock | None = None) -> Api:
@@ -138,7 +141,12 @@ class Stage:
         self._replicas += 1
         made = Api(self.cluster, f"api-{self._replicas}", self.network(), clock, builds="builds" in self.parts)
         self.apis.append(made)
+        self._tell(made)
         return made
+
+    def _tell(self, process: Operator | Api) -> None:
+        for listener in self.started:
+            listener(process)
 
     def kill(self, process: Operator | Api) -> None:
         """End a process at once."""
