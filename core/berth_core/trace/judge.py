@@ -164,9 +164,14 @@ class Judge:
                     "who wrote the status of the deployment",
                 )
 
+    def _instance_of(self, namespace: str, public_id: str) -> Fields | None:
+        """Return the Instance with that id; not another that was made under its name since."""
+        named = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
+        return named if named is not None and named["id"] == public_id else None
+
     def _waiter(self, namespace: str, public_id: str) -> Fields | None:
         """Return the Instance with that id, where its lease is taken when its turn comes, and it has used none."""
-        instance = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
+        instance = self._instance_of(namespace, public_id)
         begun = instance is None or instance["claim"] or instance["epoch"] is not None or instance["reason"]
         return None if begun else instance
 
@@ -301,7 +306,7 @@ class Judge:
             return ""
         if pod["warm"]:
             return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
-        owner = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, pod["instance"]), "")))
+        owner = self._instance_of(namespace, pod["instance"])
         return fencing.unordered(pod, owner) if owner is not None else ""
 
     def _note_belonging(
@@ -311,7 +316,7 @@ class Judge:
         if after is None:
             self._late.discard(mark)
         elif before is None and not commit.known and after.get("instance"):
-            owner = self._now.get("instances", {}).get((key[0], self._by_id.get((key[0], after["instance"]), "")))
+            owner = self._instance_of(key[0], after["instance"])
             if owner is None or owner["reason"] or owner["ended"]:
                 self._late.add(mark)
 
