@@ -22,7 +22,7 @@ class Remains:
         self._things: dict[tuple[str, int], dict[tuple[str, str], bool]] = {}
         """Objects of a deployment's epoch, by plural and name; whether it came from an operator that led no more."""
         self._leader = ""
-        """Holder of the leader's Lease."""
+        """Name of the process that holds the leader's Lease."""
         self._nonces: set[str | None] = set()
         """All that a status has ever named."""
 
@@ -37,7 +37,8 @@ class Remains:
         elif plural == "workspacedeployments":
             self._nonces.add(((obj.get("status") or {}).get("warm") or {}).get("nonce"))
         elif plural == "leases" and obj["metadata"]["name"] == LEADER:
-            self._leader = (obj.get("spec") or {}).get("holderIdentity") or ""
+            holder = (obj.get("spec") or {}).get("holderIdentity") or ""
+            self._leader = holder.rpartition("_")[0]
 
     def of(self, deployment: str, epoch: int) -> list[tuple[str, str]]:
         """Plurals and names of what may not be there when an epoch is given back.
