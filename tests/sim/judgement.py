@@ -37,10 +37,7 @@ def at_peace(stage: Stage) -> None:
         if status.get("readyTime"):
             _ready(stage, public_id, status)
         elif public_id not in stage.oracle.given_up:
-            if public_id in stage.oracle.promised:
-                violated("I4: an instance that a client was told of never came")
-            elif _could_be_ready_for(stage, public_id) > READY_SECONDS:
-                violated("I4: an instance that has a lease does not become ready")
+            _not_ready(stage, public_id)
     for reservation in stage.oracle.reserved - stage.oracle.given_up:
         if store.find("reservations", LAB, reservation) is None:
             violated("I4: a reservation that a client was told of is not there")
@@ -64,15 +61,20 @@ def _ready(stage: Stage, public_id: str, status: Object) -> None:
         violated("I4: an instance that was ready has no Service")
 
 
-def _could_be_ready_for(stage: Stage, public_id: str) -> float:
-    """Seconds for which an instance has a lease; 0 where it has none, or the node of its machine is not Ready."""
-    for machine, held in stage.oracle.held.items():
-        if held.lease is not None and held.lease["instance"] == public_id:
-            node = stage.cluster.store.find("nodes", None, node_of(machine)) or {}
-            told = (node.get("status") or {}).get("conditions") or ()
-            ready = any(c["type"] == "Ready" and c["status"] == "True" for c in told)
-            return stage.world.now - held.since if ready else 0.0
-    return 0.0
+def _not_ready(stage: Stage, public_id: str) -> None:
+    """Judge an instance that was never ready: it has no lease yet, or the node of its machine is not Ready."""
+    has = {
+        machine: held for machine, held in stage.oracle.held.items() if (held.lease or {}).get("instance") == public_id
+    }
+    for machine, held in has.items():
+        node = stage.cluster.store.find("nodes", None, node_of(machine)) or {}
+        told = (node.get("status") or {}).get("conditions") or ()
+        if not any(c["type"] == "Ready" and c["status"] == "True" for c in told):
+            return
+        if stage.world.now - held.since > READY_SECONDS:
+            stage.cluster.violated("I4: an instance that has a lease does not become ready")
+    if public_id in stage.oracle.promised:
+        stage.cluster.violated("I4: an instance that a client was told of never came")
 
 
 def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> None:
