@@ -19,14 +19,12 @@ kept = sorted(
     if id(value) in real or value is datetime.datetime
 )
 assert not kept, kept
-from berth_api.repeats import Run
 from berth_core import ids
 from berth_core.clock import StoreClock
 from berth_operator import clock
 loop = loops.running = Scheduler("x").loop("p")
 loop.skew = -40.0
 assert time.monotonic() == BOOTED and time.time() == BEGIN.timestamp() - 40.0
-assert Run("d").begun == BOOTED, "a default that was bound early has the real clock"
 slow = BEGIN + datetime.timedelta(seconds=-40)
 assert clock.datetime.now(datetime.UTC) == slow and StoreClock().now() == slow and StoreClock().steady() == BOOTED
 import random, secrets, uuid
