@@ -74,10 +74,11 @@ class SimulatedAgents(AgentClient):
         return status, told
 
     def _travel(self, event: Callable[[], object]) -> None:
-        if not self._network.troubles.cut:
-            troubles = self._network.troubles
-            late = troubles.hold_watches * self._network.world.random.random() if troubles.hold_watches else 0.0
-            self._network.world.at(self._network.delay() + late, event)
+        troubles, draw = self._network.troubles, self._network.world.random
+        if troubles.cut or (troubles.lose_request and draw.random() < troubles.lose_request):
+            return
+        late = troubles.hold_watches * draw.random() if troubles.hold_watches else 0.0
+        self._network.world.at(self._network.delay() + late, event)
 
     def _arrive(self, agent: AgentAddress, path: str, data: bytes, term: int, answer: Callable[[Any], None]) -> None:
         pod = self._nodes.at(agent.ip, agent.pod, agent.epoch)

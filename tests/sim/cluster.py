@@ -46,8 +46,6 @@ class Cluster:
     feeds: Feeds = field(default_factory=Feeds)
     trace: list[Line] = field(default_factory=list)
     violations: list[tuple[float, str]] = field(default_factory=list)
-    led_since: dict[str, float] = field(default_factory=dict)
-    """When each operator last began to lead."""
     logs: Callable[[Request], Response] | None = None
     """Answers for the logs of pods."""
     listeners: list[Callable[[Request], object]] = field(default_factory=list)

@@ -132,12 +132,15 @@ class Faults:
         def hold(request: Request) -> float:
             if request.method == "GET" or "/leases/" in request.path or draw.random() > 0.15:
                 return 0.0
-            troubles.hold = None
+            troubles.holds.remove(hold)
             self.freeze(operator.loop, length, machine=machine)
             return draw.choice((0.0, length + 0.001))
 
-        troubles.hold = hold
-        self.undo_after(15.0, lambda: setattr(troubles, "hold", None))
+        self._hold(troubles, hold, 15.0)
+
+    def _hold(self, troubles: Troubles, hold: Callable[[Request], float], seconds: float) -> None:
+        troubles.holds.append(hold)
+        self.undo_after(seconds, lambda: troubles.holds.remove(hold) if hold in troubles.holds else None)
 
     def _trap(self, event: Event) -> None:
         self._traps.lay(event)
@@ -165,18 +168,17 @@ class Faults:
             held = request.method != "GET" and draw.random() < 0.05
             return draw.uniform(3.0, 60.0) if held else 0.0
 
-        troubles.hold = hold
-        self.undo_after(event.length, lambda: setattr(troubles, "hold", None))
+        self._hold(troubles, hold, event.length)
         if isinstance(process, Operator):
             pushes = process.to_agents.troubles
             pushes.hold_watches = event.length / 2
             self.undo_after(event.length, lambda: setattr(pushes, "hold_watches", 0.0))
 
     def _lose(self, event: Event) -> None:
-        for process in self._everybody():
-            troubles = process.network.troubles
-            troubles.lose_request = troubles.lose_answer = 0.03
-            self.undo_after(event.length, partial(_lose_nothing, troubles))
+        ways = [process.network for process in self._everybody()]
+        for way in [*ways, *(operator.to_agents for operator in self._stage.operators)]:
+            way.troubles.lose_request = way.troubles.lose_answer = 0.03
+            self.undo_after(event.length, partial(_lose_nothing, way.troubles))
 
     def _refuse(self, event: Event) -> None:
         """The API server is busy, or was restarted and has not read its roles yet."""

@@ -6,8 +6,7 @@ from typing import Final
 
 from .actions import act
 from .faults import Faults
-from .judgement import at_peace, at_the_end, is_over
-from .loops import MOST_STEPS
+from .judgement import at_peace, at_the_end, is_over, of_processes
 from .parts import made
 from .plan import SPAN, Plan
 from .stage import Stage
@@ -60,8 +59,7 @@ def play(plan: Plan) -> Outcome:
     _end_everything(stage)
     world.run(world.now + (AFTER_FAULTS_SECONDS if any(e.is_fault for e in plan.events) else AFTER_SECONDS))
     at_the_end(stage)
-    if world.steps > MOST_STEPS:
-        stage.cluster.violated("I4: processes keep each other busy for ever")
+    of_processes(stage)
     world.over = True
     return Outcome(
         plan, stage.cluster.violations, stage.oracle.leases, stage.oracle.ready, world.steps, world.now, stage

@@ -1,17 +1,22 @@
 """Checks of what must be so when all is quiet, and when everything has ended."""
 
+import gc
 from typing import Final
 
-from berth_core import conditions, leasing, names
+from berth_core import conditions, leasing, names, state
 from berth_core.client import Object
 from berth_core.ids import instance_id
 from berth_core.resources import WorkspaceDeployment
 
-from .cluster import ACCESS, LAB
+from .cluster import ACCESS, LAB, node_of
+from .loops import MOST_STEPS
+from .nodes import OVER
 from .stage import Stage
 
 ORPHAN_SECONDS: Final = 45.0
 """After so long a lease whose Instance has not come has been given back: it is missed for 30 s first."""
+READY_SECONDS: Final = 45.0
+"""After so long an instance that has a lease has become ready, where nothing goes wrong any more."""
 TURN_SECONDS: Final = 10.0
 """After so long one who waits for what is free has it, also where messages are slow."""
 LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "poddisruptionbudgets", "firewallrules")
@@ -30,14 +35,46 @@ def at_peace(stage: Stage) -> None:
         if status.get("reason"):
             continue
         if status.get("readyTime"):
-            _firewall(stage, public_id)
-            if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
-                violated("I4: an instance that was ready does not run, though all is quiet")
-        elif public_id in stage.oracle.promised and public_id not in stage.oracle.given_up:
-            violated("I4: an instance that a client was told of never came")
+            _ready(stage, public_id, status)
+        elif public_id not in stage.oracle.given_up:
+            _not_ready(stage, public_id)
+    for reservation in stage.oracle.reserved - stage.oracle.given_up:
+        if store.find("reservations", LAB, reservation) is None:
+            violated("I4: a reservation that a client was told of is not there")
+    _can_start(stage)
     _nobody_waits_for_what_is_free(stage)
     for part in stage.parts.values():
         part.at_peace()
+
+
+def _ready(stage: Stage, public_id: str, status: Object) -> None:
+    """Judge an instance that was ready: it runs, says that it is ready, and has its Service and its rules."""
+    violated = stage.cluster.violated
+    _firewall(stage, public_id)
+    if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
+        violated("I4: an instance that was ready does not run, though all is quiet")
+    elif not any(c["type"] == state.READY and c["status"] == "True" for c in status.get("conditions") or ()):
+        violated("I4: an instance that runs does not say that it is ready")
+    of = {names.DEPLOYMENT_LABEL: status.get("deployment"), names.EPOCH_LABEL: str(status.get("epoch"))}
+    services = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("services", LAB)]
+    if not any(of.items() <= labels.items() for labels in services):
+        violated("I4: an instance that was ready has no Service")
+
+
+def _not_ready(stage: Stage, public_id: str) -> None:
+    """Judge an instance that was never ready: it has no lease yet, or the node of its machine is not Ready."""
+    has = {
+        machine: held for machine, held in stage.oracle.held.items() if (held.lease or {}).get("instance") == public_id
+    }
+    for machine, held in has.items():
+        node = stage.cluster.store.find("nodes", None, node_of(machine)) or {}
+        told = (node.get("status") or {}).get("conditions") or ()
+        if not any(c["type"] == "Ready" and c["status"] == "True" for c in told):
+            return
+        if stage.world.now - held.since > READY_SECONDS:
+            stage.cluster.violated("I4: an instance that has a lease does not become ready")
+    if public_id in stage.oracle.promised:
+        stage.cluster.violated("I4: an instance that a client was told of never came")
 
 
 def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> None:
@@ -57,22 +94,33 @@ def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> N
 def _firewall(stage: Stage, public_id: str) -> None:
     """I7: what is in force is what the rules say."""
     for pod in stage.nodes.running.values():
-        if pod.holder == public_id and not pod.hook and pod.in_force is not None:
-            if pod.in_force.digest != stage.rules_digest(public_id):
+        if pod.holder == public_id and not pod.hook:
+            if pod.in_force is None:
+                stage.cluster.violated("I7: no rules are in force, though all is quiet")
+            elif pod.in_force.digest != stage.rules_digest(public_id):
                 stage.cluster.violated("I7: what is in force is not what the rules say, though all is quiet")
+
+
+def _can_start(stage: Stage) -> None:
+    """Judge that all Secrets are there that a pod mounts."""
+    find = stage.cluster.store.find
+    for pod in stage.cluster.store.all("pods", LAB):
+        over = (pod.get("status") or {}).get("phase") in OVER or pod["metadata"].get("deletionTimestamp")
+        mounted = [volume["secret"]["secretName"] for volume in pod["spec"].get("volumes") or () if "secret" in volume]
+        if not over and any(find("secrets", LAB, name) is None for name in mounted):
+            stage.cluster.violated("I4: a pod mounts a Secret that is not there, though all is quiet")
 
 
 def _nobody_waits_for_what_is_free(stage: Stage) -> None:
     able = stage.oracle.able()
-    if not any(waiter.user in able for waiter in stage.oracle.queue.waiting.values()):
-        return
+    waits = any(waiter.user in able for waiter in stage.oracle.queue.waiting.values())
     for obj in stage.cluster.store.all("workspacedeployments", LAB):
         deployment = WorkspaceDeployment.parse(obj)
-        if (
-            leasing.availability(deployment, now=stage.world.wall()).status == "True"
-            and _since(stage, obj) > TURN_SECONDS
-        ):
-            if conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+        free = leasing.availability(deployment, now=stage.world.wall()).status == "True"
+        if free and _since(stage, obj) > TURN_SECONDS:
+            if not conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+                stage.cluster.violated("I4: a machine that can be had does not say so")
+            elif waits:
                 stage.cluster.violated("I4: somebody waits, and a machine is free")
 
 
@@ -110,6 +158,9 @@ def at_the_end(stage: Stage) -> None:
             violated(f"I4: an instance has not ended at the end ({(obj.get('status') or {}).get('reason')})")
     if any(not _settled(obj) for obj in store.all("reservations", LAB)):
         violated("I4: a reservation is not settled at the end")
+    for obj in store.all("accounts", ACCESS):
+        if (obj.get("status") or {}).get("slots"):
+            violated("I4: a slot is left at the end")
     for plural in LEFT:
         left = [obj for obj in store.all(plural, LAB) if _is_over(stage, obj)]
         if left:
@@ -122,9 +173,16 @@ def at_the_end(stage: Stage) -> None:
         violated("I5: a pod of what has ended runs at the end")
     for part in stage.parts.values():
         part.at_the_end()
-    for loop in stage.world.loops:
-        for failure in loop.failures:
-            violated(f"crash: {failure}"[:200])
+
+
+def of_processes(stage: Stage) -> None:
+    """Judge how the processes went: none failed with an error that nobody caught, and none is busy for ever."""
+    gc.collect(0)  # a task that failed says so when it is collected
+    world = stage.world
+    for failure in [*world.failures, *(failure for loop in world.loops for failure in loop.failures)]:
+        stage.cluster.violated(f"crash: {failure}"[:200])
+    if world.steps > MOST_STEPS:
+        stage.cluster.violated("I4: processes keep each other busy for ever")
 
 
 def _is_over(stage: Stage, obj: Object) -> bool:

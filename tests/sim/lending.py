@@ -1,15 +1,20 @@
 """Only a machine that can be had is lent, and an instance ends for a reason. Judged in all histories."""
 
+from datetime import timedelta
 from typing import Final
 
-from berth_core import leasing, state
+from berth_core import leasing, names, state
 from berth_core.client import Object
+from berth_core.model import parse_time
+from berth_operator.decide.deployment import NODE_LOST
 
 from .cluster import Cluster
 from .wire import Commit
 
 NEEDED: Final = {"Online": "False", leasing.BEGUN: "False", leasing.QUARANTINED: "True", "IdConflict": "True"}
 """Conditions that keep a machine from being lent, and their values then."""
+KNOWN_WITHIN: Final = timedelta(seconds=2)
+"""As exactly a process knows the store's time (docs/exclusive-lease.md)."""
 
 
 class Lending:
@@ -17,35 +22,71 @@ class Lending:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._failed: set[tuple[str, str]] = set()
+        """Deployments and epochs of which a hook has failed, or whose workspace was started again."""
         cluster.store.listeners.append(self._commit)
 
     def _commit(self, commit: Commit) -> None:
         before = commit.before
+        if commit.plural in ("jobs", "pods") and _fails(commit.object):
+            labels = commit.object["metadata"]["labels"]
+            self._failed.add((labels[names.DEPLOYMENT_LABEL], labels[names.EPOCH_LABEL]))
         if before is None or commit.event == "DELETED":
             return
         status, earlier = commit.object.get("status") or {}, before.get("status") or {}
         if commit.plural == "workspacedeployments":
             if status.get("lease") and not earlier.get("lease"):
                 self._taken(before)
+            self._quarantined(commit.object["metadata"]["name"], earlier, status)
         elif commit.plural == "instances" and status.get("reason") and not earlier.get("reason"):
-            self._ended(commit.object, status["reason"])
+            self._ended(commit.object, status, earlier)
 
     def _taken(self, machine: Object) -> None:
         """Nobody takes what is locked, silent, in quarantine or going; the swap is at a version that says so."""
         spec, metadata = machine["spec"], machine["metadata"]
-        wrong = [c["type"] for c in machine["status"].get("conditions") or () if NEEDED.get(c["type"]) == c["status"]]
+        wrong = [
+            c["type"]
+            for c in (machine.get("status") or {}).get("conditions") or ()
+            if NEEDED.get(c["type"]) == c["status"]
+        ]
         wrong += [word for word in ("lockout", "dissolved") if spec.get(word)]
         wrong += ["deletion"] if metadata.get("deletionTimestamp") else []
+        wrong += ["no finalizer"] if names.FENCE_FINALIZER not in (metadata.get("finalizers") or ()) else []
         if wrong:
             self._cluster.violated(f"lending: a machine was lent in spite of {' '.join(wrong)}")
 
-    def _ended(self, instance: Object, reason: str) -> None:
+    def _quarantined(self, machine: str, before: Object, after: Object) -> None:
+        """On a machine that is set apart after a lease a hook has failed, in that lease."""
+        was, now = (_quarantine(status) for status in (before, after))
+        failed = (machine, str(before.get("epoch") or 0)) in self._failed
+        if now not in ("", was, NODE_LOST) and not failed:
+            self._cluster.violated("lending: a machine was set apart by a lease on which no hook failed")
+
+    def _ended(self, instance: Object, status: Object, before: Object) -> None:
         """An instance that says why it ends tells the truth."""
-        spec, metadata = instance["spec"], instance["metadata"]
+        spec, metadata, reason = instance["spec"], instance["metadata"], status["reason"]
+        expires = before.get("expireTime")
         grounds = {
             state.TERMINATED: spec.get("terminate"),
             state.DELETED: metadata.get("deletionTimestamp"),
             state.KEEP_ALIVE_LOST: spec.get("keepAlive"),
+            state.EXPIRED: expires and parse_time(expires) <= self._cluster.world.wall() + KNOWN_WITHIN,
+            state.START_FAILED: (status.get("deployment"), str(status.get("epoch"))) in self._failed,
         }
         if not grounds.get(reason, True):
-            self._cluster.violated(f"lending: an instance ended with {reason}, which nobody asked for")
+            self._cluster.violated(f"lending: an instance ended with {reason}, for which there is no reason")
+
+
+def _fails(obj: Object) -> bool:
+    """Whether it is a hook's Job that has failed, or a pod whose workspace was started again."""
+    labels, status = obj["metadata"].get("labels") or {}, obj.get("status") or {}
+    if names.DEPLOYMENT_LABEL not in labels or names.EPOCH_LABEL not in labels:
+        return False
+    restarts = any(one.get("restartCount") for one in status.get("containerStatuses") or ())
+    return restarts or any(c["type"] == "FailureTarget" for c in status.get("conditions") or ())
+
+
+def _quarantine(status: Object) -> str:
+    """Reason for which a machine is set apart; empty where it is not."""
+    told = (c for c in status.get("conditions") or () if c["type"] == leasing.QUARANTINED and c["status"] == "True")
+    return next((str(c["reason"]) for c in told), "")

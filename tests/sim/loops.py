@@ -151,7 +151,7 @@ class Loop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if not self.dead and not self.world.over:
+        if not self.dead:
             self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
 
 
@@ -168,7 +168,9 @@ class Scheduler:
         self.steps = 0
         self.halted = False
         self.over = False
-        """Whether the history has ended: what is collected then says nothing."""
+        """Whether the history has ended."""
+        self.failures: list[str] = []
+        """Errors that nobody caught, of processes that were killed since."""
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
 
@@ -189,6 +191,7 @@ class Scheduler:
     def kill(self, loop: Loop) -> None:
         """End a process at once. Its tasks stay as they are, so that nothing of it runs any more."""
         loop.dead = True
+        self.failures += loop.failures
         self.loops.remove(loop)
 
     def run(self, until: float) -> None:

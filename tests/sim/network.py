@@ -33,6 +33,8 @@ class Troubles:
     """A write that a webhook refuses, and lets in when it comes once more."""
     hold: Callable[[Request], float] | None = None
     """Seconds by which a request comes later."""
+    holds: list[Callable[[Request], float]] = field(default_factory=list)
+    """The same, of several faults at once: the latest counts."""
     hold_watches: float = 0.0
     """Most seconds by which news, and pushes to agents, come later."""
 
@@ -63,7 +65,8 @@ class Network:
             if draw.random() < 0.5:
                 world.at(self.delay(), lambda: answered(REFUSED_CONNECTION, world.now))
             return
-        late = troubles.hold(request) if troubles.hold is not None else 0.0
+        holds = [troubles.hold, *troubles.holds] if troubles.hold is not None else [*troubles.holds]
+        late = max((hold(request) for hold in holds), default=0.0)
         if draw.random() < troubles.lose_request:
             return
         lost = draw.random() < troubles.lose_answer

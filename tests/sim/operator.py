@@ -21,6 +21,7 @@ from berth_operator.world import World
 from .agents import FixedAuthority, SimulatedAgents
 from .client import SimulatedClient
 from .cluster import ACCESS, LAB, RELEASE, Cluster
+from .crashes import crashes
 from .network import Network
 from .nodes import Nodes
 
@@ -55,6 +56,8 @@ class Operator:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self.cluster.say(self.name, "process ended", "", repr(task.exception()))
+        for crash in crashes(task.exception()):
+            self.cluster.violated(f"crash: an operator: {crash}"[:200])
         self._died(self)
 
     def _client(self, clock: StoreClock, check: Callable[[], None] | None = None) -> SimulatedClient:
@@ -86,7 +89,6 @@ class Operator:
             tasks.create_task(leadership.run(plain, lambda: lead(world, leadership, self._leads)))
 
     def _leads(self) -> None:
-        self.cluster.led_since[self.name] = self.cluster.world.now
         self.cluster.say(self.name, "LEADS")
 
     @property

@@ -3,23 +3,21 @@
 It is incremental: a commit costs what it changes. The invariants are those of docs/architecture.md (I1 to I8).
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.ids import instance_id
+from berth_core.ids import instance_id, turn_instance
+from berth_core.leasing import availability
+from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB, Cluster
 from .nodes import Nodes
 from .queue import Queue
+from .remains import Remains
 from .wire import Commit
-
-FENCED = ("pods", "secrets", "services", "jobs")
-"""Kinds of which nothing of an epoch may be there when it is given back."""
-NONCE: Final = re.compile(r"-[0-9a-f]{8}(-agent|-vpn)?$")
 
 
 @dataclass
@@ -48,8 +46,10 @@ class Oracle:
     ended: set[str] = field(default_factory=set)
     promised: dict[str, str] = field(default_factory=dict)
     """Instances (public ids) of which a client was told, with the user."""
+    reserved: set[str] = field(default_factory=set)
+    """Reservations of which a client was told."""
     given_up: set[str] = field(default_factory=set)
-    """Instances that somebody asked to end."""
+    """Instances that somebody asked to end, and reservations."""
     used: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     shut_out: Callable[[], set[str]] = set
@@ -57,11 +57,10 @@ class Oracle:
     queue: Queue = field(init=False)
     _by_key: dict[str, str] = field(default_factory=dict)
     """Uids of instances by the Idempotency-Key that made them."""
-    _things: dict[tuple[str, int], dict[tuple[str, str], tuple[str, float]]] = field(default_factory=dict)
-    """Objects of a deployment's epoch, by plural and name, with who made it and when."""
+    _remains: Remains = field(init=False)
 
     def __post_init__(self) -> None:
-        self.queue = Queue(self.cluster)
+        self.queue, self._remains = Queue(self.cluster), Remains(self.cluster)
         self.cluster.store.listeners.append(self.commit)
 
     # ---- commits
@@ -69,59 +68,16 @@ class Oracle:
     def commit(self, commit: Commit) -> None:
         """Look at one commit."""
         plural = commit.plural
-        if plural in FENCED:
-            self._keep(commit)
-        elif plural == "workspacedeployments":
+        self._remains.commit(commit)
+        if plural == "workspacedeployments":
             self._deployment(commit)
         elif plural == "instances":
             self._instance(commit)
             self.queue.commit(commit)
         elif plural == "reservations":
             self.queue.commit(commit)
-            if any(c["reason"] == "InstanceRefused" for c in (commit.object.get("status") or {}).get("conditions", ())):
-                self.cluster.violated("a reservation was refused for good though nobody refuses its instance")
+            self._reservation(commit)
         self._say(commit)
-
-    def _keep(self, commit: Commit) -> None:
-        labels = commit.object["metadata"].get("labels") or {}
-        deployment, epoch = labels.get(names.DEPLOYMENT_LABEL), labels.get(names.EPOCH_LABEL)
-        if not deployment or not epoch:
-            return
-        things = self._things.setdefault((deployment, int(epoch)), {})
-        name = commit.plural, commit.object["metadata"]["name"]
-        if commit.event == "DELETED":
-            things.pop(name, None)
-        elif name not in things:
-            maker = commit.request.sender if commit.request is not None else "", self.cluster.world.now
-            things[name] = things.get(("jobs", labels.get("batch.kubernetes.io/job-name", "")), maker)
-
-    def _came_late(self, made: tuple[str, float], giver: str) -> bool:
-        """Whether a former leader made it in the giver's term: what it lacks keeps it from starting (ADR 0024).
-
-        A pod of which nothing is lacking counts, and whether one starts all the same is judged when it does.
-        """
-        since = self.cluster.led_since.get(giver)
-        return since is not None and made[0] != giver and made[0].startswith("operator-") and made[1] >= since
-
-    def _is_unused(self, plural: str, name: str) -> bool:
-        """Whether it is a Secret under a nonce that no status names: it came late, and no pod can ever mount it."""
-        secret = self.cluster.store.find("secrets", LAB, name) if plural == "secrets" else None
-        if secret is None or NONCE.search(name) is None:
-            return False
-        told: set[str] = set()
-        for kind in ("instances", "workspacedeployments"):
-            for status in (obj.get("status") or {} for obj in self.cluster.store.all(kind, LAB)):
-                told |= {status.get("nonce") or "", (status.get("warm") or {}).get("nonce") or ""}
-                told |= {*(status.get("hookNonces") or {}).values()}
-        return not any(nonce and f"-{nonce}" in name for nonce in told)
-
-    def _can_start(self, plural: str, name: str) -> bool:
-        """Whether it is a pod, or makes one, whose Secrets are there."""
-        find = self.cluster.store.find
-        spec = (find(plural, LAB, name) or {}).get("spec") or {}
-        spec = spec["template"]["spec"] if plural == "jobs" else spec
-        secrets = [volume["secret"]["secretName"] for volume in spec.get("volumes") or () if "secret" in volume]
-        return plural in ("pods", "jobs") and all(find("secrets", LAB, secret) is not None for secret in secrets)
 
     def _deployment(self, commit: Commit) -> None:
         name = commit.object["metadata"]["name"]
@@ -144,9 +100,10 @@ class Oracle:
             self.leases += 1
             if now.epoch != before.epoch + 1:
                 self.cluster.violated(f"I1: {name} was taken at epoch {now.epoch} after {before.epoch}")
+            self._is_new(name, now.epoch, now.lease["instance"])
             user = now.lease["user"]
             self._count(user)
-            if all(held.lease is not None for held in self.held.values()):
+            if not any(self._can_be_had(other) for other in self.held):
                 holders = {held.lease["instance"] for held in self.held.values() if held.lease is not None}
                 self.queue.took(now.lease["instance"], user, self.able(), holders)
         elif now.lease is not None and before.lease is not None and now.lease["instance"] != before.lease["instance"]:
@@ -155,14 +112,26 @@ class Oracle:
             self.cluster.violated(f"I1: the epoch of {name} shrank")
         if before.lease is not None and now.lease is None:
             giver = commit.request.sender if commit.request is not None else ""
-            things = self._things.get((name, before.epoch), {})
-            late = {thing for thing, made in things.items() if self._came_late(made, giver) or self._is_unused(*thing)}
-            left = sorted(thing for thing in things if thing not in late or self._can_start(*thing))
-            if left:
+            if left := self._remains.of(name, before.epoch):
                 kinds = sorted({plural for plural, _ in left})
                 who = giver.partition("-")[0] or "the store"
                 warm = " (warm)" if all(what.startswith("w-") for _, what in left) else ""
                 self.cluster.violated(f"I2: {who} gave a lease back while {kinds} of its epoch are there{warm}")
+
+    def _is_new(self, deployment: str, epoch: int, holder: str) -> None:
+        """Judge an epoch that begins: no Instance has had it, also of an earlier deployment of the name."""
+        for obj in self.cluster.store.all("instances", LAB):
+            status, metadata = obj.get("status") or {}, obj["metadata"]
+            had = status if status.get("epoch") else obj["spec"].get("claim") or {}
+            if (had.get("deployment"), had.get("epoch")) == (deployment, epoch):
+                if instance_id(metadata["name"], metadata["uid"]) != holder:
+                    self.cluster.violated(f"I1: an epoch of {deployment} was used twice")
+
+    def _can_be_had(self, deployment: str) -> bool:
+        """Whether somebody may take it now."""
+        found = self.cluster.store.find("workspacedeployments", LAB, deployment)
+        now = self.cluster.world.wall()
+        return found is not None and availability(WorkspaceDeployment.parse(found), now=now).status == "True"
 
     def _count(self, user: str) -> None:
         """Judge how many leases of a user's are in use."""
@@ -187,6 +156,14 @@ class Oracle:
         accounts = self.cluster.store.all("accounts", ACCESS)
         taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
         return users - busy - taking - {user for user, _ in self.queue.calls.values()}
+
+    def _reservation(self, commit: Commit) -> None:
+        """One that was granted comes to its instance, unless somebody has ended that one since."""
+        ended = turn_instance(commit.object["metadata"]["uid"]) in self.given_up
+        for shown in (commit.object.get("status") or {}).get("conditions") or ():
+            refused = shown["type"] == "Fulfilled" and shown["status"] == "False"
+            if refused and not (ended and shown["reason"] == "LeaseLost"):
+                self.cluster.violated(f"promise: a reservation came to nothing for good: {shown['reason']}")
 
     def _instance(self, commit: Commit) -> None:
         metadata, status = commit.object["metadata"], commit.object.get("status") or {}
@@ -228,7 +205,8 @@ class Oracle:
                 holders.add(pod.holder)
             if pod.warm and not pod.holder:
                 least = now.epoch + 1 if now.lease is None else now.epoch
-                if pod.epoch < least:
+                # One of a later epoch is left of an earlier deployment of the name, which must be gone first.
+                if pod.epoch < least or (pod.epoch > least and (now.lease is not None or self._can_be_had(deployment))):
                     word = "held" if now.lease is not None else "free"
                     self.cluster.violated(f"I2: a warm pod of an epoch that is over runs on a machine that is {word}")
                 continue

@@ -21,6 +21,7 @@ from berth_operator.build.secrets import HostKey
 
 from . import clocks, loops
 from .cluster import Cluster
+from .crashes import crashes
 from .vpnauthority import FixedVpn
 
 OPERATOR_ADDRESS: Final = "10.99.0.1"
@@ -40,6 +41,8 @@ async def _path_stands(address: str, port: int, seconds: float) -> bool | None:
 
 def _log(_: object, method: str, event: MutableMapping[str, Any]) -> NoReturn:
     if told is not None and loops.running is not None and not loops.running.dead and (method != "debug" or verbose):
+        for crash in crashes(event.get("exc_info")):
+            told.violated(f"crash: a pass of the sort {event.get('sort')}: {crash}"[:200])
         told.say(loops.running.name, str(event.pop("event")), "", _words(event))
     raise structlog.DropEvent
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from . import orphans, pauses
 from .history import Outcome, play
+from .judgement import of_processes
 from .plan import CORE, FAULTS, Plan, plan
 from .scripts import SCRIPTS, scripted
 from .stage import Setting
@@ -38,5 +39,6 @@ def played(made: Plan) -> Outcome:
     if which not in PLAYS:
         return play(made)
     stage = PLAYS[which](made.seed)
+    of_processes(stage)
     oracle, world = stage.oracle, stage.world
     return Outcome(made, stage.cluster.violations, oracle.leases, oracle.ready, world.steps, world.now, stage)

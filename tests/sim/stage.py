@@ -10,6 +10,8 @@ from berth_core.client import Kind, Object
 from berth_core.clock import StoreClock
 from berth_core.firewall import Tunnel
 from berth_core.resources import FirewallRule
+from berth_core.trace.judge import Judge
+from berth_core.trace.projection import project
 from berth_core.vpn import DEVICE
 from berth_operator.build import firewall
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
@@ -25,6 +27,7 @@ from .operator import Operator
 from .oracle import Oracle
 from .part import Part
 from .store.kinds import served
+from .wire import Commit
 
 TYPE: Final = "bench"
 
@@ -84,9 +87,13 @@ class Stage:
         self.nodes = Nodes(self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails)
         self.oracle.nodes = self.nodes
         Lending(self.cluster)
+        self._court = Judge()
+        self.cluster.store.listeners.append(self._traced)
         self.machines = [f"robot-{number}" for number in range(self.setting.deployments)]
         self.operators: list[Operator] = []
         self.apis: list[Api] = []
+        self.started: list[Callable[[Operator | Api], object]] = []
+        """Are told of each process that begins."""
         self.parts: dict[str, Part] = {}
         self.places: list[str] = []
         """Machines that have a node, ``""`` for the node of none."""
@@ -99,6 +106,13 @@ class Stage:
             self.add_node(machine, f"192.0.2.{number + 1}")
             self.specs[machine] = {"type": TYPE}
             self.made(DEPLOYMENTS, machine, self.specs[machine])
+
+    def _traced(self, commit: Commit) -> None:
+        """Have the judge of traces see a commit, as it sees those of real clusters."""
+        told = project(commit.event, commit.plural, commit.object)
+        for breach in self._court.see(told) if told is not None else ():
+            self.cluster.violated(f"trace: a commit of {commit.plural} breaks the rule {breach.rule}")
+            self.cluster.say("ORACLE", "trace", f"{commit.plural}/{breach.commit.name}", breach.message)
 
     def add_node(self, machine: str, address: str = "192.0.2.9") -> None:
         """Register the node of a machine; ``""`` is that of no machine."""
@@ -119,6 +133,7 @@ class Stage:
         more = {key: value for part in self.parts.values() for key, value in part.OPERATOR.items()}
         made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended, more)
         self.operators.append(made)
+        self._tell(made)
         return made
 
     def api(self, clock: StoreClock | None = None) -> Api:
@@ -126,7 +141,12 @@ class Stage:
         self._replicas += 1
         made = Api(self.cluster, f"api-{self._replicas}", self.network(), clock, builds="builds" in self.parts)
         self.apis.append(made)
+        self._tell(made)
         return made
+
+    def _tell(self, process: Operator | Api) -> None:
+        for listener in self.started:
+            listener(process)
 
     def kill(self, process: Operator | Api) -> None:
         """End a process at once."""

@@ -37,13 +37,15 @@ class Traps:
         self._set: list[Event] = []
         self._arrivals: dict[str, tuple[str, float]] = {}
         """Of what a process sends in the step in which it was met: the same kind of write, and when it arrives."""
+        stage.started.append(self._watch)
 
     def lay(self, event: Event) -> None:
         """Lay one for operators, or for API processes (``event.user``)."""
         self._set.append(event)
-        processes: list[Operator | Api] = [*self._stage.operators, *self._stage.apis]
-        for process in processes:
-            process.network.troubles.hold = partial(self._hold, process)
+
+    def _watch(self, process: Operator | Api) -> None:
+        """Look at what a process sends that has just begun."""
+        process.network.troubles.holds.append(partial(self._hold, process))
 
     def clear(self) -> None:
         """Take away what has not sprung."""
@@ -51,6 +53,8 @@ class Traps:
 
     def _hold(self, process: Operator | Api, request: Request) -> float:
         """Seconds by which a request comes later."""
+        if not self._set and not self._arrivals:
+            return 0.0
         write = write_of(request)
         if process.loop.frozen:
             same, arrival = self._arrivals.get(process.name, ("", 0.0))

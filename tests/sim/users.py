@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from berth_api.errors import ALL_BUSY
+from berth_api.services.launching import NONE_MATCHES
 
 from .api import Api
 from .stage import Stage
@@ -13,6 +14,8 @@ from .stage import Stage
 PATIENCE_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 2.0
 TRIES: Final = 4
+FOR_NOW: Final = (ALL_BUSY, NONE_MATCHES, "workspace deployment is locked out: it takes no new instances")
+"""Answers that say what is so: machines are busy, are being made again, or are locked."""
 
 Answered = Callable[[int, dict[str, Any]], object]
 
@@ -26,6 +29,8 @@ class Users:
     reservations: dict[str, list[str]] = field(default_factory=dict)
     repeat: dict[str, Callable[[], None]] = field(default_factory=dict)
     """Sends the last launch of each user once more, with its Idempotency-Key."""
+    made: dict[str, str] = field(default_factory=dict)
+    """Id that each Idempotency-Key was first answered with."""
     quiet: bool = False
     """Whether nothing new is asked for."""
 
@@ -45,8 +50,7 @@ class Users:
             settled.append(status)
             words = str(answer.get("error_message") or answer.get("id") or "")
             stage.cluster.say(user, f"told {status}", path, words)
-            if status >= 500 and stage.calm and words != ALL_BUSY and not path.startswith("/vpn/"):  # it may be revoked
-                stage.cluster.violated(f"a client was told {status} though nothing went wrong: {words}")
+            self._judge(status, path, words)
             if status and call:
                 stage.oracle.answered(call)
             if (status == 0 or status >= 500) and tries > 1 and not self.quiet:
@@ -58,6 +62,16 @@ class Users:
         stage.world.at(PATIENCE_SECONDS, lambda: told(0, {}))
         if api is not None:
             stage.call(api, path, user, body, told, key)
+
+    def _judge(self, status: int, path: str, words: str) -> None:
+        """Nobody is told 500. Where nothing goes wrong, everybody is answered, and refused for good reason only."""
+        stage, fails = self.stage, status == 0 or status >= 500
+        if path.startswith("/new"):
+            fails = status not in (200, 403) and words not in FOR_NOW
+        if status == 500:
+            stage.cluster.violated(f"a client was told 500: {words}")
+        elif stage.calm and fails and words not in FOR_NOW and not path.startswith("/vpn/"):  # it may be revoked
+            stage.cluster.violated(f"a client was told {status} though nothing went wrong: {words}")
 
     def launch(self, user: str, *, reserve: bool, expire: int | None, again: bool = True, vpn: bool = False) -> None:
         """POST /new, with an Idempotency-Key where it may be asked again."""
@@ -76,6 +90,9 @@ class Users:
                 self.stage.oracle.told(user, answer["id"])
             else:
                 self.reservations.setdefault(user, []).append(answer["id"])
+                self.stage.oracle.reserved.add(answer["id"])
+            if key and self.made.setdefault(key, answer["id"]) != answer["id"]:
+                self.stage.cluster.violated("idempotency: a key was answered with another id")
 
         self.repeat[user] = lambda: self.ask(user, "/new/bench", body, answered, key)
         self.repeat[user]()
@@ -92,6 +109,7 @@ class Users:
 
     def cancel(self, user: str, reservation: str) -> None:
         """DELETE /reservation."""
+        self.stage.oracle.let_go(reservation)
         self.ask(user, f"/cancel/{reservation}", {}, lambda *_: None)
 
     def show(self, user: str, instance: str) -> None:

@@ -164,9 +164,14 @@ class Judge:
                     "who wrote the status of the deployment",
                 )
 
+    def _instance_of(self, namespace: str, public_id: str) -> Fields | None:
+        """Return the Instance with that id; not another that was made under its name since."""
+        named = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
+        return named if named is not None and named["id"] == public_id else None
+
     def _waiter(self, namespace: str, public_id: str) -> Fields | None:
         """Return the Instance with that id, where its lease is taken when its turn comes, and it has used none."""
-        instance = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
+        instance = self._instance_of(namespace, public_id)
         begun = instance is None or instance["claim"] or instance["epoch"] is not None or instance["reason"]
         return None if begun else instance
 
@@ -217,7 +222,9 @@ class Judge:
         if after["ended"] and not was["ended"]:
             if not after["reason"]:
                 yield "ended", "it ended without a reason", "who wrote the status"
-            if after["epoch"] is not None and self._holds(key[0], after):
+            # A tombstone was never Bound: the lease that it must give back is the one that it claims.
+            of = after if after["epoch"] is not None else after["claim"]
+            if of and self._holds(key[0], after["id"], of):
                 yield "ended", "it ended while it had the lease", "why the lease was not given back before"
 
     def _bound(self, key: Name, was: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
@@ -227,7 +234,7 @@ class Judge:
             yield "never-made", "an Instance became Bound that was to end already", "who wrote the status"
         deployment = self._now.get("workspacedeployments", {}).get((key[0], after["deployment"]))
         if deployment is not None:
-            if not self._holds(key[0], after):
+            if not self._holds(key[0], after["id"], after):
                 yield "bound-by-lease", f"it became Bound at epoch {after['epoch']} without that lease", look
             elif None not in (after.get("user"), deployment["lease"].get("user")) and (
                 after["user"] != deployment["lease"]["user"]
@@ -239,12 +246,11 @@ class Judge:
         if after["nonce"] and not warm and key in self._came and (key[0], secret) not in self._now.get("secrets", {}):
             yield "secret-first", "it became Bound before the Secret of its nonce was there", f"secrets/{secret}"
 
-    def _holds(self, namespace: str, instance: dict[str, Any]) -> bool:
-        deployment = self._now.get("workspacedeployments", {}).get((namespace, instance["deployment"]))
+    def _holds(self, namespace: str, public_id: str, of: Fields) -> bool:
+        """Whether an instance has the lease of a deployment and epoch."""
+        deployment = self._now.get("workspacedeployments", {}).get((namespace, of["deployment"]))
         lease = deployment["lease"] if deployment else None
-        return bool(
-            deployment and lease and lease["instance"] == instance["id"] and deployment["epoch"] == instance["epoch"]
-        )
+        return bool(deployment and lease and lease["instance"] == public_id and deployment["epoch"] == of["epoch"])
 
     # Pods.
 
@@ -300,7 +306,7 @@ class Judge:
             return ""
         if pod["warm"]:
             return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
-        owner = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, pod["instance"]), "")))
+        owner = self._instance_of(namespace, pod["instance"])
         return fencing.unordered(pod, owner) if owner is not None else ""
 
     def _note_belonging(
@@ -310,7 +316,7 @@ class Judge:
         if after is None:
             self._late.discard(mark)
         elif before is None and not commit.known and after.get("instance"):
-            owner = self._now.get("instances", {}).get((key[0], self._by_id.get((key[0], after["instance"]), "")))
+            owner = self._instance_of(key[0], after["instance"])
             if owner is None or owner["reason"] or owner["ended"]:
                 self._late.add(mark)
 

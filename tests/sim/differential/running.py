@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -100,6 +101,8 @@ class Run:
         self._ends = self._compacted = 0
         self._nodes: dict[str, None] = {}
         self.requests = 0
+        self.compared: Counter[str] = Counter()
+        """How many answers, by method and hundreds of the status, and how many watches (``watch``) were the same."""
         self.last: tuple[Request | None, Response | None, Response | None] = (None, None, None)
         for name in self._names.spaces:
             body: Object = {"metadata": {"name": name, "labels": {"run": self._names.spaces[0]}}}
@@ -166,6 +169,7 @@ class Run:
             self._nodes[f"{request.path}/{real.body['metadata']['name']}"] = None
         plural = request.path.split("/")
         compare(real, fake, self._bound, _messages(next((p for p in plural if p in schemas()), "")))
+        self.compared[f"{request.method} {fake.status // 100}"] += 1
         return real, fake
 
     def _translated(self, request: Request) -> Request:
@@ -221,6 +225,7 @@ class Run:
             if (event["object"]["metadata"].get("annotations") or {}).get(END) == str(self._ends):
                 break
         compare_events(real, [{"type": event.type, "object": event.object} for event in events], self._bound)
+        self.compared["watch"] += 1
         if made:
             options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
             self._both(Request("DELETE", f"{path}/{made}", body=options))

@@ -97,6 +97,22 @@ def test_an_unused_lease_goes_back_when_it_cannot_be_used_any_more() -> None:
     assert "nothing-left" in {breach.rule for breach in judge(unused(MARKED, late=RUNS)).breaches}
 
 
+def test_an_instance_that_was_made_again_under_its_name_is_another() -> None:
+    waits = WAITS | {"id": "a uid"}
+    held = HELD | {"lease": {"instance": "a uid", "user": "ada"}}
+    trace = commits(
+        (ADDED, "workspacedeployments", "one", FREE),
+        (ADDED, "instances", "mine", waits),
+        (MODIFIED, "workspacedeployments", "one", held),
+        (DELETED, "instances", "mine", waits),
+        (ADDED, "instances", "mine", waits | {"id": "another uid"}),
+        (MODIFIED, "workspacedeployments", "one", GIVEN_BACK),
+    )
+
+    assert rules(trace) == set()
+    assert rules([*trace[:3], trace[5]]) == {"marked-first"}
+
+
 def rules(trace: Iterable[Commit]) -> set[str]:
     return {breach.rule for breach in judge(trace).breaches}
 
@@ -206,6 +222,7 @@ def test_a_tombstone_ends_and_gives_the_lease_back() -> None:
 
     assert rules(trace) == set()
     assert rules([*trace, Commit(9, MODIFIED, "instances", "lab", ID, fields=BOUND)]) >= {"never-made"}
+    assert rules([*trace[:4], trace[5]]) == {"ended"}, "it keeps the lease"
 
 
 def test_a_pod_made_again_keeps_the_nonce() -> None:

@@ -1,0 +1,84 @@
+"""I2: what a lease has opened is gone when it is given back. All that carries an epoch is known by that."""
+
+import re
+from typing import Final
+
+from berth_core import names
+from berth_core.protocol import LEADER
+
+from .cluster import LAB, Cluster
+from .wire import Commit
+
+FENCED: Final = ("pods", "secrets", "services", "jobs")
+"""Kinds of which nothing of an epoch may be there when it is given back."""
+NONCE: Final = re.compile(r"-([0-9a-f]{8})(-agent|-vpn)?$")
+
+
+class Remains:
+    """What is there of each epoch, and the nonces that were ever named."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._things: dict[tuple[str, int], dict[tuple[str, str], bool]] = {}
+        """Objects of a deployment's epoch, by plural and name; whether it came from an operator that led no more."""
+        self._leader = ""
+        """Name of the process that holds the leader's Lease."""
+        self._nonces: set[str | None] = set()
+        """All that a status has ever named."""
+
+    def commit(self, commit: Commit) -> None:
+        """Follow one commit."""
+        obj, plural = commit.object, commit.plural
+        if plural in FENCED:
+            self._keep(commit)
+        elif plural == "instances":
+            status = obj.get("status") or {}
+            self._nonces |= {status.get("nonce"), *(status.get("hookNonces") or {}).values()}
+        elif plural == "workspacedeployments":
+            self._nonces.add(((obj.get("status") or {}).get("warm") or {}).get("nonce"))
+        elif plural == "leases" and obj["metadata"]["name"] == LEADER:
+            holder = (obj.get("spec") or {}).get("holderIdentity") or ""
+            self._leader = holder.rpartition("_")[0]
+
+    def of(self, deployment: str, epoch: int) -> list[tuple[str, str]]:
+        """Plurals and names of what may not be there when an epoch is given back.
+
+        What a former leader made late may be there: what it lacks keeps it from starting (ADR 0024). A pod of which
+        nothing is lacking counts all the same.
+        """
+        things = self._things.get((deployment, epoch), {})
+        return sorted(
+            thing for thing, late in things.items() if not (late or self._is_unused(*thing)) or self._can_start(*thing)
+        )
+
+    def _keep(self, commit: Commit) -> None:
+        metadata = commit.object["metadata"]
+        if commit.plural == "secrets" and commit.event == "ADDED":
+            found = NONCE.search(metadata["name"])
+            if found is not None and found[1] in self._nonces:
+                self._cluster.violated("I2: a Secret that a status names was made again")
+        labels = metadata.get("labels") or {}
+        deployment, epoch = labels.get(names.DEPLOYMENT_LABEL), labels.get(names.EPOCH_LABEL)
+        if not deployment or not epoch:
+            return
+        things = self._things.setdefault((deployment, int(epoch)), {})
+        name = commit.plural, metadata["name"]
+        if commit.event == "DELETED":
+            things.pop(name, None)
+        elif name not in things:
+            maker = commit.request.sender if commit.request is not None else ""
+            late = maker.startswith("operator-") and maker != self._leader
+            things[name] = things.get(("jobs", labels.get("batch.kubernetes.io/job-name", "")), late)
+
+    def _is_unused(self, plural: str, name: str) -> bool:
+        """Whether it is a Secret under a nonce that no status ever named: it came late, and no pod can mount it."""
+        found = NONCE.search(name) if plural == "secrets" else None
+        return found is not None and found[1] not in self._nonces
+
+    def _can_start(self, plural: str, name: str) -> bool:
+        """Whether it is a pod, or makes one, whose Secrets are there."""
+        find = self._cluster.store.find
+        spec = (find(plural, LAB, name) or {}).get("spec") or {}
+        spec = spec["template"]["spec"] if plural == "jobs" else spec
+        secrets = [volume["secret"]["secretName"] for volume in spec.get("volumes") or () if "secret" in volume]
+        return plural in ("pods", "jobs") and all(find("secrets", LAB, secret) is not None for secret in secrets)
