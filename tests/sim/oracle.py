@@ -188,8 +188,9 @@ class Oracle:
             instance_id(metadata["name"], metadata["uid"]),
             status if status.get("epoch") else spec.get("claim"),
         )
-        if commit.event == "DELETED" or status.get("endTime"):
-            self.used.pop(public_id, None)
+        is_over = commit.event == "DELETED" or status.get("endTime")
+        if is_over or names.NEVER_MADE_LABEL in (metadata.get("labels") or {}):
+            self.used.pop(public_id, None)  # a tombstone uses nothing
         elif lease and public_id not in self.used:
             self.used[public_id] = lease["deployment"], int(lease["epoch"])
             self._count(spec["user"])
