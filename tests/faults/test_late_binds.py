@@ -43,12 +43,12 @@ async def test_a_bind_that_arrives_after_the_give_back_makes_no_pod(stage: Stage
     spec = {"user": "ada", "sshKeys": [KEY], "workspaceType": "bench", "claim": {"deployment": "one", "epoch": 1}}
     await lab.create(INSTANCES, name, spec, finalizers=["berth.dev/fence"])
     await leader.proxy.struck.wait()
-    over = timestamp(now)
-    ended = {"endTime": over, "reason": "Terminated", "conditions": [ENDED | {"lastTransitionTime": over}]}
-    await lab.status_patch(INSTANCES, name, {"id": name, **ended})
     await leasing.give_back(
         lab.client, lab.namespace, Lease("one", lease.epoch), instance=name, completed=False, now=now
     )
+    over = timestamp(now)
+    ended = {"endTime": over, "reason": "Terminated", "conditions": [ENDED | {"lastTransitionTime": over}]}
+    await lab.status_patch(INSTANCES, name, {"id": name, **ended})
     await goes_on(stage, leader, before=0)
     made = [write.path for write in leader.proxy.writes if write.method == "POST" and write.path.endswith("/pods")]
     assert made == [], "its Secrets are there again: this pod would start, whoever has the machine"

@@ -54,6 +54,7 @@ MAY = [
     (API, "patch", "accounts.berth.dev", ACCESS),
     (API, "patch", "accounts.berth.dev/status", ACCESS),
     (API, "get", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
+    (API, "get", "leases.coordination.k8s.io", WORKSPACES),
     (OPERATOR, "patch", "accounts.berth.dev/status", ACCESS),
     (OPERATOR, "create", "deliveries.berth.dev", WORKSPACES),
     (NOTIFIER, "watch", "deliveries.berth.dev", WORKSPACES),
@@ -118,7 +119,7 @@ MAY_NOT = [
     (API, "get", "secrets", NAMESPACE),
     (API, "get", "leases.coordination.k8s.io", NAMESPACE),
     (API, "patch", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
-    (API, "get", "leases.coordination.k8s.io", WORKSPACES),
+    (API, "list", "leases.coordination.k8s.io", WORKSPACES),
 ]
 
 
