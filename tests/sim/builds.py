@@ -50,6 +50,8 @@ class Builds(Part):
         self._known: dict[str, Known] = {}
         self._told: dict[str, str] = {}
         """Projects of the builds (public ids) of which clients were told."""
+        self._deleted: set[str] = set()
+        """Names of what somebody has deleted, perhaps before a client was told of it."""
         self._makers: dict[str, str] = {}
         """Name of the maker of each Instance, by uid."""
         self._by_key: dict[str, str] = {}
@@ -69,7 +71,7 @@ class Builds(Part):
             return
 
         def answered(status: int, answer: dict[str, Any]) -> None:
-            if status == 200:
+            if status == 200 and answer["jid"] not in self._deleted:
                 self._told[answer["jid"]] = project
                 if stage.cluster.store.find("builds", LAB, answer["jid"]) is None:
                     stage.cluster.violated("builds: a client was told of a build that is not there")
@@ -91,6 +93,7 @@ class Builds(Part):
         for obj in self._one(event, lambda _: True):
             name = obj["metadata"]["name"]
             self._told.pop(name, None)
+            self._deleted.add(name)
             self.stage.cluster.write("DELETE", BUILDS, name, sender="kubectl")
 
     def _change(self, users: Users, event: Event, obj: Object, word: str, spec: Object) -> None:

@@ -54,11 +54,19 @@ def _ready(stage: Stage, public_id: str, status: Object) -> None:
     if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
         violated("I4: an instance that was ready does not run, though all is quiet")
     elif not any(c["type"] == state.READY and c["status"] == "True" for c in status.get("conditions") or ()):
-        violated("I4: an instance that runs does not say that it is ready")
+        if _node_is_ready(stage, status["deployment"]):
+            violated("I4: an instance that runs does not say that it is ready")
     of = {names.DEPLOYMENT_LABEL: status.get("deployment"), names.EPOCH_LABEL: str(status.get("epoch"))}
     services = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("services", LAB)]
     if not any(of.items() <= labels.items() for labels in services):
         violated("I4: an instance that was ready has no Service")
+
+
+def _node_is_ready(stage: Stage, machine: str) -> bool:
+    """Whether the node of a machine is there and Ready: one whose machine is silent may stay otherwise."""
+    node = stage.cluster.store.find("nodes", None, node_of(machine)) or {}
+    told = (node.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in told)
 
 
 def _not_ready(stage: Stage, public_id: str) -> None:
@@ -67,9 +75,7 @@ def _not_ready(stage: Stage, public_id: str) -> None:
         machine: held for machine, held in stage.oracle.held.items() if (held.lease or {}).get("instance") == public_id
     }
     for machine, held in has.items():
-        node = stage.cluster.store.find("nodes", None, node_of(machine)) or {}
-        told = (node.get("status") or {}).get("conditions") or ()
-        if not any(c["type"] == "Ready" and c["status"] == "True" for c in told):
+        if not _node_is_ready(stage, machine):
             return
         if stage.world.now - held.since > READY_SECONDS:
             stage.cluster.violated("I4: an instance that has a lease does not become ready")
