@@ -67,7 +67,7 @@ class Idempotent:
                 return exchange.replayed(made)
             if step is Step.LOOK:
                 left = held.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
-                raise AwayError("it is not known yet what the first request made. Try again later.", retry_after=left)
+                raise AwayError(repeats.NOT_KNOWN_YET, retry_after=left)
         return await self._run(exchange, records, held)
 
     async def _run(self, exchange: "_Exchange", records: Records, held: Held) -> Answer:

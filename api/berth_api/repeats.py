@@ -35,6 +35,7 @@ PROFILE_FIELD: Final = "ovpn"
 SECRET_FIELDS: Final = {KEY_FIELD: "id", PROFILE_FIELD: "client_id"}
 """Of an answer's body: what holds a private key, and the field beside it that says whose it is: an instance's, or that
 of a client of its VPN."""
+NOT_KNOWN_YET: Final = "it is not known yet what the first request made. Try again later."
 PASSING: Final = frozenset({408, 409, 425, 429})
 """Refusals that speak of the moment, not of the request."""
 

@@ -46,6 +46,14 @@ def lease(lab: Lab, deployment: str) -> tuple[Any, Any]:
     return status.get("lease", {}).get("instance"), status["epoch"]
 
 
+def ends_and_passes(lab: Lab, holder: Person, waiter: Person, deployment: str, held: tuple[str, Any, Session]) -> str:
+    """End the lease, and show that the waiter gets the machine alone; the waiter's instance."""
+    instance, old, before = held
+    assert holder.asks("POST", f"/terminate/{instance}").status == 200
+    gets_in_alone(lab, waiter, following := passes_to(lab, waiter, deployment), holder, before, old)
+    return following
+
+
 @pytest.mark.timeout(400)
 def test_a_drain_waits_for_the_lease_and_the_next_holder_is_elsewhere(
     lab: Lab, ada: Person, bob: Person, deployment: str
@@ -72,7 +80,8 @@ def test_a_drain_waits_for_the_lease_and_the_next_holder_is_elsewhere(
 def test_a_lease_outlives_its_node_and_goes_on_when_that_is_back(
     lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
 ) -> None:
-    with held_there(lab, ada, bob, deployment) as (instance, old, before):
+    with held_there(lab, ada, bob, deployment) as held:
+        instance = held[0]
         had, ready = lease(lab, deployment), lab.readiness(instance)
         with node_deleted(lab, cluster, GOES):
             lab.wait(f"pod/i-{instance}", COLLECTED, COLLECTED_SECONDS)
@@ -80,8 +89,7 @@ def test_a_lease_outlives_its_node_and_goes_on_when_that_is_back(
         lab.wait_again(instance, ready)
         assert lease(lab, deployment) == had
         assert ada.ssh(door(lab, instance), "echo", "aboard").stdout == "aboard\n"
-        assert ada.asks("POST", f"/terminate/{instance}").status == 200
-        gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
+        following = ends_and_passes(lab, ada, bob, deployment, held)
     bob.ends(following)
     assert lab.leftovers(instance) == []
 
@@ -107,7 +115,8 @@ def test_a_machine_whose_node_is_deleted_while_it_is_silent_passes_to_nobody_unt
 def test_a_holder_who_fills_a_nodes_disk_is_evicted_and_keeps_the_lease_elsewhere(
     lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
 ) -> None:
-    with held_there(lab, ada, bob, deployment) as (instance, old, before):
+    with held_there(lab, ada, bob, deployment) as held:
+        instance, old, _ = held
         had, ready = lease(lab, deployment), lab.readiness(instance)
         with disk_nearly_full(lab, cluster, GOES, left=2 * GIBIBYTE):
             assert ada.ssh(old, "fallocate", "-l", str(3 * GIBIBYTE), "/fill").returncode == 0
@@ -115,7 +124,6 @@ def test_a_holder_who_fills_a_nodes_disk_is_evicted_and_keeps_the_lease_elsewher
             lab.wait_again(instance, ready)
             assert (lease(lab, deployment), node_of(lab, instance)) == (had, STAYS)
             assert ada.ssh(door(lab, instance), "test", "!", "-e", "/fill").returncode == 0
-        assert ada.asks("POST", f"/terminate/{instance}").status == 200
-        gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
+        following = ends_and_passes(lab, ada, bob, deployment, held)
     bob.ends(following)
     assert lab.leftovers(instance) == []

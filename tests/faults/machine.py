@@ -150,7 +150,7 @@ class Machine:
             ["nsenter", f"--net=/run/netns/{self._link}", "nft", "-f", "-"], input=NODE_PORTS.encode(), check=True
         )
         subprocess.run(self._command("closed"), env=self._environment, check=True, capture_output=True, timeout=30)
-        self._sshd = self._netns.call(lambda: socket.create_server(("0.0.0.0", 22), backlog=64))  # noqa: S104
+        self._sshd = self._netns.call(lambda: socket.create_server(("0.0.0.0", 22), backlog=64))  # noqa: S104 (its own namespace)
         with (self._folder / "agent.log").open("ab") as log:
             self._agent = subprocess.Popen(self._command(), env=self._environment, stderr=log, start_new_session=True)
         self._runs = uid

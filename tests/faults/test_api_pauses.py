@@ -180,6 +180,6 @@ async def test_an_api_process_that_was_stopped_at_any_write_takes_nothing_from_a
 async def test_an_api_process_that_was_stopped_at_some_write_takes_nothing_from_anybody(
     apiserver: ApiServer, tmp_path: Path
 ) -> None:
-    chance = random.Random(f"{SEED} API pauses")  # noqa: S311
+    chance = random.Random(f"{SEED} API pauses")  # noqa: S311 (a seed)
     point = Point(chance.randint(1, POINTS[""]), held=chance.random() < 0.5)
     await play(apiserver, tmp_path / "release", [("", point)])

@@ -82,7 +82,7 @@ def chosen(scenario: Scenario, writes: int) -> Sequence[int]:
     """All writes; in the short form two of those that there must be, which the seed says."""
     if is_long():
         return range(1, writes + 1)
-    return sorted(random.Random(f"{SEED} {scenario.name}").sample(range(1, scenario.points + 1), 2))  # noqa: S311
+    return sorted(random.Random(f"{SEED} {scenario.name}").sample(range(1, scenario.points + 1), 2))  # noqa: S311 (a seed)
 
 
 @pytest.mark.long

@@ -79,7 +79,7 @@ async def test_a_leader_that_was_stopped_at_any_write_does_no_harm(
 
 @pytest.mark.short
 async def test_a_leader_that_was_stopped_at_some_write_does_no_harm(apiserver: ApiServer, tmp_path: Path) -> None:
-    chance = random.Random(f"{SEED} pauses")  # noqa: S311
+    chance = random.Random(f"{SEED} pauses")  # noqa: S311 (a seed)
     parts = [
         (scenario, [Point(chance.randint(1, scenario.points), held=chance.random() < 0.5)])
         for scenario in SCENARIOS

@@ -31,10 +31,8 @@ class Troubles:
     """A restarted API server has not read its roles yet: writes are refused with 403."""
     denied: Request | None = None
     """A write that a webhook refuses, and lets in when it comes once more."""
-    hold: Callable[[Request], float] | None = None
-    """Seconds by which a request comes later."""
     holds: list[Callable[[Request], float]] = field(default_factory=list)
-    """The same, of several faults at once: the latest counts."""
+    """Seconds by which a request comes later; of several faults at once the latest counts."""
     hold_watches: float = 0.0
     """Most seconds by which news, and pushes to agents, come later."""
 
@@ -65,8 +63,7 @@ class Network:
             if draw.random() < 0.5:
                 world.at(self.delay(), lambda: answered(REFUSED_CONNECTION, world.now))
             return
-        holds = [troubles.hold, *troubles.holds] if troubles.hold is not None else [*troubles.holds]
-        late = max((hold(request) for hold in holds), default=0.0)
+        late = max((hold(request) for hold in [*troubles.holds]), default=0.0)
         if draw.random() < troubles.lose_request:
             return
         lost = draw.random() < troubles.lose_answer

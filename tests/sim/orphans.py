@@ -50,7 +50,7 @@ def play(seed: str) -> Stage:
     def hold(request: Request) -> float:
         return world.random.uniform(0.0, LATE_SECONDS) if _is_create(request) else 0.0
 
-    slow.network.troubles.hold = hold
+    slow.network.troubles.holds = [hold]
     _contend(stage, slow, right)
     world.run(80.0)
     at_peace(stage)
@@ -74,17 +74,17 @@ def play_late(seed: str) -> Stage:
     operator, faults = stage.operator(), Faults(stage)
     slow, right = stage.api(), stage.api()
     if course == "between":
-        operator.network.troubles.hold = lambda request: 1.0 if _is_create(request) else 0.0
+        operator.network.troubles.holds = [lambda request: 1.0 if _is_create(request) else 0.0]
 
     def hold(request: Request) -> float:
         if not _is_create(request):
             return 0.0
-        slow.network.troubles.hold = None
+        slow.network.troubles.holds = []
         if stops:
             faults.freeze(slow.loop, late, machine=machine)
         return late + 0.001
 
-    slow.network.troubles.hold = hold
+    slow.network.troubles.holds = [hold]
     users = _contend(stage, slow, right)
     world.at(50.0, lambda: users.again("ada"))
     world.run(130.0)

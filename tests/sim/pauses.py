@@ -44,7 +44,7 @@ def _asks_meanwhile(seed: str, draw: random.Random) -> Stage:
     def hold(request: Request) -> float:
         if request.method != "PATCH" or not ((request.body or {}).get("status") or {}).get("lease"):
             return 0.0
-        paused.network.troubles.hold = None
+        paused.network.troubles.holds = []
         faults.freeze(paused.loop, PAUSE_SECONDS, machine=True)
         for machine in stage.machines:
             lock_out(stage, machine, PAUSE_SECONDS - 3.0)
@@ -53,7 +53,7 @@ def _asks_meanwhile(seed: str, draw: random.Random) -> Stage:
         world.at(PAUSE_SECONDS - 2.0, lambda: users.launch("ada", reserve=False, expire=None, again=False))
         return arrives
 
-    paused.network.troubles.hold = hold
+    paused.network.troubles.holds = [hold]
     waits = stage.instance if draw.random() < 0.5 else stage.reservation
     waits("ada")
     world.at(PAUSE_SECONDS + 5.0, lambda: stage.instance("bob"))
@@ -83,7 +83,7 @@ def _two_unused(seed: str, draw: random.Random) -> Stage:
     def pause(request: Request) -> float:
         if not is_taking(request):
             return 0.0
-        paused.network.troubles.hold = None
+        paused.network.troubles.holds = []
         faults.freeze(paused.loop, PAUSE_SECONDS, machine=True)
         lock_out(stage, one, PAUSE_SECONDS - 1.0)
         lock_out(stage, two, PAUSE_SECONDS - 3.0)
@@ -91,11 +91,11 @@ def _two_unused(seed: str, draw: random.Random) -> Stage:
 
     def stop(request: Request) -> float:
         if is_taking(request):
-            other.network.troubles.hold = None
+            other.network.troubles.holds = []
             faults.freeze(other.loop, draw.uniform(5.0, 12.0), machine=draw.random() < 0.5)
         return 0.0
 
-    paused.network.troubles.hold, other.network.troubles.hold = pause, stop
+    paused.network.troubles.holds, other.network.troubles.holds = [pause], [stop]
     _waits_for(stage, one, draw)
     world.at(PAUSE_SECONDS - 10.0, lambda: _waits_for(stage, two, draw))
     world.at(PAUSE_SECONDS + 5.0, lambda: stage.instance("bob"))
@@ -178,11 +178,11 @@ def _marked_meanwhile(seed: str, draw: random.Random) -> Stage:
         used = status.get("grant") if reserves else status if status.get("deployment") else None
         if request.method != "PATCH" or used is None:
             return 0.0
-        late.network.troubles.hold = None
+        late.network.troubles.holds = []
         world.at(0.5, lambda: meanwhile(used["deployment"], used["epoch"]))
         return 1.0
 
-    late.network.troubles.hold = hold
+    late.network.troubles.holds = [hold]
     world.run(70.0)
     at_peace(stage)
     if len(stage.oracle.used) != 1 or set(marked) & set(stage.oracle.used.values()):

@@ -15,7 +15,7 @@ NONCE: Final = re.compile(r"-([0-9a-f]{8})(-agent|-vpn)?$")
 
 
 class Remains:
-    """What is there of each epoch, and the nonces that were ever named."""
+    """Objects of each epoch, and the nonces that were ever named."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster

@@ -218,7 +218,7 @@ def told(draw: random.Random) -> tuple[Setting, list[Event]]:
 
 
 def access(draw: random.Random) -> tuple[Setting, list[Event]]:
-    """Bob waits, and is forbidden what he waits for; the operators hear of that later than that it is free."""
+    """A rule forbids Bob the machine that Bob waits for; the operators hear first that it is free."""
     events = [
         Event(BEGIN, "launch", "ada", other=0.5),
         Event(6.0, draw.choice(("kubectl", "reserve")), "bob", other=0.5),

@@ -92,7 +92,7 @@ async def _launched(state: State, obj: Object) -> Answer:
     instance = Instance.parse(obj)
     public_id = instance.public_id
     if not await _has_its_lease(state, instance):
-        raise AwayError("it is not known yet what the first request made. Try again later.", retry_after=1)
+        raise AwayError(repeats.NOT_KNOWN_YET, retry_after=1)
     body = {"success": True, "id": public_id}
     key = await _private_key(state, public_id)  # None where its user brought one
     return _json(body if key is None else body | {KEY_FIELD: key})

@@ -38,7 +38,7 @@ def checkout() -> Checkout | None:
 
 def _git(*words: str) -> str:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 (the user's own git)
     except FileNotFoundError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

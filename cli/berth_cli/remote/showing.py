@@ -56,7 +56,7 @@ def uninterrupted() -> Iterator[Callable[[], bool]]:
     """
     caught = False
 
-    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (as `signal` calls it)
         nonlocal caught
         if caught:
             raise KeyboardInterrupt

@@ -60,7 +60,7 @@ def parse_source(text: str) -> Network:
 def lies_in(inner: Network, outer: Network) -> bool:
     """Whether all addresses of a network are addresses of another one, which may be of the other IP version."""
     # The versions are the same there, which no type can say.
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type] # of one version
 
 
 def parse_action(text: str) -> Action:
