@@ -21,7 +21,7 @@ async def claim(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> Lease 
     Afterwards the cache has the deployment as it is.
 
     Raises:
-        berth_core.slots.NoneLeftError: the user has as many of the type as he may have.
+        berth_core.slots.NoneLeftError: the user has as many of the type as allowed.
 
     """
     namespace, name = wd.metadata.namespace, wd.metadata.name

@@ -23,8 +23,8 @@ TELL_SECONDS: Final = 0.2
 QUOTA_SECONDS: Final = 1.0
 """When to look again where a slot that may come to nothing stood in the way."""
 
-Tried = set[tuple[str, str]]
-"""(instance, deployment): what could not be had in this pass."""
+Tried = set[tuple[str, str, str]]
+"""Instance, and uid and version of a deployment: what could not be had in this pass, as it was then."""
 
 
 async def reconcile_turn(world: World, key: Key) -> float | None:
@@ -47,20 +47,20 @@ async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried)
     waiters = await waitlist.waiters(world.client, namespace)
 
     def permitted(waiter: Waiter, wd: WorkspaceDeployment) -> bool:
-        return (waiter.instance, wd.metadata.name) not in tried and waiting.permitted(world, waiter, wd)
+        return _try(waiter, wd) not in tried and waiting.permitted(world, waiter, wd)
 
     # Asked after the list: whom the list shows as waiting may have been given a lease before.
     found = next_turn((w for w in waiters if not waiting.holds_lease(world, w)), offered, permitted)
     if found is None:
         return False
     waiter, wd = found
-    tried.add((waiter.instance, wd.metadata.name))
+    tried.add(_try(waiter, wd))
     _pass_over(world, waiter, "")
     try:
         lease = await claim(world, waiter, wd)
     except slots.NoneLeftError as error:
-        # He has as many of the type as he may have: the next one's turn. A lease that ends brings his again.
-        tried.update((waiter.instance, other.metadata.name) for other in offered)
+        # The user has as many of the type as allowed: the next one's turn. A lease that ends brings this one again.
+        tried.update(_try(waiter, other) for other in offered)
         _pass_over(world, waiter, str(error))
         if error.passing:
             world.queue.add_after(Key(TURN, namespace, type_name), QUOTA_SECONDS)
@@ -72,6 +72,10 @@ async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried)
     else:
         world.add(INSTANCE, namespace, waiter.name)
     return True
+
+
+def _try(waiter: Waiter, wd: WorkspaceDeployment) -> tuple[str, str, str]:
+    return waiter.instance, wd.metadata.uid, wd.metadata.resource_version
 
 
 def _pass_over(world: World, waiter: Waiter, why: str) -> None:

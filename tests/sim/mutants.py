@@ -215,6 +215,13 @@ MUTANTS: Final = (
         which="queue",
     ),
     Mutant(
+        "what could not be had is passed over though it is free again",
+        "berth_operator.turns._try",
+        "return waiter.instance, wd.metadata.uid, wd.metadata.resource_version",
+        'return waiter.instance, wd.metadata.name, ""',
+        which="free",
+    ),
+    Mutant(
         "the queue is ordered by name",
         "berth_core.queue.turn_of",
         "int(parse_time(place.since).timestamp()), place.version",

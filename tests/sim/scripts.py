@@ -196,6 +196,19 @@ def gone(draw: random.Random) -> tuple[Setting, list[Event]]:
     return setting, events
 
 
+def free(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A machine is locked when the take for Ada arrives, and can be had again when Ada's slot is dropped. Bob waits."""
+    setting = Setting(deployments=1, quota=1, slowness=draw.choice((0.2, 1.0)))
+    locked = draw.uniform(9.0, 10.0)
+    return setting, [
+        Event(3.0, TRAP, "operator", 0.0, 6.5, 1.0, "take", "late"),
+        Event(3.0, TRAP, "operator", 0.0, 4.0, 1.0, "PATCH accounts/status", "late"),
+        Event(BEGIN, "kubectl", "ada"),
+        Event(BEGIN + draw.uniform(3.5, 4.5), draw.choice(("kubectl", "reserve")), "bob", other=0.5),
+        Event(locked, "lockout", "", 0.0, 12.0 - locked),
+    ]
+
+
 def new(draw: random.Random) -> tuple[Setting, list[Event]]:
     """A deployment is made again while the leader stands still, and somebody asks for it before its finalizer is on."""
     setting = Setting(deployments=1, hooks=draw.choice(((), ("reset",))))
@@ -308,6 +321,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "queue-refused": partial(queue, part="refused"),
     "machines": machines,
     "gone": gone,
+    "free": free,
     "new": new,
     "told": told,
     "access": access,

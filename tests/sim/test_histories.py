@@ -20,7 +20,9 @@ def test_every_invariant_holds_under_faults_of_all_classes(which: str) -> None:
     assert status == 0, said
 
 
-@pytest.mark.parametrize(("which", "count"), [("terms", 5), ("calls", 5), ("queue", 5), ("machines", 5), ("any", 20)])
+@pytest.mark.parametrize(
+    ("which", "count"), [("terms", 5), ("calls", 5), ("queue", 5), ("machines", 5), ("free", 4), ("any", 20)]
+)
 def test_every_invariant_holds_where_a_script_leads(which: str, count: int) -> None:
     status, said = simulation(SEED=SEED, HISTORIES=count, SET=which, PROCESSES=1)
     assert status == 0, said
