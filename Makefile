@@ -117,7 +117,7 @@ bench-leases: venv ## measure leases with many deployments, without the two-node
 	@$(BIN)/python -m bench.leases
 
 .PHONY: prove
-prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|any|terms|calls|queue|machines|d1|late|pause|marked|dead FAULTS=…), or show one (HISTORY=7, SHRINK=1)
+prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 SET=core|full|any|terms|calls|queue|machines|d1|late|pause|marked|dead|slip FAULTS=…), or show one (HISTORY=7, SHRINK=1)
 	@trap '$(PRODUCT)' EXIT; $(BIN)/python -m tests.sim
 
 .PHONY: prove-mutants

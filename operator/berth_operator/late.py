@@ -5,6 +5,7 @@ is a NetworkPolicy that is applied: they are looked for when a process begins to
 with each relist, since nobody knows for how long a process may be stopped.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -19,7 +20,6 @@ from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
 from berth_operator.stale_secrets import sweep_secrets
 from berth_operator.store import version_of
-from berth_operator.together import together
 from berth_operator.world import INSTANCE, LATE, ORPHAN, World
 
 log = structlog.get_logger(__name__)
@@ -39,14 +39,13 @@ def watch_for(world: World) -> None:
 async def sweep_late(world: World, key: Key) -> float | None:
     """Clear what turned up of what had ended, and have NetworkPolicies applied anew that others changed."""
     for namespace in world.config.workspace_namespaces:
-        kinds = (SECRETS, SERVICES, POLICIES, BUDGETS)
-        lists = await together(*(world.client.list(kind, namespace, labels=OURS, metadata_only=True) for kind in kinds))
-        for policy in lists[kinds.index(POLICIES)][0]:
-            _compare(world, policy)
-        for kind, (objects, _) in zip(kinds, lists, strict=True):
-            await _clear_over(world, kind, objects)
-        await sweep_secrets(world, lists[kinds.index(SECRETS)][0])
-        made = {_instance_of(obj) for objects, _ in lists for obj in objects} - {""}
+        made = set[str]()
+        for kind in (SECRETS, SERVICES, POLICIES, BUDGETS):
+            # Some at a time: all of them at once would take memory that a process does not give back.
+            async for objects, _ in world.client.pages(kind, namespace, labels=OURS, metadata_only=True):
+                await _look_at(world, kind, objects)
+                made.update(map(_instance_of, objects))
+        made.discard("")
         ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
             if not (found := world.store.by(INSTANCES, "id", instance_id, namespace)):
@@ -61,7 +60,16 @@ async def sweep_late(world: World, key: Key) -> float | None:
     return None
 
 
-async def _clear_over(world: World, kind: Kind, objects: list[Object]) -> None:
+async def _look_at(world: World, kind: Kind, objects: Sequence[Object]) -> None:
+    if kind == POLICIES:
+        for policy in objects:
+            _compare(world, policy)
+    await _clear_over(world, kind, objects)
+    if kind == SECRETS:
+        await sweep_secrets(world, objects)
+
+
+async def _clear_over(world: World, kind: Kind, objects: Sequence[Object]) -> None:
     """Delete what belongs to a build that is over, or to a pod that was kept warm for an epoch that is over."""
     for obj in objects:
         metadata = obj["metadata"]

@@ -173,4 +173,4 @@ class WorkQueue:
             try:
                 await self._on_stuck(key, error)
             except Exception as failure:  # the same boundary: telling about a failure must not end the queue
-                log.warning("could not report", **about, error=str(failure))
+                log.warning("could not report", **about, exc_info=failure)

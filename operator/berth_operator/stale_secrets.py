@@ -3,6 +3,8 @@
 No pod mounts them (ADR 0024). What this process is making right now is named by no status either, and is left alone.
 """
 
+from collections.abc import Sequence
+
 import structlog
 
 from berth_core import names
@@ -16,8 +18,8 @@ from berth_operator.world import World
 log = structlog.get_logger(__name__)
 
 
-async def sweep_secrets(world: World, listed: list[Object]) -> None:
-    """Delete those that lost among what a live list has found (metadata only)."""
+async def sweep_secrets(world: World, listed: Sequence[Object]) -> None:
+    """Delete those that lost among some that a live list has found (metadata only)."""
     for secret in listed:
         metadata, labels = secret["metadata"], secret["metadata"]["labels"]
         if names.INSTANCE_LABEL in labels:

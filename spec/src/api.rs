@@ -13,9 +13,7 @@ pub enum Step {
     Refuse,
     /// The process dies between the lease and the Instance.
     Die,
-    /// Look whether anything of the warm pair of this epoch is there.
-    Look,
-    /// Give back a lease that opened nothing.
+    /// Have a lease go back that opened nothing: a tombstone takes the Instance's name.
     Undo,
     /// The user ends the instance.
     Terminate,
@@ -24,8 +22,7 @@ pub enum Step {
 }
 
 pub fn acts(protocol: &Protocol, state: &State, acts: &mut Vec<Act>) {
-    let deployment = state.deployment;
-    let can_be_had = deployment.here && deployment.holder == 0 && deployment.finalizer && !deployment.deleting;
+    let can_be_had = state.deployment.can_be_had();
     for x in 0..protocol.users {
         let mut push = |step| acts.push(Act::Api(step, x as u8));
         if !protocol.is_kubectl(x) {
@@ -38,8 +35,7 @@ pub fn acts(protocol: &Protocol, state: &State, acts: &mut Vec<Act>) {
                         push(Step::Refuse);
                     }
                 }
-                Client::Undoes if protocol.undo_looks => push(Step::Look),
-                Client::Undoes | Client::Looked => push(Step::Undo),
+                Client::Undoes => push(Step::Undo),
                 _ => {}
             }
         }
@@ -71,13 +67,11 @@ pub fn step(protocol: &Protocol, state: &mut State, step: Step, x: usize) {
         }
         Step::Refuse => state.clients[x] = Client::Undoes,
         Step::Die => state.clients[x] = Client::Over,
-        Step::Look => {
-            let e = state.claims[x] as usize - 1;
-            let found = state.warm_secrets[e] != 0 || state.warm_pods[e].phase != Phase::Absent;
-            state.clients[x] = if found { Client::Over } else { Client::Looked };
-        }
         Step::Undo => {
-            give_back(state, x);
+            match protocol.api_gives_back {
+                true => give_back(state, x),
+                false => bury(state, x),
+            }
             state.clients[x] = Client::Over;
         }
         Step::Terminate => {
@@ -88,6 +82,13 @@ pub fn step(protocol: &Protocol, state: &mut State, step: Step, x: usize) {
             state.instances[x] = Instance::default();
             state.told_to_end[x] = true;
         }
+    }
+}
+
+/// Take the name of an Instance that was not made. Where there is one of that name, it has come.
+pub fn bury(state: &mut State, x: usize) {
+    if !state.instances[x].here {
+        state.instances[x] = Instance { here: true, finalizer: true, terminate: true, ..Instance::default() };
     }
 }
 

@@ -27,9 +27,11 @@ const NOW: Protocol = Protocol {
     nonces: true,
     makes_secrets_again: false,
     warm: false,
-    undo_looks: true,
+    api_gives_back: false,
     deletion_waits: None,
     losses: 0,
+    returns: 0,
+    marks: true,
 };
 const WAS: Protocol = Protocol {
     orphans: Orphans::GiveBack,
@@ -37,7 +39,7 @@ const WAS: Protocol = Protocol {
     ordered: false,
     nonces: false,
     makes_secrets_again: true,
-    undo_looks: false,
+    api_gives_back: true,
     ..NOW
 };
 
@@ -68,11 +70,15 @@ pub fn all() -> Vec<Case> {
         holds("kubectl: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, kubectl: true, ..NOW }),
         holds("kubectl after HTTP: 1 leader, 2 instances", true, Protocol { users: 2, kubectl: true, ..NOW }),
         breaks("warm, as it was: process pause, 2 leaders, 2 instances", Protocol { leaders: 2, users: 2, warm: true, ..tombstone }),
-        breaks("warm, give-back does not look: 1 leader, 2 instances", Protocol { users: 2, warm: true, undo_looks: false, ..NOW }),
+        breaks("warm, the API gives back: 1 leader, 2 instances", Protocol { users: 2, warm: true, api_gives_back: true, ..NOW }),
         holds("warm: 1 leader, 2 instances", true, Protocol { users: 2, warm: true, ..NOW }),
         holds("warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, ..NOW }),
         breaks("deletion, as it was: 1 leader, 2 instances", Protocol { users: 2, deletion_waits: Some(false), ..NOW }),
         holds("deletion waits: 1 leader, 2 instances", true, Protocol { users: 2, deletion_waits: Some(true), ..NOW }),
         holds("deletion waits: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, deletion_waits: Some(true), ..NOW }),
+        holds("deletion waits, warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, deletion_waits: Some(true), ..NOW }),
+        holds("unused: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, kubectl: true, returns: 1, ..NOW }),
+        breaks("unused, and not marked: machine pause, 2 leaders, 1 instance", Protocol { leaders: 2, kubectl: true, returns: 1, marks: false, ..NOW }),
+        holds("unused, warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, kubectl: true, warm: true, returns: 1, ..NOW }),
     ]
 }

@@ -21,6 +21,7 @@ pub fn first(protocol: &Protocol, state: &State, x: usize) -> Option<Pass> {
     } else if seen.nonce == 0 {
         match (protocol.is_kubectl(x) && !state.held_by(x), seen.finalizer) {
             (true, _) => None,
+            _ if state.held_by(x) && seen.returned == state.claims[x] => Some(At::ClearUnused),
             (_, true) => Some(At::ReadDeployment),
             _ => Some(At::SetFinalizer),
         }
@@ -34,7 +35,7 @@ pub fn first(protocol: &Protocol, state: &State, x: usize) -> Option<Pass> {
             _ => None,
         }
     };
-    at.map(|at| Pass { at, seen, ..Pass::default() })
+    at.map(|at| Pass { at, seen, about: state.claims[x], ..Pass::default() })
 }
 
 /// Take the step of a pass; the pass as it goes on.
@@ -50,12 +51,19 @@ pub fn step(protocol: &Protocol, state: &mut State, x: usize, pass: Pass, choice
             Pass { at: At::ReadDeployment, seen: state.instances[x], ..pass }
         }
         At::ReadDeployment if !state.held_by(x) => then(At::End),
+        At::ReadDeployment if choice == 1 => {
+            let at = if protocol.marks { At::MarkUnused } else { At::ClearUnused };
+            Pass { at, about: state.claims[x], ..pass }
+        }
         At::ReadDeployment => match state.warm_of(x) {
             Some(e) if protocol.warm && serves(state, e, x) => then(At::ClaimWarm),
             _ => then(At::MakeSecret),
         },
         At::MakeSecret => {
-            state.secrets[x] |= bit(pass.nonce);
+            // One of an epoch that is over opens nothing: no status names it. It is not followed any further.
+            if pass.about == state.claims[x] {
+                state.secrets[x] |= bit(pass.nonce);
+            }
             if protocol.ordered { then(At::Bind) } else { then(At::Open { pod: true, status: true }) }
         }
         At::Bind if unchanged => {
@@ -86,6 +94,34 @@ pub fn step(protocol: &Protocol, state: &mut State, x: usize, pass: Pass, choice
                 state.instances[x].nonce = pass.nonce;
             }
             if pod { then(At::Open { pod, status: false }) } else { over }
+        }
+        At::MarkUnused if unchanged => {
+            state.instances[x].returned = pass.about;
+            state.returns -= 1;
+            over
+        }
+        At::ClearUnused => {
+            let e = pass.about as usize - 1;
+            state.warm_secrets[e] = 0;
+            state.warm_pods[e].delete();
+            if pass.about == state.claims[x] {
+                state.secrets[x] = 0;
+            }
+            then(At::LookForUnused)
+        }
+        At::LookForUnused => {
+            let e = pass.about as usize - 1;
+            let cold = pass.about == state.claims[x] && state.secrets[x] != 0;
+            let left = cold || state.warm_secrets[e] != 0 || state.warm_pods[e].phase != Phase::Absent;
+            if left { over } else { then(At::GiveBackUnused) }
+        }
+        // By the epoch, which is never taken again. From now on it waits as before.
+        At::GiveBackUnused => {
+            if state.held_by(x) && state.deployment.epoch == pass.about {
+                give_back(state, x);
+                state.claims[x] = 0;
+            }
+            over
         }
         At::ClaimWarm => match state.warm_of(x) {
             Some(e) if serves(state, e, x) => {

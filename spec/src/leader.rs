@@ -13,6 +13,7 @@ pub enum Step {
 pub fn is_checked(at: At) -> bool {
     match at {
         At::Idle | At::ReadDeployment | At::LookForPods | At::LookForSecrets | At::LookForOrphan => false,
+        At::LookForUnused | At::LookForEarlier | At::LookForRemains => false,
         // Two writes that go side by side are checked and sent together: the second is under way already.
         At::Open { pod, status } => pod && status,
         _ => true,

@@ -16,7 +16,7 @@ pub fn is_fenced(state: &State) -> bool {
         let deployment = state.deployment;
         let mine = pod.holder == 0 || pod.holder == deployment.holder;
         match deployment.holder {
-            0 => deployment.epoch as usize == e && pod.holder == 0,
+            0 => deployment.here && deployment.epoch as usize == e && pod.holder == 0,
             _ => deployment.epoch as usize == e + 1 && mine,
         }
     });
@@ -48,7 +48,7 @@ pub fn is_settled(protocol: &Protocol, state: &State) -> bool {
     });
     let epoch = state.deployment.epoch as usize;
     let warm = (0..INSTANCES).all(|e| {
-        let coming = e == epoch && state.deployment.holder == 0;
+        let coming = e == epoch && state.deployment.can_be_had();
         coming || (state.warm_secrets[e] == 0 && state.warm_pods[e].phase == Phase::Absent)
     });
     clients && instances && warm && state.deployment.holder == 0

@@ -43,12 +43,16 @@ pub struct Protocol {
     pub makes_secrets_again: bool,
     /// Pods are kept warm.
     pub warm: bool,
-    /// D8: a give-back of a lease that opened nothing looks at the warm pair.
-    pub undo_looks: bool,
+    /// D8: the API gives a lease back that opened nothing, whatever its warm pod does. Else it makes a tombstone.
+    pub api_gives_back: bool,
     /// D4: a deployment that is deleted waits for its lease. `None`: nobody deletes it.
     pub deletion_waits: Option<bool>,
     /// Pods that may be lost while they serve.
     pub losses: u8,
+    /// Leases that were taken for an Instance of kubectl and are found to be beyond its user's quota.
+    pub returns: u8,
+    /// Such a lease is named in the Instance's status, by a compare-and-swap, before it goes back.
+    pub marks: bool,
 }
 
 /// An act: one atomic step of one party.
@@ -68,9 +72,9 @@ impl Protocol {
         leader == state.leader || (self.pause == Pause::Machine && leader < state.leader)
     }
 
-    /// The nonce that a leader draws.
-    pub fn nonce(&self, leader: u8) -> Nonce {
-        if self.nonces { leader } else { 1 }
+    /// The nonce that a leader draws, another one in each life of the deployment.
+    fn nonce(&self, state: &State, leader: u8) -> Nonce {
+        if self.nonces { leader + (state.made - 1) * LEADERS as u8 } else { 1 }
     }
 
     pub fn is_kubectl(&self, x: usize) -> bool {
@@ -83,6 +87,8 @@ impl Protocol {
         let can = self.may_write(state, leader);
         match pass.at {
             At::Idle => (can && self.first(state, leader, key).is_some()) as u8,
+            // Whether it is within the quota is not modelled: it may be found either way.
+            At::ReadDeployment if self.is_kubectl(key) && state.held_by(key) => 1 + (state.returns > 0) as u8,
             at if !leader::is_checked(at) => 1,
             At::Open { .. } if pass.checked || self.pause == Pause::Machine => 2,
             _ => (can || pass.checked) as u8,
@@ -93,11 +99,11 @@ impl Protocol {
     fn first(&self, state: &State, leader: u8, key: usize) -> Option<Pass> {
         match key {
             DEPLOYMENT_KEY => deployment::first(self, state),
-            OTHER_KEY if self.warm => warm::first(self, state),
-            OTHER_KEY => deployment::first_turn(self, state),
+            WARM_KEY => warm::first(self, state),
+            TURN_KEY => deployment::first_turn(self, state),
             x => instance::first(self, state, x),
         }
-        .map(|pass| Pass { nonce: self.nonce(leader), ..pass })
+        .map(|pass| Pass { nonce: self.nonce(state, leader), ..pass })
     }
 
     fn go_on(&self, state: &mut State, leader: u8, key: usize, choice: u8) {
@@ -109,8 +115,8 @@ impl Protocol {
         } else {
             let unchecked = Pass { checked: false, ..pass };
             let at = match key {
-                OTHER_KEY if self.warm => warm::step(self, state, unchecked),
-                DEPLOYMENT_KEY | OTHER_KEY => deployment::step(state, unchecked),
+                WARM_KEY => warm::step(self, state, unchecked),
+                DEPLOYMENT_KEY | TURN_KEY => deployment::step(self, state, unchecked),
                 x => instance::step(self, state, x, unchecked, choice),
             };
             match at.at {
@@ -144,6 +150,7 @@ impl Model for Protocol {
             passes: [[Pass::default(); KEYS]; LEADERS],
             told_to_end: [false; INSTANCES],
             losses: self.losses,
+            returns: self.returns,
             made: 1,
             early: false,
         }]

@@ -1,20 +1,20 @@
 //! The state of the world: what the API server stores, what runs on the node, and where each process stands.
 //!
-//! An instance's index stands for its public id. Instance 0 takes its lease first, so that in a world without
-//! deletions of deployments the epoch of instance `x` is `x + 1`.
+//! An instance's index stands for its public id. Instance 0 takes its lease first.
 
 use std::hash::{Hash, Hasher};
 
 /// Most instances, leaders and nonces of a case. Arrays have this size; a case uses a part of them.
 pub const INSTANCES: usize = 2;
 pub const LEADERS: usize = 3;
-/// Passes of one leader that go on side by side: one for each Instance, one for the deployment, one for its warm pod
-/// or its queue. Passes over one key never overlap in one process.
-pub const KEYS: usize = INSTANCES + 2;
+/// Passes of one leader that go on side by side: one for each Instance, one for the deployment, one for its warm pod,
+/// one for its queue. Passes over one key never overlap in one process.
+pub const KEYS: usize = INSTANCES + 3;
 pub const DEPLOYMENT_KEY: usize = INSTANCES;
-pub const OTHER_KEY: usize = INSTANCES + 1;
+pub const WARM_KEY: usize = INSTANCES + 1;
+pub const TURN_KEY: usize = INSTANCES + 2;
 
-/// A nonce; 0 is none. Leader `l` draws the nonce `l`; where Secrets are named without a nonce all are named 1.
+/// A nonce; 0 is none. Leader `l` draws the nonce `l` while the deployment is the first of its name; where Secrets are named without a nonce all are named 1.
 pub type Nonce = u8;
 
 /// `WorkspaceDeployment`: its lease, epoch, and the nonce of the pod that is kept warm for the next epoch.
@@ -27,6 +27,13 @@ pub struct Deployment {
     /// Who has the lease: index of the instance plus one; 0 is nobody.
     pub holder: u8,
     pub warm: Nonce,
+}
+
+impl Deployment {
+    /// Whether somebody may take its lease.
+    pub fn can_be_had(&self) -> bool {
+        self.here && self.holder == 0 && self.finalizer && !self.deleting
+    }
 }
 
 /// `Instance`. A bound one has a nonce.
@@ -42,6 +49,8 @@ pub struct Instance {
     pub nonce: Nonce,
     /// Its pod is the one that was kept warm for its epoch.
     pub warm: bool,
+    /// `status.returned`: epoch of the lease that was taken for it and goes back unused; 0 is none.
+    pub returned: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -76,8 +85,6 @@ pub enum Client {
     Told,
     /// The Instance was surely not made: the lease is to be given back.
     Undoes,
-    /// The look at the warm pair found nothing.
-    Looked,
     /// It was answered otherwise, or never.
     Over,
 }
@@ -97,6 +104,10 @@ pub enum At {
     ClaimWarm,
     BindWarm,
     MakeSecretAgain,
+    MarkUnused,
+    ClearUnused,
+    LookForUnused,
+    GiveBackUnused,
     Retire,
     End,
     DeleteSecrets,
@@ -109,7 +120,9 @@ pub enum At {
     ClearOrphan,
     LookForOrphan,
     GiveBackOrphan,
+    LookForEarlier,
     HoldDeployment,
+    LookForRemains,
     LetDeploymentGo,
     TakeTurn,
     WarmSecret,
@@ -124,7 +137,7 @@ pub enum At {
 pub struct Pass {
     pub at: At,
     pub seen: Instance,
-    /// Instance, or epoch of a warm pair, that a pass over the deployment is about.
+    /// Instance, or epoch of a warm pair, that a pass over the deployment is about; epoch of a pass over an Instance.
     pub about: u8,
     /// The nonce that it has drawn.
     pub nonce: Nonce,
@@ -152,6 +165,8 @@ pub struct State {
     pub told_to_end: [bool; INSTANCES],
     /// Pods that may still be lost.
     pub losses: u8,
+    /// Leases that may still be found to be beyond their user's quota.
+    pub returns: u8,
     /// Times that the deployment was made.
     pub made: u8,
     /// A lease was given back while something of its epoch ran or could start.
@@ -185,6 +200,12 @@ impl State {
     /// The pair that is kept warm for the epoch of an instance's claim.
     pub fn warm_of(&self, x: usize) -> Option<usize> {
         (self.claims[x] as usize).checked_sub(1)
+    }
+
+    /// Whether anything of a lease or a warm pod is there.
+    pub fn has_remains(&self) -> bool {
+        let there = |(pod, &secrets): (&Pod, &u8)| pod.phase != Phase::Absent || secrets != 0;
+        self.pods.iter().zip(&self.secrets).any(there) || self.warm_pods.iter().zip(&self.warm_secrets).any(there)
     }
 
     /// The pod that serves an instance.
@@ -231,7 +252,8 @@ impl Hash for Deployment {
 impl Instance {
     pub fn packed(&self) -> u16 {
         let flags = [self.here, self.finalizer, self.terminate, self.ends, self.ended, self.warm];
-        flags.iter().enumerate().fold(self.nonce as u16, |all, (at, &flag)| all | (flag as u16) << (8 + at))
+        let numbers = self.nonce as u16 | (self.returned as u16) << 14;
+        flags.iter().enumerate().fold(numbers, |all, (at, &flag)| all | (flag as u16) << (8 + at))
     }
 }
 

@@ -121,8 +121,12 @@ fn objects(protocol: &Protocol, state: &State) -> Objects {
                 false => format!(r#"{{"deployment":"d","epoch":{}}}"#, state.claims[x]),
             };
             let epoch = if instance.nonce == 0 { "null".into() } else { state.claims[x].to_string() };
+            let returned = match instance.returned {
+                0 => "null".into(),
+                epoch => format!(r#"{{"deployment":"d","epoch":{epoch}}}"#),
+            };
             let fields = format!(
-                r#""id":"{}","claim":{claim},"terminate":{},"finalizer":{},"deployment":{},"epoch":{epoch},"nonce":{},"reason":{},"ended":{}"#,
+                r#""id":"{}","claim":{claim},"terminate":{},"finalizer":{},"deployment":{},"epoch":{epoch},"nonce":{},"reason":{},"ended":{},"returned":{returned}"#,
                 id(x),
                 instance.terminate,
                 instance.finalizer,

@@ -6,12 +6,16 @@ use crate::state::*;
 
 /// The step with which a pass over the warm pairs begins: what is of no use goes first, then one is made.
 pub fn first(protocol: &Protocol, state: &State) -> Option<Pass> {
+    if !protocol.warm {
+        return None;
+    }
     let deployment = state.deployment;
-    let begin = |at, e: usize| Some(Pass { at, about: e as u8, seen: version(deployment), ..Pass::default() });
-    for e in 0..protocol.users {
+    let begin = |at, e: usize| Some(Pass { at, about: e as u8, seen: version(state), ..Pass::default() });
+    let epochs = (protocol.users + protocol.returns as usize).min(INSTANCES);
+    for e in 0..epochs {
         let pod = state.warm_pods[e];
         let there = pod.phase != Phase::Absent || state.warm_secrets[e] != 0;
-        let coming = e as u8 == deployment.epoch && deployment.holder == 0;
+        let coming = e as u8 == deployment.epoch && deployment.can_be_had();
         let held = e as u8 + 1 == deployment.epoch && deployment.holder != 0;
         if there && !coming && !held && pod.holder == 0 {
             return match pod.phase {
@@ -22,7 +26,7 @@ pub fn first(protocol: &Protocol, state: &State) -> Option<Pass> {
         }
     }
     let e = deployment.epoch as usize;
-    if deployment.holder != 0 || !deployment.here || e >= protocol.users {
+    if !deployment.can_be_had() || e >= epochs {
         return None;
     }
     if state.warm_pods[e].phase != Phase::Absent {
@@ -45,9 +49,9 @@ pub fn step(protocol: &Protocol, state: &mut State, pass: Pass) -> Pass {
         }
         // The compare-and-swap of the deployment's status: nobody has taken the lease since it was read.
         At::WarmNonce => {
-            if version(state.deployment) == pass.seen {
+            if version(state) == pass.seen {
                 state.deployment.warm = pass.nonce;
-                return Pass { at: At::WarmPod, seen: version(state.deployment), ..pass };
+                return Pass { at: At::WarmPod, seen: version(state), ..pass };
             }
         }
         At::WarmPod => {
@@ -74,12 +78,15 @@ pub fn step(protocol: &Protocol, state: &mut State, pass: Pass) -> Pass {
 }
 
 /// What a compare-and-swap of the deployment's status compares. A pass keeps it where others keep their Instance.
-fn version(deployment: Deployment) -> Instance {
+pub fn version(state: &State) -> Instance {
+    let deployment = state.deployment;
     Instance {
         here: deployment.here,
         finalizer: deployment.epoch & 1 != 0,
         terminate: deployment.epoch & 2 != 0,
         ends: deployment.holder != 0,
+        ended: state.made > 1,
+        warm: deployment.deleting,
         nonce: deployment.warm,
         ..Instance::default()
     }

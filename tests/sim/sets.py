@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from . import orphans, pauses
+from . import orphans, pauses, slips
 from .history import Outcome, play
 from .judgement import of_processes
 from .plan import CORE, FAULTS, Plan, plan
@@ -15,6 +15,7 @@ PLAYS: Final = {
     "pause": pauses.play,
     "marked": pauses.play_marked,
     "dead": pauses.play_dead,
+    "slip": slips.play,
 }
 """Sets that have no plan: each history is one course of events, with times by its seed."""
 SETS: Final = ("core", "full", *PLAYS, *SCRIPTS)

@@ -164,8 +164,8 @@ class Stage:
             self.world.at(2.0, self.operator)
 
     def leader(self) -> Operator | None:
-        """Return an operator that believes that it leads."""
-        return next((operator for operator in self.operators if operator.leads), None)
+        """Return an operator that believes that it leads, and does not stand still."""
+        return next((one for one in self.operators if one.leads and not one.loop.frozen), None)
 
     # ---- what people with kubectl do
 

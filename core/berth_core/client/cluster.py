@@ -79,17 +79,25 @@ class Client:
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
 
     async def pages(
-        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
     ) -> AsyncIterator[tuple[Sequence[Object], str]]:
         """Read all objects as of one moment, some at a time; each page has the collection's resourceVersion.
+
+        ``metadata_only`` is as for :meth:`list`.
 
         Raises:
             GoneError: it took so long that the cluster has forgotten that moment.
 
         """
         query = selectors(labels, None) | {"limit": str(PAGE_SIZE)}
+        accept = METADATA_LIST if metadata_only else JSON_TYPE
         while True:
-            answer = await self.request("GET", kind.path(namespace), query=query)
+            answer = await self.request("GET", kind.path(namespace), query=query, accept=accept)
             yield answer.get("items") or [], answer["metadata"]["resourceVersion"]
             if not (following := answer["metadata"].get("continue")):
                 return
