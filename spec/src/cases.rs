@@ -76,7 +76,7 @@ pub fn all() -> Vec<Case> {
         breaks("deletion, as it was: 1 leader, 2 instances", Protocol { users: 2, deletion_waits: Some(false), ..NOW }),
         holds("deletion waits: 1 leader, 2 instances", true, Protocol { users: 2, deletion_waits: Some(true), ..NOW }),
         holds("deletion waits: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, deletion_waits: Some(true), ..NOW }),
-        holds("deletion waits, warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, deletion_waits: Some(true), ..NOW }),
+        holds("deletion waits, warm: process pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, pause: Pause::Process, warm: true, deletion_waits: Some(true), ..NOW }),
         holds("unused: machine pause, 2 leaders, 1 instance", true, Protocol { leaders: 2, kubectl: true, returns: 1, ..NOW }),
         breaks("unused, and not marked: machine pause, 2 leaders, 1 instance", Protocol { leaders: 2, kubectl: true, returns: 1, marks: false, ..NOW }),
         holds("unused, warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, kubectl: true, warm: true, returns: 1, ..NOW }),

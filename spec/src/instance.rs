@@ -154,7 +154,7 @@ pub fn step(protocol: &Protocol, state: &mut State, x: usize, pass: Pass, choice
             if let Some(e) = state.warm_of(x) {
                 state.warm_secrets[e] = 0;
             }
-            then(At::DeletePod)
+            Pass { at: At::DeletePod, about: state.claims[x], ..pass }
         }
         At::DeletePod => {
             state.pods[x].delete();
@@ -173,7 +173,10 @@ pub fn step(protocol: &Protocol, state: &mut State, x: usize, pass: Pass, choice
             if gone { then(At::GiveBack) } else { over }
         }
         At::GiveBack => {
-            give_back(state, x);
+            // One that was taken since then was not looked for: the next pass does.
+            if pass.about == state.claims[x] {
+                give_back(state, x);
+            }
             then(At::WriteEnd)
         }
         At::WriteEnd if unchanged => {
