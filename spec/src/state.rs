@@ -14,7 +14,8 @@ pub const DEPLOYMENT_KEY: usize = INSTANCES;
 pub const WARM_KEY: usize = INSTANCES + 1;
 pub const TURN_KEY: usize = INSTANCES + 2;
 
-/// A nonce; 0 is none. Leader `l` draws the nonce `l` while the deployment is the first of its name; where Secrets are named without a nonce all are named 1.
+/// A nonce; 0 is none. Leader `l` draws the nonce `l` while the deployment is the first of its name; where Secrets are
+/// named without a nonce all are named 1.
 pub type Nonce = u8;
 
 /// `WorkspaceDeployment`: its lease, epoch, and the nonce of the pod that is kept warm for the next epoch.

@@ -15,7 +15,7 @@ from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB, Cluster
 from .nodes import Nodes
-from .queue import Queue
+from .queue import CLEARLY_SECONDS, Queue
 from .remains import Remains
 from .wire import Commit
 
@@ -52,6 +52,8 @@ class Oracle:
     """Instances that somebody asked to end, and reservations."""
     used: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
+    gave_back: dict[str, float] = field(default_factory=dict)
+    """When each user last had a lease."""
     shut_out: Callable[[], set[str]] = set
     """Users who may not have each machine."""
     queue: Queue = field(init=False)
@@ -111,6 +113,7 @@ class Oracle:
         elif now.epoch < before.epoch:
             self.cluster.violated(f"I1: the epoch of {name} shrank")
         if before.lease is not None and now.lease is None:
+            self.gave_back[before.lease["user"]] = self.cluster.world.now
             giver = commit.request.sender if commit.request is not None else ""
             if left := self._remains.of(name, before.epoch):
                 kinds = sorted({plural for plural, _ in left})
@@ -148,13 +151,18 @@ class Oracle:
         return held.lease is not None and self.used.get(held.lease["instance"]) == (deployment, held.epoch)
 
     def able(self) -> set[str]:
-        """Users who wait and surely may have another one: where there is a quota, who has none and takes none."""
+        """Users who wait and surely may have another one: where there is a quota, who has none and takes none.
+
+        One who had a lease a moment ago may have been asked for when that still counted.
+        """
         users = {waiter.user for waiter in self.queue.waiting.values()} - self.shut_out()
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
         accounts = self.cluster.store.all("accounts", ACCESS)
         taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
+        lately = self.cluster.world.now - CLEARLY_SECONDS
+        busy |= {user for user, at in self.gave_back.items() if at > lately}
         return users - busy - taking - {user for user, _ in self.queue.calls.values()}
 
     def _reservation(self, commit: Commit) -> None:

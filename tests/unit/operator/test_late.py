@@ -1,5 +1,6 @@
 """A NetworkPolicy that another has changed is applied anew by the pass over its instance."""
 
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -32,12 +33,12 @@ class Swept:
         metadata: Object = {"name": "door", "namespace": "lab", "uid": "p", "resourceVersion": "1", "labels": labels}
         policy: Object = {"metadata": metadata | {"generation": generation}}
 
-        async def listed(kind: Kind, *_: object, **__: object) -> tuple[list[Object], str]:
-            return ([policy] if kind == POLICIES else []), "7"
+        async def pages(kind: Kind, *_: object, **__: object) -> AsyncIterator[tuple[list[Object], str]]:
+            yield ([policy] if kind == POLICIES else []), "7"
 
         self.world = World(
             CONFIG,
-            cast(Client, SimpleNamespace(list=listed)),
+            cast(Client, SimpleNamespace(pages=pages)),
             cast(Authority, None),
             cast(AgentClient, None),
             Clock(),
