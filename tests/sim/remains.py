@@ -20,7 +20,10 @@ class Remains:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._things: dict[tuple[str, int], dict[tuple[str, str], bool]] = {}
-        """Objects of a deployment's epoch, by plural and name; whether it came from an operator that led no more."""
+        """Objects of a deployment's epoch, by plural and name; whether it came late.
+
+        That is what an operator makes that leads no more, and what is kept warm for an epoch that had begun already.
+        """
         self._leader = ""
         """Name of the process that holds the leader's Lease."""
         self._nonces: set[str | None] = set()
@@ -43,7 +46,7 @@ class Remains:
     def of(self, deployment: str, epoch: int) -> list[tuple[str, str]]:
         """Plurals and names of what may not be there when an epoch is given back.
 
-        What a former leader made late may be there: what it lacks keeps it from starting (ADR 0024). A pod of which
+        What was made late may be there: what it lacks keeps it from starting (ADR 0024). A pod of which
         nothing is lacking counts all the same.
         """
         things = self._things.get((deployment, epoch), {})
@@ -68,7 +71,12 @@ class Remains:
         elif name not in things:
             maker = commit.request.sender if commit.request is not None else ""
             late = maker.startswith("operator-") and maker != self._leader
+            late |= names.WARM_LABEL in labels and int(epoch) <= self._epoch_of(deployment)
             things[name] = things.get(("jobs", labels.get("batch.kubernetes.io/job-name", "")), late)
+
+    def _epoch_of(self, deployment: str) -> int:
+        found = self._cluster.store.find("workspacedeployments", LAB, deployment) or {}
+        return int((found.get("status") or {}).get("epoch") or 0)
 
     def _is_unused(self, plural: str, name: str) -> bool:
         """Whether it is a Secret under a nonce that no status ever named: it came late, and no pod can mount it."""
