@@ -19,6 +19,8 @@ READY_SECONDS: Final = 45.0
 """After so long an instance that has a lease has become ready, where nothing goes wrong any more."""
 TURN_SECONDS: Final = 10.0
 """After so long one who waits for what is free has it, also where messages are slow."""
+RULED_SECONDS: Final = 5.0
+"""After so long a rule that was made or deleted is in force: the news and the push may take 2 s each."""
 LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "poddisruptionbudgets", "firewallrules")
 
 
@@ -98,7 +100,9 @@ def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> N
 
 
 def _firewall(stage: Stage, public_id: str) -> None:
-    """I7: what is in force is what the rules say."""
+    """I7: what is in force is what the rules say, once the last change of theirs can have come."""
+    if stage.world.now - stage.oracle.ruled.get(public_id, -RULED_SECONDS) < RULED_SECONDS:
+        return
     for pod in stage.nodes.running.values():
         if pod.holder == public_id and not pod.hook:
             if pod.in_force is None:

@@ -54,6 +54,8 @@ class Oracle:
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     gave_back: dict[str, float] = field(default_factory=dict)
     """When each user last had a lease."""
+    ruled: dict[str, float] = field(default_factory=dict)
+    """When a firewall rule of each instance (public id) was last made or deleted."""
     shut_out: Callable[[], set[str]] = set
     """Users who may not have each machine."""
     queue: Queue = field(init=False)
@@ -79,6 +81,8 @@ class Oracle:
         elif plural == "reservations":
             self.queue.commit(commit)
             self._reservation(commit)
+        elif plural == "firewallrules" and commit.event != "MODIFIED":
+            self.ruled[commit.object["spec"]["instance"]] = self.cluster.world.now
         self._say(commit)
 
     def _deployment(self, commit: Commit) -> None:
