@@ -2,8 +2,8 @@
 
 ``make bench-warm`` runs it in the network namespace of an outside client, with ``networkPolicy.sources: any``. It makes
 a type with ``warm: true`` and as many deployments as the burst has, takes them one by one (each when the pods of all
-run again), then all at once (each by its id), and removes them. Prints a table in milliseconds; nothing here passes or
-fails.
+run again and the machine is quiet), then all at once (each by its id), and removes them. Prints a table in
+milliseconds; nothing here passes or fails.
 
 When an instance is READY it hears from one watch of them all: clients that ask again and again would share the machine
 with what is measured.
@@ -48,6 +48,8 @@ MANY: Final = 0.100
 """Seconds between SYNs: of one client, and of each of many, who share a machine with what they measure."""
 PATIENCE: Final = 0.050
 LOOK_EVERY: Final = 0.25
+QUIET: Final = 0.75
+"""Share of a second for which all processors are idle when nothing is going on."""
 DEADLINE: Final = 60.0
 PREPARE_DEADLINE: Final = 300.0
 
@@ -89,13 +91,16 @@ class Bench:
             await asyncio.sleep(LOOK_EVERY)
 
     async def doors(self, made: Sequence[str]) -> list[Door]:
-        """Wait until a pod that nobody has runs for each deployment."""
+        """Wait until a pod that nobody has runs for each deployment, and nothing else is going on."""
         async with asyncio.timeout(PREPARE_DEADLINE):
             while True:
                 pods = {pod["metadata"]["labels"][DEPLOYMENT_LABEL]: pod for pod in await self._pods() if _waits(pod)}
                 if set(made) <= set(pods):
                     break
                 await asyncio.sleep(LOOK_EVERY)
+            # What the runtime cleans up after a pod takes half a second of processor time, some seconds later.
+            while await _idle_share(1.0) < QUIET:
+                pass
         listed, _ = await self.cluster.list(SERVICES, self.namespace, labels={WARM_LABEL: "true"})
         ports = {service["metadata"]["name"]: service["spec"]["ports"][0]["nodePort"] for service in listed}
         return [Door(name, pods[name]["status"]["hostIP"], ports[pods[name]["metadata"]["name"]]) for name in made]
@@ -145,6 +150,19 @@ def _waits(pod: dict[str, Any]) -> bool:
     statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     runs = len(statuses) == 2 and all("running" in one["state"] for one in statuses)
     return runs and INSTANCE_ANNOTATION not in metadata.get("annotations", {}) and not metadata.get("deletionTimestamp")
+
+
+async def _idle_share(seconds: float) -> float:
+    """Share of the processors' time that is idle (proc_stat(5)), over so many seconds from now."""
+
+    def read() -> tuple[int, int]:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+        return ticks[3], sum(ticks)
+
+    idle, total = read()
+    await asyncio.sleep(seconds)
+    idle_then, total_then = read()
+    return (idle_then - idle) / (total_then - total)
 
 
 async def _opened(door: Door, every: float) -> float:

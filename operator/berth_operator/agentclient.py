@@ -5,6 +5,7 @@ that was asked for. Safe for concurrent use by the tasks of one event loop. Whet
 right before each PUT is sent.
 """
 
+import asyncio
 import os
 import ssl
 import tempfile
@@ -147,19 +148,22 @@ class AgentClient:
     ) -> tuple[int, dict[str, Any]]:
         session, context = self._connected()
         data = None if body is None else orjson.dumps(body)
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         name = names.agent_dns(agent.pod, agent.epoch)
         for attempt in (1, 2):
             try:
-                async with session.request(
-                    method,
-                    agent.url + path,
-                    data=data,
-                    headers=headers,
-                    ssl=context,
-                    server_hostname=name,
-                    timeout=timeout,
-                ) as response:
+                async with (
+                    asyncio.timeout(seconds),  # aiohttp's swallows a cancellation that comes at the same moment
+                    session.request(
+                        method,
+                        agent.url + path,
+                        data=data,
+                        headers=headers,
+                        ssl=context,
+                        server_hostname=name,
+                        timeout=timeout,
+                    ) as response,
+                ):
                     answer = orjson.loads(await response.read())
                     return response.status, answer if isinstance(answer, dict) else {}
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:

@@ -129,7 +129,8 @@ class WorkQueue:
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        # A pass that is cancelled may end with an error of its own, and nobody cancels its worker again.
+        while not _is_cancelled():
             await self._ready.acquire()
             key = self._waiting.take()
             self._active[key] = started = loop.time()
@@ -174,3 +175,9 @@ class WorkQueue:
                 await self._on_stuck(key, error)
             except Exception as failure:  # the same boundary: telling about a failure must not end the queue
                 log.warning("could not report", **about, exc_info=failure)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled the task that asks."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

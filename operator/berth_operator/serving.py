@@ -53,14 +53,14 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     memory = world.memories.of(instance.metadata.namespace, instance.public_id)
     rules = await rulebook.read_rules(world, instance, memory)
     memory.found = memory.found or not memory.policy
-    pushing = asyncio.ensure_future(_push(world, seen, memory, rules))
     lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
-    try:
-        await asyncio.sleep(0)  # it is on its way before the policy of hundreds of rules is worked out
+
+    async def tell() -> None:
+        await asyncio.sleep(0)  # the push is on its way before the policy of hundreds of rules is worked out
         if lease is not None:
             await apply_sources(world, lease, memory, firewall.compiled(rules))
-    finally:
-        error = await pushing
+
+    error, _ = await together(_push(world, seen, memory, rules), tell())
     if error is None:
         return None
     delay: float = min(FIRST_RETRY * 2.0 ** min(memory.failures - 1, 12), LONGEST_RETRY)

@@ -7,6 +7,7 @@ those stay. The keys count for tokens of the provider's own issuer only (``auth/
 import asyncio
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,10 +69,9 @@ class ProviderKeys:
                     pause, retry = self._pauses.regular, self._pauses.first_retry
                 else:
                     pause, retry = retry, min(2 * retry, self._pauses.longest_retry)
-                try:
-                    await asyncio.wait_for(self._wanted.wait(), pause)
-                except TimeoutError:
-                    continue  # nobody missed a key: the regular fetch
+                with suppress(TimeoutError):  # nobody missed a key: the regular fetch
+                    async with asyncio.timeout(pause):
+                        await self._wanted.wait()
 
     async def _fetch(self, session: aiohttp.ClientSession) -> bool:
         self._is_fetching = True

@@ -20,6 +20,8 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 JSON_TYPE: Final = "application/json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
+NO_LIMIT: Final = aiohttp.ClientTimeout(total=None)
+"""Total times are asyncio's to keep: aiohttp's swallow the cancellation of a task that comes at the same moment."""
 WATCH_SECONDS: Final = 290
 PAGE_SIZE: Final = 250
 """Objects in a page: reading one takes some milliseconds, in which the event loop does nothing else."""
@@ -196,7 +198,7 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 30, sock_connect=5, sock_read=SILENT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENT_SECONDS)
         with translated():
             # Else a dead connection would be waited for as long as for a quiet watch.
             async with asyncio.timeout(REQUEST_SECONDS):
@@ -252,8 +254,9 @@ class Client:
     async def server_date(self) -> str:
         """Return the API server's ``Date`` header (RFC 9110), for comparing clocks."""
         with translated():
-            response = await self._send("GET", "/version", {}, None, dict(_PLAIN), REQUEST_SECONDS)
-            await response.read()
+            async with asyncio.timeout(REQUEST_SECONDS):
+                response = await self._send("GET", "/version", {}, None, dict(_PLAIN))
+                await response.read()
             return str(response.headers["Date"])
 
     async def request(
@@ -271,8 +274,9 @@ class Client:
             raise ValueError("a write has a body: with it goes the check before it is sent")
         headers = {"Accept": accept, "Content-Type": content_type}
         with translated():
-            response = await self._send(method, path, query or {}, body, headers, REQUEST_SECONDS)
-            data = await response.read()
+            async with asyncio.timeout(REQUEST_SECONDS):
+                response = await self._send(method, path, query or {}, body, headers)
+                data = await response.read()
         if response.status >= 300:
             raise error_of(response.status, data, response.headers)
         return object_of(data)
@@ -284,7 +288,7 @@ class Client:
         query: Mapping[str, str],
         body: Object | None,
         headers: dict[str, str],
-        limit: float | aiohttp.ClientTimeout,
+        limit: aiohttp.ClientTimeout = NO_LIMIT,
     ) -> Any:
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host + path + ("?" + urlencode(query) if query else "")

@@ -173,3 +173,24 @@ async def test_a_queue_that_is_not_open_takes_nothing() -> None:
     queue.add(A)
     queue.add_after(A, 0)
     assert queue.oldest_age() == 0
+
+
+async def test_a_worker_ends_where_its_pass_answers_the_cancellation_with_an_error_of_its_own() -> None:
+    """Else a process that leads no more would go on as a shadow, and never stand for the lead again."""
+    begun = asyncio.Event()
+
+    async def reconcile(_key: Key) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise NotLeaderError("over")
+
+    queue = WorkQueue(reconcile, workers=2)
+    queue.open()
+    task = asyncio.create_task(queue.run())
+    queue.add(A)
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=10)
+    assert task.cancelled()
