@@ -44,6 +44,9 @@ def at_peace(stage: Stage) -> None:
         if store.find("reservations", LAB, reservation) is None:
             violated("I4: a reservation that a client was told of is not there")
     _can_start(stage)
+    for operator in stage.operators:
+        if operator.works and not operator.leads and not operator.loop.dead:
+            violated("I4: an operator goes on though it leads no more, and so never stands for the lead again")
     _nobody_waits_for_what_is_free(stage)
     for part in stage.parts.values():
         part.at_peace()

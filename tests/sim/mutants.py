@@ -350,4 +350,11 @@ MUTANTS: Final = (
         "False",
         which="tunnels",
     ),
+    Mutant(
+        "a worker goes on after the end of its leader's term",
+        "berth_operator.queueing.WorkQueue._work",
+        "while not _is_cancelled():",
+        "while True:",
+        which="full",
+    ),
 )

@@ -48,6 +48,8 @@ class Operator:
         self._more = more
         self._nodes = nodes
         self.leadership: Leadership | None = None
+        self.works = False
+        """Whether passes run, which must end with the term of a leader."""
         self.loop.call_soon(self._start)
 
     def _start(self) -> None:
@@ -86,7 +88,14 @@ class Operator:
             for kind in WATCHED:
                 tasks.create_task(_follow(world, plain, kind))
             tasks.create_task(world.clock.run(plain))
-            tasks.create_task(leadership.run(plain, lambda: lead(world, leadership, self._leads)))
+            tasks.create_task(leadership.run(plain, lambda: self._lead(world, leadership)))
+
+    async def _lead(self, world: World, leadership: Leadership) -> None:
+        self.works = True
+        try:
+            await lead(world, leadership, self._leads)
+        finally:
+            self.works = False
 
     def _leads(self) -> None:
         self.cluster.say(self.name, "LEADS")
