@@ -149,10 +149,10 @@ async def ground_in(
         for _ in range(2):
             await running.serve()
         watching = Watching(running.lab)
-        task = asyncio.create_task(watching.run())
+        watching.begin()
         users = [running.user(f"user-{number}") for number in range(CLIENTS)]
         try:
             yield Ground(running, watching, users, arenas)
         finally:
-            task.cancel()
-            await asyncio.gather(task, *(user.aclose() for user in users), return_exceptions=True)
+            await watching.end()
+            await asyncio.gather(*(user.aclose() for user in users), return_exceptions=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from berth_core.client import Kind, Object, WatchEvent
-from berth_core.errors import UnavailableError
+from berth_core.errors import GoneError, UnavailableError
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab
 from .model import Leases, Queue, Taking
@@ -24,16 +24,29 @@ class Watching:
     """By deployment: the queue of those who want it now."""
     objects: dict[Kind, dict[str, Object]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+    """That which watches."""
 
-    async def run(self) -> None:
-        """Watch until cancelled."""
+    def begin(self) -> None:
+        """Watch until :meth:`end`."""
+        self.task = asyncio.create_task(self._run())
+
+    async def end(self) -> None:
+        """Watch no more."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    async def _run(self) -> None:
         self.leases.on_taken = self._taken
         async with asyncio.TaskGroup() as tasks:
             for kind in (DEPLOYMENTS, INSTANCES, RESERVATIONS):
                 tasks.create_task(self._follow(kind))
 
     async def wait(self, seconds: float) -> None:
-        """Wait until anything is seen, or for so long."""
+        """Wait until anything is seen, or for so long; an error of the watch is raised."""
+        if self.task is not None and self.task.done():
+            self.task.result()
         self.changed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.changed.wait(), seconds)
@@ -51,16 +64,25 @@ class Watching:
         return list(self.objects.get(kind, {}).values())
 
     async def _follow(self, kind: Kind) -> None:
-        listed, version = await self.lab.client.list(kind, self.lab.namespace)
-        for obj in listed:
-            self._see(kind, obj)
+        version = ""
         while True:
             try:
+                version = version or await self._list(kind)
                 async for event in self.lab.client.watch(kind, self.lab.namespace, version):
                     version = event.object["metadata"]["resourceVersion"]
                     self._hear(kind, event)
             except UnavailableError:
                 await asyncio.sleep(TICK)  # its API server was lost: another goes on from the same version
+            except GoneError:
+                version = ""  # the other has begun after that version
+
+    async def _list(self, kind: Kind) -> str:
+        listed, version = await self.lab.client.list(kind, self.lab.namespace)
+        self.objects[kind] = {}
+        for obj in listed:
+            self._see(kind, obj)
+        self.changed.set()
+        return version
 
     def _hear(self, kind: Kind, event: WatchEvent) -> None:
         if event.type == "DELETED":

@@ -71,7 +71,11 @@ class Recorder:
         return version
 
     async def follow(self, kind: Kind, version: str) -> None:
-        """Take down every commit after a version, until cancelled. An interrupted watch goes on where it was."""
+        """Take down every commit after a version, until cancelled. An interrupted watch goes on where it was.
+
+        An API server that has just begun knows nothing of what was before. Where a kind has changed since then, commits
+        are missing.
+        """
         while True:
             try:
                 async for event in self.client.watch(kind, self._namespace(kind), version, fields=_fields(kind)):
@@ -79,9 +83,21 @@ class Recorder:
                     if event.type in (ADDED, MODIFIED, DELETED):
                         self._see(kind, event.type, event.object)
             except GoneError:
-                raise RuntimeError(f"commits of {kind.plural} are missing from the trace") from None
+                version = await self._unchanged(kind)
             except UnavailableError:
                 await asyncio.sleep(0.1)
+
+    async def _unchanged(self, kind: Kind) -> str:
+        """Return the version of now, where a kind is as it was last seen."""
+        while True:
+            try:
+                listed, version = await self.client.list(kind, self._namespace(kind), fields=_fields(kind))
+            except UnavailableError:
+                await asyncio.sleep(0.1)
+                continue
+            if _versions(listed) != self._there[kind]:
+                raise RuntimeError(f"commits of {kind.plural} are missing from the trace")
+            return version
 
     async def caught_up(self) -> None:
         """Wait until all that is there now has been seen."""
@@ -90,7 +106,7 @@ class Recorder:
                 listed, _ = await self.client.list(
                     kind, self._namespace(kind), fields=_fields(kind), metadata_only=True
                 )
-                wanted = {o["metadata"]["name"]: int(o["metadata"]["resourceVersion"]) for o in listed}
+                wanted = _versions(listed)
                 while not self._covers(kind, wanted):
                     self._news.clear()
                     await self._news.wait()
@@ -112,6 +128,10 @@ class Recorder:
         if commit is not None:
             self.commits.append(commit)
         self._news.set()
+
+
+def _versions(listed: Sequence[Object]) -> dict[str, int]:
+    return {obj["metadata"]["name"]: int(obj["metadata"]["resourceVersion"]) for obj in listed}
 
 
 @asynccontextmanager
