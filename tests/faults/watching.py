@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from recording import begun_at
+
 from berth_core.client import Kind, Object, WatchEvent
 from berth_core.errors import GoneError, UnavailableError
 
@@ -64,25 +66,18 @@ class Watching:
         return list(self.objects.get(kind, {}).values())
 
     async def _follow(self, kind: Kind) -> None:
-        version = ""
+        listed, version = await self.lab.client.list(kind, self.lab.namespace)
+        for obj in listed:
+            self._see(kind, obj)
         while True:
             try:
-                version = version or await self._list(kind)
                 async for event in self.lab.client.watch(kind, self.lab.namespace, version):
                     version = event.object["metadata"]["resourceVersion"]
                     self._hear(kind, event)
             except UnavailableError:
                 await asyncio.sleep(TICK)  # its API server was lost: another goes on from the same version
-            except GoneError:
-                version = ""  # the other has begun after that version
-
-    async def _list(self, kind: Kind) -> str:
-        listed, version = await self.lab.client.list(kind, self.lab.namespace)
-        self.objects[kind] = {}
-        for obj in listed:
-            self._see(kind, obj)
-        self.changed.set()
-        return version
+            except GoneError as gone:
+                version = begun_at(gone)  # before the one that goes on began, nothing has changed
 
     def _hear(self, kind: Kind, event: WatchEvent) -> None:
         if event.type == "DELETED":

@@ -5,6 +5,7 @@ With ``BERTH_TRACES=folder`` each trace that is judged is written there.
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -73,8 +74,8 @@ class Recorder:
     async def follow(self, kind: Kind, version: str) -> None:
         """Take down every commit after a version, until cancelled. An interrupted watch goes on where it was.
 
-        An API server that has just begun knows nothing of what was before. Where a kind has changed since then, commits
-        are missing.
+        An API server that has begun since knows nothing of what was before: that was seen here already, or commits are
+        missing.
         """
         while True:
             try:
@@ -82,20 +83,23 @@ class Recorder:
                     version = event.object["metadata"]["resourceVersion"]
                     if event.type in (ADDED, MODIFIED, DELETED):
                         self._see(kind, event.type, event.object)
-            except GoneError:
-                version = await self._unchanged(kind)
+            except GoneError as gone:
+                version = await self._since(kind, gone)
             except UnavailableError:
                 await asyncio.sleep(0.1)
 
-    async def _unchanged(self, kind: Kind) -> str:
-        """Return the version of now, where a kind is as it was last seen."""
+    async def _since(self, kind: Kind, gone: GoneError) -> str:
+        """Return the version from which on a new API server knows a kind, which must be as it was last seen here."""
+        version = begun_at(gone)
+        fields = ",".join(f"{name}={value}" for name, value in (_fields(kind) or {}).items())
+        query = {"resourceVersion": version, "resourceVersionMatch": "Exact", "fieldSelector": fields}
         while True:
             try:
-                listed, version = await self.client.list(kind, self._namespace(kind), fields=_fields(kind))
+                listed = await self.client.request("GET", kind.path(self._namespace(kind)), query=query)
             except UnavailableError:
                 await asyncio.sleep(0.1)
                 continue
-            if _versions(listed) != self._there[kind]:
+            if _versions(listed["items"]) != self._there[kind]:
                 raise RuntimeError(f"commits of {kind.plural} are missing from the trace")
             return version
 
@@ -130,6 +134,14 @@ class Recorder:
         self._news.set()
 
 
+def begun_at(gone: GoneError) -> str:
+    """Return the version from which on an API server can be watched that began after the one that was asked for."""
+    told = re.search(r"too old resource version: \d+ \((\d+)\)", str(gone))
+    if told is None:
+        raise gone
+    return told[1]
+
+
 def _versions(listed: Sequence[Object]) -> dict[str, int]:
     return {obj["metadata"]["name"]: int(obj["metadata"]["resourceVersion"]) for obj in listed}
 
@@ -142,7 +154,8 @@ async def recording(client: Client, workspaces: str, release: str) -> AsyncItera
     tasks = [asyncio.create_task(recorder.follow(k, v)) for k, v in zip(KINDS, versions, strict=True)]
     try:
         yield recorder
-        await recorder.caught_up()
+        tasks.append(asyncio.create_task(recorder.caught_up()))
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
