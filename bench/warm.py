@@ -98,7 +98,7 @@ class Bench:
                 if set(made) <= set(pods):
                     break
                 await asyncio.sleep(LOOK_EVERY)
-            # What the runtime cleans up after a pod takes half a second of processor time, some seconds later.
+            # The runtime cleans up after a pod some seconds later, and takes half a second of processor time for it.
             while await _idle_share(1.0) < QUIET:
                 pass
         listed, _ = await self.cluster.list(SERVICES, self.namespace, labels={WARM_LABEL: "true"})

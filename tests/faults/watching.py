@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from recording import begun_at
+from recording import goes_on, versions
 
 from berth_core.client import Kind, Object, WatchEvent
 from berth_core.errors import GoneError, UnavailableError
@@ -34,10 +34,12 @@ class Watching:
         self.task = asyncio.create_task(self._run())
 
     async def end(self) -> None:
-        """Watch no more."""
+        """Watch no more; an error that has ended the watch before is raised."""
         if self.task is not None:
             self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
+            (outcome,) = await asyncio.gather(self.task, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                raise outcome
 
     async def _run(self) -> None:
         self.leases.on_taken = self._taken
@@ -77,7 +79,8 @@ class Watching:
             except UnavailableError:
                 await asyncio.sleep(TICK)  # its API server was lost: another goes on from the same version
             except GoneError as gone:
-                version = begun_at(gone)  # before the one that goes on began, nothing has changed
+                seen = versions(self.all(kind))
+                version = await goes_on(self.lab.client, kind, self.lab.namespace, gone, seen)
 
     def _hear(self, kind: Kind, event: WatchEvent) -> None:
         if event.type == "DELETED":

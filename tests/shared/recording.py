@@ -6,7 +6,7 @@ With ``BERTH_TRACES=folder`` each trace that is judged is written there.
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,24 +84,11 @@ class Recorder:
                     if event.type in (ADDED, MODIFIED, DELETED):
                         self._see(kind, event.type, event.object)
             except GoneError as gone:
-                version = await self._since(kind, gone)
+                version = await goes_on(
+                    self.client, kind, self._namespace(kind), gone, self._there[kind], _fields(kind)
+                )
             except UnavailableError:
                 await asyncio.sleep(0.1)
-
-    async def _since(self, kind: Kind, gone: GoneError) -> str:
-        """Return the version from which on a new API server knows a kind, which must be as it was last seen here."""
-        version = begun_at(gone)
-        fields = ",".join(f"{name}={value}" for name, value in (_fields(kind) or {}).items())
-        query = {"resourceVersion": version, "resourceVersionMatch": "Exact", "fieldSelector": fields}
-        while True:
-            try:
-                listed = await self.client.request("GET", kind.path(self._namespace(kind)), query=query)
-            except UnavailableError:
-                await asyncio.sleep(0.1)
-                continue
-            if _versions(listed["items"]) != self._there[kind]:
-                raise RuntimeError(f"commits of {kind.plural} are missing from the trace")
-            return version
 
     async def caught_up(self) -> None:
         """Wait until all that is there now has been seen."""
@@ -110,7 +97,7 @@ class Recorder:
                 listed, _ = await self.client.list(
                     kind, self._namespace(kind), fields=_fields(kind), metadata_only=True
                 )
-                wanted = _versions(listed)
+                wanted = versions(listed)
                 while not self._covers(kind, wanted):
                     self._news.clear()
                     await self._news.wait()
@@ -134,15 +121,36 @@ class Recorder:
         self._news.set()
 
 
-def begun_at(gone: GoneError) -> str:
-    """Return the version from which on an API server can be watched that began after the one that was asked for."""
+async def goes_on(
+    client: Client,
+    kind: Kind,
+    namespace: str,
+    gone: GoneError,
+    seen: Mapping[str, int],
+    fields: Mapping[str, str] | None = None,
+) -> str:
+    """Return the version from which an API server that has begun since can be watched.
+
+    A list of exactly that version must show what was ``seen``: versions by name. Else something was missed.
+    """
     told = re.search(r"too old resource version: \d+ \((\d+)\)", str(gone))
     if told is None:
         raise gone
-    return told[1]
+    chosen = ",".join(f"{name}={value}" for name, value in (fields or {}).items())
+    query = {"resourceVersion": told[1], "resourceVersionMatch": "Exact", "fieldSelector": chosen}
+    while True:
+        try:
+            listed = await client.request("GET", kind.path(namespace), query=query)
+        except UnavailableError:
+            await asyncio.sleep(0.1)
+            continue
+        if versions(listed["items"]) != seen:
+            raise RuntimeError(f"commits of {kind.plural} are missing")
+        return told[1]
 
 
-def _versions(listed: Sequence[Object]) -> dict[str, int]:
+def versions(listed: Iterable[Object]) -> dict[str, int]:
+    """Versions of objects by name."""
     return {obj["metadata"]["name"]: int(obj["metadata"]["resourceVersion"]) for obj in listed}
 
 

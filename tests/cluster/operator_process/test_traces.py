@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recording import recording
+from recording import goes_on, recording, versions
 from typer.testing import CliRunner
 
 from berth_cli.main import app
@@ -18,6 +18,8 @@ from berth_cluster.paths import REPOSITORY
 from berth_cluster.puppets import NODES, Puppets
 from berth_cluster.testing import apply_crds, make_namespaces
 from berth_core import ids, names
+from berth_core.client import Object
+from berth_core.errors import GoneError
 from berth_core.trace.commits import Commit
 from berth_core.trace.judge import judge
 
@@ -155,3 +157,22 @@ def _lets_a_pod_go(event: dict[str, Any]) -> bool:
     """Whether a pod is gone with this write: of a lease, with our finalizer, or by its deletion."""
     reference = event["objectRef"]
     return reference["resource"] == "pods" and "subresource" not in reference and event["verb"] in ("patch", "delete")
+
+
+async def test_a_recorder_goes_on_at_a_new_api_server_only_where_it_has_missed_nothing(apiserver: ApiServer) -> None:
+    namespaces = make_namespaces(apiserver)
+    async with lab_in(apiserver, namespaces) as lab:
+        client, namespace = lab.client, lab.namespace
+        await client.create(PODS, namespace, _pod("one"))
+        seen, begun = await client.list(PODS, namespace)
+        gone = GoneError(f"too old resource version: 1 ({begun})")
+        await client.create(PODS, namespace, _pod("two"))  # the new one knows of this: it is no gap
+        assert await goes_on(client, PODS, namespace, gone, versions(seen)) == begun
+        with pytest.raises(RuntimeError, match="commits of pods are missing"):
+            await goes_on(client, PODS, namespace, gone, {})
+
+
+def _pod(name: str) -> Object:
+    container = {"name": "main", "image": "registry.example/none:1"}
+    spec = {"containers": [container], "automountServiceAccountToken": False}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
