@@ -214,8 +214,11 @@ SCENARIOS = (
 async def change_rules_twice(stage: Stage) -> None:
     """The one rule goes, and once nobody is let in another says the same."""
     instance = await stage.lab.get(INSTANCES, "mine")
+    before = instance["status"]["firewall"]["generation"]
     await stage.lab.client.delete(RULES, stage.lab.namespace, "mine-0")
     await rules_changed(stage)
+    # Else the report of both would be one write, where the operator is slow.
+    await stage.lab.until(INSTANCES, "mine", lambda o: o["status"]["firewall"]["generation"] > before, seconds=60)
     spec = {"instance": instance["metadata"]["uid"], "order": 0, "source": f"{HOME}/32", "action": "ACCEPT"}
     await stage.lab.create(RULES, "again", spec)
 

@@ -45,8 +45,7 @@ def at_peace(stage: Stage) -> None:
             violated("I4: a reservation that a client was told of is not there")
     _can_start(stage)
     for operator in stage.operators:
-        if operator.works and not operator.leads and not operator.loop.dead:
-            violated("I4: an operator goes on though it leads no more, and so never stands for the lead again")
+        operator.idle_in = operator.terms if operator.works and not operator.leads else 0
     _nobody_waits_for_what_is_free(stage)
     for part in stage.parts.values():
         part.at_peace()
@@ -189,7 +188,12 @@ def at_the_end(stage: Stage) -> None:
 
 
 def of_processes(stage: Stage) -> None:
-    """Judge how the processes went: none failed with an error that nobody caught, and none is busy for ever."""
+    """Judge how the processes went: none failed with an error that nobody caught, works on, or is busy for ever."""
+    for operator in stage.operators:
+        still = operator.works and not operator.leads and not operator.loop.dead
+        if still and operator.idle_in == operator.terms:
+            told = "an operator goes on though it leads no more, and so never stands for the lead again"
+            stage.cluster.violated(f"I4: {told}")
     gc.collect(0)  # a task that failed says so when it is collected
     world = stage.world
     for failure in [*world.failures, *(failure for loop in world.loops for failure in loop.failures)]:

@@ -50,6 +50,9 @@ class Operator:
         self.leadership: Leadership | None = None
         self.works = False
         """Whether passes run, which must end with the term of a leader."""
+        self.terms = 0
+        self.idle_in = 0
+        """In which of its terms it was seen to work though it led no more; a renewal that is late looks so, too."""
         self.loop.call_soon(self._start)
 
     def _start(self) -> None:
@@ -91,7 +94,7 @@ class Operator:
             tasks.create_task(leadership.run(plain, lambda: self._lead(world, leadership)))
 
     async def _lead(self, world: World, leadership: Leadership) -> None:
-        self.works = True
+        self.works, self.terms = True, self.terms + 1
         try:
             await lead(world, leadership, self._leads)
         finally:
