@@ -36,7 +36,7 @@ class Refused(Exception):  # noqa: N818 (it is an answer)
     def response(self) -> Response:
         """Return the Status."""
         body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata, "status": "Failure"}
-        body |= {"message": self.message, "reason": self.reason}
+        body |= {"message": self.message} | ({"reason": self.reason} if self.reason else {})
         if self.details:
             body["details"] = self.details
         return Response(self.code, body | {"code": self.code})
@@ -50,6 +50,11 @@ def bad_request(message: str) -> Refused:
 def internal(message: str) -> Refused:
     """500."""
     return Refused(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
+
+
+def untyped(message: str) -> Refused:
+    """500 without a reason: an object that is stored is not of its schema's types."""
+    return Refused(500, "", message)
 
 
 def no_such_path() -> Refused:

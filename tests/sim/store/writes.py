@@ -91,6 +91,8 @@ class Writer:
         if known is None:
             owned = frozenset(path for path, _ in leaves(config, shape_of(resource)))
             return 201, self.create(at, request, {manager: owned})
+        if resource.schema is not None and readable(resource.schema, known.object) is not known.object:
+            raise problems.untyped("failed to create typed live object")
         owners = owners_of(resource, known.owners)
         force = request.query.get("force") == "true"
         try:
