@@ -181,6 +181,10 @@ def at_the_end(stage: Stage) -> None:
             stage.cluster.say("ORACLE", "left", plural, " ".join(obj["metadata"]["name"] for obj in left))
     if any(obj["metadata"]["name"].startswith("i-") for obj in store.all("secrets", ACCESS)):
         violated("I6: private keys of what has ended are left")
+    for operator in stage.operators:
+        still = operator.works and not operator.leads and not operator.loop.dead
+        if still and operator.idle_in == operator.terms:
+            violated("I4: an operator goes on though it leads no more, and so never stands for the lead again")
     if any(pod.holder for pod in stage.nodes.running.values()):
         violated("I5: a pod of what has ended runs at the end")
     for part in stage.parts.values():
@@ -188,12 +192,7 @@ def at_the_end(stage: Stage) -> None:
 
 
 def of_processes(stage: Stage) -> None:
-    """Judge how the processes went: none failed with an error that nobody caught, works on, or is busy for ever."""
-    for operator in stage.operators:
-        still = operator.works and not operator.leads and not operator.loop.dead
-        if still and operator.idle_in == operator.terms:
-            told = "an operator goes on though it leads no more, and so never stands for the lead again"
-            stage.cluster.violated(f"I4: {told}")
+    """Judge how the processes went: none failed with an error that nobody caught, and none is busy for ever."""
     gc.collect(0)  # a task that failed says so when it is collected
     world = stage.world
     for failure in [*world.failures, *(failure for loop in world.loops for failure in loop.failures)]:
