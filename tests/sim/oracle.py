@@ -184,6 +184,9 @@ class Oracle:
         if key := (metadata.get("labels") or {}).get(names.IDEMPOTENCY_LABEL):
             if self._by_key.setdefault(key, uid) != uid:
                 self.cluster.violated("idempotency: one key made two instances")
+            public_id = instance_id(metadata["name"], uid)
+            if commit.event == "DELETED" and public_id in self.given_up and public_id not in self.promised:
+                del self._by_key[key]  # nobody was told, and somebody has deleted all that said so (ADR 0022)
         if status.get("readyTime") and not ((commit.before or {}).get("status") or {}).get("readyTime"):
             self.ready += 1
         if status.get("endTime"):

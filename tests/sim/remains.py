@@ -22,7 +22,8 @@ class Remains:
         self._things: dict[tuple[str, int], dict[tuple[str, str], bool]] = {}
         """Objects of a deployment's epoch, by plural and name; whether it came late.
 
-        That is what an operator makes that leads no more, and what is kept warm for an epoch that had begun already.
+        That is what an operator makes that leads no more, what is kept warm for an epoch that had begun already, and
+        what lacked a Secret from the start.
         """
         self._leader = ""
         """Name of the process that holds the leader's Lease."""
@@ -72,6 +73,7 @@ class Remains:
             maker = commit.request.sender if commit.request is not None else ""
             late = maker.startswith("operator-") and maker != self._leader
             late |= names.WARM_LABEL in labels and int(epoch) <= self._epoch_of(deployment)
+            late |= commit.plural in ("pods", "jobs") and not self._can_start(*name)
             things[name] = things.get(("jobs", labels.get("batch.kubernetes.io/job-name", "")), late)
 
     def _epoch_of(self, deployment: str) -> int:

@@ -12,9 +12,13 @@ def can_run(now: Mapping[str, Mapping[Name, Fields]], namespace: str, pod: Field
     """Whether a container runs, or the kubelet can still start one: all Secrets that the pod mounts are there."""
     if pod["over"]:
         return False
-    secrets = now.get("secrets", {})
-    startable = bool(pod["mounts"]) and all((namespace, name) in secrets for name in pod["mounts"])
-    return bool(pod["running"]) or startable
+    return bool(pod["running"]) or (bool(pod["mounts"]) and all_there(now, namespace, pod["mounts"]))
+
+
+def all_there(now: Mapping[str, Mapping[Name, Fields]], namespace: str, secrets: Iterable[str]) -> bool:
+    """Whether all these Secrets are there."""
+    there = now.get("secrets", {})
+    return all((namespace, name) in there for name in secrets)
 
 
 def unfenced(deployment: Fields | None, pod: Fields) -> str:

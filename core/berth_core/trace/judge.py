@@ -200,7 +200,8 @@ class Judge:
         if plural == "secrets":
             pods = self._now.get("pods", {})
             return any(n[0] == name[0] and name[1] in pod["mounts"] and not pod["over"] for n, pod in pods.items())
-        return plural == "jobs"
+        # A Job of an earlier version names no Secret, so its pod can start.
+        return plural == "jobs" and fencing.all_there(self._now, name[0], of.get("mounts") or ())
 
     # An Instance.
 

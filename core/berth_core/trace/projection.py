@@ -84,13 +84,23 @@ def _pod(obj: Object) -> Object | None:
     running = any("running" in (entry.get("state") or {}) for entry in reported)
     over = status.get("phase") in ("Failed", "Succeeded") and not running
     unbound = fields["deleting"] and not spec.get("nodeName")
-    mounted = (volume["secret"]["secretName"] for volume in spec.get("volumes") or () if "secret" in volume)
     return fields | {
         "instance": fields["instance"] or annotations.get(names.INSTANCE_ANNOTATION),
-        "mounts": sorted(name for name in mounted if name.startswith(("i-", "w-"))),
+        "mounts": _mounts(spec),
         "running": running,
         "over": bool(over or unbound or annotations.get(names.FORCED_ANNOTATION)),
     }
+
+
+def _job(obj: Object) -> Object | None:
+    fields = _belonging(obj)
+    return fields and fields | {"mounts": _mounts(obj["spec"]["template"]["spec"])}
+
+
+def _mounts(spec: Object) -> list[str]:
+    """Names of the Secrets without which a pod of this spec does not start."""
+    mounted = (volume["secret"]["secretName"] for volume in spec.get("volumes") or () if "secret" in volume)
+    return sorted(name for name in mounted if name.startswith(("i-", "w-")))
 
 
 def _leader(obj: Object) -> Object | None:
@@ -106,7 +116,7 @@ KINDS: Final[dict[str, Callable[[Object], Object | None]]] = {
     "secrets": _belonging,
     "pods": _pod,
     "services": _belonging,
-    "jobs": _belonging,
+    "jobs": _job,
     "leases": _leader,
 }
 

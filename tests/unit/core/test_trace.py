@@ -242,6 +242,18 @@ def test_a_hook_runs_within_the_lease_alone() -> None:
     assert rules([*trace[:11], start, trace[11], end, trace[12]]) == {"nothing-left"}
 
 
+def test_a_hooks_job_that_came_late_does_nothing_without_its_secret() -> None:
+    trace, name = life(), f"i-{ID}-e1-reset-xyz"
+    job = Commit(11, ADDED, "jobs", "lab", "hook", fields=OF_IT | {"hook": "reset", "mounts": [name]})
+    secret = Commit(11, ADDED, "secrets", "lab", name, fields=OF_IT | {"instance": None, "deployment": None})
+    of_earlier_version = replace(job, fields=OF_IT | {"hook": "reset", "mounts": []})
+
+    assert rules([*trace[:11], job, *trace[11:]]) == set()
+    for late in ([secret, job], [of_earlier_version]):
+        told = [str(breach) for breach in judge([*trace[:11], *late, *trace[11:]]).breaches]
+        assert any("jobs/hook" in text and "[nothing-left]" in text for text in told)
+
+
 def test_a_warm_pod_serves_its_own_epoch_alone() -> None:
     secret, kept = "w-id-e1-abc", FREE | {"warm": {"epoch": 1, "nonce": "abc"}}
     warm = POD | {"instance": None, "warm": True, "mounts": [secret]}
