@@ -14,7 +14,7 @@ import structlog
 from berth_core import names
 from berth_core.client import Client, connect
 from berth_core.clock import StoreClock
-from berth_core.errors import ClusterError, NotFoundError
+from berth_core.errors import ClusterError, NotFoundError, UnavailableError
 from berth_core.protocol import NewerProtocolError
 from berth_operator import handlers, relist
 from berth_operator.agentclient import AgentClient
@@ -136,14 +136,15 @@ async def _watch(world: World, ready: asyncio.Event) -> None:
 
 
 async def _authority(client: Client, namespace: str) -> Authority:
-    """Read the CA for agents; an install Job makes it, so it may not be there yet."""
+    """Read the CA for agents; an install Job makes it, so it may not be there yet.
+
+    An API server that is overloaded or away is waited for too: who ended would be started again ever later.
+    """
     while True:
         try:
             secret = await client.get(SECRETS, namespace, names.AGENT_CA_SECRET)
-        except NotFoundError:
-            log.warning(
-                "waiting for the Secret with the CA for agents", namespace=namespace, name=names.AGENT_CA_SECRET
-            )
+        except (NotFoundError, UnavailableError) as error:
+            log.warning("waiting for the Secret with the CA for agents", namespace=namespace, error=error.message)
             await asyncio.sleep(1)
             continue
         data = {key: base64.b64decode(value) for key, value in secret["data"].items()}
