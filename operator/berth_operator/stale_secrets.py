@@ -70,7 +70,7 @@ def _named_warm(world: World, wd: WorkspaceDeployment, epoch: int) -> set[str]:
     """Names that Secrets of what is kept warm for an epoch may have, or of whose pod it became."""
     namespace, deployment = wd.metadata.namespace, wd.metadata.name
     making = world.warm_nonces.get((namespace, deployment))
-    nonces = _either(wd.warm_nonce(epoch), making[1] if making is not None and making[0] == epoch else None)
+    nonces = _either(wd.warm_nonce(epoch), making.nonce if making is not None and making.serves(wd, epoch) else None)
     for obj in world.store.by(INSTANCES, "deployment", deployment, namespace):
         holder = Instance.parse(obj)
         if holder.status.warm and holder.status.epoch == epoch:

@@ -16,7 +16,7 @@ from berth_operator.build.policy import policy
 from berth_operator.build.service import service
 from berth_operator.build.warm import claim, made_from, warm_pod
 from berth_operator.decide.seen import PodView
-from berth_operator.decide.warm import ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
+from berth_operator.decide.warm import Drawn, ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
 from berth_operator.making import agent_secret, create, host_key, new_nonce, unused_where_unknown
 from berth_operator.observe import read_deployment
@@ -116,10 +116,9 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
         raise RuntimeError("only for a deployment with a type a pod is kept warm")
     place = (wd.metadata.namespace, wd.metadata.name)
     drawn = world.warm_nonces.get(place)
-    # One that the status names already was written and the answer was lost: its Secrets are never made again.
-    if drawn is None or drawn[0] != epoch or drawn[1] == wd.warm_nonce(epoch):
-        world.warm_nonces[place] = (epoch, new_nonce())
-    _, nonce = world.warm_nonces[place]
+    if drawn is None or not drawn.serves(wd, epoch):
+        drawn = world.warm_nonces[place] = Drawn(wd.metadata.uid, epoch, new_nonce())
+    nonce = drawn.nonce
     parts = _parts(wd, seen.type, epoch, nonce)
     world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config, ())))
     with unused_where_unknown(world.warm_nonces, place):

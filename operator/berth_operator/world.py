@@ -15,6 +15,7 @@ from berth_operator.config import Config
 from berth_operator.decide.deployment import oldest
 from berth_operator.decide.enforcement import Verdict
 from berth_operator.decide.orphan import Refusals, Sightings
+from berth_operator.decide.warm import Drawn
 from berth_operator.heartbeats import Heartbeats
 from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
 from berth_operator.memory import Memories
@@ -69,8 +70,8 @@ class World:
     """Instances that the cluster does not let be made."""
     slots_seen: dict[tuple[str, str], float] = field(default_factory=dict)
     """Slots by name of the Account and instance, with the time on the monotonic clock when each was first seen."""
-    warm_nonces: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
-    """Epoch and nonce of Secrets for a pod to be kept warm that no status names yet, by the deployment."""
+    warm_nonces: dict[tuple[str, str], Drawn] = field(default_factory=dict)
+    """Nonces for pods to be kept warm that no status names yet, by the deployment's namespace and name."""
     rules_listed: dict[str, int] = field(default_factory=dict)
     """Version of the last list of all FirewallRules, by namespace."""
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)

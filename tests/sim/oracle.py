@@ -3,6 +3,7 @@
 It is incremental: a commit costs what it changes. The invariants are those of docs/architecture.md (I1 to I8).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from berth_core.ids import instance_id, turn_instance
 from berth_core.leasing import availability
 from berth_core.resources import WorkspaceDeployment
 
-from .cluster import ACCESS, LAB, Cluster
+from .cluster import LAB, Cluster
 from .nodes import Nodes
 from .queue import CLEARLY_SECONDS, Queue
 from .remains import Remains
@@ -54,6 +55,8 @@ class Oracle:
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     gave_back: dict[str, float] = field(default_factory=dict)
     """When each user last had a lease."""
+    took_a_slot: dict[str, float] = field(default_factory=dict)
+    """When each user last had a slot; for ever while one is there."""
     ruled: dict[str, float] = field(default_factory=dict)
     """When a firewall rule of each instance (public id) was last made or deleted."""
     shut_out: Callable[[], set[str]] = set
@@ -81,6 +84,8 @@ class Oracle:
         elif plural == "reservations":
             self.queue.commit(commit)
             self._reservation(commit)
+        elif plural == "accounts":
+            self._account(commit)
         elif plural == "firewallrules" and commit.event != "MODIFIED":
             self.ruled[commit.object["spec"]["instance"]] = self.cluster.world.now
         self._say(commit)
@@ -163,11 +168,17 @@ class Oracle:
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
-        accounts = self.cluster.store.all("accounts", ACCESS)
-        taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
         lately = self.cluster.world.now - CLEARLY_SECONDS
-        busy |= {user for user, at in self.gave_back.items() if at > lately}
-        return users - busy - taking - {user for user, _ in self.queue.calls.values()}
+        busy |= {user for user, at in (*self.gave_back.items(), *self.took_a_slot.items()) if at > lately}
+        return users - busy - {user for user, _ in self.queue.calls.values()}
+
+    def _account(self, commit: Commit) -> None:
+        """Take note of slots: a pass that has seen one passes its user over, though it is dropped meanwhile."""
+        had, has = (((obj or {}).get("status") or {}).get("slots") for obj in (commit.before, commit.object))
+        if has and commit.event != "DELETED":
+            self.took_a_slot[commit.object["spec"]["user"]] = math.inf
+        elif had:
+            self.took_a_slot[commit.object["spec"]["user"]] = self.cluster.world.now
 
     def _reservation(self, commit: Commit) -> None:
         """One that was granted comes to its instance, unless somebody has ended that one since."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from berth_core import conditions, leasing
 from berth_core.model import parse_time
@@ -16,6 +16,22 @@ HELD_BACK: Final = timedelta(seconds=3)
 processor time from those who wait."""
 RETRY_AFTER: Final = timedelta(seconds=30)
 """A pod that failed is made anew this long after it was made."""
+
+
+class Drawn(NamedTuple):
+    """A nonce that was drawn for the Secrets of a pod to be kept warm, and that no status names, as far as is known."""
+
+    deployment: str
+    """Its uid: another one of the name begins with epochs that the earlier one had."""
+    epoch: int
+    nonce: str
+
+    def serves(self, wd: WorkspaceDeployment, epoch: int) -> bool:
+        """Whether Secrets may be made under it now.
+
+        Of one that the status names the write was committed and its answer lost: its Secrets are never made again.
+        """
+        return (self.deployment, self.epoch) == (wd.metadata.uid, epoch) and self.nonce != wd.warm_nonce(epoch)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from berth_core.conditions import condition
 from berth_core.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.decide.seen import ContainerView, PodView
-from berth_operator.decide.warm import HELD_BACK, LIFE, ObservedWarm, WarmPlan, WarmSet, decide, serves
+from berth_operator.decide.warm import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
 
 from .making import ID, NOW, at, deployment, instance, pod, type_
 
@@ -207,3 +207,14 @@ def _done(state: ObservedWarm, plan: WarmPlan, now: datetime) -> ObservedWarm:
     if plan.make is not None:
         sets += (WarmSet(plan.make, warm(epoch=plan.make, created=now)),)
     return replace(state, sets=sets)
+
+
+def test_a_nonce_serves_the_deployment_and_epoch_that_it_was_drawn_for_until_a_status_names_it() -> None:
+    wd = deployment()
+    drawn = Drawn(wd.metadata.uid, 4, "n1")
+    assert drawn.serves(wd, 4)
+    assert not drawn.serves(wd, 5)
+    assert not drawn.serves(deployment(status={"warm": {"epoch": 4, "nonce": "n1"}}), 4)
+    assert drawn.serves(deployment(status={"warm": {"epoch": 4, "nonce": "n0"}}), 4)
+    again = wd.model_copy(update={"metadata": wd.metadata.model_copy(update={"uid": "another"})})
+    assert not drawn.serves(again, 4), "one of the same name, made when that was deleted, begins with the same epochs"
