@@ -130,9 +130,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "Secrets that a deployment's status names are made again",
-        "berth_operator.warming._make",
-        "drawn[1] == wd.warm_nonce(epoch)",
-        "False",
+        "berth_operator.decide.warm.Drawn.serves",
+        "self.nonce != wd.warm_nonce(epoch)",
+        "True",
         which="told",
     ),
     Mutant(

@@ -3,7 +3,6 @@
 It is incremental: a commit costs what it changes. The invariants are those of docs/architecture.md (I1 to I8).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,8 +54,10 @@ class Oracle:
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     gave_back: dict[str, float] = field(default_factory=dict)
     """When each user last had a lease."""
-    took_a_slot: dict[str, float] = field(default_factory=dict)
-    """When each user last had a slot; for ever while one is there."""
+    slots_since: dict[str, float] = field(default_factory=dict)
+    """Since when each user has slots, of those who have some."""
+    dropped_a_slot: dict[str, float] = field(default_factory=dict)
+    """When each user last lost the last of slots that were there for a while."""
     ruled: dict[str, float] = field(default_factory=dict)
     """When a firewall rule of each instance (public id) was last made or deleted."""
     shut_out: Callable[[], set[str]] = set
@@ -169,16 +170,19 @@ class Oracle:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
         lately = self.cluster.world.now - CLEARLY_SECONDS
-        busy |= {user for user, at in (*self.gave_back.items(), *self.took_a_slot.items()) if at > lately}
-        return users - busy - {user for user, _ in self.queue.calls.values()}
+        busy |= {user for user, at in (*self.gave_back.items(), *self.dropped_a_slot.items()) if at > lately}
+        return users - busy - self.slots_since.keys() - {user for user, _ in self.queue.calls.values()}
 
     def _account(self, commit: Commit) -> None:
-        """Take note of slots: a pass that has seen one passes its user over, though it is dropped meanwhile."""
-        had, has = (((obj or {}).get("status") or {}).get("slots") for obj in (commit.before, commit.object))
-        if has and commit.event != "DELETED":
-            self.took_a_slot[commit.object["spec"]["user"]] = math.inf
-        elif had:
-            self.took_a_slot[commit.object["spec"]["user"]] = self.cluster.world.now
+        """Take note of slots: a pass that has seen an old one passes its user over, though it is dropped meanwhile.
+
+        One that comes and goes within a moment is the pass's own.
+        """
+        user, now = commit.object["spec"]["user"], self.cluster.world.now
+        if commit.event != "DELETED" and (commit.object.get("status") or {}).get("slots"):
+            self.slots_since.setdefault(user, now)
+        elif self.slots_since.pop(user, now) + CLEARLY_SECONDS <= now:
+            self.dropped_a_slot[user] = now
 
     def _reservation(self, commit: Commit) -> None:
         """One that was granted comes to its instance, unless somebody has ended that one since."""
