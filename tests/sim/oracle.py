@@ -13,7 +13,7 @@ from berth_core.ids import instance_id, turn_instance
 from berth_core.leasing import availability
 from berth_core.resources import WorkspaceDeployment
 
-from .cluster import LAB, Cluster
+from .cluster import ACCESS, LAB, Cluster
 from .nodes import Nodes
 from .queue import CLEARLY_SECONDS, Queue
 from .remains import Remains
@@ -54,10 +54,6 @@ class Oracle:
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     gave_back: dict[str, float] = field(default_factory=dict)
     """When each user last had a lease."""
-    slots_since: dict[str, float] = field(default_factory=dict)
-    """Since when each user has slots, of those who have some."""
-    dropped_a_slot: dict[str, float] = field(default_factory=dict)
-    """When each user last lost the last of slots that were there for a while."""
     ruled: dict[str, float] = field(default_factory=dict)
     """When a firewall rule of each instance (public id) was last made or deleted."""
     shut_out: Callable[[], set[str]] = set
@@ -85,8 +81,6 @@ class Oracle:
         elif plural == "reservations":
             self.queue.commit(commit)
             self._reservation(commit)
-        elif plural == "accounts":
-            self._account(commit)
         elif plural == "firewallrules" and commit.event != "MODIFIED":
             self.ruled[commit.object["spec"]["instance"]] = self.cluster.world.now
         self._say(commit)
@@ -169,20 +163,11 @@ class Oracle:
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
+        accounts = self.cluster.store.all("accounts", ACCESS)
+        taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
         lately = self.cluster.world.now - CLEARLY_SECONDS
-        busy |= {user for user, at in (*self.gave_back.items(), *self.dropped_a_slot.items()) if at > lately}
-        return users - busy - self.slots_since.keys() - {user for user, _ in self.queue.calls.values()}
-
-    def _account(self, commit: Commit) -> None:
-        """Take note of slots: a pass that has seen an old one passes its user over, though it is dropped meanwhile.
-
-        One that comes and goes within a moment is the pass's own.
-        """
-        user, now = commit.object["spec"]["user"], self.cluster.world.now
-        if commit.event != "DELETED" and (commit.object.get("status") or {}).get("slots"):
-            self.slots_since.setdefault(user, now)
-        elif self.slots_since.pop(user, now) + CLEARLY_SECONDS <= now:
-            self.dropped_a_slot[user] = now
+        busy |= {user for user, at in self.gave_back.items() if at > lately}
+        return users - busy - taking - {user for user, _ in self.queue.calls.values()}
 
     def _reservation(self, commit: Commit) -> None:
         """One that was granted comes to its instance, unless somebody has ended that one since."""
