@@ -12,8 +12,9 @@ from berth_core.client import Object
 from berth_core.ids import instance_id, turn_instance
 from berth_core.leasing import availability
 from berth_core.resources import WorkspaceDeployment
+from berth_core.slots import KEPT_SECONDS
 
-from .cluster import ACCESS, LAB, Cluster
+from .cluster import LAB, Cluster
 from .nodes import Nodes
 from .queue import CLEARLY_SECONDS, Queue
 from .remains import Remains
@@ -54,6 +55,10 @@ class Oracle:
     """Deployment and epoch that an instance (public id) has claimed, or was bound to, until it has ended."""
     gave_back: dict[str, float] = field(default_factory=dict)
     """When each user last had a lease."""
+    slots_since: dict[str, float] = field(default_factory=dict)
+    """Since when each user has slots, of those who have some."""
+    dropped_a_slot: dict[str, float] = field(default_factory=dict)
+    """When the operator last dropped the last of a user's slots since its taker was gone."""
     ruled: dict[str, float] = field(default_factory=dict)
     """When a firewall rule of each instance (public id) was last made or deleted."""
     shut_out: Callable[[], set[str]] = set
@@ -81,6 +86,8 @@ class Oracle:
         elif plural == "reservations":
             self.queue.commit(commit)
             self._reservation(commit)
+        elif plural == "accounts":
+            self._account(commit)
         elif plural == "firewallrules" and commit.event != "MODIFIED":
             self.ruled[commit.object["spec"]["instance"]] = self.cluster.world.now
         self._say(commit)
@@ -163,11 +170,17 @@ class Oracle:
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
-        accounts = self.cluster.store.all("accounts", ACCESS)
-        taking = {obj["spec"]["user"] for obj in accounts if (obj.get("status") or {}).get("slots")}
         lately = self.cluster.world.now - CLEARLY_SECONDS
-        busy |= {user for user, at in self.gave_back.items() if at > lately}
-        return users - busy - taking - {user for user, _ in self.queue.calls.values()}
+        busy |= {user for user, at in (*self.gave_back.items(), *self.dropped_a_slot.items()) if at > lately}
+        return users - busy - self.slots_since.keys() - {user for user, _ in self.queue.calls.values()}
+
+    def _account(self, commit: Commit) -> None:
+        """Take note of slots that are dropped since their taker is gone: a pass under way may have seen one."""
+        user, now = commit.object["spec"]["user"], self.cluster.world.now
+        if commit.event != "DELETED" and (commit.object.get("status") or {}).get("slots"):
+            self.slots_since.setdefault(user, now)
+        elif self.slots_since.pop(user, now) + KEPT_SECONDS <= now:
+            self.dropped_a_slot[user] = now
 
     def _reservation(self, commit: Commit) -> None:
         """One that was granted comes to its instance, unless somebody has ended that one since."""
