@@ -94,7 +94,7 @@ def _pod(obj: Object) -> Object | None:
 
 def _job(obj: Object) -> Object | None:
     fields = _belonging(obj)
-    return fields and fields | {"mounts": _mounts(obj["spec"]["template"]["spec"])}
+    return None if fields is None else fields | {"mounts": _mounts(obj["spec"]["template"]["spec"])}
 
 
 def _mounts(spec: Object) -> list[str]:
