@@ -13,6 +13,7 @@ from berth_core.ids import instance_id
 from berth_core.resources import Build
 from berth_operator.config import CiSettings
 from berth_operator.kinds import BUILDS, PROJECTS
+from berth_operator.late import AGAIN_SECONDS
 
 from .cluster import LAB
 from .jobs import BuildPods
@@ -27,6 +28,8 @@ STANDS_SECONDS: Final = 40.0
 """After so long without any change a build does not go on by itself."""
 CLEARED_SECONDS: Final = 50.0
 """After so long nothing of a build that has ended is left."""
+SWEPT_SECONDS: Final = AGAIN_SECONDS + 5
+"""After so long nothing is left of what came after its end: a request that was held, or that of a paused process."""
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Known:
     changed: float
     ended: float = 0.0
     """When its last attempt had ended; 0 while it has not."""
+    late: float = 0.0
+    """When something of it was made after that."""
 
 
 class Builds(Part):
@@ -122,8 +127,10 @@ class Builds(Part):
         build = (metadata.get("labels") or {}).get(names.BUILD_LABEL)
         if build is None:
             return
-        if build in self._known:
-            self._known[build].changed = self.stage.world.now
+        if known := self._known.get(build):
+            known.changed = self.stage.world.now
+            if known.ended and commit.event == "ADDED":
+                known.late = known.changed
         if commit.event == "ADDED" and commit.plural == "instances":
             self._makers[metadata["uid"]] = commit.request.sender if commit.request is not None else ""
         if commit.event == "ADDED" and commit.plural == "jobs":
@@ -198,11 +205,10 @@ class Builds(Part):
                 violated(f"I8: a build of {project} that a client was told of is not there")
         for public_id, build in parsed.items():
             known = self._known[public_id]
-            if known.ended and now - known.ended > CLEARED_SECONDS:
-                self._is_cleared(public_id)
-            elif (
-                not known.ended and now - known.changed > STANDS_SECONDS and not self._may_stand(build, parsed.values())
-            ):
+            if known.ended:
+                if now - known.ended > CLEARED_SECONDS and now - known.late > SWEPT_SECONDS:
+                    self._is_cleared(public_id)
+            elif now - known.changed > STANDS_SECONDS and not self._may_stand(build, parsed.values()):
                 violated("I4: a build does not go on though all is quiet")
                 self.stage.cluster.say("ORACLE", "stands", build.metadata.name, str(build.status.conditions))
 
