@@ -7,7 +7,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from berth_core.trace.projection import project
 
 SWITCH = "BERTH_TRACES"
 CAUGHT_UP_SECONDS = 30.0
+LOOK_SECONDS = 0.5
+"""Between two lists, where nothing comes that would be a reason for the next."""
 BERTH = "berth.dev/v1alpha1"
 KINDS = (
     Kind(BERTH, "workspacedeployments"),
@@ -91,16 +93,18 @@ class Recorder:
                 await asyncio.sleep(0.1)
 
     async def caught_up(self) -> None:
-        """Wait until all that is there now has been seen."""
+        """Wait until all that is there has been seen: a list shows what was made since the one before."""
         async with asyncio.timeout(CAUGHT_UP_SECONDS):
             for kind in KINDS:
-                listed, _ = await self.client.list(
-                    kind, self._namespace(kind), fields=_fields(kind), metadata_only=True
-                )
-                wanted = versions(listed)
-                while not self._covers(kind, wanted):
+                while not self._covers(kind, await self._versions(kind)):
                     self._news.clear()
-                    await self._news.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_SECONDS):
+                            await self._news.wait()
+
+    async def _versions(self, kind: Kind) -> dict[str, int]:
+        listed, _ = await self.client.list(kind, self._namespace(kind), fields=_fields(kind), metadata_only=True)
+        return versions(listed)
 
     def _namespace(self, kind: Kind) -> str:
         return self.release if kind == LEASES else self.workspaces
