@@ -24,7 +24,7 @@ from berth_core.trace.commits import Commit
 from berth_core.trace.judge import judge
 
 from .conftest import lab_in
-from .lab import INSTANCES, LEASES, PODS, RESERVATIONS, SECRETS, TYPES, Lab, condition
+from .lab import INSTANCES, LEASES, PODS, RESERVATIONS, TYPES, Lab, condition
 from .process import Operators, restricted_kubeconfig
 
 pytestmark = pytest.mark.apiserver
@@ -176,14 +176,3 @@ def _pod(name: str) -> Object:
     container = {"name": "main", "image": "registry.example/none:1"}
     spec = {"containers": [container], "automountServiceAccountToken": False}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-
-
-async def test_a_recorder_catches_up_though_more_is_made_meanwhile(lab: Lab) -> None:
-    async def make(maker: int) -> None:
-        for number in range(30):
-            await lab.client.create(SECRETS, lab.namespace, {"metadata": {"name": f"s-{maker}-{number}"}})
-
-    async with asyncio.TaskGroup() as makers, recording(lab.client, lab.namespace, lab.namespaces.release):
-        for maker in range(8):
-            makers.create_task(make(maker))
-        await lab.until(SECRETS, "s-0-0", bool)  # leaving the block raises where it does not catch up
