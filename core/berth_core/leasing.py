@@ -98,14 +98,16 @@ async def take(
     user: str,
     now: datetime,
     seen: WorkspaceDeployment | None = None,
+    after: int | None = None,
 ) -> Lease:
     """Take the lease of a deployment for an instance (public id). Safe to repeat: the holder gets his lease again.
 
     Who has just read the deployment live passes it as ``seen``, which saves a read: the first compare-and-swap is at
-    its resourceVersion.
+    its resourceVersion. ``after`` is the epoch at which the caller has judged who may have it: what was read of a
+    machine counts until the machine has another holder.
 
     Raises:
-        BusyError: somebody has it, or it is locked, dissolved, offline or in quarantine.
+        BusyError: somebody has it or had it since, or it is locked, dissolved, offline or in quarantine.
         berth_core.errors.NotFoundError: no such deployment.
         berth_core.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
 
@@ -119,6 +121,8 @@ async def take(
         free = availability(wd, now=now)
         if free.status != "True":
             raise BusyError(free.reason, free.message)
+        if after is not None and wd.status.epoch != after:
+            raise BusyError("Leased", f"it was free after epoch {after}, and somebody has had it since")
         lease = HeldLease(instance=instance, user=user, claimed_at=timestamp(now))
         epoch = wd.status.epoch + 1
         if await _swap(client, wd, lease, {"epoch": epoch}, now):

@@ -125,10 +125,11 @@ class Claimant:
         *,
         now: datetime,
         seen: WorkspaceDeployment | None = None,
+        after: int | None = None,
     ) -> Lease:
         """Take the lease of a deployment; ``quota`` is that of its type, None where it has none. Safe to repeat.
 
-        ``seen`` is as for :func:`berth_core.leasing.take`.
+        ``seen`` and ``after`` are as for :func:`berth_core.leasing.take`.
 
         Raises:
             NoneLeftError: the user has as many as allowed.
@@ -141,7 +142,14 @@ class Claimant:
         if quota is not None and self._slot != quota:
             await self._take_slot(quota)
         lease = await leasing.take(
-            self._client, namespace, deployment, instance=self._instance, user=self._user, now=now, seen=seen
+            self._client,
+            namespace,
+            deployment,
+            instance=self._instance,
+            user=self._user,
+            now=now,
+            seen=seen,
+            after=after,
         )
         if quota is not None:
             await self._confirm(quota, namespace, lease)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from secrets import token_hex
 from typing import TypeVar
 
+from berth_core import names
 from berth_core.client import Kind, Object
 from berth_core.errors import AlreadyExistsError, ClusterError
 from berth_core.vpn import Authority
@@ -66,6 +67,18 @@ async def vpn_secret(world: World, lease: LeaseParts, wanted: VpnSettings) -> No
     server = authority.server(now)
     body = vpn.secret(lease, wanted, authority, (server.certificate, server.key), authority.revocations((), now))
     await create(world, SECRETS, body)
+
+
+def secret_names(world: World, lease: LeaseParts) -> tuple[str, ...]:
+    """Names of all Secrets that the lease's pod mounts."""
+    own = () if vpn.settings(lease, world.config) is None else (names.vpn_secret(lease.workspace_secret),)
+    return (*lease.secrets, *own)
+
+
+async def has_secrets(world: World, lease: LeaseParts) -> bool:
+    """Whether all of them are there, read live."""
+    listed, _ = await world.client.list(SECRETS, lease.namespace, labels=lease.labels, metadata_only=True)
+    return {secret["metadata"]["name"] for secret in listed}.issuperset(secret_names(world, lease))
 
 
 async def create(world: World, kind: Kind, body: Object | None) -> Object | None:

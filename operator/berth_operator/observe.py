@@ -12,13 +12,15 @@ from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Claim
 from berth_core.waiters import Waiter
 from berth_operator import hooks, keeping, rulebook, vpn, waiting
+from berth_operator.build.common import LeaseParts
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.hooks import PREPARE
-from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS, ends_now
+from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS, ends_now, may_lack_secrets
 from berth_operator.decide.notice import notice
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
+from berth_operator.making import has_secrets
 from berth_operator.memory import Memory
 from berth_operator.podview import pod_view
 from berth_operator.taking import beyond_quota
@@ -160,6 +162,9 @@ async def _bound(
     service = world.store.get(SERVICES, namespace, pod.name if pod else names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})
     _note_image_errors(memory, pod, now)
+    wait = None
+    if pod is not None and wd is not None and type_ is not None and may_lack_secrets(pod, now):
+        wait = LeaseParts(instance, wd, type_, epoch, warm=bool(status.warm), nonce=status.nonce)
     tells = notice(instance, type_, now) if world.clock.trusted else memory.notice
     current, settled = False, True
     if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
@@ -175,6 +180,7 @@ async def _bound(
         previous_pod_created=memory.pod_created,
         previous_pod_ended=memory.pod_ended,
         image_error_since=memory.image_error_since,
+        lacks_secrets=wait is not None and not await has_secrets(world, wait),
         silent_node=pod.node if pod and pod.node and not node_is_ready(node) else "",
         address=address,
         address_problem=problem,

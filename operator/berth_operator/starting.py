@@ -7,7 +7,7 @@ from dataclasses import replace
 import orjson
 import structlog
 
-from berth_core import names, state
+from berth_core import state
 from berth_core.client import Kind, Object
 from berth_core.conditions import condition, merged
 from berth_core.errors import ClusterError, ConflictError, NotFoundError
@@ -31,9 +31,11 @@ from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECR
 from berth_operator.making import (
     agent_secret,
     create,
+    has_secrets,
     host_key,
     known_key,
     new_nonce,
+    secret_names,
     unused_where_unknown,
     vpn_secret,
 )
@@ -121,7 +123,7 @@ async def _name_secrets(world: World, lease: LeaseParts, memory: Memory, named: 
         await refresh_instance(world, lease.namespace, instance.metadata.name)
         live = world.store.get(INSTANCES, lease.namespace, instance.metadata.name)
         if live is not None and (live.get("status") or {}).get("nonce") not in (instance.status.nonce, lease.nonce):
-            ours = _secret_names(world, lease)
+            ours = secret_names(world, lease)
             await together(*(world.client.delete(SECRETS, lease.namespace, name) for name in ours))
             del memory.nonces[""]
         raise
@@ -150,9 +152,7 @@ async def _with_secrets(world: World, lease: LeaseParts, memory: Memory) -> Leas
     They are those that the status names. Where somebody has deleted them, others are made and named first: Secrets that
     came back under a name that was used would let a pod start that was made too late (ADR 0024).
     """
-    labels = lease.labels
-    listed, _ = await world.client.list(SECRETS, lease.namespace, labels=labels, metadata_only=True)
-    if {secret["metadata"]["name"] for secret in listed}.issuperset(_secret_names(world, lease)):
+    if await has_secrets(world, lease):
         return lease
     if memory.nonces.get("") == lease.nonce:  # it was written, and the answer that said so was lost
         del memory.nonces[""]
@@ -224,12 +224,6 @@ def _secrets(world: World, lease: LeaseParts) -> list[Awaitable[str | None]]:
     if (wanted := vpn.settings(lease, world.config)) is not None:
         made.append(vpn_secret(world, lease, wanted))
     return made
-
-
-def _secret_names(world: World, lease: LeaseParts) -> tuple[str, ...]:
-    """Names of what :func:`_secrets` makes."""
-    own = () if vpn.settings(lease, world.config) is None else (names.vpn_secret(lease.workspace_secret),)
-    return (*lease.secrets, *own)
 
 
 async def _service(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:

@@ -18,10 +18,8 @@ log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 5.0
 
 
-async def take_lease(
-    world: World, namespace: str, deployment: str, type_name: str, *, instance: str, user: str
-) -> Lease:
-    """Take the lease of a deployment of a type for an instance (public id). Safe to repeat.
+async def take_lease(world: World, wd: WorkspaceDeployment, *, instance: str, user: str) -> Lease:
+    """Take the lease of a deployment, as it was seen, for an instance (public id). Safe to repeat.
 
     Raises:
         berth_core.slots.NoneLeftError: the user has as many of the type as allowed; others' turns go on.
@@ -33,9 +31,9 @@ async def take_lease(
         # The pass over the waiter finds it. A process that was paused could take away what another has begun to use.
         log.warning("lease left to be looked at", namespace=where, deployment=lease.deployment, epoch=lease.epoch)
 
-    places, quota = _places(world), _quota(world, namespace, type_name)
+    namespace, places, quota = wd.metadata.namespace, _places(world), _quota(world, wd.metadata.namespace, wd.spec.type)
     async with Claimant(world.client, places, instance=instance, user=user, undo=leave) as claimant:
-        return await claimant.take(quota, namespace, deployment, now=world.now())
+        return await claimant.take(quota, namespace, wd.metadata.name, now=world.now(), after=wd.status.epoch)
 
 
 async def beyond_quota(world: World, wd: WorkspaceDeployment) -> str:

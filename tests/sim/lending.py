@@ -1,4 +1,4 @@
-"""Only a machine that can be had is lent, and an instance ends for a reason. Judged in all histories."""
+"""Only a clean machine that can be had is lent, and an instance ends for a reason. Judged in all histories."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,8 +7,9 @@ from berth_core import leasing, names, state
 from berth_core.client import Object
 from berth_core.model import parse_time
 from berth_operator.decide.deployment import NODE_LOST
+from berth_operator.decide.hooks import AFTER, SPOKEN
 
-from .cluster import Cluster
+from .cluster import LAB, Cluster
 from .wire import Commit
 
 NEEDED: Final = {"Online": "False", leasing.BEGUN: "False", leasing.QUARANTINED: "True", "IdConflict": "True"}
@@ -24,6 +25,10 @@ class Lending:
         self._cluster = cluster
         self._failed: set[tuple[str, str]] = set()
         """Deployments and epochs of which a hook has failed, or whose workspace was started again."""
+        self._used: set[tuple[str, str]] = set()
+        """Those whose instance was ready."""
+        self._done: set[tuple[str, str, str]] = set()
+        """Those of which a hook has succeeded, and the hook."""
         cluster.store.listeners.append(self._commit)
 
     def _commit(self, commit: Commit) -> None:
@@ -31,15 +36,24 @@ class Lending:
         if commit.plural in ("jobs", "pods") and _fails(commit.object):
             labels = commit.object["metadata"]["labels"]
             self._failed.add((labels[names.DEPLOYMENT_LABEL], labels[names.EPOCH_LABEL]))
+        elif commit.plural == "jobs" and _holds(commit.object, "Complete"):
+            labels = commit.object["metadata"].get("labels") or {}
+            if names.HOOK_LABEL in labels:
+                self._done.add((labels[names.DEPLOYMENT_LABEL], labels[names.EPOCH_LABEL], labels[names.HOOK_LABEL]))
         if before is None or commit.event == "DELETED":
             return
         status, earlier = commit.object.get("status") or {}, before.get("status") or {}
         if commit.plural == "workspacedeployments":
             if status.get("lease") and not earlier.get("lease"):
                 self._taken(before)
+            elif earlier.get("lease") and not status.get("lease"):
+                self._given_back(commit.object, earlier)
             self._quarantined(commit.object["metadata"]["name"], earlier, status)
-        elif commit.plural == "instances" and status.get("reason") and not earlier.get("reason"):
-            self._ended(commit.object, status, earlier)
+        elif commit.plural == "instances":
+            if status.get("readyTime"):
+                self._used.add((status["deployment"], str(status["epoch"])))
+            if status.get("reason") and not earlier.get("reason"):
+                self._ended(commit.object, status, earlier)
 
     def _taken(self, machine: Object) -> None:
         """Nobody takes what is locked, silent, in quarantine or going; the swap is at a version that says so."""
@@ -54,6 +68,15 @@ class Lending:
         wrong += ["no finalizer"] if names.FENCE_FINALIZER not in (metadata.get("finalizers") or ()) else []
         if wrong:
             self._cluster.violated(f"lending: a machine was lent in spite of {' '.join(wrong)}")
+
+    def _given_back(self, machine: Object, before: Object) -> None:
+        """A machine that somebody has used has been cleaned, or is set apart."""
+        used = machine["metadata"]["name"], str(before.get("epoch") or 0)
+        of_type = self._cluster.store.find("workspacetypes", LAB, machine["spec"]["type"]) or {"spec": {}}
+        wanted = {hook for hook in AFTER if SPOKEN[hook] in (of_type["spec"].get("hooks") or {})}
+        left = sorted(hook for hook in wanted if (*used, hook) not in self._done)
+        if used in self._used and left and not _quarantine(machine.get("status") or {}):
+            self._cluster.violated(f"lending: a machine was given back without its hooks {left}")
 
     def _quarantined(self, machine: str, before: Object, after: Object) -> None:
         """On a machine that is set apart after a lease a hook has failed, in that lease."""
@@ -83,7 +106,13 @@ def _fails(obj: Object) -> bool:
     if names.DEPLOYMENT_LABEL not in labels or names.EPOCH_LABEL not in labels:
         return False
     restarts = any(one.get("restartCount") for one in status.get("containerStatuses") or ())
-    return restarts or any(c["type"] == "FailureTarget" for c in status.get("conditions") or ())
+    return restarts or _holds(obj, "FailureTarget")
+
+
+def _holds(obj: Object, condition: str) -> bool:
+    """Whether an object's status says so."""
+    told = (obj.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == condition and c["status"] == "True" for c in told)
 
 
 def _quarantine(status: Object) -> str:

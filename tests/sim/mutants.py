@@ -65,7 +65,7 @@ MUTANTS: Final = (
         "hooks after the end are not waited for",
         f"{ENDING}.tear_down",
         "outcome is None or",
-        "False or",
+        "(outcome := outcome or ()) is None or",
         which="machines",
     ),
     Mutant(
@@ -312,7 +312,7 @@ MUTANTS: Final = (
         "a build's script begins before its machine is ready",
         "berth_operator.decide.build.machine_wanted",
         "return None if machine.ready else",
-        "return None if True else",
+        "return None if machine.host else",
         which="full",
     ),
     Mutant(

@@ -305,9 +305,11 @@ class Judge:
     def _unordered(self, namespace: str, pod: dict[str, Any]) -> str:
         if pod.get("hook") or not pod["mounts"]:
             return ""
-        if pod["warm"]:
-            return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
         owner = self._instance_of(namespace, pod["instance"])
+        # Where somebody has deleted Secrets of a lease, its Instance names others.
+        is_renewed = owner is not None and owner["nonce"] is not None and not fencing.unordered(pod, owner)
+        if pod["warm"] and not is_renewed:
+            return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
         return fencing.unordered(pod, owner) if owner is not None else ""
 
     def _note_belonging(

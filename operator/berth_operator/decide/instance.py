@@ -19,6 +19,8 @@ PATIENCE: Final = timedelta(seconds=20)
 """How long a pod may be unschedulable, or an image not pulled, before the start has failed."""
 REMAKE_AFTER: Final = timedelta(seconds=5)
 """A pod that was lost sooner than this after it was made is made again only then."""
+SILENCE: Final = timedelta(seconds=10)
+"""A pod of which its node has said nothing for so long may wait for Secrets that are gone."""
 CRASHES: Final = 3
 """Restarts of a workspace that never became ready, after which the start has failed."""
 LOOK_AGAIN: Final = timedelta(seconds=5)
@@ -146,6 +148,18 @@ def pod_is_over(seen: ObservedInstance, now: datetime) -> Plan | None:
     )
 
 
+def pod_cannot_start(seen: ObservedInstance, now: datetime) -> Plan | None:
+    """The pod waits for Secrets that somebody has deleted: clear it away."""
+    if not seen.lacks_secrets:
+        return None
+    return Plan(Step.RETIRE, "PodLost", "the pod waits for Secrets that are gone, another follows", now + LOOK_AGAIN)
+
+
+def may_lack_secrets(pod: PodView, now: datetime) -> bool:
+    """Whether to look if a pod waits for Secrets that are gone."""
+    return pod.is_silent and not pod.over and now >= pod.created + SILENCE
+
+
 def failed_to_start(seen: ObservedInstance, now: datetime) -> Plan | None:
     """It never became ready and will not: the message says what to do."""
     status = seen.instance.status
@@ -213,6 +227,7 @@ RULES: Final[tuple[Callable[[ObservedInstance, datetime], Plan | None], ...]] = 
     unprepared,
     failed_to_start,
     pod_is_over,
+    pod_cannot_start,
     pod_is_missing,
     rules_are_behind,
     vpn_is_behind,
@@ -302,6 +317,8 @@ def _look_again(seen: ObservedInstance, now: datetime) -> datetime | None:
         due.append(warning)
     if seen.quiet_since is not None:
         due.append(seen.quiet_since + MOST_SILENCE)
+    if pod is not None and pod.is_silent:
+        due.append(max(pod.created + SILENCE, now + LOOK_AGAIN))
     if status.ready_time is None:
         if deadline := _start_deadline(seen):
             due.append(deadline)

@@ -86,6 +86,12 @@ class PodView:
         return (self.agent, *((self.repository,) if self.repository is not None and cloning else ()), self.workspace)
 
     @property
+    def is_silent(self) -> bool:
+        """Whether its node has said nothing of its containers: it pulls their images, or waits for what they mount."""
+        on_the_way = all(one.state == "waiting" and one.reason in ORDINARY for one in self.containers)
+        return bool(self.node) and self.phase == "Pending" and on_the_way
+
+    @property
     def over(self) -> bool:
         """Whether it is deleted or has failed, and will not serve again."""
         return self.deleting or self.phase in ("Failed", "Succeeded")
@@ -190,6 +196,8 @@ class ObservedInstance:
     previous_pod_created: datetime | None = None
     previous_pod_ended: datetime | None = None
     image_error_since: datetime | None = None
+    lacks_secrets: bool = False
+    """Its pod waits for Secrets that are gone."""
     silent_node: str = ""
     """Node of the pod, while it is not Ready."""
     address: Address | None = None

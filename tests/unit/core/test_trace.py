@@ -272,6 +272,16 @@ def test_a_warm_pod_serves_its_own_epoch_alone() -> None:
     assert rules([*trace, given_back]) == {"nothing-left"}
 
 
+def test_a_warm_pod_whose_secrets_were_deleted_is_made_again_with_those_that_its_instance_names() -> None:
+    bound, other = life()[:5], "w-id-e1-def"
+    secret = (ADDED, "secrets", other, OF_IT | {"warm": True})
+    named = (MODIFIED, "instances", ID, BOUND | {"nonce": "def"})
+    again = (ADDED, "pods", "w-id-e1", POD | {"warm": True, "mounts": [other]})
+
+    assert rules([*bound, *commits(secret, named, again)]) == set()
+    assert rules([*bound, *commits(secret, again)]) == {"fenced"}
+
+
 def test_what_was_there_before_the_trace_began_is_taken_as_it_is() -> None:
     known = [replace(commit, known=True, event=ADDED) for commit in (life()[6], life()[1])]
 
