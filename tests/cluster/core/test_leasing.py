@@ -86,6 +86,17 @@ async def test_what_was_seen_before_somebody_wrote_is_read_again(client: Client,
     assert (await read(client, namespace, name)).status.instances == 7
 
 
+async def test_what_was_judged_before_another_had_it_counts_no_more(client: Client, namespace: str) -> None:
+    name = await deployment(client, namespace)
+    between = await take(client, namespace, name, "alice")
+    assert isinstance(between, Lease)
+    await give_back(client, namespace, between, "alice")
+    with pytest.raises(BusyError, match="somebody has had it since"):
+        await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, after=0)
+    lease = await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, after=1)
+    assert await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, after=1) == lease
+
+
 async def test_giving_back_twice_counts_once(client: Client, namespace: str) -> None:
     name = await deployment(client, namespace)
     lease = await take(client, namespace, name, "alice")

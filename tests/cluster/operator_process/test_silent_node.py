@@ -8,7 +8,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_core.client import Kind, Object, connected
 
-from .lab import DEPLOYMENTS, INSTANCES, PODS, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, PODS, SECRETS, Lab, condition, mounted
 
 pytestmark = pytest.mark.apiserver
 
@@ -63,6 +63,23 @@ async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
     free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     assert condition(free, "Quarantined", "status") == "False"
+    assert operator.poll() is None
+
+
+async def test_a_pod_that_waits_for_secrets_that_are_gone_is_made_anew(
+    lab: Lab, operator: subprocess.Popen[bytes]
+) -> None:
+    _, pod = await bound_to_a_node(lab)
+    first = await lab.get(PODS, pod)
+    for secret in mounted(first):
+        await lab.client.delete(SECRETS, lab.namespace, secret)
+    await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"), seconds=30)
+    await lab.status_patch(PODS, pod, {"phase": "Failed", **said(first, {"waiting": {"reason": "PodInitializing"}})})
+    again = await lab.until(PODS, pod, lambda o: o["metadata"]["uid"] != first["metadata"]["uid"], seconds=30)
+    assert not set(mounted(again)) & set(mounted(first))
+    for secret in mounted(again):
+        await lab.kept(SECRETS, secret)
+    assert condition(await lab.get(INSTANCES, "mine"), "Ended") is None
     assert operator.poll() is None
 
 

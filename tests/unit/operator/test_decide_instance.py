@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +9,9 @@ from hypothesis import strategies as st
 from berth_core import names
 from berth_core.leasing import Lease
 from berth_core.model import timestamp
-from berth_operator.decide.instance import CRASHES, PATIENCE, REMAKE_AFTER, decide
+from berth_operator.decide.instance import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets
 from berth_operator.decide.plan import Step
-from berth_operator.decide.seen import ContainerView, ObservedInstance
+from berth_operator.decide.seen import NOT_REPORTED, ContainerView, ObservedInstance
 
 from .making import LEASE, NOW, agent, at, bound, deployment, ended_condition, instance, pod, seen, type_
 
@@ -18,6 +19,9 @@ DELETED: dict[str, Any] = {"metadata": {"deletionTimestamp": timestamp(NOW), "fi
 LATER = Lease("one", 4)
 RETURNING = instance(status={"returned": {"deployment": "one", "epoch": 3}})
 GONE = {"pod": None, "agent": agent(acknowledged=None, current=False, listening=None, path=None)}
+
+
+SILENT = pod(phase="Pending", ip="", agent=NOT_REPORTED, workspace=NOT_REPORTED, containers=())
 
 
 def waiting_for(reason: str, message: str = "") -> ContainerView:
@@ -33,6 +37,7 @@ def waiting_for(reason: str, message: str = "") -> ContainerView:
         (seen(pod=pod(deleting=True)), Step.RETIRE),
         (seen(pod=pod(phase="Failed")), Step.RETIRE),
         (seen(pod=pod(epoch=2)), Step.RETIRE),
+        (seen(pod=SILENT, lacks_secrets=True), Step.RETIRE),
         (seen(agent=agent(current=False)), Step.PUSH),
         (seen(agent=agent(current=False), pod=pod(ip="")), Step.REPORT),
         (seen(agent=agent(current=False), pod=pod(agent=waiting_for("CrashLoopBackOff"))), Step.REPORT),
@@ -82,6 +87,28 @@ def test_what_has_ended_is_only_cleared_away(changes: dict[str, Any], step: Step
     over = bound(status={"reason": "Terminated", "conditions": [ended_condition(true=True)]}, **metadata)
     observed = seen(instance=over, **{key: value for key, value in changes.items() if key == "pod"})
     assert decide(observed, at(1)).step is step
+
+
+@pytest.mark.parametrize(
+    ("changes", "after", "looks"),
+    [
+        ({}, 10, True),
+        ({}, 9, False),
+        ({"node": ""}, 10, False),
+        ({"deleting": True}, 10, False),
+        ({"phase": "Running"}, 10, False),
+        ({"containers": (waiting_for("PodInitializing"), waiting_for("ContainerCreating"))}, 10, True),
+        ({"containers": (waiting_for("ErrImagePull"),)}, 10, False),
+        ({"containers": (ContainerView("running"),)}, 10, False),
+    ],
+)
+def test_where_a_node_says_nothing_of_a_pod_its_secrets_are_looked_for(
+    changes: dict[str, Any], after: int, looks: bool
+) -> None:
+    silent = replace(SILENT, **changes)
+    assert may_lack_secrets(silent, at(after)) is looks
+    if looks:
+        assert decide(seen(pod=silent, agent=agent(current=False)), at(after)).again_at == at(after + 5)
 
 
 def test_an_instance_ends_when_its_time_is_up_and_not_a_second_before() -> None:
