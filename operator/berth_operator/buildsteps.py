@@ -123,6 +123,8 @@ async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None
     else:
         wanted = Egress(networks=parts.settings.egress, blocked=config.out_of_reach, dns_labels=DNS)
     await world.client.apply(POLICIES, policy(build, [*egress, *egress_rules(wanted)]))
+    if seen.machine is None:
+        await create(world, SECRETS, opaque(parts.metadata(parts.secret), {}))
     await _make_job(world, run_job(parts, seen.machine))
 
 

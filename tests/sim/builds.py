@@ -181,9 +181,6 @@ class Builds(Part):
 
     def _job(self, job: Object) -> None:
         """A script that has a machine is started when that was ready."""
-        volumes = job["spec"]["template"]["spec"].get("volumes") or ()
-        if not any(volume["name"] == "machine" for volume in volumes):
-            return
         labels = job["metadata"]["labels"]
         name = names.build_object(labels[names.BUILD_LABEL], int(labels[names.ATTEMPT_LABEL]))
         found = self.stage.cluster.store.find("instances", LAB, name)

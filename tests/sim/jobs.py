@@ -61,9 +61,9 @@ class BuildPods:
             self._runs(pod, names.FETCH_CONTAINER)
             self.cluster.later(0.1, 3.0, lambda: self._fetched(pod))
         else:
-            secrets = [v["secret"]["secretName"] for v in obj["spec"].get("volumes") or () if "secret" in v]
+            machine = "BERTH_HOST_KEYS" in {one["name"] for one in obj["spec"]["initContainers"][0]["env"]}
             self._runs(pod, names.CHECKOUT_CONTAINER)
-            self.cluster.later(0.1, 1.5, lambda: self._checked_out(pod, machine=bool(secrets)))
+            self.cluster.later(0.1, 1.5, lambda: self._checked_out(pod, machine=machine))
 
     def state(self, uid: str, container: str, *, over: bool) -> Object:
         """State of a container as a kubelet reports it; ``over`` where its pod runs no more."""

@@ -119,12 +119,14 @@ class Nodes:
             self.cluster.write("PATCH", PODS, name, body=status, subresource="status", sender="podgc")
             body: Object = {"preconditions": {"uid": uid}, "gracePeriodSeconds": 0}
             self.cluster.write("DELETE", PODS, name, body=body, sender="podgc")
-            forced: Object = {"metadata": {"uid": uid, "annotations": {names.FORCED_ANNOTATION: "the machine is off"}}}
-            self.cluster.later(
-                2.0,
-                9.0,
-                partial(self.cluster.write, "PATCH", PODS, name, body=forced),
-            )
+            self.cluster.later(2.0, 9.0, partial(self._attest, name, uid))
+
+    def _attest(self, name: str, uid: str) -> None:
+        """Say of a pod that nothing of it runs; of another one of its name nobody does."""
+        found = self.cluster.store.find("pods", LAB, name)
+        if found is not None and found["metadata"]["uid"] == uid:
+            body: Object = {"metadata": {"annotations": {names.FORCED_ANNOTATION: "the machine is off"}}}
+            self.cluster.write("PATCH", PODS, name, body=body)
 
     # ---- what a kubelet does
 

@@ -16,7 +16,7 @@ PACK_SECONDS: Final = 30
 """Grace of the pod with the script: what is packed is packed in it."""
 _SMALL: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
 _CREDENTIALS: Final = {"name": "credentials", "mountPath": "/etc/berth/credentials", "readOnly": True}
-_MACHINE: Final = {"name": "machine", "mountPath": "/etc/berth/machine", "readOnly": True}
+_ATTEMPT: Final = {"name": "attempt", "mountPath": "/etc/berth/machine", "readOnly": True}
 _READY: Final = "until [ -e /run/berth/packer ]; do sleep 0.05; done"
 _WORK: Final = {"name": "work", "mountPath": "/work"}
 _RUN: Final = {"name": "run", "mountPath": "/run/berth"}
@@ -41,7 +41,10 @@ class Attempt:
 
     @property
     def secret(self) -> str:
-        """Name of the Secret with the key to the machine."""
+        """Name of the Secret without which no script starts, with the key to the machine where there is one.
+
+        It goes when the attempt ends, so that a Job that is made too late runs nothing (ADR 0024).
+        """
         return names.build_object(self.id, self.attempt)
 
     def metadata(self, name: str, **labels: str) -> Object:
@@ -82,7 +85,7 @@ def run_job(parts: BuildParts, machine: MachineSeen | None) -> Object:
     """Job that checks the commit out and runs the script, in its own image."""
     status = parts.build.status
     checkout = _ours(parts, names.CHECKOUT_CONTAINER, "checkout", _checkout_env(parts, machine)) | {
-        "volumeMounts": [_WORK, _RUN, _SCRATCH, *_credential_mounts(parts), *([_MACHINE] if machine else [])],
+        "volumeMounts": [_WORK, _RUN, _SCRATCH, *_credential_mounts(parts), _ATTEMPT],
     }
     limit = {"BERTH_ARTIFACTS_MAX_BYTES": str(parts.settings.artifacts_max_bytes)}
     artifacts = _ours(parts, names.ARTIFACTS_CONTAINER, "artifacts", limit) | {
@@ -104,7 +107,10 @@ def run_job(parts: BuildParts, machine: MachineSeen | None) -> Object:
     pod = _pod(parts) | {
         "initContainers": [checkout, artifacts],
         "containers": [script],
-        "volumes": [*_volumes(parts, "scratch", "run"), *_machine_volume(parts, machine)],
+        "volumes": [
+            *_volumes(parts, "scratch", "run"),
+            {"name": "attempt", "secret": {"secretName": parts.secret, "defaultMode": 0o440}},
+        ],
     }
     pod["terminationGracePeriodSeconds"] = PACK_SECONDS
     return _job(parts, names.RUN_STEP, pod, BEFORE_SECONDS + (status.timeout or 0) + AFTER_SECONDS)
@@ -238,9 +244,3 @@ def _volumes(parts: BuildParts, *in_memory: str) -> list[Object]:
 
 def _credential_mounts(parts: BuildParts) -> list[Object]:
     return [_CREDENTIALS] if parts.project.spec.credentials is not None else []
-
-
-def _machine_volume(parts: BuildParts, machine: MachineSeen | None) -> list[Object]:
-    if machine is None:
-        return []
-    return [{"name": "machine", "secret": {"secretName": parts.secret, "defaultMode": 0o440}}]

@@ -63,10 +63,16 @@ def test_secrets_are_mounted_where_git_runs_and_nowhere_else() -> None:
         for container in containers(job):
             mounted = {mount["name"] for mount in container["volumeMounts"]}
             assert ("credentials" in mounted) == (container["name"] in ("fetch", "checkout"))
-            assert ("machine" in mounted) == (container["name"] == "checkout")
-    assert not {"credentials", "machine"} & {
-        v["name"] for v in run_job(parts(), None)["spec"]["template"]["spec"]["volumes"]
-    }
+            assert ("attempt" in mounted) == (container["name"] == "checkout")
+    assert "credentials" not in {v["name"] for v in run_job(parts(), None)["spec"]["template"]["spec"]["volumes"]}
+
+
+@pytest.mark.parametrize("machine", [MACHINE, None])
+def test_no_script_starts_without_the_secret_of_its_attempt(machine: MachineSeen | None) -> None:
+    job = run_job(parts(), machine)
+    (volume,) = (one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "attempt")
+    assert volume["secret"]["secretName"] == "b-uid-of-b-2"
+    assert "optional" not in volume["secret"]
 
 
 def test_a_script_is_told_what_it_builds() -> None:
