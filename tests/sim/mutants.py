@@ -312,7 +312,7 @@ MUTANTS: Final = (
         "a build's script begins before its machine is ready",
         "berth_operator.decide.build.machine_wanted",
         "return None if machine.ready else",
-        "return None if machine.host else",
+        "return None if True else",
         which="full",
     ),
     Mutant(
