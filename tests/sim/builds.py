@@ -182,6 +182,8 @@ class Builds(Part):
     def _job(self, job: Object) -> None:
         """A script that has a machine is started when that was ready."""
         labels = job["metadata"]["labels"]
+        if labels[names.STEP_LABEL] != names.RUN_STEP:
+            return
         name = names.build_object(labels[names.BUILD_LABEL], int(labels[names.ATTEMPT_LABEL]))
         found = self.stage.cluster.store.find("instances", LAB, name)
         if found is not None and not (found.get("status") or {}).get("readyTime"):
