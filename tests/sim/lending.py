@@ -26,9 +26,9 @@ class Lending:
         self._failed: set[tuple[str, str]] = set()
         """Deployments and epochs of which a hook has failed, or whose workspace was started again."""
         self._used: set[tuple[str, str]] = set()
-        """Those whose instance was ready."""
+        """Deployments and epochs whose instance was ready."""
         self._done: set[tuple[str, str, str]] = set()
-        """Those of which a hook has succeeded, and the hook."""
+        """Deployments, epochs and hooks that have succeeded there."""
         cluster.store.listeners.append(self._commit)
 
     def _commit(self, commit: Commit) -> None:
