@@ -190,6 +190,11 @@ def build_object(build_id: str, attempt: int) -> str:
     return f"b-{build_id}-{attempt}"
 
 
+def build_secret(build_id: str, attempt: int, nonce: str) -> str:
+    """Name of the Secret without which the script of a build's attempt does not start (ADR 0024)."""
+    return _with_nonce(build_object(build_id, attempt), nonce)
+
+
 def build_part(build_id: str, attempt: int, what: str, number: int) -> str:
     """Name of a ConfigMap with a part of what a build's attempt left: ``log`` or ``artifacts``."""
     return f"b-{build_id}-{attempt}-{what}-{number}"

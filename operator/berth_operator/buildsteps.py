@@ -21,7 +21,7 @@ from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, REFUSED, 
 from berth_operator.decide.buildseen import SeenBuild
 from berth_operator.errors import OperatorError
 from berth_operator.kinds import INSTANCES, JOBS, POLICIES, RULES, SECRETS
-from berth_operator.making import create
+from berth_operator.making import create, new_nonce
 from berth_operator.world import PLACES, World
 from berth_operator.writes import refresh, write_status
 
@@ -123,9 +123,21 @@ async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None
     else:
         wanted = Egress(networks=parts.settings.egress, blocked=config.out_of_reach, dns_labels=DNS)
     await world.client.apply(POLICIES, policy(build, [*egress, *egress_rules(wanted)]))
-    if seen.machine is None:
-        await create(world, SECRETS, opaque(parts.metadata(parts.secret), {}))
-    await _make_job(world, run_job(parts, seen.machine))
+    nonce = build.status.nonce or await _name_nonce(world, parts)
+    await _make_job(world, run_job(parts, nonce, seen.machine))
+
+
+async def _name_nonce(world: World, parts: BuildParts) -> str:
+    """Make the Secret without which the script does not start, then write its nonce down; each try draws another.
+
+    The write fails where the build has ended meanwhile, and with it the Job. What such a try has made goes at the
+    attempt's end, like all else of it (ADR 0024).
+    """
+    nonce, status = new_nonce(), parts.build.status
+    body = opaque(parts.metadata(names.build_secret(parts.id, parts.attempt, nonce)), {})
+    await world.client.create(SECRETS, parts.build.metadata.namespace, body)
+    await write_status(world, parts.build, status, status.model_copy(update={"nonce": nonce}))
+    return nonce
 
 
 def _door(world: World, build: Build, seen: SeenBuild) -> MachineDoor:

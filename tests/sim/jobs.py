@@ -97,7 +97,7 @@ class BuildPods:
     def _fetched(self, pod: Running) -> None:
         draw = self.cluster.world.random
         report: Object = {"commit": COMMIT, "image": "it:1", "timeout": draw.choice(TIMEOUTS), "workspace": None}
-        if draw.random() < 0.8:
+        if draw.random() < 0.8 and self.cluster.store.all("workspacedeployments", LAB):
             report["workspace"] = "bench"
         told, code = orjson.dumps(report).decode(), 0
         if draw.random() < 0.08:

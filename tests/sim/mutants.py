@@ -309,6 +309,27 @@ MUTANTS: Final = (
         which="machines",
     ),
     Mutant(
+        "a pod whose Secrets are gone waits for them",
+        "berth_operator.decide.instance.pod_cannot_start",
+        "if not seen.lacks_secrets:",
+        "if True:",
+        which="spoilt",
+    ),
+    Mutant(
+        "a build's script starts without a Secret of its own",
+        "berth_operator.build.ci_jobs.run_job",
+        '"volumes": [*_volumes(parts, "scratch", "run"), *secrets],',
+        '"volumes": _volumes(parts, "scratch", "run"),',
+        which="builds",
+    ),
+    Mutant(
+        "the nonce of a build's script is not written down",
+        "berth_operator.buildsteps._name_nonce",
+        'status.model_copy(update={"nonce": nonce})',
+        "status",
+        which="builds",
+    ),
+    Mutant(
         "a build's script begins before its machine is ready",
         "berth_operator.decide.build.machine_wanted",
         "return None if machine.ready else",
@@ -328,6 +349,13 @@ MUTANTS: Final = (
         "waiter.may_have(kind, wd, map(AccessRule.parse, rules))",
         "True",
         which="access",
+    ),
+    Mutant(
+        "a machine is taken by rules that were read before its last holder",
+        "berth_operator.taking.take_lease",
+        ", after=wd.status.epoch",
+        "",
+        which="judged",
     ),
     Mutant(
         "a rule that forbids somebody a machine counts for nothing",

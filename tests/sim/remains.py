@@ -35,7 +35,7 @@ class Remains:
         obj, plural = commit.object, commit.plural
         if plural in FENCED:
             self._keep(commit)
-        elif plural == "instances":
+        elif plural in ("instances", "builds"):
             status = obj.get("status") or {}
             self._nonces |= {status.get("nonce"), *(status.get("hookNonces") or {}).values()}
         elif plural == "workspacedeployments":

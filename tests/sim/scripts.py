@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from .plan import TRAP, Event, Plan
+from .plan import TRAP, USERS, Event, Plan
 from .stage import Setting
 
 TERMS: Final = ("open", "late", "end", "back", "mount", "rules")
@@ -243,6 +243,43 @@ def access(draw: random.Random) -> tuple[Setting, list[Event]]:
     return Setting(deployments=1, parts=("access",)), events
 
 
+def judged(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A leader stands still that has judged that Bob may have a machine; a rule forbids it, and Cyd has it."""
+    freed = draw.uniform(8.0, 9.0)
+    wakes = freed + draw.uniform(17.0, 22.0)
+    forbids = Event(freed + 3.0, "forbid", "ada", 0.39, 8.0, 0.0, part="access")
+    return Setting(deployments=1, quota=1, parts=("access",)), [
+        Event(BEGIN, "launch", "ada", other=0.5),
+        Event(BEGIN + 1.0, draw.choice(("kubectl", "reserve")), "bob", other=0.5),
+        Event(freed - 0.1, TRAP, "operator", 0.0, wakes - freed, 1.0, "PATCH accounts/status", "pause before"),
+        Event(freed, "end", "ada", 0.0, other=draw.random()),
+        forbids,
+        *(Event(freed + later, "launch", "cyd", other=0.5) for later in (4.0, 6.0)),
+        Event(wakes - draw.uniform(2.0, 5.0), "end", "cyd", 0.0, other=draw.random()),
+    ]
+
+
+def spoilt(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """Somebody deletes the Secrets of a pod of which its node has not heard."""
+    asks = draw.uniform(5.0, 12.0)
+    silent = Event(asks - 0.5, "node", "", 0.0, draw.uniform(4.0, 7.0), 0.3)
+    return Setting(deployments=1), [
+        silent,
+        Event(asks, draw.choice(("launch", "kubectl")), "ada", other=0.5),
+        Event(asks + draw.uniform(2.0, 3.0), "spoil", "ada"),
+    ]
+
+
+def builds(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """What starts the script of a build comes when that has ended: the Job, or a Secret of a former leader."""
+    write, then = draw.choice((("script", "late"), ("script", "pause before"), ("script's Secret", "pause before")))
+    events = [Event(BEGIN + draw.uniform(0.0, 2.0), "build", user, other=0.0, part="builds") for user in USERS]
+    events.append(Event(3.0, TRAP, "operator", 0.0, draw.uniform(23.0, 31.0), 1.0, write, then))
+    # The operators hear late of it, and clear nothing away until then.
+    events += [Event(28.0, "gap", "", chance, 24.0, 0.2) for chance in (0.0, 0.3)]
+    return Setting(deployments=draw.choice((0, 1)), parts=("builds",), slowness=0.2), events
+
+
 def tunnels(draw: random.Random) -> tuple[Setting, list[Event]]:
     """Clients of a VPN are added, and revoked while it goes on."""
     events = [Event(BEGIN, "vpn_launch", "ada", 0.5, other=0.3, part="tunnels")]
@@ -325,6 +362,9 @@ SCRIPTS: Final[dict[str, Script]] = {
     "new": new,
     "told": told,
     "access": access,
+    "judged": judged,
+    "spoilt": spoilt,
+    "builds": builds,
     "tunnels": tunnels,
 }
 

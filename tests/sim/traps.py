@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
+from berth_core import names
+
 from .api import Api
 from .loops import Loop
 from .operator import Operator
@@ -94,9 +96,10 @@ class Traps:
 
 
 def write_of(request: Request) -> str:
-    """Return the kind of a request: ``take`` or ``give back`` of a lease, ``warm``, or such as ``POST pods``.
+    """Return the kind of a request: ``take`` or ``give back`` of a lease, or such as ``POST pods``.
 
-    ``warm`` is the write that names the Secrets of a pod which is kept warm.
+    ``warm`` is the write that names the Secrets of a pod which is kept warm; ``script`` makes the Job of a build's
+    script, and ``script's Secret`` the Secret without which that does not start.
     """
     parts = request.path.partition("/namespaces/")[2].split("/")
     plural, sub = parts[1] if len(parts) > 1 else "", f"/{parts[3]}" if len(parts) > 3 else ""
@@ -105,4 +108,10 @@ def write_of(request: Request) -> str:
         return "take" if status["lease"] else "give back"
     if plural == "workspacedeployments" and status.get("warm"):
         return "warm"
+    labels = ((request.body or {}).get("metadata") or {}).get("labels") or {}
+    if request.method == "POST" and names.BUILD_LABEL in labels:
+        if labels.get(names.STEP_LABEL) == names.RUN_STEP:
+            return "script"
+        if plural == "secrets" and not (request.body or {}).get("data"):
+            return "script's Secret"
     return f"{request.method} {plural}{sub}"

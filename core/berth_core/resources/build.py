@@ -7,7 +7,7 @@ from pydantic import Field
 from berth_core import ids
 from berth_core.conditions import Condition
 from berth_core.model import Model, Name, Time
-from berth_core.resources.base import QUEUED_RULE, Column, Queued, Resource, Rule
+from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
 
 
 class BuildSpec(Model):
@@ -59,6 +59,13 @@ class BuildStatus(Model):
     )
     timeout: int | None = Field(None, description="Seconds that the script gets, by its .berth.yml.", ge=1)
     instance: Name | None = Field(None, description="Name of the Instance that it has or had.")
+    nonce: str | None = Field(
+        None,
+        description="In the name of the Secret without which its script does not start, so that no late write can start"
+        " it again. Set once, before the script's Job is made.",
+        pattern=NONCE,
+        max_length=16,
+    )
     start_time: Time | None = Field(None, description="When it stopped waiting for its turn.")
     end_time: Time | None = Field(None, description="When it had ended, and its machine was asked back. Set once.")
     exit_code: int | None = Field(None, description="What the script ended with.", ge=0)

@@ -16,7 +16,8 @@ PACK_SECONDS: Final = 30
 """Grace of the pod with the script: what is packed is packed in it."""
 _SMALL: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
 _CREDENTIALS: Final = {"name": "credentials", "mountPath": "/etc/berth/credentials", "readOnly": True}
-_ATTEMPT: Final = {"name": "attempt", "mountPath": "/etc/berth/machine", "readOnly": True}
+_ATTEMPT: Final = {"name": "attempt", "mountPath": "/etc/berth/attempt", "readOnly": True}
+_MACHINE: Final = {"name": "machine", "mountPath": "/etc/berth/machine", "readOnly": True}
 _READY: Final = "until [ -e /run/berth/packer ]; do sleep 0.05; done"
 _WORK: Final = {"name": "work", "mountPath": "/work"}
 _RUN: Final = {"name": "run", "mountPath": "/run/berth"}
@@ -41,10 +42,7 @@ class Attempt:
 
     @property
     def secret(self) -> str:
-        """Name of the Secret without which no script starts, with the key to the machine where there is one.
-
-        It goes when the attempt ends, so that a Job that is made too late runs nothing (ADR 0024).
-        """
+        """Name of the Secret with the key to its machine."""
         return names.build_object(self.id, self.attempt)
 
     def metadata(self, name: str, **labels: str) -> Object:
@@ -81,11 +79,19 @@ def fetch_job(parts: BuildParts) -> Object:
     return _job(parts, names.FETCH_STEP, pod, FETCH_SECONDS)
 
 
-def run_job(parts: BuildParts, machine: MachineSeen | None) -> Object:
-    """Job that checks the commit out and runs the script, in its own image."""
+def run_job(parts: BuildParts, nonce: str, machine: MachineSeen | None) -> Object:
+    """Job that checks the commit out and runs the script, in its own image.
+
+    It starts only with the Secret of the nonce, which goes when the attempt ends: made too late, it runs nothing.
+    """
     status = parts.build.status
+    secrets = [_secret_volume("attempt", names.build_secret(parts.id, parts.attempt, nonce))]
+    mounts = [*_credential_mounts(parts), _ATTEMPT]
+    if machine is not None:
+        secrets.append(_secret_volume("machine", parts.secret))
+        mounts.append(_MACHINE)
     checkout = _ours(parts, names.CHECKOUT_CONTAINER, "checkout", _checkout_env(parts, machine)) | {
-        "volumeMounts": [_WORK, _RUN, _SCRATCH, *_credential_mounts(parts), _ATTEMPT],
+        "volumeMounts": [_WORK, _RUN, _SCRATCH, *mounts],
     }
     limit = {"BERTH_ARTIFACTS_MAX_BYTES": str(parts.settings.artifacts_max_bytes)}
     artifacts = _ours(parts, names.ARTIFACTS_CONTAINER, "artifacts", limit) | {
@@ -107,10 +113,7 @@ def run_job(parts: BuildParts, machine: MachineSeen | None) -> Object:
     pod = _pod(parts) | {
         "initContainers": [checkout, artifacts],
         "containers": [script],
-        "volumes": [
-            *_volumes(parts, "scratch", "run"),
-            {"name": "attempt", "secret": {"secretName": parts.secret, "defaultMode": 0o440}},
-        ],
+        "volumes": [*_volumes(parts, "scratch", "run"), *secrets],
     }
     pod["terminationGracePeriodSeconds"] = PACK_SECONDS
     return _job(parts, names.RUN_STEP, pod, BEFORE_SECONDS + (status.timeout or 0) + AFTER_SECONDS)
@@ -238,8 +241,12 @@ def _volumes(parts: BuildParts, *in_memory: str) -> list[Object]:
     volumes: list[Object] = [{"name": "work", "emptyDir": {"sizeLimit": parts.settings.disk}}]
     volumes += [{"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}} for name in in_memory]
     if (credentials := parts.project.spec.credentials) is not None:
-        volumes.append({"name": "credentials", "secret": {"secretName": credentials.secret, "defaultMode": 0o440}})
+        volumes.append(_secret_volume("credentials", credentials.secret))
     return volumes
+
+
+def _secret_volume(name: str, secret: str) -> Object:
+    return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}}
 
 
 def _credential_mounts(parts: BuildParts) -> list[Object]:

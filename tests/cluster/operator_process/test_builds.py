@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Kind
+from berth_core.client import Kind, Object
 
 from .broken_off import deletion_of, put_back
 from .builds import (
@@ -27,7 +27,7 @@ from .builds import (
     started,
 )
 from .killing import Happens, deleted, kill, made, succeed
-from .lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, Lab, condition
+from .lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, Lab, condition, mounted
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -88,6 +88,37 @@ async def test_a_wrong_file_is_told_and_a_restart_begins_anew(lab: Lab) -> None:
     assert again["status"]["attempt"] == 2
     assert "reason" not in again["status"]
     assert "endTime" not in again["status"]
+
+
+async def test_a_script_has_a_secret_that_its_status_names_first_and_each_attempt_another(lab: Lab) -> None:
+    await project(lab)
+    uid = await build(lab, "one")
+    _, version = await lab.client.list(BUILDS, lab.namespace)
+    nonces: list[str] = []
+    for attempt in (1, 2):
+        await found(lab, uid, attempt=attempt)
+        run = await started(lab, uid, "run", attempt)
+        status = (await lab.get(BUILDS, "one"))["status"]
+        nonces.append(status["nonce"])
+        secret = f"b-{uid}-{attempt}-{status['nonce']}"
+        assert secret in mounted(run["spec"]["template"])
+        assert not await lab.absent(SECRETS, secret)
+        named = await _first(lab, version, lambda o: (o.get("status") or {}).get("nonce") == nonces[-1])
+        assert int(named) < int(run["metadata"]["resourceVersion"]), "the status comes before the Job"
+        await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"cancel": attempt}})
+        await is_over(lab, "one")
+        await lab.until_gone(SECRETS, secret)
+        await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"attempt": attempt + 1}})
+    assert nonces[0] != nonces[1]
+
+
+async def _first(lab: Lab, since: str, holds: Callable[[Object], bool]) -> str:
+    """Version at which something first holds of a Build."""
+    async with asyncio.timeout(10), aclosing(lab.client.watch(BUILDS, lab.namespace, since)) as events:
+        async for event in events:
+            if event.type != "BOOKMARK" and holds(event.object):
+                return str(event.object["metadata"]["resourceVersion"])
+    raise AssertionError("the watch ended")
 
 
 async def test_a_build_waits_for_its_machine_and_gives_it_back_before_it_is_over(lab: Lab) -> None:
@@ -241,6 +272,8 @@ WITH_A_MACHINE: list[tuple[str, Kind, Happens]] = [
 ]
 WITHOUT: list[tuple[str, Kind, Happens]] = [
     ("its turn has come", BUILDS, lambda _, o: "startTime" in (o.get("status") or {})),
+    ("the Secret of its script is made", SECRETS, made),
+    ("its nonce is written", BUILDS, lambda _, o: "nonce" in (o.get("status") or {})),
     ("its second Job is made", JOBS, lambda event, o: made(event, o) and o["metadata"]["name"].endswith("-run")),
     ("its verdict is written", BUILDS, lambda _, o: "reason" in (o.get("status") or {})),
     ("its pods are deleted", PODS, deleted),

@@ -40,7 +40,9 @@ def env(container: Object) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container["env"]}
 
 
-@pytest.mark.parametrize("job", [fetch_job(parts(credentials=True)), run_job(parts(credentials=True), MACHINE)])
+@pytest.mark.parametrize(
+    "job", [fetch_job(parts(credentials=True)), run_job(parts(credentials=True), "0a1b2c3d", MACHINE)]
+)
 def test_pods_of_a_build_pass_pod_security_restricted_and_have_no_token(job: Object) -> None:
     spec = job["spec"]["template"]["spec"]
     assert spec["automountServiceAccountToken"] is False
@@ -59,24 +61,29 @@ def test_pods_of_a_build_pass_pod_security_restricted_and_have_no_token(job: Obj
 
 
 def test_secrets_are_mounted_where_git_runs_and_nowhere_else() -> None:
-    for job in (fetch_job(parts(credentials=True)), run_job(parts(credentials=True), MACHINE)):
+    for job in (fetch_job(parts(credentials=True)), run_job(parts(credentials=True), "0a1b2c3d", MACHINE)):
         for container in containers(job):
             mounted = {mount["name"] for mount in container["volumeMounts"]}
             assert ("credentials" in mounted) == (container["name"] in ("fetch", "checkout"))
-            assert ("attempt" in mounted) == (container["name"] == "checkout")
-    assert "credentials" not in {v["name"] for v in run_job(parts(), None)["spec"]["template"]["spec"]["volumes"]}
+            assert ({"attempt", "machine"} & mounted != set()) == (container["name"] == "checkout")
+    assert "credentials" not in {
+        v["name"] for v in run_job(parts(), "0a1b2c3d", None)["spec"]["template"]["spec"]["volumes"]
+    }
 
 
 @pytest.mark.parametrize("machine", [MACHINE, None])
-def test_no_script_starts_without_the_secret_of_its_attempt(machine: MachineSeen | None) -> None:
-    job = run_job(parts(), machine)
-    (volume,) = (one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "attempt")
-    assert volume["secret"]["secretName"] == "b-uid-of-b-2"
-    assert "optional" not in volume["secret"]
+def test_no_script_starts_without_the_secret_of_its_nonce(machine: MachineSeen | None) -> None:
+    spec = run_job(parts(), "0a1b2c3d", machine)["spec"]["template"]["spec"]
+    volumes = {one["name"]: one["secret"] for one in spec["volumes"] if "secret" in one}
+    wanted = {"attempt": "b-uid-of-b-2-0a1b2c3d"} | ({"machine": "b-uid-of-b-2"} if machine else {})
+    assert {name: secret["secretName"] for name, secret in volumes.items()} == wanted
+    assert not any("optional" in secret for secret in volumes.values())
+    # A kubelet waits for what a container mounts, and for nothing else.
+    assert volumes.keys() <= {mount["name"] for mount in spec["initContainers"][0]["volumeMounts"]}
 
 
 def test_a_script_is_told_what_it_builds() -> None:
-    job = run_job(parts(), MACHINE)
+    job = run_job(parts(), "0a1b2c3d", MACHINE)
     told = env(job["spec"]["template"]["spec"]["containers"][0])
     assert told["CI"] == "true"
     for prefix in ("BERTH", "TRAVIS"):
@@ -87,7 +94,9 @@ def test_a_script_is_told_what_it_builds() -> None:
     assert told["TRAVIS_REPO_SLUG"] == "lab/arm"
     assert (told["BERTH_INSTANCE_HOST"], told["BERTH_INSTANCE_PORT"]) == ("198.51.100.7", "30123")
     assert not [
-        name for name in env(run_job(parts(), None)["spec"]["template"]["spec"]["containers"][0]) if "INSTANCE" in name
+        name
+        for name in env(run_job(parts(), "0a1b2c3d", None)["spec"]["template"]["spec"]["containers"][0])
+        if "INSTANCE" in name
     ]
 
 
