@@ -1,8 +1,10 @@
-"""Gives back what a build had: its machine first, then its Jobs, pods and Secret. Each step can be repeated.
+"""Gives back what a build had: its machine first, then its Jobs, pods and Secrets. Each step can be repeated.
 
-What is asked back is looked for live by the build's label, so that nothing is overlooked whatever the cache knows.
+What is asked back is looked for live by the build's label, so that nothing is overlooked whatever the cache knows. What
+belongs to a later attempt stays: a former leader does not know that there is one.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -11,6 +13,7 @@ from berth_core import ids, names
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_operator.build.ci_jobs import Attempt
+from berth_operator.buildview import attempt_of
 from berth_operator.kinds import BUILDS, INSTANCES, JOBS, PODS, POLICIES, SECRETS
 from berth_operator.podview import goes
 from berth_operator.queueing import Key
@@ -24,8 +27,8 @@ AGAIN_SECONDS: Final = 1.0
 
 
 async def clear(world: World, attempt: Attempt, *, pods_gone: bool) -> None:
-    """Ask the machine back, and delete all else of a build; its NetworkPolicy only when no pod is left."""
-    await _clear(world, attempt.build.metadata.namespace, attempt.id, pods_gone=pods_gone)
+    """Ask machines back, and delete all else of an attempt and those before; NetworkPolicies when no pod is left."""
+    await _clear(world, attempt.build.metadata.namespace, attempt.id, attempt.attempt, pods_gone=pods_gone)
 
 
 async def reconcile_remains(world: World, key: Key) -> float | None:
@@ -36,27 +39,32 @@ async def reconcile_remains(world: World, key: Key) -> float | None:
     if any(ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"]) == key.name for obj in listed):
         return None
     pods = world.store.by(PODS, "build", key.name, key.namespace)
-    await _clear(world, key.namespace, key.name, pods_gone=not pods)
+    await _clear(world, key.namespace, key.name, None, pods_gone=not pods)
     log.info("cleared what a deleted build left", build=key.name)
     return AGAIN_SECONDS if pods else None
 
 
-async def _clear(world: World, namespace: str, build_id: str, *, pods_gone: bool) -> None:
+async def _clear(world: World, namespace: str, build_id: str, last: int | None, *, pods_gone: bool) -> None:
+    """Clear attempts up to the last; all of them where that is None."""
+
+    def of_these(found: Iterable[Object]) -> list[Object]:
+        return [obj for obj in found if last is None or attempt_of(obj["metadata"]) <= last]
+
     labels = {names.BUILD_LABEL: build_id}
     instances, _ = await world.client.list(INSTANCES, namespace, labels=labels)
-    await together(*(_dismiss(world, instance) for instance in instances))
-    for pod in world.store.by(PODS, "build", build_id, namespace):
+    await together(*(_dismiss(world, instance) for instance in of_these(instances)))
+    for pod in of_these(world.store.by(PODS, "build", build_id, namespace)):
         if not goes(pod):
             await world.client.delete(
                 PODS, namespace, pod["metadata"]["name"], uid=pod["metadata"]["uid"], grace_seconds=GRACE
             )
     # Pods first: what deletes them after their Job gives them all the time that they ask for.
-    for job in world.store.by(JOBS, "build", build_id, namespace):
+    for job in of_these(world.store.by(JOBS, "build", build_id, namespace)):
         await world.client.delete(JOBS, namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
     kinds = (SECRETS, POLICIES) if pods_gone else (SECRETS,)
     for kind in kinds:
         found, _ = await world.client.list(kind, namespace, labels=labels, metadata_only=True)
-        for obj in found:
+        for obj in of_these(found):
             await world.client.delete(kind, namespace, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
 
 

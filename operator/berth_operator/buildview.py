@@ -58,6 +58,12 @@ def pods_of(world: World, namespace: str, public_id: str) -> list[Object]:
     return world.store.by(PODS, "build", public_id, namespace)
 
 
+def attempt_of(metadata: Object) -> int:
+    """Attempt that something belongs to, by its label; 0 where it has none, or one that is no number."""
+    label = str((metadata.get("labels") or {}).get(names.ATTEMPT_LABEL))
+    return int(label) if label.isdecimal() else 0
+
+
 def instance_of(world: World, build: Build) -> Instance | None:
     """Return the Instance of the attempt; one of that name that the Build does not own is none."""
     name = names.build_object(build.public_id, build.status.attempt or 1)

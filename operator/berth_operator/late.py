@@ -13,7 +13,7 @@ import structlog
 from berth_core import builds, names
 from berth_core.client import Kind, Object
 from berth_core.resources import Build
-from berth_operator.buildview import pods_of
+from berth_operator.buildview import attempt_of, pods_of
 from berth_operator.ending import clear
 from berth_operator.kinds import BUDGETS, BUILDS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
 from berth_operator.podview import holder_of
@@ -79,9 +79,9 @@ async def _clear_over(world: World, kind: Kind, objects: Sequence[Object]) -> No
 
 
 def _is_over(world: World, metadata: Object) -> bool:
-    """Whether the labels name a build that is over, or a warm pod's epoch that was given back.
+    """Whether the labels name an attempt at a build that is over, or a warm pod's epoch that was given back.
 
-    Neither comes back, but for a build that is restarted: a cache knows.
+    Neither comes back, so that a cache knows.
     """
     labels = metadata["labels"]
     if build_id := labels.get(names.BUILD_LABEL):
@@ -89,7 +89,7 @@ def _is_over(world: World, metadata: Object) -> bool:
         if pods_of(world, metadata["namespace"], build_id):
             return False  # a silent node may still run it: its NetworkPolicy shuts it in
         # What is left of a build that is gone goes with it, by its owner references.
-        return bool(found) and all(builds.has_ended(Build.parse(obj)) for obj in found)
+        return bool(found) and all(_has_ended(Build.parse(obj), attempt_of(metadata)) for obj in found)
     if names.WARM_LABEL not in labels:
         return False
     wd = world.deployment(metadata["namespace"], labels.get(names.DEPLOYMENT_LABEL, ""))
@@ -97,6 +97,12 @@ def _is_over(world: World, metadata: Object) -> bool:
         return False  # it is the owner: all goes with it
     epoch = int(labels.get(names.EPOCH_LABEL) or 0)
     return epoch < wd.status.epoch or (epoch == wd.status.epoch and wd.status.lease is None)
+
+
+def _has_ended(build: Build, attempt: int) -> bool:
+    """Whether an attempt at a build is over."""
+    known = build.status.attempt or 0
+    return attempt < known or (attempt == known and builds.has_ended(build))
 
 
 def _compare(world: World, policy: Object) -> None:

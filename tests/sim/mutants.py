@@ -330,6 +330,13 @@ MUTANTS: Final = (
         which="builds",
     ),
     Mutant(
+        "the end of one attempt at a build clears the next away",
+        "berth_operator.buildclearing._clear",
+        'last is None or attempt_of(obj["metadata"]) <= last',
+        "True",
+        which="again",
+    ),
+    Mutant(
         "a build's script begins before its machine is ready",
         "berth_operator.decide.build.machine_wanted",
         "return None if machine.ready else",

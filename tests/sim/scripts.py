@@ -280,6 +280,18 @@ def builds(draw: random.Random) -> tuple[Setting, list[Event]]:
     return Setting(deployments=draw.choice((0, 1)), parts=("builds",), slowness=0.2), events
 
 
+def again(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A leader stands still when it has ended a build, and goes on when the next attempt at that runs."""
+    given_up = BEGIN + draw.uniform(0.5, 3.0)
+    events = [
+        Event(BEGIN, "build", "ada", other=0.0, part="builds"),
+        Event(given_up - 0.01, TRAP, "operator", 0.0, draw.uniform(10.0, 15.0), 1.0, "PATCH builds/status", "pause"),
+        Event(given_up, "build_cancel", "ada", other=0.0, part="builds"),
+        Event(given_up + draw.uniform(0.5, 4.0), "build_again", "ada", other=0.0, part="builds"),
+    ]
+    return Setting(deployments=draw.choice((0, 1)), parts=("builds",), base=draw.choice((0.004, 0.02))), events
+
+
 def tunnels(draw: random.Random) -> tuple[Setting, list[Event]]:
     """Clients of a VPN are added, and revoked while it goes on."""
     events = [Event(BEGIN, "vpn_launch", "ada", 0.5, other=0.3, part="tunnels")]
@@ -365,6 +377,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "judged": judged,
     "spoilt": spoilt,
     "builds": builds,
+    "again": again,
     "tunnels": tunnels,
 }
 
