@@ -223,9 +223,9 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
     The pod's own end may come long after: a kubelet that does not run kills nothing.
     """
     memory = world.memories.known(namespace, instance_id)
-    if pod is None or memory is None or memory.acknowledged is None:
+    if pod is None or memory is None or memory.acknowledged is None or memory.sent is None:
         return
-    push = firewall.push(firewall.ended(), pod.epoch, memory.acknowledged.generation + 1, ())
+    push = firewall.push(firewall.ended(), pod.epoch, memory.sent.generation + 1, ())
     agent = AgentAddress(pod.ip, pod.name, pod.epoch)
     try:
         await world.agents.push(agent, replace(push, cut=True), seconds=CLOSE_SECONDS)

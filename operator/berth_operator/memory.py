@@ -65,10 +65,13 @@ class Memory:
     agent: Incarnation | None = None
     """Which agent the next six fields speak of."""
     acknowledged: InForce | None = None
+    """The last of what was pushed that it said it has in force."""
     keys: str = ""
     notice: str = ""
     failures: int = 0
     error: str = ""
+    sent: InForce | None = None
+    """The last that was pushed to the pod, answered or not: what got no answer may still come into force."""
     workspace: Incarnation | None = None
     """Which workspace container ``listening`` speaks of."""
     first_met: bool = False
@@ -125,6 +128,8 @@ class Memory:
             self.pod_uid, self.pod_created, self.pod_ended = pod.uid, pod.created, None
         if other_pod or pod.ip != self.pod_ip:  # a sandbox that is made again under its pod has another address
             self.pod_ip, self.path, self.refused_since = pod.ip, None, None
+        if other_pod:
+            self.sent = None
         agent, workspace = (pod.uid, pod.agent.restarts), (pod.uid, pod.workspace.restarts)
         if agent != self.agent:
             self._forget_agent(agent)
@@ -155,6 +160,11 @@ class Memory:
         """Take over what a write of ours has made of a rule; where others changed something, rules are read again."""
         if self.rules is not None:
             self.rules = [written if _is_older(rule, written) else rule for rule in self.rules]
+
+    @property
+    def in_force(self) -> InForce | None:
+        """What the agent has for sure, with nothing on the way to it."""
+        return self.acknowledged if self.acknowledged == self.sent else None
 
     def outdate_policy(self) -> None:
         """Take note that its NetworkPolicy would be made differently now: the next pass pushes and applies."""

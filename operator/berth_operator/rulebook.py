@@ -21,8 +21,8 @@ async def look(world: World, instance: Instance, memory: Memory, pod: PodView) -
     rules = await read_rules(world, instance, memory)
     wanted = firewall.push(ruleset(world, instance, rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
     current = (
-        memory.acknowledged is not None
-        and memory.acknowledged.digest == wanted.digest
+        memory.in_force is not None
+        and memory.in_force.digest == wanted.digest
         and memory.keys == firewall.keys_digest(instance.spec.ssh_keys)
     )
     return current, all(in_force(rule) and owned(rule, instance) for rule in rules)

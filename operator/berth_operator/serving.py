@@ -81,7 +81,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
             memory.failures, memory.error = memory.failures + 1, str(error)
             return str(error)
     body, keys = rulebook.ruleset(world, instance, rules, pod), instance.spec.ssh_keys
-    known = memory.acknowledged
+    known = memory.sent
     if known is None and instance.status.pod_uid == pod.uid:
         known = instance.status.firewall
     for _ in range(2):
@@ -89,6 +89,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
             await world.confirm()  # that of a later leader; or of an earlier one, before the cluster was restored
         generation = firewall.next_generation(world.term, known, digest_of(body))
         wanted = firewall.push(body, agent.epoch, generation, keys, seen.notice)
+        memory.sent = InForce(generation=wanted.generation, digest=wanted.digest)
         try:
             await world.agents.push(agent, wanted)
         except StaleError as stale:
@@ -97,7 +98,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
         except AgentError as error:
             memory.failures, memory.error = memory.failures + 1, str(error)
             return str(error)
-        memory.acknowledged = InForce(generation=wanted.generation, digest=wanted.digest)
+        memory.acknowledged = memory.sent
         memory.keys, memory.notice = firewall.keys_digest(keys), seen.notice
         memory.failures, memory.error = 0, ""
         log.info("in force", instance=instance.public_id, generation=wanted.generation, rules=len(rules))

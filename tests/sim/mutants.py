@@ -288,6 +288,20 @@ MUTANTS: Final = (
         which="dead",
     ),
     Mutant(
+        "a push that got no answer counts as none",
+        "berth_operator.memory.Memory.in_force",
+        "self.acknowledged if self.acknowledged == self.sent else None",
+        "self.acknowledged",
+        which="unanswered",
+    ),
+    Mutant(
+        "a push that got no answer leaves its number free",
+        "berth_operator.serving._push",
+        "known = memory.sent",
+        "known = memory.acknowledged",
+        which="unanswered",
+    ),
+    Mutant(
         "rules that change are not read again",
         "berth_operator.memory.Memory.outdate_rules",
         "self.rules = None",

@@ -292,6 +292,18 @@ def again(draw: random.Random) -> tuple[Setting, list[Event]]:
     return Setting(deployments=draw.choice((0, 1)), parts=("builds",), base=draw.choice((0.004, 0.02))), events
 
 
+def unanswered(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A rule is made and taken away again while pushes to the agent, and its answers, come late."""
+    at, number = draw.uniform(7.0, 12.0), draw.uniform(0.0, 0.39)
+    made, length = at + draw.uniform(0.1, 1.0), draw.uniform(6.0, 12.0)
+    taken = made + draw.uniform(0.5, 5.0)
+    return Setting(deployments=1), [
+        Event(BEGIN, "kubectl", "ada"),
+        Event(at, "held", "", 0.5, length, 0.5),
+        *(Event(then, "rule", "ada", 0.0, other=number) for then in (made, taken)),
+    ]
+
+
 def tunnels(draw: random.Random) -> tuple[Setting, list[Event]]:
     """Clients of a VPN are added, and revoked while it goes on."""
     events = [Event(BEGIN, "vpn_launch", "ada", 0.5, other=0.3, part="tunnels")]
@@ -378,6 +390,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "spoilt": spoilt,
     "builds": builds,
     "again": again,
+    "unanswered": unanswered,
     "tunnels": tunnels,
 }
 

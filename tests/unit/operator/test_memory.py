@@ -31,6 +31,22 @@ def test_a_restarted_agent_must_acknowledge_again() -> None:
     assert facts(memory) == (False, True, True)
 
 
+def test_an_agent_has_in_force_for_sure_only_the_last_that_was_sent() -> None:
+    memory = filled()
+    first, second = InForce(generation=1, digest="d"), InForce(generation=2, digest="e")
+    memory.sent = first
+    assert memory.in_force == first
+    memory.sent = second
+    assert memory.in_force is None
+    memory.acknowledged = second
+    assert memory.in_force == second
+    # A late push is for the pod, whichever agent of it takes it.
+    memory.meet(pod(agent=ContainerView("running", restarts=1)), at(1))
+    assert (memory.in_force, memory.sent) == (None, second)
+    memory.meet(pod(uid="pod-2", created=at(9)), at(10))
+    assert memory.sent is None
+
+
 def test_a_restarted_or_ended_workspace_must_listen_again() -> None:
     for workspace in (ContainerView("running", restarts=1), ContainerView("terminated")):
         memory = filled()
