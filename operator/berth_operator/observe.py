@@ -6,7 +6,6 @@ from functools import partial
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Claim
@@ -26,6 +25,7 @@ from berth_operator.podview import pod_view
 from berth_operator.taking import beyond_quota
 from berth_operator.warmview import offer
 from berth_operator.world import World, node_is_ready
+from berth_operator.writes import refresh
 
 
 async def observe(world: World, instance: Instance, now: datetime) -> ObservedInstance:
@@ -58,15 +58,9 @@ def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
 
 
 async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceDeployment | None:
-    """Read a deployment live."""
-    try:
-        found = await world.client.get(DEPLOYMENTS, namespace, name)
-    except NotFoundError:
-        if (known := world.store.get(DEPLOYMENTS, namespace, name)) is not None:
-            world.store.remove(DEPLOYMENTS, known)
-        return None
-    world.store.put(DEPLOYMENTS, found)
-    return WorkspaceDeployment.parse(found)
+    """Read a deployment live; what is known then is no older than that."""
+    await refresh(world, DEPLOYMENTS, namespace, name)
+    return world.deployment(namespace, name)
 
 
 async def held_deployment(world: World, waiter: Waiter) -> WorkspaceDeployment | None:

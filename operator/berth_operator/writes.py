@@ -57,7 +57,7 @@ async def release_pod(world: World, namespace: str, name: str) -> None:
 
 
 async def refresh(world: World, kind: Kind, namespace: str, name: str) -> None:
-    """Read an object live into the cache."""
+    """Read an object live into the cache. What was made again, and heard of before the answer, stays there."""
     known = world.store.get(kind, namespace, name)
     try:
         world.store.put(kind, await world.client.get(kind, namespace, name))

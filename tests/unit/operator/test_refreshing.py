@@ -1,0 +1,48 @@
+"""What a live read that finds nothing says of the cache."""
+
+from typing import cast
+
+import pytest
+
+from berth_core.client import Client, Kind, Object
+from berth_core.errors import NotFoundError
+from berth_operator.agentclient import AgentClient
+from berth_operator.certificates import Authority
+from berth_operator.clock import Clock
+from berth_operator.kinds import DEPLOYMENTS
+from berth_operator.observe import read_deployment
+from berth_operator.world import World
+
+from .making import CONFIG
+
+
+def deployment(version: int) -> Object:
+    metadata = {"name": "desk", "namespace": "lab", "uid": f"uid-{version}", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"type": "bench"}}
+
+
+class Cluster:
+    """Says that nothing is there; meanwhile a watch may tell of what was made since."""
+
+    def __init__(self, made: Object | None) -> None:
+        self.world = World(CONFIG, cast(Client, self), cast(Authority, None), cast(AgentClient, None), Clock())
+        self.world.store.put(DEPLOYMENTS, deployment(3))
+        self._made = made
+
+    async def get(self, kind: Kind, _namespace: str, name: str) -> Object:
+        if self._made is not None:
+            self.world.store.hear(kind, self._made)
+        raise NotFoundError(f"{kind.plural} {name} not found")
+
+
+async def test_what_is_not_found_is_forgotten() -> None:
+    cluster = Cluster(made=None)
+    assert await read_deployment(cluster.world, "lab", "desk") is None
+
+
+@pytest.mark.parametrize("version", [4, 9])
+async def test_what_was_made_again_before_the_answer_came_is_kept(version: int) -> None:
+    cluster = Cluster(made=deployment(version))
+    found = await read_deployment(cluster.world, "lab", "desk")
+    assert found is not None
+    assert found.metadata.resource_version == str(version)
