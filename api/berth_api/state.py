@@ -211,6 +211,8 @@ class State:
     claims: Claims
     builds: BuildView
     followers: Followers
+    readers: Followers
+    """Of logs that are not followed, and of artifacts."""
     spoken: Spoken
 
     async def now(self) -> datetime:
