@@ -12,6 +12,8 @@ import structlog
 from berth_core import names
 from berth_core.client import Kind, Object
 from berth_core.model import parse_time
+from berth_core.reading import readable
+from berth_core.resources import IssuedToken, TokenRevocation
 from berth_operator.kinds import ISSUED, REVOCATIONS, SECRETS
 from berth_operator.queueing import Key
 from berth_operator.together import together
@@ -33,7 +35,8 @@ class Due(NamedTuple):
 
     at: datetime
     kind: Kind
-    metadata: Object
+    name: str
+    uid: str
 
 
 async def sweep_expired(world: World, _key: Key) -> float | None:
@@ -59,16 +62,16 @@ def next_look(times: list[datetime], now: datetime, *, more: bool) -> float:
 
 
 async def _delete(world: World, one: Due) -> None:
-    name, uid = one.metadata["name"], one.metadata["uid"]
-    await world.client.delete(one.kind, world.config.access_namespace, name, uid=uid)
+    await world.client.delete(one.kind, world.config.access_namespace, one.name, uid=one.uid)
 
 
 async def _found(world: World) -> list[Due]:
     namespace = world.config.access_namespace
     found: list[Due] = []
-    for kind in (REVOCATIONS, ISSUED):
-        objects, _ = await world.client.list(kind, namespace)
-        found += [Due(parse_time(obj["spec"]["expires"]) + GRACE, kind, obj["metadata"]) for obj in objects]
+    revoked, _ = await world.client.list(REVOCATIONS, namespace)
+    issued, _ = await world.client.list(ISSUED, namespace)
+    for one in (*readable(TokenRevocation, revoked), *readable(IssuedToken, issued)):
+        found.append(Due(parse_time(one.spec.expires) + GRACE, one.api(), one.metadata.name, one.metadata.uid))
     secrets, _ = await world.client.list(SECRETS, namespace, metadata_only=True)
     found += _annotated(secrets)
     return found
@@ -84,7 +87,7 @@ def _annotated(secrets: list[Object]) -> Iterator[Due]:
         if at is None:
             log.warning("kept, since its expiry is no time such as 2030-01-31T12:00:00Z", secret=metadata["name"])
         else:
-            yield Due(at, SECRETS, metadata)
+            yield Due(at, SECRETS, metadata["name"], metadata["uid"])
 
 
 def _time(text: str) -> datetime | None:
