@@ -29,6 +29,7 @@ from berth_api.typed import Typed
 from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
+from berth_core.model import is_time
 from berth_core.queue import Queues
 from berth_core.reading import at, read
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
@@ -179,8 +180,8 @@ class Ending:
     @classmethod
     def of(cls, obj: Object) -> Self:
         """Look at a resource."""
-        metadata = obj["metadata"]
-        return cls(ids.instance_id(metadata["name"], metadata["uid"]), at(obj, "status", "expireTime"))
+        metadata, end = obj["metadata"], at(obj, "status", "expireTime")
+        return cls(ids.instance_id(metadata["name"], metadata["uid"]), end if is_time(end) else None)
 
 
 def oldest_type(found: list[WorkspaceType]) -> WorkspaceType | None:

@@ -70,7 +70,11 @@ async def _found(world: World) -> list[Due]:
     found: list[Due] = []
     revoked, _ = await world.client.list(REVOCATIONS, namespace)
     issued, _ = await world.client.list(ISSUED, namespace)
-    for one in (*readable(TokenRevocation, revoked), *readable(IssuedToken, issued)):
+    tokens: list[TokenRevocation | IssuedToken] = [
+        *readable(TokenRevocation, revoked),
+        *readable(IssuedToken, issued),
+    ]
+    for one in tokens:
         found.append(Due(parse_time(one.spec.expires) + GRACE, one.api(), one.metadata.name, one.metadata.uid))
     secrets, _ = await world.client.list(SECRETS, namespace, metadata_only=True)
     found += _annotated(secrets)
