@@ -4,6 +4,7 @@ from ipaddress import ip_network
 import pytest
 
 from berth_operator.config import CloneSettings, Config
+from berth_operator.confinement import Confinement
 
 LEAST = {
     "BERTH_NAMESPACE": "berth",
@@ -32,7 +33,10 @@ def test_everything() -> None:
             "BERTH_NODE_ADDRESSES": '{"node-1": "203.0.113.5"}',
             "BERTH_BLOCKED_CIDRS": "10.0.0.0/8,fd00::/8",
             "BERTH_BLOCK_CLUSTER_NETWORKS": "false",
-            "BERTH_USER_NAMESPACES": "true",
+            "BERTH_USER_NAMESPACES": "always",
+            "BERTH_INSTANCE_RUNTIME_CLASS": "gvisor",
+            "BERTH_INSTANCE_SECCOMP_PROFILE": '{"type": "Localhost", "localhostProfile": "lab.json"}',
+            "BERTH_INSTANCE_APPARMOR_PROFILE": '{"type": "RuntimeDefault"}',
             "BERTH_HISTORY_RETENTION": "2w",
             "BERTH_PROBE_INTERVAL": "90s",
             "BERTH_LISTEN": "9090",
@@ -42,9 +46,19 @@ def test_everything() -> None:
     assert config.sources == "any"
     assert config.node_addresses == {"node-1": "203.0.113.5"}
     assert config.blocked == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
-    assert (config.user_namespaces, config.listen) == (True, 9090)
+    assert (config.user_namespaces, config.listen) == ("always", 9090)
+    assert config.confinement == Confinement(
+        "gvisor", {"type": "Localhost", "localhostProfile": "lab.json"}, {"type": "RuntimeDefault"}
+    )
     assert config.history_retention == timedelta(days=14)
     assert config.probe_interval == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("value", "means"), [("", "auto"), ("auto", "auto"), ("never", "never"), ("true", "always"), ("false", "never")]
+)
+def test_user_namespaces_are_for_whoever_can_and_values_of_before_keep_their_meaning(value: str, means: str) -> None:
+    assert Config.from_environment(LEAST | {"BERTH_USER_NAMESPACES": value}).user_namespaces == means
 
 
 def test_what_clones_has_an_image_or_nothing_is_cloned() -> None:
@@ -65,6 +79,9 @@ def test_what_clones_has_an_image_or_nothing_is_cloned() -> None:
         ("BERTH_NODE_ADDRESSES", '["x"]'),
         ("BERTH_BLOCKED_CIDRS", "10.0.0.1/8"),
         ("BERTH_LISTEN", "http"),
+        ("BERTH_USER_NAMESPACES", "yes"),
+        ("BERTH_INSTANCE_SECCOMP_PROFILE", "RuntimeDefault"),
+        ("BERTH_INSTANCE_APPARMOR_PROFILE", "[]"),
         ("BERTH_HISTORY_RETENTION", "30"),
         ("BERTH_PROBE_INTERVAL", "hourly"),
     ],
