@@ -163,7 +163,7 @@ class Memory:
 
     @property
     def in_force(self) -> InForce | None:
-        """What the agent has for sure, with nothing on the way to it."""
+        """Return what the agent has for sure, with nothing on the way to it."""
         return self.acknowledged if self.acknowledged == self.sent else None
 
     def outdate_policy(self) -> None:

@@ -271,7 +271,7 @@ def spoilt(draw: random.Random) -> tuple[Setting, list[Event]]:
 
 
 def builds(draw: random.Random) -> tuple[Setting, list[Event]]:
-    """What starts the script of a build comes when that has ended: the Job, or a Secret of a former leader."""
+    """The Job with the script of a build, or a former leader's Secret for it, comes when the build has ended."""
     write, then = draw.choice((("script", "late"), ("script", "pause before"), ("script's Secret", "pause before")))
     events = [Event(BEGIN + draw.uniform(0.0, 2.0), "build", user, other=0.0, part="builds") for user in USERS]
     events.append(Event(3.0, TRAP, "operator", 0.0, draw.uniform(23.0, 31.0), 1.0, write, then))

@@ -1,4 +1,4 @@
-"""What a live read that finds nothing says of the cache."""
+"""A live read that finds nothing forgets what was known before it, and nothing that came since."""
 
 from typing import cast
 
