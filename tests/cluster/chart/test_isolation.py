@@ -58,11 +58,28 @@ def without_owner(made: dict[str, Any]) -> dict[str, Any]:
 
 def refusal(server: ApiServer, *words: str, obj: dict[str, Any]) -> str:
     """Why an object may not be made; empty where it may. Nothing is made."""
+    server.kubectl("wait", "--for=create", "serviceaccount/default", "-n", WORKSPACES, "--timeout=30s")
     try:
         server.kubectl(*words, "create", "--dry-run=server", "-n", WORKSPACES, "-f", "-", stdin=json.dumps(obj))
     except ClusterError as error:
         return str(error)
     return ""
+
+
+def test_profiles_are_taken_as_they_are_rendered(installed: ApiServer) -> None:
+    config = replace(CONFIG, confinement=Confinement("", LAB, LAB))
+    made = lease_pod(config)
+    assert refusal(installed, OPERATOR, obj=made) == ""
+    assert refusal(installed, obj=build_pod(CiSettings("ci:1", confinement=config.confinement))) == ""
+    for field in ("seccompProfile", "appArmorProfile"):
+        broken = lease_pod(replace(CONFIG, confinement=Confinement("", LAB, LAB)))
+        broken["spec"]["containers"][0]["securityContext"][field] = {"type": "Localhost"}
+        assert f"{field}.localhostProfile: Required value" in refusal(installed, obj=broken), "the API server checks it"
+
+
+def test_pods_with_user_namespaces_are_taken(installed: ApiServer) -> None:
+    assert refusal(installed, OPERATOR, obj=lease_pod(replace(CONFIG, user_namespaces=UserNamespaces.ALWAYS))) == ""
+    assert refusal(installed, obj=build_pod(CiSettings("ci:1"), user_namespace=True)) == ""
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +88,13 @@ def demanding(installed: ApiServer, helm: Helm) -> Iterator[ApiServer]:
     for name in ("gvisor", "kata", "other"):
         runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": name}
         installed.kubectl("apply", "-f", "-", stdin=json.dumps(runtime))
-    installed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", WORKSPACES, "--timeout=30s")
     assert refusal(installed, OPERATOR, obj=lease_pod(CONFIG)) == ""
     installed.kubectl("create", "-n", WORKSPACES, "-f", "-", stdin=json.dumps(wtype("other", "before")))
     helm.install(VALUES)
     until(lambda: all(refusal(installed, obj=o) for o in (lease_pod(CONFIG), wtype("other"))), "nothing is refused")
     yield installed
     installed.kubectl("delete", "wt", "before", "-n", WORKSPACES)
-    helm.install()
+    helm.install("--reset-values")
     until(lambda: not refusal(installed, obj=lease_pod(CONFIG)), "it is refused still")
 
 
@@ -121,22 +137,6 @@ def test_a_type_of_before_may_be_changed_but_for_what_it_names(demanding: ApiSer
     demanding.kubectl(*change, json.dumps({"spec": {"description": "an arm"}}))
     with pytest.raises(ClusterError, match="must be one of gvisor, kata"):
         demanding.kubectl(*change, json.dumps({"spec": {"template": {"runtimeClassName": "else"}}}))
-
-
-def test_profiles_are_taken_as_they_are_rendered(installed: ApiServer) -> None:
-    config = replace(CONFIG, confinement=Confinement("", LAB, LAB))
-    made = lease_pod(config)
-    assert refusal(installed, OPERATOR, obj=made) == ""
-    assert refusal(installed, obj=build_pod(CiSettings("ci:1", confinement=config.confinement))) == ""
-    for field in ("seccompProfile", "appArmorProfile"):
-        broken = lease_pod(replace(CONFIG, confinement=Confinement("", LAB, LAB)))
-        broken["spec"]["containers"][0]["securityContext"][field] = {"type": "Localhost"}
-        assert f"{field}.localhostProfile: Required value" in refusal(installed, obj=broken), "the API server checks it"
-
-
-def test_pods_with_user_namespaces_are_taken(installed: ApiServer) -> None:
-    assert refusal(installed, OPERATOR, obj=lease_pod(replace(CONFIG, user_namespaces=UserNamespaces.ALWAYS))) == ""
-    assert refusal(installed, obj=build_pod(CiSettings("ci:1"), user_namespace=True)) == ""
 
 
 @pytest.mark.parametrize("value", ["true", "false", "auto"])
