@@ -1,7 +1,7 @@
 """Gives back what a build had: its machine first, then its Jobs, pods and Secrets. Each step can be repeated.
 
-What is asked back is looked for live by the build's label, so that nothing is overlooked whatever the cache knows. What
-belongs to a later attempt stays: a former leader does not know that there is one.
+A live list by the build's label finds the machines, so that nothing is overlooked whatever the cache knows. All that a
+later attempt has stays: a former leader does not know that there is one.
 """
 
 from collections.abc import Iterable
