@@ -98,9 +98,9 @@ async def refuse(world: World, instance: Instance, pod: PodView) -> None:
     authority = await _authority(world, instance)
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
     ended = await world.agents.refuse(agent, authority.revocations(revoked, world.now()), sorted(revoked))
-    new, memory.vpn.refused = revoked - memory.vpn.refused, revoked
-    access = world.config.access_namespace
+    new, access = revoked - memory.vpn.refused, world.config.access_namespace
     await together(*(world.client.delete(SECRETS, access, names.vpn_profile(one)) for one in sorted(new)))
+    memory.vpn.refused = revoked
     log.info("revoked", instance=instance.public_id, clients=len(revoked), ended=ended)
 
 

@@ -15,10 +15,11 @@ from berth_operator.build.common import LeaseParts
 from berth_operator.build.policy import policy
 from berth_operator.build.service import service
 from berth_operator.build.warm import claim, made_from, warm_pod
+from berth_operator.decide.instance import may_lack_secrets
 from berth_operator.decide.seen import PodView
 from berth_operator.decide.warm import Drawn, ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
-from berth_operator.making import agent_secret, create, host_key, new_nonce, unused_where_unknown
+from berth_operator.making import agent_secret, create, has_secrets, host_key, new_nonce, unused_where_unknown
 from berth_operator.observe import read_deployment
 from berth_operator.podview import goes, holder_of
 from berth_operator.queueing import Key
@@ -41,7 +42,7 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
         # The cache may know of a pod before it knows what its deployment says of it.
         await read_deployment(world, key.namespace, key.name)
         seen = _observe(world, key, now)
-    plan = decide(seen, now)
+    plan = decide(await _with_secrets(world, seen, now), now)
     for one in seen.sets:
         if one.epoch in plan.remove:
             await _remove(world, key, one)
@@ -91,6 +92,21 @@ def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
     if wd is None or type_ is None or epoch is None:
         return seen
     return replace(seen, wanted=made_from(_parts(wd, type_, epoch), world.config))
+
+
+async def _with_secrets(world: World, seen: ObservedWarm, now: datetime) -> ObservedWarm:
+    """Look whether what nobody has waits for Secrets that are gone."""
+    wd, type_ = seen.wd, seen.type
+    if wd is None or type_ is None:
+        return seen
+
+    async def look(one: WarmSet) -> WarmSet:
+        pod = one.pod
+        if pod is None or pod.holder or not may_lack_secrets(pod, now):
+            return one
+        return replace(one, lacks_secrets=not await has_secrets(world, _parts(wd, type_, one.epoch, pod.nonce)))
+
+    return replace(seen, sets=tuple(await together(*(look(one) for one in seen.sets))))
 
 
 def _has_a_cold_pod(world: World, wd: WorkspaceDeployment | None) -> bool:

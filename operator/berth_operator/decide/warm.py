@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from berth_core import conditions, leasing
 from berth_core.model import parse_time
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator.decide.instance import LOOK_AGAIN, SILENCE
 from berth_operator.decide.seen import PodView
 
 LIFE: Final = timedelta(days=1)
@@ -44,6 +45,8 @@ class WarmSet:
     """The pod's node is not Ready."""
     stray: bool = False
     """The deployment's status names other Secrets than the pod mounts: a former leader made it."""
+    lacks_secrets: bool = False
+    """The pod waits for Secrets that are gone."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
             kept = one
         elif (until := _good_until(one, one.pod, seen.wanted)) > now:
             kept = one
-            again.append(until)
+            again.append(max(one.pod.created + SILENCE, now + LOOK_AGAIN) if one.pod.is_silent else until)
         else:
             remove.append(one.epoch)
     alone = all(one is kept for one in seen.sets)
@@ -148,6 +151,6 @@ def _is_somebodys(one: WarmSet, seen: ObservedWarm) -> bool:
 
 def _good_until(one: WarmSet, pod: PodView, wanted: str) -> datetime:
     """When a pod for the right epoch is to be made anew; long ago where that is now."""
-    if pod.deleting or pod.made_from != wanted or one.silent or one.stray:
+    if pod.deleting or pod.made_from != wanted or one.silent or one.stray or one.lacks_secrets:
         return pod.created
     return pod.created + (RETRY_AFTER if pod.over else LIFE)
