@@ -129,13 +129,6 @@ MUTANTS: Final = (
         which="terms-late",
     ),
     Mutant(
-        "Secrets that a deployment's status names are made again",
-        "berth_operator.decide.warm.Drawn.serves",
-        "self.nonce != wd.warm_nonce(epoch)",
-        "True",
-        which="told",
-    ),
-    Mutant(
         "Secrets that an Instance's status names are made again",
         "berth_operator.starting._with_secrets",
         'memory.nonces.get("") == lease.nonce',
@@ -330,6 +323,13 @@ MUTANTS: Final = (
         which="spoilt",
     ),
     Mutant(
+        "a warm pod whose Secrets are gone waits for them",
+        "berth_operator.decide.warm._good_until",
+        "or one.lacks_secrets",
+        "",
+        which="swept",
+    ),
+    Mutant(
         "a build's script starts without a Secret of its own",
         "berth_operator.build.ci_jobs.run_job",
         '"volumes": [*_volumes(parts, "scratch", "run"), *secrets],',
@@ -397,6 +397,13 @@ MUTANTS: Final = (
         "berth_operator.vpn.look",
         "not _revoked(instance, clients) <= known.refused",
         "False",
+        which="tunnels",
+    ),
+    Mutant(
+        "the profile of a revoked client that cannot be deleted at once stays",
+        "berth_operator.vpn.refuse",
+        "new, access = revoked - memory.vpn.refused, world.config.access_namespace",
+        "new, access, memory.vpn.refused = revoked - memory.vpn.refused, world.config.access_namespace, revoked",
         which="tunnels",
     ),
     Mutant(

@@ -39,6 +39,8 @@ class Oracle:
     quota: int | None = None
     """Most instances of one user. A lease counts once its Instance may use it: a former leader that stood still may
     take one beyond that, or a second one for the same waiter, and neither may come into use."""
+    slow_seconds: float = 0.0
+    """How long one request may take."""
     nodes: Nodes = field(init=False)
     leases: int = 0
     ready: int = 0
@@ -170,7 +172,7 @@ class Oracle:
         if self.quota is None:
             return users
         busy = {held.lease["user"] for held in self.held.values() if held.lease is not None}
-        lately = self.cluster.world.now - CLEARLY_SECONDS
+        lately = self.cluster.world.now - CLEARLY_SECONDS - 2 * self.slow_seconds  # it asks several times for the next
         busy |= {user for user, at in (*self.gave_back.items(), *self.dropped_a_slot.items()) if at > lately}
         return users - busy - self.slots_since.keys() - {user for user, _ in self.queue.calls.values()}
 

@@ -270,6 +270,13 @@ def spoilt(draw: random.Random) -> tuple[Setting, list[Event]]:
     ]
 
 
+def swept(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A leader names Secrets of a warm pod that the next one, which stands still too, has cleared away."""
+    length = TAKES_OVER + draw.uniform(1.0, 4.0)
+    first = Event(0.0, TRAP, "operator", 0.0, length, 1.0, "warm", "pause before")
+    return Setting(deployments=1, operators=2, warm=True), [first, replace(first, length=length - 2.0)]
+
+
 def builds(draw: random.Random) -> tuple[Setting, list[Event]]:
     """The Job with the script of a build, or a former leader's Secret for it, comes when the build has ended."""
     write, then = draw.choice((("script", "late"), ("script", "pause before"), ("script's Secret", "pause before")))
@@ -310,6 +317,8 @@ def tunnels(draw: random.Random) -> tuple[Setting, list[Event]]:
     for what, times in (("vpn_add", (12.0, 15.0, 18.0)), ("vpn_revoke", (25.0, 30.0))):
         for at in times:
             events.append(Event(at, what, "ada", draw.random(), 1.0, draw.choice((0.3, 0.8)), part="tunnels"))
+    if draw.random() < 0.5:  # the profile of the first that is revoked cannot be deleted at once
+        events.append(Event(24.0, TRAP, "operator", 0.0, 1.0, 1.0, "DELETE secrets", "deny"))
     return Setting(deployments=1, parts=("tunnels",)), events
 
 
@@ -388,6 +397,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "access": access,
     "judged": judged,
     "spoilt": spoilt,
+    "swept": swept,
     "builds": builds,
     "again": again,
     "unanswered": unanswered,

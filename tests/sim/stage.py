@@ -83,7 +83,7 @@ class Stage:
         random.seed(self.seed + " product")
         self.world = Scheduler(self.seed)
         self.cluster = product.told = Cluster(self.world)
-        self.oracle = Oracle(self.cluster, quota=self.setting.quota)
+        self.oracle = Oracle(self.cluster, self.setting.quota, self.setting.slow_seconds)
         self.nodes = Nodes(self.cluster, self.oracle.judge, self.setting.slowness, hook_fails=self.setting.hook_fails)
         self.oracle.nodes = self.nodes
         Lending(self.cluster)

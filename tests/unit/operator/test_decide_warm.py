@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from berth_core.conditions import condition
 from berth_core.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_operator.decide.instance import LOOK_AGAIN, SILENCE
 from berth_operator.decide.seen import ContainerView, PodView
 from berth_operator.decide.warm import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
 
@@ -63,6 +64,13 @@ def test_it_is_made_later_while_other_leases_are_opened_but_not_much_later() -> 
     assert decide(busy, NOW + HELD_BACK) == WarmPlan(make=4)
     assert decide(replace(busy, others_wait=False), at(1)) == WarmPlan(make=4)
     assert decide(replace(seen(just_freed(), WarmSet(3)), others_wait=True), at(1)) == WarmPlan(remove=(3,))
+
+
+def test_one_that_waits_for_secrets_that_are_gone_is_made_anew_and_one_of_which_nothing_is_heard_is_looked_at() -> None:
+    silent = warm(phase="Pending", containers=())
+    assert decide(seen(free(), WarmSet(4, silent)), NOW) == WarmPlan(again_at=NOW + SILENCE)
+    assert decide(seen(free(), WarmSet(4, silent)), at(60)) == WarmPlan(again_at=at(60) + LOOK_AGAIN)
+    assert decide(seen(free(), WarmSet(4, silent, lacks_secrets=True)), at(60)) == WarmPlan(remove=(4,))
 
 
 @pytest.mark.parametrize(
