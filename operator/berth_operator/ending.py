@@ -223,7 +223,7 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
     The pod's own end may come long after: a kubelet that does not run kills nothing.
     """
     memory = world.memories.known(namespace, instance_id)
-    if pod is None or memory is None or memory.acknowledged is None or memory.sent is None:
+    if pod is None or memory is None or memory.sent is None:
         return
     push = firewall.push(firewall.ended(), pod.epoch, memory.sent.generation + 1, ())
     agent = AgentAddress(pod.ip, pod.name, pod.epoch)
@@ -232,7 +232,7 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
     except AgentError as error:
         log.info("could not close by the agent", instance=instance_id, error=str(error))
         return
-    memory.acknowledged = None
+    memory.acknowledged = memory.sent = None
 
 
 async def _gone(

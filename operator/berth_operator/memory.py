@@ -167,8 +167,8 @@ class Memory:
         return self.acknowledged if self.acknowledged == self.sent else None
 
     def outdate_policy(self) -> None:
-        """Take note that its NetworkPolicy would be made differently now: the next pass pushes and applies."""
-        self.policy, self.acknowledged = "", None
+        """Take note that nobody knows what its NetworkPolicy should be, or is: the next pass pushes and applies."""
+        self.policy, self.ranges, self.acknowledged = "", None, None
 
     def stop_probe(self) -> None:
         """End a probe that runs."""

@@ -10,7 +10,7 @@ import structlog
 from berth_core import names
 from berth_core.client import Object
 from berth_core.conditions import condition, merged
-from berth_core.errors import NotFoundError
+from berth_core.errors import ClusterError, NotFoundError
 from berth_core.firewall import digest_of
 from berth_core.leasing import Lease
 from berth_core.model import parse_time
@@ -60,7 +60,11 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
         if lease is not None:
             await apply_sources(world, lease, memory, firewall.compiled(rules))
 
-    error, _ = await together(_push(world, seen, memory, rules), tell())
+    try:
+        error, _ = await together(_push(world, seen, memory, rules), tell())
+    except ClusterError:
+        memory.outdate_policy()
+        raise
     if error is None:
         return None
     delay: float = min(FIRST_RETRY * 2.0 ** min(memory.failures - 1, 12), LONGEST_RETRY)

@@ -174,7 +174,8 @@ async def _apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: 
     manifest = policy(lease, rules, world.config)
     digest = _digest(manifest)
     if digest != memory.policy:
-        applied = await _apply(world, POLICIES, manifest, look=memory.found and not memory.policy)
+        look, memory.policy = memory.found and not memory.policy, ""  # what gets no answer may have come all the same
+        applied = await _apply(world, POLICIES, manifest, look=look)
         memory.policy, memory.policy_generation = digest, applied["metadata"]["generation"]
         memory.policy_version = version_of(applied)
 

@@ -111,6 +111,14 @@ def _firewall(stage: Stage, public_id: str) -> None:
                 stage.cluster.violated("I7: no rules are in force, though all is quiet")
             elif pod.in_force.digest != stage.rules_digest(public_id):
                 stage.cluster.violated("I7: what is in force is not what the rules say, though all is quiet")
+            policy = stage.cluster.store.find("networkpolicies", LAB, pod.name)
+            if policy is None or _let_in(policy) != stage.let_in(public_id):
+                stage.cluster.violated("I7: a NetworkPolicy is not what the rules say, though all is quiet")
+
+
+def _let_in(policy: Object) -> set[str]:
+    blocks = [peer["ipBlock"] for entry in policy["spec"]["ingress"] for peer in entry["from"] if "ipBlock" in peer]
+    return {network for block in blocks for network in (block["cidr"], *block.get("except", ()))}
 
 
 def _can_start(stage: Stage) -> None:

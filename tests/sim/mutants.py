@@ -288,6 +288,13 @@ MUTANTS: Final = (
         which="unanswered",
     ),
     Mutant(
+        "a NetworkPolicy that could not be told counts as told",
+        "berth_operator.serving.push",
+        "        memory.outdate_policy()\n",
+        "",
+        which="enforced",
+    ),
+    Mutant(
         "a push that got no answer leaves its number free",
         "berth_operator.serving._push",
         "known = memory.sent",

@@ -311,6 +311,17 @@ def unanswered(draw: random.Random) -> tuple[Setting, list[Event]]:
     ]
 
 
+def enforced(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A rule is made, and perhaps taken away, when a write of its NetworkPolicy is refused or its answer is lost."""
+    made, number = draw.uniform(7.0, 12.0), draw.uniform(0.0, 0.39)
+    times = (made, made + draw.uniform(0.3, 12.0))[: draw.choice((1, 2))]
+    return Setting(deployments=1), [
+        Event(BEGIN, "kubectl", "ada"),
+        Event(made - 0.1, TRAP, "operator", 0.0, 1.0, 1.0, "PATCH networkpolicies", draw.choice(("deny", "lose"))),
+        *(Event(then, "rule", "ada", 0.0, other=number) for then in times),
+    ]
+
+
 def tunnels(draw: random.Random) -> tuple[Setting, list[Event]]:
     """Clients of a VPN are added, and revoked while it goes on."""
     events = [Event(BEGIN, "vpn_launch", "ada", 0.5, other=0.3, part="tunnels")]
@@ -401,6 +412,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "builds": builds,
     "again": again,
     "unanswered": unanswered,
+    "enforced": enforced,
     "tunnels": tunnels,
 }
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from berth_core import ids
 from berth_core.client import Kind, Object
 from berth_core.clock import StoreClock
-from berth_core.firewall import Tunnel
+from berth_core.firewall import Rule, Tunnel, ip_blocks
 from berth_core.resources import FirewallRule
 from berth_core.trace.judge import Judge
 from berth_core.trace.projection import project
@@ -227,12 +227,17 @@ class Stage:
 
     def rules_digest(self, instance_id: str) -> str:
         """Digest of the ruleset that the rules of an instance come to."""
-        found = [FirewallRule.parse(o) for o in self.cluster.store.all("firewallrules", LAB)]
-        own = [rule for rule in found if rule.spec.instance == instance_id]
-        body = firewall.body(
-            firewall.compiled(firewall.ordered(own)), product.OPERATOR_ADDRESS, self._tunnel(instance_id)
-        )
+        body = firewall.body(self._rules(instance_id), product.OPERATOR_ADDRESS, self._tunnel(instance_id))
         return firewall.push(body, 1, 0, ()).digest
+
+    def let_in(self, instance_id: str) -> set[str]:
+        """Networks that the rules of an instance come to."""
+        blocks = ip_blocks(self._rules(instance_id))
+        return {str(network) for block in blocks for network in (block.cidr, *block.except_)}
+
+    def _rules(self, instance_id: str) -> list[Rule]:
+        found = [FirewallRule.parse(o) for o in self.cluster.store.all("firewallrules", LAB)]
+        return firewall.compiled(firewall.ordered([rule for rule in found if rule.spec.instance == instance_id]))
 
     def _tunnel(self, instance_id: str) -> Tunnel | None:
         """Return what the ruleset of an instance with a VPN lets through."""
