@@ -114,6 +114,11 @@ def _firewall(stage: Stage, public_id: str) -> None:
             policy = stage.cluster.store.find("networkpolicies", LAB, pod.name)
             if policy is None or _let_in(policy) != stage.let_in(public_id):
                 stage.cluster.violated("I7: a NetworkPolicy is not what the rules say, though all is quiet")
+    for rule in stage.cluster.store.all("firewallrules", LAB):
+        told = (rule.get("status") or {}).get("conditions") or ()
+        says_so = any(c["type"] == "InForce" and c["status"] == "True" for c in told)
+        if rule["spec"]["instance"] == public_id and not says_so:
+            stage.cluster.violated("I7: a rule does not say that it is in force, though all is quiet")
 
 
 def _let_in(policy: Object) -> set[str]:
