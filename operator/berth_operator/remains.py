@@ -47,7 +47,7 @@ async def sweep_access(world: World, _key: Key) -> float | None:
     What has a time of its own to go (:mod:`berth_operator.expiry`) is none of these, whatever labels it carries.
     """
     secrets, _ = await world.client.list(SECRETS, world.config.access_namespace, labels=OURS, metadata_only=True)
-    now, again = world.now(), SWEEP_SECONDS
+    now, again, due = world.now(), SWEEP_SECONDS, list[tuple[str, Object]]()
     for secret in secrets:
         metadata = secret["metadata"]
         if names.EXPIRES_ANNOTATION in metadata.get("annotations", {}):
@@ -56,22 +56,27 @@ async def sweep_access(world: World, _key: Key) -> float | None:
         left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
         if left > 0:
             again = min(again, left)
-        elif instance_id and world.clock.trusted and not await _is_needed(world, instance_id):
+        elif instance_id and world.clock.trusted and not _seems_needed(world, instance_id):
+            due.append((instance_id, metadata))
+    living = await _living(world) if due else set()
+    for instance_id, metadata in due:
+        if instance_id not in living:
             await world.client.delete(SECRETS, world.config.access_namespace, metadata["name"], uid=metadata["uid"])
             log.info("deleted a private key without an instance", instance=instance_id)
     return again
 
 
-async def _is_needed(world: World, instance_id: str) -> bool:
-    """Whether the instance exists and has not ended, or a lease waits for it; read live where the cache says no."""
-    if _living(world.store.by(INSTANCES, "id", instance_id)) or world.store.by(DEPLOYMENTS, "holder", instance_id):
-        return True
-    for namespace in world.config.workspace_namespaces:
-        listed, _ = await world.client.list(INSTANCES, namespace, fields={"metadata.name": instance_id})
-        if _living(listed):
-            return True
-    return False
+def _seems_needed(world: World, instance_id: str) -> bool:
+    """Whether the cache knows that the instance exists and has not ended, or that a lease waits for it."""
+    known = world.store.by(INSTANCES, "id", instance_id)
+    return any(map(_lives, known)) or bool(world.store.by(DEPLOYMENTS, "holder", instance_id))
 
 
-def _living(objects: list[Object]) -> bool:
-    return any(not (obj.get("status") or {}).get("endTime") for obj in objects)
+async def _living(world: World) -> set[str]:
+    """Public ids of all instances that have not ended, read live: those made with kubectl have names of their own."""
+    lists = [await world.client.list(INSTANCES, namespace) for namespace in world.config.workspace_namespaces]
+    return {Instance.parse(obj).public_id for listed, _ in lists for obj in listed if _lives(obj)}
+
+
+def _lives(instance: Object) -> bool:
+    return not (instance.get("status") or {}).get("endTime")

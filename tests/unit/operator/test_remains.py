@@ -1,0 +1,55 @@
+"""Private keys and profiles go when no instance needs them, as the cluster says and not only the cache."""
+
+from typing import cast
+
+import pytest
+
+from berth_core import names
+from berth_core.client import Client, Kind, Object
+from berth_operator.agentclient import AgentClient
+from berth_operator.certificates import Authority
+from berth_operator.clock import Clock
+from berth_operator.kinds import INSTANCES, SECRETS
+from berth_operator.queueing import Key
+from berth_operator.remains import sweep_access
+from berth_operator.world import ACCESS, World
+
+from .making import CONFIG, ID
+
+LONG_AGO = "2026-01-01T00:00:00Z"
+
+
+class Agreed(Clock):
+    """A clock that is trusted."""
+
+    trusted = True
+
+
+class Cluster:
+    """Has one profile, of a client of one instance that was made with kubectl and of which no watch has told."""
+
+    def __init__(self, status: Object) -> None:
+        self.world = World(CONFIG, cast(Client, self), cast(Authority, None), cast(AgentClient, None), Agreed())
+        self.deleted: list[str] = []
+        spec = {"user": "ada", "workspaceType": "bench", "sshKeys": []}
+        metadata = {"name": "mine", "namespace": "lab", "uid": ID, "resourceVersion": "9", "creationTimestamp": LONG_AGO}
+        self._instance: Object = {"metadata": metadata, "spec": spec, "status": status}
+
+    async def list(
+        self, kind: Kind, _namespace: str, *, fields: Object | None = None, **_: object
+    ) -> tuple[list[Object], str]:
+        if kind == INSTANCES:
+            return [self._instance] if (fields or {"metadata.name": "mine"}) == {"metadata.name": "mine"} else [], "9"
+        metadata = {"name": "vpn-1", "uid": "s", "creationTimestamp": LONG_AGO, "labels": {names.INSTANCE_LABEL: ID}}
+        return [{"metadata": metadata}], "9"
+
+    async def delete(self, kind: Kind, _namespace: str, name: str, *, uid: str) -> None:
+        assert (kind, uid) == (SECRETS, "s")
+        self.deleted.append(name)
+
+
+@pytest.mark.parametrize(("status", "deleted"), [({}, []), ({"endTime": LONG_AGO}, ["vpn-1"])])
+async def test_what_an_instance_needs_of_which_no_watch_has_told_stays(status: Object, deleted: list[str]) -> None:
+    cluster = Cluster(status)
+    await sweep_access(cluster.world, Key(ACCESS, "", ""))
+    assert cluster.deleted == deleted
