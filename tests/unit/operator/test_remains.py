@@ -32,8 +32,8 @@ class Cluster:
         self.world = World(CONFIG, cast(Client, self), cast(Authority, None), cast(AgentClient, None), Agreed())
         self.deleted: list[str] = []
         spec = {"user": "ada", "workspaceType": "bench", "sshKeys": []}
-        metadata = {"name": "mine", "namespace": "lab", "uid": ID, "resourceVersion": "9", "creationTimestamp": LONG_AGO}
-        self._instance: Object = {"metadata": metadata, "spec": spec, "status": status}
+        metadata = {"name": "mine", "namespace": "lab", "uid": ID, "creationTimestamp": LONG_AGO}
+        self._instance: Object = {"metadata": metadata | {"resourceVersion": "9"}, "spec": spec, "status": status}
 
     async def list(
         self, kind: Kind, _namespace: str, *, fields: Object | None = None, **_: object
