@@ -4,6 +4,7 @@ What each agent acknowledged, what was probed: lost at a restart, and found out 
 """
 
 import asyncio
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -225,6 +226,11 @@ class Memories:
         memory = self.by_id.pop((namespace, instance_id), None)
         if memory is not None:
             memory.stop()
+
+    def retain(self, living: Container[tuple[str, str]]) -> None:
+        """Drop what is known of instances that are not among those that live: late news, and passes, bring it back."""
+        for of in [of for of in self.by_id if of not in living]:
+            self.forget(*of)
 
     def outdate_policies(self) -> None:
         """Take note that every NetworkPolicy would be made differently now."""

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from berth_core import ids
 from berth_core.client import Kind
 from berth_core.errors import GoneError, UnavailableError
 from berth_operator.kinds import INSTANCES, RULES, WATCHED
@@ -102,7 +103,14 @@ async def reconcile_relist(world: World, key: Key) -> float | None:
         await relist(world, _KINDS[key.name])
         return None
     await relist_all(world)
+    world.memories.retain(_living(world))
     world.memories.outdate_pushes()
     wake_all(world)
     log.debug("relisted")
     return EVERY_SECONDS
+
+
+def _living(world: World) -> set[tuple[str, str]]:
+    """Instances that are known and have not ended, by namespace and public id."""
+    known = (obj for obj in world.store.all(INSTANCES) if not (obj.get("status") or {}).get("endTime"))
+    return {(o["metadata"]["namespace"], ids.instance_id(o["metadata"]["name"], o["metadata"]["uid"])) for o in known}

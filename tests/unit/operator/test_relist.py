@@ -1,20 +1,24 @@
-"""A watch that begins asks for one list, when it is through."""
+"""A watch that begins asks for one list, when it is through; a list of all is a net for what stayed."""
 
 import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any, cast
 
-from berth_core.client import Client
+from berth_core.client import Client, Kind, Object
+from berth_core.errors import NotFoundError
+from berth_core.model import timestamp
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
-from berth_operator.kinds import JOBS, PODS
+from berth_operator.kinds import INSTANCES, JOBS, PODS
 from berth_operator.queueing import Key, WorkQueue
 from berth_operator.relist import SETTLE_SECONDS, catch_up, reconcile_relist, watch_begins
 from berth_operator.world import RELIST, World
 
-from .making import CONFIG
+from .making import CONFIG, NOW, bound
+
+OTHER = "01900000-0000-7000-8000-000000000002"
 
 
 async def test_the_list_waits_until_the_watch_has_told_all() -> None:
@@ -53,3 +57,25 @@ async def test_a_watch_that_began_while_all_was_listed_is_followed_by_another_li
     assert await asyncio.wait_for(came.get(), SETTLE_SECONDS + 5) == Key(RELIST, "", PODS.plural)
     working.cancel()
     assert came.empty()
+
+
+async def test_the_list_of_all_drops_what_is_remembered_of_instances_that_are_over() -> None:
+    lives, ended = bound(), bound(status={"endTime": timestamp(NOW)}, metadata={"name": "another", "uid": OTHER})
+
+    async def pages(kind: Kind, *_: object, **__: object) -> Any:
+        yield ([lives.wire(), ended.wire()] if kind == INSTANCES else []), "7"
+
+    async def nothing(*_: object) -> tuple[list[Object], str]:
+        return [], "7"
+
+    async def none(*_: object) -> Object:
+        raise NotFoundError("there is none")
+
+    client = cast(Client, SimpleNamespace(pages=pages, list=nothing, get=none))
+    world = World(CONFIG, client, cast(Authority, None), cast(AgentClient, None), Clock())
+    world.queue = WorkQueue(cast(Any, None))
+    for instance in (lives.public_id, ended.public_id, "nobody"):
+        world.memories.of("lab", instance).notice = "soon"
+    await reconcile_relist(world, Key(RELIST, "", ""))
+    assert list(world.memories.by_id) == [("lab", lives.public_id)]
+    assert world.memories.of("lab", lives.public_id).notice == "soon"
