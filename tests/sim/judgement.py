@@ -54,7 +54,7 @@ def at_peace(stage: Stage) -> None:
 def _ready(stage: Stage, public_id: str, status: Object) -> None:
     """Judge an instance that was ready: it runs, says that it is ready, and has its Service and its rules."""
     violated = stage.cluster.violated
-    _firewall(stage, public_id)
+    _firewall(stage, public_id, status)
     if not any(pod.holder == public_id for pod in stage.nodes.running.values()):
         violated("I4: an instance that was ready does not run, though all is quiet")
     elif not any(c["type"] == state.READY and c["status"] == "True" for c in status.get("conditions") or ()):
@@ -64,6 +64,9 @@ def _ready(stage: Stage, public_id: str, status: Object) -> None:
     services = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("services", LAB)]
     if not any(of.items() <= labels.items() for labels in services):
         violated("I4: an instance that was ready has no Service")
+    budgets = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("poddisruptionbudgets", LAB)]
+    if not any(of.items() <= labels.items() for labels in budgets):
+        violated("I4: nothing keeps a drain from the pod of an instance that was ready")
 
 
 def _node_is_ready(stage: Stage, machine: str) -> bool:
@@ -101,14 +104,17 @@ def _in_use(stage: Stage, deployment: str, public_id: str, *, exists: bool) -> N
         stage.cluster.violated("I4: a lease that its instance does not use was not given back within 30 s")
 
 
-def _firewall(stage: Stage, public_id: str) -> None:
+def _firewall(stage: Stage, public_id: str, status: Object) -> None:
     """I7: what is in force is what the rules say, once the last change of theirs can have come."""
     if stage.world.now - stage.oracle.ruled.get(public_id, -RULED_SECONDS) < RULED_SECONDS:
         return
+    told = (status.get("firewall") or {}).get("digest")
     for pod in stage.nodes.running.values():
         if pod.holder == public_id and not pod.hook:
             if pod.in_force is None:
                 stage.cluster.violated("I7: no rules are in force, though all is quiet")
+            elif told != pod.in_force.digest:
+                stage.cluster.violated("I7: an instance does not say what is in force, though all is quiet")
             elif pod.in_force.digest != stage.rules_digest(public_id):
                 stage.cluster.violated("I7: what is in force is not what the rules say, though all is quiet")
             policy = stage.cluster.store.find("networkpolicies", LAB, pod.name)
@@ -147,6 +153,8 @@ def _nobody_waits_for_what_is_free(stage: Stage) -> None:
                 stage.cluster.violated("I4: a machine that can be had does not say so")
             elif waits:
                 stage.cluster.violated("I4: somebody waits, and a machine is free")
+        elif not free and conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+            stage.cluster.violated("I4: a machine that cannot be had says that it can")
 
 
 def _since(stage: Stage, deployment: Object) -> float:
