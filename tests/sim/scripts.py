@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from .each import each
 from .plan import TRAP, USERS, Event, Plan
 from .stage import Setting
 
@@ -414,6 +415,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "unanswered": unanswered,
     "enforced": enforced,
     "tunnels": tunnels,
+    "each": each,
 }
 
 

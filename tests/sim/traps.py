@@ -18,6 +18,8 @@ from .wire import Request
 
 BEFORE: Final = " before"
 """Ends the name of a fault that meets the process before its write arrives."""
+NUMBER: Final = "#"
+"""Begins the number of a write, of whatever kind, at which a trap springs."""
 
 
 class Struck(Protocol):
@@ -39,6 +41,8 @@ class Traps:
         self._set: list[Event] = []
         self._arrivals: dict[str, tuple[str, float]] = {}
         """Of what a process sends in the step in which it was met: the same kind of write, and when it arrives."""
+        self._counted = 0
+        """Writes while a trap waits that names its number."""
         stage.started.append(self._watch)
 
     def lay(self, event: Event) -> None:
@@ -63,10 +67,18 @@ class Traps:
             return max(0.0, arrival - self._stage.world.now) if write == same else 0.0
         kind = "operator" if isinstance(process, Operator) else "api"
         trap = next((event for event in self._set if event.user == kind), None)
-        if trap is None or write != trap.write or self._stage.world.random.random() < trap.chance:
+        if trap is None or not self._is_at(trap, request, write) or self._stage.world.random.random() < trap.chance:
             return 0.0
         self._set.remove(trap)
         return self._spring(trap, process, request, write)
+
+    def _is_at(self, trap: Event, request: Request, write: str) -> bool:
+        if not trap.write.startswith(NUMBER):
+            return write == trap.write
+        if request.method == "GET" or write.endswith("leases"):  # renewals of the leader are no work
+            return False
+        self._counted += 1
+        return self._counted == int(trap.write.removeprefix(NUMBER))
 
     def _spring(self, trap: Event, process: Operator | Api, request: Request, write: str) -> float:
         stage, troubles, length = self._stage, process.network.troubles, trap.length
