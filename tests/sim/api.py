@@ -1,12 +1,12 @@
 """One API process: the real state, caches, services and idempotency, called below FastAPI's routing."""
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -54,8 +54,13 @@ class FixedKeys(KeyPool):
 
 
 @cache
+def _folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="berth-sim-")
+
+
+@cache
 def _config() -> Config:
-    jwks = Path(tempfile.mkdtemp(prefix="berth-sim-")) / "jwks.json"
+    jwks = Path(_folder().name) / "jwks.json"
     jwks.write_text('{"keys": []}')
     return from_environment(
         {

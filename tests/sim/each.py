@@ -1,4 +1,4 @@
-"""A script that tries each write: an ordinary course of things, and one fault at some write of one process."""
+"""A script that tries each write: an ordinary course of things, and a fault or two at some write of a process."""
 
 import random
 from typing import Final
@@ -15,7 +15,7 @@ ENDS: Final = 20.0
 
 
 def each(draw: random.Random) -> tuple[Setting, list[Event]]:
-    """People ask for machines, use them and end that; one write of an operator or an API process meets a fault."""
+    """People ask for machines, use them and end that; a write of an operator or an API process meets a fault."""
     parts = draw.choice(PARTS)
     setting = Setting(
         deployments=draw.choice((1, 2)),
@@ -26,10 +26,14 @@ def each(draw: random.Random) -> tuple[Setting, list[Event]]:
         slowness=0.2,
         parts=parts,
     )
+    faults = [_fault(draw) for _ in range(draw.choice((1, 2)))]
+    return setting, [*faults, *_course(draw), *(event for part in parts for event in _more(draw, part))]
+
+
+def _fault(draw: random.Random) -> Event:
     who = draw.choice(("operator", "operator", "operator", "api"))
     number, then, length = draw.randint(1, MOST_WRITES[who]), draw.choice(THEN), draw.uniform(3.0, 20.0)
-    fault = Event(0.0, TRAP, who, 0.0, length, draw.choice((1.0, draw.random())), f"#{number}", then)
-    return setting, [fault, *_course(draw), *(event for part in parts for event in _more(draw, part))]
+    return Event(0.0, TRAP, who, 0.0, length, draw.choice((1.0, draw.random())), f"#{number}", then)
 
 
 def _course(draw: random.Random) -> list[Event]:
