@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -54,20 +53,13 @@ class FixedKeys(KeyPool):
 
 
 @cache
-def _folder() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="berth-sim-")
-
-
-@cache
 def _config() -> Config:
-    jwks = Path(_folder().name) / "jwks.json"
-    jwks.write_text('{"keys": []}')
     return from_environment(
         {
             "BERTH_NAMESPACE": RELEASE,
             "BERTH_WORKSPACE_NAMESPACES": LAB,
             "BERTH_ACCESS_NAMESPACE": ACCESS,
-            "BERTH_JWKS_FILE": str(jwks),
+            "BERTH_JWKS_FILE": str(Path(__file__).with_name("no_keys.json")),
         }
     )
 
