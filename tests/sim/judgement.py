@@ -6,6 +6,7 @@ from typing import Final
 from berth_core import conditions, leasing, names, state
 from berth_core.client import Object
 from berth_core.ids import instance_id
+from berth_core.model import parse_time
 from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB, node_of
@@ -21,6 +22,8 @@ TURN_SECONDS: Final = 10.0
 """After so long one who waits for what is free has it, also where messages are slow."""
 RULED_SECONDS: Final = 5.0
 """After so long a rule that was made or deleted is in force: the news and the push may take 2 s each."""
+SETTLED_SECONDS: Final = 10.0
+"""After so long the passes that follow an instance's becoming ready are through, also where each request is slow."""
 LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "poddisruptionbudgets", "firewallrules")
 
 
@@ -65,7 +68,8 @@ def _ready(stage: Stage, public_id: str, status: Object) -> None:
     if not any(of.items() <= labels.items() for labels in services):
         violated("I4: an instance that was ready has no Service")
     budgets = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("poddisruptionbudgets", LAB)]
-    if not any(of.items() <= labels.items() for labels in budgets):
+    lately = (stage.world.wall() - parse_time(status["readyTime"])).total_seconds() < SETTLED_SECONDS
+    if not lately and not any(of.items() <= labels.items() for labels in budgets):
         violated("I4: nothing keeps a drain from the pod of an instance that was ready")
 
 
