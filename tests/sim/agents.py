@@ -87,11 +87,17 @@ class SimulatedAgents(AgentClient):
         elif path == "/v1/state":
             told = self._apply(pod, data, term)
         elif data:
-            pod.refused = frozenset(orjson.loads(data)["revoked"])
-            told = (200, {"ended": 0})
+            told = self._refuse(pod, frozenset(orjson.loads(data)["revoked"]))
         else:
             told = (200, {"listening": True, "ready": True})
         self._travel(lambda: self._loop.call_soon(answer, told))
+
+    def _refuse(self, pod: Running, revoked: frozenset[str]) -> tuple[int, dict[str, Any]]:
+        """Decide as ``berth_agent.vpn`` does."""
+        if pod.refused - revoked:
+            return 409, {"error": "the list lacks clients that are revoked already"}
+        pod.refused = revoked
+        return 200, {"ended": 0}
 
     def _apply(self, pod: Running, data: bytes, term: int) -> tuple[int, dict[str, Any]]:
         """Decide as ``berth_agent.store`` does."""
