@@ -62,7 +62,8 @@ class SimulatedClient(Client):
         await asyncio.sleep(0)
         if self._before_write is not None and method != "GET":
             self._before_write()
-        request = Request(method, path, query or {}, sent(body), content_type, accept, self._loop.name)
+        now = self._network.world.now
+        request = Request(method, path, query or {}, sent(body), content_type, accept, self._loop.name, now)
         with translated():
             async with asyncio.timeout(REQUEST_SECONDS):
                 response = await self._answer(lambda answered: self._network.ask(request, answered))

@@ -4,10 +4,11 @@ import re
 from typing import Final
 
 from berth_core import names
+from berth_core.client.cluster import REQUEST_SECONDS
 from berth_core.protocol import LEADER
 
 from .cluster import LAB, Cluster
-from .wire import Commit
+from .wire import Commit, Request
 
 FENCED: Final = ("pods", "secrets", "services", "jobs")
 """Kinds of which nothing of an epoch may be there when it is given back."""
@@ -22,8 +23,8 @@ class Remains:
         self._things: dict[tuple[str, int], dict[tuple[str, str], bool]] = {}
         """Objects of a deployment's epoch, by plural and name; whether it came late.
 
-        That is what an operator makes that leads no more, what is kept warm for an epoch that had begun already, and
-        what lacked a Secret from the start.
+        That is what an operator makes that leads no more, what is kept warm for an epoch that had begun already, what
+        lacked a Secret from the start, and a Service for whose answer nobody waits any more: it has no pod.
         """
         self._leader = ""
         """Name of the process that holds the leader's Lease."""
@@ -73,8 +74,12 @@ class Remains:
             maker = commit.request.sender if commit.request is not None else ""
             late = maker.startswith("operator-") and maker != self._leader
             late |= names.WARM_LABEL in labels and int(epoch) <= self._epoch_of(deployment)
+            late |= commit.plural == "services" and self._nobody_waits(commit.request)
             late |= commit.plural in ("pods", "jobs") and not self._can_start(*name)
             things[name] = things.get(("jobs", labels.get("batch.kubernetes.io/job-name", "")), late)
+
+    def _nobody_waits(self, request: Request | None) -> bool:
+        return request is not None and self._cluster.world.now - request.sent > REQUEST_SECONDS
 
     def _epoch_of(self, deployment: str) -> int:
         found = self._cluster.store.find("workspacedeployments", LAB, deployment) or {}

@@ -21,6 +21,8 @@ class Request:
     content_type: str = "application/json"
     accept: str = "application/json"
     sender: str = ""
+    sent: float = 0.0
+    """When the client has sent it, in seconds of the world."""
 
 
 @dataclass(frozen=True)
