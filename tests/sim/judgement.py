@@ -11,7 +11,6 @@ from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB, node_of
 from .loops import MOST_STEPS
-from .nodes import OVER
 from .stage import Stage
 
 ORPHAN_SECONDS: Final = 45.0
@@ -137,13 +136,13 @@ def _let_in(policy: Object) -> set[str]:
 
 
 def _can_start(stage: Stage) -> None:
-    """Judge that all Secrets are there that a pod mounts."""
+    """Judge that all Secrets are there for which a pod waits; one that runs has mounted them."""
     find = stage.cluster.store.find
     for pod in stage.cluster.store.all("pods", LAB):
-        over = (pod.get("status") or {}).get("phase") in OVER or pod["metadata"].get("deletionTimestamp")
+        waits = (pod.get("status") or {}).get("phase") == "Pending" and not pod["metadata"].get("deletionTimestamp")
         mounted = [volume["secret"]["secretName"] for volume in pod["spec"].get("volumes") or () if "secret" in volume]
-        if not over and any(find("secrets", LAB, name) is None for name in mounted):
-            stage.cluster.violated("I4: a pod mounts a Secret that is not there, though all is quiet")
+        if waits and any(find("secrets", LAB, name) is None for name in mounted):
+            stage.cluster.violated("I4: a pod waits for a Secret that is not there, though all is quiet")
 
 
 def _nobody_waits_for_what_is_free(stage: Stage) -> None:
