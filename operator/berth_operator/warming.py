@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from berth_core import ids, names
+from berth_core.client import Kind, Object
 from berth_core.errors import ConflictError, NotFoundError
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WarmSecrets
@@ -162,21 +163,28 @@ async def _remove_secrets(world: World, parts: LeaseParts) -> None:
 
 
 async def _remove(world: World, key: Key, one: WarmSet) -> None:
-    """Delete all that belongs to an epoch, the Service last; what waits for the pod's end is done in a later pass."""
+    """Delete all that belongs to an epoch, the Service last; what waits for the pod's end is done in a later pass.
+
+    The next pod for the epoch has things of the same names: a deletion that comes late must not take those.
+    """
     name = names.warm_object(ids.deployment_id(key.namespace, key.name), one.epoch)
     if one.pod is not None:
         await _remove_pod(world, key.namespace, one.pod)
         if world.store.get(PODS, key.namespace, name) is not None:
             return
     labels = {names.WARM_LABEL: "true", **names.epoch_labels(one.epoch, key.name)}
-    left, _ = await world.client.list(SECRETS, key.namespace, labels=labels, metadata_only=True)
-    await together(
-        *(world.client.delete(SECRETS, key.namespace, secret["metadata"]["name"]) for secret in left),
-        world.client.delete(POLICIES, key.namespace, name),
-    )
-    await world.client.delete(SERVICES, key.namespace, name)
+    for kind in (SECRETS, POLICIES):
+        left, _ = await world.client.list(kind, key.namespace, labels=labels, metadata_only=True)
+        await together(*(_delete(world, kind, obj) for obj in left))
+    if (known := world.store.get(SERVICES, key.namespace, name)) is not None:
+        await _delete(world, SERVICES, known)
     await refresh(world, SERVICES, key.namespace, name)
     log.info("warm pod removed", deployment=key.name, epoch=one.epoch)
+
+
+async def _delete(world: World, kind: Kind, obj: Object) -> None:
+    metadata = obj["metadata"]
+    await world.client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
 
 
 async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:
