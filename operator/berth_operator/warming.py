@@ -173,18 +173,19 @@ async def _remove(world: World, key: Key, one: WarmSet) -> None:
         if world.store.get(PODS, key.namespace, name) is not None:
             return
     labels = {names.WARM_LABEL: "true", **names.epoch_labels(one.epoch, key.name)}
-    for kind in (SECRETS, POLICIES):
+    for kind in (SECRETS, POLICIES, SERVICES):
         left, _ = await world.client.list(kind, key.namespace, labels=labels, metadata_only=True)
-        await together(*(_delete(world, kind, obj) for obj in left))
-    if (known := world.store.get(SERVICES, key.namespace, name)) is not None:
-        await _delete(world, SERVICES, known)
+        await together(*(_delete(world, kind, obj["metadata"]) for obj in left))
     await refresh(world, SERVICES, key.namespace, name)
     log.info("warm pod removed", deployment=key.name, epoch=one.epoch)
 
 
-async def _delete(world: World, kind: Kind, obj: Object) -> None:
-    metadata = obj["metadata"]
-    await world.client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+async def _delete(world: World, kind: Kind, metadata: Object) -> None:
+    where, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]
+    try:
+        await world.client.delete(kind, *where, uid=metadata["uid"], resource_version=version)
+    except NotFoundError:
+        log.debug("somebody else deleted it", name=metadata["name"])
 
 
 async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:

@@ -337,6 +337,13 @@ MUTANTS: Final = (
         which="swept",
     ),
     Mutant(
+        "what was kept warm is deleted whatever became of it",
+        "berth_operator.warming._delete",
+        ', uid=metadata["uid"], resource_version=version',
+        "",
+        which="remade",
+    ),
+    Mutant(
         "a build's script starts without a Secret of its own",
         "berth_operator.build.ci_jobs.run_job",
         '"volumes": [*_volumes(parts, "scratch", "run"), *secrets],',

@@ -278,6 +278,14 @@ def swept(draw: random.Random) -> tuple[Setting, list[Event]]:
     return Setting(deployments=1, operators=2, warm=True), [first, replace(first, length=length - 2.0)]
 
 
+def remade(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A warm pod is thrown away and made again for the same epoch; a deletion of what it had comes later still."""
+    locked = draw.uniform(4.0, 8.0)
+    late = Event(3.0, TRAP, "operator", 0.0, draw.uniform(18.0, 24.0), 1.0, "DELETE networkpolicies", "late")
+    asks = Event(locked + draw.uniform(14.0, 30.0), draw.choice(("launch", "kubectl")), "ada", other=0.5)
+    return Setting(deployments=1, warm=True), [late, Event(locked, "lockout", "", 0.0, 3.0), asks]
+
+
 def builds(draw: random.Random) -> tuple[Setting, list[Event]]:
     """The Job with the script of a build, or a former leader's Secret for it, comes when the build has ended."""
     write, then = draw.choice((("script", "late"), ("script", "pause before"), ("script's Secret", "pause before")))
@@ -410,6 +418,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "judged": judged,
     "spoilt": spoilt,
     "swept": swept,
+    "remade": remade,
     "builds": builds,
     "again": again,
     "unanswered": unanswered,

@@ -32,7 +32,9 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         ports=ports,
     )
     manifest = network_policy(request)
-    manifest["metadata"] = lease.metadata(lease.name)
+    # So that it differs from that of an earlier pod for the epoch, whose deletion may be on its way.
+    nonce = {"annotations": {names.NONCE_ANNOTATION: lease.nonce}} if lease.warm and lease.nonce else {}
+    manifest["metadata"] = lease.metadata(lease.name, **nonce)
     return manifest
 
 

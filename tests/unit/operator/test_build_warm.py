@@ -131,3 +131,9 @@ def test_without_a_nonce_names_are_those_of_an_earlier_version() -> None:
     assert held.secrets == (f"i-{ID}-e3", f"i-{ID}-e3-agent")
     assert replace(held, nonce="0a1b2c3d").secrets == (f"i-{ID}-e3-0a1b2c3d", f"i-{ID}-e3-0a1b2c3d-agent")
     assert parts().secrets == (NAME, f"{NAME}-agent")
+
+
+def test_each_making_has_a_network_policy_of_its_own() -> None:
+    first, second = (policy(replace(parts(), nonce=nonce), (), CONFIG) for nonce in ("n1", "n2"))
+    assert first["metadata"]["annotations"] != second["metadata"]["annotations"]
+    assert first["spec"] == second["spec"]
