@@ -1,7 +1,7 @@
 """Deletes Secrets of live leases that no status names: a former leader made them and lost its compare-and-swap.
 
-No pod mounts them (ADR 0024). Where a leader that overlaps names one between the look and the deletion, its pod waits in
-vain and is made anew. What this process is making right now is named by no status either, and is left alone.
+No pod mounts them (ADR 0024). Where a leader that overlaps names one between the look and the deletion, its pod waits
+in vain and is made anew. What this process is making right now is named by no status either, and is left alone.
 """
 
 from collections.abc import Sequence
