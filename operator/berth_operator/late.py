@@ -5,7 +5,7 @@ is a NetworkPolicy that is applied: they are looked for when a process begins to
 with each relist, since nobody knows for how long a process may be stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 import structlog
@@ -16,6 +16,7 @@ from berth_core.resources import Build
 from berth_operator.buildview import attempt_of, pods_of
 from berth_operator.ending import clear
 from berth_operator.kinds import BUDGETS, BUILDS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
+from berth_operator.memory import Memory
 from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
 from berth_operator.stale_secrets import sweep_secrets
@@ -37,14 +38,18 @@ def watch_for(world: World) -> None:
 
 
 async def sweep_late(world: World, key: Key) -> float | None:
-    """Clear what turned up of what had ended, and have NetworkPolicies applied anew that others changed."""
+    """Clear what turned up of what had ended, and have NetworkPolicies applied anew that others changed or deleted."""
     for namespace in world.config.workspace_namespaces:
-        made = set[str]()
+        made, walls, as_of = set[str](), set[str](), "0"
         for kind in (SECRETS, SERVICES, POLICIES, BUDGETS):
             # Some at a time: all of them at once would take memory that a process does not give back.
-            async for objects, _ in world.client.pages(kind, namespace, labels=OURS, metadata_only=True):
+            async for objects, version in world.client.pages(kind, namespace, labels=OURS, metadata_only=True):
                 await _look_at(world, kind, objects)
                 made.update(map(_instance_of, objects))
+                if kind == POLICIES:
+                    walls.update(obj["metadata"]["name"] for obj in objects)
+                    as_of = version
+        _restore(world, namespace, walls, int(as_of))
         made.discard("")
         ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
@@ -115,9 +120,23 @@ def _compare(world: World, policy: Object) -> None:
         return
     if memory.policy_generation:  # of a pod that was kept warm it is not known until it is applied
         log.warning("another has changed a NetworkPolicy", instance=instance_id, namespace=metadata["namespace"])
+    _apply_anew(world, memory, metadata["namespace"], instance_id)
+
+
+def _restore(world: World, namespace: str, walls: Container[str], as_of: int) -> None:
+    """Have NetworkPolicies applied again that a list, as of a version, does not show though they were applied."""
+    for (of, instance_id), memory in world.memories.by_id.items():
+        if of != namespace or not memory.policy or memory.ending_since is not None:
+            continue
+        if memory.policy_name not in walls and memory.policy_version <= as_of:
+            log.warning("another has deleted a NetworkPolicy", instance=instance_id, namespace=namespace)
+            _apply_anew(world, memory, namespace, instance_id)
+
+
+def _apply_anew(world: World, memory: Memory, namespace: str, instance_id: str) -> None:
     memory.outdate_policy()
-    for owner in world.store.by(INSTANCES, "id", instance_id, metadata["namespace"]):
-        world.add(INSTANCE, metadata["namespace"], owner["metadata"]["name"])
+    for owner in world.store.by(INSTANCES, "id", instance_id, namespace):
+        world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
 
 def _claimant(world: World, policy: Object) -> str:

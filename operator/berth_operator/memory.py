@@ -86,6 +86,7 @@ class Memory:
     vpn: VpnMemory = field(default_factory=VpnMemory)
     policy: str = ""
     """Digest of the NetworkPolicy that was applied last."""
+    policy_name: str = ""
     policy_generation: int = 0
     """Its ``metadata.generation`` then."""
     policy_version: int = 0

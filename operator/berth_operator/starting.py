@@ -176,7 +176,8 @@ async def _apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: 
     if digest != memory.policy:
         look, memory.policy = memory.found and not memory.policy, ""  # what gets no answer may have come all the same
         applied = await _apply(world, POLICIES, manifest, look=look)
-        memory.policy, memory.policy_generation = digest, applied["metadata"]["generation"]
+        metadata = applied["metadata"]
+        memory.policy, memory.policy_name, memory.policy_generation = digest, metadata["name"], metadata["generation"]
         memory.policy_version = version_of(applied)
 
 

@@ -1,4 +1,4 @@
-"""A NetworkPolicy that another has changed is applied anew by the pass over its instance."""
+"""A NetworkPolicy that another has changed or deleted is applied anew by the pass over its instance."""
 
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -54,6 +54,7 @@ class Swept:
 
     async def after(self, applied: int, policy: str = "a digest") -> list[Key]:
         self.memory.policy, self.memory.policy_generation = policy, applied
+        self.memory.policy_name = self.memory.policy_name or "door"
         self.memory.acknowledged = InForce(generation=1, digest="0")
         await sweep_late(self.world, Key(LATE, "", ""))
         return self.added
@@ -86,3 +87,22 @@ async def test_that_of_a_claimed_pod_is_looked_at_once_though_it_was_not_applied
 
 async def test_one_that_this_process_has_not_applied_waits_for_the_pass_that_will() -> None:
     assert await Swept(OWN, APPLIED).after(0, policy="") == []
+
+
+async def test_one_that_was_deleted_is_applied_and_pushed_anew() -> None:
+    swept = Swept(OWN, APPLIED)
+    swept.memory.policy_name = "gone"
+    assert [key.sort for key in await swept.after(APPLIED)] == [INSTANCE]
+    assert (swept.memory.policy, swept.memory.acknowledged) == ("", None)
+
+
+async def test_one_that_was_applied_after_the_list_is_not_missed() -> None:
+    swept = Swept(OWN, APPLIED)
+    swept.memory.policy_name, swept.memory.policy_version = "new", 8
+    assert await swept.after(APPLIED) == []
+
+
+async def test_that_of_a_lease_that_ends_is_not_missed() -> None:
+    swept = Swept(OWN, APPLIED)
+    swept.memory.policy_name, swept.memory.ending_since = "gone", 1.0
+    assert await swept.after(APPLIED) == []
