@@ -11,7 +11,7 @@ from berth_core.model import parse_time
 from berth_core.resources import AccessRule, Build, Instance, Project, WorkspaceDeployment, WorkspaceType
 from berth_operator.build.ci_network import why_not
 from berth_operator.decide.build import NO_TYPE, REFUSED
-from berth_operator.decide.buildseen import ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.decide.buildseen import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.decide.places import ahead_of
 from berth_operator.kinds import ACCESS_RULES, BUILDS, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
 from berth_operator.world import World
@@ -157,12 +157,14 @@ async def _step(world: World, build: Build, step: str, pods: Iterable[Object]) -
     holds = {
         entry["type"]: entry for entry in (job.get("status") or {}).get("conditions") or () if entry["status"] == "True"
     }
-    failure = holds.get("Failed") or holds.get("FailureTarget")
-    if failure is not None:
-        # News of several kinds come in no certain order: the pod's last words may not be known yet.
+    failure, pod = holds.get("Failed") or holds.get("FailureTarget"), _pod_of(pods, step, attempt)
+    if failure is not None or ("Complete" in holds and pod is None):
+        # News of several kinds come in no certain order: the pod, or its last words, may not be known yet.
         pods, _ = await world.client.list(PODS, namespace, labels=names.build_labels(build.public_id, attempt))
-    failed = str(failure.get("reason") or "Failed") if failure else ""
-    return StepSeen(failed, _pod_of(pods, step, attempt))
+        pod = _pod_of(pods, step, attempt)
+    if failure is not None:
+        return StepSeen(str(failure.get("reason") or "Failed"), pod)
+    return StepSeen(UNREAD if "Complete" in holds and pod is None else "", pod)
 
 
 def _pod_of(pods: Iterable[Object], step: str, attempt: int) -> PodSeen | None:

@@ -26,6 +26,8 @@ from .wire import Commit
 SETTINGS: Final = CiSettings("ci:1", concurrent=3, per_user=2)
 STANDS_SECONDS: Final = 40.0
 """After so long without any change a build does not go on by itself."""
+TURN_SECONDS: Final = 10.0
+"""After a change of another build its turn comes within this."""
 CLEARED_SECONDS: Final = 50.0
 """After so long nothing of a build that has ended is left."""
 SWEPT_SECONDS: Final = AGAIN_SECONDS + 5
@@ -199,6 +201,7 @@ class Builds(Part):
     def at_peace(self) -> None:
         now, violated = self.stage.world.now, self.stage.cluster.violated
         parsed = {build.public_id: build for build in map(Build.parse, self._all())}
+        quiet = now - max((self._known[public_id].changed for public_id in parsed), default=0.0) > TURN_SECONDS
         for public_id, project in self._told.items():
             if public_id not in parsed:
                 violated(f"I8: a build of {project} that a client was told of is not there")
@@ -207,7 +210,7 @@ class Builds(Part):
             if known.ended:
                 if now - known.ended > CLEARED_SECONDS and now - known.late > SWEPT_SECONDS:
                     self._is_cleared(public_id)
-            elif now - known.changed > STANDS_SECONDS and not self._may_stand(build, parsed.values()):
+            elif quiet and now - known.changed > STANDS_SECONDS and not self._may_stand(build, parsed.values()):
                 violated("I4: a build does not go on though all is quiet")
                 self.stage.cluster.say("ORACLE", "stands", build.metadata.name, str(build.status.conditions))
 

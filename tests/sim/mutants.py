@@ -358,6 +358,13 @@ MUTANTS: Final = (
         which="builds",
     ),
     Mutant(
+        "a build waits for the words of a pod that is gone",
+        "berth_operator.buildview._step",
+        'UNREAD if "Complete" in holds and pod is None else ""',
+        '""',
+        which="unread",
+    ),
+    Mutant(
         "the end of one attempt at a build clears the next away",
         "berth_operator.buildclearing._clear",
         'last is None or attempt_of(obj["metadata"]) <= last',

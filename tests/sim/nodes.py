@@ -109,14 +109,15 @@ class Nodes:
             self.stopped(pod.uid)
 
     def collect_pods(self, deployment: str) -> None:
-        """The pod collector fails what was bound to a node that is gone; an administrator attests that nothing runs."""
+        """The pod collector takes what was bound to a node that is gone; an administrator attests that nothing runs."""
         for pod in self.cluster.store.all("pods", LAB):
             if pod["spec"].get("nodeName") != node_of(deployment) or pod["metadata"]["uid"] in self.running:
                 continue
             name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
             collected = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
-            status: Object = {"status": {"phase": "Failed", "conditions": [collected]}}
-            self.cluster.write("PATCH", PODS, name, body=status, subresource="status", sender="podgc")
+            if pod["status"].get("phase") not in ("Succeeded", "Failed"):
+                status: Object = {"status": {"phase": "Failed", "conditions": [collected]}}
+                self.cluster.write("PATCH", PODS, name, body=status, subresource="status", sender="podgc")
             body: Object = {"preconditions": {"uid": uid}, "gracePeriodSeconds": 0}
             self.cluster.write("DELETE", PODS, name, body=body, sender="podgc")
             self.cluster.later(2.0, 9.0, partial(self._attest, name, uid))

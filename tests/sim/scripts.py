@@ -308,6 +308,18 @@ def again(draw: random.Random) -> tuple[Setting, list[Event]]:
     return Setting(deployments=draw.choice((0, 1)), parts=("builds",), base=draw.choice((0.004, 0.02))), events
 
 
+def unread(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A pod of a build ends, and goes with its node, while nobody leads: nobody has read what it came to."""
+    stops = BEGIN + draw.uniform(0.2, 4.0)
+    events = [
+        Event(2.0, "kubectl", "bob"),
+        Event(BEGIN, "build", "ada", other=0.0, part="builds"),
+        Event(stops, "stop", "", 0.5, draw.uniform(9.0, 14.0)),
+        Event(stops + draw.uniform(0.5, 3.0), "node", "", 0.999, 5.0, 0.55),
+    ]
+    return Setting(deployments=2, parts=("builds",), slowness=0.2), events
+
+
 def unanswered(draw: random.Random) -> tuple[Setting, list[Event]]:
     """A rule is made and taken away again while pushes to the agent, and its answers, come late."""
     at, number = draw.uniform(7.0, 12.0), draw.uniform(0.0, 0.39)
@@ -421,6 +433,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "remade": remade,
     "builds": builds,
     "again": again,
+    "unread": unread,
     "unanswered": unanswered,
     "enforced": enforced,
     "tunnels": tunnels,

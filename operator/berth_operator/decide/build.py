@@ -175,6 +175,8 @@ def scripted(seen: SeenBuild, now: datetime) -> Plan | None:
         return _verdict(pod, script, now)
     if seen.run.failed == "DeadlineExceeded" and script.started is None:
         return Plan(Step.END, START_TIMEOUT, f"the script did not begin within {BEFORE_SECONDS} s")
+    if seen.run.failed and seen.run.pod is None:
+        return Plan(Step.END, LOST, f"the script's pod is gone ({_why(seen.run)}): restart the build")
     if seen.run.failed and script.started is None:
         return Plan(Step.END, LOST, f"the pod was lost before the script began ({_why(seen.run)}): restart the build")
     if seen.run.failed and seen.run.failed != "DeadlineExceeded":

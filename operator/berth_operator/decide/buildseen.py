@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from pydantic import Field, ValidationError
 
 from berth_core.model import Model
 from berth_core.resources import Build, Project
+
+UNREAD: Final = "it was deleted before anybody read what it had come to"
 
 
 class Report(Model):
@@ -60,7 +63,7 @@ class PodSeen:
 
 @dataclass(frozen=True)
 class StepSeen:
-    """A Job of the build; ``failed`` is why it has failed, in the cluster's word."""
+    """A Job of the build; ``failed`` is why it has failed, in the cluster's word, or ``UNREAD``."""
 
     failed: str = ""
     pod: PodSeen | None = None

@@ -12,7 +12,7 @@ from berth_core.conditions import condition
 from berth_core.model import timestamp
 from berth_core.resources import Build, Project
 from berth_operator.decide.build import CLEARING, PACKING, PATIENCE, Plan, Step, decide
-from berth_operator.decide.buildseen import ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.decide.buildseen import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 
 from .making import NOW, at
 
@@ -126,6 +126,7 @@ def test_a_first_step_that_says_nothing_sound_has_failed(message: str) -> None:
 def test_a_first_step_that_is_lost_is_told() -> None:
     assert ends(replace(started(), fetch=StepSeen("DeadlineExceeded"))) == "FetchTimeout"
     assert ends(replace(started(), fetch=StepSeen("BackoffLimitExceeded"))) == "PodLost"
+    assert ends(replace(started(), fetch=StepSeen(UNREAD))) == "PodLost"
 
 
 def machine(**seen: Any) -> MachineSeen:
@@ -193,7 +194,9 @@ def test_an_image_that_cannot_be_pulled_is_given_some_time() -> None:
 def test_a_pod_that_is_lost_is_told() -> None:
     begun = ContainerSeen("running", started=NOW)
     assert ends(replace(resolved(), run=StepSeen("BackoffLimitExceeded"))) == "PodLost"
+    assert ends(replace(resolved(), run=run(failed="BackoffLimitExceeded"))) == "PodLost"
     assert ends(replace(resolved(), run=run(failed="BackoffLimitExceeded", script=begun))) == "PodLost"
+    assert ends(replace(resolved(), run=StepSeen(UNREAD))) == "PodLost"
     assert ends(replace(resolved(), run=StepSeen("DeadlineExceeded"))) == "StartTimeout"
 
 
