@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from berth_core import builds, names
+from berth_core import builds, conditions, names
 from berth_core.client import Object
 from berth_core.ids import instance_id
-from berth_core.resources import Build
+from berth_core.resources import Build, Instance
+from berth_core.state import READY
 from berth_operator.config import CiSettings
 from berth_operator.kinds import BUILDS, PROJECTS
 from berth_operator.late import AGAIN_SECONDS
@@ -223,7 +224,7 @@ class Builds(Part):
         """Whether a build waits for its turn, for a machine, or for a script that takes its time."""
         script = self.pods.scripts.get((build.public_id, build.status.attempt or 1))
         if script is not None:
-            return script.code is None and not script.outside
+            return script.code is None and (not script.outside or self._machine_is_silent(build))
         others = [other for other in every if other.metadata.uid != build.metadata.uid]
         running = [other for other in others if builds.has_place(other)]
         mine = [other for other in others if other.spec.user == build.spec.user]
@@ -235,10 +236,19 @@ class Builds(Part):
         return build.status.instance is not None or sum(map(builds.waits_for_machine, mine)) >= SETTINGS.per_user
 
     def _machine_starts(self, build: Build) -> bool:
-        """Whether it has a machine that is not ready, whatever that waits for: a quarantine, a node."""
+        """Whether it has a machine that was never ready, whatever that waits for: a quarantine, a node."""
+        found = self._machine(build)
+        return found is not None and not found.status.ready_time
+
+    def _machine_is_silent(self, build: Build) -> bool:
+        """Whether it has a machine that is not ready, any more perhaps: that lets nobody in until it speaks."""
+        found = self._machine(build)
+        return found is not None and not conditions.is_true(found.status.conditions, READY)
+
+    def _machine(self, build: Build) -> Instance | None:
         name = names.build_object(build.public_id, build.status.attempt or 1)
         found = self.stage.cluster.store.find("instances", LAB, name)
-        return found is not None and not (found.get("status") or {}).get("readyTime")
+        return Instance.parse(found) if found is not None else None
 
     # ---- the end
 
