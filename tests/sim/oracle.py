@@ -63,6 +63,8 @@ class Oracle:
     """When the operator last dropped the last of a user's slots since its taker was gone."""
     ruled: dict[str, float] = field(default_factory=dict)
     """When a firewall rule of each instance (public id) was last made or deleted."""
+    walled: dict[str, float] = field(default_factory=dict)
+    """When each NetworkPolicy was written last, by its name."""
     shut_out: Callable[[], set[str]] = set
     """Users who may not have each machine."""
     queue: Queue = field(init=False)
@@ -90,6 +92,8 @@ class Oracle:
             self._reservation(commit)
         elif plural == "accounts":
             self._account(commit)
+        elif plural == "networkpolicies":
+            self.walled[commit.object["metadata"]["name"]] = self.cluster.world.now
         elif plural == "firewallrules" and commit.event != "MODIFIED":
             self.ruled[commit.object["spec"]["instance"]] = self.cluster.world.now
         self._say(commit)
