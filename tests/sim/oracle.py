@@ -93,10 +93,15 @@ class Oracle:
         elif plural == "accounts":
             self._account(commit)
         elif plural == "networkpolicies":
-            self.walled[commit.object["metadata"]["name"]] = self.cluster.world.now
+            self._wall(commit.object["metadata"]["name"], gone=commit.event == "DELETED")
         elif plural == "firewallrules" and commit.event != "MODIFIED":
             self.ruled[commit.object["spec"]["instance"]] = self.cluster.world.now
         self._say(commit)
+
+    def _wall(self, name: str, *, gone: bool) -> None:
+        self.walled[name] = self.cluster.world.now
+        if gone and any(pod.name == name for pod in self.nodes.running.values()):
+            self.cluster.violated("I7: the NetworkPolicy of a pod that runs was deleted")
 
     def _deployment(self, commit: Commit) -> None:
         name = commit.object["metadata"]["name"]
