@@ -14,10 +14,10 @@ from berth_core.resources import Build, Instance
 from berth_core.state import READY
 from berth_operator.config import CiSettings
 from berth_operator.kinds import BUILDS, PROJECTS
-from berth_operator.late import AGAIN_SECONDS
 
 from .cluster import LAB
 from .jobs import BuildPods
+from .oracle import SWEPT_SECONDS
 from .part import Part
 from .plan import USERS, Event
 from .stage import Stage
@@ -31,8 +31,6 @@ TURN_SECONDS: Final = 10.0
 """After a change of another build its turn comes within this."""
 CLEARED_SECONDS: Final = 50.0
 """After so long nothing of a build that has ended is left."""
-SWEPT_SECONDS: Final = AGAIN_SECONDS + 5
-"""After so long nothing is left of what came after its end: a request that was held, or that of a paused process."""
 
 
 @dataclass

@@ -8,10 +8,10 @@ from berth_core.client import Object
 from berth_core.ids import instance_id
 from berth_core.model import parse_time
 from berth_core.resources import WorkspaceDeployment
-from berth_operator.late import AGAIN_SECONDS
 
 from .cluster import ACCESS, LAB, node_of
 from .loops import MOST_STEPS
+from .oracle import SWEPT_SECONDS
 from .stage import Stage
 
 ORPHAN_SECONDS: Final = 45.0
@@ -24,8 +24,6 @@ RULED_SECONDS: Final = 5.0
 """After so long a rule that was made or deleted is in force: the news and the push may take 2 s each."""
 SETTLED_SECONDS: Final = 10.0
 """After so long the passes that follow an instance's becoming ready are through, also where each request is slow."""
-SWEPT_SECONDS: Final = AGAIN_SECONDS + 5
-"""After so long a NetworkPolicy that a late request has changed is looked at."""
 LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "poddisruptionbudgets", "firewallrules")
 
 

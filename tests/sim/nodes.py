@@ -114,8 +114,8 @@ class Nodes:
             if pod["spec"].get("nodeName") != node_of(deployment) or pod["metadata"]["uid"] in self.running:
                 continue
             name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-            collected = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
             if pod["status"].get("phase") not in ("Succeeded", "Failed"):
+                collected = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
                 status: Object = {"status": {"phase": "Failed", "conditions": [collected]}}
                 self.cluster.write("PATCH", PODS, name, body=status, subresource="status", sender="podgc")
             body: Object = {"preconditions": {"uid": uid}, "gracePeriodSeconds": 0}

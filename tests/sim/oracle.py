@@ -5,7 +5,7 @@ It is incremental: a commit costs what it changes. The invariants are those of d
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from berth_core import names
 from berth_core.client import Object
@@ -13,12 +13,16 @@ from berth_core.ids import instance_id, turn_instance
 from berth_core.leasing import availability
 from berth_core.resources import WorkspaceDeployment
 from berth_core.slots import KEPT_SECONDS
+from berth_operator.late import AGAIN_SECONDS
 
 from .cluster import LAB, Cluster
 from .nodes import Nodes
 from .queue import CLEARLY_SECONDS, Queue
 from .remains import Remains
 from .wire import Commit
+
+SWEPT_SECONDS: Final = AGAIN_SECONDS + 5
+"""After so long a sweep has seen what came late: by a request that was held, or that of a paused process."""
 
 
 @dataclass
