@@ -11,7 +11,11 @@ from berth_cluster.paths import REPOSITORY
 from berth_cluster.progress import step
 
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
-PAGES = {"docs/api.md": "berth_cluster.apipage", "docs/cli.md": "berth_cluster.clipage"}
+PAGES = {
+    "docs/api.md": "berth_cluster.apipage",
+    "docs/cli.md": "berth_cluster.clipage",
+    "charts/berth/files/not-public.json": "berth_cluster.notpublic",
+}
 CRD_FOLDERS = ("crds", "charts/berth/templates/crds")
 REQUIREMENTS = {
     "images/berth/requirements.txt": ("--no-dev",),

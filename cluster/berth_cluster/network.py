@@ -5,6 +5,10 @@ uses), nodes and outside clients are namespaces beside it. All packet filter sta
 cluster stays inside the namespaces. The bridge carries the state folder's path as its alias:
 that is how we know it as ours. `BERTH_SLOT` (0 to 9) gives a second cluster addresses of its
 own, 198.18.<slot>.0/24, so that tests of starting and stopping leave the first one alone.
+
+Outside clients have a second address, 33.18.<slot>.<n>, in a range that counts as public but that
+no network announces: workspaces reach it without a word from their type. Only nodes have routes to
+it; the machine itself has none, so nothing of it leaves the namespaces.
 """
 
 import ipaddress
@@ -30,11 +34,15 @@ SETTINGS = {"ipv4/ip_forward": "1", "bridge/bridge-nf-call-iptables": "1"}
 
 @dataclass(frozen=True)
 class Machine:
-    """A namespace with one address on the bridge; nodes also have a range of pod addresses."""
+    """A namespace with one address on the bridge; nodes also have a range of pod addresses.
+
+    `public` is an address besides that counts as public; outside clients have one.
+    """
 
     name: str
     address: str
     pods: str = ""
+    public: str = ""
 
     @property
     def namespace(self) -> str:
@@ -55,7 +63,10 @@ NODES = tuple(
     Machine(name=f"node-{number}", address=f"198.18.{SLOT}.{10 + number}", pods=f"10.{244 + SLOT}.{number}.0/24")
     for number in (1, 2)
 )
-OUTSIDE = tuple(Machine(name=f"outside-{last}", address=f"198.18.{SLOT}.{last}") for last in (110, 111, 112))
+OUTSIDE = tuple(
+    Machine(name=f"outside-{last}", address=f"198.18.{SLOT}.{last}", public=f"33.18.{SLOT}.{last}")
+    for last in (110, 111, 112)
+)
 
 
 def owner() -> str:
@@ -96,7 +107,7 @@ def require_bridge_filter() -> None:
 
 
 def create(state: Path) -> None:
-    """Make the bridge, the nodes and the outside clients, with routes between the pod ranges."""
+    """Make the bridge, the nodes and the outside clients, with routes to pods and to public addresses."""
     _batch(
         [
             f"link add {BRIDGE} type bridge",
@@ -109,7 +120,8 @@ def create(state: Path) -> None:
         _connect(machine)
     for node in NODES:
         others = [f"route add {other.pods} via {other.address}" for other in NODES if other != node]
-        _batch([f"route add default via {HOST_ADDRESS}", *others], inside=node)
+        public = [f"route add {machine.public} via {machine.address}" for machine in OUTSIDE]
+        _batch([f"route add default via {HOST_ADDRESS}", *others, *public], inside=node)
         for name, value in SETTINGS.items():
             run(node.command("sh", "-c", f"echo {value} > /proc/sys/net/{name}"))
     _batch([f"route add {node.pods} via {node.address}" for node in NODES])
@@ -150,8 +162,9 @@ def _connect(machine: Machine) -> None:
             f"link set {machine.link} master {BRIDGE} up",
         ]
     )
+    public = [f"address add {machine.public}/32 dev lo"] if machine.public else []
     _batch(
-        ["link set lo up", f"address add {machine.address}/{NETWORK.prefixlen} dev eth0", "link set eth0 up"],
+        ["link set lo up", *public, f"address add {machine.address}/{NETWORK.prefixlen} dev eth0", "link set eth0 up"],
         inside=machine,
     )
 

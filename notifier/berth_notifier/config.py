@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
-from berth_notifier.addresses import Network, Policy, networks
+from berth_core.firewall import Network
+from berth_notifier.addresses import Policy, networks
 
 KEYS_FOLDER: Final = "/etc/berth/webhook-signing"
 
@@ -42,6 +43,7 @@ class Config:
             policy=Policy(
                 allowed=_networks(environment, "BERTH_WEBHOOK_ALLOWED_CIDRS"),
                 blocked=_networks(environment, "BERTH_BLOCKED_CIDRS"),
+                machines=_networks(environment, "BERTH_MACHINE_CIDRS"),
             ),
             keys=Path(environment.get("BERTH_WEBHOOK_KEYS") or KEYS_FOLDER),
             ca_file=Path(ca_file) if ca_file else None,

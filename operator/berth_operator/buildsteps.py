@@ -9,12 +9,20 @@ from berth_core import builds, names
 from berth_core.client import Object
 from berth_core.conditions import condition, merged
 from berth_core.errors import AlreadyExistsError, InvalidError
-from berth_core.firewall import Egress, egress_rules, parse_source
+from berth_core.firewall import egress_rules, parse_source
 from berth_core.resources import Build, FirewallRule, FirewallRuleSpec, Instance, InstanceSpec, manifest
 from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job
-from berth_operator.build.ci_network import MachineDoor, machine_rules, policy, repository_rules
+from berth_operator.build.ci_network import (
+    MachineDoor,
+    machine_rules,
+    policy,
+    repository_egress,
+    repository_rules,
+    script_egress,
+)
 from berth_operator.build.common import opaque
-from berth_operator.build.policy import DNS, type_egress
+from berth_operator.build.dns import dns_peers
+from berth_operator.build.policy import type_egress
 from berth_operator.build.secrets import new_host_key
 from berth_operator.buildview import instance_of
 from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, REFUSED, Plan
@@ -52,9 +60,8 @@ async def start_fetching(world: World, parts: BuildParts) -> None:
         if not found:
             message = f"there is no Secret {credentials.secret} beside the Project: make it, then restart the build"
             raise BuildEndsError(NO_CREDENTIALS, message)
-    egress = repository_rules(project.spec.repo_url, parts.settings, world.config.out_of_reach)
     # Not applied: one that comes late must not take the script's own policy back.
-    await create(world, POLICIES, policy(parts.build, egress))
+    await create(world, POLICIES, policy(parts.build, _to_repository(world, parts)))
     await _make_job(world, fetch_job(parts))
 
 
@@ -114,17 +121,18 @@ async def ask_for_machine(world: World, parts: BuildParts) -> None:
 async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None:
     """Start the Job with the script."""
     build, config = parts.build, world.config
-    egress = repository_rules(parts.project.spec.repo_url, parts.settings, config.out_of_reach)
+    rules = _to_repository(world, parts)
     if seen.machine is not None:
-        egress += machine_rules(_door(world, build, seen))
+        rules += machine_rules(_door(world, build, seen))
     kind = world.type_named(build.metadata.namespace, build.status.workspace) if build.status.workspace else None
-    if kind is not None:
-        wanted = type_egress(kind, config)
-    else:
-        wanted = Egress(networks=parts.settings.egress, blocked=config.out_of_reach, dns_labels=DNS)
-    await world.client.apply(POLICIES, policy(build, [*egress, *egress_rules(wanted)]))
+    reached = type_egress(kind, config) if kind is not None else script_egress(config)
+    await world.client.apply(POLICIES, policy(build, [*rules, *egress_rules(reached, dns_peers(config))]))
     nonce = build.status.nonce or await _name_nonce(world, parts)
     await _make_job(world, run_job(parts, nonce, seen.machine))
+
+
+def _to_repository(world: World, parts: BuildParts) -> list[Object]:
+    return repository_rules(parts.project.spec.repo_url, repository_egress(world.config), dns_peers(world.config))
 
 
 async def _name_nonce(world: World, parts: BuildParts) -> str:

@@ -9,7 +9,7 @@ from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.model import parse_time
 from berth_core.resources import AccessRule, Build, Instance, Project, WorkspaceDeployment, WorkspaceType
-from berth_operator.build.ci_network import why_not
+from berth_operator.build.ci_network import repository_egress, why_not
 from berth_operator.decide.build import NO_TYPE, REFUSED
 from berth_operator.decide.buildseen import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.decide.places import ahead_of
@@ -38,7 +38,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
     if status.reason is not None:
         return seen
     if project is not None:
-        seen = replace(seen, forbidden=why_not(project.spec.repo_url, settings, world.config.out_of_reach))
+        seen = replace(seen, forbidden=why_not(project.spec.repo_url, repository_egress(world.config)))
     if status.start_time is None:
         return replace(seen, ahead=ahead_of(build, active(world, namespace)))
     fetch, run = [await _step(world, build, step, pods) for step in STEPS]

@@ -30,8 +30,10 @@ class CiSettings:
     """Of one user."""
     max_timeout: int = 6 * 3600
     """Seconds that a script may ask for."""
-    egress: tuple[Network, ...] | None = None
-    """Where scripts without a machine may connect to; None for anywhere, empty for nowhere."""
+    egress: tuple[Network, ...] = ()
+    """Where scripts without a machine may connect to."""
+    public: bool = True
+    """Whether these may connect to all public addresses besides."""
     allowed: tuple[Network, ...] = ()
     """Networks of repositories though they are not public."""
     log_max_bytes: int = 4 * 1024 * 1024
@@ -47,6 +49,7 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
     image = environment.get("BERTH_CI_IMAGE", "").strip()
     if not image:
         return None
+    reached = [word.strip() for word in (environment.get("BERTH_CI_EGRESS") or OPEN).split(",")]
     return CiSettings(
         image=image,
         pull_policy=environment.get("BERTH_CI_IMAGE_PULL_POLICY") or "IfNotPresent",
@@ -54,7 +57,8 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
         per_user=_number(environment, "BERTH_CI_MAX_PER_USER", 2),
         most_waiting=_number(environment, "BERTH_CI_MAX_WAITING_PER_USER", 100),
         max_timeout=_seconds(environment, "BERTH_CI_MAX_TIMEOUT", "6h"),
-        egress=_egress(environment.get("BERTH_CI_EGRESS") or OPEN),
+        egress=_networks("BERTH_CI_EGRESS", ",".join(word for word in reached if word not in (OPEN, NOWHERE))),
+        public=OPEN in reached,
         allowed=_networks("BERTH_CI_ALLOWED_CIDRS", environment.get("BERTH_CI_ALLOWED_CIDRS", "")),
         log_max_bytes=min(_number(environment, "BERTH_CI_LOG_MAX_BYTES", 4 * 1024 * 1024), LARGEST_LOG),
         artifacts_max_bytes=min(_number(environment, "BERTH_CI_ARTIFACTS_MAX_BYTES", 1024 * 1024), LARGEST_ARTIFACTS),
@@ -76,12 +80,6 @@ def _seconds(environment: Mapping[str, str], name: str, default: str) -> int:
         return int(durations.parse(environment.get(name) or default).total_seconds())
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-
-
-def _egress(text: str) -> tuple[Network, ...] | None:
-    if text == OPEN:
-        return None
-    return () if text == NOWHERE else _networks("BERTH_CI_EGRESS", text)
 
 
 def _networks(name: str, text: str) -> tuple[Network, ...]:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, Literal, Self
 
 import orjson
@@ -62,6 +62,10 @@ class Config:
     """Networks that no workspace reaches, by an administrator's word."""
     block_cluster: bool = False
     """Whether workspaces do not reach the cluster's own networks either."""
+    machines: tuple[Network, ...] = ()
+    """Networks where machines stand: no pod reaches them by what its type names."""
+    resolvers: tuple[IPv4Address | IPv6Address, ...] = ()
+    """DNS servers that pods made for users ask in place of the cluster's."""
     own_networks: tuple[Network, ...] = ()
     """These, where that is so and they are known (``surroundings``)."""
     user_namespaces: bool = False
@@ -80,7 +84,7 @@ class Config:
     @property
     def out_of_reach(self) -> tuple[Network, ...]:
         """Networks that no workspace reaches, whatever its type says."""
-        return (*self.blocked, *self.own_networks)
+        return (*self.blocked, *self.machines, *self.own_networks)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -95,7 +99,9 @@ class Config:
             service_type=_service_type(environment.get("BERTH_SERVICE_TYPE") or "NodePort"),
             sources=_sources(environment.get("BERTH_NETWORK_POLICY_SOURCES") or "exact"),
             node_addresses=_addresses(environment.get("BERTH_NODE_ADDRESSES") or "{}"),
-            blocked=_networks(environment.get("BERTH_BLOCKED_CIDRS", "")),
+            blocked=_networks(environment, "BERTH_BLOCKED_CIDRS"),
+            machines=_networks(environment, "BERTH_MACHINE_CIDRS"),
+            resolvers=_resolvers(environment.get("BERTH_RESOLVERS", "")),
             block_cluster=environment.get("BERTH_BLOCK_CLUSTER_NETWORKS", "true").lower() == "true",
             user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
             vpn=_vpn(environment),
@@ -143,11 +149,18 @@ def _addresses(text: str) -> Mapping[str, str]:
     return found
 
 
-def _networks(text: str) -> tuple[Network, ...]:
+def _networks(environment: Mapping[str, str], name: str) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(word) for word in _words(text))
+        return tuple(ip_network(word) for word in _words(environment.get(name, "")))
     except ValueError as exc:
-        raise ValueError(f"BERTH_BLOCKED_CIDRS: {exc}") from exc
+        raise ValueError(f"{name}: {exc}") from exc
+
+
+def _resolvers(text: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    try:
+        return tuple(ip_address(word) for word in _words(text))
+    except ValueError as exc:
+        raise ValueError(f"BERTH_RESOLVERS: {exc}; write addresses, not names") from exc
 
 
 def _vpn(environment: Mapping[str, str]) -> VpnSettings | None:

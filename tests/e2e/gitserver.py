@@ -1,6 +1,7 @@
 """A git server outside of the cluster: git http-backend behind Apache (http, https, with a token) and git over ssh.
 
-Everything it runs has the address of one outside client, and ends with it. The ssh server gets an /etc/passwd of its
+Everything it runs is in the namespace of one outside client, whose public address its URLs have: pods reach it there
+without a word from their type. It ends with the client. The ssh server gets an /etc/passwd of its
 own, in a mount namespace of its own.
 """
 
@@ -51,8 +52,8 @@ Mutex file:{folder}
 User nobody
 Group nogroup
 StartServers 4
-Listen {address}:{http}
-Listen {address}:{https}
+Listen 0.0.0.0:{http}
+Listen 0.0.0.0:{https}
 SetEnv GIT_PROJECT_ROOT {folder}/repositories
 SetEnv GIT_HTTP_EXPORT_ALL 1
 SetEnv GIT_CONFIG_COUNT 1
@@ -69,7 +70,7 @@ ScriptAlias /git/ {backend}/git-http-backend/
   AuthUserFile {folder}/users
   Require valid-user
 </LocationMatch>
-<VirtualHost {address}:{https}>
+<VirtualHost *:{https}>
   SSLEngine on
   SSLCertificateFile {folder}/server.crt
   SSLCertificateKeyFile {folder}/server.key
@@ -99,16 +100,16 @@ class GitServer:
     def known_hosts(self) -> str:
         """The ssh server's host key, as ssh looks it up."""
         key = (self.folder / "host.pub").read_text().strip()
-        return f"[{self.machine.address}]:{SSH} {key}\n"
+        return f"[{self.machine.public}]:{SSH} {key}\n"
 
     def http(self, repository: str) -> str:
-        return f"http://{self.machine.address}:{HTTP}/git/{repository}.git"
+        return f"http://{self.machine.public}:{HTTP}/git/{repository}.git"
 
     def https(self, repository: str) -> str:
-        return f"https://{self.machine.address}:{HTTPS}/git/{repository}.git"
+        return f"https://{self.machine.public}:{HTTPS}/git/{repository}.git"
 
     def ssh(self, repository: str) -> str:
-        return f"ssh://git@{self.machine.address}:{SSH}{self.folder}/repositories/{repository}.git"
+        return f"ssh://git@{self.machine.public}:{SSH}{self.folder}/repositories/{repository}.git"
 
     def repository(self, name: str) -> "Repository":
         """Make an empty repository."""
@@ -154,20 +155,20 @@ class Repository:
 
 @contextmanager
 def serving(machine: Machine) -> Iterator[GitServer]:
-    """Run the servers at an outside client's address, with ways to the pods."""
+    """Run the servers at an outside client's addresses, with ways to the pods."""
     folder = Path(tempfile.mkdtemp(prefix="berth-git-"))
     folder.chmod(0o755)
     server = GitServer(machine, folder)
     (folder / "repositories").mkdir()
-    _write_certificate(folder, machine.address)
-    _write_apache(folder, machine.address)
+    _write_certificate(folder, machine.public)
+    _write_apache(folder)
     _write_ssh(folder)
     processes: list[subprocess.Popen[bytes]] = []
     try:
         with _routes(machine), (folder / "servers.log").open("wb") as log:
             apache = ["apache2", "-DFOREGROUND", "-f", str(folder / "apache.conf")]
             mount = f"mount --bind {folder}/passwd /etc/passwd && exec dropbear -F -E -s -m -P {folder}/dropbear.pid"
-            shell = f"{mount} -r {folder}/host -p {machine.address}:{SSH}"
+            shell = f"{mount} -r {folder}/host -p {SSH}"
             for words in (apache, ["unshare", "--mount", "sh", "-c", shell]):
                 # Apache ends by a signal to its whole process group.
                 command = machine.command(*words)
@@ -188,9 +189,9 @@ def _readable(folder: Path) -> None:
     subprocess.run(["chmod", "-R", "a+rX", str(folder / "repositories")], check=True)
 
 
-def _write_apache(folder: Path, address: str) -> None:
+def _write_apache(folder: Path) -> None:
     modules = "".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so\n" for name in LOADED)
-    settings = {"folder": folder, "address": address, "http": HTTP, "https": HTTPS, "backend": BACKEND}
+    settings = {"folder": folder, "http": HTTP, "https": HTTPS, "backend": BACKEND}
     (folder / "apache.conf").write_text(modules + CONFIG.format(**settings))
     hashed = subprocess.run(
         ["openssl", "passwd", "-apr1", "-stdin"], input=TOKEN, capture_output=True, text=True, check=True

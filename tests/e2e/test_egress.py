@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +17,33 @@ from berth_cluster.network import HOST_ADDRESS, NETNS_FOLDER, NODES, OUTSIDE, Ma
 
 pytestmark = pytest.mark.nodes
 
-FREE, OTHER = "198.51.100.50", "198.51.100.51"
-"""Two addresses of the wide world (of RFC 5737), behind the third outside client."""
-METADATA = "169.254.169.254"
+FREE, OTHER = OUTSIDE[2].public, OUTSIDE[1].public
+"""Two addresses of the wide world."""
+PRIVATE = OUTSIDE[2].address
+"""One in the lab's own network, which is not public."""
+METADATA = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192")
 PORT = 8080
 TRY = 'for t in {}; do timeout 2 bash -c "</dev/tcp/${{t%:*}}/${{t#*:}}" 2>/dev/null && echo $t; done; true'
 
 
 @contextmanager
 def wide_world() -> Iterator[None]:
-    """Something answers at FREE and OTHER, and on each node at the address of metadata services."""
-    world = OUTSIDE[2]
-    _ip(world, f"address replace {FREE}/32 dev lo", f"address replace {OTHER}/32 dev lo")
+    """Something answers at the outside clients' addresses, and on each node at those of metadata services."""
+    world = OUTSIDE[1:]
     for node in NODES:
-        _ip(node, f"route replace {FREE} via {world.address}", f"route replace {OTHER} via {world.address}")
-        _ip(node, f"address replace {METADATA}/32 dev lo")
-        _ip(world, f"route replace {node.pods} via {node.address}")
+        _ip(node, *(f"address replace {address}/32 dev lo" for address in METADATA))
+    for machine in world:
+        _ip(machine, *(f"route replace {node.pods} via {node.address}" for node in NODES))
     try:
-        with Echo(_path(world), PORT), Echo(_path(NODES[0]), PORT), Echo(_path(NODES[1]), PORT):
+        with ExitStack() as stack:
+            for machine in (*world, *NODES):
+                stack.enter_context(Echo(_path(machine), PORT))
             yield
     finally:
         for node in NODES:
-            _ip(node, f"route delete {FREE}", f"route delete {OTHER}", f"address delete {METADATA}/32 dev lo")
-            _ip(world, f"route delete {node.pods}")
-        _ip(world, f"address delete {FREE}/32 dev lo", f"address delete {OTHER}/32 dev lo")
+            _ip(node, *(f"address delete {address}/32 dev lo" for address in METADATA))
+        for machine in world:
+            _ip(machine, *(f"route delete {node.pods}" for node in NODES))
 
 
 @contextmanager
@@ -64,14 +67,16 @@ def reaches(person: Person, info: Any, targets: list[str]) -> set[str]:
     ("egress", "allowed", "reached"),
     [
         ("open", [], {FREE, OTHER}),
+        ("open", [f"{PRIVATE}/32"], {FREE, OTHER, PRIVATE}),
         ("none", [], set()),
-        ("list", [f"{FREE}/32", f"{HOST_ADDRESS}/32", "10.0.0.0/8", "169.254.0.0/16"], {FREE}),
+        ("list", [f"{FREE}/32", f"{HOST_ADDRESS}/32", "10.0.0.0/8", *(f"{one}/32" for one in METADATA)], {FREE}),
+        ("list", ["0.0.0.0/0"], {FREE, OTHER, PRIVATE}),
     ],
 )
 def test_a_workspace_gets_where_its_type_says_and_never_to_the_clusters_own_parts(
     lab: Lab, ada: Person, bob: Person, egress: str, allowed: list[str], reached: set[str]
 ) -> None:
-    name = f"egress_{egress}"
+    name = f"egress_{egress}_{len(allowed)}"
     network = {"egress": egress, **({"allowed": allowed} if allowed else {})}
     resource = lab.makes_type(name, {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}, network=network)
     try:
@@ -83,7 +88,7 @@ def test_a_workspace_gets_where_its_type_says_and_never_to_the_clusters_own_part
                 until = time.monotonic() + 10  # what the enforcer has yet to let through
                 while (seen := seen_by_a_plain_pod(pods, forbidden)) != set(forbidden):
                     assert time.monotonic() < until, f"of {forbidden} a plain pod gets to {seen} only"
-                world = [f"{FREE}:{PORT}", f"{OTHER}:{PORT}"]
+                world = [f"{address}:{PORT}" for address in (FREE, OTHER, PRIVATE)]
                 assert reaches(ada, info, [*world, *forbidden]) == {f"{one}:{PORT}" for one in reached}
     finally:
         lab.kubectl("delete", "wt,wd", resource, "-n", NAMESPACE)
@@ -106,7 +111,7 @@ def own_parts(lab: Lab, other: str, info: Any) -> list[str]:
         f"{HOST_ADDRESS}:6443",
         f"{service['spec']['clusterIP']}:443",
         *(f"{node.address}:10250" for node in NODES),
-        f"{METADATA}:{PORT}",
+        *(f"{address}:{PORT}" for address in METADATA),
         *(f"{address}:8080" for address in api),
         f"{instance}:22",
         f"{info['fwd']['ipv4']}:{info['fwd']['port']}",

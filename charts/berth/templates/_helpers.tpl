@@ -97,19 +97,19 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
 {{/*
-What is no public address, of 0.0.0.0/0 and of 2000::/3, with the blocked networks of each; lists as JSON. The notifier
-refuses all of it too, and more (notifier/berth_notifier/addresses.py).
+What is no public address, of 0.0.0.0/0 and of 2000::/3, with the networks of each that values close; lists as JSON. The
+notifier refuses all of it too, and more (core/berth_core/firewall/special.py, from which the file is made).
 */}}
 {{- define "berth.notPublic4" -}}
-{{- $found := list "0.0.0.0/8" "10.0.0.0/8" "100.64.0.0/10" "127.0.0.0/8" "168.63.129.16/32" "169.254.0.0/16" "172.16.0.0/12" "192.0.0.0/24" "192.0.2.0/24" "192.88.99.0/24" "192.168.0.0/16" "198.18.0.0/15" "198.51.100.0/24" "203.0.113.0/24" "224.0.0.0/4" "240.0.0.0/4" -}}
-{{- range .Values.instances.blockedCidrs -}}
+{{- $found := get (.Files.Get "files/not-public.json" | fromJson) "4" -}}
+{{- range concat .Values.instances.blockedCidrs .Values.instances.machineCidrs -}}
 {{- if regexMatch "^[0-9.]+/([1-9]|[12][0-9]|3[0-2])$" . -}}{{- $found = append $found . -}}{{- end -}}
 {{- end -}}
 {{- $found | uniq | toJson -}}
 {{- end }}
 {{- define "berth.notPublic6" -}}
-{{- $found := list "2001::/32" "2001::/23" "2001:db8::/32" "2002::/16" "3fff::/20" -}}
-{{- range .Values.instances.blockedCidrs -}}
+{{- $found := get (.Files.Get "files/not-public.json" | fromJson) "6" -}}
+{{- range concat .Values.instances.blockedCidrs .Values.instances.machineCidrs -}}
 {{- if regexMatch "^[23][0-9A-Fa-f]{3}:.*/([4-9]|[1-9][0-9]+)$" . -}}{{- $found = append $found . -}}{{- end -}}
 {{- end -}}
 {{- $found | uniq | toJson -}}

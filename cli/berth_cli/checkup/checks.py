@@ -20,6 +20,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     of_release.leader,
     of_release.certificates,
     of_release.keys,
+    of_release.egress,
     of_release.machines,
 )
 

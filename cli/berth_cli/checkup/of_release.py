@@ -1,13 +1,16 @@
 """Whether what the chart installed is there and works. Pure."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from ipaddress import IPv4Address
 from typing import Any, Final
 
-from berth_cli.checkup.facts import Facts, Unseen
+from berth_cli.checkup.facts import Facts, Unseen, environment
 from berth_cli.checkup.findings import Finding, Level, unseen
 from berth_core import conditions, crdgen, leasing
 from berth_core.client import Object
+from berth_core.firewall import parse_source
 from berth_core.model import parse_time
 from berth_core.names import GROUP
 from berth_core.resources import KINDS
@@ -16,6 +19,7 @@ CLOCK_SECONDS: Final = 5.0
 """From there on the operator acts on no time any more."""
 LEADER_SECONDS: Final = 15.0
 SOON: Final = timedelta(days=30)
+_DOTTED: Final = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 
 
 def definitions(facts: Facts) -> Iterator[Finding]:
@@ -141,6 +145,55 @@ def keys(facts: Facts) -> Iterator[Finding]:
         yield Finding(check, Level.FAILED, f"not there: {', '.join(missing)}", mend)
     else:
         yield Finding(check, Level.OK, "those of tokens and webhooks are there")
+
+
+def egress(facts: Facts) -> Iterator[Finding]:
+    """Addresses that types and deployments hand to their workspaces are within reach of these."""
+    check = "egress"
+    if isinstance(facts.types, Unseen):
+        yield unseen(check, facts.types)
+        return
+    if isinstance(facts.deployments, Unseen):
+        yield unseen(check, facts.deployments)
+        return
+    if isinstance(facts.processes, Unseen):
+        yield unseen(check, facts.processes)
+        return
+    told = environment(facts.processes["operator"], "operator")
+    closed = ",".join(told.get(name, "") for name in ("BERTH_BLOCKED_CIDRS", "BERTH_MACHINE_CIDRS"))
+    blocked = [parse_source(word) for word in closed.split(",") if word]
+    public = [kind for kind in facts.types if kind.spec.network.egress == "open" and not kind.spec.retired]
+    cut_off = False
+    for kind in public:
+        reached = kind.spec.network.reached(blocked)
+        own = [wd for wd in facts.deployments if wd.spec.type == kind.spec.type_name]
+        variables = [*kind.spec.template.env, *(one for wd in own for one in wd.spec.overrides.env)]
+        lost = {text for one in variables for text in addresses(one.value) if not reached.reaches(parse_source(text))}
+        if lost:
+            cut_off = True
+            says = f"type {kind.spec.type_name}: its environment names {', '.join(sorted(lost))}, out of its reach"
+            mend = "name their networks in spec.network.allowed; instances.blockedCidrs and machineCidrs stay closed"
+            yield Finding(check, Level.WARNING, says, mend)
+    if not cut_off:
+        names = ", ".join(kind.spec.type_name for kind in public) or "none"
+        yield Finding(check, Level.OK, f"types that reach public addresses and what they name: {names}")
+
+
+def addresses(value: str) -> list[str]:
+    """Return the IPv4 addresses in a text that could be another machine's.
+
+    >>> addresses("tcp://192.168.7.4:30002, localhost 127.0.0.1")
+    ['192.168.7.4']
+    """
+    found = []
+    for text in _DOTTED.findall(value):
+        try:
+            address = IPv4Address(text)
+        except ValueError:
+            continue
+        if not (address.is_loopback or address.is_unspecified):
+            found.append(text)
+    return found
 
 
 def machines(facts: Facts) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 Everything here is pure: no I/O, no clock. docs/firewall.md says what the results guarantee.
 """
 
+from berth_core.firewall import special
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
 from berth_core.firewall.model import Action, Network, Rule, lies_in, parse_action, parse_source
 from berth_core.firewall.networkpolicy import (
@@ -37,5 +38,6 @@ __all__ = [
     "parse_action",
     "parse_source",
     "ruleset_body",
+    "special",
     "stamp",
 ]

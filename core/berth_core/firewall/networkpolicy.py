@@ -1,15 +1,16 @@
 """Builds the NetworkPolicy of one instance: the outer wall around what nftables decides exactly inside the pod."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from berth_core import names
+from berth_core.firewall import special
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
-from berth_core.firewall.model import Action, Network, Rule, parse_source
+from berth_core.firewall.model import Action, Network, Rule, lies_in
 
-_EVERYTHING = (parse_source("0.0.0.0/0"), parse_source("::/0"))
 _NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
@@ -24,16 +25,20 @@ class Sources(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """Where a workspace may connect to. ``networks`` empty means nowhere; None means everywhere.
+    """Where pods may connect to: the networks that somebody has named, and with ``public`` all public addresses.
 
-    ``blocked`` networks are out of reach in any case: API server, kubelets, metadata service, pods, services.
-    ``dns_labels`` are the labels of the namespace and of the pods that serve DNS, reachable on port 53 in spite of
-    ``blocked`` unless egress is nowhere; None where the cluster has none that can be named.
+    Nobody gets to the ``blocked`` networks (API server, kubelets, pods, Services, machines), nor to those of
+    ``special.NEVER``, whatever is named. An IPv6 address with an IPv4 address inside (mapped, NAT64, 6to4) is reached
+    only where both are.
     """
 
-    networks: Sequence[Network] | None = None
-    blocked: Sequence[Network] = ()
-    dns_labels: tuple[Mapping[str, str], Mapping[str, str]] | None = None
+    networks: tuple[Network, ...] = ()
+    public: bool = False
+    blocked: tuple[Network, ...] = ()
+
+    def reaches(self, network: Network) -> bool:
+        """Whether pods get to all addresses of a network."""
+        return any(lies_in(network, reached) for reached in accepted_set(_order(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,9 @@ class OperatorPods:
 class PolicyRequest:
     """What the policy of one instance depends on.
 
-    ``selector`` are the labels that choose the instance's pod, ``ports`` the (protocol, port) pairs that users
-    reach, the first of them ssh. ``ip_versions`` are those that the cluster's pods have.
+    ``selector`` are the labels that choose the instance's pod, ``dns`` the peers that it asks for names, ``ports`` the
+    (protocol, port) pairs that users reach, the first of them ssh. ``ip_versions`` are those that the cluster's pods
+    have.
     """
 
     name: str
@@ -60,6 +66,7 @@ class PolicyRequest:
     operator: OperatorPods
     sources: Sources = Sources.EXACT
     egress: Egress = Egress()
+    dns: Sequence[Mapping[str, Any]] = ()
     ports: Sequence[tuple[str, int]] = (("TCP", names.SSH_PORT),)
     agent_port: int = names.AGENT_PORT
     ip_versions: frozenset[int] = frozenset({4, 6})
@@ -75,7 +82,7 @@ def network_policy(request: PolicyRequest) -> dict[str, Any]:
             "podSelector": {"matchLabels": dict(request.selector)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [*_users(request), _operator(request)],
-            "egress": egress_rules(request.egress, request.ip_versions),
+            "egress": egress_rules(request.egress, request.dns, request.ip_versions),
         },
     }
 
@@ -98,20 +105,51 @@ def _operator(request: PolicyRequest) -> dict[str, Any]:
     return {"from": [peer], "ports": _ports([("TCP", request.agent_port), ("TCP", names.SSH_PORT)])}
 
 
-def egress_rules(egress: Egress, ip_versions: frozenset[int] = frozenset({4, 6})) -> list[dict[str, Any]]:
-    """Egress entries of a policy."""
-    wanted = _EVERYTHING if egress.networks is None else egress.networks
-    rules = [Rule(net, Action.DROP) for net in egress.blocked] + [Rule(net, Action.ACCEPT) for net in wanted]
-    blocks = [block for block in ip_blocks(rules) if block.cidr.version in ip_versions]
+def egress_rules(
+    egress: Egress, dns: Sequence[Mapping[str, Any]] = (), ip_versions: frozenset[int] = frozenset({4, 6})
+) -> list[dict[str, Any]]:
+    """Egress entries of a policy; ``dns`` are the peers that are asked for names where pods get anywhere at all."""
+    blocks = [block for block in _reached(egress) if block.cidr.version in ip_versions]
     found: list[dict[str, Any]] = [{"to": [_block(block) for block in blocks]}] if blocks else []
-    if egress.dns_labels and accepted_set([Rule(net, Action.ACCEPT) for net in wanted]):
-        namespace, pods = egress.dns_labels
-        peer = {
-            "namespaceSelector": {"matchLabels": dict(namespace)},
-            "podSelector": {"matchLabels": dict(pods)},
-        }
-        found.append({"to": [peer], "ports": _ports([("UDP", 53), ("TCP", 53)])})
+    if dns and (egress.public or egress.networks):
+        found.append({"to": list(dns), "ports": _ports([("UDP", 53), ("TCP", 53)])})
     return found
+
+
+@lru_cache(maxsize=256)
+def _reached(egress: Egress) -> tuple[IPBlock, ...]:
+    """Compile once for all instances of a type."""
+    return tuple(ip_blocks(_order(egress)))
+
+
+def _order(egress: Egress) -> list[Rule]:
+    """Rules by destination; the first that matches decides."""
+    never = (*special.networks(special.NEVER), *egress.blocked)
+    not_public = special.networks(special.NOT_PUBLIC)
+    rules = _all(never, Action.DROP)
+    if any(special.may_carry(network) for network in egress.networks):
+        # Such a network names a way, not what is behind it.
+        rules += _all(_inside(never), Action.DROP)
+        rules += _all(_common(_inside(egress.networks), egress.networks), Action.ACCEPT)
+        rules += _all(_inside(not_public), Action.DROP)
+    rules += _all(egress.networks, Action.ACCEPT)
+    if egress.public:
+        rules += _all(not_public, Action.DROP) + _all(special.PUBLIC, Action.ACCEPT)
+    return rules
+
+
+def _all(networks: Iterable[Network], action: Action) -> list[Rule]:
+    return [Rule(network, action) for network in networks]
+
+
+def _inside(networks: Iterable[Network]) -> list[Network]:
+    return [form for network in networks for form in special.forms(network)]
+
+
+def _common(ones: Iterable[Network], others: Iterable[Network]) -> list[Network]:
+    """Networks that lie in one of both lists; of two that overlap, the one is within the other."""
+    pairs = [(one, other) for one in ones for other in others]
+    return [one for one, other in pairs if lies_in(one, other)] + [other for one, other in pairs if lies_in(other, one)]
 
 
 def _block(block: IPBlock) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """WorkspaceType: what can be had, and how its pod is made."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from berth_core import firewall
 from berth_core.conditions import Condition
 from berth_core.model import Model
 from berth_core.resources.base import Column, Resource, Rule
@@ -169,10 +171,20 @@ class Hooks(Model):
 class Network(Model):
     """Where the workspace may connect to."""
 
-    egress: Literal["open", "none", "list"] = Field("open", description="To anywhere, nowhere, or the listed networks.")
-    allowed: list[Annotated[str, Field(max_length=49)]] = Field(
-        default_factory=list, description="Networks in CIDR notation, for `egress: list`.", max_length=64
+    egress: Literal["open", "none", "list"] = Field(
+        "open", description="To public addresses and the `allowed` networks, nowhere, or the `allowed` networks only."
     )
+    allowed: list[Annotated[str, Field(max_length=49)]] = Field(
+        default_factory=list,
+        description="Networks in CIDR notation. Parts that are out of reach for everybody do not count: the cluster's"
+        " own, metadata services, and those of the values instances.blockedCidrs and instances.machineCidrs.",
+        max_length=64,
+    )
+
+    def reached(self, blocked: Sequence[firewall.Network]) -> firewall.Egress:
+        """Return where workspaces get to, in a cluster in which nobody gets to the blocked networks."""
+        named = tuple(firewall.parse_source(text) for text in self.allowed)
+        return firewall.Egress(named, public=self.egress == "open", blocked=tuple(blocked))
 
 
 class WorkspaceTypeSpec(Model):
@@ -255,8 +267,8 @@ class WorkspaceType(Resource):
         ),
         Rule(
             rule="!has(self.spec.network) || !has(self.spec.network.allowed) || self.spec.network.allowed.size() == 0"
-            " || self.spec.network.egress == 'list'",
-            message="spec.network.allowed counts only with spec.network.egress: list",
+            " || self.spec.network.egress != 'none'",
+            message="spec.network.allowed does not count with spec.network.egress: none",
         ),
         Rule(
             rule="!has(self.spec.network) || !has(self.spec.network.allowed)"

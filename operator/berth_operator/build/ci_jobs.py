@@ -1,7 +1,7 @@
 """The Jobs of a build (docs/architecture.md, "A build's pods"). Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from berth_core import names
@@ -61,6 +61,8 @@ class BuildParts(Attempt):
 
     project: Project
     settings: CiSettings
+    dns: Object = field(default_factory=dict)
+    """Fields of a pod's spec about what it asks for names."""
 
 
 def fetch_job(parts: BuildParts) -> Object:
@@ -208,6 +210,7 @@ def _pod(parts: BuildParts) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        **parts.dns,
     }
 
 

@@ -2,45 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.firewall import Egress, Network, egress_rules, lies_in, parse_source
+from berth_core.firewall import Egress, Network, egress_rules, parse_source
 from berth_core.resources import Build
-from berth_operator.build.policy import DNS
-from berth_operator.config import CiSettings
+from berth_operator.config import Config
 
 PORTS: Final = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
-_PUBLIC: Final = (ip_network("0.0.0.0/0"), ip_network("2000::/3"))
-_NOT_PUBLIC: Final = tuple(
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "168.63.129.16/32",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-        "2001::/23",
-        "2001:db8::/32",
-        "2002::/16",
-        "3fff::/20",
-    )
-)
-"""Special networks (IANA's registries), which no repository is fetched from unless a value allows it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +34,7 @@ class Repository:
     def network(self) -> Network | None:
         """The host where it is given by its address; None for a name."""
         try:
-            return ip_network(ip_address(self.host))
+            return parse_source(str(ip_address(self.host)))
         except ValueError:
             return None
 
@@ -76,33 +48,37 @@ class MachineDoor:
     labels: dict[str, str]
 
 
-def why_not(url: str, settings: CiSettings, blocked: Sequence[Network]) -> str:
+def repository_egress(config: Config) -> Egress:
+    """Where repositories may be: at public addresses, and where the value ``ci.allowedCidrs`` says."""
+    return Egress(config.ci.allowed if config.ci else (), public=True, blocked=config.out_of_reach)
+
+
+def script_egress(config: Config) -> Egress:
+    """Where scripts without a machine may connect to besides: what the value ``ci.egress`` says."""
+    if config.ci is None:
+        return Egress()
+    return Egress(config.ci.egress, public=config.ci.public, blocked=config.out_of_reach)
+
+
+def why_not(url: str, reached: Egress) -> str:
     """Why nothing is fetched from a repository; empty where that is tried."""
     try:
         network = Repository.of(url).network
     except ValueError as error:
         return f"the project's repoURL cannot be used: {error}"
-    if network is None or any(lies_in(network, allowed) for allowed in settings.allowed):
-        return ""
-    public = any(lies_in(network, whole) for whole in _PUBLIC)
-    if public and not any(lies_in(network, other) for other in (*_NOT_PUBLIC, *blocked)):
+    if network is None or reached.reaches(network):
         return ""
     return f"the repository's address {network.network_address} is not public: ask for it in the value ci.allowedCidrs"
 
 
-def repository_rules(url: str, settings: CiSettings, blocked: Sequence[Network]) -> list[Object]:
-    """Egress to a repository, its port only, and to DNS. A name may be any public address, or what is allowed."""
+def repository_rules(url: str, reached: Egress, dns: Sequence[Object]) -> list[Object]:
+    """Egress to a repository, its port only, and to DNS. A name may lead to any address where repositories may be."""
     repository = Repository.of(url)
     ports = [{"protocol": "TCP", "port": repository.port}]
     if (network := repository.network) is not None:
-        return [{"to": [_block(network)], "ports": ports}]
-    public = Egress(networks=_PUBLIC, blocked=(*_NOT_PUBLIC, *blocked), dns_labels=DNS)
-    reached, *dns = egress_rules(public)
-    rules = [reached | {"ports": ports}, *dns]
-    if settings.allowed:
-        # A rule apart: enforcers keep exceptions and what is allowed besides in one set for each rule.
-        rules.append({"to": [_block(allowed) for allowed in settings.allowed], "ports": ports})
-    return rules
+        return [{"to": [_block(network)], "ports": ports}] if reached.reaches(network) else []
+    addresses, *rest = egress_rules(reached, dns)
+    return [addresses | {"ports": ports}, *rest]
 
 
 def machine_rules(door: MachineDoor) -> list[Object]:

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy, parse_source
+from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy
 from berth_core.resources import WorkspaceType
 from berth_operator.build import vpn
 from berth_operator.build.common import LeaseParts
+from berth_operator.build.dns import dns_peers
 from berth_operator.config import Config
-
-DNS: Final = ({"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-dns"})
-"""Labels of the namespace and of the pods that serve DNS, by the convention of all installers."""
 
 
 def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
@@ -29,6 +26,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         operator=OperatorPods(namespace=config.namespace),
         sources=config.sources,
         egress=type_egress(lease.type, config),
+        dns=dns_peers(config),
         ports=ports,
     )
     manifest = network_policy(request)
@@ -45,8 +43,4 @@ def closed_policy(lease: LeaseParts, config: Config) -> Object:
 
 def type_egress(type_: WorkspaceType, config: Config) -> Egress:
     """Where workspaces of a type may connect to."""
-    network = type_.spec.network
-    if network.egress == "none":
-        return Egress(networks=())
-    networks = [parse_source(text) for text in network.allowed] if network.egress == "list" else None
-    return Egress(networks=networks, blocked=config.out_of_reach, dns_labels=DNS)
+    return type_.spec.network.reached(config.out_of_reach)

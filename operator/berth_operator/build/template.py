@@ -5,6 +5,7 @@ from typing import Final
 from berth_core.client import Object
 from berth_core.resources.workspacetype import Template, Volume
 from berth_operator.build.common import LeaseParts
+from berth_operator.build.dns import dns_fields
 from berth_operator.config import Config
 
 SSHD_CAPABILITIES: Final = (
@@ -34,6 +35,7 @@ def common(lease: LeaseParts, config: Config) -> Object:
         "tolerations": [*(toleration.wire() for toleration in template.tolerations), *STAY],
         "imagePullSecrets": [secret.wire() for secret in template.image_pull_secrets],
         "resourceClaims": [claim.wire() for claim in template.resource_claims],
+        **dns_fields(config),
     }
     if template.runtime_class_name:
         spec["runtimeClassName"] = template.runtime_class_name

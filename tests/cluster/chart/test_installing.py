@@ -27,6 +27,8 @@ EVERYTHING = [
     "--set=tokens.oidc.caConfigMap=login-ca",
     "--set=webhooks.allowedCidrs={192.168.7.0/24,fd00:7::/64},webhooks.caConfigMap=lab-ca,notifier.replicas=2",
     "--set=instances.blockedCidrs={10.0.0.0/8,169.254.0.0/16,8.8.4.0/24,2600:1f00::/24}",
+    "--set=instances.machineCidrs={192.168.7.0/24,9.9.9.0/24},instances.resolvers={192.0.2.53,fd00::53}",
+    "--set=ci.egress={open,192.168.9.0/24}",
     "--set=namespaces.create=false,namespaces.workspaces[0]=berth-workspaces,namespaces.workspaces[1]=lab-b",
 ]
 

@@ -1,8 +1,9 @@
 """What the values say about webhooks reaches the notifier: environment, files, and where packets of it may go."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Any
 
+from berth_core.firewall import lies_in, special
 from berth_notifier import addresses
 from berth_notifier.config import Config
 
@@ -38,19 +39,22 @@ def ways_out(helm: Helm, *values: str) -> tuple[list[Any], list[Any], list[Any]]
 def test_the_values_reach_the_process(helm: Helm) -> None:
     plain = config(helm)
     assert plain.workspace_namespaces == ("berth-workspaces",)
-    assert plain.policy == addresses.Policy(blocked=addresses.networks(["169.254.0.0/16"]))
+    assert plain.policy == addresses.Policy()
     assert (plain.ca_file, plain.retention.days) == (None, 7)
     changed = config(
         helm,
         "namespaces.workspaces={lab-a,lab-b}",
         "webhooks.allowedCidrs={192.168.7.0/24,fd00:7::/64}",
         "instances.blockedCidrs={8.8.4.0/24}",
+        "instances.machineCidrs={192.168.9.0/24}",
         "webhooks.caConfigMap=lab-ca",
         "webhooks.retentionDays=30",
     )
     assert changed.workspace_namespaces == ("lab-a", "lab-b")
     assert changed.policy == addresses.Policy(
-        allowed=addresses.networks(["192.168.7.0/24", "fd00:7::/64"]), blocked=addresses.networks(["8.8.4.0/24"])
+        allowed=addresses.networks(["192.168.7.0/24", "fd00:7::/64"]),
+        blocked=addresses.networks(["8.8.4.0/24"]),
+        machines=addresses.networks(["192.168.9.0/24"]),
     )
     assert (str(changed.ca_file), changed.retention.days) == ("/etc/berth/webhook-ca/ca.crt", 30)
 
@@ -68,15 +72,22 @@ def test_the_signing_keys_are_mounted_and_nothing_else_of_the_cluster(helm: Helm
 
 def test_packets_go_nowhere_where_the_process_refuses_to_send(helm: Helm) -> None:
     blocked = ["8.8.4.0/24", "2600:1f00::/24", "10.0.0.0/8", "fd00::/8"]
-    dns, public, besides = ways_out(helm, "instances.blockedCidrs={" + ",".join(blocked) + "}")
+    values = ["instances.blockedCidrs={" + ",".join(blocked) + "}", "instances.machineCidrs={9.9.9.0/24,2a00:7::/64}"]
+    dns, public, besides = ways_out(helm, *values)
     assert dns == [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
     assert besides == []
-    assert [peer["ipBlock"]["cidr"] for peer in public] == ["0.0.0.0/0", "2000::/3"]
-    four, six = ([ip_network(text) for text in peer["ipBlock"]["except"]] for peer in public)
-    assert set(four) == {IPv4Network("8.8.4.0/24"), *(network for network, _ in addresses._REFUSED_4)}
-    public_6 = [network for network, _ in addresses._REFUSED_6 if network.subnet_of(addresses._PUBLIC_6)]
-    assert set(six) == {IPv6Network("2600:1f00::/24"), *public_6}
-    assert len(four) == len(set(four))
+    assert tuple(ip_network(peer["ipBlock"]["cidr"]) for peer in public) == special.PUBLIC
+    own = {"8.8.4.0/24", "2600:1f00::/24", "9.9.9.0/24", "2a00:7::/64"}
+    listed = [text for peer in public for text in peer["ipBlock"]["except"]]
+    assert own <= set(listed)
+    assert len(listed) == len(set(listed))
+    # What a collapsed list leaves open is what the process takes for public.
+    left_out = [ip_network(text) for text in listed if text not in own]
+    for network in special.networks((*special.NEVER, *special.NOT_PUBLIC)):
+        if any(lies_in(network, public) for public in special.PUBLIC):
+            assert any(lies_in(network, other) for other in left_out), network
+    for network in left_out:
+        assert all(special.why_not_public(address) for address in (network[0], network[-1])), network
 
 
 def test_what_is_allowed_is_open_besides(helm: Helm) -> None:

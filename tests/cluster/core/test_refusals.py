@@ -75,7 +75,7 @@ REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
     (WorkspaceType, {"typeName": "fixed-misty2"}, r"spec.typeName in body should match '\^\[A-Za-z_0-9\]\+\$'"),
     (WorkspaceType, {"typeName": None}, r"spec.typeName: Required value"),
     (WorkspaceType, {"template": {}}, r"spec.template.image: Required value"),
-    (WorkspaceType, {"network": {"allowed": ["192.0.2.0/24"]}}, r"counts only with spec.network.egress: list"),
+    (WorkspaceType, {"network": {"egress": "none", "allowed": ["192.0.2.0/24"]}}, r"allowed does not count with"),
     (WorkspaceType, {"network": {"egress": "list", "allowed": ["lab"]}}, r"networks in CIDR notation, such as"),
     (WorkspaceType, {"network": {"egress": "some"}}, r"Unsupported value: \"some\": supported values"),
     (WorkspaceType, volume(), r"each of spec.template.volumes takes exactly one of emptyDir"),

@@ -158,8 +158,8 @@ def _held_epoch_stays(new: Any, old: Any) -> bool:
     return not _has(old, "status.lease") or _epoch(new) == _epoch(old)
 
 
-def _allowed_needs_list(new: Any, _: Any) -> bool:
-    return not _get(new, "spec.network.allowed") or _get(new, "spec.network.egress") == "list"
+def _allowed_needs_egress(new: Any, _: Any) -> bool:
+    return not _get(new, "spec.network.allowed") or _get(new, "spec.network.egress") != "none"
 
 
 def _allowed_are_networks(new: Any, _: Any) -> bool:
@@ -262,7 +262,7 @@ RULES: Final[dict[str, Predicate]] = {
         _held_epoch_stays
     ),
     "!has(self.spec.network) || !has(self.spec.network.allowed) || self.spec.network.allowed.size() == 0 ||"
-    " self.spec.network.egress == 'list'": _allowed_needs_list,
+    " self.spec.network.egress != 'none'": _allowed_needs_egress,
     "!has(self.spec.network) || !has(self.spec.network.allowed) || self.spec.network.allowed.all(c, isCIDR(c))": (
         _allowed_are_networks
     ),

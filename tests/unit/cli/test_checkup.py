@@ -31,9 +31,10 @@ def process(name: str, ready: int = 2, **variables: str) -> dict[str, Any]:
     }
 
 
-def kind(*conditions: dict[str, Any]) -> WorkspaceType:
+def kind(*conditions: dict[str, Any], env: str = "", **network: Any) -> WorkspaceType:
     metadata = {"name": "arm", "namespace": "lab"}
-    spec = {"typeName": "arm", "template": {"image": "example.test/arm:1"}}
+    template = {"image": "example.test/arm:1", "env": [{"name": "ROBOT", "value": env}]}
+    spec = {"typeName": "arm", "template": template, "network": network}
     return WorkspaceType.parse({"metadata": metadata, "spec": spec, "status": {"conditions": list(conditions)}})
 
 
@@ -172,6 +173,30 @@ def test_a_quarantine_says_which_command_ends_it() -> None:
     lease = {"instance": "i", "user": "ada", "claimedAt": LATER}
     assert "berth release arm-1" in only(replace(well(), deployments=[machine(sick, lease=lease, epoch=1)])).mend
     assert "berth deployment add" in only(replace(well(), deployments=[])).mend
+
+
+def test_a_type_whose_robot_its_workspaces_no_longer_reach_is_named() -> None:
+    enforced = told("NetworkPolicyEnforced", "True")
+    robot = "tcp://192.168.7.4:30002"
+    found = only(replace(well(), types=[kind(enforced, env=robot)]))
+    assert (found.check, found.level) == ("egress", Level.WARNING)
+    assert "type arm: its environment names 192.168.7.4" in found.says
+    assert "spec.network.allowed" in found.mend
+    overrides = {"env": [{"name": "ROBOT", "value": "10.0.0.4"}]}
+    metadata = {"name": "arm-1", "namespace": "lab"}
+    one = WorkspaceDeployment.parse({"metadata": metadata, "spec": {"type": "arm", "overrides": overrides}})
+    assert "10.0.0.4" in only(replace(well(), deployments=[one])).says
+
+    for fine in (
+        kind(enforced, env=robot, allowed=["192.168.7.0/24"]),
+        kind(enforced, env=robot, egress="none"),
+        kind(enforced, env="8.8.8.8 127.0.0.1 version 1.2.3 999.1.1.1"),
+    ):
+        assert ill(replace(well(), types=[fine])) == []
+
+    named = kind(enforced, env=robot, allowed=["192.168.7.0/24"])
+    processes = {name: process(name, BERTH_MACHINE_CIDRS="192.168.7.0/24") for name in ("operator", "api", "notifier")}
+    assert only(replace(well(), types=[named], processes=processes)).check == "egress"
 
 
 def test_what_may_not_be_read_is_unknown() -> None:

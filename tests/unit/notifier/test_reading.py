@@ -71,6 +71,16 @@ def test_the_allow_list_wins_over_what_is_the_clusters() -> None:
     assert policy.refusal(ip_address("10.2.0.1")) == "one of the cluster's own"
 
 
+def test_no_allow_list_opens_the_way_to_machines_and_metadata_services() -> None:
+    everything = networks(["0.0.0.0/0", "::/0"])
+    policy = Policy(allowed=everything, machines=networks(["192.168.7.0/24"]))
+    for text in ("192.168.7.4", "::ffff:192.168.7.4", "64:ff9b::c0a8:704", "2002:c0a8:704::1"):
+        assert "in a network of machines" in (policy.refusal(ip_address(text)) or ""), text
+    for text in ("169.254.169.254", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fe80::1", "2002:a9fe:a9fe::"):
+        assert policy.refusal(ip_address(text)), text
+    assert policy.refusal(ip_address("192.168.8.4")) is None
+
+
 def test_settings_name_what_is_wrong() -> None:
     base = {"BERTH_WORKSPACE_NAMESPACES": "a, b"}
     assert Config.from_environment(base).workspace_namespaces == ("a", "b")
@@ -78,6 +88,7 @@ def test_settings_name_what_is_wrong() -> None:
         ("BERTH_WORKSPACE_NAMESPACES", " "),
         ("BERTH_WEBHOOK_ALLOWED_CIDRS", "10.0.0.1/8"),
         ("BERTH_BLOCKED_CIDRS", "x"),
+        ("BERTH_MACHINE_CIDRS", "x"),
         ("BERTH_WEBHOOK_RETENTION_DAYS", "0"),
         ("BERTH_LISTEN", "http"),
     ):

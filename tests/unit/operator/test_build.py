@@ -1,16 +1,22 @@
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
+from berth_core.client import Object
 from berth_core.firewall import Rule, Sources, digest_of
+from berth_core.resources.workspacetype import Hook
 from berth_operator.build import firewall
+from berth_operator.build.common import LeaseParts
 from berth_operator.build.disruption import budget
-from berth_operator.build.policy import policy
+from berth_operator.build.hook import job
+from berth_operator.build.pod import pod
+from berth_operator.build.policy import closed_policy, policy
 from berth_operator.build.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
 from berth_operator.build.service import NOBODY, PORT, announced, service
 from berth_operator.certificates import KeyPair
@@ -108,22 +114,51 @@ def test_no_address_before_service_and_node_are_known() -> None:
     )
 
 
+MACHINES = (ip_network("192.168.7.0/24"),)
+PLACES = {"public": "8.8.8.8", "machine": "192.168.7.4", "lab": "192.168.9.4", "cluster": "10.1.2.3", "node": "8.8.4.4"}
+PLACES |= {"metadata": "169.254.169.254", "wireserver": "168.63.129.16", "mapped": "::ffff:169.254.169.254"}
+
+
 @pytest.mark.parametrize(
-    ("network", "first", "dns"),
+    ("network", "reached"),
     [
-        ({"egress": "open"}, {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}, True),
-        ({"egress": "list", "allowed": ["198.51.100.0/24"]}, {"cidr": "198.51.100.0/24"}, True),
-        ({"egress": "none"}, None, False),
+        ({}, {"public"}),
+        ({"egress": "open"}, {"public"}),
+        ({"egress": "open", "allowed": ["192.168.0.0/16"]}, {"public", "lab"}),
+        ({"egress": "list", "allowed": ["192.168.9.4/32"]}, {"lab"}),
+        ({"egress": "list", "allowed": ["0.0.0.0/0", "::/0"]}, {"public", "lab"}),
+        ({"egress": "none"}, set()),
     ],
 )
-def test_egress_is_what_the_type_says_without_what_is_blocked(
-    network: dict[str, Any], first: dict[str, Any] | None, dns: bool
+@pytest.mark.parametrize("made", [lambda lease, config: policy(lease, (), config), closed_policy])
+def test_egress_is_what_the_type_says_without_what_is_out_of_reach(
+    network: dict[str, Any], reached: set[str], made: Callable[[LeaseParts, Config], Object]
 ) -> None:
-    config = replace(CONFIG, blocked=(ip_network("10.0.0.0/8"),))
-    egress = policy(lease_parts(network=network), (), config)["spec"]["egress"]
+    config = replace(
+        CONFIG, blocked=(ip_network("10.0.0.0/8"),), machines=MACHINES, own_networks=(ip_network("8.8.4.4/32"),)
+    )
+    egress = made(lease_parts(network=network), config)["spec"]["egress"]
     blocks = [peer["ipBlock"] for entry in egress for peer in entry["to"] if "ipBlock" in peer]
-    assert (blocks[0] if blocks else None) == first
-    assert any("ports" in entry for entry in egress) is dns
+    assert {name for name, text in PLACES.items() if any(_in_block(ip_address(text), one) for one in blocks)} == reached
+    assert any("ports" in entry for entry in egress) is bool(reached)
+
+
+def _in_block(address: IPv4Address | IPv6Address, block: Object) -> bool:
+    inside, *holes = (ip_network(text) for text in (block["cidr"], *block.get("except", ())))
+    return address in inside and not any(address in hole for hole in holes)
+
+
+def test_names_are_asked_of_the_resolvers_that_a_value_names_and_of_no_others() -> None:
+    config = replace(CONFIG, resolvers=(ip_address("192.0.2.53"), ip_address("2001:db8::53")))
+    (*_, dns) = policy(lease_parts(), (), config)["spec"]["egress"]
+    assert dns["to"] == [{"ipBlock": {"cidr": "192.0.2.53/32"}}, {"ipBlock": {"cidr": "2001:db8::53/128"}}]
+    assert {port["port"] for port in dns["ports"]} == {53}
+    for spec in (
+        pod(lease_parts(), config)["spec"],
+        job(lease_parts(), "reset", "0a1b2c3d", Hook(command=["/reset"]), config)["spec"]["template"]["spec"],
+    ):
+        assert (spec["dnsPolicy"], spec["dnsConfig"]) == ("None", {"nameservers": ["192.0.2.53", "2001:db8::53"]})
+    assert "dnsPolicy" not in pod(lease_parts(), CONFIG)["spec"]
 
 
 def test_ingress_is_exact_or_left_to_the_agent() -> None:

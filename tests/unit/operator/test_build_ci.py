@@ -1,21 +1,32 @@
 """The Jobs of a build and their NetworkPolicy: what they may, and what they are told."""
 
-from ipaddress import ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
 from berth_core.client import Object
+from berth_core.firewall import Egress
 from berth_core.model import timestamp
 from berth_core.resources import Build, Project
 from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job, slug
-from berth_operator.build.ci_network import MachineDoor, machine_rules, policy, repository_rules, why_not
+from berth_operator.build.ci_network import (
+    MachineDoor,
+    machine_rules,
+    policy,
+    repository_egress,
+    repository_rules,
+    why_not,
+)
+from berth_operator.build.dns import dns_fields, dns_peers
 from berth_operator.cisettings import CiSettings, ci_settings
 from berth_operator.decide.buildseen import MachineSeen
 
-from .making import NOW
+from .making import CONFIG, NOW
 
 SETTINGS = CiSettings(image="berth-ci:1")
+DNS = dns_peers(CONFIG)
 MACHINE = MachineSeen("id", True, True, host="198.51.100.7", port=30123, host_keys=("ssh-ed25519 AAAA",))
 
 
@@ -113,6 +124,15 @@ def test_slugs(url: str, wanted: str) -> None:
     assert slug(url) == wanted
 
 
+def reached(*allowed: str) -> Egress:
+    """Where repositories may be, in a cluster that has 9.9.0.0/16 and machines in 192.168.7.0/24."""
+    networks = tuple(ip_network(text) for text in allowed if text)
+    ci = replace(SETTINGS, allowed=networks)
+    return repository_egress(
+        replace(CONFIG, ci=ci, own_networks=(ip_network("9.9.0.0/16"),), machines=(ip_network("192.168.7.0/24"),))
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "allowed", "refusal"),
     [
@@ -126,18 +146,22 @@ def test_slugs(url: str, wanted: str) -> None:
         ("ssh://git@[fd00::1]/a", "", "is not public"),
         ("ssh://git@[2a00::1]/a", "", ""),
         ("ssh://git@[::ffff:10.0.0.1]/a", "", "is not public"),
+        ("https://169.254.169.254/a", "169.254.0.0/16", "is not public"),
+        ("https://168.63.129.16/a", "0.0.0.0/0", "is not public"),
+        ("https://9.9.9.9/a", "9.9.9.0/24", "is not public"),
+        ("https://192.168.7.4/a", "192.168.0.0/16", "is not public"),
+        ("ssh://git@[64:ff9b::a9fe:a9fe]/a", "64:ff9b::/96", "is not public"),
         ("https://h.test:99999/a", "", "cannot be used"),
     ],
 )
 def test_which_repositories_are_fetched_from(url: str, allowed: str, refusal: str) -> None:
-    settings = CiSettings("i", allowed=(ip_network(allowed),) if allowed else ())
-    told = why_not(url, settings, [ip_network("9.9.0.0/16")])
+    told = why_not(url, reached(allowed))
     assert bool(told) == bool(refusal)
     assert refusal in told
 
 
 def test_a_pod_reaches_its_repository_s_port_and_nobody_comes_in() -> None:
-    made = policy(parts().build, repository_rules("https://8.8.8.8:8443/a", SETTINGS, []))
+    made = policy(parts().build, repository_rules("https://8.8.8.8:8443/a", reached(), DNS))
     assert made["spec"]["ingress"] == []
     assert made["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert made["spec"]["egress"] == [
@@ -146,15 +170,27 @@ def test_a_pod_reaches_its_repository_s_port_and_nobody_comes_in() -> None:
     assert made["spec"]["podSelector"]["matchLabels"] == {"berth.dev/build": "uid-of-b"}
 
 
+def test_an_address_that_is_out_of_reach_gets_no_rule() -> None:
+    assert repository_rules("https://192.168.7.4/a", reached("192.168.0.0/16"), DNS) == []
+
+
 def test_a_repository_by_name_is_a_public_address_or_one_that_is_allowed() -> None:
-    settings = CiSettings("i", allowed=(ip_network("10.1.0.0/16"),))
-    public, dns, allowed = repository_rules("ssh://git@h.test/a", settings, [ip_network("9.9.0.0/16")])
-    assert public["ports"] == allowed["ports"] == [{"protocol": "TCP", "port": 22}]
-    blocks = {block["ipBlock"]["cidr"]: block["ipBlock"].get("except", []) for block in public["to"]}
-    for refused in ("10.0.0.0/8", "169.254.0.0/16", "9.9.0.0/16", "198.18.0.0/15"):
+    rule, dns = repository_rules("ssh://git@h.test/a", reached("10.1.0.0/16", "192.168.0.0/16"), DNS)
+    assert rule["ports"] == [{"protocol": "TCP", "port": 22}]
+    blocks = {block["ipBlock"]["cidr"]: block["ipBlock"].get("except", []) for block in rule["to"]}
+    assert "10.1.0.0/16" in blocks
+    for refused in ("10.0.0.0/8", "169.254.0.0/16", "9.9.0.0/16", "198.18.0.0/15", "192.168.7.0/24"):
         assert any(refused in inner for inner in blocks.values()), refused
-    assert allowed["to"] == [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
+    assert dns["to"] == DNS
     assert {port["port"] for port in dns["ports"]} == {53}
+
+
+def test_pods_of_a_build_ask_the_resolvers_that_a_value_names() -> None:
+    asked = dns_fields(replace(CONFIG, resolvers=(ip_address("192.0.2.53"),)))
+    for made in (parts(), replace(parts(), dns=asked)):
+        for job in (fetch_job(made), run_job(made, "0a1b2c3d", MACHINE)):
+            spec = job["spec"]["template"]["spec"]
+            assert {key: spec[key] for key in ("dnsPolicy", "dnsConfig") if key in spec} == made.dns
 
 
 def test_a_machine_is_reached_where_it_is_announced_and_at_its_pod() -> None:
@@ -169,10 +205,11 @@ def test_settings_from_the_environment() -> None:
     assert ci_settings({"BERTH_CI_IMAGE": "i"}) == CiSettings("i")
     found = ci_settings({"BERTH_CI_IMAGE": "i", "BERTH_CI_EGRESS": "10.0.0.0/8", "BERTH_CI_MAX_TIMEOUT": "2m"})
     assert found is not None
-    assert (found.egress, found.max_timeout) == ((ip_network("10.0.0.0/8"),), 120)
-    none = ci_settings({"BERTH_CI_IMAGE": "i", "BERTH_CI_EGRESS": "none"})
-    assert none is not None
-    assert none.egress == ()
+    assert (found.egress, found.public, found.max_timeout) == ((ip_network("10.0.0.0/8"),), False, 120)
+    for text, egress, public in (("none", (), False), ("open", (), True), ("open,10.0.0.0/8", found.egress, True)):
+        read = ci_settings({"BERTH_CI_IMAGE": "i", "BERTH_CI_EGRESS": text})
+        assert read is not None
+        assert (read.egress, read.public) == (egress, public)
 
 
 @pytest.mark.parametrize(

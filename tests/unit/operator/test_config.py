@@ -1,5 +1,5 @@
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -32,6 +32,8 @@ def test_everything() -> None:
             "BERTH_NODE_ADDRESSES": '{"node-1": "203.0.113.5"}',
             "BERTH_BLOCKED_CIDRS": "10.0.0.0/8,fd00::/8",
             "BERTH_BLOCK_CLUSTER_NETWORKS": "false",
+            "BERTH_MACHINE_CIDRS": "192.168.7.0/24",
+            "BERTH_RESOLVERS": "192.0.2.53,2001:db8::53",
             "BERTH_USER_NAMESPACES": "true",
             "BERTH_HISTORY_RETENTION": "2w",
             "BERTH_PROBE_INTERVAL": "90s",
@@ -42,6 +44,9 @@ def test_everything() -> None:
     assert config.sources == "any"
     assert config.node_addresses == {"node-1": "203.0.113.5"}
     assert config.blocked == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    assert config.machines == (ip_network("192.168.7.0/24"),)
+    assert config.out_of_reach == (*config.blocked, *config.machines)
+    assert config.resolvers == (ip_address("192.0.2.53"), ip_address("2001:db8::53"))
     assert (config.user_namespaces, config.listen) == (True, 9090)
     assert config.history_retention == timedelta(days=14)
     assert config.probe_interval == timedelta(seconds=90)
@@ -64,6 +69,8 @@ def test_what_clones_has_an_image_or_nothing_is_cloned() -> None:
         ("BERTH_NODE_ADDRESSES", "["),
         ("BERTH_NODE_ADDRESSES", '["x"]'),
         ("BERTH_BLOCKED_CIDRS", "10.0.0.1/8"),
+        ("BERTH_MACHINE_CIDRS", "robots"),
+        ("BERTH_RESOLVERS", "dns.example.org"),
         ("BERTH_LISTEN", "http"),
         ("BERTH_HISTORY_RETENTION", "30"),
         ("BERTH_PROBE_INTERVAL", "hourly"),

@@ -4,7 +4,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy, parse_source
+from berth_core.firewall import (
+    Egress,
+    Network,
+    OperatorPods,
+    PolicyRequest,
+    Rule,
+    Sources,
+    network_policy,
+    parse_source,
+)
 
 from .strategies import rules
 
@@ -76,50 +85,54 @@ def test_exceptions_are_written_as_such() -> None:
     ]
 
 
-BLOCKED = [parse_source(net) for net in ("10.96.0.0/16", "169.254.169.254", "198.18.0.1", "fd00::/64")]
-DNS = ({"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-dns"})
-DNS_RULE = {
-    "to": [{"namespaceSelector": {"matchLabels": DNS[0]}, "podSelector": {"matchLabels": DNS[1]}}],
-    "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
-}
+BLOCKED = tuple(parse_source(net) for net in ("10.96.0.0/16", "8.8.0.1", "2600::/64"))
+DNS = [{"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}]
+DNS_RULE = {"to": DNS, "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 
 
-def test_open_egress_excepts_what_is_blocked() -> None:
-    assert spec(egress=Egress(blocked=BLOCKED, dns_labels=DNS))["egress"] == [
-        {
-            "to": [
-                {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.96.0.0/16", "169.254.169.254/32", "198.18.0.1/32"]}},
-                {"ipBlock": {"cidr": "::/0", "except": ["fd00::/64"]}},
-            ]
-        },
-        DNS_RULE,
-    ]
+def parsed(*texts: str) -> tuple[Network, ...]:
+    return tuple(parse_source(text) for text in texts)
+
+
+def test_public_egress_excepts_special_networks_and_what_is_blocked() -> None:
+    public, dns = spec(egress=Egress(public=True, blocked=BLOCKED), dns=DNS)["egress"]
+    assert dns == DNS_RULE
+    four, six = (peer["ipBlock"] for peer in public["to"])
+    assert (four["cidr"], six["cidr"]) == ("0.0.0.0/0", "2000::/3")
+    assert {"10.0.0.0/8", "192.168.0.0/16", "169.254.0.0/16", "168.63.129.16/32", "8.8.0.1/32"} <= set(four["except"])
+    assert {"2001:db8::/32", "2002::/16", "2600::/64"} <= set(six["except"])
+
+
+def test_a_network_that_is_named_is_reached_beside_the_public_ones() -> None:
+    (rule,) = spec(egress=Egress(parsed("10.0.0.0/8"), public=True, blocked=BLOCKED))["egress"]
+    four = rule["to"][0]["ipBlock"]
+    assert "10.96.0.0/16" in four["except"]
+    assert "10.0.0.0/8" not in four["except"]
 
 
 def test_no_egress_is_no_entry_not_even_dns() -> None:
-    assert spec(egress=Egress(networks=(), blocked=BLOCKED, dns_labels=DNS))["egress"] == []
+    assert spec(egress=Egress(blocked=BLOCKED), dns=DNS)["egress"] == []
 
 
 def test_listed_egress_never_reaches_what_is_blocked() -> None:
-    wanted = [parse_source(net) for net in ("10.96.3.0/24", "198.18.0.0/24", "192.0.2.1")]
-    assert spec(egress=Egress(networks=wanted, blocked=BLOCKED))["egress"] == [
+    wanted = parsed("10.96.3.0/24", "8.8.0.0/24", "192.0.2.1", "169.254.0.0/16")
+    assert spec(egress=Egress(wanted, blocked=BLOCKED))["egress"] == [
         {
             "to": [
+                {"ipBlock": {"cidr": "8.8.0.0/24", "except": ["8.8.0.1/32"]}},
                 {"ipBlock": {"cidr": "192.0.2.1/32"}},
-                {"ipBlock": {"cidr": "198.18.0.0/24", "except": ["198.18.0.1/32"]}},
             ]
         }
     ]
 
 
 def test_egress_to_blocked_networks_alone_is_no_entry() -> None:
-    wanted = [parse_source("10.96.3.0/24")]
-    assert spec(egress=Egress(networks=wanted, blocked=BLOCKED))["egress"] == []
+    assert spec(egress=Egress(parsed("10.96.3.0/24"), blocked=BLOCKED))["egress"] == []
 
 
 @given(rules())
 def test_no_entry_ever_lacks_its_peers(ruleset: list[Rule]) -> None:
-    built = spec(rules=ruleset, egress=Egress(networks=[rule.source for rule in ruleset], blocked=BLOCKED))
+    built = spec(rules=ruleset, egress=Egress(tuple(rule.source for rule in ruleset), blocked=BLOCKED))
     for entry in built["ingress"]:
         assert entry["from"]
     for entry in built["egress"]:

@@ -1,0 +1,35 @@
+"""What the values say about egress reaches the operator, as the process reads it."""
+
+from ipaddress import ip_address, ip_network
+
+from berth_operator.config import Config
+
+from .conftest import Helm
+
+
+def config(helm: Helm, *values: str) -> Config:
+    """Settings as the process reads them."""
+    objects = helm.render(*(f"--set={value}" for value in values))
+    (found,) = [o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == "berth-operator"]
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    return Config.from_environment({one["name"]: one["value"] for one in container["env"] if "value" in one})
+
+
+def test_nothing_but_public_addresses_is_reached_by_default(helm: Helm) -> None:
+    plain = config(helm)
+    assert (plain.blocked, plain.machines, plain.resolvers, plain.block_cluster) == ((), (), (), True)
+    assert plain.ci is not None
+    assert (plain.ci.public, plain.ci.egress, plain.ci.allowed) == (True, (), ())
+
+
+def test_machines_and_resolvers_are_named_by_value(helm: Helm) -> None:
+    changed = config(
+        helm,
+        "instances.machineCidrs={192.168.7.0/24,2a00:7::/64}",
+        "instances.resolvers={192.0.2.53,fd00::53}",
+        "ci.egress={open,192.168.9.0/24}",
+    )
+    assert changed.machines == (ip_network("192.168.7.0/24"), ip_network("2a00:7::/64"))
+    assert changed.resolvers == (ip_address("192.0.2.53"), ip_address("fd00::53"))
+    assert changed.ci is not None
+    assert (changed.ci.public, changed.ci.egress) == (True, (ip_network("192.168.9.0/24"),))
