@@ -102,14 +102,14 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 */}}
 {{- define "berth.notPublic4" -}}
 {{- $found := get (.Files.Get "files/not-public.json" | fromJson) "4" -}}
-{{- range concat .Values.instances.blockedCidrs .Values.instances.machineCidrs -}}
+{{- range concat .Values.instances.blockedCidrs (.Values.instances.machineCidrs | default list) -}}
 {{- if regexMatch "^[0-9.]+/([1-9]|[12][0-9]|3[0-2])$" . -}}{{- $found = append $found . -}}{{- end -}}
 {{- end -}}
 {{- $found | uniq | toJson -}}
 {{- end }}
 {{- define "berth.notPublic6" -}}
 {{- $found := get (.Files.Get "files/not-public.json" | fromJson) "6" -}}
-{{- range concat .Values.instances.blockedCidrs .Values.instances.machineCidrs -}}
+{{- range concat .Values.instances.blockedCidrs (.Values.instances.machineCidrs | default list) -}}
 {{- if regexMatch "^[23][0-9A-Fa-f]{3}:.*/([4-9]|[1-9][0-9]+)$" . -}}{{- $found = append $found . -}}{{- end -}}
 {{- end -}}
 {{- $found | uniq | toJson -}}

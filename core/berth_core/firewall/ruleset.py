@@ -7,7 +7,8 @@ How packets are judged (docs/firewall.md has the reasons):
   cuts what runs already. An ICMP error about an inbound connection is judged by that connection's source.
 - ``output``: replies to inbound connections go only to sources that the rules accept. A TCP packet that belongs to
   no known connection and opens none is a remainder of one that was cut: it must not start a new entry, which
-  would turn the forbidden peer's packets into "replies".
+  would turn the forbidden peer's packets into "replies". Nothing that the workspace opens gets to metadata services and
+  link-local addresses, whether or not the cluster enforces its NetworkPolicy yet; neighbours and resolvers are asked.
 - the VPN's tunnel, where there is one: what comes out of it is from clients that the VPN has admitted, and gets to
   everything but the agent's port. (The packets that carry the tunnel are judged as all others.)
 - no match is silence, and nothing is forwarded.
@@ -24,6 +25,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Final
 
 from berth_core import names
+from berth_core.firewall import special
 from berth_core.firewall.model import Action, Network, Rule
 from berth_core.firewall.verdicts import Verdict, verdicts
 
@@ -157,6 +159,10 @@ def _output(ports: Ports, tunnel: Tunnel | None) -> str:
         f"tcp sport {ports.agent} accept",
         "ct direction reply goto peers",
         "ct state { new, invalid } tcp flags & (fin | syn | rst | ack) != syn drop",
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+        # A resolver may have such an address. By number (tcp, udp), as above; the NetworkPolicy says which one.
+        "meta l4proto { 6, 17 } th dport 53 accept",
+        *_matches(special.networks(special.NEVER), "{family} daddr", "drop"),
     ])  # fmt: skip
 
 

@@ -77,8 +77,8 @@ def repository_rules(url: str, reached: Egress, dns: Sequence[Object]) -> list[O
     ports = [{"protocol": "TCP", "port": repository.port}]
     if (network := repository.network) is not None:
         return [{"to": [_block(network)], "ports": ports}] if reached.reaches(network) else []
-    addresses, *rest = egress_rules(reached, dns)
-    return [addresses | {"ports": ports}, *rest]
+    # What asks for names has its own port.
+    return [{"ports": ports} | rule for rule in egress_rules(reached, dns)]
 
 
 def machine_rules(door: MachineDoor) -> list[Object]:

@@ -1,6 +1,7 @@
 """What reaches a pod under which rules: real packets between network namespaces, judged by the kernel."""
 
 import errno
+import json
 import random
 import select
 import socket
@@ -226,6 +227,41 @@ def test_what_the_workspace_opens_outward_is_answered_whatever_the_rules(served:
         peer.close()
     with pytest.raises(ConnectionRefusedError):
         served.inside.connect(("198.18.200.10", 8001))
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_no_metadata_service_is_reached_from_the_first_moment_on(pod: Pod, pushed: bool) -> None:
+    """Whether or not a NetworkPolicy stands around the pod yet; every other address is that one's matter."""
+    metadata = ["169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"]
+    others = ["8.8.8.8", "100.100.100.201", "fd00:ec3::254"]
+    for address in (*metadata, *others):
+        pod.outside.sh("ip", "address", "add", address, "dev", "lo")
+        via = "2001:db8:200::10" if ":" in address else "198.18.200.10"
+        pod.inside.sh("ip", "route", "add", address, "via", via)
+    assert pod.close_door().returncode == 0
+    if pushed:
+        pod.start()
+        assert pod.push(1, ("0.0.0.0/0", "ACCEPT"), ("::/0", "ACCEPT")).status == 200
+    with pod.outside.listen(8000), pod.outside.listen(53):
+        for address in others:
+            pod.inside.connect((address, 8000)).close()
+        for address in metadata:
+            with pytest.raises(TimeoutError):
+                pod.inside.connect((address, 8000), timeout=SILENCE)
+            pod.inside.connect((address, 53)).close()
+
+
+def test_a_neighbour_with_a_link_local_address_is_still_found(served: Pod) -> None:
+    (link_local,) = [
+        one["local"]
+        for link in json.loads(served.outside.sh("ip", "-j", "-6", "address", "show", "dev", "out0", "scope", "link"))
+        for one in link["addr_info"]
+    ]
+    served.outside.sh("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    served.outside.sh("ip", "address", "add", "2a00:7::7", "dev", "lo", "nodad")
+    served.inside.sh("ip", "route", "add", "2a00:7::7", "via", link_local, "dev", "eth0")
+    with served.outside.listen(8000):
+        served.inside.connect(("2a00:7::7", 8000)).close()
 
 
 def test_a_remainder_of_a_connection_cannot_pass_for_one_opened_outward(served: Pod, sshd: socket.socket) -> None:

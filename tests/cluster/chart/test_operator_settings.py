@@ -33,3 +33,9 @@ def test_machines_and_resolvers_are_named_by_value(helm: Helm) -> None:
     assert changed.resolvers == (ip_address("192.0.2.53"), ip_address("fd00::53"))
     assert changed.ci is not None
     assert (changed.ci.public, changed.ci.egress) == (True, (ip_network("192.168.9.0/24"),))
+
+
+def test_an_empty_list_of_networks_opens_none(helm: Helm) -> None:
+    closed = config(helm, "ci.egress=null", "ci.egress={}")
+    assert closed.ci is not None
+    assert (closed.ci.public, closed.ci.egress) == (False, ())
