@@ -1,25 +1,18 @@
-"""Writes what the notifier's NetworkPolicy leaves out, for the chart: ``python -m berth_cluster.notpublic FILE``.
-
-They are those within the networks that the policy opens, without the ones that another has whole.
-"""
+"""Writes what the notifier's NetworkPolicy leaves out, for the chart: ``python -m berth_cluster.notpublic FILE``."""
 
 import json
 import sys
-from ipaddress import collapse_addresses
 from pathlib import Path
 
-from berth_core.firewall import lies_in, special
+from berth_core.firewall import Action, Rule, accepted_set, lies_in, special
 
 
 def left_out() -> dict[str, list[str]]:
-    """Networks by IP version."""
+    """Fewest networks, by IP version, that have all special networks within those of public addresses."""
     networks = special.networks((*special.NEVER, *special.NOT_PUBLIC))
-    return {
-        str(public.version): [
-            str(network) for network in collapse_addresses(one for one in networks if lies_in(one, public))
-        ]
-        for public in special.PUBLIC
-    }
+    rules = [Rule(one, Action.ACCEPT) for one in networks if any(lies_in(one, public) for public in special.PUBLIC)]
+    fewest = accepted_set(rules)
+    return {str(version): [str(one) for one in fewest if one.version == version] for version in (4, 6)}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The one list of special networks, and that egress follows it: by properties, against first principles."""
 
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
@@ -14,7 +15,7 @@ METADATA = [
     "fd00:ec2::23", "fd20:ce::254", "fd00:42::42", "fd00:c1::a9fe:a9fe", "fd00:a9fe:a9fe::1", "fe80::a9fe:a9fe",
 ]  # fmt: skip
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-FORMS = {
+FORMS: dict[str, Callable[[IPv4Address], IPv6Address]] = {
     "mapped": lambda four: IPv6Address(0xFFFF << 32 | int(four)),
     "translated": lambda four: IPv6Address(0xFFFF << 48 | int(four)),
     "compatible": lambda four: IPv6Address(int(four)),
