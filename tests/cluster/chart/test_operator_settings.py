@@ -8,8 +8,8 @@ from .conftest import Helm
 
 
 def config(helm: Helm, *values: str) -> Config:
-    """Settings as the process reads them."""
-    objects = helm.render(*(f"--set={value}" for value in values))
+    """Settings as the process reads them; a value is what follows ``--set``, or an option of its own."""
+    objects = helm.render(*(value if value.startswith("--") else f"--set={value}" for value in values))
     (found,) = [o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == "berth-operator"]
     (container,) = found["spec"]["template"]["spec"]["containers"]
     return Config.from_environment({one["name"]: one["value"] for one in container["env"] if "value" in one})
@@ -36,6 +36,6 @@ def test_machines_and_resolvers_are_named_by_value(helm: Helm) -> None:
 
 
 def test_an_empty_list_of_networks_opens_none(helm: Helm) -> None:
-    closed = config(helm, "ci.egress={}")
+    closed = config(helm, "--set-json=ci.egress=[]")
     assert closed.ci is not None
     assert (closed.ci.public, closed.ci.egress) == (False, ())
