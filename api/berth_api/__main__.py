@@ -10,6 +10,7 @@ import uvicorn
 
 from berth_api import log, metrics
 from berth_api.app import make_app
+from berth_api.certificate import Certificate, CertificateError
 from berth_api.config import ConfigError, from_environment
 from berth_api.protocol import Protocol
 from berth_api.ratelimit.shared import store_url
@@ -27,18 +28,20 @@ def main() -> None:
             raise ConfigError(f"KUBECONFIG={config.kubeconfig} is no file")
         if config.rate_limit.redis_url is not None:
             store_url(config.rate_limit.redis_url)
+        certificate = Certificate(config.tls_folder) if config.tls_folder is not None else None
         metrics.serve(config.metrics_listen)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, CertificateError, OSError) as error:
         structlog.get_logger(__name__).error("cannot start", error=str(error))
         sys.exit(2)
-    app = make_app(config)
+    app = make_app(config, certificate)
     # uvicorn raises the signal anew when it has shut down: that is the end that was asked for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(app.state.exit_status))
     uvicorn.run(
         app,
         host=config.listen.host,
         port=config.listen.port,
-        loop="uvloop",
+        loop="berth_api.certificate:Loop",
+        ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         http=Protocol,
         ws="none",
         lifespan="on",

@@ -19,6 +19,7 @@ from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import make_verifier
 from berth_api.buildview import BuildView
+from berth_api.certificate import Certificate
 from berth_api.config import Config
 from berth_api.envelope import Envelope
 from berth_api.errors import ApiError
@@ -33,6 +34,7 @@ from berth_api.routes import (
     addons,
     ci,
     deployments,
+    documentation,
     firewall,
     instances,
     keeping,
@@ -73,21 +75,23 @@ ROUTERS = (
     tokens,
     addons,
     service,
+    documentation,
 )
 DESCRIPTION = """Lends out robots and other scarce machines, one holder at a time.
 
 Tokens go in `Authorization: Bearer …`. Refusals are JSON with `error_message`. Every answer has `X-Request-Id`."""
 
 
-def make_app(config: Config) -> FastAPI:
-    """Make the application; it connects to the cluster when it starts."""
+def make_app(config: Config, certificate: Certificate | None = None) -> FastAPI:
+    """Make the application; it connects to the cluster when it starts, and keeps a certificate new."""
     app = Application(
         config,
         title="Berth",
         version="1",
         description=DESCRIPTION,
-        lifespan=_lifespan(config),
+        lifespan=_lifespan(config, certificate),
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}",
     )
@@ -106,7 +110,7 @@ def make_app(config: Config) -> FastAPI:
     return app
 
 
-def make_state(config: Config, client: Client) -> State:
+def make_state(config: Config, client: Client, certificate: Certificate | None = None) -> State:
     """Make what all requests share."""
     provider = ProviderKeys(config.provider) if config.provider is not None else None
     return State(
@@ -125,20 +129,23 @@ def make_state(config: Config, client: Client) -> State:
         builds=BuildView(client, config.workspace_namespaces),
         followers=Followers(),
         spoken=Spoken(client, config.namespace),
+        certificate=certificate,
     )
 
 
-def _lifespan(config: Config) -> Callable[[FastAPI], Any]:
+def _lifespan(config: Config, certificate: Certificate | None) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with await connect(API_MANAGER, config.kubeconfig) as client:
-            state = make_state(config, client)
+            state = make_state(config, client, certificate)
             caches = state.caches.all | state.builds.caches
             jobs = {f"cache {kind}": cache.run() for kind, cache in caches.items()}
             jobs |= {"rows": state.caches.keep_rows(), "keys": state.keys.run(), "revocations": state.revocations.run()}
             jobs |= {"time": keep_time(client), "protocol": state.spoken.run()}
             if state.provider is not None:
                 jobs["provider's keys"] = state.provider.run()
+            if certificate is not None:
+                jobs["certificate"] = certificate.run()
             app.state.berth = state
             app.state.tasks = [_start(app, name, job) for name, job in jobs.items()]
             yield

@@ -55,6 +55,8 @@ class Config:
     access_namespace: str
     listen: Listen
     metrics_listen: Listen
+    tls_folder: Path | None
+    """With ``tls.crt`` and ``tls.key``; None for plain HTTP."""
     public_url: str | None
     token_issuer: str
     token_audience: str
@@ -80,6 +82,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         access_namespace=environment.get("BERTH_ACCESS_NAMESPACE") or "berth-access",
         listen=_listen("BERTH_LISTEN", environment.get("BERTH_LISTEN") or "0.0.0.0:8080"),
         metrics_listen=_listen("BERTH_METRICS_LISTEN", environment.get("BERTH_METRICS_LISTEN") or ":9090"),
+        tls_folder=Path(folder) if (folder := environment.get("BERTH_TLS_DIR")) else None,
         public_url=(environment.get("BERTH_PUBLIC_URL") or "").rstrip("/") or None,
         token_issuer=environment.get("BERTH_TOKEN_ISSUER") or "berth",
         token_audience=environment.get("BERTH_TOKEN_AUDIENCE") or "berth",

@@ -19,6 +19,12 @@ KEYS_AHEAD: Final = Gauge("berth_api_keys_ahead", "Key pairs made ahead.")
 CACHE_BROKEN: Final = Gauge(
     "berth_api_cache_broken_seconds", "For how long the cache's watch has not been standing.", ("kind",)
 )
+CERTIFICATE_EXPIRES: Final = Gauge(
+    "berth_api_certificate_expiry_timestamp_seconds", "When the API's certificate expires, 0 without TLS."
+)
+CERTIFICATE_REFUSED: Final = Gauge(
+    "berth_api_certificate_refused", "1 while a new certificate cannot be used and the one before stays."
+)
 
 
 def serve(listen: Listen) -> None:

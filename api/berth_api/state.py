@@ -13,6 +13,7 @@ from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import TokenVerifier
 from berth_api.buildview import BuildView
+from berth_api.certificate import Certificate
 from berth_api.config import Config
 from berth_api.deployment import Deployment
 from berth_api.errors import AwayError
@@ -205,6 +206,8 @@ class State:
     builds: BuildView
     followers: Followers
     spoken: Spoken
+    certificate: Certificate | None
+    """None where the API speaks plain HTTP."""
 
     async def now(self) -> datetime:
         """Return the store's time, for what makes or ages something; where it is not known the cluster is asked.

@@ -26,7 +26,7 @@ class Pair:
 
 
 class Authority:
-    """A CA in `folder` (`ca.crt`, `ca.key`), made at first use."""
+    """A new CA, written to `folder` as `ca.crt` and `ca.key`; clients that are strict about RFC 5280 take it too."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,6 +37,7 @@ class Authority:
             _unsigned(name, name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(signing=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         )
         self._certificate = builder.sign(self._key, hashes.SHA256())
         self.pair = _write(folder, "ca", self._certificate, self._key)
@@ -46,21 +47,30 @@ class Authority:
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
         if group:
             attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        return self._sign(name, x509.Name(attributes), [ExtendedKeyUsageOID.CLIENT_AUTH], [])
+        return self._sign(name, x509.Name(attributes), [ExtendedKeyUsageOID.CLIENT_AUTH], [], VALIDITY)
 
-    def server(self, name: str, *, hosts: list[str]) -> Pair:
+    def server(self, name: str, *, hosts: list[str], validity: dt.timedelta = VALIDITY) -> Pair:
         """A certificate for `hosts` (DNS names and IP addresses), good as server and as client."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        return self._sign(name, subject, purposes, hosts)
+        return self._sign(name, subject, purposes, hosts, validity)
 
-    def _sign(self, name: str, subject: x509.Name, purposes: list[x509.ObjectIdentifier], hosts: list[str]) -> Pair:
+    def _sign(
+        self,
+        name: str,
+        subject: x509.Name,
+        purposes: list[x509.ObjectIdentifier],
+        hosts: list[str],
+        validity: dt.timedelta,
+    ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
-            _unsigned(subject, self._certificate.subject, key.public_key())
+            _unsigned(subject, self._certificate.subject, key.public_key(), validity)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signing=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+            .add_extension(signer, critical=False)
         )
         if hosts:
             builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_host, hosts))), critical=False)
@@ -77,7 +87,9 @@ def service_account_key(folder: Path) -> Pair:
     return pair
 
 
-def _unsigned(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _unsigned(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, validity: dt.timedelta = VALIDITY
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -86,7 +98,7 @@ def _unsigned(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublic
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + VALIDITY)
+        .not_valid_after(now + validity)
     )
 
 

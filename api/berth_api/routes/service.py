@@ -1,6 +1,7 @@
 """For those who run the process: /healthz and /readyz."""
 
 import time
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
 
@@ -46,4 +47,5 @@ async def ready(state: SharedState) -> JSON:
         missing.append("the cluster's time")
     if not state.spoken.is_known:
         missing.append("the leader's Lease")
-    return JSON({"missing": missing}, status_code=503 if missing else 200)
+    warnings = [] if state.certificate is None else list(state.certificate.warnings(datetime.now(UTC)))
+    return JSON({"missing": missing, "warnings": warnings}, status_code=503 if missing else 200)

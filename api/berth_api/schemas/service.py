@@ -13,3 +13,4 @@ class Readiness(BaseModel):
     """Whether the process can serve."""
 
     missing: list[str] = Field(description="What it still waits for.")
+    warnings: list[str] = Field(description="What it serves in spite of, and somebody has to mend.")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import ssl
 import subprocess
 import sys
 import time
@@ -58,12 +59,17 @@ def start(settings: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def running(settings: dict[str, str], log: Path, *, until: str = "/readyz", ends: int = 0) -> Iterator[Api]:
-    """Run a process; it is there once `until` answers 200. `ends` is what it must end with."""
+def running(
+    settings: dict[str, str], log: Path, *, until: str = "/readyz", ends: int = 0, authority: Path | None = None
+) -> Iterator[Api]:
+    """Run a process; it is there once `until` answers 200. `ends` is what it must end with.
+
+    With TLS the `authority` has signed its certificate.
+    """
     process = start(settings, log)
-    url = f"http://{settings['BERTH_LISTEN']}"
+    url = f"http{'s' if authority else ''}://{settings['BERTH_LISTEN']}"
     try:
-        wait_for(url + until, process, log)
+        wait_for(url + until, process, log, authority)
         yield Api(url, f"http://{settings['BERTH_METRICS_LISTEN']}/metrics", process, log)
     finally:
         process.terminate()
@@ -78,12 +84,13 @@ async def in_thread(run: AbstractContextManager[Api]) -> AsyncIterator[Api]:
         await asyncio.to_thread(stack.close)
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, authority: Path | None = None) -> None:
     """Wait until a URL answers 200."""
+    trust = ssl.create_default_context(cafile=authority)
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            if httpx.get(url).status_code == 200:
+            if httpx.get(url, verify=trust).status_code == 200:
                 return
         except httpx.TransportError:
             pass  # it does not listen yet

@@ -1,0 +1,267 @@
+"""TLS in the API process: certificates change while it serves, and real clients verify them."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+from rerobots.api import APIClient
+
+from berth_api.certificate import GOODBYE_SECONDS, HANDSHAKE_SECONDS
+from berth_cluster.pki import Authority, Pair
+
+from . import process
+from .conftest import TIMEOUT, Setting
+from .process import Api
+from .signing import Signer
+from .world import eventually
+
+pytestmark = pytest.mark.apiserver
+
+HOSTS = ["berth.example.test", "localhost", "127.0.0.1"]
+
+
+class Mount:
+    """A Secret in a pod, as the kubelet keeps it: each version in a folder of its own, behind links."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._versions = 0
+        folder.mkdir()
+
+    def put(self, certificate: bytes, key: bytes) -> None:
+        """Replace the Secret."""
+        self._versions += 1
+        version = self.folder / f"..version-{self._versions}"
+        version.mkdir()
+        (version / "tls.crt").write_bytes(certificate)
+        (version / "tls.key").write_bytes(key)
+        link = self.folder / "..data_tmp"
+        link.symlink_to(version.name)
+        link.replace(self.folder / "..data")
+        for name in ("tls.crt", "tls.key"):
+            if not (self.folder / name).is_symlink():
+                (self.folder / name).symlink_to(f"..data/{name}")
+
+    def remove(self) -> None:
+        """Remove what the Secret holds."""
+        (self.folder / "..data").unlink()
+
+
+@dataclass(frozen=True)
+class Secured:
+    """An API process with TLS, its Secret, and the authority of its certificates."""
+
+    api: Api
+    mount: Mount
+    authority: Authority
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What a client trusts: this authority, checked as strictly as Python 3.13 does."""
+        context = ssl.create_default_context(cafile=self.authority.pair.certificate)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    def connection(self) -> HTTPSConnection:
+        """Open a connection that stays open."""
+        connection = HTTPSConnection(urlsplit(self.api.url).netloc, context=self.context, timeout=TIMEOUT)
+        connection.connect()
+        return connection
+
+    def sign(self, name: str, **options: Any) -> Pair:
+        """Make a certificate."""
+        return self.authority.server(name, hosts=HOSTS, **options)
+
+    def readiness(self) -> Any:
+        """What /readyz says."""
+        return httpx.get(f"{self.api.url}/readyz", verify=self.context).json()
+
+    def metric(self, name: str) -> float:
+        """Value of a gauge."""
+        families = text_string_to_metric_families(httpx.get(self.api.metrics_url).text)
+        return next(family.samples[0].value for family in families if family.name == name)
+
+
+def serial(connection: HTTPSConnection) -> str:
+    """The serial number of the certificate that a connection was opened with."""
+    shown = connection.sock.getpeercert()
+    return str(shown["serialNumber"])
+
+
+def ask(connection: HTTPSConnection) -> int:
+    """Send a request over a connection."""
+    connection.request("GET", "/workspaces")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def contents(pair: Pair) -> tuple[bytes, bytes]:
+    return pair.certificate.read_bytes(), pair.key.read_bytes()
+
+
+@pytest_asyncio.fixture
+async def secured(setting: Setting, tmp_path: Path) -> AsyncIterator[Secured]:
+    authority, mount = Authority(tmp_path / "authority"), Mount(tmp_path / "mounted")
+    mount.put(*contents(authority.server("first", hosts=HOSTS)))
+    settings = setting.environment(BERTH_TLS_DIR=str(mount.folder))
+    running = process.running(settings, tmp_path / "api.log", authority=authority.pair.certificate)
+    async with process.in_thread(running) as api:
+        yield Secured(api, mount, authority)
+
+
+async def test_a_new_certificate_is_served_without_a_restart_and_open_connections_go_on(secured: Secured) -> None:
+    before = secured.connection()
+    first = serial(before)
+    assert ask(before) == 200
+    secured.mount.put(*contents(secured.sign("second", validity=timedelta(days=1))))
+
+    async def is_new() -> bool:
+        return serial(secured.connection()) != first
+
+    await eventually(is_new)
+    assert (ask(before), serial(before)) == (200, first)
+    assert secured.readiness() == {"missing": [], "warnings": []}
+    expiry = ssl.cert_time_to_seconds(secured.connection().sock.getpeercert()["notAfter"])
+    assert secured.metric("berth_api_certificate_expiry_timestamp_seconds") == expiry
+    assert secured.api.process.poll() is None
+
+
+BAD: dict[str, Callable[[Secured], object]] = {
+    "the key of another certificate": lambda s: s.mount.put(contents(s.sign("a"))[0], contents(s.sign("b"))[1]),
+    "no certificate at all": lambda s: s.mount.put(b"", contents(s.sign("a"))[1]),
+    "an expired one": lambda s: s.mount.put(*contents(s.sign("old", validity=timedelta(minutes=-1)))),
+    "nothing": lambda s: s.mount.remove(),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+async def test_a_bad_new_certificate_leaves_the_one_before_and_is_told(bad: str, secured: Secured) -> None:
+    first = serial(secured.connection())
+    BAD[bad](secured)
+
+    async def is_told() -> bool:
+        return bool(secured.readiness()["warnings"])
+
+    await eventually(is_told)
+    ready = httpx.get(f"{secured.api.url}/readyz", verify=secured.context)
+    assert (ready.status_code, ready.json()["missing"]) == (200, [])
+    (warning,) = ready.json()["warnings"]
+    assert "the one before stays" in warning
+    assert "Secret" in warning or "tls.crt" in warning
+    assert serial(secured.connection()) == first
+    assert secured.metric("berth_api_certificate_refused") == 1
+    lines = [json.loads(line) for line in secured.api.log.read_text().splitlines()]
+    assert [line["level"] for line in lines if "the one before stays" in line["event"]] == ["error"]
+    assert "PRIVATE KEY" not in secured.api.log.read_text()
+    secured.mount.put(*contents(secured.sign("good")))
+
+    async def is_mended() -> bool:
+        return serial(secured.connection()) != first and not secured.readiness()["warnings"]
+
+    await eventually(is_mended)
+    assert secured.metric("berth_api_certificate_refused") == 0
+
+
+async def test_real_clients_verify_by_the_exported_files(secured: Secured, signer: Signer, tmp_path: Path) -> None:
+    bundle = {"SSL_CERT_FILE": str(secured.authority.pair.certificate)}
+    url, token = secured.api.url, signer.token("alice")
+    assert (await shell(bundle, "curl", "-sS", f"{url}/workspaces")).returncode == 0
+    told = {"BERTH_API": url, "BERTH_TOKEN": token, "HOME": str(tmp_path)}
+    assert (await shell(bundle | told, berth(), "list", "-o", "json")).returncode == 0
+    by_name = f"https://localhost:{urlsplit(url).port}"
+    assert (await shell(bundle, "curl", "-sS", f"{by_name}/workspaces")).returncode == 0
+    code = (
+        "import sys; from rerobots.api import APIClient;"
+        " print(APIClient(api_token=sys.argv[2], ignore_env=True, base_uri=sys.argv[1]).get_instances())"
+    )
+    requests = {"REQUESTS_CA_BUNDLE": bundle["SSL_CERT_FILE"]}
+    assert (await shell(requests, sys.executable, "-c", code, url, token)).stdout.strip() == "[]"
+    index = httpx.get(url, verify=secured.context).json()
+    assert all(template.startswith(f"{url}/") for template in index.values())
+
+
+async def test_clients_refuse_the_certificate_of_another_authority(
+    secured: Secured, signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same name, and another key."""
+    other = str(Authority(tmp_path / "other").pair.certificate)
+    url, token = secured.api.url, signer.token("alice")
+    refused = await shell({"SSL_CERT_FILE": other}, "curl", "-sS", f"{url}/workspaces")
+    assert (refused.returncode, refused.stdout) == (60, "")
+    told = {"BERTH_API": url, "BERTH_TOKEN": token, "BERTH_CA_FILE": other, "HOME": str(tmp_path)}
+    command = await shell(told, berth(), "list")
+    assert command.returncode == 3
+    assert "CERTIFICATE_VERIFY_FAILED" in command.stderr
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", other)
+    client = APIClient(api_token=token, ignore_env=True, base_uri=url)
+    with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+        await asyncio.to_thread(client.get_instances)
+
+
+async def test_plain_http_gets_no_answer(secured: Secured) -> None:
+    with pytest.raises(httpx.TransportError):
+        httpx.get(secured.api.url.replace("https:", "http:"))
+
+
+async def test_a_client_that_never_says_anything_is_dropped(secured: Secured) -> None:
+    address = urlsplit(secured.api.url)
+    with socket.create_connection((address.hostname, address.port)) as silent:
+        silent.settimeout(HANDSHAKE_SECONDS + TIMEOUT)
+        assert await asyncio.to_thread(silent.recv, 1) == b""
+
+
+async def test_an_idle_connection_does_not_hold_up_the_end(setting: Setting, tmp_path: Path) -> None:
+    authority, mount = Authority(tmp_path / "authority"), Mount(tmp_path / "mounted")
+    mount.put(*contents(authority.server("only", hosts=HOSTS)))
+    settings = setting.environment(BERTH_TLS_DIR=str(mount.folder))
+    running = process.running(settings, tmp_path / "api.log", authority=authority.pair.certificate)
+    async with process.in_thread(running) as api:
+        idle = Secured(api, mount, authority).connection()
+        assert ask(idle) == 200
+        api.process.terminate()
+        # Beside the goodbye some time for a slow machine; it would be 20 s and more where the client had to answer.
+        await asyncio.to_thread(api.process.wait, GOODBYE_SECONDS + 12)
+    idle.close()
+
+
+@pytest.mark.parametrize("missing", ["tls.crt", "tls.key"])
+async def test_without_a_certificate_it_does_not_start_and_says_which(
+    missing: str, setting: Setting, tmp_path: Path
+) -> None:
+    authority, mount = Authority(tmp_path / "authority"), Mount(tmp_path / "mounted")
+    mount.put(*contents(authority.server("only", hosts=HOSTS)))
+    (mount.folder / missing).resolve().unlink()
+    log = tmp_path / "api.log"
+    started = process.start(setting.environment(BERTH_TLS_DIR=str(mount.folder)), log)
+    assert await asyncio.to_thread(started.wait, process.START_SECONDS) == 2
+    assert f"{missing}" in json.loads(log.read_text().splitlines()[-1])["error"]
+
+
+def berth() -> str:
+    return str(Path(sys.executable).with_name("berth"))
+
+
+async def shell(environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that trusts what the environment says and nothing else."""
+    program = shutil.which(command[0]) or command[0]
+    kept = {"PATH": os.environ["PATH"]} | environment
+    return await asyncio.to_thread(
+        subprocess.run, [program, *command[1:]], env=kept, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
