@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import audit, deployment, doctor, key, release, restore, status, token, user, webhook
+from berth_cli import audit, deployment, doctor, key, release, restore, status, terminal, token, user, webhook
 from berth_cli.errors import EXIT_CODES, CliError
 from berth_cli.helping import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
 from berth_cli.remote import catalogue, ci, config, firewall, instances, new, queues, ssh, vpn
@@ -99,6 +99,7 @@ def options(
 
 def main() -> None:
     """Run a command; what it cannot do is one line on standard error and an exit code."""
+    terminal.guard()
     try:
         app()
     except CliError as error:

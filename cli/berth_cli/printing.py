@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import typer
 
 from berth_cli.options import Output
+from berth_cli.terminal import Terminal
 
 Row = TypeVar("Row")
 GREEN = "\x1b[32m"
@@ -86,7 +87,10 @@ def tabular(headings: Sequence[str], rows: Sequence[Sequence[str | None]], good:
     for words, colour in zip(cells, colours, strict=True):
         padded = (word + " " * (width - _cells(word)) for word, width in zip(words, widths, strict=True))
         line = GAP.join(padded).rstrip()
-        typer.echo(f"{colour}{line}{PLAIN}" if coloured and colour else line)
+        if colour and coloured and isinstance(sys.stdout, Terminal):
+            sys.stdout.style(f"{colour}{line}{PLAIN}\n")
+        else:
+            typer.echo(line)
 
 
 def printable(text: str) -> str:

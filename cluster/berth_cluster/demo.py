@@ -32,11 +32,14 @@ class Lease:
     login: Login
 
 
-def play(api: str, kubeconfig: Path) -> None:
-    """Play all steps against the API at `api`; raises ClusterError at the first that goes wrong."""
+def play(api: str, authority: Path, kubeconfig: Path) -> None:
+    """Play all steps against the API at `api`, whose certificate `authority` has signed.
+
+    Raises ClusterError at the first that goes wrong.
+    """
     first, second, *_ = clients()
-    ada = Visitor("ada", first, api, _token("ada", kubeconfig))
-    bob = Visitor("bob", second, api, _token("bob", kubeconfig))
+    ada = Visitor("ada", first, api, authority, _token("ada", kubeconfig))
+    bob = Visitor("bob", second, api, authority, _token("bob", kubeconfig))
     _give_back_earlier(ada, bob)
     with tempfile.TemporaryDirectory(prefix="berth-demo-") as folder:
         type_name = _look_around(ada)

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from berth_cluster import cluster, images, kind, loading, network
+from berth_cluster import certificates, cluster, images, kind, loading, network
+from berth_cluster.certificates import Certificate
 from berth_cluster.commands import run
 from berth_cluster.components import HELM, build, kubernetes
 from berth_cluster.errors import ClusterError
@@ -20,9 +21,10 @@ VALUES = REPOSITORY / "cluster" / "values.yaml"
 WORKSPACES = "berth-workspaces"
 SAMPLES = REPOSITORY / "samples"
 NODE_PORT = 30080
-LOCAL_API = f"http://{network.NODES[0].address}:{NODE_PORT}"
+LOCAL_APIS = tuple(f"https://{node.address}:{NODE_PORT}" for node in network.NODES)
 # What people source; a cluster in another slot has a folder of its own.
 ENVIRONMENT = REPOSITORY / ".berth" / (f"slot-{network.SLOT}" if network.SLOT else "")
+TLS_FOLDER = ENVIRONMENT / "tls"
 HELM_TIMEOUT = 240
 SAMPLES_DEADLINE = 30.0
 
@@ -36,10 +38,12 @@ class Target:
     kubectl: Path
     helm: Path
     helm_arguments: tuple[str, ...]
+    certificate: Certificate | None = None
+    """The API's; None where the cluster's owner sees to it."""
 
-    def run_kubectl(self, *words: str) -> str:
+    def run_kubectl(self, *words: str, stdin: str | None = None) -> str:
         """Run kubectl on it and answer its standard output."""
-        return run([self.kubectl, f"--kubeconfig={self.kubeconfig}", *words]).stdout
+        return run([self.kubectl, f"--kubeconfig={self.kubeconfig}", *words], stdin=stdin).stdout
 
     def run_helm(self, *words: str) -> str:
         """Run helm on it and answer its standard output."""
@@ -82,9 +86,10 @@ def local() -> Target:
     built = images.build_all()
     loading.load(started, built)
     tags = {one.image.name: one.key for one in built}
+    certificate = _certificate(*(node.address for node in network.NODES))
     return Target(
         kubeconfig=started.kubeconfig,
-        api=LOCAL_API,
+        api=LOCAL_APIS[0],
         kubectl=started.tools.path("kubectl"),
         helm=started.tools.path("helm"),
         # A tag by content makes helm roll out exactly what changed.
@@ -92,12 +97,14 @@ def local() -> Target:
             *("-f", str(VALUES)),
             *("--set-string", f"image.tag={tags['berth']}", "--set-string", f"vpn.image.tag={tags['berth-vpn']}"),
             *("--set-string", f"ci.image.tag={tags['berth-ci']}"),
+            *_secured(certificate),
         ),
+        certificate=certificate,
     )
 
 
-def running() -> tuple[str, Path]:
-    """The API's base URL and the kubeconfig of the local cluster; ClusterError where none runs.
+def running() -> tuple[str, Path, Path]:
+    """The API's base URL, its authority, and the kubeconfig of the local cluster; ClusterError where none runs.
 
     The tour needs clients outside of the cluster, which only the local one has.
     """
@@ -106,12 +113,14 @@ def running() -> tuple[str, Path]:
     found = cluster.find()
     if found is None:
         raise ClusterError("no local cluster runs: start it with `make up`")
-    return LOCAL_API, found.kubeconfig
+    return LOCAL_APIS[0], TLS_FOLDER / "ca.crt", found.kubeconfig
 
 
 def install(target: Target) -> None:
     """`helm upgrade --install`, then the samples; ClusterError with what the pods say where it fails."""
     with step("installing Berth with helm"):
+        if target.certificate is not None:
+            _apply_certificate(target, target.certificate)
         words = ["upgrade", "--install", RELEASE, str(CHART), "-n", RELEASE, "--create-namespace"]
         words += [*target.helm_arguments, "--wait", f"--timeout={HELM_TIMEOUT}s"]
         try:
@@ -125,6 +134,22 @@ def install(target: Target) -> None:
             for field in ("{.metadata.finalizers}", "{.status.observedGeneration}"):
                 chosen = ("wait", "wd", "--all", "-n", WORKSPACES, f"--for=jsonpath={field}")
                 target.run_kubectl(*chosen, f"--timeout={HELM_TIMEOUT}s")
+
+
+def _certificate(*addresses: str) -> Certificate:
+    """The API's certificate for where it answers; the same in each run, so that clients need to trust it once."""
+    return certificates.ensure(TLS_FOLDER, addresses)
+
+
+def _secured(certificate: Certificate) -> tuple[str, ...]:
+    """Words for helm by which another certificate makes new pods, and so is served at once."""
+    return ("--set-string", f"api.podAnnotations.certificate={certificate.digest}")
+
+
+def _apply_certificate(target: Target, certificate: Certificate) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE}}
+    objects = {"apiVersion": "v1", "kind": "List", "items": [namespace, certificate.secret(RELEASE)]}
+    target.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(objects))
 
 
 def _apply_samples(target: Target) -> None:
@@ -163,11 +188,13 @@ def write_environment(target: Target) -> None:
     for name, program in programs.items():
         (links / name).unlink(missing_ok=True)
         (links / name).symlink_to(program)
-    lines = {"KUBECONFIG": target.kubeconfig, "BERTH_API": target.api, "PATH": f"{links}:$PATH"}
+    lines: dict[str, object] = {"KUBECONFIG": target.kubeconfig, "BERTH_API": target.api, "PATH": f"{links}:$PATH"}
+    if target.certificate is not None:
+        lines |= certificates.trust(ENVIRONMENT, target.certificate.authority)
     text = "".join(f'export {name}="{value}"\n' for name, value in lines.items())
     (ENVIRONMENT / "env").write_text(text, encoding="utf-8")
     shown = (ENVIRONMENT / "env").relative_to(REPOSITORY)
-    note(f"Berth answers at {target.api}; `. {shown}` sets KUBECONFIG, BERTH_API and PATH")
+    note(f"Berth answers at {target.api}; `. {shown}` sets {', '.join(lines)}")
 
 
 def _kind_of_cluster() -> str:
@@ -196,15 +223,18 @@ def _existing() -> Target:
 
 def _kind() -> Target:
     kubeconfig, address = kind.create(ENVIRONMENT, images.BERTH, images.WORKSPACE, images.VPN, images.CI)
+    certificate = _certificate(address)
     return Target(
         kubeconfig=kubeconfig,
-        api=f"http://{address}:{NODE_PORT}",
+        api=f"https://{address}:{NODE_PORT}",
         kubectl=_program("kubectl"),
         helm=_program("helm"),
         helm_arguments=(
             *("-f", str(VALUES)),
             *(word for image in ("image", "vpn.image", "ci.image") for word in ("--set-string", f"{image}.tag=dev")),
+            *_secured(certificate),
         ),
+        certificate=certificate,
     )
 
 

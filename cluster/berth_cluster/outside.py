@@ -53,9 +53,16 @@ class Outside:
         """Run a command at this address; its exit code is the caller's to judge."""
         return commands.run(self.command(*words), check=False, timeout=timeout)
 
-    def request(self, method: str, url: str, *, token: str = "", body: object = None) -> Answer:
-        """Send an HTTP request with curl, `body` as JSON; ClusterError where no answer came within 30 s."""
+    def request(
+        self, method: str, url: str, *, token: str = "", body: object = None, authority: Path | None = None
+    ) -> Answer:
+        """Send an HTTP request with curl, `body` as JSON; ClusterError where no answer came within 30 s.
+
+        `authority` has the certificates that count; without it the system's do.
+        """
         words = ["curl", "-sS", "--max-time", "30", "-X", method, "-w", "\n%{http_code}", url]
+        if authority is not None:
+            words += ["--cacert", str(authority)]
         if token:
             words += ["-H", f"Authorization: Bearer {token}"]
         if body is not None:

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from berth_cluster import cluster, install, network
+from berth_cluster import cluster, install
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.cluster import Cluster
 from berth_cluster.errors import ClusterError
@@ -56,7 +56,7 @@ def berth_cluster() -> BerthCluster:
         url=found.url,
         tools=found.tools,
         state=found.state,
-        apis=tuple(f"http://{node.address}:{install.NODE_PORT}" for node in network.NODES),
+        apis=install.LOCAL_APIS,
         berth=REPOSITORY / ".venv" / "bin" / "berth",
     )
 

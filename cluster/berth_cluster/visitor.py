@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,11 +26,12 @@ out = Console(highlight=False)
 
 @dataclass(frozen=True)
 class Visitor:
-    """A user of the API at `api`, with a token, at an outside client's address."""
+    """A user of the API at `api`, with its authority and a token, at an outside client's address."""
 
     name: str
     at: Outside
     api: str
+    authority: Path
     token: str
 
     def ask(self, method: str, path: str, body: object = None, *, expect: int = 200) -> Any:
@@ -51,7 +53,7 @@ class Visitor:
 
     def send(self, method: str, path: str, body: object = None) -> Answer:
         """Send a request and print nothing."""
-        return self.at.request(method, f"{self.api}{path}", token=self.token, body=body)
+        return self.at.request(method, f"{self.api}{path}", token=self.token, body=body, authority=self.authority)
 
     def instance(self, instance: str) -> dict[str, Any]:
         """What the API says about an instance now."""

@@ -1,5 +1,6 @@
 """The lab and the people in it."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,12 +11,11 @@ from anyio.from_thread import start_blocking_portal
 from lab import NAMESPACE, Lab, Person
 from recording import judged
 
-from berth_cluster.network import NODES
+from berth_cluster import certificates, install
 from berth_cluster.outside import Outside
 from berth_cluster.testing import BerthCluster
 from berth_core.client import connected
 
-NODE_PORT = 30080
 RELEASE = "berth"
 START_SECONDS = 600
 
@@ -32,14 +32,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def lab(cluster: BerthCluster) -> Lab:
-    """The two-node cluster, whose API answers at each node."""
+    """The two-node cluster, whose API answers at each node; every client trusts it by what `.berth/env` exports."""
+    os.environ.update(certificates.trust(install.ENVIRONMENT, install.TLS_FOLDER / "ca.crt"))
     return Lab(
         kubeconfig=cluster.kubeconfig,
         kubectl_program=cluster.tools.path("kubectl"),
         helm_program=cluster.tools.path("helm"),
         berth_program=Path(sys.executable).with_name("berth"),
         python=Path(sys.executable),
-        apis=tuple(f"http://{node.address}:{NODE_PORT}" for node in NODES),
+        apis=cluster.apis,
     )
 
 

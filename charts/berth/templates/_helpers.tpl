@@ -120,6 +120,37 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- with .Values.tokens.oidc }}{{ if .issuer }}{{ .caConfigMap }}{{ end }}{{ end -}}
 {{- end }}
 
+{{/* How the API speaks, and the port of its Service. */}}
+{{- define "berth.apiScheme" -}}
+{{- if .Values.api.tls.secretName }}https{{ else }}http{{ end -}}
+{{- end }}
+{{- define "berth.apiPort" -}}
+{{- .Values.api.service.port | default (ternary 443 80 (eq (include "berth.apiScheme" .) "https")) -}}
+{{- end }}
+
+{{/* Plain HTTP beyond the cluster; the chart's only door is api.allowPlainHttp. */}}
+{{- define "berth.checkPlainHttp" -}}
+{{- $api := .Values.api -}}
+{{- $clear := "tokens and keys would cross the network in the clear. Set" -}}
+{{- $unless := "or api.allowPlainHttp=true where that is meant" -}}
+{{- if and (ne $api.service.type "ClusterIP") (not $api.tls.secretName) -}}
+{{- fail (printf "api.service.type is %s, without TLS: %s api.tls.secretName to a Secret with tls.crt and tls.key, %s" $api.service.type $clear $unless) -}}
+{{- end -}}
+{{- if and $api.ingress.enabled (not $api.ingress.tls.secretName) -}}
+{{- fail (printf "api.ingress has no TLS: %s api.ingress.tls.secretName to a Secret with tls.crt and tls.key, %s" $clear $unless) -}}
+{{- end -}}
+{{- if $api.httpRoute.enabled -}}
+{{- if not $api.httpRoute.tls -}}
+{{- fail (printf "api.httpRoute.tls is false: %s it to true where the listeners of parentRefs have protocol HTTPS, %s" $clear $unless) -}}
+{{- end -}}
+{{- range $api.httpRoute.parentRefs -}}
+{{- if not .sectionName -}}
+{{- fail (printf "api.httpRoute.parentRefs names %s without a listener: on its plain ones %s sectionName to one with protocol HTTPS, %s" .name $clear $unless) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Port of an URL (`url`), or `default` where it names none. */}}
 {{- define "berth.port" -}}
 {{- regexFind ":[0-9]+$" (urlParse .url).host | trimPrefix ":" | default .default -}}
@@ -143,5 +174,8 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- end -}}
 {{- if and .Values.rateLimit.redisURL .Values.rateLimit.redisURLSecret.name -}}
 {{- fail "rateLimit has redisURL and redisURLSecret: give one of them" -}}
+{{- end -}}
+{{- if not .Values.api.allowPlainHttp -}}
+{{- include "berth.checkPlainHttp" . -}}
 {{- end -}}
 {{- end }}

@@ -172,8 +172,7 @@ def info(
 @app.command(epilog=LOGS_EXAMPLES)
 def logs(build: Build = None, project: Project = None, follow: Follow = False, context: ContextName = None) -> None:
     """Print the log of a build."""
-    import sys
-
+    from berth_cli import terminal
     from berth_cli.remote import building
 
     api = connect(context)
@@ -181,8 +180,7 @@ def logs(build: Build = None, project: Project = None, follow: Follow = False, c
     if follow:
         _follow(api, *meant)
         return
-    sys.stdout.buffer.write(api.read(f"{building.path(*meant)}/log"))
-    sys.stdout.flush()
+    terminal.log(api.read(f"{building.path(*meant)}/log"))
 
 
 @app.command(epilog=CANCEL_EXAMPLES)
@@ -253,13 +251,17 @@ def _begun(api: "Api", project: str, build: str, follow: bool, output: Output) -
 
 
 def _follow(api: "Api", project: str, build: str) -> None:
+    from berth_cli import terminal
     from berth_cli.errors import FAILED, CliError
     from berth_cli.remote import building
+
+    def line(text: str) -> None:
+        terminal.log(f"{text}\n")
 
     def status(word: str) -> None:
         typer.echo(f"build {build}: {word}", err=True)
 
-    word = building.follow(api, project, build, typer.echo, status)
+    word = building.follow(api, project, build, line, status)
     if word != building.PASSED:
         raise CliError(f"build {build} {word}: `berth ci info {build} --project {project}` says why", FAILED)
 

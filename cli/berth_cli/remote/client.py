@@ -1,7 +1,8 @@
 """The HTTP API from the outside: JSON in and out, refusals as CliErrors that name the next step.
 
 The standard library's client, for the start-up time; it goes by HTTPS_PROXY and NO_PROXY. Redirects are refused: the
-token goes to the address that people named, and nowhere else.
+token goes to the address that people named, and nowhere else. Over plain HTTP it goes to this machine only, and past no
+proxy, unless its context says `insecure`.
 """
 
 import json
@@ -10,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from urllib.request import BaseHandler, HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 from berth_cli.errors import BUSY, FAILED, FORBIDDEN, NOT_FOUND, UNREACHABLE, USAGE, CliError
 from berth_cli.remote.contexts import Place
@@ -52,6 +54,12 @@ class Api:
     def __init__(self, place: Place, seconds: float = ANSWER_SECONDS) -> None:
         if urlsplit(place.api).scheme not in ("http", "https") or not urlsplit(place.api).netloc:
             raise CliError(f"{place.api!r} ({place.source}) is no address of an API: write https://…", USAGE)
+        if place.token and _is_plain(place) and not (place.insecure or _is_here(place)):
+            raise CliError(
+                f"the token would go to {place.api} in the clear ({place.source}): write https://…, or make a context"
+                " that says `insecure = true` where everybody on the way may have it (`berth config add --insecure`)",
+                USAGE,
+            )
         self.place = place
         self._seconds = seconds
         self._opener = build_opener(_NoRedirects, *_trust(place))
@@ -126,10 +134,23 @@ class Api:
             ) from error
 
 
-def _trust(place: Place) -> list[HTTPSHandler]:
+def _is_plain(place: Place) -> bool:
+    return urlsplit(place.api).scheme == "http"
+
+
+def _is_here(place: Place) -> bool:
+    """Whether an API is on this machine. Pure."""
+    host = urlsplit(place.api).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _trust(place: Place) -> list[BaseHandler]:
     """Load the authorities that count, where there is TLS at all: it takes some milliseconds."""
-    if place.api.startswith("http:"):
-        return []
+    if _is_plain(place):
+        return [ProxyHandler({})] if _is_here(place) else []
     try:
         return [HTTPSHandler(context=ssl.create_default_context(cafile=place.ca_file and str(place.ca_file)))]
     except (OSError, ssl.SSLError) as error:

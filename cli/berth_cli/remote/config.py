@@ -104,6 +104,9 @@ def add(
     ca_file: Annotated[
         Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates of a private authority.")
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Send the token over plain HTTP too: all on the way may have it.")
+    ] = False,
 ) -> None:
     """Write a context to the configuration file, which is then readable by you alone. The first one becomes current."""
     import sys
@@ -120,7 +123,7 @@ def add(
         raise CliError(f"there is a context {name}: edit {path}, or take another name", FAILED)
     token = sys.stdin.read(65536).strip() if token_stdin else None
     files = [file.expanduser().absolute() if file is not None else None for file in (token_file, ca_file)]
-    made = contexts.Context(name, api, token, *files)
+    made = contexts.Context(name, api, token, *files, insecure=insecure)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     text = f"{before.rstrip()}\n\n{contexts.table(made)}" if before.strip() else contexts.table(made)
     text = text if known.current else contexts.with_current(text, name)

@@ -6,6 +6,7 @@
     api = "https://berth.example.org"
     token-file = "lab.token"      # beside this file; or: token = "…"
     ca-file = "lab-ca.pem"        # only where the API has a certificate of a private authority
+    insecure = true               # only where api is http:// and the token may cross the network in the clear
 
 A token goes to no API but its context's. `--context` counts for more than BERTH_API and BERTH_TOKEN, these for more
 than BERTH_CONTEXT and `current-context`.
@@ -34,6 +35,8 @@ class Context:
     token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     ca_file: Path | None = None
+    insecure: bool = False
+    """The token may go over plain HTTP to anywhere."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Place:
     token: str | None = field(repr=False)
     source: str
     ca_file: Path | None = None
+    insecure: bool = False
 
 
 def config_path(environment: Mapping[str, str]) -> Path:
@@ -76,16 +80,20 @@ def parse(text: str, path: Path) -> Contexts:
 
 def _context(name: str, table: Any, path: Path) -> Context:
     words = {"api", "token", "token-file", "ca-file"}
-    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+    insecure = table.get("insecure", False) if isinstance(table, dict) else False
+    if not isinstance(insecure, bool):
+        raise CliError(f"{path}: [contexts.{name}] takes true or false as insecure", USAGE)
+    if not isinstance(table, dict) or not all(isinstance(value, str) for key, value in table.items() if key in words):
         raise CliError(f"{path}: [contexts.{name}] takes texts: {', '.join(sorted(words))}", USAGE)
-    if unknown := set(table) - words:
-        raise CliError(f"{path}: [contexts.{name}] has `{min(unknown)}`, which is none of {sorted(words)}", USAGE)
+    if unknown := set(table) - words - {"insecure"}:
+        known = sorted(words | {"insecure"})
+        raise CliError(f"{path}: [contexts.{name}] has `{min(unknown)}`, which is none of {known}", USAGE)
     if "api" not in table:
         raise CliError(f'{path}: [contexts.{name}] has no api: write api = "https://…"', USAGE)
     if "token" in table and "token-file" in table:
         raise CliError(f"{path}: [contexts.{name}] has both token and token-file: leave one out", USAGE)
     files = {key: path.parent / Path(table[key]).expanduser() for key in ("token-file", "ca-file") if key in table}
-    return Context(name, table["api"], table.get("token"), files.get("token-file"), files.get("ca-file"))
+    return Context(name, table["api"], table.get("token"), files.get("token-file"), files.get("ca-file"), insecure)
 
 
 def chosen(wanted: str | None, environment: Mapping[str, str], known: Contexts, path: Path) -> Context:
@@ -105,7 +113,7 @@ def chosen(wanted: str | None, environment: Mapping[str, str], known: Contexts, 
         )
     context = _named(name, known, path)
     if token is not None:
-        return Context(f"{context.name} with {variable}", context.api, token, None, context.ca_file)
+        return Context(f"{context.name} with {variable}", context.api, token, None, context.ca_file, context.insecure)
     return context
 
 
@@ -125,6 +133,7 @@ def table(context: Context) -> str:
     """Return a context as a table of the file. Pure."""
     parts = {"api": context.api, "token": context.token, "token-file": context.token_file, "ca-file": context.ca_file}
     lines = [f"{key} = {quoted(str(value))}" for key, value in parts.items() if value is not None]
+    lines += ["insecure = true"] if context.insecure else []
     return "\n".join([f"[contexts.{context.name}]", *lines, ""])
 
 
@@ -169,7 +178,7 @@ def place(wanted: str | None, environment: Mapping[str, str] = os.environ) -> Pl
     token = token.strip() if token else None
     if token is not None and not (token.isascii() and token.isprintable()):
         raise CliError(f"what {context.name} has as a token is none: a token is one line of ASCII", USAGE)
-    return Place(context.api.rstrip("/"), token, context.name, context.ca_file)
+    return Place(context.api.rstrip("/"), token, context.name, context.ca_file, context.insecure)
 
 
 def readable_by_others(context: Context, path: Path) -> Path | None:

@@ -30,10 +30,12 @@ def _moving() -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from berth_cli.printing import printable
+
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as shown:
         task = shown.add_task("asked", total=None)
-        yield lambda text: shown.update(task, description=text)
+        yield lambda text: shown.update(task, description=printable(text))
 
 
 def _by_lines() -> Callable[[str], None]:

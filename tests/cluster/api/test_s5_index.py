@@ -20,7 +20,7 @@ HISTORIC = {
     "terminate_instance",
 }
 UNDESCRIBED = {"/openapi.json", "/docs"}
-"""Served by the framework, outside of its own document."""
+"""Served beside the document."""
 
 
 def shape(path: str) -> str:

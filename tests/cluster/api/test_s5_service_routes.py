@@ -18,7 +18,7 @@ NOTHING = "00000000-0000-4000-8000-000000000000"
 
 
 async def test_health_and_readiness_need_no_token(http: httpx.AsyncClient) -> None:
-    for path, body in (("/healthz", '{"ended":[]}'), ("/readyz", '{"missing":[]}')):
+    for path, body in (("/healthz", '{"ended":[]}'), ("/readyz", '{"missing":[],"warnings":[]}')):
         answer = await http.get(path)
         assert (answer.status_code, answer.text) == (200, body)
 
@@ -53,3 +53,10 @@ async def test_the_document_and_its_page(http: httpx.AsyncClient) -> None:
     assert page.status_code == 200
     assert page.headers["Content-Type"].startswith("text/html")
     assert "/openapi.json" in page.text
+    assert "POST /new/{target}" in page.text
+
+
+async def test_the_page_loads_nothing_and_runs_nothing(http: httpx.AsyncClient) -> None:
+    page = await http.get("/docs")
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert not re.search(r"<script|<link|<img|<style|\bsrc=|\bon\w+=|https?://", page.text)

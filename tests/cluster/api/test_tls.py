@@ -88,9 +88,10 @@ class Secured:
         """Make a certificate."""
         return self.authority.server(name, hosts=HOSTS, **options)
 
-    def readiness(self) -> Any:
-        """What /readyz says."""
-        return httpx.get(f"{self.api.url}/readyz", verify=self.context).json()
+    def readiness(self) -> tuple[int, Any]:
+        """Status and body of /readyz."""
+        answer = httpx.get(f"{self.api.url}/readyz", verify=self.context)
+        return answer.status_code, answer.json()
 
     def metric(self, name: str) -> float:
         """Value of a gauge."""
@@ -137,7 +138,7 @@ async def test_a_new_certificate_is_served_without_a_restart_and_open_connection
 
     await eventually(is_new)
     assert (ask(before), serial(before)) == (200, first)
-    assert secured.readiness() == {"missing": [], "warnings": []}
+    assert secured.readiness() == (200, {"missing": [], "warnings": []})
     expiry = ssl.cert_time_to_seconds(secured.connection().sock.getpeercert()["notAfter"])
     assert secured.metric("berth_api_certificate_expiry_timestamp_seconds") == expiry
     assert secured.api.process.poll() is None
@@ -157,12 +158,12 @@ async def test_a_bad_new_certificate_leaves_the_one_before_and_is_told(bad: str,
     BAD[bad](secured)
 
     async def is_told() -> bool:
-        return bool(secured.readiness()["warnings"])
+        return bool(secured.readiness()[1]["warnings"])
 
     await eventually(is_told)
-    ready = httpx.get(f"{secured.api.url}/readyz", verify=secured.context)
-    assert (ready.status_code, ready.json()["missing"]) == (200, [])
-    (warning,) = ready.json()["warnings"]
+    status, ready = secured.readiness()
+    assert (status, ready["missing"]) == (200, [])
+    (warning,) = ready["warnings"]
     assert "the one before stays" in warning
     assert "Secret" in warning or "tls.crt" in warning
     assert serial(secured.connection()) == first
@@ -173,7 +174,7 @@ async def test_a_bad_new_certificate_leaves_the_one_before_and_is_told(bad: str,
     secured.mount.put(*contents(secured.sign("good")))
 
     async def is_mended() -> bool:
-        return serial(secured.connection()) != first and not secured.readiness()["warnings"]
+        return serial(secured.connection()) != first and not secured.readiness()[1]["warnings"]
 
     await eventually(is_mended)
     assert secured.metric("berth_api_certificate_refused") == 0
@@ -193,7 +194,7 @@ async def test_real_clients_verify_by_the_exported_files(secured: Secured, signe
     )
     requests = {"REQUESTS_CA_BUNDLE": bundle["SSL_CERT_FILE"]}
     assert (await shell(requests, sys.executable, "-c", code, url, token)).stdout.strip() == "[]"
-    index = httpx.get(url, verify=secured.context).json()
+    index = json.loads((await shell(bundle, "curl", "-sS", f"{url}/")).stdout)
     assert all(template.startswith(f"{url}/") for template in index.values())
 
 
@@ -216,8 +217,8 @@ async def test_clients_refuse_the_certificate_of_another_authority(
 
 
 async def test_plain_http_gets_no_answer(secured: Secured) -> None:
-    with pytest.raises(httpx.TransportError):
-        httpx.get(secured.api.url.replace("https:", "http:"))
+    asked = await shell({}, "curl", "-sS", secured.api.url.replace("https:", "http:"))
+    assert (asked.returncode != 0, asked.stdout) == (True, "")
 
 
 async def test_a_client_that_never_says_anything_is_dropped(secured: Secured) -> None:
@@ -250,7 +251,10 @@ async def test_without_a_certificate_it_does_not_start_and_says_which(
     (mount.folder / missing).resolve().unlink()
     log = tmp_path / "api.log"
     started = process.start(setting.environment(BERTH_TLS_DIR=str(mount.folder)), log)
-    assert await asyncio.to_thread(started.wait, process.START_SECONDS) == 2
+    try:
+        assert await asyncio.to_thread(started.wait, process.START_SECONDS) == 2
+    finally:
+        started.kill()
     assert f"{missing}" in json.loads(log.read_text().splitlines()[-1])["error"]
 
 

@@ -1,0 +1,108 @@
+"""Texts of others on a terminal: `berth` runs in a real one, against an API that answers what it should not."""
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from berth_cli.terminal import Terminal, visible
+
+TOOL = str(Path(sys.executable).with_name("berth"))
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eback\rover"
+LOG = f"first\tline\r\n{EVIL}\n\x00\xe9 last".encode() + b"\xff\n"
+BUILD = {"id": "b-1", "status": "passed", "attempt": 1, "pid": "arm"}
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers with control characters wherever a text is."""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path.endswith("/log") and "follow" in self.path:
+            body = f"data: {EVIL.replace(chr(13), '')}\n\nevent: end\ndata: passed\n\n".encode()
+        elif path.endswith("/log"):
+            body = LOG
+        elif path.endswith("/job"):
+            body = json.dumps({"jobs": [BUILD]}).encode()
+        else:
+            body = json.dumps({"error_message": EVIL}).encode()
+        self.send_response(200 if path.startswith("/ci") else 400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as made:
+        thread = threading.Thread(target=made.serve_forever)
+        thread.start()
+        kept = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "TERM": "xterm"}
+        try:
+            yield kept | {"BERTH_API": f"http://127.0.0.1:{made.server_port}", "BERTH_TOKEN": "t"}
+        finally:
+            made.shutdown()
+            thread.join()
+
+
+def on_terminal(environment: dict[str, str], *words: str) -> str:
+    """What `berth WORDS` writes to a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([TOOL, *words], env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        written = bytearray()
+        try:
+            while part := os.read(ours, 65536):
+                written += part
+        except OSError:
+            pass  # the other end is closed: that is how a terminal ends
+        assert process.wait() in (0, 1)
+    os.close(ours)
+    return written.decode()
+
+
+def piped(environment: dict[str, str], *words: str) -> bytes:
+    """What `berth WORDS` writes into a pipe."""
+    return subprocess.run([TOOL, *words], env=environment, capture_output=True, check=True).stdout
+
+
+def controls(text: str) -> set[str]:
+    """Characters that a terminal would obey, but for the ends of lines as it gets them."""
+    return {char for char in text.replace("\r\n", "\n") if not char.isprintable()} - {"\n", "\t"}
+
+
+@pytest.mark.parametrize(
+    "words", [("types",), ("ci", "logs", "-p", "arm"), ("ci", "logs", "-p", "arm", "--follow")], ids=" ".join
+)
+def test_a_terminal_is_not_moved_by_what_others_wrote(words: tuple[str, ...], environment: dict[str, str]) -> None:
+    shown = on_terminal(environment, *words)
+    assert "owned" in shown
+    assert controls(shown) == set()
+
+
+def test_files_and_pipes_get_logs_unchanged(environment: dict[str, str]) -> None:
+    assert piped(environment, "ci", "logs", "-p", "arm") == LOG
+    assert piped(environment, "ci", "logs", "-p", "arm", "--follow") == f"{EVIL.replace(chr(13), '')}\n".encode()
+
+
+def test_lines_tabs_and_letters_stay_as_they_are() -> None:
+    assert visible("eins\tzwei\r\nöäü 机器人\n") == "eins\tzwei\nöäü 机器人\n"
+    assert visible(EVIL) == "?]0;owned??[2J?31m?back?over"
+
+
+def test_our_own_colours_reach_the_terminal() -> None:
+    stream = Terminal(buffer := io.BytesIO(), "utf-8")
+    stream.style("\x1b[1mbold\x1b[0m\n")
+    stream.flush()
+    assert buffer.getvalue() == b"\x1b[1mbold\x1b[0m\n"
