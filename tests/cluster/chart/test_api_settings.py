@@ -129,3 +129,20 @@ def test_peers_narrow_the_way_to_redis_and_the_provider(helm: Helm) -> None:
     _, redis, provider = ways_out(helm, f"rateLimit.redisURL={REDIS}", LOGIN, *narrowed)
     assert redis[1] == [{"podSelector": {"matchLabels": {"app": "cache"}}}]
     assert provider[1] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
+
+
+def test_a_certificate_is_mounted_and_asked_for_by_probes_and_the_service(helm: Helm) -> None:
+    secured = "api.tls.secretName=berth-api-tls"
+    assert "BERTH_TLS_DIR" not in environment(helm)
+    assert environment(helm, secured)["BERTH_TLS_DIR"] == "/etc/berth/tls"
+    spec = pod(helm, secured)
+    secret = {"secretName": "berth-api-tls", "defaultMode": 0o440}
+    assert {"name": "tls", "secret": secret} in spec["volumes"]
+    (container,) = spec["containers"]
+    assert {"name": "tls", "mountPath": "/etc/berth/tls", "readOnly": True} in container["volumeMounts"]
+    for values, scheme, port in (((), "http", 80), ((secured,), "https", 443)):
+        (container,) = pod(helm, *values)["containers"]
+        probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+        assert {probe["scheme"] for probe in probes} == {scheme.upper()}
+        (offered,) = found(helm, "Service", "berth-api", *values)["spec"]["ports"]
+        assert (offered["name"], offered["appProtocol"], offered["port"]) == (scheme, scheme, port)

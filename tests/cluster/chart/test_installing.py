@@ -16,6 +16,7 @@ EVERYTHING = [
     "--set=networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=monitoring",
     "--set=networkPolicy.apiServer.cidrs[0]=192.0.2.1/32",
     "--set=api.ingress.enabled=true,api.ingress.host=berth.example.org,api.ingress.tls.secretName=berth-tls",
+    "--set=api.tls.secretName=berth-api-tls",
     "--set=api.service.type=LoadBalancer,instances.serviceType=LoadBalancer,instances.userNamespaces=true",
     "--set=image.pullSecrets[0]=registry,image.digest=sha256:" + "a" * 64,
     "--set=operator.nodeSelector.lab=a,operator.priorityClassName=system-cluster-critical",

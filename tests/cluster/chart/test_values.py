@@ -27,6 +27,9 @@ REFUSED = [
     ("api.replicas=many", "api/replicas"),
     ("api.service.type=Nodeport", "api/service/type"),
     ("api.service.nodePort=70000", "api/service/nodePort"),
+    ("api.service.port=0", "api/service/port"),
+    ("api.tls.secret=x", "secret"),
+    ("api.allowPlainHttp=maybe", "api/allowPlainHttp"),
     ("api.spread=Never", "api/spread"),
     ("api.publicUrl=berth.example.org", "api/publicUrl"),
     ("api.trustedProxies[0]=10.0.0.1", "api/trustedProxies/0"),
@@ -78,8 +81,8 @@ def test_what_is_unknown_or_wrong_is_refused_by_name(helm: Helm, value: str, nam
         ("namespaces.access=berth-workspaces", "a namespace of their own"),
         ("namespaces.access=berth", "a namespace of their own"),
         ("namespaces.workspaces[0]=berth", "pods of leases need namespaces of their own"),
-        ("api.ingress.enabled=true", "api.ingress.host: write the name that clients use"),
-        ("api.httpRoute.enabled=true", "name the Gateway"),
+        ("api.ingress.enabled=true,api.ingress.tls.secretName=x", "api.ingress.host: write the name that clients use"),
+        ("api.httpRoute.enabled=true,api.httpRoute.tls=true", "name the Gateway"),
         ("tokens.oidc.issuer=https://login.example.org", "belong together"),
         ("tokens.oidc.jwksURL=https://login.example.org/keys", "belong together"),
         (
@@ -94,13 +97,35 @@ def test_values_that_do_not_go_together_are_refused(helm: Helm, value: str, mess
         helm("template", "berth", CHART, "-n", "berth", "--validate", "--set", value)
 
 
+ROUTE = "api.httpRoute.enabled=true,api.httpRoute.parentRefs[0].name=lab,api.httpRoute.parentRefs[0].sectionName=https"
+PLAIN = [
+    ("api.service.type=NodePort", "api.tls.secretName"),
+    ("api.service.type=LoadBalancer", "api.tls.secretName"),
+    ("api.ingress.enabled=true,api.ingress.host=b.example.org", "api.ingress.tls.secretName"),
+    ("api.ingress.enabled=true,api.ingress.host=b.example.org,api.tls.secretName=x", "api.ingress.tls.secretName"),
+    (ROUTE, "api.httpRoute.tls"),
+    (f"{ROUTE},api.httpRoute.tls=true,api.httpRoute.parentRefs[1].name=open", "sectionName"),
+]
+
+
+@pytest.mark.parametrize(("values", "remedy"), PLAIN)
+def test_plain_http_is_not_published_beyond_the_cluster_unless_told(helm: Helm, values: str, remedy: str) -> None:
+    words = ["template", "berth", CHART, "-n", "berth", "--set"]
+    with pytest.raises(ClusterError) as refused:
+        helm(*words, values)
+    said = str(refused.value)
+    assert f"Set {remedy}" in said or f"set {remedy}" in said.lower()
+    assert "or api.allowPlainHttp=true where that is meant" in said
+    assert "kind: Service" in helm(*words, f"{values},api.allowPlainHttp=true")
+
+
 def test_a_gateway_route_has_its_parents_and_names(helm: Helm) -> None:
     """The Gateway API's kinds are not on this API server, so this is what helm makes of the values."""
-    values = "api.httpRoute.enabled=true,api.httpRoute.parentRefs[0].name=lab,api.httpRoute.hostnames[0]=b.example.org"
+    values = f"{ROUTE},api.httpRoute.tls=true,api.httpRoute.hostnames[0]=b.example.org"
     made = helm("template", "berth", CHART, "-n", "berth", "--set", values, "-s", "templates/api/httproute.yaml")
     spec = yaml.safe_load(made)["spec"]
     assert spec == {
-        "parentRefs": [{"name": "lab"}],
+        "parentRefs": [{"name": "lab", "sectionName": "https"}],
         "hostnames": ["b.example.org"],
         "rules": [{"backendRefs": [{"name": "berth-api", "port": 80}]}],
     }
