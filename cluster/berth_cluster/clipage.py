@@ -29,12 +29,14 @@ current-context = "lab"
 api = "https://berth.example.org"
 token-file = "lab.token"   # beside this file; or: token = "…"
 ca-file = "lab-ca.pem"     # only where the API has a certificate of a private authority
+insecure = true            # only where api is http:// and the token may cross the network in the clear
 ```
 
 `--context` counts for more than the environment, the environment for more than `BERTH_CONTEXT` and \
 `current-context`. With `BERTH_API` alone no token of the file is sent: a token goes to its context's API only, and \
 redirects are not followed. `BERTH_CA_FILE` names certificates beside `BERTH_API`. A file with a token that other \
-users can read is complained about. Proxies are those of `HTTPS_PROXY` and `NO_PROXY`.
+users can read is complained about. Proxies are those of `HTTPS_PROXY` and `NO_PROXY`. Over `http://` a token goes to \
+this machine only (`localhost`, 127.0.0.0/8, ::1), and to other addresses where its context says `insecure = true`.
 
 ## Which instance
 
@@ -53,7 +55,8 @@ nothing is asked; only a key of your own may ask for its passphrase.
 
 `--output table` (default), `wide` (more columns), `json` and `yaml` (what the API said, or what the cluster has), \
 `name` (ids, one a line). Answers are on standard output, all else on standard error; colours are for terminals \
-only, and not where `NO_COLOR` is set.
+only, and not where `NO_COLOR` is set. Control characters that others wrote, in logs of builds too, are shown as `?` \
+on a terminal; files and pipes get logs unchanged.
 
 ## Exit codes
 

@@ -38,6 +38,7 @@ def play(api: str, authority: Path, kubeconfig: Path) -> None:
     Raises ClusterError at the first that goes wrong.
     """
     first, second, *_ = clients()
+    out.print(f"The API answers at {api}; curl trusts the authority that `make up` made: {authority}", soft_wrap=True)
     ada = Visitor("ada", first, api, authority, _token("ada", kubeconfig))
     bob = Visitor("bob", second, api, authority, _token("bob", kubeconfig))
     _give_back_earlier(ada, bob)
