@@ -138,7 +138,7 @@ def install(target: Target) -> None:
 
 def _certificate(*addresses: str) -> Certificate:
     """The API's certificate for where it answers; the same in each run, so that clients need to trust it once."""
-    return certificates.ensure(TLS_FOLDER, addresses)
+    return certificates.ensure(TLS_FOLDER, [*addresses, *os.environ.get("BERTH_API_NAMES", "").split()])
 
 
 def _secured(certificate: Certificate) -> tuple[str, ...]:
