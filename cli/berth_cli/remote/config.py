@@ -122,8 +122,8 @@ def add(
     if name in known.by_name:
         raise CliError(f"there is a context {name}: edit {path}, or take another name", FAILED)
     token = sys.stdin.read(65536).strip() if token_stdin else None
-    files = [file.expanduser().absolute() if file is not None else None for file in (token_file, ca_file)]
-    made = contexts.Context(name, api, token, *files, insecure=insecure)
+    tokens, authorities = (file.expanduser().absolute() if file else None for file in (token_file, ca_file))
+    made = contexts.Context(name, api, token, tokens, authorities, insecure)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     text = f"{before.rstrip()}\n\n{contexts.table(made)}" if before.strip() else contexts.table(made)
     text = text if known.current else contexts.with_current(text, name)

@@ -99,10 +99,15 @@ class Secured:
         return next(family.samples[0].value for family in families if family.name == name)
 
 
+def shown(connection: HTTPSConnection, field: str) -> str:
+    """A field of the certificate that a connection was opened with."""
+    certificate = connection.sock.getpeercert()
+    assert certificate
+    return str(certificate[field])
+
+
 def serial(connection: HTTPSConnection) -> str:
-    """The serial number of the certificate that a connection was opened with."""
-    shown = connection.sock.getpeercert()
-    return str(shown["serialNumber"])
+    return shown(connection, "serialNumber")
 
 
 def ask(connection: HTTPSConnection) -> int:
@@ -139,7 +144,7 @@ async def test_a_new_certificate_is_served_without_a_restart_and_open_connection
     await eventually(is_new)
     assert (ask(before), serial(before)) == (200, first)
     assert secured.readiness() == (200, {"missing": [], "warnings": []})
-    expiry = ssl.cert_time_to_seconds(secured.connection().sock.getpeercert()["notAfter"])
+    expiry = ssl.cert_time_to_seconds(shown(secured.connection(), "notAfter"))
     assert secured.metric("berth_api_certificate_expiry_timestamp_seconds") == expiry
     assert secured.api.process.poll() is None
 

@@ -1,5 +1,6 @@
 """values.schema.json: what it refuses, so that a typing error is not a silent default."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ PLAIN = [
 
 @pytest.mark.parametrize(("values", "remedy"), PLAIN)
 def test_plain_http_is_not_published_beyond_the_cluster_unless_told(helm: Helm, values: str, remedy: str) -> None:
-    words = ["template", "berth", CHART, "-n", "berth", "--set"]
+    words: list[str | Path] = ["template", "berth", CHART, "-n", "berth", "--set"]
     with pytest.raises(ClusterError) as refused:
         helm(*words, values)
     said = str(refused.value)
