@@ -22,7 +22,8 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 from rerobots.api import APIClient
 
-from berth_api.certificate import GOODBYE_SECONDS, HANDSHAKE_SECONDS
+from berth_api.__main__ import GRACE_SECONDS
+from berth_api.certificate import HANDSHAKE_SECONDS
 from berth_cluster.pki import Authority, Pair
 
 from . import process
@@ -242,8 +243,8 @@ async def test_an_idle_connection_does_not_hold_up_the_end(setting: Setting, tmp
         idle = Secured(api, mount, authority).connection()
         assert ask(idle) == 200
         api.process.terminate()
-        # Beside the goodbye some time for a slow machine; it would be 20 s and more where the client had to answer.
-        await asyncio.to_thread(api.process.wait, GOODBYE_SECONDS + 12)
+        await asyncio.to_thread(api.process.wait, GRACE_SECONDS + TIMEOUT)
+    assert "graceful shutdown exceeded" not in api.log.read_text(), "it waited for the client until its own time was up"
     idle.close()
 
 
