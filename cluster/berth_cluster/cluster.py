@@ -26,7 +26,7 @@ from berth_cluster.progress import note, step
 API_PORT = 6443
 LOCK = Path(f"/run/{network.PREFIX}-cluster.lock")
 MANIFESTS = Path(__file__).parent / "manifests"
-CONFIGURATION = ("network.py", "node.py", "control_plane.py", "manifests/rbac.yaml")
+CONFIGURATION = ("network.py", "node.py", "control_plane.py", "manifests/rbac.yaml", "manifests/runtimes.yaml")
 
 
 @dataclass(frozen=True)

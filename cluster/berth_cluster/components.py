@@ -42,6 +42,8 @@ class Component:
     tags: str = ""
     linker_flags: str = "-s -w"
     links: tuple[str, ...] = ()
+    cgo: bool = False
+    """It is linked with libraries of the machine."""
 
     @property
     def source(self) -> Path:
@@ -57,6 +59,7 @@ class Component:
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
         digest.update(repr((sorted(self.programs.items()), self.tags, self.linker_flags, self.links)).encode())
         digest.update(platform.machine().encode())
+        digest.update(b"cgo" if self.cgo else b"")
         return digest.hexdigest()[:16]
 
     @property
@@ -105,6 +108,8 @@ CONTAINERD = Component(
     },
     tags="no_btrfs no_zfs no_devmapper",
 )
+# Debian's 1.1.5 has no user namespaces; from 1.2.4 on its containers may open /dev/net/tun. libseccomp is Debian's.
+RUNC = Component(name="runc", programs={"runc": "github.com/opencontainers/runc"}, tags="seccomp", cgo=True)
 KUBE_ROUTER = Component(
     name="kube-router", programs={"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}
 )
@@ -142,7 +147,7 @@ def control_plane_components() -> tuple[Component, ...]:
 
 def all_components() -> tuple[Component, ...]:
     """What the two-node cluster needs."""
-    return (ETCD, kubernetes(), CONTAINERD, KUBE_ROUTER, HELM)
+    return (ETCD, kubernetes(), CONTAINERD, RUNC, KUBE_ROUTER, HELM)
 
 
 def build(components: tuple[Component, ...]) -> Toolbox:
@@ -193,7 +198,7 @@ def _go_build(component: Component, package: str, output: Path) -> None:
     done = run(
         [*command, "-o", output, package],
         cwd=component.source,
-        env={"CGO_ENABLED": "0", "GOWORK": "off"},
+        env={"CGO_ENABLED": str(int(component.cgo)), "GOWORK": "off"},
         check=False,
         timeout=3600,
     )

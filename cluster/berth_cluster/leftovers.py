@@ -30,8 +30,9 @@ def clear(state: Path, *, keep_logs: bool = False) -> None:
     _kill([identity for pid in network.pids_inside(state) if (identity := Identity.of(pid))])
     for mount in reversed(_mounts_under(state)):
         run(["umount", "-l", mount], check=False)
+    if network.owner() in ("", str(state)):
+        _remove_cgroups()
     network.remove(state)
-    _remove_cgroups(_container_ids(state))
     _remove_log_links(state)
     if not state.exists():
         return
@@ -91,20 +92,14 @@ def _mounts_under(state: Path) -> list[str]:
     return [point for point in points if Path(point).is_relative_to(state)]
 
 
-def _container_ids(state: Path) -> list[str]:
-    return [path.name for path in state.glob("nodes/*/run/io.containerd.runtime.v2.task/k8s.io/*")]
-
-
-def _remove_cgroups(containers: list[str]) -> None:
-    """Empty cgroups stay when runc was not there to remove them."""
-    for container in containers:
-        for pattern in (f"*/k8s.io/{container}", f"k8s.io/{container}"):
-            for folder in Path("/sys/fs/cgroup").glob(pattern):
-                # Nested ones first: a cgroup is removed with rmdir once it has no children.
-                for nested in sorted(folder.rglob("*"), reverse=True):
-                    if nested.is_dir():
-                        nested.rmdir()
-                folder.rmdir()
+def _remove_cgroups() -> None:
+    """Empty cgroups stay when the kubelet was not there to remove them."""
+    for folder in (folder for machine in network.NODES for folder in machine.cgroups if folder.is_dir()):
+        # Nested ones first: a cgroup is removed with rmdir once it has no children.
+        for nested in sorted(folder.rglob("*"), reverse=True):
+            if nested.is_dir():
+                nested.rmdir()
+        folder.rmdir()
 
 
 def _remove_log_links(state: Path) -> None:

@@ -29,6 +29,7 @@ HOST_ADDRESS = f"198.18.{SLOT}.1"
 POD_RANGE = ipaddress.IPv4Network(f"10.{244 + SLOT}.0.0/16")
 NETNS_FOLDER = Path("/run/netns")
 LINKS_FOLDER = Path("/sys/class/net")
+CGROUPS = Path("/sys/fs/cgroup")
 SETTINGS = {"ipv4/ip_forward": "1", "bridge/bridge-nf-call-iptables": "1"}
 
 
@@ -53,6 +54,12 @@ class Machine:
     def link(self) -> str:
         """The bridge's end of its cable (at most 15 characters)."""
         return f"{PREFIX}-{self.address.rpartition('.')[2]}"
+
+    @property
+    def cgroups(self) -> list[Path]:
+        """Where the cgroup of its pods is: one folder for each of the kernel's hierarchies, whether it is there or not."""
+        hierarchies = sorted(CGROUPS.glob("*/cgroup.procs")) if not (CGROUPS / "cgroup.controllers").exists() else []
+        return [procs.parent / self.namespace for procs in hierarchies] or [CGROUPS / self.namespace]
 
     def command(self, *words: str | Path) -> list[str]:
         """`words` as a command that runs inside."""

@@ -14,6 +14,10 @@ PAUSE_IMAGE = "localhost/pause:dev"
 CNI_PLUGINS = "/usr/lib/cni"
 PROXY_USER = "system:kube-proxy"
 ROUTER_USER = "berth:kube-router"
+SECOND_HANDLER = "runc-second"
+"""Another handler of containerd's: runc again, which keeps its state apart. The RuntimeClass `second` names it."""
+POD_PIDS = 1024
+"""Most processes of a pod."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class NodePaths:
     def cni(self) -> Path:
         """Folder of CNI network configurations."""
         return self.folder / "cni"
+
+    @property
+    def second(self) -> Path:
+        """Where runc keeps the state of containers of the second handler, by their ids."""
+        return self.folder / "runc-second"
 
     @property
     def tasks(self) -> Path:
@@ -64,7 +73,14 @@ class Node:
         folder, paths = self.paths.folder, self.paths
         self._write("cni/10-berth.conflist", json.dumps(self._cni(), indent=1))
         config = self._write(
-            "containerd.toml", CONTAINERD_CONFIG.format(folder=folder, socket=paths.socket, cni=paths.cni)
+            "containerd.toml",
+            CONTAINERD_CONFIG.format(
+                folder=folder,
+                socket=paths.socket,
+                cni=paths.cni,
+                runc=self.plane.tools.path("runc"),
+                second=paths.second,
+            ),
         )
         return self._process("containerd", "--config", str(config), environment={"PATH": self.plane.tools.search_path})
 
@@ -92,6 +108,8 @@ class Node:
 
     def _kubelet(self) -> ProcessSpec:
         name, address, folder = self.machine.name, self.machine.address, self.paths.folder
+        for cgroup in self.machine.cgroups:
+            cgroup.mkdir(exist_ok=True)
         authority = self.plane.authority
         serving = authority.server(f"{name}-kubelet-serving", hosts=[name, address])
         client = authority.client(f"{name}-kubelet", user=f"system:node:{name}", group="system:nodes")
@@ -106,7 +124,9 @@ class Node:
             },
             "authorization": {"mode": "Webhook"},
             "cgroupDriver": "cgroupfs",
-            "cgroupsPerQOS": False,
+            # Without a cgroup for each pod nothing limits its processes.
+            "cgroupsPerQOS": True,
+            "cgroupRoot": f"/{self.machine.namespace}",
             "clusterDomain": "cluster.local",
             "containerRuntimeEndpoint": f"unix://{self.paths.socket}",
             "enforceNodeAllocatable": [],
@@ -116,6 +136,7 @@ class Node:
             "imageGCHighThresholdPercent": 100,
             "oomScoreAdj": 0,
             "podLogsDir": str(folder / "pod-logs"),
+            "podPidsLimit": POD_PIDS,
             "readOnlyPort": 0,
             "serializeImagePulls": False,
             "tlsCertFile": str(serving.certificate),
@@ -216,5 +237,12 @@ state = "{{folder}}/run"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+      BinaryName = "{{runc}}"
+      SystemdCgroup = false
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{SECOND_HANDLER}]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{SECOND_HANDLER}.options]
+      BinaryName = "{{runc}}"
+      Root = "{{second}}"
       SystemdCgroup = false
 """

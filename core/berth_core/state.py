@@ -13,6 +13,7 @@ POD_READY: Final = "PodReady"
 NETWORK_READY: Final = "NetworkReady"
 VPN_READY: Final = "VPNReady"
 REPOSITORY_READY: Final = "RepositoryReady"
+USER_NAMESPACE: Final = "UserNamespace"
 PREPARED: Final = "Prepared"
 CLEANED: Final = "Cleaned"
 

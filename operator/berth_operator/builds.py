@@ -18,6 +18,7 @@ from berth_core.resources.build import BuildStatus
 from berth_operator import statuses
 from berth_operator.build.ci_jobs import Attempt, BuildParts
 from berth_operator.build.dns import dns_fields
+from berth_operator.build.isolation import of_build
 from berth_operator.buildclearing import clear
 from berth_operator.buildsteps import (
     BuildEndsError,
@@ -133,7 +134,13 @@ def _wait(world: World, plan: Plan) -> float | None:
 def _parts(world: World, seen: SeenBuild) -> BuildParts:
     if seen.project is None or world.config.ci is None:
         raise RuntimeError("only a build of a project is made")
-    return BuildParts(seen.build, seen.project, world.config.ci, dns_fields(world.config))
+    return BuildParts(
+        seen.build,
+        seen.project,
+        world.config.ci,
+        dns=dns_fields(world.config),
+        user_namespace=of_build(world.config).on,
+    )
 
 
 async def _begin(world: World, build: Build) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from berth_core import durations
 from berth_core.firewall import Network
+from berth_operator.confinement import Confinement, confinement
 
 OPEN: Final = "open"
 NOWHERE: Final = "none"
@@ -42,6 +43,7 @@ class CiSettings:
     resources: Mapping[str, Any] = field(default_factory=lambda: dict(orjson.loads(_RESOURCES)))
     """Requests and limits of the script."""
     node_selector: Mapping[str, str] = field(default_factory=dict)
+    confinement: Confinement = Confinement()
 
 
 def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
@@ -65,6 +67,7 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
         disk=environment.get("BERTH_CI_DISK") or "2Gi",
         resources=_object(environment, "BERTH_CI_RESOURCES", _RESOURCES),
         node_selector=_object(environment, "BERTH_CI_NODE_SELECTOR", "{}"),
+        confinement=confinement(environment, "BERTH_CI"),
     )
 
 

@@ -16,6 +16,8 @@ from berth_core.firewall import Network, Sources
 from berth_core.vpn import Protocol, Tunnel
 from berth_core.vpn.configuration import parse_network
 from berth_operator.cisettings import CiSettings, ci_settings
+from berth_operator.confinement import Confinement, confinement
+from berth_operator.decide.isolation import Runtimes, UserNamespaces
 
 __all__ = ["CiSettings", "CloneSettings", "Config", "ServiceType", "VpnSettings"]
 
@@ -68,7 +70,11 @@ class Config:
     """DNS servers that pods made for users ask in place of the cluster's."""
     own_networks: tuple[Network, ...] = ()
     """These, where that is so and they are known (``surroundings``)."""
-    user_namespaces: bool = False
+    user_namespaces: UserNamespaces = UserNamespaces.NEVER
+    runtimes: Runtimes = Runtimes()
+    """Of the cluster, as far as they matter and are known (``surroundings``)."""
+    confinement: Confinement = Confinement()
+    """Of the pods of leases."""
     vpn: VpnSettings | None = None
     """None: none is offered."""
     clone: CloneSettings | None = None
@@ -103,7 +109,8 @@ class Config:
             machines=_networks(environment, "BERTH_MACHINE_CIDRS"),
             resolvers=_resolvers(environment.get("BERTH_RESOLVERS", "")),
             block_cluster=environment.get("BERTH_BLOCK_CLUSTER_NETWORKS", "true").lower() == "true",
-            user_namespaces=environment.get("BERTH_USER_NAMESPACES", "false").lower() == "true",
+            user_namespaces=_user_namespaces(environment.get("BERTH_USER_NAMESPACES") or "auto"),
+            confinement=confinement(environment, "BERTH_INSTANCE"),
             vpn=_vpn(environment),
             clone=_clone(environment),
             ci=ci_settings(environment),
@@ -137,6 +144,14 @@ def _sources(text: str) -> Sources:
         return Sources(text)
     except ValueError as exc:
         raise ValueError(f"BERTH_NETWORK_POLICY_SOURCES is {text!r}; write exact or any") from exc
+
+
+def _user_namespaces(text: str) -> UserNamespaces:
+    earlier = {"true": UserNamespaces.ALWAYS, "false": UserNamespaces.NEVER}  # values of before there was `auto`
+    try:
+        return earlier.get(text) or UserNamespaces(text)
+    except ValueError as exc:
+        raise ValueError(f"BERTH_USER_NAMESPACES is {text!r}; write auto, always or never") from exc
 
 
 def _addresses(text: str) -> Mapping[str, str]:

@@ -4,18 +4,22 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from berth_core import names
+from berth_core import names, state
 from berth_core.client import Object
+from berth_core.conditions import find
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Claim
 from berth_core.waiters import Waiter
 from berth_operator import hooks, keeping, rulebook, vpn, waiting
+from berth_operator.build import vpn as build_vpn
 from berth_operator.build.common import LeaseParts
+from berth_operator.build.isolation import of_lease
 from berth_operator.build.service import announced
 from berth_operator.decide.choice import best_for, obstacle
 from berth_operator.decide.hooks import PREPARE
 from berth_operator.decide.instance import CONFIG_ERRORS, IMAGE_ERRORS, ends_now, may_lack_secrets
+from berth_operator.decide.isolation import Verdict, of_pod
 from berth_operator.decide.notice import notice
 from berth_operator.decide.seen import AgentView, ObservedInstance, PodView
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
@@ -156,9 +160,11 @@ async def _bound(
     service = world.store.get(SERVICES, namespace, pod.name if pod else names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})
     _note_image_errors(memory, pod, now)
-    wait = None
-    if pod is not None and wd is not None and type_ is not None and may_lack_secrets(pod, now):
-        wait = LeaseParts(instance, wd, type_, epoch, warm=bool(status.warm), nonce=status.nonce)
+    wait = isolation = None
+    if pod is not None and wd is not None and type_ is not None:
+        lease = LeaseParts(instance, wd, type_, epoch, warm=bool(status.warm), nonce=status.nonce)
+        wait = lease if may_lack_secrets(pod, now) else None
+        isolation = _isolation(world, lease, pod)
     tells = notice(instance, type_, now) if world.clock.trusted else memory.notice
     current, settled = False, True
     if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
@@ -193,6 +199,7 @@ async def _bound(
         vpn=vpn.look(world, instance, memory, pod),
         rules_settled=settled,
         prepare=await hooks.look(world, instance, PREPARE) if status.ready_time is None else None,
+        isolation=isolation,
         quiet_since=await keeping.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )
@@ -208,6 +215,15 @@ def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) 
     if wd.status.epoch != epoch:
         return f"the lease of {name} is of epoch {wd.status.epoch}, not {epoch}"
     return ""
+
+
+def _isolation(world: World, lease: LeaseParts, pod: PodView) -> Verdict | None:
+    """What the status does not say yet of the pod's user namespace. What nodes are like later is no news of it."""
+    known = find(lease.holder.status.conditions, state.USER_NAMESPACE)
+    if known is not None and known.status == str(pod.isolated):
+        return None
+    with_vpn = build_vpn.settings(lease, world.config) is not None
+    return of_pod(of_lease(lease, world.config, vpn=with_vpn), isolated=pod.isolated)
 
 
 def _note_image_errors(memory: Memory, pod: PodView | None, now: datetime) -> None:

@@ -34,6 +34,7 @@ def pod_view(pod: Object) -> PodView:
         finalized=names.FENCE_FINALIZER in (metadata.get("finalizers") or ()),
         node=spec.get("nodeName") or "",
         ip=status.get("podIP") or "",
+        isolated=spec.get("hostUsers") is False,
         agent=reported.get(names.AGENT_CONTAINER, NOT_REPORTED),
         workspace=reported.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
         vpn=reported.get(names.VPN_CONTAINER, NOT_REPORTED),

@@ -59,7 +59,7 @@ def _pod(obj: Object) -> Object:
         metadata["managedFields"] = [{"manager": CONTROLLERS, "fieldsV1": {"f:status": {"f:phase": {}}}}]
     return {
         "metadata": metadata,
-        "spec": _some(spec, ("nodeName",)) | containers,
+        "spec": _some(spec, ("nodeName", "hostUsers")) | containers,
         "status": _some(status, ("phase", "podIP", "reason")) | reports | {"conditions": conditions},
     }
 

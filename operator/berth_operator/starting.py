@@ -19,11 +19,13 @@ from berth_operator import rulebook
 from berth_operator.build import firewall, vpn
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.disruption import budget
+from berth_operator.build.isolation import of_lease
 from berth_operator.build.pod import pod
 from berth_operator.build.policy import policy
 from berth_operator.build.service import service, source_ranges
 from berth_operator.build.standing import stands
 from berth_operator.decide import status
+from berth_operator.decide.isolation import of_pod
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.seen import ObservedInstance, PodView
 from berth_operator.decide.status import PodSecrets
@@ -84,7 +86,8 @@ async def _bind_warm(world: World, lease: LeaseParts, warm: PodView, memory: Mem
     if first is None or made is not None:
         rulebook.presume_rules(world, instance, memory, made, changed)
     of = Lease(lease.deployment.metadata.name, lease.epoch)
-    bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), warm=True)
+    isolation = of_pod(of_lease(lease, world.config, vpn=False), isolated=warm.isolated)
+    bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), isolation=isolation, warm=True)
     await write_status(world, instance, instance.status, bound)
 
 
@@ -107,7 +110,8 @@ async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
     if made is not None:
         world.store.put(RULES, made)  # else rules that are read before its watch tells of it would lack it
     of = Lease(lease.deployment.metadata.name, lease.epoch)
-    bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now())
+    isolation = of_lease(lease, world.config, vpn=vpn.settings(lease, world.config) is not None)
+    bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), isolation=isolation)
     await _name_secrets(world, replace(lease, instance=instance), memory, bound)
     # Where there are hooks, the pod is made when they have run: make_missing() follows.
     if not lease.type.spec.hooks.any:

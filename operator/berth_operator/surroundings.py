@@ -1,7 +1,7 @@
-"""The cluster's own networks: nodes, their pods, Services, the API server. No workspace reaches them.
+"""The cluster's own networks (nodes, their pods, Services, the API server), which no workspace reaches, and its runtimes.
 
-They are looked up when a process begins to lead, with each relist, and when a node comes; what changes then is applied
-to every instance.
+They are looked up when a process begins to lead, with each relist, and when a node comes; what changes then of networks
+is applied to every instance. What nodes say of their runtimes is taken over as they say it, for the next pods.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ import structlog
 from berth_core.client import Kind, Object
 from berth_core.errors import NotFoundError
 from berth_core.firewall import Network, lies_in
+from berth_operator.decide.isolation import Runtimes, UserNamespaces, class_view, node_runtimes
 from berth_operator.kinds import NODES
 from berth_operator.world import World
 
@@ -21,11 +22,31 @@ log = structlog.get_logger(__name__)
 
 SERVICE_RANGES: Final = Kind("networking.k8s.io/v1", "servicecidrs", namespaced=False)
 ENDPOINTS: Final = Kind("discovery.k8s.io/v1", "endpointslices")
+RUNTIME_CLASSES: Final = Kind("node.k8s.io/v1", "runtimeclasses", namespaced=False)
 API_SERVER: Final = ("default", "kubernetes")
 """Namespace and name of the EndpointSlice that API servers keep of themselves."""
 
 
 async def survey(world: World) -> None:
+    """Find out what the cluster is like."""
+    await _survey_networks(world)
+    if world.config.user_namespaces is UserNamespaces.AUTO:
+        classes, _ = await world.client.list(RUNTIME_CLASSES)
+        nodes = {one["metadata"]["name"]: node_runtimes(one) for one in world.store.all(NODES)}
+        known = Runtimes(nodes, {one["metadata"]["name"]: class_view(one) for one in classes})
+        world.config = replace(world.config, runtimes=known)
+
+
+def note_runtimes(world: World, node: Object, *, gone: bool) -> None:
+    """Take over what a node says of its runtimes, where that decides something."""
+    name, known = node["metadata"]["name"], world.config.runtimes
+    told = {} if gone else {name: node_runtimes(node)}
+    if world.config.user_namespaces is UserNamespaces.AUTO and told.get(name) != known.nodes.get(name):
+        others = {other: view for other, view in known.nodes.items() if other != name}
+        world.config = replace(world.config, runtimes=replace(known, nodes=others | told))
+
+
+async def _survey_networks(world: World) -> None:
     """Find out the cluster's networks, and have every NetworkPolicy made anew where they have changed."""
     if not world.config.block_cluster:
         return

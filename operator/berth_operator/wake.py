@@ -24,7 +24,7 @@ from berth_operator.kinds import (
 from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
 from berth_operator.store import version_of
-from berth_operator.surroundings import is_new
+from berth_operator.surroundings import is_new, note_runtimes
 from berth_operator.world import (
     BUILD,
     BUILD_REMAINS,
@@ -68,7 +68,7 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
     elif kind == TYPES:
         _type(world, obj)
     elif kind == NODES:
-        _node(world, obj)
+        _node(world, obj, gone)
     elif kind == LEASES:
         _lease(world, obj, gone)
 
@@ -230,7 +230,8 @@ def _lease(world: World, obj: Object, gone: bool) -> None:
         world.add(DEPLOYMENT, namespace, name)
 
 
-def _node(world: World, obj: Object) -> None:
+def _node(world: World, obj: Object, gone: bool) -> None:
+    note_runtimes(world, obj, gone=gone)
     if world.config.own_networks and is_new(obj, world.config.own_networks):
         world.add(RELIST, "", "")
     for pod in world.store.by(PODS, "node", obj["metadata"]["name"]):

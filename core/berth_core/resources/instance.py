@@ -152,8 +152,8 @@ class InstanceStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, Ready, Ended, Cleaned. Never"
-        " cleared, only changed.",
+        description="Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, UserNamespace, Ready, Ended,"
+        " Cleaned. Never cleared, only changed.",
         max_length=16,
     )
 

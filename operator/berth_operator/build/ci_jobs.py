@@ -63,6 +63,8 @@ class BuildParts(Attempt):
     settings: CiSettings
     dns: Object = field(default_factory=dict)
     """Fields of a pod's spec about what it asks for names."""
+    user_namespace: bool = False
+    """Its pods get a user namespace of their own."""
 
 
 def fetch_job(parts: BuildParts) -> Object:
@@ -109,7 +111,7 @@ def run_job(parts: BuildParts, nonce: str, machine: MachineSeen | None) -> Objec
         "workingDir": "/work/src",
         "env": _variables(script_env(parts, machine)),
         "resources": parts.settings.resources,
-        "securityContext": _restricted(read_only=False),
+        "securityContext": _restricted(read_only=False) | parts.settings.confinement.profiles(),
         "volumeMounts": [_WORK, _RUN | {"readOnly": True}],
     }
     pod = _pod(parts) | {
@@ -196,7 +198,7 @@ def _job(parts: BuildParts, step: str, pod: Object, seconds: int) -> Object:
 
 def _pod(parts: BuildParts) -> Object:
     """What all pods of a build share: they pass Pod Security `restricted` and have no token."""
-    return {
+    spec: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -212,6 +214,11 @@ def _pod(parts: BuildParts) -> Object:
         },
         **parts.dns,
     }
+    if runtime := parts.settings.confinement.runtime_class:
+        spec["runtimeClassName"] = runtime
+    if parts.user_namespace:
+        spec["hostUsers"] = False
+    return spec
 
 
 def _ours(parts: BuildParts, name: str, step: str, env: Mapping[str, str | None]) -> Object:

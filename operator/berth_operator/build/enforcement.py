@@ -44,6 +44,8 @@ def probe_pod(name: str, namespace: str, config: Config) -> Object:
         },
         "containers": [container],
     }
+    if config.confinement.runtime_class:
+        spec["runtimeClassName"] = config.confinement.runtime_class
     return {"apiVersion": "v1", "kind": "Pod", "metadata": _metadata(name, namespace), "spec": spec}
 
 

@@ -34,7 +34,7 @@ def job(lease: LeaseParts, name: str, nonce: str, hook: Hook, config: Config) ->
     labels, own = _labels(lease, name), names.hook_object(lease.id, lease.epoch, name)
     spec = common(lease, config) | {
         "restartPolicy": "Never",
-        "containers": [_container(lease, name, hook)],
+        "containers": [_container(lease, name, hook, config)],
         "volumes": [
             {"name": _FENCE, "secret": {"secretName": _secret_name(lease, name, nonce), "defaultMode": 0o444}},
             *volumes(lease),
@@ -62,7 +62,7 @@ def _labels(lease: LeaseParts, name: str) -> dict[str, str]:
     return lease.labels | {names.HOOK_LABEL: name}
 
 
-def _container(lease: LeaseParts, name: str, hook: Hook) -> Object:
+def _container(lease: LeaseParts, name: str, hook: Hook, config: Config) -> Object:
     template = lease.type.spec.template
     about = {"BERTH_HOOK": name, "BERTH_DEPLOYMENT": lease.deployment.metadata.name, "BERTH_INSTANCE": lease.id}
     told = [variable for variable in environment(lease) if variable["name"] not in about]
@@ -73,6 +73,6 @@ def _container(lease: LeaseParts, name: str, hook: Hook) -> Object:
         "command": list(hook.command),
         "env": [*told, *({"name": key, "value": value} for key, value in about.items())],
         "resources": resources(lease),
-        "securityContext": security(template),
+        "securityContext": security(template, config.confinement),
         "volumeMounts": [{"name": _FENCE, "mountPath": PLACE, "readOnly": True}, *mounts(lease)],
     }

@@ -16,14 +16,15 @@ _COMMAND: Final = ["python3", "-m", "berth_agent"]
 
 def pod(lease: LeaseParts, config: Config) -> Object:
     """Manifest of the pod; that of an instance keeps its object until we take the finalizer off."""
-    spec: Object = common(lease, config) | {
+    wanted = vpn.settings(lease, config)
+    spec: Object = common(lease, config, vpn=wanted is not None) | {
         "restartPolicy": "Always",
         "hostname": "workspace",
         "initContainers": [_agent(config)],
-        "containers": [_workspace(lease)],
+        "containers": [_workspace(lease, config)],
         "volumes": [*_own_volumes(lease), *volumes(lease)],
     }
-    if (wanted := vpn.settings(lease, config)) is not None:
+    if wanted is not None:
         spec["containers"].append(vpn.container(wanted))
         spec["volumes"] += vpn.volumes(lease)
         spec["initContainers"][0]["volumeMounts"] += vpn.agent_mounts()
@@ -72,7 +73,7 @@ def _agent(config: Config) -> Object:
     }
 
 
-def _workspace(lease: LeaseParts) -> Object:
+def _workspace(lease: LeaseParts, config: Config) -> Object:
     template = lease.type.spec.template
     container: Object = {
         "name": names.WORKSPACE_CONTAINER,
@@ -81,7 +82,7 @@ def _workspace(lease: LeaseParts) -> Object:
         "env": environment(lease),
         "ports": [{"name": names.SSH_PORT_NAME, "containerPort": names.SSH_PORT, "protocol": "TCP"}],
         "resources": resources(lease),
-        "securityContext": security(template),
+        "securityContext": security(template, config.confinement),
         "volumeMounts": [
             {"name": "berth-host-keys", "mountPath": "/etc/berth/host-keys", "readOnly": True},
             {"name": "berth-run", "mountPath": "/run/berth", "readOnly": True},

@@ -6,7 +6,9 @@ from berth_core.client import Object
 from berth_core.resources.workspacetype import Template, Volume
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.dns import dns_fields
+from berth_operator.build.isolation import of_lease, runtime_class
 from berth_operator.config import Config
+from berth_operator.confinement import Confinement
 
 SSHD_CAPABILITIES: Final = (
     "CHOWN", "SETUID", "SETGID", "SYS_CHROOT", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "AUDIT_WRITE",
@@ -23,8 +25,8 @@ STAY: Final = [
 """A silent node keeps its pods: the holder goes on where he was when it comes back."""
 
 
-def common(lease: LeaseParts, config: Config) -> Object:
-    """Fields of the pod's spec that say where it runs and what it may."""
+def common(lease: LeaseParts, config: Config, *, vpn: bool = False) -> Object:
+    """Fields of the pod's spec that say where it runs and what it may; ``vpn`` says that it has a VPN's container."""
     template = lease.type.spec.template
     spec: Object = {
         "automountServiceAccountToken": False,
@@ -37,9 +39,9 @@ def common(lease: LeaseParts, config: Config) -> Object:
         "resourceClaims": [claim.wire() for claim in template.resource_claims],
         **dns_fields(config),
     }
-    if template.runtime_class_name:
-        spec["runtimeClassName"] = template.runtime_class_name
-    if config.user_namespaces:
+    if runtime := runtime_class(lease, config):
+        spec["runtimeClassName"] = runtime
+    if of_lease(lease, config, vpn=vpn).on:
         spec["hostUsers"] = False
     return spec
 
@@ -57,7 +59,7 @@ def mounts(lease: LeaseParts) -> list[Object]:
     ]
 
 
-def security(template: Template) -> Object:
+def security(template: Template, confinement: Confinement) -> Object:
     """Security context of a container that does the type's work."""
     if template.privileged:
         return {"privileged": True, "runAsUser": 0}
@@ -65,7 +67,7 @@ def security(template: Template) -> Object:
         "runAsUser": 0,
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"], "add": [*SSHD_CAPABILITIES, *template.add_capabilities]},
-        "seccompProfile": {"type": "RuntimeDefault"},
+        **confinement.profiles(),
     }
 
 

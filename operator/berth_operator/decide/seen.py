@@ -7,6 +7,7 @@ from enum import Enum, auto
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
+from berth_operator.decide.isolation import Verdict
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class PodView:
     node: str = ""
     """Where it is bound to; empty while it is not scheduled."""
     ip: str = ""
+    isolated: bool = False
+    """It has a user namespace of its own."""
     agent: ContainerView = NOT_REPORTED
     workspace: ContainerView = NOT_REPORTED
     vpn: ContainerView = NOT_REPORTED
@@ -214,6 +217,8 @@ class ObservedInstance:
     """None where the instance has no VPN."""
     prepare: HookView | None = None
     """The hook that runs before the workspace is opened; None while it was not started."""
+    isolation: Verdict | None = None
+    """What is to be said of its pod's user namespace; None where its status says so already."""
     leftover: bool = False
     """A pod or a Job of it is there, whichever."""
     clock_trusted: bool = True

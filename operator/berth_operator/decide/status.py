@@ -13,6 +13,7 @@ from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.base import Returned
 from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.decide.hooks import Cleaning
+from berth_operator.decide.isolation import Verdict
 from berth_operator.decide.plan import Plan
 from berth_operator.decide.repository import CLONING, cloned
 from berth_operator.decide.seen import ORDINARY, REFUSED, STARTING, ObservedInstance
@@ -46,9 +47,9 @@ def returning(instance: Instance, lease: Lease, plan: Plan, now: datetime) -> In
 
 
 def bound(
-    instance: Instance, lease: Lease, secrets: PodSecrets, now: datetime, *, warm: bool = False
+    instance: Instance, lease: Lease, secrets: PodSecrets, now: datetime, *, isolation: Verdict, warm: bool = False
 ) -> InstanceStatus:
-    """Status of one that was just bound."""
+    """Status of one that was just bound; ``isolation`` says whether its pod has a user namespace."""
     fields = {
         "id": instance.public_id,
         "deployment": lease.deployment,
@@ -60,6 +61,7 @@ def bound(
     }
     return _with(instance, now, fields, {
         state.BOUND: (True, "Bound", f"it has {lease.deployment}"),
+        state.USER_NAMESPACE: isolation,
         **_starting(instance, *STARTING),
     })  # fmt: skip
 
@@ -130,6 +132,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         state.READY: (True, "Ready", "ssh opens a shell") if up else (False, *_first_problem(seen)),
         **({state.VPN_READY: serves(seen)} if instance.spec.vpn else {}),
         **({state.REPOSITORY_READY: cloned(seen)} if instance.spec.repo is not None else {}),
+        **({state.USER_NAMESPACE: seen.isolation} if seen.isolation is not None else {}),
     })  # fmt: skip
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,10 +58,6 @@ def test_each_container_sees_only_its_own_secret() -> None:
     }
     assert mounts["agent"] == {"berth-agent": True, "berth-run": False, "berth-agent-state": False}
     assert mounts["workspace"] == {"berth-host-keys": True, "berth-run": True}
-
-
-def test_user_namespaces_only_by_value() -> None:
-    assert pod(lease_parts(), replace(CONFIG, user_namespaces=True))["spec"]["hostUsers"] is False
 
 
 def test_overrides_win_over_the_template() -> None:

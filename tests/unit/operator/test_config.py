@@ -4,6 +4,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from berth_operator.config import CloneSettings, Config
+from berth_operator.confinement import Confinement
 
 LEAST = {
     "BERTH_NAMESPACE": "berth",
@@ -34,7 +35,10 @@ def test_everything() -> None:
             "BERTH_BLOCK_CLUSTER_NETWORKS": "false",
             "BERTH_MACHINE_CIDRS": "192.168.7.0/24",
             "BERTH_RESOLVERS": "192.0.2.53,2001:db8::53",
-            "BERTH_USER_NAMESPACES": "true",
+            "BERTH_USER_NAMESPACES": "always",
+            "BERTH_INSTANCE_RUNTIME_CLASS": "gvisor",
+            "BERTH_INSTANCE_SECCOMP_PROFILE": '{"type": "Localhost", "localhostProfile": "lab.json"}',
+            "BERTH_INSTANCE_APPARMOR_PROFILE": '{"type": "RuntimeDefault"}',
             "BERTH_HISTORY_RETENTION": "2w",
             "BERTH_PROBE_INTERVAL": "90s",
             "BERTH_LISTEN": "9090",
@@ -47,9 +51,19 @@ def test_everything() -> None:
     assert config.machines == (ip_network("192.168.7.0/24"),)
     assert config.out_of_reach == (*config.blocked, *config.machines)
     assert config.resolvers == (ip_address("192.0.2.53"), ip_address("2001:db8::53"))
-    assert (config.user_namespaces, config.listen) == (True, 9090)
+    assert (config.user_namespaces, config.listen) == ("always", 9090)
+    assert config.confinement == Confinement(
+        "gvisor", {"type": "Localhost", "localhostProfile": "lab.json"}, {"type": "RuntimeDefault"}
+    )
     assert config.history_retention == timedelta(days=14)
     assert config.probe_interval == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("value", "means"), [("", "auto"), ("auto", "auto"), ("never", "never"), ("true", "always"), ("false", "never")]
+)
+def test_user_namespaces_are_for_whoever_can_and_values_of_before_keep_their_meaning(value: str, means: str) -> None:
+    assert Config.from_environment(LEAST | {"BERTH_USER_NAMESPACES": value}).user_namespaces == means
 
 
 def test_what_clones_has_an_image_or_nothing_is_cloned() -> None:
@@ -72,6 +86,9 @@ def test_what_clones_has_an_image_or_nothing_is_cloned() -> None:
         ("BERTH_MACHINE_CIDRS", "robots"),
         ("BERTH_RESOLVERS", "dns.example.org"),
         ("BERTH_LISTEN", "http"),
+        ("BERTH_USER_NAMESPACES", "yes"),
+        ("BERTH_INSTANCE_SECCOMP_PROFILE", "RuntimeDefault"),
+        ("BERTH_INSTANCE_APPARMOR_PROFILE", "[]"),
         ("BERTH_HISTORY_RETENTION", "30"),
         ("BERTH_PROBE_INTERVAL", "hourly"),
     ],

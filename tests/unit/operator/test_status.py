@@ -7,6 +7,7 @@ from berth_core.conditions import find
 from berth_core.model import timestamp
 from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.decide import status
+from berth_operator.decide.isolation import ISOLATED, Verdict
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import AgentView, ContainerView, ObservedInstance
 
@@ -70,8 +71,14 @@ def test_a_path_that_could_not_be_tried_is_told_and_does_not_hold_up() -> None:
     assert shown(new, state.READY) == ("True", "Ready")
 
 
+def test_what_is_news_of_a_pods_user_namespace_is_told_with_the_rest() -> None:
+    verdict = Verdict(False, "NodeCannot", "")
+    assert shown(after(seen(isolation=verdict)), state.USER_NAMESPACE) == ("False", "NodeCannot")
+    assert find(after(seen()).conditions, state.USER_NAMESPACE) is None
+
+
 def test_starting_changes_nothing_until_something_is_wrong() -> None:
-    begun = status.bound(instance(), LEASE, status.PodSecrets("ssh-ed25519 A", "0a1b2c3d"), NOW)
+    begun = status.bound(instance(), LEASE, status.PodSecrets("ssh-ed25519 A", "0a1b2c3d"), NOW, isolation=ISOLATED)
     started = instance(status=begun.wire())
     for progress in (
         {"pod": pod(node="", ip="")},

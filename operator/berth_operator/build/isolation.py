@@ -1,0 +1,56 @@
+"""What pods need of their node, so that one that needs nothing gets a user namespace of its own (ADR 0036). Pure."""
+
+from typing import Final
+
+from berth_operator.build.common import LeaseParts
+from berth_operator.config import MKNOD, Config
+from berth_operator.decide.isolation import Asks, Verdict, user_namespace
+
+NAMESPACED: Final = frozenset({
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_OWNER", "KILL", "NET_ADMIN",
+    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "SYS_PTRACE",
+})  # fmt: skip
+"""Capabilities that count in a user namespace as they do outside of one; the others are asked for in the node's own."""
+
+
+def of_lease(lease: LeaseParts, config: Config, *, vpn: bool) -> Verdict:
+    """Whether a pod of a lease gets a user namespace; ``vpn`` says that the VPN's container is in it."""
+    overrides = lease.deployment.spec.overrides
+    template = lease.type.spec.template
+    asks = Asks(
+        needs=_needs(lease) or (_tunnel(config) if vpn else ""),
+        runtime_class=runtime_class(lease, config),
+        selector=template.node_selector | overrides.node_selector,
+    )
+    return user_namespace(config.user_namespaces, asks, config.runtimes)
+
+
+def of_build(config: Config) -> Verdict:
+    """Whether pods of builds get one."""
+    if config.ci is None:
+        return user_namespace(config.user_namespaces, Asks(), config.runtimes)
+    asks = Asks(runtime_class=config.ci.confinement.runtime_class, selector=config.ci.node_selector)
+    return user_namespace(config.user_namespaces, asks, config.runtimes)
+
+
+def runtime_class(lease: LeaseParts, config: Config) -> str:
+    """RuntimeClass of pods of a lease; empty for the node's default runtime."""
+    return lease.type.spec.template.runtime_class_name or config.confinement.runtime_class
+
+
+def _needs(lease: LeaseParts) -> str:
+    template = lease.type.spec.template
+    if template.privileged:
+        return "the workspace is privileged"
+    if template.devices or lease.deployment.spec.overrides.devices or template.resource_claims:
+        return "it has devices"
+    if any(volume.host_path is not None for volume in template.volumes):
+        return "it has a hostPath volume"
+    added = sorted({name.removeprefix("CAP_") for name in template.add_capabilities} - NAMESPACED)
+    return f"it adds the capability {added[0]}" if added else ""
+
+
+def _tunnel(config: Config) -> str:
+    if config.vpn is None:
+        return ""
+    return "its VPN makes its device by mknod" if config.vpn.tun == MKNOD else "its VPN gets a device of the node's"
