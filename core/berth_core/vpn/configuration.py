@@ -14,6 +14,8 @@ RUN_PLACE: Final = "/run/berth-vpn"
 """What the server and the agent share: the list of revoked clients and the management socket."""
 REVOKED: Final = "crl.pem"
 MANAGEMENT: Final = "management.sock"
+USER, GROUP = "nobody", "nogroup"
+"""Of the server once it has its tunnel, which it keeps as long as it runs."""
 LARGEST: Final = 16
 SMALLEST: Final = 28
 """Prefix lengths that a tunnel's network may have."""
@@ -92,6 +94,9 @@ def server_configuration(tunnel: Tunnel) -> str:
         "script-security 1",
         "persist-key",
         "persist-tun",
+        # Whoever may do something with a packet that it reads finds a process without a capability.
+        f"user {USER}",
+        f"group {GROUP}",
         "keepalive 5 20",
         "verb 3",
         "",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from berth_operator.build.common import LeaseParts
-from berth_operator.config import MKNOD, Config
+from berth_operator.config import MKNOD, PRIVILEGED, Config
 from berth_operator.decide.isolation import Asks, Verdict, user_namespace
 
 NAMESPACED: Final = frozenset({
@@ -51,6 +51,6 @@ def _needs(lease: LeaseParts) -> str:
 
 
 def _tunnel(config: Config) -> str:
-    if config.vpn is None:
-        return ""
-    return "its VPN makes its device by mknod" if config.vpn.tun == MKNOD else "its VPN gets a device of the node's"
+    """What a VPN needs; a device that a plugin brings may be opened in any user namespace."""
+    ways = {MKNOD: "its VPN makes its device by mknod", PRIVILEGED: "its VPN is privileged"}
+    return ways.get(config.vpn.tun, "") if config.vpn is not None else ""

@@ -119,7 +119,8 @@ def _resources(wanted: VpnSettings) -> Object:
 def _security(wanted: VpnSettings) -> Object:
     if wanted.tun == PRIVILEGED:
         return {"privileged": True, "runAsUser": 0, "readOnlyRootFilesystem": True}
-    added = ["NET_ADMIN", "MKNOD"] if wanted.tun == MKNOD else ["NET_ADMIN"]
+    # The last two to become nobody, which loses them all.
+    added = ["NET_ADMIN", *(["MKNOD"] if wanted.tun == MKNOD else []), "SETUID", "SETGID"]
     return {
         "runAsUser": 0,
         "readOnlyRootFilesystem": True,

@@ -1,8 +1,10 @@
 """A real OpenVPN server in a pod's network namespace, the agent beside it, and a real client outside."""
 
 import json
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import uuid
@@ -19,6 +21,8 @@ from berth_core.firewall import Rule, Tunnel, ruleset_body, stamp
 from berth_core.vpn import DEVICE, Authority, Protocol, Remote, profile, server_configuration, static_key
 from berth_core.vpn import Tunnel as Vpn
 from berth_core.vpn.configuration import RUN_PLACE, SECRET_PLACE
+from berth_operator.build import vpn as build
+from berth_operator.config import VpnSettings
 
 from .netns import NetNS
 from .pod import EPOCH, INSTANCE, Answer, Pod, wait_for
@@ -35,9 +39,9 @@ class Server:
         self.pod, self.tunnel = pod, Vpn(protocol, NETWORK, 1194)
         self.now = datetime.now(UTC)
         self.authority, self.static = Authority.new(INSTANCE, EPOCH, self.now), static_key()
-        self.keys, self.run = pod.folder / "vpn-keys", pod.folder / "vpn-run"
-        for folder in (self.keys, self.run):
-            folder.mkdir()
+        self.keys, self.run = pod.folder / "vpn-keys", Path(tempfile.mkdtemp(prefix="berth-vpn-", dir="/tmp"))
+        self.keys.mkdir()
+        self.run.chmod(0o777)  # as an emptyDir, which everybody may reach
         server = self.authority.server(self.now)
         configuration = server_configuration(self.tunnel)
         files = {
@@ -53,10 +57,14 @@ class Server:
         self.log = pod.folder / "vpn.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *through: str) -> None:
-        """Start the image's entrypoint, by way of another command where one is given."""
+    def start(self, *through: str, lacking: str = "") -> None:
+        """Start the image's entrypoint with its container's rights, by way of another command where one is given."""
+        container = build.container(VpnSettings("berth-vpn:1", self.tunnel))
+        rights = [name.lower() for name in container["securityContext"]["capabilities"]["add"] if name != lacking]
+        held = ",".join(["-all", *(f"+{name}" for name in rights)])
         entrypoint = Path(__file__).parents[3] / "images" / "vpn" / "entrypoint"
-        command = ["nsenter", f"--net=/run/netns/{self.pod.inside.name}", *through, str(entrypoint)]
+        command = ["nsenter", f"--net=/run/netns/{self.pod.inside.name}", *through]
+        command += ["setpriv", "--no-new-privs", f"--bounding-set={held}", "--inh-caps=-all", str(entrypoint)]
         settings = {"BERTH_VPN_SECRET_DIR": str(self.keys), "BERTH_VPN_RUN_DIR": str(self.run)}
         with open(self.log, "wb") as log:
             path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -128,6 +136,7 @@ def vpn_of(pod: Pod) -> Iterator[Any]:
     yield start
     for server in made:
         server.stop()
+        shutil.rmtree(server.run)
 
 
 def let_in(pod: Pod, generation: int, *sources: str) -> None:
@@ -196,6 +205,20 @@ def test_a_client_gets_in_is_cut_when_revoked_and_stays_out(pod: Pod, vpn_of: An
         assert not again.is_up(1)
 
 
+def test_the_server_that_reads_packets_is_nobody_and_has_no_capability(pod: Pod, vpn_of: Any) -> None:
+    vpn: Server = vpn_of()
+    assert vpn.process is not None
+    lines = Path(f"/proc/{vpn.process.pid}/status").read_text().splitlines()
+    shown = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    assert shown["Name"] == ["openvpn"]
+    assert set(shown["Uid"]) == set(shown["Gid"]) == {"65534"}
+    assert [shown[part] for part in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [["0000000000000000"]] * 4
+    assert shown["NoNewPrivs"] == ["1"], "what its container may is not to be had again"
+    with Client(pod.outside, vpn.profile(str(uuid.uuid4())), pod.folder) as client, echo(pod.inside, 7400):
+        assert client.is_up(), client.log.read_text()
+        assert answers(pod.outside, INSIDE, 7400)
+
+
 def test_expired_foreign_and_unsigned_profiles_are_refused(pod: Pod, vpn_of: Any) -> None:
     vpn: Server = vpn_of()
     stranger = Authority.new(INSTANCE, EPOCH, vpn.now)
@@ -245,7 +268,7 @@ def test_where_no_device_can_be_made_the_agent_tells_why(pod: Pod, vpn_of: Any) 
     vpn.stop()
     # As in a container of a runtime that does not let it: an empty folder, and no capability to make devices in it.
     empty = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
-    vpn.start(*empty, "setpriv", "--bounding-set=-mknod", "--inh-caps=-mknod")
+    vpn.start(*empty, lacking="MKNOD")
     wait_for((vpn.run / "problem").exists)
     answer = pod.request("GET", "/v1/vpn")
     assert (answer.status, answer.fields["ready"]) == (200, False)

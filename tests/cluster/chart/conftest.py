@@ -149,7 +149,7 @@ def policies_hold(server: ApiServer) -> None:
     """
     for name, kind in (("edit", "projects"), ("admin", "accessrules")):
         somebody = introduce(server, f"probe-{name}", name)
-        _until(partial(_may_create, somebody, f"{kind}.berth.dev"), f"{name} never had our rights too")
+        until(partial(_may_create, somebody, f"{kind}.berth.dev"), f"{name} never had our rights too")
     user, admin = introduce(server, "probe-user", "berth-user"), introduce(server, "probe-admin", "berth-admin")
     inner = {"user": "b", "workspaceType": "t"}
     probes = [
@@ -203,10 +203,11 @@ def _may_create(somebody: Person, resource: str) -> bool:
     return "create" in somebody.rights(WORKSPACES).get(resource, ())
 
 
-def _until(holds: Callable[[], bool], complaint: str) -> None:
-    until = time.monotonic() + 60
+def until(holds: Callable[[], bool], complaint: str) -> None:
+    """Wait until something holds; AssertionError with the complaint where it never does."""
+    deadline = time.monotonic() + 60
     while not holds():
-        assert time.monotonic() < until, complaint
+        assert time.monotonic() < deadline, complaint
 
 
 def _until_refused(probe: Person, policy: str, words: list[str], obj: str | None = None, attempts: int = 200) -> None:

@@ -100,10 +100,11 @@ def test_devices_of_the_deployment_count_and_capabilities_of_a_namespace_do_not(
     assert verdict(auto(), addCapabilities=["SYS_PTRACE", "CAP_NET_RAW"], **NEW) == ISOLATED
 
 
-@pytest.mark.parametrize("tun", [MKNOD, PRIVILEGED, "example.org/tun"])
-def test_a_pod_with_a_vpn_has_none_and_that_of_its_hooks_has(tun: str) -> None:
+@pytest.mark.parametrize("tun", [MKNOD, PRIVILEGED])
+def test_a_pod_with_a_vpn_that_needs_the_node_has_none_and_that_of_its_hooks_has(tun: str) -> None:
     assert verdict(with_tun(tun), vpn=True, **NEW).reason == "NeedsTheNode"
     assert verdict(with_tun(tun), vpn=False, **NEW) == ISOLATED
+    assert verdict(with_tun("example.org/tun"), vpn=True, **NEW) == ISOLATED
 
 
 def test_always_and_never_ask_nobody() -> None:

@@ -50,8 +50,8 @@ def test_one_without_a_vpn_is_made_as_if_there_were_none() -> None:
 @pytest.mark.parametrize(
     ("tun", "security", "device"),
     [
-        ("mknod", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "MKNOD"]}}, None),
-        ("example.org/tun", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}, "1"),
+        ("mknod", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "MKNOD", "SETUID", "SETGID"]}}, None),
+        ("example.org/tun", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "SETUID", "SETGID"]}}, "1"),
         ("privileged", {"privileged": True}, None),
     ],
 )
