@@ -57,7 +57,7 @@ class Machine:
 
     @property
     def cgroups(self) -> list[Path]:
-        """Where the cgroup of its pods is: one folder for each of the kernel's hierarchies, whether it is there or not."""
+        """Where the cgroup of its pods is: a folder in each of the kernel's hierarchies, whether it is there or not."""
         hierarchies = sorted(CGROUPS.glob("*/cgroup.procs")) if not (CGROUPS / "cgroup.controllers").exists() else []
         return [procs.parent / self.namespace for procs in hierarchies] or [CGROUPS / self.namespace]
 

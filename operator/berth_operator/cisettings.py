@@ -43,7 +43,7 @@ class CiSettings:
     resources: Mapping[str, Any] = field(default_factory=lambda: dict(orjson.loads(_RESOURCES)))
     """Requests and limits of the script."""
     node_selector: Mapping[str, str] = field(default_factory=dict)
-    confinement: Confinement = Confinement()
+    confinement: Confinement = field(default_factory=Confinement)
 
 
 def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:

@@ -4,7 +4,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, Literal, Self
@@ -71,9 +71,9 @@ class Config:
     own_networks: tuple[Network, ...] = ()
     """These, where that is so and they are known (``surroundings``)."""
     user_namespaces: UserNamespaces = UserNamespaces.NEVER
-    runtimes: Runtimes = Runtimes()
+    runtimes: Runtimes = field(default_factory=Runtimes)
     """Of the cluster, as far as they matter and are known (``surroundings``)."""
-    confinement: Confinement = Confinement()
+    confinement: Confinement = field(default_factory=Confinement)
     """Of the pods of leases."""
     vpn: VpnSettings | None = None
     """None: none is offered."""

@@ -1,4 +1,4 @@
-"""The cluster's own networks (nodes, their pods, Services, the API server), which no workspace reaches, and its runtimes.
+"""The cluster's own networks (nodes, their pods, Services, API servers), which no workspace reaches, and its runtimes.
 
 They are looked up when a process begins to lead, with each relist, and when a node comes; what changes then of networks
 is applied to every instance. What nodes say of their runtimes is taken over as they say it, for the next pods.

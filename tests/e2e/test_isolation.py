@@ -61,7 +61,10 @@ def processes(pod: Any, container: str) -> list[dict[str, str]]:
     }
     assert pids, f"the container {container} has no process"
     shown = [Path(f"/proc/{pid}/status").read_text() for pid in sorted(pids)]
-    return [{name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())} for text in shown]
+    return [
+        {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+        for text in shown
+    ]
 
 
 def isolation(lab: Lab, instance: str) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from berth_operator.decide.isolation import Asks, Verdict, user_namespace
 
 NAMESPACED: Final = frozenset({
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_OWNER", "KILL", "NET_ADMIN",
-    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "SYS_PTRACE",
+    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+    "SYS_PTRACE",
 })  # fmt: skip
 """Capabilities that count in a user namespace as they do outside of one; the others are asked for in the node's own."""
 

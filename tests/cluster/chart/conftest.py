@@ -139,7 +139,7 @@ def until_granted(somebody: Person, role: str, namespace: str = WORKSPACES) -> N
         seen = json.loads(somebody.kubectl("create", "--validate=false", "-o", "json", "-f", "-", stdin=review))
         return bool(rules) and all(rule in seen["status"]["resourceRules"] for rule in rules)
 
-    _until(is_granted, f"{somebody.name} was never given {role}")
+    until(is_granted, f"{somebody.name} was never given {role}")
 
 
 def policies_hold(server: ApiServer) -> None:

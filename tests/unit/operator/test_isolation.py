@@ -40,7 +40,7 @@ CLASSES = {
     "kata": ClassView("kata", {}),
     "boxed": ClassView("gvisor", {"sandbox": "yes"}),
 }
-NEW = {"nodeSelector": {"lab": "new"}}
+NEW: dict[str, Any] = {"nodeSelector": {"lab": "new"}}
 
 
 def auto(**changes: Any) -> Config:
@@ -108,7 +108,7 @@ def test_a_pod_with_a_vpn_that_needs_the_node_has_none_and_that_of_its_hooks_has
 
 
 def test_always_and_never_ask_nobody() -> None:
-    hard = {"privileged": True}
+    hard: dict[str, Any] = {"privileged": True}
     assert verdict(auto(user_namespaces=UserNamespaces.ALWAYS, runtimes=Runtimes()), **hard) == ISOLATED
     assert verdict(auto(user_namespaces=UserNamespaces.NEVER), **NEW).reason == "TurnedOff"
 
