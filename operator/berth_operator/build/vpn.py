@@ -119,8 +119,8 @@ def _resources(wanted: VpnSettings) -> Object:
 def _security(wanted: VpnSettings) -> Object:
     if wanted.tun == PRIVILEGED:
         return {"privileged": True, "runAsUser": 0, "readOnlyRootFilesystem": True}
-    # The last two to become nobody, which loses them all.
-    added = ["NET_ADMIN", *(["MKNOD"] if wanted.tun == MKNOD else []), "SETUID", "SETGID"]
+    # With the last three the server becomes nobody, and loses them all.
+    added = ["NET_ADMIN", *(["MKNOD"] if wanted.tun == MKNOD else []), "SETUID", "SETGID", "SETPCAP"]
     return {
         "runAsUser": 0,
         "readOnlyRootFilesystem": True,

@@ -30,6 +30,7 @@ SETTINGS = VpnSettings(image="berth-vpn:1", tunnel=TUNNEL)
 WITH = replace(CONFIG, vpn=SETTINGS)
 ADDRESS = Address(ipv4="198.51.100.11", port=30194)
 SERVING = VpnView(ready=True, address=ADDRESS)
+BECOMES_NOBODY = ("SETUID", "SETGID", "SETPCAP")
 
 
 def lease(*, asked: bool = True) -> LeaseParts:
@@ -50,8 +51,8 @@ def test_one_without_a_vpn_is_made_as_if_there_were_none() -> None:
 @pytest.mark.parametrize(
     ("tun", "security", "device"),
     [
-        ("mknod", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "MKNOD", "SETUID", "SETGID"]}}, None),
-        ("example.org/tun", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "SETUID", "SETGID"]}}, "1"),
+        ("mknod", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "MKNOD", *BECOMES_NOBODY]}}, None),
+        ("example.org/tun", {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", *BECOMES_NOBODY]}}, "1"),
         ("privileged", {"privileged": True}, None),
     ],
 )
