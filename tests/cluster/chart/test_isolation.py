@@ -137,3 +137,14 @@ def test_profiles_are_taken_as_they_are_rendered(installed: ApiServer) -> None:
 def test_pods_with_user_namespaces_are_taken(installed: ApiServer) -> None:
     assert refusal(installed, OPERATOR, obj=lease_pod(replace(CONFIG, user_namespaces=UserNamespaces.ALWAYS))) == ""
     assert refusal(installed, obj=build_pod(CiSettings("ci:1"), user_namespace=True)) == ""
+
+
+@pytest.mark.parametrize("value", ["true", "false", "auto"])
+def test_a_value_of_before_is_taken_still(helm: Helm, value: str) -> None:
+    (operator,) = (obj for obj in helm.render(f"--set=instances.userNamespaces={value}") if is_operator(obj))
+    environment = operator["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "BERTH_USER_NAMESPACES", "value": value} in environment
+
+
+def is_operator(obj: dict[str, Any]) -> bool:
+    return (obj["kind"], obj["metadata"]["name"]) == ("Deployment", "berth-operator")

@@ -67,7 +67,7 @@ async def test_it_is_on_once_the_node_says_that_its_runtime_can(
     host_users, instance = await leased(lab, "two")
     assert host_users is not False
     assert condition(instance, "UserNamespace") == "NodeCannot"
-    assert node in condition(instance, "UserNamespace", "message")
+    assert node in str(condition(instance, "UserNamespace", "message"))
 
     await says(lab, node, sandbox=True, ready="True")
     await lab.deployment("three", "boxed", heartbeat="node")  # free when the operator has heard of the node
