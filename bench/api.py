@@ -103,7 +103,7 @@ async def loads(
 async def verification(report: Report, settings: dict[str, str], client: Client, signer: Signer) -> None:
     """Time what a request's token costs, as the middleware judges it, with revocations around."""
     tokens = [f"Bearer {signer.token(f'user-{n:03}')}" for n in range(200)]  # takes longer than an answer may be old
-    state = make_state(from_environment(settings), client)
+    state = make_state(from_environment(settings), client, client)
     following = asyncio.create_task(state.revocations.run())
     try:
         while not state.revocations.is_synced:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from berth_api import errors
+from berth_api import errors, repeats
 from berth_api.auth.authentication import Authenticate
 from berth_api.auth.oidc import ProviderKeys
 from berth_api.auth.passwords import Passwords
@@ -23,7 +23,7 @@ from berth_api.certificate import Certificate
 from berth_api.config import Config
 from berth_api.envelope import Envelope
 from berth_api.errors import ApiError
-from berth_api.followers import Followers
+from berth_api.followers import CONNECTIONS, Followers
 from berth_api.idempotency import Idempotent
 from berth_api.keys import KeyPool
 from berth_api.negotiation import Negotiate
@@ -110,12 +110,14 @@ def make_app(config: Config, certificate: Certificate | None = None) -> FastAPI:
     return app
 
 
-def make_state(config: Config, client: Client, certificate: Certificate | None = None) -> State:
-    """Make what all requests share."""
+def make_state(config: Config, client: Client, logs: Client, certificate: Certificate | None = None) -> State:
+    """Make what all requests share; ``logs`` reads what may take long."""
     provider = ProviderKeys(config.provider) if config.provider is not None else None
+    client.before_request = repeats.before_look_up
     return State(
         config=config,
         client=client,
+        logs=logs,
         caches=Caches(client, config.workspace_namespaces),
         tokens=make_verifier(config, provider),
         provider=provider,
@@ -136,8 +138,10 @@ def make_state(config: Config, client: Client, certificate: Certificate | None =
 def _lifespan(config: Config, certificate: Certificate | None) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with await connect(API_MANAGER, config.kubeconfig) as client:
-            state = make_state(config, client, certificate)
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(await connect(API_MANAGER, config.kubeconfig))
+            apart = await connect(API_MANAGER, config.kubeconfig, connections=CONNECTIONS, clock=client.clock)
+            state = make_state(config, client, await stack.enter_async_context(apart), certificate)
             caches = state.caches.all | state.builds.caches
             jobs = {f"cache {kind}": cache.run() for kind, cache in caches.items()}
             jobs |= {"rows": state.caches.keep_rows(), "keys": state.keys.run(), "revocations": state.revocations.run()}

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 LONGEST_TOKEN_LIFE: Final = 366 * 24 * 3600
+KEYS_PER_USER: Final = 1000
 
 
 class ConfigError(Exception):
@@ -33,6 +34,8 @@ class RateLimit:
     superusers_exempt: bool
     redis_url: str | None = field(repr=False)
     """It can hold a password."""
+    keys_per_user: int = KEYS_PER_USER
+    """Records of requests with an Idempotency-Key that stay for 24 h, of one user in that time."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
             window=_number(environment, "BERTH_RATE_LIMIT_WINDOW", 3600),
             refusal_status=_refusal_status(environment.get("BERTH_RATE_LIMIT_REFUSAL_STATUS") or "429"),
             superusers_exempt=_switch(environment, "BERTH_RATE_LIMIT_SUPERUSERS_EXEMPT"),
+            keys_per_user=_number(environment, "BERTH_IDEMPOTENCY_KEYS_PER_USER", KEYS_PER_USER),
             redis_url=environment.get("BERTH_RATE_LIMIT_REDIS_URL") or None,
         ),
         trusted_proxies=_networks(environment.get("BERTH_TRUSTED_PROXIES", "")),

@@ -5,7 +5,6 @@ Every refusal is JSON with ``error_message``. Clients of old read ``result_messa
 """
 
 import math
-from typing import ClassVar
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -26,7 +25,7 @@ INSTANCE_BUSY = "This instance is busy. Try again later."
 class ApiError(Exception):
     """Base of all refusals; ``retry_after`` is in seconds."""
 
-    status: ClassVar[int] = 400
+    status: int = 400
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -94,6 +93,18 @@ class KeyReusedError(ApiError):
 
     def __init__(self) -> None:
         super().__init__("Idempotency-Key was used for another request")
+
+
+class TooManyKeysError(ApiError):
+    """429: a user has as many records of requests with a key as may be, and none of them may be dropped."""
+
+    status = 429
+
+    def __init__(self, *, retry_after: float) -> None:
+        super().__init__(
+            "too many requests with an Idempotency-Key in 24 hours. Send it without one, or try again later.",
+            retry_after=retry_after,
+        )
 
 
 class TooLargeError(ApiError):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from berth_api.errors import ApiError, BadRequestError
 from berth_api.options import MOST_SECONDS
@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 class QueuedError(ApiError):
     """409: others wait for what the caller wants to keep."""
 
-    status: ClassVar[int] = 409
+    status = 409
 
 
 @dataclass(frozen=True)

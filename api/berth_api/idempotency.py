@@ -1,5 +1,6 @@
 """``Idempotency-Key``: a repeated POST gets the first answer again, and makes nothing twice (``repeats.py``)."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berth_api import errors, repeats
 from berth_api.auth.identity import Identity
-from berth_api.errors import ApiError, AwayError, BadRequestError, KeyReusedError, UnderWayError
+from berth_api.errors import (
+    ApiError,
+    AwayError,
+    BadRequestError,
+    KeyReusedError,
+    TooManyKeysError,
+    UnderWayError,
+)
 from berth_api.repeats import DEAD_SECONDS, Answer, Run, Step
 from berth_api.routes.common import read_body
 from berth_api.services import recovery
@@ -50,42 +58,112 @@ class Idempotent:
             await _send(answer, send)
 
     async def _answer(self, exchange: "_Exchange") -> Answer:
+        """Let the request run; from its first look-up on it has a record, or is stopped for what another's says."""
+        record = _Record(exchange)
+        token = repeats.running.set(record.run)
+        answer: Answer | None = None
+        try:
+            answer = await exchange.run(self._app)
+        except StoppedError as stopped:
+            if stopped.answer is not None:
+                return exchange.replayed(stopped.answer)
+            raise stopped.reason from None
+        finally:
+            repeats.running.reset(token)
+            await record.close(answer)
+        return answer
+
+
+class StoppedError(Exception):
+    """The request is not to run: it gets the answer of an earlier one, or is refused for a reason."""
+
+    def __init__(self, answer: Answer | None, reason: Exception | None = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
+        self.reason = reason or self
+
+
+class _Record:
+    """The record of one request, made when it is needed."""
+
+    def __init__(self, exchange: "_Exchange") -> None:
+        self._exchange = exchange
+        self._records = Records(exchange.state.client, exchange.state.config.access_namespace)
+        self._begun: asyncio.Task[Held] | None = None
+        self.run = Run(exchange.digest, None, exchange.state.client.clock, self._begin)
+
+    async def _begin(self) -> None:
+        """Make the record, once. Raises StoppedError."""
+        if self._begun is None:
+            self._begun = asyncio.create_task(self._held())
+        try:
+            held = await asyncio.shield(self._begun)
+        except (ApiError, cluster.ClusterError) as error:
+            raise StoppedError(None, error) from error
+        self.run.started = held.record.started
+
+    async def _held(self) -> Held:
+        repeats.running.set(None)  # of this task: what it looks up is not the request's
+        exchange, records = self._exchange, self._records
         state = exchange.state
         await state.now()  # a record has an age
-        records = Records(state.client, state.config.access_namespace)
+        allowance = await state.limiter.look_at_keys(exchange.identity)
+        if not allowance.passes and not await records.exists(exchange.digest):
+            raise TooManyKeysError(retry_after=allowance.wait)
         step, held = await records.begin(exchange.digest, exchange.fingerprint)
         if step is Step.REFUSE:
             raise KeyReusedError
         if step is Step.WAIT:
             raise UnderWayError(retry_after=WAIT_SECONDS)
         if step is Step.REPLAY and held.record.answer is not None:
-            return exchange.replayed(await recovery.whole(state, held.record.answer))
+            raise StoppedError(await recovery.whole(state, held.record.answer))
         if step in (Step.LOOK, Step.TAKE_OVER):
             made = await recovery.answer_of(state, held)
             if made is not None:
-                await _keep(records, held, made)
-                return exchange.replayed(made)
+                await self._keep(held, made)
+                raise StoppedError(made)
             if step is Step.LOOK:
                 left = held.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
                 raise AwayError(repeats.NOT_KNOWN_YET, retry_after=left)
-        return await self._run(exchange, records, held)
+        return held
 
-    async def _run(self, exchange: "_Exchange", records: Records, held: Held) -> Answer:
-        """Run the request and keep its answer, or note that there is none to keep."""
-        run = Run(held.digest, held.record.started, exchange.state.client.clock)
-        token = repeats.running.set(run)
-        answer: Answer | None = None
+    async def close(self, answer: Answer | None) -> None:
+        """Keep the answer, or note that there is none to keep. A request that was stopped has no record of its own."""
+        if self.run.started is None or self._begun is None:
+            return
+        held = await self._begun
+        if answer is not None and answer.is_kept and not self.run.is_refused_for_now:
+            await self._keep(held, answer)
+        else:
+            failed = answer is None or answer.status >= 500
+            await self._release(held, unsure=failed and self.run.has_begun_to_make)
+
+    async def _keep(self, held: Held, answer: Answer) -> None:
+        # What was asked for is done, so the client gets the answer in any case. A repeat finds what was made by its
+        # label.
+        kept = repeats.shortened(answer) if answer.is_refusal else repeats.without_key(answer)
         try:
-            answer = await exchange.run(self._app)
-        finally:
-            repeats.running.reset(token)
-            is_kept = answer is not None and answer.is_kept and not run.is_refused_for_now
-            if not is_kept:
-                failed = answer is None or answer.status >= 500
-                await _release(records, held, unsure=failed and run.has_begun_to_make)
-        if is_kept:
-            await _keep(records, held, answer)
-        return answer
+            await self._records.complete(held, kept, user=self._exchange.identity.user)
+        except cluster.ClusterError as error:
+            log.warning("answer not kept", idempotency=held.digest, error=error.message)
+        if not answer.is_refusal:
+            await self._count()
+
+    async def _release(self, held: Held, *, unsure: bool) -> None:
+        # Where this fails, the record counts as that of a dead process after DEAD_SECONDS.
+        try:
+            if unsure:
+                await self._records.mark_unsure(held)
+            else:
+                await self._records.drop(held)
+        except cluster.ClusterError as error:
+            log.warning("record not released", idempotency=held.digest, error=error.message)
+        if unsure:
+            await self._count()
+
+    async def _count(self) -> None:
+        """Count a record that is not dropped before its time."""
+        await self._exchange.state.limiter.count_key(self._exchange.identity)
 
 
 def _goes_on(scope: Scope) -> bool:
@@ -104,6 +182,7 @@ class _Exchange:
     scope: Scope
     receive: Receive
     body: bytes
+    identity: Identity
     digest: str
     fingerprint: str
 
@@ -143,26 +222,7 @@ async def _exchange(scope: Scope, receive: Receive, values: list[str], identity:
     key = values[0]
     asked = scope["method"], scope["path"], scope["query_string"], body
     fingerprint = repeats.fingerprint_of(*asked, identity, key=key)
-    return _Exchange(scope, receive, body, repeats.digest_of(identity.user, key), fingerprint)
-
-
-async def _keep(records: Records, held: Held, answer: Answer) -> None:
-    # What was asked for is done, so the client gets the answer in any case. A repeat finds what was made by its label.
-    try:
-        await records.complete(held, repeats.without_key(answer))
-    except cluster.ClusterError as error:
-        log.warning("answer not kept", idempotency=held.digest, error=error.message)
-
-
-async def _release(records: Records, held: Held, *, unsure: bool) -> None:
-    # Where this fails, the record counts as that of a dead process after DEAD_SECONDS.
-    try:
-        if unsure:
-            await records.mark_unsure(held)
-        else:
-            await records.drop(held)
-    except cluster.ClusterError as error:
-        log.warning("record not released", idempotency=held.digest, error=error.message)
+    return _Exchange(scope, receive, body, identity, repeats.digest_of(identity.user, key), fingerprint)
 
 
 async def _send(answer: Answer, send: Send) -> None:

@@ -1,15 +1,16 @@
 """What makes a request a repeat of another, and what a request does that is one. Pure but for the context of a run.
 
-Each user and key has a record in the cluster (``services/records.py``), made before the request runs and completed
-with its answer. A request that finds a record whose process died takes it over, and first looks for what the dead one
-made: that carries the label of :func:`labels`.
+Each user and key has a record in the cluster (``services/records.py``), made before the request looks anything up and
+completed with its answer. So what is refused before that, for its form or for want of a right, has none. A request
+that finds a record whose process died takes it over, and first looks for what the dead one made: that carries the label
+of :func:`labels`.
 """
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -35,6 +36,8 @@ PROFILE_FIELD: Final = "ovpn"
 SECRET_FIELDS: Final = {KEY_FIELD: "id", PROFILE_FIELD: "client_id"}
 """Of an answer's body: what holds a private key, and the field beside it that says whose it is: an instance's, or that
 of a client of its VPN."""
+LARGEST_REFUSAL: Final = 1024
+"""Bytes that are kept of a refusal's body."""
 NOT_KNOWN_YET: Final = "it is not known yet what the first request made. Try again later."
 PASSING: Final = frozenset({408, 409, 425, 429})
 """Refusals that speak of the moment, not of the request."""
@@ -62,6 +65,11 @@ class Answer:
     """Where it belongs."""
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether nothing came of the request."""
+        return self.status >= 400
+
+    @property
     def is_kept(self) -> bool:
         """Whether a repeated request gets this answer; else it runs anew."""
         return self.status < 500 and self.status not in PASSING
@@ -78,6 +86,18 @@ def without_key(answer: Answer) -> Answer:
             left = {name: value for name, value in fields.items() if name != field_}
             return replace(answer, body=orjson.dumps(left), key_of=str(fields[owner]), key_field=field_)
     return answer
+
+
+def shortened(answer: Answer) -> Answer:
+    """Return a refusal as it is kept: status and text, :data:`LARGEST_REFUSAL` bytes at the most. Pure."""
+    headers = tuple((name, value) for name, value in answer.headers if name == b"content-type")
+    body, fields = answer.body, orjson.loads(answer.body or b"{}")
+    while len(body) > LARGEST_REFUSAL:
+        # A character takes six bytes in JSON at the most; the same text may stand in several fields.
+        longest = max(fields, key=lambda name: len(str(fields[name])))
+        fields[longest] = str(fields[longest])[: len(str(fields[longest])) // 2]
+        body = orjson.dumps(fields)
+    return replace(answer, headers=headers, body=body)
 
 
 def with_key(answer: Answer, key: str) -> Answer:
@@ -153,15 +173,27 @@ class Run:
     """The request under way that has a key."""
 
     digest: str
-    started: float
-    """As its record says."""
+    started: float | None
+    """As its record says; None while it has none."""
     clock: StoreClock
+    begin: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
+    """Makes its record; awaited before each look-up."""
     has_begun_to_make: bool = False
     is_refused_for_now: bool = False
     """A refusal speaks of the moment, though its status does not say so: it is not kept."""
 
 
 running: Final[ContextVar[Run | None]] = ContextVar("idempotency_run", default=None)
+
+
+async def before_look_up() -> None:
+    """Make the record of the request under way, where it has a key: it is about to look something up.
+
+    Raises what says that the request is not to run (``idempotency.StoppedError``).
+    """
+    run = running.get()
+    if run is not None and run.begin is not None:
+        await run.begin()
 
 
 def current() -> str | None:
@@ -187,6 +219,8 @@ def labels() -> dict[str, str]:
     run = running.get()
     if run is None:
         return {}
+    if run.started is None:
+        raise RuntimeError("a request with a key looks something up before it makes anything")
     _, latest = run.clock.bounds()
     if not run.clock.is_known or latest > run.started + MAKING_SECONDS:
         raise cluster.UnavailableError("the request took too long to make anything", retry_after=DEAD_SECONDS)

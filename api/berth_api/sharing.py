@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
+from berth_api import repeats
+
 T = TypeVar("T")
 
 LONGEST_WAIT: Final = 0.02
@@ -33,6 +35,7 @@ class Reads:
 
         ``key`` says what is read. Whoever is given the answer must not change it.
         """
+        await repeats.before_look_up()
         task = self._next.get(key)
         if task is None:
             before = self._under_way.get(key)

@@ -169,17 +169,22 @@ def _waiting(obj: Object) -> Waiter | None:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Until when an instance has its deployment; ``expires`` is None where there is no end, or it is not known."""
+    """Whose an instance is, and until when; ``expires`` is None where there is no end, or it is not known."""
 
     instance: str
     """Public id."""
+    user: str
+    namespace: str
+    name: str
     expires: str | None
 
     @classmethod
     def of(cls, obj: Object) -> Self:
         """Look at a resource."""
         metadata = obj["metadata"]
-        return cls(ids.instance_id(metadata["name"], metadata["uid"]), (obj.get("status") or {}).get("expireTime"))
+        namespace, name = metadata["namespace"], metadata["name"]
+        public_id, expires = ids.instance_id(name, metadata["uid"]), (obj.get("status") or {}).get("expireTime")
+        return cls(public_id, obj["spec"]["user"], namespace, name, expires)
 
 
 def oldest_type(found: list[WorkspaceType]) -> WorkspaceType | None:
@@ -193,6 +198,8 @@ class State:
 
     config: Config
     client: Client
+    logs: Client
+    """The same for what may take long: it has connections of its own."""
     caches: Caches
     tokens: TokenVerifier
     provider: ProviderKeys | None

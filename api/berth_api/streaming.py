@@ -15,6 +15,8 @@ from berth_core import errors as cluster
 
 log = structlog.get_logger(__name__)
 
+LONGEST_SECONDS: Final = 300.0
+"""For the whole of a body that does not wait for news."""
 SEND_SECONDS: Final = 60.0
 """A client that takes nothing for so long is given up."""
 
@@ -23,12 +25,19 @@ class Streamed(StreamingResponse):
     """A body that comes from a generator, as fast as the client takes it, and no faster.
 
     The generator is closed when the answer ends, however it ends. What it raises breaks the connection off, so that
-    the client can tell that this was not all.
+    the client can tell that this was not all; so does a client that is slow for ``longest`` seconds in all.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        media_type: str,
+        headers: Mapping[str, str],
+        longest: float | None = LONGEST_SECONDS,
+    ) -> None:
         super().__init__(pieces, media_type=media_type, headers=headers)
         self._pieces = pieces
+        self._longest = longest
 
     async def stream_response(self, send: Send) -> None:
         """Send the head, then each piece."""
@@ -42,7 +51,10 @@ class Streamed(StreamingResponse):
 
         async with aclosing(self._pieces):
             try:
-                await super().stream_response(patient)
+                async with asyncio.timeout(self._longest):
+                    await super().stream_response(patient)
+            except TimeoutError as error:
+                raise ClientDisconnect from error
             except (cluster.ClusterError, ApiError) as error:
                 # Without its end the answer is not whole, and the server closes the connection.
                 log.warning("answer broken off", error=error.message)

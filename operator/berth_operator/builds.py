@@ -31,10 +31,10 @@ from berth_operator.buildsteps import (
 from berth_operator.buildview import observe_build
 from berth_operator.decide.build import Plan, Step, decide
 from berth_operator.decide.buildseen import SeenBuild
-from berth_operator.keepsakes import Kept, keep
+from berth_operator.keepsakes import Kept, drop_parts, keep
 from berth_operator.kinds import BUILDS
 from berth_operator.queueing import Key
-from berth_operator.world import PLACES, World
+from berth_operator.world import HISTORY, PLACES, World
 from berth_operator.writes import refresh, write_status
 
 log = structlog.get_logger(__name__)
@@ -144,7 +144,8 @@ def _parts(world: World, seen: SeenBuild) -> BuildParts:
 
 
 async def _begin(world: World, build: Build) -> None:
-    """Start the status of an attempt; what an earlier one said goes."""
+    """Start the status of an attempt; what an earlier one said and left goes."""
+    await drop_parts(world, build.metadata.namespace, build.status.wire())
     now = world.now()
     shown = [
         condition(builds.RESOLVED, False, "NotYet", "its turn has not come", now=now),
@@ -183,7 +184,7 @@ async def _show(world: World, build: Build, plan: Plan) -> None:
 async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
     """Keep what is to be kept, then write the verdict."""
     build, now, settings = seen.build, world.now(), world.config.ci
-    kept = Kept([], 0, None)
+    kept = Kept([], 0, 0, None)
     if seen.fetch is not None and settings is not None:
         kept = await keep(world, Attempt(build), settings, seen)
     message = f"{plan.message}; {kept.missing}" if kept.missing else plan.message
@@ -196,6 +197,7 @@ async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
         "message": message[:4096],
         "exit_code": plan.exit_code,
         "log": kept.log or None,
+        "log_size": kept.log_size or None,
         "log_skipped": kept.skipped or None,
         "artifacts": kept.artifacts,
         "observed_generation": build.metadata.generation,
@@ -216,3 +218,4 @@ async def _finish(world: World, build: Build) -> None:
     }
     await write_status(world, build, status, status.model_copy(update=over))
     world.add(PLACES, build.metadata.namespace, "")
+    world.add(HISTORY, "", "")  # there may be too much of it now

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any, Final
 
@@ -10,9 +11,12 @@ import orjson
 from berth_core import durations
 from berth_core.firewall import Network
 from berth_operator.confinement import Confinement, confinement
+from berth_operator.decide.history import Bounds
 
 OPEN: Final = "open"
 NOWHERE: Final = "none"
+KEPT_BUILDS: Final = Bounds(per_user=200, per_namespace=2000)
+KEPT_BYTES: Final = Bounds(per_user=64 * 1024 * 1024, per_namespace=512 * 1024 * 1024)
 LARGEST_LOG: Final = 32 * 1024 * 1024
 LARGEST_ARTIFACTS: Final = 32 * 1024 * 1024
 """Bytes: 64 parts of what the cluster keeps in one object are more than either, and a node's logs may be less."""
@@ -39,6 +43,12 @@ class CiSettings:
     """Networks of repositories though they are not public."""
     log_max_bytes: int = 4 * 1024 * 1024
     artifacts_max_bytes: int = 1024 * 1024
+    kept_retention: timedelta = timedelta(days=7)
+    """How long logs and artifacts are kept; their Builds may stay for longer."""
+    kept_builds: Bounds = KEPT_BUILDS
+    """How many builds have them."""
+    kept_bytes: Bounds = KEPT_BYTES
+    """How large they are together."""
     disk: str = "2Gi"
     resources: Mapping[str, Any] = field(default_factory=lambda: dict(orjson.loads(_RESOURCES)))
     """Requests and limits of the script."""
@@ -58,12 +68,15 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
         concurrent=_number(environment, "BERTH_CI_CONCURRENT", 5),
         per_user=_number(environment, "BERTH_CI_MAX_PER_USER", 2),
         most_waiting=_number(environment, "BERTH_CI_MAX_WAITING_PER_USER", 100),
-        max_timeout=_seconds(environment, "BERTH_CI_MAX_TIMEOUT", "6h"),
+        max_timeout=int(_length(environment, "BERTH_CI_MAX_TIMEOUT", "6h").total_seconds()),
         egress=_networks("BERTH_CI_EGRESS", ",".join(word for word in reached if word not in (OPEN, NOWHERE))),
         public=OPEN in reached,
         allowed=_networks("BERTH_CI_ALLOWED_CIDRS", environment.get("BERTH_CI_ALLOWED_CIDRS", "")),
         log_max_bytes=min(_number(environment, "BERTH_CI_LOG_MAX_BYTES", 4 * 1024 * 1024), LARGEST_LOG),
         artifacts_max_bytes=min(_number(environment, "BERTH_CI_ARTIFACTS_MAX_BYTES", 1024 * 1024), LARGEST_ARTIFACTS),
+        kept_retention=_length(environment, "BERTH_CI_KEPT_RETENTION", "7d"),
+        kept_builds=bounds(environment, "BERTH_CI_KEPT_BUILDS", KEPT_BUILDS),
+        kept_bytes=bounds(environment, "BERTH_CI_KEPT_BYTES", KEPT_BYTES),
         disk=environment.get("BERTH_CI_DISK") or "2Gi",
         resources=_object(environment, "BERTH_CI_RESOURCES", _RESOURCES),
         node_selector=_object(environment, "BERTH_CI_NODE_SELECTOR", "{}"),
@@ -78,9 +91,17 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _seconds(environment: Mapping[str, str], name: str, default: str) -> int:
+def bounds(environment: Mapping[str, str], name: str, default: Bounds) -> Bounds:
+    """Read ``<name>_PER_USER`` and ``<name>_PER_NAMESPACE``; ValueError names the one that is malformed."""
+    return Bounds(
+        per_user=_number(environment, f"{name}_PER_USER", default.per_user),
+        per_namespace=_number(environment, f"{name}_PER_NAMESPACE", default.per_namespace),
+    )
+
+
+def _length(environment: Mapping[str, str], name: str, default: str) -> timedelta:
     try:
-        return int(durations.parse(environment.get(name) or default).total_seconds())
+        return durations.parse(environment.get(name) or default)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 

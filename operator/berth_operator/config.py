@@ -15,13 +15,15 @@ from berth_core import durations, names
 from berth_core.firewall import Network, Sources
 from berth_core.vpn import Protocol, Tunnel
 from berth_core.vpn.configuration import parse_network
-from berth_operator.cisettings import CiSettings, ci_settings
+from berth_operator.cisettings import CiSettings, bounds, ci_settings
 from berth_operator.confinement import Confinement, confinement
+from berth_operator.decide.history import Bounds
 from berth_operator.decide.isolation import Runtimes, UserNamespaces
 
 __all__ = ["CiSettings", "CloneSettings", "Config", "ServiceType", "VpnSettings"]
 
 ServiceType = Literal["NodePort", "LoadBalancer"]
+HISTORY: Final = Bounds(per_user=1000, per_namespace=10_000)
 MKNOD: Final = "mknod"
 PRIVILEGED: Final = "privileged"
 """Ways to /dev/net/tun; any other word is the name of a device resource."""
@@ -82,6 +84,8 @@ class Config:
     ci: CiSettings | None = None
     """None: nothing is built."""
     history_retention: timedelta = timedelta(days=30)
+    history: Bounds = HISTORY
+    """How many Instances, Builds and Reservations that are over, of each kind."""
     probe_interval: timedelta | None = None
     """How often to find out whether NetworkPolicy is enforced; None for never."""
     listen: int = 8080
@@ -115,6 +119,7 @@ class Config:
             clone=_clone(environment),
             ci=ci_settings(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
+            history=bounds(environment, "BERTH_HISTORY", HISTORY),
             probe_interval=_interval(environment, "BERTH_PROBE_INTERVAL"),
             listen=_port(environment.get("BERTH_LISTEN") or "8080"),
             kubeconfig=environment.get("KUBECONFIG") or None,

@@ -1,10 +1,13 @@
-"""What has a time of its own to go: revocations, issued tokens, and Secrets with an expiry, in the access namespace.
+"""Deletes what has expired in the access namespace: revocations, issued tokens, records of requests with a key.
 
-One key lists all of them, deletes what is due in small batches, and comes back for the next.
+One key reads all of them, a page at a time, deletes what is due in small batches, and comes back for the next. Of a
+user's records that hold a refusal the oldest go too, where they are too many; no other record goes before its time.
 """
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from heapq import heappush, heappushpop
 from typing import Final, NamedTuple
 
 import structlog
@@ -23,9 +26,11 @@ GRACE: Final = timedelta(seconds=30)
 """A revocation outlives its token by this, since the clocks of those who check tokens differ a little."""
 SHORTEST_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 300.0
+MOST_REFUSALS: Final = 1000
+"""Records of one user that hold a refusal."""
 BATCH: Final = 16
 MOST_AT_ONCE: Final = 512
-"""Deleted in one pass; the rest follows in the next."""
+"""Deleted in one pass, but for the rest of a page; what is left follows in the next."""
 
 
 class Due(NamedTuple):
@@ -37,17 +42,42 @@ class Due(NamedTuple):
 
 
 async def sweep_expired(world: World, _key: Key) -> float | None:
-    """Delete what has expired; seconds after which to look again."""
+    """Delete what has expired, and the oldest of too many refusals; seconds after which to look again."""
     if not world.clock.trusted:
         return SHORTEST_WAIT
-    found = await _found(world)
-    now = world.now()
-    due = sorted((one for one in found if one.at <= now), key=lambda one: one.at)
-    for start in range(0, min(len(due), MOST_AT_ONCE), BATCH):
-        await together(*(_delete(world, one) for one in due[start : start + BATCH]))
-    if due:
-        log.info("deleted what had expired", deleted=min(len(due), MOST_AT_ONCE), left=max(len(due) - MOST_AT_ONCE, 0))
-    return next_look([one.at for one in found], now, more=len(due) > MOST_AT_ONCE)
+    now, deleted, refused = world.now(), 0, Refusals()
+    soonest = datetime.max.replace(tzinfo=UTC)
+    async for page in _pages(world):
+        due, waiting = ([one for one in page if (one.at <= now) is over] for over in (True, False))
+        due += filter(None, map(refused.add, waiting))
+        soonest = min([soonest, *(one.at for one in waiting)])
+        for start in range(0, len(due), BATCH):
+            await together(*(_delete(world, one) for one in due[start : start + BATCH]))
+        deleted += len(due)
+        if deleted >= MOST_AT_ONCE:
+            break
+    if deleted:
+        log.info("deleted what had expired, or was too much", deleted=deleted)
+    return next_look([soonest], now, more=deleted >= MOST_AT_ONCE)
+
+
+class Refusals:
+    """Kept refusals by user, as the pages of a sweep show them: of each user the newest. Pure but for its state."""
+
+    def __init__(self, most: int = MOST_REFUSALS) -> None:
+        self._most = most
+        self._newest: defaultdict[str, list[tuple[str, str, Due]]] = defaultdict(list)
+
+    def add(self, one: Due) -> Due | None:
+        """Take note of an object; return the oldest of its user's refusals where they are too many now."""
+        user = (one.metadata.get("labels") or {}).get(names.REFUSED_LABEL)
+        if user is None:
+            return None
+        newest, entry = self._newest[user], (one.metadata["creationTimestamp"], one.metadata["name"], one)
+        if len(newest) < self._most:
+            heappush(newest, entry)
+            return None
+        return heappushpop(newest, entry)[2]
 
 
 def next_look(times: list[datetime], now: datetime, *, more: bool) -> float:
@@ -63,24 +93,20 @@ async def _delete(world: World, one: Due) -> None:
     await world.client.delete(one.kind, world.config.access_namespace, name, uid=uid)
 
 
-async def _found(world: World) -> list[Due]:
-    namespace = world.config.access_namespace
-    found: list[Due] = []
+async def _pages(world: World) -> AsyncIterator[list[Due]]:
+    """Yield all that expires, some at a time: nobody bounds how much there is but those who make it."""
+    client, namespace = world.client, world.config.access_namespace
     for kind in (REVOCATIONS, ISSUED):
-        objects, _ = await world.client.list(kind, namespace)
-        found += [Due(parse_time(obj["spec"]["expires"]) + GRACE, kind, obj["metadata"]) for obj in objects]
-    secrets, _ = await world.client.list(SECRETS, namespace, metadata_only=True)
-    found += _annotated(secrets)
-    return found
+        async for objects, _ in client.pages(kind, namespace):
+            yield [Due(parse_time(obj["spec"]["expires"]) + GRACE, kind, obj["metadata"]) for obj in objects]
+    async for secrets, _ in client.pages(SECRETS, namespace, labels={names.IDEMPOTENCY_LABEL: ""}, metadata_only=True):
+        yield list(_annotated(secrets))
 
 
-def _annotated(secrets: list[Object]) -> Iterator[Due]:
+def _annotated(secrets: Iterable[Object]) -> Iterator[Due]:
     for secret in secrets:
         metadata = secret["metadata"]
-        text = metadata.get("annotations", {}).get(names.EXPIRES_ANNOTATION)
-        if text is None:
-            continue
-        at = _time(text)
+        at = _time(metadata.get("annotations", {}).get(names.EXPIRES_ANNOTATION) or "")
         if at is None:
             log.warning("kept, since its expiry is no time such as 2030-01-31T12:00:00Z", secret=metadata["name"])
         else:

@@ -1,21 +1,33 @@
-"""What is over and was kept for long enough goes: ended Instances and Builds, Reservations whose turn came and went.
+"""What is over and was kept for long enough, or is too much, goes: Instances, Builds, Reservations whose turn has come.
 
 One key finds all of them, deletes some, and comes back for the rest or when the next one is due. What belongs to an
-Instance went when it ended; its finalizer goes in its own pass, which looks for remains first.
+Instance went when it ended; its finalizer goes in its own pass, which looks for remains first. Logs and artifacts of
+Builds go sooner than these. Of what is too much the oldest goes; what a repeated request may look for stays its time.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Final, NamedTuple
+from datetime import timedelta
+from typing import Final
 
 import structlog
 
-from berth_core.client import Kind, Object
-from berth_operator.decide.history import build_goes_at, instance_goes_at, next_look, reservation_goes_at
+from berth_core.errors import ConflictError, NotFoundError
+from berth_operator.cisettings import CiSettings
+from berth_operator.decide.history import (
+    Past,
+    beyond,
+    build_goes_at,
+    instance_goes_at,
+    kept_bytes,
+    next_look,
+    reservation_goes_at,
+)
+from berth_operator.keepsakes import drop
 from berth_operator.kinds import BUILDS, INSTANCES, RESERVATIONS
 from berth_operator.queueing import Key
 from berth_operator.together import together
 from berth_operator.world import World
+from berth_operator.writes import refresh
 
 log = structlog.get_logger(__name__)
 
@@ -25,40 +37,60 @@ MOST_AT_ONCE: Final = 100
 PAUSE_SECONDS: Final = 2.0
 """Between two such passes: 50 a second at most, so that those who have a lease notice nothing."""
 DISTRUST_SECONDS: Final = 30.0
-
-
-class Past(NamedTuple):
-    """An object that is over, and when it goes."""
-
-    at: datetime
-    kind: Kind
-    metadata: Object
+LONGEST_WAIT: Final = 60.0
+"""There may be too much at any time."""
+KINDS: Final = ((INSTANCES, instance_goes_at), (RESERVATIONS, reservation_goes_at), (BUILDS, build_goes_at))
 
 
 async def sweep_history(world: World, _key: Key) -> float | None:
-    """Delete what was kept for long enough; seconds after which to look again."""
+    """Delete what was kept for long enough, or is too much; seconds after which to look again."""
     if not world.clock.trusted:
         return DISTRUST_SECONDS
     past, now = list(_past(world)), world.now()
-    due = sorted((one for one in past if one.at <= now), key=lambda one: one.at)
+    due = [one for one in past if one.at <= now]
+    for kind, goes_at in KINDS:
+        surplus = beyond((one for one in past if one.kind == kind and one.at > now), world.config.history)
+        due += [one for one in surplus if (at := goes_at(one.obj, timedelta())) is not None and at <= now]
+    due.sort(key=lambda one: one.ended)
     for start in range(0, min(len(due), MOST_AT_ONCE), BATCH):
         await together(*(_delete(world, one) for one in due[start : min(start + BATCH, MOST_AT_ONCE)]))
     if due:
         left = max(len(due) - MOST_AT_ONCE, 0)
-        log.info("deleted what was over for long", deleted=len(due) - left, left=left)
+        log.info("deleted what was over for long, or too much", deleted=len(due) - left, left=left)
     if len(due) > MOST_AT_ONCE:
         return PAUSE_SECONDS
-    return next_look([one.at for one in past if one.at > now], now, world.config.history_retention)
+    gone = {one.obj["metadata"]["uid"] for one in due}
+    kept = [one for one in past if one.size and one.obj["metadata"]["uid"] not in gone]
+    if world.config.ci is not None and await _drop_kept(world, world.config.ci, kept):
+        return PAUSE_SECONDS
+    longest = min(world.config.history_retention, timedelta(seconds=LONGEST_WAIT))
+    return next_look([one.at for one in past if one.at > now], now, longest)
+
+
+async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bool:
+    """Delete logs and artifacts of builds that are too old, or too much; whether more is to go."""
+    now = world.now()
+    over = beyond(kept, settings.kept_bytes, lambda one: one.size) + beyond(kept, settings.kept_builds)
+    over += [one for one in kept if one.ended + settings.kept_retention <= now]
+    due = {one.obj["metadata"]["uid"]: one for one in over}
+    for one in list(due.values())[:MOST_AT_ONCE]:
+        metadata = one.obj["metadata"]
+        try:
+            await drop(world, one.obj)
+        except (ConflictError, NotFoundError):
+            await refresh(world, BUILDS, metadata["namespace"], metadata["name"])
+        log.info("deleted what was kept of a build", build=metadata["name"], bytes=one.size)
+    return len(due) > MOST_AT_ONCE
 
 
 def _past(world: World) -> Iterator[Past]:
     retention = world.config.history_retention
-    kinds = ((INSTANCES, instance_goes_at), (RESERVATIONS, reservation_goes_at), (BUILDS, build_goes_at))
-    for kind, goes_at in kinds:
+    for kind, goes_at in KINDS:
         for obj in world.store.all(kind):
             if at := goes_at(obj, retention):
-                yield Past(at, kind, obj["metadata"])
+                yield Past(kind, obj, at - retention, at, kept_bytes(obj["status"]) if kind == BUILDS else 0)
 
 
 async def _delete(world: World, one: Past) -> None:
-    await world.client.delete(one.kind, one.metadata["namespace"], one.metadata["name"], uid=one.metadata["uid"])
+    metadata = one.obj["metadata"]
+    await world.client.delete(one.kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])

@@ -1,4 +1,7 @@
-"""What is kept of a build: the end of its log, and its artifacts, in ConfigMaps that go when the Build goes."""
+"""What is kept of a build: the end of its log, and its artifacts, in ConfigMaps.
+
+They go before the next attempt begins, when they are too old or too much (``history``), and with the Build.
+"""
 
 import base64
 import gzip
@@ -13,18 +16,19 @@ import structlog
 from berth_core import names
 from berth_core.client import Object
 from berth_core.errors import InvalidError, NotFoundError, UnavailableError
+from berth_core.resources import Build
 from berth_core.resources.build import Artifacts
 from berth_operator.build.ci_jobs import Attempt
 from berth_operator.cisettings import CiSettings
 from berth_operator.decide.buildseen import SeenBuild
+from berth_operator.decide.history import PART, kept_parts
 from berth_operator.kinds import CONFIG_MAPS
 from berth_operator.tail import Tail
 from berth_operator.world import World
+from berth_operator.writes import write_status
 
 log = structlog.get_logger(__name__)
 
-PART: Final = 768 * 1024
-"""Bytes in one ConfigMap, which holds 1 MiB."""
 TRIES: Final = 3
 """How often a log is asked for that a node does not give out."""
 
@@ -34,6 +38,7 @@ class Kept:
     """What was kept, as the status says it; ``missing`` says what could not be."""
 
     log: list[str]
+    log_size: int
     skipped: int
     artifacts: Artifacts | None
     missing: str = ""
@@ -53,9 +58,31 @@ async def keep(world: World, attempt: Attempt, settings: CiSettings, seen: SeenB
             missing.append(f"the log of {container} could not be read ({error.message})")
         tail.close_line()
     artifacts, without = await _artifacts(world, attempt, settings.artifacts_max_bytes, seen)
-    kept = await _store(world, attempt, "log", gzip.compress(tail.content, mtime=0)) if tail.content else []
+    packed = gzip.compress(tail.content, mtime=0) if tail.content else b""
+    kept = await _store(world, attempt, "log", packed)
     world.log_failures.pop(_key(attempt), None)
-    return Kept(kept, tail.skipped, artifacts, "; ".join([*missing, *([without] if without else [])]))
+    return Kept(kept, len(packed), tail.skipped, artifacts, "; ".join([*missing, *([without] if without else [])]))
+
+
+async def drop_parts(world: World, namespace: str, status: Object) -> None:
+    """Delete the ConfigMaps that a build's status names. Can be repeated."""
+    for name in kept_parts(status):
+        await world.client.delete(CONFIG_MAPS, namespace, name)
+
+
+async def drop(world: World, obj: Object) -> None:
+    """Delete the log and the artifacts of a build that is over, and say so in its status. Can be repeated.
+
+    Empty lists are left there: something was kept, and is no more. Raises ConflictError where it was changed meanwhile.
+    """
+    build = Build.parse(obj)
+    await drop_parts(world, build.metadata.namespace, obj["status"])
+    log, artifacts = build.status.log, build.status.artifacts
+    left = {
+        "log": [] if log else log,
+        "artifacts": artifacts.model_copy(update={"config_maps": []}) if artifacts else None,
+    }
+    await write_status(world, build, build.status, build.status.model_copy(update=left))
 
 
 def _sources(seen: SeenBuild) -> list[tuple[str, str]]:

@@ -46,22 +46,22 @@ async def sweep_access(world: World, _key: Key) -> float | None:
 
     What has a time of its own to go (:mod:`berth_operator.expiry`) is none of these, whatever labels it carries.
     """
-    secrets, _ = await world.client.list(SECRETS, world.config.access_namespace, labels=OURS, metadata_only=True)
+    namespace, labels = world.config.access_namespace, OURS | {names.INSTANCE_LABEL: ""}
     now, again, due = world.now(), SWEEP_SECONDS, list[tuple[str, Object]]()
-    for secret in secrets:
-        metadata = secret["metadata"]
-        if names.EXPIRES_ANNOTATION in metadata.get("annotations", {}):
-            continue
-        instance_id = metadata.get("labels", {}).get(names.INSTANCE_LABEL)
-        left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
-        if left > 0:
-            again = min(again, left)
-        elif instance_id and world.clock.trusted and not _seems_needed(world, instance_id):
-            due.append((instance_id, metadata))
+    async for secrets, _ in world.client.pages(SECRETS, namespace, labels=labels, metadata_only=True):
+        for metadata in (secret["metadata"] for secret in secrets):
+            if names.EXPIRES_ANNOTATION in metadata.get("annotations", {}):
+                continue
+            instance_id = metadata["labels"][names.INSTANCE_LABEL]
+            left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
+            if left > 0:
+                again = min(again, left)
+            elif world.clock.trusted and not _seems_needed(world, instance_id):
+                due.append((instance_id, metadata))
     living = await _living(world) if due else set()
     for instance_id, metadata in due:
         if instance_id not in living:
-            await world.client.delete(SECRETS, world.config.access_namespace, metadata["name"], uid=metadata["uid"])
+            await world.client.delete(SECRETS, namespace, metadata["name"], uid=metadata["uid"])
             log.info("deleted a private key without an instance", instance=instance_id)
     return again
 

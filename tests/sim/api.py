@@ -78,7 +78,7 @@ class Api:
     async def _main(self) -> None:
         feeds, store = self.cluster.feeds, self.cluster.store
         client = SimulatedClient(self.loop, store, self.network, feeds, names.API_MANAGER, clock=self._clock)
-        state = replace(make_state(_config(), client), keys=FixedKeys())
+        state = replace(make_state(_config(), client, client), keys=FixedKeys())
         async with asyncio.TaskGroup() as tasks:
             for kept in state.caches.all.values():
                 tasks.create_task(kept.run())

@@ -9,7 +9,7 @@ from typing import Final
 from berth_core import errors
 from berth_core.answers import from_status, translated
 from berth_core.client import PODS, Client, Kind, Object, WatchEvent
-from berth_core.client.cluster import JSON_TYPE, REQUEST_SECONDS, WATCH_SECONDS
+from berth_core.client.cluster import JSON_TYPE, REQUEST_SECONDS, WATCH_SECONDS, _at_once
 from berth_core.clock import StoreClock
 
 from .clocks import utc
@@ -37,6 +37,7 @@ class SimulatedClient(Client):
         clock: StoreClock | None = None,
     ) -> None:
         self.clock = clock or StoreClock()
+        self.before_request = _at_once
         self._loop = loop
         self._store = store
         self._network = network
@@ -59,6 +60,7 @@ class SimulatedClient(Client):
     ) -> Object:
         if method != "GET" and body is None:
             raise ValueError("a write has a body: with it goes the check before it is sent")
+        await self.before_request()
         await asyncio.sleep(0)
         if self._before_write is not None and method != "GET":
             self._before_write()

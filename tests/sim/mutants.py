@@ -261,7 +261,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "nothing is looked for before a repeat",
-        "berth_api.idempotency.Idempotent._answer",
+        "berth_api.idempotency._Record._held",
         "made = await recovery.answer_of(state, held)",
         "made = None",
         which="calls-made",

@@ -50,9 +50,13 @@ def need_write(identity: Identity, scope: Scope) -> None:
 
 def need_own(identity: Identity, instance: Instance) -> None:
     """Refuse anyone but the owner, a superuser, and a token for just this instance: as if there were none."""
-    if identity.superuser or identity.instance == instance.public_id or identity.user == instance.spec.user:
-        return
-    raise instance_missing()
+    if not may_use(identity, instance.public_id, instance.spec.user):
+        raise instance_missing()
+
+
+def may_use(identity: Identity, instance_id: str, user: str) -> bool:
+    """Whether an instance of that user's is the caller's to use."""
+    return identity.superuser or identity.instance == instance_id or identity.user == user
 
 
 def instance_missing() -> MissingError:

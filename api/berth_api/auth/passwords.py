@@ -9,9 +9,10 @@ import base64
 import binascii
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import ClassVar, Final
+from typing import Final
 
 import structlog
 from argon2 import PasswordHasher
@@ -31,11 +32,21 @@ log = structlog.get_logger(__name__)
 
 SECRETS: Final = Kind("v1", "secrets")
 WINDOW_MINUTES: Final = 15
-PER_USER: Final = RateLimitItemPerMinute(10, WINDOW_MINUTES, namespace="passwords-user")
+PER_PAIR: Final = RateLimitItemPerMinute(10, WINDOW_MINUTES, namespace="passwords-user")
 PER_PEER: Final = RateLimitItemPerMinute(20, WINDOW_MINUTES, namespace="passwords-peer")
-"""Failures in a window."""
+"""Failures in a window, of a user at one network, and of a network."""
+PER_USER: Final = RateLimitItemPerMinute(2**31, WINDOW_MINUTES, namespace="passwords-everywhere")
+"""Counts failures of a user wherever they come from. They slow checks down, and refuse nothing."""
+UNHURRIED: Final = 10
+"""Failures of a user up to which a check is not slowed down."""
+FIRST_DELAY: Final = 0.1
+SLOWEST: Final = 5.0
+"""Seconds that a check waits; each failure doubles the first."""
 MOST_AT_ONCE: Final = 16
 """Pairs that are checked or wait for it, some 0.1 s each. More are turned away, rather than wait ever longer."""
+MOST_OF_A_NETWORK: Final = 4
+"""Of these, and of those that are slowed down: one network keeps no other from being checked."""
+Limits = tuple[tuple[RateLimitItem, str], ...]
 LONGEST_USER: Final = 253
 LONGEST_PASSWORD: Final = 1024
 """Characters."""
@@ -51,7 +62,7 @@ class AuthenticationFailedError(ApiError):
 class ThrottledError(ApiError):
     """429: too many wrong passwords."""
 
-    status: ClassVar[int] = 429
+    status = 429
 
 
 @dataclass(frozen=True)
@@ -80,13 +91,15 @@ class Passwords:
         self._dummy: str | None = None
         self._one_at_a_time = asyncio.Lock()
         self._under_way = 0
+        self._networks: Counter[str] = Counter()
         self._failures = FixedWindowRateLimiter(MemoryStorage())
 
     async def need_right(self, pair: Pair, peer: Address | None) -> None:
         """Refuse all but the right password of a user.
 
-        Failures are counted by this replica, for each user and each peer (of IPv6, each /64). Too many of them, and
-        the right password is refused too, so that guessing learns nothing more.
+        Failures are counted by this replica, for each network (a peer; of IPv6, each /64) and each user there. Too many
+        of them, and the right password is refused there too, so that guessing learns nothing more. Elsewhere it is
+        checked late, but checked: nobody can keep users from it who are at other networks.
 
         Raises:
             AuthenticationFailedError: it is not right.
@@ -94,17 +107,30 @@ class Passwords:
             AwayError: too many ask at this moment.
 
         """
-        if self._under_way >= MOST_AT_ONCE:
-            raise AwayError("too many passwords are being checked. Try again later.", retry_after=5)
-        self._under_way += 1
+        network, user = _network(peer), ids.user_object(pair.user)
+        if self._networks[network] >= MOST_OF_A_NETWORK:
+            raise _busy()
+        self._networks[network] += 1
         try:
-            await self._need_right(pair, peer)
+            limits = ((PER_PAIR, f"{user} {network}"), (PER_PEER, network))
+            await self._need_tries(limits)
+            await asyncio.sleep(delay(await self._failures_of(user)))
+            if self._under_way >= MOST_AT_ONCE:
+                raise _busy()
+            self._under_way += 1
+            try:
+                await self._need_right(pair, (*limits, (PER_USER, user)))
+            finally:
+                self._under_way -= 1
         finally:
-            self._under_way -= 1
+            self._networks[network] -= 1
+            if not self._networks[network]:
+                del self._networks[network]
 
-    async def _need_right(self, pair: Pair, peer: Address | None) -> None:
-        limits = ((PER_USER, ids.user_object(pair.user)), (PER_PEER, _network(peer)))
-        await self._need_tries(limits)
+    async def _failures_of(self, user: str) -> int:
+        return PER_USER.amount - (await self._failures.get_window_stats(PER_USER, user)).remaining
+
+    async def _need_right(self, pair: Pair, limits: Limits) -> None:
         hashed = await self._hash_of(pair.user) if pair.is_possible else None
         async with self._one_at_a_time:
             await self._need_tries(limits)  # those that were before us may have failed
@@ -113,7 +139,7 @@ class Passwords:
                     await self._failures.hit(item, whose)
                 raise AuthenticationFailedError
 
-    async def _need_tries(self, limits: tuple[tuple[RateLimitItem, str], ...]) -> None:
+    async def _need_tries(self, limits: Limits) -> None:
         for item, whose in limits:
             if not await self._failures.test(item, whose):
                 until = (await self._failures.get_window_stats(item, whose)).reset_time
@@ -148,6 +174,17 @@ class Passwords:
         except InvalidHashError:
             log.error("a Secret holds no argon2 hash: set the password again")
             return False
+
+
+def delay(failures: int) -> float:
+    """Seconds that a check waits after so many failures of its user. Pure."""
+    if failures < UNHURRIED:
+        return 0.0
+    return float(min(FIRST_DELAY * 2 ** min(failures - UNHURRIED, 16), SLOWEST))
+
+
+def _busy() -> AwayError:
+    return AwayError("too many passwords are being checked. Try again later.", retry_after=5)
 
 
 def _network(peer: Address | None) -> str:

@@ -13,6 +13,8 @@ from limits import RateLimitItemPerSecond
 from berth_api.auth.identity import Identity
 from berth_api.config import RateLimit
 from berth_api.peer import Address
+from berth_api.repeats import KEPT_SECONDS
+from berth_core import ids
 
 SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 IPV6_PREFIX: Final = 64
@@ -25,7 +27,7 @@ class Limit:
     """How many ``requests`` pass in each window of ``window`` seconds, counted under ``key``."""
 
     kind: str
-    """``token`` or ``peer``."""
+    """``token``, ``peer`` or ``keys``."""
     key: str
     requests: int
     window: int
@@ -55,11 +57,14 @@ class Allowance:
     passes: bool
 
 
-def is_limited(method: str, path: str) -> bool:
-    """Whether a request counts at all. What runs a process or keeps an instance does not."""
+def is_limited(method: str, path: str, *, by_token: bool) -> bool:
+    """Whether a request counts before its route looks at it.
+
+    What runs a process does not. A ping with a token counts where its route finds nothing that it keeps.
+    """
     if path in SERVICE_PATHS or path.startswith("/docs/"):
         return False
-    return not (method == "POST" and _KEEP_ALIVE.fullmatch(path))
+    return not (by_token and method == "POST" and _KEEP_ALIVE.fullmatch(path))
 
 
 def limit_of(settings: RateLimit, identity: Identity | None, peer: Address | None) -> Limit:
@@ -67,6 +72,11 @@ def limit_of(settings: RateLimit, identity: Identity | None, peer: Address | Non
     if identity is not None:
         return _limit("token", identity.digest, settings.per_token, settings.window)
     return _limit("peer", _network(peer), settings.per_peer, settings.window)
+
+
+def limit_of_keys(settings: RateLimit, identity: Identity) -> Limit:
+    """Return the limit for records of a user's requests with a key, of those that stay for 24 h."""
+    return _limit("keys", ids.user_object(identity.user), settings.keys_per_user, KEPT_SECONDS)
 
 
 def _limit(kind: str, who: str, requests: int, window: int) -> Limit:

@@ -6,6 +6,7 @@ store from time to time until it answers; no request waits for it meanwhile.
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
@@ -16,7 +17,7 @@ from prometheus_client import Counter, Gauge
 from berth_api.auth.identity import Identity
 from berth_api.config import RateLimit
 from berth_api.peer import Address
-from berth_api.ratelimit.allowance import Allowance, Limit, Reading, judge, limit_of, untouched
+from berth_api.ratelimit.allowance import Allowance, Limit, Reading, judge, limit_of, limit_of_keys, untouched
 from berth_api.ratelimit.memory import MemoryStore
 from berth_api.ratelimit.shared import FAILURES, PROBE, SharedStore
 
@@ -42,7 +43,8 @@ class Limiter:
         """Prepare, and connect to the shared store in the background. Raises ConfigError."""
         self.refusal_status = settings.refusal_status
         self._settings = settings
-        self._memory = MemoryStore()
+        self._memory: defaultdict[int, MemoryStore] = defaultdict(MemoryStore)
+        """By length of the windows, of which there are two."""
         self._shared = SharedStore(settings.redis_url) if settings.redis_url is not None else None
         self._free = asyncio.Semaphore(AT_ONCE)
         self._outage: asyncio.Task[None] | None = None
@@ -65,6 +67,16 @@ class Limiter:
         reading = untouched(limit, time.time()) if self._is_exempt(identity) else await self._look(limit)
         return replace(judge(limit, reading), passes=True)
 
+    async def look_at_keys(self, identity: Identity) -> Allowance:
+        """Say whether one more record of a user's requests with a key may be made, and count nothing."""
+        limit = limit_of_keys(self._settings, identity)
+        reading = untouched(limit, time.time()) if self._is_exempt(identity) else await self._look(limit)
+        return replace(judge(limit, reading), passes=reading.requests < limit.requests)
+
+    async def count_key(self, identity: Identity) -> None:
+        """Count a record of a user's requests with a key that stays for 24 h."""
+        await self._take(limit_of_keys(self._settings, identity))
+
     async def close(self) -> None:
         """Close the connections to the store."""
         for task in (self._greeting, self._outage):
@@ -80,13 +92,14 @@ class Limiter:
     async def _take(self, limit: Limit) -> Reading:
         reading = await self._ask(lambda shared: shared.take(limit))
         if reading is None:
-            reading = self._memory.take(limit, monotonic=time.monotonic(), now=time.time())
-            MEMORY_WINDOWS.set(len(self._memory))
+            memory = self._memory[limit.window]
+            reading = memory.take(limit, monotonic=time.monotonic(), now=time.time())
+            MEMORY_WINDOWS.set(sum(map(len, self._memory.values())))
         return reading
 
     async def _look(self, limit: Limit) -> Reading:
         reading = await self._ask(lambda shared: shared.look(limit, now=time.time()))
-        return reading or self._memory.look(limit, monotonic=time.monotonic(), now=time.time())
+        return reading or self._memory[limit.window].look(limit, monotonic=time.monotonic(), now=time.time())
 
     async def _ask(self, question: Callable[[SharedStore], Awaitable[Reading]]) -> Reading | None:
         """Ask the shared store; None where there is none, or where it does not answer."""

@@ -1,8 +1,8 @@
 """Counts in the memory of the process.
 
-All windows last equally long, so they end in the order in which they began: what has ended is always at the front of
-one ordered dict, and clearing it away costs nothing per request, however many addresses come along. The stores of the
-``limits`` library look at every key again and again instead (docs/rate-limits.md has the figures).
+All windows of a store last equally long, so they end in the order in which they began: what has ended is always at the
+front of one ordered dict, and clearing it away costs nothing per request, however many addresses come along. The stores
+of the ``limits`` library look at every key again and again instead (docs/rate-limits.md has the figures).
 """
 
 import math

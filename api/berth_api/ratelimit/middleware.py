@@ -13,7 +13,9 @@ from berth_api.ratelimit.limiter import Limiter
 class TooManyRequestsError(ApiError):
     """429, or what the configuration says: the window's requests are used up."""
 
-    status = 429
+    def __init__(self, message: str, *, status: int, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
 
 
 class RateLimited:
@@ -24,26 +26,35 @@ class RateLimited:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not is_limited(scope["method"], scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        limiter: Limiter = scope["app"].state.berth.limiter
-        allowance = await _allowance(limiter, scope)
-        scope["state"]["limit_headers"].update(headers(allowance))
-        if allowance.passes:
-            await self._app(scope, receive, send)
-            return
-        error = TooManyRequestsError(refusal(allowance), retry_after=allowance.wait)
-        response = errors.answer(error, scope["path"])
-        response.status_code = limiter.refusal_status
-        await response(scope, receive, send)
+        if scope["type"] == "http" and is_limited(scope["method"], scope["path"], by_token=_token(scope) is not None):
+            try:
+                await count(scope)
+            except TooManyRequestsError as error:
+                await errors.answer(error, scope["path"])(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def count(scope: Scope) -> None:
+    """Count a request, and say in ``limit_headers`` what is left. Raises TooManyRequestsError."""
+    limiter: Limiter = scope["app"].state.berth.limiter
+    allowance = await _allowance(limiter, scope)
+    scope["state"]["limit_headers"].update(headers(allowance))
+    if not allowance.passes:
+        raise TooManyRequestsError(refusal(allowance), status=limiter.refusal_status, retry_after=allowance.wait)
+
+
+def _token(scope: Scope) -> Identity | None:
+    # One of which nobody can tell just now counts as its own, or in an outage its user would use up what others at the
+    # address have.
+    standing = scope["state"]["standing"]
+    identity: Identity | None = standing.identity or standing.unconfirmed
+    return identity
 
 
 async def _allowance(limiter: Limiter, scope: Scope) -> Allowance:
-    # A token that does not count is treated as none: its requests are the address's. One of which nobody can tell just
-    # now is not, or in an outage its user would use up what others at the address have.
-    standing = scope["state"]["standing"]
-    identity: Identity | None = standing.identity or standing.unconfirmed
+    # A token that does not count is treated as none: its requests are the address's.
+    identity = _token(scope)
     peer = scope["state"]["peer"]
     # Browsers send preflights on their own, and without the token: they would use up what others at the address have.
     if is_preflight(scope["method"], Headers(scope=scope).getlist("access-control-request-method")):

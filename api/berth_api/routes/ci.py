@@ -184,7 +184,7 @@ async def change_job(state: SharedState, writer: Writer, body: Body, project_id:
 @router.get(
     JOB + "/log",
     summary="Log of a build",
-    responses=refusals(_404=UNKNOWN, _429="Too many requests in this window, or too many logs are followed.")
+    responses=refusals(_404=UNKNOWN, _429="Too many requests in this window, or too many logs and artifacts are read.")
     | {200: {"description": "What was printed so far.", "content": {TEXT: WORDS, EVENTS: WORDS}}},
     response_class=Response,
     openapi_extra=FOLLOWING,
@@ -195,26 +195,44 @@ async def log(
     """Show what a build has printed; with `follow` what it prints, until it has ended."""
     found = (await ci_builds.one(state, reader, project_id, job_id)).build
     if not listing.flag(query, "follow"):
-        return Streamed(await begun(ci_logs.text(state, found)), TEXT, {})
-    state.followers.need_room(reader.user)
+        return Streamed(await _read(state, reader, ci_logs.text(state, found)), TEXT, {})
     if getattr(request.state, BODILESS, False):
         return Response(media_type=EVENTS, headers=UNBUFFERED)
-    return Streamed(_followed(request, state, reader, found), EVENTS, UNBUFFERED)
+    events = await _read(state, reader, _followed(request, state, reader, found))
+    return Streamed(events, EVENTS, UNBUFFERED, longest=None)
 
 
 @router.get(
     JOB + "/artifacts",
     summary="What a build left behind",
-    responses=refusals(_404="No such build, or it left nothing behind.")
+    responses=refusals(
+        _404="No such build, or it left nothing behind.",
+        _429="Too many requests in this window, or too many logs and artifacts are read.",
+    )
     | {200: {"description": "A tarball, gzip.", "content": {GZIP: BYTES}}},
     response_class=Response,
 )
 async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> Response:
     """Get the files that `.berth.yml` names under `artifacts`."""
     found = (await ci_builds.one(state, reader, project_id, job_id)).build
-    data = await ci_artifacts.read(state, found)
-    headers = {"Content-Disposition": f'attachment; filename="{job_id}-{found.spec.attempt}.tar.gz"'}
-    return Response(data, media_type=GZIP, headers=headers)
+    pieces = await _read(state, reader, ci_artifacts.pieces(state, found))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{job_id}-{found.spec.attempt}.tar.gz"',
+        "Content-Length": str(found.status.artifacts.size if found.status.artifacts else 0),
+    }
+    return Streamed(pieces, GZIP, headers)
+
+
+async def _read(state: State, reader: Identity, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Wait for the first piece, and count who reads until the last one. Raises TooManyFollowersError."""
+
+    async def counted() -> AsyncGenerator[bytes, None]:
+        async with aclosing(pieces):
+            with state.followers.one(reader.user):
+                async for piece in pieces:
+                    yield piece
+
+    return await begun(counted())
 
 
 async def _followed(request: Request, state: State, reader: Identity, found: Build) -> AsyncGenerator[bytes, None]:
@@ -222,10 +240,9 @@ async def _followed(request: Request, state: State, reader: Identity, found: Bui
     request.scope["state"][ENDING] = ending
     after = listing.natural(request.headers.get("last-event-id")) or 0
     events = ci_following.events(state, found, after, lambda: _still_counts(state, reader), ending)
-    with state.followers.one(reader.user):
-        async with aclosing(events):
-            async for event in events:
-                yield event
+    async with aclosing(events):
+        async for event in events:
+            yield event
 
 
 def _still_counts(state: State, identity: Identity) -> bool:

@@ -10,6 +10,7 @@ from berth_api.auth import access
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
 from berth_api.expiry import wanted_extension
+from berth_api.ratelimit import count
 from berth_api.routes.common import BEARER, Body, Caller, InstanceId, SharedState, User, json_body, refusals
 from berth_api.schemas.keeping import Extended, ExtendRequest
 from berth_api.services import keeping
@@ -45,8 +46,13 @@ Pinger = Annotated[Identity, Depends(get_pinger)]
     ),
     response_class=Empty,
 )
-async def keep_alive(state: SharedState, pinger: Pinger, _: Body, instance_id: InstanceId) -> Empty:
-    """Say that the holder is there; an instance made with `keepalive` is ended after 60 seconds without a ping."""
+async def keep_alive(request: Request, state: SharedState, pinger: Pinger, _: Body, instance_id: InstanceId) -> Empty:
+    """Say that the holder is there; an instance made with `keepalive` is ended after 60 seconds without a ping.
+
+    Only a ping for an instance that is not the caller's counts as a request.
+    """
+    if not keeping.is_known(state, pinger, instance_id):
+        await count(request.scope)
     await keeping.ping(state, pinger, instance_id, time.monotonic())
     return Empty()
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import AsyncGenerator
 
 from berth_api.errors import MissingError
 from berth_api.state import State
@@ -11,27 +12,32 @@ from berth_core.client import Kind
 from berth_core.resources import Build
 
 CONFIG_MAPS = Kind("v1", "configmaps")
+PIECE = 64 * 1024
+DELETED = "no artifacts: they were deleted"
 
 
 async def part(state: State, namespace: str, name: str) -> bytes:
     """Read one part of a log or of artifacts. Raises NotFoundError."""
-    found = await state.client.get(CONFIG_MAPS, namespace, name)
+    found = await state.logs.get(CONFIG_MAPS, namespace, name)
     return base64.b64decode((found.get("binaryData") or {}).get(names.PART_KEY, ""))
 
 
-async def read(state: State, build: Build) -> bytes:
-    """Read the tarball (gzip), whole. Raises MissingError, and ClusterError where it is not what the build says."""
+async def pieces(state: State, build: Build) -> AsyncGenerator[bytes, None]:
+    """Yield the tarball (gzip), once it was read whole. Raises MissingError; ClusterError where it is not as told."""
     artifacts = build.status.artifacts if build.status.attempt == build.spec.attempt else None
     if artifacts is None:
         raise MissingError("no artifacts")
+    if not artifacts.config_maps:
+        raise MissingError(DELETED)
     digest, data = hashlib.sha256(), bytearray()
     for name in artifacts.config_maps:
         try:
             found = await part(state, build.metadata.namespace, name)
         except cluster.NotFoundError as error:
-            raise MissingError("no artifacts: they were deleted") from error
+            raise MissingError(DELETED) from error
         digest.update(found)
         data += found
     if (digest.hexdigest(), len(data)) != (artifacts.sha256, artifacts.size):
         raise cluster.ClusterError(f"artifacts of the Build {build.metadata.name} do not match their SHA-256")
-    return bytes(data)
+    for start in range(0, len(data), PIECE):
+        yield bytes(data[start : start + PIECE])

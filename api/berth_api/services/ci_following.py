@@ -215,7 +215,7 @@ class _Attempt:
         while True:
             splitter, known = Splitter(), self._number - before
             try:
-                source = self._state.client.pod_log(self._build.metadata.namespace, pod.name, container, follow=True)
+                source = self._state.logs.pod_log(self._build.metadata.namespace, pod.name, container, follow=True)
                 async with aclosing(source):
                     async for piece in source:
                         lines = splitter.feed(piece)
@@ -251,8 +251,8 @@ class _Attempt:
     async def _kept(self) -> AsyncGenerator[Lines, None]:
         """Yield what follows of a log that was kept."""
         live = await self._read()
-        if live is None or live.spec.attempt != self._first or not ci_logs.is_stored(live):
-            return
+        if live is None or live.spec.attempt != self._first or not live.status.log:
+            return  # nothing was printed, or it was deleted
         number, splitter = live.status.log_skipped or 0, Splitter()
         async with aclosing(ci_logs.stored(self._state, live)) as pieces:
             async for piece in pieces:

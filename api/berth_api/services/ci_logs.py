@@ -19,6 +19,7 @@ PARTS: Final = (
 )
 """Steps (``names.build_job``) and containers whose output is the log, in this order."""
 PIECE: Final = 64 * 1024
+DELETED: Final = "the log of this build was deleted"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -37,12 +38,14 @@ def is_stored(build: Build) -> bool:
 
 async def stored(state: State, build: Build) -> AsyncGenerator[bytes, None]:
     """Yield a log that was kept. Raises MissingError where it is gone, ClusterError where it cannot be read."""
+    if not build.status.log:
+        raise MissingError(DELETED)
     inflating = zlib.decompressobj(_GZIP)
     for name in build.status.log or ():
         try:
             packed = await ci_artifacts.part(state, build.metadata.namespace, name)
         except cluster.NotFoundError as error:
-            raise MissingError("the log of this build was deleted") from error
+            raise MissingError(DELETED) from error
         while packed:
             try:
                 piece = inflating.decompress(packed, PIECE)
@@ -64,7 +67,7 @@ async def live(state: State, build: Build) -> AsyncGenerator[bytes, None]:
             continue
         last = b"\n"
         try:
-            async with aclosing(state.client.pod_log(namespace, pod.name, container)) as pieces:
+            async with aclosing(state.logs.pod_log(namespace, pod.name, container)) as pieces:
                 async for piece in pieces:
                     last = piece[-1:] or last
                     yield piece

@@ -28,6 +28,12 @@ ATTEMPTS: Final = 8
 """Changes of the same instance by others in between, after which the caller is told to try again."""
 
 
+def is_known(state: State, identity: Identity, instance_id: str) -> bool:
+    """Whether a cache knows the instance, and it is the caller's: other pings count against their token."""
+    known = state.caches.endings.by("id", instance_id)
+    return any(access.may_use(identity, instance_id, one.user) for one in known)
+
+
 async def ping(state: State, identity: Identity, instance_id: str, monotonic_now: float) -> None:
     """Renew the keep-alive of an instance.
 

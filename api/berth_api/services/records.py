@@ -5,6 +5,7 @@ clocks of replicas differ, none of them takes a record for older than it is.
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +15,7 @@ import orjson
 from berth_api.errors import AwayError
 from berth_api.repeats import KEPT_SECONDS, KEY_FIELD, Answer, Phase, Record, Step, judge
 from berth_core import errors as cluster
-from berth_core import model, names
+from berth_core import ids, model, names
 from berth_core.client import Client, Kind, Object
 from berth_core.clock import StoreClock
 
@@ -76,9 +77,17 @@ class Records:
                 continue  # another request replaces it, or takes it over
         raise AwayError("others use the same Idempotency-Key at this moment. Try again.")
 
-    async def complete(self, held: Held, answer: Answer) -> None:
-        """Keep the answer. Raises ClusterError; ConflictError where another request has taken the record over."""
-        await self._write(held, replace(held.record, phase=Phase.ANSWERED, answer=answer))
+    async def exists(self, digest: str) -> bool:
+        """Whether there is a record, live. Raises ClusterError."""
+        return await self._find(digest) is not None
+
+    async def complete(self, held: Held, answer: Answer, *, user: str) -> None:
+        """Keep the answer. Raises ClusterError; ConflictError where another request has taken the record over.
+
+        A refusal of the user's gets a label: the operator drops the oldest of too many.
+        """
+        labels = {names.REFUSED_LABEL: ids.user_object(user)} if answer.is_refusal else {}
+        await self._write(held, replace(held.record, phase=Phase.ANSWERED, answer=answer), labels)
 
     async def mark_unsure(self, held: Held) -> None:
         """Note that the request failed, and may have made something. Raises ClusterError."""
@@ -108,8 +117,9 @@ class Records:
             return None
         return _held(digest, _read(found), found)
 
-    async def _write(self, held: Held, record: Record) -> Held:
-        body = {"metadata": {"uid": held.uid, "resourceVersion": held.version}, "data": _data(record)}
+    async def _write(self, held: Held, record: Record, labels: Mapping[str, str] | None = None) -> Held:
+        metadata = {"uid": held.uid, "resourceVersion": held.version, "labels": dict(labels or {})}
+        body = {"metadata": metadata, "data": _data(record)}
         written = await self._client.patch(SECRETS, self._namespace, _name(held.digest), body)
         return _held(held.digest, record, written)
 

@@ -1,7 +1,7 @@
 """The client itself. It never retries: whoever calls knows whether a repeat is right."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
@@ -28,6 +28,10 @@ PAGE_SIZE: Final = 250
 _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
 
 
+async def _at_once() -> None:
+    """Keep nobody waiting."""
+
+
 class Client:
     """Reads and writes objects of the cluster. Make it with :func:`~berth_core.client.connect`."""
 
@@ -36,6 +40,8 @@ class Client:
         self._manager = manager
         self.clock = clock or StoreClock()
         """The store's time, by the answers that came."""
+        self.before_request: Callable[[], Awaitable[None]] = _at_once
+        """Awaited before each request but watches, logs and :meth:`server_date`; what it raises stops the request."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -272,6 +278,7 @@ class Client:
         """Send one request and return the parsed answer. For what the methods above do not cover."""
         if method != "GET" and body is None:
             raise ValueError("a write has a body: with it goes the check before it is sent")
+        await self.before_request()
         headers = {"Accept": accept, "Content-Type": content_type}
         with translated():
             async with asyncio.timeout(REQUEST_SECONDS):

@@ -36,7 +36,9 @@ class Artifacts(Model):
 
     size: int = Field(description="Bytes of the tarball (gzip).", ge=0)
     sha256: str = Field(description="Its SHA-256, in hex.", pattern=r"^[0-9a-f]{64}$")
-    config_maps: list[Name] = Field(description="ConfigMaps beside the Build with its parts, in order.", max_length=64)
+    config_maps: list[Name] = Field(
+        description="ConfigMaps beside the Build with its parts, in order; none once they were deleted.", max_length=64
+    )
 
 
 class BuildStatus(Model):
@@ -72,8 +74,12 @@ class BuildStatus(Model):
     reason: str | None = Field(None, description="Why it ended. Set once.", max_length=128)
     message: str | None = Field(None, description="The reason in a sentence.", max_length=4096)
     log: list[Name] | None = Field(
-        None, description="ConfigMaps beside the Build with its log (gzip), in order. Set at its end.", max_length=64
+        None,
+        description="ConfigMaps beside the Build with its log (gzip), in order. Set at its end; empty once they were"
+        " deleted.",
+        max_length=64,
     )
+    log_size: int | None = Field(None, description="Bytes in them. Absent where nothing was printed.", ge=0)
     log_skipped: int | None = Field(
         None, description="Lines at the beginning of the log that were not kept. Absent where all were.", ge=1
     )

@@ -1,17 +1,76 @@
-"""How long what is over is kept. Pure."""
+"""How long, and how much of, what is over is kept. Pure."""
 
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from berth_core import names, queue
-from berth_core.client import Object
+from berth_core.client import Kind, Object
 from berth_core.model import parse_time
 
 REMEMBERED: Final = timedelta(hours=24)
 """What a request with an Idempotency-Key made is kept for at least as long as the key counts: a repeat looks for it."""
 
+PART: Final = 768 * 1024
+"""Bytes of a log or of artifacts in one ConfigMap, which holds 1 MiB."""
+
 TOMBSTONE_STAYS: Final = timedelta(minutes=10)
 """The name of an Instance that did not come stays taken for at least so long: no request for it is under way then."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is kept, as a number of objects or of bytes."""
+
+    per_user: int
+    """Of one user in one namespace."""
+    per_namespace: int
+
+
+@dataclass(frozen=True)
+class Past:
+    """An object that is over."""
+
+    kind: Kind
+    obj: Object
+    ended: datetime
+    at: datetime
+    """When it goes."""
+    size: int = 0
+    """Bytes that are kept beside it."""
+
+
+def beyond(past: Iterable[Past], bounds: Bounds, weigh: Callable[[Past], int] = lambda _: 1) -> list[Past]:
+    """Return what is too much, the oldest of each user and namespace.
+
+    A user who has too much takes no room from others in the namespace.
+    """
+    of_user, of_namespace = Counter[tuple[str, str]](), Counter[str]()
+    surplus: list[Past] = []
+    for one in sorted(past, key=lambda one: (one.ended, one.obj["metadata"]["name"]), reverse=True):
+        namespace, user = one.obj["metadata"]["namespace"], one.obj["spec"].get("user", "")
+        of_user[namespace, user] += weigh(one)
+        if of_user[namespace, user] <= bounds.per_user:
+            of_namespace[namespace] += weigh(one)
+            if of_namespace[namespace] <= bounds.per_namespace:
+                continue
+        surplus.append(one)
+    return surplus
+
+
+def kept_parts(status: Object) -> list[str]:
+    """Names of the ConfigMaps with a build's log and artifacts, by its status."""
+    return [*(status.get("log") or ()), *((status.get("artifacts") or {}).get("configMaps") or ())]
+
+
+def kept_bytes(status: Object) -> int:
+    """Bytes in them; of a log that an earlier version kept, as many as it can be."""
+    artifacts = status.get("artifacts") or {}
+    parts = status.get("log") or ()
+    log = status.get("logSize") or len(parts) * PART if parts else 0
+    return int(log) + int(artifacts["size"] if artifacts.get("configMaps") else 0)
 
 
 def instance_goes_at(obj: Object, retention: timedelta) -> datetime | None:

@@ -46,12 +46,12 @@ def test_followers_are_counted_by_user_and_in_all() -> None:
     for one in open_ones[:MOST_OF_A_USER]:
         one.__enter__()
     with pytest.raises(ApiError, match="by one user"):
-        followers.need_room("user-0")
-    followers.need_room("user-1")
+        followers.one("user-0").__enter__()
     for one in open_ones[MOST_OF_A_USER:]:
         one.__enter__()
     with pytest.raises(ApiError, match="at the moment"):
-        followers.need_room("somebody else")
+        followers.one("somebody else").__enter__()
     for one in open_ones:
         one.__exit__(None, None, None)
-    followers.need_room("user-0")
+    with followers.one("user-0"):
+        pass

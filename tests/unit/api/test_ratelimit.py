@@ -166,7 +166,11 @@ def test_requests_without_a_known_address_share_one_limit() -> None:
     ],
 )
 def test_service_routes_and_keep_alive_pings_are_not_limited(method: str, path: str, limited: bool) -> None:
-    assert is_limited(method, path) == limited
+    assert is_limited(method, path, by_token=True) == limited
+
+
+def test_a_ping_without_a_token_counts() -> None:
+    assert is_limited("POST", f"/instance/{UUID}/ka", by_token=False)
 
 
 def test_only_a_preflight_is_free() -> None:
