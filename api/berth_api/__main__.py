@@ -34,6 +34,7 @@ def main() -> None:
         structlog.get_logger(__name__).error("cannot start", error=str(error))
         sys.exit(2)
     app = make_app(config, certificate)
+    Protocol.most_connections = config.most_connections
     # uvicorn raises the signal anew when it has shut down: that is the end that was asked for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(app.state.exit_status))
     uvicorn.run(

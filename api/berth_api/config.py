@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 LONGEST_TOKEN_LIFE: Final = 366 * 24 * 3600
 KEYS_PER_USER: Final = 1000
+MOST_CONNECTIONS: Final = 1000
 
 
 class ConfigError(Exception):
@@ -72,6 +73,7 @@ class Config:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     allowed_origins: frozenset[str]
     kubeconfig: str | None
+    most_connections: int = MOST_CONNECTIONS
 
 
 def from_environment(environment: Mapping[str, str]) -> Config:
@@ -105,6 +107,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         trusted_proxies=_networks(environment.get("BERTH_TRUSTED_PROXIES", "")),
         allowed_origins=frozenset(_words(environment.get("BERTH_ALLOWED_ORIGINS", ""))),
         kubeconfig=environment.get("KUBECONFIG") or None,
+        most_connections=_number(environment, "BERTH_MOST_CONNECTIONS", MOST_CONNECTIONS),
     )
 
 
