@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from berth_api import errors, repeats
+from berth_api import errors, metrics, repeats
 from berth_api.auth.authentication import Authenticate
 from berth_api.auth.oidc import ProviderKeys
 from berth_api.auth.passwords import Passwords
@@ -129,7 +129,8 @@ def make_state(config: Config, client: Client, logs: Client, certificate: Certif
         reads=Reads(),
         claims=Claims(),
         builds=BuildView(client, config.workspace_namespaces),
-        followers=Followers(),
+        followers=Followers(metrics.FOLLOWERS),
+        readers=Followers(metrics.READERS),
         spoken=Spoken(client, config.namespace),
         certificate=certificate,
     )

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from berth_api import metrics
+from prometheus_client import Gauge
+
 from berth_api.errors import ApiError
 
 MOST_OF_A_USER: Final = 10
 MOST: Final = 60
-"""In one process."""
-CONNECTIONS: Final = MOST + 20
+"""In one process, of each sort."""
+CONNECTIONS: Final = 2 * MOST + 20
 """To the cluster, for logs and artifacts alone: nothing else waits for slow readers. Parts that were kept need some."""
 RETRY_SECONDS: Final = 30.0
 
@@ -23,19 +24,18 @@ class TooManyFollowersError(ApiError):
 
 
 class Followers:
-    """Counts those who read."""
+    """Counts those who follow, or those who read; ``shown`` is told how many they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Gauge) -> None:
         self._by_user: Counter[str] = Counter()
+        self._shown = shown
 
     def _need_room(self, user: str) -> None:
         if self._by_user[user] >= MOST_OF_A_USER:
-            message = (
-                f"at most {MOST_OF_A_USER} logs and artifacts are read by one user at the same time: end some first"
-            )
+            message = f"at most {MOST_OF_A_USER} logs at the same time by one user: end some first"
             raise TooManyFollowersError(message, retry_after=RETRY_SECONDS)
         if self._by_user.total() >= MOST:
-            message = "too many logs and artifacts are read at the moment: try again later"
+            message = "too many logs are read at the moment: try again later"
             raise TooManyFollowersError(message, retry_after=RETRY_SECONDS)
 
     @contextmanager
@@ -43,11 +43,11 @@ class Followers:
         """Count one for the length of a ``with`` block. Raises TooManyFollowersError where it is one too many."""
         self._need_room(user)
         self._by_user[user] += 1
-        metrics.FOLLOWERS.set(self._by_user.total())
+        self._shown.set(self._by_user.total())
         try:
             yield
         finally:
             self._by_user[user] -= 1
             if not self._by_user[user]:
                 del self._by_user[user]
-            metrics.FOLLOWERS.set(self._by_user.total())
+            self._shown.set(self._by_user.total())

@@ -15,6 +15,7 @@ SECONDS: Final = Histogram(
 )
 LAUNCHES: Final = Counter("berth_api_launches", "Requests for an instance, by result.", ("result",))
 FOLLOWERS: Final = Gauge("berth_api_log_followers", "Logs of builds that are followed.")
+READERS: Final = Gauge("berth_api_log_readers", "Logs and artifacts of builds that are read.")
 KEYS_AHEAD: Final = Gauge("berth_api_keys_ahead", "Key pairs made ahead.")
 CACHE_BROKEN: Final = Gauge(
     "berth_api_cache_broken_seconds", "For how long the cache's watch has not been standing.", ("kind",)

@@ -212,6 +212,8 @@ class State:
     claims: Claims
     builds: BuildView
     followers: Followers
+    readers: Followers
+    """Of logs that are not followed, and of artifacts."""
     spoken: Spoken
     certificate: Certificate | None
     """None where the API speaks plain HTTP."""

@@ -18,6 +18,7 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.builds import PROJECT, wanted_build, wanted_change, wanted_project
 from berth_api.errors import AwayError, WrongTokenError
+from berth_api.followers import Followers
 from berth_api.negotiation import BODILESS
 from berth_api.protocol import ENDING
 from berth_api.routes.common import BEARER, Body, Query, SharedState, User, json_body, query_parameters, refusals
@@ -195,10 +196,10 @@ async def log(
     """Show what a build has printed; with `follow` what it prints, until it has ended."""
     found = (await ci_builds.one(state, reader, project_id, job_id)).build
     if not listing.flag(query, "follow"):
-        return Streamed(await _read(state, reader, ci_logs.text(state, found)), TEXT, {})
+        return Streamed(await _counted(state.readers, reader, ci_logs.text(state, found)), TEXT, {})
     if getattr(request.state, BODILESS, False):
         return Response(media_type=EVENTS, headers=UNBUFFERED)
-    events = await _read(state, reader, _followed(request, state, reader, found))
+    events = await _counted(state.followers, reader, _followed(request, state, reader, found))
     return Streamed(events, EVENTS, UNBUFFERED, longest=None)
 
 
@@ -215,7 +216,7 @@ async def log(
 async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> Response:
     """Get the files that `.berth.yml` names under `artifacts`."""
     found = (await ci_builds.one(state, reader, project_id, job_id)).build
-    pieces = await _read(state, reader, ci_artifacts.pieces(state, found))
+    pieces = await _counted(state.readers, reader, ci_artifacts.pieces(state, found))
     headers = {
         "Content-Disposition": f'attachment; filename="{job_id}-{found.spec.attempt}.tar.gz"',
         "Content-Length": str(found.status.artifacts.size if found.status.artifacts else 0),
@@ -223,12 +224,14 @@ async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, j
     return Streamed(pieces, GZIP, headers)
 
 
-async def _read(state: State, reader: Identity, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _counted(
+    among: Followers, reader: Identity, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
     """Wait for the first piece, and count who reads until the last one. Raises TooManyFollowersError."""
 
     async def counted() -> AsyncGenerator[bytes, None]:
         async with aclosing(pieces):
-            with state.followers.one(reader.user):
+            with among.one(reader.user):
                 async for piece in pieces:
                     yield piece
 

@@ -5,6 +5,7 @@ import base64
 import json
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import httpx
 import pytest
@@ -12,9 +13,11 @@ import pytest_asyncio
 
 from berth_api.repeats import digest_of
 from berth_core import names
+from berth_core.client import Object
 
+from . import process
 from .book import SECRETS, Book, fresh
-from .conftest import user_client
+from .conftest import Setting, user_client
 from .process import Api
 from .signing import Signer
 from .world import World
@@ -121,8 +124,8 @@ async def test_a_key_belongs_to_one_request_of_one_user(
         answer = await alice.post(path, headers=key, json=body)
         assert answer.status_code == 422
         assert answer.json()["error_message"] == "Idempotency-Key was used for another request"
-    async with user_client(api, signer.token("alice", sc=["ro"])) as reader:
-        answer = await reader.post(f"/new/{kind}", headers=key, json={"sshkey": SSHKEY})
+    async with user_client(api, signer.token("alice", sc=["rw"], wt=[kind])) as other_rights:
+        answer = await other_rights.post(f"/new/{kind}", headers=key, json={"sshkey": SSHKEY})
         assert answer.status_code == 422
     other = await bob.post(f"/new/{kind}", headers=key, json={"sshkey": SSHKEY})
     assert other.status_code == 200
@@ -167,3 +170,57 @@ async def test_a_record_that_has_expired_counts_as_none(world: World, book: Book
     assert again.status_code == 200
     assert again.json()["id"] != first
     assert (await book.read(key))["metadata"]["uid"] != secret["uid"]
+
+
+async def test_what_is_refused_before_anything_is_looked_up_makes_no_record(
+    world: World, book: Book, api: Api, signer: Signer, alice: httpx.AsyncClient
+) -> None:
+    kind, space = await world.type(deployments=1), world.namespaces.access
+    _, version = await world.client.list(SECRETS, space, metadata_only=True)
+    wrong_form, no_right = fresh(), fresh()
+    assert (await alice.post(f"/new/{kind}", headers=wrong_form, json={"sshkey": 5})).status_code == 400
+    async with user_client(api, signer.token("alice", sc=["ro"])) as reader:
+        assert (await reader.post(f"/terminate/{NOTHING}", headers=no_right)).status_code == 400
+    mark: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"mark-{uuid.uuid4()}"}}
+    await world.client.create(SECRETS, space, mark)
+    records = {f"idem-{digest_of('alice', key['Idempotency-Key'])}" for key in (wrong_form, no_right)}
+    async with asyncio.timeout(20), aclosing(world.client.watch(SECRETS, space, version)) as events:
+        async for event in events:
+            name = event.object["metadata"].get("name")
+            assert name not in records, "neither for a moment"
+            if name == mark["metadata"]["name"]:
+                break
+    # Neither has used its key up.
+    assert (await alice.post(f"/new/{kind}", headers=wrong_form)).status_code == 200
+
+
+async def test_of_a_refusal_status_and_text_are_kept(book: Book, alice: httpx.AsyncClient) -> None:
+    key = fresh()
+    refused = await alice.post(f"/terminate/{NOTHING}", headers=key)
+    assert refused.status_code == 404
+    secret, answer = await book.read(key), (await book.fields(key))["answer"]
+    assert secret["metadata"]["labels"][names.REFUSED_LABEL] == "alice"
+    assert answer["headers"] == [["content-type", "application/json"]]
+    assert base64.b64decode(answer["body"]) == refused.content
+
+
+async def test_beyond_the_bound_a_new_key_is_refused_and_no_record_is_dropped(
+    world: World, setting: Setting, signer: Signer
+) -> None:
+    settings = setting.environment(BERTH_IDEMPOTENCY_KEYS_PER_USER="2")
+    running = process.running(settings, setting.folder / "few-keys.log")
+    async with process.in_thread(running) as few, user_client(few, signer.token("kim")) as kim:
+        with world.heard_at(kim):
+            kind = await world.type(deployments=4)
+        keys = [fresh() for _ in range(2)]
+        made = [await kim.post(f"/new/{kind}", headers=key) for key in keys]
+        assert [answer.status_code for answer in made] == [200, 200]
+        refused = await kim.post(f"/new/{kind}", headers=fresh())
+        assert refused.status_code == 429
+        assert int(refused.headers["Retry-After"]) > 3600
+        for key, first in zip(keys, made, strict=True):
+            again = await kim.post(f"/new/{kind}", headers=key)
+            assert (again.status_code, again.content) == (200, first.content)
+        assert (await kim.post(f"/new/{kind}")).status_code == 200
+        async with user_client(few, signer.token("lea")) as lea:
+            assert (await lea.post(f"/new/{kind}", headers=fresh())).status_code == 200

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from berth_api.protocol import HEAD_SECONDS
+from berth_api.protocol import BODY_SECONDS, HEAD_SECONDS
 
+from . import process
+from .conftest import Setting
 from .process import Api
 
 pytestmark = pytest.mark.apiserver
@@ -97,6 +101,48 @@ async def test_a_head_that_never_ends_is_not_kept_in_memory(api: Api, start: byt
     with pytest.raises(ConnectionError):
         await flood(writer, more)
     writer.close()
+
+
+async def test_a_body_that_never_ends_is_given_up(api: Api) -> None:
+    parts = urlsplit(api.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(b"POST /purge HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    begun = time.monotonic()
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), BODY_SECONDS + 20)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"Connection: close" in head
+    assert time.monotonic() - begun >= BODY_SECONDS - 1
+    writer.close()
+
+
+async def test_one_connection_too_many_ends_the_one_that_is_idle_for_longest(setting: Setting) -> None:
+    settings = setting.environment(BERTH_MOST_CONNECTIONS="5")
+    async with process.in_thread(process.running(settings, setting.folder / "few-connections.log")) as few:
+        parts = urlsplit(few.url)
+        idle = [await asyncio.open_connection(parts.hostname, parts.port) for _ in range(5)]
+        assert (await exchange(few, get(b"/healthz")))[0] == 200
+        async with asyncio.timeout(5):
+            with pytest.raises(ConnectionResetError):
+                assert await idle[0][0].read() != b"", "it was closed as if all was said"
+        busy = []
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(b"POST /purge HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            busy.append((reader, writer))
+        # All are at work: their heads are read before one more comes, which asks for nothing.
+        await asyncio.gather(*(_until_served(one) for one in idle[1:]))
+        reader, _ = await asyncio.open_connection(parts.hostname, parts.port)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 1" in head
+        for _, writer in [*idle, *busy]:
+            writer.close()
+
+
+async def _until_served(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    """Wait until the other side has closed a connection that was idle."""
+    with suppress(ConnectionResetError):
+        assert await asyncio.wait_for(connection[0].read(), 10) == b""
 
 
 async def flood(writer: asyncio.StreamWriter, more: bytes) -> None:

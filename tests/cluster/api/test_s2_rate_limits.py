@@ -15,6 +15,7 @@ from . import process
 from .conftest import Setting
 from .process import Api
 from .signing import Signer
+from .world import World, eventually
 
 pytestmark = pytest.mark.apiserver
 
@@ -245,3 +246,39 @@ async def test_superusers_can_be_exempt(short: Api, signer: Signer) -> None:
         for answer in await hammer(clients, 2 * SMALL):
             assert Told.by(answer).remaining == SMALL - 1
             assert answer.status_code == 200
+
+
+async def test_a_ping_counts_where_it_finds_nothing_of_the_callers(
+    setting: Setting, signer: Signer, world: World
+) -> None:
+    settings = setting.environment(
+        BERTH_RATE_LIMIT_PER_TOKEN="4",
+        BERTH_RATE_LIMIT_PER_PEER=str(PER_PEER),
+        BERTH_RATE_LIMIT_SUPERUSERS_EXEMPT="true",
+    )
+    async with AsyncExitStack() as stack:
+        few = await stack.enter_async_context(
+            process.in_thread(process.running(settings, setting.folder / "pings.log", until="/healthz"))
+        )
+        pia, root, nobody = [
+            await stack.enter_async_context(one)
+            for one in (
+                client(few, token=signer.token("pia")),
+                client(few, token=signer.token("root", su=True)),
+                client(few, address=PROXY),
+            )
+        ]
+        with world.heard_at(root):
+            kind = await world.type(deployments=1)
+        taken = (await pia.post(f"/new/{kind}", json={"keepalive": True})).json()["id"]
+
+        async def ping(instance: str, by: httpx.AsyncClient = pia) -> int:
+            return (await by.post(f"/instance/{instance}/ka")).status_code
+
+        async def is_free() -> bool:
+            return "X-RateLimit-Limit" not in (await root.post(f"/instance/{taken}/ka")).headers
+
+        await eventually(is_free)
+        assert [await ping(NOTHING) for _ in range(5)] == [404] * 3 + [429] * 2
+        assert [await ping(taken) for _ in range(8)] == [200] * 8
+        assert [await ping(taken, nobody) for _ in range(PER_PEER + 1)] == [400] * PER_PEER + [429]

@@ -5,6 +5,7 @@ import hashlib
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -247,6 +248,28 @@ async def test_a_user_follows_so_many_at_a_time(api: Api, signer: Signer) -> Non
                 return answer.status_code == 200
 
         await eventually(has_room)
+
+
+async def test_slow_readers_are_few_and_nothing_else_waits_for_them(
+    world: World, api: Api, signer: Signer, kubelet: Kubelet, bob: httpx.AsyncClient
+) -> None:
+    async with user_client(api, signer.token("slow")) as client, AsyncExitStack() as stack:
+        jid = await asked(client, "slow")
+        path = path_of("slow", jid)
+        await as_operator(world, jid, startTime=STARTED)
+        fetch = await kubelet.pod(jid, "fetch")
+        await kubelet.run(fetch, "fetch")
+        kubelet.say(fetch, "fetch", "much of it\n" * 3_000_000)
+
+        async def begun() -> httpx.Response:
+            return await stack.enter_async_context(client.stream("GET", path))
+
+        answers = [await begun() for _ in range(MOST_OF_A_USER + 5)]
+        assert [answer.status_code for answer in answers] == [200] * MOST_OF_A_USER + [429] * 5
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+        assert (await bob.get("/instances")).status_code == 200
+    await kubelet.streaming(0)
+    await kubelet.delete(fetch)
 
 
 async def test_head_of_a_log_that_is_followed_ends(alice: httpx.AsyncClient) -> None:

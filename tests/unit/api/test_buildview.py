@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from prometheus_client import Gauge
 
 from berth_api.buildview import Bell, PodSeen
 from berth_api.errors import ApiError
@@ -41,7 +42,7 @@ def test_a_container_prints_from_its_start_to_its_end() -> None:
 
 
 def test_followers_are_counted_by_user_and_in_all() -> None:
-    followers = Followers()
+    followers = Followers(Gauge("followers", "Of the test.", registry=None))
     open_ones = [followers.one(f"user-{number // MOST_OF_A_USER}") for number in range(MOST)]
     for one in open_ones[:MOST_OF_A_USER]:
         one.__enter__()

@@ -1,5 +1,6 @@
 """When a request is a repeat of another, and what comes of that."""
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +119,26 @@ def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None
             repeats.labels()  # no time is known
     finally:
         repeats.running.reset(token)
+
+
+def test_a_request_with_a_key_makes_nothing_before_it_has_a_record() -> None:
+    token = repeats.running.set(Run("d" * 40, None, StoreClock()))
+    try:
+        with pytest.raises(RuntimeError, match="looks something up"):
+            repeats.labels()
+    finally:
+        repeats.running.reset(token)
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=5000), max_size=4), st.integers(400, 499))
+def test_of_a_refusal_status_and_text_are_kept_and_no_more_than_a_kilobyte(fields: dict[str, str], status: int) -> None:
+    body = orjson.dumps(fields)
+    headers = ((b"content-type", b"application/json"), (b"retry-after", b"9"))
+    kept = repeats.shortened(Answer(status, headers, body))
+    assert (kept.status, kept.headers) == (status, headers[:1])
+    assert len(kept.body) <= repeats.LARGEST_REFUSAL
+    assert orjson.loads(kept.body).keys() == fields.keys()
+    assert kept.body == body or len(body) > repeats.LARGEST_REFUSAL
 
 
 def test_nobody_can_try_bodies_on_a_fingerprint_without_the_key() -> None:

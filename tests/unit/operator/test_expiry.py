@@ -1,4 +1,7 @@
-from berth_operator.expiry import LONGEST_WAIT, SHORTEST_WAIT, next_look
+from berth_core import names
+from berth_core.model import timestamp
+from berth_operator.expiry import LONGEST_WAIT, SHORTEST_WAIT, Due, Refusals, next_look
+from berth_operator.kinds import SECRETS
 
 from .making import NOW, at
 
@@ -12,3 +15,14 @@ def test_the_next_look_is_when_something_expires_within_bounds() -> None:
 
 def test_what_was_too_much_for_one_pass_follows_at_once() -> None:
     assert next_look([at(-1)], NOW, more=True) == 0
+
+
+def test_of_a_users_refusals_the_newest_stay_and_no_other_record_counts() -> None:
+    def record(name: str, user: str | None) -> Due:
+        labels = {} if user is None else {names.REFUSED_LABEL: user}
+        return Due(at(1), SECRETS, {"name": name, "labels": labels, "creationTimestamp": timestamp(at(int(name)))})
+
+    refused = Refusals(most=2)
+    shown = [("5", "ada"), ("3", "ada"), ("1", None), ("4", "ada"), ("0", "bob"), ("6", "ada"), ("2", "ada")]
+    dropped = [refused.add(record(*one)) for one in shown]
+    assert [one.metadata["name"] for one in dropped if one is not None] == ["3", "4", "2"]

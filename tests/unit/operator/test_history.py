@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 
 from berth_core import names
 from berth_core.model import timestamp
-from berth_operator.decide.history import REMEMBERED, instance_goes_at, next_look, reservation_goes_at
+from berth_operator.decide.history import (
+    PART,
+    REMEMBERED,
+    Bounds,
+    Past,
+    beyond,
+    instance_goes_at,
+    kept_bytes,
+    next_look,
+    reservation_goes_at,
+)
+from berth_operator.kinds import BUILDS
 
 from .making import NOW, at
 
@@ -67,3 +78,46 @@ def test_the_name_of_an_instance_that_did_not_come_stays_taken_for_ten_minutes_a
     tombstone = over("instance", labels={names.NEVER_MADE_LABEL: "true"})
     assert instance_goes_at(tombstone, timedelta(minutes=1)) == NOW + timedelta(minutes=10)
     assert instance_goes_at(tombstone, KEPT) == NOW + KEPT
+
+
+WEIGHTS = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(1, 9)), max_size=30)
+
+
+@given(WEIGHTS, st.integers(1, 30), st.integers(1, 60))
+def test_no_user_and_no_namespace_has_too_much_and_the_oldest_go(
+    drawn: list[tuple[str, str, int]], per_user: int, per_namespace: int
+) -> None:
+    past = [
+        Past(BUILDS, {"metadata": {"namespace": space, "name": str(n)}, "spec": {"user": user}}, at(n), at(n), size)
+        for n, (space, user, size) in enumerate(drawn)
+    ]
+    gone = beyond(past, Bounds(per_user, per_namespace), lambda one: one.size)
+    kept = [one for one in past if one not in gone]
+    for space in "ab":
+        here = [one for one in kept if one.obj["metadata"]["namespace"] == space]
+        assert sum(one.size for one in here) <= per_namespace
+        for user in "xyz":
+            mine = [one for one in here if one.obj["spec"]["user"] == user]
+            assert sum(one.size for one in mine) <= per_user
+            older = [
+                one for one in gone if (one.obj["metadata"]["namespace"], one.obj["spec"]["user"]) == (space, user)
+            ]
+            assert all(one.ended < other.ended for one in older for other in mine)
+
+
+def test_a_user_who_has_too_much_takes_no_room_from_others() -> None:
+    def one(user: str, number: int) -> Past:
+        obj = {"metadata": {"namespace": "a", "name": f"{user}{number}"}, "spec": {"user": user}}
+        return Past(BUILDS, obj, at(number), at(number))
+
+    gone = beyond([one("old", 0), *(one("loud", n) for n in range(1, 50))], Bounds(5, 6))
+    assert all(past.obj["spec"]["user"] == "loud" for past in gone)
+    assert len(gone) == 44
+
+
+def test_bytes_of_a_build_are_those_that_are_kept() -> None:
+    artifacts = {"size": 7, "sha256": "", "configMaps": ["c"]}
+    assert kept_bytes({}) == 0
+    assert kept_bytes({"log": ["a", "b"], "logSize": 5, "artifacts": artifacts}) == 12
+    assert kept_bytes({"log": ["a", "b"]}) == 2 * PART, "an earlier version wrote no size down"
+    assert kept_bytes({"log": [], "logSize": 5, "artifacts": artifacts | {"configMaps": []}}) == 0
