@@ -46,6 +46,7 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes:
         "BERTH_WEBHOOK_KEY_FILE": str(jwks.with_name("public-key")),
         "BERTH_RATE_LIMIT_PER_TOKEN": "1000000",
         "BERTH_RATE_LIMIT_PER_PEER": "1000000",
+        "BERTH_IDEMPOTENCY_KEYS_PER_USER": "1000000",
         "BERTH_LISTEN": f"127.0.0.1:{free_port()}",
         "BERTH_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
         **changes,

@@ -40,6 +40,7 @@ MAY = [
     (OPERATOR, "create", "jobs.batch", WORKSPACES),
     (OPERATOR, "get", "pods/log", WORKSPACES),
     (OPERATOR, "patch", "configmaps", WORKSPACES),
+    (OPERATOR, "delete", "configmaps", WORKSPACES),
     (OPERATOR, "patch", "builds.berth.dev/status", WORKSPACES),
     (OPERATOR, "list", "pods", NAMESPACE),
     (API, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
