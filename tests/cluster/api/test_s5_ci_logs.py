@@ -259,7 +259,7 @@ async def test_slow_readers_are_few_and_nothing_else_waits_for_them(
         await as_operator(world, jid, startTime=STARTED)
         fetch = await kubelet.pod(jid, "fetch")
         await kubelet.run(fetch, "fetch")
-        kubelet.say(fetch, "fetch", "much of it\n" * 3_000_000)
+        kubelet.say(fetch, "fetch", "much of it\n" * 2_000_000)
 
         async def begun() -> httpx.Response:
             return await stack.enter_async_context(client.stream("GET", path))
