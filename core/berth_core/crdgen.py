@@ -15,6 +15,15 @@ HEADER = "# Generated from core/berth_core/resources by `make generate`. Edit th
 GUARD = "{{- if .Values.clusterResources.create }}\n"
 GUARD_END = "{{- end }}\n"
 DROPPED = {"title", "additionalProperties", "const"}
+LONGEST_TEXT = 16_384
+LONGEST_TIME = 64
+LONGEST_QUANTITY = 64
+MOST_KEYS = 128
+LARGEST = 2**53 - 1
+"""Bounds of fields that name none of their own. Only the API server knows them: objects that are beyond stay readable.
+
+Whole numbers of a status have none: versions of the store and numbers of rulesets go up to 63 bits.
+"""
 
 
 def definition(kind: type[Resource]) -> Object:
@@ -64,11 +73,11 @@ def _root_schema(kind: type[Resource]) -> Object:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": _structural(root["spec"], definitions),
+            "spec": _bounded(_structural(root["spec"], definitions), LARGEST),
         },
     }
     if "status" in root:
-        schema["properties"]["status"] = _structural(root["status"], definitions)
+        schema["properties"]["status"] = _bounded(_structural(root["status"], definitions), None)
     for rule in kind.RULES:
         place = schema
         for name in rule.at.split(".") if rule.at else ():
@@ -98,6 +107,25 @@ def _structural(node: Any, definitions: Object) -> Any:
         out |= _list_type(out["items"])
     if out.get("type") == "integer":
         out["format"] = "int64"
+    return out
+
+
+def _bounded(node: Object, largest: int | None) -> Object:
+    """Give bounds to what has none."""
+    out = dict(node)
+    if "x-kubernetes-int-or-string" in node:
+        out.setdefault("maxLength", LONGEST_QUANTITY)
+    elif node["type"] == "string" and "enum" not in node:
+        out.setdefault("maxLength", LONGEST_TIME if node.get("format") == "date-time" else LONGEST_TEXT)
+    elif node["type"] == "integer" and largest is not None:
+        out.setdefault("maximum", largest)
+    elif node["type"] == "array":
+        out["items"] = _bounded(node["items"], largest)
+    elif "additionalProperties" in node:
+        out.setdefault("maxProperties", MOST_KEYS)
+        out["additionalProperties"] = _bounded(node["additionalProperties"], largest)
+    elif "properties" in node:
+        out["properties"] = {name: _bounded(child, largest) for name, child in node["properties"].items()}
     return out
 
 

@@ -1,7 +1,7 @@
 """The base of all typed parts of resources."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -13,6 +13,13 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 """Name of a Kubernetes object."""
+
+Word = Annotated[str, Field(json_schema_extra={"maxLength": 253})]
+"""Name of something in a list. Longer ones that exist are refused no more, only new ones."""
+
+LONGEST_LEASE: Final = 100 * 365 * 86_400
+"""Seconds: what a time that is given in seconds comes to at most."""
+Seconds = Annotated[int, Field(json_schema_extra={"maximum": LONGEST_LEASE})]
 
 
 def timestamp(moment: datetime) -> str:

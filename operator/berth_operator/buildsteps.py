@@ -11,6 +11,7 @@ from berth_core.conditions import condition, merged
 from berth_core.errors import AlreadyExistsError, InvalidError
 from berth_core.firewall import egress_rules, parse_source
 from berth_core.resources import Build, FirewallRule, FirewallRuleSpec, Instance, InstanceSpec, manifest
+from berth_core.resources.base import ObjectMeta
 from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job
 from berth_operator.build.ci_network import (
     MachineDoor,
@@ -87,35 +88,64 @@ async def resolve(world: World, build: Build, plan: Plan) -> None:
 
 
 async def ask_for_machine(world: World, parts: BuildParts) -> None:
-    """Ask for the machine in the ordinary queue, with a key pair of the attempt's own."""
+    """Ask for the machine in the ordinary queue, with a key pair of the attempt's own.
+
+    The Instance's name can be known before, and is taken by whoever is first: the build ends where another has it.
+    """
     build, name = parts.build, parts.secret
     namespace = build.metadata.namespace
-    pair = new_host_key()
-    data = {MACHINE_KEY: pair.private, f"{MACHINE_KEY}.pub": pair.public.encode()}
-    public = pair.public
-    if await create(world, SECRETS, opaque(parts.metadata(name), data)) is None:
-        known = await world.client.get(SECRETS, namespace, name)
-        public = base64.b64decode(known["data"][f"{MACHINE_KEY}.pub"]).decode("ascii")
     spec = InstanceSpec(
         workspace_type=build.status.workspace,
         user=build.spec.user,
-        ssh_keys=[public],
+        ssh_keys=[await _machine_key(world, parts)],
         expire_after=BEFORE_SECONDS + (build.status.timeout or 0) + AFTER_SECONDS,
     )
     labels = names.build_labels(parts.id, parts.attempt)
     owners = [build.reference() | {"blockOwnerDeletion": False}]
     body = manifest(Instance, namespace, name, spec, labels=labels, ownerReferences=owners)
     try:
-        world.store.put(INSTANCES, await world.client.create(INSTANCES, namespace, body))
+        made = await world.client.create(INSTANCES, namespace, body)
     except AlreadyExistsError:
-        await refresh(world, INSTANCES, namespace, name)
-        if instance_of(world, build) is None:
-            message = f"an Instance {name} is there already, which is not the build's: end it, then restart the build"
-            raise BuildEndsError(NAME_TAKEN, message) from None
+        made = await world.client.get(INSTANCES, namespace, name)
+        if not is_made_as(Instance.parse(made), build, spec):
+            raise _name_taken("Instance", name) from None
     except InvalidError as error:
         raise BuildEndsError(REFUSED, f"the machine was refused: {error.message}") from error
-    await write_status(world, build, build.status, build.status.model_copy(update={"instance": name}))
+    world.store.put(INSTANCES, made)
+    named = {"instance": name, "instance_uid": made["metadata"]["uid"]}
+    await write_status(world, build, build.status, build.status.model_copy(update=named))
     log.info("machine asked for", build=parts.id, workspace=build.status.workspace)
+
+
+async def _machine_key(world: World, parts: BuildParts) -> str:
+    """Public half of the key to the machine, whose Secret is made where an earlier try has not."""
+    pair, public = new_host_key(), f"{MACHINE_KEY}.pub"
+    body = opaque(parts.metadata(parts.secret), {MACHINE_KEY: pair.private, public: pair.public.encode()})
+    if await create(world, SECRETS, body) is not None:
+        return pair.public
+    known = await world.client.get(SECRETS, parts.build.metadata.namespace, parts.secret)
+    if not is_owned(ObjectMeta.model_validate(known["metadata"]), parts.build) or public not in known["data"]:
+        raise _name_taken("Secret", parts.secret)
+    return base64.b64decode(known["data"][public]).decode("ascii")
+
+
+def is_owned(metadata: ObjectMeta, build: Build) -> bool:
+    """Whether something has the labels and the owner of what a build's attempt makes. Both can be forged."""
+    labels = names.build_labels(build.public_id, build.status.attempt or 1)
+    owned = any(owner.uid == build.metadata.uid for owner in metadata.owner_references)
+    return owned and metadata.labels.items() >= labels.items()
+
+
+def is_made_as(instance: Instance, build: Build, spec: InstanceSpec) -> bool:
+    """Whether an Instance is what an earlier try has made: the build's own, all that was asked for, and no more."""
+    return is_owned(instance.metadata, build) and instance.spec == spec.model_copy(
+        update={"terminate": instance.spec.terminate, "expire_after": instance.spec.expire_after}
+    )
+
+
+def _name_taken(kind: str, name: str) -> BuildEndsError:
+    message = f"{kind} {name} is there already, and is not the build's: delete it, then restart the build"
+    return BuildEndsError(NAME_TAKEN, message)
 
 
 async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None:

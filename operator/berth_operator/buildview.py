@@ -65,13 +65,12 @@ def attempt_of(metadata: Object) -> int:
 
 
 def instance_of(world: World, build: Build) -> Instance | None:
-    """Return the Instance of the attempt; one of that name that the Build does not own is none."""
+    """Return the Instance that the status names by its uid; another of the same name is none."""
     name = names.build_object(build.public_id, build.status.attempt or 1)
     found = world.store.get(INSTANCES, build.metadata.namespace, name)
-    if found is None:
+    if found is None or found["metadata"]["uid"] != build.status.instance_uid:
         return None
-    instance = Instance.parse(found)
-    return instance if any(o.uid == build.metadata.uid for o in instance.metadata.owner_references) else None
+    return Instance.parse(found)
 
 
 def machine_of(world: World, build: Build) -> MachineSeen | None:

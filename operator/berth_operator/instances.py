@@ -6,10 +6,10 @@ from typing import Final
 import structlog
 
 from berth_core import names
-from berth_core.errors import ConflictError
+from berth_core.errors import ConflictError, ForbiddenError, InvalidError, UnavailableError
 from berth_core.resources import Instance
 from berth_operator import ending, hooks, returning, serving, starting, vpn, waiting, warning
-from berth_operator.decide.instance import decide
+from berth_operator.decide.instance import decide, refused
 from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import ObservedInstance
 from berth_operator.kinds import INSTANCES
@@ -58,6 +58,18 @@ async def _steps(world: World, key: Key) -> float | None:
 
 
 async def _take(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool, float | None]:
+    """Take the step, or end the instance where the cluster refuses that; else as :func:`_step`."""
+    try:
+        return await _step(world, seen, plan)
+    except (InvalidError, ForbiddenError) as error:
+        for_good = isinstance(error, InvalidError)
+        end = refused(seen, plan, error.message, world.now(), for_good=for_good)
+        if end is None or isinstance(error, UnavailableError):
+            raise
+    return await _step(world, seen, end)
+
+
+async def _step(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool, float | None]:
     """Take the step; whether another can follow at once, else the seconds to wait where the plan has no time."""
     match plan.step:
         case Step.END:

@@ -1,6 +1,6 @@
 """Build: one revision of a project, tested on a machine."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -8,6 +8,10 @@ from berth_core import ids
 from berth_core.conditions import Condition
 from berth_core.model import Model, Name, Time
 from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
+
+
+Attempts = Annotated[int, Field(json_schema_extra={"maximum": 100_000})]
+"""Number of an attempt. What the attempt makes is named with it, and names of Jobs have at most 63 characters."""
 
 
 class BuildSpec(Model):
@@ -27,8 +31,8 @@ class BuildSpec(Model):
         None, description="What is built: its name or the beginning of it.", pattern=r"^[0-9a-fA-F]{7,64}$"
     )
     priority: int = Field(0, description="Higher goes first (verb `prioritize` on builds).", ge=-1000, le=1000)
-    attempt: int = Field(1, description="Number of the attempt that is wanted: one more restarts it.", ge=1)
-    cancel: int | None = Field(None, description="Number of the latest attempt that is not wanted any more.", ge=1)
+    attempt: Attempts = Field(1, description="Number of the attempt that is wanted: one more restarts it.", ge=1)
+    cancel: Attempts | None = Field(None, description="Number of the latest attempt that is not wanted any more.", ge=1)
 
 
 class Artifacts(Model):
@@ -61,6 +65,12 @@ class BuildStatus(Model):
     )
     timeout: int | None = Field(None, description="Seconds that the script gets, by its .berth.yml.", ge=1)
     instance: Name | None = Field(None, description="Name of the Instance that it has or had.")
+    instance_uid: str | None = Field(
+        None,
+        description="metadata.uid of that Instance: no other of its name counts. Set with `instance`, replaced when the"
+        " Instance was made again.",
+        max_length=64,
+    )
     nonce: str | None = Field(
         None,
         description="In the name of the Secret without which its script does not start, so that no late write can start"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from berth_core import ids, repositories
 from berth_core.conditions import Condition
-from berth_core.model import Model, Time
+from berth_core.model import Model, Seconds, Time, Word
 from berth_core.resources.base import (
     NONCE,
     QUEUED_RULE,
@@ -49,7 +49,7 @@ class InstanceSpec(Model):
     workspace_type: str | None = Field(
         None, description="typeName: any deployment of it.", pattern=r"^[A-Za-z_0-9]+$", max_length=128
     )
-    deployments: list[str] | None = Field(
+    deployments: list[Word] | None = Field(
         None, description="Names of deployments: any of them.", min_length=1, max_length=256
     )
     claim: Claim | None = Field(
@@ -69,7 +69,7 @@ class InstanceSpec(Model):
         default_factory=list, description="Public keys, in OpenSSH's form, that open a shell.", max_length=32
     )
     vpn: bool = Field(False, description="Whether a VPN runs beside the workspace.")
-    expire_after: int | None = Field(
+    expire_after: Seconds | None = Field(
         None, description="Seconds from readiness to the end; absent for the type's default.", ge=1
     )
     keep_alive: bool = Field(False, description="End it when no ping came for 60 seconds.")
@@ -94,7 +94,7 @@ class InForce(Model):
 class VPNIssued(Model):
     """What was signed for the instance's VPN."""
 
-    issued: list[str] = Field(
+    issued: list[Word] = Field(
         default_factory=list,
         description="uids of the VPNClients that were signed. Who is not there any more is revoked. Never cleared.",
         max_length=MOST_VPN_CLIENTS,

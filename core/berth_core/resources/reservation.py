@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from berth_core.conditions import Condition
-from berth_core.model import Model
+from berth_core.model import Model, Word
 from berth_core.resources.base import QUEUED_RULE, RETURNED, Column, Queued, Resource, Returned, Rule, returned_rules
 from berth_core.resources.instance import InstanceSpec, repository_rules
 
@@ -25,7 +25,7 @@ class ReservationSpec(Model):
     workspace_type: str | None = Field(
         None, description="typeName: any deployment of it.", pattern=r"^[A-Za-z_0-9]+$", max_length=128
     )
-    deployments: list[str] | None = Field(
+    deployments: list[Word] | None = Field(
         None, description="Names of deployments: any of them.", min_length=1, max_length=256
     )
     event_url: str | None = Field(

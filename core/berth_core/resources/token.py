@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from berth_core.model import Model, Time
+from berth_core.model import Model, Time, Word
 from berth_core.resources.base import Column, Resource, Rule
 
 SHA256 = r"^[0-9a-f]{64}$"
@@ -20,7 +20,7 @@ class IssuedTokenSpec(Model):
     superuser: bool = Field(False, description="Whether it sees and ends everything.")
     read_only: bool = Field(False, description="Whether it only reads.")
     instance: str | None = Field(None, description="The only instance that it works for.", max_length=253)
-    types: list[str] = Field(
+    types: list[Word] = Field(
         default_factory=list, description="The only types that it may instantiate; empty for all.", max_length=64
     )
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from berth_core import ids, names
 from berth_core.conditions import Condition
-from berth_core.model import Model, Time
+from berth_core.model import Model, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
 from berth_core.resources.workspacetype import EnvVar
 
@@ -42,7 +42,7 @@ class WorkspaceDeploymentSpec(Model):
     )
     region: str = Field("", description="Where the machine stands.", max_length=128)
     description: str = Field("", description="For people: what is special about this one.", max_length=4096)
-    owners: list[str] = Field(
+    owners: list[Word] = Field(
         default_factory=list, description="Users who may lock it and change its access rules.", max_length=64
     )
     lockout: bool = Field(False, description="Refuse new instances; those that run go on.")

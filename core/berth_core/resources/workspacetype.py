@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from berth_core import firewall
 from berth_core.conditions import Condition
-from berth_core.model import Model
+from berth_core.model import Model, Seconds, Word
 from berth_core.resources.base import Column, Resource, Rule
 
 INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True}
@@ -108,7 +108,7 @@ class Template(Model):
     privileged: bool = Field(
         False, description="Run the workspace privileged. Needs the verb `elevate` on workspacetypes."
     )
-    add_capabilities: list[str] = Field(
+    add_capabilities: list[Word] = Field(
         default_factory=list,
         description="Capabilities beyond what sshd needs. Need the verb `elevate` on workspacetypes.",
         max_length=41,
@@ -118,12 +118,12 @@ class Template(Model):
 class Limits(Model):
     """Bounds on what a user gets. All times are in seconds."""
 
-    default_expire_after: int | None = Field(
+    default_expire_after: Seconds | None = Field(
         None, description="Length of a lease that asks for none; absent for no end.", ge=1
     )
-    max_expire_after: int | None = Field(None, description="Longest lease; absent for no bound.", ge=1)
+    max_expire_after: Seconds | None = Field(None, description="Longest lease; absent for no bound.", ge=1)
     max_per_user: int | None = Field(None, description="Most active instances of this type for a user.", ge=1)
-    max_extension_when_queued: int | None = Field(
+    max_extension_when_queued: Seconds | None = Field(
         None, description="Longest extension while others wait; absent for none.", ge=0
     )
     start_timeout: int = Field(
@@ -197,7 +197,7 @@ class WorkspaceTypeSpec(Model):
         max_length=128,
     )
     description: str = Field("", description="For people: what it is.", max_length=4096)
-    supported_addons: list[str] = Field(
+    supported_addons: list[Word] = Field(
         default_factory=list, description="Add-ons that clients may use.", max_length=32
     )
     template: Template = Field(description="Parts of the workspace's pod.")

@@ -190,8 +190,6 @@ def machine_wanted(seen: SeenBuild, _now: datetime) -> Plan | None:
     if status.workspace is None:
         return None
     machine = seen.machine
-    if machine is not None and status.instance is None:
-        return Plan(Step.LEASE)  # it was asked for, and nobody has written down which it is
     if machine is not None and machine.over:
         return Plan(Step.END, MACHINE, f"the machine ended ({machine.over}): {machine.message or 'no reason is known'}")
     if machine is not None and machine.bound:

@@ -25,6 +25,9 @@ CRASHES: Final = 3
 """Restarts of a workspace that never became ready, after which the start has failed."""
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """While something is being deleted: when to look if no news came."""
+OPENING: Final = frozenset({Step.BIND, Step.PREPARE, Step.OPEN})
+"""Steps that make what belongs to a lease."""
+LONGEST_WORDS: Final = 600
 BETWEEN_LOOKS: Final = timedelta(milliseconds=200)
 """While its lease is being taken or given back: when to look again."""
 
@@ -119,6 +122,21 @@ def unbound(seen: ObservedInstance, now: datetime) -> Plan | None:
             Step.END, state.START_FAILED, f"there is no WorkspaceType with typeName {name}: make it, then retry"
         )
     return Plan(Step.BIND)
+
+
+def refused(seen: ObservedInstance, plan: Plan, told: str, now: datetime, *, for_good: bool) -> Plan | None:
+    """End of one whose lease cannot be opened, since the cluster refuses a part of it; None where a later try may do.
+
+    What the cluster finds invalid stays so; what it forbids, such as more than a quota, has as long as a start may take.
+    """
+    if plan.step not in OPENING or seen.instance.status.ready_time is not None:
+        return None
+    deadline = _start_deadline(seen)
+    late = deadline is not None and seen.clock_trusted and now >= deadline
+    if not (for_good or late):
+        return None
+    message = f"the cluster refuses what the lease opens: {told[:LONGEST_WORDS]}; correct the Instance or its type"
+    return Plan(Step.END, state.START_FAILED, message)
 
 
 def fenced_out(seen: ObservedInstance, _now: datetime) -> Plan | None:
@@ -295,8 +313,8 @@ def _obstacle(seen: ObservedInstance) -> str:
 
 
 def _start_deadline(seen: ObservedInstance) -> datetime | None:
-    status = seen.instance.status
-    start = status.start_time
+    status, lease = seen.instance.status, seen.deployment.status.lease if seen.deployment else None
+    start = status.start_time or (lease.claimed_at if lease is not None else None)
     if start is None:
         return None
     limits = seen.type.spec.limits if seen.type is not None else Limits()

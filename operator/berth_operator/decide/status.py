@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from berth_core import state
 from berth_core.conditions import Condition, condition, find, is_true, merged
 from berth_core.leasing import Lease
-from berth_core.model import Model, parse_time, timestamp
+from berth_core.model import LONGEST_LEASE, Model, parse_time, timestamp
 from berth_core.queue import queued
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.base import Returned
@@ -156,7 +156,7 @@ def expire_time(ready: datetime, asked: int | None, type_: WorkspaceType | None)
     longest = limits.max_expire_after if limits else None
     if longest is not None:
         seconds = longest if seconds is None else min(seconds, longest)
-    return None if seconds is None else ready + timedelta(seconds=seconds)
+    return None if seconds is None else ready + timedelta(seconds=min(seconds, LONGEST_LEASE))
 
 
 def end_of(instance: Instance, type_: WorkspaceType | None) -> datetime | None:

@@ -1,6 +1,7 @@
 """Builds from their turn to their end: what is made for them, in which order, and that their machine ends."""
 
 import asyncio
+import base64
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
@@ -9,6 +10,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_core.client import Kind, Object
+from berth_core.errors import AlreadyExistsError
 
 from .broken_off import deletion_of, put_back
 from .builds import (
@@ -27,7 +29,7 @@ from .builds import (
     started,
 )
 from .killing import Happens, deleted, kill, made, succeed
-from .lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, Lab, condition, mounted
+from .lab import BERTH, BUILDS, DEPLOYMENTS, INSTANCES, KEY, PODS, POLICIES, SECRETS, Lab, condition, mounted
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -183,6 +185,88 @@ async def test_a_build_that_is_deleted_leaves_no_machine(lab: Lab) -> None:
     await lab.until(DEPLOYMENTS, "desk", lambda o: condition(o, "Available") == "Free", seconds=15)
     await asyncio.gather(*(lab.until_gone(kind, f"b-{uid}-1") for kind in (SECRETS, POLICIES)))
     await nothing_left(lab, uid)
+
+
+FORGED: list[tuple[str, Object, Object]] = [
+    ("another's", {"user": "eve"}, {}),
+    ("with another key", {"sshKeys": [KEY]}, {}),
+    ("with a key more", {}, {}),
+    ("of another type", {"workspaceType": "other"}, {}),
+    ("with another repository", {"repo": {"url": "https://x.test/evil"}}, {}),
+    ("without labels", {}, {"labels": {}}),
+    ("without an owner", {}, {"ownerReferences": []}),
+]
+
+
+@pytest.mark.parametrize(("spec", "metadata"), [entry[1:] for entry in FORGED], ids=[entry[0] for entry in FORGED])
+async def test_an_instance_that_somebody_else_made_is_no_machine_of_a_build(
+    lab: Lab, spec: Object, metadata: Object
+) -> None:
+    await lab.type()
+    await lab.deployment("desk")
+    await project(lab)
+    uid = await build(lab, "one")
+    await started(lab, uid, "fetch")
+    name = f"b-{uid}-1"
+    public, owned = await machine_secret(lab, uid)
+    keys = {"sshKeys": [public, *([] if spec or metadata else [KEY])]}
+    await lab.create(INSTANCES, name, {"user": "ada", "workspaceType": "bench"} | keys | spec, **owned | metadata)
+    await found(lab, uid, workspace="bench")
+    over = await is_over(lab, "one")
+    assert over["status"]["reason"] == "NameTaken"
+    assert "delete it, then restart the build" in over["status"]["message"]
+    assert await lab.absent(JOBS, f"b-{uid}-1-run"), "nothing of the build gets there"
+
+
+async def test_what_an_operator_made_before_its_end_is_the_builds_machine(lab: Lab) -> None:
+    await lab.type()
+    await lab.deployment("desk")
+    await project(lab)
+    uid = await build(lab, "one")
+    await started(lab, uid, "fetch")
+    public, owned = await machine_secret(lab, uid)
+    spec = {"user": "ada", "workspaceType": "bench", "sshKeys": [public]}
+    made = await lab.create(INSTANCES, f"b-{uid}-1", spec, **owned)
+    await found(lab, uid, workspace="bench")
+    status = (await lab.until(BUILDS, "one", lambda o: "instance" in o["status"]))["status"]
+    assert status["instanceUid"] == made["metadata"]["uid"]
+
+
+async def test_a_machine_that_is_replaced_under_its_name_is_none(lab: Lab) -> None:
+    """Its user may delete it, and anybody may be quicker than the operator with another."""
+    await lab.type()
+    await project(lab)
+    uid = await build(lab, "one")
+    await found(lab, uid, workspace="bench")
+    name = f"b-{uid}-1"
+    known = await lab.until(BUILDS, "one", lambda o: "instanceUid" in o["status"])
+    before = await lab.get(INSTANCES, name)
+    assert known["status"]["instanceUid"] == before["metadata"]["uid"]
+    kept = {key: before["metadata"][key] for key in ("labels", "ownerReferences")}
+    forged = before["spec"] | {"user": "eve", "sshKeys": [KEY]}
+    # Of one that waits, no finalizer keeps the operator from making it again first: it must lose that race.
+    while True:
+        await lab.client.delete(INSTANCES, lab.namespace, name)
+        await lab.until_gone(INSTANCES, name)
+        try:
+            await lab.create(INSTANCES, name, forged, **kept)
+        except AlreadyExistsError:
+            continue
+        break
+    over = await is_over(lab, "one")
+    assert over["status"]["reason"] == "NameTaken"
+
+
+async def machine_secret(lab: Lab, uid: str) -> tuple[str, Object]:
+    """The Secret with a machine's key, as the operator makes it; its public half, and what all of a build carries."""
+    public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB4fHh0cGxoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIB"
+    owner = {"apiVersion": BERTH, "kind": "Build", "name": "one", "uid": uid, "controller": True}
+    labels = {"berth.dev/build": uid, "berth.dev/build-attempt": "1", "app.kubernetes.io/managed-by": "berth"}
+    metadata = {"labels": labels, "ownerReferences": [owner]}
+    data = {"key": base64.b64encode(b"secret").decode(), "key.pub": base64.b64encode(public.encode()).decode()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"b-{uid}-1"} | metadata, "data": data}
+    await lab.client.create(SECRETS, lab.namespace, secret)
+    return public, metadata
 
 
 async def test_what_comes_after_the_end_is_cleared_away(lab: Lab) -> None:

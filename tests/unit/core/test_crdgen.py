@@ -44,6 +44,18 @@ def test_every_field_of_spec_and_status_is_described(kind: type[Resource]) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_every_field_has_a_bound(kind: type[Resource]) -> None:
+    """But for whole numbers of a status, which count versions of the store."""
+    bound = {"string": "maxLength", "array": "maxItems", "integer": "maximum"}
+    root = schema_of(kind)["properties"]
+    for part in {"spec", "status"} & root.keys():
+        for path, node in nodes(root[part], part):
+            wanted = "maxProperties" if "additionalProperties" in node else bound.get(node.get("type", "string"))
+            if wanted and "enum" not in node and (part, wanted) != ("status", "maximum"):
+                assert wanted in node, path
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_crds_outlive_the_release(kind: type[Resource]) -> None:
     assert crdgen.definition(kind)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
