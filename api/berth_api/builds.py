@@ -14,9 +14,10 @@ Body = Mapping[str, Any]
 PROJECT: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 REPOSITORY: Final = (
     r"(?:https?://|git://|ssh://(?:[A-Za-z0-9_.-]+@)?)"
-    r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[!-~]*)?"
+    r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
+    r'(?:/[!"$->@-~]*)?'
 )
-"""With a user name for ssh only: elsewhere it would be a token, which everyone could read who sees the project."""
+"""With a user name for ssh only, and no query: elsewhere either could be a token, which is shown with the project."""
 BRANCH: Final = r"[A-Za-z0-9_][A-Za-z0-9_/+@=#-]*(?:\.[A-Za-z0-9_/+@=#-]+)*"
 """Less than git-check-ref-format(1) allows: it ends up in a command line, where a leading dash would be an option."""
 LONGEST_BRANCH: Final = 255

@@ -44,17 +44,25 @@ def tell() -> None:
 
 
 def _https(url: str) -> list[str]:
-    """Let git ask for the token at the repository's own host only."""
+    """Let git ask for the token of this repository only: submodules at the same host are fetched without."""
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     settings: list[str] = []
     if (CREDENTIALS / "password").exists():
         if parts.scheme != "https":
             raise Failure(UNFIT, "a token is sent over https only: use an https URL, or an ssh URL and a deploy key")
-        settings += [f'[credential "{origin}"]', 'helper = "!python3 -m berth_ci credential"']
+        settings += ["[credential]", "useHttpPath = true"]
+        for path in _spellings(parts.path):
+            settings += [f'[credential "{origin}{path}"]', 'helper = "!python3 -m berth_ci credential"']
     if (CREDENTIALS / "ca.crt").exists():
         settings += [f'[http "{origin}"]', f"sslCAInfo = {CREDENTIALS / 'ca.crt'}"]
     return settings
+
+
+def _spellings(path: str) -> tuple[str, str]:
+    """Paths by which a server knows the repository, quoted for git's settings; a redirect may lead to the other."""
+    plain = path.rstrip("/").removesuffix(".git").replace("\\", "\\\\").replace('"', '\\"')
+    return plain, f"{plain}.git"
 
 
 def _ssh() -> str:

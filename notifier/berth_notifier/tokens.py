@@ -18,7 +18,8 @@ from berth_notifier import targets
 from berth_notifier.targets import Target
 
 SECRETS: Final = Kind("v1", "secrets")
-_DOTS: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
+_BEYOND: Final = re.compile(r"/?(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+(?:/|$))*")
+"""Parts of a path that every server reads alike: nothing encoded, no dots that climb, no parameters."""
 _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
 
 
@@ -34,12 +35,13 @@ class Token:
     prefix: Target
 
     def may_go_to(self, target: Target) -> bool:
-        """Whether a URL begins with the prefix, at the border of a part of its path."""
+        """Whether a URL begins with the prefix, at the border of a part of its path, and goes on plainly from there."""
         where = (target.scheme, target.host, target.port)
-        if where != (self.prefix.scheme, self.prefix.host, self.prefix.port) or _DOTS.search(target.path):
+        if where != (self.prefix.scheme, self.prefix.host, self.prefix.port):
             return False
-        start = self.prefix.path
-        return target.path == start or target.path.startswith(start if start.endswith("/") else f"{start}/")
+        path, start = target.path.partition("?")[0], self.prefix.path
+        begins = path == start or path.startswith(start if start.endswith("/") else f"{start}/")
+        return begins and _BEYOND.fullmatch(path.removeprefix(start)) is not None
 
 
 class Tokens:

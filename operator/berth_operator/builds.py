@@ -10,7 +10,7 @@ import structlog
 
 from berth_core import builds, conditions
 from berth_core.conditions import Condition, condition, merged
-from berth_core.errors import ConflictError, NotFoundError
+from berth_core.errors import ConflictError, InvalidError, NotFoundError
 from berth_core.model import timestamp
 from berth_core.queue import queued
 from berth_core.resources import Build
@@ -29,7 +29,7 @@ from berth_operator.buildsteps import (
     start_script,
 )
 from berth_operator.buildview import observe_build
-from berth_operator.decide.build import Plan, Step, decide
+from berth_operator.decide.build import MAKING, NOT_MADE, Plan, Step, decide
 from berth_operator.decide.buildseen import SeenBuild
 from berth_operator.keepsakes import Kept, drop_parts, keep
 from berth_operator.kinds import BUILDS
@@ -69,12 +69,17 @@ async def reconcile_build(world: World, key: Key) -> float | None:
 
 
 async def _take(world: World, seen: SeenBuild, plan: Plan) -> bool:
-    """Take the step; whether another can follow at once."""
+    """Take the step, or end the build where it cannot be taken; whether another can follow at once."""
     try:
         return await _step(world, seen, plan)
     except BuildEndsError as error:
-        await _end(world, seen, Plan(Step.END, error.reason, error.message))
-        return True
+        end = Plan(Step.END, error.reason, error.message)
+    except InvalidError as error:
+        if plan.step not in MAKING:
+            raise
+        end = Plan(Step.END, NOT_MADE, f"the cluster refuses what the build needs: {error.message[:600]}")
+    await _end(world, seen, end)
+    return True
 
 
 async def _step(world: World, seen: SeenBuild, plan: Plan) -> bool:

@@ -25,7 +25,13 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
     if settings is None:
         raise RuntimeError("no builds are made here: set the value ci.enabled")
     status = build.status
-    seen = SeenBuild(build, most_waiting=settings.most_waiting, clock_trusted=world.clock.trusted)
+    seen = SeenBuild(
+        build,
+        most_waiting=settings.most_waiting,
+        allowed_images=settings.allowed_images,
+        allowed_users=settings.allowed_users,
+        clock_trusted=world.clock.trusted,
+    )
     namespace, public_id = build.metadata.namespace, build.public_id
     if status.attempt is None:
         return seen

@@ -21,6 +21,7 @@ LARGEST_LOG: Final = 32 * 1024 * 1024
 LARGEST_ARTIFACTS: Final = 32 * 1024 * 1024
 """Bytes: 64 parts of what the cluster keeps in one object are more than either, and a node's logs may be less."""
 _RESOURCES: Final = '{"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}'
+_IMAGES: Final = "docker.io/library"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class CiSettings:
     """Requests and limits of the script."""
     node_selector: Mapping[str, str] = field(default_factory=dict)
     confinement: Confinement = field(default_factory=Confinement)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    allowed_images: tuple[str, ...] = (_IMAGES,)
+    """Beginnings of names of images; ``*`` for every registry that has a name."""
+    allowed_users: frozenset[str] = frozenset({"*"})
+    """Who may build; ``*`` for everyone."""
 
 
 def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
@@ -81,6 +87,9 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
         resources=_object(environment, "BERTH_CI_RESOURCES", _RESOURCES),
         node_selector=_object(environment, "BERTH_CI_NODE_SELECTOR", "{}"),
         confinement=confinement(environment, "BERTH_CI"),
+        tolerations=tuple(_list(environment, "BERTH_CI_TOLERATIONS", "[]")),
+        allowed_images=_words(environment.get("BERTH_CI_ALLOWED_IMAGES", _IMAGES)),
+        allowed_users=frozenset(_words(environment.get("BERTH_CI_ALLOWED_USERS", "*"))),
     )
 
 
@@ -108,16 +117,31 @@ def _length(environment: Mapping[str, str], name: str, default: str) -> timedelt
 
 def _networks(name: str, text: str) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(word.strip()) for word in text.split(",") if word.strip())
+        return tuple(ip_network(word) for word in _words(text))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def _object(environment: Mapping[str, str], name: str, default: str) -> dict[str, Any]:
-    try:
-        found = orjson.loads(environment.get(name) or default)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"{name} is not JSON") from error
+    found = _json(environment, name, default)
     if not isinstance(found, dict):
         raise ValueError(f"{name} must be a JSON object")
     return found
+
+
+def _list(environment: Mapping[str, str], name: str, default: str) -> list[Any]:
+    found = _json(environment, name, default)
+    if not isinstance(found, list):
+        raise ValueError(f"{name} must be a JSON list")
+    return found
+
+
+def _json(environment: Mapping[str, str], name: str, default: str) -> Any:
+    try:
+        return orjson.loads(environment.get(name) or default)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{name} is not JSON") from error

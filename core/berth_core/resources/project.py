@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from berth_core import repositories
 from berth_core.model import Model, Name
 from berth_core.resources.base import Column, Resource, Rule
 
@@ -30,7 +31,8 @@ class CommitStatus(Model):
     secret: Name | None = Field(
         None,
         description="Secret with the receiver's token under the key `token`, in the release's namespace:"
-        " one of those that the chart's value `ci.statusSecrets` lists. Absent: no token is sent.",
+        " one of those that the chart's value `ci.statusSecrets` lists. Needs the verb `tell` on secrets of that name in"
+        " the Project's namespace. Absent: no token is sent.",
     )
 
 
@@ -71,13 +73,21 @@ class Project(Resource):
         Column(name="Repository", json_path=".spec.repoURL", description="Where the repository is"),
         Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
     )
-    RULES: ClassVar[tuple[Rule, ...]] = tuple(
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        *(
+            Rule(
+                at="spec",
+                rule=f"self.{field} == oldSelf.{field}",
+                message=f"spec.{field} cannot be changed: make another Project",
+            )
+            for field in ("name", "user", "repoURL")
+        ),
+        # As a rule, not as the field's pattern: Projects that were made before it stay readable.
         Rule(
-            at="spec",
-            rule=f"self.{field} == oldSelf.{field}",
-            message=f"spec.{field} cannot be changed: make another Project",
-        )
-        for field in ("name", "user", "repoURL")
+            at="spec.repoURL",
+            rule=f"self.matches(r'{repositories.PROJECT_URL}')",
+            message=f"spec.repoURL {repositories.PROJECT_URL_WANTED}",
+        ),
     )
 
     spec: ProjectSpec

@@ -7,6 +7,7 @@ from typing import Final
 from berth_core import names
 from berth_core.client import Object
 from berth_core.resources import Build, Project
+from berth_operator.build.repository import SPACE
 from berth_operator.config import CiSettings
 from berth_operator.decide.build import AFTER_SECONDS, BEFORE_SECONDS, FETCH_SECONDS
 from berth_operator.decide.buildseen import MachineSeen
@@ -14,6 +15,8 @@ from berth_operator.decide.buildseen import MachineSeen
 USER: Final = 1000
 PACK_SECONDS: Final = 30
 """Grace of the pod with the script: what is packed is packed in it."""
+_SCRATCH_SPACE: Final = "1Gi"
+"""What a script may write beside the work folder, and print, where `ci.resources` does not say."""
 _SMALL: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
 _CREDENTIALS: Final = {"name": "credentials", "mountPath": "/etc/berth/credentials", "readOnly": True}
 _ATTEMPT: Final = {"name": "attempt", "mountPath": "/etc/berth/attempt", "readOnly": True}
@@ -110,7 +113,7 @@ def run_job(parts: BuildParts, nonce: str, machine: MachineSeen | None) -> Objec
         "command": ["/bin/sh", "/run/berth/script"],
         "workingDir": "/work/src",
         "env": _variables(script_env(parts, machine)),
-        "resources": parts.settings.resources,
+        "resources": _bounded(parts.settings.resources, _SCRATCH_SPACE),
         "securityContext": _restricted(read_only=False) | parts.settings.confinement.profiles(),
         "volumeMounts": [_WORK, _RUN | {"readOnly": True}],
     }
@@ -204,6 +207,7 @@ def _pod(parts: BuildParts) -> Object:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 2,
         "nodeSelector": parts.settings.node_selector,
+        "tolerations": list(parts.settings.tolerations),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -229,9 +233,20 @@ def _ours(parts: BuildParts, name: str, step: str, env: Mapping[str, str | None]
         "imagePullPolicy": parts.settings.pull_policy,
         "command": ["python3", "-m", "berth_ci", step],
         "env": _variables(env),
-        "resources": _SMALL,
+        "resources": _bounded(_SMALL, parts.settings.disk),
         "securityContext": _restricted(read_only=True),
     }
+
+
+def _bounded(resources: Mapping[str, Object], space: str) -> Object:
+    """With a limit on the node's disk where there is none, and no request that follows from it.
+
+    The limits of a pod's containers are added up for its volumes: ours have the work folder's, the script its own.
+    """
+    bounded: Object = dict(resources)
+    for what, default in (("requests", "0"), ("limits", space)):
+        bounded[what] = {SPACE: default, **(resources.get(what) or {})}
+    return bounded
 
 
 def _restricted(*, read_only: bool) -> Object:

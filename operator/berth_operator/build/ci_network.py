@@ -1,12 +1,13 @@
 """Where the pods of a build may connect to: its repository, and while the script runs what that may. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from berth_core import names
+from berth_core import names, repositories
 from berth_core.client import Object
 from berth_core.firewall import Egress, Network, egress_rules, parse_source
 from berth_core.resources import Build
@@ -62,6 +63,8 @@ def script_egress(config: Config) -> Egress:
 
 def why_not(url: str, reached: Egress) -> str:
     """Why nothing is fetched from a repository; empty where that is tried."""
+    if not re.fullmatch(repositories.PROJECT_URL, url):
+        return f"the project's repoURL is refused: it {repositories.PROJECT_URL_WANTED}"
     try:
         network = Repository.of(url).network
     except ValueError as error:

@@ -1,6 +1,5 @@
 """How far a build is, as the status of its commit: what GitHub, GitLab and Gitea take. Pure."""
 
-import re
 from typing import Any, Final
 
 import orjson
@@ -38,17 +37,18 @@ _SAYS: Final = {
     Word.ERRORED: "could not be built",
     Word.CANCELED: "was canceled",
 }
-_FULL: Final = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def commit_status(build: Build, project: Project) -> Object | None:
-    """Manifest of the Delivery that tells how far a build is; None where nobody wants to know, or of which commit.
+    """Manifest of the Delivery that tells how far a build is; None where nobody wants to know.
+
+    None too before the repository has shown the commit: what a Build asks for is anybody's word.
 
     Its name follows from the build, its attempt and how far that is, so that making it again finds it there. It has no
     owner: the notifier deletes it.
     """
-    wanted, commit = project.spec.commit_status, _commit(build)
-    if wanted is None or commit is None:
+    wanted, commit = project.spec.commit_status, build.status.commit
+    if wanted is None or commit is None or build.status.attempt != build.spec.attempt:
         return None
     word, uid = builds.word(build), build.metadata.uid
     attempt, step = build.spec.attempt, STEPS.get(word, LAST_STEP)
@@ -70,7 +70,9 @@ def commit_status(build: Build, project: Project) -> Object | None:
 
 def _payload(provider: str, word: Word, build: Build, project: Project) -> dict[str, Any]:
     """Body of the request, by the documentation of the provider's API."""
-    context, description = f"berth/{project.spec.name}", _description(word, build)[: LONGEST[provider]]
+    # Names that clients use are anybody's to choose; that of the object is one Project's alone.
+    context = f"berth/{project.metadata.namespace}/{project.metadata.name}"
+    description = _description(word, build)[: LONGEST[provider]]
     if provider == "gitlab":
         ref = {"ref": build.spec.branch} if build.spec.branch is not None else {}
         return {"state": _OF_GITLAB[word], "name": context, "description": description} | ref
@@ -82,11 +84,3 @@ def _description(word: Word, build: Build) -> str:
     why = status.message if status.attempt == build.spec.attempt else None
     said = f"The build {_SAYS[word]}"
     return f"{said}: {' '.join(why.split())}" if why and word is not Word.PASSED else said
-
-
-def _commit(build: Build) -> str | None:
-    """Return the commit in full; None while it is not known."""
-    if build.status.attempt == build.spec.attempt and build.status.commit is not None:
-        return build.status.commit
-    asked = (build.spec.commit or "").lower()
-    return asked if _FULL.fullmatch(asked) else None

@@ -8,6 +8,7 @@ from typing import Final
 
 from berth_core import builds, conditions, names
 from berth_core.model import parse_time
+from berth_operator.decide import images
 from berth_operator.decide.buildseen import ContainerSeen, PodSeen, Report, SeenBuild, StepSeen, parse_report
 
 FETCH_SECONDS: Final = 300
@@ -35,11 +36,14 @@ TIMEOUT: Final = "Timeout"
 FETCH_TIMEOUT: Final = "FetchTimeout"
 START_TIMEOUT: Final = "StartTimeout"
 IMAGE: Final = "ImageFailed"
+IMAGE_FORBIDDEN: Final = "ImageForbidden"
+NO_RIGHT: Final = "NotAllowed"
 CHECKOUT: Final = "CheckoutFailed"
 FETCH_FAILED: Final = "FetchFailed"
 NO_TYPE: Final = "WorkspaceUnknown"
 REFUSED: Final = "WorkspaceRefused"
 MACHINE: Final = "WorkspaceFailed"
+NOT_MADE: Final = "ClusterRefused"
 """Reasons beside those of ``berth_core.builds`` and of the steps (``berth_ci``): a build that ends so has errored."""
 
 
@@ -57,6 +61,10 @@ class Step(Enum):
     CLEAR = auto()
     FINISH = auto()
     SETTLED = auto()
+
+
+MAKING: Final = frozenset({Step.FETCH, Step.LEASE, Step.RUN, Step.OPEN})
+"""Steps that make something."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,8 @@ def unfit(seen: SeenBuild, _now: datetime) -> Plan | None:
         return Plan(Step.END, NO_PROJECT, f"there is no Project {spec.project}: make it, then restart the build")
     if project.spec.user != spec.user:
         return Plan(Step.END, NOT_THE_PROJECTS, f"the project is not {spec.user}'s: builds are for its own user")
+    if not {spec.user, "*"} & seen.allowed_users:
+        return Plan(Step.END, NO_RIGHT, f"{spec.user} may not build here: ask for it in the value ci.allowedUsers")
     return Plan(Step.END, FORBIDDEN, seen.forbidden) if seen.forbidden else None
 
 
@@ -137,6 +147,23 @@ def waiting(seen: SeenBuild, _now: datetime) -> Plan | None:
     return Plan(Step.SHOW, "Waiting", "its turn has not come")
 
 
+def overdue(seen: SeenBuild, now: datetime) -> Plan | None:
+    """No Job could be made for it in time, such as beyond a quota: others have its turn. Jobs have limits of their own.
+
+    One with a machine waits in the queue for that; then the machine's time is its limit.
+    """
+    status = seen.build.status
+    if status.start_time is None or not seen.clock_trusted:
+        return None
+    lacks_fetch = status.commit is None and seen.fetch is None
+    lacks_run = status.commit is not None and status.workspace is None and seen.run is None
+    seconds = BEFORE_SECONDS + (FETCH_SECONDS if lacks_run else 0)
+    if not (lacks_fetch or lacks_run) or now < parse_time(status.start_time) + timedelta(seconds=seconds):
+        return None
+    message = "no pod could be made for it in time: ask for room in the namespace's quotas, then restart the build"
+    return Plan(Step.END, START_TIMEOUT, message)
+
+
 def unresolved(seen: SeenBuild, _now: datetime) -> Plan | None:
     """Its commit has to be found, and its .berth.yml read."""
     if seen.build.status.commit is not None:
@@ -147,7 +174,8 @@ def unresolved(seen: SeenBuild, _now: datetime) -> Plan | None:
     if fetch.ended:
         report = parse_report(fetch.message)
         if report is not None and report.whole and fetch.exit_code == 0:
-            return Plan(Step.RESOLVE, report=report)
+            refused = images.why_not(report.image or "", seen.allowed_images)
+            return Plan(Step.END, IMAGE_FORBIDDEN, refused) if refused else Plan(Step.RESOLVE, report=report)
         if report is not None and report.error:
             return Plan(Step.END, report.error, report.message)
         told = f"exit code {fetch.exit_code}{_because(fetch.reason)}"
@@ -236,6 +264,7 @@ RULES: Final[tuple[Rule, ...]] = (
     unwanted,
     unfit,
     waiting,
+    overdue,
     unresolved,
     scripted,
     machine_wanted,
@@ -270,8 +299,8 @@ def _unpulled(pod: PodSeen, script: ContainerSeen, now: datetime) -> Plan | None
     if script.state != "waiting":
         return None
     if script.reason in HOPELESS or (script.reason in PULLING and now >= _since(pod) + PATIENCE):
-        told = script.message or script.reason
-        return Plan(Step.END, IMAGE, f"the image cannot be used: {told}; correct `image` in .berth.yml")
+        # The kubelet's own words would tell what its node reaches, and with which credentials.
+        return Plan(Step.END, IMAGE, f"the image cannot be used ({script.reason}): correct `image` in .berth.yml")
     return None
 
 

@@ -96,6 +96,9 @@ class SeenBuild:
     ahead: int = 0
     """Of the same user's builds, those that wait before it."""
     most_waiting: int = 1
+    allowed_images: tuple[str, ...] = ("*",)
+    allowed_users: frozenset[str] = frozenset({"*"})
+    """Who may build; ``*`` for everyone."""
     fetch: StepSeen | None = None
     run: StepSeen | None = None
     machine: MachineSeen | None = None
