@@ -45,7 +45,7 @@ WRONG = {
         "WorkspaceUnknown",
         "there is no type no_such_robot",
     ),
-    "no-image": ("image: localhost/none:1//\nscript: make\n", "ImageFailed", "correct `image` in .berth.yml"),
+    "no-image": ("image: localhost/none:1//\nscript: make\n", "ImageForbidden", "correct `image` in .berth.yml"),
 }
 
 

@@ -21,6 +21,7 @@ from gitserver import GitServer, serving
 from lab import NAMESPACE, Lab, Person
 
 from berth_cluster.network import OUTSIDE
+from berth_core import names
 
 pytestmark = pytest.mark.nodes
 
@@ -158,7 +159,7 @@ def test_the_status_of_a_commit_is_told_outside(lab: Lab, ada: Person, server: G
         said = hub.got()
         assert said["path"] == f"/repos/lab/arm/statuses/{shown['commit']}"
         assert said["token"] == "token hub-0123456789"
-        assert said["body"]["context"] == "berth/told"
+        assert said["body"]["context"] == f"berth/{NAMESPACE}/{names.project_object('told')}"
         states.append(said["body"]["state"])
     assert set(states[:-1]) <= {"pending"}
     lab.wait(f"build/{first}", "condition=Ended", 90)

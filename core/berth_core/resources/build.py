@@ -9,7 +9,6 @@ from berth_core.conditions import Condition
 from berth_core.model import Model, Name, Time
 from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
 
-
 Attempts = Annotated[int, Field(json_schema_extra={"maximum": 100_000})]
 """Number of an attempt. What the attempt makes is named with it, and names of Jobs have at most 63 characters."""
 

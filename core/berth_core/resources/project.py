@@ -31,8 +31,8 @@ class CommitStatus(Model):
     secret: Name | None = Field(
         None,
         description="Secret with the receiver's token under the key `token`, in the release's namespace:"
-        " one of those that the chart's value `ci.statusSecrets` lists. Needs the verb `tell` on secrets of that name in"
-        " the Project's namespace. Absent: no token is sent.",
+        " one of those that the chart's value `ci.statusSecrets` lists. Needs the verb `tell` on secrets of that name"
+        " in the Project's namespace. Absent: no token is sent.",
     )
 
 

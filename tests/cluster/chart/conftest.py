@@ -24,6 +24,7 @@ NAMESPACE = "berth"
 WORKSPACES = "berth-workspaces"
 ACCESS = "berth-access"
 PRIVILEGED = {"privileged": True}
+TOLD = {"commitStatus": {"statusURL": "https://hub.test/{sha}", "provider": "github", "secret": "hub-token"}}
 
 
 @dataclass(frozen=True)
@@ -156,10 +157,13 @@ def policies_hold(server: ApiServer) -> None:
         (user, "berth-instances", "Instance", {"user": "another", "workspaceType": "t"}),
         (user, "berth-reservations", "Reservation", {"user": "a", "workspaceType": "t", "instance": inner}),
         (admin, "berth-workspacetypes", "WorkspaceType", {"typeName": "t", "template": {"image": "i"} | PRIVILEGED}),
+        (user, "berth-names", "Instance", {"user": "probe-user", "workspaceType": "t"}),
+        (user, "berth-statuses", "Project", {"name": "p", "user": "probe-user", "repoURL": "https://x.test/a"} | TOLD),
     ]
     metadata: dict[str, Any] = {"name": "probe", "namespace": WORKSPACES}
     for probe, policy, kind, spec in probes:
-        obj = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+        named = metadata | ({"name": "x" * 64} if policy == "berth-names" else {})
+        obj = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": named, "spec": spec}
         _until_refused(probe, policy, ["create", "--dry-run=server", "-f", "-"], json.dumps(obj))
     deployment = {"apiVersion": "berth.dev/v1alpha1", "kind": "WorkspaceDeployment", "metadata": metadata}
     server.kubectl("apply", "-f", "-", stdin=json.dumps(deployment | {"spec": {"type": "misty"}}))

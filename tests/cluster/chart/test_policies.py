@@ -1,6 +1,7 @@
 """The admission policies: a table of who may do what with kubectl, and what the others are told."""
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -9,7 +10,19 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 
-from .conftest import ACCESS, NAMESPACE, WORKSPACES, MakePerson, Person, introduce, raise_epoch, status_writer
+from .conftest import (
+    ACCESS,
+    NAMESPACE,
+    TOLD,
+    WORKSPACES,
+    Helm,
+    MakePerson,
+    Person,
+    introduce,
+    policies_hold,
+    raise_epoch,
+    status_writer,
+)
 
 API_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-api"
 OPERATOR_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:berth-operator"
@@ -49,6 +62,11 @@ def build(user: str, **spec: Any) -> dict[str, Any]:
     return named("Build", {"project": "p", "user": user, "branch": "main"} | spec)
 
 
+def unnamed(obj: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """To be named by the cluster."""
+    return obj | {"metadata": {"generateName": prefix, "namespace": WORKSPACES}}
+
+
 DEPLOY_KEY = {"credentials": {"secret": "deploy-key"}}
 OPEN_TO_ALL = {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1}
 REVOKED = {"sha256": "a" * 64, "expires": "2030-01-01T00:00:00Z"}
@@ -68,6 +86,9 @@ ACCEPTED = [
     ("alice", "berth-user", project("alice")),
     ("alice", "berth-user", build("alice")),
     ("dora", "edit", project("dora", **DEPLOY_KEY)),
+    ("alice", "berth-user", project("alice", commitStatus=TOLD["commitStatus"] | {"secret": None})),
+    ("alice", "berth-user", project("alice", repoURL="ssh://git@x.test:2222/lab/arm.git")),
+    ("alice", "berth-user", named("Instance", {"user": "alice", "workspaceType": "misty"}, name="x" * 63)),
     ("lab-admin", "berth-admin", project("alice")),
     ("lab-admin", "berth-admin", build("alice", priority=10)),
     ("lab-admin", "berth-admin", wtype(**SCRATCH)),
@@ -101,6 +122,26 @@ REFUSED = [
     ("carl", "berth-user", project("carl", **DEPLOY_KEY), "names a Secret that you may not get"),
     ("hugo", "berth-admin", project("carl", **DEPLOY_KEY), "names a Secret that you may not get"),
     ("alice", "berth-user", project("alice", repoURL="https://a:b@x.test/a"), "spec.repoURL in body should match"),
+    ("alice", "berth-user", project("alice", repoURL="https://ghp_x@x.test/a"), "without password or query"),
+    ("alice", "berth-user", project("alice", repoURL="https://x.test/a?token=x"), "without password or query"),
+    ("alice", "berth-user", project("alice", **TOLD), "needs the verb tell on secrets/hub-token in berth-workspaces"),
+    ("dora", "edit", project("dora", **TOLD), "needs the verb tell on secrets/hub-token"),
+    ("lab-admin", "admin", project("lab-admin", **TOLD), "needs the verb tell on secrets/hub-token"),
+    *(
+        ("lab-admin", "berth-admin", named(kind, spec, name="x" * 64), "metadata.name has 64 characters")
+        for kind, spec in (
+            ("WorkspaceType", {"typeName": "t", "template": {"image": "i"}}),
+            ("WorkspaceDeployment", {"type": "misty"}),
+            ("Instance", {"user": "alice", "workspaceType": "misty"}),
+            ("Reservation", {"user": "a", "workspaceType": "t", "instance": {"user": "a", "workspaceType": "t"}}),
+            ("Project", {"name": "p", "user": "alice", "repoURL": "https://x.test/a"}),
+            ("Build", {"project": "p", "user": "alice", "branch": "main"}),
+        )
+    ),
+    ("alice", "berth-user", unnamed(instance("alice"), "x" * 100), "characters: choose one of at most 63"),
+    ("alice", "berth-user", build("alice", attempt=2**63 - 1), "should be less than or equal to 100000"),
+    ("alice", "berth-user", instance("alice", expireAfter=2**62), "should be less than or equal to 3153600000"),
+    ("alice", "berth-user", instance("alice", sshKeys=["x" * 16_385]), "may not be more than 16384"),
     ("alice", "berth-user", project("alice", repoURL="file:///etc"), "spec.repoURL in body should match"),
     ("eve", "berth-viewer", project("eve"), "cannot create resource"),
     ("alice", "berth-user", reservation("alice", "bob"), "spec.instance.user and spec.user must be the same"),
@@ -181,6 +222,83 @@ def test_a_project_keeps_its_secret_when_who_may_not_read_it_writes_beside_it(
     carl.patch(what, {"metadata": {"labels": {"a": "b"}}})
     with pytest.raises(ClusterError, match="names a Secret that you may not get"):
         carl.patch(what, {"spec": {"credentials": {"secret": "another"}}})
+
+
+def test_whoever_may_tell_by_a_secret_names_it_and_others_leave_it_as_it_is(
+    person: MakePerson, installed: ApiServer
+) -> None:
+    """The right is for one Secret, by its name."""
+    teller, alice = person("tina", "berth-user"), person("alice", "berth-user")
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["hub-token"], "verbs": ["tell"]}
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "tells"}}
+    installed.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": [rule]}))
+    person("tina", "tells")
+    teller.apply(project("tina", **TOLD))
+    another = {"commitStatus": TOLD["commitStatus"] | {"secret": "hub-token-2"}}
+    with pytest.raises(ClusterError, match="needs the verb tell on secrets/hub-token-2"):
+        teller.apply(project("tina", **another))
+    obj = project("alice", **TOLD)
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    what = f"project/{obj['metadata']['name']}"
+    alice.patch(what, {"metadata": {"labels": {"a": "b"}}})
+    with pytest.raises(ClusterError, match="needs the verb tell"):
+        alice.patch(what, {"spec": {"commitStatus": {"statusURL": "https://hub.test/other/{sha}"}}})
+    alice.patch(what, {"spec": {"commitStatus": {"secret": None}}})
+
+
+def test_what_was_made_before_its_bounds_goes_on_and_ends(installed: ApiServer, helm: Helm) -> None:
+    """Finalizers, statuses and the end of objects whose names, keys and URLs nobody could make any more."""
+    definitions = [f"crd/{plural}.berth.dev" for plural in ("instances", "projects")]
+    kept = [json.loads(installed.kubectl("get", definition, "-o", "json")) for definition in definitions]
+    installed.kubectl("delete", "validatingadmissionpolicybinding", "berth-names")
+    for definition in kept:
+        installed.kubectl("replace", "-f", "-", stdin=json.dumps(unbounded(definition)))
+    old = named("Instance", {"user": "alice", "workspaceType": "misty"}, name="y" * 252)
+    old["spec"] |= {"sshKeys": ["x" * 20_000], "expireAfter": 2**62}
+    url = project("alice", repoURL="https://ghp_x@x.test/a")
+    for obj in (old, url):
+        until_accepted(installed, obj)
+    helm.install()
+    for definition in definitions:
+        installed.kubectl("wait", "--for=condition=Established", definition, "--timeout=30s")
+    policies_hold(installed)
+    operator, what = Person(installed, OPERATOR_ACCOUNT), f"instance/{old['metadata']['name']}"
+    operator.patch(what, {"metadata": {"finalizers": ["berth.dev/fence"]}})
+    change = ["--type=merge", "-p", json.dumps({"status": {"id": "x"}})]
+    operator.kubectl("patch", what, "-n", WORKSPACES, "--subresource=status", *change)
+    operator.patch(what, {"spec": {"terminate": True}})
+    operator.patch(what, {"metadata": {"finalizers": None}})
+    installed.kubectl("label", f"project/{url['metadata']['name']}", "-n", WORKSPACES, "a=b")
+
+
+def unbounded(definition: dict[str, Any]) -> dict[str, Any]:
+    """A kind without bounds and rules, as earlier versions had fewer."""
+
+    def relaxed(node: Any) -> Any:
+        if isinstance(node, list):
+            return [relaxed(entry) for entry in node]
+        if not isinstance(node, dict):
+            return node
+        dropped = {"maxLength", "maximum", "maxItems", "x-kubernetes-validations"}
+        return {key: relaxed(value) for key, value in node.items() if key not in dropped}
+
+    version = definition["spec"]["versions"][0]
+    metadata = {key: value for key, value in definition["metadata"].items() if key != "resourceVersion"}
+    changed = definition["spec"] | {"versions": [version | {"schema": relaxed(version["schema"])}]}
+    return definition | {"metadata": metadata, "spec": changed}
+
+
+def until_accepted(server: ApiServer, obj: dict[str, Any]) -> None:
+    """Make an object as soon as nothing refuses it any more: the API server hears of a change some time after it."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            server.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+        except ClusterError:
+            if time.monotonic() > until:
+                raise
+            continue
+        return
 
 
 def test_another_mans_build_is_not_yours_to_cancel(person: MakePerson) -> None:

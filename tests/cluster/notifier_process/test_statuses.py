@@ -106,15 +106,15 @@ FORMS = {
             "accept": "application/vnd.github+json",
             "x-github-api-version": "2022-11-28",
         },
-        {"state": "success", "context": "berth/arm", "description": "The build passed"},
+        {"state": "success", "context": "berth/lab/p-1", "description": "The build passed"},
     ),
     "gitlab": (
         {"private-token": TOKEN},
-        {"state": "success", "name": "berth/arm", "description": "The build passed", "ref": "main"},
+        {"state": "success", "name": "berth/lab/p-1", "description": "The build passed", "ref": "main"},
     ),
     "gitea": (
         {"authorization": f"token {TOKEN}"},
-        {"state": "success", "context": "berth/arm", "description": "The build passed"},
+        {"state": "success", "context": "berth/lab/p-1", "description": "The build passed"},
     ),
 }
 

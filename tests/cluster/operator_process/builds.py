@@ -10,7 +10,7 @@ from berth_core.model import timestamp
 from .lab import BUILDS, PODS, PROJECTS, Lab, condition
 
 JOBS = Kind("batch/v1", "jobs")
-CI = {"BERTH_CI_IMAGE": "ci.invalid/ci:1"}
+CI = {"BERTH_CI_IMAGE": "ci.invalid/ci:1", "BERTH_CI_ALLOWED_IMAGES": "script.invalid"}
 COMMIT = "ab" * 20
 REPORT = {"commit": COMMIT, "image": "script.invalid/it:1", "workspace": None, "timeout": 600}
 

@@ -32,6 +32,8 @@ def test_both_forms_of_a_new_project() -> None:
         ({"repo_url": "https://user:token@git.example.test/lab.git"}, "repo_url"),
         ({"repo_url": "ssh://git:secret@git.example.test/lab.git"}, "repo_url"),
         ({"repo_url": "https://[::1"}, "repo_url"),
+        ({"repo_url": URL + "?private_token=glpat"}, "repo_url"),
+        ({"repo_url": URL + "#glpat"}, "repo_url"),
         ({"repo_url": URL + " --upload-pack=x"}, "repo_url"),
         ({"repo_url": URL + "x" * 3000}, "repo_url"),
         ({"ns": None}, "ns"),

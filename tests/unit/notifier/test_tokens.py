@@ -29,6 +29,14 @@ def data(token: str = SECRET, url: str = "https://api.example.org/repos/lab") ->
         ("https://api.example.org/repos/lab/../other/arm", False),
         ("https://api.example.org/repos/lab/%2E%2e/other/arm", False),
         ("https://api.example.org/repos/lab/..?x", False),
+        ("https://api.example.org/repos/lab/..%2fother/arm", False),
+        ("https://api.example.org/repos/lab/arm%2F..%2F..%2Fother", False),
+        ("https://api.example.org/repos/lab/..%5cother/arm", False),
+        ("https://api.example.org/repos/lab/%252e%252e/other/arm", False),
+        ("https://api.example.org/repos/lab/..;/other/arm", False),
+        ("https://api.example.org/repos/lab/./arm", False),
+        ("https://api.example.org/repos/lab//other", False),
+        ("https://api.example.org/repos/lab/arm.git/statuses/0123/?x=%2f..", True),
         ("http://api.example.org/repos/lab/arm", False),
         ("https://api.example.org:8443/repos/lab/arm", False),
         ("https://evil.example.org/repos/lab/arm", False),
@@ -39,6 +47,13 @@ def test_a_token_goes_only_where_its_secret_says(url: str, allowed: bool) -> Non
     for written in ("https://api.example.org/repos/lab", "https://API.example.org/repos/lab"):
         token = tokens.parse("hub", data(url=written))
         assert token.may_go_to(targets.parse(url)) is allowed
+
+
+def test_what_the_secret_itself_has_encoded_may_be_so() -> None:
+    """As GitLab has names of projects."""
+    token = tokens.parse("hub", data(url="https://api.example.org/projects/lab%2Farm"))
+    assert token.may_go_to(targets.parse("https://api.example.org/projects/lab%2Farm/statuses/0123"))
+    assert not token.may_go_to(targets.parse("https://api.example.org/projects/lab%2Farm%2Fother/statuses/0123"))
 
 
 def test_a_secret_for_a_whole_host() -> None:

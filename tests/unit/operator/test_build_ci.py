@@ -71,6 +71,20 @@ def test_pods_of_a_build_pass_pod_security_restricted_and_have_no_token(job: Obj
     assert job["metadata"]["name"].startswith("b-uid-of-b-2-")
 
 
+@pytest.mark.parametrize("resources", [{}, {"limits": {"cpu": "1"}}, {"limits": {"ephemeral-storage": "3Gi"}}])
+def test_no_container_fills_its_node_s_disk(resources: Object) -> None:
+    made = parts()
+    made = replace(made, settings=replace(SETTINGS, disk="7Gi", resources=resources, tolerations=({"key": "ci"},)))
+    for job in (fetch_job(made), run_job(made, "0a1b2c3d", MACHINE)):
+        assert job["spec"]["template"]["spec"]["tolerations"] == [{"key": "ci"}]
+        for container in containers(job):
+            own = (resources.get("limits") or {}).get("ephemeral-storage", "1Gi")
+            limits = container["resources"]["limits"]
+            assert limits["ephemeral-storage"] == (own if container["name"] == "script" else "7Gi")
+            assert container["resources"]["requests"]["ephemeral-storage"] == "0", "a limit alone would be the request"
+            assert limits.items() >= (resources.get("limits") or {}).items() or container["name"] != "script"
+
+
 def test_secrets_are_mounted_where_git_runs_and_nowhere_else() -> None:
     for job in (fetch_job(parts(credentials=True)), run_job(parts(credentials=True), "0a1b2c3d", MACHINE)):
         for container in containers(job):
@@ -152,12 +166,16 @@ def reached(*allowed: str) -> Egress:
         ("https://192.168.7.4/a", "192.168.0.0/16", "is not public"),
         ("ssh://git@[64:ff9b::a9fe:a9fe]/a", "64:ff9b::/96", "is not public"),
         ("https://h.test:99999/a", "", "cannot be used"),
+        ("https://ghp_secret@h.test/a", "", "without password or query"),
+        ("https://h.test/a?private_token=secret", "", "without password or query"),
     ],
 )
 def test_which_repositories_are_fetched_from(url: str, allowed: str, refusal: str) -> None:
     told = why_not(url, reached(allowed))
     assert bool(told) == bool(refusal)
     assert refusal in told
+    assert "secret@" not in told
+    assert "=secret" not in told
 
 
 def test_a_pod_reaches_its_repository_s_port_and_nobody_comes_in() -> None:
@@ -221,6 +239,7 @@ def test_settings_from_the_environment() -> None:
         ("BERTH_CI_ALLOWED_CIDRS", "10.0.0.1/8"),
         ("BERTH_CI_RESOURCES", "[]"),
         ("BERTH_CI_NODE_SELECTOR", "{"),
+        ("BERTH_CI_TOLERATIONS", "{}"),
     ],
 )
 def test_a_setting_that_is_wrong_is_named(name: str, value: str) -> None:

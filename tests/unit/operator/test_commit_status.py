@@ -57,7 +57,7 @@ def test_each_state_has_the_word_of_the_provider(provider: str, states: list[str
     assert {spec.url for spec in told} == {f"https://api.example.org/repos/lab/arm/statuses/{COMMIT}"}
     assert {spec.token_secret for spec in told} == {"hub"}
     context = "name" if provider == "gitlab" else "context"
-    assert {payload[context] for payload in payloads} == {"berth/arm"}
+    assert {payload[context] for payload in payloads} == {"berth/lab/p-1"}
     assert payloads[3]["description"] == "The build failed: the script ended with 3"
     assert payloads[2]["description"] == "The build passed"
     assert [payload.get("ref") for payload in payloads] == ["main" if provider == "gitlab" else None] * 6
@@ -85,14 +85,18 @@ def test_nothing_is_told_where_nobody_asks_or_of_no_commit() -> None:
     assert commit_status(build({"commit": None}, commit=COMMIT[:8]), project()) is None
 
 
-def test_a_commit_in_full_is_known_from_the_beginning() -> None:
-    asked = build({"commit": None, "attempt": None}, commit=COMMIT.upper())
-    assert delivered(asked, project()).spec.url.endswith(COMMIT)
+def test_a_commit_that_was_only_asked_for_is_told_nothing_of() -> None:
+    """The repository need not have it: whoever makes Builds would speak of anybody's commits."""
+    for reason in (None, "Canceled", "CommitNotFound"):
+        for attempt in (None, 1, 2):
+            asked = build({"commit": None, "attempt": attempt, "reason": reason}, commit=COMMIT)
+            assert commit_status(asked, project()) is None
 
 
 def test_a_restart_speaks_of_the_new_attempt() -> None:
     old = {"attempt": 1, "reason": "ScriptFailed", "message": "old"}
-    told = delivered(build(old, attempt=2, commit=COMMIT), project()).spec
+    assert commit_status(build(old, attempt=2, commit=COMMIT), project()) is None, "its commit is not known yet"
+    told = delivered(build({"attempt": 2}, attempt=2), project()).spec
     assert json.loads(told.payload)["description"] == "The build waits for its turn"
 
 

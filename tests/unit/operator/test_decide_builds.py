@@ -11,7 +11,16 @@ from berth_core import builds
 from berth_core.conditions import condition
 from berth_core.model import timestamp
 from berth_core.resources import Build, Project
-from berth_operator.decide.build import CLEARING, PACKING, PATIENCE, Plan, Step, decide
+from berth_operator.decide.build import (
+    BEFORE_SECONDS,
+    CLEARING,
+    FETCH_SECONDS,
+    PACKING,
+    PATIENCE,
+    Plan,
+    Step,
+    decide,
+)
 from berth_operator.decide.buildseen import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 
 from .making import NOW, at
@@ -98,6 +107,20 @@ def test_what_cannot_be_built_ends_before_its_turn() -> None:
     assert ends(replace(waiting, forbidden="private")) == "RepositoryForbidden"
     assert step(replace(waiting, ahead=2)) is Step.SHOW
     assert ends(replace(waiting, ahead=3)) == "TooManyWaiting"
+    assert ends(replace(waiting, allowed_users=frozenset({"bob"}))) == "NotAllowed"
+    assert step(replace(waiting, allowed_users=frozenset({"ada"}))) is Step.SHOW
+
+
+def test_a_turn_ends_where_no_pod_can_be_made() -> None:
+    late, later = at(BEFORE_SECONDS), at(BEFORE_SECONDS + FETCH_SECONDS)
+    assert step(started(), at(BEFORE_SECONDS - 1)) is Step.FETCH
+    assert ends(started(), late) == "StartTimeout"
+    assert step(replace(started(), clock_trusted=False), late) is Step.FETCH
+    assert step(replace(started(), fetch=StepSeen()), later) is Step.SHOW, "the Job has its own limit"
+    assert step(resolved(), late) is Step.RUN
+    assert ends(resolved(), later) == "StartTimeout"
+    waits = condition(builds.WORKSPACE_READY, False, builds.WAITING, "", now=NOW)
+    assert step(resolved(workspace="bench", conditions=[waits.wire()]), later) is Step.LEASE, "it queues"
 
 
 def test_the_report_of_the_first_step_decides() -> None:
@@ -109,6 +132,7 @@ def test_the_report_of_the_first_step_decides() -> None:
     assert plan.step is Step.RESOLVE
     assert plan.report is not None
     assert (plan.report.commit, plan.report.image) == (COMMIT, "debian:12")
+    assert ends(replace(seen, fetch=good, allowed_images=("ghcr.io",))) == "ImageForbidden"
     bad = fetch(state="terminated", exit_code=1, message='{"error": "BranchNotFound", "message": "no"}')
     assert ends(replace(seen, fetch=bad)) == "BranchNotFound"
 
@@ -140,7 +164,6 @@ def test_a_machine_is_asked_for_in_turn_and_waited_for() -> None:
     waiting = condition(builds.WORKSPACE_READY, False, builds.WAITING, "", now=NOW)
     seen = resolved(workspace="bench", conditions=[waiting.wire()])
     assert step(seen) is Step.LEASE
-    assert step(replace(seen, machine=machine())) is Step.LEASE, "the status does not name it"
     seen = resolved(workspace="bench", instance="b-1", conditions=[waiting.wire()])
     assert decide(replace(seen, machine=machine()), NOW).reason == builds.WAITING
     assert decide(replace(seen, machine=machine(bound=True)), NOW).reason == builds.STARTING
@@ -189,6 +212,16 @@ def test_an_image_that_cannot_be_pulled_is_given_some_time() -> None:
     assert ends(seen, NOW + PATIENCE) == "ImageFailed"
     hopeless = replace(resolved(), run=run(checkout=DONE, script=ContainerSeen(reason="InvalidImageName")))
     assert ends(hopeless) == "ImageFailed"
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerError", "InvalidImageName"])
+def test_the_kubelet_s_words_about_an_image_are_not_told(reason: str) -> None:
+    words = "dial tcp 10.1.2.3:22: connect: connection refused"
+    script = ContainerSeen(reason=reason, message=words)
+    told = decide(replace(resolved(), run=run(checkout=DONE, script=script)), NOW + PATIENCE)
+    assert told.reason == "ImageFailed"
+    assert "10.1.2.3" not in told.message
+    assert reason in told.message
 
 
 def test_a_pod_that_is_lost_is_told() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from berth_core import names
 from berth_core.leasing import Lease
 from berth_core.model import timestamp
-from berth_operator.decide.instance import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets
-from berth_operator.decide.plan import Step
+from berth_operator.decide.instance import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets, refused
+from berth_operator.decide.plan import Plan, Step
 from berth_operator.decide.seen import NOT_REPORTED, ContainerView, ObservedInstance
 
 from .making import LEASE, NOW, agent, at, bound, deployment, ended_condition, instance, pod, seen, type_
@@ -250,3 +250,20 @@ def test_nobody_is_bound_or_loses_a_claim_while_the_lease_is_being_taken_or_give
     assert plan.step is Step.SETTLED
     assert plan.again_at is not None
     assert plan.again_at - NOW <= timedelta(seconds=1)
+
+
+def test_what_the_cluster_finds_invalid_ends_a_start_at_once_and_what_it_forbids_when_its_time_is_over() -> None:
+    lease = {"instance": "id", "user": "ada", "claimedAt": timestamp(NOW)}
+    held = deployment(status={"lease": lease, "epoch": 3})
+    kind = type_(limits={"startTimeout": 60})
+    unbound = ObservedInstance(instance(), held=LEASE, deployment=held, type=kind)
+    opened = seen(pod=None, type=kind, deployment=held)
+    for observed, step in ((unbound, Step.BIND), (opened, Step.PREPARE), (opened, Step.OPEN)):
+        for moment, for_good, ends in ((0, True, True), (59, False, False), (60, False, True)):
+            end = refused(observed, Plan(step), "x" * 5000, at(moment), for_good=for_good)
+            assert (end is not None) == ends
+            assert end is None or (end.step, end.reason, len(end.message) < 1000) == (Step.END, "StartFailed", True)
+    assert refused(replace(unbound, clock_trusted=False), Plan(Step.BIND), "no", at(60), for_good=False) is None
+    assert refused(opened, Plan(Step.REPORT), "no", at(60), for_good=True) is None, "nothing was to be made"
+    ready = replace(opened, instance=bound(status={"readyTime": timestamp(NOW)}))
+    assert refused(ready, Plan(Step.OPEN), "no", at(60), for_good=True) is None, "who has a shell keeps the lease"

@@ -1,0 +1,61 @@
+"""What the cluster refuses of a lease or a build ends it: nothing waits for ever for what will never be."""
+
+import pytest
+
+from berth_core.client import Kind
+
+from .builds import CI, COMMIT, build, found, is_over, project
+from .lab import INSTANCES, PODS, Lab, condition
+from .process import Operators
+
+pytestmark = pytest.mark.apiserver
+
+QUOTAS = Kind("v1", "resourcequotas")
+LONG = "x" * 252
+
+
+async def is_forbidden(lab: Lab, resource: str) -> None:
+    """A quota of nothing; a controller would write its status."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": {resource: "0"}},
+    }
+    await lab.client.create(QUOTAS, lab.namespace, body)
+    await lab.status_patch(QUOTAS, "none", {"hard": {resource: "0"}, "used": {resource: "0"}})
+
+
+async def failed(lab: Lab, name: str, words: str) -> None:
+    over = await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=60)
+    assert over["status"]["reason"] == "StartFailed"
+    assert words in over["status"]["message"]
+    assert len(over["status"]["message"]) < 1000
+    assert await lab.lease("desk") is None
+
+
+async def test_a_lease_goes_back_when_what_it_opens_is_invalid_or_forbidden_for_too_long(
+    lab: Lab, operators: Operators
+) -> None:
+    operators.start()
+    await lab.type(limits={"startTimeout": 10})
+    await lab.deployment("desk")
+    # The name of its first rule would be too long.
+    await lab.instance(LONG, deployments=["desk"], requesterAddress="192.0.2.7")
+    await failed(lab, LONG, "the cluster refuses what the lease opens")
+    await is_forbidden(lab, "secrets")
+    await lab.instance("mine", deployments=["desk"])
+    await failed(lab, "mine", "exceeded quota")
+    left, _ = await lab.client.list(PODS, lab.namespace)
+    assert left == []
+
+
+async def test_a_build_ends_when_what_it_needs_is_invalid(lab: Lab, operators: Operators) -> None:
+    resources = '{"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}'
+    operators.start(**CI, BERTH_CI_RESOURCES=resources)
+    await project(lab)
+    uid = await build(lab, "one", commit=COMMIT)
+    await found(lab, uid)
+    over = await is_over(lab, "one")
+    assert over["status"]["reason"] == "ClusterRefused"
+    assert "must be less than or equal to cpu limit" in over["status"]["message"]
