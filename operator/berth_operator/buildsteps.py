@@ -124,9 +124,10 @@ async def _machine_key(world: World, parts: BuildParts) -> str:
     if await create(world, SECRETS, body) is not None:
         return pair.public
     known = await world.client.get(SECRETS, parts.build.metadata.namespace, parts.secret)
-    if not is_owned(ObjectMeta.model_validate(known["metadata"]), parts.build) or public not in known["data"]:
+    found = (known.get("data") or {}).get(public)
+    if found is None or not is_owned(ObjectMeta.model_validate(known["metadata"]), parts.build):
         raise _name_taken("Secret", parts.secret)
-    return base64.b64decode(known["data"][public]).decode("ascii")
+    return base64.b64decode(found).decode("ascii", "replace")
 
 
 def is_owned(metadata: ObjectMeta, build: Build) -> bool:
