@@ -136,7 +136,6 @@ class Node:
             "imageGCHighThresholdPercent": 100,
             "oomScoreAdj": 0,
             # One workspace or script does not take all processes of its node.
-            "podPidsLimit": 4096,
             "podLogsDir": str(folder / "pod-logs"),
             "podPidsLimit": POD_PIDS,
             "readOnlyPort": 0,
