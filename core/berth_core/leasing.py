@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from berth_core import errors
+from berth_core import errors, overrides
 from berth_core.client import Client, Object
 from berth_core.conditions import Condition, condition, merged
 from berth_core.model import timestamp
@@ -54,8 +54,8 @@ class Lease:
 def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
     """Return the Available condition that follows from a deployment's spec and status. Pure.
 
-    Reasons: Dissolved, Cleaning, Leased, Deleting, Quarantined, Lockout, IdConflict, Offline, New, Free; the first
-    that applies.
+    Reasons: Dissolved, Cleaning, Leased, Deleting, Quarantined, Lockout, IdConflict, OverridesConflict, Offline,
+    New, Free; the first that applies.
     """
     truths = {c.type: c for c in wd.status.conditions if c.status == "True"}
     falsehoods = {c.type: c for c in wd.status.conditions if c.status == "False"}
@@ -72,8 +72,8 @@ def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
         reason, message = QUARANTINED, truths[QUARANTINED].message
     elif wd.spec.lockout:
         reason, message = "Lockout", "spec.lockout refuses new instances"
-    elif "IdConflict" in truths:
-        reason, message = "IdConflict", truths["IdConflict"].message
+    elif (conflict := truths.get("IdConflict") or truths.get(overrides.CONFLICT)) is not None:
+        reason, message = conflict.type, conflict.message
     elif "Online" in falsehoods:
         reason, message = "Offline", falsehoods["Online"].message
     elif not wd.has_begun:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import structlog
 
-from berth_core import state
+from berth_core import overrides, state
 from berth_core.conditions import find, is_true
 from berth_core.errors import NotFoundError
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
@@ -50,10 +50,12 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         if o["metadata"]["uid"] != wd.metadata.uid
     ]
     beat = await _beat(world, wd, now)
+    type_ = world.type_named(wd.metadata.namespace, wd.spec.type)
     seen = ObservedDeployment(
         wd,
         tuple(rivals),
-        node_ready=_node_ready(world, wd),
+        type=type_,
+        node_ready=_node_ready(world, wd, type_),
         beat=beat,
         lost_node=_lost_node(world, wd),
         cleaning=_cleaning(world, wd),
@@ -86,11 +88,11 @@ async def reconcile_type(world: World, key: Key) -> float | None:
     return None
 
 
-def _node_ready(world: World, wd: WorkspaceDeployment) -> bool | None:
+def _node_ready(world: World, wd: WorkspaceDeployment, type_: WorkspaceType | None) -> bool | None:
     if wd.spec.heartbeat != "node":
         return None
-    type_ = world.type_named(wd.metadata.namespace, wd.spec.type)
-    wanted = (type_.spec.template.node_selector if type_ else {}) | wd.spec.overrides.node_selector
+    added = wd.spec.overrides
+    wanted = overrides.node_selector(type_.spec.template, added) if type_ else added.node_selector
     return any(
         node_is_ready(node) and wanted.items() <= (node["metadata"].get("labels") or {}).items()
         for node in world.store.all(NODES)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from berth_core import leasing, names, state
+from berth_core import leasing, names, overrides, state
 from berth_core.client import Object
 from berth_core.model import parse_time
 from berth_operator.decide.deployment import NODE_LOST
@@ -12,7 +12,13 @@ from berth_operator.decide.hooks import AFTER, SPOKEN
 from .cluster import LAB, Cluster
 from .wire import Commit
 
-NEEDED: Final = {"Online": "False", leasing.BEGUN: "False", leasing.QUARANTINED: "True", "IdConflict": "True"}
+NEEDED: Final = {
+    "Online": "False",
+    leasing.BEGUN: "False",
+    leasing.QUARANTINED: "True",
+    "IdConflict": "True",
+    overrides.CONFLICT: "True",
+}
 """Conditions that keep a machine from being lent, and their values then."""
 KNOWN_WITHIN: Final = timedelta(seconds=2)
 """As exactly a process knows the store's time (docs/exclusive-lease.md)."""

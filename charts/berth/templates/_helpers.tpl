@@ -89,6 +89,68 @@ subjects:
     namespace: {{ .root.Release.Namespace }}
 {{- end }}
 
+{{/*
+Has a policy (`policy`) refuse what it finds: where `namespaces` are given in these only, with `params` once for each
+object of its paramKind in the same namespace.
+*/}}
+{{- define "berth.enforced" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name | default .policy }}
+  labels:
+    {{- include "berth.labels" (dict "root" .root "component" "policies") | nindent 4 }}
+spec:
+  policyName: {{ .policy }}
+  validationActions: [Deny]
+  {{- if .params }}
+  paramRef:
+    selector: {}
+    parameterNotFoundAction: Allow
+  {{- end }}
+  {{- with .namespaces }}
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - key: kubernetes.io/metadata.name
+          operator: In
+          values:
+            {{- toYaml . | nindent 12 }}
+  {{- end }}
+{{- end }}
+
+{{/* Condition of a policy: whether anybody but Kubernetes' own controllers asks, which collect garbage and delete namespaces. */}}
+{{- define "berth.notKubernetes" -}}
+- name: not-kubernetes-itself
+  expression: >-
+    !("system:serviceaccounts:kube-system" in request.userInfo.groups)
+    && request.userInfo.username != "system:kube-controller-manager"
+{{- end }}
+
+{{/* The same: whether an API process asks, of any release. */}}
+{{- define "berth.byTheApi" -}}
+- name: by-the-api-process
+  expression: request.userInfo.username.matches("^system:serviceaccount:[^:]+:berth-api$")
+{{- end }}
+
+{{/* Variables of a policy: labels of Berth that a request changes, and whether the name is one that Berth gives. */}}
+{{- define "berth.marks" -}}
+- name: labels
+  expression: object.metadata.?labels.orValue({})
+- name: oldLabels
+  expression: 'request.operation == "CREATE" ? {} : oldObject.metadata.?labels.orValue({})'
+- name: changedLabels
+  expression: >-
+    variables.labels.filter(k, k.startsWith("berth.dev/")
+      && (!(k in variables.oldLabels) || variables.oldLabels[k] != variables.labels[k]))
+    + variables.oldLabels.filter(k, k.startsWith("berth.dev/") && !(k in variables.labels))
+# An id, what is named after one, and what the API names by a hash (core/berth_core/names.py).
+- name: hasReservedName
+  expression: >-
+    object.metadata.?name.orValue("").matches(
+      "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|[biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|p-[0-9a-f]{40}$)")
+{{- end }}
+
 {{/* Annotations of what a hook needs and of the hook itself. */}}
 {{- define "berth.hook" -}}
 helm.sh/hook: {{ .events }}

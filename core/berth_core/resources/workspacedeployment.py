@@ -14,8 +14,12 @@ from berth_core.resources.workspacetype import EnvVar
 class Overrides(Model):
     """What differs from the type's template for this machine."""
 
-    node_selector: dict[str, str] = Field(default_factory=dict, description="Added to the template's.")
-    devices: dict[str, int] = Field(default_factory=dict, description="Added to the template's.")
+    node_selector: dict[str, str] = Field(
+        default_factory=dict, description="Added to the template's, whose keys keep their values."
+    )
+    devices: dict[str, int] = Field(
+        default_factory=dict, description="Added to the template's, whose amounts stay: names of devices only."
+    )
     env: list[EnvVar] = Field(
         default_factory=list, description="Added to the template's; wins by name.", max_length=128
     )
@@ -102,7 +106,8 @@ class WorkspaceDeploymentStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Online, Available, Begun, Cleaning, Quarantined, IdConflict. Never cleared, only changed.",
+        description="Online, Available, Begun, Cleaning, Quarantined, IdConflict, OverridesConflict. Never cleared, only"
+        " changed.",
         max_length=16,
     )
 

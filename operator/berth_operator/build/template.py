@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from berth_core import overrides
 from berth_core.client import Object
 from berth_core.resources.workspacetype import Template, Volume
 from berth_operator.build.common import LeaseParts
@@ -33,7 +34,7 @@ def common(lease: LeaseParts, config: Config, *, vpn: bool = False) -> Object:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        "nodeSelector": template.node_selector | lease.deployment.spec.overrides.node_selector,
+        "nodeSelector": overrides.node_selector(template, lease.deployment.spec.overrides),
         "tolerations": [*(toleration.wire() for toleration in template.tolerations), *STAY],
         "imagePullSecrets": [secret.wire() for secret in template.image_pull_secrets],
         "resourceClaims": [claim.wire() for claim in template.resource_claims],
@@ -81,7 +82,7 @@ def environment(lease: LeaseParts) -> list[Object]:
 def resources(lease: LeaseParts) -> Object:
     """Requests and limits, devices included."""
     template = lease.type.spec.template
-    devices = template.devices | lease.deployment.spec.overrides.devices
+    devices = overrides.devices(template, lease.deployment.spec.overrides)
     limits = {**DEFAULT_LIMITS, **template.resources.limits, **devices}
     requests = {**DEFAULT_REQUESTS, **template.resources.requests, **devices}
     # A limit without a request of its own is the request, as everywhere in Kubernetes, so that none exceeds its limit.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from berth_core import leasing
+from berth_core import leasing, overrides
 from berth_core.conditions import Condition, condition, find, merged
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
@@ -28,6 +28,8 @@ class ObservedDeployment:
     wd: WorkspaceDeployment
     rivals: tuple[WorkspaceDeployment, ...] = ()
     """Others with the same public id."""
+    type: WorkspaceType | None = None
+    """Its type; None where there is none."""
     node_ready: bool | None = None
     """Whether a node that it selects is Ready; None where its heartbeat is not a node."""
     beat: Beat | None = None
@@ -47,7 +49,8 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
         condition(ONLINE, *_online(seen), now=now, generation=generation),
         condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
     ]
-    new += [made for made in (_begun(wd, now), _quarantined(seen, now), _cleaning(seen, now)) if made is not None]
+    told = (_begun(wd, now), _overridden(seen, now), _quarantined(seen, now), _cleaning(seen, now))
+    new += [made for made in told if made is not None]
     conditions = merged(wd.status.conditions, new)
     status = wd.status.model_copy(
         update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
@@ -111,6 +114,25 @@ def _begun(wd: WorkspaceDeployment, now: datetime) -> Condition | None:
         return None
     told = (True, "NothingLeft", "nothing of an earlier deployment of this name is left")
     return condition(leasing.BEGUN, *told, now=now, generation=wd.metadata.generation)
+
+
+def _overridden(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Return whether the overrides say other than the type's template, where they do or did."""
+    if seen.type is None:
+        return None
+    wrong = overrides.conflicts(seen.type.spec.template, seen.wd.spec.overrides)
+    if not wrong and find(seen.wd.status.conditions, overrides.CONFLICT) is None:
+        return None
+    message = "the overrides only add to the template"
+    if wrong:
+        message = (
+            f"spec.overrides would change what type {seen.wd.spec.type} says of {', '.join(wrong[:8])}:"
+            " take that out of the overrides, or change the type's template"
+        )
+    reason = "Differs" if wrong else "Adds"
+    return condition(
+        overrides.CONFLICT, bool(wrong), reason, message, now=now, generation=seen.wd.metadata.generation
+    )
 
 
 def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:

@@ -184,6 +184,7 @@ def test_the_uninstall_job_vouches_for_pods_of_leases_only_by_force(helm: Helm) 
     forced = granted(helm.render("--set", "uninstall.force=true"), "berth-uninstall") - plain
     assert {right[:3] for right in forced} == {
         ("workspaces", "", "pods"),
+        ("workspaces", "berth.dev", "instances"),
         ("workspaces", "berth.dev", "workspacedeployments/status"),
     }
 

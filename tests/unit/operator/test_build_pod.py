@@ -60,7 +60,7 @@ def test_each_container_sees_only_its_own_secret() -> None:
     assert mounts["workspace"] == {"berth-host-keys": True, "berth-run": True}
 
 
-def test_overrides_win_over_the_template() -> None:
+def test_overrides_add_to_the_template_and_replace_plain_variables_only() -> None:
     template = {
         "image": "workspace:1",
         "env": [{"name": "A", "value": "type"}, {"name": "B", "value": "type"}],
@@ -69,15 +69,16 @@ def test_overrides_win_over_the_template() -> None:
     }
     overrides = {
         "env": [{"name": "B", "value": "machine"}],
-        "nodeSelector": {"robot": "seven"},
-        "devices": {"example.com/camera": 2},
+        "nodeSelector": {"robot": "seven", "bench": "b"},
+        "devices": {"example.com/camera": 2, "example.com/arm": 9, "cpu": 64},
     }
     spec = built(template=template, overrides=overrides)["spec"]
     (workspace,) = spec["containers"]
     assert workspace["env"] == [{"name": "A", "value": "type"}, {"name": "B", "value": "machine"}]
-    assert spec["nodeSelector"] == {"robot": "seven", "zone": "z"}
+    assert spec["nodeSelector"] == {"robot": "any", "zone": "z", "bench": "b"}
     for amounts in workspace["resources"].values():
         assert amounts.items() >= {"example.com/arm": 1, "example.com/camera": 2}.items()
+        assert amounts["cpu"] != 64
 
 
 @pytest.mark.parametrize(

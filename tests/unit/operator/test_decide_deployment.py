@@ -44,6 +44,38 @@ def test_of_two_with_one_id_the_older_has_it() -> None:
     assert reasons(ObservedDeployment(elder, (younger,)))["IdConflict"] == ("False", "Unique")
 
 
+@pytest.mark.parametrize(
+    ("added", "named"),
+    [
+        ({"nodeSelector": {"robot": "8"}}, "nodeSelector[robot]"),
+        ({"devices": {"example.com/arm": 0}}, "devices[example.com/arm]"),
+        ({"devices": {"cpu": 64}}, "devices[cpu]"),
+        ({"devices": {"example.com/fpga": 2}}, "devices[example.com/fpga]"),
+    ],
+)
+def test_overrides_that_change_the_template_keep_the_machine_from_being_lent(added: dict[str, Any], named: str) -> None:
+    template = {
+        "image": "x",
+        "nodeSelector": {"robot": "7"},
+        "devices": {"example.com/arm": 1},
+        "resources": {"limits": {"example.com/fpga": 1}},
+    }
+    kind = type_(template=template)
+    wrong = deployment_status(ObservedDeployment(deployment(overrides=added), type=kind), NOW)
+    told = find(wrong.conditions, "OverridesConflict")
+    assert told is not None
+    assert named in told.message
+    assert reasons(ObservedDeployment(deployment(overrides=added), type=kind))["Available"] == (
+        "False",
+        "OverridesConflict",
+    )
+    mended = deployment(status=wrong.wire())
+    assert reasons(ObservedDeployment(mended, type=kind))["OverridesConflict"] == ("False", "Adds")
+    assert reasons(ObservedDeployment(mended, type=kind))["Available"] == ("True", "Free")
+    same = {"nodeSelector": {"robot": "7", "bench": "b"}, "devices": {"example.com/arm": 1, "example.com/cam": 2}}
+    assert "OverridesConflict" not in reasons(ObservedDeployment(deployment(overrides=same), type=kind))
+
+
 def test_of_two_types_with_one_name_the_older_has_it() -> None:
     younger, elder = type_(), type_(**OLDER)
     for this, other, ready in ((younger, elder, "False"), (elder, younger, "True")):

@@ -1,0 +1,368 @@
+"""Every request that the matrix asks of everybody, and who may make it: kinds, verbs, and fields that are not for all.
+
+Requests go to real objects, and have no effect. What is not listed for somebody is refused to them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from berth_core.client import Object
+from berth_core.names import API_VERSION, FENCE_FINALIZER
+from berth_core.resources import KINDS
+
+from .conftest import ACCESS, NAMESPACE, WORKSPACES
+
+ACCOUNTS: Final = {
+    "viewer": "matrix-viewer",
+    "user": "matrix-user",
+    "admin": "matrix-admin",
+    "edit": "matrix-edit",
+    "owner": "matrix-owner",
+    **{name: f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "notifier", "operator")},
+    "jobs": "system:serviceaccount:kube-system:job-controller",
+    "stranger": "system:serviceaccount:kube-system:replicaset-controller",
+}
+ROLES: Final = {
+    "viewer": "berth-viewer",
+    "user": "berth-user",
+    "admin": "berth-admin",
+    "edit": "edit",
+    "owner": "admin",
+}
+"""ClusterRoles of the people; the last two are the cluster's own, which have ours too where the value says so."""
+PEOPLE_READ = "viewer user admin edit owner"
+USERS = "user admin owner"
+ADMINS = "admin owner"
+USER: Final = ACCOUNTS["user"]
+SOMEBODY: Final = "somebody-else"
+WORKSPACE_KINDS: Final = {kind.PLURAL: kind.KIND for kind in KINDS if kind.PLURAL not in ("accounts", "issuedtokens", "tokenrevocations")}
+ACCESS_KINDS: Final = {kind.PLURAL: kind.KIND for kind in KINDS if kind.PLURAL not in WORKSPACE_KINDS}
+SHA: Final = "a" * 64
+INSTANCE: Final = {"user": USER, "workspaceType": "matrix"}
+SPECS: Final[dict[str, Object]] = {
+    "workspacetypes": {"typeName": "other", "template": {"image": "example/workspace"}},
+    "workspacedeployments": {"type": "matrix"},
+    "instances": INSTANCE,
+    "reservations": {"user": USER, "workspaceType": "matrix", "instance": INSTANCE},
+    "firewallrules": {"instance": "i", "source": "192.0.2.0/24"},
+    "vpnclients": {"instance": "i"},
+    "accessrules": {"deployment": "matrix", "capability": "CAP_INSTANTIATE", "ruleID": 1},
+    "deliveries": {"url": "https://x.test", "payload": "{}", "id": "x", "user": USER, "reservation": "x", "instance": "x"},
+    "projects": {"name": "matrix", "user": USER, "repoURL": "https://x.test/a"},
+    "builds": {"project": "p", "user": USER, "branch": "main"},
+    "accounts": {"user": "x"},
+    "issuedtokens": {"sha256": SHA, "user": "x", "issued": "2026-05-01T00:00:00Z", "expires": "2026-05-02T00:00:00Z"},
+    "tokenrevocations": {"sha256": SHA, "expires": "2026-05-02T00:00:00Z"},
+}
+VERBS: Final[dict[str, dict[str, str]]] = {
+    "workspacetypes": {"list": f"{PEOPLE_READ} api operator", "create": ADMINS, "update": ADMINS, "delete": ADMINS, "deletecollection": ADMINS, "patch": ADMINS, "status": "operator"},
+    "workspacedeployments": {"list": f"{PEOPLE_READ} api operator", "create": ADMINS, "update": ADMINS, "delete": ADMINS, "deletecollection": ADMINS, "patch": f"{ADMINS} api operator", "status": "operator"},
+    "instances": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api operator", "update": USERS, "patch": f"{USERS} api operator", "delete": f"{USERS} operator", "deletecollection": ADMINS, "status": "operator"},
+    "reservations": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api", "update": USERS, "patch": USERS, "delete": f"{USERS} api operator", "deletecollection": ADMINS, "status": "operator"},
+    "firewallrules": {"list": f"{PEOPLE_READ} api operator", "create": f"{ADMINS} api operator", "update": ADMINS, "patch": f"{ADMINS} operator", "delete": f"{ADMINS} api operator", "deletecollection": ADMINS, "status": "operator"},
+    "vpnclients": {"list": f"{PEOPLE_READ} api operator", "create": f"{ADMINS} api", "update": ADMINS, "patch": ADMINS, "delete": f"{ADMINS} api operator", "deletecollection": ADMINS, "status": "operator"},
+    "accessrules": {"list": f"{PEOPLE_READ} api operator", "create": f"{ADMINS} api", "update": ADMINS, "patch": ADMINS, "delete": f"{ADMINS} api", "deletecollection": ADMINS},
+    "deliveries": {"list": f"{PEOPLE_READ} notifier", "create": "operator", "delete": f"{ADMINS} notifier", "status": "notifier"},
+    "projects": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api", "update": USERS, "patch": USERS, "delete": USERS, "deletecollection": ADMINS},
+    "builds": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api", "update": USERS, "patch": f"{USERS} api", "delete": f"{USERS} operator", "deletecollection": ADMINS, "status": "operator"},
+    "accounts": {"list": "api operator", "create": "api operator", "patch": "api", "status": "api operator"},
+    "issuedtokens": {"list": "operator", "delete": "operator"},
+    "tokenrevocations": {"list": "api operator", "create": "api", "delete": "operator"},
+}  # fmt: skip
+"""Who may do what with an object of their own; requests without a forbidden field."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request, and who may make it (words of ACCOUNTS)."""
+
+    what: str
+    method: str
+    path: str
+    body: Any = None
+    may: frozenset[str] = field(default_factory=frozenset)
+
+
+def collection(plural: str) -> str:
+    """Path of a kind of Berth's where its objects are."""
+    return f"/apis/{API_VERSION}/namespaces/{ACCESS if plural in ACCESS_KINDS else WORKSPACES}/{plural}"
+
+
+def manifest(plural: str, spec: Object | None = None, **metadata: Any) -> Object:
+    """An object of a kind of Berth's, with fields of its spec replaced."""
+    kind = (WORKSPACE_KINDS | ACCESS_KINDS)[plural]
+    name = SHA if plural in ("issuedtokens", "tokenrevocations") else "matrix"
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name} | metadata,
+        "spec": SPECS[plural] | (spec or {}),
+    }
+
+
+def existing() -> Iterator[tuple[str, Object]]:
+    """What the requests are about: one of each kind, somebody else's of those that have a user, and a pod."""
+    for plural in SPECS:
+        changed = {"typeName": "matrix", "template": TEMPLATE} if plural == "workspacetypes" else {}
+        yield collection(plural), manifest(plural, changed, finalizers=[FENCE_FINALIZER])
+    for plural in OWNED:
+        yield collection(plural), manifest(plural, _of(plural, SOMEBODY), name="others")
+    for name in ("leased", "sound"):
+        yield collection("workspacedeployments"), manifest("workspacedeployments", name=name, finalizers=[FENCE_FINALIZER])
+    for name, prefix, kind, plural, body in CORE:
+        marked = {"name": name, "labels": {"berth.dev/instance": "i"}, "finalizers": [FENCE_FINALIZER] * (kind == "Pod")}
+        yield _core(prefix, plural), {"apiVersion": prefix, "kind": kind, "metadata": marked} | body
+
+
+TEMPLATE: Final = {"image": "example/workspace", "nodeSelector": {"bench": "a"}, "devices": {"example.org/arm": 1}}
+LEASE: Final = {"instance": "i", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
+ILL: Final = {"type": "Quarantined", "status": "True", "reason": "X", "message": "x", "lastTransitionTime": "2026-05-01T00:00:00Z"}
+OWNED: Final = ("instances", "reservations", "projects", "builds")
+POD: Final = {"automountServiceAccountToken": False, "containers": [{"name": "c", "image": "example/c"}]}
+POD_TEMPLATE: Final = {"metadata": {"labels": {"a": "b"}}, "spec": POD}
+SELECTED: Final = {"selector": {"matchLabels": {"a": "b"}}, "template": POD_TEMPLATE}
+JOB: Final = {"template": {"spec": POD | {"restartPolicy": "Never"}}}
+CORE: Final[tuple[tuple[str, str, str, str, Object], ...]] = (
+    ("matrix", "v1", "Pod", "pods", {"spec": POD}),
+    ("matrix", "v1", "Secret", "secrets", {"data": {}}),
+    ("matrix", "v1", "ConfigMap", "configmaps", {"data": {}}),
+    ("matrix", "v1", "Service", "services", {"spec": {"ports": [{"port": 22}]}}),
+    ("matrix", "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", {"spec": {"podSelector": {}}}),
+    ("matrix", "policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", {"spec": {"minAvailable": 1}}),
+    ("matrix", "coordination.k8s.io/v1", "Lease", "leases", {"spec": {}}),
+)
+"""Of Kubernetes' own kinds one that Berth has marked: name, apiVersion, kind, plural, and the rest."""
+WORKLOADS: Final[tuple[tuple[str, str, str, Object], ...]] = (
+    ("v1", "Pod", "pods", {"spec": POD}),
+    ("v1", "ReplicationController", "replicationcontrollers", {"spec": {"selector": {"a": "b"}, "template": POD_TEMPLATE}}),
+    ("apps/v1", "Deployment", "deployments", {"spec": SELECTED}),
+    ("apps/v1", "ReplicaSet", "replicasets", {"spec": SELECTED}),
+    ("apps/v1", "StatefulSet", "statefulsets", {"spec": SELECTED | {"serviceName": "x"}}),
+    ("apps/v1", "DaemonSet", "daemonsets", {"spec": SELECTED}),
+    ("batch/v1", "Job", "jobs", {"spec": JOB}),
+    ("batch/v1", "CronJob", "cronjobs", {"spec": {"schedule": "@daily", "jobTemplate": {"spec": JOB}}}),
+)
+
+
+def statuses() -> dict[str, Object]:
+    """Statuses of the deployments among them, by name."""
+    return {"leased": {"epoch": 1, "lease": LEASE}, "matrix": {"epoch": 1, "conditions": [ILL]}}
+
+
+def rows() -> list[Row]:
+    """The whole matrix."""
+    return [*_verbs(), *_marks(), *_fields(), *_templates(), *_statuses(), *_workloads(), *_entries(), *_belongings()]
+
+
+def _row(what: str, method: str, path: str, body: Any = None, may: str = "") -> Row:
+    return Row(what, method, path, body, frozenset(may.split()))
+
+
+def _verbs() -> Iterator[Row]:
+    for plural, may in VERBS.items():
+        where = collection(plural)
+        one = f"{where}/{manifest(plural)['metadata']['name']}"
+        new = manifest(plural) if plural in ("issuedtokens", "tokenrevocations") else manifest(plural, name="new")
+        status = {"status": {"conditions": []}} if plural != "accounts" else {"status": {"slots": []}}
+        yield _row(f"list {plural}", "GET", where, None, may.get("list", ""))
+        if new["metadata"]["name"] == "new":
+            yield _row(f"create {plural}", "POST", where, new, may.get("create", ""))
+        old = manifest(plural, name=new["metadata"]["name"] if new["metadata"]["name"] != "new" else "matrix", resourceVersion="1")
+        yield _row(f"update {plural}", "PUT", one, old, may.get("update", ""))
+        yield _row(f"patch {plural}", "PATCH", one, {}, may.get("patch", ""))
+        yield _row(f"delete {plural}", "DELETE", one, None, may.get("delete", ""))
+        yield _row(f"deletecollection {plural}", "DELETE", where + "?labelSelector=a=b", None, may.get("deletecollection", ""))
+        if plural not in ("workspacetypes", "accessrules", "projects", "issuedtokens", "tokenrevocations"):
+            yield _row(f"status of {plural}", "PATCH", f"{one}/status", status, may.get("status", ""))
+    for plural in OWNED:
+        acting = "admin owner api operator"
+        for verb, method, body in (("patch", "PATCH", {}), ("delete", "DELETE", None)):
+            may_verb = " ".join(who for who in VERBS[plural][verb].split() if who in acting.split())
+            yield _row(f"{verb} another's {plural}", method, f"{collection(plural)}/others", body, may_verb)
+
+
+MARKS: Final[dict[str, Object]] = {
+    "label": {"labels": {"berth.dev/build": "x"}},
+    "annotation": {"annotations": {"berth.dev/queued": "x"}},
+    "owner": {"ownerReferences": [{"apiVersion": API_VERSION, "kind": "Build", "name": "b", "uid": "u"}]},
+}
+RESERVED: Final = [
+    "01900000-0000-7000-8000-000000000001",
+    *(f"{letter}-01900000-0000-7000-8000-000000000001-1" for letter in "biwvp"),
+    "p-" + "a" * 40,
+]
+
+
+def _marks() -> Iterator[Row]:
+    for plural in WORKSPACE_KINDS:
+        one = f"{collection(plural)}/matrix"
+        makers = " ".join({"api", "operator"} & set(VERBS[plural].get("create", "").split()))
+        changers = " ".join({"operator"} & set(VERBS[plural].get("patch", "").split()))
+        for mark, metadata in MARKS.items():
+            new = manifest(plural, **{"name": "new"} | metadata)
+            yield _row(f"create {plural} with a {mark}", "POST", collection(plural), new, makers)
+            yield _row(f"give {plural} a {mark}", "PATCH", one, {"metadata": metadata}, changers)
+        for name in RESERVED:
+            yield _row(f"create {plural} {name}", "POST", collection(plural), manifest(plural, name=name), makers)
+    reason = {"metadata": {"annotations": {"berth.dev/release-reason": "x"}}}
+    yield _row("give a reason for an end", "PATCH", f"{collection('instances')}/matrix", reason, f"{ADMINS} operator")
+    freed = {"metadata": {"finalizers": None}}
+    yield _row("take an instance's fence", "PATCH", f"{collection('instances')}/matrix", freed, f"{ADMINS} operator")
+    leased = f"{collection('workspacedeployments')}/leased"
+    yield _row("take a leased deployment's fence", "PATCH", leased, freed)
+    yield _row("delete a leased deployment", "DELETE", leased)
+
+
+def _of(plural: str, user: str) -> Object:
+    inner = {"instance": INSTANCE | {"user": user}} if plural == "reservations" else {}
+    return {"user": user} | inner
+
+
+def _fields() -> Iterator[Row]:
+    claim = {"claim": {"deployment": "d", "epoch": 1}}
+    secret = {"credentials": {"secret": "x"}}
+
+    def create(what: str, plural: str, spec: Object, may: str = "") -> Row:
+        return _row(f"create {plural} with {what}", "POST", collection(plural), manifest(plural, spec, name="new"), may)
+
+    for plural in OWNED:
+        makers = {"admin", "owner", "api", "operator"} & set(VERBS[plural]["create"].split())
+        yield create("another's user", plural, _of(plural, SOMEBODY), " ".join(makers))
+    yield create("a claim", "instances", claim, "api operator")
+    yield create("a claim inside", "reservations", {"instance": INSTANCE | claim})
+    yield create("superuser", "reservations", {"superuser": True}, f"{ADMINS} api")
+    yield create("priority", "reservations", {"priority": 1}, ADMINS)
+    yield create("priority", "builds", {"priority": 1}, ADMINS)
+    # The cluster's own admin may read Secrets.
+    yield create("credentials", "projects", secret, "owner")
+    yield _row("give projects credentials", "PATCH", f"{collection('projects')}/matrix", {"spec": secret}, "owner")
+    machine = f"{collection('workspacedeployments')}/matrix"
+    for what, spec, may in (
+        ("region", {"region": "x"}, ADMINS),
+        ("owners", {"owners": ["x"]}, ADMINS),
+        ("quarantineRelease", {"quarantineRelease": {"epoch": 1}}, ADMINS),
+        ("dissolved", {"dissolved": "2026-01-01T00:00:00Z"}, ADMINS),
+        ("lockout", {"lockout": True}, f"{ADMINS} api"),
+    ):
+        yield _row(f"change a deployment's {what}", "PATCH", machine, {"spec": spec}, may)
+    for what, added, may in (
+        ("another node", {"nodeSelector": {"bench": "b"}}, ""),
+        ("another number of devices", {"devices": {"example.org/arm": 0}}, ""),
+        ("what is no device", {"devices": {"cpu": 64}}, ""),
+        ("more", {"nodeSelector": {"bench": "a", "robot": "7"}, "devices": {"example.org/cam": 1}, "env": [{"name": "A", "value": "b"}]}, ADMINS),
+    ):
+        yield create(f"overrides of {what}", "workspacedeployments", {"overrides": added}, may)
+        yield _row(f"give a deployment overrides of {what}", "PATCH", machine, {"spec": {"overrides": added}}, may)
+
+
+def _templates() -> Iterator[Row]:
+    mount = {"name": "v", "mountPath": "/v"}
+    for what, part, may in (
+        ("privileged", {"privileged": True}, ""),
+        ("addCapabilities", {"addCapabilities": ["SYS_ADMIN"]}, ""),
+        ("hostPath", {"volumes": [mount | {"hostPath": {"path": "/dev"}}]}, ""),
+        ("tolerations", {"tolerations": [{"operator": "Exists"}]}, ""),
+        ("runtimeClassName", {"runtimeClassName": "x"}, ""),
+        # Whoever may get them; the cluster's own admin may.
+        ("a ConfigMap", {"volumes": [mount | {"configMap": {"name": "x"}}]}, "owner"),
+        ("a PersistentVolumeClaim", {"volumes": [mount | {"persistentVolumeClaim": {"name": "x"}}]}, "owner"),
+        ("imagePullSecrets", {"imagePullSecrets": [{"name": "x"}]}, "owner"),
+        ("resourceClaims", {"resourceClaims": [{"name": "x", "resourceClaimTemplateName": "x"}]}, "owner"),
+        ("a folder", {"volumes": [mount | {"emptyDir": {}}]}, ADMINS),
+    ):
+        spec = {"template": {"image": "example/workspace"} | part}
+        new = manifest("workspacetypes", spec, name="new")
+        yield _row(f"create a type with {what}", "POST", collection("workspacetypes"), new, may)
+        yield _row(f"give a type {what}", "PATCH", f"{collection('workspacetypes')}/matrix", {"spec": spec}, may)
+
+
+def _statuses() -> Iterator[Row]:
+    free, ill, leased = (f"{collection('workspacedeployments')}/{name}/status" for name in ("sound", "matrix", "leased"))
+    available = ILL | {"type": "Available"}
+    for what, path, status, may in (
+        ("take a lease", free, {"lease": LEASE, "epoch": 1, "conditions": [available]}, "api operator"),
+        ("take a lease in quarantine", ill, {"lease": LEASE, "epoch": 2, "conditions": [available, ILL]}, "operator"),
+        ("take a lease and end a quarantine", ill, {"lease": LEASE, "epoch": 2, "conditions": [available]}, "operator"),
+        ("take a lease and begin a quarantine", free, {"lease": LEASE, "epoch": 1, "conditions": [ILL]}, "operator"),
+        ("take a lease and count", free, {"lease": LEASE, "epoch": 1, "instances": 7}, "operator"),
+        ("give a lease back", leased, {"lease": None}, "operator"),
+        ("end a quarantine", ill, {"conditions": []}, "operator"),
+        ("say that it is online", leased, {"conditions": [ILL | {"type": "Online"}]}, "operator"),
+        ("raise an epoch", ill, {"epoch": 9}, ""),
+        ("write a first epoch", free, {"epoch": 9}, "operator"),
+        ("write an id", free, {"id": "x"}, "operator"),
+    ):
+        yield _row(what, "PATCH", path, {"status": status}, may)
+    kind = f"{collection('workspacetypes')}/matrix/status"
+    yield _row("mark a type", "PATCH", kind, {"status": {"admissionMark": "x"}}, "api operator")
+    yield _row("say that a type is ready", "PATCH", kind, {"status": {"conditions": [ILL | {"type": "Ready"}]}}, "operator")
+
+
+def _core(version: str, plural: str) -> str:
+    return f"/{'api' if version == 'v1' else 'apis'}/{version}/namespaces/{WORKSPACES}/{plural}"
+
+
+def _workloads() -> Iterator[Row]:
+    by_berth = {"pods": "operator", "jobs": "operator"}
+    for version, kind, plural, body in WORKLOADS:
+        new = {"apiVersion": version, "kind": kind, "metadata": {"name": "new"}} | body
+        yield _row(f"create {plural}", "POST", _core(version, plural), new, by_berth.get(plural, ""))
+    job = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": True}
+    for owner, may in ((job, "operator jobs"), (job | {"apiVersion": "apps/v1", "kind": "ReplicaSet"}, "operator")):
+        owned = {"name": "new", "ownerReferences": [owner]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": owned, "spec": POD}
+        yield _row(f"create a pod of a {owner['kind']}", "POST", _core("v1", "pods"), pod, may)
+    one = f"{_core('v1', 'pods')}/matrix"
+    for what, body, may in (
+        ("another image", {"spec": {"containers": [{"name": "c", "image": "mallory/c"}]}}, "operator"),
+        ("another label", {"metadata": {"labels": {"berth.dev/instance": "j"}}}, "operator jobs stranger"),
+        ("no fence", {"metadata": {"finalizers": None}}, "operator jobs stranger"),
+        ("an end by force", {"metadata": {"annotations": {"berth.dev/released-by-force": "x"}}}, "operator jobs stranger"),
+        ("another owner", {"metadata": {"ownerReferences": [job]}}, "operator jobs stranger"),
+        ("a note", {"metadata": {"annotations": {"example.org/note": "x"}}}, "operator edit owner jobs stranger"),
+    ):
+        yield _row(f"give a pod {what}", "PATCH", one, body, may)
+    debug = {"spec": {"ephemeralContainers": [{"name": "d", "image": "mallory/d"}]}}
+    yield _row("debug a pod", "PATCH", f"{one}/ephemeralcontainers", debug)
+
+
+def _entries() -> Iterator[Row]:
+    for path in ("exec?command=sh&stdout=true", "attach?stdout=true", "portforward?ports=22", "proxy/"):
+        yield _row(f"pods/{path}", "GET" if path == "proxy/" else "POST", f"{_core('v1', 'pods')}/matrix/{path}")
+    yield _row("services/proxy", "GET", f"{_core('v1', 'services')}/matrix/proxy/")
+
+
+def _belongings() -> Iterator[Row]:
+    writers = {
+        "secrets": "operator",
+        "configmaps": "operator",
+        "services": "operator",
+        "networkpolicies": "operator",
+        "poddisruptionbudgets": "operator",
+        "leases": "api",
+    }
+    changers = {"secrets": "", "leases": "api"}
+    deleters = {"configmaps": "", "leases": "operator"}
+    for _, version, kind, plural, body in CORE[1:]:
+        where = _core(version, plural)
+        new: Object = {"apiVersion": version, "kind": kind, "metadata": {"name": "new"}} | body
+        plain = f"{writers[plural]} edit owner" if plural not in ("networkpolicies", "poddisruptionbudgets", "leases") else ""
+        if plain:
+            yield _row(f"create {plural}", "POST", where, new, plain)
+        for name in RESERVED:
+            yield _row(f"create {plural} {name}", "POST", where, new | {"metadata": {"name": name}}, writers[plural])
+        marked = new | {"metadata": {"name": "new", "labels": {"berth.dev/instance": "i"}}}
+        yield _row(f"create {plural} with a label", "POST", where, marked, writers[plural])
+        change = {"data": {"a": "Yg=="}} if "data" in body else {"spec": _changed(plural)}
+        yield _row(f"change Berth's {plural}", "PATCH", f"{where}/matrix", change, changers.get(plural, writers[plural]))
+        yield _row(f"delete Berth's {plural}", "DELETE", f"{where}/matrix", None, deleters.get(plural, writers[plural]))
+
+
+def _changed(plural: str) -> Object:
+    return {
+        "services": {"selector": {"app": "mallory"}},
+        "networkpolicies": {"podSelector": {"matchLabels": {"nobody": "x"}}},
+        "poddisruptionbudgets": {"minAvailable": 0},
+        "leases": {"holderIdentity": "x"},
+    }[plural]
