@@ -144,11 +144,11 @@ spec:
     variables.labels.filter(k, k.startsWith("berth.dev/")
       && (!(k in variables.oldLabels) || variables.oldLabels[k] != variables.labels[k]))
     + variables.oldLabels.filter(k, k.startsWith("berth.dev/") && !(k in variables.labels))
-# An id, what is named after one, and what the API names by a hash (core/berth_core/names.py).
+# What is named after an id, and what the API names by a hash (core/berth_core/names.py).
 - name: hasReservedName
   expression: >-
     object.metadata.?name.orValue("").matches(
-      "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|[biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|p-[0-9a-f]{40}$)")
+      "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|p-[0-9a-f]{40}$)")
 {{- end }}
 
 {{/* Annotations of what a hook needs and of the hook itself. */}}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from berth_cli.checkup import of_cluster, of_release
+from berth_cli.checkup import of_admission, of_cluster, of_release
 from berth_cli.checkup.facts import Facts
 from berth_cli.checkup.findings import Finding
 
@@ -22,6 +22,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     of_release.keys,
     of_release.egress,
     of_release.machines,
+    of_admission.added,
+    of_admission.marks,
+    of_admission.workloads,
 )
 
 

@@ -10,7 +10,15 @@ from berth_cli.cluster import server_time
 from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import ForbiddenError, NotFoundError
-from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import (
+    KINDS,
+    Account,
+    Instance,
+    IssuedToken,
+    TokenRevocation,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
 
 T = TypeVar("T")
 
@@ -21,6 +29,18 @@ SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
 CONFIGMAPS: Final = Kind("v1", "configmaps")
 INGRESSES: Final = Kind("networking.k8s.io/v1", "ingresses")
+WORKLOADS: Final = {
+    "Pod": Kind("v1", "pods"),
+    "ReplicationController": Kind("v1", "replicationcontrollers"),
+    "Deployment": PROCESSES,
+    "ReplicaSet": Kind("apps/v1", "replicasets"),
+    "StatefulSet": Kind("apps/v1", "statefulsets"),
+    "DaemonSet": Kind("apps/v1", "daemonsets"),
+    "Job": Kind("batch/v1", "jobs"),
+    "CronJob": Kind("batch/v1", "cronjobs"),
+}
+ACCESS: Final = (Account, IssuedToken, TokenRevocation)
+"""Kinds of the access namespace."""
 LEADER: Final = "berth-operator"
 WORKSPACES_VARIABLE: Final = "BERTH_WORKSPACE_NAMESPACES"
 
@@ -53,6 +73,10 @@ class Facts:
     types: Sequence[WorkspaceType] | Unseen
     deployments: Sequence[WorkspaceDeployment] | Unseen
     instances: Sequence[Instance] | Unseen
+    ours: Sequence[Object] | Unseen
+    """Metadata of all resources in the workspace namespaces, with their kind under `what`."""
+    workloads: Sequence[Object] | Unseen
+    """The same of what runs there, or has something run."""
     authority: bytes | Unseen | None
     """Certificate (PEM) of the agents' authority."""
     keys: Mapping[str, bool] | Unseen
@@ -90,6 +114,8 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
         types=await _seen(_parsed(client, WorkspaceType, where)),
         deployments=await _seen(_parsed(client, WorkspaceDeployment, where)),
         instances=await _seen(_parsed(client, Instance, where)),
+        ours=await _seen(_metadata(client, {kind.KIND: kind.api() for kind in KINDS if kind not in ACCESS}, where)),
+        workloads=await _seen(_metadata(client, WORKLOADS, where)),
         authority=await _seen(_authority(client, release)),
         keys=await _seen(_keys(client, release)),
     )
@@ -123,6 +149,15 @@ async def _in(
     for namespace in namespaces:
         found += (await client.list(kind, namespace, labels=labels))[0]
     return found
+
+
+async def _metadata(client: Client, kinds: Mapping[str, Kind], namespaces: Sequence[str]) -> list[Object]:
+    return [
+        {"what": what, **obj}
+        for namespace in namespaces
+        for what, kind in kinds.items()
+        for obj in (await client.list(kind, namespace, metadata_only=True))[0]
+    ]
 
 
 R = TypeVar("R", WorkspaceType, WorkspaceDeployment, Instance)

@@ -130,9 +130,7 @@ def _overridden(seen: ObservedDeployment, now: datetime) -> Condition | None:
             " take that out of the overrides, or change the type's template"
         )
     reason = "Differs" if wrong else "Adds"
-    return condition(
-        overrides.CONFLICT, bool(wrong), reason, message, now=now, generation=seen.wd.metadata.generation
-    )
+    return condition(overrides.CONFLICT, bool(wrong), reason, message, now=now, generation=seen.wd.metadata.generation)
 
 
 def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:

@@ -23,6 +23,7 @@ RELEASE = "berth"
 NAMESPACE = "berth"
 WORKSPACES = "berth-workspaces"
 ACCESS = "berth-access"
+AGGREGATED = "--set=clusterResources.aggregateRoles=true"
 PRIVILEGED = {"privileged": True}
 TOLD = {"commitStatus": {"statusURL": "https://hub.test/{sha}", "provider": "github", "secret": "hub-token"}}
 
@@ -39,8 +40,8 @@ class Helm:
         return run([self.program, f"--kubeconfig={self.server.kubeconfig}", *words], timeout=120).stdout
 
     def install(self, *words: str) -> str:
-        """Install or upgrade the release without its Jobs, which need nodes."""
-        options = ["-n", NAMESPACE, "--create-namespace", "--no-hooks", *words]
+        """Install or upgrade the release without its Jobs, which need nodes; the cluster's own roles have ours too."""
+        options = ["-n", NAMESPACE, "--create-namespace", "--no-hooks", AGGREGATED, *words]
         return self("upgrade", "--install", RELEASE, CHART, *options)
 
     def render(self, *words: str) -> list[dict[str, Any]]:

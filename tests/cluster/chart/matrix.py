@@ -34,10 +34,12 @@ ROLES: Final = {
 PEOPLE_READ = "viewer user admin edit owner"
 USERS = "user admin owner"
 ADMINS = "admin owner"
+CONTROLLERS = "operator jobs stranger"
 USER: Final = ACCOUNTS["user"]
 SOMEBODY: Final = "somebody-else"
-WORKSPACE_KINDS: Final = {kind.PLURAL: kind.KIND for kind in KINDS if kind.PLURAL not in ("accounts", "issuedtokens", "tokenrevocations")}
-ACCESS_KINDS: Final = {kind.PLURAL: kind.KIND for kind in KINDS if kind.PLURAL not in WORKSPACE_KINDS}
+EVERY_KIND: Final = {kind.PLURAL: kind.KIND for kind in KINDS}
+ACCESS_KINDS: Final = ("accounts", "issuedtokens", "tokenrevocations")
+WORKSPACE_KINDS: Final = [plural for plural in EVERY_KIND if plural not in ACCESS_KINDS]
 SHA: Final = "a" * 64
 INSTANCE: Final = {"user": USER, "workspaceType": "matrix"}
 SPECS: Final[dict[str, Object]] = {
@@ -48,29 +50,52 @@ SPECS: Final[dict[str, Object]] = {
     "firewallrules": {"instance": "i", "source": "192.0.2.0/24"},
     "vpnclients": {"instance": "i"},
     "accessrules": {"deployment": "matrix", "capability": "CAP_INSTANTIATE", "ruleID": 1},
-    "deliveries": {"url": "https://x.test", "payload": "{}", "id": "x", "user": USER, "reservation": "x", "instance": "x"},
+    "deliveries": {
+        "url": "https://x.test",
+        "payload": "{}",
+        "id": "x",
+        "user": USER,
+        "reservation": "x",
+        "instance": "x",
+    },
     "projects": {"name": "matrix", "user": USER, "repoURL": "https://x.test/a"},
     "builds": {"project": "p", "user": USER, "branch": "main"},
     "accounts": {"user": "x"},
     "issuedtokens": {"sha256": SHA, "user": "x", "issued": "2026-05-01T00:00:00Z", "expires": "2026-05-02T00:00:00Z"},
     "tokenrevocations": {"sha256": SHA, "expires": "2026-05-02T00:00:00Z"},
 }
-VERBS: Final[dict[str, dict[str, str]]] = {
-    "workspacetypes": {"list": f"{PEOPLE_READ} api operator", "create": ADMINS, "update": ADMINS, "delete": ADMINS, "deletecollection": ADMINS, "patch": ADMINS, "status": "operator"},
-    "workspacedeployments": {"list": f"{PEOPLE_READ} api operator", "create": ADMINS, "update": ADMINS, "delete": ADMINS, "deletecollection": ADMINS, "patch": f"{ADMINS} api operator", "status": "operator"},
-    "instances": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api operator", "update": USERS, "patch": f"{USERS} api operator", "delete": f"{USERS} operator", "deletecollection": ADMINS, "status": "operator"},
-    "reservations": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api", "update": USERS, "patch": USERS, "delete": f"{USERS} api operator", "deletecollection": ADMINS, "status": "operator"},
-    "firewallrules": {"list": f"{PEOPLE_READ} api operator", "create": f"{ADMINS} api operator", "update": ADMINS, "patch": f"{ADMINS} operator", "delete": f"{ADMINS} api operator", "deletecollection": ADMINS, "status": "operator"},
-    "vpnclients": {"list": f"{PEOPLE_READ} api operator", "create": f"{ADMINS} api", "update": ADMINS, "patch": ADMINS, "delete": f"{ADMINS} api operator", "deletecollection": ADMINS, "status": "operator"},
-    "accessrules": {"list": f"{PEOPLE_READ} api operator", "create": f"{ADMINS} api", "update": ADMINS, "patch": ADMINS, "delete": f"{ADMINS} api", "deletecollection": ADMINS},
-    "deliveries": {"list": f"{PEOPLE_READ} notifier", "create": "operator", "delete": f"{ADMINS} notifier", "status": "notifier"},
-    "projects": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api", "update": USERS, "patch": USERS, "delete": USERS, "deletecollection": ADMINS},
-    "builds": {"list": f"{PEOPLE_READ} api operator", "create": f"{USERS} api", "update": USERS, "patch": f"{USERS} api", "delete": f"{USERS} operator", "deletecollection": ADMINS, "status": "operator"},
-    "accounts": {"list": "api operator", "create": "api operator", "patch": "api", "status": "api operator"},
-    "issuedtokens": {"list": "operator", "delete": "operator"},
-    "tokenrevocations": {"list": "api operator", "create": "api", "delete": "operator"},
-}  # fmt: skip
+VERBS_TABLE: Final = """
+kind                 list                create              update patch               delete              deletecollection status
+workspacetypes       people,api,operator admins              admins admins              admins              admins           operator
+workspacedeployments people,api,operator admins              admins admins,api,operator admins              admins           operator
+instances            people,api,operator users,api,operator  users  users,api,operator  users,operator      admins           operator
+reservations         people,api,operator users,api           users  users               users,api,operator  admins           operator
+firewallrules        people,api,operator admins,api,operator admins admins,operator     admins,api,operator admins           operator
+vpnclients           people,api,operator admins,api          admins admins              admins,api,operator admins           operator
+accessrules          people,api,operator admins,api          admins admins              admins,api          admins           -
+deliveries           people,notifier     operator            -      -                   admins,notifier     -                notifier
+projects             people,api,operator users,api           users  users               users               admins           -
+builds               people,api,operator users,api           users  users,api           users,operator      admins           operator
+accounts             api,operator        api,operator        -      api                 -                   -                api,operator
+issuedtokens         operator            -                   -      -                   operator            -                -
+tokenrevocations     api,operator        api                 -      -                   operator            -                -
+"""  # noqa: E501
 """Who may do what with an object of their own; requests without a forbidden field."""
+GROUPS: Final = {"people": PEOPLE_READ, "users": USERS, "admins": ADMINS, "-": ""}
+
+
+def _verbs_of(table: str) -> dict[str, dict[str, str]]:
+    head, *lines = (line.split() for line in table.strip().splitlines())
+    return {
+        line[0]: {
+            verb: " ".join(GROUPS.get(word, word) for word in cell.split(","))
+            for verb, cell in zip(head[1:], line[1:], strict=True)
+        }
+        for line in lines
+    }
+
+
+VERBS: Final = _verbs_of(VERBS_TABLE)
 
 
 @dataclass(frozen=True)
@@ -91,11 +116,10 @@ def collection(plural: str) -> str:
 
 def manifest(plural: str, spec: Object | None = None, **metadata: Any) -> Object:
     """An object of a kind of Berth's, with fields of its spec replaced."""
-    kind = (WORKSPACE_KINDS | ACCESS_KINDS)[plural]
     name = SHA if plural in ("issuedtokens", "tokenrevocations") else "matrix"
     return {
         "apiVersion": API_VERSION,
-        "kind": kind,
+        "kind": EVERY_KIND[plural],
         "metadata": {"name": name} | metadata,
         "spec": SPECS[plural] | (spec or {}),
     }
@@ -109,15 +133,29 @@ def existing() -> Iterator[tuple[str, Object]]:
     for plural in OWNED:
         yield collection(plural), manifest(plural, _of(plural, SOMEBODY), name="others")
     for name in ("leased", "sound"):
-        yield collection("workspacedeployments"), manifest("workspacedeployments", name=name, finalizers=[FENCE_FINALIZER])
+        yield (
+            collection("workspacedeployments"),
+            manifest("workspacedeployments", name=name, finalizers=[FENCE_FINALIZER]),
+        )
     for name, prefix, kind, plural, body in CORE:
-        marked = {"name": name, "labels": {"berth.dev/instance": "i"}, "finalizers": [FENCE_FINALIZER] * (kind == "Pod")}
+        marked = {
+            "name": name,
+            "labels": {"berth.dev/instance": "i"},
+            "finalizers": [FENCE_FINALIZER] * (kind == "Pod"),
+        }
         yield _core(prefix, plural), {"apiVersion": prefix, "kind": kind, "metadata": marked} | body
 
 
 TEMPLATE: Final = {"image": "example/workspace", "nodeSelector": {"bench": "a"}, "devices": {"example.org/arm": 1}}
 LEASE: Final = {"instance": "i", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
-ILL: Final = {"type": "Quarantined", "status": "True", "reason": "X", "message": "x", "lastTransitionTime": "2026-05-01T00:00:00Z"}
+ILL: Final = {
+    "type": "Quarantined",
+    "status": "True",
+    "reason": "X",
+    "message": "x",
+    "lastTransitionTime": "2026-05-01T00:00:00Z",
+}
+NAMED_BY_ID: Final = ("instances", "reservations", "builds")
 OWNED: Final = ("instances", "reservations", "projects", "builds")
 POD: Final = {"automountServiceAccountToken": False, "containers": [{"name": "c", "image": "example/c"}]}
 POD_TEMPLATE: Final = {"metadata": {"labels": {"a": "b"}}, "spec": POD}
@@ -135,7 +173,12 @@ CORE: Final[tuple[tuple[str, str, str, str, Object], ...]] = (
 """Of Kubernetes' own kinds one that Berth has marked: name, apiVersion, kind, plural, and the rest."""
 WORKLOADS: Final[tuple[tuple[str, str, str, Object], ...]] = (
     ("v1", "Pod", "pods", {"spec": POD}),
-    ("v1", "ReplicationController", "replicationcontrollers", {"spec": {"selector": {"a": "b"}, "template": POD_TEMPLATE}}),
+    (
+        "v1",
+        "ReplicationController",
+        "replicationcontrollers",
+        {"spec": {"selector": {"a": "b"}, "template": POD_TEMPLATE}},
+    ),
     ("apps/v1", "Deployment", "deployments", {"spec": SELECTED}),
     ("apps/v1", "ReplicaSet", "replicasets", {"spec": SELECTED}),
     ("apps/v1", "StatefulSet", "statefulsets", {"spec": SELECTED | {"serviceName": "x"}}),
@@ -165,16 +208,18 @@ def _verbs() -> Iterator[Row]:
         one = f"{where}/{manifest(plural)['metadata']['name']}"
         new = manifest(plural) if plural in ("issuedtokens", "tokenrevocations") else manifest(plural, name="new")
         status = {"status": {"conditions": []}} if plural != "accounts" else {"status": {"slots": []}}
-        yield _row(f"list {plural}", "GET", where, None, may.get("list", ""))
+        yield _row(f"list {plural}", "GET", where, None, may["list"])
         if new["metadata"]["name"] == "new":
-            yield _row(f"create {plural}", "POST", where, new, may.get("create", ""))
-        old = manifest(plural, name=new["metadata"]["name"] if new["metadata"]["name"] != "new" else "matrix", resourceVersion="1")
-        yield _row(f"update {plural}", "PUT", one, old, may.get("update", ""))
-        yield _row(f"patch {plural}", "PATCH", one, {}, may.get("patch", ""))
-        yield _row(f"delete {plural}", "DELETE", one, None, may.get("delete", ""))
-        yield _row(f"deletecollection {plural}", "DELETE", where + "?labelSelector=a=b", None, may.get("deletecollection", ""))
+            yield _row(f"create {plural}", "POST", where, new, may["create"])
+        old = manifest(
+            plural, name=new["metadata"]["name"] if new["metadata"]["name"] != "new" else "matrix", resourceVersion="1"
+        )
+        yield _row(f"update {plural}", "PUT", one, old, may["update"])
+        yield _row(f"patch {plural}", "PATCH", one, {}, may["patch"])
+        yield _row(f"delete {plural}", "DELETE", one, None, may["delete"])
+        yield _row(f"deletecollection {plural}", "DELETE", where + "?labelSelector=a=b", None, may["deletecollection"])
         if plural not in ("workspacetypes", "accessrules", "projects", "issuedtokens", "tokenrevocations"):
-            yield _row(f"status of {plural}", "PATCH", f"{one}/status", status, may.get("status", ""))
+            yield _row(f"status of {plural}", "PATCH", f"{one}/status", status, may["status"])
     for plural in OWNED:
         acting = "admin owner api operator"
         for verb, method, body in (("patch", "PATCH", {}), ("delete", "DELETE", None)):
@@ -187,9 +232,9 @@ MARKS: Final[dict[str, Object]] = {
     "annotation": {"annotations": {"berth.dev/queued": "x"}},
     "owner": {"ownerReferences": [{"apiVersion": API_VERSION, "kind": "Build", "name": "b", "uid": "u"}]},
 }
+ID: Final = "01900000-0000-7000-8000-000000000001"
 RESERVED: Final = [
-    "01900000-0000-7000-8000-000000000001",
-    *(f"{letter}-01900000-0000-7000-8000-000000000001-1" for letter in "biwvp"),
+    *(f"{letter}-{ID}-1" for letter in "biwvp"),
     "p-" + "a" * 40,
 ]
 
@@ -197,13 +242,13 @@ RESERVED: Final = [
 def _marks() -> Iterator[Row]:
     for plural in WORKSPACE_KINDS:
         one = f"{collection(plural)}/matrix"
-        makers = " ".join({"api", "operator"} & set(VERBS[plural].get("create", "").split()))
-        changers = " ".join({"operator"} & set(VERBS[plural].get("patch", "").split()))
+        makers = " ".join({"api", "operator"} & set(VERBS[plural]["create"].split()))
+        changers = " ".join({"operator"} & set(VERBS[plural]["patch"].split()))
         for mark, metadata in MARKS.items():
             new = manifest(plural, **{"name": "new"} | metadata)
             yield _row(f"create {plural} with a {mark}", "POST", collection(plural), new, makers)
             yield _row(f"give {plural} a {mark}", "PATCH", one, {"metadata": metadata}, changers)
-        for name in RESERVED:
+        for name in [*RESERVED, *[ID] * (plural in NAMED_BY_ID)]:
             yield _row(f"create {plural} {name}", "POST", collection(plural), manifest(plural, name=name), makers)
     reason = {"metadata": {"annotations": {"berth.dev/release-reason": "x"}}}
     yield _row("give a reason for an end", "PATCH", f"{collection('instances')}/matrix", reason, f"{ADMINS} operator")
@@ -250,7 +295,15 @@ def _fields() -> Iterator[Row]:
         ("another node", {"nodeSelector": {"bench": "b"}}, ""),
         ("another number of devices", {"devices": {"example.org/arm": 0}}, ""),
         ("what is no device", {"devices": {"cpu": 64}}, ""),
-        ("more", {"nodeSelector": {"bench": "a", "robot": "7"}, "devices": {"example.org/cam": 1}, "env": [{"name": "A", "value": "b"}]}, ADMINS),
+        (
+            "more",
+            {
+                "nodeSelector": {"bench": "a", "robot": "7"},
+                "devices": {"example.org/cam": 1},
+                "env": [{"name": "A", "value": "b"}],
+            },
+            ADMINS,
+        ),
     ):
         yield create(f"overrides of {what}", "workspacedeployments", {"overrides": added}, may)
         yield _row(f"give a deployment overrides of {what}", "PATCH", machine, {"spec": {"overrides": added}}, may)
@@ -278,7 +331,9 @@ def _templates() -> Iterator[Row]:
 
 
 def _statuses() -> Iterator[Row]:
-    free, ill, leased = (f"{collection('workspacedeployments')}/{name}/status" for name in ("sound", "matrix", "leased"))
+    free, ill, leased = (
+        f"{collection('workspacedeployments')}/{name}/status" for name in ("sound", "matrix", "leased")
+    )
     available = ILL | {"type": "Available"}
     for what, path, status, may in (
         ("take a lease", free, {"lease": LEASE, "epoch": 1, "conditions": [available]}, "api operator"),
@@ -296,7 +351,9 @@ def _statuses() -> Iterator[Row]:
         yield _row(what, "PATCH", path, {"status": status}, may)
     kind = f"{collection('workspacetypes')}/matrix/status"
     yield _row("mark a type", "PATCH", kind, {"status": {"admissionMark": "x"}}, "api operator")
-    yield _row("say that a type is ready", "PATCH", kind, {"status": {"conditions": [ILL | {"type": "Ready"}]}}, "operator")
+    yield _row(
+        "say that a type is ready", "PATCH", kind, {"status": {"conditions": [ILL | {"type": "Ready"}]}}, "operator"
+    )
 
 
 def _core(version: str, plural: str) -> str:
@@ -316,11 +373,15 @@ def _workloads() -> Iterator[Row]:
     one = f"{_core('v1', 'pods')}/matrix"
     for what, body, may in (
         ("another image", {"spec": {"containers": [{"name": "c", "image": "mallory/c"}]}}, "operator"),
-        ("another label", {"metadata": {"labels": {"berth.dev/instance": "j"}}}, "operator jobs stranger"),
-        ("no fence", {"metadata": {"finalizers": None}}, "operator jobs stranger"),
-        ("an end by force", {"metadata": {"annotations": {"berth.dev/released-by-force": "x"}}}, "operator jobs stranger"),
-        ("another owner", {"metadata": {"ownerReferences": [job]}}, "operator jobs stranger"),
-        ("a note", {"metadata": {"annotations": {"example.org/note": "x"}}}, "operator edit owner jobs stranger"),
+        ("another label", {"metadata": {"labels": {"berth.dev/instance": "j"}}}, CONTROLLERS),
+        ("no fence", {"metadata": {"finalizers": None}}, CONTROLLERS),
+        (
+            "an end by force",
+            {"metadata": {"annotations": {"berth.dev/released-by-force": "x"}}},
+            CONTROLLERS,
+        ),
+        ("another owner", {"metadata": {"ownerReferences": [job]}}, CONTROLLERS),
+        ("a note", {"metadata": {"annotations": {"example.org/note": "x"}}}, f"{CONTROLLERS} edit owner"),
     ):
         yield _row(f"give a pod {what}", "PATCH", one, body, may)
     debug = {"spec": {"ephemeralContainers": [{"name": "d", "image": "mallory/d"}]}}
@@ -347,7 +408,11 @@ def _belongings() -> Iterator[Row]:
     for _, version, kind, plural, body in CORE[1:]:
         where = _core(version, plural)
         new: Object = {"apiVersion": version, "kind": kind, "metadata": {"name": "new"}} | body
-        plain = f"{writers[plural]} edit owner" if plural not in ("networkpolicies", "poddisruptionbudgets", "leases") else ""
+        plain = (
+            f"{writers[plural]} edit owner"
+            if plural not in ("networkpolicies", "poddisruptionbudgets", "leases")
+            else ""
+        )
         if plain:
             yield _row(f"create {plural}", "POST", where, new, plain)
         for name in RESERVED:
@@ -355,7 +420,9 @@ def _belongings() -> Iterator[Row]:
         marked = new | {"metadata": {"name": "new", "labels": {"berth.dev/instance": "i"}}}
         yield _row(f"create {plural} with a label", "POST", where, marked, writers[plural])
         change = {"data": {"a": "Yg=="}} if "data" in body else {"spec": _changed(plural)}
-        yield _row(f"change Berth's {plural}", "PATCH", f"{where}/matrix", change, changers.get(plural, writers[plural]))
+        yield _row(
+            f"change Berth's {plural}", "PATCH", f"{where}/matrix", change, changers.get(plural, writers[plural])
+        )
         yield _row(f"delete Berth's {plural}", "DELETE", f"{where}/matrix", None, deleters.get(plural, writers[plural]))
 
 

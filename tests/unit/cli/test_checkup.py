@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from berth_cli import keys
 from berth_cli.checkup import checks
 from berth_cli.checkup.facts import Facts, Unseen, environment
@@ -68,6 +70,8 @@ def well() -> Facts:
         types=[kind(told("NetworkPolicyEnforced", "True"))],
         deployments=[machine()],
         instances=[vpn("True")],
+        ours=[],
+        workloads=[],
         authority=keys.new_authority(NOW).certificate,
         keys={"berth-token-signing": True},
     )
@@ -222,3 +226,50 @@ def test_what_may_not_be_read_is_unknown() -> None:
 def test_an_environment_is_read_where_it_is_plain() -> None:
     assert environment(process("api", A="1"), "api") == {"A": "1"}
     assert environment(None, "api") == environment(process("api", A="1"), "other") == {}
+
+
+def metadata(what: str, name: str, manager: str = "kubectl", **fields: Any) -> dict[str, Any]:
+    """Metadata of something whose spec, labels and owners were written by ``manager``."""
+    labels = {f"f:{key}": {} for key in fields.get("labels", {})}
+    written = {"f:spec": {}, "f:metadata": {"f:labels": labels, "f:ownerReferences": {}}}
+    entry = {"manager": manager, "operation": "Update", "fieldsV1": written}
+    return {"what": what, "metadata": {"name": name, "namespace": "lab", "managedFields": [entry]} | fields}
+
+
+OF_A_BUILD = {"apiVersion": "berth.dev/v1alpha1", "kind": "Build", "name": "b", "uid": "u"}
+AN_ID = "01900000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "fields"),
+    [
+        ("Instance", f"b-{AN_ID}-1", {}),
+        ("Build", AN_ID, {}),
+        ("Project", "p-" + "a" * 40, {}),
+        ("Instance", "mine", {"labels": {"berth.dev/build": AN_ID}}),
+        ("Instance", "mine", {"ownerReferences": [OF_A_BUILD]}),
+    ],
+)
+def test_what_looks_like_berths_own_and_is_not(what: str, name: str, fields: dict[str, Any]) -> None:
+    found = only(replace(well(), ours=[metadata(what, name, **fields)]))
+    assert (found.level, f"lab/{name}" in found.says) == (Level.WARNING, True)
+    assert ill(replace(well(), ours=[metadata(what, name, "berth-operator", **fields)])) == []
+
+
+def test_a_machine_may_be_named_by_an_id() -> None:
+    assert ill(replace(well(), ours=[metadata("WorkspaceDeployment", AN_ID)])) == []
+
+
+def test_workloads_that_are_not_berths() -> None:
+    owner = {"controller": True, "kind": "Deployment", "name": "web"}
+    berths = metadata("Pod", "i-1", labels={"app.kubernetes.io/managed-by": "berth"})
+    listed = [metadata("Deployment", "web"), metadata("ReplicaSet", "web-1", ownerReferences=[owner]), berths]
+    found = only(replace(well(), workloads=listed))
+    assert (found.level, found.says) == (Level.WARNING, "1 are not Berth's: Deployment lab/web")
+
+
+def test_overrides_that_would_change_their_type() -> None:
+    metadata = {"name": "arm-2", "namespace": "lab"}
+    spec = {"type": "arm", "overrides": {"devices": {"cpu": 64}}}
+    found = only(replace(well(), deployments=[WorkspaceDeployment.parse({"metadata": metadata, "spec": spec})]))
+    assert (found.level, "devices[cpu]" in found.says) == (Level.FAILED, True)
