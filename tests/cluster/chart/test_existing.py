@@ -1,0 +1,117 @@
+"""What exists when the policies come goes on, though they would refuse it if it were made now."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from berth_cluster.apiserver import ApiServer
+from berth_core.client import Object
+from berth_core.names import API_VERSION, FENCE_FINALIZER
+
+from . import matrix
+from .asking import Asking, asking
+from .conftest import NAMESPACE, WORKSPACES, introduce
+
+ID = "01900000-0000-7000-8000-0000000000e5"
+ALICE, ADMIN = "old-alice", "old-admin"
+OPERATOR, API = (f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("operator", "api"))
+COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
+OWNER = {"apiVersion": API_VERSION, "kind": "Build", "name": "b", "uid": "u"}
+MARKED = {"labels": {"berth.dev/build": ID}, "annotations": {"berth.dev/queued": "x"}, "ownerReferences": [OWNER]}
+INSTANCE = f"b-{ID}-1"
+ELEVATED = {"image": "example/workspace", "nodeSelector": {"old": "a"}, "tolerations": [{"operator": "Exists"}]}
+
+
+def old() -> Iterator[tuple[str, Object]]:
+    """Objects that people without a verb of ours cannot make any more."""
+    spec = {"user": ALICE}
+    yield "instances", matrix.manifest("instances", spec, name=INSTANCE, **MARKED)
+    yield "reservations", matrix.manifest("reservations", spec | {"instance": matrix.INSTANCE | spec}, name=ID)
+    yield "builds", matrix.manifest("builds", spec, name=ID, **MARKED)
+    yield "projects", matrix.manifest("projects", spec | {"name": "old"}, name="p-" + "b" * 40)
+    yield "workspacetypes", matrix.manifest("workspacetypes", {"typeName": "old", "template": ELEVATED}, name="old")
+    added = {"type": "old", "overrides": {"nodeSelector": {"old": "b"}}}
+    yield "workspacedeployments", matrix.manifest("workspacedeployments", added, name="old", **MARKED)
+
+
+@pytest.fixture(scope="module")
+def ask(installed: ApiServer) -> Iterator[Asking]:
+    """The objects, made by an administrator of the cluster, who has every verb."""
+    introduce(installed, ALICE, "berth-user")
+    introduce(installed, ADMIN, "berth-admin")
+    with asking(installed) as made:
+        for plural, obj in old():
+            answer = made("", "POST", matrix.collection(plural), obj, dry=False)
+            # A deployment like this one is refused to everybody; an older one was made before its type was changed.
+            if answer.status_code != 201:
+                assert "berth-overrides" in answer.text, answer.text
+                _older(made, obj)
+        yield made
+        for plural, obj in old():
+            one = f"{matrix.collection(plural)}/{obj['metadata']['name']}"
+            made("", "PATCH", one, {"metadata": {"finalizers": None}}, dry=False)
+            made("", "DELETE", one, dry=False)
+
+
+def _older(ask: Asking, deployment: Object) -> None:
+    kind = f"{matrix.collection('workspacetypes')}/old"
+    for selector, path, body in (
+        ({"old": None}, matrix.collection("workspacedeployments"), deployment),
+        ({"old": "a"}, "", None),
+    ):
+        changed = ask("", "PATCH", kind, {"spec": {"template": {"nodeSelector": selector}}}, dry=False)
+        assert changed.status_code == 200, changed.text
+        while path and (made := ask("", "POST", path, body, dry=False)).status_code != 201:
+            assert "berth-overrides" in made.text, made.text  # the policy has not heard of the type's change
+
+
+def one(plural: str, name: str, rest: str = "") -> str:
+    return f"{matrix.collection(plural)}/{name}{rest}"
+
+
+FENCED = {"metadata": {"finalizers": [FENCE_FINALIZER]}}
+FREED: dict[str, Any] = {"metadata": {"finalizers": None}}
+TOLD = {"status": {"conditions": [matrix.ILL | {"type": "Bound"}]}}
+LEASED = {"status": {"lease": matrix.LEASE, "epoch": 1}}
+BACK: dict[str, Any] = {"status": {"lease": None}}
+WRITES = [
+    (OPERATOR, one("instances", INSTANCE), FENCED),
+    (OPERATOR, one("instances", INSTANCE, "/status"), TOLD),
+    (ALICE, one("instances", INSTANCE), {"metadata": {"labels": {"mine": "x"}}}),
+    (API, one("instances", INSTANCE), {"spec": {"terminate": True}}),
+    (COLLECTOR, one("instances", INSTANCE), {"metadata": {"ownerReferences": None}}),
+    (OPERATOR, one("instances", INSTANCE), FREED),
+    (OPERATOR, one("reservations", ID, "/status"), TOLD),
+    (ALICE, one("reservations", ID), {"metadata": {"labels": {"mine": "x"}}}),
+    (OPERATOR, one("builds", ID, "/status"), TOLD),
+    (ALICE, one("builds", ID), {"spec": {"cancel": 1}}),
+    (ALICE, one("projects", "p-" + "b" * 40), {"spec": {"repoURL": "https://x.test/b"}}),
+    (ADMIN, one("workspacetypes", "old"), {"spec": {"description": "words"}}),
+    (OPERATOR, one("workspacetypes", "old", "/status"), TOLD),
+    (OPERATOR, one("workspacedeployments", "old"), FENCED),
+    (API, one("workspacedeployments", "old", "/status"), LEASED),
+    (ADMIN, one("workspacedeployments", "old"), {"spec": {"lockout": True}}),
+    (API, one("workspacedeployments", "old"), {"spec": {"lockout": False}}),
+    (OPERATOR, one("workspacedeployments", "old", "/status"), BACK),
+    (OPERATOR, one("workspacedeployments", "old"), FREED),
+    (ADMIN, one("workspacedeployments", "old"), {"spec": {"overrides": {"nodeSelector": None}}}),
+]
+"""In their order, with effect."""
+
+
+def test_what_exists_is_written_as_ever(ask: Asking) -> None:
+    for who, path, body in WRITES:
+        answer = ask(who, "PATCH", path, body, dry=False)
+        assert answer.status_code == 200, f"{who} {path}: {answer.text}"
+
+
+def test_a_pod_that_exists_is_watched_over_by_kubelets_and_ended(ask: Asking) -> None:
+    pods = f"/api/v1/namespaces/{WORKSPACES}/pods"
+    metadata = {"name": "old", "labels": {"berth.dev/instance": "i"}, "finalizers": [FENCE_FINALIZER]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": matrix.POD}
+    assert ask("", "POST", pods, pod, dry=False).status_code == 201
+    kubelet = {"status": {"phase": "Succeeded"}}
+    assert ask("", "PATCH", f"{pods}/old/status", kubelet, dry=False).status_code == 200
+    assert ask(COLLECTOR, "DELETE", f"{pods}/old", dry=False).status_code == 200
+    assert ask(OPERATOR, "PATCH", f"{pods}/old", FREED, dry=False).status_code == 200
