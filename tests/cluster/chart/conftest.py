@@ -166,6 +166,21 @@ def policies_hold(server: ApiServer) -> None:
         named = metadata | ({"name": "x" * 64} if policy == "berth-names" else {})
         obj = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": named, "spec": spec}
         _until_refused(probe, policy, ["create", "--dry-run=server", "-f", "-"], json.dumps(obj))
+    reserved = {"name": "b-01900000-0000-7000-8000-000000000001", "namespace": WORKSPACES}
+    own = {"apiVersion": "berth.dev/v1alpha1", "kind": "Instance", "spec": inner | {"user": "probe-user"}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [{"name": "c", "image": "c"}]},
+    }
+    editor = Person(server, "probe-edit")
+    for probe, policy, obj in (
+        (user, "berth-marks", own | {"metadata": reserved}),
+        (editor, "berth-workloads", pod),
+        (editor, "berth-belongings", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": reserved}),
+    ):
+        _until_refused(probe, policy, ["create", "--dry-run=server", "-f", "-"], json.dumps(obj))
     deployment = {"apiVersion": "berth.dev/v1alpha1", "kind": "WorkspaceDeployment", "metadata": metadata}
     server.kubectl("apply", "-f", "-", stdin=json.dumps(deployment | {"spec": {"type": "misty"}}))
     api = Person(server, f"system:serviceaccount:{NAMESPACE}:berth-api")
@@ -180,6 +195,7 @@ def policies_hold(server: ApiServer) -> None:
         "--dry-run=server",
     ]
     _until_refused(api, "berth-lockout", change)
+    _until_refused(api, "berth-leases", [*raise_epoch("probe", 1), "--dry-run=server"])
     writer = status_writer(server, "probe-writer")
     server.kubectl(*raise_epoch("probe", 1))
     _until_refused(writer, "berth-epochs", [*raise_epoch("probe", 2), "--dry-run=server"])

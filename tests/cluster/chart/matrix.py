@@ -107,6 +107,8 @@ class Row:
     path: str
     body: Any = None
     may: frozenset[str] = field(default_factory=frozenset)
+    dry: bool = True
+    """False where the API server knows no request without effect, and nothing is there that it could have one on."""
 
 
 def collection(plural: str) -> str:
@@ -389,9 +391,11 @@ def _workloads() -> Iterator[Row]:
 
 
 def _entries() -> Iterator[Row]:
-    for path in ("exec?command=sh&stdout=true", "attach?stdout=true", "portforward?ports=22", "proxy/"):
-        yield _row(f"pods/{path}", "GET" if path == "proxy/" else "POST", f"{_core('v1', 'pods')}/matrix/{path}")
-    yield _row("services/proxy", "GET", f"{_core('v1', 'services')}/matrix/proxy/")
+    pod, service = (f"{_core('v1', plural)}/matrix" for plural in ("pods", "services"))
+    for path in ("exec?command=sh&stdout=true", "attach?stdout=true", "portforward?ports=22"):
+        yield Row(f"pods/{path}", "POST", f"{pod}/{path}", dry=False)
+    for path in (pod, service):
+        yield Row(f"{path}/proxy", "GET", f"{path}/proxy/")
 
 
 def _belongings() -> Iterator[Row]:

@@ -8,7 +8,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 
 from . import documented
-from .conftest import ACCESS, NAMESPACE, WORKSPACES, Helm
+from .conftest import ACCESS, AGGREGATED, NAMESPACE, WORKSPACES, Helm
 from .documented import Right
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
@@ -209,3 +209,17 @@ def test_the_rights_are_those_that_each_process_documents(helm: Helm) -> None:
     assert granted(objects, "berth-operator") == documented.operator()
     assert granted(objects, "berth-api") == documented.api()
     assert granted(objects, "berth-notifier") == documented.notifier()
+
+
+def test_the_clusters_own_roles_have_berths_rights_only_by_value(helm: Helm) -> None:
+    """Else whoever has `edit` anywhere has what the chart gives, and nobody said so."""
+
+    def aggregated(*words: str) -> list[str]:
+        return [
+            role["metadata"]["name"]
+            for role in helm.render(*words)
+            if role["kind"] == "ClusterRole" and any("aggregate-to" in label for label in role["metadata"]["labels"])
+        ]
+
+    assert aggregated() == []
+    assert aggregated(AGGREGATED) == ["berth-viewer", "berth-user", "berth-admin"]
