@@ -192,7 +192,8 @@ WORKLOADS: Final[tuple[tuple[str, str, str, Object], ...]] = (
 
 def statuses() -> dict[str, Object]:
     """Statuses of the deployments among them, by name."""
-    return {"leased": {"epoch": 1, "lease": LEASE}, "matrix": {"epoch": 1, "conditions": [ILL]}}
+    begun = {"observedGeneration": 1}
+    return {"sound": begun, "leased": {"epoch": 1, "lease": LEASE}, "matrix": {"epoch": 1, "conditions": [ILL]}}
 
 
 def rows() -> list[Row]:
