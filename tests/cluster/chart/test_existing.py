@@ -17,22 +17,23 @@ ID = "01900000-0000-7000-8000-0000000000e5"
 ALICE, ADMIN = "old-alice", "old-admin"
 OPERATOR, API = (f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("operator", "api"))
 COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
-OWNER = {"apiVersion": API_VERSION, "kind": "Build", "name": "b", "uid": "u"}
-MARKED = {"labels": {"berth.dev/build": ID}, "annotations": {"berth.dev/queued": "x"}, "ownerReferences": [OWNER]}
+MARKS = {"labels": {"berth.dev/build": ID}, "annotations": {"berth.dev/queued": "x"}}
 INSTANCE = f"b-{ID}-1"
 ELEVATED = {"image": "example/workspace", "nodeSelector": {"old": "a"}, "tolerations": [{"operator": "Exists"}]}
 
 
-def old() -> Iterator[tuple[str, Object]]:
-    """Objects that people without a verb of ours cannot make any more."""
+def old(owner: str) -> Iterator[tuple[str, Object]]:
+    """Objects that people without a verb of ours cannot make any more; a Build with the uid ``owner`` has some."""
     spec = {"user": ALICE}
-    yield "instances", matrix.manifest("instances", spec, name=INSTANCE, **MARKED)
+    owned = [{"apiVersion": API_VERSION, "kind": "Build", "name": "owner", "uid": owner}]
+    marked: dict[str, Any] = MARKS | {"ownerReferences": owned}
+    yield "instances", matrix.manifest("instances", spec, name=INSTANCE, **marked)
     yield "reservations", matrix.manifest("reservations", spec | {"instance": matrix.INSTANCE | spec}, name=ID)
-    yield "builds", matrix.manifest("builds", spec, name=ID, **MARKED)
+    yield "builds", matrix.manifest("builds", spec, name=ID, **marked)
     yield "projects", matrix.manifest("projects", spec | {"name": "old"}, name="p-" + "b" * 40)
     yield "workspacetypes", matrix.manifest("workspacetypes", {"typeName": "old", "template": ELEVATED}, name="old")
     added = {"type": "old", "overrides": {"nodeSelector": {"old": "b"}}}
-    yield "workspacedeployments", matrix.manifest("workspacedeployments", added, name="old", **MARKED)
+    yield "workspacedeployments", matrix.manifest("workspacedeployments", added, name="old", **marked)
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +42,20 @@ def ask(installed: ApiServer) -> Iterator[Asking]:
     introduce(installed, ALICE, "berth-user")
     introduce(installed, ADMIN, "berth-admin")
     with asking(installed) as made:
-        for plural, obj in old():
+        owner = made("", "POST", matrix.collection("builds"), matrix.manifest("builds", name="owner"), dry=False)
+        objects = list(old(owner.json()["metadata"]["uid"]))
+        for plural, obj in objects:
             answer = made("", "POST", matrix.collection(plural), obj, dry=False)
             # A deployment like this one is refused to everybody; an older one was made before its type was changed.
             if answer.status_code != 201:
                 assert "berth-overrides" in answer.text, answer.text
                 _older(made, obj)
         yield made
-        for plural, obj in old():
+        for plural, obj in objects:
             one = f"{matrix.collection(plural)}/{obj['metadata']['name']}"
             made("", "PATCH", one, {"metadata": {"finalizers": None}}, dry=False)
             made("", "DELETE", one, dry=False)
+        made("", "DELETE", f"{matrix.collection('builds')}/owner", dry=False)
 
 
 def _older(ask: Asking, deployment: Object) -> None:
@@ -86,7 +90,7 @@ WRITES = [
     (ALICE, one("reservations", ID), {"metadata": {"labels": {"mine": "x"}}}),
     (OPERATOR, one("builds", ID, "/status"), TOLD),
     (ALICE, one("builds", ID), {"spec": {"cancel": 1}}),
-    (ALICE, one("projects", "p-" + "b" * 40), {"spec": {"repoURL": "https://x.test/b"}}),
+    (ALICE, one("projects", "p-" + "b" * 40), {"metadata": {"labels": {"mine": "x"}}}),
     (ADMIN, one("workspacetypes", "old"), {"spec": {"description": "words"}}),
     (OPERATOR, one("workspacetypes", "old", "/status"), TOLD),
     (OPERATOR, one("workspacedeployments", "old"), FENCED),
