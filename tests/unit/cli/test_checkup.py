@@ -216,6 +216,8 @@ def test_what_may_not_be_read_is_unknown() -> None:
         types=nobody,
         deployments=nobody,
         instances=nobody,
+        ours=nobody,
+        workloads=nobody,
         authority=nobody,
         keys=nobody,
     )
