@@ -6,7 +6,8 @@ The operator sends the list of revoked clients (CRL), signed; OpenVPN reads it a
 2. who is revoked is written down: a later push that lacks any of them is refused, since what is revoked stays so;
 3. sessions of revoked clients are ended, and handshakes under way, which may have looked at the list before.
 
-The management socket lies on a volume that the workspace does not have. OpenVPN serves one client on it at a time.
+The management socket lies on a volume that the workspace does not have. The VPN, which talks to strangers, does: what
+lies there is not trusted, and no link is followed. OpenVPN serves one client on it at a time.
 """
 
 import json
@@ -23,6 +24,8 @@ from berth_agent.paths import Paths
 FAREWELL: Final = 0.05
 """How long a client has to be told before its session is cut."""
 MAX_REVOKED: Final = 1024
+LONGEST_PROBLEM: Final = 1000
+"""Bytes that are told of what the VPN's container says."""
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CRL: Final = re.compile(r"-----BEGIN X509 CRL-----\n[A-Za-z0-9+/=\n]+-----END X509 CRL-----\n")
 
@@ -138,11 +141,7 @@ class Vpn:
             return False
 
     def _complaint(self) -> str:
-        try:
-            with open(self._problem, encoding="utf-8", errors="replace") as file:
-                return file.read(1000).strip()
-        except FileNotFoundError:
-            return ""
+        return files.beginning(self._problem, LONGEST_PROBLEM).decode("utf-8", errors="replace").strip()
 
     def _known(self) -> list[str]:
         try:

@@ -15,6 +15,7 @@ from starlette.routing import Match
 
 from berth_api.answers import JSON
 from berth_core import errors as cluster
+from berth_core.reading import report
 
 log = structlog.get_logger(__name__)
 
@@ -161,6 +162,9 @@ async def handle(request: Request, error: Exception) -> Response:
     if isinstance(error, cluster.ConflictError):
         log.warning("write conflict", error=error.message)
         return answer(AwayError("others are changing the same thing. Try again."), path)
+    if isinstance(error, cluster.UnreadableError):
+        report(error)
+        return answer(AwayError("something that this needs cannot be read: ask an administrator."), path)
     log.error("cluster refused", error=str(error), kind=type(error).__name__)
     return internal(request.state.request_id)
 

@@ -5,6 +5,7 @@ import gc
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, Self
 
 from berth_api import metrics
@@ -30,6 +31,7 @@ from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
 from berth_core.queue import Queues
+from berth_core.reading import at, read
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.waiters import Waiter, waits
 
@@ -57,7 +59,7 @@ class Caches:
             {"id": lambda d: d.id, "type": lambda d: d.type},
         )
         self.reservations: Typed[Reservation] = Typed(cache(Reservation), Reservation.parse, {})
-        self.rules = Typed(cache(AccessRule), AccessRule.parse, {"deployment": _deployment_of_rule})
+        self.rules = Typed(cache(AccessRule), partial(read, AccessRule), {"deployment": _deployment_of_rule})
         self.endings = Typed(cache(Instance), Ending.of, {"id": lambda e: e.instance})
         self.waiting: Typed[Waiter] = Typed(self.endings.cache, _waiting, {})
         self.rows = Rows()
@@ -161,7 +163,7 @@ def _deployment_of_rule(rule: AccessRule) -> str:
 
 def _waiting(obj: Object) -> Waiter | None:
     """Who waits with an Instance that was made with kubectl; None where an object has begun already, as most have."""
-    if obj["spec"].get("claim") or (obj.get("status") or {}).get("epoch"):
+    if at(obj, "spec", "claim") or at(obj, "status", "epoch"):
         return None  # without reading all of it
     instance = Instance.parse(obj)
     return Waiter.of(instance) if waits(instance) else None
@@ -183,8 +185,8 @@ class Ending:
         """Look at a resource."""
         metadata = obj["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
-        public_id, expires = ids.instance_id(name, metadata["uid"]), (obj.get("status") or {}).get("expireTime")
-        return cls(public_id, obj["spec"]["user"], namespace, name, expires)
+        public_id, expires = ids.instance_id(name, metadata["uid"]), at(obj, "status", "expireTime")
+        return cls(public_id, at(obj, "spec", "user") or "", namespace, name, expires)
 
 
 def oldest_type(found: list[WorkspaceType]) -> WorkspaceType | None:

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
-import structlog
-from pydantic import ValidationError
-
 from berth_core.cache import Cache, Key
 from berth_core.client import Object
-
-log = structlog.get_logger(__name__)
+from berth_core.errors import UnreadableError
+from berth_core.reading import report
 
 Value = TypeVar("Value")
 
@@ -50,7 +47,7 @@ class Typed(Generic[Value]):
         return iter(list(self._values.values()))
 
     def _changed(self, key: Key, obj: Object | None) -> None:
-        old, new = self._forget(key), self._parsed(key, obj) if obj is not None else None
+        old, new = self._forget(key), self._parsed(obj) if obj is not None else None
         if new is not None:
             self._values[key] = new
             for name, indexer in self._indexers.items():
@@ -58,12 +55,11 @@ class Typed(Generic[Value]):
         for listener in self._listeners:
             listener(key, old, new)
 
-    def _parsed(self, key: Key, obj: Object) -> Value | None:
+    def _parsed(self, obj: Object) -> Value | None:
         try:
             return self._read(obj)
-        except ValidationError as error:
-            # Only while resources of another version of the CRDs are around.
-            log.error("object cannot be read", kind=obj.get("kind"), namespace=key[0], name=key[1], error=str(error))
+        except UnreadableError as error:
+            report(error)
             return None
 
     def _forget(self, key: Key) -> Value | None:

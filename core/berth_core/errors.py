@@ -51,3 +51,14 @@ class NoRightError(ForbiddenError, UnavailableError):
     Which of the two, only a later answer shows: an API server that was just started serves before it knows all roles,
     and one that has lost its store knows no ServiceAccount.
     """
+
+
+class UnreadableError(ClusterError):
+    """An object is there, and this version of Berth cannot read it: its schema was another one when it was stored."""
+
+    def __init__(self, kind: str, metadata: dict[str, Any], why: str) -> None:
+        self.kind = kind
+        self.namespace, self.name = str(metadata.get("namespace", "")), str(metadata["name"])
+        self.version = str(metadata.get("resourceVersion", ""))
+        self.why = why
+        super().__init__(f"{kind} {self.name} cannot be read: {why}. Correct the object, or delete it")

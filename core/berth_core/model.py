@@ -8,8 +8,14 @@ from pydantic.alias_generators import to_camel
 
 from berth_core.client import Object
 
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-"""RFC 3339 in UTC with ``Z``, as the API server writes it."""
+TIME: Final = (
+    r"^[1-8][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+"""The API server's ``date-time`` takes more than RFC 3339 has, and years that leave no room for sums."""
+
+Time = Annotated[str, Field(pattern=TIME, json_schema_extra={"format": "date-time"})]
+"""RFC 3339, which Berth writes in UTC with ``Z``."""
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 """Name of a Kubernetes object."""

@@ -8,6 +8,7 @@ import asyncio
 from typing import Final
 
 from berth_core.client import Client
+from berth_core.reading import readable
 from berth_core.resources import Instance, Reservation
 from berth_core.waiters import Waiter, in_turn
 
@@ -21,4 +22,4 @@ async def waiters(client: Client, namespace: str) -> list[Waiter]:
         client.list(Reservation.api(), namespace, fields=NOT_GRANTED),
         client.list(Instance.api(), namespace, fields=NOT_BOUND),
     )
-    return in_turn([*map(Reservation.parse, reservations), *map(Instance.parse, instances)])
+    return in_turn([*readable(Reservation, reservations), *readable(Instance, instances)])

@@ -10,7 +10,10 @@ import structlog
 from berth_core import names
 from berth_core.cache import Cache
 from berth_core.client import Object, connected
+from berth_core.conditions import is_true
 from berth_core.errors import ClusterError
+from berth_core.reading import at, read
+from berth_core.resources import Delivery
 from berth_core.webhooks import DELIVERED, GIVEN_UP
 from berth_notifier import connecting, health, logs, sweeping
 from berth_notifier.config import Config
@@ -78,13 +81,13 @@ async def _until_told(*tasks: asyncio.Task[None]) -> None:
 
 
 def _over(obj: Object) -> tuple[str, ...]:
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    over = any(c["type"] in (DELIVERED, GIVEN_UP) and c["status"] == "True" for c in conditions)
-    return ("yes",) if over else ()
+    delivery = read(Delivery, obj)
+    shown = delivery.status.conditions if delivery is not None else ()
+    return ("yes",) if any(is_true(shown, kind) for kind in (DELIVERED, GIVEN_UP)) else ()
 
 
 def _subject(obj: Object) -> tuple[str, ...]:
-    subject = obj["spec"].get("subject")
+    subject = at(obj, "spec", "subject")
     return (f"{obj['metadata']['namespace']}/{subject}",) if subject is not None else ()
 
 

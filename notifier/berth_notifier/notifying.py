@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
-from pydantic import ValidationError
 
-from berth_core.cache import Cache, Key, key_of
+from berth_core.cache import Cache, Key
 from berth_core.client import Client, Object
 from berth_core.conditions import find
 from berth_core.errors import ClusterError, ConflictError, NotFoundError
+from berth_core.reading import read, readable
 from berth_core.resources import Delivery
 from berth_core.resources.delivery import DeliveryStatus
 from berth_core.webhooks import GIVEN_UP
@@ -81,7 +81,7 @@ class Notifier:
             return
 
     def _heard(self, key: Key, obj: Object | None) -> None:
-        delivery = _parsed(key, obj) if obj is not None else None
+        delivery = read(Delivery, obj) if obj is not None else None
         before = self._subjects.pop(key, None)
         subject = delivery.spec.subject if delivery is not None else None
         if subject is not None:
@@ -96,8 +96,7 @@ class Notifier:
         """All that say something of a subject."""
         if subject is None:
             return []
-        found = [(key_of(obj), obj) for obj in self._cache.by("subject", f"{namespace}/{subject}")]
-        return [delivery for key, obj in found if (delivery := _parsed(key, obj)) is not None]
+        return readable(Delivery, self._cache.by("subject", f"{namespace}/{subject}"))
 
     def _set(self, key: Key, delivery: Delivery | None) -> None:
         due = None
@@ -111,7 +110,7 @@ class Notifier:
 
     def _start(self, key: Key) -> None:
         obj = self._cache.get(*key)
-        delivery = _parsed(key, obj) if obj is not None else None
+        delivery = read(Delivery, obj) if obj is not None else None
         if delivery is None:
             self._pending.drop(key)
             return
@@ -231,12 +230,3 @@ def _host(delivery: Delivery) -> str:
         return targets.parse(delivery.spec.url).host
     except targets.TargetError:
         return ""
-
-
-def _parsed(key: Key, obj: Object) -> Delivery | None:
-    try:
-        return Delivery.parse(obj)
-    except ValidationError as error:
-        # Only while resources of another version of the CRDs are around.
-        log.error("object cannot be read", namespace=key[0], name=key[1], fields=[e["loc"] for e in error.errors()])
-        return None

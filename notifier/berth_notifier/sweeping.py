@@ -10,6 +10,7 @@ import structlog
 from berth_core.cache import Cache
 from berth_core.client import Client
 from berth_core.errors import ClusterError
+from berth_core.reading import readable
 from berth_core.resources import Delivery
 from berth_notifier import metrics, schedule
 from berth_notifier.notifying import DELIVERIES
@@ -34,7 +35,7 @@ async def run(client: Client, cache: Cache, retention: timedelta) -> None:
 
 async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetime) -> int:
     """Delete what was over before ``now - retention``; how many that were."""
-    old = due([Delivery.parse(obj) for obj in cache.by("over", "yes")], retention, now)[:MOST_AT_ONCE]
+    old = due(readable(Delivery, cache.by("over", "yes")), retention, now)[:MOST_AT_ONCE]
     for delivery in old:
         metadata = delivery.metadata
         await client.delete(DELIVERIES, metadata.namespace, metadata.name, uid=metadata.uid)

@@ -8,6 +8,7 @@ from berth_core.access import may_instantiate
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_core.model import parse_time
+from berth_core.reading import readable
 from berth_core.resources import AccessRule, Build, Instance, Project, WorkspaceDeployment, WorkspaceType
 from berth_operator.build.ci_network import repository_egress, why_not
 from berth_operator.decide.build import NO_TYPE, REFUSED
@@ -201,8 +202,7 @@ async def _refused(world: World, build: Build) -> tuple[str, str] | None:
 
 def _may_have_one(user: str, kind: WorkspaceType, deployments: Iterable[Object], rules: Iterable[Object]) -> bool:
     """Whether somebody may have one of a type's deployments, or one that is yet to come where there is none."""
-    found = [WorkspaceDeployment.parse(obj) for obj in deployments]
-    parsed = [AccessRule.parse(obj) for obj in rules]
+    found, parsed = readable(WorkspaceDeployment, deployments), readable(AccessRule, rules)
     if not found:
         return kind.spec.access == "open"
     return any(

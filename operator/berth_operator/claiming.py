@@ -5,6 +5,7 @@ import structlog
 from berth_core import leasing
 from berth_core.errors import NotFoundError
 from berth_core.leasing import Lease
+from berth_core.reading import readable
 from berth_core.resources import AccessRule, WorkspaceDeployment
 from berth_core.waiters import Waiter
 from berth_operator.kinds import ACCESS_RULES
@@ -46,4 +47,4 @@ async def _is_permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -
     namespace = wd.metadata.namespace
     kind = world.type_named(namespace, wd.spec.type)
     rules, _ = await world.client.list(ACCESS_RULES, namespace, fields={"spec.deployment": wd.metadata.name})
-    return kind is not None and waiter.may_have(kind, wd, map(AccessRule.parse, rules))
+    return kind is not None and waiter.may_have(kind, wd, readable(AccessRule, rules))

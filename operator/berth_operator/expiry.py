@@ -15,6 +15,8 @@ import structlog
 from berth_core import names
 from berth_core.client import Kind, Object
 from berth_core.model import parse_time
+from berth_core.reading import read
+from berth_core.resources import IssuedToken, TokenRevocation
 from berth_operator.kinds import ISSUED, REVOCATIONS, SECRETS
 from berth_operator.queueing import Key
 from berth_operator.together import together
@@ -96,9 +98,10 @@ async def _delete(world: World, one: Due) -> None:
 async def _pages(world: World) -> AsyncIterator[list[Due]]:
     """Yield all that expires, some at a time: nobody bounds how much there is but those who make it."""
     client, namespace = world.client, world.config.access_namespace
-    for kind in (REVOCATIONS, ISSUED):
+    for kind, model in ((REVOCATIONS, TokenRevocation), (ISSUED, IssuedToken)):
         async for objects, _ in client.pages(kind, namespace):
-            yield [Due(parse_time(obj["spec"]["expires"]) + GRACE, kind, obj["metadata"]) for obj in objects]
+            known = [(obj["metadata"], read(model, obj)) for obj in objects]
+            yield [Due(parse_time(one.spec.expires) + GRACE, kind, metadata) for metadata, one in known if one]
     async for secrets, _ in client.pages(SECRETS, namespace, labels={names.IDEMPOTENCY_LABEL: ""}, metadata_only=True):
         yield list(_annotated(secrets))
 

@@ -10,7 +10,9 @@ from berth_core import names
 from berth_core.client import SILENT_SECONDS, Kind, Object
 from berth_operator.kinds import TYPES, WATCHED
 from berth_operator.kubelogin import Login
-from berth_operator.wake import wake
+from berth_operator.readability import judge
+from berth_operator.store import key_of
+from berth_operator.wake import wake, wake_gone
 from berth_operator.world import World
 
 SERVER_SECONDS: Final = 290
@@ -91,10 +93,14 @@ def keeper(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
         obj = event["object"]
         if event["type"] == "DELETED":
             world.store.remove(kind, obj)
-            wake(world, kind, obj, gone=True)
+            wake_gone(world, kind, obj)
             return
-        known = world.store.get(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        if world.store.hear(kind, obj) and not (kind == TYPES and only_marked(known, obj)):
-            wake(world, kind, obj)
+        known = world.store.get(kind, *key_of(obj))
+        if not world.store.hear(kind, obj):
+            return
+        judge(world, kind, obj)
+        kept = world.store.get(kind, *key_of(obj))
+        if kept is not None and not (kind == TYPES and only_marked(known, kept)):
+            wake(world, kind, kept)
 
     return keep

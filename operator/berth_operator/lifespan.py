@@ -13,6 +13,7 @@ from berth_core import leasing, names
 from berth_core.client import Object
 from berth_core.conditions import condition, merged
 from berth_core.epochs import Trace
+from berth_core.reading import at
 from berth_core.resources import WorkspaceDeployment
 from berth_operator import traces
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES
@@ -80,11 +81,11 @@ async def _raise(world: World, wd: WorkspaceDeployment, before: list[Trace]) -> 
 
 def _epochs_of_instances(world: World, wd: WorkspaceDeployment) -> list[int]:
     """Epochs that Instances claim or had; they stay for a while after their end."""
-    name, found = wd.metadata.name, []
-    for obj in world.store.by(INSTANCES, "mentions", name, wd.metadata.namespace):
-        parts = (obj["spec"].get("claim") or {}, obj.get("status") or {})
-        found += [part.get("epoch") or 0 for part in parts if part.get("deployment") == name]
-    return found
+    name, namespace = wd.metadata.name, wd.metadata.namespace
+    known = (*world.store.by(INSTANCES, "mentions", name, namespace), *world.store.unreadable(INSTANCES, namespace))
+    parts = [part for obj in known for part in (at(obj, "spec", "claim"), at(obj, "status"))]
+    found = [at(part, "epoch") for part in parts if at(part, "deployment") == name]
+    return [epoch for epoch in found if isinstance(epoch, int)]
 
 
 async def _wait(world: World, wd: WorkspaceDeployment, left: list[Trace]) -> None:

@@ -19,6 +19,7 @@ from berth_core.waitlist import NOT_GRANTED
 from berth_operator.decide.orphan import holder, living, orphan_of, patience
 from berth_operator.ending import clear, clear_epoch
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS
+from berth_operator.store import public_id
 from berth_operator.world import DEPLOYMENT, RESERVATION, World
 from berth_operator.writes import refresh
 
@@ -70,7 +71,8 @@ async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
     if lease is None:
         return None
     listed, _ = await world.client.list(INSTANCES, namespace)
-    same = [i for i in map(Instance.parse, listed) if i.public_id == lease.instance]
+    # One of that id that cannot be read is there all the same: then this pass ends here, and the lease stays.
+    same = [Instance.parse(obj) for obj in listed if public_id(obj) == lease.instance]
     if there := holder(wd, same):
         await refresh(world, INSTANCES, namespace, there.metadata.name)  # its watch has not told of it
         return CLEARING_SECONDS
@@ -117,15 +119,16 @@ async def _buried(world: World, namespace: str, lease: Lease, instance: str, use
     return True
 
 
-async def _is_reserved(world: World, namespace: str, instance_id: str) -> bool:
+async def _is_reserved(world: World, namespace: str, instance: str) -> bool:
     """Whether a reservation's turn, which makes that instance, has begun and not ended, read live."""
     # In this order: one that is granted in between is in the second list.
     waits, _ = await world.client.list(RESERVATIONS, namespace, fields=NOT_GRANTED)
-    granted, _ = await world.client.list(RESERVATIONS, namespace, fields={"status.grant.instance": instance_id})
-    for reservation in map(Reservation.parse, [*waits, *granted]):
-        metadata = reservation.metadata
-        if ids.turn_instance(metadata.uid) == instance_id and not metadata.deletion_timestamp:
-            if not queue.is_settled(reservation):
-                world.add(RESERVATION, namespace, metadata.name)
+    granted, _ = await world.client.list(RESERVATIONS, namespace, fields={"status.grant.instance": instance})
+    for obj in (*waits, *granted):
+        metadata = obj["metadata"]
+        if ids.turn_instance(metadata["uid"]) == instance and not metadata.get("deletionTimestamp"):
+            # One that cannot be read may be going on: then this pass ends here, and the lease stays.
+            if not queue.is_settled(Reservation.parse(obj)):
+                world.add(RESERVATION, namespace, metadata["name"])
                 return True
     return False

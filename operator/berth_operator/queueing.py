@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from berth_core.errors import ConflictError
+from berth_core.errors import ConflictError, UnreadableError
+from berth_core.reading import report
 from berth_operator import metrics
 from berth_operator.errors import NotLeaderError
 from berth_operator.lanes import Lanes
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 30.0
 LEADERLESS_DELAY: Final = 0.5
+UNREADABLE_DELAY: Final = 30.0
+"""Until another look at what rests on an object that cannot be read: the news of its change wake only itself."""
 NOISY_AFTER: Final = 5
 """Failures in a row after which a key is reported to ``on_stuck``."""
 
@@ -153,6 +156,9 @@ class WorkQueue:
             # Where a late renewal still counts, the queue goes on and nothing else would bring the key back.
             log.info("leadership is over", sort=key.sort, namespace=key.namespace, name=key.name)
             self.add_after(key, LEADERLESS_DELAY)
+        except UnreadableError as error:
+            report(error)
+            self.add_after(key, UNREADABLE_DELAY)
         except Exception as error:  # the boundary of the work queue: one key fails, the others go on
             await self._failed(key, error)
         else:

@@ -19,6 +19,7 @@ from berth_operator.kinds import BUILDS, DEPLOYMENTS, INSTANCES, RESERVATIONS, T
 from berth_operator.late import sweep_late
 from berth_operator.placing import reconcile_places
 from berth_operator.queueing import Key, WorkQueue
+from berth_operator.readability import reconcile_readability
 from berth_operator.relist import reconcile_relist
 from berth_operator.remains import reconcile_orphan, sweep_access
 from berth_operator.reservations import reconcile_reservation
@@ -36,6 +37,7 @@ from berth_operator.world import (
     LATE,
     ORPHAN,
     PLACES,
+    READABILITY,
     RELIST,
     RESERVATION,
     SLOTS,
@@ -64,6 +66,7 @@ PASSES: Final[dict[str, Pass]] = {
     BUILD: reconcile_build,
     PLACES: reconcile_places,
     BUILD_REMAINS: reconcile_remains,
+    READABILITY: reconcile_readability,
 }
 _KINDS: Final[dict[str, Kind]] = {
     INSTANCE: INSTANCES,

@@ -14,10 +14,11 @@ from berth_core.client import Kind
 from berth_core.errors import GoneError, UnavailableError
 from berth_operator.kinds import INSTANCES, RULES, WATCHED
 from berth_operator.queueing import Key
+from berth_operator.readability import judge
 from berth_operator.store import ObjectKey, key_of
 from berth_operator.surroundings import survey
 from berth_operator.together import together
-from berth_operator.wake import wake
+from berth_operator.wake import wake, wake_gone
 from berth_operator.world import ACCESS, EXPIRY, HISTORY, LATE, RELIST, SLOTS, World
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ async def relist(world: World, kind: Kind) -> None:
                 world.store.put(kind, obj)
                 listed.add(key_of(obj))
         for obj in world.store.retain(kind, namespace or "", listed, version):
-            wake(world, kind, obj, gone=True)
+            wake_gone(world, kind, obj)
         if kind == RULES and namespace is not None:
             world.rules_listed[namespace] = int(version)
 
@@ -68,7 +69,10 @@ def wake_all(world: World) -> None:
     world.store.all_heard()
     for kind in sorted(WATCHED, key=lambda kind: kind != INSTANCES):
         for obj in world.store.all(kind):
+            judge(world, kind, obj)
             wake(world, kind, obj)
+        for obj in world.store.unreadable(kind):
+            judge(world, kind, obj)
     world.add(ACCESS, "", "")
     world.add(EXPIRY, "", "")
     world.add(HISTORY, "", "")

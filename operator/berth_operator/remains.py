@@ -8,10 +8,11 @@ import structlog
 from berth_core import names
 from berth_core.client import Object
 from berth_core.model import parse_time
-from berth_core.resources import Instance
+from berth_core.reading import at
 from berth_operator.ending import clear, leases_of
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, OURS, SECRETS
 from berth_operator.queueing import Key
+from berth_operator.store import public_id
 from berth_operator.world import DEPLOYMENT, World
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
     if world.store.by(INSTANCES, "id", key.name, key.namespace):
         return None
     listed, _ = await world.client.list(INSTANCES, key.namespace)
-    if any(Instance.parse(obj).public_id == key.name for obj in listed):
+    if any(public_id(obj) == key.name for obj in listed):
         return None
     for lease in await leases_of(world, key.namespace, key.name):
         world.add(DEPLOYMENT, key.namespace, lease.deployment)
@@ -75,8 +76,8 @@ def _seems_needed(world: World, instance_id: str) -> bool:
 async def _living(world: World) -> set[str]:
     """Public ids of all instances that have not ended, read live: those made with kubectl have names of their own."""
     lists = [await world.client.list(INSTANCES, namespace) for namespace in world.config.workspace_namespaces]
-    return {Instance.parse(obj).public_id for listed, _ in lists for obj in listed if _lives(obj)}
+    return {public_id(obj) for listed, _ in lists for obj in listed if _lives(obj)}
 
 
 def _lives(instance: Object) -> bool:
-    return not (instance.get("status") or {}).get("endTime")
+    return not at(instance, "status", "endTime")

@@ -1,10 +1,13 @@
 """The FirewallRules of an instance, as of one moment, and what they come to."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from berth_core import names
 from berth_core.client import Object
+from berth_core.errors import UnreadableError
 from berth_core.firewall import Action, Tunnel
+from berth_core.reading import at, report
 from berth_core.resources import FirewallRule, Instance
 from berth_core.vpn import DEVICE
 from berth_operator.build import firewall
@@ -61,7 +64,7 @@ async def read_rules(world: World, instance: Instance, memory: Memory) -> list[F
     for obj in listed:
         # A watch that has to begin anew tells nothing of what was made and deleted meanwhile: relist() finds it here.
         world.store.put(RULES, obj)
-    rules = [FirewallRule.parse(obj) for obj in listed]
+    rules = _readable(listed)
     if memory.rules_changed == changed:
         memory.rules = rules
     return firewall.ordered(rules)
@@ -87,7 +90,26 @@ def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[Fire
     known = world.store.by(RULES, "instance", instance.public_id, namespace)
     if as_of is None or memory.rules_changed or any(version_of(rule) > as_of for rule in known):
         return None
-    return [FirewallRule.parse(obj) for obj in known]
+    unreadable = world.store.unreadable(RULES, namespace)
+    return _readable([*known, *(obj for obj in unreadable if at(obj, "spec", "instance") == instance.public_id)])
+
+
+def _readable(objects: Iterable[Object]) -> list[FirewallRule]:
+    """Rules of an instance. One that cannot be read lets nobody in.
+
+    Raises:
+        UnreadableError: one may keep somebody out. Without it the others mean something else, so all stays as it is.
+
+    """
+    rules = []
+    for obj in objects:
+        try:
+            rules.append(FirewallRule.parse(obj))
+        except UnreadableError as error:
+            if at(obj, "spec", "action") != Action.ACCEPT:
+                raise
+            report(error)
+    return rules
 
 
 def presume_rules(world: World, instance: Instance, memory: Memory, made: Object | None, changed: int) -> None:

@@ -10,7 +10,8 @@ import structlog
 
 from berth_core import names
 from berth_core.client import Object
-from berth_core.errors import NotFoundError
+from berth_core.errors import NotFoundError, UnreadableError
+from berth_core.reading import report
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_operator.kinds import INSTANCES, SECRETS
 from berth_operator.observe import read_deployment
@@ -22,14 +23,21 @@ log = structlog.get_logger(__name__)
 async def sweep_secrets(world: World, listed: Sequence[Object]) -> None:
     """Delete those that lost among some that a live list has found (metadata only)."""
     for secret in listed:
-        metadata, labels = secret["metadata"], secret["metadata"]["labels"]
-        if names.INSTANCE_LABEL in labels:
-            lost = await _instance_lost(world, metadata, labels)
-        else:
-            lost = names.WARM_LABEL in labels and await _warm_lost(world, metadata, labels)
-        if lost:
+        metadata = secret["metadata"]
+        if await _is_lost(world, metadata):
             await world.client.delete(SECRETS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
             log.warning("cleared a Secret that no status names", name=metadata["name"])
+
+
+async def _is_lost(world: World, metadata: Object) -> bool:
+    labels = metadata["labels"]
+    try:
+        if names.INSTANCE_LABEL in labels:
+            return await _instance_lost(world, metadata, labels)
+        return names.WARM_LABEL in labels and await _warm_lost(world, metadata, labels)
+    except UnreadableError as error:
+        report(error)
+        return False  # the object may name it
 
 
 async def _instance_lost(world: World, metadata: Object, labels: Object) -> bool:

@@ -1,5 +1,8 @@
 """The last seen version of every watched object, with the look-ups that reconciling needs.
 
+Of Berth's own kinds only objects that can be read are shown: none stops a pass over others. What cannot be read is
+kept apart, for those who must not take it for something that is not there.
+
 Concurrency model: one event loop; the handlers hear, readers and writers put, the reconcilers read and never change
 what they read. Versions only go forward: a late event does not undo what a write of ours has put, nor bring back what
 was deleted. (resourceVersions are comparable as integers since Kubernetes 1.35 by contract, before that by fact.)
@@ -10,6 +13,9 @@ from typing import Any, Final
 
 from berth_core import ids, names
 from berth_core.client import Kind, Object
+from berth_core.errors import UnreadableError
+from berth_core.reading import report
+from berth_core.resources import KINDS, Resource
 from berth_operator.kinds import (
     ACCESS_RULES,
     BUILDS,
@@ -44,8 +50,13 @@ def _field(*path: str) -> Indexer:
     return values
 
 
+def public_id(obj: Object) -> str:
+    """Return the public id of an Instance or a Build, which need not be readable for that."""
+    return ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"])
+
+
 def _public_id(obj: Object) -> Iterable[str]:
-    return (ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"]),)
+    return (public_id(obj),)
 
 
 def _active_deployment(obj: Object) -> Iterable[str]:
@@ -130,11 +141,15 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
 }
 
 
+_OURS: Final[dict[Kind, type[Resource]]] = {resource.api(): resource for resource in KINDS}
+
+
 class Store:
     """All watched objects, by kind, key and index."""
 
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[ObjectKey, Object]] = {kind: {} for kind in _INDEXES}
+        self._unreadable: dict[Kind, dict[ObjectKey, Object]] = {kind: {} for kind in _INDEXES}
         self._indexes: dict[tuple[Kind, str], dict[str, set[ObjectKey]]] = {
             (kind, index): {} for kind, indexes in _INDEXES.items() for index in indexes
         }
@@ -154,6 +169,14 @@ class Store:
     def all(self, kind: Kind) -> Iterator[Object]:
         """Every object of a kind."""
         return iter(list(self._objects[kind].values()))
+
+    def unreadable(self, kind: Kind, namespace: str | None = None) -> list[Object]:
+        """Objects that are there and cannot be read, in one namespace or in all. Nothing holds for their form."""
+        return [obj for key, obj in self._unreadable[kind].items() if namespace in (None, key[0])]
+
+    def unreadable_one(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """One of those, or None."""
+        return self._unreadable[kind].get((namespace, name))
 
     def put(self, kind: Kind, obj: Object) -> bool:
         """Keep what a write or a read has answered, unless a newer version is known; whether it is the newest."""
@@ -188,11 +211,10 @@ class Store:
     def remove(self, kind: Kind, obj: Object) -> None:
         """Forget a deleted object; later news of older versions are ignored."""
         key, version = key_of(obj), version_of(obj)
-        known = self._objects[kind].get(key)
+        known = self._newest(kind, key)
         if known is not None and version_of(known) > version:
             return
-        self._unindex(kind, key)
-        self._objects[kind].pop(key, None)
+        self._drop(kind, key)
         self._unheard.discard((kind, key))
         self._gone[kind, key] = version
         while len(self._gone) > MOST_TOMBSTONES:
@@ -205,7 +227,7 @@ class Store:
         """
         vanished = [
             obj
-            for key, obj in self._objects[kind].items()
+            for key, obj in (*self._objects[kind].items(), *self._unreadable[kind].items())
             if key[0] == namespace and key not in listed and version_of(obj) <= int(version)
         ]
         for obj in vanished:
@@ -214,12 +236,23 @@ class Store:
 
     def _known(self, kind: Kind, key: ObjectKey) -> int:
         """Newest version that is known of an object, or of its deletion; -1 where there is none."""
-        known = self._objects[kind].get(key)
+        known = self._newest(kind, key)
         return version_of(known) if known is not None else self._gone.get((kind, key), -1)
 
-    def _keep(self, kind: Kind, key: ObjectKey, obj: Object) -> None:
-        kept = slim(kind, obj)
+    def _newest(self, kind: Kind, key: ObjectKey) -> Object | None:
+        return self._objects[kind].get(key) or self._unreadable[kind].get(key)
+
+    def _drop(self, kind: Kind, key: ObjectKey) -> None:
         self._unindex(kind, key)
+        self._objects[kind].pop(key, None)
+        self._unreadable[kind].pop(key, None)
+
+    def _keep(self, kind: Kind, key: ObjectKey, obj: Object) -> None:
+        self._drop(kind, key)
+        kept = shown(kind, slim(kind, obj))
+        if kept is None:
+            self._unreadable[kind][key] = obj
+            return
         self._objects[kind][key] = kept
         for index, values in _INDEXES[kind].items():
             for value in values(kept):
@@ -245,3 +278,17 @@ def key_of(obj: Object) -> ObjectKey:
 def version_of(obj: Object) -> int:
     """Return the resourceVersion."""
     return int(obj["metadata"]["resourceVersion"])
+
+
+def shown(kind: Kind, obj: Object) -> Object | None:
+    """What passes see of an object; None where it cannot be read and nothing stands in for it."""
+    resource = _OURS.get(kind)
+    if resource is None:
+        return obj
+    try:
+        resource.parse(obj)
+    except UnreadableError as error:
+        report(error)
+        other = resource.stand_in(obj)
+        return other.wire() | {"metadata": obj["metadata"]} if other is not None else None
+    return obj

@@ -6,7 +6,8 @@ import structlog
 
 from berth_core import slots
 from berth_core.leasing import Lease
-from berth_core.resources import WorkspaceDeployment
+from berth_core.reading import readable
+from berth_core.resources import Account, WorkspaceDeployment
 from berth_core.slots import Claimant, Places, Quota
 from berth_operator.decide.slots import overdue
 from berth_operator.kinds import ACCOUNTS
@@ -65,7 +66,7 @@ async def sweep_slots(world: World, _key: Key) -> float | None:
     access = world.config.access_namespace
     found, _ = await world.client.list(ACCOUNTS, access, fields={"status.taking": "true"})
     present = {
-        (obj["metadata"]["name"], slot["instance"]) for obj in found for slot in obj["status"].get("slots") or ()
+        (account.metadata.name, slot.instance) for account in readable(Account, found) for slot in account.status.slots
     }
     world.slots_seen, due = overdue(present, world.slots_seen, time.monotonic())
     for account, instances in due.items():

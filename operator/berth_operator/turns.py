@@ -7,7 +7,9 @@ from typing import Final
 
 from berth_core import slots, state, waitlist
 from berth_core.client import Object
-from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+from berth_core.errors import UnreadableError
+from berth_core.reading import report
+from berth_core.resources import Account, Instance, Reservation, WorkspaceDeployment
 from berth_core.waiters import Waiter
 from berth_operator import reservations, waiting
 from berth_operator.claiming import claim
@@ -30,15 +32,18 @@ Tried = set[tuple[str, str, str]]
 async def reconcile_turn(world: World, key: Key) -> float | None:
     """Give what is free of a type (``key.name``) to those whose turn it is."""
     tried: Tried = set()
-    for _ in range(MOST_TURNS):
-        if not await _take_turn(world, key.namespace, key.name, tried):
+    turns = 0
+    while turns < MOST_TURNS:
+        taken = await _take_turn(world, key.namespace, key.name, tried)
+        if taken is False:
             _tell(world, key)
             return None
+        turns += taken is not None
     return 0.0
 
 
-async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried) -> bool:
-    """Serve the next one; False where there is none."""
+async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried) -> bool | None:
+    """Serve the next one; False where there is none, None where something of its own cannot be read."""
     if not waiting.anybody(world, namespace):
         return False
     offered = waiting.offered(world, namespace, type_name)
@@ -65,6 +70,12 @@ async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried)
         if error.passing:
             world.queue.add_after(Key(TURN, namespace, type_name), QUOTA_SECONDS)
         return True
+    except UnreadableError as error:
+        report(error)
+        own = offered if error.kind == Account.KIND else [wd]
+        tried.update(_try(waiter, other) for other in own)
+        _pass_over(world, waiter, str(error))
+        return None
     if lease is None:
         return True
     if isinstance(waiter.resource, Reservation):

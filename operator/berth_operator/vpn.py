@@ -8,6 +8,7 @@ signed can be forgotten. What is there is listed live before somebody is refused
 import asyncio
 import base64
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -49,8 +50,10 @@ def look(world: World, instance: Instance, memory: Memory, pod: PodView | None) 
     service = world.store.get(SERVICES, namespace, names.instance_object(instance.public_id))
     mapping = world.config.node_addresses or {}
     address, _ = announced(service, world.node(pod.node) if pod else None, mapping, port_name=names.VPN_PORT_NAME)
-    clients = [VPNClient.parse(obj) for obj in world.store.by(VPN_CLIENTS, "instance", instance.public_id, namespace)]
-    must_refuse = not _revoked(instance, clients) <= known.refused
+    objects = world.store.by(VPN_CLIENTS, "instance", instance.public_id, namespace)
+    clients = [VPNClient.parse(obj) for obj in objects]
+    present = (*objects, *world.store.unreadable(VPN_CLIENTS, namespace))
+    must_refuse = not _revoked(instance, present) <= known.refused
     must_ask = pod is not None and pod.vpn.state == "running" and not known.ready and not known.asking
     must_sign = bool(known.ready) and address is not None and bool(_unsigned(clients))
     return VpnView(
@@ -89,7 +92,7 @@ async def refuse(world: World, instance: Instance, pod: PodView) -> None:
     """Have the agent put the list of revoked clients in force, and end their sessions. Raises AgentError."""
     namespace = instance.metadata.namespace
     listed, _ = await world.client.list(VPN_CLIENTS, namespace, fields={"spec.instance": instance.public_id})
-    revoked = _revoked(instance, [VPNClient.parse(obj) for obj in listed])
+    revoked = _revoked(instance, listed)
     memory = world.memories.of(namespace, instance.public_id)
     if revoked <= memory.vpn.refused:  # the cache lacks somebody who is there: it will know
         memory.vpn.retry_at = time.monotonic() + FIRST_RETRY
@@ -207,10 +210,10 @@ async def _authority_and_key(world: World, instance: Instance) -> tuple[Authorit
     return authority, data[building.STATIC_KEY].decode("ascii")
 
 
-def _revoked(instance: Instance, clients: list[VPNClient]) -> frozenset[str]:
-    """Who was signed and is not there any more, or is being deleted."""
+def _revoked(instance: Instance, clients: Iterable[Object]) -> frozenset[str]:
+    """Who was signed and is not there any more, or is being deleted. Who cannot be read is there."""
     issued = instance.status.vpn.issued if instance.status.vpn is not None else []
-    living = {client.metadata.uid for client in clients if client.metadata.deletion_timestamp is None}
+    living = {one["metadata"]["uid"] for one in clients if not one["metadata"].get("deletionTimestamp")}
     return frozenset(issued) - living
 
 

@@ -23,7 +23,7 @@ from berth_operator.kinds import (
 )
 from berth_operator.podview import holder_of
 from berth_operator.queueing import Key
-from berth_operator.store import version_of
+from berth_operator.store import shown, version_of
 from berth_operator.surroundings import is_new, note_runtimes
 from berth_operator.world import (
     BUILD,
@@ -71,6 +71,15 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
         _node(world, obj, gone)
     elif kind == LEASES:
         _lease(world, obj, gone)
+
+
+def wake_gone(world: World, kind: Kind, obj: Object) -> None:
+    """The same for an object that was deleted. What one concerned that cannot be read only a look at all can tell."""
+    last = shown(kind, obj)
+    if last is None:
+        world.add(RELIST, "", "")
+    else:
+        wake(world, kind, last, gone=True)
 
 
 def _instance(world: World, obj: Object, gone: bool) -> None:

@@ -41,11 +41,12 @@ WARM = "warm"
 BUILD = "build"
 PLACES = "places"
 BUILD_REMAINS = "build-remains"
+READABILITY = "readability"
 """More sorts: a Reservation by name; those who wait for a type, by its typeName; without a name, private keys that
 nobody needs, what has expired in the access namespace, what is over and was kept for long enough, slots whose taker is
 gone, and what was written too late; a fresh list of one kind (by its plural) or of all; what is kept warm for a
 WorkspaceDeployment, by its name; a Build by name, without a name the turns of a namespace's builds, what a Build left
-that does not exist, by its id."""
+that does not exist, by its id; whether an object can be read, by its plural and name."""
 
 
 @dataclass
@@ -111,13 +112,20 @@ class World:
         return oldest(found) if found else None
 
     async def find_type(self, namespace: str, type_name: str) -> WorkspaceType | None:
-        """Return the type likewise, read live where none is known: it may have been made a moment ago."""
+        """Return the type likewise, read live where none is known: it may have been made a moment ago.
+
+        Raises:
+            berth_core.errors.UnreadableError: it is there, and cannot be read.
+
+        """
         if (known := self.type_named(namespace, type_name)) is not None:
             return known
         found, _ = await self.client.list(TYPES, namespace, fields={"spec.typeName": type_name})
         for obj in found:
             self.store.put(TYPES, obj)
-        return self.type_named(namespace, type_name)
+        if (known := self.type_named(namespace, type_name)) is None and found:
+            WorkspaceType.parse(found[0])  # says why it cannot be read: that is no reason to end what it serves
+        return known
 
     def _type(self, obj: Object) -> WorkspaceType:
         """Types are few and are looked at in every pass: each version is parsed once."""

@@ -26,6 +26,7 @@ from berth_api.peer import Address
 from berth_core import errors as cluster
 from berth_core import ids, names
 from berth_core.client import Client, Kind
+from berth_core.reading import readable
 from berth_core.resources import Account
 
 log = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ class Passwords:
     async def _hash_of(self, user: str) -> str | None:
         # Live, so that a password counts as soon as it is set. As many requests for unknown users as for known ones.
         found, _ = await self._client.list(Account.api(), self._namespace, fields={"spec.user": user})
-        accounts = sorted(map(Account.parse, found), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
+        accounts = sorted(readable(Account, found), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
         refs = [a.spec.password_secret_ref.name for a in accounts if a.spec.password_secret_ref is not None]
         name = refs[0] if refs else names.password_secret(ids.user_object(user))
         try:

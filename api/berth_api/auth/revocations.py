@@ -5,14 +5,17 @@ old to tell says so, rather than let a token pass that may have been revoked.
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from berth_api.auth.identity import Identity
 from berth_api.auth.view import View
 from berth_api.errors import AwayError, WrongTokenError
 from berth_core.client import Client, Object
+from berth_core.errors import UnreadableError
 from berth_core.model import parse_time
 from berth_core.names import IN_ADVANCE_LABEL
+from berth_core.reading import at, readable, report
 from berth_core.resources import Account, TokenRevocation
 
 LONGEST_AGE: Final = 5.0
@@ -29,9 +32,9 @@ class Revocations:
             client,
             TokenRevocation.api(),
             namespace,
-            {"sha256": lambda obj: [obj["spec"]["sha256"]], "in advance for": _in_advance_for},
+            {"sha256": partial(_text, "sha256"), "in advance for": _in_advance_for},
         )
-        self._accounts = View(client, Account.api(), namespace, {"user": lambda obj: [obj["spec"]["user"]]})
+        self._accounts = View(client, Account.api(), namespace, {"user": partial(_text, "user")})
 
     async def run(self) -> None:
         """Keep the view current until cancelled."""
@@ -58,17 +61,17 @@ class Revocations:
 
     def revoked_until(self, sha256: str, user: str | None) -> float:
         """When the last revocation of a token is deleted (seconds since the Epoch); minus infinity without one."""
-        ends = (parse_time(obj["spec"]["expires"]).timestamp() for obj in self._ends(sha256, user))
-        return max(ends, default=float("-inf"))
+        ends = readable(TokenRevocation, self._ends(sha256, user))
+        return max((parse_time(one.spec.expires).timestamp() for one in ends), default=float("-inf"))
 
     def _ends(self, sha256: str, user: str | None) -> list[Object]:
         found = self._revoked.cache.by("sha256", sha256)
-        return [obj for obj in found if obj["spec"].get("user") in (None, user)]
+        # Where nobody can tell whose token it ends, it ends anyone's.
+        return [obj for obj in found if (whose := _text("user", obj)) == [] or user in whose]
 
     def valid_after(self, user: str) -> float:
         """Seconds since the Epoch before which no token of the user counts; minus infinity where nothing was said."""
-        said = (obj["spec"].get("tokensValidAfter") for obj in self._accounts.cache.by("user", user))
-        return max((parse_time(text).timestamp() for text in said if text), default=float("-inf"))
+        return max(map(_valid_after, self._accounts.cache.by("user", user)), default=float("-inf"))
 
     def in_advance(self, caller: str) -> int:
         """How many unknown tokens are revoked by a caller (``ids.user_object`` of a user) in advance."""
@@ -91,6 +94,20 @@ class Revocations:
 
 def _is_after(identity: Identity, moment: float) -> bool:
     return moment == float("-inf") or (identity.issued is not None and identity.issued >= moment)
+
+
+def _text(field: str, obj: Object) -> list[str]:
+    """Text in a field of a spec, by which an object is found although it may not be readable."""
+    return [text] if isinstance(text := at(obj, "spec", field), str) else []
+
+
+def _valid_after(account: Object) -> float:
+    try:
+        said = Account.parse(account).spec.tokens_valid_after
+    except UnreadableError as error:
+        report(error)
+        return float("inf")  # it may have ended any token of its user
+    return parse_time(said).timestamp() if said else float("-inf")
 
 
 def _in_advance_for(obj: Object) -> list[str]:

@@ -14,6 +14,7 @@ from berth_api.state import State
 from berth_core import conditions, names
 from berth_core import errors as cluster
 from berth_core.firewall.model import Action
+from berth_core.reading import readable
 from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manifest
 from berth_core.state import BOUND
 
@@ -79,8 +80,7 @@ async def _ordered(state: State, instance: Instance) -> list[FirewallRule]:
     objects, _ = await state.client.list(
         FirewallRule.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
     )
-    found = [FirewallRule.parse(obj) for obj in objects]
-    living = (rule for rule in found if rule.metadata.deletion_timestamp is None)
+    living = (rule for rule in readable(FirewallRule, objects) if rule.metadata.deletion_timestamp is None)
     return sorted(living, key=lambda rule: (rule.spec.order, rule.metadata.name))
 
 

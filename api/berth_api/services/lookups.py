@@ -15,6 +15,7 @@ from berth_api.deployment import Deployment, oldest
 from berth_api.state import State, oldest_type
 from berth_core import errors as cluster
 from berth_core import ids
+from berth_core.reading import readable
 from berth_core.resources import (
     AccessRule,
     Build,
@@ -225,7 +226,7 @@ async def _list(state: State, kind: type[R], fields: Mapping[str, str] | None) -
 async def _listed(state: State, kind: type[R], namespace: str, fields: Mapping[str, str] | None) -> list[R]:
     async def read() -> list[R]:
         objects, _ = await state.client.list(kind.api(), namespace, fields=fields)
-        return [kind.parse(obj) for obj in objects]
+        return readable(kind, objects)
 
     key = kind, namespace, tuple(sorted(fields.items())) if fields is not None else None
     return list(await state.reads.of(key, read))

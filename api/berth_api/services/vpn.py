@@ -14,6 +14,7 @@ from berth_api.state import State
 from berth_core import conditions, names
 from berth_core import errors as cluster
 from berth_core.client import Kind
+from berth_core.reading import readable
 from berth_core.resources import Instance, VPNClient, VPNClientSpec, manifest
 from berth_core.resources.instance import MOST_VPN_CLIENTS
 from berth_core.state import READY, VPN_READY, is_active
@@ -143,7 +144,7 @@ async def _clients(state: State, instance: Instance) -> list[VPNClient]:
     objects, _ = await state.client.list(
         VPNClient.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
     )
-    return [VPNClient.parse(obj) for obj in objects]
+    return readable(VPNClient, objects)
 
 
 async def _delete(state: State, client: VPNClient) -> None:

@@ -127,11 +127,11 @@ class Client:
         """
         return await self.request("POST", kind.path(namespace), body=body, query={"fieldManager": self._manager})
 
-    async def apply(self, kind: Kind, body: Object, *, force: bool = True) -> Object:
+    async def apply(self, kind: Kind, body: Object, *, force: bool = True, subresource: str | None = None) -> Object:
         """Server-side apply: make the object so, in the fields that the body names. Safe to repeat."""
         metadata = body["metadata"]
         query = {"fieldManager": self._manager, "force": "true" if force else "false"}
-        path = kind.path(metadata.get("namespace"), metadata["name"])
+        path = kind.path(metadata.get("namespace"), metadata["name"], subresource)
         return await self.request("PATCH", path, body=body, query=query, content_type=APPLY_PATCH)
 
     async def patch(

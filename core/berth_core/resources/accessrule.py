@@ -1,11 +1,12 @@
 """AccessRule: who may instantiate a deployment."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
+from berth_core.client import Object
 from berth_core.model import Model, Name
-from berth_core.resources.base import Column, Resource, Rule
+from berth_core.resources.base import Column, ObjectMeta, Resource, Rule
 
 EVERYBODY = "*"
 
@@ -49,3 +50,19 @@ class AccessRule(Resource):
     )
 
     spec: AccessRuleSpec
+
+    @classmethod
+    def stand_in(cls, obj: Object) -> Self | None:
+        """Forbid: whether the rule forbids cannot be told. Its user, or everybody where the user cannot be told."""
+        spec = obj.get("spec")
+        spec = spec if isinstance(spec, dict) else {}
+        deployment, user, number = spec.get("deployment"), spec.get("user"), spec.get("ruleID")
+        if not isinstance(deployment, str):
+            return None  # it speaks of none
+        rule = AccessRuleSpec.model_construct(
+            deployment=deployment,
+            user=user if isinstance(user, str) else EVERYBODY,
+            capability="CAP_NO_INSTANTIATE",
+            rule_id=number if isinstance(number, int) else 1,
+        )
+        return cls(metadata=ObjectMeta.model_validate(obj["metadata"]), spec=rule)

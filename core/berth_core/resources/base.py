@@ -2,12 +2,14 @@
 
 from typing import Any, ClassVar, Final, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from berth_core.client import Kind, Object
+from berth_core.errors import UnreadableError
 from berth_core.model import Model, Time
 from berth_core.names import API_VERSION
 
+LONGEST_WHY: Final = 512
 NONCE: Final = "^[a-z0-9]+$"
 """Of a nonce in an object's name (ADR 0024)."""
 
@@ -123,8 +125,24 @@ class Resource(Model):
 
     @classmethod
     def parse(cls, obj: Object) -> Self:
-        """Read an object as the API server gave it."""
-        return cls.model_validate(obj)
+        """Read an object as the API server gave it.
+
+        Raises:
+            UnreadableError: the models do not take it. What it holds does not show in the message.
+
+        """
+        try:
+            return cls.model_validate(obj)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:LONGEST_WHY]
+            raise UnreadableError(cls.KIND, obj["metadata"], why) from None
+
+    @classmethod
+    def stand_in(cls, obj: Object) -> Self | None:
+        """Return what counts in place of an object that cannot be read; None where nothing need be there for it."""
+        del obj
+        return None
 
     def reference(self) -> Object:
         """Owner reference to this object, for what it makes."""
