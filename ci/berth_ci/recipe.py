@@ -70,7 +70,7 @@ def _composed(text: str) -> yaml.MappingNode:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise RecipeError(mark.line + 1 if mark else 1, f"this is not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter of escapes and numbers that are too large
         raise RecipeError(1, f"this is not YAML: {_short(str(error))}") from error
     except RecursionError as error:
         raise RecipeError(1, "this is nested too deeply") from error
@@ -105,6 +105,8 @@ def _text(node: yaml.Node, name: str) -> str:
         raise RecipeError(_line(node), f"`{name}` is longer than {LONGEST_TEXT} characters")
     if "\0" in node.value:
         raise RecipeError(_line(node), f"`{name}` has a null character")
+    if any("\ud800" <= character <= "\udfff" for character in node.value):
+        raise RecipeError(_line(node), f"`{name}` has half of a surrogate pair, which is no character")
     return str(node.value)
 
 
@@ -197,4 +199,5 @@ def _line(node: yaml.Node) -> int:
 
 
 def _short(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()  # halves of surrogate pairs cannot be written down
     return text if len(text) <= 60 else f"{text[:60]}…"

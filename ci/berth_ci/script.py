@@ -1,10 +1,15 @@
 """The script of a build as sh runs it, and what ssh needs to reach its machine. Pure."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from berth_ci.places import KEY, KNOWN_HOSTS, SOURCE
+
+_KEY: Final = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [ -~]*)?")
+"""A public key in OpenSSH's form."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,9 @@ def rendered(commands: Sequence[str], env: Mapping[str, str]) -> str:
 
 
 def known_hosts(machine: Machine) -> str:
-    """The machine's host keys, as ssh looks them up."""
+    """The machine's host keys, as ssh looks them up; what is no key on one line is left out."""
     where = machine.host if machine.port == 22 else f"[{machine.host}]:{machine.port}"
-    return "".join(f"{where} {key}\n" for key in machine.host_keys)
+    return "".join(f"{where} {key}\n" for key in machine.host_keys if _KEY.fullmatch(key))
 
 
 def ssh_config(machine: Machine) -> str:

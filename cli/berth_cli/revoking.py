@@ -2,13 +2,14 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import jwt
 
-from berth_cli import ledger, tokens
+from berth_cli import aftermath, ledger, tokens
 from berth_cli.cluster import server_time
 from berth_cli.errors import CliError
 from berth_core.client import Client
@@ -68,8 +69,8 @@ def until(wish: Wish, recorded: str | None, now: datetime) -> datetime:
     return min(now + (wish.life or tokens.LONGEST_LIFE), latest)
 
 
-async def revoke(client: Client, namespace: str, wish: Wish) -> str:
-    """Revoke the token. Returns what was done. Raises CliError."""
+async def revoke(client: Client, namespace: str, wish: Wish, workspaces: Sequence[str] = ()) -> str:
+    """Revoke the token, and end what it made in some namespaces. Returns what was done. Raises CliError."""
     record = await ledger.find(client, namespace, wish.target.sha256)
     if record is not None and wish.user not in (None, record.spec.user):
         raise CliError(
@@ -80,7 +81,8 @@ async def revoke(client: Client, namespace: str, wish: Wish) -> str:
     now = await server_time(client)
     end = until(wish, record.spec.expires if record else None, now)
     if end <= now:
-        return f"{name} expired at {timestamp(end)}: nothing to revoke"
+        told = f"{name} expired at {timestamp(end)}: nothing to revoke"
+        return "\n".join([told, *await _ended(client, workspaces, sha256)])
     kept = await ledger.revoke(client, namespace, sha256, wish.user, end)
     known = record is not None or wish.target.exp is not None
     if known and parse_time(kept) < end:
@@ -88,4 +90,12 @@ async def revoke(client: Client, namespace: str, wish: Wish) -> str:
             f"{name} is revoked until {kept} only, and lives until {timestamp(end)}: delete that TokenRevocation"
             " (kubectl get tokenrevocations) and repeat the command"
         )
-    return f"{name} is revoked; the revocation is kept until {kept}"
+    told = f"{name} is revoked; the revocation is kept until {kept}"
+    return "\n".join([told, *await _ended(client, workspaces, sha256)])
+
+
+async def _ended(client: Client, workspaces: Sequence[str], sha256: str) -> list[str]:
+    if not workspaces:
+        return []
+    done = await aftermath.end(client, workspaces, sha256)
+    return done or [f"nothing that it made is left in {', '.join(workspaces)}"]

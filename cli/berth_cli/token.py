@@ -38,6 +38,8 @@ Examples:
 
   berth token revoke - < token.txt
 
+  berth token revoke 9f86d081884c --with-what-it-made
+
   berth token revoke 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --user alice --expires 30d
 """
 SHORT = 12
@@ -156,6 +158,22 @@ def revoke(
             " else 366d are assumed."
         ),
     ] = None,
+    with_what_it_made: Annotated[
+        bool,
+        typer.Option(
+            "--with-what-it-made",
+            help="End its instances and builds too, and delete its reservations, VPN clients and rules. Takes 20 s.",
+        ),
+    ] = False,
+    workspaces: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--workspaces",
+            "-w",
+            metavar="NAMESPACE",
+            help="Where to look for what it made, may be repeated; else berth-workspaces.",
+        ),
+    ] = None,
     access_namespace: Access = "berth-access",
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -173,4 +191,5 @@ def revoke(
         wish = revoking.Wish(target, user, durations.parse(expires) if expires is not None else None)
     except ValueError as error:
         raise CliError(str(error), USAGE) from error
-    typer.echo(cluster.ask(kubeconfig, lambda client: revoking.revoke(client, access_namespace, wish)))
+    places = (workspaces or ["berth-workspaces"]) if with_what_it_made else []
+    typer.echo(cluster.ask(kubeconfig, lambda client: revoking.revoke(client, access_namespace, wish, places)))

@@ -32,6 +32,8 @@ IDEMPOTENCY_LABEL: Final = "berth.dev/idempotency"
 """On a Secret: it remembers the answer to a request with an Idempotency-Key. On what such a request made: which."""
 REFUSED_LABEL: Final = "berth.dev/refused-for"
 """On such a Secret: whose request was refused (``ids.user_object``); of these the oldest go when there are too many."""
+TOKEN_LABEL: Final = "berth.dev/token"  # noqa: S105 (a label)
+"""On what a request over HTTP made: which token it had (:func:`token_labels`)."""
 IN_ADVANCE_LABEL: Final = "berth.dev/in-advance-for"
 """On a TokenRevocation: who revoked a token that Berth knows nothing of (``ids.user_object``)."""
 EXPIRES_ANNOTATION: Final = "berth.dev/expires"
@@ -239,3 +241,8 @@ def lease_labels(instance_id: str, epoch: int, deployment: str) -> dict[str, str
 
 def _with_nonce(name: str, nonce: str | None) -> str:
     return f"{name}-{nonce}" if nonce else name
+
+
+def token_labels(sha256: str) -> dict[str, str]:
+    """Label on what a request with a token made, by the token's SHA-256: as many of its digits as a label holds."""
+    return {TOKEN_LABEL: sha256[:63]}

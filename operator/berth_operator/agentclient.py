@@ -35,6 +35,8 @@ KEEP_OPEN_SECONDS: Final = 1.0
 """An open TLS connection takes half a megabyte, so one is kept for what follows at once: the probe after a push, which
 is the last on it."""
 RENEW_BEFORE: Final = timedelta(hours=8)
+MOST_ANSWER: Final = 64 * 1024
+"""Bytes of an answer that are read."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class AgentClient:
         try:
             status, answer = await self._request("PUT", agent, "/v1/state", body=body, seconds=seconds)
             if status == 409:
-                raise StaleError(int(answer["generation"]), str(answer["digest"]))
+                raise StaleError(number(answer, "generation"), str(answer.get("digest") or ""))
             if status != 200:
                 raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
             if (answer.get("generation"), answer.get("digest")) != (push.generation, push.digest):
@@ -134,7 +136,7 @@ class AgentClient:
         status, answer = await self._request("PUT", agent, "/v1/vpn", body=body, seconds=PUSH_SECONDS)
         if status != 200:
             raise AgentError(f"the agent answered {status}: {answer.get('error', '')}")
-        return int(answer.get("ended") or 0)
+        return number(answer, "ended")
 
     async def _request(
         self,
@@ -164,13 +166,12 @@ class AgentClient:
                         timeout=timeout,
                     ) as response,
                 ):
-                    answer = orjson.loads(await response.read())
-                    return response.status, answer if isinstance(answer, dict) else {}
+                    return response.status, read_answer(await _received(response))
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # An idle connection that the agent has closed; all requests may be repeated.
                 if attempt == 2 or isinstance(error, aiohttp.ClientConnectorError):
                     raise AgentError(f"the agent cannot be reached: {error}") from error
-            except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
+            except (TimeoutError, aiohttp.ClientError) as error:
                 _raise_stopped(error)
                 raise AgentError(f"the agent cannot be reached: {error or type(error).__name__}") from error
         raise AgentError("the agent cannot be reached")
@@ -185,6 +186,32 @@ class AgentClient:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_OPEN_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, trace_configs=self._traces)
         return self._session, self._context
+
+
+def read_answer(data: bytes) -> dict[str, Any]:
+    """Read the body of an agent's answer. Raises AgentError."""
+    try:
+        answer = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise AgentError("the agent's answer is not JSON") from error
+    return answer if isinstance(answer, dict) else {}
+
+
+def number(answer: Mapping[str, Any], name: str) -> int:
+    """Return a number of an agent's answer. Raises AgentError."""
+    value = answer.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise AgentError(f"the agent's answer has no number `{name}`")
+    return value
+
+
+async def _received(response: aiohttp.ClientResponse) -> bytes:
+    data = b""
+    async for piece in response.content.iter_any():
+        data += piece
+        if len(data) > MOST_ANSWER:
+            raise AgentError(f"the agent's answer is longer than {MOST_ANSWER} bytes")
+    return data
 
 
 def _raise_stopped(error: Exception) -> None:

@@ -186,7 +186,9 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
         }
     )
     try:
-        body = manifest(Instance, namespace, name, spec, finalizers=[names.FENCE_FINALIZER])
+        # Whatever ends what a token made ends this too.
+        labels = {key: value for key, value in reservation.metadata.labels.items() if key == names.TOKEN_LABEL}
+        body = manifest(Instance, namespace, name, spec, labels=labels, finalizers=[names.FENCE_FINALIZER])
         made = await world.client.create(INSTANCES, namespace, body)
     except UnavailableError:
         raise

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from berth_core import names
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -21,3 +23,8 @@ class Identity:
     """Types it may instantiate; None for all."""
     expire_d: int | None = None
     """The only ``expire_d`` (seconds) it may ask for."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Label on what the token makes, which may have to end with it."""
+        return names.token_labels(self.digest)

@@ -69,7 +69,7 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
     metadata = project.metadata
     spec = BuildSpec(project=metadata.name, user=project.spec.user, branch=revision.branch, commit=revision.commit)
     build_id = ids.uuid7_at(await state.now())
-    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels()
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | repeats.labels()
     body = manifest(Build, metadata.namespace, build_id, spec, labels=labels, ownerReferences=[_owner(project)])
     try:
         await state.client.create(Build.api(), metadata.namespace, body)

@@ -37,7 +37,7 @@ async def append(state: State, identity: Identity, instance_id: str, wanted: Wan
         raise BadRequestError(f"a firewall has at most {MOST_RULES} rules: clear them first")
     first = max((rule.spec.order for rule in present), default=-1) + 1
     for order in range(first, first + ATTEMPTS):
-        body = _manifest(found, instance_id, order, wanted)
+        body = _manifest(found, identity, order, wanted)
         try:
             await state.client.create(FirewallRule.api(), found.metadata.namespace, body)
         except cluster.AlreadyExistsError:
@@ -89,13 +89,16 @@ async def _delete(state: State, rule: FirewallRule) -> None:
     await state.client.delete(FirewallRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
 
 
-def _manifest(instance: Instance, instance_id: str, order: int, wanted: WantedRule) -> dict[str, object]:
+def _manifest(instance: Instance, identity: Identity, order: int, wanted: WantedRule) -> dict[str, object]:
+    instance_id = instance.public_id
     spec = FirewallRuleSpec(instance=instance_id, order=order, source=wanted.source, action=wanted.action.value)
     return manifest(
         FirewallRule,
         instance.metadata.namespace,
         f"{instance.metadata.name}-{order}",
         spec,
-        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels(),
+        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+        | identity.labels
+        | repeats.labels(),
         ownerReferences=[instance.reference()],
     )

@@ -94,7 +94,7 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
             return claimed
         pair = await state.keys.take() if wish.options.sshkey is None else None
         # The lease counts by itself now, so its slot goes while the Instance is made.
-        made = _make(state, instance_id, claimed, _spec(wish, claimed, pair), pair)
+        made = _make(state, instance_id, claimed, wish, pair)
         await asyncio.gather(made, claimant.close())
     metrics.LAUNCHES.labels("made").inc()
     return Launched(instance_id, pair.private if pair is not None else None)
@@ -196,9 +196,9 @@ def _spec(wish: Wish, claimed: Claimed, pair: KeyPair | None) -> InstanceSpec:
     return candidates.wished(wish, claimed.type).model_copy(update=held | made)
 
 
-async def _make(state: State, instance_id: str, claimed: Claimed, spec: InstanceSpec, pair: KeyPair | None) -> None:
+async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pair: KeyPair | None) -> None:
     """Store the private key, then make the Instance; undo what is known to be half done."""
-    namespace, lease = claimed.deployment.namespace, claimed.lease
+    namespace, lease, spec = claimed.deployment.namespace, claimed.lease, _spec(wish, claimed, pair)
     made_surely_not = True
     try:
         if pair is not None:
@@ -209,7 +209,7 @@ async def _make(state: State, instance_id: str, claimed: Claimed, spec: Instance
             namespace,
             instance_id,
             spec,
-            labels=repeats.labels(),
+            labels=wish.identity.labels | repeats.labels(),
             finalizers=[names.FENCE_FINALIZER],
         )
         made_surely_not = False

@@ -64,7 +64,7 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
         instance=wished(wish, kind),
     )
     reservation_id = ids.uuid7_at(await state.now())
-    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels()
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | wish.identity.labels | repeats.labels()
     body = manifest(Reservation, namespace, reservation_id, spec, labels=labels)
     try:
         await state.client.create(Reservation.api(), namespace, body)

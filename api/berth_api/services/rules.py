@@ -63,7 +63,7 @@ async def add(state: State, identity: Identity, deployment_id: str, wanted: Want
     for _ in range(ATTEMPTS):
         number = next_rule_id(taken)
         try:
-            await state.client.create(AccessRule.api(), found.namespace, _manifest(found, number, wanted))
+            await state.client.create(AccessRule.api(), found.namespace, _manifest(found, identity, number, wanted))
         except cluster.AlreadyExistsError:
             taken.add(number)  # by another request at the same time, or as the name of a rule with another number
             continue
@@ -122,7 +122,7 @@ def _ordered(shown: Iterable[AccessRule], to_user: str | None) -> list[AccessRul
     return sorted(chosen, key=lambda rule: (rule.spec.rule_id, rule.metadata.namespace, rule.metadata.name))
 
 
-def _manifest(found: Deployment, number: int, wanted: WantedAccess) -> dict[str, object]:
+def _manifest(found: Deployment, identity: Identity, number: int, wanted: WantedAccess) -> dict[str, object]:
     spec = AccessRuleSpec(deployment=found.name, user=wanted.user, capability=wanted.capability, rule_id=number)
     # It goes when the deployment goes, and does not hold that up: for that no right on deployments is needed.
     reference = found.resource.reference() | {"controller": False, "blockOwnerDeletion": False}
@@ -131,6 +131,6 @@ def _manifest(found: Deployment, number: int, wanted: WantedAccess) -> dict[str,
         found.namespace,
         f"rule-{number}",
         spec,
-        labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels(),
+        labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | repeats.labels(),
         ownerReferences=[reference],
     )

@@ -62,7 +62,9 @@ async def add_client(state: State, identity: Identity, instance_id: str) -> tupl
         "",
         VPNClientSpec(instance=found.public_id),
         generateName=f"{found.metadata.name}-",
-        labels={names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | repeats.labels(),
+        labels={names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+        | identity.labels
+        | repeats.labels(),
         ownerReferences=[found.reference()],
     )
     del body["metadata"]["name"]

@@ -15,6 +15,8 @@ from berth_cli.errors import CliError
 KEY: Final = "key"
 IDENTITY: Final = "identity"
 KNOWN_HOSTS: Final = "known_hosts"
+_KEY: Final = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [ -~]*)?")
+"""A public key in OpenSSH's form, on one line: the API's word could hold more."""
 _SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
@@ -38,7 +40,8 @@ def keep_identity(instance: str, private: Path) -> None:
 
 def keep_known_hosts(instance: str, host_keys: list[str]) -> Path:
     """Keep what the API says of the host keys, under a name that is the instance's own whatever its address."""
-    return _write(instance, KNOWN_HOSTS, "".join(f"{alias(instance)} {key}\n" for key in host_keys))
+    fitting = (key for key in host_keys if _KEY.fullmatch(key))
+    return _write(instance, KNOWN_HOSTS, "".join(f"{alias(instance)} {key}\n" for key in fitting))
 
 
 def alias(instance: str) -> str:

@@ -44,12 +44,16 @@ def parse_source(text: str) -> Network:
     inside another network namespace.
     """
     written = text.strip()
+    suffix = written.partition("/")[2]
     if "%" in written:
         raise ValueError(f"source {text!r} has a zone; write the address without it")
     try:
         network = ip_network(written, strict=False)
     except ValueError as exc:
         raise ValueError(f"source {text!r} is neither an IP address nor a subnet in CIDR notation") from exc
+    if suffix not in ("", str(network.prefixlen), str(network.netmask)):
+        # /08 and /0.0.0.255 are read otherwise elsewhere.
+        raise ValueError(f"source {text!r} has no prefix length such as /{network.prefixlen} behind it")
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_PREFIX:
         bits = int(network.network_address)
         if bits >> 32 == _MAPPED_BITS >> 32:

@@ -25,10 +25,12 @@ class Repository:
 
     @classmethod
     def of(cls, url: str) -> "Repository":
-        """Read a repository's URL. Raises ValueError where it names no host, or no port that there is."""
+        """Read a repository's URL. Raises ValueError where it names no host, or no port or protocol that there is."""
         parts = urlsplit(url)
         if not parts.hostname:
             raise ValueError(f"{url} names no host")
+        if parts.scheme not in PORTS:
+            raise ValueError(f"{url} is none of {', '.join(PORTS)}")
         return cls(parts.hostname, parts.port or PORTS[parts.scheme])
 
     @property
