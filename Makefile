@@ -45,7 +45,7 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/sim tests/spec tests/unit
+	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/fuzz tests/sim tests/spec tests/unit
 	@$(BIN)/pytest -m alone tests/cluster tests/unit
 	@$(BIN)/pytest tests/e2e
 
@@ -55,9 +55,11 @@ spec: venv ## explore the lease protocol exhaustively, all cases; some minutes
 	@spec/target/release/berth-spec check
 
 .PHONY: test-fuzz
-test-fuzz: venv ## 20,000 requests made from the OpenAPI document, with a new seed each time (FUZZ_SEED=1)
+test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a new seed each time (FUZZ_SECONDS=600 FUZZ_OBJECTS=10000 FUZZ_SEED=1)
 	@$(BIN)/python -m berth_cluster prepare
-	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
+	@export FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} \
+	  FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM}; echo "FUZZ_SEED=$$FUZZ_SEED"; \
+	  $(BIN)/pytest --timeout 0 tests/fuzz tests/cluster/core/test_schemas.py; \
 	  $(BIN)/pytest -s tests/cluster/api/test_openapi.py
 
 .PHONY: test-faults

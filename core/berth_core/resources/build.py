@@ -96,7 +96,7 @@ class BuildStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Resolved, WorkspaceReady, Running, Ended, Told. Never cleared, only changed.",
+        description="Resolved, WorkspaceReady, Running, Ended, Told, Readable. Never cleared, only changed.",
         max_length=16,
     )
 

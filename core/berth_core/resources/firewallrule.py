@@ -23,7 +23,7 @@ class FirewallRuleStatus(Model):
 
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
-        default_factory=list, description="InForce. Never cleared, only changed.", max_length=16
+        default_factory=list, description="InForce, Readable. Never cleared, only changed.", max_length=16
     )
 
 

@@ -153,7 +153,7 @@ class InstanceStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, UserNamespace, Ready, Ended,"
-        " Cleaned. Never cleared, only changed.",
+        " Cleaned, Readable. Never cleared, only changed.",
         max_length=16,
     )
 

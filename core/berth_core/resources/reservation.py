@@ -50,7 +50,7 @@ class ReservationStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Waiting; Fulfilled once nothing is left to be done; Notified, with spec.eventUrl, once the"
-        " Delivery was made that tells of it. Never cleared, only changed.",
+        " Delivery was made that tells of it; Readable. Never cleared, only changed.",
         max_length=16,
     )
 

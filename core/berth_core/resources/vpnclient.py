@@ -35,7 +35,7 @@ class VPNClientStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Ready: it is signed, and its profile can be fetched. Never cleared, only changed.",
+        description="Ready: it is signed, and its profile can be fetched; Readable. Never cleared, only changed.",
         max_length=16,
     )
 

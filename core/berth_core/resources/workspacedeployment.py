@@ -106,8 +106,8 @@ class WorkspaceDeploymentStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Online, Available, Begun, Cleaning, Quarantined, IdConflict, OverridesConflict. Never cleared,"
-        " only changed.",
+        description="Online, Available, Begun, Cleaning, Quarantined, IdConflict, OverridesConflict, Readable. Never"
+        " cleared, only changed.",
         max_length=16,
     )
 

@@ -226,7 +226,7 @@ class WorkspaceTypeStatus(Model):
 
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
-        default_factory=list, description="Ready, IdConflict. Never cleared, only changed.", max_length=16
+        default_factory=list, description="Ready, IdConflict, Readable. Never cleared, only changed.", max_length=16
     )
     admission_mark: str | None = Field(
         None,

@@ -1,0 +1,63 @@
+"""What a token makes carries its digest, so that `berth token revoke --with-what-it-made` finds and ends it."""
+
+import asyncio
+import os
+import subprocess
+from hashlib import sha256
+
+import pytest
+
+from berth_cluster.paths import REPOSITORY
+from berth_core import names
+from berth_core.errors import NotFoundError
+from berth_core.resources import FirewallRule, Instance, Reservation
+
+from .conftest import Setting, made, user_client
+from .process import Api
+from .signing import Signer
+from .world import World
+
+pytestmark = pytest.mark.apiserver
+
+
+async def test_what_a_revoked_token_made_ends_and_nothing_else(
+    world: World, api: Api, signer: Signer, setting: Setting
+) -> None:
+    type_name = await world.type(deployments=2)
+    stolen, own = signer.token("mallory"), signer.token("mallory")
+    async with user_client(api, stolen) as thief, user_client(api, own) as owner:
+        taken, kept = await made(thief, type_name), await made(owner, type_name)
+        queued = (await thief.post(f"/new/{type_name}", json={"reserve": True})).json()["id"]
+        waits = (await owner.post(f"/new/{type_name}", json={"reserve": True})).json()["id"]
+    namespace = world.namespaces.workspaces
+    label = names.token_labels(sha256(stolen.encode()).hexdigest())
+    found, _ = await world.client.list(Instance.api(), namespace, labels=label)
+    assert [obj["metadata"]["name"] for obj in found] == [taken]
+    command = [
+        *(str(REPOSITORY / ".venv" / "bin" / "berth"), "token", "revoke", "-", "--with-what-it-made"),
+        *("--workspaces", namespace, "--access-namespace", world.namespaces.access),
+    ]
+    environment = os.environ | {"KUBECONFIG": str(setting.server.kubeconfig)}
+    done = await asyncio.to_thread(
+        subprocess.run, command, input=stolen, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"Instance {taken} of {namespace} ends" in done.stdout
+    assert stolen not in done.stdout + done.stderr
+    assert (await world.client.get(Instance.api(), namespace, taken))["spec"]["terminate"] is True
+    assert not (await world.client.get(Instance.api(), namespace, kept))["spec"].get("terminate")
+    await world.client.get(Reservation.api(), namespace, waits)
+    with pytest.raises(NotFoundError):
+        await world.client.get(Reservation.api(), namespace, queued)
+
+
+async def test_rules_of_a_firewall_carry_it_too(world: World, api: Api, signer: Signer) -> None:
+    type_name = await world.type(deployments=1)
+    token = signer.token("mallory")
+    async with user_client(api, token) as client:
+        instance = await made(client, type_name)
+        await world.make_ready(instance)
+        assert (await client.post(f"/firewall/{instance}", json={"src": "192.0.2.7"})).status_code == 200
+    label = names.token_labels(sha256(token.encode()).hexdigest())
+    found, _ = await world.client.list(FirewallRule.api(), world.namespaces.workspaces, labels=label)
+    assert len(found) == 1
