@@ -30,6 +30,7 @@ from berth_api.typed import Typed
 from berth_core import ids
 from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
+from berth_core.model import is_time
 from berth_core.queue import Queues
 from berth_core.reading import at, read
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
@@ -183,10 +184,10 @@ class Ending:
     @classmethod
     def of(cls, obj: Object) -> Self:
         """Look at a resource."""
-        metadata = obj["metadata"]
+        metadata, end = obj["metadata"], at(obj, "status", "expireTime")
         namespace, name = metadata["namespace"], metadata["name"]
-        public_id, expires = ids.instance_id(name, metadata["uid"]), at(obj, "status", "expireTime")
-        return cls(public_id, at(obj, "spec", "user") or "", namespace, name, expires)
+        public_id, user = ids.instance_id(name, metadata["uid"]), at(obj, "spec", "user")
+        return cls(public_id, user or "", namespace, name, end if is_time(end) else None)
 
 
 def oldest_type(found: list[WorkspaceType]) -> WorkspaceType | None:

@@ -1,5 +1,6 @@
 """The base of all typed parts of resources."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -32,6 +33,11 @@ def timestamp(moment: datetime) -> str:
     """Format a time as resources hold it, to the microsecond only where there is one."""
     utc = moment.astimezone(UTC)
     return utc.isoformat(timespec="microseconds" if utc.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def is_time(value: object) -> bool:
+    """Whether a value of an object that may not be readable is a time."""
+    return isinstance(value, str) and re.fullmatch(TIME, value) is not None
 
 
 def parse_time(text: str) -> datetime:

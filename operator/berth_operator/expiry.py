@@ -98,7 +98,8 @@ async def _delete(world: World, one: Due) -> None:
 async def _pages(world: World) -> AsyncIterator[list[Due]]:
     """Yield all that expires, some at a time: nobody bounds how much there is but those who make it."""
     client, namespace = world.client, world.config.access_namespace
-    for kind, model in ((REVOCATIONS, TokenRevocation), (ISSUED, IssuedToken)):
+    models: dict[Kind, type[TokenRevocation | IssuedToken]] = {REVOCATIONS: TokenRevocation, ISSUED: IssuedToken}
+    for kind, model in models.items():
         async for objects, _ in client.pages(kind, namespace):
             known = [(obj["metadata"], read(model, obj)) for obj in objects]
             yield [Due(parse_time(one.spec.expires) + GRACE, kind, metadata) for metadata, one in known if one]

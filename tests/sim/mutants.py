@@ -388,7 +388,7 @@ MUTANTS: Final = (
     Mutant(
         "the operator does not look whom the access rules forbid a machine",
         "berth_operator.claiming._is_permitted",
-        "waiter.may_have(kind, wd, map(AccessRule.parse, rules))",
+        "waiter.may_have(kind, wd, readable(AccessRule, rules))",
         "True",
         which="access",
     ),
@@ -416,7 +416,7 @@ MUTANTS: Final = (
     Mutant(
         "a client of a VPN that was revoked is not refused",
         "berth_operator.vpn.look",
-        "not _revoked(instance, clients) <= known.refused",
+        "not _revoked(instance, present) <= known.refused",
         "False",
         which="tunnels",
     ),
