@@ -40,6 +40,8 @@ class Request(NamedTuple):
 def parse_head(head: bytes) -> Request:
     """Read a request line and its headers (without the empty line). HTTPError 400, 411 or 413."""
     line, *rest = head.decode("latin-1").split("\r\n")
+    if any(one in text for text in (line, *rest) for one in "\r\n\0"):
+        raise HTTPError(400, "line ends are CRLF, and there is no NUL")  # others may find a header behind it
     try:
         method, target, version = line.split(" ")
     except ValueError as exc:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httptools
+import orjson
 import pytest
 import yaml
 from fuzzing import corpus, fuzz, in_time, mutated, texts
@@ -67,7 +68,8 @@ def test_a_token_is_read_as_others_read_it_or_refused(token: str) -> None:
     other = independent.extract_compact(token.encode())
     assert other.protected["kid"] == found.kid
     assert other.protected["alg"] == "RS256"
-    assert json.loads(other.payload) == found.claims or "NaN" in str(found.claims)
+    assert orjson.loads(other.payload) == found.claims
+    assert json.loads(other.payload).keys() == found.claims.keys()
 
 
 RECIPES: Final = texts("recipes") | st.builds(
@@ -82,9 +84,10 @@ RECIPES: Final = texts("recipes") | st.builds(
 
 @fuzz(RECIPES, *(one.decode("utf-8", "surrogateescape") for one in corpus("recipes")))
 def test_a_recipe_is_read_as_others_read_it_or_refused_with_its_line(text: str) -> None:
+    text = text[: recipe.LARGEST]
     with in_time():
         try:
-            found = recipe.parse(text[: recipe.LARGEST], LONGEST)
+            found = recipe.parse(text, LONGEST)
         except recipe.RecipeError as error:
             str(error).encode()
             return
@@ -135,13 +138,14 @@ class _Reader:
 
 @fuzz(mutated("pushes") | JSON.map(lambda value: json.dumps(value).encode()), *corpus("pushes"))
 def test_a_body_for_the_agent_is_read_or_refused(body: bytes) -> None:
+    found = refusal = None
     with in_time():
         with suppress(ValueError):
             found = push.parse(body)
-            assert push.parse(push.render(found)) == found
         with suppress(ValueError):
             refusal = vpn.parse(body)
-            assert len(refusal.revoked) <= vpn.MAX_REVOKED
+    assert found is None or push.parse(push.render(found)) == found
+    assert refusal is None or len(refusal.revoked) <= vpn.MAX_REVOKED
 
 
 _KEYS: Final = st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1).filter(str.strip))
@@ -176,7 +180,7 @@ def test_whatever_openvpn_says_the_agent_goes_on(said: bytes) -> None:
             lines = talk.ask("status 2", until="END")
             management.is_connected(lines)
             for session in management.sessions(lines):
-                assert not {"\n", "\r"} & set(session.name + session.address + session.number)
+                assert "\n" not in session.name + session.address + session.number, "each goes into a command"
     finally:
         ours.close()
         teller.join()
@@ -256,7 +260,7 @@ def test_a_receivers_url_leads_where_other_readers_think(url: str) -> None:
     parts, other = urlsplit(url), URL(url)
     assert parts.username is None
     assert parts.scheme == found.scheme == other.scheme
-    for host in (parts.hostname, other.host):
+    for host in (parts.hostname, other.raw_host):
         assert host is not None
         assert _same(host, found.host)
     assert found.port == other.port == (parts.port or targets.DEFAULT_PORTS[found.scheme])
@@ -272,9 +276,11 @@ def _same(host: str, other: str) -> bool:
 def test_a_url_of_a_request_or_a_resource_is_read_or_refused(url: str) -> None:
     with in_time():
         with suppress(BadRequestError):
-            options = launch_options({"eurl": url, "repo": {"url": url}})
+            options = launch_options({"eurl": url})
             assert options.eurl is not None
             assert urlsplit(options.eurl).hostname
+        with suppress(BadRequestError):
+            launch_options({"repo": {"url": url}})
         with suppress(ValueError):
             where = Repository.of(url)
             assert where.host == urlsplit(url).hostname

@@ -18,7 +18,7 @@ CORPUS: Final = Path(__file__).parents[1] / "fuzz" / "corpus"
 SECONDS: Final = float(os.environ.get("FUZZ_SECONDS", "45"))
 SEED: Final = int(os.environ.get("FUZZ_SEED", "1"))
 BATCH: Final = 200
-CPU_SECONDS: Final = 2.0
+CPU_SECONDS: Final = 5.0
 """Most that a parser may take for any input that is not refused for its length; other processes do not count."""
 _properties: Final[list[str]] = []
 
