@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from berth_core.client import Client, Object
+from berth_core.errors import UnreadableError
 from berth_core.resources import FirewallRule
 from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
@@ -121,3 +122,20 @@ async def test_one_that_came_and_went_while_no_watch_told_is_found_by_the_next_l
 )
 def test_a_refusal_counts_unless_a_rule_refuses_the_operator(rules: list[FirewallRule], refuses: bool) -> None:
     assert refuses_us(Memory(rules=rules), pod(ip="127.0.0.1")) is refuses
+
+
+async def test_a_rule_that_lets_in_and_cannot_be_read_lets_nobody_in(world: World) -> None:
+    world.rules_listed["lab"] = LISTED
+    odd = wire("odd", 9, order=0)
+    odd["spec"]["order"] = -1
+    world.store.put(RULES, odd)
+    assert await read(world) == ["first", "second"]
+
+
+async def test_with_another_that_cannot_be_read_the_firewall_stays_as_it_is(world: World) -> None:
+    world.rules_listed["lab"] = LISTED
+    odd = wire("odd", 9, order=0)
+    odd["spec"]["action"] = "LOG"
+    world.store.put(RULES, odd)
+    with pytest.raises(UnreadableError):
+        await read(world)

@@ -3,7 +3,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_operator.kinds import INSTANCES, PODS
+from berth_operator.kinds import ACCESS_RULES, INSTANCES, PODS, RESERVATIONS
 from berth_operator.store import Store
 
 
@@ -107,3 +107,32 @@ def test_the_index_always_says_what_the_objects_say(events: list[tuple[bool, int
     for instance in "ab":
         wanted = [o for o in known if o["metadata"]["labels"]["berth.dev/instance"] == instance]
         assert store.by(PODS, "instance", instance) == wanted
+
+
+def reservation(version: int, **spec: Any) -> dict[str, Any]:
+    metadata = {"namespace": "lab", "name": "r", "uid": "u", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"user": "ada", "workspaceType": "arm", "instance": {"user": "ada"}} | spec}
+
+
+def test_what_cannot_be_read_is_kept_apart() -> None:
+    store = Store()
+    store.put(RESERVATIONS, reservation(5))
+    assert store.hear(RESERVATIONS, reservation(6, priority=2000))
+    assert store.get(RESERVATIONS, "lab", "r") is None
+    assert store.by(RESERVATIONS, "waiting", "yes") == []
+    assert [o["metadata"]["resourceVersion"] for o in store.unreadable(RESERVATIONS, "lab")] == ["6"]
+    assert not store.put(RESERVATIONS, reservation(5)), "an older version does not come back"
+    store.put(RESERVATIONS, reservation(7))
+    assert store.unreadable(RESERVATIONS) == []
+    assert len(store.by(RESERVATIONS, "waiting", "yes")) == 1
+    store.put(RESERVATIONS, reservation(8, user=7))
+    store.remove(RESERVATIONS, reservation(9))
+    assert store.unreadable(RESERVATIONS) == []
+
+
+def test_an_access_rule_that_cannot_be_read_forbids_in_the_store() -> None:
+    store = Store()
+    metadata = {"namespace": "lab", "name": "a", "uid": "u", "resourceVersion": "5"}
+    store.put(ACCESS_RULES, {"metadata": metadata, "spec": {"deployment": "one", "user": "bob", "capability": "?"}})
+    (kept,) = store.by(ACCESS_RULES, "deployment", "one", "lab")
+    assert (kept["spec"]["user"], kept["spec"]["capability"]) == ("bob", "CAP_NO_INSTANTIATE")
