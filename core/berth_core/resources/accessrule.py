@@ -1,6 +1,6 @@
 """AccessRule: who may instantiate a deployment."""
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
@@ -9,13 +9,17 @@ from berth_core.model import Model, Name
 from berth_core.resources.base import Column, ObjectMeta, Resource, Rule
 
 EVERYBODY = "*"
+GREATEST_ID: Final = 2**31 - 1
+LONGEST_NAME: Final = 253
 
 
 class AccessRuleSpec(Model):
     """One rule. The most specific one that speaks of a user decides. Never changed."""
 
     deployment: Name = Field(description="Name of the WorkspaceDeployment in the same namespace.")
-    user: str = Field(EVERYBODY, description="Whom it is about; `*` for everybody.", min_length=1, max_length=253)
+    user: str = Field(
+        EVERYBODY, description="Whom it is about; `*` for everybody.", min_length=1, max_length=LONGEST_NAME
+    )
     capability: Literal["CAP_INSTANTIATE", "CAP_NO_INSTANTIATE"] = Field(
         description="What the user may do, or may not."
     )
@@ -24,7 +28,7 @@ class AccessRuleSpec(Model):
         alias="ruleID",
         description="Number by which clients name the rule; unique among the rules of a deployment.",
         ge=1,
-        le=2147483647,
+        le=GREATEST_ID,
     )
 
 
@@ -57,12 +61,16 @@ class AccessRule(Resource):
         spec = obj.get("spec")
         spec = spec if isinstance(spec, dict) else {}
         deployment, user, number = spec.get("deployment"), spec.get("user"), spec.get("ruleID")
-        if not isinstance(deployment, str):
+        if not _is_name(deployment):
             return None  # it speaks of none
-        rule = AccessRuleSpec.model_construct(
-            deployment=deployment,
-            user=user if isinstance(user, str) else EVERYBODY,
+        rule = AccessRuleSpec(
+            deployment=str(deployment),
+            user=str(user) if _is_name(user) else EVERYBODY,
             capability="CAP_NO_INSTANTIATE",
-            rule_id=number if isinstance(number, int) else 1,
+            rule_id=number if isinstance(number, int) and 1 <= number <= GREATEST_ID else 1,
         )
         return cls(metadata=ObjectMeta.model_validate(obj["metadata"]), spec=rule)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME
