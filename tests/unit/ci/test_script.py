@@ -37,7 +37,7 @@ def test_values_come_as_they_are(value: str) -> None:
 def test_ssh_knows_the_machine_and_no_other() -> None:
     machine = Machine("198.51.100.7", 30123, ("ssh-ed25519 AAAA", "ssh-rsa BBBB"))
     assert known_hosts(machine) == "[198.51.100.7]:30123 ssh-ed25519 AAAA\n[198.51.100.7]:30123 ssh-rsa BBBB\n"
-    assert known_hosts(Machine("198.51.100.7", 22, ("k",))) == "198.51.100.7 k\n"
+    assert known_hosts(Machine("198.51.100.7", 22, ("ssh-rsa BBBB",))) == "198.51.100.7 ssh-rsa BBBB\n"
     config = ssh_config(machine)
     for line in ("HostName 198.51.100.7", "Port 30123", "User root", "StrictHostKeyChecking yes"):
         assert f"  {line}\n" in config
