@@ -31,7 +31,7 @@ async def type_name(world: World, setting: Setting) -> AsyncIterator[str]:
     }
     with loosened(setting.server, *(kind.PLURAL for kind in odd)):
         for kind, spec in odd.items():
-            await asyncio.wait_for(_store(world, kind, spec), 30)
+            await asyncio.wait_for(_store(world, kind, spec), 120)
     yield name
     for kind in odd:
         await world.client.delete(kind.api(), world.namespaces.workspaces, "odd")
@@ -70,7 +70,7 @@ async def test_a_rule_that_cannot_be_read_forbids_its_user_only(
     (deployment,) = (obj["metadata"]["name"] for obj in listed)
     with loosened(setting.server, AccessRule.PLURAL):
         spec = {"deployment": deployment, "user": "bob", "capability": "CAP_ODD", "ruleID": 1}
-        await asyncio.wait_for(_store(world, AccessRule, spec, "odd-rule"), 30)
+        await asyncio.wait_for(_store(world, AccessRule, spec, "odd-rule"), 120)
 
     async def refuses() -> bool:
         return (await bob.post(f"/new/{name}", json={})).status_code == 403

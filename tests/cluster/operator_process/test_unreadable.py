@@ -52,7 +52,7 @@ async def odd(lab: Lab, apiserver: ApiServer) -> AsyncIterator[None]:
     """One object of each kind that the operator watches, named `odd`; the schemas are this version's again."""
     with loosened(apiserver, *(kind.plural for kind in ODD)):
         for kind, (spec, status) in ODD.items():
-            await asyncio.wait_for(_store(lab, kind, spec, status), 30)
+            await asyncio.wait_for(_store(lab, kind, spec, status), 120)
     yield
     for kind in ODD:
         await lab.client.delete(kind, lab.namespace, "odd")
@@ -120,7 +120,7 @@ async def test_a_lease_stays_while_its_instance_cannot_be_read(
     name = await lab.claimed("one")
     bound: Any = await lab.until(INSTANCES, name, lambda o: condition(o, "Bound", "status") == "True", seconds=30)
     with loosened(apiserver, "instances"):
-        await asyncio.wait_for(_spoil(lab, name, bound), 30)
+        await asyncio.wait_for(_spoil(lab, name, bound), 120)
     await lab.until(INSTANCES, name, lambda o: condition(o, "Readable", "status") == "False", seconds=30)
     operators.stop_all()
     operators.start()
