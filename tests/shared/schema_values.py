@@ -54,7 +54,7 @@ TEXTS: Final = (
     "x" * 300,
 )
 NUMBERS: Final = (0, 1, -1, 2, 5, 22, 1.0, 1.5, 1e3, 65535, 65536, 2**31 - 1, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63)
-OTHERS: Final = (None, True, 7, "7", [], {}, [None], {"": None}, 1e300)
+OTHERS: Final[tuple[Any, ...]] = (None, True, 7, "7", [], {}, [None], {"": None}, 1e300)
 _fitting: dict[str, list[str]] = {}
 
 
@@ -93,14 +93,18 @@ def _text(schema: Json, rng: random.Random) -> str:
         return rng.choice(TIMES) if rng.random() < 0.5 else TIMES[0]
     if "pattern" in schema and rng.random() < 0.8:
         return rng.choice(_matching(schema["pattern"]))
-    bounds = [schema[word] + more for word in ("minLength", "maxLength") if word in schema for more in (-1, 0, 1)]
+    bounds: list[int] = [
+        schema[word] + more for word in ("minLength", "maxLength") if word in schema for more in (-1, 0, 1)
+    ]
     if bounds and rng.random() < 0.3:
         return rng.choice("xä\U0001f916\n") * max(rng.choice(bounds), 0)
     return rng.choice(TEXTS)
 
 
 def _number(schema: Json, rng: random.Random) -> float:
-    bounds = [schema[word] + more for word in ("minimum", "maximum") if word in schema for more in (-1, 0, 1)]
+    bounds: list[float] = [
+        schema[word] + more for word in ("minimum", "maximum") if word in schema for more in (-1, 0, 1)
+    ]
     return rng.choice([*bounds, *bounds, *NUMBERS])
 
 

@@ -81,7 +81,7 @@ def foreign(obj: Object) -> str:
         for key in metadata.get(part) or {}:
             written = any(f"f:{key}" in fields.get("f:metadata", {}).get(f"f:{part}", {}) for fields in berths)
             if key.startswith(PREFIX) and not written:
-                return key
+                return str(key)
     owned = any(owner["apiVersion"].startswith(PREFIX) for owner in metadata.get("ownerReferences") or ())
     if owned and not any("f:ownerReferences" in fields.get("f:metadata", {}) for fields in berths):
         return "its owner"

@@ -164,11 +164,15 @@ def policies_hold(server: ApiServer) -> None:
     metadata: dict[str, Any] = {"name": "probe", "namespace": WORKSPACES}
     for probe, policy, kind, spec in probes:
         named = metadata | ({"name": "x" * 64} if policy == "berth-names" else {})
-        obj = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": named, "spec": spec}
+        obj: dict[str, Any] = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": named, "spec": spec}
         _until_refused(probe, policy, ["create", "--dry-run=server", "-f", "-"], json.dumps(obj))
-    reserved = {"name": "b-01900000-0000-7000-8000-000000000001", "namespace": WORKSPACES}
-    own = {"apiVersion": "berth.dev/v1alpha1", "kind": "Instance", "spec": inner | {"user": "probe-user"}}
-    pod = {
+    reserved: dict[str, Any] = {"name": "b-01900000-0000-7000-8000-000000000001", "namespace": WORKSPACES}
+    own: dict[str, Any] = {
+        "apiVersion": "berth.dev/v1alpha1",
+        "kind": "Instance",
+        "spec": inner | {"user": "probe-user"},
+    }
+    pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata,

@@ -217,7 +217,7 @@ def _verbs() -> Iterator[Row]:
         where = collection(plural)
         one = f"{where}/{manifest(plural)['metadata']['name']}"
         new = manifest(plural) if plural in ("issuedtokens", "tokenrevocations") else manifest(plural, name="new")
-        status = {"status": {"conditions": []}} if plural != "accounts" else {"status": {"slots": []}}
+        status: Object = {"status": {"conditions": []}} if plural != "accounts" else {"status": {"slots": []}}
         yield _row(f"list {plural}", "GET", where, None, may["list"])
         if new["metadata"]["name"] == "new":
             yield _row(f"create {plural}", "POST", where, new, may["create"])
@@ -252,7 +252,7 @@ def _marks() -> Iterator[Row]:
         makers = " ".join({"api", "operator"} & set(VERBS[plural]["create"].split()))
         changers = " ".join({"operator"} & set(VERBS[plural]["patch"].split()))
         for mark, metadata in MARKS.items():
-            new = manifest(plural, **{"name": "new"} | metadata)
+            new = manifest(plural, name="new", **metadata)
             yield _row(f"create {plural} with a {mark}", "POST", collection(plural), new, makers)
             yield _row(f"give {plural} a {mark}", "PATCH", one, {"metadata": metadata}, changers)
         for name in [*RESERVED, *[ID] * (plural in NAMED_BY_ID)]:
@@ -331,7 +331,7 @@ def _templates() -> Iterator[Row]:
         ("resourceClaims", {"resourceClaims": [{"name": "x", "resourceClaimTemplateName": "x"}]}, "owner"),
         ("a folder", {"volumes": [mount | {"emptyDir": {}}]}, ADMINS),
     ):
-        spec = {"template": {"image": "example/workspace"} | part}
+        spec: Object = {"template": {"image": "example/workspace"} | part}
         new = manifest("workspacetypes", spec, name="new")
         yield _row(f"create a type with {what}", "POST", collection("workspacetypes"), new, may)
         yield _row(f"give a type {what}", "PATCH", f"{collection('workspacetypes')}/matrix", {"spec": spec}, may)
@@ -436,9 +436,10 @@ def _belongings() -> Iterator[Row]:
 
 
 def _changed(plural: str) -> Object:
-    return {
+    specs: dict[str, Object] = {
         "services": {"selector": {"app": "mallory"}},
         "networkpolicies": {"podSelector": {"matchLabels": {"nobody": "x"}}},
         "poddisruptionbudgets": {"minAvailable": 0},
         "leases": {"holderIdentity": "x"},
-    }[plural]
+    }
+    return specs[plural]

@@ -98,7 +98,8 @@ def read(kind: type[Resource], obj: Object) -> Resource:
     for moment in _times(resource.model_dump()):
         assert parse_time(moment).tzinfo is not None
     conditions.merged(getattr(getattr(resource, "status", None), "conditions", ()), ())
-    READERS.get(kind, lambda _: None)(resource)
+    if kind in READERS:
+        READERS[kind](resource)
     return resource
 
 

@@ -232,7 +232,7 @@ def test_an_environment_is_read_where_it_is_plain() -> None:
 
 def metadata(what: str, name: str, manager: str = "kubectl", **fields: Any) -> dict[str, Any]:
     """Metadata of something whose spec, labels and owners were written by ``manager``."""
-    labels = {f"f:{key}": {} for key in fields.get("labels", {})}
+    labels: dict[str, Any] = {f"f:{key}": {} for key in fields.get("labels", {})}
     written = {"f:spec": {}, "f:metadata": {"f:labels": labels, "f:ownerReferences": {}}}
     entry = {"manager": manager, "operation": "Update", "fieldsV1": written}
     return {"what": what, "metadata": {"name": name, "namespace": "lab", "managedFields": [entry]} | fields}

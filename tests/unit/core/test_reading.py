@@ -58,5 +58,6 @@ def test_an_access_rule_forbids(spec: dict[str, Any], refused: str, let_in: str 
 
 def test_a_path_may_end_anywhere() -> None:
     assert at({"a": {"b": 1}}, "a", "b") == 1
-    for odd in (None, [], "a", {"a": []}, {"a": "b"}, {}):
+    odds: list[Any] = [None, [], "a", {"a": []}, {"a": "b"}, {}]
+    for odd in odds:
         assert at(odd, "a", "b") is None
