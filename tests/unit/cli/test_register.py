@@ -74,5 +74,6 @@ def test_by_user_the_newest_first() -> None:
     ],
 )
 def test_what_it_may(spec: dict[str, Any], words: str) -> None:
-    made = IssuedTokenSpec(sha256=SHA, user="alice", issued="", expires="", **spec)
+    times = {"issued": "2026-05-01T00:00:00Z", "expires": "2026-06-01T00:00:00Z"}
+    made = IssuedTokenSpec(sha256=SHA, user="alice", **times, **spec)
     assert may(made) == words

@@ -1,5 +1,6 @@
 """Private keys and profiles go when no instance needs them, as the cluster says and not only the cache."""
 
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -35,13 +36,16 @@ class Cluster:
         metadata = {"name": "mine", "namespace": "lab", "uid": ID, "creationTimestamp": LONG_AGO}
         self._instance: Object = {"metadata": metadata | {"resourceVersion": "9"}, "spec": spec, "status": status}
 
+    async def pages(self, kind: Kind, _namespace: str, **_: object) -> AsyncIterator[tuple[list[Object], str]]:
+        assert kind == SECRETS
+        metadata = {"name": "vpn-1", "uid": "s", "creationTimestamp": LONG_AGO, "labels": {names.INSTANCE_LABEL: ID}}
+        yield [{"metadata": metadata}], "9"
+
     async def list(
         self, kind: Kind, _namespace: str, *, fields: Object | None = None, **_: object
     ) -> tuple[list[Object], str]:
-        if kind == INSTANCES:
-            return [self._instance] if (fields or {"metadata.name": "mine"}) == {"metadata.name": "mine"} else [], "9"
-        metadata = {"name": "vpn-1", "uid": "s", "creationTimestamp": LONG_AGO, "labels": {names.INSTANCE_LABEL: ID}}
-        return [{"metadata": metadata}], "9"
+        assert kind == INSTANCES
+        return [self._instance] if (fields or {"metadata.name": "mine"}) == {"metadata.name": "mine"} else [], "9"
 
     async def delete(self, kind: Kind, _namespace: str, name: str, *, uid: str) -> None:
         assert (kind, uid) == (SECRETS, "s")
