@@ -13,6 +13,7 @@ import orjson
 
 from berth_core import durations, names
 from berth_core.firewall import Network, Sources
+from berth_core.resources import KINDS
 from berth_core.vpn import Protocol, Tunnel
 from berth_core.vpn.configuration import parse_network
 from berth_operator.cisettings import CiSettings, bounds, ci_settings
@@ -86,6 +87,8 @@ class Config:
     history_retention: timedelta = timedelta(days=30)
     history: Bounds = HISTORY
     """How many Instances, Builds and Reservations that are over, of each kind."""
+    most_objects: Mapping[str, int] = field(default_factory=dict)
+    """How many objects of a kind of Berth's (its plural) a workspace namespace holds; kinds that are not here: any."""
     probe_interval: timedelta | None = None
     """How often to find out whether NetworkPolicy is enforced; None for never."""
     listen: int = 8080
@@ -120,6 +123,7 @@ class Config:
             ci=ci_settings(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
             history=bounds(environment, "BERTH_HISTORY", HISTORY),
+            most_objects=_counts(environment.get("BERTH_MOST_OBJECTS") or "{}"),
             probe_interval=_interval(environment, "BERTH_PROBE_INTERVAL"),
             listen=_port(environment.get("BERTH_LISTEN") or "8080"),
             kubeconfig=environment.get("KUBECONFIG") or None,
@@ -166,6 +170,19 @@ def _addresses(text: str) -> Mapping[str, str]:
         raise ValueError("BERTH_NODE_ADDRESSES is not JSON") from exc
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise ValueError("BERTH_NODE_ADDRESSES must be a JSON object of node names and addresses")
+    return found
+
+
+def _counts(text: str) -> Mapping[str, int]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise ValueError("BERTH_MOST_OBJECTS is not JSON") from exc
+    plurals = {kind.api().plural for kind in KINDS}
+    if not isinstance(found, dict) or not all(type(most) is int and most > 0 for most in found.values()):
+        raise ValueError("BERTH_MOST_OBJECTS must be a JSON object of kinds and positive numbers")
+    if unknown := found.keys() - plurals:
+        raise ValueError(f"BERTH_MOST_OBJECTS names {min(unknown)}; write plurals of Berth's kinds")
     return found
 
 
