@@ -46,7 +46,7 @@ demo: up ## a tour of the main job, step by step
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
 	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/fuzz tests/sim tests/spec tests/unit
-	@$(BIN)/pytest -m alone tests/cluster tests/unit
+	@$(BIN)/pytest -m alone tests/abuse tests/cluster tests/unit
 	@$(BIN)/pytest tests/e2e
 
 .PHONY: spec
@@ -61,6 +61,11 @@ test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a 
 	  FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM}; echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  $(BIN)/pytest --timeout 0 tests/fuzz tests/cluster/core/test_schemas.py; \
 	  $(BIN)/pytest -s tests/cluster/api/test_openapi.py
+
+.PHONY: test-abuse
+test-abuse: venv ## an hour of the worst client: what it makes the store, memory and other users bear (ABUSE_SECONDS=3600)
+	@$(BIN)/python -m berth_cluster prepare
+	@ABUSE_SECONDS=$${ABUSE_SECONDS:-3600} $(BIN)/pytest -s tests/abuse
 
 .PHONY: test-faults
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)

@@ -53,6 +53,7 @@ from berth_api.spoken import Spoken
 from berth_api.state import Caches, State
 from berth_api.timekeeping import keep_time
 from berth_core import errors as cluster
+from berth_core.archive import Archive
 from berth_core.client import Client, connect
 from berth_core.names import API_MANAGER
 from berth_core.protocol import NewerProtocolError
@@ -133,6 +134,7 @@ def make_state(config: Config, client: Client, logs: Client, certificate: Certif
         readers=Followers(metrics.READERS),
         spoken=Spoken(client, config.namespace),
         certificate=certificate,
+        archive=Archive(config.archive) if config.archive is not None else None,
     )
 
 

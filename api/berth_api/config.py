@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from berth_core.archive import ArchiveSettings, archive_settings
+
 LONGEST_TOKEN_LIFE: Final = 366 * 24 * 3600
 KEYS_PER_USER: Final = 1000
 MOST_CONNECTIONS: Final = 1000
@@ -74,6 +76,8 @@ class Config:
     allowed_origins: frozenset[str]
     kubeconfig: str | None
     most_connections: int = MOST_CONNECTIONS
+    archive: ArchiveSettings | None = None
+    """None where logs and artifacts of builds lie in ConfigMaps only."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Config:
@@ -108,7 +112,15 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         allowed_origins=frozenset(_words(environment.get("BERTH_ALLOWED_ORIGINS", ""))),
         kubeconfig=environment.get("KUBECONFIG") or None,
         most_connections=_number(environment, "BERTH_MOST_CONNECTIONS", MOST_CONNECTIONS),
+        archive=_archive(environment),
     )
+
+
+def _archive(environment: Mapping[str, str]) -> ArchiveSettings | None:
+    try:
+        return archive_settings(environment)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from berth_api.sharing import Claims, Reads
 from berth_api.spoken import Spoken
 from berth_api.typed import Typed
 from berth_core import ids
+from berth_core.archive import Archive
 from berth_core.cache import Cache, Key, nothing
 from berth_core.client import Client, Object
 from berth_core.model import is_time
@@ -220,6 +221,8 @@ class State:
     spoken: Spoken
     certificate: Certificate | None
     """None where the API speaks plain HTTP."""
+    archive: Archive | None
+    """With logs and artifacts of builds; None where they lie in ConfigMaps only."""
 
     async def now(self) -> datetime:
         """Return the store's time, for what makes or ages something; where it is not known the cluster is asked.

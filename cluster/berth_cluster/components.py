@@ -118,6 +118,8 @@ HELM_FLAGS = " ".join(
     f"-X helm.sh/helm/v3/pkg/chartutil.k8sVersion{part}={value}"
     for part, value in zip(("Major", "Minor"), DEFAULT_KUBERNETES.split(".")[:2], strict=True)
 )
+# A bucket for tests: the S3 API over a folder.
+BUCKETS = Component(name="versitygw", programs={"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
 HELM = Component(name="helm", programs={"helm": "helm.sh/helm/v3/cmd/helm"}, linker_flags=f"-s -w {HELM_FLAGS}")
 
 

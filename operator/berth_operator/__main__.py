@@ -12,6 +12,7 @@ import kopf
 import structlog
 
 from berth_core import names
+from berth_core.archive import Archive
 from berth_core.client import Client, connect
 from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError, NotFoundError, UnavailableError
@@ -76,6 +77,7 @@ async def _main(config: Config) -> None:
         world = World(
             config, guarded, authority, agents, Clock(clock), steadiness=steadiness, confirm=leadership.confirm
         )
+        world.archive = Archive(config.archive) if config.archive is not None else None
         world.queue = make_queue(world)
         health = Health(world, leadership)
         async with health.serving(config.listen):

@@ -150,7 +150,7 @@ def _parts(world: World, seen: SeenBuild) -> BuildParts:
 
 async def _begin(world: World, build: Build) -> None:
     """Start the status of an attempt; what an earlier one said and left goes."""
-    await drop_parts(world, build.metadata.namespace, build.status.wire())
+    await drop_parts(world, build)
     now = world.now()
     shown = [
         condition(builds.RESOLVED, False, "NotYet", "its turn has not come", now=now),
@@ -205,6 +205,7 @@ async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
         "log_size": kept.log_size or None,
         "log_skipped": kept.skipped or None,
         "artifacts": kept.artifacts,
+        "kept_in": kept.place,
         "observed_generation": build.metadata.generation,
         "conditions": merged(build.status.conditions, shown),
     }

@@ -12,6 +12,7 @@ from typing import Final, Literal, Self
 import orjson
 
 from berth_core import durations, names
+from berth_core.archive import ArchiveSettings, archive_settings
 from berth_core.firewall import Network, Sources
 from berth_core.resources import KINDS
 from berth_core.vpn import Protocol, Tunnel
@@ -84,6 +85,8 @@ class Config:
     """None: no repository is cloned into workspaces."""
     ci: CiSettings | None = None
     """None: nothing is built."""
+    archive: ArchiveSettings | None = None
+    """None: logs and artifacts of builds lie in ConfigMaps."""
     history_retention: timedelta = timedelta(days=30)
     history: Bounds = HISTORY
     """How many Instances, Builds and Reservations that are over, of each kind."""
@@ -121,6 +124,7 @@ class Config:
             vpn=_vpn(environment),
             clone=_clone(environment),
             ci=ci_settings(environment),
+            archive=archive_settings(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
             history=bounds(environment, "BERTH_HISTORY", HISTORY),
             most_objects=_counts(environment.get("BERTH_MOST_OBJECTS") or "{}"),

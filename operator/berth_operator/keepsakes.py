@@ -1,4 +1,4 @@
-"""What is kept of a build: the end of its log, and its artifacts, in ConfigMaps.
+"""What is kept of a build: the end of its log, and its artifacts, in ConfigMaps or in the archive.
 
 They go before the next attempt begins, when they are too old or too much (``history``), and with the Build.
 """
@@ -13,11 +13,11 @@ from typing import Final
 import orjson
 import structlog
 
-from berth_core import names
+from berth_core import archive, names
 from berth_core.client import Object
 from berth_core.errors import InvalidError, NotFoundError, UnavailableError
 from berth_core.resources import Build
-from berth_core.resources.build import Artifacts
+from berth_core.resources.build import IN_ARCHIVE, Artifacts, Place
 from berth_operator.build.ci_jobs import Attempt
 from berth_operator.cisettings import CiSettings
 from berth_operator.decide.buildseen import SeenBuild
@@ -30,7 +30,7 @@ from berth_operator.writes import write_status
 log = structlog.get_logger(__name__)
 
 TRIES: Final = 3
-"""How often a log is asked for that a node does not give out."""
+"""How often a log is asked for that a node does not give out, or the archive does not take."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Kept:
     log_size: int
     skipped: int
     artifacts: Artifacts | None
+    place: Place | None = None
     missing: str = ""
 
 
@@ -59,15 +60,23 @@ async def keep(world: World, attempt: Attempt, settings: CiSettings, seen: SeenB
         tail.close_line()
     artifacts, without = await _artifacts(world, attempt, settings.artifacts_max_bytes, seen)
     packed = gzip.compress(tail.content, mtime=0) if tail.content else b""
-    kept = await _store(world, attempt, "log", packed)
+    kept, lost = await _store(world, attempt, "log", packed)
     world.log_failures.pop(_key(attempt), None)
-    return Kept(kept, len(packed), tail.skipped, artifacts, "; ".join([*missing, *([without] if without else [])]))
+    place: Place | None = IN_ARCHIVE if world.archive is not None and (kept or artifacts) else None
+    told = "; ".join(word for word in (*missing, without, lost) if word)
+    return Kept(kept, len(packed) if kept else 0, tail.skipped, artifacts, place, told)
 
 
-async def drop_parts(world: World, namespace: str, status: Object) -> None:
-    """Delete the ConfigMaps that a build's status names. Can be repeated."""
-    for name in kept_parts(status):
-        await world.client.delete(CONFIG_MAPS, namespace, name)
+async def drop_parts(world: World, build: Build) -> None:
+    """Delete what a build's status names. Can be repeated."""
+    metadata, status = build.metadata, build.status
+    for name in kept_parts(status.wire()):
+        if status.kept_in != IN_ARCHIVE:
+            await world.client.delete(CONFIG_MAPS, metadata.namespace, name)
+        elif world.archive is not None:
+            await world.archive.delete(archive.key(metadata.namespace, metadata.uid, name))
+        else:
+            log.warning("what was kept of a build lies in an archive that is not configured", build=metadata.name)
 
 
 async def drop(world: World, obj: Object) -> None:
@@ -76,7 +85,7 @@ async def drop(world: World, obj: Object) -> None:
     Empty lists are left there: something was kept, and is no more. Raises ConflictError where it was changed meanwhile.
     """
     build = Build.parse(obj)
-    await drop_parts(world, build.metadata.namespace, obj["status"])
+    await drop_parts(world, build)
     log, artifacts = build.status.log, build.status.artifacts
     left = {
         "log": [] if log else log,
@@ -117,7 +126,8 @@ async def _artifacts(world: World, attempt: Attempt, most: int, seen: SeenBuild)
     size, digest, packed, problem = unpacked(bytes(printed))
     if problem or not packed:
         return None, problem
-    return Artifacts(size=size, sha256=digest, config_maps=await _store(world, attempt, "artifacts", packed)), ""
+    parts, lost = await _store(world, attempt, "artifacts", packed)
+    return Artifacts(size=size, sha256=digest, config_maps=parts) if parts else None, lost
 
 
 def unpacked(printed: bytes) -> tuple[int, str, bytes, str]:
@@ -137,7 +147,22 @@ def unpacked(printed: bytes) -> tuple[int, str, bytes, str]:
     return len(packed), digest, packed, ""
 
 
-async def _store(world: World, attempt: Attempt, what: str, content: bytes) -> list[str]:
+async def _store(world: World, attempt: Attempt, what: str, content: bytes) -> tuple[list[str], str]:
+    """Keep it; the names of its parts, and why there are none. Nothing has no parts."""
+    if world.archive is None:
+        return await _in_cluster(world, attempt, what, content), ""
+    if not content:
+        return [], ""
+    name, metadata = names.build_part(attempt.id, attempt.attempt, what, 0), attempt.build.metadata
+    try:
+        await world.archive.put(archive.key(metadata.namespace, metadata.uid, name), content)
+    except UnavailableError as error:
+        _try_again(world, attempt, error)
+        return [], f"the {what} could not be kept ({error.message})"
+    return [name], ""
+
+
+async def _in_cluster(world: World, attempt: Attempt, what: str, content: bytes) -> list[str]:
     made = []
     for number, start in enumerate(range(0, len(content), PART)):
         name = names.build_part(attempt.id, attempt.attempt, what, number)
@@ -158,7 +183,7 @@ def _try_again(world: World, attempt: Attempt, error: UnavailableError) -> None:
     count = world.log_failures[_key(attempt)] = world.log_failures.get(_key(attempt), 0) + 1
     if count < TRIES:
         raise error
-    log.warning("the log of a build could not be read", build=attempt.id, error=error.message)
+    log.warning("not all of a build could be kept", build=attempt.id, error=error.message)
 
 
 def _key(attempt: Attempt) -> tuple[str, str, int]:

@@ -57,7 +57,8 @@ async def _counts(client: Client, namespace: str, hard: Mapping[str, str]) -> bo
         found = await client.get(QUOTAS, namespace, NAME)
     except NotFoundError:
         return False
-    return hard.keys() <= found["spec"].get("hard", {}).keys()
+    known: Object = found["spec"].get("hard", {})
+    return hard.keys() <= known.keys()
 
 
 def _quota(namespace: str, hard: Mapping[str, str]) -> Object:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from berth_core.archive import Archive
 from berth_core.client import Client, Object
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
@@ -63,6 +64,8 @@ class World:
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     steadiness: Steadiness = field(default_factory=Steadiness)
     traces: Traces = field(default_factory=Traces)
+    archive: Archive | None = None
+    """Where logs and artifacts of builds go; None for ConfigMaps."""
     serving: set[str] = field(default_factory=set)
     """Instances (public ids) for which a lease is being taken or given back: their own passes do not bind them."""
     missing: Sightings = field(default_factory=Sightings)

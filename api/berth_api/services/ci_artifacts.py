@@ -1,4 +1,4 @@
-"""What a build left behind: a tarball in ConfigMaps beside it."""
+"""What a build left behind: a tarball in ConfigMaps beside it, or in the archive."""
 
 import base64
 import hashlib
@@ -6,18 +6,24 @@ from collections.abc import AsyncGenerator
 
 from berth_api.errors import MissingError
 from berth_api.state import State
+from berth_core import archive, names
 from berth_core import errors as cluster
-from berth_core import names
 from berth_core.client import Kind
 from berth_core.resources import Build
+from berth_core.resources.build import IN_ARCHIVE
 
 CONFIG_MAPS = Kind("v1", "configmaps")
 PIECE = 64 * 1024
 DELETED = "no artifacts: they were deleted"
 
 
-async def part(state: State, namespace: str, name: str) -> bytes:
-    """Read one part of a log or of artifacts. Raises NotFoundError."""
+async def part(state: State, build: Build, name: str) -> bytes:
+    """Read one part of a log or of artifacts. Raises NotFoundError, UnavailableError."""
+    namespace = build.metadata.namespace
+    if build.status.kept_in == IN_ARCHIVE:
+        if state.archive is None:
+            raise cluster.UnavailableError("what was kept lies in an archive that this process was not told of")
+        return await state.archive.get(archive.key(namespace, build.metadata.uid, name))
     found = await state.logs.get(CONFIG_MAPS, namespace, name)
     return base64.b64decode((found.get("binaryData") or {}).get(names.PART_KEY, ""))
 
@@ -32,7 +38,7 @@ async def pieces(state: State, build: Build) -> AsyncGenerator[bytes, None]:
     digest, data = hashlib.sha256(), bytearray()
     for name in artifacts.config_maps:
         try:
-            found = await part(state, build.metadata.namespace, name)
+            found = await part(state, build, name)
         except cluster.NotFoundError as error:
             raise MissingError(DELETED) from error
         digest.update(found)

@@ -1,4 +1,4 @@
-"""What a build has printed: of its containers while they are there, from ConfigMaps beside the Build afterwards."""
+"""What a build has printed: of its containers while they are there, of what was kept afterwards."""
 
 import zlib
 from collections.abc import AsyncGenerator
@@ -32,7 +32,7 @@ async def text(state: State, build: Build) -> AsyncGenerator[bytes, None]:
 
 
 def is_stored(build: Build) -> bool:
-    """Whether the log of the attempt that is wanted lies in ConfigMaps."""
+    """Whether the log of the attempt that is wanted was kept."""
     return build.status.attempt == build.spec.attempt and build.status.log is not None
 
 
@@ -43,7 +43,7 @@ async def stored(state: State, build: Build) -> AsyncGenerator[bytes, None]:
     inflating = zlib.decompressobj(_GZIP)
     for name in build.status.log or ():
         try:
-            packed = await ci_artifacts.part(state, build.metadata.namespace, name)
+            packed = await ci_artifacts.part(state, build, name)
         except cluster.NotFoundError as error:
             raise MissingError(DELETED) from error
         while packed:

@@ -177,6 +177,77 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- $found | uniq | toJson -}}
 {{- end }}
 
+{{/* Where logs and artifacts of builds lie: environment, mounts and volumes of operator and API; empty for the cluster. */}}
+{{- define "berth.archiveEnvironment" -}}
+{{- with .Values.ci.archive -}}
+{{- if .bucket -}}
+- name: BERTH_ARCHIVE
+  value: {{ .bucket | quote }}
+- name: BERTH_ARCHIVE_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: BERTH_ARCHIVE_REGION
+  value: {{ .region | quote }}
+{{- if .caConfigMap }}
+- name: BERTH_ARCHIVE_CA_FILE
+  value: /etc/berth/archive-ca/ca.crt
+{{- end }}
+{{- if .secret }}
+- name: BERTH_ARCHIVE_KEY_ID
+  valueFrom:
+    secretKeyRef: {name: {{ .secret }}, key: keyId}
+- name: BERTH_ARCHIVE_SECRET
+  valueFrom:
+    secretKeyRef: {name: {{ .secret }}, key: secret}
+{{- end }}
+{{- else if .claim -}}
+- name: BERTH_ARCHIVE
+  value: file:///var/lib/berth/archive
+{{- end }}
+{{- end }}
+{{- end }}
+{{- define "berth.archiveMount" -}}
+{{- with .root.Values.ci.archive -}}
+{{- if and .bucket .caConfigMap -}}
+- name: archive-ca
+  mountPath: /etc/berth/archive-ca
+  readOnly: true
+{{- else if and .claim (not .bucket) -}}
+- name: archive
+  mountPath: /var/lib/berth/archive
+  readOnly: {{ $.readOnly }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- define "berth.archiveVolume" -}}
+{{- with .Values.ci.archive -}}
+{{- if and .bucket .caConfigMap -}}
+- name: archive-ca
+  configMap: {name: {{ .caConfigMap }}}
+{{- else if and .claim (not .bucket) -}}
+- name: archive
+  persistentVolumeClaim: {claimName: {{ .claim }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What a pod may reach for the bucket of ci.archive, its name included: items of a policy's egress. */}}
+{{- define "berth.archiveEgress" -}}
+{{- $archive := .Values.ci.archive -}}
+{{- $policy := .Values.networkPolicy -}}
+- ports:
+    {{- range $policy.dns.ports }}
+    - {protocol: UDP, port: {{ . }}}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+- ports:
+    - protocol: TCP
+      port: {{ $policy.archive.port | default (include "berth.port" (dict "url" $archive.endpoint "default" (ternary 80 443 (hasPrefix "http:" $archive.endpoint)))) }}
+  {{- with $policy.archive.to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
 {{/* ConfigMap with the CA of the OIDC provider; empty where there is none. */}}
 {{- define "berth.oidcCa" -}}
 {{- with .Values.tokens.oidc }}{{ if .issuer }}{{ .caConfigMap }}{{ end }}{{ end -}}
@@ -236,6 +307,9 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- end -}}
 {{- if and .Values.rateLimit.redisURL .Values.rateLimit.redisURLSecret.name -}}
 {{- fail "rateLimit has redisURL and redisURLSecret: give one of them" -}}
+{{- end -}}
+{{- if and .Values.ci.archive.bucket .Values.ci.archive.claim -}}
+{{- fail "ci.archive has bucket and claim: give one of them" -}}
 {{- end -}}
 {{- if not .Values.api.allowPlainHttp -}}
 {{- include "berth.checkPlainHttp" . -}}

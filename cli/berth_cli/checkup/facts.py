@@ -1,13 +1,14 @@
 """What a checkup knows of a cluster, and how it is read: what may not be read is said to be unseen."""
 
 import base64
-from collections.abc import Awaitable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from berth_cli.cluster import server_time
-from berth_core import names
+from berth_core import crdgen, names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import ForbiddenError, NotFoundError
 from berth_core.resources import (
@@ -15,6 +16,7 @@ from berth_core.resources import (
     Account,
     Instance,
     IssuedToken,
+    Resource,
     TokenRevocation,
     WorkspaceDeployment,
     WorkspaceType,
@@ -43,6 +45,7 @@ ACCESS: Final = (Account, IssuedToken, TokenRevocation)
 """Kinds of the access namespace."""
 LEADER: Final = "berth-operator"
 WORKSPACES_VARIABLE: Final = "BERTH_WORKSPACE_NAMESPACES"
+BOUNDS_VARIABLE: Final = "BERTH_MOST_OBJECTS"
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,16 @@ class Facts:
     deployments: Sequence[WorkspaceDeployment] | Unseen
     instances: Sequence[Instance] | Unseen
     ours: Sequence[Object] | Unseen
-    """Metadata of all resources in the workspace namespaces, with their kind under `what`."""
+    """Metadata of all resources in the workspace namespaces, with their kind under `what`, and under `larger` fields
+    that are larger than the kind allows now."""
     workloads: Sequence[Object] | Unseen
     """The same of what runs there, or has something run."""
     authority: bytes | Unseen | None
     """Certificate (PEM) of the agents' authority."""
     keys: Mapping[str, bool] | Unseen
     """Which of the release's key objects are there, by name."""
+    most: Mapping[str, int] | Unseen
+    """How many objects of a kind (its plural) a workspace namespace may hold."""
 
 
 def environment(process: Object | None, container: str) -> dict[str, str]:
@@ -90,16 +96,17 @@ def environment(process: Object | None, container: str) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in found.get("env") or () if "value" in entry}
 
 
-async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Facts:
-    """Read all facts. Where no workspace namespaces are named, the operator's environment says which there are."""
+async def gather(
+    client: Client, release: str, workspaces: Sequence[str], most: Mapping[str, int] | None = None
+) -> Facts:
+    """Read all facts. Workspace namespaces and bounds that are not given are those of the operator's environment."""
     version = str((await client.request("GET", "/version"))["gitVersion"])
     now, here = await server_time(client), datetime.now(UTC)
     processes = await _seen(_processes(client, release))
     where = list(workspaces)
-    if not where and isinstance(processes, dict):
-        told = environment(processes["operator"], "operator").get(WORKSPACES_VARIABLE, "")
-        where = [word for word in told.split(",") if word]
-    where = where or ["berth-workspaces"]
+    told = environment(processes["operator"], "operator") if isinstance(processes, dict) else {}
+    where = where or [word for word in told.get(WORKSPACES_VARIABLE, "").split(",") if word] or ["berth-workspaces"]
+    bounds: Mapping[str, int] | Unseen = json.loads(told.get(BOUNDS_VARIABLE) or "{}") if most is None else most
     return Facts(
         release=release,
         version=version,
@@ -114,10 +121,11 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
         types=await _seen(_parsed(client, WorkspaceType, where)),
         deployments=await _seen(_parsed(client, WorkspaceDeployment, where)),
         instances=await _seen(_parsed(client, Instance, where)),
-        ours=await _seen(_metadata(client, {kind.KIND: kind.api() for kind in KINDS if kind not in ACCESS}, where)),
+        ours=await _seen(_ours(client, where)),
         workloads=await _seen(_metadata(client, WORKLOADS, where)),
         authority=await _seen(_authority(client, release)),
         keys=await _seen(_keys(client, release)),
+        most=processes if isinstance(processes, Unseen) and most is None else bounds,
     )
 
 
@@ -158,6 +166,44 @@ async def _metadata(client: Client, kinds: Mapping[str, Kind], namespaces: Seque
         for what, kind in kinds.items()
         for obj in (await client.list(kind, namespace, metadata_only=True))[0]
     ]
+
+
+async def _ours(client: Client, namespaces: Sequence[str]) -> list[Object]:
+    found: list[Object] = []
+    for kind in KINDS:
+        if kind not in ACCESS:
+            schema = schema_of(kind)
+            for namespace in namespaces:
+                async for page, _ in client.pages(kind.api(), namespace):
+                    found += [_measured(kind, schema, obj) for obj in page]
+    return found
+
+
+def _measured(kind: type[Resource], schema: Object, obj: Object) -> Object:
+    paths = {path for part in ("spec", "status") for path in larger(schema.get(part, {}), obj.get(part), part)}
+    return {"what": kind.KIND, "metadata": obj["metadata"], "larger": sorted(paths)}
+
+
+def schema_of(kind: type[Resource]) -> Object:
+    """Return the parts of a kind's schema, as this version has it."""
+    version = crdgen.definition(kind)["spec"]["versions"][0]
+    parts: Object = version["schema"]["openAPIV3Schema"]["properties"]
+    return parts
+
+
+def larger(schema: Object, value: Any, path: str) -> Iterator[str]:
+    """Yield paths of fields that are larger than a schema allows."""
+    words = {str: "maxLength", list: "maxItems", dict: "maxProperties", int: "maximum"}
+    most = schema.get(words.get(type(value), ""))
+    if most is not None and (value if isinstance(value, int) else len(value)) > most:
+        yield path
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if (known := schema.get("properties", {}).get(name) or schema.get("additionalProperties")) is not None:
+                yield from larger(known, inner, f"{path}.{name}")
+    elif isinstance(value, list) and "items" in schema:
+        for inner in value:
+            yield from larger(schema["items"], inner, path)
 
 
 R = TypeVar("R", WorkspaceType, WorkspaceDeployment, Instance)

@@ -1,10 +1,13 @@
 """What was found, and how grave it is. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from berth_cli.checkup.facts import Unseen
+
+SHOWN: Final = 5
 
 
 class Level(StrEnum):
@@ -33,3 +36,8 @@ class Finding:
 def unseen(check: str, found: Unseen) -> Finding:
     """Return the finding for what could not be read."""
     return Finding(check, Level.UNKNOWN, found.why, "ask an administrator of the cluster, who may read it")
+
+
+def some(found: Sequence[str]) -> str:
+    """Return the first of many, in a line."""
+    return ", ".join(found[:SHOWN]) + (" …" if len(found) > SHOWN else "")

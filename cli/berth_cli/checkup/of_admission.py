@@ -1,11 +1,11 @@
 """What the admission policies would refuse if it were made now: objects that are older than they. Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 from berth_cli.checkup.facts import Facts, Unseen
-from berth_cli.checkup.findings import Finding, Level, unseen
+from berth_cli.checkup.findings import Finding, Level, some, unseen
 from berth_core import ids, names, overrides
 from berth_core.client import Object
 from berth_core.resources import Build, Instance, Reservation
@@ -16,7 +16,6 @@ BY_ID: Final = (Instance.KIND, Reservation.KIND, Build.KIND)
 """Kinds of which Berth's are named by their ids."""
 PREFIX: Final = f"{names.GROUP}/"
 BERTHS: Final = (names.API_MANAGER, names.OPERATOR_MANAGER, names.CLI_MANAGER)
-SHOWN: Final = 5
 
 
 def marks(facts: Facts) -> Iterator[Finding]:
@@ -28,7 +27,7 @@ def marks(facts: Facts) -> Iterator[Finding]:
     found = [f"{_named(one)} ({what})" for one in facts.ours if (what := foreign(one))]
     if found:
         mend = "they go on; make them again under other names, without labels, annotations and owners of berth.dev"
-        yield Finding(check, Level.WARNING, f"{len(found)} look like Berth's own: {_some(found)}", mend)
+        yield Finding(check, Level.WARNING, f"{len(found)} look like Berth's own: {some(found)}", mend)
     else:
         yield Finding(check, Level.OK, f"{len(facts.ours)} resources, none that looks like Berth's own and is not")
 
@@ -42,7 +41,7 @@ def workloads(facts: Facts) -> Iterator[Finding]:
     found = [_named(one) for one in facts.workloads if not _is_berths(one)]
     if found:
         mend = "move them to another namespace: they run on, but in a workspace namespace no new pods are made for them"
-        yield Finding(check, Level.WARNING, f"{len(found)} are not Berth's: {_some(found)}", mend)
+        yield Finding(check, Level.WARNING, f"{len(found)} are not Berth's: {some(found)}", mend)
     else:
         yield Finding(check, Level.OK, "the workspace namespaces have Berth's only")
 
@@ -104,7 +103,3 @@ def _is_berths(workload: Object) -> bool:
 
 def _named(obj: Object) -> str:
     return f"{obj['what']} {obj['metadata']['namespace']}/{obj['metadata']['name']}"
-
-
-def _some(found: Sequence[str]) -> str:
-    return ", ".join(found[:SHOWN]) + (" …" if len(found) > SHOWN else "")

@@ -1,6 +1,6 @@
 """Build: one revision of a project, tested on a machine."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -8,6 +8,10 @@ from berth_core import ids
 from berth_core.conditions import Condition
 from berth_core.model import Model, Name, Time
 from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
+
+Place: TypeAlias = Literal["Cluster", "Archive"]
+"""Where what was kept of a build lies: in ConfigMaps beside it, or in the archive (``berth_core.archive``)."""
+IN_ARCHIVE: Final[Place] = "Archive"
 
 Attempts = Annotated[int, Field(json_schema_extra={"maximum": 100_000})]
 """Number of an attempt. What the attempt makes is named with it, and names of Jobs have at most 63 characters."""
@@ -40,7 +44,7 @@ class Artifacts(Model):
     size: int = Field(description="Bytes of the tarball (gzip).", ge=0)
     sha256: str = Field(description="Its SHA-256, in hex.", pattern=r"^[0-9a-f]{64}$")
     config_maps: list[Name] = Field(
-        description="ConfigMaps beside the Build with its parts, in order; none once they were deleted.", max_length=64
+        description="Its parts, in order, by names in `keptIn`; none once they were deleted.", max_length=64
     )
 
 
@@ -84,7 +88,7 @@ class BuildStatus(Model):
     message: str | None = Field(None, description="The reason in a sentence.", max_length=4096)
     log: list[Name] | None = Field(
         None,
-        description="ConfigMaps beside the Build with its log (gzip), in order. Set at its end; empty once they were"
+        description="Parts of its log (gzip), in order, by names in `keptIn`. Set at its end; empty once they were"
         " deleted.",
         max_length=64,
     )
@@ -93,6 +97,10 @@ class BuildStatus(Model):
         None, description="Lines at the beginning of the log that were not kept. Absent where all were.", ge=1
     )
     artifacts: Artifacts | None = Field(None, description="What it left behind. Absent where it left nothing.")
+    kept_in: Place | None = Field(
+        None,
+        description="Where log and artifacts lie: Cluster (ConfigMaps beside the Build; also where absent), Archive.",
+    )
     observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
     conditions: list[Condition] = Field(
         default_factory=list,

@@ -18,6 +18,8 @@ from berth_cluster.components import HELM, build
 from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
 
+from .asking import asking
+
 CHART = REPOSITORY / "charts" / "berth"
 RELEASE = "berth"
 NAMESPACE = "berth"
@@ -199,7 +201,12 @@ def policies_hold(server: ApiServer) -> None:
         "--dry-run=server",
     ]
     _until_refused(api, "berth-lockout", change)
-    _until_refused(api, "berth-leases", [*raise_epoch("probe", 1), "--dry-run=server"])
+    with asking(server) as ask:  # kubectl reads a status before it changes it, which the API process has no right to
+        status = f"/apis/berth.dev/v1alpha1/namespaces/{WORKSPACES}/workspacedeployments/probe/status"
+        epoch = {"status": {"epoch": 1}}
+        until(
+            lambda: "berth-leases" in ask(api.name, "PATCH", status, epoch).text, "policy berth-leases is not in force"
+        )
     writer = status_writer(server, "probe-writer")
     server.kubectl(*raise_epoch("probe", 1))
     _until_refused(writer, "berth-epochs", [*raise_epoch("probe", 2), "--dry-run=server"])

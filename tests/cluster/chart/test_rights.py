@@ -124,7 +124,7 @@ MAY_NOT = [
 ]
 
 
-PROCESSES = ("berth-operator", "berth-api", "berth-notifier", "berth-keys", "berth-uninstall")
+PROCESSES = ("berth-operator", "berth-api", "berth-notifier", "berth-keys", "berth-check", "berth-uninstall")
 
 
 def can(server: ApiServer, who: str, verb: str, what: str, where: str) -> bool:

@@ -13,14 +13,14 @@ from berth_core.client import Kind, Object
 from berth_core.errors import ForbiddenError, NotFoundError
 
 from .conftest import lab_in
-from .lab import RESERVATIONS, RULES, Lab
+from .lab import KEY, RESERVATIONS, RULES, Lab
 from .process import Operators, restricted_kubeconfig
 
 pytestmark = pytest.mark.apiserver
 
 QUOTAS = Kind("v1", "resourcequotas")
 MOST = json.dumps({"reservations": 2, "firewallrules": 50_000})
-SPEC = {"user": "ada", "workspaceType": "bench"}
+SPEC = {"user": "ada", "workspaceType": "bench", "instance": {"user": "ada", "sshKeys": [KEY]}}
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 
 from berth_cli import keys
 from berth_cli.checkup import checks
-from berth_cli.checkup.facts import Facts, Unseen, environment
+from berth_cli.checkup.facts import Facts, Unseen, environment, larger, schema_of
 from berth_cli.checkup.findings import Finding, Level
 from berth_cli.checkup.of_release import covers
 from berth_core import crdgen
-from berth_core.resources import KINDS, Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import KINDS, Build, Instance, WorkspaceDeployment, WorkspaceType
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DEFINITIONS = [crdgen.definition(one) for one in KINDS]
@@ -74,6 +74,7 @@ def well() -> Facts:
         workloads=[],
         authority=keys.new_authority(NOW).certificate,
         keys={"berth-token-signing": True},
+        most={},
     )
 
 
@@ -275,3 +276,31 @@ def test_overrides_that_would_change_their_type() -> None:
     spec = {"type": "arm", "overrides": {"devices": {"cpu": 64}}}
     found = only(replace(well(), deployments=[WorkspaceDeployment.parse({"metadata": metadata, "spec": spec})]))
     assert (found.level, "devices[cpu]" in found.says) == (Level.FAILED, True)
+
+
+def resource(what: str = "Instance", name: str = "mine", larger: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"what": what, "metadata": {"namespace": "lab", "name": name}, "larger": list(larger)}
+
+
+def test_what_is_larger_than_may_be_made_now_is_named() -> None:
+    found = only(replace(well(), ours=[resource(), resource(larger=("spec.sshKeys",)), resource(name="x" * 64)]))
+    assert (found.check, found.level) == ("sizes", Level.WARNING)
+    assert found.says.startswith("2 are larger than may be made now: Instance lab/mine (spec.sshKeys), Instance lab/x")
+
+
+def test_fields_are_measured_by_the_schema_of_this_version() -> None:
+    schema = schema_of(Instance)
+    spec = {"user": "ada", "sshKeys": ["k" * 100_000], "type": "bench", "deployments": ["one"], "unknown": "x" * 10_000}
+    assert sorted(set(larger(schema["spec"], spec, "spec"))) == ["spec.sshKeys"]
+    assert list(larger(schema["spec"], {"sshKeys": ["k"] * 10_000}, "spec")) == ["spec.sshKeys"]
+    assert list(larger(schema_of(Build)["spec"], {"attempt": 2**63 - 1, "branch": "main"}, "spec")) == ["spec.attempt"]
+    assert list(larger(schema["spec"], {"user": None, "vpn": True}, "spec")) == []
+
+
+def test_a_namespace_that_is_full_says_so() -> None:
+    both = [resource(), resource(name="other"), resource("Build")]
+    found = only(replace(well(), ours=both, most={"instances": 2, "builds": 2}))
+    assert found.says == "lab has 2 instances, and 2 are its bound"
+    assert "bounds.objects" in found.mend
+    assert ill(replace(well(), ours=both, most={"instances": 3})) == []
+    assert only(replace(well(), most=Unseen("forbidden"))).level is Level.UNKNOWN

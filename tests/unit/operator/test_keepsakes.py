@@ -1,10 +1,30 @@
 import base64
+import gzip
 import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import orjson
 import pytest
 
-from berth_operator.keepsakes import unpacked
+from berth_core import archive
+from berth_core.archive import Archive, ArchiveSettings
+from berth_core.client import Client, Object
+from berth_core.errors import NotFoundError, UnavailableError
+from berth_core.resources import Build
+from berth_core.resources.build import IN_ARCHIVE
+from berth_operator.agentclient import AgentClient
+from berth_operator.build.ci_jobs import Attempt
+from berth_operator.certificates import Authority
+from berth_operator.cisettings import CiSettings
+from berth_operator.clock import Clock
+from berth_operator.decide.buildseen import ContainerSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.keepsakes import TRIES, Kept, drop_parts, keep, unpacked
+from berth_operator.world import World
+
+from .making import CONFIG, NOW
 
 TARBALL = bytes(range(256)) * 40
 
@@ -42,3 +62,58 @@ def test_a_part_of_it_is_none(text: bytes) -> None:
     size, _, packed, problem = unpacked(text)
     assert (size, packed) == (0, b"")
     assert problem.startswith("the artifacts came incomplete")
+
+
+UID = "4dd1a1c6-7d8c-4c1f-9a61-1a1f0f3e6b55"
+PRINTED = b"$ make\nall is well\n"
+
+
+def ended(status: Object | None = None) -> Build:
+    metadata = {"name": "one", "namespace": "lab", "uid": UID}
+    spec = {"project": "p", "user": "ada", "branch": "main"}
+    return Build.parse({"metadata": metadata, "spec": spec, "status": {"attempt": 1} | (status or {})})
+
+
+def world_with(kept: Archive | None) -> World:
+    async def pod_log(_: str, __: str, container: str, **___: object) -> AsyncIterator[bytes]:
+        yield PRINTED if container != "artifacts" else printed(header())
+
+    client = cast(Client, SimpleNamespace(pod_log=pod_log))
+    world = World(CONFIG, client, cast(Authority, None), cast(AgentClient, None), Clock())
+    world.archive = kept
+    return world
+
+
+async def kept_of(world: World) -> Kept:
+    over = {name: ContainerSeen("terminated", started=NOW) for name in ("checkout", "artifacts", "script")}
+    seen = SeenBuild(ended(), fetch=StepSeen(), run=StepSeen(pod=PodSeen("run", containers=over)))
+    return await keep(world, Attempt(seen.build), CiSettings("ci"), seen)
+
+
+async def test_log_and_artifacts_go_to_the_archive_and_from_it(tmp_path: Path) -> None:
+    world = world_with(Archive(ArchiveSettings(folder=tmp_path)))
+    kept = await kept_of(world)
+    assert (kept.place, kept.missing) == (IN_ARCHIVE, "")
+    assert world.archive is not None
+    assert kept.artifacts is not None
+    paths = [archive.key("lab", UID, name) for name in (*kept.log, *kept.artifacts.config_maps)]
+    assert gzip.decompress(await world.archive.get(paths[0])) == PRINTED * 2
+    assert await world.archive.get(paths[1]) == TARBALL
+    told = {"log": kept.log, "artifacts": kept.artifacts.wire(), "keptIn": "Archive"}
+    for _ in range(2):
+        await drop_parts(world, ended(told))
+    for path in paths:
+        with pytest.raises(NotFoundError):
+            await world.archive.get(path)
+
+
+async def test_a_build_ends_without_what_no_archive_takes(tmp_path: Path) -> None:
+    (tmp_path / "lab").write_text("no folder")
+    world = world_with(Archive(ArchiveSettings(folder=tmp_path)))
+    for _ in range(TRIES - 1):
+        with pytest.raises(UnavailableError):
+            await kept_of(world)
+    kept = await kept_of(world)
+    assert (kept.log, kept.log_size, kept.artifacts, kept.place) == ([], 0, None, None)
+    assert "the artifacts could not be kept" in kept.missing
+    assert "the log could not be kept" in kept.missing

@@ -1,0 +1,77 @@
+"""Deletes from the archive what was kept of Builds that are gone, while this process leads.
+
+Kubernetes deletes ConfigMaps with their Build, and nobody deletes what lies elsewhere. Where two installations were
+given one place, neither knows the other's Builds: so each workspace namespace's folder says whose it is, and another's
+stays.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from berth_core import archive, names
+from berth_core.archive import Archive
+from berth_core.errors import ClusterError, NotFoundError
+from berth_operator.kinds import BUILDS, CONFIG_MAPS
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS: Final = 3600.0
+SOON_SECONDS: Final = 60.0
+OWNER: Final = "owner"
+
+
+async def run(world: World) -> None:
+    """Sweep every hour for as long as this process leads; returns at once where there is no archive."""
+    while world.archive is not None:
+        wait = EVERY_SECONDS
+        for namespace in world.config.workspace_namespaces:
+            try:
+                deleted = await sweep(world, world.archive, namespace)
+                if deleted:
+                    log.info("deleted what was kept of builds that are gone", namespace=namespace, parts=deleted)
+            except ClusterError as error:
+                log.warning("cannot sweep the archive yet", namespace=namespace, error=error.message)
+                wait = SOON_SECONDS
+        await asyncio.sleep(wait)
+
+
+async def sweep(world: World, kept: Archive, namespace: str) -> int:
+    """Delete what is of no Build; how many parts.
+
+    A part is written when its Build is there. So a part that was listed before the Builds has its own among them.
+    """
+    if not await _owns(world, kept, namespace):
+        return 0
+    found = [path async for path in kept.keys(namespace)]
+    listed, _ = await world.client.list(BUILDS, namespace, metadata_only=True)
+    living = {obj["metadata"]["uid"] for obj in listed}
+    over = [path for path in found if _uid(path) not in living and path != archive.key(namespace, OWNER, OWNER)]
+    for path in over:
+        await kept.delete(path)
+    return len(over)
+
+
+async def _owns(world: World, kept: Archive, namespace: str) -> bool:
+    """Whether a namespace's folder is this installation's; nobody's becomes it."""
+    release = await world.client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
+    marker, mine = archive.key(namespace, OWNER, OWNER), str(release["metadata"]["uid"]).encode()
+    try:
+        theirs = await kept.get(marker)
+    except NotFoundError:
+        await kept.put(marker, mine)
+        return True
+    if theirs != mine:
+        log.warning(
+            "the archive's folder of a namespace is another installation's: nothing in it is deleted."
+            " Give each its own place, or delete the marker where the other is gone for good",
+            namespace=namespace,
+            marker=marker,
+        )
+    return theirs == mine
+
+
+def _uid(path: str) -> str:
+    return path.rpartition("/")[0].rpartition("/")[2]
