@@ -160,7 +160,12 @@ ILL: Final = {
 }
 NAMED_BY_ID: Final = ("instances", "reservations", "builds")
 OWNED: Final = ("instances", "reservations", "projects", "builds")
-POD: Final = {"automountServiceAccountToken": False, "containers": [{"name": "c", "image": "example/c"}]}
+ASKED: Final = {"requests": {"cpu": "10m", "memory": "16Mi"}}
+"""What the chart's LimitRange would add: an update takes nothing away."""
+POD: Final = {
+    "automountServiceAccountToken": False,
+    "containers": [{"name": "c", "image": "example/c", "resources": ASKED}],
+}
 POD_TEMPLATE: Final = {"metadata": {"labels": {"a": "b"}}, "spec": POD}
 SELECTED: Final = {"selector": {"matchLabels": {"a": "b"}}, "template": POD_TEMPLATE}
 JOB: Final = {"template": {"spec": POD | {"restartPolicy": "Never"}}}
@@ -379,7 +384,11 @@ def _workloads() -> Iterator[Row]:
         yield _row(f"create a pod of a {owner['kind']}", "POST", _core("v1", "pods"), pod, may)
     one = f"{_core('v1', 'pods')}/matrix"
     for what, body, may in (
-        ("another image", {"spec": {"containers": [{"name": "c", "image": "mallory/c"}]}}, "operator"),
+        (
+            "another image",
+            {"spec": {"containers": [{"name": "c", "image": "mallory/c", "resources": ASKED}]}},
+            "operator",
+        ),
         ("another label", {"metadata": {"labels": {"berth.dev/instance": "j"}}}, CONTROLLERS),
         ("no fence", {"metadata": {"finalizers": None}}, CONTROLLERS),
         (
@@ -413,7 +422,7 @@ def _belongings() -> Iterator[Row]:
         "leases": "api",
     }
     changers = {"secrets": "", "leases": "api"}
-    deleters = {"configmaps": "", "leases": "operator"}
+    deleters = {"leases": "operator"}
     for _, version, kind, plural, body in CORE[1:]:
         where = _core(version, plural)
         new: Object = {"apiVersion": version, "kind": kind, "metadata": {"name": "new"}} | body

@@ -70,7 +70,7 @@ def test_our_pods_pass_the_strictest_pod_security(installed: ApiServer, helm: He
     installed.kubectl("label", "--overwrite", "namespace", "restricted", level)
     installed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "restricted", "--timeout=30s")
     made = pods(helm.render(*words))
-    assert len(made) == 5
+    assert len(made) == 6
     for pod in made:
         installed.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
 
