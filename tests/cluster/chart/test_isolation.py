@@ -65,6 +65,33 @@ def refusal(server: ApiServer, *words: str, obj: dict[str, Any]) -> str:
     return ""
 
 
+def test_profiles_are_taken_as_they_are_rendered(installed: ApiServer) -> None:
+    config = replace(CONFIG, confinement=Confinement("", LAB, LAB))
+    made = lease_pod(config)
+    assert refusal(installed, OPERATOR, obj=made) == ""
+    assert refusal(installed, obj=build_pod(CiSettings("ci:1", confinement=config.confinement))) == ""
+    for field in ("seccompProfile", "appArmorProfile"):
+        broken = lease_pod(replace(CONFIG, confinement=Confinement("", LAB, LAB)))
+        broken["spec"]["containers"][0]["securityContext"][field] = {"type": "Localhost"}
+        assert f"{field}.localhostProfile: Required value" in refusal(installed, obj=broken), "the API server checks it"
+
+
+def test_pods_with_user_namespaces_are_taken(installed: ApiServer) -> None:
+    assert refusal(installed, OPERATOR, obj=lease_pod(replace(CONFIG, user_namespaces=UserNamespaces.ALWAYS))) == ""
+    assert refusal(installed, obj=build_pod(CiSettings("ci:1"), user_namespace=True)) == ""
+
+
+@pytest.mark.parametrize("value", ["true", "false", "auto"])
+def test_a_value_of_before_is_taken_still(helm: Helm, value: str) -> None:
+    (operator,) = (obj for obj in helm.render(f"--set=instances.userNamespaces={value}") if is_operator(obj))
+    environment = operator["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "BERTH_USER_NAMESPACES", "value": value} in environment
+
+
+def is_operator(obj: dict[str, Any]) -> bool:
+    return (obj["kind"], obj["metadata"]["name"]) == ("Deployment", "berth-operator")
+
+
 @pytest.fixture(scope="module")
 def demanding(installed: ApiServer, helm: Helm) -> Iterator[ApiServer]:
     """The chart with demands on runtimes, until the end of this module."""
@@ -111,8 +138,10 @@ def test_a_type_names_only_runtime_classes_that_the_values_allow(demanding: ApiS
     admin = person("lab-admin", "berth-admin")
     for fine in (None, "gvisor", "kata"):
         admin.apply(wtype(fine))
-    with pytest.raises(ClusterError, match=r"runtimeClassName must be one of gvisor, kata: ask for another one"):
+    with pytest.raises(ClusterError, match="needs the verb elevate"):
         admin.apply(wtype("other"))
+    # Nor does whoever has the verb: here the administrator of the cluster.
+    assert "runtimeClassName must be one of gvisor, kata: ask for another one" in refusal(demanding, obj=wtype("other"))
     demanding.kubectl("delete", "wt", "bench", "-n", WORKSPACES)
 
 
@@ -121,30 +150,3 @@ def test_a_type_of_before_may_be_changed_but_for_what_it_names(demanding: ApiSer
     demanding.kubectl(*change, json.dumps({"spec": {"description": "an arm"}}))
     with pytest.raises(ClusterError, match="must be one of gvisor, kata"):
         demanding.kubectl(*change, json.dumps({"spec": {"template": {"runtimeClassName": "else"}}}))
-
-
-def test_profiles_are_taken_as_they_are_rendered(installed: ApiServer) -> None:
-    config = replace(CONFIG, confinement=Confinement("", LAB, LAB))
-    made = lease_pod(config)
-    assert refusal(installed, OPERATOR, obj=made) == ""
-    assert refusal(installed, obj=build_pod(CiSettings("ci:1", confinement=config.confinement))) == ""
-    for field in ("seccompProfile", "appArmorProfile"):
-        broken = lease_pod(replace(CONFIG, confinement=Confinement("", LAB, LAB)))
-        broken["spec"]["containers"][0]["securityContext"][field] = {"type": "Localhost"}
-        assert f"{field}.localhostProfile: Required value" in refusal(installed, obj=broken), "the API server checks it"
-
-
-def test_pods_with_user_namespaces_are_taken(installed: ApiServer) -> None:
-    assert refusal(installed, OPERATOR, obj=lease_pod(replace(CONFIG, user_namespaces=UserNamespaces.ALWAYS))) == ""
-    assert refusal(installed, obj=build_pod(CiSettings("ci:1"), user_namespace=True)) == ""
-
-
-@pytest.mark.parametrize("value", ["true", "false", "auto"])
-def test_a_value_of_before_is_taken_still(helm: Helm, value: str) -> None:
-    (operator,) = (obj for obj in helm.render(f"--set=instances.userNamespaces={value}") if is_operator(obj))
-    environment = operator["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert {"name": "BERTH_USER_NAMESPACES", "value": value} in environment
-
-
-def is_operator(obj: dict[str, Any]) -> bool:
-    return (obj["kind"], obj["metadata"]["name"]) == ("Deployment", "berth-operator")
