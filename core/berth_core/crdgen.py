@@ -19,6 +19,8 @@ LONGEST_TEXT = 16_384
 LONGEST_TIME = 64
 LONGEST_QUANTITY = 64
 MOST_KEYS = 128
+NO_LIST = {"minItems": 1, "maxItems": 0}
+"""The API server lets lists pass for strings that have a format: no list has so many entries."""
 LARGEST = 2**53 - 1
 """Bounds of fields that name none of their own. Only the API server knows them: objects that are beyond stay readable.
 
@@ -107,6 +109,8 @@ def _structural(node: Any, definitions: Object) -> Any:
         out |= _list_type(out["items"])
     if out.get("type") == "integer":
         out["format"] = "int64"
+    elif out.get("type") == "string" and "format" in out:
+        out |= NO_LIST
     return out
 
 

@@ -19,7 +19,7 @@ from berth_operator.config import Config
 from berth_operator.confinement import Confinement
 from berth_operator.decide.isolation import UserNamespaces
 
-from .conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, MakePerson, until
+from .conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, MakePerson, introduce, until
 
 OPERATOR = f"--as=system:serviceaccount:{NAMESPACE}:berth-operator"
 CONFIG = Config(NAMESPACE, (WORKSPACES,), ACCESS, "berth:1", "operator-0")
@@ -103,6 +103,10 @@ def demanding(installed: ApiServer, helm: Helm) -> Iterator[ApiServer]:
     installed.kubectl("create", "-n", WORKSPACES, "-f", "-", stdin=json.dumps(wtype("other", "before")))
     helm.install(VALUES)
     until(lambda: all(refusal(installed, obj=o) for o in (lease_pod(CONFIG), wtype("other"))), "nothing is refused")
+    admin = introduce(installed, "lab-admin", "berth-admin")
+    until(
+        lambda: not refusal(installed, f"--as={admin.name}", obj=wtype("kata")), "what is allowed needs elevate still"
+    )
     yield installed
     installed.kubectl("delete", "wt", "before", "-n", WORKSPACES)
     helm.install()

@@ -160,7 +160,7 @@ async def test_a_list_of_several_pages_arrives_whole(
 async def test_objects_of_all_sizes_arrive_whole(client: Client, namespace: str) -> None:
     async with following(client, namespace) as follower:
         text = "é" * 4096
-        await create(client, namespace, WorkspaceDeployment, "large", description=text, owners=["o" * 500] * 64)
+        await create(client, namespace, WorkspaceDeployment, "large", description=text, owners=["o" * 253] * 64)
         await follower.until(lambda: "large" in follower.names())
         held = follower.cache.get(namespace, "large")
         assert held is not None

@@ -128,6 +128,7 @@ def _is_cidr(text: str) -> bool:
 
 
 _URL: Final = re.compile(r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?\Z')
+_PROJECT_URL: Final = re.compile(r'^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?\Z')
 _PATH: Final = re.compile(r"^/?[A-Za-z0-9._+~@-]+(/[A-Za-z0-9._+~@-]+)*/?\Z")
 _NO_PATH: Final = re.compile(
     r"(^|/)\.\.?(/|\Z)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?\Z|run|sbin|sys|usr|var)(/|\Z)"
@@ -224,6 +225,9 @@ RULES: Final[dict[str, Predicate]] = {
     "has(self.spec.workspaceType) != has(self.spec.deployments)": _one_of("spec.workspaceType", "spec.deployments"),
     "!has(oldSelf.terminate) || !oldSelf.terminate || (has(self.terminate) && self.terminate)": _terminate_stays,
     r"""self.matches(r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$')""": lambda new, _: bool(_URL.search(new)),
+    r"""self.matches(r'^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$')""": (
+        lambda new, _: bool(_PROJECT_URL.search(new))
+    ),
     "size(self) <= 255 && self.matches(r'^/?[A-Za-z0-9._+~@-]+(/[A-Za-z0-9._+~@-]+)*/?$') && "
     r"!self.matches(r'(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)')": (
         lambda new, _: len(new) <= 255 and bool(_PATH.search(new)) and not _NO_PATH.search(new)

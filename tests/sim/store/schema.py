@@ -87,12 +87,15 @@ def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:
     return node
 
 
-def _checks(schema: dict[str, Any]) -> list[Callable[[Any], tuple[str, str] | None]]:
-    made: list[Callable[[Any], tuple[str, str] | None]] = []
+Check = Callable[[Any], tuple[str, str] | None]
+
+
+def _checks(schema: dict[str, Any]) -> list[Check]:
+    made, of_text = list[Check](), list[Check]()
 
     def check(word: str, reason: str, holds: Callable[[Any, Any], bool], kinds: tuple[type, ...]) -> None:
         if (bound := schema.get(word)) is not None:
-            made.append(
+            (of_text if kinds == (str,) else made).append(
                 lambda value: (
                     (reason, f"{word} {bound}") if isinstance(value, kinds) and not holds(value, bound) else None
                 )
@@ -107,7 +110,9 @@ def _checks(schema: dict[str, Any]) -> list[Callable[[Any], tuple[str, str] | No
     check("enum", UNSUPPORTED, lambda value, bound: value in bound, (object,))
     if (pattern := schema.get("pattern")) is not None:
         regex = re.compile(re.sub(r"\$$", r"\\Z", pattern))
-        made.append(lambda value: None if not isinstance(value, str) or regex.search(value) else (INVALID, pattern))
+        of_text.append(lambda value: None if not isinstance(value, str) or regex.search(value) else (INVALID, pattern))
+    if of_text:  # the API server tells the first of these only
+        made.append(lambda value: next((told for one in of_text if (told := one(value))), None))
     if schema.get("format") == "date-time":
         made.append(lambda value: None if not isinstance(value, str) or _is_time(value) else (TYPE, "date-time"))
     return made
