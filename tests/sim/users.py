@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from berth_api.errors import ALL_BUSY
+from berth_api.errors import ALL_BUSY, INSTANCE_BUSY
 from berth_api.services.launching import NONE_MATCHES
 
 from .api import Api
@@ -14,8 +14,13 @@ from .stage import Stage
 PATIENCE_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 2.0
 TRIES: Final = 4
-FOR_NOW: Final = (ALL_BUSY, NONE_MATCHES, "workspace deployment is locked out: it takes no new instances")
-"""Answers that say what is so: machines are busy, are being made again, or are locked."""
+FOR_NOW: Final = (
+    ALL_BUSY,
+    INSTANCE_BUSY,
+    NONE_MATCHES,
+    "workspace deployment is locked out: it takes no new instances",
+)
+"""Answers that say what is so: machines are busy, are being made again, or are locked; an instance has none yet."""
 
 Answered = Callable[[int, dict[str, Any]], object]
 
