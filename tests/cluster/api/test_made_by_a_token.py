@@ -24,7 +24,7 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
     world: World, api: Api, signer: Signer, setting: Setting
 ) -> None:
     type_name = await world.type(deployments=2)
-    stolen, own = signer.token("mallory"), signer.token("mallory")
+    stolen, own = signer.token("mallory", jti="stolen"), signer.token("mallory", jti="own")
     async with user_client(api, stolen) as thief, user_client(api, own) as owner:
         taken, kept = await made(thief, type_name), await made(owner, type_name)
         queued = (await thief.post(f"/new/{type_name}", json={"reserve": True})).json()["id"]
