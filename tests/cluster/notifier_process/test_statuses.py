@@ -73,7 +73,7 @@ def told(receiver: Receiver, uid: str, status: dict[str, Any], provider: str = "
     url = receiver.url + "/repos/lab/arm/statuses/{sha}"
     spec = {"name": "arm", "user": "alice", "repoURL": "https://git.example.org/arm.git"}
     wanted = {"commitStatus": {"statusURL": url, "provider": provider, "secret": named}}
-    project = Project.parse({"metadata": {"name": "p", "uid": "p"}, "spec": spec | wanted})
+    project = Project.parse({"metadata": {"name": "p-1", "namespace": "lab", "uid": "p"}, "spec": spec | wanted})
     build = Build.parse(
         {
             "metadata": {"name": "mine", "namespace": "set below", "uid": uid},
