@@ -1,7 +1,8 @@
-"""Deletes Deliveries that have been over for a while, some at a time."""
+"""Deletes Deliveries that have been over for a while, and of a user with many of these the oldest; some at a time."""
 
 import asyncio
 import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,6 +21,8 @@ log = structlog.get_logger(__name__)
 EVERY_SECONDS: Final = 600.0
 MOST_AT_ONCE: Final = 512
 """Deleted in one pass; the rest follows in the next."""
+MOST_KEPT: Final = 200
+"""Of one user in a namespace, of those that are over."""
 
 
 async def run(client: Client, cache: Cache, retention: timedelta) -> None:
@@ -34,7 +37,7 @@ async def run(client: Client, cache: Cache, retention: timedelta) -> None:
 
 
 async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetime) -> int:
-    """Delete what was over before ``now - retention``; how many that were."""
+    """Delete what was over before ``now - retention``, and what is too much; how many that were."""
     old = due(readable(Delivery, cache.by("over", "yes")), retention, now)[:MOST_AT_ONCE]
     for delivery in old:
         metadata = delivery.metadata
@@ -46,6 +49,12 @@ async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetim
 
 
 def due(deliveries: list[Delivery], retention: timedelta, now: datetime) -> list[Delivery]:
-    """Those that have been over for longer than ``retention``, the oldest first. Pure."""
+    """Those that have been over for longer than ``retention`` or are too much, the oldest first. Pure."""
     ends = [(since, delivery) for delivery in deliveries if (since := schedule.over_since(delivery)) is not None]
-    return [delivery for since, delivery in sorted(ends, key=lambda end: end[0]) if since + retention <= now]
+    newer, found = Counter[tuple[str, str]](), list[Delivery]()
+    for since, delivery in sorted(ends, key=lambda end: end[0], reverse=True):
+        whose = delivery.metadata.namespace, delivery.spec.user
+        newer[whose] += 1
+        if newer[whose] > MOST_KEPT or since + retention <= now:
+            found.append(delivery)
+    return found[::-1]

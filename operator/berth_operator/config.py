@@ -26,6 +26,7 @@ __all__ = ["CiSettings", "CloneSettings", "Config", "ServiceType", "VpnSettings"
 
 ServiceType = Literal["NodePort", "LoadBalancer"]
 HISTORY: Final = Bounds(per_user=1000, per_namespace=10_000)
+HISTORY_BYTES: Final = Bounds(per_user=16 << 20, per_namespace=128 << 20)
 MKNOD: Final = "mknod"
 PRIVILEGED: Final = "privileged"
 """Ways to /dev/net/tun; any other word is the name of a device resource."""
@@ -90,8 +91,12 @@ class Config:
     history_retention: timedelta = timedelta(days=30)
     history: Bounds = HISTORY
     """How many Instances, Builds and Reservations that are over, of each kind."""
+    history_bytes: Bounds = HISTORY_BYTES
+    """The same in bytes, of all these kinds together."""
     most_objects: Mapping[str, int] = field(default_factory=dict)
     """How many objects of a kind of Berth's (its plural) a workspace namespace holds; kinds that are not here: any."""
+    most_each: Mapping[str, int] = field(default_factory=dict)
+    """How many of a kind that are not over one user may have in a namespace; of rules and VPN clients one instance."""
     probe_interval: timedelta | None = None
     """How often to find out whether NetworkPolicy is enforced; None for never."""
     listen: int = 8080
@@ -127,7 +132,9 @@ class Config:
             archive=archive_settings(environment),
             history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
             history=bounds(environment, "BERTH_HISTORY", HISTORY),
-            most_objects=_counts(environment.get("BERTH_MOST_OBJECTS") or "{}"),
+            history_bytes=bounds(environment, "BERTH_HISTORY_BYTES", HISTORY_BYTES),
+            most_objects=_counts(environment, "BERTH_MOST_OBJECTS"),
+            most_each=_counts(environment, "BERTH_MOST_EACH"),
             probe_interval=_interval(environment, "BERTH_PROBE_INTERVAL"),
             listen=_port(environment.get("BERTH_LISTEN") or "8080"),
             kubeconfig=environment.get("KUBECONFIG") or None,
@@ -177,16 +184,16 @@ def _addresses(text: str) -> Mapping[str, str]:
     return found
 
 
-def _counts(text: str) -> Mapping[str, int]:
+def _counts(environment: Mapping[str, str], name: str) -> Mapping[str, int]:
     try:
-        found = orjson.loads(text)
+        found = orjson.loads(environment.get(name) or "{}")
     except orjson.JSONDecodeError as exc:
-        raise ValueError("BERTH_MOST_OBJECTS is not JSON") from exc
+        raise ValueError(f"{name} is not JSON") from exc
     plurals = {kind.api().plural for kind in KINDS}
     if not isinstance(found, dict) or not all(type(most) is int and most > 0 for most in found.values()):
-        raise ValueError("BERTH_MOST_OBJECTS must be a JSON object of kinds and positive numbers")
+        raise ValueError(f"{name} must be a JSON object of kinds and positive numbers")
     if unknown := found.keys() - plurals:
-        raise ValueError(f"BERTH_MOST_OBJECTS names {min(unknown)}; write plurals of Berth's kinds")
+        raise ValueError(f"{name} names {min(unknown)}; write plurals of Berth's kinds")
     return found
 
 

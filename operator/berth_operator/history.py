@@ -39,7 +39,7 @@ PAUSE_SECONDS: Final = 2.0
 DISTRUST_SECONDS: Final = 30.0
 LONGEST_WAIT: Final = 60.0
 """There may be too much at any time."""
-KINDS: Final = ((INSTANCES, instance_goes_at), (RESERVATIONS, reservation_goes_at), (BUILDS, build_goes_at))
+KINDS: Final = {INSTANCES: instance_goes_at, RESERVATIONS: reservation_goes_at, BUILDS: build_goes_at}
 
 
 async def sweep_history(world: World, _key: Key) -> float | None:
@@ -48,9 +48,10 @@ async def sweep_history(world: World, _key: Key) -> float | None:
         return DISTRUST_SECONDS
     past, now = list(_past(world)), world.now()
     due = [one for one in past if one.at <= now]
-    for kind, goes_at in KINDS:
-        surplus = beyond((one for one in past if one.kind == kind and one.at > now), world.config.history)
-        due += [one for one in surplus if (at := goes_at(one.obj, timedelta())) is not None and at <= now]
+    for surplus in _surplus(world, [one for one in past if one.at > now]):
+        goes_at = KINDS[surplus.kind]
+        if (at := goes_at(surplus.obj, timedelta())) is not None and at <= now:
+            due.append(surplus)
     due.sort(key=lambda one: one.ended)
     for start in range(0, min(len(due), MOST_AT_ONCE), BATCH):
         await together(*(_delete(world, one) for one in due[start : min(start + BATCH, MOST_AT_ONCE)]))
@@ -65,6 +66,14 @@ async def sweep_history(world: World, _key: Key) -> float | None:
         return PAUSE_SECONDS
     longest = min(world.config.history_retention, timedelta(seconds=LONGEST_WAIT))
     return next_look([one.at for one in past if one.at > now], now, longest)
+
+
+def _surplus(world: World, past: list[Past]) -> list[Past]:
+    """What is too much, in number or in bytes."""
+    over = beyond(past, world.config.history_bytes, lambda one: one.weight)
+    for kind in KINDS:
+        over += beyond((one for one in past if one.kind == kind), world.config.history)
+    return list({one.obj["metadata"]["uid"]: one for one in over}.values())
 
 
 async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bool:
@@ -85,7 +94,7 @@ async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bo
 
 def _past(world: World) -> Iterator[Past]:
     retention = world.config.history_retention
-    for kind, goes_at in KINDS:
+    for kind, goes_at in KINDS.items():
         for obj in world.store.all(kind):
             if at := goes_at(obj, retention):
                 yield Past(kind, obj, at - retention, at, kept_bytes(obj["status"]) if kind == BUILDS else 0)

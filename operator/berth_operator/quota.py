@@ -26,11 +26,11 @@ EVERY_SECONDS: Final = 3600.0
 
 
 async def run(world: World) -> None:
-    """Keep the quotas for as long as this process leads; returns at once where nothing is to be counted."""
+    """Keep the quotas for as long as this process leads, or away where nothing is bounded."""
     hard = {f"count/{plural}.{names.GROUP}": str(most) for plural, most in world.config.most_objects.items()}
-    while hard:
+    while True:
         try:
-            stands = await keep(world, hard)
+            stands = await (keep(world, hard) if hard else drop(world))
         except (ClusterError, NotLeaderError) as error:
             log.warning("cannot keep the quotas of objects yet", error=str(error))
             stands = False
@@ -48,6 +48,13 @@ async def keep(world: World, hard: Mapping[str, str]) -> bool:
     for namespace in spaces:
         await client.apply(QUOTAS, _quota(namespace, hard))
     await client.delete(QUOTAS, access, NAME)
+    return True
+
+
+async def drop(world: World) -> bool:
+    """Delete what an earlier setting had made; True once that is done."""
+    for namespace in (world.config.access_namespace, *world.config.workspace_namespaces):
+        await world.client.delete(QUOTAS, namespace, NAME)
     return True
 
 

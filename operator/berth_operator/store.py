@@ -14,6 +14,7 @@ from typing import Any, Final
 from berth_core import ids, names
 from berth_core.client import Kind, Object
 from berth_core.errors import UnreadableError
+from berth_core.queue import FULFILLED
 from berth_core.reading import report
 from berth_core.resources import KINDS, Resource
 from berth_operator.kinds import (
@@ -38,6 +39,8 @@ from berth_operator.slim import slim
 ObjectKey = tuple[str, str]
 Indexer = Callable[[Object], Iterable[str]]
 MOST_TOMBSTONES: Final = 4096
+WHOSE: Final = "whose"
+"""Index of what counts against a bound: by namespace and user, or by namespace and instance."""
 
 
 def _field(*path: str) -> Indexer:
@@ -100,6 +103,27 @@ def _active_build(obj: Object) -> Iterable[str]:
     return () if over else ("yes",)
 
 
+def _of_user(over: Callable[[Object], object]) -> Indexer:
+    """Namespace and user of what is not over."""
+
+    def values(obj: Object) -> Iterable[str]:
+        return () if over(obj) else (f"{obj['metadata']['namespace']}/{obj['spec'].get('user', '')}",)
+
+    return values
+
+
+def _of_instance(obj: Object) -> Iterable[str]:
+    return (f"{obj['metadata']['namespace']}/{obj['spec'].get('instance', '')}",)
+
+
+def _has_ended(obj: Object) -> bool:
+    return bool((obj.get("status") or {}).get("endTime"))
+
+
+def _is_settled(obj: Object) -> bool:
+    return any(shown["type"] == FULFILLED for shown in (obj.get("status") or {}).get("conditions") or ())
+
+
 def _turn_instance(obj: Object) -> Iterable[str]:
     return (ids.turn_instance(obj["metadata"]["uid"]),)
 
@@ -118,13 +142,14 @@ _INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
         "waiting": _waiting,
         "opening": _opening,
         "build": _field("metadata", "labels", names.BUILD_LABEL),
+        WHOSE: _of_user(_has_ended),
     },
-    RULES: {"instance": _field("spec", "instance")},
-    VPN_CLIENTS: {"instance": _field("spec", "instance")},
-    RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance},
+    RULES: {"instance": _field("spec", "instance"), WHOSE: _of_instance},
+    VPN_CLIENTS: {"instance": _field("spec", "instance"), WHOSE: _of_instance},
+    RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance, WHOSE: _of_user(_is_settled)},
     ACCESS_RULES: {"deployment": _field("spec", "deployment")},
-    PROJECTS: {},
-    BUILDS: {"id": _public_id, "active": _active_build},
+    PROJECTS: {WHOSE: _of_user(lambda _: False)},
+    BUILDS: {"id": _public_id, "active": _active_build, WHOSE: _of_user(lambda o: not _active_build(o))},
     PODS: {
         "instance": _holder,
         "node": _field("spec", "nodeName"),
@@ -165,6 +190,10 @@ class Store:
         """Objects by an index, in one namespace or in all, sorted by key."""
         keys = sorted(self._indexes[kind, index].get(value, ()))
         return [self._objects[kind][key] for key in keys if namespace in (None, key[0])]
+
+    def counts(self, kind: Kind, index: str) -> Iterator[tuple[str, int]]:
+        """How many objects there are by each value of an index."""
+        return ((value, len(keys)) for value, keys in self._indexes[kind, index].items())
 
     def all(self, kind: Kind) -> Iterator[Object]:
         """Every object of a kind."""

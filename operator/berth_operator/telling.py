@@ -5,17 +5,12 @@ in between makes it again under the same name, which finds it there; and one tha
 again.
 """
 
-import structlog
-
 from berth_core import queue
 from berth_core.conditions import Condition, condition
-from berth_core.errors import AlreadyExistsError, InvalidError
 from berth_core.resources import Reservation
 from berth_operator.build.delivery import delivery
-from berth_operator.kinds import DELIVERIES
+from berth_operator.posting import post
 from berth_operator.world import World
-
-log = structlog.get_logger(__name__)
 
 
 async def tell(world: World, reservation: Reservation) -> Condition | None:
@@ -24,13 +19,7 @@ async def tell(world: World, reservation: Reservation) -> Condition | None:
     wanted = delivery(reservation, now)
     if wanted is None:
         return None
-    namespace, name = reservation.metadata.namespace, wanted["metadata"]["name"]
-    try:
-        await world.client.create(DELIVERIES, namespace, wanted)
-    except AlreadyExistsError:
-        log.info("told before", reservation=reservation.metadata.name, delivery=name)
-    except InvalidError as error:
-        # Nobody gains by a turn that never ends: the instance is there, and says so without a webhook.
-        message = f"the cluster refuses the Delivery: {error.message}"[:1024]
-        return condition(queue.NOTIFIED, False, "DeliveryRefused", message, now=now)
-    return condition(queue.NOTIFIED, True, "DeliveryMade", f"Delivery {name} says how it went", now=now)
+    if why := await post(world, wanted):
+        return condition(queue.NOTIFIED, False, "DeliveryRefused", why, now=now)
+    message = f"Delivery {wanted['metadata']['name']} says how it went"
+    return condition(queue.NOTIFIED, True, "DeliveryMade", message, now=now)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from berth_operator import archiving, enforcement, late, quota, relist, tenancy
+from berth_operator import allowances, archiving, enforcement, late, quota, relist, tenancy
 from berth_operator.leading import Leadership
 from berth_operator.world import World
 
@@ -24,6 +24,7 @@ async def lead(world: World, leadership: Leadership, listed: Callable[[], None])
             tasks.create_task(world.queue.run())
             tasks.create_task(enforcement.run(world))
             tasks.create_task(quota.run(world))
+            tasks.create_task(allowances.run(world))
             tasks.create_task(archiving.run(world))
     finally:
         world.problem = ""

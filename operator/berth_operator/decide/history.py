@@ -13,6 +13,8 @@ from berth_core.model import parse_time
 REMEMBERED: Final = timedelta(hours=24)
 """What a request with an Idempotency-Key made is kept for at least as long as the key counts: a repeat looks for it."""
 
+REST: Final = 3072
+"""Bytes of an object without keys and annotations."""
 PART: Final = 768 * 1024
 """Bytes of a log or of artifacts in one ConfigMap, which holds 1 MiB."""
 
@@ -40,6 +42,15 @@ class Past:
     """When it goes."""
     size: int = 0
     """Bytes that are kept beside it."""
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes the cluster's store holds of it: what its maker chose, and the rest as :data:`REST`."""
+        spec, metadata = self.obj["spec"], self.obj["metadata"]
+        keys = spec.get("sshKeys") or (spec.get("instance") or {}).get("sshKeys") or ()
+        notes = (*(metadata.get("annotations") or {}).items(), *(metadata.get("labels") or {}).items())
+        # kubectl's copy of a spec is not kept here.
+        return REST + 2 * sum(map(len, keys)) + sum(len(name) + len(value) for name, value in notes)
 
 
 def beyond(past: Iterable[Past], bounds: Bounds, weigh: Callable[[Past], int] = lambda _: 1) -> list[Past]:

@@ -1,15 +1,18 @@
 """Bounds that Kubernetes holds by the chart's values: what a namespace may hold, and shares of the API server."""
 
 import json
+from typing import Any
 
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_operator.allowances import said
 
 from .asking import asking
 from .conftest import NAMESPACE, WORKSPACES, Helm, until
 
 PODS = f"/api/v1/namespaces/{WORKSPACES}/pods"
+INSTANCES = f"/apis/berth.dev/v1alpha1/namespaces/{WORKSPACES}/instances"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
 
 
@@ -33,6 +36,33 @@ def test_a_namespace_holds_so_much_and_no_more(installed: ApiServer) -> None:
         return dict(told["status"].get("used") or {})
 
     until(lambda: {"configmaps", "persistentvolumeclaims"} <= used().keys(), "the quota was never counted")
+
+
+def test_whoever_has_as_many_as_one_may_makes_no_more(installed: ApiServer) -> None:
+    api, odd = f"system:serviceaccount:{NAMESPACE}:berth-api", "two\nlines"
+
+    def refusal(user: str, account: str = api, **metadata: Any) -> str:
+        """Why an Instance of a user is refused; empty where it is not."""
+        spec = {"user": user, "workspaceType": "bench"}
+        body = {"apiVersion": "berth.dev/v1alpha1", "kind": "Instance", "metadata": {"name": "i"} | metadata}
+        with asking(installed) as ask:
+            answer = ask(account, "POST", f"{INSTANCES}?dryRun=All", body | {"spec": spec})
+            return "" if answer.is_success else str(answer.json()["message"])
+
+    def written(*full: str) -> None:
+        obj = said(WORKSPACES, {"instances": full})
+        installed.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(obj))
+
+    written("ada", odd)
+    until(lambda: "ada has as many instances as one may" in refusal("ada"), "she makes more")
+    assert refusal(odd)
+    assert [refusal(other) for other in ("ad", "lines", "ada\n", "reservations")] == [""] * 4
+    assert refusal("ada", OPERATOR) == "", "turns of those who wait are the operator's to take"
+    assert refusal("ada", labels={"berth.dev/never-made": "true"}) == ""
+    written("ada")
+    until(lambda: refusal(odd) == "", "who has fewer is refused still")
+    installed.kubectl("delete", "resourcequota", "berth-allowances", "-n", WORKSPACES)
+    until(lambda: refusal("ada") == "", "she is refused still")
 
 
 @pytest.mark.parametrize("resources", [{}, {"requests": {"cpu": "4", "memory": "8Gi"}}])

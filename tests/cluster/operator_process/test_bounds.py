@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from berth_core.model import timestamp
 from berth_operator.expiry import MOST_REFUSALS
 
 from .builds import CI, build, project
-from .lab import BUILDS, INSTANCES, SECRETS, Lab
+from .lab import BUILDS, INSTANCES, KEY, SECRETS, Lab
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -35,10 +36,11 @@ async def record(lab: Lab, name: str, refused: str | None = None) -> None:
     )
 
 
-async def ended(lab: Lab, user: str, minutes_ago: int) -> str:
+async def ended(lab: Lab, user: str, minutes_ago: int, **metadata: Any) -> str:
     """An Instance that has ended."""
     at = timestamp(datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes_ago))
-    name = await lab.instance(uuid7(minutes_ago), deployments=["one"], user=user)
+    name = uuid7(minutes_ago)
+    await lab.create(INSTANCES, name, {"user": user, "deployments": ["one"], "sshKeys": [KEY]}, **metadata)
     told = {"type": "Ended", "status": "True", "reason": "Test", "message": "", "lastTransitionTime": at}
     await lab.status_patch(INSTANCES, name, {"endTime": at, "reason": "Expired", "conditions": [told]})
     return name
@@ -92,6 +94,17 @@ async def test_of_history_the_oldest_goes_of_each_user(lab: Lab, operators: Oper
     for name in mine[3:]:
         await lab.until_gone(INSTANCES, name, seconds=60)
     for name in [*mine[:3], *others]:
+        await lab.kept(INSTANCES, name)
+
+
+async def test_of_history_the_oldest_goes_of_a_user_whose_objects_are_large(lab: Lab, operators: Operators) -> None:
+    large = {"annotations": {"example.test/note": "n" * 100_000}}
+    mine = [await ended(lab, "ada", minutes, **large) for minutes in (1, 2, 3, 4)]
+    others = [await ended(lab, "bob", minutes) for minutes in (8, 9)]
+    operators.start(BERTH_HISTORY_BYTES_PER_USER="250000")
+    for name in mine[2:]:
+        await lab.until_gone(INSTANCES, name, seconds=60)
+    for name in [*mine[:2], *others]:
         await lab.kept(INSTANCES, name)
 
 

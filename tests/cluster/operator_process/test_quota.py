@@ -72,6 +72,9 @@ async def test_one_more_than_there_may_be_is_refused(counted: Lab, counting: Ope
                 await asyncio.sleep(0.2)
     with pytest.raises(NotFoundError):
         await counted.client.get(QUOTAS, counted.namespaces.access, "berth-objects")
+    counting.stop_all()
+    counting.start()
+    await counted.until_gone(QUOTAS, "berth-objects", seconds=60)
 
 
 async def test_where_nobody_counts_nothing_is_refused(lab: Lab, operators: Operators) -> None:
@@ -84,4 +87,5 @@ async def test_where_nobody_counts_nothing_is_refused(lab: Lab, operators: Opera
             except NotFoundError:
                 await asyncio.sleep(0.1)
     await lab.create(RULES, "rule", {"instance": "i", "source": "192.0.2.1/32", "action": "ACCEPT"})
-    assert (await lab.client.list(QUOTAS, lab.namespace))[0] == []
+    with pytest.raises(NotFoundError):
+        await lab.client.get(QUOTAS, lab.namespace, "berth-objects")

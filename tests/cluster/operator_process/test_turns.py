@@ -14,6 +14,7 @@ from berth_cluster.testing import looked_at
 from berth_core import ids, leasing
 from berth_core.client import Kind, Object
 from berth_core.errors import ConflictError, InvalidError
+from berth_operator.posting import MOST
 
 from .lab import (
     ACCESS_RULES,
@@ -283,6 +284,21 @@ async def test_a_webhook_that_the_cluster_refuses_holds_up_no_turn(lab: Lab) -> 
     found = await lab.get(RESERVATIONS, "mine")
     assert condition(found, "Notified") == "DeliveryRefused"
     assert "no webhooks here" in str(condition(found, "Notified", "message"))
+
+
+@pytest.mark.usefixtures("operator")
+async def test_whoever_has_too_many_webhooks_gets_turns_without_them(lab: Lab) -> None:
+    await lab.type()
+    await lab.deployment("one")
+    spec = {"url": "https://example.org/x", "payload": "{}", "user": "bob"}
+    for start in range(0, MOST, 100):
+        made = (lab.create(DELIVERIES, f"d-{n}", spec | {"id": f"msg_{n}"}) for n in range(start, start + 100))
+        await asyncio.gather(*made)
+    await lab.reservation("mine", user="bob", workspaceType="bench", eventUrl="https://example.org/")
+    await served(lab, "mine")
+    found = await lab.until(RESERVATIONS, "mine", lambda o: condition(o, "Notified"))
+    assert condition(found, "Notified") == "DeliveryRefused"
+    assert f"bob has {MOST} Deliveries already" in str(condition(found, "Notified", "message"))
 
 
 async def refuse_deliveries(lab: Lab) -> None:

@@ -119,6 +119,12 @@ def test_what_is_over_for_long_is_swept_the_oldest_first() -> None:
     assert sweeping.due([old, fresh, older, waiting], 7 * DAY, NOW) == [older, old]
 
 
+def test_of_one_user_only_so_many_stay_that_are_over_the_newest() -> None:
+    over = [attempted(delivery(), OK, NOW - timedelta(minutes=n)) for n in range(sweeping.MOST_KEPT + 2)]
+    waiting = [attempted(delivery(), FAILED, NOW - timedelta(minutes=n)) for n in range(sweeping.MOST_KEPT + 2)]
+    assert sweeping.due([*over, *waiting], 7 * DAY, NOW) == [over[-1], over[-2]]
+
+
 def told(sequence: int, status: DeliveryStatus | None = None) -> Delivery:
     """One of those that tell how far a build is."""
     return delivery(status, form="github", subject="build 1", sequence=sequence)

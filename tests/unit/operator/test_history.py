@@ -10,6 +10,7 @@ from berth_core.model import timestamp
 from berth_operator.decide.history import (
     PART,
     REMEMBERED,
+    REST,
     Bounds,
     Past,
     beyond,
@@ -113,6 +114,16 @@ def test_a_user_who_has_too_much_takes_no_room_from_others() -> None:
     gone = beyond([one("old", 0), *(one("loud", n) for n in range(1, 50))], Bounds(5, 6))
     assert all(past.obj["spec"]["user"] == "loud" for past in gone)
     assert len(gone) == 44
+
+
+def test_an_object_weighs_what_its_maker_chose_and_a_little() -> None:
+    def weight(spec: dict[str, Any], **metadata: Any) -> int:
+        return Past(BUILDS, {"metadata": metadata, "spec": spec}, NOW, NOW).weight
+
+    keys = {"sshKeys": ["k" * 500]}
+    assert weight({}) == REST
+    assert weight(keys) == weight({"instance": keys}) == REST + 1000, "kubectl keeps a copy of a spec"
+    assert weight({}, annotations={"a": "b" * 99}, labels={"c": "d"}) == REST + 102
 
 
 def test_bytes_of_a_build_are_those_that_are_kept() -> None:
