@@ -1,7 +1,9 @@
 """What one client can cause has bounds: at ten times the allowed rate, with everything that it may do.
 
-`make test` plays a minute, `make test-abuse` an hour (ABUSE_SECONDS). etcd, kube-apiserver with the chart's policies, a
-process of each sort, on loopback.
+`make test-abuse` plays an hour (ABUSE_SECONDS) with the chart's bounds, `make test` a minute with bounds as much
+smaller, so that they are reached too. etcd, kube-apiserver and kube-controller-manager with the chart installed; a
+process of each sort with the chart's rights; the client has a token and the role `berth-user`. There are no nodes, so
+no build gets to its log: what bounds those, tests/cluster/operator_process/test_bounds.py and test_archive.py show.
 """
 
 import asyncio
@@ -11,8 +13,9 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
 from typing import Any, Final
@@ -20,27 +23,31 @@ from typing import Any, Final
 import httpx
 import pytest
 import yaml
-from bench.controller import account, operating
+from bench.controller import operating
 from bench.load import Plan, Request, Sample, generate
 from bench.process import Process
 from bench.replica import Signer, environment, running
 
+from berth_cli.keys_job import ensure_keys
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.commands import run
-from berth_cluster.components import ETCD_TOOLS, build
+from berth_cluster.components import ETCD_TOOLS, HELM, build
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
+from berth_cluster.testing import Namespaces
 from berth_core.client import Client, Object, connected
 from berth_core.names import API_VERSION
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 
+from ..cluster.chart.conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, introduce, policies_hold
 from .worst import Worst, silent_receiver
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.alone]
 
 SECONDS: Final = float(os.environ.get("ABUSE_SECONDS", "60"))
+SHARE: Final = min(SECONDS / 3600, 1)
+"""Of an hour, and of the chart's bounds."""
 ALLOWED: Final = 1.0
 """Requests a second that a token has (`rateLimit.perToken` in `rateLimit.windowSeconds`)."""
 TIMES: Final = 10
@@ -48,10 +55,17 @@ OTHERS: Final = 40
 OTHERS_RATE: Final = 15.0
 QUIET_SECONDS: Final = min(SECONDS / 2, 300)
 SLOWEST: Final = 3.0
-"""Others' p99 may be so many times that of quiet, of which less than LEAST counts as that: a pause of the machine."""
-LEAST: Final = 0.05
-MOST_GROWTH: Final = 64 << 20
+"""Others' p99 may be so many times that of quiet. In a short run a quiet one below LEAST counts as that."""
+LEAST: Final = 0.05 if SHARE < 1 else 0.0
+MOST_GROWTH: Final = 16 << 20 if SHARE < 1 else 64 << 20
 MACHINES: Final = 40
+NAMESPACES: Final = Namespaces(release=NAMESPACE, workspaces=WORKSPACES, access=ACCESS)
+MALLORY: Final = f"system:serviceaccount:{NAMESPACE}:mallory"
+VALUES: Final[Any] = yaml.safe_load((REPOSITORY / "charts/berth/values.yaml").read_text())
+
+
+def scaled(most: int, least: int = 20) -> str:
+    return str(max(least, int(most * SHARE)))
 
 
 @dataclass(frozen=True)
@@ -59,8 +73,9 @@ class Lab:
     """What runs."""
 
     server: ApiServer
-    namespaces: Namespaces
     client: Client
+    mallory: Client
+    """With the role `berth-user`."""
     signer: Signer
     url: str
     processes: dict[str, Process]
@@ -82,38 +97,60 @@ class Lab:
         return int(status()["dbSizeInUse"])
 
 
+def account(server: ApiServer, name: str, folder: Path) -> Path:
+    """A kubeconfig for one of the chart's accounts."""
+    token = server.kubectl("create", "token", name, "-n", NAMESPACE, "--duration=3h").strip()
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    path = folder / f"{name}.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def bounds() -> dict[str, str]:
+    """What the chart tells the operator of bounds, for the length of the run."""
+    history, kept = VALUES["history"], VALUES["bounds"]
+    return {
+        "BERTH_MOST_OBJECTS": json.dumps(kept["objects"]),
+        "BERTH_MOST_EACH": json.dumps({kind: int(scaled(most)) for kind, most in kept["each"].items()}),
+        "BERTH_HISTORY_PER_USER": scaled(history["perUser"]),
+        "BERTH_HISTORY_BYTES_PER_USER": scaled(history["bytesPerUser"], 1 << 20),
+    }
+
+
 @pytest.fixture(scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     folder = tmp_path_factory.mktemp("abuse")
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         server = stack.enter_context(tiers.running(folder / "server", controllers=True))
-        apply_crds(server)
-        namespaces, signer = make_namespaces(server), Signer(folder)
+        Helm(build((HELM,)).path("helm"), server).install()
+        server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         server.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld", "--all-namespaces")
-        settings = environment(account(server, namespaces, "berth-api", folder), namespaces, signer.jwks)
+        policies_hold(server)
+        server.kubectl("delete", "wd,wt", "--all", "-n", WORKSPACES)
+        client = await stack.enter_async_context(connected("abuse", str(server.kubeconfig)))
+        await ensure_keys(client, NAMESPACE, datetime.now(UTC))
+        server.kubectl("create", "serviceaccount", "mallory", "-n", NAMESPACE)
+        introduce(server, MALLORY, "berth-user")
+        signer = Signer(folder)
+        settings = environment(account(server, "berth-api", folder), NAMESPACES, signer.jwks)
         for name in ("BERTH_RATE_LIMIT_PER_TOKEN", "BERTH_RATE_LIMIT_PER_PEER", "BERTH_IDEMPOTENCY_KEYS_PER_USER"):
             del settings[name]
         api = stack.enter_context(running(settings, folder / "api.log"))
-        most = yaml.safe_load((REPOSITORY / "charts/berth/values.yaml").read_text())["bounds"]["objects"]
+        controller = account(server, "berth-operator", folder)
         operator = stack.enter_context(
-            operating(
-                account(server, namespaces, "berth-operator", folder),
-                namespaces,
-                folder / "operator.log",
-                BERTH_CI_IMAGE="ci.invalid/ci:1",
-                BERTH_MOST_OBJECTS=json.dumps(most),
-            )
+            operating(controller, NAMESPACES, folder / "operator.log", BERTH_CI_IMAGE="ci.invalid/ci:1", **bounds())
         )
-        notifier = stack.enter_context(
-            notifying(account(server, namespaces, "berth-notifier", folder), namespaces, folder)
-        )
-        async with connected("abuse", str(server.kubeconfig)) as client:
-            processes = {"api": Process(api.pid), "operator": Process(operator.pid), "notifier": Process(notifier.pid)}
-            yield Lab(server, namespaces, client, signer, api.url, processes)
+        notifier = stack.enter_context(notifying(account(server, "berth-notifier", folder), folder))
+        own = account(server, "mallory", folder)
+        mallory = await stack.enter_async_context(connected("kubectl", str(own)))
+        processes = {"api": Process(api.pid), "operator": Process(operator.pid), "notifier": Process(notifier.pid)}
+        yield Lab(server, client, mallory, signer, api.url, processes)
 
 
 @contextmanager
-def notifying(kubeconfig: Path, namespaces: Namespaces, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def notifying(kubeconfig: Path, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     keys = folder / "webhook-keys"
     keys.mkdir()
     run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", keys / "ed25519.pem"])
@@ -121,8 +158,8 @@ def notifying(kubeconfig: Path, namespaces: Namespaces, folder: Path) -> Iterato
     settings = {
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(kubeconfig),
-        "BERTH_NAMESPACE": namespaces.release,
-        "BERTH_WORKSPACE_NAMESPACES": namespaces.workspaces,
+        "BERTH_NAMESPACE": NAMESPACE,
+        "BERTH_WORKSPACE_NAMESPACES": WORKSPACES,
         "BERTH_WEBHOOK_ALLOWED_CIDRS": "127.0.0.1/32",
         "BERTH_WEBHOOK_KEYS": str(keys),
         "BERTH_LISTEN": str(free_port()),
@@ -137,22 +174,23 @@ def notifying(kubeconfig: Path, namespaces: Namespaces, folder: Path) -> Iterato
 
 
 async def populated(lab: Lab) -> list[str]:
-    """A type with machines; their public ids, once they can be had."""
-    await make(lab, WorkspaceType, "bench", {"typeName": "bench", "template": {"image": "example.test/it:1"}})
-    for number in range(MACHINES):
-        await make(lab, WorkspaceDeployment, f"wd-{number}", {"type": "bench"})
+    """Two types, the second for others, with machines; public ids of the first one's, once they can be had."""
+    for name in ("bench", "theirs"):
+        await make(lab, WorkspaceType, name, {"typeName": name, "template": {"image": "example.test/it:1"}})
+        for number in range(MACHINES):
+            await make(lab, WorkspaceDeployment, f"{name}-{number}", {"type": name})
     async with httpx.AsyncClient(base_url=lab.url, timeout=30) as http, asyncio.timeout(120):
-        for _ in itertools.count():
-            found: list[str] = (await http.get("/deployments/bench")).json()["workspace_deployments"]
-            if len(found) == MACHINES:
-                break
+        for name in itertools.cycle(("theirs", "bench")):
+            found: list[str] = (await http.get(f"/deployments/{name}")).json()["workspace_deployments"]
+            if name == "bench" and len(found) == MACHINES:
+                return found
             await asyncio.sleep(0.2)
-    return found
+    raise AssertionError("a cycle has no end")
 
 
 async def make(lab: Lab, kind: type[Resource], name: str, spec: Object) -> None:
     body: Object = {"apiVersion": API_VERSION, "kind": kind.KIND, "metadata": {"name": name}, "spec": spec}
-    await lab.client.create(kind.api(), lab.namespaces.workspaces, body)
+    await lab.client.create(kind.api(), WORKSPACES, body)
 
 
 def others(lab: Lab, machines: Sequence[str], seconds: float) -> Plan:
@@ -166,6 +204,24 @@ def others(lab: Lab, machines: Sequence[str], seconds: float) -> Plan:
     return Plan(lab.url, OTHERS_RATE, seconds, tuple(requests))
 
 
+async def others_lease(lab: Lab, seconds: float) -> tuple[int, list[str]]:
+    """Others get machines and give them back, one after the other: how often, and what they were refused."""
+    loop, done, refused = asyncio.get_running_loop(), 0, list[str]()
+    until = loop.time() + seconds
+    async with httpx.AsyncClient(base_url=lab.url, timeout=30) as http:
+        while loop.time() < until:
+            user = f"user-{done % OTHERS:02}"
+            http.headers["Authorization"] = f"Bearer {lab.signer.token(user)}"
+            made = await http.post("/new/theirs")
+            if "Try again" in made.text:  # as a client does; the operator has just written
+                continue
+            ended = await http.post(f"/terminate/{made.json().get('id')}")
+            refused += [answer.text for answer in (made, ended) if answer.status_code != 200]
+            done += 1
+            await asyncio.sleep(seconds / 20)
+    return done, refused
+
+
 def p99(samples: Sequence[Sample]) -> float:
     times = [sample.seconds for sample in samples]
     assert all(sample.status in (200, 404) for sample in samples), {sample.status for sample in samples}
@@ -174,9 +230,8 @@ def p99(samples: Sequence[Sample]) -> float:
 
 def limits() -> dict[str, float]:
     """Memory that the chart gives each process, in MiB."""
-    values = yaml.safe_load((REPOSITORY / "charts/berth/values.yaml").read_text())
     return {
-        name: float(values[name]["resources"]["limits"]["memory"].removesuffix("Mi"))
+        name: float(VALUES[name]["resources"]["limits"]["memory"].removesuffix("Mi"))
         for name in ("api", "operator", "notifier")
     }
 
@@ -191,25 +246,30 @@ async def test_one_client_fills_no_store_kills_no_process_and_slows_nobody(lab: 
     with silent_receiver() as receiver:
         worst = Worst(
             lab.url,
-            lab.signer.token("mallory"),
-            lab.client,
-            lab.namespaces.workspaces,
-            "mallory",
+            lab.signer.token(MALLORY),
+            lab.mallory,
+            WORKSPACES,
+            MALLORY,
             document,
             machines,
             "bench",
             f"http://127.0.0.1:{receiver.getsockname()[1]}/{'x' * 1500}",
         )
-        beside, _ = await asyncio.gather(generate(others(lab, machines, SECONDS)), worst.play(ALLOWED * TIMES, SECONDS))
-    slowed = p99(beside)
+        async with asyncio.TaskGroup() as tasks:
+            beside = tasks.create_task(generate(others(lab, machines, SECONDS)))
+            leasing = tasks.create_task(others_lease(lab, SECONDS))
+            tasks.create_task(worst.play(ALLOWED * TIMES, SECONDS))
+    slowed, (leased, refused) = p99(beside.result()), leasing.result()
     grown = await asyncio.to_thread(lab.in_use) - before
     resident = {name: process.resident()[1] for name, process in lab.processes.items()}
     told = f"p99 of others {quiet * 1000:.0f} ms quiet, {slowed * 1000:.0f} ms beside; etcd {grown / 2**20:+.1f} MiB"
-    print(f"\n{SECONDS:g} s: {told}; most memory, MiB: {resident}; answers: {dict(worst.answers)}")  # noqa: T201
-    sent = sum(worst.answers.values())
-    assert sent > ALLOWED * TIMES * SECONDS, "both sorts of requests were sent"
+    answers = dict(sorted(worst.answers.items()))
+    print(f"\n{SECONDS:g} s: {told}; most memory, MiB: {resident}; leases of others: {leased}; answers: {answers}")  # noqa: T201
+    assert sum(worst.answers.values()) > ALLOWED * TIMES * SECONDS, "both sorts of requests were sent"
     assert worst.answers["200"]
     assert worst.answers["made"]
+    assert worst.answers["refused 403"], "so many of a kind are for one user, and no more"
+    assert (leased > 0, refused) == (True, []), "others get machines and places in the queue"
     assert grown < MOST_GROWTH
     for name, most in limits().items():
         assert resident[name] < most, name

@@ -22,6 +22,12 @@ from berth_core.resources import Build, Instance, Project, Reservation, Resource
 
 Json = dict[str, Any]
 
+KEYS: Final = 8
+"""Of an Instance, which together are as long as they may be."""
+ALL_KEYS: Final = 16 << 10
+NOTE: Final = 30 << 10
+"""Characters of an annotation."""
+CHANGED: Final = 0.3
 KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ "
 PATIENCE: Final = aiohttp.ClientTimeout(total=30)
 UNDER_WAY: Final = 200
@@ -136,7 +142,7 @@ class Worst:
         return bodies.get(path, {})
 
     def _objects(self) -> Callable[[], Coroutine[Any, Any, None]]:
-        """Objects as large as they may be, of all kinds that the role may make; one in three is changed, too."""
+        """Objects as large as they may be, of all kinds that the role may make; when no more may be made, others go."""
         kinds: list[tuple[type[Resource], Callable[[], Json]]] = [
             (Instance, self._instance),
             (Project, self._project),
@@ -148,36 +154,53 @@ class Worst:
         async def one() -> None:
             kind, spec = next(makers)
             name = f"worst-{next(self._numbers)}"
-            made: Object = {"apiVersion": API_VERSION, "kind": kind.KIND, "metadata": {"name": name}, "spec": spec()}
+            metadata = {"name": name, "annotations": {"example.test/note": secrets.token_hex(NOTE // 2)}}
+            made: Object = {"apiVersion": API_VERSION, "kind": kind.KIND, "metadata": metadata, "spec": spec()}
+            mine = self.known.setdefault(kind.KIND, [])
             try:
                 await self.cluster.create(kind.api(), self.namespace, made)
+                mine.append(name)
                 self.answers["made"] += 1
-                if self._rng.random() < 0.3:
+                if self._rng.random() < CHANGED:
                     await self._change(kind.api(), name)
             except ClusterError as error:
                 self.answers[f"refused {error.status}"] += 1
+                if mine:
+                    await self._end(kind, mine.pop(self._rng.randrange(len(mine))))
 
         return one
 
     async def _change(self, kind: Kind, name: str) -> None:
-        note = {"metadata": {"annotations": {"example.test/note": "n" * 4000}}}
+        note = {"metadata": {"annotations": {"example.test/note": secrets.token_hex(NOTE // 2)}}}
         await self.cluster.patch(kind, self.namespace, name, note)
 
+    async def _end(self, kind: type[Resource], name: str) -> None:
+        """End what becomes history by that, and delete the rest."""
+        ends: dict[type[Resource], Object] = {Instance: {"terminate": True}, Build: {"cancel": 1}}
+        try:
+            if kind in ends:
+                await self.cluster.patch(kind.api(), self.namespace, name, {"spec": ends[kind]})
+            else:
+                await self.cluster.delete(kind.api(), self.namespace, name)
+            self.answers["ended"] += 1
+        except ClusterError as error:
+            self.answers[f"not ended {error.status}"] += 1
+
     def _instance(self) -> Json:
-        keys = [KEY + secrets.token_hex(500) for _ in range(8)]
+        each = ALL_KEYS // KEYS - len(KEY)
+        keys = [KEY + secrets.token_hex(each // 2) for _ in range(KEYS)]
         return {"workspaceType": self.type_name, "user": self.user, "sshKeys": keys}
 
     def _project(self) -> Json:
         number = next(self._numbers)
-        url = f"https://git.example.test/{secrets.token_hex(400)}.git"
+        url = f"https://git.example.test/{secrets.token_hex(1000)}.git"
         return {"name": f"k-{number}", "user": self.user, "repoURL": url}
 
     def _build(self) -> Json:
         return {"project": f"worst-{self._rng.randrange(1000)}", "user": self.user, "branch": secrets.token_hex(100)}
 
     def _reservation(self) -> Json:
-        instance = {"user": self.user, "sshKeys": [KEY + secrets.token_hex(500)]}
-        return {"workspaceType": self.type_name, "user": self.user, "instance": instance}
+        return {"workspaceType": self.type_name, "user": self.user, "instance": self._instance()}
 
     async def _slow(self) -> None:
         """Send a request whose body never ends, a byte a second; begin anew when it is given up."""
