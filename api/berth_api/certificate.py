@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
-import uvloop
 from cryptography import x509
 
 from berth_api import metrics
@@ -21,10 +20,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 """Seconds between looks at the files."""
-HANDSHAKE_SECONDS: Final = 10.0
-"""How long a client may take to agree on TLS."""
-GOODBYE_SECONDS: Final = 2.0
-"""How long an ended connection waits for the client to say so too; clients that look away hold no shutdown up."""
 
 
 class CertificateError(Exception):
@@ -132,13 +127,3 @@ def _expired(loaded: Loaded) -> str:
 def _seen(*files: Path) -> tuple[int, ...]:
     stats = [file.stat() for file in files]
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_mtime_ns, stat.st_size))
-
-
-class Loop(uvloop.Loop):
-    """An event loop whose TLS connections begin and end in a bounded time: the server has no settings for that."""
-
-    def create_server(self, *arguments: Any, **settings: Any) -> Any:
-        """Listen."""
-        if settings.get("ssl") is not None:
-            settings |= {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": GOODBYE_SECONDS}
-        return super().create_server(*arguments, **settings)
