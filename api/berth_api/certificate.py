@@ -31,6 +31,7 @@ class Loaded:
     """A certificate with its key, ready to serve; ``seen`` tells files that were changed."""
 
     context: ssl.SSLContext
+    begins: datetime
     expires: datetime
     seen: tuple[int, ...]
 
@@ -52,7 +53,7 @@ class Loaded:
                 f"{folder} has no certificate that can be used ({error}): tls.crt takes the chain, and tls.key its key,"
                 " in PEM and without a password"
             ) from error
-        return cls(context, leaf.not_valid_after_utc, seen)
+        return cls(context, leaf.not_valid_before_utc, leaf.not_valid_after_utc, seen)
 
 
 class Certificate:
@@ -93,6 +94,8 @@ class Certificate:
             yield f"the new certificate cannot be used, the one before stays: {self._problem}"
         if self._current.expires <= now:
             yield f"the certificate {_expired(self._current)}"
+        if self._current.begins > now:
+            yield f"the certificate {_begins(self._current)}"
 
     def _unchanged(self) -> bool:
         try:
@@ -103,6 +106,8 @@ class Certificate:
     def _use(self, new: Loaded, now: datetime) -> None:
         if new.expires <= now:
             raise CertificateError(f"it {_expired(new)}")
+        if new.begins > now:
+            raise CertificateError(f"it {_begins(new)}")
         self._current = new
         log.info("new certificate", expires=new.expires.isoformat())
 
@@ -121,7 +126,15 @@ def _files(folder: Path) -> tuple[Path, Path]:
 
 
 def _expired(loaded: Loaded) -> str:
-    return f"expired at {loaded.expires:%Y-%m-%dT%H:%M:%SZ}: put another one into its Secret"
+    return f"expired at {_time(loaded.expires)}: put another one into its Secret"
+
+
+def _begins(loaded: Loaded) -> str:
+    return f"is not valid before {_time(loaded.begins)}: put one into its Secret that is, or wait until then"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _seen(*files: Path) -> tuple[int, ...]:

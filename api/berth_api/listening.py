@@ -31,13 +31,14 @@ PAUSE_SECONDS: Final = 1.0
 class Loop(uvloop.Loop):
     """An event loop that listens with TLS by a Listener. The server has no setting for that."""
 
-    async def create_server(self, factory: Any, host: Any = None, port: Any = None, **settings: Any) -> Any:
+    async def create_server(self, *arguments: Any, **settings: Any) -> Any:
         """Listen."""
-        context = settings.pop("ssl", None)
-        if context is None:
-            return await super().create_server(factory, host, port, **settings)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return Listener(factory, context, socket.create_server((host, port), family=family, **settings))
+        if settings.get("ssl") is None:
+            return await super().create_server(*arguments, **settings)
+        address = settings["host"], settings["port"]
+        family = socket.AF_INET6 if ":" in settings["host"] else socket.AF_INET
+        listens = socket.create_server(address, family=family, backlog=settings["backlog"])
+        return Listener(arguments[0], settings["ssl"], listens)
 
 
 class Listener:
