@@ -41,7 +41,7 @@ def main() -> None:
         app,
         host=config.listen.host,
         port=config.listen.port,
-        loop="berth_api.certificate:Loop",
+        loop="berth_api.listening:Loop",
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         http=Protocol,
         ws="none",

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
-import uvloop
 from cryptography import x509
 
 from berth_api import metrics
@@ -21,10 +20,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 """Seconds between looks at the files."""
-HANDSHAKE_SECONDS: Final = 10.0
-"""How long a client may take to agree on TLS."""
-GOODBYE_SECONDS: Final = 2.0
-"""How long an ended connection waits for the client to say so too; clients that look away hold no shutdown up."""
 
 
 class CertificateError(Exception):
@@ -36,6 +31,7 @@ class Loaded:
     """A certificate with its key, ready to serve; ``seen`` tells files that were changed."""
 
     context: ssl.SSLContext
+    begins: datetime
     expires: datetime
     seen: tuple[int, ...]
 
@@ -57,7 +53,7 @@ class Loaded:
                 f"{folder} has no certificate that can be used ({error}): tls.crt takes the chain, and tls.key its key,"
                 " in PEM and without a password"
             ) from error
-        return cls(context, leaf.not_valid_after_utc, seen)
+        return cls(context, leaf.not_valid_before_utc, leaf.not_valid_after_utc, seen)
 
 
 class Certificate:
@@ -98,6 +94,8 @@ class Certificate:
             yield f"the new certificate cannot be used, the one before stays: {self._problem}"
         if self._current.expires <= now:
             yield f"the certificate {_expired(self._current)}"
+        if self._current.begins > now:
+            yield f"the certificate {_begins(self._current)}"
 
     def _unchanged(self) -> bool:
         try:
@@ -108,6 +106,8 @@ class Certificate:
     def _use(self, new: Loaded, now: datetime) -> None:
         if new.expires <= now:
             raise CertificateError(f"it {_expired(new)}")
+        if new.begins > now:
+            raise CertificateError(f"it {_begins(new)}")
         self._current = new
         log.info("new certificate", expires=new.expires.isoformat())
 
@@ -126,19 +126,17 @@ def _files(folder: Path) -> tuple[Path, Path]:
 
 
 def _expired(loaded: Loaded) -> str:
-    return f"expired at {loaded.expires:%Y-%m-%dT%H:%M:%SZ}: put another one into its Secret"
+    return f"expired at {_time(loaded.expires)}: put another one into its Secret"
+
+
+def _begins(loaded: Loaded) -> str:
+    return f"is not valid before {_time(loaded.begins)}: put one into its Secret that is, or wait until then"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _seen(*files: Path) -> tuple[int, ...]:
     stats = [file.stat() for file in files]
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_mtime_ns, stat.st_size))
-
-
-class Loop(uvloop.Loop):
-    """An event loop whose TLS connections begin and end in a bounded time: the server has no settings for that."""
-
-    def create_server(self, *arguments: Any, **settings: Any) -> Any:
-        """Listen."""
-        if settings.get("ssl") is not None:
-            settings |= {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": GOODBYE_SECONDS}
-        return super().create_server(*arguments, **settings)

@@ -5,6 +5,8 @@ Every refusal is JSON with ``error_message``. Clients of old read ``result_messa
 """
 
 import math
+import re
+from typing import Final, Self
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -15,12 +17,16 @@ from starlette.routing import Match
 
 from berth_api.answers import JSON
 from berth_core import errors as cluster
+from berth_core.names import GROUP
 from berth_core.reading import report
 
 log = structlog.get_logger(__name__)
 
 ALL_BUSY = "All matching workspace deployments are busy. Try again later."
 INSTANCE_BUSY = "This instance is busy. Try again later."
+FULL_SECONDS: Final = 60.0
+"""When to try again where a quota is full."""
+_EXCEEDED: Final = re.compile(r"exceeded quota: (?P<quota>[^,]+), requested: (?P<requested>.+?)(?:, used: |$)")
 
 
 class ApiError(Exception):
@@ -108,6 +114,32 @@ class TooManyKeysError(ApiError):
         )
 
 
+class FullError(ApiError):
+    """429: a quota of the cluster lets nothing more be made, until something is deleted or the quota is raised."""
+
+    status = 429
+
+    def __init__(self, kinds: str, quota: str) -> None:
+        super().__init__(
+            f"the cluster keeps no more {kinds} (quota {quota}): delete some that are not needed any more, or ask an"
+            " administrator for more.",
+            retry_after=FULL_SECONDS,
+        )
+
+    @classmethod
+    def of(cls, refusal: str) -> Self | None:
+        """Read what the cluster said when it refused to make something; None where that was no quota."""
+        told = _EXCEEDED.search(refusal)
+        if told is None:
+            return None
+        counted = (part.partition("=")[0] for part in told["requested"].split(","))
+        return cls(" and ".join(_counted(resource) for resource in counted), told["quota"])
+
+
+def _counted(resource: str) -> str:
+    return resource.removeprefix("count/").removesuffix(f".{GROUP}")
+
+
 class TooLargeError(ApiError):
     """413: the body is too large."""
 
@@ -158,6 +190,8 @@ async def handle(request: Request, error: Exception) -> Response:
     if isinstance(error, cluster.ForbiddenError):
         # A policy, a quota or a webhook: what it refuses now it may let in later, and nothing is wrong in here.
         log.error("cluster refused", error=error.message)
+        if (full := FullError.of(error.message)) is not None:
+            return answer(full, path)
         return answer(AwayError("the cluster does not permit it at the moment. Try again later."), path)
     if isinstance(error, cluster.ConflictError):
         log.warning("write conflict", error=error.message)

@@ -18,6 +18,7 @@ from berth_api.errors import (
     TooManyKeysError,
     UnderWayError,
 )
+from berth_api.ratelimit.allowance import Allowance
 from berth_api.repeats import DEAD_SECONDS, Answer, Run, Step
 from berth_api.routes.common import read_body
 from berth_api.services import recovery
@@ -90,6 +91,7 @@ class _Record:
         self._exchange = exchange
         self._records = Records(exchange.state.client, exchange.state.config.access_namespace)
         self._begun: asyncio.Task[Held] | None = None
+        self._counted: Allowance | None = None
         self.run = Run(exchange.digest, None, exchange.state.client.clock, self._begin)
 
     async def _begin(self) -> None:
@@ -104,13 +106,9 @@ class _Record:
 
     async def _held(self) -> Held:
         repeats.running.set(None)  # of this task: what it looks up is not the request's
-        exchange, records = self._exchange, self._records
-        state = exchange.state
+        state = self._exchange.state
         await state.now()  # a record has an age
-        allowance = await state.limiter.look_at_keys(exchange.identity)
-        if not allowance.passes and not await records.exists(exchange.digest):
-            raise TooManyKeysError(retry_after=allowance.wait)
-        step, held = await records.begin(exchange.digest, exchange.fingerprint)
+        step, held = await self._counted_begin()
         if step is Step.REFUSE:
             raise KeyReusedError
         if step is Step.WAIT:
@@ -126,6 +124,21 @@ class _Record:
                 left = held.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
                 raise AwayError(repeats.NOT_KNOWN_YET, retry_after=left)
         return held
+
+    async def _counted_begin(self) -> tuple[Step | None, Held]:
+        """Make the record, and count it: before it is there, lest requests at once all pass."""
+        exchange, records = self._exchange, self._records
+        allowance = self._counted = await exchange.state.limiter.take_key(exchange.identity)
+        is_new = False
+        try:
+            if not allowance.passes and not await records.exists(exchange.digest):
+                raise TooManyKeysError(retry_after=allowance.wait)
+            step, held = await records.begin(exchange.digest, exchange.fingerprint)
+            is_new = step is None
+        finally:
+            if not is_new:
+                await self._uncount()
+        return step, held
 
     async def close(self, answer: Answer | None) -> None:
         """Keep the answer, or note that there is none to keep. A request that was stopped has no record of its own."""
@@ -146,8 +159,9 @@ class _Record:
             await self._records.complete(held, kept, user=self._exchange.identity.user)
         except cluster.ClusterError as error:
             log.warning("answer not kept", idempotency=held.digest, error=error.message)
-        if not answer.is_refusal:
-            await self._count()
+        else:
+            if answer.is_refusal:
+                await self._uncount()  # too many of those go before their time
 
     async def _release(self, held: Held, *, unsure: bool) -> None:
         # Where this fails, the record counts as that of a dead process after DEAD_SECONDS.
@@ -158,12 +172,14 @@ class _Record:
                 await self._records.drop(held)
         except cluster.ClusterError as error:
             log.warning("record not released", idempotency=held.digest, error=error.message)
-        if unsure:
-            await self._count()
+        else:
+            if not unsure:
+                await self._uncount()
 
-    async def _count(self) -> None:
-        """Count a record that is not dropped before its time."""
-        await self._exchange.state.limiter.count_key(self._exchange.identity)
+    async def _uncount(self) -> None:
+        """Count one record less: it was not made, was dropped, or others count it."""
+        if self._counted is not None:
+            await self._exchange.state.limiter.give_key_back(self._exchange.identity, self._counted)
 
 
 def _goes_on(scope: Scope) -> bool:

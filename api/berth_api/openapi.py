@@ -125,6 +125,7 @@ def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> 
                 "409": "A request with this Idempotency-Key is under way.",
                 "413": f"The body is larger than {common.LARGEST_BODY} bytes.",
                 "422": "The Idempotency-Key was used for another request.",
+                "429": "Too many requests in this window, or the cluster keeps no more of what is asked for.",
             }
         refusals |= {"500": "internal error", "503": "The cluster is out of reach or overloaded."}
         for status, text in refusals.items():

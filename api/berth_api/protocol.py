@@ -1,7 +1,8 @@
 """The server's side of a connection: a malformed request gets JSON too, and nobody holds a connection for long.
 
 A head and a body have to come, and an answer has to be taken, within a time. Connections are limited in number: one
-more ends the one that has been idle for longest, and is refused where all are at work.
+more ends the one that has waited for its client for longest, be it for TLS, a request, the rest of one, or for taking
+an answer. It is refused where none waits, since whole requests are being answered on all.
 """
 
 import asyncio
@@ -38,18 +39,49 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     most_connections: ClassVar[int] = MOST_CONNECTIONS
+    everyone: ClassVar[dict["Protocol", None]] = {}
+    """All connections; at the end those whose client has done something last."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._in_head = True
         self._head_bytes = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._idle_since = self.loop.time()
+        self._end: Callable[[], object]
+
+    def enter(self, end: Callable[[], object]) -> None:
+        """Count as a connection from now on, and as one that waits for its client; ``end`` ends it at once."""
+        self._end = end
+        self.connections.add(self)
+        self.everyone[self] = None
+        self._wait()
+
+    def leave(self) -> None:
+        """Count no longer."""
+        self.connections.discard(self)
+        self.everyone.pop(self, None)
+
+    def make_room(self) -> bool:
+        """End the connection that has waited for longest where there are too many; False where none but this waits."""
+        if len(self.connections) <= self.most_connections:
+            return True
+        one = next((one for one in self.everyone if one._waits and one is not self), None)
+        if one is None:
+            return False
+        one.leave()
+        one._end()
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can come, or could: with TLS not before client and server agree on it."""
+        return self.transport is not None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Begin to serve a client."""
         super().connection_made(transport)
-        if len(self.connections) > self.most_connections and not self._make_room():
+        self.enter(transport.abort)
+        if not self.make_room():
             self._refuse("503 Service Unavailable", "too many connections. Try again later.", retry_after=1)
         else:
             self._time("head", HEAD_SECONDS, self._end_slow)
@@ -59,10 +91,12 @@ class Protocol(HttpToolsProtocol):
         for what in list(self._timers):
             self._untime(what)
         super().connection_lost(exc)
+        self.leave()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
+        self._wait()
         self._in_head = True
         self._head_bytes = 0
         self._time("head", HEAD_SECONDS, self._end_slow)
@@ -83,12 +117,13 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Be idle, or go on with the next request."""
-        self._idle_since = self.loop.time()
+        self._wait()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait until the client has taken some of the answer, and not for ever."""
         super().pause_writing()
+        self._wait()
         self._time("write", WRITE_SECONDS, lambda _: self.transport.abort())
 
     def resume_writing(self) -> None:
@@ -106,20 +141,24 @@ class Protocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End when the answer under way has ended; one that would go on for long is told to end (``ENDING``)."""
+        if not self.is_open:
+            self._end()
+            return
         super().shutdown()
         if self.scope is not None and (ending := self.scope["state"].get(ENDING)) is not None:
             ending.set()
 
-    @property
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    def _wait(self) -> None:
+        """Be the one that has waited for its client for the shortest time."""
+        if self in self.everyone:  # not one that has ended, of which a request goes on
+            self.everyone[self] = self.everyone.pop(self)
 
-    def _make_room(self) -> bool:
-        """End the connection that has been idle for longest; whether there was one but this."""
-        others = [one for one in self.connections if isinstance(one, Protocol) and one is not self and one._is_idle]
-        if others:
-            min(others, key=lambda one: one._idle_since).transport.abort()
-        return bool(others)
+    @property
+    def _waits(self) -> bool:
+        """Whether the client has to do something: all but answer a whole request, of which the client takes some."""
+        if self.cycle is None or self.transport.is_closing():
+            return True
+        return self.cycle.response_complete or self.cycle.more_body or "write" in self._timers
 
     def _time(self, what: str, seconds: float, end: Callable[[str], None]) -> None:
         if what not in self._timers:

@@ -173,7 +173,10 @@ def _waiting(obj: Object) -> Waiter | None:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Whose an instance is, and until when; ``expires`` is None where there is no end, or it is not known."""
+    """Whose an instance is, and until when; ``expires`` is None where there is no end, or it is not known.
+
+    ``is_kept_alive``: pings keep it, and it has not begun to end.
+    """
 
     instance: str
     """Public id."""
@@ -181,6 +184,7 @@ class Ending:
     namespace: str
     name: str
     expires: str | None
+    is_kept_alive: bool
 
     @classmethod
     def of(cls, obj: Object) -> Self:
@@ -188,7 +192,9 @@ class Ending:
         metadata, end = obj["metadata"], at(obj, "status", "expireTime")
         namespace, name = metadata["namespace"], metadata["name"]
         public_id, user = ids.instance_id(name, metadata["uid"]), at(obj, "spec", "user")
-        return cls(public_id, user or "", namespace, name, end if is_time(end) else None)
+        ends = at(obj, "status", "reason") or at(obj, "spec", "terminate") or metadata.get("deletionTimestamp")
+        is_kept = at(obj, "spec", "keepAlive") is True and not ends
+        return cls(public_id, user or "", namespace, name, end if is_time(end) else None, is_kept)
 
 
 def oldest_type(found: list[WorkspaceType]) -> WorkspaceType | None:

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALIDITY = dt.timedelta(days=3650)
+BEGINS = -dt.timedelta(hours=1)
+"""From now, so that clocks which differ take it."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ class Authority:
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
         if group:
             attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        return self._sign(name, x509.Name(attributes), [ExtendedKeyUsageOID.CLIENT_AUTH], [], VALIDITY)
+        return self._sign(name, x509.Name(attributes), [ExtendedKeyUsageOID.CLIENT_AUTH], [], (BEGINS, VALIDITY))
 
-    def server(self, name: str, *, hosts: list[str], validity: dt.timedelta = VALIDITY) -> Pair:
-        """A certificate for `hosts` (DNS names and IP addresses), good as server and as client."""
+    def server(
+        self, name: str, *, hosts: list[str], validity: dt.timedelta = VALIDITY, begins: dt.timedelta = BEGINS
+    ) -> Pair:
+        """A certificate for `hosts` (DNS names and IP addresses), good as server and as client; times are from now."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        return self._sign(name, subject, purposes, hosts, validity)
+        return self._sign(name, subject, purposes, hosts, (begins, validity))
 
     def _sign(
         self,
@@ -61,12 +65,12 @@ class Authority:
         subject: x509.Name,
         purposes: list[x509.ObjectIdentifier],
         hosts: list[str],
-        validity: dt.timedelta,
+        valid: tuple[dt.timedelta, dt.timedelta],
     ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
-            _unsigned(subject, self._certificate.subject, key.public_key(), validity)
+            _unsigned(subject, self._certificate.subject, key.public_key(), *valid)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signing=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
@@ -88,7 +92,11 @@ def service_account_key(folder: Path) -> Pair:
 
 
 def _unsigned(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, validity: dt.timedelta = VALIDITY
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    begins: dt.timedelta = BEGINS,
+    validity: dt.timedelta = VALIDITY,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -97,7 +105,7 @@ def _unsigned(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_before(now + begins)
         .not_valid_after(now + validity)
     )
 

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 import structlog
@@ -35,7 +35,8 @@ SECRETS: Final = Kind("v1", "secrets")
 WINDOW_MINUTES: Final = 15
 PER_PAIR: Final = RateLimitItemPerMinute(10, WINDOW_MINUTES, namespace="passwords-user")
 PER_PEER: Final = RateLimitItemPerMinute(20, WINDOW_MINUTES, namespace="passwords-peer")
-"""Failures in a window, of a user at one network, and of a network."""
+PER_SITE: Final = RateLimitItemPerMinute(60, WINDOW_MINUTES, namespace="passwords-site")
+"""Failures in a window, of a user at one network, of a network, and of all networks of an IPv6 /48 together."""
 PER_USER: Final = RateLimitItemPerMinute(2**31, WINDOW_MINUTES, namespace="passwords-everywhere")
 """Counts failures of a user wherever they come from. They slow checks down, and refuse nothing."""
 UNHURRIED: Final = 10
@@ -45,6 +46,8 @@ SLOWEST: Final = 5.0
 """Seconds that a check waits; each failure doubles the first."""
 MOST_AT_ONCE: Final = 16
 """Pairs that are checked or wait for it, some 0.1 s each. More are turned away, rather than wait ever longer."""
+MOST_OF_SUSPECTS: Final = MOST_AT_ONCE // 2
+"""Of these, where the pair's network or its /48 has failures; the rest is for networks that have none."""
 MOST_OF_A_NETWORK: Final = 4
 """Of these, and of those that are slowed down: one network keeps no other from being checked."""
 Limits = tuple[tuple[RateLimitItem, str], ...]
@@ -98,9 +101,9 @@ class Passwords:
     async def need_right(self, pair: Pair, peer: Address | None) -> None:
         """Refuse all but the right password of a user.
 
-        Failures are counted by this replica, for each network (a peer; of IPv6, each /64) and each user there. Too many
-        of them, and the right password is refused there too, so that guessing learns nothing more. Elsewhere it is
-        checked late, but checked: nobody can keep users from it who are at other networks.
+        Failures are counted by this replica, for each network (a peer; of IPv6, each /64 and each /48) and each user
+        there. Too many of them, and the right password is refused there too, so that guessing learns nothing more.
+        Elsewhere it is checked late, but checked, unless so many networks without a failure ask at this moment.
 
         Raises:
             AuthenticationFailedError: it is not right.
@@ -108,15 +111,18 @@ class Passwords:
             AwayError: too many ask at this moment.
 
         """
-        network, user = _network(peer), ids.user_object(pair.user)
+        networks, user = _networks(peer), ids.user_object(pair.user)
+        network = networks[0]
         if self._networks[network] >= MOST_OF_A_NETWORK:
             raise _busy()
         self._networks[network] += 1
         try:
-            limits = ((PER_PAIR, f"{user} {network}"), (PER_PEER, network))
+            places: Limits = tuple(zip((PER_PEER, PER_SITE), networks, strict=False))
+            limits = ((PER_PAIR, f"{user} {network}"), *places)
             await self._need_tries(limits)
-            await asyncio.sleep(delay(await self._failures_of(user)))
-            if self._under_way >= MOST_AT_ONCE:
+            await asyncio.sleep(delay(await self._failed(PER_USER, user)))
+            failed = [await self._failed(item, whose) for item, whose in places]
+            if self._under_way >= (MOST_OF_SUSPECTS if any(failed) else MOST_AT_ONCE):
                 raise _busy()
             self._under_way += 1
             try:
@@ -128,8 +134,8 @@ class Passwords:
             if not self._networks[network]:
                 del self._networks[network]
 
-    async def _failures_of(self, user: str) -> int:
-        return PER_USER.amount - (await self._failures.get_window_stats(PER_USER, user)).remaining
+    async def _failed(self, item: RateLimitItem, whose: str) -> int:
+        return item.amount - (await self._failures.get_window_stats(item, whose)).remaining
 
     async def _need_right(self, pair: Pair, limits: Limits) -> None:
         hashed = await self._hash_of(pair.user) if pair.is_possible else None
@@ -188,8 +194,8 @@ def _busy() -> AwayError:
     return AwayError("too many passwords are being checked. Try again later.", retry_after=5)
 
 
-def _network(peer: Address | None) -> str:
-    # Whoever has an IPv6 address has all of its /64.
+def _networks(peer: Address | None) -> tuple[str, ...]:
+    # Whoever has an IPv6 address has all of its /64, and may have its /48 as easily.
     if isinstance(peer, IPv6Address):
-        return f"{IPv6Address(int(peer) >> 64 << 64)}/64"
-    return str(peer)
+        return tuple(str(IPv6Network((peer, length), strict=False)) for length in (64, 48))
+    return (str(peer),)

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_PROBE_SECONDS: Final = 0.5
 SLOWEST_PROBE_SECONDS: Final = 5.0
+T = TypeVar("T")
 AT_ONCE: Final = 4
 """Connections of a replica to the shared store."""
 
@@ -67,15 +68,16 @@ class Limiter:
         reading = untouched(limit, time.time()) if self._is_exempt(identity) else await self._look(limit)
         return replace(judge(limit, reading), passes=True)
 
-    async def look_at_keys(self, identity: Identity) -> Allowance:
-        """Say whether one more record of a user's requests with a key may be made, and count nothing."""
+    async def take_key(self, identity: Identity) -> Allowance:
+        """Count a record of a user's requests with a key that is to be made."""
         limit = limit_of_keys(self._settings, identity)
-        reading = untouched(limit, time.time()) if self._is_exempt(identity) else await self._look(limit)
-        return replace(judge(limit, reading), passes=reading.requests < limit.requests)
+        return judge(limit, untouched(limit, time.time()) if self._is_exempt(identity) else await self._take(limit))
 
-    async def count_key(self, identity: Identity) -> None:
-        """Count a record of a user's requests with a key that stays for 24 h."""
-        await self._take(limit_of_keys(self._settings, identity))
+    async def give_key_back(self, identity: Identity, taken: Allowance) -> None:
+        """Count one record less of those that were counted in the window of ``taken``."""
+        limit = limit_of_keys(self._settings, identity)
+        await self._ask(lambda shared: shared.give_back(limit, taken.reset))
+        self._memory[limit.window].give_back(limit, taken.reset)
 
     async def close(self) -> None:
         """Close the connections to the store."""
@@ -101,7 +103,7 @@ class Limiter:
         reading = await self._ask(lambda shared: shared.look(limit, now=time.time()))
         return reading or self._memory[limit.window].look(limit, monotonic=time.monotonic(), now=time.time())
 
-    async def _ask(self, question: Callable[[SharedStore], Awaitable[Reading]]) -> Reading | None:
+    async def _ask(self, question: Callable[[SharedStore], Awaitable[T]]) -> T | None:
         """Ask the shared store; None where there is none, or where it does not answer."""
         if self._shared is None or self._is_away():
             return None

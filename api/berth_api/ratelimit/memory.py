@@ -57,6 +57,12 @@ class MemoryStore:
             return untouched(limit, now)
         return Reading(window.requests, window.reset, window.ends - monotonic)
 
+    def give_back(self, limit: Limit, reset: int) -> None:
+        """Take one request back of the window that ends then; nothing where it has ended."""
+        window = self._windows.get(limit.key)
+        if window is not None and window.reset == reset:
+            window.requests = max(window.requests - 1, 0)
+
     def _clear(self, monotonic: float) -> None:
         while self._windows:
             key, window = next(iter(self._windows.items()))

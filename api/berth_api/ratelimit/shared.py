@@ -26,6 +26,10 @@ TURNS: Final = 10
 FAILURES: Final = (RedisError, OSError)
 """What a server that is away, slow or not willing leads to; TimeoutError is an OSError."""
 _SCHEMES: Final = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
+_GIVE_BACK: Final = """
+local ends, requests = redis.call('PEXPIRETIME', KEYS[1]), tonumber(redis.call('GET', KEYS[1]) or 0)
+if math.ceil(ends / 1000) == tonumber(ARGV[1]) and requests > 0 then redis.call('DECR', KEYS[1]) end
+"""
 PROBE: Final = Limit("probe", "probe", 1, 1)
 """What is counted to see whether the server does what requests need."""
 
@@ -96,6 +100,12 @@ class SharedStore(RedisStorage):
         if requests is None or ends < 0:
             return untouched(limit, now)
         return Reading(int(requests), math.ceil(ends / 1000), left / 1000)
+
+    async def give_back(self, limit: Limit, reset: int) -> None:
+        """Take one request back of the window that ends then; nothing where it has ended. Raises as ``take``."""
+        async with self._redis.pipeline(transaction=True) as transaction:
+            transaction.eval(_GIVE_BACK, 1, self.bridge.prefixed_key(limit.key), reset)
+            await _answer(transaction, self._patience)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -9,6 +9,7 @@ from berth_api.answers import JSON, Empty
 from berth_api.auth import access
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
+from berth_api.errors import ApiError
 from berth_api.expiry import wanted_extension
 from berth_api.ratelimit import count
 from berth_api.routes.common import BEARER, Body, Caller, InstanceId, SharedState, User, json_body, refusals
@@ -49,11 +50,18 @@ Pinger = Annotated[Identity, Depends(get_pinger)]
 async def keep_alive(request: Request, state: SharedState, pinger: Pinger, _: Body, instance_id: InstanceId) -> Empty:
     """Say that the holder is there; an instance made with `keepalive` is ended after 60 seconds without a ping.
 
-    Only a ping for an instance that is not the caller's counts as a request.
+    Only a ping that keeps nothing of the caller's counts as a request.
     """
-    if not keeping.is_known(state, pinger, instance_id):
+    # Before anything is read, so that it costs nothing once no more are left.
+    is_free = keeping.keeps(state, pinger, instance_id)
+    if not is_free:
         await count(request.scope)
-    await keeping.ping(state, pinger, instance_id, time.monotonic())
+    try:
+        await keeping.ping(state, pinger, instance_id, time.monotonic())
+    except ApiError:
+        if is_free:
+            await count(request.scope)
+        raise
     return Empty()
 
 

@@ -28,10 +28,10 @@ ATTEMPTS: Final = 8
 """Changes of the same instance by others in between, after which the caller is told to try again."""
 
 
-def is_known(state: State, identity: Identity, instance_id: str) -> bool:
-    """Whether a cache knows the instance, and it is the caller's: other pings count against their token."""
+def keeps(state: State, identity: Identity, instance_id: str) -> bool:
+    """Whether a ping keeps an instance of the caller's, as far as a cache knows: others count against their token."""
     known = state.caches.endings.by("id", instance_id)
-    return any(access.may_use(identity, instance_id, one.user) for one in known)
+    return any(one.is_kept_alive and access.may_use(identity, instance_id, one.user) for one in known)
 
 
 async def ping(state: State, identity: Identity, instance_id: str, monotonic_now: float) -> None:

@@ -180,7 +180,8 @@ async def project(state: State, name: str) -> Project | None:
 
 async def builds_of(state: State, found: Project) -> list[Build]:
     """Read the builds of a project, live."""
-    return await _listed(state, Build, found.metadata.namespace, {"spec.project": found.metadata.name})
+    several = await _listed(state, Build, found.metadata.namespace, {"spec.project": found.metadata.name})
+    return [b for b in several if _is_of(b, found)]
 
 
 async def build_of(state: State, found: Project, build_id: str) -> Build | None:
@@ -190,8 +191,13 @@ async def build_of(state: State, found: Project, build_id: str) -> Build | None:
     namespace = found.metadata.namespace
     named = await _get(state, Build, namespace, build_id)
     several = [named] if named is not None else await _listed(state, Build, namespace, {"status.id": build_id})
-    mine = [b for b in several if b.public_id == build_id and b.spec.project == found.metadata.name]
+    mine = [b for b in several if b.public_id == build_id and _is_of(b, found)]
     return mine[0] if mine else None
+
+
+def _is_of(build: Build, found: Project) -> bool:
+    # By its user too: builds can outlive their project, whose name may then be that of somebody else's.
+    return (build.spec.project, build.spec.user) == (found.metadata.name, found.spec.user)
 
 
 def _oldest(found: Sequence[Project]) -> Project:

@@ -146,12 +146,12 @@ async def replica_with_an_old_cache(setting: Setting, resource: str) -> AsyncIte
 
 @asynccontextmanager
 async def through_gateway(
-    setting: Setting, signer: Signer, *, ends: int = 0
+    setting: Setting, signer: Signer, *, ends: int = 0, **changes: str
 ) -> AsyncIterator[tuple[Gateway, Api, httpx.AsyncClient]]:
     """A process of its own that reaches the cluster through a gateway, and a client of alice's."""
     async with gateway(setting.server.kubeconfig) as between:
         kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / f"{uuid.uuid4()}.kubeconfig")
-        settings = setting.environment(KUBECONFIG=str(kubeconfig))
+        settings = setting.environment(KUBECONFIG=str(kubeconfig), **changes)
         running = process.running(settings, kubeconfig.with_suffix(".log"), ends=ends)
         async with process.in_thread(running) as api, user_client(api, signer.token("alice")) as client:
             yield between, api, client

@@ -224,3 +224,33 @@ async def test_beyond_the_bound_a_new_key_is_refused_and_no_record_is_dropped(
         assert (await kim.post(f"/new/{kind}")).status_code == 200
         async with user_client(few, signer.token("lea")) as lea:
             assert (await lea.post(f"/new/{kind}", headers=fresh())).status_code == 200
+
+
+async def test_of_requests_with_keys_at_once_as_many_pass_as_records_may_be(
+    world: World, setting: Setting, signer: Signer
+) -> None:
+    settings = setting.environment(BERTH_IDEMPOTENCY_KEYS_PER_USER="2")
+    running = process.running(settings, setting.folder / "few-keys-at-once.log")
+    async with process.in_thread(running) as few, user_client(few, signer.token("max")) as max_:
+        with world.heard_at(max_):
+            kind = await world.type(deployments=8)
+        asked = [max_.post(f"/new/{kind}", headers=fresh()) for _ in range(8)]
+        statuses = [answer.status_code for answer in await asyncio.gather(*asked)]
+        assert sorted(statuses) == [200] * 2 + [429] * 6
+
+
+async def test_a_request_that_is_refused_for_the_moment_takes_no_record_from_the_bound(
+    world: World, setting: Setting, signer: Signer
+) -> None:
+    settings = setting.environment(BERTH_IDEMPOTENCY_KEYS_PER_USER="1")
+    running = process.running(settings, setting.folder / "busy-keys.log")
+    async with process.in_thread(running) as few, user_client(few, signer.token("ned")) as ned:
+        with world.heard_at(ned):
+            kind, free = await world.type(deployments=1), await world.type(deployments=1)
+        assert (await ned.post(f"/new/{kind}")).status_code == 200
+        for _ in range(3):
+            assert (await ned.post(f"/new/{kind}", headers=fresh())).status_code == 503
+        key = fresh()
+        for _ in range(3):
+            assert (await ned.post(f"/new/{free}", headers=key)).status_code == 200
+        assert (await ned.post(f"/new/{free}", headers=fresh())).status_code == 429

@@ -267,3 +267,17 @@ async def test_a_refusal_for_a_quota_is_not_kept(world: World, book: Book, alice
     await leasing.give_back(*where, instance=first, completed=True, now=datetime.now(UTC))
     assert (await alice.post(f"/new/{kind}", headers=key)).status_code == 200
     assert len(await book.made(key)) == 1
+
+
+async def test_a_record_that_could_not_be_dropped_counts(world: World, setting: Setting, signer: Signer) -> None:
+    async with through_gateway(setting, signer, BERTH_IDEMPOTENCY_KEYS_PER_USER="2") as (gateway, _, alice):
+        with world.heard_at(alice):
+            kind = await world.type(deployments=1)
+        assert (await alice.post(f"/new/{kind}")).status_code == 200
+
+        def drops(method: str, path: str) -> bool:
+            return method == "DELETE" and "/secrets/idem-" in path
+
+        async with gateway.refusing(drops, 500):
+            answers = [await alice.post(f"/new/{kind}", headers=fresh()) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [503, 503, 429]

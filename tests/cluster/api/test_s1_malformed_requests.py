@@ -10,8 +10,6 @@ import pytest
 
 from berth_api.protocol import BODY_SECONDS, HEAD_SECONDS
 
-from . import process
-from .conftest import Setting
 from .process import Api
 
 pytestmark = pytest.mark.apiserver
@@ -112,27 +110,6 @@ async def test_a_body_that_never_ends_is_given_up(api: Api) -> None:
     assert b"Connection: close" in head
     assert time.monotonic() - begun >= BODY_SECONDS - 1
     writer.close()
-
-
-async def test_one_connection_too_many_ends_the_one_that_is_idle_for_longest(setting: Setting) -> None:
-    settings = setting.environment(BERTH_MOST_CONNECTIONS="5")
-    async with process.in_thread(process.running(settings, setting.folder / "few-connections.log")) as few:
-        parts = urlsplit(few.url)
-        idle = [await asyncio.open_connection(parts.hostname, parts.port) for _ in range(5)]
-        assert (await exchange(few, get(b"/healthz")))[0] == 200
-        assert await asyncio.wait_for(idle[0][0].read(), 10) == b""
-        busy = []
-        for _ in range(5):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-            writer.write(b"POST /purge HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
-            assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10) == b"HTTP/1.1 100 Continue\r\n\r\n"
-            busy.append((reader, writer))
-        reader, _ = await asyncio.open_connection(parts.hostname, parts.port)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-        assert head.startswith(b"HTTP/1.1 503 ")
-        assert b"Retry-After: 1" in head
-        for _, writer in [*idle, *busy]:
-            writer.close()
 
 
 async def flood(writer: asyncio.StreamWriter, more: bytes) -> None:

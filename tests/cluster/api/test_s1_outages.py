@@ -202,8 +202,10 @@ async def test_an_instance_that_the_cluster_refuses_is_left_to_the_operator(betw
         answer = await between.alice.post(f"/new/{deployment}")
     finally:
         await world.client.delete(quotas, where, "none")
-    assert answer.status_code == 503
+    assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
+    text = answer.json()["error_message"]
+    assert text.startswith("the cluster keeps no more instances (quota none): delete some")
     # The quota refuses a tombstone too.
     assert (await world.deployment_resource(deployment)).status.lease is not None
     assert "exceeded quota" in between.api.log.read_text()

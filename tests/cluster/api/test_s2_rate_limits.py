@@ -280,3 +280,38 @@ async def test_a_ping_counts_where_it_finds_nothing_of_the_callers(
         assert [await ping(NOTHING) for _ in range(5)] == [404] * 3 + [429] * 2
         assert [await ping(taken) for _ in range(8)] == [200] * 8
         assert [await ping(taken, nobody) for _ in range(PER_PEER + 1)] == [400] * PER_PEER + [429]
+
+
+async def test_a_ping_counts_where_its_instance_has_ended_or_needs_none(
+    setting: Setting, signer: Signer, world: World
+) -> None:
+    settings = setting.environment(BERTH_RATE_LIMIT_PER_TOKEN="4", BERTH_RATE_LIMIT_SUPERUSERS_EXEMPT="true")
+    running = process.running(settings, setting.folder / "late-pings.log", until="/healthz")
+    async with process.in_thread(running) as few, client(few, token=signer.token("root", su=True)) as root:
+        with world.heard_at(root):
+            kind = await world.type(deployments=2)
+        [kept, unkept] = [
+            (await root.post(f"/new/{kind}", json={"keepalive": wish})).json()["id"] for wish in (True, False)
+        ]
+        owner, reader, other = [
+            signer.token("root", jti=one, **claims) for one, claims in (("a", {}), ("b", {"sc": ["read"]}), ("c", {}))
+        ]
+
+        async def statuses(token: str, instance: str) -> list[int]:
+            async with client(few, token=token) as http:
+                return [(await http.post(f"/instance/{instance}/ka")).status_code for _ in range(6)]
+
+        async def is_free() -> bool:
+            answer = await root.post(f"/instance/{kept}/ka")
+            return answer.status_code == 200 and "X-RateLimit-Limit" not in answer.headers
+
+        async def is_refused() -> bool:
+            return (await root.post(f"/instance/{kept}/ka")).status_code == 400
+
+        await eventually(is_free)
+        assert await statuses(owner, kept) == [200] * 6
+        assert await statuses(reader, kept) == [400] * 4 + [429] * 2
+        assert await statuses(other, unkept) == [404] * 4 + [429] * 2
+        await world.as_operator(kept, reason="Terminated", conditions={"Ended": "True"})
+        await eventually(is_refused)
+        assert await statuses(owner, kept) == [400] * 4 + [429] * 2

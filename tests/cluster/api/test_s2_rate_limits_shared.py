@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
+from berth_api.auth.identity import Identity
 from berth_api.config import RateLimit
 from berth_api.ratelimit import Limiter
 from berth_api.ratelimit.limiter import AT_ONCE
@@ -137,8 +138,10 @@ async def test_a_request_waits_a_quarter_of_a_second_for_a_server_that_hangs(rep
 
 
 @asynccontextmanager
-async def limiter(url: str, *, per_peer: int = 3) -> AsyncIterator[Limiter]:
-    made = Limiter(RateLimit(1, per_peer, 3600, 429, superusers_exempt=False, redis_url=url))
+async def limiter(url: str, *, per_peer: int = 3, keys_per_user: int = 1) -> AsyncIterator[Limiter]:
+    made = Limiter(
+        RateLimit(1, per_peer, 3600, 429, superusers_exempt=False, redis_url=url, keys_per_user=keys_per_user)
+    )
     yield made
     await made.close()
 
@@ -207,6 +210,19 @@ async def test_a_look_in_redis_takes_nothing(replicas: Replicas) -> None:
             last = await asking.take(None, PEER)
         assert not last.passes
         assert (await asking.look(None, PEER)).passes
+
+
+async def test_a_record_that_is_given_back_is_so_for_all_replicas(tmp_path: Path) -> None:
+    who = Identity(user="alice", digest="0" * 64, expires=2e9)
+    with redis.running(tmp_path, password=PASSWORD) as server:
+        url = server.url() + PATIENTLY
+        async with limiter(url, keys_per_user=2) as one, limiter(url, keys_per_user=2) as other:
+            taken = [await asking.take_key(who) for asking in (one, other, one)]
+            assert [allowance.passes for allowance in taken] == [True, True, False]
+            for allowance in taken[1:]:
+                await one.give_key_back(who, allowance)
+            await other.give_key_back(who, replace(taken[0], reset=taken[0].reset - 1))
+            assert [(await other.take_key(who)).passes for _ in range(2)] == [True, False]
 
 
 def write_certificate(folder: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from berth_api.auth.passwords import MOST_AT_ONCE
+from berth_api.auth.passwords import MOST_AT_ONCE, PER_SITE
 from berth_core import ids, names
 from berth_core.client import Kind
 from berth_core.model import timestamp
@@ -245,3 +246,32 @@ async def test_of_many_pairs_at_once_most_are_turned_away(http: httpx.AsyncClien
     assert statuses.count(400) >= MOST_AT_ONCE
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status_code == 503)
     assert (await purge(3 * MOST_AT_ONCE)).status_code == 400
+
+
+async def test_guesses_from_ever_new_networks_of_a_site_end_and_keep_nobody_out(
+    http: httpx.AsyncClient, enrol: Enrol, peer: dict[str, str]
+) -> None:
+    """Beside them the right password is taken at once, however many are tried."""
+    await enrol("lou")
+    numbers, found, failed = itertools.count(), Counter[int](), asyncio.Event()
+
+    async def guess() -> None:
+        while not found[429]:
+            number = next(numbers)
+            who = basic(f"nobody-{number}", "s3cret-guess") | {"X-Forwarded-For": f"2001:db8:2:{number:x}::1"}
+            status = (await http.post("/purge", headers=who)).status_code
+            found[status] += 1
+            if status == 400:
+                failed.set()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2 * MOST_AT_ONCE):
+            group.create_task(guess())
+        await failed.wait()
+        right = 0
+        while not found[429]:
+            answer = await http.post("/purge", headers=basic("lou") | peer)
+            assert answer.status_code == 200, answer.text
+            right += 1
+    assert right > 0
+    assert found[400] == PER_SITE.amount

@@ -1,15 +1,16 @@
 """Contract §5, "CI": projects and builds, from asking to the end; logs are in ``test_s5_ci_logs``."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from berth_api.services import ci_builds, ci_projects
 from berth_core import ids, names
-from berth_core.resources import Build, Instance, Project
+from berth_core.resources import Build, BuildSpec, Instance, Project, manifest
 
-from .ci import COMMIT, URL, as_operator, asked, end, project_resource, resource
+from .ci import COMMIT, URL, artifacts_of, as_operator, asked, end, log_of, project_resource, resource
 from .conftest import user_client
 from .process import Api
 from .signing import Signer
@@ -107,6 +108,31 @@ async def test_of_two_with_one_name_the_older_counts(
     await eventually(is_a_second_older)
     assert (await alice.get(f"/ci/project/older/job/{jid}")).status_code == 200
     assert (await bob.get("/ci/project/older/job")).json() == NO_PROJECT
+
+
+async def test_builds_that_outlive_their_project_are_not_shown_to_who_has_its_name_next(
+    world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    await asked(alice, "left")
+    project = (await project_resource(world, "left")).metadata.name
+    build = ids.uuid7_at(datetime.now(UTC))
+    body = manifest(Build, world.namespaces.workspaces, build, BuildSpec(project=project, user="alice", branch="main"))
+    await world.client.create(Build.api(), world.namespaces.workspaces, body)
+    kept = await artifacts_of(world, build, b"the arm's secret")
+    await log_of(world, build, b"the arm's secret\n")
+    await end(world, build, artifacts=kept)
+    paths = [f"/{build}", f"/{build}/log", f"/{build}/artifacts"]
+    for path in paths:
+        assert (await alice.get(f"/ci/project/left/job{path}")).status_code == 200
+    await world.client.delete(Project.api(), world.namespaces.workspaces, project)
+    own = await asked(bob, "left")
+    assert (await project_resource(world, "left")).metadata.name == project
+    for path in paths:
+        answer = await bob.get(f"/ci/project/left/job{path}")
+        assert (answer.status_code, answer.json()) == (404, NO_BUILD)
+    answer = await bob.post(f"/ci/project/left/job/{build}", json={"do": "restart"})
+    assert (answer.status_code, answer.json()) == (404, NO_BUILD)
+    assert [job["id"] for job in (await bob.get("/ci/project/left/job")).json()["jobs"]] == [own]
 
 
 async def test_a_superuser_sees_all_and_lends_nobody_his_rights(

@@ -173,7 +173,7 @@ class Tries:
     async def _write(self, part: str, body: Any) -> Object | None:
         try:
             return await self._send(part, body)
-        except ClusterError:
+        except InvalidError:
             return None  # the API server refuses it: not ours to read
 
     async def _send(self, part: str, body: Any) -> Object:

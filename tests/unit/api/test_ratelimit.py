@@ -107,6 +107,17 @@ def test_a_look_takes_nothing() -> None:
     assert store.take(limit(), monotonic=2.0, now=NOW).requests == 2
 
 
+def test_what_is_given_back_may_be_taken_again_in_its_window_only() -> None:
+    store = MemoryStore()
+    first = store.take(limit(), monotonic=1.0, now=NOW)
+    store.give_back(limit(), first.reset)
+    store.give_back(limit(), first.reset)
+    assert store.take(limit(), monotonic=2.0, now=NOW).requests == 1
+    later = store.take(limit(), monotonic=12.0, now=NOW + 11)
+    store.give_back(limit(), first.reset)
+    assert store.look(limit(), monotonic=12.0, now=NOW + 11) == later
+
+
 def test_headers_are_the_historic_ones_and_the_drafts() -> None:
     assert headers(judge(limit(3600, 3600), Reading(1, 1_800_003_600, 3599.2))) == {
         "X-RateLimit-Limit": "3600",
