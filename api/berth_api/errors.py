@@ -26,6 +26,7 @@ ALL_BUSY = "All matching workspace deployments are busy. Try again later."
 INSTANCE_BUSY = "This instance is busy. Try again later."
 FULL_SECONDS: Final = 60.0
 """When to try again where a quota is full."""
+_BEYOND: Final = re.compile(r"'berth-allowances'.* denied request: (?P<why>.+)", re.DOTALL)
 _EXCEEDED: Final = re.compile(r"exceeded quota: (?P<quota>[^,]+), requested: (?P<requested>.+?)(?:, used: |$)")
 
 
@@ -115,25 +116,27 @@ class TooManyKeysError(ApiError):
 
 
 class FullError(ApiError):
-    """429: a quota of the cluster lets nothing more be made, until something is deleted or the quota is raised."""
+    """429: a bound lets no more be made, until something of that kind is over or the bound is raised."""
 
     status = 429
 
-    def __init__(self, kinds: str, quota: str) -> None:
-        super().__init__(
-            f"the cluster keeps no more {kinds} (quota {quota}): delete some that are not needed any more, or ask an"
-            " administrator for more.",
-            retry_after=FULL_SECONDS,
-        )
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=FULL_SECONDS)
 
     @classmethod
     def of(cls, refusal: str) -> Self | None:
-        """Read what the cluster said when it refused to make something; None where that was no quota."""
+        """Read what the cluster said when it refused to make something; None where that was no bound in number."""
+        if beyond := _BEYOND.search(refusal):
+            return cls(beyond["why"])
         told = _EXCEEDED.search(refusal)
         if told is None:
             return None
         counted = (part.partition("=")[0] for part in told["requested"].split(","))
-        return cls(" and ".join(_counted(resource) for resource in counted), told["quota"])
+        kinds = " and ".join(_counted(resource) for resource in counted)
+        return cls(
+            f"the cluster keeps no more {kinds} (quota {told['quota']}): delete some that are not needed any more, or"
+            " ask an administrator for more."
+        )
 
 
 def _counted(resource: str) -> str:

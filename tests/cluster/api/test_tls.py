@@ -189,7 +189,7 @@ async def test_a_bad_new_certificate_leaves_the_one_before_and_is_told(bad: str,
 
 async def test_real_clients_verify_by_the_exported_files(secured: Secured, signer: Signer, tmp_path: Path) -> None:
     bundle = {"SSL_CERT_FILE": str(secured.authority.pair.certificate)}
-    url, token = secured.api.url, signer.token("alice")
+    url, token = secured.api.url, signer.token("a-user-of-this-test-alone")
     await output(bundle, "curl", "-sSf", f"{url}/workspaces")
     told = {"BERTH_API": url, "BERTH_TOKEN": token, "HOME": str(tmp_path)}
     assert json.loads(await output(bundle | told, berth(), "list", "-o", "json")) == []

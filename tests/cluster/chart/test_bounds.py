@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from berth_api.errors import FullError
 from berth_cluster.apiserver import ApiServer
 from berth_operator.allowances import said
 
@@ -55,6 +56,9 @@ def test_whoever_has_as_many_as_one_may_makes_no_more(installed: ApiServer) -> N
 
     written("ada", odd)
     until(lambda: "ada has as many instances as one may" in refusal("ada"), "she makes more")
+    told = FullError.of(refusal("ada"))
+    assert told is not None
+    assert told.message.startswith("ada has as many instances as one may: end or delete some")
     assert refusal(odd)
     assert [refusal(other) for other in ("ad", "lines", "ada\n", "reservations")] == [""] * 4
     assert refusal("ada", OPERATOR) == "", "turns of those who wait are the operator's to take"
