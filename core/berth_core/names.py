@@ -204,6 +204,12 @@ def build_part(build_id: str, attempt: int, what: str, number: int) -> str:
     return f"b-{build_id}-{attempt}-{what}-{number}"
 
 
+def attempt_of_part(name: str) -> int | None:
+    """Attempt that a name of :func:`build_part` speaks of; None where it is no such name."""
+    words = name.rsplit("-", 3)
+    return int(words[1]) if len(words) == 4 and words[1].isdecimal() else None
+
+
 def build_labels(build_id: str, attempt: int) -> dict[str, str]:
     """Labels of everything that an attempt at a build makes."""
     return {BUILD_LABEL: build_id, ATTEMPT_LABEL: str(attempt), MANAGED_BY_LABEL: MANAGED_BY}

@@ -1,5 +1,6 @@
 """What every pass works with."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,8 +82,10 @@ class World:
     """Version of the last list of all FirewallRules, by namespace."""
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
     """Types as they were parsed last, by namespace and name."""
-    log_failures: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    """How often the log of a build's attempt could not be read, by namespace, public id and attempt."""
+    not_kept: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    """What of a build cannot be read or stored, by its namespace and public id: since when on the monotonic clock."""
+    leftovers: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a build has begun anew: what an earlier attempt left in the archive is to go."""
     enforcement: Verdict | None = None
     """Whether the cluster enforces NetworkPolicy, as this process found out last; None before."""
     problem: str = ""
