@@ -112,6 +112,8 @@ WEBHOOK_PUBLIC_KEY: Final = "public-key"
 """Key of the ConfigMap with its public half."""
 
 RELEASE_CONFIGMAP: Final = "berth-release"
+ARCHIVE_OWNER_ANNOTATION: Final = "berth.dev/archive-owner"
+"""On that ConfigMap: whose folder in the archive is this installation's too, by the uid of the ConfigMap before."""
 """In a workspace namespace: which release leads there."""
 RELEASE_KEY: Final = "release"
 """Key of it: the release's namespace."""

@@ -76,9 +76,13 @@ async def sweep(world: World, kept: Archive, namespace: str) -> int:
 
 
 async def _owns(world: World, kept: Archive, namespace: str) -> bool:
-    """Whether a namespace's folder is this installation's; nobody's becomes it."""
-    release = await world.client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
-    marker, mine = archive.key(namespace, OWNER, OWNER), str(release["metadata"]["uid"]).encode()
+    """Whether a namespace's folder is this installation's; nobody's becomes it.
+
+    After a new installation the ConfigMap has another uid: an annotation names the one before.
+    """
+    metadata = (await world.client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP))["metadata"]
+    before = (metadata.get("annotations") or {}).get(names.ARCHIVE_OWNER_ANNOTATION)
+    marker, mine = archive.key(namespace, OWNER, OWNER), str(before or metadata["uid"]).encode()
     try:
         theirs = await kept.get(marker)
     except NotFoundError:
@@ -87,8 +91,9 @@ async def _owns(world: World, kept: Archive, namespace: str) -> bool:
     if theirs != mine:
         log.warning(
             "the archive's folder of a namespace is another installation's: nothing in it is deleted."
-            " Give each its own place, or delete the marker where the other is gone for good",
+            " Give each its own place, or, where the other is gone for good, `kubectl annotate configmap"
+            f" {names.RELEASE_CONFIGMAP} -n {namespace} {names.ARCHIVE_OWNER_ANNOTATION}=OWNER`",
             namespace=namespace,
-            marker=marker,
+            owner=theirs.decode(errors="replace")[:64],
         )
     return theirs == mine

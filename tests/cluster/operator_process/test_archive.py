@@ -15,17 +15,23 @@ from buckets import Bucket, bucket
 
 from berth_cluster.apiserver import ApiServer
 from berth_core import names
-from berth_core.archive import Archive, archive_settings, key
-from berth_core.errors import NotFoundError
+from berth_core.archive import Archive, ArchiveSettings, archive_settings, key
+from berth_core.client import Kind
+from berth_core.errors import NotFoundError, UnavailableError
 from berth_core.model import timestamp
-from berth_operator.archiving import SOON_SECONDS
+from berth_operator.archiving import SOON_SECONDS, sweep
+from berth_operator.history import sweep_history
+from berth_operator.queueing import Key
 
 from .builds import CI, build, ended, is_over, pod_of, project, reads, says, started
 from .lab import BUILDS, INSTANCES, Lab, condition
 from .printing import PRINTED, printing
 from .process import Operators
+from .worlds import world_of
 
 pytestmark = pytest.mark.apiserver
+
+CONFIG_MAPS = Kind("v1", "configmaps")
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +140,69 @@ async def test_what_is_of_no_build_goes_and_nothing_of_another_installation(
 
     await until(says_whose)
     assert await has(archive, [*kept, *gone, marker])
+    # One that is gone for good is followed on purpose, as docs/ci.md says.
+    operators.stop_all()
+    follows = {"metadata": {"annotations": {"berth.dev/archive-owner": "another"}}}
+    await lab.client.patch(CONFIG_MAPS, lab.namespace, "berth-release", follows)
+    operators.start(**CI, **folder)
+    await until(is_gone)
+    assert await has(archive, [*kept, marker])
+
+
+class Stubborn(Archive):
+    """A folder that never lets one part go."""
+
+    stays = ""
+
+    async def delete(self, key: str) -> None:
+        if key == self.stays:
+            raise UnavailableError("it is locked")
+        await super().delete(key)
+
+
+async def test_a_part_that_an_archive_never_lets_go_keeps_no_other(lab: Lab, tmp_path: Path) -> None:
+    await project(lab)
+    archive = Stubborn(ArchiveSettings(folder=tmp_path))
+    left = [key(lab.namespace, f"gone-{number}", "b-gone-1-log-0") for number in range(3)]
+    for path in left:
+        await archive.put(path, b"kept")
+    stuck, other = [await over(lab, archive, name, 120) for name in ("a", "b")]
+    archive.stays = left[0]
+    world = await world_of(lab)
+    world.archive = archive
+    await lab.client.create(CONFIG_MAPS, lab.namespace, {"metadata": {"name": "berth-release"}})
+    with pytest.raises(UnavailableError, match="1 parts are left, 2 are deleted"):
+        await sweep(world, archive, lab.namespace)
+    assert await has(archive, left[:1])
+    assert not await has(archive, left[1:2])
+    assert not await has(archive, left[2:])
+    # So do the bounds of what is kept.
+    archive.stays = stuck[0]
+    for obj in (await lab.client.list(BUILDS, lab.namespace))[0]:
+        world.store.put(BUILDS, obj)
+    await sweep_history(world, Key("history", "", ""))
+    assert await has(archive, stuck[:1])
+    assert not await has(archive, other[:1])
+    assert (await lab.get(BUILDS, "b"))["status"]["log"] == []
+    assert (await lab.get(BUILDS, "a"))["status"]["log"] != []
+
+
+async def test_what_an_attempt_left_goes_with_a_sweep_and_what_is_newer_stays(lab: Lab, tmp_path: Path) -> None:
+    await project(lab)
+    archive = Archive(ArchiveSettings(folder=tmp_path))
+    kept = await over(lab, archive, "one", 1)
+    world = await world_of(lab)
+    await lab.client.create(CONFIG_MAPS, lab.namespace, {"metadata": {"name": "berth-release"}})
+    assert await sweep(world, archive, lab.namespace) == 0, "nothing is known of the Build's status"
+    await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"attempt": 2}})
+    uid = (await lab.get(BUILDS, "one"))["metadata"]["uid"]
+    newer = [key(lab.namespace, uid, names.build_part(uid, attempt, "log", 0)) for attempt in (2, 3)]
+    for path in newer:
+        await archive.put(path, b"kept")
+    await lab.status_patch(BUILDS, "one", {"attempt": 2})
+    world.store.put(BUILDS, await lab.get(BUILDS, "one"))
+    assert await sweep(world, archive, lab.namespace) == len(kept)
+    assert await has(archive, newer)
 
 
 async def queue_age(operators: Operators) -> float:

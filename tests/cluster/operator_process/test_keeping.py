@@ -1,38 +1,26 @@
 """A build whose log finds no place in the cluster waits for one, yet not for ever."""
 
 from datetime import UTC, datetime
-from typing import cast
 
 import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_core.client import Kind
 from berth_core.resources import Build
-from berth_operator.agentclient import AgentClient
 from berth_operator.build.ci_jobs import Attempt
-from berth_operator.certificates import Authority
 from berth_operator.cisettings import CiSettings
-from berth_operator.clock import Clock
-from berth_operator.config import Config
 from berth_operator.decide.buildseen import ContainerSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.keepsakes import PATIENCE, NotYetError, keep
-from berth_operator.world import World
 
 from .builds import CI, build, ended, is_over, pod_of, project, reads, says, started
 from .lab import BUILDS, PODS, Lab
 from .printing import printing
 from .process import Operators
+from .worlds import world_of
 
 pytestmark = pytest.mark.apiserver
 
 QUOTAS = Kind("v1", "resourcequotas")
-CONFIG = Config(
-    namespace="berth",
-    workspace_namespaces=("lab",),
-    access_namespace="berth-access",
-    agent_image="berth:1",
-    identity="operator-0",
-)
 
 
 async def test_a_build_without_room_for_its_log_waits_for_room(
@@ -63,7 +51,7 @@ async def test_a_build_ends_without_its_log_where_room_never_comes(lab: Lab, api
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
         spec = {"nodeName": node, "containers": containers, "automountServiceAccountToken": False}
         await lab.client.create(PODS, lab.namespace, body | {"spec": spec})
-        world = World(CONFIG, lab.client, cast(Authority, None), cast(AgentClient, None), Clock())
+        world = await world_of(lab)
         made = Build.parse(await lab.get(BUILDS, "one"))
         fetch = PodSeen("prints", containers={"fetch": ContainerSeen("terminated", started=datetime.now(UTC))})
         seen = SeenBuild(made, fetch=StepSeen(pod=fetch))
