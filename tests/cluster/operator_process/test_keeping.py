@@ -8,9 +8,12 @@ from berth_cluster.apiserver import ApiServer
 from berth_core.client import Kind
 from berth_core.resources import Build
 from berth_operator.build.ci_jobs import Attempt
+from berth_operator.buildclearing import reconcile_remains
 from berth_operator.cisettings import CiSettings
 from berth_operator.decide.buildseen import ContainerSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.keepsakes import PATIENCE, NotYetError, keep
+from berth_operator.queueing import Key
+from berth_operator.world import BUILD_REMAINS
 
 from .builds import CI, build, ended, is_over, pod_of, project, reads, says, started
 from .lab import BUILDS, PODS, Lab
@@ -70,3 +73,14 @@ async def no_room(lab: Lab) -> None:
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": hard}}
     await lab.client.create(QUOTAS, lab.namespace, body)
     await lab.status_patch(QUOTAS, "none", {"hard": hard, "used": hard})
+
+
+async def test_what_could_not_be_kept_of_a_build_that_is_gone_is_forgotten(lab: Lab) -> None:
+    await project(lab)
+    gone, stays = await build(lab, "gone"), await build(lab, "stays")
+    await lab.client.delete(BUILDS, lab.namespace, "gone")
+    world = await world_of(lab)
+    for uid in (gone, stays):
+        world.not_kept[lab.namespace, uid] = {"": 0.0}
+        await reconcile_remains(world, Key(BUILD_REMAINS, lab.namespace, uid))
+    assert list(world.not_kept) == [(lab.namespace, stays)]
