@@ -214,12 +214,13 @@ async def queue_age(operators: Operators) -> float:
     return float(answer.json()["queueAgeSeconds"])
 
 
-async def test_leases_go_on_and_health_stays_good_while_an_archive_hangs(
-    lab: Lab, apiserver: ApiServer, operators: Operators
+@pytest.mark.parametrize("listens", [True, False], ids=["hangs", "refuses"])
+async def test_leases_go_on_and_health_stays_good_while_an_archive_is_away(
+    lab: Lab, apiserver: ApiServer, operators: Operators, listens: bool
 ) -> None:
     """Builds that begin anew, builds that end, and one that is kept for too long: all have something to do there."""
     await project(lab)
-    async with printing(lab, apiserver) as node, hanging() as endpoint:
+    async with printing(lab, apiserver) as node, silent(listens=listens) as endpoint:
         builds = [f"build-{number}" for number in range(40)]
         for name in builds:
             await over(lab, None, name, 1)
@@ -244,9 +245,12 @@ async def test_leases_go_on_and_health_stays_good_while_an_archive_hangs(
 
 
 @asynccontextmanager
-async def hanging() -> AsyncIterator[str]:
-    """An endpoint that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as server:
+async def silent(*, listens: bool) -> AsyncIterator[str]:
+    """An endpoint that takes connections and never answers, or that takes none."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if listens:
+            server.listen(1024)
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
