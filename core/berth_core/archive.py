@@ -3,7 +3,9 @@
 Keys are paths: workspace namespace, ``metadata.uid`` of the Build, name of the part.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,9 +20,11 @@ from berth_core.errors import NotFoundError, UnavailableError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config  # they are not there at run time
 
-TIMEOUT: Final = timedelta(seconds=20)
-"""Of one request to a bucket."""
-RETRYING: Final = timedelta(seconds=30)
+PATIENCE: Final = 5.0
+"""Seconds until an answer, to which what is written or read adds its time."""
+SLOWEST: Final = 2 * 1024 * 1024
+"""Bytes a second that a usable archive takes and gives."""
+RETRYING: Final = timedelta(seconds=PATIENCE)
 _BUCKET, _FOLDER = "s3", "file"
 
 
@@ -65,8 +69,15 @@ def archive_settings(environment: Mapping[str, str]) -> ArchiveSettings | None:
     )
 
 
+class SilentError(UnavailableError):
+    """An archive did not answer in time."""
+
+
 class Archive:
-    """Puts, gets and deletes. Every call can be repeated, and raises UnavailableError where there is no answer."""
+    """Puts, gets and deletes. Every call can be repeated, and raises UnavailableError where there is no answer.
+
+    No call takes much longer than PATIENCE, whatever the archive does.
+    """
 
     def __init__(self, settings: ArchiveSettings) -> None:
         self._store: S3Store | LocalStore
@@ -77,36 +88,45 @@ class Archive:
 
     async def put(self, key: str, content: bytes) -> None:
         """Write what lies under a key, whole."""
-        try:
+        async with self.request(len(content)):
             await self._store.put_async(key, content)
-        except (BaseError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def get(self, key: str) -> bytes:
         """Read what lies under a key. Raises NotFoundError."""
-        try:
-            found = await self._store.get_async(key)
+        async with self.request():
+            try:
+                found = await self._store.get_async(key)
+            except FileNotFoundError as error:
+                raise NotFoundError(f"the archive has no {key}") from error
+        async with self.request(found.meta["size"]):
             return bytes(await found.bytes_async())
-        except FileNotFoundError as error:
-            raise NotFoundError(f"the archive has no {key}") from error
-        except (BaseError, OSError) as error:
-            raise _unavailable(error) from error
 
     async def delete(self, key: str) -> None:
         """Delete what lies under a key, if it is there."""
-        try:
-            await self._store.delete_async(key)
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise _unavailable(error) from error
+        async with self.request():
+            with suppress(FileNotFoundError):
+                await self._store.delete_async(key)
 
     async def keys(self, folder: str) -> AsyncIterator[str]:
         """Yield the keys below a folder."""
+        chunks = self._store.list_async(folder)
+        while True:
+            async with self.request():
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            for found in chunk:
+                yield found["path"]
+
+    @asynccontextmanager
+    async def request(self, size: int = 0) -> AsyncIterator[None]:
+        """Bound one request that moves so many bytes, and say what is wrong in this project's errors."""
+        seconds = PATIENCE + size / SLOWEST
         try:
-            async for chunk in self._store.list_async(folder):
-                for found in chunk:
-                    yield found["path"]
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise SilentError(f"the archive did not answer within {seconds:.0f} s") from error
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
 
@@ -117,7 +137,7 @@ def key(namespace: str, uid: str, part: str) -> str:
 
 
 def _bucket(settings: ArchiveSettings) -> S3Store:
-    client: ClientConfig = {"timeout": TIMEOUT, "allow_http": settings.endpoint.startswith("http:")}
+    client: ClientConfig = {"allow_http": settings.endpoint.startswith("http:")}
     if settings.ca_file is not None:
         client["root_certificate"] = settings.ca_file.read_bytes()
     config: S3Config = {"region": settings.region}

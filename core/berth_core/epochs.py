@@ -1,6 +1,6 @@
 """Epochs that objects speak of: what leases and warm pods left says which were used. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from berth_core import names
@@ -33,13 +33,15 @@ def traces(objects: Iterable[Object]) -> list[Trace]:
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         instance = labels.get(names.INSTANCE_LABEL) or annotations.get(names.INSTANCE_ANNOTATION) or ""
         owners = frozenset(owner["uid"] for owner in metadata.get("ownerReferences") or ())
-        name, epoch = labels.get(names.DEPLOYMENT_LABEL), _number(labels.get(names.EPOCH_LABEL) or "")
+        name, epoch = labels.get(names.DEPLOYMENT_LABEL), epoch_of(labels)
         if name and epoch is not None:
             created = metadata.get("creationTimestamp", "")
             found.append(Trace(name, epoch, instance, created, metadata.get("name", ""), owners))
     return found
 
 
-def _number(label: str) -> int | None:
+def epoch_of(labels: Mapping[str, str]) -> int | None:
+    """Epoch that labels name; None where they name none, or not as Berth does: anybody can make such an object."""
+    label = labels.get(names.EPOCH_LABEL) or ""
     sound = label.isascii() and label.isdigit() and 1 <= int(label) <= HIGHEST
     return int(label) if sound else None

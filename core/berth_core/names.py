@@ -112,6 +112,8 @@ WEBHOOK_PUBLIC_KEY: Final = "public-key"
 """Key of the ConfigMap with its public half."""
 
 RELEASE_CONFIGMAP: Final = "berth-release"
+ARCHIVE_OWNER_ANNOTATION: Final = "berth.dev/archive-owner"
+"""On that ConfigMap: whose folder in the archive is this installation's too, by the uid of the ConfigMap before."""
 """In a workspace namespace: which release leads there."""
 RELEASE_KEY: Final = "release"
 """Key of it: the release's namespace."""
@@ -202,6 +204,12 @@ def build_secret(build_id: str, attempt: int, nonce: str) -> str:
 def build_part(build_id: str, attempt: int, what: str, number: int) -> str:
     """Name of a ConfigMap with a part of what a build's attempt left: ``log`` or ``artifacts``."""
     return f"b-{build_id}-{attempt}-{what}-{number}"
+
+
+def attempt_of_part(name: str) -> int | None:
+    """Attempt that a name of :func:`build_part` speaks of; None where it is no such name."""
+    words = name.rsplit("-", 3)
+    return int(words[1]) if len(words) == 4 and words[1].isdecimal() else None
 
 
 def build_labels(build_id: str, attempt: int) -> dict[str, str]:

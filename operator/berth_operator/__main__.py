@@ -12,7 +12,6 @@ import kopf
 import structlog
 
 from berth_core import names
-from berth_core.archive import Archive
 from berth_core.client import Client, connect
 from berth_core.clock import StoreClock
 from berth_core.errors import ClusterError, NotFoundError, UnavailableError
@@ -22,6 +21,7 @@ from berth_operator.agentclient import AgentClient
 from berth_operator.certificates import Authority
 from berth_operator.clock import Clock
 from berth_operator.config import Config
+from berth_operator.gatedarchive import GatedArchive
 from berth_operator.health import Health
 from berth_operator.kinds import SECRETS
 from berth_operator.kubelogin import Login
@@ -77,7 +77,7 @@ async def _main(config: Config) -> None:
         world = World(
             config, guarded, authority, agents, Clock(clock), steadiness=steadiness, confirm=leadership.confirm
         )
-        world.archive = Archive(config.archive) if config.archive is not None else None
+        world.archive = GatedArchive(config.archive) if config.archive is not None else None
         world.queue = make_queue(world)
         health = Health(world, leadership)
         async with health.serving(config.listen):

@@ -38,6 +38,7 @@ async def reconcile_remains(world: World, key: Key) -> float | None:
     listed, _ = await world.client.list(BUILDS, key.namespace, metadata_only=True)
     if any(ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"]) == key.name for obj in listed):
         return None
+    world.not_kept.pop((key.namespace, key.name), None)
     pods = world.store.by(PODS, "build", key.name, key.namespace)
     await _clear(world, key.namespace, key.name, None, pods_gone=not pods)
     log.info("cleared what a deleted build left", build=key.name)

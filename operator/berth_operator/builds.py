@@ -14,7 +14,7 @@ from berth_core.errors import ConflictError, InvalidError, NotFoundError
 from berth_core.model import timestamp
 from berth_core.queue import queued
 from berth_core.resources import Build
-from berth_core.resources.build import BuildStatus
+from berth_core.resources.build import IN_ARCHIVE, BuildStatus
 from berth_operator import statuses
 from berth_operator.build.ci_jobs import Attempt, BuildParts
 from berth_operator.build.dns import dns_fields
@@ -31,7 +31,7 @@ from berth_operator.buildsteps import (
 from berth_operator.buildview import observe_build
 from berth_operator.decide.build import MAKING, NOT_MADE, Plan, Step, decide
 from berth_operator.decide.buildseen import SeenBuild
-from berth_operator.keepsakes import Kept, drop_parts, keep
+from berth_operator.keepsakes import Kept, NotYetError, drop_parts, keep
 from berth_operator.kinds import BUILDS
 from berth_operator.queueing import Key
 from berth_operator.world import HISTORY, PLACES, World
@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 MOST_STEPS: Final = 8
 SHORTEST_WAIT: Final = 0.05
 DISTRUST_WAIT: Final = 5.0
+KEEPING: Final = "it waits until its log and its artifacts can be read and stored"
 
 
 async def reconcile_build(world: World, key: Key) -> float | None:
@@ -60,6 +61,8 @@ async def reconcile_build(world: World, key: Key) -> float | None:
             log.debug("decided", build=seen.build.public_id, step=plan.step.name, reason=plan.reason)
             if not await _take(world, seen, plan):
                 return _wait(world, plan)
+    except NotYetError as error:
+        return error.seconds
     except (ConflictError, NotFoundError):
         await refresh(world, BUILDS, key.namespace, key.name)
         if world.store.get(BUILDS, key.namespace, key.name) is None:
@@ -149,8 +152,14 @@ def _parts(world: World, seen: SeenBuild) -> BuildParts:
 
 
 async def _begin(world: World, build: Build) -> None:
-    """Start the status of an attempt; what an earlier one said and left goes."""
-    await drop_parts(world, build)
+    """Start the status of an attempt; what an earlier one said and left goes.
+
+    What it left in the archive goes with the next sweep, so that nobody waits for an archive here.
+    """
+    if build.status.kept_in == IN_ARCHIVE:
+        world.leftovers.set()
+    else:
+        await drop_parts(world, build)
     now = world.now()
     shown = [
         condition(builds.RESOLVED, False, "NotYet", "its turn has not come", now=now),
@@ -191,7 +200,13 @@ async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
     build, now, settings = seen.build, world.now(), world.config.ci
     kept = Kept([], 0, 0, None)
     if seen.fetch is not None and settings is not None:
-        kept = await keep(world, Attempt(build), settings, seen)
+        try:
+            kept = await keep(world, Attempt(build), settings, seen)
+        except NotYetError:
+            waits = condition(builds.ENDED, False, "Keeping", KEEPING, now=now)
+            changed = {"conditions": merged(build.status.conditions, [waits])}
+            await write_status(world, build, build.status, build.status.model_copy(update=changed))
+            raise
     message = f"{plan.message}; {kept.missing}" if kept.missing else plan.message
     shown = [
         condition(builds.RUNNING, False, plan.reason, message[:1024], now=now),

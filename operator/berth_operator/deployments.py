@@ -74,11 +74,8 @@ async def reconcile_type(world: World, key: Key) -> float | None:
     if found is None:
         return None
     type_ = WorkspaceType.parse(found)
-    rivals = [
-        WorkspaceType.parse(o)
-        for o in world.store.by(TYPES, "typeName", type_.spec.type_name, key.namespace)
-        if o["metadata"]["uid"] != type_.metadata.uid
-    ]
+    named = world.types_named(key.namespace, type_.spec.type_name)
+    rivals = [one for one in named if one.metadata.uid != type_.metadata.uid]
     verdict = world.enforcement or (NOT_PROBED if world.config.probe_interval is None else None)
     status = type_status(type_, rivals, world.now(), verdict)
     written = await write_status(world, type_, type_.status, status)

@@ -5,13 +5,16 @@ Instance went when it ended; its finalizer goes in its own pass, which looks for
 Builds go sooner than these. Of what is too much the oldest goes; what a repeated request may look for stays its time.
 """
 
+import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
-from berth_core.errors import ConflictError, NotFoundError
+from berth_core.errors import ClusterError, ConflictError, NotFoundError
+from berth_core.resources.build import IN_ARCHIVE
 from berth_operator.cisettings import CiSettings
 from berth_operator.decide.history import (
     Past,
@@ -37,6 +40,8 @@ MOST_AT_ONCE: Final = 100
 PAUSE_SECONDS: Final = 2.0
 """Between two such passes: 50 a second at most, so that those who have a lease notice nothing."""
 DISTRUST_SECONDS: Final = 30.0
+DROPPING_SECONDS: Final = 10.0
+"""For so long one pass deletes logs and artifacts, however slow an archive is."""
 LONGEST_WAIT: Final = 60.0
 """There may be too much at any time."""
 KINDS: Final = {INSTANCES: instance_goes_at, RESERVATIONS: reservation_goes_at, BUILDS: build_goes_at}
@@ -82,14 +87,22 @@ async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bo
     over = beyond(kept, settings.kept_bytes, lambda one: one.size) + beyond(kept, settings.kept_builds)
     over += [one for one in kept if one.ended + settings.kept_retention <= now]
     due = {one.obj["metadata"]["uid"]: one for one in over}
-    for one in list(due.values())[:MOST_AT_ONCE]:
+    # What an archive does not delete stops nothing that lies in the cluster.
+    waiting = deque(sorted(due.values(), key=lambda one: one.obj["status"].get("keptIn") == IN_ARCHIVE))
+    until, failed = time.monotonic() + DROPPING_SECONDS, list[str]()
+    while waiting and time.monotonic() < until:
+        one = waiting.popleft()
         metadata = one.obj["metadata"]
         try:
             await drop(world, one.obj)
+            log.info("deleted what was kept of a build", build=metadata["name"], bytes=one.size)
         except (ConflictError, NotFoundError):
             await refresh(world, BUILDS, metadata["namespace"], metadata["name"])
-        log.info("deleted what was kept of a build", build=metadata["name"], bytes=one.size)
-    return len(due) > MOST_AT_ONCE
+        except ClusterError as error:
+            failed.append(error.message)
+    if failed:
+        log.warning("cannot delete what was kept of some builds yet", builds=len(failed), error=failed[0])
+    return bool(waiting) and not failed
 
 
 def _past(world: World) -> Iterator[Past]:

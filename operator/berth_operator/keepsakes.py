@@ -6,6 +6,7 @@ They go before the next attempt begins, when they are too old or too much (``his
 import base64
 import gzip
 import hashlib
+import time
 from binascii import Error as NotBase64
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ import structlog
 
 from berth_core import archive, names
 from berth_core.client import Object
-from berth_core.errors import InvalidError, NotFoundError, UnavailableError
+from berth_core.errors import ClusterError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from berth_core.resources import Build
 from berth_core.resources.build import IN_ARCHIVE, Artifacts, Place
 from berth_operator.build.ci_jobs import Attempt
@@ -29,8 +30,21 @@ from berth_operator.writes import write_status
 
 log = structlog.get_logger(__name__)
 
-TRIES: Final = 3
-"""How often a log is asked for that a node does not give out, or the archive does not take."""
+LOG_PATIENCE: Final = 60.0
+"""Seconds for which a pod's log is asked for that a node does not give out: a lost node keeps no build from its end."""
+PATIENCE: Final = 600.0
+"""Seconds for which a build waits until what it left can be stored."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+_STORED: Final = ""
+"""Stands for the place where it is stored, beside the names of pods."""
+
+
+class NotYetError(Exception):
+    """Something cannot be read or stored yet; ``seconds`` until the next try."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("not all of a build can be kept yet")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,7 @@ class Kept:
 
 
 async def keep(world: World, attempt: Attempt, settings: CiSettings, seen: SeenBuild) -> Kept:
-    """Read and keep the log and the artifacts. Can be repeated. Raises UnavailableError for another try."""
+    """Read and keep the log and the artifacts. Can be repeated. Raises NotYetError for another try."""
     tail, missing = Tail(settings.log_max_bytes), []
     for pod, container in _sources(seen):
         try:
@@ -55,13 +69,13 @@ async def keep(world: World, attempt: Attempt, settings: CiSettings, seen: SeenB
         except (NotFoundError, InvalidError) as error:
             missing.append(f"the log of {container} is lost ({error.message})")
         except UnavailableError as error:
-            _try_again(world, attempt, error)
+            _try_again(world, attempt, pod, error)
             missing.append(f"the log of {container} could not be read ({error.message})")
         tail.close_line()
     artifacts, without = await _artifacts(world, attempt, settings.artifacts_max_bytes, seen)
     packed = gzip.compress(tail.content, mtime=0) if tail.content else b""
     kept, lost = await _store(world, attempt, "log", packed)
-    world.log_failures.pop(_key(attempt), None)
+    world.not_kept.pop(_key(attempt), None)
     place: Place | None = IN_ARCHIVE if world.archive is not None and (kept or artifacts) else None
     told = "; ".join(word for word in (*missing, without, lost) if word)
     return Kept(kept, len(packed) if kept else 0, tail.skipped, artifacts, place, told)
@@ -121,7 +135,7 @@ async def _artifacts(world: World, attempt: Attempt, most: int, seen: SeenBuild)
             printed += chunk
     except (NotFoundError, InvalidError, UnavailableError) as error:
         if isinstance(error, UnavailableError):
-            _try_again(world, attempt, error)
+            _try_again(world, attempt, pod.name, error)
         return None, f"the artifacts are lost ({error.message})"
     size, digest, packed, problem = unpacked(bytes(printed))
     if problem or not packed:
@@ -149,21 +163,21 @@ def unpacked(printed: bytes) -> tuple[int, str, bytes, str]:
 
 async def _store(world: World, attempt: Attempt, what: str, content: bytes) -> tuple[list[str], str]:
     """Keep it; the names of its parts, and why there are none. Nothing has no parts."""
-    if world.archive is None:
-        return await _in_cluster(world, attempt, what, content), ""
     if not content:
         return [], ""
-    name, metadata = names.build_part(attempt.id, attempt.attempt, what, 0), attempt.build.metadata
     try:
+        if world.archive is None:
+            return await _in_cluster(world, attempt, what, content), ""
+        name, metadata = names.build_part(attempt.id, attempt.attempt, what, 0), attempt.build.metadata
         await world.archive.put(archive.key(metadata.namespace, metadata.uid, name), content)
-    except UnavailableError as error:
-        _try_again(world, attempt, error)
+    except (ForbiddenError, InvalidError, UnavailableError) as error:
+        _try_again(world, attempt, _STORED, error)
         return [], f"the {what} could not be kept ({error.message})"
     return [name], ""
 
 
 async def _in_cluster(world: World, attempt: Attempt, what: str, content: bytes) -> list[str]:
-    made = []
+    made: list[str] = []
     for number, start in enumerate(range(0, len(content), PART)):
         name = names.build_part(attempt.id, attempt.attempt, what, number)
         data = base64.b64encode(content[start : start + PART]).decode("ascii")
@@ -173,18 +187,24 @@ async def _in_cluster(world: World, attempt: Attempt, what: str, content: bytes)
             "metadata": attempt.metadata(name),
             "binaryData": {names.PART_KEY: data},
         }
-        await world.client.apply(CONFIG_MAPS, body)
+        try:
+            await world.client.apply(CONFIG_MAPS, body)
+        except (ForbiddenError, InvalidError):
+            for part in made:  # the half of it would fill the quota, and no status would name it
+                await world.client.delete(CONFIG_MAPS, attempt.build.metadata.namespace, part)
+            raise
         made.append(name)
     return made
 
 
-def _try_again(world: World, attempt: Attempt, error: UnavailableError) -> None:
-    """Raise the error for another try, unless there were enough: a lost node keeps no build from its end."""
-    count = world.log_failures[_key(attempt)] = world.log_failures.get(_key(attempt), 0) + 1
-    if count < TRIES:
-        raise error
-    log.warning("not all of a build could be kept", build=attempt.id, error=error.message)
+def _try_again(world: World, attempt: Attempt, source: str, error: ClusterError) -> None:
+    """Raise NotYetError unless a source (a pod, or where it is stored) has failed for too long. Pauses grow."""
+    now = time.monotonic()
+    waited = now - world.not_kept.setdefault(_key(attempt), {}).setdefault(source, now)
+    log.warning("cannot keep all of a build", build=attempt.id, waited=round(waited), error=error.message)
+    if waited < (LOG_PATIENCE if source else PATIENCE):
+        raise NotYetError(min(max(waited, SHORTEST_PAUSE), LONGEST_PAUSE)) from error
 
 
-def _key(attempt: Attempt) -> tuple[str, str, int]:
-    return attempt.build.metadata.namespace, attempt.id, attempt.attempt
+def _key(attempt: Attempt) -> tuple[str, str]:
+    return attempt.build.metadata.namespace, attempt.id

@@ -12,6 +12,7 @@ import structlog
 
 from berth_core import builds, names
 from berth_core.client import Kind, Object
+from berth_core.epochs import epoch_of
 from berth_core.resources import Build
 from berth_operator.buildview import attempt_of, pods_of
 from berth_operator.ending import clear
@@ -100,7 +101,8 @@ def _is_over(world: World, metadata: Object) -> bool:
     wd = world.deployment(metadata["namespace"], labels.get(names.DEPLOYMENT_LABEL, ""))
     if wd is None:
         return False  # it is the owner: all goes with it
-    epoch = int(labels.get(names.EPOCH_LABEL) or 0)
+    if (epoch := epoch_of(labels)) is None:
+        return False  # it is not Berth's
     return epoch < wd.status.epoch or (epoch == wd.status.epoch and wd.status.lease is None)
 
 

@@ -2,6 +2,7 @@
 
 from berth_core import names
 from berth_core.client import Object
+from berth_core.epochs import epoch_of
 from berth_core.model import parse_time
 from berth_operator.decide.seen import NOT_REPORTED, ContainerView, PodView
 
@@ -27,7 +28,7 @@ def pod_view(pod: Object) -> PodView:
     disruption = conditions.get("DisruptionTarget") or {}
     return PodView(
         uid=metadata["uid"],
-        epoch=int(metadata.get("labels", {}).get(names.EPOCH_LABEL) or 0),
+        epoch=epoch_of(metadata.get("labels", {})) or 0,
         phase=status.get("phase") or "Pending",
         created=parse_time(metadata["creationTimestamp"]),
         deleting=bool(metadata.get("deletionTimestamp")),

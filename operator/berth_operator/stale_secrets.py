@@ -10,6 +10,7 @@ import structlog
 
 from berth_core import names
 from berth_core.client import Object
+from berth_core.epochs import epoch_of
 from berth_core.errors import NotFoundError, UnreadableError
 from berth_core.reading import report
 from berth_core.resources import Instance, WorkspaceDeployment
@@ -66,8 +67,10 @@ def _named(world: World, instance: Instance, labels: Object) -> set[str]:
 
 
 async def _warm_lost(world: World, metadata: Object, labels: Object) -> bool:
-    namespace, deployment = metadata["namespace"], labels[names.DEPLOYMENT_LABEL]
-    epoch, name = int(labels[names.EPOCH_LABEL]), metadata["name"]
+    namespace, deployment = metadata["namespace"], labels.get(names.DEPLOYMENT_LABEL, "")
+    epoch, name = epoch_of(labels), metadata["name"]
+    if epoch is None:
+        return False  # it is not Berth's
     cached = world.deployment(namespace, deployment)
     if cached is None or name in _named_warm(world, cached, epoch):
         return False  # of one that is gone: it is the owner, all goes with it

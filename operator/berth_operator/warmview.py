@@ -1,7 +1,7 @@
 """What the cache knows of pods that are kept warm."""
 
-from berth_core import names
 from berth_core.client import Object
+from berth_core.epochs import epoch_of
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_operator.build.common import LeaseParts
@@ -25,8 +25,8 @@ def warm_sets(world: World, namespace: str, deployment: str) -> tuple[WarmSet, .
     """What was made for epochs of a deployment, by epoch."""
     known = _known(world, namespace, deployment)
     wd = world.deployment(namespace, deployment)
-    epochs = sorted({int(obj["metadata"]["labels"].get(names.EPOCH_LABEL) or 0) for obj in known})
-    return tuple(_warm_set(world, namespace, deployment, wd, epoch) for epoch in epochs)
+    epochs = {epoch for obj in known if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
+    return tuple(_warm_set(world, namespace, deployment, wd, epoch) for epoch in sorted(epochs))
 
 
 def offer(

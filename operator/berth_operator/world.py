@@ -1,5 +1,6 @@
 """What every pass works with."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +8,8 @@ from datetime import datetime
 from berth_core.archive import Archive
 from berth_core.client import Client, Object
 from berth_core.leasing import Lease
-from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.reading import at
+from berth_core.resources import Instance, Resource, WorkspaceDeployment, WorkspaceType
 from berth_operator.agentclient import AgentClient
 from berth_operator.build.common import LeaseParts
 from berth_operator.certificates import Authority
@@ -80,8 +82,10 @@ class World:
     """Version of the last list of all FirewallRules, by namespace."""
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
     """Types as they were parsed last, by namespace and name."""
-    log_failures: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    """How often the log of a build's attempt could not be read, by namespace, public id and attempt."""
+    not_kept: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    """What of a build cannot be read or stored, by its namespace and public id: since when on the monotonic clock."""
+    leftovers: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a build has begun anew: what an earlier attempt left in the archive is to go."""
     enforcement: Verdict | None = None
     """Whether the cluster enforces NetworkPolicy, as this process found out last; None before."""
     problem: str = ""
@@ -110,9 +114,18 @@ class World:
         return WorkspaceDeployment.parse(found) if found else None
 
     def type_named(self, namespace: str, type_name: str) -> WorkspaceType | None:
-        """Return the type that has the name in a namespace, the older one of several."""
-        found = [self._type(o) for o in self.store.by(TYPES, "typeName", type_name, namespace)]
-        return oldest(found) if found else None
+        """Return the type that has the name in a namespace, the older one of several; None where it cannot be read."""
+        found = self.types_named(namespace, type_name)
+        holder = oldest(found) if found else None
+        return holder if isinstance(holder, WorkspaceType) else None
+
+    def types_named(self, namespace: str, type_name: str) -> list[Resource]:
+        """Return all that say they have the name; only the metadata of those that cannot be read."""
+        unreadable = self.store.unreadable(TYPES, namespace)
+        return [
+            *(self._type(obj) for obj in self.store.by(TYPES, "typeName", type_name, namespace)),
+            *(Resource.parse(obj) for obj in unreadable if at(obj, "spec", "typeName") == type_name),
+        ]
 
     async def find_type(self, namespace: str, type_name: str) -> WorkspaceType | None:
         """Return the type likewise, read live where none is known: it may have been made a moment ago.
@@ -126,9 +139,10 @@ class World:
         found, _ = await self.client.list(TYPES, namespace, fields={"spec.typeName": type_name})
         for obj in found:
             self.store.put(TYPES, obj)
-        if (known := self.type_named(namespace, type_name)) is None and found:
-            WorkspaceType.parse(found[0])  # says why it cannot be read: that is no reason to end what it serves
-        return known
+        if (known := self.type_named(namespace, type_name)) is not None:
+            return known
+        types = [WorkspaceType.parse(obj) for obj in found]  # one that cannot be read ends nothing that it serves
+        return oldest(types) if types else None
 
     def _type(self, obj: Object) -> WorkspaceType:
         """Types are few and are looked at in every pass: each version is parsed once."""

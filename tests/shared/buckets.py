@@ -24,11 +24,12 @@ STARTS_WITHIN: Final = 30.0
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket that is there."""
+    """A bucket that is there, while it is not stopped."""
 
     endpoint: str
     ca_file: Path
     folder: Path
+    _server: "_Server"
 
     def environment(self, prefix: str = "berth") -> dict[str, str]:
         """Variables that name it to operator and API."""
@@ -40,6 +41,34 @@ class Bucket:
             "BERTH_ARCHIVE_CA_FILE": str(self.ca_file),
         }
 
+    def stop(self) -> None:
+        """Let connections be refused."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Serve again, what lay there before."""
+        self._server.start(self.endpoint, self.ca_file)
+
+
+@dataclass
+class _Server:
+    """The program; raises RuntimeError where it does not start."""
+
+    command: list[str | Path]
+    log: Path
+    running: subprocess.Popen[bytes] | None = None
+
+    def start(self, endpoint: str, ca_file: Path) -> None:
+        keys = {"ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
+        with self.log.open("ab") as log:
+            self.running = subprocess.Popen(self.command, env=keys, stdout=log, stderr=subprocess.STDOUT)
+        _until_answered(self.running, endpoint, ca_file, self.log)
+
+    def stop(self) -> None:
+        if self.running is not None:
+            self.running.terminate()
+            self.running.wait(10)
+
 
 @contextmanager
 def bucket(folder: Path) -> Iterator[Bucket]:
@@ -49,17 +78,14 @@ def bucket(folder: Path) -> Iterator[Bucket]:
     files, port = folder / "files", free_port()
     (files / NAME).mkdir(parents=True)
     program = build((BUCKETS,)).path("versitygw")
-    command: list[str | Path] = [program, "--port", f"127.0.0.1:{port}", "--cert", pair.certificate, "--key", pair.key]
-    keys = {"ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([*command, "posix", files], env=keys, stdout=log, stderr=subprocess.STDOUT)
+    tls: list[str | Path] = ["--cert", pair.certificate, "--key", pair.key]
+    server = _Server([program, "--port", f"127.0.0.1:{port}", *tls, "posix", files], folder / "log")
+    made = Bucket(f"https://127.0.0.1:{port}", ca_file, files, server)
     try:
-        endpoint = f"https://127.0.0.1:{port}"
-        _until_answered(server, endpoint, ca_file, folder / "log")
-        yield Bucket(endpoint, ca_file, files)
+        made.start()
+        yield made
     finally:
-        server.terminate()
-        server.wait(10)
+        made.stop()
 
 
 def _until_answered(server: subprocess.Popen[bytes], endpoint: str, ca_file: Path, log: Path) -> None:

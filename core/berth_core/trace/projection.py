@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from berth_core import ids, names
+from berth_core.epochs import epoch_of
 from berth_core.trace.commits import DELETED, Commit
 
 Object = dict[str, Any]
@@ -66,7 +67,7 @@ def _belonging(obj: Object) -> Object | None:
     return {
         "instance": labels.get(names.INSTANCE_LABEL),
         "deployment": labels.get(names.DEPLOYMENT_LABEL),
-        "epoch": int(labels.get(names.EPOCH_LABEL) or 0),
+        "epoch": epoch_of(labels) or 0,
         "warm": names.WARM_LABEL in labels,
         "hook": labels.get(names.HOOK_LABEL),
         "deleting": _goes(obj),

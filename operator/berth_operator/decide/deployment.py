@@ -60,7 +60,7 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
 
 
 def type_status(
-    type_: WorkspaceType, rivals: Sequence[WorkspaceType], now: datetime, enforcement: Verdict | None = None
+    type_: WorkspaceType, rivals: Sequence[Resource], now: datetime, enforcement: Verdict | None = None
 ) -> WorkspaceTypeStatus:
     """Status of a type; ``rivals`` are others with the same typeName.
 

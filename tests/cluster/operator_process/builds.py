@@ -32,12 +32,12 @@ async def started(lab: Lab, public_id: str, step: str, attempt: int = 1, seconds
     return await lab.until(JOBS, f"b-{public_id}-{attempt}-{step}", bool, seconds=seconds)
 
 
-async def pod_of(lab: Lab, job: Object) -> str:
-    """The pod that a Job controller makes; its name."""
+async def pod_of(lab: Lab, job: Object, **bound: str) -> str:
+    """The pod that a Job controller makes, and that a scheduler may have bound (``nodeName``); its name."""
     template = job["spec"]["template"]
     name = f"{job['metadata']['name']}-x7k2p"
     metadata = {"name": name, "labels": template["metadata"]["labels"]}
-    spec = {key: value for key, value in template["spec"].items() if key != "schedulerName"}
+    spec = {key: value for key, value in template["spec"].items() if key != "schedulerName"} | bound
     await lab.client.create(
         PODS, lab.namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     )

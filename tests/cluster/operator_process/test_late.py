@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import uuid
 
 import pytest
 
@@ -9,7 +10,7 @@ from berth_core import ids, names
 from berth_core.client import Kind, Object
 
 from .builds import CI, build, ended, is_over, pod_of, project, says, started
-from .lab import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition, mounted
+from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition, mounted
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -69,6 +70,34 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
         await lab.until_gone(kind, warm, seconds=20)
     for kind, name in ((POLICIES, coming), *((SECRETS, name) for name in next_secrets)):
         assert await lab.kept(kind, name), "what the next lease gets stays"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{names.EPOCH_LABEL: "abc"}, {names.EPOCH_LABEL: None}, {names.DEPLOYMENT_LABEL: None}]
+)
+async def test_an_object_with_labels_that_berth_does_not_write_stays_and_stops_nothing(
+    lab: Lab, operators: Operators, wrong: dict[str, str | None]
+) -> None:
+    """Anybody who may make objects in the namespace can plant one."""
+    await lab.type(warm=True)
+    await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
+    sound = {**names.epoch_labels(1, "one"), names.WARM_LABEL: "true"} | wrong
+    # Its name is first in each list.
+    planted: Object = {"name": "a-planted", "labels": {key: value for key, value in sound.items() if value}}
+    kinds: dict[Kind, Object] = {
+        SECRETS: {"stringData": {"ssh_host_ed25519_key": "x"}},
+        SERVICES: {"spec": {"ports": [{"port": 22}]}},
+        PODS: {"spec": {"containers": [{"name": "workspace", "image": "none.invalid/none:1"}]}},
+    }
+    for kind, fields in kinds.items():
+        await lab.client.create(kind, lab.namespace, {"metadata": planted} | fields)
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.INSTANCE_LABEL: str(uuid.uuid4())}
+    left: Object = {"metadata": {"name": "left", "labels": labels}, "stringData": {"ssh_host_ed25519_key": "x"}}
+    await lab.client.create(SECRETS, lab.namespace, left)
+    operators.start()
+    await lab.until(PODS, names.warm_object(ids.deployment_id(lab.namespace, "one"), 1), bool, seconds=40)
+    await lab.until_gone(SECRETS, "left", seconds=40)
+    assert await lab.kept(SECRETS, "a-planted")
 
 
 async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operators: Operators) -> None:

@@ -2,14 +2,18 @@
 
 import asyncio
 import subprocess
+import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
 from loosening import loosened
 
 from berth_cluster.apiserver import ApiServer
+from berth_core import leasing, names
 from berth_core.client import Kind, Object
 from berth_core.errors import InvalidError
 
@@ -20,6 +24,7 @@ from .lab import (
     DEPLOYMENTS,
     INSTANCES,
     KEY,
+    PODS,
     PROJECTS,
     RESERVATIONS,
     RULES,
@@ -52,23 +57,23 @@ async def odd(lab: Lab, apiserver: ApiServer) -> AsyncIterator[None]:
     """One object of each kind that the operator watches, named `odd`; the schemas are this version's again."""
     with loosened(apiserver, *(kind.plural for kind in ODD)):
         for kind, (spec, status) in ODD.items():
-            await asyncio.wait_for(_store(lab, kind, spec, status), 120)
+            await asyncio.wait_for(_store(lab, kind, "odd", spec, status), 120)
     yield
     for kind in ODD:
         await lab.client.delete(kind, lab.namespace, "odd")
 
 
-async def _store(lab: Lab, kind: Kind, spec: Object, status: Object) -> None:
+async def _store(lab: Lab, kind: Kind, name: str, spec: Object, status: Object) -> None:
     """The API server takes some moments until it has heard of the looser schema."""
     while True:
         try:
-            await lab.create(kind, "odd", spec)
+            await lab.create(kind, name, spec)
             break
         except InvalidError:
             await asyncio.sleep(0.1)
     while status:
         try:
-            await lab.status_patch(kind, "odd", status)
+            await lab.status_patch(kind, name, status)
             break
         except InvalidError:
             await asyncio.sleep(0.1)
@@ -117,18 +122,49 @@ async def test_a_lease_stays_while_its_instance_cannot_be_read(
     operators.start()
     await lab.type()
     await lab.deployment("one")
-    name = await lab.claimed("one")
-    bound: Any = await lab.until(INSTANCES, name, lambda o: condition(o, "Bound", "status") == "True", seconds=30)
-    with loosened(apiserver, "instances"):
-        await asyncio.wait_for(_spoil(lab, name, bound), 120)
-    await lab.until(INSTANCES, name, lambda o: condition(o, "Readable", "status") == "False", seconds=30)
-    operators.stop_all()
-    operators.start()
-    # The new leader has a pass over every deployment: it has been over this one when it is free of what it says here.
     await lab.deployment("two")
+    # Nobody waits for an Instance with a uid as its id.
+    await lab.instance("mine", deployments=["one"])
+    bound: Any = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True", seconds=30)
+    uid = bound["metadata"]["uid"]
+    pod = await lab.until(PODS, names.instance_object(uid), bool, seconds=30)
+    with loosened(apiserver, "instances"):
+        await asyncio.wait_for(_spoil(lab, "mine", bound), 120)
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Readable", "status") == "False", seconds=30)
+    operators.stop_all()
+    now = datetime.now(UTC)
+    await leasing.take(lab.client, lab.namespace, "two", instance=str(uuid.uuid4()), user="bob", now=now)
+    operators.start()
+    # The new leader looks at this lease before the other one, whose Instance was never there.
+    await lab.until(DEPLOYMENTS, "two", lambda o: "lease" not in o["status"], seconds=30)
     lease = await lab.lease("one")
     assert lease is not None
-    assert lease["instance"] == name
+    assert lease["instance"] == uid
+    assert (await lab.kept(PODS, pod["metadata"]["name"]))["metadata"] == pod["metadata"] | {
+        "managedFields": ANY,
+        "resourceVersion": ANY,
+    }
+
+
+async def test_the_name_of_a_type_that_cannot_be_read_stays_taken(
+    lab: Lab, apiserver: ApiServer, operators: Operators
+) -> None:
+    elder = {"typeName": "bench", "template": {"image": "elder.invalid/none:1"}, "access": "ajar"}
+    with loosened(apiserver, "workspacetypes"):
+        await asyncio.wait_for(_store(lab, TYPES, "a-elder", elder, {}), 120)
+    await lab.type(template={"image": "rival.invalid/none:1"})
+    await lab.create(DEPLOYMENTS, "one", {"type": "bench"})
+    operators.start()
+    told = await lab.until(TYPES, "bench", lambda o: condition(o, "IdConflict"), seconds=30)
+    assert condition(told, "IdConflict", "status") == "True"
+    assert "a-elder" in str(condition(told, "IdConflict", "message"))
+    await lab.instance("mine", workspaceType="bench")
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "False", seconds=30)
+    assert await lab.lease("one") is None
+    await lab.client.patch(TYPES, lab.namespace, "a-elder", {"spec": {"access": None}})
+    bound = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True", seconds=30)
+    pod = await lab.until(PODS, names.instance_object(bound["metadata"]["uid"]), bool, seconds=30)
+    assert "elder.invalid/none:1" in [one["image"] for one in pod["spec"]["containers"]]
 
 
 async def _spoil(lab: Lab, name: str, bound: Object) -> None:

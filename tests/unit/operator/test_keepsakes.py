@@ -1,7 +1,11 @@
+import asyncio
 import base64
 import gzip
 import hashlib
+import socket
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -10,6 +14,7 @@ import orjson
 import pytest
 
 from berth_core import archive
+from berth_core.archive import PATIENCE as PATIENCE_FOR_ANSWERS
 from berth_core.archive import Archive, ArchiveSettings
 from berth_core.client import Client, Object
 from berth_core.errors import NotFoundError, UnavailableError
@@ -21,7 +26,8 @@ from berth_operator.certificates import Authority
 from berth_operator.cisettings import CiSettings
 from berth_operator.clock import Clock
 from berth_operator.decide.buildseen import ContainerSeen, PodSeen, SeenBuild, StepSeen
-from berth_operator.keepsakes import TRIES, Kept, drop_parts, keep, unpacked
+from berth_operator.gatedarchive import MOST_REQUESTS, GatedArchive
+from berth_operator.keepsakes import LOG_PATIENCE, PATIENCE, Kept, NotYetError, drop_parts, keep, unpacked
 from berth_operator.world import World
 
 from .making import CONFIG, NOW
@@ -74,8 +80,10 @@ def ended(status: Object | None = None) -> Build:
     return Build.parse({"metadata": metadata, "spec": spec, "status": {"attempt": 1} | (status or {})})
 
 
-def world_with(kept: Archive | None) -> World:
+def world_with(kept: Archive | None, log_error: UnavailableError | None = None) -> World:
     async def pod_log(_: str, __: str, container: str, **___: object) -> AsyncIterator[bytes]:
+        if log_error is not None:
+            raise log_error
         yield PRINTED if container != "artifacts" else printed(header())
 
     client = cast(Client, SimpleNamespace(pod_log=pod_log))
@@ -107,13 +115,88 @@ async def test_log_and_artifacts_go_to_the_archive_and_from_it(tmp_path: Path) -
             await world.archive.get(path)
 
 
-async def test_a_build_ends_without_what_no_archive_takes(tmp_path: Path) -> None:
+def long_ago(world: World, seconds: float) -> None:
+    """Let all that could not be kept of a build have failed that much longer."""
+    for since in world.not_kept.values():
+        since.update({source: at - seconds for source, at in since.items()})
+
+
+async def test_a_build_waits_ten_minutes_for_an_archive_then_ends_without_what_it_does_not_take(tmp_path: Path) -> None:
     (tmp_path / "lab").write_text("no folder")
     world = world_with(Archive(ArchiveSettings(folder=tmp_path)))
-    for _ in range(TRIES - 1):
-        with pytest.raises(UnavailableError):
+    pauses = []
+    for seconds in (0, 1, 10, PATIENCE - 20):
+        long_ago(world, seconds)
+        with pytest.raises(NotYetError) as told:
             await kept_of(world)
+        pauses.append(round(told.value.seconds))
+    assert pauses == [1, 1, 11, 30]
+    long_ago(world, 30)
     kept = await kept_of(world)
     assert (kept.log, kept.log_size, kept.artifacts, kept.place) == ([], 0, None, None)
     assert "the artifacts could not be kept" in kept.missing
     assert "the log could not be kept" in kept.missing
+    assert world.not_kept == {}
+
+
+async def test_a_node_that_gives_no_logs_is_no_reason_to_give_the_archive_up(tmp_path: Path) -> None:
+    (tmp_path / "lab").write_text("no folder")
+    world = world_with(Archive(ArchiveSettings(folder=tmp_path)))
+    answers, world.client = world.client, world_with(None, log_error=UnavailableError("no route to the node")).client
+    with pytest.raises(NotYetError):
+        await kept_of(world)
+    long_ago(world, LOG_PATIENCE)
+    assert "could not be read" in (await kept_of(world)).missing
+    with pytest.raises(NotYetError):
+        await kept_of(world)
+    long_ago(world, PATIENCE - 10)
+    world.client = answers
+    with pytest.raises(NotYetError):
+        await kept_of(world)
+    (tmp_path / "lab").unlink()
+    kept = await kept_of(world)
+    assert (len(kept.log), kept.missing) == (1, "")
+
+
+async def test_an_archive_that_hangs_costs_a_build_one_short_wait_and_the_next_ones_none() -> None:
+    async with hanging() as endpoint:
+        world = world_with(GatedArchive(ArchiveSettings(bucket="lab", endpoint=endpoint, key_id="k", secret="s")))
+        for most in (PATIENCE_FOR_ANSWERS + 2, 1):
+            async with asyncio.timeout(most):
+                with pytest.raises(NotYetError):
+                    await kept_of(world)
+        await asyncio.wait_for(gone_by_bounds(world), 1)
+
+
+async def test_few_wait_for_an_archive_at_once_and_others_are_turned_away() -> None:
+    async with hanging() as endpoint:
+        archive = GatedArchive(ArchiveSettings(bucket="lab", endpoint=endpoint, key_id="k", secret="s"))
+        began = time.monotonic()
+        puts = [asyncio.create_task(archive.put(f"k{number}", b"x")) for number in range(32)]
+        done, waiting = await asyncio.wait(puts, timeout=1)
+        assert len(waiting) == MOST_REQUESTS
+        assert all(isinstance(task.exception(), UnavailableError) for task in done)
+        await asyncio.wait(waiting)
+        assert time.monotonic() - began < PATIENCE_FOR_ANSWERS + 2
+
+
+async def test_an_archive_that_refuses_one_part_is_asked_for_the_next(tmp_path: Path) -> None:
+    """Only silence makes it count as away."""
+    archive = GatedArchive(ArchiveSettings(folder=tmp_path))
+    (tmp_path / "lab").write_text("no folder")
+    with pytest.raises(UnavailableError):
+        await archive.put("lab/part", b"x")
+    await archive.put("other/part", b"x")
+    assert await archive.get("other/part") == b"x"
+
+
+async def gone_by_bounds(world: World) -> None:
+    with pytest.raises(UnavailableError):
+        await drop_parts(world, ended({"log": ["part"], "keptIn": "Archive"}))
+
+
+@asynccontextmanager
+async def hanging() -> AsyncIterator[str]:
+    """An endpoint that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
