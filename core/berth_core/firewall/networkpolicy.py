@@ -28,8 +28,8 @@ class Egress:
     """Where pods may connect to: the networks that somebody has named, and with ``public`` all public addresses.
 
     Nobody gets to the ``blocked`` networks (API server, kubelets, pods, Services, machines), nor to those of
-    ``special.NEVER``, whatever is named. An IPv6 address with an IPv4 address inside (NAT64, 6to4) is reached only where
-    both are. A NetworkPolicy says nothing of mapped ones: packets to these leave the pod as IPv4.
+    ``special.NEVER``, whatever is named. An IPv6 address with an IPv4 address inside (NAT64, 6to4) is reached only
+    where both are. A NetworkPolicy says nothing of mapped ones: packets to these leave the pod as IPv4.
     """
 
     networks: tuple[Network, ...] = ()

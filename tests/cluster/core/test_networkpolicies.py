@@ -31,7 +31,7 @@ async def test_the_policy_of_whatever_a_type_names_is_taken(
     client: Client, namespace: str, named: tuple[str, ...], public: bool
 ) -> None:
     egress = Egress(tuple(map(ip_network, named)), public=public, blocked=BLOCKED)
-    await create(client, namespace, egress=egress)
+    await create(client, namespace, [], egress)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ async def test_the_policy_of_whatever_a_type_names_is_taken(
 async def test_the_policy_of_whatever_rules_say_is_taken(
     client: Client, namespace: str, rules: list[tuple[str, str]]
 ) -> None:
-    await create(client, namespace, rules=[Rule.parse(*rule) for rule in rules])
+    await create(client, namespace, [Rule.parse(*rule) for rule in rules], Egress())
 
 
-async def create(client: Client, namespace: str, *, rules: list[Rule] | None = None, egress: Egress = Egress()) -> None:
-    request = PolicyRequest("p", namespace, {}, {"app": "p"}, rules or [], OperatorPods(namespace), egress=egress)
+async def create(client: Client, namespace: str, rules: list[Rule], egress: Egress) -> None:
+    request = PolicyRequest("p", namespace, {}, {"app": "p"}, rules, OperatorPods(namespace), egress=egress)
     await client.create(POLICIES, namespace, network_policy(request))
