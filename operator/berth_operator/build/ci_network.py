@@ -1,7 +1,7 @@
 """Where the pods of a build may connect to: its repository, and while the script runs what that may. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -63,14 +63,20 @@ def script_egress(config: Config) -> Egress:
     return Egress(config.ci.egress, public=config.ci.public, blocked=config.out_of_reach)
 
 
-def why_not(url: str, reached: Egress) -> str:
-    """Why nothing is fetched from a repository; empty where that is tried."""
+def why_not(url: str, reached: Egress, ports: Collection[int]) -> str:
+    """Why nothing is fetched from a repository; empty where that is tried.
+
+    ``ports`` are those that repositories may have besides the usual ones.
+    """
     if not re.fullmatch(repositories.PROJECT_URL, url):
         return f"the project's repoURL is refused: it {repositories.PROJECT_URL_WANTED}"
     try:
-        network = Repository.of(url).network
+        repository = Repository.of(url)
     except ValueError as error:
         return f"the project's repoURL cannot be used: {error}"
+    if repository.port not in (*PORTS.values(), *ports):
+        return f"the repository's port {repository.port} is not a usual one: ask for it in the value ci.repositoryPorts"
+    network = repository.network
     if network is None or reached.reaches(network):
         return ""
     return f"the repository's address {network.network_address} is not public: ask for it in the value ci.allowedCidrs"

@@ -166,12 +166,17 @@ def reached(*allowed: str) -> Egress:
         ("https://192.168.7.4/a", "192.168.0.0/16", "is not public"),
         ("ssh://git@[64:ff9b::a9fe:a9fe]/a", "64:ff9b::/96", "is not public"),
         ("https://h.test:99999/a", "", "cannot be used"),
+        ("git://h.test:5432/a", "", "ci.repositoryPorts"),
+        ("https://8.8.8.8:8444/a", "", "ci.repositoryPorts"),
+        ("https://10.1.2.3:6443/a", "10.1.0.0/16", "ci.repositoryPorts"),
+        ("https://h.test:8443/a", "", ""),
+        ("http://h.test:443/a", "", ""),
         ("https://ghp_secret@h.test/a", "", "without password or query"),
         ("https://h.test/a?private_token=secret", "", "without password or query"),
     ],
 )
 def test_which_repositories_are_fetched_from(url: str, allowed: str, refusal: str) -> None:
-    told = why_not(url, reached(allowed))
+    told = why_not(url, reached(allowed), {8443})
     assert bool(told) == bool(refusal)
     assert refusal in told
     assert "secret@" not in told
@@ -237,6 +242,9 @@ def test_settings_from_the_environment() -> None:
         ("BERTH_CI_MAX_TIMEOUT", "soon"),
         ("BERTH_CI_EGRESS", "everywhere"),
         ("BERTH_CI_ALLOWED_CIDRS", "10.0.0.1/8"),
+        ("BERTH_CI_REPOSITORY_PORTS", "0"),
+        ("BERTH_CI_REPOSITORY_PORTS", "8443,65536"),
+        ("BERTH_CI_REPOSITORY_PORTS", "https"),
         ("BERTH_CI_RESOURCES", "[]"),
         ("BERTH_CI_NODE_SELECTOR", "{"),
         ("BERTH_CI_TOLERATIONS", "{}"),
