@@ -71,6 +71,13 @@ def test_pods_of_a_build_pass_pod_security_restricted_and_have_no_token(job: Obj
     assert job["metadata"]["name"].startswith("b-uid-of-b-2-")
 
 
+def test_a_script_s_request_never_exceeds_its_bound_of_disk() -> None:
+    asked = {"requests": {"ephemeral-storage": "3Gi"}}
+    job = run_job(replace(parts(), settings=replace(SETTINGS, resources=asked)), "0a1b2c3d", None)
+    (script,) = job["spec"]["template"]["spec"]["containers"]
+    assert script["resources"]["limits"]["ephemeral-storage"] == "3Gi"
+
+
 @pytest.mark.parametrize("resources", [{}, {"limits": {"cpu": "1"}}, {"limits": {"ephemeral-storage": "3Gi"}}])
 def test_no_container_fills_its_node_s_disk(resources: Object) -> None:
     made = parts()

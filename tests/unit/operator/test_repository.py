@@ -92,7 +92,7 @@ def test_what_clones_may_nothing_and_sees_only_the_clone() -> None:
     [
         ({}, {"sizeLimit": "4Gi"}),
         ({"limits": {"ephemeral-storage": "20Gi"}}, {"sizeLimit": "20Gi"}),
-        ({"requests": {"ephemeral-storage": "5Gi"}}, {}),
+        ({"requests": {"ephemeral-storage": "5Gi"}}, {"sizeLimit": "5Gi"}),
     ],
 )
 def test_it_may_grow_as_all_else_in_the_workspace(resources: dict[str, Any], size: dict[str, str]) -> None:
