@@ -8,6 +8,10 @@ import posixpath
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
+
+from berth_core import hosts
+from berth_core.firewall.special import Address
 
 HOME: Final = "/root"
 """Where relative paths begin: the holder's home."""
@@ -35,6 +39,7 @@ PATH_WANTED: Final = (
     f"takes a path of up to {LONGEST_PATH} letters, digits and ._+~@-/, without `..`: below {HOME}, where relative ones"
     " are, or absolute, and not in what the system needs (such as /etc, /run, /usr or /var)"
 )
+HOST_WANTED: Final = "takes a host's name, or an address as it is usually written"
 NAME_WANTED: Final = "ends with no name that a folder could have: say in `path` where to put it"
 
 
@@ -42,6 +47,10 @@ def place(url: str, path: str | None) -> str:
     """Absolute path of the clone in the workspace. Raises ValueError, which says what is wrong with which of both."""
     if len(url) > LONGEST_URL or not re.fullmatch(URL, url):
         raise ValueError(f"`url` {URL_WANTED}")
+    try:
+        address(url)
+    except ValueError as error:
+        raise ValueError(f"`url` {HOST_WANTED}") from error
     if path is None:
         name = _name(url)
         if not name:
@@ -50,6 +59,11 @@ def place(url: str, path: str | None) -> str:
     if len(path) > LONGEST_PATH or not re.fullmatch(PATH, path) or re.search(NEVER, path):
         raise ValueError(f"`path` {PATH_WANTED}")
     return posixpath.join(HOME, path).rstrip("/")
+
+
+def address(url: str) -> Address | None:
+    """Address that a repository's host is given by; None for a name. Raises ValueError for a host that is neither."""
+    return hosts.address_of(urlsplit(url).hostname or "")
 
 
 def obstacle(found: str, volumes: Iterable[str]) -> str:

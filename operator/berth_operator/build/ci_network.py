@@ -3,11 +3,10 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from berth_core import names, repositories
+from berth_core import hosts, names, repositories
 from berth_core.client import Object
 from berth_core.firewall import Egress, Network, egress_rules, parse_source
 from berth_core.resources import Build
@@ -25,21 +24,20 @@ class Repository:
 
     @classmethod
     def of(cls, url: str) -> "Repository":
-        """Read a repository's URL. Raises ValueError where it names no host, or no port or protocol that there is."""
+        """Read a repository's URL. Raises ValueError where it names no host, port or protocol that all read alike."""
         parts = urlsplit(url)
         if not parts.hostname:
             raise ValueError(f"{url} names no host")
         if parts.scheme not in PORTS:
             raise ValueError(f"{url} is none of {', '.join(PORTS)}")
+        hosts.address_of(parts.hostname)
         return cls(parts.hostname, parts.port or PORTS[parts.scheme])
 
     @property
     def network(self) -> Network | None:
         """The host where it is given by its address; None for a name."""
-        try:
-            return parse_source(str(ip_address(self.host)))
-        except ValueError:
-            return None
+        address = hosts.address_of(self.host)
+        return parse_source(str(address)) if address is not None else None
 
 
 @dataclass(frozen=True)

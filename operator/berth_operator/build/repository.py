@@ -37,7 +37,7 @@ def clone(lease: LeaseParts, config: Config) -> Clone | None:
     repo = lease.instance.spec.repo if lease.instance is not None else None
     if repo is None or config.clone is None:
         return None
-    place, problem = place_of(repo, lease.type)
+    place, problem = place_of(repo, lease.type, config.out_of_reach)
     if problem:
         return None
     space = resources(lease)["limits"][SPACE]
