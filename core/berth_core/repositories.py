@@ -23,6 +23,7 @@ URL: Final = r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
 """No user, password or query: whatever opens a repository does not get into resources, events and logs."""
 PROJECT_URL: Final = r'^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
 """The same with ssh, and a user's name for that only: elsewhere it would be a token."""
+STATUS_URL: Final = r"^https?://[^/@?]+(/[^?]*)?$"
 PATH: Final = f"^/?{_SEGMENT}(/{_SEGMENT})*/?$"
 NEVER: Final = r"(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)"
 """Paths that lead elsewhere than they say, or to what the system or Berth needs."""
@@ -34,6 +35,10 @@ URL_WANTED: Final = (
 PROJECT_URL_WANTED: Final = (
     "takes an https, http, git or ssh URL without password or query, and with a user for ssh only, since it is shown to"
     " everybody who sees the Project: put what opens the repository into the Secret of `credentials`"
+)
+STATUS_URL_WANTED: Final = (
+    "takes an http or https URL without user, password or query, since it is shown to everybody who sees the Project:"
+    " put what opens the receiver into the Secret of `commitStatus.secret`"
 )
 PATH_WANTED: Final = (
     f"takes a path of up to {LONGEST_PATH} letters, digits and ._+~@-/, without `..`: below {HOME}, where relative ones"
