@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_network
 from typing import Any, Final
 
 import orjson
 
 from berth_core import durations
-from berth_core.firewall import Network
+from berth_core.firewall import Network, parse_network
 from berth_operator.confinement import Confinement, confinement
 from berth_operator.decide.history import Bounds
 
@@ -120,7 +119,7 @@ def _length(environment: Mapping[str, str], name: str, default: str) -> timedelt
 
 def _networks(name: str, text: str) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(word) for word in _words(text))
+        return tuple(map(parse_network, _words(text)))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
