@@ -16,7 +16,7 @@ def parse(text: str | int) -> Decimal:
         raise ValueError(f"{text!r} is no quantity")
     number, exponent, suffix = Decimal(found[1]), found[2], found[3] or ""
     if suffix in _BINARY:
-        return number * 1024 ** _BINARY[suffix]
+        return number * Decimal(1024 ** _BINARY[suffix])
     return number.scaleb(int(exponent) if exponent else _DECIMAL[suffix])
 
 

@@ -32,10 +32,10 @@ def gets_to(policy: Object, address: str, port: int) -> bool:
     )
 
 
-async def ran(lab: Lab, name: str, **report: str) -> Object:
+async def ran(lab: Lab, name: str, workspace: str | None = None) -> Object:
     """The policy of a build whose script has its pod."""
     uid = await build(lab, name)
-    await found(lab, uid, **report)
+    await found(lab, uid, workspace=workspace)
     await started(lab, uid, "run")
     return await lab.get(POLICIES, f"b-{uid}-1")
 
