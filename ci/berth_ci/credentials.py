@@ -1,10 +1,12 @@
 """How git opens a repository that is not for everyone: from a mounted Secret, never on a command line or in a log."""
 
+import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from berth_ci.failures import Failure
 from berth_ci.places import CREDENTIALS, SCRATCH
@@ -12,6 +14,8 @@ from berth_ci.places import CREDENTIALS, SCRATCH
 UNFIT: Final = "CredentialsUnfit"
 SECONDS: Final = 20
 """Time for a connection."""
+_URL: Final = "BERTH_TOKEN_FOR"
+"""Variable with the only URL that the token is for."""
 
 
 def environment(url: str, scratch: Path = SCRATCH) -> dict[str, str]:
@@ -31,38 +35,56 @@ def environment(url: str, scratch: Path = SCRATCH) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_SSH_COMMAND": _ssh(),
         "GIT_SSH_VARIANT": "ssh",
+        _URL: url,
         "LC_ALL": "C.UTF-8",
         "HOME": str(scratch),
     }
 
 
 def tell() -> None:
-    """Answer git, which asks by its protocol for credential helpers (gitcredentials(7)); only `get` is answered."""
-    if sys.argv[-1] == "get":
+    """Answer git, which asks by its protocol for credential helpers (gitcredentials(7)); only `get` is answered.
+
+    Submodules may name any URL: git is told the token where it asks for the Project's own repository, and nothing else.
+    """
+    if sys.argv[-1] == "get" and _is_own(sys.stdin, os.environ[_URL]):
         for field in ("username", "password"):
             sys.stdout.write(f"{field}={_secret(field)}\n")
 
 
-def _https(url: str) -> list[str]:
-    """Let git ask for the token of this repository only: submodules at the same host are fetched without."""
+def _is_own(lines: Iterable[str], url: str) -> bool:
+    """Whether git asks for a repository under one of both spellings; a redirect may lead to the other."""
+    asked = dict(line.rstrip("\n").partition("=")[::2] for line in lines)
     parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    place = (parts.scheme, parts.netloc.rpartition("@")[2].lower())
+    path = _path(url)
+    # Git has decoded the path, and its slashes at both ends are gone.
+    return (asked.get("protocol"), asked.get("host", "").lower()) == place and asked.get("path") in (
+        path,
+        f"{path}.git",
+    )
+
+
+def _path(url: str) -> str:
+    """Path of a repository, without `.git`. Raises Failure where it names none, or others than it seems to."""
+    path = unquote(urlsplit(url).path).strip("/").removesuffix(".git")
+    if not path or {".", ".."} & set(path.split("/")):
+        raise Failure(UNFIT, "a token is for one repository: use a URL whose path names it, without `..`")
+    return path
+
+
+def _https(url: str) -> list[str]:
+    """Let git ask for the token."""
+    parts = urlsplit(url)
     settings: list[str] = []
     if (CREDENTIALS / "password").exists():
         if parts.scheme != "https":
             raise Failure(UNFIT, "a token is sent over https only: use an https URL, or an ssh URL and a deploy key")
-        settings += ["[credential]", "useHttpPath = true"]
-        for path in _spellings(parts.path):
-            settings += [f'[credential "{origin}{path}"]', 'helper = "!python3 -m berth_ci credential"']
+        _path(url)
+        settings += ["[credential]", "useHttpPath = true", 'helper = "!python3 -m berth_ci credential"']
     if (CREDENTIALS / "ca.crt").exists():
+        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         settings += [f'[http "{origin}"]', f"sslCAInfo = {CREDENTIALS / 'ca.crt'}"]
     return settings
-
-
-def _spellings(path: str) -> tuple[str, str]:
-    """Paths by which a server knows the repository, quoted for git's settings; a redirect may lead to the other."""
-    plain = path.rstrip("/").removesuffix(".git").replace("\\", "\\\\").replace('"', '\\"')
-    return plain, f"{plain}.git"
 
 
 def _ssh() -> str:

@@ -104,6 +104,8 @@ class Puppets:
             for _ in range(AT_ONCE):
                 tasks.create_task(work())
             async for pod in self._pods():
+                if names.BUILD_LABEL in pod["metadata"]["labels"]:
+                    continue  # no agent is in it
                 name = pod["metadata"]["name"]
                 if pod["metadata"].get("deletionTimestamp"):
                     self.deleting.setdefault(name, datetime.now(UTC))

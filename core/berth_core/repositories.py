@@ -8,6 +8,10 @@ import posixpath
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
+
+from berth_core import hosts
+from berth_core.firewall.special import Address
 
 HOME: Final = "/root"
 """Where relative paths begin: the holder's home."""
@@ -19,6 +23,7 @@ URL: Final = r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
 """No user, password or query: whatever opens a repository does not get into resources, events and logs."""
 PROJECT_URL: Final = r'^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
 """The same with ssh, and a user's name for that only: elsewhere it would be a token."""
+STATUS_URL: Final = r"^https?://[^/@?]+(/[^?]*)?$"
 PATH: Final = f"^/?{_SEGMENT}(/{_SEGMENT})*/?$"
 NEVER: Final = r"(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)"
 """Paths that lead elsewhere than they say, or to what the system or Berth needs."""
@@ -31,10 +36,15 @@ PROJECT_URL_WANTED: Final = (
     "takes an https, http, git or ssh URL without password or query, and with a user for ssh only, since it is shown to"
     " everybody who sees the Project: put what opens the repository into the Secret of `credentials`"
 )
+STATUS_URL_WANTED: Final = (
+    "takes an http or https URL without user, password or query, since it is shown to everybody who sees the Project:"
+    " put what opens the receiver into the Secret of `commitStatus.secret`"
+)
 PATH_WANTED: Final = (
     f"takes a path of up to {LONGEST_PATH} letters, digits and ._+~@-/, without `..`: below {HOME}, where relative ones"
     " are, or absolute, and not in what the system needs (such as /etc, /run, /usr or /var)"
 )
+HOST_WANTED: Final = "takes a host's name, or an address as it is usually written"
 NAME_WANTED: Final = "ends with no name that a folder could have: say in `path` where to put it"
 
 
@@ -42,6 +52,10 @@ def place(url: str, path: str | None) -> str:
     """Absolute path of the clone in the workspace. Raises ValueError, which says what is wrong with which of both."""
     if len(url) > LONGEST_URL or not re.fullmatch(URL, url):
         raise ValueError(f"`url` {URL_WANTED}")
+    try:
+        address(url)
+    except ValueError as error:
+        raise ValueError(f"`url` {HOST_WANTED}") from error
     if path is None:
         name = _name(url)
         if not name:
@@ -50,6 +64,11 @@ def place(url: str, path: str | None) -> str:
     if len(path) > LONGEST_PATH or not re.fullmatch(PATH, path) or re.search(NEVER, path):
         raise ValueError(f"`path` {PATH_WANTED}")
     return posixpath.join(HOME, path).rstrip("/")
+
+
+def address(url: str) -> Address | None:
+    """Address that a repository's host is given by; None for a name. Raises ValueError for a host that is neither."""
+    return hosts.address_of(urlsplit(url).hostname or "")
 
 
 def obstacle(found: str, volumes: Iterable[str]) -> str:

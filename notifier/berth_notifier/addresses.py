@@ -6,9 +6,9 @@ address is refused as a form; where the allow-list has the form, what it carries
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address
 
-from berth_core.firewall import Network, special
+from berth_core.firewall import Network, parse_network, special
 from berth_core.firewall.special import Address
 
 
@@ -48,4 +48,4 @@ class Policy:
 
 def networks(words: Iterable[str]) -> tuple[Network, ...]:
     """Read networks in CIDR notation. Raises ValueError."""
-    return tuple(ip_network(word) for word in words)
+    return tuple(map(parse_network, words))

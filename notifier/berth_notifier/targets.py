@@ -7,8 +7,10 @@ and the host that is connected to cannot differ.
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import Final
+
+from berth_core import hosts
 
 LONGEST_NAME: Final = 253
 LOWEST_FREE_PORT: Final = 1024
@@ -19,7 +21,6 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _URL: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class TargetError(ValueError):
@@ -68,11 +69,10 @@ def _host(text: str) -> str:
     labels = text.split(".")
     if len(text) > LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
         raise TargetError("the URL's host is no host name")
-    if _NUMBER.fullmatch(labels[-1]):
-        try:
-            return str(IPv4Address(text))
-        except ValueError as error:
-            raise TargetError("the URL's host is an address in another notation than 192.0.2.7") from error
+    try:
+        hosts.address_of(text)
+    except ValueError as error:
+        raise TargetError(f"the URL's host {error}") from error
     return text
 
 

@@ -24,6 +24,7 @@ from berth_operator.buildsteps import (
     BuildEndsError,
     ask_for_machine,
     open_door,
+    renew_policy,
     resolve,
     start_fetching,
     start_script,
@@ -53,8 +54,10 @@ async def reconcile_build(world: World, key: Key) -> float | None:
         for _ in range(MOST_STEPS):
             found = world.store.get(BUILDS, key.namespace, key.name)
             if found is None or found["metadata"].get("deletionTimestamp"):
+                world.memories.of_builds.pop(key, None)
                 return None
             seen = await observe_build(world, Build.parse(found))
+            await _shut_out(world, key, seen)
             if await _tell(world, seen):
                 continue
             plan = decide(seen, world.now())
@@ -69,6 +72,16 @@ async def reconcile_build(world: World, key: Key) -> float | None:
             return None
         raise
     return SHORTEST_WAIT
+
+
+async def _shut_out(world: World, key: Key, seen: SeenBuild) -> None:
+    """Keep what is out of reach out of reach of the build's pods, also where it became so a moment ago."""
+    networks, known = world.config.out_of_reach, world.memories.of_builds
+    if seen.project is None or (seen.fetch is None and seen.run is None):
+        known.pop(key, None)  # it has no pod yet, or none any more
+    elif known.get(key) != networks:
+        await renew_policy(world, _parts(world, seen), seen)
+        known[key] = networks
 
 
 async def _take(world: World, seen: SeenBuild, plan: Plan) -> bool:

@@ -8,8 +8,8 @@ import structlog
 from berth_core import builds, names
 from berth_core.client import Object
 from berth_core.conditions import condition, merged
-from berth_core.errors import AlreadyExistsError, InvalidError
-from berth_core.firewall import egress_rules, parse_source
+from berth_core.errors import AlreadyExistsError, InvalidError, NotFoundError
+from berth_core.firewall import Egress, egress_rules, parse_source
 from berth_core.resources import Build, FirewallRule, FirewallRuleSpec, Instance, InstanceSpec, manifest
 from berth_core.resources.base import ObjectMeta
 from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job
@@ -62,7 +62,7 @@ async def start_fetching(world: World, parts: BuildParts) -> None:
             message = f"there is no Secret {credentials.secret} beside the Project: make it, then restart the build"
             raise BuildEndsError(NO_CREDENTIALS, message)
     # Not applied: one that comes late must not take the script's own policy back.
-    await create(world, POLICIES, policy(parts.build, _to_repository(world, parts)))
+    await create(world, POLICIES, fetch_policy(world, parts))
     await _make_job(world, fetch_job(parts))
 
 
@@ -151,15 +151,48 @@ def _name_taken(kind: str, name: str) -> BuildEndsError:
 
 async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None:
     """Start the Job with the script."""
-    build, config = parts.build, world.config
-    rules = _to_repository(world, parts)
-    if seen.machine is not None:
-        rules += machine_rules(_door(world, build, seen))
-    kind = world.type_named(build.metadata.namespace, build.status.workspace) if build.status.workspace else None
-    reached = type_egress(kind, config) if kind is not None else script_egress(config)
-    await world.client.apply(POLICIES, policy(build, [*rules, *egress_rules(reached, dns_peers(config))]))
-    nonce = build.status.nonce or await _name_nonce(world, parts)
+    await world.client.apply(POLICIES, run_policy(world, parts, seen))
+    nonce = parts.build.status.nonce or await _name_nonce(world, parts)
     await _make_job(world, run_job(parts, nonce, seen.machine))
+
+
+async def renew_policy(world: World, parts: BuildParts, seen: SeenBuild) -> None:
+    """Have the NetworkPolicy say what is out of reach now.
+
+    It is written over what was read: a write that comes late takes nothing back.
+    """
+    body = run_policy(world, parts, seen) if seen.run is not None else fetch_policy(world, parts)
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    try:
+        known = await world.client.get(POLICIES, namespace, name)
+    except NotFoundError:
+        await create(world, POLICIES, body)
+        return
+    if known["spec"].get("egress", []) != body["spec"]["egress"]:
+        version = {"resourceVersion": known["metadata"]["resourceVersion"]}
+        changed = {"metadata": version, "spec": {"egress": body["spec"]["egress"]}}
+        await world.client.patch(POLICIES, namespace, name, changed)
+
+
+def fetch_policy(world: World, parts: BuildParts) -> Object:
+    """NetworkPolicy while the commit is looked for."""
+    return policy(parts.build, _to_repository(world, parts))
+
+
+def run_policy(world: World, parts: BuildParts, seen: SeenBuild) -> Object:
+    """NetworkPolicy from the checkout on, which runs in the script's pod."""
+    rules = _to_repository(world, parts)
+    if seen.machine is not None and seen.machine.host:
+        rules += machine_rules(_door(world, parts.build, seen))
+    return policy(parts.build, [*rules, *egress_rules(_besides(world, parts.build), dns_peers(world.config))])
+
+
+def _besides(world: World, build: Build) -> Egress:
+    """Where a script may connect to besides: nowhere where the type that says so is gone."""
+    if build.status.workspace is None:
+        return script_egress(world.config)
+    kind = world.type_named(build.metadata.namespace, build.status.workspace)
+    return type_egress(kind, world.config) if kind is not None else Egress()
 
 
 def _to_repository(world: World, parts: BuildParts) -> list[Object]:

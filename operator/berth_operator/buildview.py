@@ -45,7 +45,8 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
     if status.reason is not None:
         return seen
     if project is not None:
-        seen = replace(seen, forbidden=why_not(project.spec.repo_url, repository_egress(world.config)))
+        url, reached = project.spec.repo_url, repository_egress(world.config)
+        seen = replace(seen, forbidden=why_not(url, reached, settings.repository_ports))
     if status.start_time is None:
         return replace(seen, ahead=ahead_of(build, active(world, namespace)))
     fetch, run = [await _step(world, build, step, pods) for step in STEPS]

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_network
 from typing import Any, Final
 
 import orjson
 
 from berth_core import durations
-from berth_core.firewall import Network
+from berth_core.firewall import Network, parse_network
 from berth_operator.confinement import Confinement, confinement
 from berth_operator.decide.history import Bounds
 
@@ -42,6 +41,8 @@ class CiSettings:
     """Whether these may connect to all public addresses besides."""
     allowed: tuple[Network, ...] = ()
     """Networks of repositories though they are not public."""
+    repository_ports: frozenset[int] = frozenset()
+    """Ports that repositories may have besides the usual ones. Scripts reach them too, wherever repositories may be."""
     log_max_bytes: int = 4 * 1024 * 1024
     artifacts_max_bytes: int = 1024 * 1024
     kept_retention: timedelta = timedelta(days=7)
@@ -78,6 +79,7 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
         egress=_networks("BERTH_CI_EGRESS", ",".join(word for word in reached if word not in (OPEN, NOWHERE))),
         public=OPEN in reached,
         allowed=_networks("BERTH_CI_ALLOWED_CIDRS", environment.get("BERTH_CI_ALLOWED_CIDRS", "")),
+        repository_ports=_ports(environment, "BERTH_CI_REPOSITORY_PORTS"),
         log_max_bytes=min(_number(environment, "BERTH_CI_LOG_MAX_BYTES", 4 * 1024 * 1024), LARGEST_LOG),
         artifacts_max_bytes=min(_number(environment, "BERTH_CI_ARTIFACTS_MAX_BYTES", 1024 * 1024), LARGEST_ARTIFACTS),
         kept_retention=_length(environment, "BERTH_CI_KEPT_RETENTION", "7d"),
@@ -117,9 +119,16 @@ def _length(environment: Mapping[str, str], name: str, default: str) -> timedelt
 
 def _networks(name: str, text: str) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(word) for word in _words(text))
+        return tuple(map(parse_network, _words(text)))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _ports(environment: Mapping[str, str], name: str) -> frozenset[int]:
+    words = _words(environment.get(name, ""))
+    if not all(word.isdecimal() and 0 < int(word) < 65536 for word in words):
+        raise ValueError(f"{name} is {environment[name]!r}; write port numbers, separated by commas")
+    return frozenset(map(int, words))
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -6,17 +6,16 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Literal, Self
 
 import orjson
 
 from berth_core import durations, names
 from berth_core.archive import ArchiveSettings, archive_settings
-from berth_core.firewall import Network, Sources
+from berth_core.firewall import Network, Sources, parse_network
 from berth_core.resources import KINDS
-from berth_core.vpn import Protocol, Tunnel
-from berth_core.vpn.configuration import parse_network
+from berth_core.vpn import Protocol, Tunnel, configuration
 from berth_operator.cisettings import CiSettings, bounds, ci_settings
 from berth_operator.confinement import Confinement, confinement
 from berth_operator.decide.history import Bounds
@@ -199,7 +198,7 @@ def _counts(environment: Mapping[str, str], name: str) -> Mapping[str, int]:
 
 def _networks(environment: Mapping[str, str], name: str) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(word) for word in _words(environment.get(name, "")))
+        return tuple(map(parse_network, _words(environment.get(name, ""))))
     except ValueError as exc:
         raise ValueError(f"{name}: {exc}") from exc
 
@@ -219,7 +218,7 @@ def _vpn(environment: Mapping[str, str]) -> VpnSettings | None:
     if protocol not in tuple(Protocol):
         raise ValueError(f"BERTH_VPN_PROTOCOL is {protocol!r}; write udp or tcp")
     try:
-        network = parse_network(environment.get("BERTH_VPN_NETWORK") or "10.92.0.0/22")
+        network = configuration.parse_network(environment.get("BERTH_VPN_NETWORK") or "10.92.0.0/22")
     except ValueError as exc:
         raise ValueError(f"BERTH_VPN_NETWORK: {exc}") from exc
     tun = environment.get("BERTH_VPN_TUN") or MKNOD

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from berth_core.client import Object
+from berth_core.firewall import Network
 from berth_core.resources import FirewallRule
 from berth_core.resources.instance import InForce
 from berth_operator.decide.seen import PodView
+from berth_operator.queueing import Key
 
 Incarnation = tuple[str, int]
 """(uid of the pod, how often the container was restarted): one life of a container."""
@@ -213,6 +215,8 @@ class Memories:
     """Those of all instances, by namespace and public id."""
 
     by_id: dict[tuple[str, str], Memory] = field(default_factory=dict)
+    of_builds: dict[Key, tuple[Network, ...]] = field(default_factory=dict)
+    """Networks that the NetworkPolicies of builds leave out for sure; those of builds that are not over."""
 
     def of(self, namespace: str, instance_id: str) -> Memory:
         """Return the memory of one instance; a new one where there is none."""
@@ -248,3 +252,4 @@ class Memories:
         for memory in self.by_id.values():
             memory.stop()
         self.by_id.clear()
+        self.of_builds.clear()

@@ -184,6 +184,7 @@ async def _bound(
         silent_node=pod.node if pod and pod.node and not node_is_ready(node) else "",
         address=address,
         address_problem=problem,
+        out_of_reach=world.config.out_of_reach,
         agent=AgentView(
             acknowledged=memory.acknowledged,
             current=current,

@@ -5,7 +5,7 @@ Everything here is pure: no I/O, no clock. docs/firewall.md says what the result
 
 from berth_core.firewall import special
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
-from berth_core.firewall.model import Action, Network, Rule, lies_in, parse_action, parse_source
+from berth_core.firewall.model import Action, Network, Rule, lies_in, parse_action, parse_network, parse_source
 from berth_core.firewall.networkpolicy import (
     Egress,
     OperatorPods,
@@ -36,6 +36,7 @@ __all__ = [
     "lies_in",
     "network_policy",
     "parse_action",
+    "parse_network",
     "parse_source",
     "ruleset_body",
     "special",

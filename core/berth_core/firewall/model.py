@@ -54,6 +54,18 @@ def parse_source(text: str) -> Network:
     if suffix not in ("", str(network.prefixlen), str(network.netmask)):
         # /08 and /0.0.0.255 are read otherwise elsewhere.
         raise ValueError(f"source {text!r} has no prefix length such as /{network.prefixlen} behind it")
+    return _plain(network)
+
+
+def parse_network(text: str) -> Network:
+    """Read a network as settings name it, without bits behind the prefix length. ValueError otherwise.
+
+    IPv4 in IPv6 form (``::ffff:192.168.7.0/120``) becomes IPv4, as it is in packets and in what they are compared with.
+    """
+    return _plain(ip_network(text))
+
+
+def _plain(network: Network) -> Network:
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_PREFIX:
         bits = int(network.network_address)
         if bits >> 32 == _MAPPED_BITS >> 32:

@@ -1,6 +1,6 @@
 """Builds the NetworkPolicy of one instance: the outer wall around what nftables decides exactly inside the pod."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -28,8 +28,8 @@ class Egress:
     """Where pods may connect to: the networks that somebody has named, and with ``public`` all public addresses.
 
     Nobody gets to the ``blocked`` networks (API server, kubelets, pods, Services, machines), nor to those of
-    ``special.NEVER``, whatever is named. An IPv6 address with an IPv4 address inside (mapped, NAT64, 6to4) is reached
-    only where both are.
+    ``special.NEVER``, whatever is named. An IPv6 address with an IPv4 address inside (NAT64, 6to4) is reached only
+    where both are. A NetworkPolicy says nothing of mapped ones: packets to these leave the pod as IPv4.
     """
 
     networks: tuple[Network, ...] = ()
@@ -92,7 +92,7 @@ def _users(request: PolicyRequest) -> list[dict[str, Any]]:
     ports = _ports(request.ports)
     if request.sources is Sources.ANY:
         return [{"ports": ports}]
-    blocks = [block for block in ip_blocks(request.rules) if block.cidr.version in request.ip_versions]
+    blocks = [block for block in _fit(ip_blocks(request.rules)) if block.cidr.version in request.ip_versions]
     return [{"from": [_block(block) for block in blocks], "ports": ports}] if blocks else []
 
 
@@ -119,7 +119,15 @@ def egress_rules(
 @lru_cache(maxsize=256)
 def _reached(egress: Egress) -> tuple[IPBlock, ...]:
     """Compile once for all instances of a type."""
-    return tuple(ip_blocks(_order(egress)))
+    return tuple(_fit(ip_blocks(_order(egress))))
+
+
+def _fit(blocks: Iterable[IPBlock]) -> Iterator[IPBlock]:
+    """Leave out mapped addresses, which the API server compares with IPv6 blocks as IPv4, and so finds outside."""
+    for block in blocks:
+        if not lies_in(block.cidr, special.MAPPED):
+            kept = tuple(hole for hole in block.except_ if not lies_in(hole, special.MAPPED))
+            yield IPBlock(block.cidr, kept)
 
 
 def _order(egress: Egress) -> list[Rule]:

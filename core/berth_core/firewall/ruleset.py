@@ -8,7 +8,8 @@ How packets are judged (docs/firewall.md has the reasons):
 - ``output``: replies to inbound connections go only to sources that the rules accept. A TCP packet that belongs to
   no known connection and opens none is a remainder of one that was cut: it must not start a new entry, which
   would turn the forbidden peer's packets into "replies". Nothing that the workspace opens gets to metadata services and
-  link-local addresses, whether or not the cluster enforces its NetworkPolicy yet; neighbours and resolvers are asked.
+  link-local addresses, nor to IPv6 addresses that have these inside, whether or not the cluster enforces its
+  NetworkPolicy yet; neighbours and resolvers are asked.
 - the VPN's tunnel, where there is one: what comes out of it is from clients that the VPN has admitted, and gets to
   everything but the agent's port. (The packets that carry the tunnel are judged as all others.)
 - no match is silence, and nothing is forwarded.
@@ -30,6 +31,9 @@ from berth_core.firewall.model import Action, Network, Rule
 from berth_core.firewall.verdicts import Verdict, verdicts
 
 _HEAD: Final = "table inet berth\ndelete table inet berth\ntable inet berth {\n"
+_NEVER: Final = special.networks(special.NEVER)
+_OUT_OF_REACH: Final = (*_NEVER, *(form for network in _NEVER for form in special.forms(network)))
+"""With the IPv6 addresses that have one of these inside."""
 _COMMENT: Final = re.compile(r'^\tcomment "berth e\d+ g\d+ [0-9a-f]{64}"\n', re.MULTILINE)
 
 
@@ -156,13 +160,13 @@ def _output(ports: Ports, tunnel: Tunnel | None) -> str:
         "type filter hook output priority filter; policy accept;",
         'oif "lo" accept',
         *_to_tunnel(tunnel),
-        f"tcp sport {ports.agent} accept",
+        f"ct direction reply tcp sport {ports.agent} accept",
         "ct direction reply goto peers",
         "ct state { new, invalid } tcp flags & (fin | syn | rst | ack) != syn drop",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
         # A resolver may have such an address. By number (tcp, udp), as above; the NetworkPolicy says which one.
         "meta l4proto { 6, 17 } th dport 53 accept",
-        *_matches(special.networks(special.NEVER), "{family} daddr", "drop"),
+        *_matches(_OUT_OF_REACH, "{family} daddr", "drop"),
     ])  # fmt: skip
 
 

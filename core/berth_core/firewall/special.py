@@ -71,8 +71,11 @@ NOT_PUBLIC: Final = _read(
 PUBLIC: Final[tuple[Network, ...]] = (IPv4Network("0.0.0.0/0"), IPv6Network("2000::/3"))
 """Where public addresses are: in these and in none of the special networks."""
 
-_CARRIERS: Final = tuple(
-    IPv6Network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "::/96", "64:ff9b::/96", "2002::/16")
+MAPPED: Final = IPv6Network("::ffff:0:0/96")
+"""What is sent to these leaves as IPv4, and is judged as that."""
+_CARRIERS: Final = (
+    MAPPED,
+    *(IPv6Network(text) for text in ("::ffff:0:0:0/96", "::/96", "64:ff9b::/96", "2002::/16")),
 )
 """Networks whose addresses have an IPv4 address inside, right behind the prefix."""
 _LAST_32: Final = 0xFFFFFFFF

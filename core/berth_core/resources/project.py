@@ -23,7 +23,8 @@ class CommitStatus(Model):
 
     url: str = Field(
         alias="statusURL",
-        description="http(s) URL that statuses are posted to; `{sha}` in it is the commit.",
+        description="http(s) URL that statuses are posted to, without user, password or query; `{sha}` in it is the"
+        " commit.",
         max_length=2048,
         pattern=r"^https?://",
     )
@@ -82,11 +83,16 @@ class Project(Resource):
             )
             for field in ("name", "user", "repoURL")
         ),
-        # As a rule, not as the field's pattern: Projects that were made before it stay readable.
+        # As rules, not as the fields' patterns: Projects that were made before it stay readable.
         Rule(
             at="spec.repoURL",
             rule=f"self.matches(r'{repositories.PROJECT_URL}')",
             message=f"spec.repoURL {repositories.PROJECT_URL_WANTED}",
+        ),
+        Rule(
+            at="spec.commitStatus.statusURL",
+            rule=f"self.matches(r'{repositories.STATUS_URL}')",
+            message=f"spec.commitStatus.statusURL {repositories.STATUS_URL_WANTED}",
         ),
     )
 

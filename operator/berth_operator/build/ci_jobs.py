@@ -6,6 +6,7 @@ from typing import Final
 
 from berth_core import names
 from berth_core.client import Object
+from berth_core.quantities import larger
 from berth_core.resources import Build, Project
 from berth_operator.build.repository import SPACE
 from berth_operator.config import CiSettings
@@ -243,10 +244,9 @@ def _bounded(resources: Mapping[str, Object], space: str) -> Object:
 
     The limits of a pod's containers are added up for its volumes: ours have the work folder's, the script its own.
     """
-    bounded: Object = dict(resources)
-    for what, default in (("requests", "0"), ("limits", space)):
-        bounded[what] = {SPACE: default, **(resources.get(what) or {})}
-    return bounded
+    requests = {SPACE: "0", **(resources.get("requests") or {})}
+    limits = {SPACE: larger(requests[SPACE], space), **(resources.get("limits") or {})}
+    return {**resources, "requests": requests, "limits": limits}
 
 
 def _restricted(*, read_only: bool) -> Object:

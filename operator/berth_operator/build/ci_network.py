@@ -1,13 +1,12 @@
 """Where the pods of a build may connect to: its repository, and while the script runs what that may. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from berth_core import names, repositories
+from berth_core import hosts, names, repositories
 from berth_core.client import Object
 from berth_core.firewall import Egress, Network, egress_rules, parse_source
 from berth_core.resources import Build
@@ -25,21 +24,20 @@ class Repository:
 
     @classmethod
     def of(cls, url: str) -> "Repository":
-        """Read a repository's URL. Raises ValueError where it names no host, or no port or protocol that there is."""
+        """Read a repository's URL. Raises ValueError where it names no host, port or protocol that all read alike."""
         parts = urlsplit(url)
         if not parts.hostname:
             raise ValueError(f"{url} names no host")
         if parts.scheme not in PORTS:
             raise ValueError(f"{url} is none of {', '.join(PORTS)}")
+        hosts.address_of(parts.hostname)
         return cls(parts.hostname, parts.port or PORTS[parts.scheme])
 
     @property
     def network(self) -> Network | None:
         """The host where it is given by its address; None for a name."""
-        try:
-            return parse_source(str(ip_address(self.host)))
-        except ValueError:
-            return None
+        address = hosts.address_of(self.host)
+        return parse_source(str(address)) if address is not None else None
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,20 @@ def script_egress(config: Config) -> Egress:
     return Egress(config.ci.egress, public=config.ci.public, blocked=config.out_of_reach)
 
 
-def why_not(url: str, reached: Egress) -> str:
-    """Why nothing is fetched from a repository; empty where that is tried."""
+def why_not(url: str, reached: Egress, ports: Collection[int]) -> str:
+    """Why nothing is fetched from a repository; empty where that is tried.
+
+    ``ports`` are those that repositories may have besides the usual ones.
+    """
     if not re.fullmatch(repositories.PROJECT_URL, url):
         return f"the project's repoURL is refused: it {repositories.PROJECT_URL_WANTED}"
     try:
-        network = Repository.of(url).network
+        repository = Repository.of(url)
     except ValueError as error:
         return f"the project's repoURL cannot be used: {error}"
+    if repository.port not in (*PORTS.values(), *ports):
+        return f"the repository's port {repository.port} is not a usual one: ask for it in the value ci.repositoryPorts"
+    network = repository.network
     if network is None or reached.reaches(network):
         return ""
     return f"the repository's address {network.network_address} is not public: ask for it in the value ci.allowedCidrs"

@@ -1,7 +1,9 @@
 """What pods need of their node, so that one that needs nothing gets a user namespace of its own (ADR 0036). Pure."""
 
+from collections.abc import Mapping
 from typing import Final
 
+from berth_core import overrides
 from berth_operator.build.common import LeaseParts
 from berth_operator.config import MKNOD, PRIVILEGED, Config
 from berth_operator.decide.isolation import Asks, Verdict, user_namespace
@@ -12,16 +14,15 @@ NAMESPACED: Final = frozenset({
     "SYS_PTRACE",
 })  # fmt: skip
 """Capabilities that count in a user namespace as they do outside of one; the others are asked for in the node's own."""
+_DEVICES: Final = "it has devices"
 
 
 def of_lease(lease: LeaseParts, config: Config, *, vpn: bool) -> Verdict:
     """Whether a pod of a lease gets a user namespace; ``vpn`` says that the VPN's container is in it."""
-    overrides = lease.deployment.spec.overrides
-    template = lease.type.spec.template
     asks = Asks(
         needs=_needs(lease) or (_tunnel(config) if vpn else ""),
         runtime_class=runtime_class(lease, config),
-        selector=template.node_selector | overrides.node_selector,
+        selector=overrides.node_selector(lease.type.spec.template, lease.deployment.spec.overrides),
     )
     return user_namespace(config.user_namespaces, asks, config.runtimes)
 
@@ -30,7 +31,12 @@ def of_build(config: Config) -> Verdict:
     """Whether pods of builds get one."""
     if config.ci is None:
         return user_namespace(config.user_namespaces, Asks(), config.runtimes)
-    asks = Asks(runtime_class=config.ci.confinement.runtime_class, selector=config.ci.node_selector)
+    amounts = (config.ci.resources.get(part) or {} for part in ("requests", "limits"))
+    asks = Asks(
+        needs=_DEVICES if any(map(_has_devices, amounts)) else "",
+        runtime_class=config.ci.confinement.runtime_class,
+        selector=config.ci.node_selector,
+    )
     return user_namespace(config.user_namespaces, asks, config.runtimes)
 
 
@@ -43,12 +49,18 @@ def _needs(lease: LeaseParts) -> str:
     template = lease.type.spec.template
     if template.privileged:
         return "the workspace is privileged"
-    if template.devices or lease.deployment.spec.overrides.devices or template.resource_claims:
-        return "it has devices"
+    given = (template.devices, lease.deployment.spec.overrides.devices, template.resource_claims)
+    if any(given) or any(map(_has_devices, (template.resources.requests, template.resources.limits))):
+        return _DEVICES
     if any(volume.host_path is not None for volume in template.volumes):
         return "it has a hostPath volume"
     added = sorted({name.removeprefix("CAP_") for name in template.add_capabilities} - NAMESPACED)
     return f"it adds the capability {added[0]}" if added else ""
+
+
+def _has_devices(amounts: Mapping[str, object]) -> bool:
+    """Whether an amount is of what a plugin brings, such as nvidia.com/gpu: it may have files in /dev."""
+    return any("/" in name for name in amounts)
 
 
 def _tunnel(config: Config) -> str:

@@ -28,8 +28,8 @@ class Clone:
     place: str
     seconds: int
     """Time for all of it."""
-    space: str | int | None
-    """What the workspace may use of the node's disk, and with it the clone; None for no limit."""
+    space: str | int
+    """What the workspace may use of the node's disk, and with it the clone."""
 
 
 def clone(lease: LeaseParts, config: Config) -> Clone | None:
@@ -37,10 +37,10 @@ def clone(lease: LeaseParts, config: Config) -> Clone | None:
     repo = lease.instance.spec.repo if lease.instance is not None else None
     if repo is None or config.clone is None:
         return None
-    place, problem = place_of(repo, lease.type)
+    place, problem = place_of(repo, lease.type, config.out_of_reach)
     if problem:
         return None
-    space = resources(lease)["limits"].get(SPACE)
+    space = resources(lease)["limits"][SPACE]
     return Clone(config.clone, repo.url, place, seconds_of(lease.type), space)
 
 
@@ -56,7 +56,6 @@ def container(wanted: Clone) -> Object:
             # In a value $(NAME) would be replaced; two dollars are one.
             {"name": "BERTH_REPO_URL", "value": wanted.url.replace("$", "$$")},
             {"name": "BERTH_SECONDS", "value": str(wanted.seconds)},
-            # Without a limit this is what the node has.
             {"name": "BERTH_SPACE", "valueFrom": space},
         ],
         "resources": RESOURCES,
@@ -82,5 +81,7 @@ def mount(wanted: Clone) -> Object:
 
 def volumes(wanted: Clone) -> list[Object]:
     """The clone, which may grow as everything else in the workspace, and what its container notes of it."""
-    size = {} if wanted.space is None else {"sizeLimit": wanted.space}
-    return [{"name": _CLONE, "emptyDir": size}, {"name": _STATE, "emptyDir": {"sizeLimit": STATE}}]
+    return [
+        {"name": _CLONE, "emptyDir": {"sizeLimit": wanted.space}},
+        {"name": _STATE, "emptyDir": {"sizeLimit": STATE}},
+    ]

@@ -4,6 +4,7 @@ from typing import Final
 
 from berth_core import overrides
 from berth_core.client import Object
+from berth_core.quantities import larger
 from berth_core.resources.workspacetype import Template, Volume
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.dns import dns_fields
@@ -89,10 +90,10 @@ def resources(lease: LeaseParts) -> Object:
     for name in ("cpu", "memory"):
         if name in template.resources.limits and name not in template.resources.requests:
             requests.pop(name)
-    # A request without a limit of its own must not exceed our default.
-    for name in template.resources.requests:
+    # A request without a limit of its own must not exceed our default; there is always a limit.
+    for name, amount in template.resources.requests.items():
         if name in DEFAULT_LIMITS and name not in template.resources.limits:
-            limits.pop(name)
+            limits[name] = larger(amount, DEFAULT_LIMITS[name])
     found: Object = {"requests": requests, "limits": limits}
     if template.resource_claims:
         found["claims"] = [{"name": claim.name} for claim in template.resource_claims]

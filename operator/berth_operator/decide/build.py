@@ -212,6 +212,14 @@ def scripted(seen: SeenBuild, now: datetime) -> Plan | None:
     return _late(seen, script, now) or _unpulled(pod, script, now)
 
 
+def unlisted(seen: SeenBuild, _now: datetime) -> Plan | None:
+    """Its script has no pod yet, and its image was allowed only when the commit was found."""
+    if seen.run is not None:
+        return None
+    refused = images.why_not(seen.build.status.image or "", seen.allowed_images)
+    return Plan(Step.END, IMAGE_FORBIDDEN, refused) if refused else None
+
+
 def machine_wanted(seen: SeenBuild, _now: datetime) -> Plan | None:
     """It wants a machine and has not got it, or had one and lost it."""
     status = seen.build.status
@@ -267,6 +275,7 @@ RULES: Final[tuple[Rule, ...]] = (
     overdue,
     unresolved,
     scripted,
+    unlisted,
     machine_wanted,
     unstarted,
     shut_out,

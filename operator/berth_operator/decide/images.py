@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from berth_core import hosts
+
 ANY: Final = "*"
 DEFAULT_HOST: Final = "docker.io"
 _ALIASES: Final = {"index.docker.io": DEFAULT_HOST}
@@ -13,7 +15,6 @@ _IMAGE: Final = re.compile(
     rf"(?:(?P<host>[A-Za-z0-9.-]+(?::[0-9]{{1,5}})?|\[[0-9A-Fa-f:]+\](?::[0-9]{{1,5}})?)/)?(?P<path>{_PART}(?:/{_PART})*)"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-fA-F]{32,128})?"
 )
-_NUMBER: Final = re.compile("[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Image:
 
     @property
     def by_address(self) -> bool:
-        """Whether the host is an address, in whatever notation a resolver reads."""
-        name = self.host.partition(":")[0].rstrip(".")
-        return self.host.startswith("[") or bool(_NUMBER.fullmatch(name.rpartition(".")[2]))
+        """Whether the host is an address, in whatever notation a resolver reads, or the node itself."""
+        try:
+            return self.host.startswith("[") or hosts.address_of(self.host.partition(":")[0]) is not None
+        except ValueError:
+            return True
 
 
 def why_not(text: str, allowed: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
 """Whether the repository that a holder asked for is in his workspace, and why not (ADR 0020). Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
 
 from berth_core import names, repositories, state
 from berth_core.conditions import find
+from berth_core.firewall import Network, parse_source
 from berth_core.resources import WorkspaceType
 from berth_core.resources.instance import Repo
 from berth_operator.decide.seen import ORDINARY, STARTING, ContainerView, ObservedInstance
@@ -21,12 +23,18 @@ SILENT: Final = (
 Shown = tuple[bool, str, str]
 
 
-def place_of(repo: Repo, type_: WorkspaceType) -> tuple[str, str]:
-    """Where in a workspace of a type the clone goes, or, second, why it cannot."""
+def place_of(repo: Repo, type_: WorkspaceType, out_of_reach: Sequence[Network]) -> tuple[str, str]:
+    """Where in a workspace of a type the clone goes, or, second, why it cannot.
+
+    A host that is an address is judged before anything connects to it; a name by the NetworkPolicy and the ruleset.
+    """
     try:
         place = repositories.place(repo.url, repo.path)
     except ValueError as error:
         return "", f"{error}; it was not cloned"
+    address = repositories.address(repo.url)
+    if address is not None and not type_.spec.network.reached(out_of_reach).reaches(parse_source(str(address))):
+        return "", f"workspaces of this type do not connect to {address}; it was not cloned"
     volume = repositories.obstacle(place, [volume.mount_path for volume in type_.spec.template.volumes])
     return ("", f"{repositories.taken(place, volume)}; it was not cloned") if volume else (place, "")
 
@@ -57,7 +65,7 @@ def cloned(seen: ObservedInstance) -> Shown:
 
 def _not_tried(seen: ObservedInstance) -> tuple[str, str]:
     repo = seen.instance.spec.repo
-    problem = place_of(repo, seen.type)[1] if repo is not None and seen.type is not None else ""
+    problem = place_of(repo, seen.type, seen.out_of_reach)[1] if repo is not None and seen.type is not None else ""
     if problem:
         return ("Unfit", problem)
     return ("NotOffered", "no repository is cloned here: the operator has no image for it (BERTH_CLONE_IMAGE)")

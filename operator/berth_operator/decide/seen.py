@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
+from berth_core.firewall import Network
 from berth_core.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
@@ -206,6 +207,8 @@ class ObservedInstance:
     address: Address | None = None
     """Where ssh will answer, as soon as Service and node say so."""
     address_problem: str = ""
+    out_of_reach: tuple[Network, ...] = ()
+    """Networks that no workspace reaches, whatever its type says."""
     agent: AgentView = AgentView()
     notice: str = ""
     """What the holder's shell should tell now."""

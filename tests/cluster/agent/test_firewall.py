@@ -233,7 +233,8 @@ def test_what_the_workspace_opens_outward_is_answered_whatever_the_rules(served:
 def test_no_metadata_service_is_reached_from_the_first_moment_on(pod: Pod, pushed: bool) -> None:
     """Whether or not a NetworkPolicy stands around the pod yet; every other address is that one's matter."""
     metadata = ["169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"]
-    others = ["8.8.8.8", "100.100.100.201", "fd00:ec3::254"]
+    metadata += ["64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::ffff:0:169.254.169.254", "64:ff9b::100.100.100.200"]
+    others = ["8.8.8.8", "100.100.100.201", "fd00:ec3::254", "64:ff9b::8.8.8.8"]
     for address in (*metadata, *others):
         pod.outside.sh("ip", "address", "add", address, "dev", "lo")
         via = "2001:db8:200::10" if ":" in address else "198.18.200.10"
@@ -249,6 +250,25 @@ def test_no_metadata_service_is_reached_from_the_first_moment_on(pod: Pod, pushe
             with pytest.raises(TimeoutError):
                 pod.inside.connect((address, 8000), timeout=SILENCE)
             pod.inside.connect((address, 53)).close()
+
+
+def test_the_agents_port_as_a_source_opens_no_way_out(pod: Pod) -> None:
+    """Before the agent listens its port is anybody's in the pod. What it answers itself is in `test_protocol.py`."""
+    for address in ("169.254.169.254", "8.8.8.8"):
+        pod.outside.sh("ip", "address", "add", address, "dev", "lo")
+        pod.inside.sh("ip", "route", "add", address, "via", "198.18.200.10")
+    assert pod.close_door().returncode == 0
+    with pod.outside.listen(8000):
+        for address, gets_there in (("8.8.8.8", True), ("169.254.169.254", False)):
+            with pod.inside.open(socket.AF_INET, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((pod.ip, 8470))
+                sock.settimeout(SILENCE)
+                if gets_there:
+                    sock.connect((address, 8000))
+                else:
+                    with pytest.raises(TimeoutError):
+                        sock.connect((address, 8000))
 
 
 def test_a_neighbour_with_a_link_local_address_is_still_found(served: Pod) -> None:

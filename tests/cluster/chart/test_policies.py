@@ -255,7 +255,8 @@ def test_what_was_made_before_its_bounds_goes_on_and_ends(installed: ApiServer, 
         installed.kubectl("replace", "-f", "-", stdin=json.dumps(unbounded(definition)))
     old = named("Instance", {"user": "alice", "workspaceType": "misty"}, name="y" * 252)
     old["spec"] |= {"sshKeys": ["x" * 20_000], "expireAfter": 2**62}
-    url = project("alice", repoURL="https://ghp_x@x.test/a")
+    told = {"statusURL": "https://x.test/{sha}?private_token=x", "provider": "gitlab"}
+    url = project("alice", repoURL="https://ghp_x@x.test/a", commitStatus=told)
     for obj in (old, url):
         until_accepted(installed, obj)
     helm.install()

@@ -14,6 +14,7 @@ from berth_core.resources import (
     FirewallRule,
     Instance,
     IssuedToken,
+    Project,
     Reservation,
     Resource,
     TokenRevocation,
@@ -24,6 +25,7 @@ from berth_core.resources import (
 
 from .objects import create, manifest, patch
 
+STATUS = {"provider": "gitlab"}
 IMAGE = {"image": "example/workspace:1"}
 
 
@@ -61,6 +63,8 @@ ACCEPTED: list[tuple[type[Resource], dict[str, Any]]] = [
     (Reservation, {"eventUrl": "https://example.org/hook", "priority": -5}),
     (FirewallRule, {"source": "2001:db8::/48", "action": "REJECT", "order": 7}),
     (FirewallRule, {"source": "0.0.0.0/0"}),
+    (Project, {"commitStatus": STATUS | {"statusURL": "https://hub.test:8443/repos/a@b/statuses/{sha}"}}),
+    (Project, {"commitStatus": STATUS | {"statusURL": "http://hub.test"}}),
 ]
 
 
@@ -131,6 +135,15 @@ REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
             "a:b",
             "a\n",
             "a" * 256,
+        )
+    ),
+    *(
+        (Project, {"commitStatus": STATUS | {"statusURL": url}}, r"statusURL takes an http or https URL without user")
+        for url in (
+            "https://ada:token@hub.test/{sha}",
+            "https://ghp_token@hub.test/{sha}",
+            "https://hub.test/{sha}?private_token=secret",
+            "https://hub.test?private_token=secret",
         )
     ),
     (

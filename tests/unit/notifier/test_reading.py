@@ -107,6 +107,13 @@ def test_keys_are_read_from_the_mounted_secret_and_never_shown(tmp_path: Path) -
         Keys.read(tmp_path)
 
 
+def test_machines_in_the_form_of_ipv6_are_the_same_machines() -> None:
+    machines = networks(["::ffff:192.168.7.0/120"])
+    for text in ("192.168.7.4", "::ffff:192.168.7.4"):
+        refusal = Policy(allowed=networks(["0.0.0.0/0", "::/0"]), machines=machines).refusal(ip_address(text))
+        assert "in a network of machines" in (refusal or ""), text
+
+
 def test_users_have_different_secrets() -> None:
     secrets = {webhooks.user_secret(b"m", user) for user in ("alice", "bob", "")} | {webhooks.user_secret(b"n", "bob")}
     assert len(secrets) == 4

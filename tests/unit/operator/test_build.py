@@ -116,7 +116,7 @@ def test_no_address_before_service_and_node_are_known() -> None:
 
 MACHINES = (ip_network("192.168.7.0/24"),)
 PLACES = {"public": "8.8.8.8", "machine": "192.168.7.4", "lab": "192.168.9.4", "cluster": "10.1.2.3", "node": "8.8.4.4"}
-PLACES |= {"metadata": "169.254.169.254", "wireserver": "168.63.129.16", "mapped": "::ffff:169.254.169.254"}
+PLACES |= {"metadata": "169.254.169.254", "wireserver": "168.63.129.16", "translated": "64:ff9b::a9fe:a9fe"}
 
 
 @pytest.mark.parametrize(

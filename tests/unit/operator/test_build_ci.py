@@ -71,6 +71,13 @@ def test_pods_of_a_build_pass_pod_security_restricted_and_have_no_token(job: Obj
     assert job["metadata"]["name"].startswith("b-uid-of-b-2-")
 
 
+def test_a_script_s_request_never_exceeds_its_bound_of_disk() -> None:
+    asked = {"requests": {"ephemeral-storage": "3Gi"}}
+    job = run_job(replace(parts(), settings=replace(SETTINGS, resources=asked)), "0a1b2c3d", None)
+    (script,) = job["spec"]["template"]["spec"]["containers"]
+    assert script["resources"]["limits"]["ephemeral-storage"] == "3Gi"
+
+
 @pytest.mark.parametrize("resources", [{}, {"limits": {"cpu": "1"}}, {"limits": {"ephemeral-storage": "3Gi"}}])
 def test_no_container_fills_its_node_s_disk(resources: Object) -> None:
     made = parts()
@@ -166,12 +173,26 @@ def reached(*allowed: str) -> Egress:
         ("https://192.168.7.4/a", "192.168.0.0/16", "is not public"),
         ("ssh://git@[64:ff9b::a9fe:a9fe]/a", "64:ff9b::/96", "is not public"),
         ("https://h.test:99999/a", "", "cannot be used"),
+        ("http://2852039166/a", "", "another notation"),
+        ("http://0xa9fea9fe/a", "", "another notation"),
+        ("http://127.1/a", "", "another notation"),
+        ("http://0/a", "", "another notation"),
+        ("http://169.254.169.254./a", "", "another notation"),
+        ("http://h.0x7f/a", "", "another notation"),
+        ("http://localhost/a", "127.0.0.0/8", "whichever machine asks"),
+        ("http://LOCALHOST./a", "", "whichever machine asks"),
+        ("http://git.localhost/a", "", "whichever machine asks"),
+        ("git://h.test:5432/a", "", "ci.repositoryPorts"),
+        ("https://8.8.8.8:8444/a", "", "ci.repositoryPorts"),
+        ("https://10.1.2.3:6443/a", "10.1.0.0/16", "ci.repositoryPorts"),
+        ("https://h.test:8443/a", "", ""),
+        ("http://h.test:443/a", "", ""),
         ("https://ghp_secret@h.test/a", "", "without password or query"),
         ("https://h.test/a?private_token=secret", "", "without password or query"),
     ],
 )
 def test_which_repositories_are_fetched_from(url: str, allowed: str, refusal: str) -> None:
-    told = why_not(url, reached(allowed))
+    told = why_not(url, reached(allowed), {8443})
     assert bool(told) == bool(refusal)
     assert refusal in told
     assert "secret@" not in told
@@ -237,6 +258,9 @@ def test_settings_from_the_environment() -> None:
         ("BERTH_CI_MAX_TIMEOUT", "soon"),
         ("BERTH_CI_EGRESS", "everywhere"),
         ("BERTH_CI_ALLOWED_CIDRS", "10.0.0.1/8"),
+        ("BERTH_CI_REPOSITORY_PORTS", "0"),
+        ("BERTH_CI_REPOSITORY_PORTS", "8443,65536"),
+        ("BERTH_CI_REPOSITORY_PORTS", "https"),
         ("BERTH_CI_RESOURCES", "[]"),
         ("BERTH_CI_NODE_SELECTOR", "{"),
         ("BERTH_CI_TOLERATIONS", "{}"),

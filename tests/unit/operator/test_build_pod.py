@@ -86,7 +86,7 @@ def test_overrides_add_to_the_template_and_replace_plain_variables_only() -> Non
     [
         ({}, {"cpu": "50m", "memory": "64Mi"}, {"cpu": "2", "memory": "1Gi"}),
         ({"limits": {"memory": "32Mi"}}, {"cpu": "50m"}, {"cpu": "2", "memory": "32Mi"}),
-        ({"requests": {"memory": "8Gi"}}, {"cpu": "50m", "memory": "8Gi"}, {"cpu": "2"}),
+        ({"requests": {"memory": "8Gi"}}, {"cpu": "50m", "memory": "8Gi"}, {"cpu": "2", "memory": "8Gi"}),
         (
             {"requests": {"cpu": "1"}, "limits": {"cpu": "3"}},
             {"cpu": "1", "memory": "64Mi"},

@@ -3,6 +3,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from berth_core.firewall import Egress
 from berth_operator.config import CloneSettings, Config
 from berth_operator.confinement import Confinement
 
@@ -57,6 +58,15 @@ def test_everything() -> None:
     )
     assert config.history_retention == timedelta(days=14)
     assert config.probe_interval == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("variable", "field"), [("BERTH_MACHINE_CIDRS", "machines"), ("BERTH_BLOCKED_CIDRS", "blocked")]
+)
+def test_networks_in_the_form_of_ipv6_close_what_they_are(variable: str, field: str) -> None:
+    config = Config.from_environment(LEAST | {variable: "::ffff:192.168.7.0/120"})
+    assert getattr(config, field) == (ip_network("192.168.7.0/24"),)
+    assert not Egress((ip_network("192.168.0.0/16"),), blocked=config.out_of_reach).reaches(ip_network("192.168.7.4"))
 
 
 @pytest.mark.parametrize(

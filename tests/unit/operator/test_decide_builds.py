@@ -68,6 +68,14 @@ def ends(seen: SeenBuild, now: datetime = NOW) -> str:
     return plan.reason
 
 
+def test_a_list_that_was_narrowed_counts_for_scripts_that_have_not_begun() -> None:
+    narrowed: dict[str, Any] = {"allowed_images": ("ghcr.io",)}
+    assert ends(replace(resolved(), **narrowed)) == "ImageForbidden"
+    waits = MachineSeen("m", waits_for="its turn")
+    assert ends(replace(resolved(workspace="bench"), machine=waits, **narrowed)) == "ImageForbidden"
+    assert step(replace(resolved(), run=run(script=ContainerSeen("running", started=NOW)), **narrowed)) is Step.SHOW
+
+
 def test_an_attempt_begins_when_it_is_new_or_the_one_before_is_over() -> None:
     assert step(SeenBuild(build())) is Step.BEGIN
     over: dict[str, Any] = {"attempt": 1, "reason": "Passed", "endTime": timestamp(NOW)}

@@ -39,6 +39,9 @@ def test_what_begins_as_the_administrator_says_is_allowed(image: str, allowed: s
         ("0x7f.1:22/arm", "*"),
         ("10.1.2.3.:22/arm", "*"),
         ("[::1]:22/arm", "*"),
+        ("localhost:10250/arm", "*"),
+        ("localhost/arm", "*"),
+        ("registry.localhost:5000/arm", "*"),
         ("[::ffff:10.1.2.3]/arm", "*"),
     ],
 )

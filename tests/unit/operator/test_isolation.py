@@ -76,6 +76,8 @@ def test_it_is_on_where_every_node_that_the_pod_may_come_to_can() -> None:
         ({"nodeSelector": {"lab": "none"}}, "NoNode", "no node has the labels that it selects"),
         (NEW | {"privileged": True}, "NeedsTheNode", "the workspace is privileged"),
         (NEW | {"devices": {"example.com/arm": 1}}, "NeedsTheNode", "it has devices"),
+        (NEW | {"resources": {"limits": {"nvidia.com/gpu": 1}}}, "NeedsTheNode", "it has devices"),
+        (NEW | {"resources": {"requests": {"example.com/arm": "1"}}}, "NeedsTheNode", "it has devices"),
         (
             NEW | {"resourceClaims": [{"name": "arm", "resourceClaimTemplateName": "arms"}]},
             "NeedsTheNode",
@@ -93,6 +95,10 @@ def test_else_it_is_off_and_the_instance_says_why(template: dict[str, Any], reas
     found = verdict(auto(), **template)
     assert (found.on, found.reason) == (False, reason)
     assert found.message.startswith(message)
+
+
+def test_the_nodes_that_count_are_those_that_the_pod_is_bound_to() -> None:
+    assert verdict(auto(), overrides={"nodeSelector": {"lab": "new"}}, nodeSelector={"lab": "none"}).reason == "NoNode"
 
 
 def test_devices_of_the_deployment_count_and_capabilities_of_a_namespace_do_not() -> None:
@@ -123,6 +129,9 @@ def test_what_is_said_of_a_pod_is_what_it_has() -> None:
 def test_builds_have_them_by_the_same_rule() -> None:
     assert of_build(auto(ci=CiSettings("ci:1", node_selector={"lab": "new"}))) == ISOLATED
     assert of_build(auto(ci=CiSettings("ci:1"))).reason == "NodeCannot"
+    for part in ("requests", "limits"):
+        gpu = CiSettings("ci:1", node_selector={"lab": "new"}, resources={part: {"nvidia.com/gpu": 1}})
+        assert of_build(auto(ci=gpu)).reason == "NeedsTheNode"
     kata = CiSettings("ci:1", node_selector={"lab": "new"}, confinement=Confinement("kata"))
     assert of_build(auto(ci=kata)).reason == "NodeCannot"
 

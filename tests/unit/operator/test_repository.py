@@ -8,6 +8,7 @@ import pytest
 
 from berth_core import state
 from berth_core.conditions import find
+from berth_core.firewall import parse_source
 from berth_operator.build.common import LeaseParts
 from berth_operator.build.pod import pod as pod_manifest
 from berth_operator.build.policy import policy
@@ -92,13 +93,41 @@ def test_what_clones_may_nothing_and_sees_only_the_clone() -> None:
     [
         ({}, {"sizeLimit": "4Gi"}),
         ({"limits": {"ephemeral-storage": "20Gi"}}, {"sizeLimit": "20Gi"}),
-        ({"requests": {"ephemeral-storage": "5Gi"}}, {}),
+        ({"requests": {"ephemeral-storage": "5Gi"}}, {"sizeLimit": "5Gi"}),
     ],
 )
 def test_it_may_grow_as_all_else_in_the_workspace(resources: dict[str, Any], size: dict[str, str]) -> None:
     spec = spec_of(template={"image": "workspace:1", "resources": resources})
     (volume,) = (one["emptyDir"] for one in spec["volumes"] if one["name"] == "berth-repo")
     assert volume == size
+
+
+@pytest.mark.parametrize(
+    ("url", "cloned"),
+    [
+        ("https://8.8.8.8/a", True),
+        ("https://[2a00::1]/a", True),
+        ("https://192.168.9.4/a", True),
+        ("https://10.1.2.3/a", False),
+        ("https://192.168.7.4/a", False),
+        ("https://169.254.169.254/a", False),
+        ("https://[::ffff:169.254.169.254]/a", False),
+        ("https://2852039166/a", False),
+        ("https://127.1/a", False),
+        ("https://localhost/a", False),
+    ],
+)
+def test_an_address_is_cloned_from_only_where_its_type_lets_workspaces_connect(url: str, cloned: bool) -> None:
+    machines = parse_source("192.168.7.0/24")
+    network = {"egress": "open", "allowed": ["192.168.0.0/16", "169.254.0.0/16"]}
+    held = bound(repo={"url": url, "path": "arm"})
+    made = LeaseParts(held, deployment(), type_(network=network), 3)
+    spec = pod_manifest(made, replace(WITH, machines=(machines,)))["spec"]
+    assert [one["name"] for one in spec["initContainers"]] == ["agent", *(["repo"] if cloned else [])]
+    if not cloned:
+        state_of = shown(seen(instance=held, type=type_(network=network), out_of_reach=(machines,)))
+        assert state_of[:2] == ("False", "Unfit")
+        assert state_of[2].endswith("it was not cloned")
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(10, "5"), (100, "50"), (300, "60"), (86400, "60")])

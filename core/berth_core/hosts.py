@@ -1,0 +1,37 @@
+"""Hosts as URLs and images name them: names, addresses, and what some read as one and others as the other. Pure."""
+
+import re
+from ipaddress import ip_address
+from typing import Final
+
+from berth_core.firewall.special import Address
+
+_NUMBER: Final = re.compile("[0-9]+|0x[0-9a-f]*")
+_OWN: Final = "localhost"
+
+
+def address_of(host: str) -> Address | None:
+    """Return the address that a host is given by, an IPv6 one with brackets or without; None for a name.
+
+    Raises:
+        ValueError: resolvers read it as an address in another notation (``127.1``, ``0x7f.1``, ``2130706433``), or it
+            is a name of whichever machine asks.
+
+    >>> address_of("192.0.2.7")
+    IPv4Address('192.0.2.7')
+
+    """
+    plain = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        found = ip_address(plain)
+    except ValueError:
+        found = None
+    if found is not None and "%" not in plain:
+        return found
+    name = plain.rstrip(".").lower()
+    last = name.rpartition(".")[2]
+    if not name or ":" in name or _NUMBER.fullmatch(last):
+        raise ValueError(f"{host} is an address in another notation than 192.0.2.7 or 2001:db8::7")
+    if last == _OWN:
+        raise ValueError(f"{host} is whichever machine asks for it")
+    return None
