@@ -389,6 +389,25 @@ def test_whoever_may_get_some_by_name_writes_a_template_with_five_of_each(
             mounter.kubectl("create", "-f", "-", stdin=json.dumps(wrong))
 
 
+@pytest.mark.parametrize("role", ["edit", "admin"])
+def test_nobody_opens_a_way_through_the_network_beside_berth(person: MakePerson, role: str) -> None:
+    somebody, name = person(f"opens-by-{role}", role), f"x-{uuid.uuid4().hex[:12]}"
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    }
+    everywhere: dict[str, Any] = {"podSelector": {}, "egress": [{}], "ingress": [{}]}
+    with pytest.raises(ClusterError, match="a NetworkPolicy with rules opens what Berth closes"):
+        somebody.apply(policy | {"spec": everywhere})
+    somebody.apply(policy)
+    for way in ("egress", "ingress"):
+        with pytest.raises(ClusterError, match="a NetworkPolicy with rules opens what Berth closes"):
+            somebody.patch(f"networkpolicy/{name}", {"spec": {way: [{}]}})
+    somebody.kubectl("delete", f"networkpolicy/{name}", "-n", WORKSPACES)
+
+
 def test_an_administrator_ends_a_quarantine_and_the_api_cannot(person: MakePerson, installed: ApiServer) -> None:
     installed.kubectl("apply", "-f", "-", stdin=json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name="ill")))
     release = {"spec": {"quarantineRelease": {"epoch": 1, "reason": "seen to"}}}
