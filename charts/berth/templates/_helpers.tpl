@@ -127,13 +127,23 @@ spec:
     && request.userInfo.username != "system:kube-controller-manager"
 {{- end }}
 
+{{/* The same: whether somebody asks who may not write what is Berth's own. */}}
+{{- define "berth.withoutClaim" -}}
+- name: without-claim
+  expression: >-
+    !authorizer.group("berth.dev").resource("instances").namespace(request.namespace).check("claim").allowed()
+{{- end }}
+
 {{/* The same: whether an API process asks, of any release. */}}
 {{- define "berth.byTheApi" -}}
 - name: by-the-api-process
   expression: request.userInfo.username.matches("^system:serviceaccount:[^:]+:berth-api$")
 {{- end }}
 
-{{/* Variables of a policy: labels of Berth that a request changes, and whether the name is one that Berth gives. */}}
+{{/*
+Variables of a policy: labels and annotations of Berth that a request changes, owners, finalizers that it adds, and
+whether the name is one that Berth gives.
+*/}}
 {{- define "berth.marks" -}}
 - name: labels
   expression: object.metadata.?labels.orValue({})
@@ -144,11 +154,28 @@ spec:
     variables.labels.filter(k, k.startsWith("berth.dev/")
       && (!(k in variables.oldLabels) || variables.oldLabels[k] != variables.labels[k]))
     + variables.oldLabels.filter(k, k.startsWith("berth.dev/") && !(k in variables.labels))
-# What is named after an id, and what the API names by a hash (core/berth_core/names.py).
+- name: annotations
+  expression: object.metadata.?annotations.orValue({})
+- name: oldAnnotations
+  expression: 'request.operation == "CREATE" ? {} : oldObject.metadata.?annotations.orValue({})'
+- name: changedAnnotations
+  expression: >-
+    variables.annotations.filter(k, k.startsWith("berth.dev/")
+      && (!(k in variables.oldAnnotations) || variables.oldAnnotations[k] != variables.annotations[k]))
+    + variables.oldAnnotations.filter(k, k.startsWith("berth.dev/") && !(k in variables.annotations))
+- name: owners
+  expression: object.metadata.?ownerReferences.orValue([])
+- name: oldOwners
+  expression: 'request.operation == "CREATE" ? [] : oldObject.metadata.?ownerReferences.orValue([])'
+- name: addedFinalizers
+  expression: >-
+    object.metadata.?finalizers.orValue([]).filter(f, request.operation == "CREATE"
+      || !(f in oldObject.metadata.?finalizers.orValue([])))
+# What is named after an id, what the API names by a hash, and what says which release leads (core/berth_core/names.py).
 - name: hasReservedName
   expression: >-
     object.metadata.?name.orValue("").matches(
-      "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|p-[0-9a-f]{40}$)")
+      "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}.*|p-[0-9a-f]{40}|berth-release)$")
 {{- end }}
 
 {{/* Annotations of what a hook needs and of the hook itself. */}}

@@ -24,14 +24,32 @@ class Asking:
     client: httpx.Client
 
     def __call__(
-        self, who: str, method: str, path: str, body: Any = None, *, dry: bool = True, kind: str = "application/json"
+        self,
+        who: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        dry: bool = True,
+        kind: str = "application/json",
+        groups: tuple[str, ...] = (),
     ) -> httpx.Response:
-        """Send a request in the name of ``who`` (empty for the administrator), without effect where it is ``dry``."""
+        """Send a request in the name of ``who`` (empty for the administrator), without effect where it is ``dry``.
+
+        ``groups`` are those of a node, which has none by its name as an account has. Of a watch the answer's head is
+        read only.
+        """
         headers = {"Content-Type": MERGE if method == "PATCH" and kind == "application/json" else kind}
-        headers |= {"Impersonate-User": who} if who else {}
+        spoken = [("Impersonate-User", who)] if who else []
+        spoken += [("Impersonate-Group", group) for group in groups]
         query = {"dryRun": "All"} if dry and method != "GET" else {}
         url = httpx.URL(path).copy_merge_params(query)
-        return self.client.request(method, url, json=body, headers=headers)
+        request = self.client.build_request(method, url, json=body, headers=[*headers.items(), *spoken])
+        answer = self.client.send(request, stream=True)
+        if not (answer.is_success and "watch" in url.params):  # that one has no end
+            answer.read()
+        answer.close()
+        return answer
 
 
 @contextmanager

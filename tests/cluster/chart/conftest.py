@@ -156,11 +156,13 @@ def policies_hold(server: ApiServer) -> None:
         until(partial(_may_create, somebody, f"{kind}.berth.dev"), f"{name} never had our rights too")
     user, admin = introduce(server, "probe-user", "berth-user"), introduce(server, "probe-admin", "berth-admin")
     inner = {"user": "b", "workspaceType": "t"}
+    long = inner | {"user": "probe-user", "sshKeys": ["x" * 16_384, "y"]}
     probes = [
         (user, "berth-instances", "Instance", {"user": "another", "workspaceType": "t"}),
         (user, "berth-reservations", "Reservation", {"user": "a", "workspaceType": "t", "instance": inner}),
         (admin, "berth-workspacetypes", "WorkspaceType", {"typeName": "t", "template": {"image": "i"} | PRIVILEGED}),
         (user, "berth-names", "Instance", {"user": "probe-user", "workspaceType": "t"}),
+        (user, "berth-sizes", "Reservation", {"user": "probe-user", "workspaceType": "t", "instance": long}),
         (user, "berth-statuses", "Project", {"name": "p", "user": "probe-user", "repoURL": "https://x.test/a"} | TOLD),
     ]
     metadata: dict[str, Any] = {"name": "probe", "namespace": WORKSPACES}

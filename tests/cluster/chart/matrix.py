@@ -4,14 +4,14 @@ Requests go to real objects, and have no effect. What is not listed for somebody
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from berth_core.client import Object
 from berth_core.names import API_VERSION, FENCE_FINALIZER
 from berth_core.resources import KINDS
 
-from .asking import Asking, is_refused
+from .asking import APPLY, Asking, is_refused
 from .conftest import ACCESS, NAMESPACE, WORKSPACES
 
 ACCOUNTS: Final = {
@@ -23,6 +23,8 @@ ACCOUNTS: Final = {
     **{name: f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "notifier", "operator")},
     "jobs": "system:serviceaccount:kube-system:job-controller",
     "stranger": "system:serviceaccount:kube-system:replicaset-controller",
+    "manager": "system:kube-controller-manager",
+    "helper": "matrix-helper",
 }
 ROLES: Final = {
     "viewer": "berth-viewer",
@@ -30,18 +32,20 @@ ROLES: Final = {
     "admin": "berth-admin",
     "edit": "edit",
     "owner": "admin",
+    "manager": "matrix-kubernetes",
+    "helper": "matrix-kubernetes",
 }
-"""ClusterRoles of the people; the last two are the cluster's own, which have ours too where the value says so."""
+"""ClusterRoles: ours, the cluster's own, which have ours too where the value says so, and one of the matrix itself."""
 PEOPLE_READ = "viewer user admin edit owner"
 USERS = "user admin owner"
 ADMINS = "admin owner"
-CONTROLLERS = "operator jobs stranger"
 USER: Final = ACCOUNTS["user"]
 SOMEBODY: Final = "somebody-else"
 EVERY_KIND: Final = {kind.PLURAL: kind.KIND for kind in KINDS}
 ACCESS_KINDS: Final = ("accounts", "issuedtokens", "tokenrevocations")
 WORKSPACE_KINDS: Final = [plural for plural in EVERY_KIND if plural not in ACCESS_KINDS]
 SHA: Final = "a" * 64
+OTHER: Final = "b" * 64
 INSTANCE: Final = {"user": USER, "workspaceType": "matrix"}
 SPECS: Final[dict[str, Object]] = {
     "workspacetypes": {"typeName": "other", "template": {"image": "example/workspace"}},
@@ -66,20 +70,20 @@ SPECS: Final[dict[str, Object]] = {
     "tokenrevocations": {"sha256": SHA, "expires": "2026-05-02T00:00:00Z"},
 }
 VERBS_TABLE: Final = """
-kind                 list                create              update patch               delete              deletecollection status
-workspacetypes       people,api,operator admins              admins admins              admins              admins           operator
-workspacedeployments people,api,operator admins              admins admins,api,operator admins              admins           operator
-instances            people,api,operator users,api,operator  users  users,api,operator  users,operator      admins           operator
-reservations         people,api,operator users,api           users  users               users,api,operator  admins           operator
-firewallrules        people,api,operator admins,api,operator admins admins,operator     admins,api,operator admins           operator
-vpnclients           people,api,operator admins,api          admins admins              admins,api,operator admins           operator
-accessrules          people,api,operator admins,api          admins admins              admins,api          admins           -
-deliveries           people,notifier     operator            -      -                   admins,notifier     -                notifier
-projects             people,api,operator users,api           users  users               users               admins           -
-builds               people,api,operator users,api           users  users,api           users,operator      admins           operator
-accounts             api,operator        api,operator        -      api                 -                   -                api,operator
-issuedtokens         operator            -                   -      -                   operator            -                -
-tokenrevocations     api,operator        api                 -      -                   operator            -                -
+kind                 list                watch               get                 create              update patch               delete              deletecollection status
+workspacetypes       people,api,operator people,api,operator people,api,operator admins              admins admins              admins              admins           operator
+workspacedeployments people,api,operator people,api,operator people,api,operator admins              admins admins,api,operator admins              admins           operator
+instances            people,api,operator people,api,operator people,api,operator users,api,operator  users  users,api,operator  users,operator      admins           operator
+reservations         people,api,operator people,api,operator people,api,operator users,api           users  users               users,api,operator  admins           operator
+firewallrules        people,api,operator people,operator     people,operator     admins,api,operator admins admins,operator     admins,api,operator admins           operator
+vpnclients           people,api,operator people,api,operator people              admins,api          admins admins              admins,api,operator admins           operator
+accessrules          people,api,operator people,api,operator people              admins,api          admins admins              admins,api          admins           -
+deliveries           people,notifier     people,notifier     people,notifier     operator            -      -                   admins,notifier     -                notifier
+projects             people,api,operator people,operator     people,api,operator users,api           users  users               users               admins           -
+builds               people,api,operator people,api,operator people,api,operator users,api           users  users,api           users,operator      admins           operator
+accounts             api,operator        api                 api,operator        api,operator        -      api                 -                   -                api,operator
+issuedtokens         operator            -                   api                 -                   -      -                   operator            -                -
+tokenrevocations     api,operator        api                 -                   api                 -      -                   operator            -                -
 """  # noqa: E501
 """Who may do what with an object of their own; requests without a forbidden field."""
 GROUPS: Final = {"people": PEOPLE_READ, "users": USERS, "admins": ADMINS, "-": ""}
@@ -108,6 +112,7 @@ class Row:
     path: str
     body: Any = None
     may: frozenset[str] = field(default_factory=frozenset)
+    kind: str = "application/json"
     dry: bool = True
     """False where the API server knows no request without effect, and nothing is there that it could have one on."""
 
@@ -129,26 +134,24 @@ def manifest(plural: str, spec: Object | None = None, **metadata: Any) -> Object
 
 
 def existing() -> Iterator[tuple[str, Object]]:
-    """What the requests are about: one of each kind, somebody else's of those that have a user, and a pod."""
+    """What the requests are about: one of each kind, one that Berth has marked, and somebody else's."""
     for plural in SPECS:
         changed = {"typeName": "matrix", "template": TEMPLATE} if plural == "workspacetypes" else {}
-        yield collection(plural), manifest(plural, changed, finalizers=[FENCE_FINALIZER])
+        yield collection(plural), manifest(plural, changed, finalizers=[FENCE_FINALIZER], labels=SELECTED)
+    for plural in WORKSPACE_KINDS:
+        named = {"typeName": "marked"} if plural == "workspacetypes" else {}
+        marks = MARKS["label"] | MARKS["annotation"]
+        yield collection(plural), manifest(plural, named, name="marked", **marks)
     for plural in OWNED:
         yield collection(plural), manifest(plural, _of(plural, SOMEBODY), name="others")
     for name in ("leased", "sound"):
         yield (
             collection("workspacedeployments"),
-            manifest("workspacedeployments", name=name, finalizers=[FENCE_FINALIZER]),
+            manifest("workspacedeployments", name=name, finalizers=[FENCE_FINALIZER], labels={"named": name}),
         )
-    for name, prefix, kind, plural, body in CORE:
-        marked = {
-            "name": name,
-            "labels": {"berth.dev/instance": "i"},
-            "finalizers": [FENCE_FINALIZER] * (kind == "Pod"),
-        }
-        yield _core(prefix, plural), {"apiVersion": prefix, "kind": kind, "metadata": marked} | body
 
 
+SELECTED: Final = {"a": "b"}
 TEMPLATE: Final = {"image": "example/workspace", "nodeSelector": {"bench": "a"}, "devices": {"example.org/arm": 1}}
 LEASE: Final = {"instance": "i", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
 ILL: Final = {
@@ -160,40 +163,6 @@ ILL: Final = {
 }
 NAMED_BY_ID: Final = ("instances", "reservations", "builds")
 OWNED: Final = ("instances", "reservations", "projects", "builds")
-ASKED: Final = {"requests": {"cpu": "10m", "memory": "16Mi"}}
-"""What the chart's LimitRange would add: an update takes nothing away."""
-POD: Final = {
-    "automountServiceAccountToken": False,
-    "containers": [{"name": "c", "image": "example/c", "resources": ASKED}],
-}
-POD_TEMPLATE: Final = {"metadata": {"labels": {"a": "b"}}, "spec": POD}
-SELECTED: Final = {"selector": {"matchLabels": {"a": "b"}}, "template": POD_TEMPLATE}
-JOB: Final = {"template": {"spec": POD | {"restartPolicy": "Never"}}}
-CORE: Final[tuple[tuple[str, str, str, str, Object], ...]] = (
-    ("matrix", "v1", "Pod", "pods", {"spec": POD}),
-    ("matrix", "v1", "Secret", "secrets", {"data": {}}),
-    ("matrix", "v1", "ConfigMap", "configmaps", {"data": {}}),
-    ("matrix", "v1", "Service", "services", {"spec": {"ports": [{"port": 22}]}}),
-    ("matrix", "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", {"spec": {"podSelector": {}}}),
-    ("matrix", "policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", {"spec": {"minAvailable": 1}}),
-    ("matrix", "coordination.k8s.io/v1", "Lease", "leases", {"spec": {}}),
-)
-"""Of Kubernetes' own kinds one that Berth has marked: name, apiVersion, kind, plural, and the rest."""
-WORKLOADS: Final[tuple[tuple[str, str, str, Object], ...]] = (
-    ("v1", "Pod", "pods", {"spec": POD}),
-    (
-        "v1",
-        "ReplicationController",
-        "replicationcontrollers",
-        {"spec": {"selector": {"a": "b"}, "template": POD_TEMPLATE}},
-    ),
-    ("apps/v1", "Deployment", "deployments", {"spec": SELECTED}),
-    ("apps/v1", "ReplicaSet", "replicasets", {"spec": SELECTED}),
-    ("apps/v1", "StatefulSet", "statefulsets", {"spec": SELECTED | {"serviceName": "x"}}),
-    ("apps/v1", "DaemonSet", "daemonsets", {"spec": SELECTED}),
-    ("batch/v1", "Job", "jobs", {"spec": JOB}),
-    ("batch/v1", "CronJob", "cronjobs", {"spec": {"schedule": "@daily", "jobTemplate": {"spec": JOB}}}),
-)
 
 
 def statuses() -> dict[str, Object]:
@@ -203,17 +172,18 @@ def statuses() -> dict[str, Object]:
 
 
 def rows() -> list[Row]:
-    """The whole matrix."""
-    return [*_verbs(), *_marks(), *_fields(), *_templates(), *_statuses(), *_workloads(), *_entries(), *_belongings()]
+    """The part of Berth's kinds."""
+    return [*_verbs(), *_marks(), *_ways(), *_sizes(), *_fields(), *_templates(), *_statuses()]
 
 
 def sent(ask: Asking, who: str, row: Row) -> bool:
     """Make a request in somebody's name; whether it was granted. What is replaced is replaced by itself."""
     body = ask("", "GET", row.path).json() if row.method == "PUT" else row.body
-    return not is_refused(ask(who, row.method, row.path, body, dry=row.dry))
+    return not is_refused(ask(who, row.method, row.path, body, dry=row.dry, kind=row.kind))
 
 
-def _row(what: str, method: str, path: str, body: Any = None, may: str = "") -> Row:
+def row(what: str, method: str, path: str, body: Any = None, may: str = "") -> Row:
+    """A request without effect, and the words of those who may make it."""
     return Row(what, method, path, body, frozenset(may.split()))
 
 
@@ -221,34 +191,36 @@ def _verbs() -> Iterator[Row]:
     for plural, may in VERBS.items():
         where = collection(plural)
         one = f"{where}/{manifest(plural)['metadata']['name']}"
-        new = manifest(plural) if plural in ("issuedtokens", "tokenrevocations") else manifest(plural, name="new")
+        is_digest = plural in ("issuedtokens", "tokenrevocations")
+        new = manifest(plural, {"sha256": OTHER}, name=OTHER) if is_digest else manifest(plural, name="new")
         status: Object = {"status": {"conditions": []}} if plural != "accounts" else {"status": {"slots": []}}
-        yield _row(f"list {plural}", "GET", where, None, may["list"])
-        if new["metadata"]["name"] == "new":
-            yield _row(f"create {plural}", "POST", where, new, may["create"])
-        yield _row(f"update {plural}", "PUT", one, None, may["update"])
-        yield _row(f"patch {plural}", "PATCH", one, {}, may["patch"])
-        yield _row(f"delete {plural}", "DELETE", one, None, may["delete"])
-        yield _row(f"deletecollection {plural}", "DELETE", where + "?labelSelector=a=b", None, may["deletecollection"])
+        # Kubernetes' own controllers list and watch whatever there is.
+        yield row(f"list {plural}", "GET", where, None, f"{may['list']} manager")
+        yield row(f"watch {plural}", "GET", f"{where}?watch=1", None, f"{may['watch']} manager")
+        yield row(f"get {plural}", "GET", one, None, may["get"])
+        yield row(f"create {plural}", "POST", where, new, may["create"])
+        yield row(f"update {plural}", "PUT", one, None, may["update"])
+        yield row(f"patch {plural}", "PATCH", one, {}, may["patch"])
+        yield row(f"delete {plural}", "DELETE", one, None, may["delete"])
+        yield row(f"deletecollection {plural}", "DELETE", where + "?labelSelector=a%3Db", None, may["deletecollection"])
         if plural not in ("workspacetypes", "accessrules", "projects", "issuedtokens", "tokenrevocations"):
-            yield _row(f"status of {plural}", "PATCH", f"{one}/status", status, may["status"])
+            yield row(f"status of {plural}", "PATCH", f"{one}/status", status, may["status"])
     for plural in OWNED:
         acting = "admin owner api operator"
         for verb, method, body in (("patch", "PATCH", {}), ("delete", "DELETE", None)):
             may_verb = " ".join(who for who in VERBS[plural][verb].split() if who in acting.split())
-            yield _row(f"{verb} another's {plural}", method, f"{collection(plural)}/others", body, may_verb)
+            yield row(f"{verb} another's {plural}", method, f"{collection(plural)}/others", body, may_verb)
 
 
 MARKS: Final[dict[str, Object]] = {
     "label": {"labels": {"berth.dev/build": "x"}},
     "annotation": {"annotations": {"berth.dev/queued": "x"}},
     "owner": {"ownerReferences": [{"apiVersion": API_VERSION, "kind": "Build", "name": "b", "uid": "u"}]},
+    "finalizer": {"finalizers": ["example.org/kept"]},
 }
+FOREIGN: Final = {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]}
 ID: Final = "01900000-0000-7000-8000-000000000001"
-RESERVED: Final = [
-    *(f"{letter}-{ID}-1" for letter in "biwvp"),
-    "p-" + "a" * 40,
-]
+RESERVED: Final = (f"b-{ID}-1", f"i-{ID}", "p-" + "a" * 40)
 
 
 def _marks() -> Iterator[Row]:
@@ -258,17 +230,63 @@ def _marks() -> Iterator[Row]:
         changers = " ".join({"operator"} & set(VERBS[plural]["patch"].split()))
         for mark, metadata in MARKS.items():
             new = manifest(plural, name="new", **metadata)
-            yield _row(f"create {plural} with a {mark}", "POST", collection(plural), new, makers)
-            yield _row(f"give {plural} a {mark}", "PATCH", one, {"metadata": metadata}, changers)
+            # What goes with its owner is as good as deleted.
+            owned = mark == "owner" and plural == "workspacedeployments"
+            yield row(f"create {plural} with a {mark}", "POST", collection(plural), new, makers)
+            yield row(f"give {plural} a {mark}", "PATCH", one, {"metadata": metadata}, "" if owned else changers)
+        marked = f"{collection(plural)}/marked"
+        for what, metadata in (
+            ("another label", {"labels": {"berth.dev/build": "y"}}),
+            ("no label", {"labels": {"berth.dev/build": None}}),
+            ("another annotation", {"annotations": {"berth.dev/queued": "y"}}),
+            ("no annotation", {"annotations": {"berth.dev/queued": None}}),
+            ("no owner", {"ownerReferences": None}),
+        ):
+            yield row(f"give marked {plural} {what}", "PATCH", marked, {"metadata": metadata}, changers)
         for name in [*RESERVED, *[ID] * (plural in NAMED_BY_ID)]:
-            yield _row(f"create {plural} {name}", "POST", collection(plural), manifest(plural, name=name), makers)
+            yield row(f"create {plural} {name}", "POST", collection(plural), manifest(plural, name=name), makers)
     reason = {"metadata": {"annotations": {"berth.dev/release-reason": "x"}}}
-    yield _row("give a reason for an end", "PATCH", f"{collection('instances')}/matrix", reason, f"{ADMINS} operator")
+    yield row("give a reason for an end", "PATCH", f"{collection('instances')}/matrix", reason, f"{ADMINS} operator")
     freed = {"metadata": {"finalizers": None}}
-    yield _row("take an instance's fence", "PATCH", f"{collection('instances')}/matrix", freed, f"{ADMINS} operator")
+    yield row("take an instance's fence", "PATCH", f"{collection('instances')}/matrix", freed, f"{ADMINS} operator")
     leased = f"{collection('workspacedeployments')}/leased"
-    yield _row("take a leased deployment's fence", "PATCH", leased, freed)
-    yield _row("delete a leased deployment", "DELETE", leased)
+    yield row("take a leased deployment's fence", "PATCH", leased, freed)
+    yield row("delete a leased deployment", "DELETE", leased)
+    machines = collection("workspacedeployments")
+    yield row("delete a leased deployment among others", "DELETE", f"{machines}?labelSelector=named%3Dleased")
+    yield row("delete others among them", "DELETE", f"{machines}?labelSelector=named%3Dsound", None, ADMINS)
+    for path in (leased, f"{machines}/sound"):
+        yield row(f"give {path} an owner", "PATCH", path, {"metadata": FOREIGN})
+    yield row(
+        "create a deployment with an owner", "POST", machines, manifest("workspacedeployments", name="new", **FOREIGN)
+    )
+
+
+def _ways() -> Iterator[Row]:
+    """Other ways to make something: without a name of its own, and by server-side apply."""
+    where = collection("instances")
+    for what, marks, may in (("", {}, f"{USERS} api operator"), (" with a label", MARKS["label"], "api operator")):
+        new = manifest("instances", generateName="new-", **marks)
+        del new["metadata"]["name"]
+        yield row(f"create instances without a name{what}", "POST", where, new, may)
+        applied = manifest("instances", name="applied", **marks)
+        path = f"{where}/applied?fieldManager=matrix"
+        yield replace(row(f"apply instances{what}", "PATCH", path, applied, may), kind=APPLY)
+
+
+def _sizes() -> Iterator[Row]:
+    long = {"annotations": {"example.org/long": "x" * 32_768}}
+    for plural in WORKSPACE_KINDS:
+        makers = " ".join({"api", "operator"} & set(VERBS[plural]["create"].split()))
+        new = manifest(plural, name="new", **long)
+        yield row(f"create {plural} with long notes", "POST", collection(plural), new, makers)
+    one = f"{collection('instances')}/matrix"
+    yield row("give instances long notes", "PATCH", one, {"metadata": long}, "operator")
+    keys: Object = {"sshKeys": ["x" * 8_192, "y" * 8_193]}
+    for plural, spec in (("instances", keys), ("reservations", {"instance": INSTANCE | keys})):
+        makers = " ".join({"api", "operator"} & set(VERBS[plural]["create"].split()))
+        new = manifest(plural, spec, name="new")
+        yield row(f"create {plural} with long keys", "POST", collection(plural), new, makers)
 
 
 def _of(plural: str, user: str) -> Object:
@@ -281,7 +299,7 @@ def _fields() -> Iterator[Row]:
     secret = {"credentials": {"secret": "x"}}
 
     def create(what: str, plural: str, spec: Object, may: str = "") -> Row:
-        return _row(f"create {plural} with {what}", "POST", collection(plural), manifest(plural, spec, name="new"), may)
+        return row(f"create {plural} with {what}", "POST", collection(plural), manifest(plural, spec, name="new"), may)
 
     for plural in OWNED:
         makers = {"admin", "owner", "api", "operator"} & set(VERBS[plural]["create"].split())
@@ -293,7 +311,7 @@ def _fields() -> Iterator[Row]:
     yield create("priority", "builds", {"priority": 1}, ADMINS)
     # The cluster's own admin may read Secrets.
     yield create("credentials", "projects", secret, "owner")
-    yield _row("give projects credentials", "PATCH", f"{collection('projects')}/matrix", {"spec": secret}, "owner")
+    yield row("give projects credentials", "PATCH", f"{collection('projects')}/matrix", {"spec": secret}, "owner")
     machine = f"{collection('workspacedeployments')}/matrix"
     for what, spec, may in (
         ("region", {"region": "x"}, ADMINS),
@@ -302,7 +320,7 @@ def _fields() -> Iterator[Row]:
         ("dissolved", {"dissolved": "2026-01-01T00:00:00Z"}, ADMINS),
         ("lockout", {"lockout": True}, f"{ADMINS} api"),
     ):
-        yield _row(f"change a deployment's {what}", "PATCH", machine, {"spec": spec}, may)
+        yield row(f"change a deployment's {what}", "PATCH", machine, {"spec": spec}, may)
     for what, added, may in (
         ("another node", {"nodeSelector": {"bench": "b"}}, ""),
         ("another number of devices", {"devices": {"example.org/arm": 0}}, ""),
@@ -318,7 +336,7 @@ def _fields() -> Iterator[Row]:
         ),
     ):
         yield create(f"overrides of {what}", "workspacedeployments", {"overrides": added}, may)
-        yield _row(f"give a deployment overrides of {what}", "PATCH", machine, {"spec": {"overrides": added}}, may)
+        yield row(f"give a deployment overrides of {what}", "PATCH", machine, {"spec": {"overrides": added}}, may)
 
 
 def _templates() -> Iterator[Row]:
@@ -338,8 +356,8 @@ def _templates() -> Iterator[Row]:
     ):
         spec: Object = {"template": {"image": "example/workspace"} | part}
         new = manifest("workspacetypes", spec, name="new")
-        yield _row(f"create a type with {what}", "POST", collection("workspacetypes"), new, may)
-        yield _row(f"give a type {what}", "PATCH", f"{collection('workspacetypes')}/matrix", {"spec": spec}, may)
+        yield row(f"create a type with {what}", "POST", collection("workspacetypes"), new, may)
+        yield row(f"give a type {what}", "PATCH", f"{collection('workspacetypes')}/matrix", {"spec": spec}, may)
 
 
 def _statuses() -> Iterator[Row]:
@@ -360,95 +378,9 @@ def _statuses() -> Iterator[Row]:
         ("write a first epoch", free, {"epoch": 9}, "operator"),
         ("write an id", free, {"id": "x"}, "operator"),
     ):
-        yield _row(what, "PATCH", path, {"status": status}, may)
+        yield row(what, "PATCH", path, {"status": status}, may)
     kind = f"{collection('workspacetypes')}/matrix/status"
-    yield _row("mark a type", "PATCH", kind, {"status": {"admissionMark": "x"}}, "api operator")
-    yield _row(
+    yield row("mark a type", "PATCH", kind, {"status": {"admissionMark": "x"}}, "api operator")
+    yield row(
         "say that a type is ready", "PATCH", kind, {"status": {"conditions": [ILL | {"type": "Ready"}]}}, "operator"
     )
-
-
-def _core(version: str, plural: str) -> str:
-    return f"/{'api' if version == 'v1' else 'apis'}/{version}/namespaces/{WORKSPACES}/{plural}"
-
-
-def _workloads() -> Iterator[Row]:
-    by_berth = {"pods": "operator", "jobs": "operator"}
-    for version, kind, plural, body in WORKLOADS:
-        new = {"apiVersion": version, "kind": kind, "metadata": {"name": "new"}} | body
-        yield _row(f"create {plural}", "POST", _core(version, plural), new, by_berth.get(plural, ""))
-    job = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": True}
-    for owner, may in ((job, "operator jobs"), (job | {"apiVersion": "apps/v1", "kind": "ReplicaSet"}, "operator")):
-        owned = {"name": "new", "ownerReferences": [owner]}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": owned, "spec": POD}
-        yield _row(f"create a pod of a {owner['kind']}", "POST", _core("v1", "pods"), pod, may)
-    one = f"{_core('v1', 'pods')}/matrix"
-    for what, body, may in (
-        (
-            "another image",
-            {"spec": {"containers": [{"name": "c", "image": "mallory/c", "resources": ASKED}]}},
-            "operator",
-        ),
-        ("another label", {"metadata": {"labels": {"berth.dev/instance": "j"}}}, CONTROLLERS),
-        ("no fence", {"metadata": {"finalizers": None}}, CONTROLLERS),
-        (
-            "an end by force",
-            {"metadata": {"annotations": {"berth.dev/released-by-force": "x"}}},
-            CONTROLLERS,
-        ),
-        ("another owner", {"metadata": {"ownerReferences": [job]}}, CONTROLLERS),
-        ("a note", {"metadata": {"annotations": {"example.org/note": "x"}}}, f"{CONTROLLERS} edit owner"),
-    ):
-        yield _row(f"give a pod {what}", "PATCH", one, body, may)
-    debug = {"spec": {"ephemeralContainers": [{"name": "d", "image": "mallory/d"}]}}
-    yield _row("debug a pod", "PATCH", f"{one}/ephemeralcontainers", debug)
-
-
-def _entries() -> Iterator[Row]:
-    pod, service = (f"{_core('v1', plural)}/matrix" for plural in ("pods", "services"))
-    for path in ("exec?command=sh&stdout=true", "attach?stdout=true", "portforward?ports=22"):
-        yield Row(f"pods/{path}", "POST", f"{pod}/{path}", dry=False)
-    for path in (pod, service):
-        yield Row(f"{path}/proxy", "GET", f"{path}/proxy/")
-
-
-def _belongings() -> Iterator[Row]:
-    writers = {
-        "secrets": "operator",
-        "configmaps": "operator",
-        "services": "operator",
-        "networkpolicies": "operator",
-        "poddisruptionbudgets": "operator",
-        "leases": "api",
-    }
-    changers = {"secrets": "", "leases": "api"}
-    deleters = {"leases": "operator"}
-    for _, version, kind, plural, body in CORE[1:]:
-        where = _core(version, plural)
-        new: Object = {"apiVersion": version, "kind": kind, "metadata": {"name": "new"}} | body
-        plain = (
-            f"{writers[plural]} edit owner"
-            if plural not in ("networkpolicies", "poddisruptionbudgets", "leases")
-            else ""
-        )
-        if plain:
-            yield _row(f"create {plural}", "POST", where, new, plain)
-        for name in RESERVED:
-            yield _row(f"create {plural} {name}", "POST", where, new | {"metadata": {"name": name}}, writers[plural])
-        marked = new | {"metadata": {"name": "new", "labels": {"berth.dev/instance": "i"}}}
-        yield _row(f"create {plural} with a label", "POST", where, marked, writers[plural])
-        change = {"data": {"a": "Yg=="}} if "data" in body else {"spec": _changed(plural)}
-        yield _row(
-            f"change Berth's {plural}", "PATCH", f"{where}/matrix", change, changers.get(plural, writers[plural])
-        )
-        yield _row(f"delete Berth's {plural}", "DELETE", f"{where}/matrix", None, deleters.get(plural, writers[plural]))
-
-
-def _changed(plural: str) -> Object:
-    specs: dict[str, Object] = {
-        "services": {"selector": {"app": "mallory"}},
-        "networkpolicies": {"podSelector": {"matchLabels": {"nobody": "x"}}},
-        "poddisruptionbudgets": {"minAvailable": 0},
-        "leases": {"holderIdentity": "x"},
-    }
-    return specs[plural]

@@ -9,13 +9,14 @@ from berth_cluster.apiserver import ApiServer
 from berth_core.client import Object
 from berth_core.names import API_VERSION, FENCE_FINALIZER
 
-from . import matrix
+from . import matrix, matrix_kubernetes
 from .asking import Asking, asking
 from .conftest import NAMESPACE, WORKSPACES, introduce
 
 ID = "01900000-0000-7000-8000-0000000000e5"
 ALICE, ADMIN = "old-alice", "old-admin"
 OPERATOR, API = (f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("operator", "api"))
+KUBELET, NODES = "system:node:old-node", ("system:nodes", "system:authenticated")
 COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
 MARKS = {"labels": {"berth.dev/build": ID}, "annotations": {"berth.dev/queued": "x"}}
 INSTANCE = f"b-{ID}-1"
@@ -99,9 +100,14 @@ def test_what_exists_is_written_as_ever(ask: Asking) -> None:
 def test_a_pod_that_exists_is_watched_over_by_kubelets_and_ended(ask: Asking) -> None:
     pods = f"/api/v1/namespaces/{WORKSPACES}/pods"
     metadata = {"name": "old", "labels": {"berth.dev/instance": "i"}, "finalizers": [FENCE_FINALIZER]}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": matrix.POD}
+    spec = matrix_kubernetes.POD | {"nodeName": "old-node"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     assert ask("", "POST", pods, pod, dry=False).status_code == 201
-    kubelet = {"status": {"phase": "Succeeded"}}
-    assert ask("", "PATCH", f"{pods}/old/status", kubelet, dry=False).status_code == 200
+    answer = ask(KUBELET, "PATCH", f"{pods}/old/status", {"status": {"phase": "Running"}}, dry=False, groups=NODES)
+    assert answer.status_code == 200, answer.text
     assert ask(COLLECTOR, "DELETE", f"{pods}/old", dry=False).status_code == 200
+    answer = ask(KUBELET, "PATCH", f"{pods}/old/status", {"status": {"phase": "Succeeded"}}, dry=False, groups=NODES)
+    assert answer.status_code == 200, answer.text
+    now = {"gracePeriodSeconds": 0, "kind": "DeleteOptions", "apiVersion": "v1"}
+    assert ask(KUBELET, "DELETE", f"{pods}/old", now, dry=False, groups=NODES).status_code == 200
     assert ask(OPERATOR, "PATCH", f"{pods}/old", FREED, dry=False).status_code == 200

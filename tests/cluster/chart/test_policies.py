@@ -349,6 +349,66 @@ def with_hooks(obj: dict[str, Any], hooks: dict[str, Any]) -> dict[str, Any]:
     return obj | {"spec": obj["spec"] | {"hooks": hooks}}
 
 
+def naming(claims: int, secrets: int, others: int) -> dict[str, Any]:
+    """A type whose template names so many of what its writer must be allowed to get."""
+    mounted = [{"configMap": {"name": f"c-{n}"}} for n in range(others)]
+    mounted += [{"persistentVolumeClaim": {"name": f"v-{n}"}} for n in range(others)]
+    return wtype(
+        volumes=[{"name": f"v{n}", "mountPath": f"/v{n}"} | what for n, what in enumerate(mounted)],
+        imagePullSecrets=[{"name": f"s-{n}"} for n in range(secrets)],
+        resourceClaims=[{"name": f"r{n}", "resourceClaimTemplateName": f"r-{n}"} for n in range(claims)],
+    )
+
+
+@pytest.mark.parametrize("obj", [naming(3, 3, 3), naming(8, 8, 16)])
+def test_whoever_may_get_all_writes_a_template_with_as_many_as_its_schema_takes(
+    installed: ApiServer, obj: dict[str, Any]
+) -> None:
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+
+
+def test_whoever_may_get_some_by_name_writes_a_template_with_five_of_each(
+    person: MakePerson, installed: ApiServer
+) -> None:
+    names = [f"{letter}-{n}" for letter in "cvsr" for n in range(6)]
+    get = {"resourceNames": names, "verbs": ["get"]}
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps", "persistentvolumeclaims", "secrets"]} | get,
+        {"apiGroups": ["resource.k8s.io"], "resources": ["resourceclaimtemplates"]} | get,
+    ]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "gets-some"}}
+    installed.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": rules}))
+    person("mounter", "berth-admin")
+    mounter = person("mounter", "gets-some")
+    mounter.apply(naming(5, 5, 5))
+    for wrong, told in (
+        (naming(0, 0, 6), r"spec\.template\.volumes names more than five of the kind ConfigMap"),
+        (naming(0, 6, 0), r"spec\.template\.imagePullSecrets names more than five of the kind Secret"),
+        (wtype(imagePullSecrets=[{"name": "s-0"}, {"name": "x"}]), "names the Secret x, which you may not get"),
+    ):
+        with pytest.raises(ClusterError, match=told):
+            mounter.kubectl("create", "-f", "-", stdin=json.dumps(wrong))
+
+
+@pytest.mark.parametrize("role", ["edit", "admin"])
+def test_nobody_opens_a_way_through_the_network_beside_berth(person: MakePerson, role: str) -> None:
+    somebody, name = person(f"opens-by-{role}", role), f"x-{uuid.uuid4().hex[:12]}"
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    }
+    everywhere: dict[str, Any] = {"podSelector": {}, "egress": [{}], "ingress": [{}]}
+    with pytest.raises(ClusterError, match="a NetworkPolicy with rules opens what Berth closes"):
+        somebody.apply(policy | {"spec": everywhere})
+    somebody.apply(policy)
+    for way in ("egress", "ingress"):
+        with pytest.raises(ClusterError, match="a NetworkPolicy with rules opens what Berth closes"):
+            somebody.patch(f"networkpolicy/{name}", {"spec": {way: [{}]}})
+    somebody.kubectl("delete", f"networkpolicy/{name}", "-n", WORKSPACES)
+
+
 def test_an_administrator_ends_a_quarantine_and_the_api_cannot(person: MakePerson, installed: ApiServer) -> None:
     installed.kubectl("apply", "-f", "-", stdin=json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name="ill")))
     release = {"spec": {"quarantineRelease": {"epoch": 1, "reason": "seen to"}}}
