@@ -129,6 +129,7 @@ def _is_cidr(text: str) -> bool:
 
 _URL: Final = re.compile(r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?\Z')
 _PROJECT_URL: Final = re.compile(r'^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?\Z')
+_STATUS_URL: Final = re.compile(r"^https?://[^/@?]+(/[^?]*)?\Z")
 _PATH: Final = re.compile(r"^/?[A-Za-z0-9._+~@-]+(/[A-Za-z0-9._+~@-]+)*/?\Z")
 _NO_PATH: Final = re.compile(
     r"(^|/)\.\.?(/|\Z)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?\Z|run|sbin|sys|usr|var)(/|\Z)"
@@ -228,6 +229,7 @@ RULES: Final[dict[str, Predicate]] = {
     r"""self.matches(r'^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$')""": (
         lambda new, _: bool(_PROJECT_URL.search(new))
     ),
+    "self.matches(r'^https?://[^/@?]+(/[^?]*)?$')": lambda new, _: bool(_STATUS_URL.search(new)),
     "size(self) <= 255 && self.matches(r'^/?[A-Za-z0-9._+~@-]+(/[A-Za-z0-9._+~@-]+)*/?$') && "
     r"!self.matches(r'(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)')": (
         lambda new, _: len(new) <= 255 and bool(_PATH.search(new)) and not _NO_PATH.search(new)
