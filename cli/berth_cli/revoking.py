@@ -71,12 +71,12 @@ def until(wish: Wish, recorded: str | None, now: datetime) -> datetime:
 
 async def revoke(client: Client, namespace: str, wish: Wish, workspaces: Sequence[str] = ()) -> str:
     """Revoke the token, and end what it made in some namespaces. Returns what was done. Raises CliError."""
-    record = await ledger.find(client, namespace, wish.target.sha256)
+    sha256 = await ledger.whole(client, namespace, wish.target.sha256)
+    record = await ledger.find(client, namespace, sha256)
     if record is not None and wish.user not in (None, record.spec.user):
         raise CliError(
             f"that token is {record.spec.user}'s, not {wish.user}'s: name the right user, or leave --user out"
         )
-    sha256 = record.spec.sha256 if record else wish.target.sha256
     name = f"token {sha256} of {record.spec.user}" if record else f"token {sha256}"
     now = await server_time(client)
     end = until(wish, record.spec.expires if record else None, now)

@@ -113,6 +113,7 @@ def list_(
     STATE is counts, expired, revoked, purged (its user ended all tokens of the time), or key removed.
     """
     from berth_cli import cluster, ledger, printing, publishing, register
+    from berth_cli.reading import readable
     from berth_core.resources import Account
 
     async def read(client: "Client") -> "list[Row]":
@@ -120,7 +121,7 @@ def list_(
         accounts, _ = await client.list(Account.api(), access_namespace)
         kids = publishing.kids(publishing.jwks(await publishing.read(client, namespace)))
         revocations = await ledger.revocations(client, access_namespace)
-        seen = register.Seen.of(revocations, map(Account.parse, accounts), kids)
+        seen = register.Seen.of(revocations, readable(Account, accounts), kids)
         return register.rows(tokens, seen, await cluster.server_time(client))
 
     rows = cluster.ask(kubeconfig, read)
