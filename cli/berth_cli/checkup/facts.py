@@ -174,6 +174,13 @@ def given(variables: Mapping[str, str]) -> Values:
     )
 
 
+async def workspaces_of(client: Client, release: str) -> list[str]:
+    """Return the workspace namespaces of a release; empty where nothing says them to this caller."""
+    process = await _seen(_one(client, PROCESSES, release, "berth-operator"))
+    told = {} if isinstance(process, Unseen) else environment(process, "operator")
+    return words(told.get(WORKSPACES_VARIABLE, ""))
+
+
 async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str]) -> Held:
     """Look over what workspace and access namespaces hold, page by page."""
     held = Held()

@@ -65,7 +65,7 @@ async def odd(apiserver: ApiServer, client: Client, namespaces: Namespaces) -> s
     for name in ("misty-1", "misty-2"):
         await lab.deployment(client, where, name)
     instance = await lab.lend(client, where, "misty-1", "ada")
-    kinds = (*records, Instance, WorkspaceDeployment)
+    kinds: list[type[Resource]] = [*records, Instance, WorkspaceDeployment]
     with loosened(apiserver, *(kind.PLURAL for kind in kinds)):
         async with asyncio.timeout(120):
             for kind, (name, spec) in records.items():
