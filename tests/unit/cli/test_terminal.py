@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from berth_cli.remote import completing
-from berth_cli.terminal import Terminal, visible
+from berth_cli.terminal import Terminal, guard, visible
 
 TOOL = str(Path(sys.executable).with_name("berth"))
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eback\rover"
@@ -119,11 +119,17 @@ def test_lines_tabs_and_letters_stay_as_they_are() -> None:
     assert visible(SURROGATE) == "?31m???owned"
 
 
-def test_a_byte_that_was_no_text_becomes_no_byte_again() -> None:
-    stream = Terminal(buffer := io.BytesIO(), "utf-8", "backslashreplace")
-    stream.style("\udc9b")
-    stream.flush()
-    assert buffer.getvalue() == b"\\udc9b"
+def test_a_byte_that_was_no_text_becomes_no_byte_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "wb", buffering=0) as end:
+        stream = io.TextIOWrapper(io.BufferedWriter(end), "utf-8", "surrogateescape")
+        monkeypatch.setattr("sys.stdout", stream)
+        guard()
+        assert isinstance(sys.stdout, Terminal)
+        sys.stdout.style("\udc9b\n")
+        assert os.read(ours, 64) == b"\\udc9b\r\n"
+        monkeypatch.undo()
+    os.close(ours)
 
 
 def test_a_shell_completes_nothing_that_it_could_run(
