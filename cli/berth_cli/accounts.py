@@ -8,6 +8,7 @@ from typing import Any
 from berth_cli import ledger
 from berth_cli.cluster import server_time
 from berth_cli.errors import NOT_FOUND, CliError
+from berth_cli.reading import readable
 from berth_cli.tokens import LONGEST_LIFE
 from berth_core import ids, names
 from berth_core.client import Client, Kind, Object
@@ -87,7 +88,7 @@ async def listing(client: Client, namespace: str) -> list[Row]:
             tokens_after=account.spec.tokens_valid_after,
             since=account.metadata.creation_timestamp,
         )
-        for account in map(Account.parse, listed)
+        for account in readable(Account, listed)
     ]
     return sorted(found, key=lambda row: row.user)
 

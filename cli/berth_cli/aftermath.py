@@ -8,10 +8,11 @@ from berth_core import names
 from berth_core.client import Client, Object
 from berth_core.errors import NotFoundError
 from berth_core.reading import at
-from berth_core.resources import AccessRule, Build, FirewallRule, Instance, Reservation, Resource, VPNClient
+from berth_core.resources import AccessRule, Build, FirewallRule, Instance, Project, Reservation, Resource, VPNClient
 
-DELETED: Final = (Reservation, VPNClient, FirewallRule, AccessRule)
-"""Kinds that are over when they are deleted. Reservations come first: their turns make Instances."""
+DELETED: Final = (Reservation, VPNClient, FirewallRule, AccessRule, Project)
+"""Kinds that are over when they are deleted; with a Project its builds go. Reservations come first: their turns make
+Instances."""
 LATE_SECONDS: Final = 20.0
 """After so long nothing is under way any more that began while the token counted."""
 

@@ -1,9 +1,10 @@
 """Entry point ``berth-check``: before an upgrade, lists what exists and could not be made under the new version.
 
-It goes on, so the upgrade does too. The chart keeps the Job, whose log says what to look at.
+It goes on, so the upgrade does too, whatever is found or cannot be read. The chart keeps the Job, whose log says what
+to look at.
 """
 
-import json
+import asyncio
 import os
 from typing import Final
 
@@ -13,21 +14,31 @@ from berth_cli import jobs
 from berth_cli.checkup import checks, facts
 from berth_cli.checkup.findings import Level
 from berth_core import names
-from berth_core.client import connected
+from berth_core.client import Client, connected
+from berth_core.errors import ClusterError
 
 log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 200.0
+"""Less than the chart gives the Job: a Job that is out of time fails, and the upgrade with it."""
 
 
 async def _job() -> None:
-    release, most = (
-        jobs.setting(os.environ, "BERTH_NAMESPACE"),
-        json.loads(os.environ.get(facts.BOUNDS_VARIABLE) or "{}"),
-    )
-    where = jobs.words(jobs.setting(os.environ, facts.WORKSPACES_VARIABLE))
-    async with connected(names.CLI_MANAGER, os.environ.get("KUBECONFIG") or None) as client:
-        seen = await jobs.patiently(lambda: facts.gather(client, release, where, most), PATIENCE_SECONDS)
+    try:
+        kubeconfig = os.environ.get("KUBECONFIG") or None
+        async with asyncio.timeout(LONGEST_SECONDS), connected(names.CLI_MANAGER, kubeconfig) as client:
+            await jobs.patiently(lambda: _look(client), PATIENCE_SECONDS)
+    except ClusterError as error:
+        log.warning("what exists cannot be looked at", error=error.message)
+    except TimeoutError:
+        log.warning("what exists is too much to look at", seconds=LONGEST_SECONDS)
+
+
+async def _look(client: Client) -> None:
+    places = (jobs.words(os.environ.get(name, "")) for name in (facts.WORKSPACES_VARIABLE, facts.ACCESS_VARIABLE))
+    held = await facts.hold(client, *places)
+    seen = facts.Stored(facts.given(os.environ), held)
     found = [one for one in checks.findings(seen, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
     for one in found:
         log.warning(one.says, check=one.check, mend=one.mend)
@@ -35,7 +46,7 @@ async def _job() -> None:
 
 
 def main() -> None:
-    """Look over the namespaces that BERTH_WORKSPACE_NAMESPACES names."""
+    """Look over the namespaces that the environment names."""
     jobs.run(_job())
 
 

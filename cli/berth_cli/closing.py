@@ -1,15 +1,18 @@
 """Stops the processes of a release, and takes away the pods that its operator keeps warm."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
-from berth_core import names
+from berth_core import ids, names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import NotFoundError
+from berth_core.reading import at
 from berth_core.resources import WorkspaceDeployment
+from berth_core.resources.base import NONCE
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +69,11 @@ async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> 
     """Names of the Secrets that such pods mount: the deployments' status knows the nonces. No Secret is listed here."""
     listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
     nonces: dict[str, str] = {}
-    for wd in map(WorkspaceDeployment.parse, listed):
-        if (warm := wd.status.warm) is not None:
-            nonces[names.warm_object(wd.public_id, warm.epoch)] = warm.nonce
+    for obj in listed:
+        # Not by the model: an object that cannot be read may keep something warm too.
+        epoch, nonce = (at(obj, "status", "warm", field) for field in ("epoch", "nonce"))
+        if isinstance(epoch, int) and isinstance(nonce, str) and re.fullmatch(NONCE, nonce):
+            nonces[names.warm_object(ids.deployment_id(namespace, obj["metadata"]["name"]), epoch)] = nonce
     secrets = [names.warm_secret(pod, nonces.get(pod)) for pod in pods]
     return [name for secret in secrets for name in (secret, names.agent_secret(secret))]
 

@@ -36,7 +36,7 @@ def doctor(
     from berth_cli.errors import FAILED
 
     seen = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
-    found = checks.findings(seen)
+    found = checks.findings(seen, checks.CHECKS)
     columns: list[printing.Column[Finding]] = [
         printing.Column("CHECK", lambda one: one.check),
         printing.Column("RESULT", lambda one: one.level),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from berth_cli.finding import deployment_named
+from berth_cli.reading import readable
 from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import NotFoundError
@@ -55,7 +56,7 @@ async def _instance(client: Client, namespace: str, public_id: str) -> Instance 
         return Instance.parse(await client.get(Instance.api(), namespace, public_id))
     except NotFoundError:
         every, _ = await client.list(Instance.api(), namespace)
-        return next((i for i in map(Instance.parse, every) if i.public_id == public_id), None)
+        return next((i for i in readable(Instance, every) if i.public_id == public_id), None)
 
 
 async def _vouch(client: Client, wish: Wish, deployment: str, epoch: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Deployments as people name them."""
 
 from berth_cli.errors import NOT_FOUND, CliError
+from berth_cli.reading import readable
 from berth_core.client import Client
 from berth_core.errors import NotFoundError
 from berth_core.resources import WorkspaceDeployment
@@ -12,7 +13,7 @@ async def deployment_named(client: Client, namespace: str, word: str) -> Workspa
         return WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, word))
     except NotFoundError:
         every, _ = await client.list(WorkspaceDeployment.api(), namespace)
-        found = [wd for wd in map(WorkspaceDeployment.parse, every) if wd.public_id == word]
+        found = [wd for wd in readable(WorkspaceDeployment, every) if wd.public_id == word]
         if found:
             return found[0]
     raise CliError(

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from berth_cli.errors import NOT_FOUND, CliError
+from berth_cli.reading import readable
 from berth_core import ids, names
 from berth_core.client import Client
 from berth_core.errors import AlreadyExistsError, NotFoundError
-from berth_core.model import parse_time, timestamp
+from berth_core.model import is_time, parse_time, timestamp
+from berth_core.reading import at
 from berth_core.resources import IssuedToken, IssuedTokenSpec, TokenRevocation, TokenRevocationSpec, manifest
 
 
@@ -29,28 +31,35 @@ async def issued(client: Client, namespace: str, user: str | None = None) -> lis
     """Return the recorded tokens, a user's only where one is named."""
     fields = None if user is None else {"spec.user": user}
     listed, _ = await client.list(IssuedToken.api(), namespace, fields=fields)
-    return [IssuedToken.parse(obj) for obj in listed]
+    return readable(IssuedToken, listed)
 
 
 async def revocations(client: Client, namespace: str) -> list[TokenRevocation]:
     """Return all revocations."""
     listed, _ = await client.list(TokenRevocation.api(), namespace)
-    return [TokenRevocation.parse(obj) for obj in listed]
+    return readable(TokenRevocation, listed)
 
 
-async def find(client: Client, namespace: str, sha256: str) -> IssuedToken | None:
-    """Return the record of a token by its full SHA-256, or by the only one that begins so. Raises CliError."""
+async def whole(client: Client, namespace: str, sha256: str) -> str:
+    """Return a SHA-256 of which the first digits are given, by the only record that has them. Raises CliError."""
     if len(sha256) == 64:
-        try:
-            return IssuedToken.parse(await client.get(IssuedToken.api(), namespace, sha256))
-        except NotFoundError:
-            return None
-    found = [token for token in await issued(client, namespace) if token.spec.sha256.startswith(sha256)]
+        return sha256
+    listed, _ = await client.list(IssuedToken.api(), namespace, metadata_only=True)
+    found = [name for obj in listed if (name := str(obj["metadata"]["name"])).startswith(sha256)]
     if len(found) == 1:
         return found[0]
     if not found:
         raise CliError(f"no recorded token's SHA-256 begins with {sha256}: give all 64 digits, or the token", NOT_FOUND)
     raise CliError(f"{len(found)} tokens' SHA-256 begin with {sha256}: give more digits (berth token list -o json)")
+
+
+async def find(client: Client, namespace: str, sha256: str) -> IssuedToken | None:
+    """Return the record of a token; None where there is none, or where it cannot be read."""
+    try:
+        obj = await client.get(IssuedToken.api(), namespace, sha256)
+    except NotFoundError:
+        return None
+    return next(iter(readable(IssuedToken, [obj])), None)
 
 
 async def revoke(client: Client, namespace: str, sha256: str, user: str | None, expires: datetime) -> str:
@@ -61,8 +70,10 @@ async def revoke(client: Client, namespace: str, sha256: str, user: str | None, 
     try:
         await client.create(TokenRevocation.api(), namespace, body)
     except AlreadyExistsError:
-        there = TokenRevocation.parse(await client.get(TokenRevocation.api(), namespace, name))
-        return there.spec.expires
+        there = await client.get(TokenRevocation.api(), namespace, name)
+        kept = at(there, "spec", "expires")
+        # One that cannot be read ends its token too.
+        return kept if is_time(kept) else TokenRevocation.parse(there).spec.expires
     return spec.expires
 
 

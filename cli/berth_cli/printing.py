@@ -99,7 +99,7 @@ def printable(text: str) -> str:
     >>> printable("a" + chr(27) + "[2Jb")
     'a?[2Jb'
     """
-    return "".join("?" if unicodedata.category(char) in ("Cc", "Cf") else char for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _cells(text: str) -> int:

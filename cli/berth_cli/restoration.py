@@ -6,6 +6,7 @@ from typing import Final
 
 from berth_cli import cluster, restoring
 from berth_cli.errors import CliError
+from berth_cli.reading import readable, split
 from berth_cli.restoring import Found, Step
 from berth_core import names
 from berth_core.client import Client, Kind
@@ -84,9 +85,12 @@ async def _found(client: Client, namespace: str) -> Found:
         for kind in OPENED
         for obj in (await client.list(kind, namespace, labels={names.EPOCH_LABEL: ""}, metadata_only=True))[0]
     ]
+    read_instances, odd_instances = split(Instance, instances)
+    read_reservations, odd_reservations = split(Reservation, reservations)
     return Found(
-        [Instance.parse(obj) for obj in instances],
-        [WorkspaceDeployment.parse(obj) for obj in deployments],
-        [Reservation.parse(obj) for obj in reservations],
+        read_instances,
+        readable(WorkspaceDeployment, deployments),
+        read_reservations,
         opened,
+        [*odd_instances, *odd_reservations],
     )

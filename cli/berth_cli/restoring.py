@@ -8,8 +8,9 @@ from typing import Final
 from berth_core import ids, names, queue, state
 from berth_core.client import Object
 from berth_core.conditions import condition, is_true, merged
-from berth_core.epochs import Trace, traces
+from berth_core.epochs import HIGHEST, Trace, traces
 from berth_core.model import parse_time, timestamp
+from berth_core.reading import at
 from berth_core.resources import Instance, Reservation, Resource, WorkspaceDeployment
 from berth_core.resources.base import ObjectMeta, Queued
 from berth_core.resources.workspacedeployment import HeldLease
@@ -28,6 +29,8 @@ class Found:
     reservations: Sequence[Reservation]
     opened: Sequence[Object]
     """Pods, Services, Secrets and Jobs that were made for leases, or warm; their metadata suffices."""
+    unreadable: Sequence[Object] = ()
+    """Instances and Reservations that cannot be read; the epochs that they speak of count."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,11 @@ def _mentioned(found: Found) -> Iterable[tuple[str, int]]:
             yield grant.deployment, grant.epoch
     for one in traces(found.opened):
         yield one.deployment, one.epoch
+    for obj in found.unreadable:
+        for part in (("spec", "claim"), ("status",), ("status", "grant")):
+            name, epoch = at(obj, *part, "deployment"), at(obj, *part, "epoch")
+            if isinstance(name, str) and isinstance(epoch, int) and 0 < epoch <= HIGHEST:
+                yield name, epoch
 
 
 def _last(found: Iterable[Trace]) -> dict[str, Trace]:

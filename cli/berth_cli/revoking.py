@@ -10,11 +10,14 @@ from typing import Final
 import jwt
 
 from berth_cli import aftermath, ledger, tokens
+from berth_cli.checkup import facts
 from berth_cli.cluster import server_time
-from berth_cli.errors import CliError
-from berth_core.client import Client
+from berth_cli.errors import NOT_FOUND, CliError
+from berth_core.client import Client, Kind
+from berth_core.errors import ForbiddenError, NotFoundError
 from berth_core.model import parse_time, timestamp
 
+NAMESPACES: Final = Kind("v1", "namespaces", namespaced=False)
 LEAST_DIGITS: Final = 8
 MOST_KEPT: Final = timedelta(days=3660)
 """No revocation is kept longer, whatever a token says of itself."""
@@ -69,20 +72,28 @@ def until(wish: Wish, recorded: str | None, now: datetime) -> datetime:
     return min(now + (wish.life or tokens.LONGEST_LIFE), latest)
 
 
-async def revoke(client: Client, namespace: str, wish: Wish, workspaces: Sequence[str] = ()) -> str:
-    """Revoke the token, and end what it made in some namespaces. Returns what was done. Raises CliError."""
-    record = await ledger.find(client, namespace, wish.target.sha256)
+@dataclass(frozen=True)
+class Aftermath:
+    """Where to look for what a token made: named namespaces, else the workspace namespaces of a release."""
+
+    release: str
+    workspaces: Sequence[str]
+
+
+async def revoke(client: Client, namespace: str, wish: Wish, made: Aftermath | None = None) -> str:
+    """Revoke the token, then end what it made where that is asked for. Returns what was done. Raises CliError."""
+    sha256 = await ledger.whole(client, namespace, wish.target.sha256)
+    record = await ledger.find(client, namespace, sha256)
     if record is not None and wish.user not in (None, record.spec.user):
         raise CliError(
             f"that token is {record.spec.user}'s, not {wish.user}'s: name the right user, or leave --user out"
         )
-    sha256 = record.spec.sha256 if record else wish.target.sha256
     name = f"token {sha256} of {record.spec.user}" if record else f"token {sha256}"
     now = await server_time(client)
     end = until(wish, record.spec.expires if record else None, now)
     if end <= now:
         told = f"{name} expired at {timestamp(end)}: nothing to revoke"
-        return "\n".join([told, *await _ended(client, workspaces, sha256)])
+        return "\n".join([told, *await _ended(client, made, sha256, told)])
     kept = await ledger.revoke(client, namespace, sha256, wish.user, end)
     known = record is not None or wish.target.exp is not None
     if known and parse_time(kept) < end:
@@ -91,11 +102,33 @@ async def revoke(client: Client, namespace: str, wish: Wish, workspaces: Sequenc
             " (kubectl get tokenrevocations) and repeat the command"
         )
     told = f"{name} is revoked; the revocation is kept until {kept}"
-    return "\n".join([told, *await _ended(client, workspaces, sha256)])
+    return "\n".join([told, *await _ended(client, made, sha256, told)])
 
 
-async def _ended(client: Client, workspaces: Sequence[str], sha256: str) -> list[str]:
-    if not workspaces:
+async def _ended(client: Client, made: Aftermath | None, sha256: str, told: str) -> list[str]:
+    """End what a token made. The CliError says what was done (``told``) before it was not known where to look."""
+    if made is None:
         return []
-    done = await aftermath.end(client, workspaces, sha256)
-    return done or [f"nothing that it made is left in {', '.join(workspaces)}"]
+    places = list(made.workspaces) or await facts.workspaces_of(client, made.release)
+    if not places:
+        raise CliError(
+            f"{told}. What it made was not looked for: there is no operator in namespace {made.release} that says"
+            " where; repeat the command with --workspaces, or with the release's --namespace",
+            NOT_FOUND,
+        )
+    for place in places:
+        if not await _is_there(client, place):
+            raise CliError(f"{told}. What it made was not looked for: there is no namespace {place}", NOT_FOUND)
+    done = await aftermath.end(client, places, sha256)
+    return done or [f"nothing that it made is left in {', '.join(places)}"]
+
+
+async def _is_there(client: Client, namespace: str) -> bool:
+    """Whether there is a namespace: a list in one that is not there is empty."""
+    try:
+        await client.get(NAMESPACES, None, namespace)
+    except NotFoundError:
+        return False
+    except ForbiddenError:
+        return True  # in one that is not there nobody with so few rights may list
+    return True

@@ -27,6 +27,7 @@ def status(
 ) -> None:
     """Show what is free, who has what, since when, until when, and at which address."""
     from berth_cli import board, cluster
+    from berth_cli.reading import readable
     from berth_core.resources import Instance, WorkspaceDeployment
 
     namespace = None if all_namespaces else workspaces
@@ -34,7 +35,7 @@ def status(
     async def read(client: "Client") -> "list[Row]":
         deployments, _ = await client.list(WorkspaceDeployment.api(), namespace)
         instances, _ = await client.list(Instance.api(), namespace)
-        return board.rows(map(WorkspaceDeployment.parse, deployments), map(Instance.parse, instances))
+        return board.rows(readable(WorkspaceDeployment, deployments), readable(Instance, instances))
 
     _print(cluster.ask(kubeconfig, read), output, "any namespace" if all_namespaces else f"namespace {workspaces}")
 

@@ -29,7 +29,8 @@ def guard() -> None:
         if isinstance(stream, io.TextIOWrapper) and stream.isatty():
             # typer would go around a stream that takes ASCII only.
             encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
-            setattr(sys, name, Terminal(stream.buffer, encoding, stream.errors, line_buffering=True))
+            # Not the stream's own `surrogateescape`, by which a text of JSON would become any byte.
+            setattr(sys, name, Terminal(stream.buffer, encoding, "backslashreplace", line_buffering=True))
 
 
 def visible(text: str) -> str:

@@ -113,6 +113,7 @@ def list_(
     STATE is counts, expired, revoked, purged (its user ended all tokens of the time), or key removed.
     """
     from berth_cli import cluster, ledger, printing, publishing, register
+    from berth_cli.reading import readable
     from berth_core.resources import Account
 
     async def read(client: "Client") -> "list[Row]":
@@ -120,7 +121,7 @@ def list_(
         accounts, _ = await client.list(Account.api(), access_namespace)
         kids = publishing.kids(publishing.jwks(await publishing.read(client, namespace)))
         revocations = await ledger.revocations(client, access_namespace)
-        seen = register.Seen.of(revocations, map(Account.parse, accounts), kids)
+        seen = register.Seen.of(revocations, readable(Account, accounts), kids)
         return register.rows(tokens, seen, await cluster.server_time(client))
 
     rows = cluster.ask(kubeconfig, read)
@@ -162,7 +163,8 @@ def revoke(
         bool,
         typer.Option(
             "--with-what-it-made",
-            help="End its instances and builds too, and delete its reservations, VPN clients and rules. Takes 20 s.",
+            help="End its instances and builds too, and delete its reservations, VPN clients, rules and projects with"
+            " all their builds. Takes 20 s.",
         ),
     ] = False,
     workspaces: Annotated[
@@ -171,9 +173,10 @@ def revoke(
             "--workspaces",
             "-w",
             metavar="NAMESPACE",
-            help="Where to look for what it made, may be repeated; else berth-workspaces.",
+            help="Where to look for what it made, may be repeated; else in the namespaces that the operator has.",
         ),
     ] = None,
+    namespace: Release = "berth",
     access_namespace: Access = "berth-access",
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -191,5 +194,5 @@ def revoke(
         wish = revoking.Wish(target, user, durations.parse(expires) if expires is not None else None)
     except ValueError as error:
         raise CliError(str(error), USAGE) from error
-    places = (workspaces or ["berth-workspaces"]) if with_what_it_made else []
-    typer.echo(cluster.ask(kubeconfig, lambda client: revoking.revoke(client, access_namespace, wish, places)))
+    made = revoking.Aftermath(namespace, workspaces or ()) if with_what_it_made else None
+    typer.echo(cluster.ask(kubeconfig, lambda client: revoking.revoke(client, access_namespace, wish, made)))

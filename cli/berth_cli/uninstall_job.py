@@ -21,10 +21,11 @@ import structlog
 from berth_cli import jobs
 from berth_cli.closing import close, cool
 from berth_cli.errors import CliError
-from berth_core import conditions, leasing, names, state
+from berth_core import leasing, names, state
 from berth_core.client import Client, Kind, Object, connected
-from berth_core.errors import ConflictError, NotFoundError
+from berth_core.errors import ConflictError, NotFoundError, UnreadableError
 from berth_core.leasing import Lease
+from berth_core.reading import at
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 from berth_core.waitlist import NOT_GRANTED
 
@@ -93,13 +94,14 @@ async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) ->
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
-        running = [i for i in await _instances(client, namespaces) if not _ended(i)]
+        running = [one for one in await _listed(client, Instance.api(), namespaces) if not _ended(one)]
         for instance in running:
-            if not instance.spec.terminate:
-                meta = instance.metadata
-                await _patch(client, Instance.api(), meta.namespace, meta.name, {"spec": {"terminate": True}})
-        left = [f"instance {i.metadata.name} of {i.spec.user}" for i in running]
-        left += [f"lease of {wd.metadata.name}" for wd in await _leased(client, namespaces)]
+            if not at(instance, "spec", "terminate"):
+                metadata = instance["metadata"]
+                body: Object = {"spec": {"terminate": True}}
+                await _patch(client, Instance.api(), metadata["namespace"], metadata["name"], body)
+        left = [f"instance {one['metadata']['name']} of {at(one, 'spec', 'user')}" for one in running]
+        left += [f"lease of {wd['metadata']['name']}" for wd in await _leased(client, namespaces)]
         if not left or loop.time() >= until:
             return left
         log.info("waiting", left=left)
@@ -117,10 +119,16 @@ async def _free(client: Client, namespaces: Iterable[str]) -> None:
     """Give back what the operator did not, and let the pods go."""
     now = datetime.now(UTC)
     for wd in await _leased(client, namespaces):
-        if held := wd.status.lease:
-            lease, where = Lease(wd.metadata.name, wd.status.epoch), wd.metadata.namespace
-            await leasing.give_back(client, where, lease, instance=held.instance, completed=False, now=now)
-            log.warning("lease given back by force", deployment=wd.metadata.name, instance=held.instance)
+        metadata, instance = wd["metadata"], at(wd, "status", "lease", "instance")
+        lease = Lease(metadata["name"], at(wd, "status", "epoch"))
+        try:
+            await leasing.give_back(client, metadata["namespace"], lease, instance=instance, completed=False, now=now)
+        except UnreadableError:
+            version = {"resourceVersion": metadata["resourceVersion"]}
+            body: Object = {"metadata": version, "status": {"lease": None}}
+            kind = WorkspaceDeployment.api()
+            await client.patch(kind, metadata["namespace"], metadata["name"], body, subresource="status")
+        log.warning("lease given back by force", deployment=metadata["name"], instance=instance)
     for namespace in namespaces:
         for pod in await _pods(client, namespace):
             await client.delete(PODS, namespace, pod["metadata"]["name"], grace_seconds=1)
@@ -179,24 +187,22 @@ async def _pods(client: Client, namespace: str) -> list[Object]:
     return listed
 
 
-async def _instances(client: Client, namespaces: Iterable[str]) -> list[Instance]:
-    found: list[Instance] = []
+async def _listed(client: Client, kind: Kind, namespaces: Iterable[str]) -> list[Object]:
+    """Read objects as they are: one that no model takes is ended and given back like the others."""
+    found: list[Object] = []
     for namespace in namespaces:
-        listed, _ = await client.list(Instance.api(), namespace)
-        found += map(Instance.parse, listed)
+        found += (await client.list(kind, namespace))[0]
     return found
 
 
-async def _leased(client: Client, namespaces: Iterable[str]) -> list[WorkspaceDeployment]:
-    found: list[WorkspaceDeployment] = []
-    for namespace in namespaces:
-        listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
-        found += [wd for wd in map(WorkspaceDeployment.parse, listed) if wd.status.lease is not None]
-    return found
+async def _leased(client: Client, namespaces: Iterable[str]) -> list[Object]:
+    deployments = await _listed(client, WorkspaceDeployment.api(), namespaces)
+    return [wd for wd in deployments if at(wd, "status", "lease") is not None]
 
 
-def _ended(instance: Instance) -> bool:
-    return conditions.is_true(instance.status.conditions, state.ENDED)
+def _ended(instance: Object) -> bool:
+    conditions = at(instance, "status", "conditions") or ()
+    return any(at(one, "type") == state.ENDED and at(one, "status") == "True" for one in conditions)
 
 
 async def _patch(client: Client, kind: Kind, namespace: str, name: str, body: Object) -> None:

@@ -19,6 +19,8 @@ from berth_cluster.pki import Authority, Pair
 SECRET = "berth-api-tls"  # noqa: S105 (a name)
 SERVICE = ("berth-api", "berth-api.berth", "berth-api.berth.svc", "berth-api.berth.svc.cluster.local")
 LOCAL = ("localhost", "127.0.0.1")
+DEBIANS = Path("/etc/ssl/certs/ca-certificates.crt")
+SYSTEM_MARK = "# The system's authorities\n"
 MARK = "# The authority of Berth's local cluster\n"
 RENEWED_BEFORE = dt.timedelta(days=30)
 TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -55,6 +57,8 @@ def ensure(folder: Path, addresses: Sequence[str]) -> Certificate:
     kept = Certificate(Pair(folder / "api.crt", folder / "api.key"), folder / "ca.crt")
     if not _serves(kept, hosts, dt.datetime.now(dt.UTC)):
         Authority(folder, "Berth's local cluster").server("api", hosts=hosts)
+    # Nothing is signed with it again: another certificate gets another authority.
+    (folder / "ca.key").unlink(missing_ok=True)
     return kept
 
 
@@ -74,15 +78,23 @@ def _serves(kept: Certificate, hosts: Sequence[str], now: dt.datetime) -> bool:
 def trust(folder: Path, authority: Path) -> dict[str, str]:
     """Write the system's authorities and Berth's into one file; returns the variables that make clients trust it."""
     bundle = folder / "authorities.pem"
-    bundle.write_text(f"{_others(os.environ)}{MARK}{authority.read_text(encoding='ascii')}", encoding="utf-8")
+    parts = (_named(os.environ), SYSTEM_MARK, _systems(), MARK, authority.read_text(encoding="ascii"))
+    bundle.write_text("".join(parts), encoding="utf-8")
     return dict.fromkeys(TRUST_VARIABLES, str(bundle))
 
 
-def _others(environment: Mapping[str, str]) -> str:
-    """The authorities that programs of this shell trust besides; an earlier one of Berth's is left out."""
-    named = [environment.get("SSL_CERT_FILE"), environment.get("REQUESTS_CA_BUNDLE")]
-    files = [Path(name) for name in [*named, ssl.get_default_verify_paths().cafile] if name]
-    texts = [file.read_text(encoding="utf-8").partition(MARK)[0].strip() for file in files if file.is_file()]
-    if not texts:
+def _named(environment: Mapping[str, str]) -> str:
+    """The authorities that variables of this shell name; of an earlier file of Berth's, those that it had from them."""
+    names = [environment.get("SSL_CERT_FILE"), environment.get("REQUESTS_CA_BUNDLE")]
+    texts = [Path(name).read_text(encoding="utf-8") for name in names if name and Path(name).is_file()]
+    own = [text.partition(SYSTEM_MARK)[0] if SYSTEM_MARK in text else "" if MARK in text else text for text in texts]
+    return "".join(f"{text.strip()}\n" for text in dict.fromkeys(own) if text.strip())
+
+
+def _systems() -> str:
+    """The system's authorities as they are now, whatever the environment names."""
+    files = [Path(ssl.get_default_verify_paths().openssl_cafile), DEBIANS]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
         raise ClusterError("this machine has no file of certificate authorities: install ca-certificates")
-    return "".join(f"{text}\n" for text in dict.fromkeys(texts) if text)
+    return f"{found.read_text(encoding='utf-8').strip()}\n"

@@ -76,7 +76,7 @@ async def _need_room(state: State, identity: Identity) -> None:
 async def _make(state: State, identity: Identity, name: str, repo_url: str, *, labels: dict[str, str]) -> Project:
     namespace = state.config.workspace_namespaces[0]
     spec = ProjectSpec(name=name, user=identity.user, repo_url=repo_url)
-    all_labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | labels
+    all_labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | labels
     body = manifest(Project, namespace, names.project_object(name), spec, labels=all_labels)
     try:
         return Project.parse(await state.client.create(Project.api(), namespace, body))

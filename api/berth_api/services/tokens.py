@@ -18,7 +18,7 @@ from berth_api.auth.identity import Identity
 from berth_api.errors import AwayError, BadRequestError
 from berth_api.state import State
 from berth_core import errors as cluster
-from berth_core import ids, names
+from berth_core import ids, names, reading
 from berth_core.resources import (
     Account,
     AccountSpec,
@@ -74,8 +74,12 @@ async def _expires(state: State, identity: Identity, sha256: str) -> str | None:
     if sha256 == identity.digest:
         return _time(identity.expires)
     try:
-        issued = IssuedToken.parse(await state.client.get(IssuedToken.api(), state.config.access_namespace, sha256))
+        obj = await state.client.get(IssuedToken.api(), state.config.access_namespace, sha256)
     except cluster.NotFoundError:
+        return None
+    # One that cannot be read says neither whose the token is nor until when it counts.
+    issued = reading.read(IssuedToken, obj)
+    if issued is None:
         return None
     return issued.spec.expires if identity.superuser or issued.spec.user == identity.user else None
 

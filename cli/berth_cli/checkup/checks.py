@@ -1,24 +1,27 @@
 """All checks. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from berth_cli.checkup import of_admission, of_bounds, of_cluster, of_release
-from berth_cli.checkup.facts import Facts
+from berth_cli.checkup.facts import Facts, Stored
 from berth_cli.checkup.findings import Finding
 
-Check = Callable[[Facts], Iterator[Finding]]
+F = TypeVar("F", bound=Stored)
 
-BEFORE_AN_UPGRADE: Final[tuple[Check, ...]] = (
+BEFORE_AN_UPGRADE: Final[tuple[Callable[[Stored], Iterator[Finding]], ...]] = (
+    of_admission.readable,
     of_admission.added,
     of_admission.marks,
     of_admission.workloads,
-    of_bounds.sizes,
+    of_admission.runtime_classes,
+    of_bounds.fields,
     of_bounds.counts,
+    of_release.egress,
 )
 """What exists and could not be made under this version."""
 
-CHECKS: Final[tuple[Check, ...]] = (
+CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     of_cluster.version,
     of_cluster.enforcement,
     of_cluster.sources,
@@ -29,12 +32,11 @@ CHECKS: Final[tuple[Check, ...]] = (
     of_release.leader,
     of_release.certificates,
     of_release.keys,
-    of_release.egress,
     of_release.machines,
     *BEFORE_AN_UPGRADE,
 )
 
 
-def findings(facts: Facts, chosen: Sequence[Check] = CHECKS) -> list[Finding]:
+def findings(facts: F, chosen: Sequence[Callable[[F], Iterator[Finding]]]) -> list[Finding]:
     """All that was found, in the order of the checks."""
     return [finding for check in chosen for finding in check(facts)]

@@ -2,15 +2,19 @@
 
 import base64
 import json
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from berth_cli.checkup.held import Held
+from berth_cli.checkup.judging import WORKLOADS, schema_of
 from berth_cli.cluster import server_time
-from berth_core import crdgen, names
+from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import ForbiddenError, NotFoundError
+from berth_core.firewall import Network, parse_source
 from berth_core.resources import (
     KINDS,
     Account,
@@ -25,27 +29,32 @@ from berth_core.resources import (
 T = TypeVar("T")
 
 DEFINITIONS: Final = Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
-PROCESSES: Final = Kind("apps/v1", "deployments")
+POLICIES: Final = Kind("admissionregistration.k8s.io/v1", "validatingadmissionpolicies", namespaced=False)
+QUOTAS: Final = Kind("v1", "resourcequotas")
+PROCESSES: Final = WORKLOADS["Deployment"]
 LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
 CONFIGMAPS: Final = Kind("v1", "configmaps")
 INGRESSES: Final = Kind("networking.k8s.io/v1", "ingresses")
-WORKLOADS: Final = {
-    "Pod": Kind("v1", "pods"),
-    "ReplicationController": Kind("v1", "replicationcontrollers"),
-    "Deployment": PROCESSES,
-    "ReplicaSet": Kind("apps/v1", "replicasets"),
-    "StatefulSet": Kind("apps/v1", "statefulsets"),
-    "DaemonSet": Kind("apps/v1", "daemonsets"),
-    "Job": Kind("batch/v1", "jobs"),
-    "CronJob": Kind("batch/v1", "cronjobs"),
-}
+COUNTED: Final = {kind.plural: kind for kind in (CONFIGMAPS, Kind("v1", "persistentvolumeclaims"), SERVICES)}
+"""Kinds that the value `bounds.quota` bounds and that are counted here."""
 ACCESS: Final = (Account, IssuedToken, TokenRevocation)
 """Kinds of the access namespace."""
 LEADER: Final = "berth-operator"
+QUOTA: Final = "berth"
+"""Name of the ResourceQuota that the chart makes of `bounds.quota`."""
 WORKSPACES_VARIABLE: Final = "BERTH_WORKSPACE_NAMESPACES"
+ACCESS_VARIABLE: Final = "BERTH_ACCESS_NAMESPACE"
 BOUNDS_VARIABLE: Final = "BERTH_MOST_OBJECTS"
+QUOTA_VARIABLE: Final = "BERTH_QUOTA"
+RUNTIME_CLASSES_VARIABLE: Final = "BERTH_RUNTIME_CLASSES"
+CLOSED_VARIABLES: Final = ("BERTH_BLOCKED_CIDRS", "BERTH_MACHINE_CIDRS")
+THOUSANDS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_WHOLE: Final = re.compile(r"(\d+)([kMG]?)")
+"""A number as quotas hold it: the API server writes 20000 as 20k."""
+_ALLOWED: Final = re.compile(r"runtimeClassName in (\[.*\])$")
+"""In the policy that the chart makes of the allowed RuntimeClasses."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,46 @@ class Unseen:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Values:
+    """What the chart's values demand of objects."""
+
+    most: Mapping[str, int] | Unseen
+    """How many objects of a kind (its plural) a workspace namespace may hold."""
+    closed: Sequence[Network] | Unseen
+    """Networks that nothing reaches."""
+    runtime_classes: Sequence[str] | Unseen
+    """RuntimeClasses that types may name; empty for any."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored that Berth's own rules judge, and the values that they are made of."""
+
+    values: Values
+    held: Held
+
+    @property
+    def types(self) -> Sequence[WorkspaceType] | Unseen:
+        """Types that can be read."""
+        return self._of(WorkspaceType, self.held.types)
+
+    @property
+    def deployments(self) -> Sequence[WorkspaceDeployment] | Unseen:
+        """Deployments that can be read."""
+        return self._of(WorkspaceDeployment, self.held.deployments)
+
+    @property
+    def vpns(self) -> Sequence[Instance] | Unseen:
+        """Active instances with a VPN."""
+        return self._of(Instance, self.held.vpns)
+
+    def _of(self, kind: type[Resource], found: Sequence[T]) -> Sequence[T] | Unseen:
+        why = self.held.unseen.get(kind.KIND)
+        return found if why is None else Unseen(why)
+
+
+@dataclass(frozen=True)
+class Facts(Stored):
     """What was seen. Processes are the release's Deployments by component, None where there is none."""
 
     release: str
@@ -73,20 +121,10 @@ class Facts:
     front: Object | Unseen | None
     """The API's Service."""
     ingresses: Sequence[Object] | Unseen
-    types: Sequence[WorkspaceType] | Unseen
-    deployments: Sequence[WorkspaceDeployment] | Unseen
-    instances: Sequence[Instance] | Unseen
-    ours: Sequence[Object] | Unseen
-    """Metadata of all resources in the workspace namespaces, with their kind under `what`, and under `larger` fields
-    that are larger than the kind allows now."""
-    workloads: Sequence[Object] | Unseen
-    """The same of what runs there, or has something run."""
     authority: bytes | Unseen | None
     """Certificate (PEM) of the agents' authority."""
     keys: Mapping[str, bool] | Unseen
     """Which of the release's key objects are there, by name."""
-    most: Mapping[str, int] | Unseen
-    """How many objects of a kind (its plural) a workspace namespace may hold."""
 
 
 def environment(process: Object | None, container: str) -> dict[str, str]:
@@ -96,121 +134,162 @@ def environment(process: Object | None, container: str) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in found.get("env") or () if "value" in entry}
 
 
-async def gather(
-    client: Client, release: str, workspaces: Sequence[str], most: Mapping[str, int] | None = None
-) -> Facts:
-    """Read all facts. Workspace namespaces and bounds that are not given are those of the operator's environment."""
+def words(text: str) -> list[str]:
+    """Split a comma list. Pure."""
+    return [word for word in text.split(",") if word]
+
+
+async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Facts:
+    """Read all facts. Workspace namespaces that are not given are those of the operator's environment."""
     version = str((await client.request("GET", "/version"))["gitVersion"])
     now, here = await server_time(client), datetime.now(UTC)
     processes = await _seen(_processes(client, release))
-    where = list(workspaces)
     told = environment(processes["operator"], "operator") if isinstance(processes, dict) else {}
-    where = where or [word for word in told.get(WORKSPACES_VARIABLE, "").split(",") if word] or ["berth-workspaces"]
-    bounds: Mapping[str, int] | Unseen = json.loads(told.get(BOUNDS_VARIABLE) or "{}") if most is None else most
+    where = list(workspaces) or words(told.get(WORKSPACES_VARIABLE, "")) or ["berth-workspaces"]
     return Facts(
+        values=await _values(client, release, where, processes),
+        held=await hold(client, where, [told.get(ACCESS_VARIABLE) or "berth-access"]),
         release=release,
         version=version,
         now=now,
         here=here,
-        definitions=await _seen(_everywhere(client, DEFINITIONS)),
+        definitions=await _seen(_in(client, DEFINITIONS, [None])),
         processes=processes,
         leader=await _seen(_one(client, LEASES, release, LEADER)),
         services=await _seen(_in(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
         front=await _seen(_one(client, SERVICES, release, "berth-api")),
         ingresses=await _seen(_in(client, INGRESSES, [release])),
-        types=await _seen(_parsed(client, WorkspaceType, where)),
-        deployments=await _seen(_parsed(client, WorkspaceDeployment, where)),
-        instances=await _seen(_parsed(client, Instance, where)),
-        ours=await _seen(_ours(client, where)),
-        workloads=await _seen(_metadata(client, WORKLOADS, where)),
         authority=await _seen(_authority(client, release)),
         keys=await _seen(_keys(client, release)),
-        most=processes if isinstance(processes, Unseen) and most is None else bounds,
     )
+
+
+def given(variables: Mapping[str, str]) -> Values:
+    """Return the values that environment variables have, as the chart gives them to its Job. Pure."""
+    objects, quota = (json.loads(variables.get(name) or "{}") for name in (BOUNDS_VARIABLE, QUOTA_VARIABLE))
+    return Values(
+        most=objects | _numbers(quota),
+        closed=_closed(variables),
+        runtime_classes=words(variables.get(RUNTIME_CLASSES_VARIABLE, "")),
+    )
+
+
+async def workspaces_of(client: Client, release: str) -> list[str]:
+    """Return the workspace namespaces of a release; empty where nothing says them to this caller."""
+    process = await _seen(_one(client, PROCESSES, release, "berth-operator"))
+    told = {} if isinstance(process, Unseen) else environment(process, "operator")
+    return words(told.get(WORKSPACES_VARIABLE, ""))
+
+
+async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str]) -> Held:
+    """Look over what workspace and access namespaces hold, page by page."""
+    held = Held()
+    for kind in KINDS:
+        schema = schema_of(kind)
+        for namespace in access if kind in ACCESS else workspaces:
+            async for obj in _listed(client, held, kind.KIND, kind.api(), namespace):
+                held.take(kind, schema, obj)
+    for namespace in workspaces:
+        for what, workload in WORKLOADS.items():
+            async for obj in _listed(client, held, what, workload, namespace, metadata_only=True):
+                held.take_workload(what, obj["metadata"])
+        for plural, counted in COUNTED.items():
+            try:
+                held.counts[namespace, plural] = await client.count(counted, namespace)
+            except ForbiddenError as error:
+                held.unseen[plural] = error.message
+    return held
+
+
+async def _listed(
+    client: Client, held: Held, what: str, kind: Kind, namespace: str, *, metadata_only: bool = False
+) -> AsyncIterator[Object]:
+    """Yield objects page by page; none of a kind that is not installed yet."""
+    try:
+        async for page, _ in client.pages(kind, namespace, metadata_only=metadata_only):
+            for obj in page:
+                yield obj
+    except NotFoundError:
+        return
+    except ForbiddenError as error:
+        held.unseen[what] = error.message
+
+
+async def _values(
+    client: Client, release: str, workspaces: Sequence[str], processes: Mapping[str, Object | None] | Unseen
+) -> Values:
+    """Return the values that are in force: of the operator's environment, of quotas and of policies."""
+    told = processes if isinstance(processes, Unseen) else environment(processes["operator"], "operator")
+    if not isinstance(told, Unseen) and BOUNDS_VARIABLE not in told:
+        told = Unseen("the operator, whose environment has the bounds, is not there")
+    quotas = await _seen(_quotas(client, workspaces))
+    most: Mapping[str, int] | Unseen
+    if isinstance(told, Unseen) or isinstance(quotas, Unseen):
+        most = told if isinstance(told, Unseen) else Unseen(str(quotas))
+    else:
+        most = json.loads(told[BOUNDS_VARIABLE]) | quotas
+    return Values(
+        most=most,
+        closed=told if isinstance(told, Unseen) else _closed(told),
+        runtime_classes=await _seen(_runtime_classes(client, release)),
+    )
+
+
+def _closed(told: Mapping[str, str]) -> list[Network]:
+    return [parse_source(word) for name in CLOSED_VARIABLES for word in words(told.get(name, ""))]
+
+
+async def _quotas(client: Client, workspaces: Sequence[str]) -> dict[str, int]:
+    """Return the least that the chart's quotas allow of each kind, in any namespace."""
+    least: dict[str, int] = {}
+    for namespace in workspaces:
+        quota = await _one(client, QUOTAS, namespace, QUOTA)
+        for plural, most in _numbers(((quota or {}).get("spec") or {}).get("hard", {})).items():
+            least[plural] = min(most, least.get(plural, most))
+    return least
+
+
+def _numbers(hard: Mapping[str, Any]) -> dict[str, int]:
+    """Read what a quota has of countable kinds. The rest keeps its amount beside its name: it is not counted here."""
+    read = {name: _WHOLE.fullmatch(str(most)) for name, most in hard.items()}
+    return {
+        name if match else f"{name} ({hard[name]})": int(match[1]) * THOUSANDS[match[2]] if match else 0
+        for name, match in read.items()
+    }
+
+
+async def _runtime_classes(client: Client, release: str) -> list[str]:
+    policy = await _one(client, POLICIES, None, f"berth-isolation-{release}-types")
+    validations: list[Any] = ((policy or {}).get("spec") or {}).get("validations") or []
+    found = [match for one in validations if (match := _ALLOWED.search(one["expression"].strip())) is not None]
+    return [name for match in found for name in json.loads(match[1])]
 
 
 async def _seen(work: Awaitable[T]) -> T | Unseen:
     try:
         return await work
-    except ForbiddenError as error:
-        return Unseen(error.message)
-    except NotFoundError as error:
+    except (ForbiddenError, NotFoundError) as error:
         return Unseen(error.message)
 
 
-async def _one(client: Client, kind: Kind, namespace: str, name: str) -> Object | None:
+async def _one(client: Client, kind: Kind, namespace: str | None, name: str) -> Object | None:
     try:
         return await client.get(kind, namespace, name)
     except NotFoundError:
         return None
 
 
-async def _everywhere(client: Client, kind: Kind) -> list[Object]:
-    found, _ = await client.list(kind)
-    return found
-
-
 async def _in(
-    client: Client, kind: Kind, namespaces: Sequence[str], labels: Mapping[str, str] | None = None
+    client: Client, kind: Kind, namespaces: Sequence[str | None], labels: Mapping[str, str] | None = None
 ) -> list[Object]:
+    """Read all objects of some namespaces, without what says who wrote their fields."""
     found: list[Object] = []
     for namespace in namespaces:
-        found += (await client.list(kind, namespace, labels=labels))[0]
+        async for page, _ in client.pages(kind, namespace, labels=labels):
+            for obj in page:
+                obj["metadata"].pop("managedFields", None)
+            found += page
     return found
-
-
-async def _metadata(client: Client, kinds: Mapping[str, Kind], namespaces: Sequence[str]) -> list[Object]:
-    return [
-        {"what": what, **obj}
-        for namespace in namespaces
-        for what, kind in kinds.items()
-        for obj in (await client.list(kind, namespace, metadata_only=True))[0]
-    ]
-
-
-async def _ours(client: Client, namespaces: Sequence[str]) -> list[Object]:
-    found: list[Object] = []
-    for kind in KINDS:
-        if kind not in ACCESS:
-            schema = schema_of(kind)
-            for namespace in namespaces:
-                async for page, _ in client.pages(kind.api(), namespace):
-                    found += [_measured(kind, schema, obj) for obj in page]
-    return found
-
-
-def _measured(kind: type[Resource], schema: Object, obj: Object) -> Object:
-    paths = {path for part in ("spec", "status") for path in larger(schema.get(part, {}), obj.get(part), part)}
-    return {"what": kind.KIND, "metadata": obj["metadata"], "larger": sorted(paths)}
-
-
-def schema_of(kind: type[Resource]) -> Object:
-    """Return the parts of a kind's schema, as this version has it."""
-    version = crdgen.definition(kind)["spec"]["versions"][0]
-    parts: Object = version["schema"]["openAPIV3Schema"]["properties"]
-    return parts
-
-
-def larger(schema: Object, value: Any, path: str) -> Iterator[str]:
-    """Yield paths of fields that are larger than a schema allows."""
-    words = {str: "maxLength", list: "maxItems", dict: "maxProperties", int: "maximum"}
-    most = schema.get(words.get(type(value), ""))
-    if most is not None and (value if isinstance(value, int) else len(value)) > most:
-        yield path
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            if (known := schema.get("properties", {}).get(name) or schema.get("additionalProperties")) is not None:
-                yield from larger(known, inner, f"{path}.{name}")
-    elif isinstance(value, list) and "items" in schema:
-        for inner in value:
-            yield from larger(schema["items"], inner, path)
-
-
-R = TypeVar("R", WorkspaceType, WorkspaceDeployment, Instance)
-
-
-async def _parsed(client: Client, kind: type[R], namespaces: Sequence[str]) -> list[R]:
-    return [kind.parse(obj) for obj in await _in(client, kind.api(), namespaces)]
 
 
 async def _processes(client: Client, release: str) -> dict[str, Object | None]:

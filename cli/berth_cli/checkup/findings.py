@@ -1,13 +1,11 @@
 """What was found, and how grave it is. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from berth_cli.checkup.facts import Unseen
-
-SHOWN: Final = 5
 
 
 class Level(StrEnum):
@@ -38,6 +36,8 @@ def unseen(check: str, found: Unseen) -> Finding:
     return Finding(check, Level.UNKNOWN, found.why, "ask an administrator of the cluster, who may read it")
 
 
-def some(found: Sequence[str]) -> str:
-    """Return the first of many, in a line."""
-    return ", ".join(found[:SHOWN]) + (" …" if len(found) > SHOWN else "")
+def unlisted(check: str, unseen_kinds: Mapping[str, str], kinds: Iterable[str]) -> Iterator[Finding]:
+    """Yield the finding for lists that could not be read, by kind; none where all could."""
+    missing = [kind for kind in kinds if kind in unseen_kinds]
+    if missing:
+        yield unseen(check, Unseen(f"{', '.join(missing)} cannot be listed: {unseen_kinds[missing[0]]}"))

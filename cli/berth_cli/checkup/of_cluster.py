@@ -1,7 +1,7 @@
 """Whether the cluster is one that Berth can keep its promises on. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from berth_cli.checkup.facts import Facts, Unseen, environment
@@ -41,10 +41,11 @@ def clock(facts: Facts) -> Iterator[Finding]:
 def enforcement(facts: Facts) -> Iterator[Finding]:
     """The cluster enforces NetworkPolicy."""
     check = "NetworkPolicy"
-    if isinstance(facts.types, Unseen):
-        yield unseen(check, facts.types)
+    types = facts.types
+    if isinstance(types, Unseen):
+        yield unseen(check, types)
         return
-    told = [conditions.find(kind.status.conditions, ENFORCED) for kind in facts.types]
+    told = [conditions.find(kind.status.conditions, ENFORCED) for kind in types]
     found = {one.status: one for one in told if one is not None}
     if "False" in found:
         mend = "install a network plugin that enforces NetworkPolicy (Calico, Cilium, kube-router …)"
@@ -66,6 +67,12 @@ def sources(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.front, Unseen):
         yield unseen(check, facts.front)
         return
+    if isinstance(facts.ingresses, Unseen):
+        yield unseen(check, facts.ingresses)
+        return
+    if isinstance(facts.processes, Unseen):
+        yield unseen(check, facts.processes)
+        return
     lost = [one["metadata"]["name"] for one in facts.services if _loses_sources(one["spec"])]
     if lost:
         yield Finding(
@@ -77,7 +84,7 @@ def sources(facts: Facts) -> Iterator[Finding]:
     if facts.front is not None and _loses_sources(facts.front["spec"]):
         mend = "set the chart's api.service.externalTrafficPolicy to Local: first firewall rules let in a node else"
         yield Finding(check, Level.FAILED, "the API's Service hides its callers' addresses", mend)
-    elif _is_behind_a_proxy(facts) and not _trusts_proxies(facts):
+    elif _is_behind_a_proxy(facts.ingresses) and not _trusts_proxies(facts.processes):
         mend = "set the chart's api.trustedProxies to the networks of the ingress controller's pods"
         yield Finding(check, Level.FAILED, "the API is behind an Ingress and trusts no proxy's X-Forwarded-For", mend)
     elif not lost:
@@ -88,16 +95,12 @@ def _loses_sources(spec: Object) -> bool:
     return spec.get("type") in ("NodePort", "LoadBalancer") and spec.get("externalTrafficPolicy") != "Local"
 
 
-def _is_behind_a_proxy(facts: Facts) -> bool:
-    return not isinstance(facts.ingresses, Unseen) and any(
-        one["metadata"]["name"].startswith("berth") for one in facts.ingresses
-    )
+def _is_behind_a_proxy(ingresses: Sequence[Object]) -> bool:
+    return any(one["metadata"]["name"].startswith("berth") for one in ingresses)
 
 
-def _trusts_proxies(facts: Facts) -> bool:
-    if isinstance(facts.processes, Unseen):
-        return True
-    return bool(environment(facts.processes["api"], "api").get("BERTH_TRUSTED_PROXIES"))
+def _trusts_proxies(processes: Mapping[str, Object | None]) -> bool:
+    return bool(environment(processes["api"], "api").get("BERTH_TRUSTED_PROXIES"))
 
 
 def tun(facts: Facts) -> Iterator[Finding]:
@@ -105,15 +108,15 @@ def tun(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.processes, Unseen):
         yield unseen("TUN", facts.processes)
         return
-    if isinstance(facts.instances, Unseen):
-        yield unseen("TUN", facts.instances)
+    vpns = facts.vpns
+    if isinstance(vpns, Unseen):
+        yield unseen("TUN", vpns)
         return
     mode = environment(facts.processes["operator"], "operator").get("BERTH_VPN_TUN")
     if mode is None:
         yield Finding("TUN", Level.OK, "no VPNs are offered (vpn.enabled)")
         return
-    asked = [one for one in facts.instances if one.spec.vpn and state.is_active(one)]
-    shown = [(one, conditions.find(one.status.conditions, state.VPN_READY)) for one in asked]
+    shown = [(one, conditions.find(one.status.conditions, state.VPN_READY)) for one in vpns]
     bad = [(one, found) for one, found in shown if found is not None and found.status == "False"]
     ready = sum(1 for _, found in shown if found is not None and found.status == "True")
     for one, found in bad:

@@ -1,19 +1,20 @@
 """Whether what the chart installed is there and works. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-from berth_cli.checkup.facts import Facts, Unseen, environment
+from berth_cli.checkup.facts import Facts, Stored, Unseen
 from berth_cli.checkup.findings import Finding, Level, unseen
 from berth_core import conditions, crdgen, leasing
 from berth_core.client import Object
-from berth_core.firewall import parse_source
+from berth_core.firewall import Network, parse_source
 from berth_core.model import parse_time
 from berth_core.names import GROUP
-from berth_core.resources import KINDS
+from berth_core.resources import KINDS, WorkspaceType
+from berth_core.resources.workspacetype import EnvVar
 
 CLOCK_SECONDS: Final = 5.0
 """From there on the operator acts on no time any more."""
@@ -147,29 +148,22 @@ def keys(facts: Facts) -> Iterator[Finding]:
         yield Finding(check, Level.OK, "those of tokens and webhooks are there")
 
 
-def egress(facts: Facts) -> Iterator[Finding]:
+def egress(facts: Stored) -> Iterator[Finding]:
     """Addresses that types and deployments hand to their workspaces are within reach of these."""
     check = "egress"
-    if isinstance(facts.types, Unseen):
-        yield unseen(check, facts.types)
+    types, deployments, closed = facts.types, facts.deployments, facts.values.closed
+    for part in (types, deployments, closed):
+        if isinstance(part, Unseen):
+            yield unseen(check, part)
+            return
+    if isinstance(types, Unseen) or isinstance(deployments, Unseen) or isinstance(closed, Unseen):
         return
-    if isinstance(facts.deployments, Unseen):
-        yield unseen(check, facts.deployments)
-        return
-    if isinstance(facts.processes, Unseen):
-        yield unseen(check, facts.processes)
-        return
-    told = environment(facts.processes["operator"], "operator")
-    closed = ",".join(told.get(name, "") for name in ("BERTH_BLOCKED_CIDRS", "BERTH_MACHINE_CIDRS"))
-    blocked = [parse_source(word) for word in closed.split(",") if word]
-    public = [kind for kind in facts.types if kind.spec.network.egress == "open" and not kind.spec.retired]
+    public = [kind for kind in types if kind.spec.network.egress == "open" and not kind.spec.retired]
     cut_off = False
     for kind in public:
-        reached = kind.spec.network.reached(blocked)
-        own = [wd for wd in facts.deployments if wd.spec.type == kind.spec.type_name]
+        own = [wd for wd in deployments if wd.spec.type == kind.spec.type_name]
         variables = [*kind.spec.template.env, *(one for wd in own for one in wd.spec.overrides.env)]
-        lost = {text for one in variables for text in addresses(one.value) if not reached.reaches(parse_source(text))}
-        if lost:
+        if lost := _lost(kind, variables, closed):
             cut_off = True
             says = f"type {kind.spec.type_name}: its environment names {', '.join(sorted(lost))}, out of its reach"
             mend = "name their networks in spec.network.allowed; instances.blockedCidrs and machineCidrs stay closed"
@@ -177,6 +171,15 @@ def egress(facts: Facts) -> Iterator[Finding]:
     if not cut_off:
         names = ", ".join(kind.spec.type_name for kind in public) or "none"
         yield Finding(check, Level.OK, f"types that reach public addresses and what they name: {names}")
+
+
+def _lost(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network]) -> set[str]:
+    """Addresses in variables of a type's workspaces that these do not reach."""
+    try:
+        reached = kind.spec.network.reached(closed)
+    except ValueError:
+        return {"what spec.network.allowed, which has no networks, would have let through"}
+    return {text for one in variables for text in addresses(one.value) if not reached.reaches(parse_source(text))}
 
 
 def addresses(value: str) -> list[str]:
@@ -199,10 +202,11 @@ def addresses(value: str) -> list[str]:
 def machines(facts: Facts) -> Iterator[Finding]:
     """Deployments can be had, or say why not."""
     check = "deployments"
-    if isinstance(facts.deployments, Unseen):
-        yield unseen(check, facts.deployments)
+    deployments = facts.deployments
+    if isinstance(deployments, Unseen):
+        yield unseen(check, deployments)
         return
-    there = [wd for wd in facts.deployments if wd.spec.dissolved is None]
+    there = [wd for wd in deployments if wd.spec.dissolved is None]
     bad = [
         (wd, found)
         for wd in there

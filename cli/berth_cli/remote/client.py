@@ -52,8 +52,12 @@ class Api:
     """One API, with or without a token."""
 
     def __init__(self, place: Place, seconds: float = ANSWER_SECONDS) -> None:
-        if urlsplit(place.api).scheme not in ("http", "https") or not urlsplit(place.api).netloc:
+        parts = urlsplit(place.api)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
             raise CliError(f"{place.api!r} ({place.source}) is no address of an API: write https://…", USAGE)
+        # Not everything that reads an address takes the same part of these for the host.
+        if "@" in parts.netloc or "\\" in place.api:
+            raise CliError(f"the address of the API ({place.source}) has a user or a backslash: leave them out", USAGE)
         if place.token and _is_plain(place) and not (place.insecure or _is_here(place)):
             raise CliError(
                 f"the token would go to {place.api} in the clear ({place.source}): write https://…, or make a context"

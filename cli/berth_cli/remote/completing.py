@@ -1,11 +1,13 @@
 """What shells complete: ids and types, asked of the API. A shell that waits is worse than no completion."""
 
+import re
 from typing import Final
 
 from berth_cli.errors import CliError
 from berth_cli.remote import contexts
 
 SECONDS: Final = 1.0
+PLAIN: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 
 
 def types(incomplete: str) -> list[str]:
@@ -21,7 +23,8 @@ def instances(incomplete: str) -> list[str]:
 def names(incomplete: str) -> list[str]:
     """Contexts of the configuration file."""
     try:
-        return [name for name in contexts.load()[0].by_name if name.startswith(incomplete)]
+        known = contexts.load()[0].by_name
+        return [name for name in known if name.startswith(incomplete) and PLAIN.fullmatch(name)]
     except CliError:
         return []  # nobody reads an error while he presses the tab key
 
@@ -30,6 +33,8 @@ def _ask(path: str, field: str) -> list[str]:
     from berth_cli.remote.client import Api
 
     try:
-        return list(Api(contexts.place(None), SECONDS).get(path)[field])
-    except CliError:
+        found = list(Api(contexts.place(None), SECONDS).get(path)[field])
+    except (CliError, KeyError, TypeError):
         return []  # the same
+    # A shell may evaluate what it completes, and the API is another's word.
+    return [one for one in found if isinstance(one, str) and PLAIN.fullmatch(one)]

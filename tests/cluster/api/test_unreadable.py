@@ -1,6 +1,8 @@
 """An object that an earlier schema let in and that no model takes fails no request about others."""
 
 import asyncio
+import hashlib
+import uuid
 from collections.abc import AsyncIterator
 
 import httpx
@@ -10,7 +12,15 @@ from loosening import loosened
 from berth_core.client import Object
 from berth_core.errors import InvalidError
 from berth_core.names import API_VERSION
-from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment
+from berth_core.resources import (
+    AccessRule,
+    Instance,
+    IssuedToken,
+    Reservation,
+    Resource,
+    TokenRevocation,
+    WorkspaceDeployment,
+)
 
 from .conftest import Setting, made
 from .world import World, eventually
@@ -37,11 +47,13 @@ async def type_name(world: World, setting: Setting) -> AsyncIterator[str]:
         await world.client.delete(kind.api(), world.namespaces.workspaces, "odd")
 
 
-async def _store(world: World, kind: type[Resource], spec: Object, name: str = "odd") -> None:
+async def _store(
+    world: World, kind: type[Resource], spec: Object, name: str = "odd", namespace: str | None = None
+) -> None:
     body = {"apiVersion": API_VERSION, "kind": kind.KIND, "metadata": {"name": name}, "spec": spec}
     while True:
         try:
-            await world.client.create(kind.api(), world.namespaces.workspaces, body)
+            await world.client.create(kind.api(), namespace or world.namespaces.workspaces, body)
         except InvalidError:
             await asyncio.sleep(0.1)  # it takes some moments until the API server has heard of the looser schema
         else:
@@ -77,3 +89,16 @@ async def test_a_rule_that_cannot_be_read_forbids_its_user_only(
 
     await eventually(refuses)
     await made(alice, name)
+
+
+async def test_a_token_whose_record_cannot_be_read_can_be_revoked(
+    world: World, setting: Setting, root: httpx.AsyncClient
+) -> None:
+    sha256 = hashlib.sha256(uuid.uuid4().bytes).hexdigest()
+    spec = {"sha256": sha256, "user": "ada", "issued": "2026-02-01 01:00:00Z", "expires": "2100-01-01T00:00:00Z"}
+    with loosened(setting.server, IssuedToken.PLURAL):
+        await asyncio.wait_for(_store(world, IssuedToken, spec, sha256, world.namespaces.access), 120)
+    answer = await root.post(f"/revoke/{sha256}")
+    assert answer.status_code == 200, answer.text
+    made = await world.client.get(TokenRevocation.api(), world.namespaces.access, sha256)
+    assert made["spec"]["sha256"] == sha256

@@ -130,7 +130,7 @@ def test_notes_tell_the_next_steps(helm: Helm) -> None:
     assert "api.trustedProxies is empty" in behind
 
 
-def test_hooks_run_in_order_and_clear_up(helm: Helm) -> None:
+def test_hooks_run_in_order_and_clear_up(installed: ApiServer, helm: Helm) -> None:
     hooks = [obj for obj in helm.render() if "helm.sh/hook" in (obj["metadata"].get("annotations") or {})]
     order: dict[str, list[tuple[int, str]]] = {}
     for hook in hooks:

@@ -150,13 +150,13 @@ def rules(objects: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     return list(itertools.chain.from_iterable([(r["metadata"]["name"], rule) for rule in r["rules"]] for r in roles))
 
 
-def test_no_role_has_a_wildcard(helm: Helm) -> None:
+def test_no_role_has_a_wildcard(installed: ApiServer, helm: Helm) -> None:
     for name, rule in rules(helm.render()):
         for part in ("apiGroups", "resources", "verbs"):
             assert "*" not in rule[part], name
 
 
-def test_each_process_has_an_account_and_roles_of_its_own(helm: Helm) -> None:
+def test_each_process_has_an_account_and_roles_of_its_own(installed: ApiServer, helm: Helm) -> None:
     objects = helm.render()
     bindings = [obj for obj in objects if obj["kind"] in ("RoleBinding", "ClusterRoleBinding")]
     for binding in bindings:

@@ -8,11 +8,21 @@ from typing import Any
 import jwt
 import pytest
 
+from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core import ids
+from berth_core import ids, names
 from berth_core.client import Client
 from berth_core.model import parse_time, timestamp
-from berth_core.resources import Account, AccountSpec, IssuedToken, TokenRevocation, manifest
+from berth_core.resources import (
+    Account,
+    AccountSpec,
+    InstanceSpec,
+    IssuedToken,
+    Reservation,
+    ReservationSpec,
+    TokenRevocation,
+    manifest,
+)
 
 from .conftest import Run
 
@@ -160,3 +170,40 @@ def test_wrong_wishes(berth: Run, access: list[str], words: list[str], code: int
     assert (done.code, done.out) == (code, "")
     assert message in done.err
     assert done.err.count("\n") == 1
+
+
+OPERATOR = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: berth-operator}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: operator}}}}
+  template:
+    metadata: {{labels: {{app: operator}}}}
+    spec:
+      containers:
+        - {{name: operator, image: example/berth, env: [{{name: BERTH_WORKSPACE_NAMESPACES, value: "{0}"}}]}}
+"""
+
+
+async def test_what_a_token_made_is_looked_for_where_the_operator_has_it(
+    apiserver: ApiServer, client: Client, namespaces: Namespaces, berth: Run, access: list[str], alice: str
+) -> None:
+    where = namespaces.workspaces
+    spec = ReservationSpec(user="alice", workspace_type="t", instance=InstanceSpec(user="alice", workspace_type="t"))
+    body = manifest(Reservation, where, "waits", spec, labels=names.token_labels(digest(alice)))
+    await client.create(Reservation.api(), where, body)
+    words = ("token", "revoke", digest(alice), "--with-what-it-made", "-n", namespaces.release, *access)
+    unknown = berth(*words)
+    assert (unknown.code, unknown.out) == (4, "")
+    assert "is revoked" in unknown.err
+    assert "--workspaces" in unknown.err
+    assert await revocations(client, namespaces), "the token ends first"
+    wrong = berth(*words, "-w", "nowhere")
+    assert wrong.code == 4
+    assert "there is no namespace nowhere" in wrong.err
+    apiserver.kubectl("create", "-n", namespaces.release, "-f", "-", stdin=OPERATOR.format(where))
+    done = berth(*words)
+    assert done.code == 0, done.err
+    assert f"Reservation waits of {where} is deleted" in done.out

@@ -3,17 +3,30 @@
 import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from berth_cli import keys
 from berth_cli.checkup import checks
-from berth_cli.checkup.facts import Facts, Unseen, environment, larger, schema_of
+from berth_cli.checkup.facts import Facts, Unseen, Values, environment, given
 from berth_cli.checkup.findings import Finding, Level
+from berth_cli.checkup.held import SHOWN, Held, Names
+from berth_cli.checkup.judging import WORKLOADS, broken, is_judged, schema_of
 from berth_cli.checkup.of_release import covers
 from berth_core import crdgen
-from berth_core.resources import KINDS, Build, Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources import (
+    KINDS,
+    Account,
+    Build,
+    Instance,
+    IssuedToken,
+    Project,
+    Resource,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DEFINITIONS = [crdgen.definition(one) for one in KINDS]
@@ -67,15 +80,33 @@ def well() -> Facts:
         services=[service("Local")],
         front={"spec": {"type": "ClusterIP"}},
         ingresses=[],
-        types=[kind(told("NetworkPolicyEnforced", "True"))],
-        deployments=[machine()],
-        instances=[vpn("True")],
-        ours=[],
-        workloads=[],
+        values=Values(most={}, closed=[], runtime_classes=[]),
+        held=held(),
         authority=keys.new_authority(NOW).certificate,
         keys={"berth-token-signing": True},
-        most={},
     )
+
+
+def held(**changes: Any) -> Held:
+    """What namespaces hold in which nothing is wrong, but for changes."""
+    well: dict[str, Any] = {
+        "types": [kind(told("NetworkPolicyEnforced", "True"))],
+        "deployments": [machine()],
+        "vpns": [vpn("True")],
+    }
+    return Held(**(well | changes))
+
+
+def holding(**changes: Any) -> Facts:
+    return replace(well(), held=held(**changes))
+
+
+def taken(what: type[Resource], *objects: dict[str, Any]) -> Facts:
+    """A release that holds more objects of a kind, as they are listed."""
+    seen = held()
+    for obj in objects:
+        seen.take(what, schema_of(what), obj)
+    return replace(well(), held=seen)
 
 
 def vpn(status: str) -> Instance:
@@ -85,7 +116,7 @@ def vpn(status: str) -> Instance:
 
 
 def ill(facts: Facts) -> list[Finding]:
-    return [one for one in checks.findings(facts) if one.level is not Level.OK]
+    return [one for one in checks.findings(facts, checks.CHECKS) if one.level is not Level.OK]
 
 
 def only(facts: Facts) -> Finding:
@@ -96,7 +127,7 @@ def only(facts: Facts) -> Finding:
 
 def test_nothing_is_wrong() -> None:
     assert ill(well()) == []
-    assert len(checks.findings(well())) >= len(checks.CHECKS)
+    assert len(checks.findings(well(), checks.CHECKS)) >= len(checks.CHECKS)
 
 
 def test_a_cluster_that_is_too_old() -> None:
@@ -119,10 +150,10 @@ def test_what_the_api_server_adds_is_no_difference() -> None:
 
 
 def test_network_policy_that_nobody_enforces() -> None:
-    unenforced = replace(well(), types=[kind(told("NetworkPolicyEnforced", "False", message="a probe got through"))])
+    unenforced = holding(types=[kind(told("NetworkPolicyEnforced", "False", message="a probe got through"))])
     found = only(unenforced)
     assert (found.level, found.says) == (Level.FAILED, "a probe got through")
-    assert only(replace(well(), types=[kind()])).level is Level.UNKNOWN
+    assert only(holding(types=[kind()])).level is Level.UNKNOWN
 
 
 def test_sources_that_are_lost_on_the_way() -> None:
@@ -136,8 +167,8 @@ def test_sources_that_are_lost_on_the_way() -> None:
 
 
 def test_vpns_that_do_not_come_up_or_were_not_tried() -> None:
-    assert "-c vpn" in only(replace(well(), instances=[vpn("False")])).mend
-    untried = only(replace(well(), instances=[]))
+    assert "-c vpn" in only(holding(vpns=[vpn("False")])).mend
+    untried = only(holding(vpns=[]))
     assert (untried.level, "berth new" in untried.mend) == (Level.UNKNOWN, True)
 
 
@@ -174,34 +205,39 @@ def test_keys_that_are_missing() -> None:
 
 def test_a_quarantine_says_which_command_ends_it() -> None:
     sick = told("Quarantined", "True", "ResetFailed", "exit code 3")
-    assert "berth deployment release arm-1" in only(replace(well(), deployments=[machine(sick)])).mend
+    assert "berth deployment release arm-1" in only(holding(deployments=[machine(sick)])).mend
     lease = {"instance": "i", "user": "ada", "claimedAt": LATER}
-    assert "berth release arm-1" in only(replace(well(), deployments=[machine(sick, lease=lease, epoch=1)])).mend
-    assert "berth deployment add" in only(replace(well(), deployments=[])).mend
+    assert "berth release arm-1" in only(holding(deployments=[machine(sick, lease=lease, epoch=1)])).mend
+    assert "berth deployment add" in only(holding(deployments=[])).mend
 
 
 def test_a_type_whose_robot_its_workspaces_no_longer_reach_is_named() -> None:
     enforced = told("NetworkPolicyEnforced", "True")
     robot = "tcp://192.168.7.4:30002"
-    found = only(replace(well(), types=[kind(enforced, env=robot)]))
+    found = only(holding(types=[kind(enforced, env=robot)]))
     assert (found.check, found.level) == ("egress", Level.WARNING)
     assert "type arm: its environment names 192.168.7.4" in found.says
     assert "spec.network.allowed" in found.mend
     overrides = {"env": [{"name": "ROBOT", "value": "10.0.0.4"}]}
     metadata = {"name": "arm-1", "namespace": "lab"}
     one = WorkspaceDeployment.parse({"metadata": metadata, "spec": {"type": "arm", "overrides": overrides}})
-    assert "10.0.0.4" in only(replace(well(), deployments=[one])).says
+    assert "10.0.0.4" in only(holding(deployments=[one])).says
 
     for fine in (
         kind(enforced, env=robot, allowed=["192.168.7.0/24"]),
         kind(enforced, env=robot, egress="none"),
         kind(enforced, env="8.8.8.8 127.0.0.1 version 1.2.3 999.1.1.1"),
     ):
-        assert ill(replace(well(), types=[fine])) == []
+        assert ill(holding(types=[fine])) == []
 
     named = kind(enforced, env=robot, allowed=["192.168.7.0/24"])
-    processes = {name: process(name, BERTH_MACHINE_CIDRS="192.168.7.0/24") for name in ("operator", "api", "notifier")}
-    assert only(replace(well(), types=[named], processes=processes)).check == "egress"
+    closed = Values(most={}, closed=[ip_network("192.168.7.0/24")], runtime_classes=[])
+    assert only(replace(holding(types=[named]), values=closed)).check == "egress"
+
+
+def test_a_type_whose_networks_are_none_is_named_and_stops_no_check() -> None:
+    odd = kind(told("NetworkPolicyEnforced", "True"), allowed=["everywhere"])
+    assert "spec.network.allowed" in only(holding(types=[odd])).says
 
 
 def test_what_may_not_be_read_is_unknown() -> None:
@@ -214,11 +250,8 @@ def test_what_may_not_be_read_is_unknown() -> None:
         services=nobody,
         front=nobody,
         ingresses=nobody,
-        types=nobody,
-        deployments=nobody,
-        instances=nobody,
-        ours=nobody,
-        workloads=nobody,
+        held=Held(unseen=dict.fromkeys([*(one.KIND for one in KINDS), *WORKLOADS], "forbidden")),
+        values=Values(nobody, nobody, nobody),
         authority=nobody,
         keys=nobody,
     )
@@ -226,17 +259,46 @@ def test_what_may_not_be_read_is_unknown() -> None:
     assert len(ill(facts)) == len(checks.CHECKS) - 2, "version and clock are told to everybody"
 
 
+def test_one_list_that_may_not_be_read_hides_nothing_of_the_others() -> None:
+    seen = held(unseen={"Delivery": "forbidden"})
+    seen.take(Project, schema_of(Project), listed(Project, "p", repoURL="https://hunter2@git.test/a"))
+    levels = {one.check: one.level for one in ill(replace(well(), held=seen))}
+    assert levels == {
+        "readable": Level.UNKNOWN,
+        "names and labels": Level.UNKNOWN,
+        "fields": Level.WARNING,
+    }
+
+
+def test_a_proxy_that_may_not_be_seen_is_no_proof_that_there_is_none() -> None:
+    found = only(replace(well(), ingresses=Unseen("forbidden")))
+    assert (found.check, found.level) == ("source addresses", Level.UNKNOWN)
+
+
 def test_an_environment_is_read_where_it_is_plain() -> None:
     assert environment(process("api", A="1"), "api") == {"A": "1"}
     assert environment(None, "api") == environment(process("api", A="1"), "other") == {}
 
 
-def metadata(what: str, name: str, manager: str = "kubectl", **fields: Any) -> dict[str, Any]:
-    """Metadata of something whose spec, labels and owners were written by ``manager``."""
+SPECS: dict[str, dict[str, Any]] = {
+    "Instance": {"user": "ada", "workspaceType": "arm"},
+    "Build": {"user": "ada", "project": "p", "branch": "main", "repoURL": "https://git.test/a"},
+    "Project": {"name": "p", "user": "ada", "repoURL": "https://git.test/a"},
+    "WorkspaceDeployment": {"type": "arm"},
+    "Account": {"user": "ada"},
+}
+
+
+def listed(what: type[Resource], name: str, manager: str = "kubectl", **spec: Any) -> dict[str, Any]:
+    """An object whose spec, labels and owners were written by ``manager``."""
+    return {"metadata": metadata(name, manager), "spec": SPECS[what.KIND] | spec}
+
+
+def metadata(name: str, manager: str = "kubectl", **fields: Any) -> dict[str, Any]:
     labels: dict[str, Any] = {f"f:{key}": {} for key in fields.get("labels", {})}
     written = {"f:spec": {}, "f:metadata": {"f:labels": labels, "f:ownerReferences": {}}}
     entry = {"manager": manager, "operation": "Update", "fieldsV1": written}
-    return {"what": what, "metadata": {"name": name, "namespace": "lab", "managedFields": [entry]} | fields}
+    return {"name": name, "namespace": "lab", "managedFields": [entry]} | fields
 
 
 OF_A_BUILD = {"apiVersion": "berth.dev/v1alpha1", "kind": "Build", "name": "b", "uid": "u"}
@@ -246,61 +308,144 @@ AN_ID = "01900000-0000-7000-8000-000000000001"
 @pytest.mark.parametrize(
     ("what", "name", "fields"),
     [
-        ("Instance", f"b-{AN_ID}-1", {}),
-        ("Build", AN_ID, {}),
-        ("Project", "p-" + "a" * 40, {}),
-        ("Instance", "mine", {"labels": {"berth.dev/build": AN_ID}}),
-        ("Instance", "mine", {"ownerReferences": [OF_A_BUILD]}),
+        (Instance, f"b-{AN_ID}-1", {}),
+        (Build, AN_ID, {}),
+        (Project, "p-" + "a" * 40, {}),
+        (Instance, "mine", {"labels": {"berth.dev/build": AN_ID}}),
+        (Instance, "mine", {"ownerReferences": [OF_A_BUILD]}),
     ],
 )
-def test_what_looks_like_berths_own_and_is_not(what: str, name: str, fields: dict[str, Any]) -> None:
-    found = only(replace(well(), ours=[metadata(what, name, **fields)]))
-    assert (found.level, f"lab/{name}" in found.says) == (Level.WARNING, True)
-    assert ill(replace(well(), ours=[metadata(what, name, "berth-operator", **fields)])) == []
+def test_what_looks_like_berths_own_and_is_not(what: type[Resource], name: str, fields: dict[str, Any]) -> None:
+    theirs, ours = (
+        listed(what, name) | {"metadata": metadata(name, manager, **fields)}
+        for manager in ("kubectl", "berth-operator")
+    )
+    found = only(taken(what, theirs))
+    assert (found.check, found.level, f"lab/{name}" in found.says) == ("names and labels", Level.WARNING, True)
+    assert ill(taken(what, ours)) == []
 
 
 def test_a_machine_may_be_named_by_an_id() -> None:
-    assert ill(replace(well(), ours=[metadata("WorkspaceDeployment", AN_ID)])) == []
+    assert ill(taken(WorkspaceDeployment, listed(WorkspaceDeployment, AN_ID))) == []
 
 
 def test_workloads_that_are_not_berths() -> None:
-    owner = {"controller": True, "kind": "Deployment", "name": "web"}
-    berths = metadata("Pod", "i-1", labels={"app.kubernetes.io/managed-by": "berth"})
-    listed = [metadata("Deployment", "web"), metadata("ReplicaSet", "web-1", ownerReferences=[owner]), berths]
-    found = only(replace(well(), workloads=listed))
+    web = {"controller": True, "apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    seen = held()
+    seen.take_workload("Deployment", metadata("web"))
+    seen.take_workload("ReplicaSet", metadata("web-1", ownerReferences=[web]))
+    seen.take_workload("Pod", metadata("i-1", labels={"app.kubernetes.io/managed-by": "berth"}))
+    found = only(replace(well(), held=seen))
     assert (found.level, found.says) == (Level.WARNING, "1 are not Berth's: Deployment lab/web")
 
 
+@pytest.mark.parametrize(("api", "word"), [("argoproj.io/v1alpha1", "Workflow"), ("example.org/v1", "Job")])
+def test_an_owner_that_is_not_looked_at_itself_makes_no_workload_berths(api: str, word: str) -> None:
+    owner = {"controller": True, "apiVersion": api, "kind": word, "name": "w"}
+    seen = held()
+    seen.take_workload("Pod", metadata("w-1", ownerReferences=[owner]))
+    assert only(replace(well(), held=seen)).says == "1 are not Berth's: Pod lab/w-1"
+
+
 def test_overrides_that_would_change_their_type() -> None:
-    metadata = {"name": "arm-2", "namespace": "lab"}
+    where = {"name": "arm-2", "namespace": "lab"}
     spec = {"type": "arm", "overrides": {"devices": {"cpu": 64}}}
-    found = only(replace(well(), deployments=[WorkspaceDeployment.parse({"metadata": metadata, "spec": spec})]))
+    found = only(holding(deployments=[WorkspaceDeployment.parse({"metadata": where, "spec": spec})]))
     assert (found.level, "devices[cpu]" in found.says) == (Level.FAILED, True)
 
 
-def resource(what: str = "Instance", name: str = "mine", larger: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"what": what, "metadata": {"namespace": "lab", "name": name}, "larger": list(larger)}
+def test_a_type_with_a_runtime_class_that_no_value_allows_is_named() -> None:
+    enforced = told("NetworkPolicyEnforced", "True")
+    template = {"image": "example.test/arm:1", "runtimeClassName": "kata"}
+    spec = {"typeName": "arm", "template": template}
+    where = {"name": "arm", "namespace": "lab"}
+    facts = holding(
+        types=[WorkspaceType.parse({"metadata": where, "spec": spec, "status": {"conditions": [enforced]}})]
+    )
+    values = given({"BERTH_RUNTIME_CLASSES": "gvisor"})
+    assert "type arm (kata)" in only(replace(facts, values=values)).says
+    for fine in ({}, {"BERTH_RUNTIME_CLASSES": "gvisor,kata"}):
+        assert ill(replace(facts, values=given(fine))) == []
 
 
-def test_what_is_larger_than_may_be_made_now_is_named() -> None:
-    found = only(replace(well(), ours=[resource(), resource(larger=("spec.sshKeys",)), resource(name="x" * 64)]))
-    assert (found.check, found.level) == ("sizes", Level.WARNING)
-    assert found.says.startswith("2 are larger than may be made now: Instance lab/mine (spec.sshKeys), Instance lab/x")
+def test_what_cannot_be_read_is_listed_and_stops_no_check() -> None:
+    odd = listed(Instance, "odd", requesterAddress=7)
+    found = ill(taken(Instance, odd, listed(Instance, "mine", sshKeys=["k" * 100_000])))
+    assert [one.check for one in found] == ["readable", "fields"]
+    assert found[0].says == "1 cannot be read: Instance lab/odd (spec.requesterAddress: Input should be a valid string)"
+    assert "Instance lab/mine (spec.sshKeys)" in found[1].says
 
 
-def test_fields_are_measured_by_the_schema_of_this_version() -> None:
-    schema = schema_of(Instance)
-    spec = {"user": "ada", "sshKeys": ["k" * 100_000], "type": "bench", "deployments": ["one"], "unknown": "x" * 10_000}
-    assert sorted(set(larger(schema["spec"], spec, "spec"))) == ["spec.sshKeys"]
-    assert list(larger(schema["spec"], {"sshKeys": ["k"] * 10_000}, "spec")) == ["spec.sshKeys"]
-    assert list(larger(schema_of(Build)["spec"], {"attempt": 2**63 - 1, "branch": "main"}, "spec")) == ["spec.attempt"]
-    assert list(larger(schema["spec"], {"user": None, "vpn": True}, "spec")) == []
+@pytest.mark.parametrize(
+    ("what", "spec", "path"),
+    [
+        (Instance, {"sshKeys": ["k" * 100_000]}, "spec.sshKeys"),
+        (Instance, {"sshKeys": ["k"] * 10_000}, "spec.sshKeys"),
+        (Instance, {"requesterAddress": "nowhere"}, "spec.requesterAddress"),
+        (Instance, {"repo": {"url": "https://ada:hunter2@git.test/a"}}, "spec.repo.url"),
+        (Instance, {"repo": {"url": "https://git.test/a", "path": "/etc/cron.d"}}, "spec.repo.path"),
+        (Build, {"attempt": 2**63 - 1}, "spec.attempt"),
+        (Build, {"attempt": 0}, "spec.attempt"),
+        (Project, {"repoURL": "https://hunter2@git.test/a"}, "spec.repoURL"),
+        (WorkspaceDeployment, {"heartbeat": "sometimes"}, "spec.heartbeat"),
+        (Account, {"tokensValidAfter": "2026-02-01 01:00:00Z"}, "spec.tokensValidAfter"),
+        (IssuedToken, {"expires": "9999-12-31T23:59:59Z"}, "spec.expires"),
+    ],
+)
+def test_a_field_that_may_not_be_made_so_now_is_named(what: type[Resource], spec: dict[str, Any], path: str) -> None:
+    whole = SPECS.get(what.KIND, {}) | spec
+    assert path in set(broken(schema_of(what)["spec"], whole, "spec"))
+    if what.KIND in SPECS:
+        assert list(broken(schema_of(what)["spec"], SPECS[what.KIND], "spec")) == []
+
+
+def test_a_name_that_is_too_long_counts_where_the_policy_refuses_it() -> None:
+    assert "(metadata.name)" in only(taken(Instance, listed(Instance, "x" * 64))).says
+    assert ill(taken(Account, listed(Account, "x" * 64))) == []
+
+
+NOT_JUDGED = {
+    "self.metadata.name == self.spec.sha256",
+    "has(self.spec.workspaceType) != has(self.spec.deployments)",
+    "has(self.workspaceType) != has(self.deployments)",
+    "has(self.branch) || has(self.commit)",
+    "!has(self.cancel) || !has(self.attempt) || self.cancel <= self.attempt",
+    "isCIDR(self.spec.source)",
+}
+"""Rules on what is made that are as old as their kinds, so that no older object breaks them."""
+
+
+def test_rules_on_what_is_made_are_judged_or_as_old_as_their_kinds() -> None:
+    of_types = {one.rule for one in WorkspaceType.RULES}
+    rules = {one.rule for what in KINDS for one in what.RULES if "oldSelf" not in one.rule} - of_types
+    of_leases = {rule for rule in rules if "returned" in rule or "warm" in rule}  # by Berth's processes only
+    assert {rule for rule in rules - of_leases if not is_judged(rule)} == NOT_JUDGED
 
 
 def test_a_namespace_that_is_full_says_so() -> None:
-    both = [resource(), resource(name="other"), resource("Build")]
-    found = only(replace(well(), ours=both, most={"instances": 2, "builds": 2}))
+    full = taken(Instance, listed(Instance, "mine"), listed(Instance, "other"))
+    full.held.counts["lab", "configmaps"] = 5
+
+    def bounded(objects: str, quota: str = "{}") -> Facts:
+        return replace(full, values=given({"BERTH_MOST_OBJECTS": objects, "BERTH_QUOTA": quota}))
+
+    found = only(bounded('{"instances": 2, "builds": 2}'))
     assert found.says == "lab has 2 instances, and 2 are its bound"
     assert "bounds.objects" in found.mend
-    assert ill(replace(well(), ours=both, most={"instances": 3})) == []
-    assert only(replace(well(), most=Unseen("forbidden"))).level is Level.UNKNOWN
+    assert ill(bounded('{"instances": 3}')) == []
+    assert only(bounded("{}", '{"configmaps": "5"}')).says == "lab has 5 configmaps, and 5 are its bound"
+    assert ill(bounded("{}", '{"configmaps": "6"}')) == []
+    full.held.counts["lab", "configmaps"] = 20_000
+    assert only(bounded("{}", '{"configmaps": "20k"}')).says == "lab has 20000 configmaps, and 20000 are its bound"
+    for other in ('{"requests.cpu": "20"}', '{"requests.memory": "20Gi"}'):
+        assert only(bounded("{}", other)).level is Level.UNKNOWN
+    unknown = Values(most=Unseen("forbidden"), closed=[], runtime_classes=[])
+    assert only(replace(well(), values=unknown)).level is Level.UNKNOWN
+
+
+def test_of_many_some_names_are_kept() -> None:
+    names = Names()
+    for _ in range(1000):
+        names.add("x" * 1000)
+    assert (names.count, len(names.first)) == (1000, SHOWN)
+    assert len(str(names)) < 1100

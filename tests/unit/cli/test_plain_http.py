@@ -22,7 +22,6 @@ PATH = Path("/home/ada/.config/berth/config.toml")
         "HTTP://berth.example.test",
         "http://198.18.0.11:30080",
         "http://[2001:db8::1]:8080",
-        "http://127.0.0.1@berth.example.test",
         "http://localhost.example.test",
         "http://127.0.0.1.example.test",
         "http://0.0.0.0:8080",
@@ -38,6 +37,24 @@ def test_a_token_is_not_sent_in_the_clear(api: str) -> None:
     assert "a-token" not in refused.value.message
     Api(replace(place, insecure=True))
     Api(replace(place, token=None))
+
+
+@pytest.mark.parametrize(
+    "api",
+    [
+        "http://127.0.0.1@berth.example.test",
+        "http://x@localhost:8080",
+        "https://ada:secret@berth.example.test",
+        "http://evil.test\\@127.0.0.1",
+        "http://127.0.0.1\\.evil.test",
+        "https://evil.test\\.berth.example.test",
+    ],
+)
+def test_an_address_that_programs_read_differently_is_refused(api: str) -> None:
+    with pytest.raises(CliError, match="a user or a backslash") as refused:
+        Api(Place(api, "a-token", "lab", insecure=True))
+    assert refused.value.code == USAGE
+    assert "secret" not in refused.value.message
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.7.6", "[::1]", "LOCALHOST"])

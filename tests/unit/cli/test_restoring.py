@@ -156,3 +156,13 @@ def test_a_reservation_has_the_place_that_it_had_in_the_backup(name: str, kept: 
     annotations = {"annotations": {"berth.dev/queued": kept}} if kept else {}
     was = place(ObjectMeta.model_validate(metadata(name) | annotations))
     assert (was.since, was.version) == (since, version)
+
+
+def test_leases_begin_above_the_epochs_of_what_cannot_be_read() -> None:
+    odd: list[dict[str, Any]] = [
+        {"metadata": metadata(ID), "spec": {"claim": {"deployment": "one", "epoch": 7}, "user": 1}},
+        {"metadata": metadata("b"), "spec": {}, "status": {"deployment": "two", "epoch": 8}},
+        {"metadata": metadata("c"), "status": {"grant": {"deployment": "three", "epoch": 9}}},
+        {"metadata": metadata("d"), "spec": "nothing", "status": {"deployment": ["one"], "epoch": "10"}},
+    ]
+    assert epochs(found(unreadable=odd)) == {"one": 7, "two": 8, "three": 9}

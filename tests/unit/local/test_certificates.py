@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.certificates import TRUST_VARIABLES, ensure, trust
+from berth_cluster.certificates import MARK, SYSTEM_MARK, TRUST_VARIABLES, ensure, trust
 from berth_cluster.pki import Authority
 
 NODES = ["198.18.0.11", "198.18.0.12"]
@@ -29,6 +29,7 @@ def test_a_certificate_is_kept_until_it_no_longer_serves(tmp_path: Path) -> None
     third = ensure(tmp_path, NODES).digest
     assert third != second
     secret = made.secret("berth")
+    assert not (tmp_path / "ca.key").exists(), "nothing is signed with it again"
     assert (secret["type"], sorted(secret["data"])) == ("kubernetes.io/tls", ["tls.crt", "tls.key"])
 
 
@@ -62,6 +63,25 @@ def test_clients_trust_the_system_s_authorities_and_berth_s_in_one_file(
         monkeypatch.setenv(name, value)
     trust(tmp_path, authority)
     assert Path(bundle).read_bytes() == once, "a shell that trusts it already adds nothing"
+
+
+def test_a_shell_that_trusts_it_already_gets_the_system_s_authorities_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in TRUST_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    authority = ensure(tmp_path / "tls", NODES).authority
+    bundle = Path(trust(tmp_path, authority)["SSL_CERT_FILE"])
+    today = bundle.read_text()
+    withdrawn = Authority(tmp_path / "old", "withdrawn").pair.certificate.read_text()
+    for before in (
+        today.replace(SYSTEM_MARK, SYSTEM_MARK + withdrawn),
+        f"{withdrawn}{MARK}{authority.read_text()}",  # as earlier versions wrote it
+    ):
+        bundle.write_text(before)
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+        trust(tmp_path, authority)
+        assert bundle.read_text() == today
 
 
 def test_a_shell_s_own_authorities_stay_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
