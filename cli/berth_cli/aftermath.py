@@ -13,6 +13,8 @@ from berth_core.resources import AccessRule, Build, FirewallRule, Instance, Proj
 DELETED: Final = (Reservation, VPNClient, FirewallRule, AccessRule, Project)
 """Kinds that are over when they are deleted; with a Project its builds go. Reservations come first: their turns make
 Instances."""
+SHUT: Final = (("action", ("DROP", "REJECT")), ("capability", ("CAP_NO_INSTANTIATE",)))
+"""Fields and values of rules that only shut: they stay, since without them more would be open."""
 LATE_SECONDS: Final = 20.0
 """After so long nothing is under way any more that began while the token counted."""
 
@@ -22,7 +24,8 @@ async def end(client: Client, namespaces: Iterable[str], sha256: str) -> list[st
     places = list(namespaces)
     done = [told for namespace in places for told in await _once(client, namespace, sha256)]
     await asyncio.sleep(LATE_SECONDS)
-    return done + [told for namespace in places for told in await _once(client, namespace, sha256)]
+    done += [told for namespace in places for told in await _once(client, namespace, sha256)]
+    return list(dict.fromkeys(done))
 
 
 async def _once(client: Client, namespace: str, sha256: str) -> list[str]:
@@ -30,6 +33,9 @@ async def _once(client: Client, namespace: str, sha256: str) -> list[str]:
     for kind in DELETED:
         for obj in await _made(client, kind, namespace, sha256):
             name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
+            if any(at(obj, "spec", field) in values for field, values in SHUT):
+                done.append(f"{kind.KIND} {name} of {namespace} stays, since it only shuts")
+                continue
             await client.delete(kind.api(), namespace, name, uid=uid)
             done.append(f"{kind.KIND} {name} of {namespace} is deleted")
     for obj in await _made(client, Build, namespace, sha256):

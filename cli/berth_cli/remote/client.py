@@ -183,7 +183,7 @@ def refusal(status: int, headers: Message | Mapping[str, str], body: bytes, plac
         return Refused(f"{place.api} points to {where}: use that address for the API", UNREACHABLE, status, said)
     if status == 429:
         hint = f"repeat it in {retry} s" if seconds else "repeat it later"
-        return Refused(f"{text}: too many requests with this token, {hint}", BUSY, status, said, seconds)
+        return Refused(f"{text}: {hint}", BUSY, status, said, seconds)
     if status == 503 and "busy" in said.lower():
         return Refused(text, BUSY, status, said, seconds)
     if status in (502, 503, 504):

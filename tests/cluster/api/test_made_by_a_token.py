@@ -29,6 +29,10 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
         taken, kept = await made(thief, type_name), await made(owner, type_name)
         queued = (await thief.post(f"/new/{type_name}", json={"reserve": True})).json()["id"]
         waits = (await owner.post(f"/new/{type_name}", json={"reserve": True})).json()["id"]
+        await world.make_ready(kept)
+        for action in ("ACCEPT", "DROP"):
+            rule = {"src": "192.0.2.7", "action": action}
+            assert (await thief.post(f"/firewall/{kept}", json=rule)).status_code == 200
     namespace = world.namespaces.workspaces
     label = names.token_labels(sha256(stolen.encode()).hexdigest())
     found, _ = await world.client.list(Instance.api(), namespace, labels=label)
@@ -46,6 +50,9 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
     assert stolen not in done.stdout + done.stderr
     assert (await world.client.get(Instance.api(), namespace, taken))["spec"]["terminate"] is True
     assert not (await world.client.get(Instance.api(), namespace, kept))["spec"].get("terminate")
+    rules, _ = await world.client.list(FirewallRule.api(), namespace, labels=label)
+    assert [rule["spec"]["action"] for rule in rules] == ["DROP"], "without it more would be open"
+    assert f"FirewallRule {rules[0]['metadata']['name']} of {namespace} stays" in done.stdout
     await world.client.get(Reservation.api(), namespace, waits)
     with pytest.raises(NotFoundError):
         await world.client.get(Reservation.api(), namespace, queued)

@@ -78,7 +78,7 @@ reservations         people,api,operator people,api,operator people,api,operator
 firewallrules        people,api,operator people,operator     people,operator     admins,api,operator admins admins,operator     admins,api,operator admins           operator
 vpnclients           people,api,operator people,api,operator people              admins,api          admins admins              admins,api,operator admins           operator
 accessrules          people,api,operator people,api,operator people              admins,api          admins admins              admins,api          admins           -
-deliveries           people,notifier     people,notifier     people,notifier     operator            -      -                   admins,notifier     -                notifier
+deliveries           people,notifier,operator people,notifier     people,notifier     operator            -      -                   admins,notifier     -                notifier
 projects             people,api,operator people,operator     people,api,operator users,api           users  users               users               admins           -
 builds               people,api,operator people,api,operator people,api,operator users,api           users  users,api           users,operator      admins           operator
 accounts             api,operator        api                 api,operator        api,operator        -      api                 -                   -                api,operator
@@ -218,7 +218,9 @@ MARKS: Final[dict[str, Object]] = {
     "owner": {"ownerReferences": [{"apiVersion": API_VERSION, "kind": "Build", "name": "b", "uid": "u"}]},
     "finalizer": {"finalizers": ["example.org/kept"]},
 }
-FOREIGN: Final[dict[str, Any]] = {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]}
+FOREIGN: Final[dict[str, Any]] = {
+    "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]
+}
 ID: Final = "01900000-0000-7000-8000-000000000001"
 RESERVED: Final = (f"b-{ID}-1", f"i-{ID}", "p-" + "a" * 40)
 
