@@ -218,7 +218,9 @@ MARKS: Final[dict[str, Object]] = {
     "owner": {"ownerReferences": [{"apiVersion": API_VERSION, "kind": "Build", "name": "b", "uid": "u"}]},
     "finalizer": {"finalizers": ["example.org/kept"]},
 }
-FOREIGN: Final = {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]}
+FOREIGN: Final[dict[str, Any]] = {
+    "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]
+}
 ID: Final = "01900000-0000-7000-8000-000000000001"
 RESERVED: Final = (f"b-{ID}-1", f"i-{ID}", "p-" + "a" * 40)
 

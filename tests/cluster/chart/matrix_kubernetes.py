@@ -223,7 +223,7 @@ def _networks() -> Iterator[Row]:
     where = collection("networkpolicies")
     may = "operator manager"
     for way in ("ingress", "egress"):
-        spec = {"spec": {"podSelector": {}, way: [{}]}}
+        spec: Object = {"spec": {"podSelector": {}, way: [{}]}}
         yield row(f"create networkpolicies that open {way}", "POST", where, manifest("networkpolicies") | spec, may)
         yield row(f"open {way}", "PATCH", f"{where}/plain", {"spec": {way: [{}]}}, may)
     yield row("close more", "PATCH", f"{where}/plain", OTHERWISE["networkpolicies"], f"{may} {EDITORS}")
