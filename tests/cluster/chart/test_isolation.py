@@ -142,7 +142,7 @@ def test_a_type_names_only_runtime_classes_that_the_values_allow(demanding: ApiS
     admin = person("lab-admin", "berth-admin")
     for fine in (None, "gvisor", "kata"):
         admin.apply(wtype(fine))
-    # Two policies refuse it; the API server tells the words of one.
+    # Two policies refuse it, and the API server says one's words.
     with pytest.raises(ClusterError, match=r"needs the verb elevate|must be one of gvisor, kata"):
         admin.apply(wtype("other"))
     # Nor does whoever has the verb: here the administrator of the cluster.
