@@ -29,6 +29,8 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
         taken, kept = await made(thief, type_name), await made(owner, type_name)
         queued = (await thief.post(f"/new/{type_name}", json={"reserve": True})).json()["id"]
         waits = (await owner.post(f"/new/{type_name}", json={"reserve": True})).json()["id"]
+        for client, name in ((thief, "evil"), (owner, "own")):
+            assert (await client.post("/ci/new", json={"repo_url": f"https://git.test/{name}"})).status_code == 200
         await world.make_ready(kept)
         for action in ("ACCEPT", "DROP"):
             rule = {"src": "192.0.2.7", "action": action}
@@ -53,31 +55,11 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
     rules, _ = await world.client.list(FirewallRule.api(), namespace, labels=label)
     assert [rule["spec"]["action"] for rule in rules] == ["DROP"], "without it more would be open"
     assert f"FirewallRule {rules[0]['metadata']['name']} of {namespace} stays" in done.stdout
+    projects, _ = await world.client.list(Project.api(), namespace, fields={"spec.user": "mallory"})
+    assert [project["spec"]["repoURL"] for project in projects] == ["https://git.test/own"]
     await world.client.get(Reservation.api(), namespace, waits)
     with pytest.raises(NotFoundError):
         await world.client.get(Reservation.api(), namespace, queued)
-
-
-async def test_a_project_goes_with_the_token_that_made_it(
-    world: World, api: Api, signer: Signer, setting: Setting
-) -> None:
-    stolen, own = signer.token("mallory", jti="stolen"), signer.token("mallory", jti="own")
-    async with user_client(api, stolen) as thief, user_client(api, own) as owner:
-        for client, name in ((thief, "evil"), (owner, "own")):
-            answer = await client.post("/ci/new", json={"repo_url": f"https://git.test/{name}"})
-            assert answer.status_code == 200, answer.text
-    namespace = world.namespaces.workspaces
-    command = [
-        *(str(REPOSITORY / ".venv" / "bin" / "berth"), "token", "revoke", "-", "--with-what-it-made"),
-        *("--workspaces", namespace, "--access-namespace", world.namespaces.access),
-    ]
-    environment = os.environ | {"KUBECONFIG": str(setting.server.kubeconfig)}
-    done = await asyncio.to_thread(
-        subprocess.run, command, input=stolen, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    left, _ = await world.client.list(Project.api(), namespace, fields={"spec.user": "mallory"})
-    assert [obj["spec"]["repoURL"] for obj in left] == ["https://git.test/own"], done.stdout
 
 
 async def test_rules_of_a_firewall_carry_it_too(world: World, api: Api, signer: Signer) -> None:
