@@ -181,8 +181,8 @@ class Person:
         return Answer(int(status), text)
 
     def address(self) -> str:
-        """Return this person's address, as the network knows it."""
-        shown = self.run(["ip", "-4", "-o", "addr", "show", "scope", "global"]).stdout.split()
+        """Return this person's address, as nodes see it; that on lo is for what pods reach."""
+        shown = self.run(["ip", "-4", "-o", "addr", "show", "dev", "eth0"]).stdout.split()
         return shown[shown.index("inet") + 1].split("/")[0]
 
     def sees_free(self) -> str:
