@@ -152,8 +152,7 @@ class _Record:
             await self._release(held, unsure=failed and self.run.has_begun_to_make)
 
     async def _keep(self, held: Held, answer: Answer) -> None:
-        # What was asked for is done, so the client gets the answer in any case. A repeat finds what was made by its
-        # label.
+        # The request is done, so the client gets the answer in any case. A repeat finds the object by its label.
         kept = repeats.shortened(answer) if answer.is_refusal else repeats.without_key(answer)
         try:
             await self._records.complete(held, kept, user=self._exchange.identity.user)

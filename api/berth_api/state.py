@@ -173,7 +173,7 @@ def _waiting(obj: Object) -> Waiter | None:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Whose an instance is, and until when; ``expires`` is None where there is no end, or it is not known.
+    """User and end of an instance; ``expires`` is None where there is no end, or it is not known.
 
     ``is_kept_alive``: pings keep it, and it has not begun to end.
     """

@@ -1,7 +1,8 @@
-"""What a deployment's overrides add to its type's template. Pure.
+"""Adds a deployment's overrides to its type's template. Pure.
 
-They add, and replace plain environment variables: so two machines of one type get their addresses. What the template
-says of the node and of devices stays, whoever may write deployments: the template may have power over its node.
+Overrides add, and replace plain environment variables: so two machines of one type get their addresses. They change
+nothing that the template says of the node and of devices, whoever writes the deployment: the template may have power
+over its node.
 """
 
 from typing import Final, TypeVar

@@ -49,7 +49,7 @@ async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetim
 
 
 def due(deliveries: list[Delivery], retention: timedelta, now: datetime) -> list[Delivery]:
-    """Those that have been over for longer than ``retention`` or are too much, the oldest first. Pure."""
+    """Return Deliveries that have been over for longer than ``retention`` or are too many, the oldest first. Pure."""
     ends = [(since, delivery) for delivery in deliveries if (since := schedule.over_since(delivery)) is not None]
     newer, found = Counter[tuple[str, str]](), list[Delivery]()
     for since, delivery in sorted(ends, key=lambda end: end[0], reverse=True):

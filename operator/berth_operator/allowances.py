@@ -26,7 +26,7 @@ EVERY_SECONDS: Final = 1.0
 KINDS: Final = (INSTANCES, RESERVATIONS, PROJECTS, BUILDS, RULES, VPN_CLIENTS)
 
 Full = Mapping[str, tuple[str, ...]]
-"""Those who have as many as they may, by kind (its plural), in order."""
+"""Users who have as many as they may, by kind (its plural), in order."""
 
 
 async def run(world: World) -> None:

@@ -60,7 +60,7 @@ class CiSettings:
     allowed_images: tuple[str, ...] = (_IMAGES,)
     """Beginnings of names of images; ``*`` for every registry that has a name."""
     allowed_users: frozenset[str] = frozenset({"*"})
-    """Who may build; ``*`` for everyone."""
+    """Users who may build; ``*`` for everyone."""
 
 
 def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:

@@ -1,4 +1,4 @@
-"""What holds a pod apart from its node besides its namespaces, by an administrator's values."""
+"""An administrator's settings that hold a pod apart from its node, besides its namespaces."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

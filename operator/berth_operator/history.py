@@ -1,8 +1,9 @@
-"""What is over and was kept for long enough, or is too much, goes: Instances, Builds, Reservations whose turn has come.
+"""Deletes objects that are over: those kept for long enough, and the oldest of too many.
 
-One key finds all of them, deletes some, and comes back for the rest or when the next one is due. What belongs to an
-Instance went when it ended; its finalizer goes in its own pass, which looks for remains first. Logs and artifacts of
-Builds go sooner than these. Of what is too much the oldest goes; what a repeated request may look for stays its time.
+These are Instances, Builds, and Reservations whose turn has come. One key finds all of them, deletes some, and comes
+back for the rest or when the next one is due. The parts of an Instance went when it ended; its finalizer goes in its
+own pass, which looks for remains first. Logs and artifacts of Builds go sooner than these. An object that a repeated
+request may look for stays its time.
 """
 
 import time
@@ -74,7 +75,7 @@ async def sweep_history(world: World, _key: Key) -> float | None:
 
 
 def _surplus(world: World, past: list[Past]) -> list[Past]:
-    """What is too much, in number or in bytes."""
+    """Return objects beyond the bounds, in number or in bytes."""
     over = beyond(past, world.config.history_bytes, lambda one: one.weight)
     for kind in KINDS:
         over += beyond((one for one in past if one.kind == kind), world.config.history)
@@ -87,7 +88,7 @@ async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bo
     over = beyond(kept, settings.kept_bytes, lambda one: one.size) + beyond(kept, settings.kept_builds)
     over += [one for one in kept if one.ended + settings.kept_retention <= now]
     due = {one.obj["metadata"]["uid"]: one for one in over}
-    # What an archive does not delete stops nothing that lies in the cluster.
+    # The archive comes last: where it deletes nothing, objects in the cluster are deleted all the same.
     waiting = deque(sorted(due.values(), key=lambda one: one.obj["status"].get("keptIn") == IN_ARCHIVE))
     until, failed = time.monotonic() + DROPPING_SECONDS, list[str]()
     while waiting and time.monotonic() < until:

@@ -1,6 +1,6 @@
-"""What is kept of a build: the end of its log, and its artifacts, in ConfigMaps or in the archive.
+"""Stores the end of a build's log, and its artifacts, in ConfigMaps or in the archive.
 
-They go before the next attempt begins, when they are too old or too much (``history``), and with the Build.
+They are deleted before the next attempt begins, when they are too old or too many (``history``), and with the Build.
 """
 
 import base64

@@ -219,7 +219,7 @@ def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) 
 
 
 def _isolation(world: World, lease: LeaseParts, pod: PodView) -> Verdict | None:
-    """What the status does not say yet of the pod's user namespace. What nodes are like later is no news of it."""
+    """Return the verdict on the pod's user namespace; None where the status has it, even if nodes changed since."""
     known = find(lease.holder.status.conditions, state.USER_NAMESPACE)
     if known is not None and known.status == str(pod.isolated):
         return None

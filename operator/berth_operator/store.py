@@ -310,7 +310,7 @@ def version_of(obj: Object) -> int:
 
 
 def shown(kind: Kind, obj: Object) -> Object | None:
-    """What passes see of an object; None where it cannot be read and nothing stands in for it."""
+    """Return an object as passes see it; None where it cannot be read and nothing stands in for it."""
     resource = _OURS.get(kind)
     if resource is None:
         return obj

@@ -211,7 +211,7 @@ async def _authority_and_key(world: World, instance: Instance) -> tuple[Authorit
 
 
 def _revoked(instance: Instance, clients: Iterable[Object]) -> frozenset[str]:
-    """Who was signed and is not there any more, or is being deleted. Who cannot be read is there."""
+    """Return uids of signed clients that are gone, or being deleted. A client that cannot be read is there."""
     issued = instance.status.vpn.issued if instance.status.vpn is not None else []
     living = {one["metadata"]["uid"] for one in clients if not one["metadata"].get("deletionTimestamp")}
     return frozenset(issued) - living

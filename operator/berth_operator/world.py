@@ -83,7 +83,7 @@ class World:
     types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
     """Types as they were parsed last, by namespace and name."""
     not_kept: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
-    """What of a build cannot be read or stored, by its namespace and public id: since when on the monotonic clock."""
+    """Parts of a build that cannot be read or stored, by its namespace and public id: since when, monotonic."""
     leftovers: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a build has begun anew: what an earlier attempt left in the archive is to go."""
     enforcement: Verdict | None = None

@@ -1,4 +1,4 @@
-"""What one client can cause has bounds: at ten times the allowed rate, with everything that it may do.
+"""One client is bounded in all that it can cause: at ten times the allowed rate, with everything that it may do.
 
 `make test-abuse` plays an hour (ABUSE_SECONDS) with the chart's bounds, `make test` a minute with bounds as much
 smaller, so that they are reached too. etcd, kube-apiserver and kube-controller-manager with the chart installed; a
@@ -109,7 +109,7 @@ def account(server: ApiServer, name: str, folder: Path) -> Path:
 
 
 def bounds() -> dict[str, str]:
-    """What the chart tells the operator of bounds, for the length of the run."""
+    """Return the bounds that the chart tells the operator, for the length of the run."""
     history, kept = VALUES["history"], VALUES["bounds"]
     return {
         "BERTH_MOST_OBJECTS": json.dumps(kept["objects"]),
@@ -194,7 +194,7 @@ async def make(lab: Lab, kind: type[Resource], name: str, spec: Object) -> None:
 
 
 def others(lab: Lab, machines: Sequence[str], seconds: float) -> Plan:
-    """What many users do all day: look at lists, at a machine, at what is theirs, and hand back what is gone."""
+    """Plan what many users do all day: look at lists, a machine and a queue, and ask for a type that is not there."""
     requests = []
     for number in range(OTHERS):
         token = lab.signer.token(f"user-{number:02}")

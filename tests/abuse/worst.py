@@ -40,7 +40,7 @@ _MAKING: Final = ("/new", "/ci/new")
 
 @dataclass
 class Worst:
-    """Who has a token, the role, and time."""
+    """A client that has a token, the role, and time."""
 
     url: str
     token: str

@@ -1,4 +1,4 @@
-"""What holds a pod apart from its node, as the kernel of a real node shows it."""
+"""Isolation of a pod from its node, as the kernel of a real node shows it."""
 
 import shlex
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def container_id(pod: Any, container: str) -> str:
 
 
 def processes(pod: Any, container: str) -> list[dict[str, str]]:
-    """What the node's kernel says of a container's processes (``/proc/<pid>/status``), the first of them first."""
+    """Read the kernel's word on a container's processes (``/proc/<pid>/status``), the first of them first."""
     wanted = container_id(pod, container)
     pids = {
         int(word)

@@ -123,7 +123,7 @@ def test_what_cannot_be_cloned_keeps_nobody_from_his_shell(
             status, reason, message = condition(lab, instance)
             assert (status, reason) == ("False", why), url
             assert all(word in message for word in words), message
-            # What is unfit is not tried: there is no folder for it.
+            # An unfit repository is not tried: there is no folder for it.
             assert shell(person, instance, "ls -A /w/x" if why == "CloneFailed" else "true") == ""
         list(pool.map(ada.ends, (taken[0], taken[2])))
         bob.ends(taken[1])

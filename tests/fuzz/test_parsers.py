@@ -128,7 +128,7 @@ def test_a_head_means_what_another_reader_takes_it_for(head: bytes) -> None:
 
 
 class _Reader:
-    """What httptools found."""
+    """Record what httptools finds."""
 
     def __init__(self) -> None:
         self.url, self.complete = b"", False

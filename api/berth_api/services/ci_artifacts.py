@@ -1,4 +1,4 @@
-"""What a build left behind: a tarball in ConfigMaps beside it, or in the archive."""
+"""Artifacts of a build: a tarball in ConfigMaps beside it, or in the archive."""
 
 import base64
 import hashlib

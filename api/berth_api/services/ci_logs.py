@@ -1,4 +1,4 @@
-"""What a build has printed: of its containers while they are there, of what was kept afterwards."""
+"""Logs of a build: those of its containers while they are there, the kept ones afterwards."""
 
 import zlib
 from collections.abc import AsyncGenerator

@@ -19,7 +19,7 @@ BEFORE_AN_UPGRADE: Final[tuple[Callable[[Stored], Iterator[Finding]], ...]] = (
     of_bounds.counts,
     of_release.egress,
 )
-"""What exists and could not be made under this version."""
+"""Checks for objects that exist and could not be made under this version."""
 
 CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     of_cluster.version,

@@ -66,7 +66,7 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Values:
-    """What the chart's values demand of objects."""
+    """Limits that the chart's values set for objects."""
 
     most: Mapping[str, int] | Unseen
     """How many objects of a kind (its plural) a workspace namespace may hold."""
@@ -78,7 +78,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored that Berth's own rules judge, and the values that they are made of."""
+    """Stored objects that Berth's own rules judge, and the values that the rules are made of."""
 
     values: Values
     held: Held

@@ -1,4 +1,4 @@
-"""What is left of a look over many objects: numbers, and some names. The objects themselves are not kept."""
+"""Summary of a pass over many objects: numbers, and some names. The objects themselves are not kept."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Names:
 
 @dataclass
 class Held:
-    """What namespaces hold of Berth's kinds, and of what runs in them.
+    """Objects of Berth's kinds in the namespaces, and the workloads there.
 
     ``counts`` are by namespace and plural. ``unseen`` says why lists could not be read, by kind.
     """

@@ -1,4 +1,4 @@
-"""What the admission policies would refuse if it were made now: objects that are older than they. Pure."""
+"""Checks for objects older than the admission policies, which would refuse them if they were made now. Pure."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""What kinds and quotas would refuse if it were made now: objects that are older than their bounds. Pure."""
+"""Checks for objects older than the bounds of kinds and quotas, which would refuse them now. Pure."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from berth_cli.checkup.of_admission import ALL_KINDS
 from berth_core.resources import KINDS
 
 PLURALS = {kind.PLURAL: kind.KIND for kind in KINDS} | {plural: plural for plural in COUNTED}
-"""What a bounded plural is called where its list could not be read."""
+"""Keys of bounded plurals in ``Held.unseen``, which says why lists could not be read."""
 
 
 def fields(facts: Stored) -> Iterator[Finding]:

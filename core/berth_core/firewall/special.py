@@ -72,7 +72,7 @@ PUBLIC: Final[tuple[Network, ...]] = (IPv4Network("0.0.0.0/0"), IPv6Network("200
 """Where public addresses are: in these and in none of the special networks."""
 
 MAPPED: Final = IPv6Network("::ffff:0:0/96")
-"""What is sent to these leaves as IPv4, and is judged as that."""
+"""Packets to these addresses leave as IPv4, and are judged as that."""
 _CARRIERS: Final = (
     MAPPED,
     *(IPv6Network(text) for text in ("::ffff:0:0:0/96", "::/96", "64:ff9b::/96", "2002::/16")),

@@ -17,7 +17,7 @@ USER: Final = 1000
 PACK_SECONDS: Final = 30
 """Grace of the pod with the script: what is packed is packed in it."""
 _SCRATCH_SPACE: Final = "1Gi"
-"""What a script may write beside the work folder, and print, where `ci.resources` does not say."""
+"""Disk for a script's output and its files beside the work folder, where `ci.resources` does not say."""
 _SMALL: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
 _CREDENTIALS: Final = {"name": "credentials", "mountPath": "/etc/berth/credentials", "readOnly": True}
 _ATTEMPT: Final = {"name": "attempt", "mountPath": "/etc/berth/attempt", "readOnly": True}

@@ -86,7 +86,7 @@ def repository_rules(url: str, reached: Egress, dns: Sequence[Object]) -> list[O
     ports = [{"protocol": "TCP", "port": repository.port}]
     if (network := repository.network) is not None:
         return [{"to": [_block(network)], "ports": ports}] if reached.reaches(network) else []
-    # What asks for names has its own port.
+    # The rule for DNS has its own port.
     return [{"ports": ports} | rule for rule in egress_rules(reached, dns)]
 
 

@@ -1,4 +1,4 @@
-"""What pods that are made for users ask for names: the cluster's DNS, or resolvers that an administrator has named."""
+"""DNS of pods that are made for users: the cluster's own, or resolvers that an administrator has named."""
 
 from ipaddress import ip_network
 from typing import Final

@@ -1,4 +1,4 @@
-"""What pods need of their node, so that one that needs nothing gets a user namespace of its own (ADR 0036). Pure."""
+"""Needs of pods on their node: a pod without any gets a user namespace of its own (ADR 0036). Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -64,6 +64,6 @@ def _has_devices(amounts: Mapping[str, object]) -> bool:
 
 
 def _tunnel(config: Config) -> str:
-    """What a VPN needs; a device that a plugin brings may be opened in any user namespace."""
+    """Say what a VPN needs; a device that a plugin brings may be opened in any user namespace."""
     ways = {MKNOD: "its VPN makes its device by mknod", PRIVILEGED: "its VPN is privileged"}
     return ways.get(config.vpn.tun, "") if config.vpn is not None else ""

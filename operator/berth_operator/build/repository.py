@@ -29,7 +29,7 @@ class Clone:
     seconds: int
     """Time for all of it."""
     space: str | int
-    """What the workspace may use of the node's disk, and with it the clone."""
+    """Most that the workspace, its clone included, may use of the node's disk."""
 
 
 def clone(lease: LeaseParts, config: Config) -> Clone | None:

@@ -98,7 +98,7 @@ class SeenBuild:
     most_waiting: int = 1
     allowed_images: tuple[str, ...] = ("*",)
     allowed_users: frozenset[str] = frozenset({"*"})
-    """Who may build; ``*`` for everyone."""
+    """Users who may build; ``*`` for everyone."""
     fetch: StepSeen | None = None
     run: StepSeen | None = None
     machine: MachineSeen | None = None

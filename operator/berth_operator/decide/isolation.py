@@ -15,7 +15,7 @@ class UserNamespaces(StrEnum):
     """Which pods get one."""
 
     AUTO = "auto"
-    """Those that need nothing of the node's, where every node that they may come to can."""
+    """Pods that need nothing of the node's, where every node that they may come to has user namespaces."""
     ALWAYS = "always"
     NEVER = "never"
 
@@ -39,7 +39,7 @@ class ClassView:
 
 @dataclass(frozen=True)
 class Runtimes:
-    """What is known of the cluster's runtimes."""
+    """The cluster's runtimes, as far as they are known."""
 
     nodes: Mapping[str, NodeRuntimes] = field(default_factory=dict)
     classes: Mapping[str, ClassView] = field(default_factory=dict)
@@ -47,10 +47,10 @@ class Runtimes:
 
 @dataclass(frozen=True)
 class Asks:
-    """What the decision about one pod depends on."""
+    """Facts about one pod that the decision depends on."""
 
     needs: str = ""
-    """What it needs of the node's own user namespace, in a few words; empty for nothing."""
+    """Need of the node's own user namespace, in a few words; empty for none."""
     runtime_class: str = ""
     selector: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,7 +90,7 @@ def user_namespace(setting: UserNamespaces, asks: Asks, runtimes: Runtimes) -> V
 
 
 def of_pod(verdict: Verdict, *, isolated: bool) -> Verdict:
-    """What is said of a pod that is there; ``verdict`` is about one that is made now."""
+    """Return the verdict on a pod that is there; ``verdict`` is about one that is made now."""
     if isolated:
         return ISOLATED
     return verdict if not verdict.on else Verdict(False, "MadeBefore", "its pod was made when it could not have one")

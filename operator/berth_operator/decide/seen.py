@@ -221,7 +221,7 @@ class ObservedInstance:
     prepare: HookView | None = None
     """The hook that runs before the workspace is opened; None while it was not started."""
     isolation: Verdict | None = None
-    """What is to be said of its pod's user namespace; None where its status says so already."""
+    """Verdict on its pod's user namespace for the status; None where the status has it already."""
     leftover: bool = False
     """A pod or a Job of it is there, whichever."""
     clock_trusted: bool = True

@@ -1,4 +1,4 @@
-"""What a VPN that was taken over leaves in the folder that it shares with the agent leads the agent nowhere."""
+"""Links and pipes of a VPN that was taken over, in the folder shared with the agent, lead the agent nowhere."""
 
 import json
 import os

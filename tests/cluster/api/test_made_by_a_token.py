@@ -1,4 +1,4 @@
-"""What a token makes carries its digest, so that `berth token revoke --with-what-it-made` finds and ends it."""
+"""Objects carry the digest of their token, so that `berth token revoke --with-what-it-made` finds and ends them."""
 
 import asyncio
 import os

@@ -74,7 +74,7 @@ class Secured:
 
     @property
     def context(self) -> ssl.SSLContext:
-        """What a client trusts: this authority, checked as strictly as Python 3.13 does."""
+        """Trust of a client: this authority, checked as strictly as Python 3.13 does."""
         context = ssl.create_default_context(cafile=self.authority.pair.certificate)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
@@ -279,7 +279,7 @@ async def shell(environment: dict[str, str], *command: str) -> subprocess.Comple
 
 
 async def output(environment: dict[str, str], *command: str) -> str:
-    """What a program prints that gets what it wants; again while the API says that it is away, on a busy machine."""
+    """Return what a program prints once it succeeds; run it again while the API is away, as on a busy machine."""
     while (ran := await shell(environment, *command)).returncode:
         assert "503" in ran.stderr or "cannot be reached" in ran.stderr, ran
     return ran.stdout

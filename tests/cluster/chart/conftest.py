@@ -47,7 +47,7 @@ class Helm:
         return self("upgrade", "--install", RELEASE, CHART, *options)
 
     def render(self, *words: str) -> list[dict[str, Any]]:
-        """What the chart makes of values, the Jobs included; that before upgrades where its namespaces are there."""
+        """Render the chart with the Jobs; the Job before upgrades is there where its namespaces are."""
         text = self("template", RELEASE, CHART, "-n", NAMESPACE, "--dry-run=server", "--is-upgrade", *words)
         return [obj for obj in yaml.safe_load_all(text) if obj]
 

@@ -85,7 +85,7 @@ accounts             api,operator        api                 api,operator       
 issuedtokens         operator            -                   api                 -                   -      -                   operator            -                -
 tokenrevocations     api,operator        api                 -                   api                 -      -                   operator            -                -
 """  # noqa: E501
-"""Who may do what with an object of their own; requests without a forbidden field."""
+"""Accounts by what they may do with an object of their own; requests without a forbidden field."""
 GROUPS: Final = {"people": PEOPLE_READ, "users": USERS, "admins": ADMINS, "-": ""}
 
 
@@ -134,7 +134,7 @@ def manifest(plural: str, spec: Object | None = None, **metadata: Any) -> Object
 
 
 def existing() -> Iterator[tuple[str, Object]]:
-    """What the requests are about: one of each kind, one that Berth has marked, and somebody else's."""
+    """Objects that the requests are about: one of each kind, one that Berth has marked, and somebody else's."""
     for plural in SPECS:
         changed = {"typeName": "matrix", "template": TEMPLATE} if plural == "workspacetypes" else {}
         yield collection(plural), manifest(plural, changed, finalizers=[FENCE_FINALIZER], labels=SELECTED)
@@ -232,7 +232,7 @@ def _marks() -> Iterator[Row]:
         changers = " ".join({"operator"} & set(VERBS[plural]["patch"].split()))
         for mark, metadata in MARKS.items():
             new = manifest(plural, name="new", **metadata)
-            # What goes with its owner is as good as deleted.
+            # A deployment that goes with its owner is as good as deleted.
             owned = mark == "owner" and plural == "workspacedeployments"
             yield row(f"create {plural} with a {mark}", "POST", collection(plural), new, makers)
             yield row(f"give {plural} a {mark}", "PATCH", one, {"metadata": metadata}, "" if owned else changers)

@@ -25,7 +25,7 @@ ROLE: Final[Object] = {
 }
 """Every right to these kinds and their parts, and no verb of Berth's: what is refused, a policy refuses."""
 ASKED: Final = {"requests": {"cpu": "10m", "memory": "16Mi"}}
-"""What the chart's LimitRange would add: an update takes nothing away."""
+"""Resources that the chart's LimitRange would add: an update takes nothing away."""
 POD: Final = {
     "automountServiceAccountToken": False,
     "containers": [{"name": "c", "image": "example/c", "resources": ASKED}],
@@ -84,7 +84,7 @@ ATTEMPTS: Final[dict[str, Object]] = {
     "no owner": {"ownerReferences": None},
     "another finalizer": {"finalizers": [KEPT, "example.org/another"]},
 }
-"""What nobody but Berth does to the metadata of what is Berth's."""
+"""Changes to the metadata of Berth's objects that nobody but Berth makes."""
 
 
 def collection(plural: str) -> str:
@@ -100,7 +100,7 @@ def manifest(plural: str, **metadata: Any) -> Object:
 
 
 def existing() -> Iterator[tuple[str, Object]]:
-    """What the requests are about: one of each kind, Berth's where it makes some, and two that are not."""
+    """Objects that the requests are about: one of each kind, Berth's where it makes some, and two that are not."""
     for plural in KINDS:
         berths: Object = {"labels": {"berth.dev/instance": "i", MANAGED_BY_LABEL: MANAGED_BY}}
         if plural in BELONGINGS:

@@ -1,4 +1,4 @@
-"""What exists when the policies come goes on, though they would refuse it if it were made now."""
+"""Objects older than the policies go on, though they would be refused if they were made now."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What values demand of pods and types, held by the API server; the pods are those that the operator makes."""
+"""Values make demands of pods and types, held by the API server; the pods are those that the operator makes."""
 
 import json
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ EXISTING = [*matrix.existing(), *matrix_kubernetes.existing()]
 
 @pytest.fixture(scope="module")
 def ask(installed: ApiServer) -> Iterator[Asking]:
-    """What the requests are about, and everybody who makes them."""
+    """Make the objects that the requests are about, and everybody who asks."""
     installed.kubectl("apply", "-f", "-", stdin=json.dumps(matrix_kubernetes.ROLE))
     for name, role in matrix.ROLES.items():
         introduce(installed, matrix.ACCOUNTS[name], role)

@@ -81,7 +81,7 @@ def test_packets_go_nowhere_where_the_process_refuses_to_send(helm: Helm) -> Non
     listed = [text for peer in public for text in peer["ipBlock"]["except"]]
     assert own <= set(listed)
     assert len(listed) == len(set(listed))
-    # What a collapsed list leaves open is what the process takes for public.
+    # A collapsed list leaves open the addresses that the process takes for public.
     left_out = [ip_network(text) for text in listed if text not in own]
     for network in special.networks((*special.NEVER, *special.NOT_PUBLIC)):
         if any(lies_in(network, public) for public in special.PUBLIC):

@@ -1,4 +1,4 @@
-"""What the values say about egress reaches the operator, as the process reads it."""
+"""Values about egress reach the operator, as the process reads them."""
 
 from ipaddress import ip_address, ip_network
 

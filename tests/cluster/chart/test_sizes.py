@@ -1,4 +1,4 @@
-"""What people have the store keep in one object has an end, and what exists beyond it goes on."""
+"""Objects that people write are bounded in size, and larger ones that exist go on."""
 
 import json
 

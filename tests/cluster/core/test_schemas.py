@@ -89,7 +89,7 @@ READERS: Final[dict[type[Resource], Callable[[Resource], None]]] = {
     Instance: _waiter,
     Reservation: _waiter,
 }
-"""What reads a kind in passes over many objects; times and conditions are read of all kinds."""
+"""Readers of a kind in passes over many objects; times and conditions are read of all kinds."""
 
 
 def read(kind: type[Resource], obj: Object) -> Resource:

@@ -1,4 +1,4 @@
-"""Who has as many of a kind as one may is written down for the policy that refuses more, and struck out again."""
+"""Users with as many of a kind as they may have are listed for the policy that refuses more, and struck out again."""
 
 import asyncio
 import json

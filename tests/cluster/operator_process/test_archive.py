@@ -1,4 +1,4 @@
-"""What was kept of builds outside of the cluster's store goes as it would go there, and nobody else's."""
+"""Logs and artifacts of builds go from the archive as they would from the cluster's store, and nobody else's do."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""What is retained has bounds: of what may go the oldest goes first, and nothing that is owed."""
+"""Retained objects have bounds: the oldest that may go is deleted first, and nothing that is owed."""
 
 import asyncio
 import base64

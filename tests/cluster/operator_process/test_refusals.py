@@ -1,4 +1,4 @@
-"""What the cluster refuses of a lease or a build ends it: nothing waits for ever for what will never be."""
+"""A refusal by the cluster ends a lease or a build: nothing waits for ever for what will never be."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a pass works with, in a test's own process: its client has all rights, and nothing runs by itself."""
+"""World of a pass, in a test's own process: its client has all rights, and nothing runs by itself."""
 
 from datetime import timedelta
 from typing import cast

@@ -88,7 +88,7 @@ def well() -> Facts:
 
 
 def held(**changes: Any) -> Held:
-    """What namespaces hold in which nothing is wrong, but for changes."""
+    """Contents of namespaces in which nothing is wrong, but for changes."""
     well: dict[str, Any] = {
         "types": [kind(told("NetworkPolicyEnforced", "True"))],
         "deployments": [machine()],

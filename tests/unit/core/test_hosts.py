@@ -1,4 +1,4 @@
-"""What is a host's name, what is an address, and what could be taken for either."""
+"""Texts that are a host's name, an address, or could be taken for either."""
 
 from ipaddress import ip_address
 

@@ -1,4 +1,4 @@
-"""What images are made from: one base that a build argument names, packages that are pinned, and a list of them."""
+"""Images have one base that a build argument names, packages that are pinned, and a list of them."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def instructions(path: Path) -> list[str]:
 
 
 def commands(path: Path) -> list[str]:
-    """What is run, one command each."""
+    """Commands that are run, one by one."""
     runs = [line.removeprefix("RUN ") for line in instructions(path) if line.startswith("RUN ")]
     return [command.strip() for run in runs for command in re.split(r";|&&", run)]
 

@@ -78,7 +78,7 @@ def sent(address: Address) -> Address:
 
 
 def allowed(egress: Egress, address: Address) -> bool:
-    """What the docs say, address by address."""
+    """Whether an address is reached, as the docs say it."""
     if special.never(address) or special.within(address, egress.blocked):
         return False
     named = special.within(address, egress.networks)
