@@ -45,8 +45,7 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not alone' \
-	  tests/faults tests/cluster tests/sim tests/spec tests/fuzz tests/unit
+	@$(BIN)/pytest -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/fuzz tests/sim tests/spec tests/unit
 	@$(BIN)/pytest -m alone tests/abuse tests/cluster tests/unit
 	@$(BIN)/pytest tests/e2e
 
