@@ -20,6 +20,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 from berth_core.client import Kind, Object
 from berth_core.errors import ConflictError, InvalidError
+from berth_core.overrides import CONFLICT
 
 from ..cluster.operator_process.conftest import lab_in
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, POLICIES, TYPES, Lab, condition
@@ -77,7 +78,9 @@ class Shop:
         await self.seen(name)
         wd = await self.lab.get(DEPLOYMENTS, name)
         kind = await self.lab.get(TYPES, name)
-        found: list[Any] = [kind["status"], wd["status"]]
+        # A conflict that is over goes on to say so; where there never was one, nothing does.
+        shown = [one for one in wd["status"]["conditions"] if (one["type"], one["status"]) != (CONFLICT, "False")]
+        found: list[Any] = [kind["status"], wd["status"] | {"conditions": shown}]
         everybody = not kind["spec"].get("retired") and kind["spec"].get("access") != "closed"
         if everybody and condition(wd, "Available") == "Free":
             instance = await self.lab.instance(f"i-{name}", deployments=[name], requesterAddress="198.51.100.7")
