@@ -264,7 +264,7 @@ async def test_one_client_fills_no_store_kills_no_process_and_slows_nobody(lab: 
     resident = {name: process.resident()[1] for name, process in lab.processes.items()}
     told = f"p99 of others {quiet * 1000:.0f} ms quiet, {slowed * 1000:.0f} ms beside; etcd {grown / 2**20:+.1f} MiB"
     answers = dict(sorted(worst.answers.items()))
-    print(f"\n{SECONDS:g} s: {told}; most memory, MiB: {resident}; leases of others: {leased}; answers: {answers}")  # noqa: T201
+    print(f"\n{SECONDS:g} s: {told}; most memory, MiB: {resident}; leases of others: {leased}; answers: {answers}")  # noqa: T201 (the figures)
     assert sum(worst.answers.values()) > ALLOWED * TIMES * SECONDS, "both sorts of requests were sent"
     assert worst.answers["200"]
     assert worst.answers["made"]

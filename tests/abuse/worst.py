@@ -55,7 +55,7 @@ class Worst:
     answers: Counter[str] = field(default_factory=Counter)
     """Of the API by status, of the cluster by what came of a request."""
     known: dict[str, list[str]] = field(default_factory=dict)
-    _rng: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311
+    _rng: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 (no secret)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def play(self, rate: float, seconds: float) -> None:

@@ -84,7 +84,7 @@ builds               people,api,operator people,api,operator people,api,operator
 accounts             api,operator        api                 api,operator        api,operator        -      api                 -                   -                api,operator
 issuedtokens         operator            -                   api                 -                   -      -                   operator            -                -
 tokenrevocations     api,operator        api                 -                   api                 -      -                   operator            -                -
-"""  # noqa: E501
+"""  # noqa: E501 (a table)
 """Accounts by what they may do with an object of their own; requests without a forbidden field."""
 GROUPS: Final = {"people": PEOPLE_READ, "users": USERS, "admins": ADMINS, "-": ""}
 
