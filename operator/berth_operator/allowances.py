@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 NAME: Final = "berth-allowances"
 EVERY_SECONDS: Final = 1.0
+ANYWAY_SECONDS: Final = 10.0
+"""After so long it is written though nothing has changed: somebody may have deleted it."""
 KINDS: Final = (INSTANCES, RESERVATIONS, PROJECTS, BUILDS, RULES, VPN_CLIENTS)
 
 Full = Mapping[str, tuple[str, ...]]
@@ -30,9 +32,12 @@ Full = Mapping[str, tuple[str, ...]]
 
 
 async def run(world: World) -> None:
-    """Write it down where it has changed, for as long as this process leads."""
-    written: dict[str, Full] = {}
+    """Write it down where it has changed, and now and then, for as long as this process leads."""
+    loop, written, anyway_at = asyncio.get_running_loop(), dict[str, Full](), 0.0
     while True:
+        if loop.time() >= anyway_at:
+            written.clear()
+            anyway_at = loop.time() + ANYWAY_SECONDS
         found = full(world.store, world.config.most_each, world.config.workspace_namespaces)
         try:
             for namespace, now in found.items():

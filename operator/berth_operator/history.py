@@ -54,10 +54,9 @@ async def sweep_history(world: World, _key: Key) -> float | None:
         return DISTRUST_SECONDS
     past, now = list(_past(world)), world.now()
     due = [one for one in past if one.at <= now]
-    for surplus in _surplus(world, [one for one in past if one.at > now]):
-        goes_at = KINDS[surplus.kind]
-        if (at := goes_at(surplus.obj, timedelta())) is not None and at <= now:
-            due.append(surplus)
+    for one in _surplus(world, [one for one in past if one.at > now]):
+        if (at := KINDS[one.kind](one.obj, timedelta())) is not None and at <= now:
+            due.append(one)
     due.sort(key=lambda one: one.ended)
     for start in range(0, min(len(due), MOST_AT_ONCE), BATCH):
         await together(*(_delete(world, one) for one in due[start : min(start + BATCH, MOST_AT_ONCE)]))

@@ -19,7 +19,9 @@ SPEC = {"user": "ada", "workspaceType": "none", "instance": {"user": "ada", "ssh
 
 async def says(lab: Lab, holds: Callable[[dict[str, str]], bool]) -> dict[str, str]:
     """Annotations of the object that the policy reads, once they are so."""
-    found = await lab.until(QUOTAS, "berth-allowances", lambda o: holds(o["metadata"].get("annotations") or {}))
+    found = await lab.until(
+        QUOTAS, "berth-allowances", lambda o: holds(o["metadata"].get("annotations") or {}), seconds=30
+    )
     annotations: dict[str, str] = found["metadata"].get("annotations") or {}
     return annotations
 
@@ -38,6 +40,8 @@ async def test_who_has_as_many_as_one_may_is_named_until_there_are_fewer(lab: La
         "berth.dev/full-reservations": "\nada\n",
         "berth.dev/full-firewallrules": "\nmine\n",
     }
+    await lab.client.delete(QUOTAS, lab.namespace, "berth-allowances")
+    assert await says(lab, lambda again: again == told) == told, "it comes back where somebody deletes it"
     await lab.client.patch(INSTANCES, lab.namespace, mine[0], {"spec": {"terminate": True}})
     await asyncio.gather(
         lab.client.delete(RESERVATIONS, lab.namespace, "r-0"), lab.client.delete(RULES, lab.namespace, "f-0")
