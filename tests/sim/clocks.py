@@ -60,7 +60,7 @@ class SimulatedDatetime(datetime, metaclass=_Meta):
     """``datetime`` for the modules under test; what it gives are plain ones."""
 
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one
         if loops.running is None:
             return datetime.now(tz)
         return loops.running.wall().astimezone(tz)
