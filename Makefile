@@ -70,7 +70,7 @@ test-abuse: venv ## an hour of the worst client: what it makes the store, memory
 .PHONY: test-faults
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
 	@$(BIN)/python -m berth_cluster prepare
-	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults
+	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/cluster/api/test_read_your_writes.py
 	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py
 
 .PHONY: prove-store

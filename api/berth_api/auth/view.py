@@ -49,8 +49,8 @@ class View:
 
     @property
     def is_synced(self) -> bool:
-        """Whether everything has been listed once."""
-        return self.cache.is_synced
+        """Whether everything has been listed once, so that its age is known."""
+        return self._freshness.age(time.monotonic()) < float("inf")
 
     def age(self, monotonic_now: float) -> float:
         """Seconds for which the view may have missed something; infinite before it was there."""

@@ -23,12 +23,12 @@ from .world import World
 Json = dict[str, Any]
 
 FUZZ = REPOSITORY / "tests" / "fuzz"
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "120"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 RUNS = 3
 DEPLOYMENTS, INSTANCES, BUILDS = 60, 20, 12
 LEAST = int(os.environ.get("FUZZ_REQUESTS", "500"))
-"""Requests that must have been made, or nothing is shown. Beside other tests, on two cores, a run makes some 1,500; one
+"""Requests that must have been made, or nothing is shown. Beside other tests, on two cores, a run makes some 750; one
 that the machine had no time for is followed by another, with the next seed."""
 
 

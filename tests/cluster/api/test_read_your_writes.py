@@ -1,8 +1,8 @@
 """Design invariant I8: who writes through one replica reads it through another at once.
 
 A client writes through one of two replicas and reads through the other, and the other way round the next time:
-500 pairs for each route that writes something which can be read. Keep-alive pings cannot be read; the end of
-tokens has its second by the contract (test_s3_tokens_revoked.py).
+120 pairs for each route that writes something which can be read, 500 in `make test-faults`. Keep-alive pings cannot
+be read; the end of tokens has its second by the contract (test_s3_tokens_revoked.py).
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from berth_cluster.testing import looked_at
 from berth_core.client import Object
 from berth_core.resources import WorkspaceDeployment
 
+from ...conftest import is_long
 from .conftest import made, user_client
 from .process import Api
 from .signing import Signer
@@ -26,7 +27,7 @@ from .world import World, eventually
 
 pytestmark = pytest.mark.apiserver
 
-PAIRS: Final = 500
+PAIRS: Final = 500 if is_long() else 120
 CLIENTS: Final = 6
 """How many write and read at the same time; each has a list of his own, which stays short."""
 WRITERS: Final = [f"writer-{number}" for number in range(CLIENTS)]
@@ -41,7 +42,7 @@ class Replicas:
     users: Sequence[tuple[httpx.AsyncClient, httpx.AsyncClient]]
 
     async def pairs(self, pair: Pair) -> None:
-        """Run 500 pairs, each user his share one after another, the replicas in turn."""
+        """Run all pairs, each user his share one after another, the replicas in turn."""
 
         async def share(user: int) -> None:
             one, two = self.users[user]

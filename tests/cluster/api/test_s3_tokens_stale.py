@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from berth_api.auth.revocations import LONGEST_AGE
+from berth_api.auth.identity import Identity
+from berth_api.auth.revocations import LONGEST_AGE, Revocations
 from berth_core.names import API_VERSION
 from berth_core.resources import TokenRevocation
 
@@ -142,6 +143,18 @@ async def test_a_watch_that_leads_nowhere(away: Away) -> None:
 
     await eventually(noticed, NOTICED_SECONDS)
     await eventually(away.is_back, RECOVERED_SECONDS)
+
+
+async def test_a_replica_that_is_ready_refuses_no_token_for_its_age(world: World) -> None:
+    revocations = Revocations(world.client, world.namespaces.access)
+    following = asyncio.create_task(revocations.run())
+    try:
+        while not revocations.is_synced:  # looked at in each turn of the loop
+            await asyncio.sleep(0)
+        revocations.need_valid(Identity("alice", "0" * 64, expires=time.time() + 60), time.monotonic())
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 @pytest.mark.alone

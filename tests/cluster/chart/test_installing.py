@@ -56,11 +56,8 @@ def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_the_api_server_takes_everything(installed: ApiServer, helm: Helm, words: list[str]) -> None:
     installed.kubectl("create", "namespace", "lab-b", check=False)
     helm.install("--dry-run=server", *words)
-    for obj in helm.render(*words):
-        where = obj["metadata"].get("namespace")
-        scope = ["-n", where] if where else []
-        arguments = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", *scope, "-f", "-"]
-        installed.kubectl(*arguments, stdin=json.dumps(obj))
+    applying = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"]
+    installed.kubectl(*applying, stdin=yaml.safe_dump_all(helm.render(*words)))
 
 
 @pytest.mark.parametrize("words", [[], EVERYTHING])
@@ -71,8 +68,7 @@ def test_our_pods_pass_the_strictest_pod_security(installed: ApiServer, helm: He
     installed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "restricted", "--timeout=30s")
     made = pods(helm.render(*words))
     assert len(made) == 6
-    for pod in made:
-        installed.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    installed.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(made))
 
 
 def test_a_privileged_pod_would_not_pass(installed: ApiServer, helm: Helm) -> None:
