@@ -219,15 +219,19 @@ async def _values(
     client: Client, release: str, workspaces: Sequence[str], processes: Mapping[str, Object | None] | Unseen
 ) -> Values:
     """Return the values that are in force: of the operator's environment, of quotas and of policies."""
-    told = processes if isinstance(processes, Unseen) else environment(processes["operator"], "operator")
-    if not isinstance(told, Unseen) and BOUNDS_VARIABLE not in told:
+    told: Mapping[str, str] | Unseen
+    if isinstance(processes, Unseen):
+        told = processes
+    elif processes["operator"] is None:
         told = Unseen("the operator, whose environment has the bounds, is not there")
+    else:
+        told = environment(processes["operator"], "operator")
     quotas = await _seen(_quotas(client, workspaces))
     most: Mapping[str, int] | Unseen
     if isinstance(told, Unseen) or isinstance(quotas, Unseen):
         most = told if isinstance(told, Unseen) else Unseen(str(quotas))
     else:
-        most = json.loads(told[BOUNDS_VARIABLE]) | quotas
+        most = json.loads(told.get(BOUNDS_VARIABLE, "{}")) | quotas  # an earlier version has none
     return Values(
         most=most,
         closed=told if isinstance(told, Unseen) else _closed(told),

@@ -8,8 +8,10 @@ import yaml
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import leasing
-from berth_core.client import Client
+from berth_core.client import Client, Object
 from berth_core.conditions import condition
+from berth_core.names import API_VERSION
+from berth_core.resources import WorkspaceType
 
 from . import lab
 from .conftest import Run
@@ -50,3 +52,32 @@ def test_what_may_not_be_read_is_unknown(
     done = berth("doctor", "-n", namespaces.release, "--kubeconfig", str(path), "-o", "json")
     assert done.code == 0
     assert {one["level"] for one in json.loads(done.out)} == {"ok", "unknown"}
+
+
+async def test_before_an_upgrade_types_are_named_that_will_reach_less(
+    apiserver: ApiServer, client: Client, namespaces: Namespaces, berth: Run
+) -> None:
+    """The operator is of an earlier version, whose environment has no bounds."""
+    blocked = {"name": "BERTH_BLOCKED_CIDRS", "value": "192.168.8.0/24"}
+    labels = {"app": "berth-operator"}
+    operator = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "berth-operator", "namespace": namespaces.release},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "operator", "image": "localhost/berth:0", "env": [blocked]}]},
+            },
+        },
+    }
+    apiserver.kubectl("create", "-f", "-", stdin=json.dumps(operator))
+    template = {"image": "example.test/it:1", "env": [{"name": "ROBOT", "value": "192.168.7.9"}]}
+    kind: Object = {"apiVersion": API_VERSION, "kind": "WorkspaceType", "metadata": {"name": "arm"}}
+    kind["spec"] = {"typeName": "arm", "template": template}
+    await client.create(WorkspaceType.api(), namespaces.workspaces, kind)
+    done = berth("doctor", "-n", namespaces.release, "-w", namespaces.workspaces, "-o", "json")
+    found = {one["check"]: one for one in json.loads(done.out)}
+    assert "type arm: its environment names 192.168.7.9" in found["egress"]["says"]
+    assert found["quotas"]["level"] == "ok"
