@@ -14,6 +14,7 @@ BEFORE_AN_UPGRADE: Final[tuple[Callable[[Stored], Iterator[Finding]], ...]] = (
     of_admission.added,
     of_admission.marks,
     of_admission.workloads,
+    of_admission.openings,
     of_admission.runtime_classes,
     of_bounds.fields,
     of_bounds.counts,

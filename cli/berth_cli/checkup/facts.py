@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from berth_cli.checkup.held import Held
-from berth_cli.checkup.judging import WORKLOADS, schema_of
+from berth_cli.checkup.judging import NETWORK_POLICIES, WORKLOADS, schema_of
 from berth_cli.cluster import server_time
 from berth_core import names
 from berth_core.client import Client, Kind, Object
@@ -193,6 +193,8 @@ async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str])
         for what, workload in WORKLOADS.items():
             async for obj in _listed(client, held, what, workload, namespace, metadata_only=True):
                 held.take_workload(what, obj["metadata"])
+        async for policy in _listed(client, held, "NetworkPolicy", NETWORK_POLICIES, namespace):
+            held.take_policy(policy)
         for plural, counted in COUNTED.items():
             try:
                 held.counts[namespace, plural] = await client.count(counted, namespace)

@@ -49,6 +49,8 @@ class Held:
     refused: Names = field(default_factory=Names)
     workloads: Names = field(default_factory=Names)
     """Workloads that are not Berth's."""
+    openings: Names = field(default_factory=Names)
+    """NetworkPolicies that are not Berth's and have rules."""
     types: list[WorkspaceType] = field(default_factory=list)
     deployments: list[WorkspaceDeployment] = field(default_factory=list)
     vpns: list[Instance] = field(default_factory=list)
@@ -79,3 +81,8 @@ class Held:
         """Judge something that runs, or has something run."""
         if not judging.is_berths(metadata):
             self.workloads.add(f"{what} {metadata['namespace']}/{metadata['name']}")
+
+    def take_policy(self, policy: Object) -> None:
+        """Judge a NetworkPolicy."""
+        if judging.opens(policy):
+            self.openings.add(f"{policy['metadata']['namespace']}/{policy['metadata']['name']}")

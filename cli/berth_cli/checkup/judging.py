@@ -28,6 +28,7 @@ WORKLOADS: Final = {
     "Job": Kind("batch/v1", "jobs"),
     "CronJob": Kind("batch/v1", "cronjobs"),
 }
+NETWORK_POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
 _TERM: Final = re.compile(r"(!?)self\.matches\(r'(.*)'\)|size\(self\) <= (\d+)|(isIP)\(self\)")
 """One term of a rule that is judged here: its groups are a negation and a pattern, a length, and `isIP`."""
 
@@ -60,6 +61,11 @@ def is_berths(metadata: Object) -> bool:
     labels = metadata.get("labels") or {}
     owned = any(owner.get("controller") and _is_workload(owner) for owner in metadata.get("ownerReferences") or ())
     return owned or labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY or names.PROBE_LABEL in labels
+
+
+def opens(policy: Object) -> bool:
+    """Whether a NetworkPolicy that is not Berth's has rules, which `berth-belongings` refuses."""
+    return not is_berths(policy["metadata"]) and any(policy["spec"].get(way) for way in ("ingress", "egress"))
 
 
 def _is_workload(owner: Object) -> bool:

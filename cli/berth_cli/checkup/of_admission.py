@@ -46,6 +46,17 @@ def workloads(facts: Stored) -> Iterator[Finding]:
         yield Finding(check, Level.OK, "the workspace namespaces have Berth's only")
 
 
+def openings(facts: Stored) -> Iterator[Finding]:
+    """NetworkPolicies in the workspace namespaces are Berth's, or only close."""
+    check = "openings"
+    yield from unlisted(check, facts.held.unseen, ["NetworkPolicy"])
+    if found := facts.held.openings:
+        mend = "delete them, or take their rules out: they open what Berth closes"
+        yield Finding(check, Level.WARNING, f"{found.count} NetworkPolicies with rules are not Berth's: {found}", mend)
+    elif "NetworkPolicy" not in facts.held.unseen:
+        yield Finding(check, Level.OK, "NetworkPolicies with rules are Berth's only")
+
+
 def added(facts: Stored) -> Iterator[Finding]:
     """Overrides of deployments only add to their type's template."""
     check = "overrides"

@@ -149,7 +149,7 @@ async def test_a_replica_that_is_ready_refuses_no_token_for_its_age(world: World
     revocations = Revocations(world.client, world.namespaces.access)
     following = asyncio.create_task(revocations.run())
     try:
-        while not revocations.is_synced:  # looked at in each turn of the loop
+        while not revocations.is_synced:  # noqa: ASYNC110 (looked at in each turn of the loop)
             await asyncio.sleep(0)
         revocations.need_valid(Identity("alice", "0" * 64, expires=time.time() + 60), time.monotonic())
     finally:

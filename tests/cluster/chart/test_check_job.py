@@ -36,6 +36,14 @@ ODD: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 
 
+OPENS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "opens", "namespace": WORKSPACES},
+    "spec": {"podSelector": {}, "egress": [{}]},
+}
+
+
 @pytest.fixture
 def odd(installed: ApiServer) -> Iterator[None]:
     """Objects of an earlier version, which this one would refuse."""
@@ -54,9 +62,10 @@ def odd(installed: ApiServer) -> Iterator[None]:
 
             until(is_made, f"{kind} {name} was never taken")
     installed.kubectl("create", "service", "clusterip", "other", "--tcp=80", "-n", WORKSPACES)
+    installed.kubectl("apply", "-f", "-", stdin=json.dumps(OPENS))
     installed.kubectl("create", "deployment", "web", "--image=web", "--replicas=0", "-n", WORKSPACES)
     yield
-    installed.kubectl("delete", "deployment/web", "service/other", "-n", WORKSPACES)
+    installed.kubectl("delete", "deployment/web", "service/other", "networkpolicy/opens", "-n", WORKSPACES)
     for kind, name, namespace, _ in ODD:
         installed.kubectl("delete", f"{kind}.berth.dev/{name}", "-n", namespace)
 
@@ -110,6 +119,7 @@ def test_what_the_new_version_would_refuse_is_listed_with_the_jobs_own_rights(od
     assert f"Project {WORKSPACES}/with-a-token (spec.repoURL)" in told["fields"]
     assert f"IssuedToken {ACCESS}/ffff" in told["fields"]
     assert f"Deployment {WORKSPACES}/web" in told["workloads"]
+    assert f"{WORKSPACES}/opens" in told["openings"]
     assert "type old (kata)" in told["RuntimeClasses"]
     assert "type robot: its environment names 192.168.7.4" in told["egress"]
     assert f"{WORKSPACES} has 1 projects" in told["quotas"]

@@ -250,7 +250,7 @@ def test_what_may_not_be_read_is_unknown() -> None:
         services=nobody,
         front=nobody,
         ingresses=nobody,
-        held=Held(unseen=dict.fromkeys([*(one.KIND for one in KINDS), *WORKLOADS], "forbidden")),
+        held=Held(unseen=dict.fromkeys([*(one.KIND for one in KINDS), *WORKLOADS, "NetworkPolicy"], "forbidden")),
         values=Values(nobody, nobody, nobody),
         authority=nobody,
         keys=nobody,
@@ -337,6 +337,16 @@ def test_workloads_that_are_not_berths() -> None:
     seen.take_workload("Pod", metadata("i-1", labels={"app.kubernetes.io/managed-by": "berth"}))
     found = only(replace(well(), held=seen))
     assert (found.level, found.says) == (Level.WARNING, "1 are not Berth's: Deployment lab/web")
+
+
+def test_network_policies_that_open_what_berth_closes() -> None:
+    seen = held()
+    rules: dict[str, list[dict[str, str]]] = {"egress": [{}]}
+    seen.take_policy({"metadata": metadata("mine"), "spec": rules})
+    seen.take_policy({"metadata": metadata("closes"), "spec": {"policyTypes": ["Egress"], "egress": []}})
+    seen.take_policy({"metadata": metadata("i-1", labels={"app.kubernetes.io/managed-by": "berth"}), "spec": rules})
+    found = only(replace(well(), held=seen))
+    assert (found.level, found.says) == (Level.WARNING, "1 NetworkPolicies with rules are not Berth's: lab/mine")
 
 
 @pytest.mark.parametrize(("api", "word"), [("argoproj.io/v1alpha1", "Workflow"), ("example.org/v1", "Job")])
