@@ -42,7 +42,7 @@ class Replicas:
     users: Sequence[tuple[httpx.AsyncClient, httpx.AsyncClient]]
 
     async def pairs(self, pair: Pair) -> None:
-        """Run all pairs, each user his share one after another, the replicas in turn."""
+        """Run all pairs: users side by side, the pairs of one after another, the replicas in turn."""
 
         async def share(user: int) -> None:
             one, two = self.users[user]

@@ -151,6 +151,7 @@ async def test_a_replica_that_is_ready_refuses_no_token_for_its_age(world: World
     try:
         while not revocations.is_synced:  # noqa: ASYNC110 (looked at in each turn of the loop)
             await asyncio.sleep(0)
+        # It raises where nobody can tell.
         revocations.need_valid(Identity("alice", "0" * 64, expires=time.time() + 60), time.monotonic())
     finally:
         following.cancel()

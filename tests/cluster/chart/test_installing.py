@@ -57,7 +57,9 @@ def test_the_api_server_takes_everything(installed: ApiServer, helm: Helm, words
     installed.kubectl("create", "namespace", "lab-b", check=False)
     helm.install("--dry-run=server", *words)
     applying = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"]
-    installed.kubectl(*applying, stdin=yaml.safe_dump_all(helm.render(*words)))
+    made = helm.render(*words)
+    said = installed.kubectl(*applying, stdin=yaml.safe_dump_all(made))
+    assert said.count("serverside-applied (server dry run)") == len(made)
 
 
 @pytest.mark.parametrize("words", [[], EVERYTHING])
@@ -68,7 +70,8 @@ def test_our_pods_pass_the_strictest_pod_security(installed: ApiServer, helm: He
     installed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "restricted", "--timeout=30s")
     made = pods(helm.render(*words))
     assert len(made) == 6
-    installed.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(made))
+    said = installed.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(made))
+    assert said.count("created (server dry run)") == len(made)
 
 
 def test_a_privileged_pod_would_not_pass(installed: ApiServer, helm: Helm) -> None:
