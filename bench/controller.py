@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-import yaml
 from bench.process import Process
 from prometheus_client.parser import text_string_to_metric_families
 
-from berth_cluster.apiserver import ApiServer
 from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
@@ -50,20 +48,6 @@ class Controller(Process):
 
     def _url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}"
-
-
-def account(server: ApiServer, namespaces: Namespaces, name: str, folder: Path) -> Path:
-    """Write a kubeconfig for a service account that may do everything, and is queued like any account."""
-    server.kubectl("create", "serviceaccount", name, "-n", namespaces.release)
-    where = f"{namespaces.release}:{name}"
-    server.kubectl("create", "clusterrolebinding", name, "--clusterrole=cluster-admin", f"--serviceaccount={where}")
-    token = server.kubectl("create", "token", name, "-n", namespaces.release, "--duration=2h").strip()
-    config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))
-    for user in config["users"]:
-        user["user"] = {"token": token}
-    path = folder / f"{name}.kubeconfig"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    return path
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from berth_cli.keys_job import ensure_keys
 from berth_cluster import apiserver
+from berth_cluster.accounts import EVERYTHING, account
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.expiring import Figures, expire_together
 from berth_cluster.puppets import Puppets
@@ -35,15 +35,7 @@ ACCOUNT: Final = "berth-operator"
 @contextmanager
 def operator(server: ApiServer, namespaces: Namespaces, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """An operator that logs into ``folder``; its account may do everything, and is queued like any account."""
-    where = f"{namespaces.release}:{ACCOUNT}"
-    server.kubectl("create", "serviceaccount", ACCOUNT, "-n", namespaces.release)
-    server.kubectl("create", "clusterrolebinding", "bench", "--clusterrole=cluster-admin", f"--serviceaccount={where}")
-    token = server.kubectl("create", "token", ACCOUNT, "-n", namespaces.release, "--duration=2h").strip()
-    config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))
-    for user in config["users"]:
-        user["user"] = {"token": token}
-    kubeconfig = folder / "operator.kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
+    kubeconfig = account(server, ACCOUNT, namespaces.release, EVERYTHING, folder)
     settings = {
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(kubeconfig),

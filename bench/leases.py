@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench.controller import account, operating
+from bench.controller import operating
 from bench.grants import contesting, granting
 from bench.lives import Cluster, lives, turns
 from bench.played import ADDRESS, NODE, playing
@@ -27,6 +27,7 @@ from bench.restart import launch, lock, reconciled, restart
 from rich.console import Console
 
 from berth_cluster import apiserver
+from berth_cluster.accounts import EVERYTHING, account
 from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
 from berth_core.client import Client, connected
 
@@ -71,7 +72,7 @@ async def measure(bench: Bench) -> None:
 
 
 async def _with_api_alone(bench: Bench, found: Population, signer: Signer) -> None:
-    config = account(bench.server, bench.namespaces, "api", bench.folder)
+    config = account(bench.server, "api", bench.namespaces.release, EVERYTHING, bench.folder)
     settings = environment(config, bench.namespaces, signer.jwks)
     with running(settings, bench.folder / "api.log") as replica:
         if "grants" in bench.options.parts:
@@ -82,7 +83,7 @@ async def _with_api_alone(bench: Bench, found: Population, signer: Signer) -> No
 
 async def _with_operator(bench: Bench, found: Population, signer: Signer) -> None:
     options, report, client = bench.options, bench.report, bench.client
-    config = account(bench.server, bench.namespaces, "operator", bench.folder)
+    config = account(bench.server, "operator", bench.namespaces.release, EVERYTHING, bench.folder)
     environs = {"BERTH_NODE_ADDRESSES": json.dumps({NODE: ADDRESS})}
     operator = partial(operating, config, bench.namespaces, bench.folder / "operator.log", **environs)
     async with playing(client, bench.namespaces) as puppets:

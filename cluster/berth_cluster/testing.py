@@ -6,19 +6,13 @@ from pathlib import Path
 
 from berth_cluster import cluster, install
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import asking
 from berth_cluster.cluster import Cluster
 from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
 from berth_core import names
 from berth_core.client import Client, Object
 from berth_core.resources import WorkspaceDeployment
-
-NAMESPACE = """
-apiVersion: v1
-kind: Namespace
-metadata: {{name: {name}, labels: {{berth.dev/test: {test}}}}}
----
-"""
 
 
 @dataclass(frozen=True)
@@ -79,8 +73,11 @@ def make_namespaces(server: ApiServer) -> Namespaces:
     """Create a fresh set of namespaces."""
     test = f"t-{uuid.uuid4().hex[:10]}"
     made = Namespaces(release=f"{test}-berth", workspaces=f"{test}-workspaces", access=f"{test}-access")
-    manifest = "".join(NAMESPACE.format(name=name, test=test) for name in (made.release, made.workspaces, made.access))
-    server.kubectl("create", "-f", "-", stdin=manifest)
+    with asking(server) as ask:
+        for name in (made.release, made.workspaces, made.access):
+            metadata = {"name": name, "labels": {"berth.dev/test": test}}
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+            ask("", "POST", "/api/v1/namespaces", body, dry=False).raise_for_status()
     return made
 
 

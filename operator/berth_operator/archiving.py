@@ -54,8 +54,8 @@ async def sweep(world: World, kept: Archive, namespace: str) -> int:
     if not await _owns(world, kept, namespace):
         return 0
     found = [path async for path in kept.keys(namespace)]
-    listed, _ = await world.client.list(BUILDS, namespace, metadata_only=True)
-    living = {obj["metadata"]["uid"] for obj in listed}
+    pages = world.client.pages(BUILDS, namespace, metadata_only=True)
+    living = {obj["metadata"]["uid"] async for page, _ in pages for obj in page}
     attempts = {obj["metadata"]["uid"]: (obj.get("status") or {}).get("attempt", 0) for obj in world.store.all(BUILDS)}
     failed: list[UnavailableError] = []
     deleted = 0

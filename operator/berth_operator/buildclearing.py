@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from berth_core import ids, names
+from berth_core import names
 from berth_core.client import Object
 from berth_core.errors import NotFoundError
 from berth_operator.build.ci_jobs import Attempt
@@ -35,8 +35,9 @@ async def reconcile_remains(world: World, key: Key) -> float | None:
     """Clear what carries the label of a build (``key.name`` is its public id) that does not exist."""
     if world.store.by(BUILDS, "id", key.name, key.namespace):
         return None
-    listed, _ = await world.client.list(BUILDS, key.namespace, metadata_only=True)
-    if any(ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"]) == key.name for obj in listed):
+    # Its status has its id before anything else carries it. A list of all builds is as large as users make them.
+    known, _ = await world.client.list(BUILDS, key.namespace, fields={"status.id": key.name}, metadata_only=True)
+    if known:
         return None
     world.not_kept.pop((key.namespace, key.name), None)
     pods = world.store.by(PODS, "build", key.name, key.namespace)

@@ -195,7 +195,9 @@ async def _refused(world: World, build: Build) -> tuple[str, str] | None:
     if _may_have_one(user, kind, known, rules):
         return None
     live, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"spec.type": wanted})
-    rules, _ = await world.client.list(ACCESS_RULES, namespace)
+    theirs = {wd["metadata"]["name"] for wd in live}
+    pages = world.client.pages(ACCESS_RULES, namespace)
+    rules = [rule async for page, _ in pages for rule in page if rule["spec"]["deployment"] in theirs]
     if _may_have_one(user, kind, live, rules):
         return None
     return REFUSED, f"{user} may have no deployment of type {wanted}: ask its owner for an access rule"

@@ -70,9 +70,9 @@ async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
     lease, namespace = wd.status.lease, wd.metadata.namespace
     if lease is None:
         return None
-    listed, _ = await world.client.list(INSTANCES, namespace)
+    pages = world.client.pages(INSTANCES, namespace)
     # One of that id that cannot be read is there all the same: then this pass ends here, and the lease stays.
-    same = [Instance.parse(obj) for obj in listed if public_id(obj) == lease.instance]
+    same = [Instance.parse(obj) async for page, _ in pages for obj in page if public_id(obj) == lease.instance]
     if there := holder(wd, same):
         await refresh(world, INSTANCES, namespace, there.metadata.name)  # its watch has not told of it
         return CLEARING_SECONDS

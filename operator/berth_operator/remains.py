@@ -29,9 +29,9 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
     """
     if world.store.by(INSTANCES, "id", key.name, key.namespace):
         return None
-    listed, _ = await world.client.list(INSTANCES, key.namespace)
-    if any(public_id(obj) == key.name for obj in listed):
-        return None
+    async for page, _ in world.client.pages(INSTANCES, key.namespace, metadata_only=True):
+        if any(public_id(obj) == key.name for obj in page):
+            return None
     for lease in await leases_of(world, key.namespace, key.name):
         world.add(DEPLOYMENT, key.namespace, lease.deployment)
         return None
@@ -75,8 +75,13 @@ def _seems_needed(world: World, instance_id: str) -> bool:
 
 async def _living(world: World) -> set[str]:
     """Public ids of all instances that have not ended, read live: those made with kubectl have names of their own."""
-    lists = [await world.client.list(INSTANCES, namespace) for namespace in world.config.workspace_namespaces]
-    return {public_id(obj) for listed, _ in lists for obj in listed if _lives(obj)}
+    return {
+        public_id(obj)
+        for namespace in world.config.workspace_namespaces
+        async for page, _ in world.client.pages(INSTANCES, namespace)
+        for obj in page
+        if _lives(obj)
+    }
 
 
 def _lives(instance: Object) -> bool:

@@ -30,6 +30,7 @@ from bench.replica import Signer, environment, running
 
 from berth_cli.keys_job import ensure_keys
 from berth_cluster import apiserver as tiers
+from berth_cluster.accounts import speaking_for
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.commands import run
 from berth_cluster.components import ETCD_TOOLS, HELM, build
@@ -97,17 +98,6 @@ class Lab:
         return int(status()["dbSizeInUse"])
 
 
-def account(server: ApiServer, name: str, folder: Path) -> Path:
-    """A kubeconfig for one of the chart's accounts."""
-    token = server.kubectl("create", "token", name, "-n", NAMESPACE, "--duration=3h").strip()
-    config = yaml.safe_load(server.kubeconfig.read_text())
-    for user in config["users"]:
-        user["user"] = {"token": token}
-    path = folder / f"{name}.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
 def bounds() -> dict[str, str]:
     """Return the bounds that the chart tells the operator, for the length of the run."""
     history, kept = VALUES["history"], VALUES["bounds"]
@@ -134,16 +124,16 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
         server.kubectl("create", "serviceaccount", "mallory", "-n", NAMESPACE)
         introduce(server, MALLORY, "berth-user")
         signer = Signer(folder)
-        settings = environment(account(server, "berth-api", folder), NAMESPACES, signer.jwks)
+        settings = environment(speaking_for(server, "berth-api", NAMESPACE, folder), NAMESPACES, signer.jwks)
         for name in ("BERTH_RATE_LIMIT_PER_TOKEN", "BERTH_RATE_LIMIT_PER_PEER", "BERTH_IDEMPOTENCY_KEYS_PER_USER"):
             del settings[name]
         api = stack.enter_context(running(settings, folder / "api.log"))
-        controller = account(server, "berth-operator", folder)
+        controller = speaking_for(server, "berth-operator", NAMESPACE, folder)
         operator = stack.enter_context(
             operating(controller, NAMESPACES, folder / "operator.log", BERTH_CI_IMAGE="ci.invalid/ci:1", **bounds())
         )
-        notifier = stack.enter_context(notifying(account(server, "berth-notifier", folder), folder))
-        own = account(server, "mallory", folder)
+        notifier = stack.enter_context(notifying(speaking_for(server, "berth-notifier", NAMESPACE, folder), folder))
+        own = speaking_for(server, "mallory", NAMESPACE, folder)
         mallory = await stack.enter_async_context(connected("kubectl", str(own)))
         processes = {"api": Process(api.pid), "operator": Process(operator.pid), "notifier": Process(notifier.pid)}
         yield Lab(server, client, mallory, signer, api.url, processes)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import ssl
 import subprocess
 import sys
@@ -11,13 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import documented
 import httpx
-import yaml
 
+from berth_cluster.accounts import account
 from berth_cluster.apiserver import ApiServer
-from berth_cluster.paths import REPOSITORY
 from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
@@ -99,53 +97,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, authority: P
     raise AssertionError(f"the API did not answer at {url}:\n{log.read_text()}")
 
 
-def documented_rules() -> dict[str, list[dict[str, Any]]]:
-    """RBAC rules from the table in api/README.md, by `workspace`, `access` and `release`."""
-    rules: dict[str, list[dict[str, Any]]] = {"workspace": [], "access": [], "release": []}
-    text = (REPOSITORY / "api" / "README.md").read_text()
-    for line in text[text.index("## Rights") :].splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) != 4 or not cells[1].startswith("`"):
-            continue
-        group = "" if cells[0] == "(core)" else cells[0].strip("`")
-        verbs = re.sub(r"\(.*\)|`", "", cells[2]).replace(" ", "").split(",")
-        where = next((place for place in ("access", "release") if cells[3].startswith(place)), "workspace")
-        resource, _, only = cells[1].replace("`", "").partition(" named ")
-        named = {"resourceNames": [only]} if only else {}
-        rules[where].append({"apiGroups": [group], "resources": [resource], "verbs": verbs, **named})
-    return rules
-
-
 def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Path) -> Path:
     """A kubeconfig for a service account with the documented rights."""
-    account = {"kind": "ServiceAccount", "name": "berth-api", "namespace": namespaces.release}
-    objects: list[dict[str, Any]] = [
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "berth-api", "namespace": account["namespace"]},
-        }
-    ]
-    places = {"workspace": namespaces.workspaces, "access": namespaces.access, "release": namespaces.release}
-    for where, rules in documented_rules().items():
-        metadata = {"name": "berth-api", "namespace": places[where]}
-        rbac = "rbac.authorization.k8s.io"
-        objects.append({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
-        role = {"apiGroup": rbac, "kind": "Role", "name": "berth-api"}
-        objects.append(
-            {
-                "apiVersion": f"{rbac}/v1",
-                "kind": "RoleBinding",
-                "metadata": metadata,
-                "roleRef": role,
-                "subjects": [account],
-            }
-        )
-    server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
-    token = server.kubectl("create", "token", "berth-api", "-n", namespaces.release, "--duration=2h").strip()
-    config = yaml.safe_load(server.kubeconfig.read_text())
-    for user in config["users"]:
-        user["user"] = {"token": token}
-    path = folder / "api.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    rules = documented.rules(documented.api(), namespaces)
+    return account(server, "berth-api", namespaces.release, rules, folder)

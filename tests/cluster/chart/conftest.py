@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ import yaml
 
 from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import APPLY, Asking, asking
 from berth_cluster.commands import run
 from berth_cluster.components import HELM, build
 from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
-
-from .asking import asking
+from berth_core.resources import KINDS
 
 CHART = REPOSITORY / "charts" / "berth"
 RELEASE = "berth"
@@ -27,6 +28,7 @@ WORKSPACES = "berth-workspaces"
 ACCESS = "berth-access"
 AGGREGATED = "--set=clusterResources.aggregateRoles=true"
 PRIVILEGED = {"privileged": True}
+PLURALS = {kind.KIND: kind.PLURAL for kind in KINDS}
 TOLD = {"commitStatus": {"statusURL": "https://hub.test/{sha}", "provider": "github", "secret": "hub-token"}}
 
 
@@ -88,12 +90,19 @@ class Person:
 
     def rights(self, namespace: str) -> dict[str, set[str]]:
         """Verbs that this person has in a namespace, by resource."""
-        printed = self.kubectl("auth", "can-i", "--list", "--no-headers", "-n", namespace)
         found: dict[str, set[str]] = {}
-        for line in printed.splitlines():
-            resource, _, verbs = line.partition(" ")
-            found.setdefault(resource, set()).update(verbs.rpartition("[")[2].strip("] ").split())
+        with asking(self.server) as ask:
+            for rule in _rules(ask, self.name, namespace):
+                for group, resource in product(rule["apiGroups"], rule["resources"]):
+                    found.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
         return found
+
+    def create(self, obj: dict[str, Any]) -> None:
+        """Create one object; ClusterError with what the API server says where it refuses."""
+        with asking(self.server) as ask:
+            answer = ask(self.name, "POST", _collection(obj), obj, dry=False)
+        if not answer.is_success:
+            raise ClusterError(answer.json()["message"])
 
     def apply(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Apply one object; returns it as the API server has it."""
@@ -120,30 +129,55 @@ def introduce(server: ApiServer, name: str, role: str, namespace: str = WORKSPAC
 
     Returns once the API server knows of it.
     """
+    group = "rbac.authorization.k8s.io"
     binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "apiVersion": f"{group}/v1",
         "kind": "RoleBinding",
         "metadata": {"name": f"{name}-{role}", "namespace": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}],
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "User", "apiGroup": group, "name": name}],
     }
-    server.kubectl("apply", "-f", "-", stdin=json.dumps(binding))
-    somebody = Person(server, name)
-    until_granted(somebody, f"clusterrole/{role}", namespace)
-    return somebody
+    applied(server, binding)
+    until_granted(server, name, f"clusterroles/{role}", namespace)
+    return Person(server, name)
 
 
-def until_granted(somebody: Person, role: str, namespace: str = WORKSPACES) -> None:
+def applied(server: ApiServer, obj: dict[str, Any]) -> None:
+    """Let the administrator apply an object."""
+    with asking(server) as ask:
+        path = f"{_collection(obj)}/{obj['metadata']['name']}?fieldManager=berth-test&force=true"
+        ask("", "PATCH", path, obj, kind=APPLY, dry=False).raise_for_status()
+
+
+def until_granted(server: ApiServer, name: str, role: str, namespace: str = WORKSPACES) -> None:
     """Wait until the API server knows that somebody has a role: it hears of what is bound some time after that."""
+    scope = "" if role.startswith("cluster") else f"namespaces/{namespace}/"
+    with asking(server) as ask:
+
+        def is_granted() -> bool:
+            found = ask("", "GET", f"/apis/rbac.authorization.k8s.io/v1/{scope}{role}")
+            rules = (found.json().get("rules") if found.is_success else None) or []
+            seen = _rules(ask, name, namespace)
+            return bool(rules) and all(rule in seen for rule in rules)
+
+        until(is_granted, f"{name} was never given {role}")
+
+
+def _rules(ask: Asking, name: str, namespace: str) -> list[dict[str, Any]]:
+    """What somebody may do in a namespace."""
     api = "authorization.k8s.io/v1"
-    review = json.dumps({"apiVersion": api, "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}})
+    review = {"apiVersion": api, "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
+    answer = ask(name, "POST", f"/apis/{api}/selfsubjectrulesreviews", review, dry=False)
+    found: list[dict[str, Any]] = answer.raise_for_status().json()["status"]["resourceRules"]
+    return found
 
-    def is_granted() -> bool:
-        rules = json.loads(somebody.server.kubectl("get", role, "-n", namespace, "-o", "json"))["rules"]
-        seen = json.loads(somebody.kubectl("create", "--validate=false", "-o", "json", "-f", "-", stdin=review))
-        return bool(rules) and all(rule in seen["status"]["resourceRules"] for rule in rules)
 
-    until(is_granted, f"{somebody.name} was never given {role}")
+def _collection(obj: dict[str, Any]) -> str:
+    """Path of the objects of one's kind, in its namespace where it has any."""
+    version, kind = obj["apiVersion"], obj["kind"]
+    root = "apis" if "/" in version else "api"
+    where = "" if kind.startswith("Cluster") else f"namespaces/{obj['metadata'].get('namespace', WORKSPACES)}/"
+    return f"/{root}/{version}/{where}{PLURALS.get(kind, f'{kind.lower()}s')}"
 
 
 def policies_hold(server: ApiServer) -> None:
@@ -166,54 +200,34 @@ def policies_hold(server: ApiServer) -> None:
         (user, "berth-statuses", "Project", {"name": "p", "user": "probe-user", "repoURL": "https://x.test/a"} | TOLD),
     ]
     metadata: dict[str, Any] = {"name": "probe", "namespace": WORKSPACES}
-    for probe, policy, kind, spec in probes:
-        named = metadata | ({"name": "x" * 64} if policy == "berth-names" else {})
-        obj: dict[str, Any] = {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": named, "spec": spec}
-        _until_refused(probe, policy, ["create", "--dry-run=server", "-f", "-"], json.dumps(obj))
     reserved: dict[str, Any] = {"name": "b-01900000-0000-7000-8000-000000000001", "namespace": WORKSPACES}
-    own: dict[str, Any] = {
-        "apiVersion": "berth.dev/v1alpha1",
-        "kind": "Instance",
-        "spec": inner | {"user": "probe-user"},
-    }
-    pod: dict[str, Any] = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {"containers": [{"name": "c", "image": "c"}]},
-    }
-    editor = Person(server, "probe-edit")
-    for probe, policy, obj in (
-        (user, "berth-marks", own | {"metadata": reserved}),
-        (editor, "berth-workloads", pod),
-        (editor, "berth-belongings", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": reserved}),
-    ):
-        _until_refused(probe, policy, ["create", "--dry-run=server", "-f", "-"], json.dumps(obj))
-    deployment = {"apiVersion": "berth.dev/v1alpha1", "kind": "WorkspaceDeployment", "metadata": metadata}
-    server.kubectl("apply", "-f", "-", stdin=json.dumps(deployment | {"spec": {"type": "misty"}}))
-    api = Person(server, f"system:serviceaccount:{NAMESPACE}:berth-api")
-    change = [
-        "patch",
-        "wd/probe",
-        "-n",
-        WORKSPACES,
-        "--type=merge",
-        "-p",
-        '{"spec":{"region":"x"}}',
-        "--dry-run=server",
-    ]
-    _until_refused(api, "berth-lockout", change)
-    with asking(server) as ask:  # kubectl reads a status before it changes it, which the API process has no right to
-        status = f"/apis/berth.dev/v1alpha1/namespaces/{WORKSPACES}/workspacedeployments/probe/status"
-        epoch = {"status": {"epoch": 1}}
-        until(
-            lambda: "berth-leases" in ask(api.name, "PATCH", status, epoch).text, "policy berth-leases is not in force"
-        )
+    pod_spec = {"containers": [{"name": "c", "image": "c"}]}
+    editor, version = Person(server, "probe-edit"), "berth.dev/v1alpha1"
     writer = status_writer(server, "probe-writer")
-    server.kubectl(*raise_epoch("probe", 1))
-    _until_refused(writer, "berth-epochs", [*raise_epoch("probe", 2), "--dry-run=server"])
-    operator = Person(server, f"system:serviceaccount:{NAMESPACE}:berth-operator")
-    _until_refused(operator, "berth-deployments", change)
+    api, operator = (f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "operator"))
+    deployment: dict[str, Any] = {"apiVersion": version, "kind": "WorkspaceDeployment", "metadata": metadata}
+    applied(server, deployment | {"spec": {"type": "misty"}})
+    one = f"{_collection(deployment)}/probe"
+    with asking(server) as ask:
+
+        def refused(who: str, policy: str, method: str, path: str, body: dict[str, Any]) -> None:
+            until(lambda: policy in ask(who, method, path, body).text, f"policy {policy} is not in force")
+
+        for probe, policy, kind, spec in probes:
+            named = metadata | ({"name": "x" * 64} if policy == "berth-names" else {})
+            obj = {"apiVersion": version, "kind": kind, "metadata": named, "spec": spec}
+            refused(probe.name, policy, "POST", _collection(obj), obj)
+        own = {"apiVersion": version, "kind": "Instance", "spec": inner | {"user": user.name}, "metadata": reserved}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec}
+        noted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": reserved}
+        refused(user.name, "berth-marks", "POST", _collection(own), own)
+        refused(editor.name, "berth-workloads", "POST", _collection(pod), pod)
+        refused(editor.name, "berth-belongings", "POST", _collection(noted), noted)
+        refused(api, "berth-lockout", "PATCH", one, {"spec": {"region": "x"}})
+        refused(api, "berth-leases", "PATCH", f"{one}/status", {"status": {"epoch": 1}})
+        server.kubectl(*raise_epoch("probe", 1))
+        refused(writer.name, "berth-epochs", "PATCH", f"{one}/status", {"status": {"epoch": 2}})
+        refused(operator, "berth-deployments", "PATCH", one, {"spec": {"region": "x"}})
 
 
 def status_writer(server: ApiServer, name: str, *verbs: str) -> Person:
@@ -223,7 +237,7 @@ def status_writer(server: ApiServer, name: str, *verbs: str) -> Person:
         {"apiGroups": ["berth.dev"], "resources": ["workspacedeployments"], "verbs": ["get", *verbs]},
     ]
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}}
-    server.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": rules}))
+    applied(server, role | {"rules": rules})
     return introduce(server, name, name)
 
 
@@ -242,13 +256,3 @@ def until(holds: Callable[[], bool], complaint: str) -> None:
     deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, complaint
-
-
-def _until_refused(probe: Person, policy: str, words: list[str], obj: str | None = None, attempts: int = 200) -> None:
-    for _ in range(attempts):
-        try:
-            probe.kubectl(*words, stdin=obj)
-        except ClusterError as refused:
-            if policy in str(refused):
-                return
-    raise AssertionError(f"policy {policy} is not in force")

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import httpx
+
+from berth_cluster.asking import APPLY, Asking
 from berth_core.client import Object
 from berth_core.names import API_VERSION, FENCE_FINALIZER
 from berth_core.resources import KINDS
 
-from .asking import APPLY, Asking, is_refused
 from .conftest import ACCESS, NAMESPACE, WORKSPACES
 
 ACCOUNTS: Final = {
@@ -180,6 +182,14 @@ def sent(ask: Asking, who: str, row: Row) -> bool:
     """Make a request in somebody's name; whether it was granted. What is replaced is replaced by itself."""
     body = ask("", "GET", row.path).json() if row.method == "PUT" else row.body
     return not is_refused(ask(who, row.method, row.path, body, dry=row.dry, kind=row.kind))
+
+
+def is_refused(answer: httpx.Response) -> bool:
+    """Whether a right or a policy is in the way. Other refusals than that fail the test."""
+    if answer.status_code < 300:
+        return False
+    assert answer.status_code == 403 or "ValidatingAdmissionPolicy" in answer.text, answer.text
+    return True
 
 
 def row(what: str, method: str, path: str, body: Any = None, may: str = "") -> Row:

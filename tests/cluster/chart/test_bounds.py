@@ -7,9 +7,9 @@ import pytest
 
 from berth_api.errors import FullError
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import asking
 from berth_operator.allowances import said
 
-from .asking import asking
 from .conftest import NAMESPACE, WORKSPACES, Helm, until
 
 PODS = f"/api/v1/namespaces/{WORKSPACES}/pods"

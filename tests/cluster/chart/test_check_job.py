@@ -13,6 +13,7 @@ import pytest
 import yaml
 from loosening import loosened
 
+from berth_cluster.accounts import speaking_for
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 
@@ -84,11 +85,7 @@ def look(installed: ApiServer, helm: Helm, tmp_path: Path) -> Iterator[Any]:
         who = f"--as=system:serviceaccount:{NAMESPACE}:{CHECK}"
         for resource in ("instances.berth.dev", "services") if bound else ():
             until(partial(_may, installed, "list", resource, "-n", WORKSPACES, who), "no right was given")
-        config = yaml.safe_load(installed.kubeconfig.read_text())
-        token = installed.kubectl("create", "token", CHECK, "-n", NAMESPACE).strip()
-        config["users"][0]["user"] = {"token": token}
-        path = tmp_path / "config"
-        path.write_text(yaml.safe_dump(config))
+        path = speaking_for(installed, CHECK, NAMESPACE, tmp_path)
         variables = {one["name"]: one.get("value", "") for one in container["env"]}
         done = subprocess.run(
             [sys.executable, "-m", "berth_cli.check_job"],

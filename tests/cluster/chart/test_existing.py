@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import Asking, asking
 from berth_core.client import Object
 from berth_core.names import API_VERSION, FENCE_FINALIZER
 
 from . import matrix, matrix_kubernetes
-from .asking import Asking, asking
 from .conftest import NAMESPACE, WORKSPACES, introduce
 
 ID = "01900000-0000-7000-8000-0000000000e5"

@@ -1,6 +1,5 @@
 """The API process may lock deployments out and let them in again, and change nothing else about them."""
 
-import json
 import uuid
 from typing import Any
 
@@ -28,7 +27,7 @@ def deployment(installed: ApiServer) -> str:
     name = f"wd-{uuid.uuid4().hex[:8]}"
     metadata = {"name": name, "namespace": WORKSPACES, "labels": {"lab": "a"}, "annotations": {"note": "b"}}
     obj = {"apiVersion": "berth.dev/v1alpha1", "kind": "WorkspaceDeployment", "metadata": metadata, "spec": SPEC}
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     return f"wd/{name}"
 
 
@@ -71,7 +70,7 @@ def test_the_account_of_another_release_is_held_too(installed: ApiServer, deploy
     other = "system:serviceaccount:elsewhere:berth-api"
     role = ["create", "rolebinding", "elsewhere-api", "-n", WORKSPACES, "--role=berth-api"]
     installed.kubectl(*role, "--serviceaccount=elsewhere:berth-api")
-    until_granted(Person(installed, other), "role/berth-api")
+    until_granted(installed, other, "roles/berth-api")
     with pytest.raises(ClusterError, match="changes the lockout only"):
         Person(installed, other).patch(deployment, {"spec": {"region": "us"}})
     Person(installed, other).patch(deployment, {"spec": {"lockout": True}})

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import Asking, asking
 from berth_core.client import Object
 from berth_core.names import API_VERSION
 
 from . import matrix, matrix_kubernetes
-from .asking import Asking, asking
 from .conftest import introduce
 
 ROWS = [*matrix.rows(), *matrix_kubernetes.rows()]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import asking
 from berth_cluster.errors import ClusterError
 
-from .asking import asking
 from .conftest import (
     ACCESS,
     NAMESPACE,
@@ -19,6 +19,7 @@ from .conftest import (
     Helm,
     MakePerson,
     Person,
+    applied,
     introduce,
     policies_hold,
     raise_epoch,
@@ -96,7 +97,7 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("name", "role", "obj"), ACCEPTED)
 def test_who_may(person: MakePerson, name: str, role: str, obj: dict[str, Any]) -> None:
-    person(name, role).apply(obj)
+    person(name, role).create(obj)
 
 
 REFUSED = [
@@ -168,7 +169,7 @@ REFUSED = [
 def test_who_may_not(person: MakePerson, name: str, role: str, obj: dict[str, Any], message: str) -> None:
     somebody = person(name, role)
     with pytest.raises(ClusterError) as refused:
-        somebody.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+        somebody.create(obj)
     assert message in str(refused.value)
 
 
@@ -217,7 +218,7 @@ def test_a_project_keeps_its_secret_when_who_may_not_read_it_writes_beside_it(
     person: MakePerson, installed: ApiServer
 ) -> None:
     obj = project("carl", **DEPLOY_KEY)
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     carl, what = person("carl", "berth-user"), f"project/{obj['metadata']['name']}"
     carl.patch(what, {"metadata": {"labels": {"a": "b"}}})
     with pytest.raises(ClusterError, match="names a Secret that you may not get"):
@@ -231,14 +232,14 @@ def test_whoever_may_tell_by_a_secret_names_it_and_others_leave_it_as_it_is(
     teller, alice = person("tina", "berth-user"), person("alice", "berth-user")
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["hub-token"], "verbs": ["tell"]}
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "tells"}}
-    installed.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": [rule]}))
+    applied(installed, role | {"rules": [rule]})
     person("tina", "tells")
     teller.apply(project("tina", **TOLD))
     another = {"commitStatus": TOLD["commitStatus"] | {"secret": "hub-token-2"}}
     with pytest.raises(ClusterError, match="needs the verb tell on secrets/hub-token-2"):
         teller.apply(project("tina", **another))
     obj = project("alice", **TOLD)
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     what = f"project/{obj['metadata']['name']}"
     alice.patch(what, {"metadata": {"labels": {"a": "b"}}})
     with pytest.raises(ClusterError, match="needs the verb tell"):
@@ -296,7 +297,7 @@ def until_accepted(server: ApiServer, obj: dict[str, Any]) -> None:
     until = time.monotonic() + 60
     while True:
         try:
-            server.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+            Person(server, "").create(obj)
         except ClusterError:
             if time.monotonic() > until:
                 raise
@@ -318,7 +319,7 @@ def test_another_mans_build_is_not_yours_to_cancel(person: MakePerson) -> None:
 def test_beside_an_elevated_template_an_administrator_may_write(person: MakePerson, installed: ApiServer) -> None:
     admin = person("lab-admin", "berth-admin")
     obj = wtype(**HOST_PATH)
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     what = f"workspacetype/{obj['metadata']['name']}"
     admin.patch(what, {"spec": {"description": "new words"}})
     with pytest.raises(ClusterError, match="needs the verb elevate"):
@@ -338,7 +339,7 @@ def test_hooks_have_their_template_s_power(
     plain, elevated = (with_hooks(wtype(**template), {"reset": RESET}) for template in (SCRATCH, HOST_PATH))
     admin.apply(plain)
     admin.patch(f"workspacetype/{plain['metadata']['name']}", {"spec": {"hooks": change}})
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(elevated))
+    Person(installed, "").create(elevated)
     what = f"workspacetype/{elevated['metadata']['name']}"
     with pytest.raises(ClusterError, match=r"hostPath in spec\.template\.volumes needs the verb elevate"):
         admin.patch(what, {"spec": {"hooks": change}})
@@ -364,7 +365,7 @@ def naming(claims: int, secrets: int, others: int) -> dict[str, Any]:
 def test_whoever_may_get_all_writes_a_template_with_as_many_as_its_schema_takes(
     installed: ApiServer, obj: dict[str, Any]
 ) -> None:
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
 
 
 def test_whoever_may_get_some_by_name_writes_a_template_with_five_of_each(
@@ -377,7 +378,7 @@ def test_whoever_may_get_some_by_name_writes_a_template_with_five_of_each(
         {"apiGroups": ["resource.k8s.io"], "resources": ["resourceclaimtemplates"]} | get,
     ]
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "gets-some"}}
-    installed.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": rules}))
+    applied(installed, role | {"rules": rules})
     person("mounter", "berth-admin")
     mounter = person("mounter", "gets-some")
     mounter.apply(naming(5, 5, 5))
@@ -410,7 +411,7 @@ def test_nobody_opens_a_way_through_the_network_beside_berth(person: MakePerson,
 
 
 def test_an_administrator_ends_a_quarantine_and_the_api_cannot(person: MakePerson, installed: ApiServer) -> None:
-    installed.kubectl("apply", "-f", "-", stdin=json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name="ill")))
+    applied(installed, named("WorkspaceDeployment", {"type": "misty"}, name="ill"))
     release = {"spec": {"quarantineRelease": {"epoch": 1, "reason": "seen to"}}}
     with pytest.raises(ClusterError, match="berth-lockout"):
         Person(installed, API_ACCOUNT).patch("wd/ill", release)
@@ -421,7 +422,7 @@ def test_an_administrator_ends_a_quarantine_and_the_api_cannot(person: MakePerso
 
 def test_a_status_is_nobodys_to_write(person: MakePerson, installed: ApiServer) -> None:
     admin = person("lab-admin", "admin")
-    installed.kubectl("apply", "-f", "-", stdin=json.dumps(named("WorkspaceDeployment", {"type": "misty"}, name="wd")))
+    applied(installed, named("WorkspaceDeployment", {"type": "misty"}, name="wd"))
     with pytest.raises(ClusterError, match=r"cannot get resource .workspacedeployments/status"):
         admin.kubectl(
             "patch", "wd/wd", "-n", WORKSPACES, "--subresource=status", "--type=merge", "-p", '{"status":{"id":"x"}}'
@@ -430,7 +431,7 @@ def test_a_status_is_nobodys_to_write(person: MakePerson, installed: ApiServer) 
 
 def test_epochs_are_raised_by_the_verb_restore_only_but_for_the_first(installed: ApiServer) -> None:
     obj = named("WorkspaceDeployment", {"type": "misty"})
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     status_writer(installed, "writer").kubectl(*raise_epoch(obj["metadata"]["name"], 5))
     change = raise_epoch(obj["metadata"]["name"], 7)
     with pytest.raises(ClusterError, match="the verb restore"):
@@ -440,7 +441,7 @@ def test_epochs_are_raised_by_the_verb_restore_only_but_for_the_first(installed:
 
 def test_a_lease_is_taken_and_given_back_without_it(installed: ApiServer) -> None:
     obj = named("WorkspaceDeployment", {"type": "misty"})
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     lease = {"instance": "i-1", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
     writer, change = status_writer(installed, "writer"), raise_epoch(obj["metadata"]["name"], 1)
     writer.kubectl(*change[:-1], json.dumps({"status": {"lease": lease, "epoch": 1}}))
@@ -450,7 +451,7 @@ def test_a_lease_is_taken_and_given_back_without_it(installed: ApiServer) -> Non
 def leased(server: ApiServer, **metadata: Any) -> str:
     """A deployment with its finalizer that alice has; its name."""
     obj = named("WorkspaceDeployment", {"type": "misty"}, **{"finalizers": ["berth.dev/fence"]} | metadata)
-    server.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(server, "").create(obj)
     name, where = obj["metadata"]["name"], obj["metadata"]["namespace"]
     status = {"epoch": 1, "lease": {"instance": "i-1", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}}
     words = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
@@ -473,20 +474,20 @@ def test_a_leased_deployment_is_deleted_by_the_verb_abandon_only(person: MakePer
     admin.patch(f"wd/{name}", {"spec": {"lockout": True}})
     rules = [{"apiGroups": ["berth.dev"], "resources": ["workspacedeployments"], "verbs": ["get", "delete", "abandon"]}]
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "breaks-glass"}}
-    installed.kubectl("apply", "-f", "-", stdin=json.dumps(role | {"rules": rules}))
+    applied(installed, role | {"rules": rules})
     person("glazier", "breaks-glass").kubectl(*gone)
     assert "deletionTimestamp" in installed.kubectl("get", f"wd/{name}", "-n", WORKSPACES, "-o", "json"), "it waits"
 
 
 def test_a_deployment_that_nobody_has_is_deleted_as_ever(person: MakePerson, installed: ApiServer) -> None:
     obj = named("WorkspaceDeployment", {"type": "misty"})
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     person("lab-admin", "berth-admin").kubectl("delete", f"wd/{obj['metadata']['name']}", "-n", WORKSPACES)
 
 
 def test_of_a_deployment_the_operator_changes_the_finalizer_only(installed: ApiServer) -> None:
     obj = named("WorkspaceDeployment", {"type": "misty"})
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     operator, what = Person(installed, OPERATOR_ACCOUNT), f"wd/{obj['metadata']['name']}"
     operator.patch(what, {"metadata": {"finalizers": ["berth.dev/fence"]}})
     with pytest.raises(ClusterError, match="the operator changes the finalizer and the status only"):
@@ -497,7 +498,7 @@ def test_a_namespace_with_instances_and_leases_can_be_deleted(installed: ApiServ
     """Kubernetes' own controllers are not kept from their work."""
     installed.kubectl("create", "namespace", "short-lived")
     obj = instance("alice") | {"metadata": {"name": "x", "namespace": "short-lived"}}
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+    Person(installed, "").create(obj)
     leased(installed, namespace="short-lived", finalizers=[])
     installed.kubectl("delete", "namespace", "short-lived", "--timeout=60s")
 

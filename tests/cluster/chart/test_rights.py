@@ -3,13 +3,14 @@
 import itertools
 from typing import Any
 
+import documented
 import pytest
+from documented import Right
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import asking
 
-from . import documented
 from .conftest import ACCESS, AGGREGATED, NAMESPACE, WORKSPACES, Helm
-from .documented import Right
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
 API = f"system:serviceaccount:{NAMESPACE}:berth-api"
@@ -128,11 +129,16 @@ PROCESSES = ("berth-operator", "berth-api", "berth-notifier", "berth-keys", "ber
 
 
 def can(server: ApiServer, who: str, verb: str, what: str, where: str) -> bool:
-    resource, _, rest = what.partition("/")
-    words = [f"--subresource={rest}"] if rest in ("status", "exec", "log") else []
-    target = resource if words or not rest else what
-    scope = ["-n", where] if where else []
-    return server.kubectl("auth", "can-i", verb, target, *words, *scope, f"--as={who}", check=False).strip() == "yes"
+    what, _, rest = what.partition("/")
+    resource, _, group = what.partition(".")
+    part = "subresource" if rest in ("status", "exec", "log") else "name"
+    asked = {"verb": verb, "group": group, "resource": resource, "namespace": where, part: rest}
+    api = "authorization.k8s.io/v1"
+    review = {"apiVersion": api, "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked}}
+    with asking(server) as ask:
+        answer = ask(who, "POST", f"/apis/{api}/selfsubjectaccessreviews", review, dry=False)
+    allowed: bool = answer.raise_for_status().json()["status"]["allowed"]
+    return allowed
 
 
 @pytest.mark.parametrize(("who", "verb", "what", "where"), MAY)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from berth_cluster.apiserver import ApiServer
+from berth_cluster.asking import APPLY, asking
 from berth_cluster.errors import ClusterError
 
 from . import matrix
-from .asking import APPLY, asking
 from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person, introduce
 
 ALICE = "long-alice"

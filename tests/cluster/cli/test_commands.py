@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from berth_cli.main import app
+from berth_cluster.accounts import account
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.testing import Namespaces
@@ -118,12 +119,7 @@ def test_a_cluster_that_is_away(berth: Run, apiserver: ApiServer, tmp_path: Path
 
 
 def test_somebody_without_rights(berth: Run, apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> None:
-    apiserver.kubectl("create", "serviceaccount", "nobody", "-n", namespaces.release)
-    token = apiserver.kubectl("create", "token", "nobody", "-n", namespaces.release).strip()
-    config = yaml.safe_load(apiserver.kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": token}
-    path = tmp_path / "config"
-    path.write_text(yaml.safe_dump(config))
+    path = account(apiserver, "nobody", namespaces.release, {}, tmp_path)
     done = berth("status", "-w", namespaces.workspaces, "--kubeconfig", str(path))
     assert done.code == 5
     assert "ask an administrator" in done.err

@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-import yaml
-
+from berth_cluster.accounts import account
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import leasing
@@ -43,12 +42,7 @@ async def test_what_is_missing_is_named_with_how_to_mend_it(
 def test_what_may_not_be_read_is_unknown(
     apiserver: ApiServer, namespaces: Namespaces, berth: Run, tmp_path: Path
 ) -> None:
-    apiserver.kubectl("create", "serviceaccount", "nobody", "-n", namespaces.release)
-    token = apiserver.kubectl("create", "token", "nobody", "-n", namespaces.release).strip()
-    config = yaml.safe_load(apiserver.kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": token}
-    path = tmp_path / "config"
-    path.write_text(yaml.safe_dump(config))
+    path = account(apiserver, "nobody", namespaces.release, {}, tmp_path)
     done = berth("doctor", "-n", namespaces.release, "--kubeconfig", str(path), "-o", "json")
     assert done.code == 0
     assert {one["level"] for one in json.loads(done.out)} == {"ok", "unknown"}

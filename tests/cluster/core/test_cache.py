@@ -167,17 +167,30 @@ async def test_objects_of_all_sizes_arrive_whole(client: Client, namespace: str)
         assert held["spec"]["description"] == text
 
 
+@asynccontextmanager
+async def reached(server: ApiServer, folder: Path) -> AsyncIterator[Own]:
+    """An API server, and a way there that may be cut."""
+    async with (
+        Proxy(server.url) as proxy,
+        connected("berth-test", str(server.kubeconfig)) as direct,
+        connected("berth-test", str(proxy.kubeconfig(server.kubeconfig, folder / "proxied"))) as proxied,
+    ):
+        yield Own(server, direct, proxied, proxy, make_namespaces(server).workspaces)
+
+
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncIterator[Own]:
-    """An API server of the test's own, which it may crash, and a way there that it may cut."""
+async def own(apiserver: ApiServer, tmp_path: Path) -> AsyncIterator[Own]:
+    async with reached(apiserver, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[Own]:
+    """An API server of the test's own, which it may crash."""
     with tiers.running(tmp_path / "apiserver") as server:
         apply_crds(server)
-        async with (
-            Proxy(server.url) as proxy,
-            connected("berth-test", str(server.kubeconfig)) as direct,
-            connected("berth-test", str(proxy.kubeconfig(server.kubeconfig, tmp_path / "proxied"))) as proxied,
-        ):
-            yield Own(server, direct, proxied, proxy, make_namespaces(server).workspaces)
+        async with reached(server, tmp_path) as made:
+            yield made
 
 
 async def test_what_was_missed_is_made_up_for(own: Own) -> None:
@@ -242,22 +255,22 @@ async def test_a_watch_that_is_not_taken_on_fails(own: Own, monkeypatch: pytest.
             await anext(own.proxied.watch(DEPLOYMENTS, own.namespace, version))
 
 
-async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(own: Own) -> None:
+async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(mortal: Own) -> None:
     """A new API server has no history: watching from an old version answers 410."""
-    await create(own.direct, own.namespace, WorkspaceDeployment, "goes")
-    await create(own.direct, own.namespace, WorkspaceDeployment, "stays")
-    _, version = await own.direct.list(DEPLOYMENTS, own.namespace)
-    async with following(own.proxied, own.namespace) as follower:
-        own.proxy.cut()
-        await own.direct.delete(DEPLOYMENTS, own.namespace, "goes")
-        await create(own.direct, own.namespace, WorkspaceDeployment, "comes")
-        await crash_apiserver(own)
+    await create(mortal.direct, mortal.namespace, WorkspaceDeployment, "goes")
+    await create(mortal.direct, mortal.namespace, WorkspaceDeployment, "stays")
+    _, version = await mortal.direct.list(DEPLOYMENTS, mortal.namespace)
+    async with following(mortal.proxied, mortal.namespace) as follower:
+        mortal.proxy.cut()
+        await mortal.direct.delete(DEPLOYMENTS, mortal.namespace, "goes")
+        await create(mortal.direct, mortal.namespace, WorkspaceDeployment, "comes")
+        await crash_apiserver(mortal)
         with pytest.raises(GoneError):
-            await anext(own.direct.watch(DEPLOYMENTS, own.namespace, version))
-        own.proxy.mend()
+            await anext(mortal.direct.watch(DEPLOYMENTS, mortal.namespace, version))
+        mortal.proxy.mend()
         await follower.until(lambda: follower.names() == {"stays", "comes"})
-        assert follower.told.count(((own.namespace, "goes"), False)) == 1
-        assert follower.told.count(((own.namespace, "stays"), True)) == 1, "what did not change is not told again"
+        assert follower.told.count(((mortal.namespace, "goes"), False)) == 1
+        assert follower.told.count(((mortal.namespace, "stays"), True)) == 1, "what did not change is not told again"
 
 
 async def test_an_idle_watch_moves_on_with_bookmarks(

@@ -2,20 +2,18 @@
 
 import asyncio
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import documented
 import httpx
-import yaml
 
+from berth_cluster.accounts import account
 from berth_cluster.apiserver import ApiServer
-from berth_cluster.paths import REPOSITORY
 from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 
@@ -92,52 +90,10 @@ async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
     return False
 
 
-def documented_rules() -> list[dict[str, Any]]:
-    """RBAC rules from the table in notifier/README.md, all for workspace namespaces."""
-    text = (REPOSITORY / "notifier" / "README.md").read_text(encoding="utf-8")
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text[text.index("## Rights") :].split("\n## ", 1)[0].splitlines()
-    ]
-    return [
-        {
-            "apiGroups": [row[1].strip("`")],
-            "resources": re.findall(r"`([^`]+)`", row[2]),
-            "verbs": row[3].replace(" ", "").split(","),
-        }
-        for row in rows
-        if len(row) == 5 and "`" in row[2]
-    ]
-
-
 def restricted_kubeconfig(
     server: ApiServer, namespaces: Namespaces, folder: Path, tokens: tuple[str, ...] = ()
 ) -> Path:
     """A kubeconfig for a service account with the documented rights; `tokens` are the listed Secrets."""
-    name, group = "berth-notifier", "rbac.authorization.k8s.io"
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespaces.release}
-    metadata = {"name": name, "namespace": namespaces.workspaces}
-    objects: list[dict[str, Any]] = [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespaces.release}},
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": documented_rules()},
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
-            "subjects": [subject],
-        },
-    ]
-    if tokens:
-        rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [*tokens], "verbs": ["get"]}
-        released = {"name": name, "namespace": namespaces.release}
-        objects.append({"apiVersion": f"{group}/v1", "kind": "Role", "metadata": released, "rules": [rule]})
-        objects.append(objects[2] | {"metadata": released})
-    server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
-    token = server.kubectl("create", "token", name, "-n", namespaces.release, "--duration=2h").strip()
-    config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))
-    for user in config["users"]:
-        user["user"] = {"token": token}
-    path = folder / "notifier.kubeconfig"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    return path
+    rights = documented.notifier() | {("release", "", "secrets", name, "get") for name in tokens}
+    rules = documented.rules(rights, namespaces)
+    return account(server, "berth-notifier", namespaces.release, rules, folder)

@@ -1,11 +1,12 @@
 """A build whose log finds no place in the cluster waits for one, yet not for ever."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Kind
+from berth_core.client import Client, Kind, Object
 from berth_core.resources import Build
 from berth_operator.build.ci_jobs import Attempt
 from berth_operator.buildclearing import reconcile_remains
@@ -78,9 +79,27 @@ async def no_room(lab: Lab) -> None:
 async def test_what_could_not_be_kept_of_a_build_that_is_gone_is_forgotten(lab: Lab) -> None:
     await project(lab)
     gone, stays = await build(lab, "gone"), await build(lab, "stays")
+    await lab.status_patch(BUILDS, "stays", {"id": stays})
     await lab.client.delete(BUILDS, lab.namespace, "gone")
     world = await world_of(lab)
     for uid in (gone, stays):
         world.not_kept[lab.namespace, uid] = {"": 0.0}
         await reconcile_remains(world, Key(BUILD_REMAINS, lab.namespace, uid))
     assert list(world.not_kept) == [(lab.namespace, stays)]
+
+
+async def test_for_a_build_that_is_gone_no_other_is_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are as many and as large as users make them, and many may go at once."""
+    await project(lab)
+    gone, _ = await build(lab, "gone"), await build(lab, "other")
+    await lab.client.delete(BUILDS, lab.namespace, "gone")
+    world, read, real = await world_of(lab), list[Object](), Client.request
+
+    async def noting(client: Client, method: str, path: str, *rest: Any, **more: Any) -> Object:
+        answer = await real(client, method, path, *rest, **more)
+        read.extend(answer.get("items") or [])
+        return answer
+
+    monkeypatch.setattr(Client, "request", noting)
+    await reconcile_remains(world, Key(BUILD_REMAINS, lab.namespace, gone))
+    assert read == []

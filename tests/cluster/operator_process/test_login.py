@@ -10,6 +10,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from berth_cluster.accounts import token
 from berth_cluster.apiserver import ApiServer
 
 from ..api.gateway import Gateway, serving
@@ -47,9 +48,7 @@ async def test_watches_go_on_with_the_token_that_came_after_the_refused_one(
         path = gateway.kubeconfig(operators.kubeconfig, tmp_path / "revoked.kubeconfig")
         config = yaml.safe_load(path.read_text())
         gateway.token = config["users"][0]["user"]["token"]
-        config["users"][0]["user"]["token"] = apiserver.kubectl(
-            "create", "token", account, "-n", lab.namespaces.release, "--duration=1h"
-        ).strip()
+        config["users"][0]["user"]["token"] = token(apiserver, account, lab.namespaces.release)
         gateway.refuses = lambda: path.write_text(yaml.safe_dump(config))
         operators.start(KUBECONFIG=str(path))
         await lab.type()

@@ -37,15 +37,11 @@ class Cluster:
         self._instance: Object = {"metadata": metadata | {"resourceVersion": "9"}, "spec": spec, "status": status}
 
     async def pages(self, kind: Kind, _namespace: str, **_: object) -> AsyncIterator[tuple[list[Object], str]]:
-        assert kind == SECRETS
+        if kind == INSTANCES:
+            yield [self._instance], "9"
+            return
         metadata = {"name": "vpn-1", "uid": "s", "creationTimestamp": LONG_AGO, "labels": {names.INSTANCE_LABEL: ID}}
         yield [{"metadata": metadata}], "9"
-
-    async def list(
-        self, kind: Kind, _namespace: str, *, fields: Object | None = None, **_: object
-    ) -> tuple[list[Object], str]:
-        assert kind == INSTANCES
-        return [self._instance] if (fields or {"metadata.name": "mine"}) == {"metadata.name": "mine"} else [], "9"
 
     async def delete(self, kind: Kind, _namespace: str, name: str, *, uid: str) -> None:
         assert (kind, uid) == (SECRETS, "s")

@@ -66,14 +66,6 @@ def asking(server: ApiServer) -> Iterator[Asking]:
         yield Asking(client)
 
 
-def is_refused(answer: httpx.Response) -> bool:
-    """Whether a right or a policy is in the way. Other refusals than that fail the test."""
-    if answer.status_code < 300:
-        return False
-    assert answer.status_code == 403 or "ValidatingAdmissionPolicy" in answer.text, answer.text
-    return True
-
-
 def _pem(section: dict[str, str], name: str) -> str:
     if f"{name}-data" in section:
         return base64.b64decode(section[f"{name}-data"]).decode()

@@ -1,9 +1,12 @@
 """Rights as operator/README.md, api/README.md and notifier/README.md list them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from berth_cluster.accounts import Rules
 from berth_cluster.paths import REPOSITORY
+from berth_cluster.testing import Namespaces
 
 Right = tuple[str, str, str, str, str]
 """Place (workspaces, access, release or cluster), API group, resource, its name or nothing, verb."""
@@ -39,6 +42,22 @@ def api() -> set[Right]:
         for resource, _, only in [resources.partition(" named ")]
         for verb in re.sub(r"\(.*\)|`", "", verbs).replace(" ", "").split(",")
     }
+
+
+def rules(rights: set[Right], namespaces: Namespaces) -> Mapping[str, Rules]:
+    """The same as rules of roles, by namespace ("" for the cluster's)."""
+    names = {
+        "workspaces": namespaces.workspaces,
+        "access": namespaces.access,
+        "release": namespaces.release,
+        "cluster": "",
+    }
+    found: dict[str, Rules] = {}
+    for place, group, resource, name, verb in sorted(rights):
+        only = {"resourceNames": [name]} if name else {}
+        rule: dict[str, Any] = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+        found.setdefault(names[place], []).append(rule | only)
+    return found
 
 
 def _rows(path: str) -> Iterator[list[str]]:
