@@ -13,7 +13,8 @@ from berth_core.resources import Instance, Reservation
 from berth_core.waiters import Waiter, in_turn
 
 NOT_GRANTED: Final = {"status.grant.instance": ""}
-NOT_BOUND: Final = {"spec.claim.deployment": "", "status.deployment": ""}
+NOT_BOUND: Final = {"spec.claim.deployment": "", "status.deployment": "", "status.reason": ""}
+"""Nor over: those that ended while they waited are many, and whoever asks for a machine waits for this list."""
 
 
 async def waiters(client: Client, namespace: str) -> list[Waiter]:

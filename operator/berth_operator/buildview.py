@@ -14,7 +14,7 @@ from berth_operator.build.ci_network import repository_egress, why_not
 from berth_operator.decide.build import NO_TYPE, REFUSED
 from berth_operator.decide.buildseen import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.decide.places import ahead_of
-from berth_operator.kinds import ACCESS_RULES, BUILDS, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
+from berth_operator.kinds import ACCESS_RULES, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
 from berth_operator.world import World
 
 STEPS = (names.FETCH_STEP, names.RUN_STEP)
@@ -58,7 +58,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
 
 def active(world: World, namespace: str) -> list[Build]:
     """Builds of a namespace that are not over."""
-    return [Build.parse(obj) for obj in world.store.by(BUILDS, "active", "yes", namespace)]
+    return world.store.models(Build, "active", "yes", namespace)
 
 
 def pods_of(world: World, namespace: str, public_id: str) -> list[Object]:

@@ -9,7 +9,7 @@ was deleted. (resourceVersions are comparable as integers since Kubernetes 1.35 
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from berth_core import ids, names
 from berth_core.client import Kind, Object
@@ -36,6 +36,7 @@ from berth_operator.kinds import (
 from berth_operator.podview import holder_of
 from berth_operator.slim import slim
 
+R = TypeVar("R", bound=Resource)
 ObjectKey = tuple[str, str]
 Indexer = Callable[[Object], Iterable[str]]
 MOST_TOMBSTONES: Final = 4096
@@ -178,6 +179,7 @@ class Store:
         self._indexes: dict[tuple[Kind, str], dict[str, set[ObjectKey]]] = {
             (kind, index): {} for kind, indexes in _INDEXES.items() for index in indexes
         }
+        self._models: dict[tuple[Kind, ObjectKey], Resource] = {}
         self._gone: dict[tuple[Kind, ObjectKey], int] = {}
         self._unheard: set[tuple[Kind, ObjectKey]] = set()
         """What was put, and what no watch has told of since."""
@@ -190,6 +192,10 @@ class Store:
         """Objects by an index, in one namespace or in all, sorted by key."""
         keys = sorted(self._indexes[kind, index].get(value, ()))
         return [self._objects[kind][key] for key in keys if namespace in (None, key[0])]
+
+    def models(self, resource: type[R], index: str, value: str, namespace: str | None = None) -> list[R]:
+        """The same as models. Each version is parsed once: the pass of each of many that wait looks at them all."""
+        return [self._model(resource, obj) for obj in self.by(resource.api(), index, value, namespace)]
 
     def counts(self, kind: Kind, index: str) -> Iterator[tuple[str, int]]:
         """How many objects there are by each value of an index."""
@@ -263,6 +269,13 @@ class Store:
             self.remove(kind, obj)
         return vanished
 
+    def _model(self, resource: type[R], obj: Object) -> R:
+        key = resource.api(), key_of(obj)
+        model = self._models.get(key)
+        if not isinstance(model, resource):
+            model = self._models[key] = resource.parse(obj)
+        return model
+
     def _known(self, kind: Kind, key: ObjectKey) -> int:
         """Newest version that is known of an object, or of its deletion; -1 where there is none."""
         known = self._newest(kind, key)
@@ -275,6 +288,7 @@ class Store:
         self._unindex(kind, key)
         self._objects[kind].pop(key, None)
         self._unreadable[kind].pop(key, None)
+        self._models.pop((kind, key), None)
 
     def _keep(self, kind: Kind, key: ObjectKey, obj: Object) -> None:
         self._drop(kind, key)

@@ -10,9 +10,8 @@ from berth_operator.world import TURN, World
 
 def known(world: World, namespace: str) -> list[Waiter]:
     """Those who wait in a namespace, in the order of their turns."""
-    reservations = (Reservation.parse(obj) for obj in world.store.by(RESERVATIONS, "waiting", "yes", namespace))
-    instances = (Instance.parse(obj) for obj in world.store.by(INSTANCES, "waiting", "yes", namespace))
-    return in_turn([*reservations, *instances])
+    reservations = world.store.models(Reservation, "waiting", "yes", namespace)
+    return in_turn([*reservations, *world.store.models(Instance, "waiting", "yes", namespace)])
 
 
 def anybody(world: World, namespace: str) -> bool:

@@ -80,8 +80,6 @@ class World:
     """Nonces for pods to be kept warm that no status names yet, by the deployment's namespace and name."""
     rules_listed: dict[str, int] = field(default_factory=dict)
     """Version of the last list of all FirewallRules, by namespace."""
-    types: dict[tuple[str, str], WorkspaceType] = field(default_factory=dict)
-    """Types as they were parsed last, by namespace and name."""
     not_kept: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     """Parts of a build that cannot be read or stored, by its namespace and public id: since when, monotonic."""
     leftovers: asyncio.Event = field(default_factory=asyncio.Event)
@@ -123,7 +121,7 @@ class World:
         """Return all that say they have the name; only the metadata of those that cannot be read."""
         unreadable = self.store.unreadable(TYPES, namespace)
         return [
-            *(self._type(obj) for obj in self.store.by(TYPES, "typeName", type_name, namespace)),
+            *self.store.models(WorkspaceType, "typeName", type_name, namespace),
             *(Resource.parse(obj) for obj in unreadable if at(obj, "spec", "typeName") == type_name),
         ]
 
@@ -143,15 +141,6 @@ class World:
             return known
         types = [WorkspaceType.parse(obj) for obj in found]  # one that cannot be read ends nothing that it serves
         return oldest(types) if types else None
-
-    def _type(self, obj: Object) -> WorkspaceType:
-        """Types are few and are looked at in every pass: each version is parsed once."""
-        metadata = obj["metadata"]
-        key, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]
-        known = self.types.get(key)
-        if known is None or known.metadata.resource_version != version:
-            known = self.types[key] = WorkspaceType.parse(obj)
-        return known
 
     def node(self, name: str) -> Object | None:
         """Return a node as last seen."""

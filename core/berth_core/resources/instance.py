@@ -197,6 +197,7 @@ class Instance(Resource):
         ".spec.claim.deployment",
         ".status.id",
         ".status.deployment",
+        ".status.reason",
     )
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column(name="User", json_path=".spec.user", description="Who has it"),

@@ -3,6 +3,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth_core.resources import Instance
 from berth_operator.kinds import ACCESS_RULES, INSTANCES, PODS, RESERVATIONS
 from berth_operator.store import Store
 
@@ -50,6 +51,24 @@ def test_a_list_shows_what_vanished_and_spares_what_is_younger() -> None:
     vanished = store.retain(PODS, "lab", {("lab", "kept")}, "10")
     assert [o["metadata"]["name"] for o in vanished] == ["gone"]
     assert sorted(o["metadata"]["name"] for o in store.all(PODS)) == ["kept", "younger"]
+
+
+def test_each_version_is_parsed_once() -> None:
+    store = Store()
+    store.put(INSTANCES, waiting(5))
+    (first,) = store.models(Instance, "waiting", "yes")
+    assert store.models(Instance, "waiting", "yes", "lab") == [first]
+    assert store.models(Instance, "waiting", "yes")[0] is first
+    store.hear(INSTANCES, waiting(6))
+    (second,) = store.models(Instance, "waiting", "yes")
+    assert (first.metadata.resource_version, second.metadata.resource_version) == ("5", "6")
+    store.remove(INSTANCES, waiting(7))
+    assert store.models(Instance, "waiting", "yes") == []
+
+
+def waiting(version: int) -> dict[str, Any]:
+    metadata = {"namespace": "lab", "name": "i", "uid": "u", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"user": "ada", "workspaceType": "bench"}}
 
 
 def test_what_a_watch_tells_is_news_once() -> None:
