@@ -194,7 +194,7 @@ class Store:
         return [self._objects[kind][key] for key in keys if namespace in (None, key[0])]
 
     def models(self, resource: type[R], index: str, value: str, namespace: str | None = None) -> list[R]:
-        """The same as models. Each version is parsed once: the pass of each of many that wait looks at them all."""
+        """Models of the same objects. Each version is parsed once: each pass of a waiter looks at all who wait."""
         return [self._model(resource, obj) for obj in self.by(resource.api(), index, value, namespace)]
 
     def counts(self, kind: Kind, index: str) -> Iterator[tuple[str, int]]:

@@ -164,7 +164,7 @@ def until_granted(server: ApiServer, name: str, role: str, namespace: str = WORK
 
 
 def _rules(ask: Asking, name: str, namespace: str) -> list[dict[str, Any]]:
-    """What somebody may do in a namespace."""
+    """Rules of a namespace that let somebody do something."""
     api = "authorization.k8s.io/v1"
     review = {"apiVersion": api, "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
     answer = ask(name, "POST", f"/apis/{api}/selfsubjectrulesreviews", review, dry=False)
