@@ -1,9 +1,10 @@
-"""``python3 -m berth_agent`` serves; ``python3 -m berth_agent closed`` shuts the door before the workspace starts."""
+"""``python3 -m berth_agent`` shuts the door, says so to whoever waits to start the workspace, and serves."""
 
 import os
 import signal
 import ssl
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -15,17 +16,12 @@ from berth_agent.store import Store
 from berth_agent.vpn import Vpn
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command; 0 when done, 1 with one line that says why not, 2 for a command that does not exist."""
-    commands = {(): serve, ("closed",): close}
-    command = commands.get(tuple(arguments))
-    if command is None:
-        log.event("unknown command", "error", arguments=arguments, known=["(none)", "closed"])
-        return 2
+def main() -> int:
+    """Serve until SIGTERM; 1 with one line that says why that cannot be."""
     try:
-        command(Paths.from_environment())
+        serve(Paths.from_environment())
     except (OSError, ValueError, nft.NftError) as exc:
-        log.event("cannot go on", "error", command=" ".join(arguments) or "serve", message=str(exc))
+        log.event("cannot go on", "error", message=str(exc))
         return 1
     return 0
 
@@ -34,7 +30,9 @@ def serve(paths: Paths) -> None:
     """Answer the operator until SIGTERM. What is in force stays in force when this process ends."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    epoch = identity.own_epoch(paths)
+    epoch, store = identity.own_epoch(paths), Store(paths)
+    close(paths, store, epoch)
+    say_so(paths.closed)
     try:
         context = identity.server_context(paths)
     except ssl.SSLError as exc:
@@ -43,20 +41,28 @@ def serve(paths: Paths) -> None:
         listener = listen(paths.port)
     except OSError as exc:
         raise OSError(f"port {paths.port} cannot be bound, is it taken in this pod? {exc}") from exc
-    store = Store(paths)
     log.event("serving", port=paths.port, epoch=epoch, in_force=store.in_force())
     Server(listener=listener, context=context, routes=Routes(store, Vpn(paths), epoch, paths.port)).run()
 
 
-def close(paths: Paths) -> None:
-    """Put ``initial.json`` in force where no table exists. Works without the server, and beside it."""
+def close(paths: Paths, store: Store, epoch: int) -> None:
+    """Put ``initial.json`` in force where no table exists."""
     with open(os.path.join(paths.secret, "initial.json"), "rb") as file:
         initial = push.parse(file.read())
-    epoch = identity.own_epoch(paths)
     if initial.of.epoch != epoch:
         raise ValueError(f"initial.json is of epoch {initial.of.epoch}, the certificate of epoch {epoch}")
-    done = Store(paths).start(initial)
+    done = store.start(initial)
     log.event("closed" if done else "a ruleset is in force already", epoch=epoch)
+
+
+def say_so(pipe: str) -> None:
+    """Leave a line in a named pipe, which its reader waits for and which is there only while this process lives.
+
+    A file would outlast the network namespace that it speaks of.
+    """
+    with suppress(FileExistsError):
+        os.mkfifo(pipe, 0o600)
+    os.write(os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC), b"closed\n")  # never closed
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -66,4 +72,4 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

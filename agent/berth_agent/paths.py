@@ -17,6 +17,11 @@ class Paths(NamedTuple):
     """What the VPN and the agent share; not there where the instance has no VPN."""
     port: int = 8470
 
+    @property
+    def closed(self) -> str:
+        """A named pipe, out of which the agent's `postStart` hook reads that the door is shut."""
+        return os.path.join(self.state, "closed")
+
     @classmethod
     def from_environment(cls) -> "Paths":
         """Read BERTH_AGENT_PORT, and BERTH_AGENT_<NAME>_DIR for SECRET, RUN, STATE and VPN."""

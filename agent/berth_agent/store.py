@@ -1,6 +1,6 @@
 """Puts a push in force, all of it or nothing, at whatever moment the process is killed.
 
-Order of one apply, under a lock that the server and ``berth_agent closed`` share:
+Order of one apply:
 
 1. the push is written down (``pending.json``);
 2. keys that it takes away leave ``authorized_keys``, keys that stay remain: revoked before anything opens;
@@ -12,10 +12,7 @@ So at no moment is a revoked key usable under wider rules, nor a new key under t
 first finishes or undoes what a killed process left half done: the table's comment says whether step 3 happened.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from berth_agent import files, nft, push
@@ -42,32 +39,28 @@ class Store:
         self._notice = os.path.join(paths.run, "notice")
         self._pending = os.path.join(paths.state, "pending.json")
         self._applied = os.path.join(paths.state, "applied.json")
-        self._lock = os.path.join(paths.state, "lock")
 
     def in_force(self) -> InForce | None:
         """What is in force, keys and notice included, as the kernel tells; None before the first ruleset."""
-        with self._locked():
-            self._recover()
-            return nft.in_force()
+        self._recover()
+        return nft.in_force()
 
     def apply(self, wanted: Push) -> InForce:
         """Put a push in force; returns once all of it is. A repeated push is applied again, with the same result."""
-        with self._locked():
-            self._recover()
-            now = nft.in_force()
-            if now is not None and push.is_stale(wanted.of, now):
-                raise StaleError(now)
-            self._apply(wanted, now)
+        self._recover()
+        now = nft.in_force()
+        if now is not None and push.is_stale(wanted.of, now):
+            raise StaleError(now)
+        self._apply(wanted, now)
         return wanted.of
 
     def start(self, initial: Push) -> bool:
         """Put the first push in force where no table exists; whether that was so. What is in force stays."""
-        with self._locked():
-            self._recover()
-            if nft.in_force() is not None:
-                return False
-            self._apply(initial, None)
-            return True
+        self._recover()
+        if nft.in_force() is not None:
+            return False
+        self._apply(initial, None)
+        return True
 
     def _apply(self, wanted: Push, now: InForce | None) -> None:
         files.replace(self._pending, push.render(wanted), _PRIVATE)
@@ -102,16 +95,6 @@ class Store:
 
     def _write_keys(self, keys: tuple[str, ...]) -> None:
         files.replace(self._keys, "".join(f"{key}\n" for key in keys).encode(), _PUBLIC)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One apply at a time over both processes; the kernel frees the lock of a process that was killed."""
-        handle = os.open(self._lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _PRIVATE)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
 
 def _read(path: str) -> bytes | None:

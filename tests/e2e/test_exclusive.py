@@ -8,6 +8,8 @@ from pathlib import Path
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
 CLIENTS = 32
+AT_ONCE = 4
+"""Of ssh: a server that has to do with more of them turns some away, whoever they are."""
 
 
 def test_of_32_clients_over_two_replicas_one_gets_the_deployment(lab: Lab, ada: Person, tmp_path: Path) -> None:
@@ -28,9 +30,9 @@ def test_of_32_clients_over_two_replicas_one_gets_the_deployment(lab: Lab, ada: 
     lab.wait(f"instance/{instance}", "condition=Ready")
     info = winner.asks("GET", f"/instance/{instance}").json
     assert winner.ssh(info, "echo", "aboard").stdout == "aboard\n"
-    for person in people:
-        if person is not winner:
-            assert person.ssh(info, "true").returncode == 255, f"{person.name} got in"
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        codes = list(pool.map(lambda person: person.ssh(info, "true").returncode, people))
+    assert [n for n, code in enumerate(codes) if code != 255] == winners
     winner.ends(instance)
 
 

@@ -24,6 +24,7 @@ from berth_cluster.paths import REPOSITORY
 from berth_core import names
 from berth_core.client import Client, Kind, Object
 from berth_core.errors import ConflictError, NotFoundError
+from berth_operator.build.pod import CLOSED
 
 from ..cluster.agent.netns import NetNS, sh
 from ..cluster.operator_process.builds import COMMIT
@@ -149,10 +150,11 @@ class Machine:
         subprocess.run(
             ["nsenter", f"--net=/run/netns/{self._link}", "nft", "-f", "-"], input=NODE_PORTS.encode(), check=True
         )
-        subprocess.run(self._command("closed"), env=self._environment, check=True, capture_output=True, timeout=30)
-        self._sshd = self._netns.call(lambda: socket.create_server(("0.0.0.0", 22), backlog=64))  # noqa: S104 (its own namespace)
         with (self._folder / "agent.log").open("ab") as log:
             self._agent = subprocess.Popen(self._command(), env=self._environment, stderr=log, start_new_session=True)
+        waits = CLOSED.replace("/var/lib/berth-agent", str(self._folder / "state"))
+        subprocess.run(["sh", "-c", waits], check=True, timeout=30)
+        self._sshd = self._netns.call(lambda: socket.create_server(("0.0.0.0", 22), backlog=64))  # noqa: S104 (its own namespace)
         self._runs = uid
 
     def _stop(self) -> None:
@@ -167,8 +169,8 @@ class Machine:
             self._agent = None
         self._netns.sh("nft", "flush", "ruleset")
 
-    def _command(self, *arguments: str) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self._link}", sys.executable, "-m", "berth_agent", *arguments]
+    def _command(self) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self._link}", sys.executable, "-m", "berth_agent"]
 
     @property
     def _environment(self) -> dict[str, str]:

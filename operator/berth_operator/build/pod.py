@@ -11,7 +11,9 @@ from berth_operator.config import Config
 
 AGENT_RESOURCES: Final = {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}}
 SHARED: Final = "16Mi"
-_COMMAND: Final = ["python3", "-m", "berth_agent"]
+_STATE: Final = "/var/lib/berth-agent"
+CLOSED: Final = f"mkfifo -m 600 {_STATE}/closed 2>/dev/null; read -r closed < {_STATE}/closed"
+"""Waits until the agent says that it has shut the door. Either may come first, so either makes the pipe."""
 
 
 def pod(lease: LeaseParts, config: Config) -> Object:
@@ -53,11 +55,11 @@ def _agent(config: Config) -> Object:
         "name": names.AGENT_CONTAINER,
         "image": config.agent_image,
         "imagePullPolicy": config.agent_pull_policy,
-        "command": _COMMAND,
+        "command": ["python3", "-m", "berth_agent"],
         "restartPolicy": "Always",
         "ports": [{"name": "agent", "containerPort": names.AGENT_PORT, "protocol": "TCP"}],
         # The workspace starts only after this has ended well: nothing listens before the door is shut.
-        "lifecycle": {"postStart": {"exec": {"command": [*_COMMAND, "closed"]}}},
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", CLOSED]}}},
         "resources": AGENT_RESOURCES,
         "securityContext": {
             "runAsUser": 0,
@@ -68,7 +70,7 @@ def _agent(config: Config) -> Object:
         "volumeMounts": [
             {"name": "berth-agent", "mountPath": "/etc/berth-agent", "readOnly": True},
             {"name": "berth-run", "mountPath": "/run/berth"},
-            {"name": "berth-agent-state", "mountPath": "/var/lib/berth-agent"},
+            {"name": "berth-agent-state", "mountPath": _STATE},
         ],
     }
 

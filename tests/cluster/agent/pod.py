@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from berth_core import names
 from berth_core.firewall import Rule, closed_ruleset, compile_ruleset, parse_source
+from berth_operator.build.pod import CLOSED
 
 from .certificates import issue
 from .netns import NetNS
@@ -81,10 +82,10 @@ class Pod:
         body = {"epoch": epoch, "generation": 0, "ruleset": ruleset, "authorizedKeys": keys, "notice": "Welcome.\n"}
         (self.secret / "initial.json").write_text(json.dumps(body))
 
-    def command(self, *arguments: str, python: str = sys.executable) -> list[str]:
+    def command(self, python: str = sys.executable) -> list[str]:
         """How the agent is started, with the rights that its container has; ``mount`` lays a folder over another."""
         caps = ["--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin"]
-        agent = ["setpriv", "--no-new-privs", *caps, python, "-m", "berth_agent", *arguments]
+        agent = ["setpriv", "--no-new-privs", *caps, python, "-m", "berth_agent"]
         if self.mount:
             folder, over = self.mount
             agent = ["unshare", "--mount", "sh", "-c", f'mount --bind {folder} {over} && exec "$@"', "sh", *agent]
@@ -101,11 +102,15 @@ class Pod:
             "BERTH_AGENT_VPN_DIR": str(self.vpn),
         }
 
-    def close_door(self) -> subprocess.CompletedProcess[str]:
-        """The postStart hook."""
-        return subprocess.run(
-            self.command("closed"), env=self.environment, capture_output=True, text=True, check=False, timeout=30
-        )
+    def waits(self) -> "subprocess.Popen[bytes]":
+        """The postStart hook, after which the workspace starts."""
+        return subprocess.Popen(["sh", "-c", CLOSED.replace("/var/lib/berth-agent", str(self.state))])
+
+    def close_door(self) -> None:
+        """Let an agent shut the door and end."""
+        self.start()
+        assert self.logged("serving"), self.log.read_text()
+        self.stop(signal.SIGKILL)
 
     def start(self, *, python: str = sys.executable) -> None:
         """Start the server and wait until it says that it serves, or has ended."""

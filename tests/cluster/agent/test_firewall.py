@@ -239,9 +239,8 @@ def test_no_metadata_service_is_reached_from_the_first_moment_on(pod: Pod, pushe
         pod.outside.sh("ip", "address", "add", address, "dev", "lo")
         via = "2001:db8:200::10" if ":" in address else "198.18.200.10"
         pod.inside.sh("ip", "route", "add", address, "via", via)
-    assert pod.close_door().returncode == 0
+    pod.start()
     if pushed:
-        pod.start()
         assert pod.push(1, ("0.0.0.0/0", "ACCEPT"), ("::/0", "ACCEPT")).status == 200
     with pod.outside.listen(8000), pod.outside.listen(53):
         for address in others:
@@ -257,7 +256,7 @@ def test_the_agents_port_as_a_source_opens_no_way_out(pod: Pod) -> None:
     for address in ("169.254.169.254", "8.8.8.8"):
         pod.outside.sh("ip", "address", "add", address, "dev", "lo")
         pod.inside.sh("ip", "route", "add", address, "via", "198.18.200.10")
-    assert pod.close_door().returncode == 0
+    pod.close_door()
     with pod.outside.listen(8000):
         for address, gets_there in (("8.8.8.8", True), ("169.254.169.254", False)):
             with pod.inside.open(socket.AF_INET, socket.SOCK_STREAM) as sock:

@@ -20,8 +20,8 @@ from .pod import Answer, Pod, running
 GET = ("GET", "/v1/state")
 
 
-def test_the_door_is_shut_without_the_server(pod: Pod) -> None:
-    assert pod.close_door().returncode == 0
+def test_the_door_is_shut_and_stays_so_without_the_agent(pod: Pod) -> None:
+    pod.close_door()
     assert 'comment "berth e3 g0 ' in pod.table()
     assert pod.keys() == "ssh-ed25519 AAAAinitial holder\n"
     assert (pod.run / "notice").read_text() == "Welcome.\n"
@@ -29,21 +29,45 @@ def test_the_door_is_shut_without_the_server(pod: Pod) -> None:
         pod.outside.connect((pod.ip, 22), timeout=0.2)
 
 
-def test_before_the_first_ruleset_the_agent_says_so_and_takes_a_push(pod: Pod) -> None:
+def test_the_workspace_starts_when_this_agent_has_shut_the_door_and_not_at_an_earlier_ones_word(pod: Pod) -> None:
+    first = pod.waits()
     pod.start()
-    assert pod.request(*GET).status == 503
-    assert pod.push(4, keys=["ssh-ed25519 AAAApushed"]).status == 200
-    assert pod.close_door().returncode == 0
-    assert pod.request(*GET).fields["generation"] == 4
-    assert pod.keys() == "ssh-ed25519 AAAApushed\n"
+    assert first.wait(timeout=10) == 0
+    pod.stop(signal.SIGKILL)
+    pod.start()  # its word is there, and nobody has read it
+    pod.stop(signal.SIGKILL)
+    second = pod.waits()
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(timeout=0.5)
+    pod.start()
+    assert second.wait(timeout=10) == 0
 
 
-def test_closing_again_leaves_what_is_in_force(served: Pod) -> None:
+def test_an_agent_that_dies_before_it_has_shut_the_door_starts_no_workspace(pod: Pod) -> None:
+    pod.write_initial(4, closed_ruleset(4), [])
+    waits = pod.waits()
+    pod.start()
+    assert running(pod).wait(timeout=10) == 1
+    with pytest.raises(subprocess.TimeoutExpired):
+        waits.wait(timeout=0.5)
+    waits.kill()
+    waits.wait()
+
+
+def test_without_a_ruleset_the_agent_says_so_and_takes_a_push(served: Pod) -> None:
+    served.inside.sh("nft", "delete", "table", "inet", "berth")
+    assert served.request(*GET).status == 503
+    assert served.push(4, keys=["ssh-ed25519 AAAApushed"]).status == 200
+    assert served.request(*GET).fields["generation"] == 4
+    assert served.keys() == "ssh-ed25519 AAAApushed\n"
+
+
+def test_an_agent_that_starts_again_leaves_what_is_in_force(served: Pod) -> None:
     served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
     table = served.table()
-    done = served.close_door()
-    assert done.returncode == 0
-    assert "in force already" in done.stderr
+    served.stop(signal.SIGKILL)
+    served.start()
+    assert served.logged("a ruleset is in force already")
     assert served.table() == table
     assert served.keys() == "ssh-ed25519 AAAAseven\n"
 
@@ -51,8 +75,9 @@ def test_closing_again_leaves_what_is_in_force(served: Pod) -> None:
 def test_a_new_network_namespace_starts_closed_though_the_state_is_old(served: Pod) -> None:
     """A sandbox that was made again has no table; what was applied before is on file and must not open anything."""
     served.push(7, ("198.18.200.10", "ACCEPT"), keys=["ssh-ed25519 AAAAseven"])
+    served.stop(signal.SIGKILL)
     served.inside.sh("nft", "delete", "table", "inet", "berth")
-    assert served.close_door().returncode == 0
+    served.start()
     assert served.request(*GET).fields["generation"] == 0
     assert served.push(7, ("198.18.200.10", "ACCEPT")).status == 200
 
@@ -71,9 +96,9 @@ def test_closing_with_a_broken_secret_fails_in_one_clear_line(
     pod: Pod, broken: Callable[[Pod], object], says: str
 ) -> None:
     broken(pod)
-    done = pod.close_door()
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    pod.start()
+    assert running(pod).wait(timeout=10) == 1
+    (line,) = pod.log.read_text().splitlines()
     assert json.loads(line)["level"] == "error"
     assert says in json.loads(line)["message"]
     assert pod.table() == ""
@@ -83,14 +108,9 @@ def test_a_taken_port_ends_the_server_in_one_clear_line(pod: Pod) -> None:
     with pod.inside.listen(8470):
         pod.start()
         assert running(pod).wait(timeout=10) == 1
-    (line,) = pod.log.read_text().splitlines()
+    closed, line = pod.log.read_text().splitlines()
+    assert json.loads(closed)["event"] == "closed"
     assert "port 8470 cannot be bound, is it taken in this pod?" in json.loads(line)["message"]
-
-
-def test_an_unknown_command_is_refused(pod: Pod) -> None:
-    done = subprocess.run(pod.command("open"), env=pod.environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "unknown command" in done.stderr
 
 
 @pytest.mark.alone
@@ -209,7 +229,6 @@ def memory(pod: Pod) -> float:
     "python", sorted({sys.executable, shutil.which("python3", path="/usr/bin:/bin") or sys.executable})
 )
 def test_the_agent_stays_below_25_mb(pod: Pod, python: str) -> None:
-    pod.close_door()
     pod.start(python=python)
     for generation in range(1, 20):
         assert pod.push(generation, *((f"203.0.{generation}.{n}", "ACCEPT") for n in range(100))).status == 200

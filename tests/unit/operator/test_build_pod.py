@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from berth_operator.build.pod import pod
+from berth_operator.build.pod import CLOSED, pod
 from berth_operator.build.template import SSHD_CAPABILITIES
 
 from .making import CONFIG, ID, lease_parts
@@ -28,7 +28,7 @@ def test_the_pod_is_fenced_and_labelled() -> None:
 def test_the_agent_starts_first_and_shuts_the_door_before_the_workspace_starts() -> None:
     (agent,) = built()["spec"]["initContainers"]
     assert agent["restartPolicy"] == "Always"
-    assert agent["lifecycle"]["postStart"]["exec"]["command"] == ["python3", "-m", "berth_agent", "closed"]
+    assert agent["lifecycle"]["postStart"]["exec"]["command"] == ["sh", "-c", CLOSED]
     assert agent["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}
     assert agent["securityContext"]["readOnlyRootFilesystem"] is True
 
