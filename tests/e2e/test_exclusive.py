@@ -13,7 +13,11 @@ AT_ONCE = 4
 
 
 def test_of_32_clients_over_two_replicas_one_gets_the_deployment(lab: Lab, ada: Person, tmp_path: Path) -> None:
-    people = [replace(lab.person(f"racer{n}", ada.client, tmp_path), api=n % len(lab.apis)) for n in range(CLIENTS)]
+    def person(number: int) -> Person:
+        return replace(lab.person(f"racer{number}", ada.client, tmp_path), api=number % len(lab.apis))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        people = list(pool.map(person, range(CLIENTS)))
     deployment = ada.sees_free()
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = list(
