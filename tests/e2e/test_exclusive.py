@@ -9,7 +9,7 @@ from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
 CLIENTS = 32
 AT_ONCE = 4
-"""Of ssh: a server that has to do with more of them turns some away, whoever they are."""
+"""People at a time: an ssh server that has to do with more of them turns some away, whoever they are."""
 
 
 def test_of_32_clients_over_two_replicas_one_gets_the_deployment(lab: Lab, ada: Person, tmp_path: Path) -> None:
