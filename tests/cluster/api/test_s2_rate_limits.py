@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from . import process
-from .conftest import Setting
+from .conftest import Setting, made
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -256,7 +256,7 @@ async def test_a_ping_counts_where_it_finds_nothing_of_the_callers(
     )
     async with AsyncExitStack() as stack:
         few = await stack.enter_async_context(
-            process.in_thread(process.running(settings, setting.folder / "pings.log", until="/healthz"))
+            process.in_thread(process.running(settings, setting.folder / "pings.log"))
         )
         pia, root, nobody = [
             await stack.enter_async_context(one)
@@ -268,7 +268,7 @@ async def test_a_ping_counts_where_it_finds_nothing_of_the_callers(
         ]
         with world.heard_at(root):
             kind = await world.type(deployments=1)
-        taken = (await pia.post(f"/new/{kind}", json={"keepalive": True})).json()["id"]
+        taken = await made(pia, kind, keepalive=True)
 
         async def ping(instance: str, by: httpx.AsyncClient = pia) -> int:
             return (await by.post(f"/instance/{instance}/ka")).status_code
@@ -286,13 +286,11 @@ async def test_a_ping_counts_where_its_instance_has_ended_or_needs_none(
     setting: Setting, signer: Signer, world: World
 ) -> None:
     settings = setting.environment(BERTH_RATE_LIMIT_PER_TOKEN="4", BERTH_RATE_LIMIT_SUPERUSERS_EXEMPT="true")
-    running = process.running(settings, setting.folder / "late-pings.log", until="/healthz")
+    running = process.running(settings, setting.folder / "late-pings.log")
     async with process.in_thread(running) as few, client(few, token=signer.token("root", su=True)) as root:
         with world.heard_at(root):
             kind = await world.type(deployments=2)
-        [kept, unkept] = [
-            (await root.post(f"/new/{kind}", json={"keepalive": wish})).json()["id"] for wish in (True, False)
-        ]
+        kept, unkept = [await made(root, kind, keepalive=wish) for wish in (True, False)]
         owner, reader, other = [
             signer.token("root", jti=one, **claims) for one, claims in (("a", {}), ("b", {"sc": ["read"]}), ("c", {}))
         ]
