@@ -21,6 +21,8 @@ class Proxy:
         self._is_cut = False
         self.refused = 0
         """Connections that came while it was cut."""
+        self.told = 0
+        """Bytes that the target sent."""
         self.lag = 0.0
         """Seconds by which all that the target says comes later."""
         self._server: asyncio.Server | None = None
@@ -92,6 +94,7 @@ class Proxy:
         due = loop.time()
         with contextlib.suppress(ConnectionError):
             while data := await source.read(CHUNK):
+                self.told += len(data) if late else 0
                 await passing.wait()
                 due = max(due, loop.time() + self.lag) if late else loop.time()
                 if due > loop.time():

@@ -15,6 +15,7 @@ from berth_core.client import Client, Kind, Object, connect, connected
 from berth_core.resources import Instance, WorkspaceDeployment
 
 from .objects import create, manifest, patch
+from .proxy import Proxy
 
 SECRETS = Kind("v1", "secrets")
 CONFIGMAPS = Kind("v1", "configmaps")
@@ -35,6 +36,20 @@ async def test_a_list_that_need_not_be_the_newest_shows_what_was_known_already(c
     again, as_of = await client.list(DEPLOYMENTS, namespace, not_older_than=int(emptied))
     assert (left, again) == ([], [])
     assert int(as_of) >= int(emptied) > int(made["metadata"]["resourceVersion"])
+
+
+async def test_a_large_list_comes_as_it_is(
+    apiserver: ApiServer, client: Client, namespace: str, tmp_path: Path
+) -> None:
+    """The API server would compress it, for longer than it takes to make it."""
+    for number in range(50):
+        await create(client, namespace, WorkspaceDeployment, f"wd-{number}", description="x" * 4000)
+    async with Proxy(apiserver.url) as proxy:
+        through = str(proxy.kubeconfig(apiserver.kubeconfig, tmp_path / "proxied"))
+        async with connected("berth-test", through) as counted:
+            found, _ = await counted.list(DEPLOYMENTS, namespace)
+    assert len(found) == 50
+    assert proxy.told > 200_000
 
 
 async def test_a_name_that_is_taken(client: Client, namespace: str) -> None:
