@@ -16,8 +16,8 @@ from berth_core.client.cluster import Client
 from berth_core.clock import StoreClock
 
 CONNECTIONS: Final = 200
-PLAIN: Final = {"Accept-Encoding": "identity"}
-"""Large lists come as they are: to compress them took the API server longer than all else that it does for them."""
+UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
+"""Most of what a large list costs the API server is its compression (docs/performance.md)."""
 UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
 """What the library raises for a configuration that it cannot use; it trusts the file's shape."""
 
@@ -52,7 +52,11 @@ async def connect(
     configuration.connection_pool_maxsize = connections
     # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
     traces = [tracing(before_write)] if before_write is not None else []
-    configuration.client_session_kwargs = {"trust_env": bool(getproxies()), "trace_configs": traces, "headers": PLAIN}
+    configuration.client_session_kwargs = {
+        "trust_env": bool(getproxies()),
+        "trace_configs": traces,
+        "headers": UNCOMPRESSED,
+    }
     return Client(k8s.ApiClient(configuration), manager, clock)
 
 
