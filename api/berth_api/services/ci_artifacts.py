@@ -4,7 +4,9 @@ import base64
 import hashlib
 from collections.abc import AsyncGenerator
 
-from berth_api.errors import MissingError
+import structlog
+
+from berth_api.errors import AwayError, MissingError
 from berth_api.state import State
 from berth_core import archive, names
 from berth_core import errors as cluster
@@ -15,15 +17,22 @@ from berth_core.resources.build import IN_ARCHIVE
 CONFIG_MAPS = Kind("v1", "configmaps")
 PIECE = 64 * 1024
 DELETED = "no artifacts: they were deleted"
+SILENT = "the archive of builds does not answer. Try again later."
+
+log = structlog.get_logger(__name__)
 
 
 async def part(state: State, build: Build, name: str) -> bytes:
-    """Read one part of a log or of artifacts. Raises NotFoundError, UnavailableError."""
+    """Read one part of a log or of artifacts. Raises NotFoundError, UnavailableError; AwayError of the archive."""
     namespace = build.metadata.namespace
     if build.status.kept_in == IN_ARCHIVE:
         if state.archive is None:
-            raise cluster.UnavailableError("what was kept lies in an archive that this process was not told of")
-        return await state.archive.get(archive.key(namespace, build.metadata.uid, name))
+            raise AwayError("it lies in an archive that this process does not know: ask an administrator.")
+        try:
+            return await state.archive.get(archive.key(namespace, build.metadata.uid, name))
+        except cluster.UnavailableError as error:
+            log.warning("archive unavailable", error=error.message)
+            raise AwayError(SILENT) from error
     found = await state.logs.get(CONFIG_MAPS, namespace, name)
     return base64.b64decode((found.get("binaryData") or {}).get(names.PART_KEY, ""))
 

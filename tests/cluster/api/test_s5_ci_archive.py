@@ -31,6 +31,7 @@ class Archived:
 
     carol: httpx.AsyncClient
     archive: Archive
+    folder: Path
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -41,7 +42,7 @@ async def archived(
     settings = setting.environment(BERTH_ARCHIVE=f"file://{folder}")
     async with process.in_thread(process.running(settings, setting.folder / "archived.log")) as api:
         async with user_client(api, signer.token("carol")) as carol:
-            yield Archived(carol, Archive(ArchiveSettings(folder=folder)))
+            yield Archived(carol, Archive(ArchiveSettings(folder=folder)), folder)
 
 
 async def kept(world: World, archived: Archived, ns: str) -> tuple[str, list[str]]:
@@ -84,3 +85,17 @@ async def test_a_replica_that_knows_no_archive_says_so(
     answer = await root.get(f"{path}/artifacts")
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
+    assert "archive" in answer.json()["error_message"]
+
+
+async def test_an_archive_that_does_not_answer_is_named(world: World, archived: Archived) -> None:
+    path, keys = await kept(world, archived, "silent")
+    # The build's folder is a file: no file's mode stops root, who runs these tests.
+    folder = (archived.folder / keys[0]).parent
+    folder.rename(folder.with_name("moved"))
+    folder.touch()
+    for what in ("log", "artifacts"):
+        answer = await archived.carol.get(f"{path}/{what}")
+        assert answer.status_code == 503, what
+        assert answer.headers["retry-after"]
+        assert answer.json() == {"error_message": "the archive of builds does not answer. Try again later."}
