@@ -45,7 +45,8 @@ demo: up ## a tour of the main job, step by step
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
-	@$(BIN)/pytest --durations=20 -n 3 --dist loadfile -m 'not alone' tests/cluster tests/faults tests/fuzz tests/sim tests/spec tests/unit
+	@$(BIN)/pytest --durations=20 -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' \
+	  tests/faults tests/fuzz tests/sim tests/cluster tests/spec tests/unit
 	@$(BIN)/pytest --durations=20 -m alone tests/abuse tests/cluster tests/unit
 	@$(BIN)/pytest --durations=20 tests/e2e
 

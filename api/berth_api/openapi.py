@@ -22,6 +22,8 @@ REFUSAL: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/
 TOKEN: Final = {"HTTPBearer": list[str]()}
 UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/instance/{instance_id}/ka"})
 SERVICE: Final = frozenset({"/healthz", "/readyz"})
+KEYLESS: Final = frozenset({"/instance/{instance_id}/ka"})
+"""POSTs that are the same however often they come: no record is kept of them, whatever key they carry."""
 EVERYWHERE: Final = {
     "X-Request-Id": "Id of the request, as logs have it.",
     "X-API-Version": "The version that answers.",
@@ -120,13 +122,16 @@ def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> 
         if path not in UNLIMITED:
             refusals[str(config.rate_limit.refusal_status)] = "Too many requests in this window."
         if method == "POST":
-            operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
             refusals |= {
-                "409": "A request with this Idempotency-Key is under way.",
                 "413": f"The body is larger than {common.LARGEST_BODY} bytes.",
-                "422": "The Idempotency-Key was used for another request.",
                 "429": "Too many requests in this window, or the cluster keeps no more of what is asked for.",
             }
+            if path not in KEYLESS:
+                operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+                refusals |= {
+                    "409": "A request with this Idempotency-Key is under way.",
+                    "422": "The Idempotency-Key was used for another request.",
+                }
         refusals |= {"500": "internal error", "503": "The cluster is out of reach or overloaded."}
         for status, text in refusals.items():
             responses.setdefault(status, {"description": text, "content": REFUSAL})

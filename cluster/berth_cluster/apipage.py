@@ -16,8 +16,8 @@ INTRODUCTION = (
     " and a page of it at `/docs`.\n\n"
     "Tokens go in `Authorization: Bearer …` ([tokens.md](tokens.md)). Bodies are JSON objects, whatever their"
     " `Content-Type` says; no body is `{}`. A refusal has `error_message`; where something is busy the same text is in"
-    " `result_message`, where `POST /new…` fails also in `error`. A POST may carry an `Idempotency-Key`. How often one"
-    " may ask is in [rate-limits.md](rate-limits.md).\n"
+    " `result_message`, where `POST /new…` fails also in `error`. A POST but `…/ka` may carry an `Idempotency-Key`. How"
+    " often one may ask is in [rate-limits.md](rate-limits.md).\n"
 )
 EVERYWHERE = ("406", "413", "422", "429", "500")
 """Answers that all routes share; they stand once, above the routes."""

@@ -130,7 +130,7 @@ class FaultProxy(Gateway):
         self._let_go = asyncio.Event()
         self._closed = False
         self._one_write = asyncio.Lock()
-        self._lists: dict[str, tuple[bytes, str]] = {}
+        self._lists: dict[tuple[str, str], tuple[bytes, str]] = {}
 
     def forget(self) -> None:
         """Begin to count writes anew."""
@@ -239,13 +239,15 @@ class FaultProxy(Gateway):
             return web.Response(status=answered.status, headers=kept, body=await answered.read())
 
     async def _list(self, request: web.Request, *, old: bool) -> web.Response:
-        known = self._lists.get(request.raw_path)
+        # Of one address there are whole objects and, for who accepts no more, their metadata alone.
+        key = (request.raw_path, request.headers.get("Accept", ""))
+        known = self._lists.get(key)
         if old and known is not None:
             return web.Response(body=known[0], headers={"Content-Type": known[1]})
         response = await self._whole(request)
         # A page with a place to go on from is only good for a while.
         if response.status == 200 and isinstance(response.body, bytes) and b'"continue"' not in response.body:
-            self._lists[request.raw_path] = (response.body, response.headers["Content-Type"])
+            self._lists[key] = (response.body, response.headers["Content-Type"])
         return response
 
     async def _watch(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:

@@ -72,6 +72,20 @@ async def test_only_optional_tokens_are_called_optional(http: httpx.AsyncClient)
         assert answer.status_code in {400, 404}, name
 
 
+async def test_a_key_is_documented_where_it_is_read(alice: httpx.AsyncClient) -> None:
+    document = (await alice.get("/openapi.json")).json()
+    too_long = {"Idempotency-Key": "k" * 256}
+    for name, operation in operations(document):
+        method, _, path = name.partition(" ")
+        named = "Idempotency-Key" in {one["name"] for one in operation.get("parameters", [])}
+        if method != "POST":
+            assert not named, name
+            continue
+        url = re.sub(r"\{[a-z_]+\}", _example(path), path)
+        answer = await alice.post(url, headers=too_long)
+        assert ("Idempotency-Key must be" in answer.text) == named, name
+
+
 def _example(path: str) -> str:
     return "a" * 64 if "sha256" in path else "0190f7a0-0000-7000-8000-000000000000"
 
