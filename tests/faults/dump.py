@@ -51,6 +51,7 @@ MADE_ANEW = frozenset(
         "queued",
         "berth.dev/host-key",
         "berth.dev/nonce",
+        "berth.dev/token",
     }
 )
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 import time
 import zlib
 from pathlib import Path
@@ -31,6 +32,8 @@ SIGNING: Final = load_pem_private_key(SETTING["key"].encode(), None)
 """Read once: reading takes longer than signing, and than most requests."""
 TOKEN_LIFE: Final = 3600
 KEY: Final = re.compile("[!-~][ -~]{0,254}")
+RUN: Final = secrets.token_hex(4)
+"""Of this run: another may be sent to the same process, which remembers keys."""
 _numbers: Final = itertools.count()
 _patterns: Final[dict[str, re.Pattern[str]]] = {}
 _made: Final = set[str]()
@@ -111,7 +114,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
         case.headers["Authorization"] = f"Bearer {token()}"
     key = case.headers.get("Idempotency-Key", "")
     if KEY.fullmatch(key):
-        case.headers["Idempotency-Key"] = f"fuzz-{next(_numbers)}"
+        case.headers["Idempotency-Key"] = f"fuzz-{RUN}-{next(_numbers)}"
     elif KEY.fullmatch(inner := key.strip(" \t")):
         # Blanks around a value are no part of it, so a server sees nothing wrong: the wrong goes inside.
         case.headers["Idempotency-Key"] = f"{inner}\t{inner}"
