@@ -42,6 +42,7 @@ down: venv ## remove the cluster and all that belongs to it
 demo: up ## a tour of the main job, step by step
 	@$(BIN)/python -m berth_cluster demo
 
+# Folders with long files come first, so that the workers end at about the same time.
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
