@@ -25,7 +25,8 @@ from berth_api.auth.authentication import standing_of
 from berth_api.config import from_environment
 from berth_cluster import apiserver
 from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
-from berth_core.client import Client, connected
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
 
 INFO_RATE: Final = 20.0
 HEALTH_RATE: Final = 20.0

@@ -20,14 +20,15 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from berth_cli.keys_job import ensure_keys
+from berth_cli.jobs.keys import ensure_keys
 from berth_cluster import apiserver
 from berth_cluster.accounts import EVERYTHING, account
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.expiring import Figures, expire_together
 from berth_cluster.puppets import Puppets
 from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
-from berth_core.client import Kind, connected
+from berth_core.kube.connection import connected
+from berth_core.kube.types import Kind
 
 ACCOUNT: Final = "berth-operator"
 

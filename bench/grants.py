@@ -11,9 +11,10 @@ from bench.population import HOST_KEY, USERS, Population, in_parallel
 from bench.replica import Replica, Signer
 from bench.report import Report
 
-from berth_core import leasing
-from berth_core.client import Client, Object
-from berth_core.leasing import Lease
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 
 ASKED: Final = 45.0

@@ -22,7 +22,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from berth_core.client import Client, Kind, connected
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.types import Kind
 from berth_core.names import INSTANCE_LABEL, instance_object
 
 CONNECT_EVERY = 0.020

@@ -29,7 +29,8 @@ from rich.console import Console
 from berth_cluster import apiserver
 from berth_cluster.accounts import EVERYTHING, account
 from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
-from berth_core.client import Client, connected
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
 
 PARTS: Final = ("grants", "contest", "lives", "turns", "restart")
 

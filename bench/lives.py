@@ -19,7 +19,8 @@ from bench.replica import Replica, Signer
 from bench.report import Report
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Client, Kind, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, WorkspaceDeployment
 
 AT_ONCE: Final = 24

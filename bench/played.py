@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import Final
 
-from berth_cli.keys_job import ensure_keys
+from berth_cli.jobs.keys import ensure_keys
 from berth_cluster.puppets import Puppets
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, Kind
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind
 
 NODE: Final = "played"
 ADDRESS: Final = "127.63.0.1"

@@ -12,9 +12,11 @@ from typing import Any, Final
 import aiohttp
 from bench.load import PATIENCE
 
-from berth_core import ids, leasing
-from berth_core.client import Client, Object
-from berth_core.leasing import Lease
+from berth_core import ids
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
 from berth_core.names import API_VERSION, FENCE_FINALIZER
 from berth_core.resources import Instance, Resource, TokenRevocation, WorkspaceDeployment, WorkspaceType
 

@@ -10,8 +10,10 @@ from bench.population import HOST_KEY, Population, in_parallel
 from bench.report import Report
 
 from berth_cluster.puppets import Puppets
-from berth_core import ids, leasing, names
-from berth_core.client import Client, Object
+from berth_core import ids, names
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
 from berth_core.resources import Instance, WorkspaceDeployment
 
 LOCKED: Final = 100

@@ -27,9 +27,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from berth_core.client import Client, Kind, connected
-from berth_core.errors import AlreadyExistsError
 from berth_core.ids import deployment_id
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import AlreadyExistsError
+from berth_core.kube.types import Kind
 from berth_core.names import API_VERSION, DEPLOYMENT_LABEL, INSTANCE_ANNOTATION, WARM_LABEL
 
 PODS: Final = Kind("v1", "pods")

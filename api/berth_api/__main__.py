@@ -10,10 +10,10 @@ import uvicorn
 
 from berth_api import log, metrics
 from berth_api.app import make_app
-from berth_api.certificate import Certificate, CertificateError
 from berth_api.config import ConfigError, from_environment
-from berth_api.protocol import Protocol
+from berth_api.http.protocol import Protocol
 from berth_api.ratelimit.shared import store_url
+from berth_api.tls.certificate import Certificate, CertificateError
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 20
@@ -41,14 +41,14 @@ def main() -> None:
         app,
         host=config.listen.host,
         port=config.listen.port,
-        loop="berth_api.listening:Loop",
+        loop="berth_api.tls.listening:Loop",
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
-        # Who the peer is follows from BERTH_TRUSTED_PROXIES alone (peer.py).
+        # Who the peer is follows from BERTH_TRUSTED_PROXIES alone (http/peer.py).
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

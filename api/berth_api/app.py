@@ -12,51 +12,48 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from berth_api import errors, metrics, repeats
+from berth_api import metrics
+from berth_api.access_rules import routes as rules
 from berth_api.auth.authentication import Authenticate
 from berth_api.auth.oidc import ProviderKeys
 from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import make_verifier
-from berth_api.buildview import BuildView
-from berth_api.certificate import Certificate
+from berth_api.builds import routes as ci
+from berth_api.builds.followers import CONNECTIONS, Followers
+from berth_api.builds.view import BuildView
+from berth_api.cache.sharing import Claims, Reads
 from berth_api.config import Config
-from berth_api.envelope import Envelope
-from berth_api.errors import ApiError
-from berth_api.followers import CONNECTIONS, Followers
-from berth_api.idempotency import Idempotent
-from berth_api.keys import KeyPool
-from berth_api.negotiation import Negotiate
-from berth_api.openapi import Application
+from berth_api.deployments import routes as deployments
+from berth_api.firewall import routes as firewall
+from berth_api.http import errors
+from berth_api.http.envelope import Envelope
+from berth_api.http.errors import ApiError
+from berth_api.http.negotiation import Negotiate
+from berth_api.http.openapi import Application
+from berth_api.idempotency import repeats
+from berth_api.idempotency.middleware import Idempotent
+from berth_api.instances import routes as instances
+from berth_api.keepalive import routes as keeping
+from berth_api.keepalive.renewals import Renewals
+from berth_api.launch import routes as launching
+from berth_api.launch.keys import KeyPool
+from berth_api.meta import addons, documentation, health, root, webhooks
+from berth_api.queues import routes as queues
 from berth_api.ratelimit import Limiter, RateLimited
-from berth_api.renewals import Renewals
-from berth_api.routes import (
-    addons,
-    ci,
-    deployments,
-    documentation,
-    firewall,
-    instances,
-    keeping,
-    launching,
-    queues,
-    reservations,
-    root,
-    rules,
-    service,
-    tokens,
-    vpn,
-    webhooks,
-)
-from berth_api.sharing import Claims, Reads
+from berth_api.reservations import routes as reservations
 from berth_api.spoken import Spoken
 from berth_api.state import Caches, State
 from berth_api.timekeeping import keep_time
-from berth_core import errors as cluster
+from berth_api.tls.certificate import Certificate
+from berth_api.tokens import routes as tokens
+from berth_api.vpn import routes as vpn
 from berth_core.archive import Archive
-from berth_core.client import Client, connect
+from berth_core.kube import errors as cluster
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connect
+from berth_core.leases.protocol import NewerProtocolError
 from berth_core.names import API_MANAGER
-from berth_core.protocol import NewerProtocolError
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +72,7 @@ ROUTERS = (
     ci,
     tokens,
     addons,
-    service,
+    health,
     documentation,
 )
 DESCRIPTION = """Lends out robots and other scarce machines, one holder at a time.

@@ -5,9 +5,10 @@ from typing import Final
 
 import structlog
 
-from berth_core import protocol
-from berth_core.client import LEASES, Client
-from berth_core.errors import ClusterError, NotFoundError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ClusterError, NotFoundError
+from berth_core.kube.types import LEASES
+from berth_core.leases import protocol
 
 log = structlog.get_logger(__name__)
 

@@ -13,29 +13,30 @@ from berth_api.auth.oidc import ProviderKeys
 from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import TokenVerifier
-from berth_api.buildview import BuildView
-from berth_api.certificate import Certificate
+from berth_api.builds.followers import Followers
+from berth_api.builds.view import BuildView
+from berth_api.cache.sharing import Claims, Reads
+from berth_api.cache.typed import Typed
 from berth_api.config import Config
-from berth_api.deployment import Deployment
-from berth_api.errors import AwayError
-from berth_api.followers import Followers
-from berth_api.keys import KeyPool
-from berth_api.listing import ORDERS
+from berth_api.deployments.deployment import Deployment
+from berth_api.deployments.listing import ORDERS
+from berth_api.deployments.rows import Rows
+from berth_api.http.errors import AwayError
+from berth_api.keepalive.renewals import Renewals
+from berth_api.launch.keys import KeyPool
 from berth_api.ratelimit import Limiter
-from berth_api.renewals import Renewals
-from berth_api.rows import Rows
-from berth_api.sharing import Claims, Reads
 from berth_api.spoken import Spoken
-from berth_api.typed import Typed
+from berth_api.tls.certificate import Certificate
 from berth_core import ids
 from berth_core.archive import Archive
-from berth_core.cache import Cache, Key, nothing
-from berth_core.client import Client, Object
-from berth_core.model import is_time
-from berth_core.queue import Queues
+from berth_core.kube.cache import Cache, Key, nothing
+from berth_core.kube.client import Client
+from berth_core.kube.model import is_time
+from berth_core.kube.types import Object
+from berth_core.queue.order import Queues
+from berth_core.queue.waiters import Waiter, waits
 from berth_core.reading import at, read
 from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType
-from berth_core.waiters import Waiter, waits
 
 STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
@@ -235,7 +236,7 @@ class State:
 
         Raises:
             AwayError: it is not known to within 2 s.
-            berth_core.errors.UnavailableError: the cluster cannot be reached.
+            berth_core.kube.errors.UnavailableError: the cluster cannot be reached.
 
         """
         clock = self.client.clock

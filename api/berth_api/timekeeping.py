@@ -5,8 +5,8 @@ from typing import Final
 
 import structlog
 
-from berth_core.client import Client
-from berth_core.errors import ClusterError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ClusterError
 
 log = structlog.get_logger(__name__)
 

@@ -6,10 +6,24 @@ from typing import Annotated
 
 import typer
 
-from berth_cli import audit, deployment, doctor, key, release, restore, status, terminal, token, user, webhook
-from berth_cli.errors import EXIT_CODES, CliError
-from berth_cli.helping import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
-from berth_cli.remote import catalogue, ci, config, firewall, instances, new, queues, ssh, vpn
+from berth_cli.admin import audit
+from berth_cli.admin.deployments import commands as deployment
+from berth_cli.admin.deployments import release, status
+from berth_cli.admin.doctor import commands as doctor
+from berth_cli.admin.keys import commands as key
+from berth_cli.admin.restore import commands as restore
+from berth_cli.admin.tokens import commands as token
+from berth_cli.admin.users import commands as user
+from berth_cli.admin.webhooks import commands as webhook
+from berth_cli.ui import terminal
+from berth_cli.ui.errors import EXIT_CODES, CliError
+from berth_cli.ui.helping import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
+from berth_cli.user import catalogue, config, queues, vpn
+from berth_cli.user.builds import commands as ci
+from berth_cli.user.firewall import commands as firewall
+from berth_cli.user.instances import commands as instances
+from berth_cli.user.instances import new
+from berth_cli.user.ssh import commands as ssh
 
 app = Commands(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -8,9 +8,9 @@ from typing import Any
 
 from typer.main import get_command
 
-from berth_cli.errors import MEANINGS
-from berth_cli.helping import KEEPERS, OTHERS, PEOPLE
 from berth_cli.main import app
+from berth_cli.ui.errors import MEANINGS
+from berth_cli.ui.helping import KEEPERS, OTHERS, PEOPLE
 
 INTRODUCTION = """# The command line
 

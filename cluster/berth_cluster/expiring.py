@@ -11,9 +11,11 @@ from typing import Final, TypeVar
 
 from berth_cluster.puppets import Puppets
 from berth_cluster.testing import looked_at
-from berth_core import ids, leasing, names
-from berth_core.client import Client, Object
-from berth_core.model import timestamp
+from berth_core import ids, names
+from berth_core.kube.client import Client
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 
 AT_ONCE: Final = 24

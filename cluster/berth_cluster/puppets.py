@@ -23,8 +23,9 @@ import orjson
 from aiohttp import web
 
 from berth_core import names
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import NotFoundError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Kind, Object
 
 PODS: Final = Kind("v1", "pods")
 SECRETS: Final = Kind("v1", "secrets")

@@ -11,7 +11,8 @@ from berth_cluster.cluster import Cluster
 from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
 from berth_core import names
-from berth_core.client import Client, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceDeployment
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from berth_core.errors import NotFoundError, UnavailableError
+from berth_core.kube.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config  # they are not there at run time

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from berth_core import conditions
-from berth_core.queue import Turn, turn_of
+from berth_core.kube import conditions
+from berth_core.queue.order import Turn, turn_of
 from berth_core.resources.build import Build
 
 RESOLVED: Final = "Resolved"

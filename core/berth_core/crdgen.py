@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic.json_schema import models_json_schema
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_core.names import GROUP, VERSION
 from berth_core.resources import KINDS, Resource
 

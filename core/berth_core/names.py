@@ -107,7 +107,7 @@ WEBHOOK_SECRET: Final = "berth-webhook-signing"  # noqa: S105 (the same)
 WEBHOOK_CONFIGMAP: Final = "berth-webhook-key"
 WEBHOOK_PRIVATE_KEY: Final = "ed25519.pem"
 WEBHOOK_MASTER: Final = "master"
-"""Keys of the Secret that signs webhooks (``berth_core.webhooks``)."""
+"""Keys of the Secret that signs webhooks (``berth_core.keys.webhooks``)."""
 WEBHOOK_PUBLIC_KEY: Final = "public-key"
 """Key of the ConfigMap with its public half."""
 

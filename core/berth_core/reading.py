@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 import structlog
 from prometheus_client import Counter
 
-from berth_core.client import Object
-from berth_core.errors import UnreadableError
+from berth_core.kube.errors import UnreadableError
+from berth_core.kube.types import Object
 from berth_core.resources.base import Resource
 
 log = structlog.get_logger(__name__)

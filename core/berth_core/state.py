@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from berth_core import conditions
+from berth_core.kube import conditions
 from berth_core.resources import Instance
 
 READY: Final = "Ready"

@@ -8,13 +8,14 @@ from importlib.metadata import version
 import structlog
 
 from berth_core import names
-from berth_core.cache import Cache
-from berth_core.client import Object, connected
-from berth_core.conditions import is_true
-from berth_core.errors import ClusterError
+from berth_core.keys.webhooks import DELIVERED, GIVEN_UP
+from berth_core.kube.cache import Cache
+from berth_core.kube.conditions import is_true
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import ClusterError
+from berth_core.kube.types import Object
 from berth_core.reading import at, read
 from berth_core.resources import Delivery
-from berth_core.webhooks import DELIVERED, GIVEN_UP
 from berth_notifier import connecting, health, logs, sweeping
 from berth_notifier.config import Config
 from berth_notifier.notifying import DELIVERIES, Notifier

@@ -8,7 +8,7 @@ from typing import Final
 import prometheus_client
 from aiohttp import web
 
-from berth_core.cache import Cache
+from berth_core.kube.cache import Cache
 from berth_notifier.notifying import LONGEST_NAP, Notifier
 
 STUCK_SECONDS: Final = LONGEST_NAP + 30.0

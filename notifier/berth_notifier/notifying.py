@@ -13,14 +13,15 @@ from typing import Final
 
 import structlog
 
-from berth_core.cache import Cache, Key
-from berth_core.client import Client, Object
-from berth_core.conditions import find
-from berth_core.errors import ClusterError, ConflictError, NotFoundError
+from berth_core.keys.webhooks import GIVEN_UP
+from berth_core.kube.cache import Cache, Key
+from berth_core.kube.client import Client
+from berth_core.kube.conditions import find
+from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
+from berth_core.kube.types import Object
 from berth_core.reading import read, readable
 from berth_core.resources import Delivery
 from berth_core.resources.delivery import DeliveryStatus
-from berth_core.webhooks import GIVEN_UP
 from berth_notifier import metrics, schedule, targets
 from berth_notifier.outcome import Outcome
 from berth_notifier.pending import Pending

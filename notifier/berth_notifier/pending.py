@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from berth_core.cache import Key
+from berth_core.kube.cache import Key
 
 MOST_AT_ONCE: Final = 32
 MOST_TO_ONE_HOST: Final = 4

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from berth_core.conditions import Condition, condition, find, is_true, merged
-from berth_core.model import parse_time, timestamp
+from berth_core.keys.webhooks import DELIVERED, GIVEN_UP
+from berth_core.kube.conditions import Condition, condition, find, is_true, merged
+from berth_core.kube.model import parse_time, timestamp
 from berth_core.resources.delivery import Delivery, DeliveryStatus
-from berth_core.webhooks import DELIVERED, GIVEN_UP
 from berth_notifier.outcome import Outcome
 
 ATTEMPT_SECONDS: Final = 15.0

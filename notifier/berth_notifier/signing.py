@@ -8,7 +8,8 @@ from typing import Self
 
 from standardwebhooks import Webhook
 
-from berth_core import names, webhooks
+from berth_core import names
+from berth_core.keys import webhooks
 
 
 @dataclass(frozen=True)

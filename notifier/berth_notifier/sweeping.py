@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
-from berth_core.cache import Cache
-from berth_core.client import Client
-from berth_core.errors import ClusterError
+from berth_core.kube.cache import Cache
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ClusterError
 from berth_core.reading import readable
 from berth_core.resources import Delivery
 from berth_notifier import metrics, schedule

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from berth_core import names
-from berth_core.client import Client, Kind
-from berth_core.errors import ClusterError, ForbiddenError, NotFoundError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ClusterError, ForbiddenError, NotFoundError
+from berth_core.kube.types import Kind
 from berth_notifier import targets
 from berth_notifier.targets import Target
 

@@ -12,24 +12,25 @@ import kopf
 import structlog
 
 from berth_core import names
-from berth_core.client import Client, connect
-from berth_core.clock import StoreClock
-from berth_core.errors import ClusterError, NotFoundError, UnavailableError
-from berth_core.protocol import NewerProtocolError
-from berth_operator import handlers, relist
-from berth_operator.agentclient import AgentClient
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
-from berth_operator.config import Config
-from berth_operator.gatedarchive import GatedArchive
-from berth_operator.health import Health
+from berth_core.kube.client import Client
+from berth_core.kube.clock import StoreClock
+from berth_core.kube.connection import connect
+from berth_core.kube.errors import ClusterError, NotFoundError, UnavailableError
+from berth_core.leases.protocol import NewerProtocolError
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.builds.archive import GatedArchive
+from berth_operator.engine import resync, watch
+from berth_operator.engine.health import Health
+from berth_operator.engine.login import Login
 from berth_operator.kinds import SECRETS
-from berth_operator.kubelogin import Login
-from berth_operator.leading import Leadership
+from berth_operator.leadership.availability import Steadiness
+from berth_operator.leadership.clock import Clock
+from berth_operator.leadership.leading import Leadership
+from berth_operator.leadership.term import lead
 from berth_operator.logs import configure
-from berth_operator.reconcile import make_queue
-from berth_operator.steadiness import Steadiness
-from berth_operator.term import lead
+from berth_operator.registry import make_queue
+from berth_operator.settings.config import Config
 from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
@@ -128,8 +129,8 @@ async def _watch(world: World, ready: asyncio.Event) -> None:
     # kopf would make one from the name of the user, which containers need not have; it exports no type for it.
     identity: Any = world.config.identity
     await kopf.operator(
-        registry=handlers.registry(world, Login(world.config.kubeconfig, partial(relist.watch_begins, world))),
-        settings=handlers.settings(),
+        registry=watch.registry(world, Login(world.config.kubeconfig, partial(resync.watch_begins, world))),
+        settings=watch.settings(),
         standalone=True,
         identity=identity,
         namespaces=list(world.config.workspace_namespaces),

@@ -3,7 +3,7 @@
 from typing import Final
 
 from berth_core import names
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
 from berth_core.resources import (
     AccessRule,
     Account,

@@ -4,14 +4,14 @@ from typing import Final
 
 import structlog
 
-from berth_core.client import Kind, Object
-from berth_core.conditions import condition
-from berth_core.errors import InvalidError, NotFoundError, UnreadableError
+from berth_core.kube.conditions import condition
+from berth_core.kube.errors import InvalidError, NotFoundError, UnreadableError
+from berth_core.kube.types import Kind, Object
 from berth_core.names import API_VERSION
 from berth_core.reading import at
 from berth_core.resources import KINDS, Resource
-from berth_operator.queueing import Key
-from berth_operator.store import key_of
+from berth_operator.engine.cache import key_of
+from berth_operator.engine.workqueue import Key
 from berth_operator.world import READABILITY, World
 
 log = structlog.get_logger(__name__)

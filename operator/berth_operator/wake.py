@@ -2,10 +2,12 @@
 
 from typing import Final
 
-from berth_core import ids, names, queue
-from berth_core.client import Kind, Object
+from berth_core import ids, names
+from berth_core.kube.types import Kind, Object
+from berth_core.queue import order
 from berth_core.resources import Reservation
-from berth_operator import waiting
+from berth_operator.engine.cache import shown, version_of
+from berth_operator.engine.workqueue import Key
 from berth_operator.kinds import (
     ACCESS_RULES,
     BUILDS,
@@ -21,10 +23,9 @@ from berth_operator.kinds import (
     TYPES,
     VPN_CLIENTS,
 )
-from berth_operator.podview import holder_of
-from berth_operator.queueing import Key
-from berth_operator.store import shown, version_of
-from berth_operator.surroundings import is_new, note_runtimes
+from berth_operator.networks import is_new, note_runtimes
+from berth_operator.pods import holder_of
+from berth_operator.queue import waiting
 from berth_operator.world import (
     BUILD,
     BUILD_REMAINS,
@@ -206,7 +207,7 @@ def _reservation(world: World, obj: Object, gone: bool) -> None:
         # Where a lease was taken for it and nothing else happened, the deployment's pass gives it back.
         for wd in world.store.by(DEPLOYMENTS, "holder", ids.turn_instance(obj["metadata"]["uid"]), namespace):
             world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
-    elif not queue.is_settled(Reservation.parse(obj)):
+    elif not order.is_settled(Reservation.parse(obj)):
         world.add(RESERVATION, namespace, obj["metadata"]["name"])
         if not (obj.get("status") or {}).get("grant"):
             waiting.wake_turns(world, namespace, obj["spec"])

@@ -6,26 +6,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from berth_core.archive import Archive
-from berth_core.client import Client, Object
-from berth_core.leasing import Lease
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
+from berth_core.leases.leasing import Lease
 from berth_core.reading import at
 from berth_core.resources import Instance, Resource, WorkspaceDeployment, WorkspaceType
-from berth_operator.agentclient import AgentClient
-from berth_operator.build.common import LeaseParts
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
-from berth_operator.config import Config
-from berth_operator.decide.deployment import oldest
-from berth_operator.decide.enforcement import Verdict
-from berth_operator.decide.orphan import Refusals, Sightings
-from berth_operator.decide.warm import Drawn
-from berth_operator.heartbeats import Heartbeats
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.deployments.decide import oldest
+from berth_operator.deployments.heartbeats import Heartbeats
+from berth_operator.enforcement.decide import Verdict
+from berth_operator.engine.cache import Store
+from berth_operator.engine.workqueue import Key, WorkQueue
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.memory import Memories
 from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
-from berth_operator.memory import Memories
-from berth_operator.queueing import Key, WorkQueue
-from berth_operator.steadiness import Steadiness
-from berth_operator.store import Store
-from berth_operator.traces import Traces
+from berth_operator.leadership.availability import Steadiness
+from berth_operator.leadership.clock import Clock
+from berth_operator.leases.orphan import Refusals, Sightings
+from berth_operator.leases.traces import Traces
+from berth_operator.settings.config import Config
+from berth_operator.warm.decide import Drawn
 
 INSTANCE = "instance"
 DEPLOYMENT = "deployment"
@@ -129,7 +130,7 @@ class World:
         """Return the type likewise, read live where none is known: it may have been made a moment ago.
 
         Raises:
-            berth_core.errors.UnreadableError: it is there, and cannot be read.
+            berth_core.kube.errors.UnreadableError: it is there, and cannot be read.
 
         """
         if (known := self.type_named(namespace, type_name)) is not None:

@@ -4,7 +4,7 @@ use crate::api::give_back;
 use crate::protocol::Protocol;
 use crate::state::*;
 
-/// The step with which a pass over an Instance begins: the first rule that speaks, as in `decide/instance.py`.
+/// The step with which a pass over an Instance begins: the first rule that speaks, as in `instances/decide.py`.
 pub fn first(protocol: &Protocol, state: &State, x: usize) -> Option<Pass> {
     let seen = state.instances[x];
     if !seen.here {

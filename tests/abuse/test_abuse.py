@@ -28,7 +28,7 @@ from bench.load import Plan, Request, Sample, generate
 from bench.process import Process
 from bench.replica import Signer, environment, running
 
-from berth_cli.keys_job import ensure_keys
+from berth_cli.jobs.keys import ensure_keys
 from berth_cluster import apiserver as tiers
 from berth_cluster.accounts import speaking_for
 from berth_cluster.apiserver import ApiServer
@@ -37,7 +37,9 @@ from berth_cluster.components import ETCD_TOOLS, HELM, build
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, Object, connected
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import ClusterError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ClusterError
+from berth_core.kube.types import Kind, Object
 from berth_core.names import API_VERSION
 from berth_core.resources import Build, Instance, Project, Reservation, Resource
 

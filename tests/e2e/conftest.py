@@ -14,7 +14,7 @@ from recording import judged
 from berth_cluster import certificates, install
 from berth_cluster.outside import Outside
 from berth_cluster.testing import BerthCluster
-from berth_core.client import connected
+from berth_core.kube.connection import connected
 
 RELEASE = "berth"
 START_SECONDS = 600

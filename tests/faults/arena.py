@@ -7,9 +7,9 @@ from functools import partial
 
 import httpx
 
-from berth_core.client import Kind, Object
-from berth_core.errors import NotFoundError, UnavailableError
 from berth_core.ids import deployment_id
+from berth_core.kube.errors import NotFoundError, UnavailableError
+from berth_core.kube.types import Kind, Object
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, condition
 from .histories import Client

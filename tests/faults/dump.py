@@ -9,8 +9,9 @@ import re
 from typing import Any
 
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, Kind
 from berth_core.ids import deployment_id
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind
 
 from ..cluster.operator_process.lab import is_tombstone
 

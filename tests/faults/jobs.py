@@ -5,8 +5,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 
-from berth_core.client import Object
-from berth_core.errors import NotFoundError
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Object
 
 from ..cluster.operator_process.builds import JOBS, REPORT, ended, pod_of, runs, says
 from ..cluster.operator_process.lab import BUILDS, PODS, RULES, Lab, condition

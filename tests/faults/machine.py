@@ -22,9 +22,10 @@ from typing import Final
 
 from berth_cluster.paths import REPOSITORY
 from berth_core import names
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import ConflictError, NotFoundError
-from berth_operator.build.pod import CLOSED
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ConflictError, NotFoundError
+from berth_core.kube.types import Kind, Object
+from berth_operator.instances.manifests.pod import CLOSED
 
 from ..cluster.agent.netns import NetNS, sh
 from ..cluster.operator_process.builds import COMMIT

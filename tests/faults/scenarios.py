@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from berth_core import ids, names
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..cluster.operator_process.builds import COMMIT, build, is_over, project
 from ..cluster.operator_process.lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, condition

@@ -15,7 +15,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from ..cluster.operator_process.builds import CI
 from ..cluster.operator_process.lab import (

@@ -18,7 +18,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, SECRETS, condition, is_tombstone
 from ..conftest import is_long

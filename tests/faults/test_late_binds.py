@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_core import leasing
 from berth_core.ids import uuid7
-from berth_core.leasing import Lease
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, KEY, PODS, TYPES
 from .scenarios import free

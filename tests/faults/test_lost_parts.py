@@ -17,8 +17,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from berth_core.client import Kind
-from berth_core.errors import UnavailableError
+from berth_core.kube.errors import UnavailableError
+from berth_core.kube.types import Kind
 
 from ..cluster.operator_process.lab import KEY, Lab
 from .ground import Ground, ground_in

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
-from berth_core.client import Kind, Object
-from berth_core.errors import ConflictError, InvalidError
+from berth_core.kube.errors import ConflictError, InvalidError
+from berth_core.kube.types import Kind, Object
 from berth_core.overrides import CONFLICT
 
 from ..cluster.operator_process.conftest import lab_in

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from recording import goes_on, versions
 
-from berth_core.client import Kind, Object, WatchEvent
-from berth_core.errors import GoneError, UnavailableError
+from berth_core.kube.errors import GoneError, UnavailableError
+from berth_core.kube.types import Kind, Object, WatchEvent
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab
 from .model import Leases, Queue, Taking

@@ -22,15 +22,15 @@ from yarl import URL
 
 from berth_agent import management, push, vpn, wire
 from berth_api.auth.jws import Unverified, has_form
-from berth_api.errors import BadRequestError
-from berth_api.options import launch_options
+from berth_api.http.errors import BadRequestError
+from berth_api.http.options import launch_options
 from berth_ci import recipe, script
 from berth_core import repositories
 from berth_core.firewall import parse_source
 from berth_notifier import targets
-from berth_operator import agentclient
-from berth_operator.build.ci_network import Repository
-from berth_operator.errors import AgentError
+from berth_operator.agents import client
+from berth_operator.builds.manifests.network import Repository
+from berth_operator.engine.errors import AgentError
 
 LONGEST: Final = 6 * 3600
 JSON: Final = st.recursive(
@@ -173,8 +173,8 @@ def test_what_the_operator_sends_the_agent_reads_back(parts: tuple[int, int, lis
 @fuzz(mutated("pushes") | JSON.map(lambda value: json.dumps(value).encode()), *corpus("pushes"))
 def test_an_agents_answer_is_read_or_refused(body: bytes) -> None:
     with in_time(), suppress(AgentError):
-        answer = agentclient.read_answer(body[: agentclient.MOST_ANSWER])
-        assert agentclient.number(answer, "generation") >= 0
+        answer = client.read_answer(body[: client.MOST_ANSWER])
+        assert client.number(answer, "generation") >= 0
 
 
 @fuzz(mutated("management"), *corpus("management"))

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from berth_core.client import LEASES, Client, Kind, Object
-from berth_core.errors import GoneError, UnavailableError
-from berth_core.protocol import LEADER
+from berth_core.kube.client import Client
+from berth_core.kube.errors import GoneError, UnavailableError
+from berth_core.kube.types import LEASES, Kind, Object
+from berth_core.leases.protocol import LEADER
 from berth_core.trace.commits import ADDED, DELETED, MODIFIED, Commit
 from berth_core.trace.judge import judge
 from berth_core.trace.projection import project

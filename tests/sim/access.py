@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from berth_core import ids
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_operator.kinds import ACCESS_RULES
 
 from .cluster import LAB

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from berth_core.client import Object
 from berth_core.ids import instance_id
+from berth_core.kube.types import Object
 from berth_operator.kinds import DEPLOYMENTS, RULES, SECRETS
 
 from .cluster import LAB

@@ -13,25 +13,32 @@ import orjson
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from berth_api import errors
-from berth_api.answers import JSON, Empty
+from berth_api.access_rules import service as rules
 from berth_api.app import make_state
 from berth_api.auth.identity import Identity
-from berth_api.builds import Change, Revision
+from berth_api.builds import projects
+from berth_api.builds import service as ci_builds
+from berth_api.builds.options import Change, Revision
 from berth_api.config import Config, from_environment
-from berth_api.errors import ApiError
-from berth_api.idempotency import Idempotent
-from berth_api.keys import KeyPool
-from berth_api.options import wanted_access, wanted_rule
-from berth_api.routes import launching
-from berth_api.services import ci_builds, ci_projects, firewall, instances, keeping, reservations, rules, vpn
-from berth_api.services.candidates import Target
+from berth_api.firewall import service as firewall
+from berth_api.http import errors
+from berth_api.http.answers import JSON, Empty
+from berth_api.http.errors import ApiError
+from berth_api.http.options import wanted_access, wanted_rule
+from berth_api.idempotency.middleware import Idempotent
+from berth_api.instances import service as instances
+from berth_api.keepalive import service as keeping
+from berth_api.launch import routes
+from berth_api.launch.candidates import Target
+from berth_api.launch.keys import KeyPool
+from berth_api.reservations import service as reservations
 from berth_api.state import State
 from berth_api.timekeeping import keep_time
-from berth_core import errors as cluster_errors
+from berth_api.vpn import service as vpn
 from berth_core import names
-from berth_core.clock import StoreClock
-from berth_core.keypairs import KeyPair
+from berth_core.keys.ssh import KeyPair
+from berth_core.kube import errors as cluster_errors
+from berth_core.kube.clock import StoreClock
 
 from .client import SimulatedClient
 from .cluster import ACCESS, LAB, RELEASE, Cluster
@@ -143,7 +150,7 @@ async def _routed(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _new(state: State, user: Identity, body: dict[str, Any], target: str) -> JSON:
     wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
-    return await launching._new(state, user, PEER, body, wanted)
+    return await routes._new(state, user, PEER, body, wanted)
 
 
 async def _terminate(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> Empty:
@@ -177,7 +184,7 @@ async def _ping(state: State, user: Identity, _: dict[str, Any], instance_id: st
 
 
 async def _build(state: State, user: Identity, _: dict[str, Any], project: str) -> JSON:
-    found = await ci_projects.one(state, user, project)
+    found = await projects.one(state, user, project)
     return JSON({"pid": project, "jid": await ci_builds.start(state, found, user, Revision("main", None))})
 
 

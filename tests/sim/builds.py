@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from berth_core import builds, conditions, names
-from berth_core.client import Object
+from berth_core import builds, names
 from berth_core.ids import instance_id
+from berth_core.kube import conditions
+from berth_core.kube.types import Object
 from berth_core.resources import Build, Instance
 from berth_core.state import READY
-from berth_operator.config import CiSettings
 from berth_operator.kinds import BUILDS, PROJECTS
+from berth_operator.settings.config import CiSettings
 
 from .cluster import LAB
 from .jobs import BuildPods

@@ -6,11 +6,11 @@ from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 
-from berth_core import errors
-from berth_core.answers import from_status, translated
-from berth_core.client import PODS, Client, Kind, Object, WatchEvent
-from berth_core.client.cluster import JSON_TYPE, REQUEST_SECONDS, WATCH_SECONDS, _at_once
-from berth_core.clock import StoreClock
+from berth_core.kube import errors
+from berth_core.kube.answers import from_status, translated
+from berth_core.kube.client import JSON_TYPE, REQUEST_SECONDS, WATCH_SECONDS, Client, _at_once
+from berth_core.kube.clock import StoreClock
+from berth_core.kube.types import PODS, Kind, Object, WatchEvent
 
 from .clocks import utc
 from .loops import Loop

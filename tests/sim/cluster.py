@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 from berth_operator.kinds import JOBS, NODES, PODS
 
 from .loops import Scheduler

@@ -1,7 +1,7 @@
 """Where code that a table names stands: the one way in which tables of tests and of the specification name code.
 
-A name is dotted: ``berth_core.leasing.take``, ``berth_operator.leading.Leadership.check``, or a module's own. It is
-looked for in the source, without importing it, so that a table can be checked in any process.
+A name is dotted: ``berth_core.leases.leasing.take``, ``berth_operator.leadership.leading.Leadership.check``, or a
+module's own. It is looked for in the source, without importing it, so that a table can be checked in any process.
 """
 
 import ast

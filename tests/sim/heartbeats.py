@@ -3,7 +3,7 @@
 from typing import Final
 
 from berth_core import names
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_operator.kinds import DEPLOYMENTS, LEASES
 
 from .cluster import LAB, node_of, say_ready

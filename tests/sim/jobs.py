@@ -11,8 +11,8 @@ from typing import Final
 import orjson
 
 from berth_core import names
-from berth_core.client import Object
 from berth_core.ids import instance_id
+from berth_core.kube.types import Object
 
 from .cluster import LAB, Cluster
 from .nodes import Nodes, Running

@@ -3,10 +3,12 @@
 import gc
 from typing import Final
 
-from berth_core import conditions, leasing, names, state
-from berth_core.client import Object
+from berth_core import names, state
 from berth_core.ids import instance_id
-from berth_core.model import parse_time
+from berth_core.kube import conditions
+from berth_core.kube.model import parse_time
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
 from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB, node_of

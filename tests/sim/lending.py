@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import Final
 
-from berth_core import leasing, names, overrides, state
-from berth_core.client import Object
-from berth_core.model import parse_time
-from berth_operator.decide.deployment import NODE_LOST
-from berth_operator.decide.hooks import AFTER, SPOKEN
+from berth_core import names, overrides, state
+from berth_core.kube.model import parse_time
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
+from berth_operator.deployments.decide import NODE_LOST
+from berth_operator.instances.hooks.decide import AFTER, SPOKEN
 
 from .cluster import LAB, Cluster
 from .wire import Commit

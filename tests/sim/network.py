@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .loops import Scheduler
 from .wire import Commit, Request, Response

@@ -14,7 +14,7 @@ import orjson
 from berth_agent import push as rules
 from berth_agent.push import InForce
 from berth_core import names
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_operator.kinds import PODS
 
 from .cluster import LAB, Cluster, node_of

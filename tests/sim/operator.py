@@ -5,17 +5,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from berth_core import names
-from berth_core.client import Kind
-from berth_core.clock import StoreClock
-from berth_core.errors import ClusterError, GoneError
-from berth_operator import handlers, relist
-from berth_operator.clock import Clock
-from berth_operator.config import Config
+from berth_core.kube.clock import StoreClock
+from berth_core.kube.errors import ClusterError, GoneError
+from berth_core.kube.types import Kind
+from berth_operator.engine import resync, watch
 from berth_operator.kinds import WATCHED
-from berth_operator.leading import Leadership
-from berth_operator.reconcile import make_queue
-from berth_operator.steadiness import Steadiness
-from berth_operator.term import lead
+from berth_operator.leadership.availability import Steadiness
+from berth_operator.leadership.clock import Clock
+from berth_operator.leadership.leading import Leadership
+from berth_operator.leadership.term import lead
+from berth_operator.registry import make_queue
+from berth_operator.settings.config import Config
 from berth_operator.world import World
 
 from .agents import FixedAuthority, SimulatedAgents
@@ -112,7 +112,7 @@ class Operator:
 
 async def _follow(world: World, client: SimulatedClient, kind: Kind) -> None:
     """List and watch one kind and feed its handler, as kopf does: a list anew where the watch got 410."""
-    keep = handlers.keeper(world, kind)
+    keep = watch.keeper(world, kind)
     namespace = LAB if kind.namespaced else None
     while True:
         try:
@@ -120,7 +120,7 @@ async def _follow(world: World, client: SimulatedClient, kind: Kind) -> None:
         except ClusterError:
             await asyncio.sleep(RECONNECT_SECONDS)
             continue
-        relist.watch_begins(world, kind.plural)
+        resync.watch_begins(world, kind.plural)
         for obj in listed:
             await keep(event={"type": None, "object": obj})
         await _watch(client, kind, namespace, version, keep)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from berth_core import names
-from berth_core.client import Object
 from berth_core.ids import instance_id, turn_instance
-from berth_core.leasing import availability
+from berth_core.kube.types import Object
+from berth_core.leases.leasing import availability
+from berth_core.leases.slots import KEPT_SECONDS
 from berth_core.resources import WorkspaceDeployment
-from berth_core.slots import KEPT_SECONDS
-from berth_operator.late import AGAIN_SECONDS
+from berth_operator.sweeps.stale_writes import AGAIN_SECONDS
 
 from .cluster import LAB, Cluster
 from .nodes import Nodes

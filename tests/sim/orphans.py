@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from berth_core.clock import StoreClock
+from berth_core.kube.clock import StoreClock
 
 from .api import Api
 from .faults import Faults

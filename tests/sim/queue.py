@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from berth_core import ids
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .cluster import Cluster
 from .wire import Commit

@@ -4,8 +4,8 @@ import re
 from typing import Final
 
 from berth_core import names
-from berth_core.client.cluster import REQUEST_SECONDS
-from berth_core.protocol import LEADER
+from berth_core.kube.client import REQUEST_SECONDS
+from berth_core.leases.protocol import LEADER
 
 from .cluster import LAB, Cluster
 from .wire import Commit, Request

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from berth_core import ids
-from berth_core.client import Kind, Object
-from berth_core.clock import StoreClock
 from berth_core.firewall import Rule, Tunnel, ip_blocks
+from berth_core.kube.clock import StoreClock
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import FirewallRule
 from berth_core.trace.judge import Judge
 from berth_core.trace.projection import project
 from berth_core.vpn import DEVICE
-from berth_operator.build import firewall
+from berth_operator.instances.firewall import desired
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
 
 from . import product
@@ -227,8 +227,8 @@ class Stage:
 
     def rules_digest(self, instance_id: str) -> str:
         """Digest of the ruleset that the rules of an instance come to."""
-        body = firewall.body(self._rules(instance_id), product.OPERATOR_ADDRESS, self._tunnel(instance_id))
-        return firewall.push(body, 1, 0, ()).digest
+        body = desired.body(self._rules(instance_id), product.OPERATOR_ADDRESS, self._tunnel(instance_id))
+        return desired.push(body, 1, 0, ()).digest
 
     def let_in(self, instance_id: str) -> set[str]:
         """Networks that the rules of an instance come to."""
@@ -237,7 +237,7 @@ class Stage:
 
     def _rules(self, instance_id: str) -> list[Rule]:
         found = [FirewallRule.parse(o) for o in self.cluster.store.all("firewallrules", LAB)]
-        return firewall.compiled(firewall.ordered([rule for rule in found if rule.spec.instance == instance_id]))
+        return desired.compiled(desired.ordered([rule for rule in found if rule.spec.instance == instance_id]))
 
     def _tunnel(self, instance_id: str) -> Tunnel | None:
         """Return what the ruleset of an instance with a VPN lets through."""

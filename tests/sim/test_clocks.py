@@ -20,7 +20,7 @@ kept = sorted(
 )
 assert not kept, kept
 from berth_core import ids
-from berth_core.clock import StoreClock
+from berth_core.kube.clock import StoreClock
 from berth_operator import clock
 loop = loops.running = Scheduler("x").loop("p")
 loop.skew = -40.0

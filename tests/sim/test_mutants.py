@@ -21,8 +21,8 @@ def test_a_mutant_applies_to_the_code_as_it_is(mutant: Mutant) -> None:
 @pytest.mark.parametrize(
     ("where", "error"),
     [
-        ("berth_core.leasing.take", DoesNotApplyError),
-        ("berth_core.leasing.no_such_function", NoSuchCodeError),
+        ("berth_core.leases.leasing.take", DoesNotApplyError),
+        ("berth_core.leases.leasing.no_such_function", NoSuchCodeError),
         ("berth_core.no_such_module.take", NoSuchCodeError),
     ],
 )

@@ -5,11 +5,11 @@ from ipaddress import IPv4Network
 from typing import Any, ClassVar, Final
 
 from berth_core import names
-from berth_core.client import Object
 from berth_core.ids import instance_id
+from berth_core.kube.types import Object
 from berth_core.vpn import Protocol, Tunnel
-from berth_operator.config import VpnSettings
 from berth_operator.kinds import VPN_CLIENTS
+from berth_operator.settings.config import VpnSettings
 
 from .cluster import ACCESS, LAB
 from .part import Part

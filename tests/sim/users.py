@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from berth_api.errors import ALL_BUSY, INSTANCE_BUSY
-from berth_api.services.launching import NONE_MATCHES
+from berth_api.http.errors import ALL_BUSY, INSTANCE_BUSY
+from berth_api.launch.service import NONE_MATCHES
 
 from .api import Api
 from .stage import Stage

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 
 @dataclass(frozen=True)
 class Request:
     """One HTTP request to the cluster's API.
 
-    ``path`` is as :meth:`berth_core.client.Kind.path` makes it, ``query`` as the client sends it, ``sender`` names the
-    process that asks, for traces.
+    ``path`` is as :meth:`berth_core.kube.types.Kind.path` makes it, ``query`` as the client sends it, ``sender``
+    names the process that asks, for traces.
     """
 
     method: str

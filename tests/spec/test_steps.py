@@ -20,7 +20,7 @@ def test_the_code_of_every_step_exists(step: str, name: str) -> None:
     assert place_of(name).qualified, f"{step} is a module"
 
 
-@pytest.mark.parametrize("name", ["berth_operator.starting.no_such_step", "berth_nowhere.starting.bind"])
+@pytest.mark.parametrize("name", ["berth_operator.instances.starting.no_such_step", "berth_nowhere.starting.bind"])
 def test_a_step_whose_code_is_gone_is_found(name: str) -> None:
     with pytest.raises(NoSuchCodeError):
         place_of(name)

@@ -4,7 +4,8 @@ from typing import Any, cast
 
 from recording import KINDS, Recorder
 
-from berth_core.client import Client, Kind, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind, Object
 
 
 class Lists:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from berth_api.auth.identity import Identity
-from berth_api.deployment import Deployment
-from berth_api.errors import BadRequestError, MissingError, NotPermittedError, WrongTokenError
-from berth_core import access
+from berth_api.deployments.deployment import Deployment
+from berth_api.http.errors import BadRequestError, MissingError, NotPermittedError, WrongTokenError
+from berth_core.queue import access
 from berth_core.resources import AccessRule, Instance, Project, Reservation, WorkspaceType
 from berth_core.resources.accessrule import EVERYBODY
 

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth_api.auth.identity import Identity
-from berth_api.errors import ApiError, AwayError, WrongTokenError
+from berth_api.http.errors import ApiError, AwayError, WrongTokenError
 from berth_api.state import State
 
 

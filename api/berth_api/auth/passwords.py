@@ -21,11 +21,12 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from berth_api.errors import ApiError, AwayError
-from berth_api.peer import Address
-from berth_core import errors as cluster
+from berth_api.http.errors import ApiError, AwayError
+from berth_api.http.peer import Address
 from berth_core import ids, names
-from berth_core.client import Client, Kind
+from berth_core.kube import errors as cluster
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind
 from berth_core.reading import readable
 from berth_core.resources import Account
 

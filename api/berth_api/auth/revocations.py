@@ -10,10 +10,11 @@ from typing import Final
 
 from berth_api.auth.identity import Identity
 from berth_api.auth.view import View
-from berth_api.errors import AwayError, WrongTokenError
-from berth_core.client import Client, Object
-from berth_core.errors import UnreadableError
-from berth_core.model import parse_time
+from berth_api.http.errors import AwayError, WrongTokenError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import UnreadableError
+from berth_core.kube.model import parse_time
+from berth_core.kube.types import Object
 from berth_core.names import IN_ADVANCE_LABEL
 from berth_core.reading import at, readable, report
 from berth_core.resources import Account, TokenRevocation

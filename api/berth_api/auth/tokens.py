@@ -15,7 +15,7 @@ from berth_api.auth.jwks import KeyFile, Keys
 from berth_api.auth.jws import ALGORITHM, Unverified, has_form
 from berth_api.auth.oidc import ProviderKeys
 from berth_api.config import Config
-from berth_api.errors import AwayError, WrongTokenError
+from berth_api.http.errors import AwayError, WrongTokenError
 
 log = structlog.get_logger(__name__)
 

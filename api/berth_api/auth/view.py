@@ -4,7 +4,7 @@ A watch that stands says nothing while nothing happens, and neither does one who
 connection leads nowhere. So the API server is asked twice a second how many objects there are. What its answers say of
 the view's age is in :mod:`berth_api.auth.freshness`; a number that the cache does not come up to says that the watch
 is deaf, and everything is listed again. A dead connection is also found by TCP itself
-(``berth_core.client.streams.KEEP_ALIVE``).
+(``berth_core.kube.streams.KEEP_ALIVE``).
 """
 
 import asyncio
@@ -15,9 +15,10 @@ from typing import Final
 import structlog
 
 from berth_api.auth.freshness import Freshness
-from berth_core import errors as cluster
-from berth_core.cache import Cache, Indexer
-from berth_core.client import Client, Kind
+from berth_core.kube import errors as cluster
+from berth_core.kube.cache import Cache, Indexer
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from limits import RateLimitItemPerSecond
 
 from berth_api.auth.identity import Identity
 from berth_api.config import RateLimit
-from berth_api.peer import Address
-from berth_api.repeats import KEPT_SECONDS
+from berth_api.http.peer import Address
+from berth_api.idempotency.repeats import KEPT_SECONDS
 from berth_core import ids
 
 SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})

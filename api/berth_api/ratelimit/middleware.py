@@ -3,9 +3,9 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from berth_api import errors
 from berth_api.auth.identity import Identity
-from berth_api.errors import ApiError
+from berth_api.http import errors
+from berth_api.http.errors import ApiError
 from berth_api.ratelimit.allowance import Allowance, headers, is_limited, is_preflight, refusal
 from berth_api.ratelimit.limiter import Limiter
 

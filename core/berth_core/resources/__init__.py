@@ -1,6 +1,6 @@
 """The resources of the group ``berth.dev``, typed."""
 
-from berth_core.model import parse_time, timestamp
+from berth_core.kube.model import parse_time, timestamp
 from berth_core.resources.accessrule import AccessRule, AccessRuleSpec
 from berth_core.resources.account import Account, AccountSpec
 from berth_core.resources.base import Resource, manifest

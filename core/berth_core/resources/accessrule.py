@@ -4,8 +4,8 @@ from typing import ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
-from berth_core.client import Object
-from berth_core.model import Model, Name
+from berth_core.kube.model import Model, Name
+from berth_core.kube.types import Object
 from berth_core.resources.base import Column, ObjectMeta, Resource, Rule
 
 EVERYBODY = "*"

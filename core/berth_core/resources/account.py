@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from berth_core.model import Model, Name, Time
+from berth_core.kube.model import Model, Name, Time
 from berth_core.resources.base import Column, Resource, Rule
 
 

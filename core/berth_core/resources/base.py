@@ -4,9 +4,9 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field, ValidationError
 
-from berth_core.client import Kind, Object
-from berth_core.errors import UnreadableError
-from berth_core.model import Model, Time
+from berth_core.kube.errors import UnreadableError
+from berth_core.kube.model import Model, Time
+from berth_core.kube.types import Kind, Object
 from berth_core.names import API_VERSION
 
 LONGEST_WHY: Final = 512

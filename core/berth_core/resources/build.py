@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from pydantic import Field
 
 from berth_core import ids
-from berth_core.conditions import Condition
-from berth_core.model import Model, Name, Time
+from berth_core.kube.conditions import Condition
+from berth_core.kube.model import Model, Name, Time
 from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
 
 Place: TypeAlias = Literal["Cluster", "Archive"]

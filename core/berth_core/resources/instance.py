@@ -5,8 +5,8 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from berth_core import ids, repositories
-from berth_core.conditions import Condition
-from berth_core.model import Model, Seconds, Time, Word
+from berth_core.kube.conditions import Condition
+from berth_core.kube.model import Model, Seconds, Time, Word
 from berth_core.resources.base import (
     NONCE,
     QUEUED_RULE,

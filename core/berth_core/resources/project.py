@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from berth_core import repositories
-from berth_core.model import Model, Name
+from berth_core.kube.model import Model, Name
 from berth_core.resources.base import Column, Resource, Rule
 
 

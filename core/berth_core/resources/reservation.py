@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from berth_core.conditions import Condition
-from berth_core.model import Model, Word
+from berth_core.kube.conditions import Condition
+from berth_core.kube.model import Model, Word
 from berth_core.resources.base import QUEUED_RULE, RETURNED, Column, Queued, Resource, Returned, Rule, returned_rules
 from berth_core.resources.instance import InstanceSpec, repository_rules
 

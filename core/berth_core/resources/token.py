@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from berth_core.model import Model, Time, Word
+from berth_core.kube.model import Model, Time, Word
 from berth_core.resources.base import Column, Resource, Rule
 
 SHA256 = r"^[0-9a-f]{64}$"

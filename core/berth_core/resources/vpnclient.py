@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from berth_core.conditions import Condition
-from berth_core.model import Model, Name
+from berth_core.kube.conditions import Condition
+from berth_core.kube.model import Model, Name
 from berth_core.resources.base import Column, Resource, Rule
 
 

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from berth_core import ids, names
-from berth_core.conditions import Condition
-from berth_core.model import Model, Time, Word
+from berth_core.kube.conditions import Condition
+from berth_core.kube.model import Model, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
 from berth_core.resources.workspacetype import EnvVar
 

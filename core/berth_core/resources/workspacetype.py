@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from berth_core import firewall
-from berth_core.conditions import Condition
-from berth_core.model import Model, Seconds, Word
+from berth_core.kube.conditions import Condition
+from berth_core.kube.model import Model, Seconds, Word
 from berth_core.resources.base import Column, Resource, Rule
 
 INT_OR_STRING: dict[str, Any] = {"x-kubernetes-int-or-string": True}

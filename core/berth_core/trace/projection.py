@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from berth_core import ids, names
-from berth_core.epochs import epoch_of
+from berth_core.leases.epochs import epoch_of
 from berth_core.trace.commits import DELETED, Commit
 
 Object = dict[str, Any]

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from berth_core import names
 from berth_core.firewall import Rule, closed_ruleset, compile_ruleset, parse_source
-from berth_operator.build.pod import CLOSED
+from berth_operator.instances.manifests.pod import CLOSED
 
 from .certificates import issue
 from .netns import NetNS

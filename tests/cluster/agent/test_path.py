@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from berth_operator.pathcheck import path_stands
+from berth_operator.agents.reachability import path_stands
 
 from .pod import OPERATOR, Pod
 

@@ -21,8 +21,8 @@ from berth_core.firewall import Rule, Tunnel, ruleset_body, stamp
 from berth_core.vpn import DEVICE, Authority, Protocol, Remote, profile, server_configuration, static_key
 from berth_core.vpn import Tunnel as Vpn
 from berth_core.vpn.configuration import RUN_PLACE, SECRET_PLACE
-from berth_operator.build import vpn as build
-from berth_operator.config import VpnSettings
+from berth_operator.instances.manifests import vpn as build
+from berth_operator.settings.config import VpnSettings
 
 from .netns import NetNS
 from .pod import EPOCH, INSTANCE, Answer, Pod, wait_for

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from berth_core import names
 from berth_core.firewall import Rule
 from berth_core.resources.instance import InForce
-from berth_operator.agentclient import AgentAddress, AgentClient, Push
-from berth_operator.build import firewall
-from berth_operator.certificates import Authority
-from berth_operator.errors import AgentError, NotLeaderError, StaleError
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentAddress, AgentClient, Push
+from berth_operator.engine.errors import AgentError, NotLeaderError, StaleError
+from berth_operator.instances.firewall import desired
 
 from .pod import EPOCH, INSTANCE, Pod
 
@@ -58,8 +58,8 @@ def shipped(pod: Pod) -> Pod:
 
 
 def push(generation: int, *rules: tuple[str, str], key: str = "ssh-ed25519 AAAA", notice: str = "") -> Push:
-    body = firewall.body([Rule.parse(*rule) for rule in rules], "198.18.200.9")
-    return firewall.push(body, EPOCH, generation, [key], notice)
+    body = desired.body([Rule.parse(*rule) for rule in rules], "198.18.200.9")
+    return desired.push(body, EPOCH, generation, [key], notice)
 
 
 @pytest.mark.alone
@@ -110,12 +110,12 @@ def test_a_push_of_a_former_leader_never_replaces_one_of_its_heir(shipped: Pod) 
         await client.push(agent, push(7, ("203.0.113.6", "ACCEPT")))
         known = InForce(generation=7, digest="of an earlier version")
         for _ in range(3):
-            known = InForce(generation=firewall.next_generation(1234, known, "another"), digest="its own")
+            known = InForce(generation=desired.next_generation(1234, known, "another"), digest="its own")
         await client.push(agent, push(known.generation, ("203.0.113.7", "ACCEPT")))
-        await client.push(agent, push(firewall.next_generation(1240, None, ""), ("203.0.113.8", "ACCEPT")))
+        await client.push(agent, push(desired.next_generation(1240, None, ""), ("203.0.113.8", "ACCEPT")))
         with pytest.raises(StaleError) as told:
-            await client.push(agent, push(firewall.next_generation(1234, known, "more"), ("203.0.113.9", "ACCEPT")))
-        assert firewall.term_of(told.value.generation) == 1240
+            await client.push(agent, push(desired.next_generation(1234, known, "more"), ("203.0.113.9", "ACCEPT")))
+        assert desired.term_of(told.value.generation) == 1240
 
     as_operator(shipped, work)
     assert "203.0.113.8" in shipped.table()

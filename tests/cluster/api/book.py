@@ -7,9 +7,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from berth_api.repeats import digest_of
+from berth_api.idempotency.repeats import digest_of
 from berth_core import names
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
 from berth_core.resources import Instance
 
 from .world import World

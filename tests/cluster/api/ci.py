@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from berth_core.builds import ENDED
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build, Project
 
 from .world import LATER, World

@@ -11,12 +11,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_cli import keys
+from berth_cli.admin.keys import material
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces, make_namespaces
-from berth_core import webhooks
-from berth_core.client import connected
+from berth_core.keys import webhooks
+from berth_core.kube.connection import connected
 
 from . import process
 from .gateway import Gateway, gateway
@@ -53,7 +53,7 @@ def setting(apiserver: ApiServer, signer: Signer, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("api")
     namespaces = make_namespaces(apiserver)
     write_keys(folder / "jwks.json", signer)
-    (folder / "public-key").write_text(webhooks.public_key(keys.new_webhook_keys()["ed25519.pem"]))
+    (folder / "public-key").write_text(webhooks.public_key(material.new_webhook_keys()["ed25519.pem"]))
     # The API server refuses lists of a new kind for a moment; kubectl waits that out.
     apiserver.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld", "--all-namespaces")
     kubeconfig = process.restricted_kubeconfig(apiserver, namespaces, folder)

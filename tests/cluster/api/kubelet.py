@@ -16,7 +16,7 @@ from aiohttp import web
 
 from berth_cluster.apiserver import ApiServer
 from berth_core import names
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .world import World
 

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from berth_api.services.records import Records
-from berth_core import clock, ids, names
-from berth_core.client import Kind, connected
-from berth_core.clock import StoreClock
-from berth_core.model import parse_time
+from berth_api.idempotency.records import Records
+from berth_core import ids, names
+from berth_core.kube import clock
+from berth_core.kube.clock import StoreClock
+from berth_core.kube.connection import connected
+from berth_core.kube.model import parse_time
+from berth_core.kube.types import Kind
 from berth_core.resources import Reservation, WorkspaceDeployment
 
 from . import ci, process

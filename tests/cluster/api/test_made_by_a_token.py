@@ -9,7 +9,7 @@ import pytest
 
 from berth_cluster.paths import REPOSITORY
 from berth_core import names
-from berth_core.errors import NotFoundError
+from berth_core.kube.errors import NotFoundError
 from berth_core.resources import FirewallRule, Instance, Project, Reservation
 
 from .conftest import Setting, made, user_client

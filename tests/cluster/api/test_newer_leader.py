@@ -13,8 +13,10 @@ from berth_api import spoken
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import names
-from berth_core.client import LEASES, Client, connected
-from berth_core.protocol import LEADER, NewerProtocolError
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.types import LEASES
+from berth_core.leases.protocol import LEADER, NewerProtocolError
 
 from . import process
 from .conftest import Setting

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from berth_core import leasing
-from berth_core.leasing import Lease
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
 from berth_core.resources import Account
 
 from .conftest import Setting, user_client

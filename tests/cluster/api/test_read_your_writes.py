@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from berth_cluster.testing import looked_at
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceDeployment
 
 from ...conftest import is_long

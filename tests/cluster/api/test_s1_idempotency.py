@@ -11,9 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_api.repeats import digest_of
+from berth_api.idempotency.repeats import digest_of
 from berth_core import names
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from . import process
 from .book import SECRETS, Book, fresh

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from berth_api.protocol import BODY_SECONDS, HEAD_SECONDS
+from berth_api.http.protocol import BODY_SECONDS, HEAD_SECONDS
 
 from .process import Api
 

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from berth_core import names
-from berth_core.client import Kind
-from berth_core.leasing import Lease
+from berth_core.kube.types import Kind
+from berth_core.leases.leasing import Lease
+from berth_core.leases.tombstones import bury, is_tombstone
 from berth_core.resources import FirewallRule, Instance, InstanceSpec, manifest
 from berth_core.resources.instance import Claim
-from berth_core.tombstones import bury, is_tombstone
 
 from . import process
 from .conftest import Setting, user_client

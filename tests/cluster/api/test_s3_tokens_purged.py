@@ -15,8 +15,8 @@ from argon2 import PasswordHasher
 
 from berth_api.auth.passwords import MOST_AT_ONCE, PER_SITE
 from berth_core import ids, names
-from berth_core.client import Kind
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind
 from berth_core.names import API_VERSION
 from berth_core.resources import Account
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from berth_core import ids
-from berth_core.model import parse_time, timestamp
+from berth_core.kube.model import parse_time, timestamp
 from berth_core.names import API_VERSION, IN_ADVANCE_LABEL
 from berth_core.resources import IssuedToken, TokenRevocation
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from berth_api.services import ci_builds, ci_projects
+from berth_api.builds import projects, service
 from berth_core import ids, names
 from berth_core.resources import Build, BuildSpec, Instance, Project, manifest
 
@@ -305,15 +305,15 @@ async def test_a_user_has_so_many_projects_and_builds_that_wait(api: Api, signer
         first = await asked(client, "collection")
         path = "/ci/project/collection/job"
         body = {"repo_url": URL}
-        answers = await asyncio.gather(*(client.post("/ci/new", json=body) for _ in range(ci_projects.MOST - 1)))
+        answers = await asyncio.gather(*(client.post("/ci/new", json=body) for _ in range(projects.MOST - 1)))
         assert {answer.status_code for answer in answers} == {200}
         answer = await client.post("/ci/new", json=body)
         assert answer.status_code == 400
-        assert f"at most {ci_projects.MOST} projects" in answer.json()["error_message"]
-        for _ in range(ci_builds.MOST_WAITING - 1):
+        assert f"at most {projects.MOST} projects" in answer.json()["error_message"]
+        for _ in range(service.MOST_WAITING - 1):
             answer = await client.post(path, json={"branch": "main"})
             assert answer.status_code == 200, answer.text
-        newest, number = answer.json()["jid"], ci_builds.MOST_WAITING
+        newest, number = answer.json()["jid"], service.MOST_WAITING
 
         async def are_heard() -> bool:
             """Whether all are behind the first that were made until the newest."""
@@ -327,7 +327,7 @@ async def test_a_user_has_so_many_projects_and_builds_that_wait(api: Api, signer
             newest, number = answer.json()["jid"], number + 1
             await eventually(are_heard)
             answer = await client.post(path, json={"branch": "main"})
-        text = f"at most {ci_builds.MOST_WAITING} builds of one user may wait: cancel some first"
+        text = f"at most {service.MOST_WAITING} builds of one user may wait: cancel some first"
         assert (answer.status_code, answer.json()) == (400, {"error_message": text})
         found, _ = await world.client.list(Build.api(), world.namespaces.workspaces, fields={"spec.user": "collector"})
         assert len(found) == number

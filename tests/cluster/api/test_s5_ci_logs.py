@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_api.followers import MOST_OF_A_USER
+from berth_api.builds.followers import MOST_OF_A_USER
 from berth_core import ids
 from berth_core.resources import Build, TokenRevocation, TokenRevocationSpec, manifest
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from berth_core.client import connected
+from berth_core.kube.connection import connected
 from berth_core.resources import FirewallRule
 
 from .conftest import Setting

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from berth_cluster.testing import vanished
-from berth_core import leasing
-from berth_core.leasing import Lease
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.instance import Repo
 

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_public_key
 
 from berth_core import names
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
+from berth_core.leases.tombstones import is_tombstone
 from berth_core.resources import Instance, WorkspaceDeployment
-from berth_core.tombstones import is_tombstone
 
 from . import process
 from .conftest import Setting, user_client

@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from berth_api.services.reservations import MOST_WAITING
+from berth_api.reservations.service import MOST_WAITING
 from berth_cluster.testing import vanished
-from berth_core import errors as cluster
 from berth_core import ids, names
-from berth_core.client import Object
+from berth_core.kube import errors as cluster
+from berth_core.kube.types import Object
 from berth_core.resources import Reservation, WorkspaceDeployment
 
 from .conftest import made, user_client

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_core.client import connected
+from berth_core.kube.connection import connected
 from berth_core.resources import Reservation
 
 from . import process

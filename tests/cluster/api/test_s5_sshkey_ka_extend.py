@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from berth_core import names
-from berth_core.client import LEASES, Object
-from berth_core.model import parse_time, timestamp
+from berth_core.kube.model import parse_time, timestamp
+from berth_core.kube.types import LEASES, Object
 
 from .conftest import Setting, made, through_gateway, user_client
 from .process import Api

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from berth_core.client import Kind
-from berth_core.errors import NotFoundError
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Kind
 from berth_core.resources import VPNClient
 
 from .book import Book, fresh

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from berth_cli import keys
-from berth_core import webhooks
+from berth_cli.admin.keys import material
+from berth_core.keys import webhooks
 
 from .conftest import TIMEOUT, Setting
 from .process import Api
@@ -21,7 +21,7 @@ async def test_anybody_may_ask_for_the_key_and_a_new_one_counts_at_once(
     for _ in range(2):
         answer = await http.get(PATH)
         assert (answer.status_code, answer.json()) == (200, {"key": published.read_text()})
-        published.write_text(webhooks.public_key(keys.new_webhook_keys()["ed25519.pem"]))
+        published.write_text(webhooks.public_key(material.new_webhook_keys()["ed25519.pem"]))
 
 
 async def test_where_there_is_no_key_it_says_so(setting: Setting, http: httpx.AsyncClient) -> None:

@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rerobots.api import APIClient
 
 from berth_api.__main__ import GRACE_SECONDS
-from berth_api.listening import HANDSHAKE_SECONDS
+from berth_api.tls.listening import HANDSHAKE_SECONDS
 from berth_cluster.pki import Authority, Pair
 
 from . import process

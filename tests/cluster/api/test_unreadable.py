@@ -9,8 +9,8 @@ import httpx
 import pytest
 from loosening import loosened
 
-from berth_core.client import Object
-from berth_core.errors import InvalidError
+from berth_core.kube.errors import InvalidError
+from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
 from berth_core.resources import (
     AccessRule,

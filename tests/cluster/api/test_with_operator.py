@@ -15,9 +15,10 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 from berth_core import names
-from berth_core.client import Kind, Object, connected
-from berth_core.conditions import find
-from berth_core.errors import NotFoundError
+from berth_core.kube.conditions import find
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Kind, Object
 
 from . import process
 from .conftest import TIMEOUT, user_client
@@ -59,7 +60,7 @@ def berth(server: ApiServer, module: str, *arguments: str, **environment: str) -
 @pytest.fixture
 def release(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Iterator[Release]:
     apiserver.kubectl("create", "serviceaccount", "default", "-n", namespaces.workspaces)
-    berth(apiserver, "berth_cli.keys_job", BERTH_NAMESPACE=namespaces.release)
+    berth(apiserver, "berth_cli.jobs.keys", BERTH_NAMESPACE=namespaces.release)
     jwks = tmp_path / "jwks.json"
     path = "jsonpath={.data.jwks\\.json}"
     jwks.write_text(

@@ -13,8 +13,9 @@ import httpx
 
 from berth_cluster.testing import Namespaces, looked_at
 from berth_core import names
-from berth_core.client import Client, Kind, Object
-from berth_core.model import timestamp
+from berth_core.kube.client import Client
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 
 WAIT_SECONDS = 20

@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 
 from berth_cluster.asking import APPLY, Asking
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_core.names import API_VERSION, FENCE_FINALIZER
 from berth_core.resources import KINDS
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_core.names import FENCE_FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_CONFIGMAP
 
 from .conftest import WORKSPACES

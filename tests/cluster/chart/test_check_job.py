@@ -89,7 +89,7 @@ def look(installed: ApiServer, helm: Helm, tmp_path: Path) -> Iterator[Any]:
         path = speaking_for(installed, CHECK, NAMESPACE, tmp_path)
         variables = {one["name"]: one.get("value", "") for one in container["env"]}
         done = subprocess.run(
-            [sys.executable, "-m", "berth_cli.check_job"],
+            [sys.executable, "-m", "berth_cli.jobs.check"],
             env=os.environ | variables | {"KUBECONFIG": str(path)},
             capture_output=True,
             text=True,

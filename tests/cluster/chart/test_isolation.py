@@ -10,14 +10,14 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 from berth_core.resources import Build, Instance, Project, WorkspaceDeployment, WorkspaceType
-from berth_operator.build.ci_jobs import BuildParts, fetch_job
-from berth_operator.build.common import LeaseParts
-from berth_operator.build.enforcement import probe_pod
-from berth_operator.build.pod import pod
-from berth_operator.cisettings import CiSettings
-from berth_operator.config import Config
-from berth_operator.confinement import Confinement
-from berth_operator.decide.isolation import UserNamespaces
+from berth_operator.builds.manifests.jobs import BuildParts, fetch_job
+from berth_operator.enforcement.manifests import probe_pod
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.pod import pod
+from berth_operator.isolation import UserNamespaces
+from berth_operator.settings.builds import CiSettings
+from berth_operator.settings.config import Config
+from berth_operator.settings.confinement import Confinement
 
 from .conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, MakePerson, introduce, until
 

@@ -8,7 +8,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.asking import Asking, asking
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
 
 from . import matrix, matrix_kubernetes

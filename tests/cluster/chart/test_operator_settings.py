@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
-from berth_operator.config import Config
+from berth_operator.settings.config import Config
 
 from .conftest import Helm
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from berth_cli.keys_job import ensure_keys
+from berth_cli.jobs.keys import ensure_keys
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, connected
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def access(namespaces: Namespaces) -> list[str]:
 def keys_job(apiserver: ApiServer, namespaces: Namespaces) -> Run:
     """The Job that makes keys, in the test's release namespace."""
     settings = {"BERTH_NAMESPACE": namespaces.release}
-    return lambda **changes: run("berth_cli.keys_job", (), apiserver.kubeconfig, settings | changes)
+    return lambda **changes: run("berth_cli.jobs.keys", (), apiserver.kubeconfig, settings | changes)
 
 
 @pytest.fixture
@@ -88,4 +89,4 @@ def uninstall_job(apiserver: ApiServer, namespaces: Namespaces) -> Run:
         "BERTH_ACCESS_NAMESPACE": namespaces.access,
         "BERTH_UNINSTALL_DEADLINE": "1",
     }
-    return lambda **changes: run("berth_cli.uninstall_job", (), apiserver.kubeconfig, settings | changes)
+    return lambda **changes: run("berth_cli.jobs.uninstall", (), apiserver.kubeconfig, settings | changes)

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 from berth_cluster.testing import looked_at
-from berth_core import ids, leasing, names
-from berth_core.client import Client, Kind, Object
-from berth_core.leasing import Lease
+from berth_core import ids, names
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
 from berth_core.names import API_VERSION
 from berth_core.resources import Instance, WorkspaceDeployment
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from berth_cluster.accounts import account
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core import leasing
-from berth_core.client import Client, Object
-from berth_core.conditions import condition
+from berth_core.kube.client import Client
+from berth_core.kube.conditions import condition
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
 from berth_core.names import API_VERSION
 from berth_core.resources import WorkspaceType
 

@@ -11,7 +11,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core import webhooks
+from berth_core.keys import webhooks
 
 from .conftest import Run
 

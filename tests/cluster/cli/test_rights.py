@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from berth_cli import accounts, ledger, rotation
+from berth_cli.admin.keys import rotation
+from berth_cli.admin.tokens import records
+from berth_cli.admin.users import accounts
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, Kind, Object
-from berth_core.model import timestamp
+from berth_core.kube.client import Client
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import Account, IssuedTokenSpec
 
 from .conftest import Run
@@ -96,7 +99,7 @@ async def test_the_documented_rights_are_enough(
 ) -> None:
     now = datetime.now(UTC)
     times = {"issued": timestamp(now), "expires": timestamp(now + timedelta(hours=1))}
-    await ledger.record(client, namespaces.access, IssuedTokenSpec(sha256=SHA, user="alice", **times), "kid")
+    await records.record(client, namespaces.access, IssuedTokenSpec(sha256=SHA, user="alice", **times), "kid")
     done = await rotation.rotate(client, namespaces.release, at_once=True)
     await accounts.add(client, namespaces.access, "alice", None)
     purged: dict[str, Any] = {"spec": {"tokensValidAfter": timestamp(now + timedelta(seconds=1))}}

@@ -10,14 +10,16 @@ from typing import Any
 import jwt
 import pytest
 
-from berth_cli import rotation
-from berth_cli.keyring import Row
-from berth_cli.keys_job import ensure_keys
-from berth_cli.publishing import CONFIGMAPS, SECRETS
+from berth_cli.admin.keys import rotation
+from berth_cli.admin.keys.keyring import Row
+from berth_cli.admin.keys.publishing import CONFIGMAPS, SECRETS
+from berth_cli.jobs.keys import ensure_keys
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import names
-from berth_core.client import Client, Object, connect
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connect
+from berth_core.kube.types import Object
 
 from .conftest import Done, Run
 

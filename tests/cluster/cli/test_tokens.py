@@ -11,8 +11,8 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import ids, names
-from berth_core.client import Client
-from berth_core.model import parse_time, timestamp
+from berth_core.kube.client import Client
+from berth_core.kube.model import parse_time, timestamp
 from berth_core.resources import (
     Account,
     AccountSpec,

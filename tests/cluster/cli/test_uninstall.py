@@ -5,7 +5,8 @@ import asyncio
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import names
-from berth_core.client import Client, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
 from berth_core.resources import Instance, WorkspaceDeployment
 
 from . import lab

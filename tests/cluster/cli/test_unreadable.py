@@ -10,8 +10,9 @@ from loosening import loosened
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import names
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import InvalidError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import InvalidError
+from berth_core.kube.types import Kind, Object
 from berth_core.names import API_VERSION
 from berth_core.resources import (
     Account,

@@ -15,9 +15,10 @@ from argon2 import PasswordHasher
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import ids
-from berth_core.client import Client, Kind
-from berth_core.errors import NotFoundError
-from berth_core.model import timestamp
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind
 from berth_core.resources import Account
 
 from .conftest import Run

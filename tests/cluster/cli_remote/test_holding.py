@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_core.resources import Instance, Reservation
 from berth_core.resources.instance import Repo
 

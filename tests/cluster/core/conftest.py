@@ -6,7 +6,8 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core.client import Client, connected
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import uuid
 from typing import Any
 
-from berth_core.client import Client, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
 from berth_core.resources import (
     AccessRule,

@@ -15,10 +15,12 @@ from berth_cluster import apiserver as tiers
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.processes import Identity
 from berth_cluster.testing import apply_crds, make_namespaces
-from berth_core.cache import Cache, Key, nothing, whole
-from berth_core.client import Client, Object, WatchEvent, connected
-from berth_core.client import cluster as client_module
-from berth_core.errors import ForbiddenError, GoneError, UnavailableError
+from berth_core.kube import client as client_module
+from berth_core.kube.cache import Cache, Key, nothing, whole
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import ForbiddenError, GoneError, UnavailableError
+from berth_core.kube.types import Object, WatchEvent
 from berth_core.resources import WorkspaceDeployment
 
 from .objects import create, patch

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from berth_cluster.apiserver import ApiServer
-from berth_core import errors
-from berth_core.client import Client, Kind, Object, connect, connected
+from berth_core.kube import errors
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connect, connected
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, WorkspaceDeployment
 
 from .objects import create, manifest, patch

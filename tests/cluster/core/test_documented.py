@@ -9,7 +9,8 @@ import yaml
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.errors import ClusterError
 from berth_cluster.paths import REPOSITORY
-from berth_core.client import Client, Kind
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 
 LEASES = Kind("coordination.k8s.io/v1", "leases")

@@ -8,10 +8,11 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import looked_at
-from berth_core import leasing
-from berth_core.client import Client, connected
-from berth_core.errors import NotFoundError, UnavailableError
-from berth_core.leasing import BusyError, Lease
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import NotFoundError, UnavailableError
+from berth_core.leases import leasing
+from berth_core.leases.leasing import BusyError, Lease
 from berth_core.resources import WorkspaceDeployment
 
 from .objects import create, patch

@@ -4,8 +4,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from berth_core.client import Client, Kind
 from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, network_policy
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind
 
 POLICIES = Kind("networking.k8s.io/v1", "networkpolicies")
 BLOCKED = tuple(map(ip_network, ("10.0.0.0/8", "192.168.7.0/24", "fd12::/64")))

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from berth_core.client import Client
-from berth_core.errors import InvalidError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import InvalidError
 from berth_core.resources import (
     KINDS,
     AccessRule,

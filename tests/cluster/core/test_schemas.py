@@ -17,15 +17,16 @@ import yaml
 from schema_values import spoilt, value
 
 from berth_cluster.paths import REPOSITORY
-from berth_core import conditions, queue
-from berth_core.client import Client, Object
-from berth_core.client.cluster import MERGE_PATCH
-from berth_core.errors import ClusterError, InvalidError
 from berth_core.firewall import Rule, parse_source
-from berth_core.model import parse_time
+from berth_core.kube import conditions
+from berth_core.kube.client import MERGE_PATCH, Client
+from berth_core.kube.errors import ClusterError, InvalidError
+from berth_core.kube.model import parse_time
+from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
+from berth_core.queue import order
+from berth_core.queue.waiters import in_turn
 from berth_core.resources import KINDS, FirewallRule, Instance, Reservation, Resource, WorkspaceType
-from berth_core.waiters import in_turn
 
 from .objects import NAMES, SPECS
 
@@ -78,7 +79,7 @@ def _waiter(resource: Resource) -> None:
     assert isinstance(resource, Instance | Reservation)
     in_turn([resource])
     if isinstance(resource, Reservation):
-        queue.positions([resource], lambda _namespace, _name: None)
+        order.positions([resource], lambda _namespace, _name: None)
     elif resource.spec.requester_address:
         parse_source(resource.spec.requester_address)
 

@@ -8,12 +8,13 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces, looked_at
-from berth_core import leasing, slots
-from berth_core.client import Client, connected
-from berth_core.errors import NotFoundError, UnavailableError
-from berth_core.leasing import BusyError, Lease
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import NotFoundError, UnavailableError
+from berth_core.leases import leasing, slots
+from berth_core.leases.leasing import BusyError, Lease
+from berth_core.leases.slots import Claimant, NoneLeftError, Places, Quota
 from berth_core.resources import Account, WorkspaceDeployment
-from berth_core.slots import Claimant, NoneLeftError, Places, Quota
 
 from .objects import create, manifest
 

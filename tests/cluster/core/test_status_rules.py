@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from berth_core.client import Client, Object
-from berth_core.errors import InvalidError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import InvalidError
+from berth_core.kube.types import Object
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 
 from .objects import create, patch

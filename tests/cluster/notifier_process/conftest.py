@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
-from berth_core.client import connected
+from berth_core.kube.connection import connected
 
 from .post import Post
 from .process import Notifiers, restricted_kubeconfig

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from berth_core.client import Client, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Object
 from berth_core.resources import Delivery, DeliverySpec, manifest
 
 DELIVERIES = Delivery.api()

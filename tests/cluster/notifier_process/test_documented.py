@@ -13,7 +13,7 @@ import pytest
 
 from berth_cluster.paths import REPOSITORY
 from berth_cluster.ports import free_port
-from berth_core import webhooks
+from berth_core.keys import webhooks
 
 from .post import Post, receiving, shown
 from .process import Notifiers

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from berth_core import webhooks
-from berth_core.model import parse_time, timestamp
+from berth_core.keys import webhooks
+from berth_core.kube.model import parse_time, timestamp
 from berth_core.resources import Delivery
 
 from .post import DELIVERIES, SECONDS, Got, Post, receiving, shown

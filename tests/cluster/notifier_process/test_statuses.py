@@ -15,10 +15,10 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.pki import Authority
 from berth_cluster.testing import Namespaces
-from berth_core.client import Kind, Object
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build, Delivery, Project
-from berth_operator.build.commit_status import commit_status
+from berth_operator.builds.manifests.commit_status import commit_status
 
 from .post import DELIVERIES, Got, Post, Receiver, receiving, shown
 from .process import Notifiers, restricted_kubeconfig

@@ -13,13 +13,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook
 
-from berth_cli import webhooks
-from berth_cli.keys_job import ensure_keys
+from berth_cli.admin.webhooks import secrets
+from berth_cli.jobs.keys import ensure_keys
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.ports import free_port
 from berth_cluster.testing import Namespaces
 from berth_core import ids, names
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
 from berth_core.resources import Reservation, WorkspaceDeployment, WorkspaceType
 
 from .post import DELIVERIES, Post, receiving, shown
@@ -92,7 +92,7 @@ async def test_who_waited_is_told_of_his_turn(
     (got,) = receiver.got
     assert got.id == f"msg_{uid}"
     # The receiver knows what `berth webhook secret alice` prints, or the public key.
-    secret = await webhooks.user_secret(client, namespaces.release, "alice")
+    secret = await secrets.user_secret(client, namespaces.release, "alice")
     told = Webhook(secret).verify(got.body, got.headers)
     published = await client.get(Kind("v1", "configmaps"), namespaces.release, names.WEBHOOK_CONFIGMAP)
     public = published["data"][names.WEBHOOK_PUBLIC_KEY].removeprefix("whpk_")

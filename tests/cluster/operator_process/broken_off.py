@@ -11,7 +11,7 @@ import aiohttp
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.processes import ProcessSpec
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .lab import PODS, Lab
 

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from berth_core.client import Kind, Object
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind, Object
 
 from .lab import BUILDS, PODS, PROJECTS, Lab, condition
 

@@ -15,7 +15,8 @@ from recording import SWITCH, judged
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.puppets import NODES, Puppets
 from berth_cluster.testing import Namespaces
-from berth_core.client import Kind, connected
+from berth_core.kube.connection import connected
+from berth_core.kube.types import Kind
 
 from .authority import authority
 from .lab import SECRETS, Lab

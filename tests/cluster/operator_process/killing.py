@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .lab import LEASES, PODS, POLICIES, SECRETS, SERVICES, Lab, condition
 from .process import Operators

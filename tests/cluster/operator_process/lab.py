@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from berth_cluster.testing import Namespaces
-from berth_core import leasing, names
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import NotFoundError
+from berth_core import names
 from berth_core.ids import uuid7
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing
 
 BERTH = "berth.dev/v1alpha1"
 INSTANCES = Kind(BERTH, "instances")

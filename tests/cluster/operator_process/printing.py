@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .lab import Lab
 

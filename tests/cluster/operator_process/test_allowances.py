@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
 
 from .lab import INSTANCES, KEY, RESERVATIONS, RULES, Lab
 from .process import Operators

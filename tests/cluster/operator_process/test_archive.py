@@ -16,12 +16,12 @@ from buckets import Bucket, bucket
 from berth_cluster.apiserver import ApiServer
 from berth_core import names
 from berth_core.archive import Archive, ArchiveSettings, archive_settings, key
-from berth_core.client import Kind
-from berth_core.errors import NotFoundError, UnavailableError
-from berth_core.model import timestamp
-from berth_operator.archiving import SOON_SECONDS, sweep
-from berth_operator.history import sweep_history
-from berth_operator.queueing import Key
+from berth_core.kube.errors import NotFoundError, UnavailableError
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind
+from berth_operator.engine.workqueue import Key
+from berth_operator.sweeps.archive import SOON_SECONDS, sweep
+from berth_operator.sweeps.history import sweep_history
 
 from .builds import CI, build, ended, is_over, pod_of, project, reads, says, started
 from .lab import BUILDS, INSTANCES, Lab, condition

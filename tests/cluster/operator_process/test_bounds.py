@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from berth_core import names
-from berth_core.client import Kind, Object
-from berth_core.errors import NotFoundError
 from berth_core.ids import uuid7
-from berth_core.model import timestamp
-from berth_operator.expiry import MOST_REFUSALS
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind, Object
+from berth_operator.sweeps.expired import MOST_REFUSALS
 
 from .builds import CI, build, project
 from .lab import BUILDS, INSTANCES, KEY, SECRETS, Lab

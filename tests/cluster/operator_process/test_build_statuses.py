@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .builds import CI, COMMIT, build, found, is_over, project, started
 from .lab import BUILDS, DELIVERIES, Lab, condition

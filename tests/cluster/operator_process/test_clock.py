@@ -15,7 +15,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
 
 from .lab import EVENTS, INSTANCES, Lab, condition
 from .process import Operators

@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .hooks import JOBS, RESET, end, exited, fail, has_ended, pod_of, reads, started, succeed
 from .killing import Happens, deleted, kill_when, made, nothing_left

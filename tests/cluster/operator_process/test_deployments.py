@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
 
 from .lab import DEPLOYMENTS, INSTANCES, TYPES, Lab, condition
 from .process import Operators

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from berth_core import leasing
-from berth_core.client import Object
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
 
 from .lab import INSTANCES, PODS, POLICIES, SECRETS, SERVICES, Lab, condition
 

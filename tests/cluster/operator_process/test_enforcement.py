@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .lab import PODS, POLICIES, TYPES, Lab, condition
 from .process import Operators
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.apiserver
 CONDITION = "NetworkPolicyEnforced"
 ADDRESS = f"127.{80 + os.getpid() % 40}.{os.getpid() // 40 % 250}.7"
 PROGRAM = (
-    "import asyncio, sys; from berth_operator.answering import main;"
+    "import asyncio, sys; from berth_operator.enforcement.server import main;"
     " asyncio.run(main([int(word) for word in sys.argv[2:]], sys.argv[1]))"
 )
 

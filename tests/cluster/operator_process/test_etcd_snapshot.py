@@ -19,9 +19,9 @@ from berth_cluster.components import ETCD_TOOLS, build
 from berth_cluster.errors import ClusterError
 from berth_cluster.processes import Identity, ProcessSpec
 from berth_cluster.testing import apply_crds, make_namespaces
-from berth_core import leasing
-from berth_core.client import Object
-from berth_core.leasing import BusyError
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import BusyError
 
 from .conftest import lab_in
 from .lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, Lab, condition

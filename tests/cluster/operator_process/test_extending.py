@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from berth_core.client import Object
-from berth_core.model import parse_time, timestamp
+from berth_core.kube.model import parse_time, timestamp
+from berth_core.kube.types import Object
 
 from .lab import EVENTS, INSTANCES, Lab, condition
 

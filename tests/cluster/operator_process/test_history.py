@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from berth_core.client import Object
 from berth_core.ids import uuid7
-from berth_core.model import parse_time, timestamp
-from berth_operator.history import MOST_AT_ONCE
+from berth_core.kube.model import parse_time, timestamp
+from berth_core.kube.types import Object
+from berth_operator.sweeps.history import MOST_AT_ONCE
 
 from .lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab, condition
 from .process import Operators

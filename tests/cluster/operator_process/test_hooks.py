@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_cli.quarantine import release
-from berth_core import leasing
-from berth_core.client import Kind
+from berth_cli.admin.deployments.quarantine import release
+from berth_core.kube.types import Kind
+from berth_core.leases import leasing
 
 from .hooks import (
     BOTH,

@@ -8,7 +8,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces, make_namespaces
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .conftest import lab_in
 from .hooks import BOTH, JOBS, borrowed, end, exited, has_ended, reads, started

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from berth_cluster.puppets import NODES
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .lab import INSTANCES, PODS, Lab, condition
 from .process import Operators

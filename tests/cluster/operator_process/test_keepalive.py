@@ -10,11 +10,12 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
-from berth_core.client import Kind, Object, connect
-from berth_core.errors import AlreadyExistsError, UnavailableError
-from berth_core.model import parse_time, timestamp
-from berth_operator.leading import Leadership
-from berth_operator.steadiness import Steadiness
+from berth_core.kube.connection import connect
+from berth_core.kube.errors import AlreadyExistsError, UnavailableError
+from berth_core.kube.model import parse_time, timestamp
+from berth_core.kube.types import Kind, Object
+from berth_operator.leadership.availability import Steadiness
+from berth_operator.leadership.leading import Leadership
 
 from .conftest import lab_in
 from .lab import BERTH, INSTANCES, LEASES, PODS, SECRETS, Lab, condition

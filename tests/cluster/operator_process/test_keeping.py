@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Client, Kind, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build
-from berth_operator.build.ci_jobs import Attempt
-from berth_operator.buildclearing import reconcile_remains
-from berth_operator.cisettings import CiSettings
-from berth_operator.decide.buildseen import ContainerSeen, PodSeen, SeenBuild, StepSeen
-from berth_operator.keepsakes import PATIENCE, NotYetError, keep
-from berth_operator.queueing import Key
+from berth_operator.builds.artifacts import PATIENCE, NotYetError, keep
+from berth_operator.builds.cleanup import reconcile_remains
+from berth_operator.builds.manifests.jobs import Attempt
+from berth_operator.builds.observed import ContainerSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.engine.workqueue import Key
+from berth_operator.settings.builds import CiSettings
 from berth_operator.world import BUILD_REMAINS
 
 from .builds import CI, build, ended, is_over, pod_of, project, reads, says, started

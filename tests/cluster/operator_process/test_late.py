@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from berth_core import ids, names
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .builds import CI, build, ended, is_over, pod_of, project, says, started
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition, mounted

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_core import leasing
-from berth_core.client import Kind, Object
-from berth_core.leasing import BusyError
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import BusyError
 from berth_core.names import FENCE_FINALIZER
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, SECRETS, Lab, condition

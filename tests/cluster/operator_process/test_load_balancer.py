@@ -3,8 +3,8 @@
 import pytest
 
 from berth_cluster.puppets import Puppets
-from berth_core.client import Object
-from berth_operator.build.service import NOBODY
+from berth_core.kube.types import Object
+from berth_operator.instances.manifests.service import NOBODY
 
 from .lab import INSTANCES, RULES, SERVICES, Lab, condition
 from .process import Operators

@@ -12,10 +12,11 @@ import pytest
 from aiohttp import web
 
 from berth_cluster.testing import looked_at
-from berth_core import ids, leasing, names
-from berth_core.client import Kind, Object
-from berth_core.errors import AlreadyExistsError
-from berth_core.leasing import Lease
+from berth_core import ids, names
+from berth_core.kube.errors import AlreadyExistsError
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
 
 from ..api.gateway import Gateway, serving
 from .lab import DELIVERIES, DEPLOYMENTS, INSTANCES, KEY, PODS, RESERVATIONS, SECRETS, Lab, condition

@@ -9,8 +9,8 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces, make_namespaces
-from berth_core.client import Kind, Object
-from berth_core.errors import ForbiddenError, NotFoundError
+from berth_core.kube.errors import ForbiddenError, NotFoundError
+from berth_core.kube.types import Kind, Object
 
 from .conftest import lab_in
 from .lab import KEY, RESERVATIONS, RULES, Lab

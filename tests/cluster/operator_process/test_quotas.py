@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_core import ids, leasing, slots
-from berth_core.client import Kind, Object
-from berth_core.leasing import BusyError, Lease
+from berth_core import ids
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing, slots
+from berth_core.leases.leasing import BusyError, Lease
+from berth_core.leases.slots import Claimant, NoneLeftError, Places, Quota
 from berth_core.resources import Account
-from berth_core.slots import Claimant, NoneLeftError, Places, Quota
 
 from .lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab, condition
 from .process import Operators

@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
 
 from .builds import CI, COMMIT, build, found, is_over, project
 from .lab import INSTANCES, PODS, Lab, condition

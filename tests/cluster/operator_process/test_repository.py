@@ -5,7 +5,7 @@ import json
 import pytest
 
 from berth_cluster.puppets import Puppets
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .killing import kill, succeed
 from .lab import INSTANCES, PODS, Lab, condition

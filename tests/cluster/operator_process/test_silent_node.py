@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from berth_cluster.apiserver import ApiServer
-from berth_core.client import Kind, Object, connected
+from berth_core.kube.connection import connected
+from berth_core.kube.types import Kind, Object
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, SECRETS, Lab, condition, mounted
 

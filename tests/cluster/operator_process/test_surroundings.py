@@ -6,7 +6,7 @@ tests/e2e/test_egress.py sends packets.
 import pytest
 
 from berth_cluster.puppets import NODES, Puppets
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .lab import INSTANCES, POLICIES, Lab, condition
 from .process import Operators

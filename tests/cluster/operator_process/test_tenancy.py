@@ -10,7 +10,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces, make_namespaces
-from berth_core.client import Kind
+from berth_core.kube.types import Kind
 
 from .conftest import lab_in
 from .lab import DEPLOYMENTS, Lab, condition

@@ -18,8 +18,8 @@ from berth_cluster.paths import REPOSITORY
 from berth_cluster.puppets import NODES, Puppets
 from berth_cluster.testing import apply_crds, make_namespaces
 from berth_core import ids, names
-from berth_core.client import Object
-from berth_core.errors import GoneError
+from berth_core.kube.errors import GoneError
+from berth_core.kube.types import Object
 from berth_core.trace.commits import Commit
 from berth_core.trace.judge import judge
 

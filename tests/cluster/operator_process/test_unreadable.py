@@ -13,9 +13,10 @@ import pytest
 from loosening import loosened
 
 from berth_cluster.apiserver import ApiServer
-from berth_core import leasing, names
-from berth_core.client import Kind, Object
-from berth_core.errors import InvalidError
+from berth_core import names
+from berth_core.kube.errors import InvalidError
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing
 
 from .lab import (
     ACCESS_RULES,

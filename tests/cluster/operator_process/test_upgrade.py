@@ -14,7 +14,7 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.puppets import NODES, Puppets
 from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
 from berth_core import ids, names
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .conftest import lab_in
 from .earlier import Version, earlier

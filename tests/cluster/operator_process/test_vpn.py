@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 
 from berth_cluster.puppets import Puppets
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 from berth_core.vpn.authority import serial_of
 
 from .killing import Happens, deleted, kill, kill_when, succeed

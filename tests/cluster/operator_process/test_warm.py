@@ -9,7 +9,7 @@ import pytest
 
 from berth_cluster.apiserver import ApiServer
 from berth_core import ids, names
-from berth_core.client import Kind, Object
+from berth_core.kube.types import Kind, Object
 
 from .broken_off import deletion_of, put_back
 from .killing import Happens, is_bound, kill_when, made, nothing_left

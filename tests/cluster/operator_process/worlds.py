@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import cast
 
-from berth_operator.agentclient import AgentClient
-from berth_operator.certificates import Authority
-from berth_operator.cisettings import CiSettings
-from berth_operator.clock import Clock
-from berth_operator.config import Config
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.leadership.clock import Clock
+from berth_operator.settings.builds import CiSettings
+from berth_operator.settings.config import Config
 from berth_operator.world import World
 
 from .lab import Lab

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..store.kinds import CRDS
 

@@ -8,7 +8,7 @@ import bisect
 from collections.abc import Iterable
 from typing import Any, Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..wire import Response
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 WORDS: Final = ("a", "b", "c")
 RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}

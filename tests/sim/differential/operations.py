@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from berth_core.client import Object
-from berth_core.client.cluster import METADATA_LIST
+from berth_core.kube.client import METADATA_LIST
+from berth_core.kube.types import Object
 
 from ..store import Store
 from ..store.kinds import Resource, served

@@ -12,7 +12,7 @@ import orjson
 import yaml
 
 from berth_cluster.processes import ProcessSpec
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..wire import Request, Response
 

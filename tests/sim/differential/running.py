@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from berth_core.client import Object
-from berth_core.client.selecting import selectors
+from berth_core.kube.selectors import selectors
+from berth_core.kube.types import Object
 
 from ..store import Gone, Store
 from ..store.kinds import Resource, served, target

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .kinds import Resource
 from .owners import PLAIN, Manager, Owners, Path, Paths, Shape, differences, leaves, shape_of

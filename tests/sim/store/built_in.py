@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .problems import Cause
 from .services import service_errors

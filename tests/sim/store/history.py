@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..wire import Commit, Request
 from .kinds import Resource

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .kinds import Resource
 from .schema import Node

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..wire import Response
 from .applying import shown

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from . import problems
 from .history import Entry, Gone, History, Key

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from .kinds import Resource
 from .trees import MISSING, at

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from . import problems
 from .problems import Cause

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 MISSING: Final[Any] = object()
 _CONTAINERS: Final = (dict, list)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 
 from ..wire import Request
 from . import built_in, problems

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth_api.access_rules.service import SMALL_ID, next_rule_id
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.errors import MissingError, NotPermittedError
-from berth_api.services.rules import SMALL_ID, next_rule_id
+from berth_api.http.errors import MissingError, NotPermittedError
 from berth_core.resources import AccessRule, WorkspaceType
 
 from .samples import deployment, reservation

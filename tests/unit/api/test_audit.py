@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth_api.audit import result_of
+from berth_api.http.audit import result_of
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from berth_api.auth import access, claims, jwks
 from berth_api.auth.identity import Identity
 from berth_api.auth.jwks import KeyFile
 from berth_api.auth.jws import decode_part
-from berth_api.errors import BadRequestError, MissingError
+from berth_api.http.errors import BadRequestError, MissingError
 from berth_core.resources import Instance, WorkspaceType
 
 from .samples import deployment

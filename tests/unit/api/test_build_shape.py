@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from berth_api.services.ci_builds import Seen
-from berth_api.shapes.builds import build, projects
+from berth_api.builds.service import Seen
+from berth_api.builds.shapes import build, projects
 from berth_core.resources import Build, Project
 
 PROJECT = Project.parse(

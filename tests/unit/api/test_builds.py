@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from berth_api.builds import Change, Revision, WantedProject, wanted_build, wanted_change, wanted_project
-from berth_api.errors import BadRequestError
+from berth_api.builds.options import Change, Revision, WantedProject, wanted_build, wanted_change, wanted_project
+from berth_api.http.errors import BadRequestError
 
 URL = "https://git.example.test/lab/arm.git"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

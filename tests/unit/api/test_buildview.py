@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from prometheus_client import Gauge
 
-from berth_api.buildview import Bell, PodSeen
-from berth_api.errors import ApiError
-from berth_api.followers import MOST, MOST_OF_A_USER, Followers
+from berth_api.builds.followers import MOST, MOST_OF_A_USER, Followers
+from berth_api.builds.view import Bell, PodSeen
+from berth_api.http.errors import ApiError
 from berth_core import names
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.choose import Choice, Refusal
-from berth_api.deployment import Deployment
+from berth_api.deployments.deployment import Deployment
+from berth_api.launch.choice import Choice, Refusal
 
 from .samples import CREATED, deployment, held, offline
 

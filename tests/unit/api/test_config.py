@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from berth_api.config import ConfigError, Listen, from_environment
-from berth_api.negotiation import version_refused
+from berth_api.http.negotiation import version_refused
 
 
 def test_the_defaults_are_those_of_the_chart() -> None:

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api import expiry
-from berth_api.errors import BadRequestError
-from berth_api.expiry import Extension, QueuedError
-from berth_core.model import timestamp
+from berth_api.http.errors import BadRequestError
+from berth_api.keepalive import expiry
+from berth_api.keepalive.expiry import Extension, QueuedError
+from berth_core.kube.model import timestamp
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.workspacetype import Limits
-from berth_operator.decide.status import end_of
+from berth_operator.instances.status import end_of
 
 READY = datetime(2026, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 NOW = READY + timedelta(seconds=100)

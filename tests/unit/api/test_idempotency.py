@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api import repeats
 from berth_api.auth.identity import Identity
-from berth_api.repeats import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
-from berth_core import errors as cluster
+from berth_api.idempotency import repeats
+from berth_api.idempotency.repeats import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
 from berth_core import names
-from berth_core.clock import StoreClock
+from berth_core.kube import errors as cluster
+from berth_core.kube.clock import StoreClock
 
 ALICE = Identity(user="alice", digest="0" * 64, expires=2e9)
 ANSWER = Answer(200, (), b"{}")

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.lines import LONGEST_LINE, Splitter, line_event, named_event
+from berth_api.builds.lines import LONGEST_LINE, Splitter, line_event, named_event
 
 
 @given(st.binary(max_size=200).map(lambda data: data.replace(b"x", b"\n")), st.lists(st.integers(0, 200)))

@@ -16,7 +16,7 @@ from berth_api.auth.jwks import KeyFile, parse_published
 from berth_api.auth.oidc import LARGEST_SET, Pauses, ProviderKeys
 from berth_api.auth.tokens import TokenVerifier, Trusted
 from berth_api.config import Provider
-from berth_api.errors import AwayError, WrongTokenError
+from berth_api.http.errors import AwayError, WrongTokenError
 
 from ...cluster.api.provider import ISSUER, OidcProvider, running_provider
 from ...cluster.api.signing import Signer

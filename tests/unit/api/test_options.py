@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api import options
-from berth_api.errors import BadRequestError
+from berth_api.http import options
+from berth_api.http.errors import BadRequestError
 from berth_core.firewall.model import Action
 
 CALLER = ip_address("203.0.113.7")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.renewals import RENEW_EVERY, Renewals
+from berth_api.keepalive.renewals import RENEW_EVERY, Renewals
 
 
 def test_a_renewal_is_good_for_some_seconds() -> None:

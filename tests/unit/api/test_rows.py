@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from berth_api import listing
-from berth_api.deployment import Deployment
-from berth_api.listing import Filters, Row
-from berth_api.rows import MANY, VIEWS, Rows
-from berth_core.queue import waits
+from berth_api.deployments import listing
+from berth_api.deployments.deployment import Deployment
+from berth_api.deployments.listing import Filters, Row
+from berth_api.deployments.rows import MANY, VIEWS, Rows
+from berth_core.queue.order import waits
 from berth_core.resources import Reservation, WorkspaceType
 
 from .samples import CREATED, deployment, held, offline, reservation

@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from berth_api.streaming import Streamed
+from berth_api.http.streaming import Streamed
 
 
 async def test_a_reader_who_is_slow_in_all_is_given_up() -> None:

@@ -13,7 +13,7 @@ from berth_api.auth.claims import Issuer
 from berth_api.auth.jwks import KeyFile, parse
 from berth_api.auth.oidc import ProviderKeys
 from berth_api.auth.tokens import TokenVerifier, Trusted
-from berth_api.errors import AwayError, WrongTokenError
+from berth_api.http.errors import AwayError, WrongTokenError
 
 from ...cluster.api.signing import write_keys
 from .vectors import LIFE, OURS, PROVIDER, RIGHT, SECOND, SHARED, THEIRS, WRONG, now, provided

@@ -6,8 +6,8 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from berth_cli import passwords
-from berth_cli.accounts import purge_matters_until, would_return
+from berth_cli.admin.users import passwords
+from berth_cli.admin.users.accounts import purge_matters_until, would_return
 from berth_core.resources import Account, IssuedToken
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

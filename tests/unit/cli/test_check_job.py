@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from berth_cli.checkup.held import Held
-from berth_cli.checkup.judging import schema_of
-from berth_core.client import Object
+from berth_cli.admin.doctor.held import Held
+from berth_cli.admin.doctor.judging import schema_of
+from berth_core.kube.types import Object
 from berth_core.resources import Instance
 
 SPEC = {"user": "ada", "workspaceType": "arm", "sshKeys": ["ssh-ed25519 " + "A" * 200]}
@@ -46,7 +46,7 @@ def test_an_error_of_the_cluster_stops_no_upgrade(tmp_path: Path) -> None:
         }
         config.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": "x"} | parts))
         done = subprocess.run(
-            [sys.executable, "-m", "berth_cli.check_job"],
+            [sys.executable, "-m", "berth_cli.jobs.check"],
             env=os.environ | {"KUBECONFIG": str(config), "BERTH_WORKSPACE_NAMESPACES": "lab"},
             capture_output=True,
             text=True,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from berth_cli import keys
-from berth_cli.checkup import checks
-from berth_cli.checkup.facts import Facts, Unseen, Values, environment, given
-from berth_cli.checkup.findings import Finding, Level
-from berth_cli.checkup.held import SHOWN, Held, Names
-from berth_cli.checkup.judging import WORKLOADS, broken, is_judged, schema_of
-from berth_cli.checkup.of_release import covers
+from berth_cli.admin.doctor import checks
+from berth_cli.admin.doctor.facts import Facts, Unseen, Values, environment, given
+from berth_cli.admin.doctor.findings import Finding, Level
+from berth_cli.admin.doctor.held import SHOWN, Held, Names
+from berth_cli.admin.doctor.judging import WORKLOADS, broken, is_judged, schema_of
+from berth_cli.admin.doctor.of_release import covers
+from berth_cli.admin.keys import material
 from berth_core import crdgen
 from berth_core.resources import (
     KINDS,
@@ -82,7 +82,7 @@ def well() -> Facts:
         ingresses=[],
         values=Values(most={}, closed=[], runtime_classes=[]),
         held=held(),
-        authority=keys.new_authority(NOW).certificate,
+        authority=material.new_authority(NOW).certificate,
         keys={"berth-token-signing": True},
     )
 
@@ -193,10 +193,10 @@ def test_processes_that_are_not_ready() -> None:
 
 
 def test_an_authority_that_is_gone_ends_or_is_none() -> None:
-    long_ago = NOW - keys.CA_LIFE - timedelta(days=1)
+    long_ago = NOW - material.CA_LIFE - timedelta(days=1)
     assert only(replace(well(), authority=None)).level is Level.FAILED
     assert only(replace(well(), authority=b"x")).level is Level.FAILED
-    assert "ended" in only(replace(well(), authority=keys.new_authority(long_ago).certificate)).says
+    assert "ended" in only(replace(well(), authority=material.new_authority(long_ago).certificate)).says
 
 
 def test_keys_that_are_missing() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from berth_cli.errors import CliError
-from berth_cli.remote import contexts
-from berth_cli.remote.contexts import Context, Contexts
+from berth_cli.ui.errors import CliError
+from berth_cli.user import contexts
+from berth_cli.user.contexts import Context, Contexts
 
 PATH = Path("/home/ada/.config/berth/config.toml")
 FILE = """

@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from berth_cli.remote import building
-from berth_cli.remote.client import Api
-from berth_cli.remote.contexts import Place
+from berth_cli.user.builds import building
+from berth_cli.user.client import Api
+from berth_cli.user.contexts import Place
 
 FIRST = b": heartbeat\n\nevent: status\ndata: running\n\nid: 1\ndata: one\n\nid: 2\ndata: two\n\nid: 3\ndata: cut"
 SECOND = b"id: 3\ndata: three\n\nid: 4\ndata: \n\nevent: end\ndata: failed\n\n"

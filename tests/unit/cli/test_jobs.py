@@ -2,24 +2,24 @@
 
 import pytest
 
-from berth_cli import jobs
-from berth_cli.errors import CliError
-from berth_core.errors import ForbiddenError, UnavailableError
+from berth_cli.jobs import common
+from berth_cli.ui.errors import CliError
+from berth_core.kube.errors import ForbiddenError, UnavailableError
 
 
 def test_a_setting_is_what_the_environment_says() -> None:
-    assert jobs.setting({"A": " one "}, "A") == "one"
-    assert jobs.setting({"A": ""}, "A", "two") == "two"
+    assert common.setting({"A": " one "}, "A") == "one"
+    assert common.setting({"A": ""}, "A", "two") == "two"
 
 
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(CliError, match="BERTH_NAMESPACE is not set"):
-        jobs.setting({}, "BERTH_NAMESPACE")
+        common.setting({}, "BERTH_NAMESPACE")
 
 
 def test_comma_lists() -> None:
-    assert jobs.words("a, b,,c ") == ("a", "b", "c")
-    assert jobs.words("") == ()
+    assert common.words("a, b,,c ") == ("a", "b", "c")
+    assert common.words("") == ()
 
 
 class Step:
@@ -38,18 +38,18 @@ class Step:
 
 
 async def test_what_cannot_be_reached_is_tried_again() -> None:
-    assert await jobs.patiently(Step(1, UnavailableError("away")), seconds=30) == 2
+    assert await common.patiently(Step(1, UnavailableError("away")), seconds=30) == 2
 
 
 async def test_patience_ends() -> None:
     step = Step(9, UnavailableError("away"))
     with pytest.raises(UnavailableError):
-        await jobs.patiently(step, seconds=0)
+        await common.patiently(step, seconds=0)
     assert step.calls == 1
 
 
 async def test_a_refusal_is_not_repeated() -> None:
     step = Step(9, ForbiddenError("no"))
     with pytest.raises(ForbiddenError):
-        await jobs.patiently(step, seconds=30)
+        await common.patiently(step, seconds=30)
     assert step.calls == 1

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_cli import keyring
-from berth_cli.errors import CliError
-from berth_cli.keyring import SPREAD, Keyring, signer
-from berth_core.client import Object
+from berth_cli.admin.keys import keyring
+from berth_cli.admin.keys.keyring import SPREAD, Keyring, signer
+from berth_cli.ui.errors import CliError
+from berth_core.kube.types import Object
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

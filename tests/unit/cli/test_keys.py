@@ -11,22 +11,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from berth_cli import keys
-from berth_core import webhooks
+from berth_cli.admin.keys import material
+from berth_core.keys import webhooks
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def test_a_signing_key_verifies_with_its_published_half() -> None:
-    kid, pem = keys.new_signing_key()
+    kid, pem = material.new_signing_key()
     token = jwt.encode({"sub": "alice"}, pem, algorithm="RS256", headers={"kid": kid})
-    published = jwt.PyJWKSet.from_dict(keys.merged_jwks({}, {kid: pem}))
+    published = jwt.PyJWKSet.from_dict(material.merged_jwks({}, {kid: pem}))
     assert jwt.decode(token, published[kid].key, algorithms=["RS256"]) == {"sub": "alice"}
 
 
 def test_the_published_half_has_nothing_private() -> None:
-    kid, pem = keys.new_signing_key()
-    assert keys.jwk(pem, kid).keys() == {"kty", "use", "alg", "kid", "n", "e"}
+    kid, pem = material.new_signing_key()
+    assert material.jwk(pem, kid).keys() == {"kty", "use", "alg", "kid", "n", "e"}
 
 
 def test_the_kid_is_the_thumbprint_of_the_specification() -> None:
@@ -39,26 +39,26 @@ def test_the_kid_is_the_thumbprint_of_the_specification() -> None:
     )
     key = jwt.algorithms.RSAAlgorithm.from_jwk({"kty": "RSA", "n": n, "e": "AQAB"})
     assert isinstance(key, rsa.RSAPublicKey)
-    assert keys.thumbprint(key) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    assert material.thumbprint(key) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
 def test_published_keys_stay_and_new_ones_are_added_once() -> None:
-    (old, old_pem), (new, new_pem) = keys.new_signing_key(), keys.new_signing_key()
-    first = keys.merged_jwks({}, {old: old_pem})
-    both = keys.merged_jwks(first, {new: new_pem})
+    (old, old_pem), (new, new_pem) = material.new_signing_key(), material.new_signing_key()
+    first = material.merged_jwks({}, {old: old_pem})
+    both = material.merged_jwks(first, {new: new_pem})
     assert [key["kid"] for key in both["keys"]] == [old, new]
-    assert keys.merged_jwks(both, {old: old_pem, new: new_pem}) == both
+    assert material.merged_jwks(both, {old: old_pem, new: new_pem}) == both
 
 
 def test_another_kind_of_key_is_refused() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     with pytest.raises(ValueError, match="no RSA key"):
-        keys.jwk(pem, "one")
+        material.jwk(pem, "one")
 
 
 def test_the_authority_signs_leaves_and_nothing_else() -> None:
-    made = keys.new_authority(NOW)
+    made = material.new_authority(NOW)
     certificate = x509.load_pem_x509_certificate(made.certificate)
     basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -73,14 +73,14 @@ def test_the_authority_signs_leaves_and_nothing_else() -> None:
 
 
 def test_base64url_has_no_padding() -> None:
-    kid, pem = keys.new_signing_key()
-    said = json.dumps(keys.jwk(pem, kid))
+    kid, pem = material.new_signing_key()
+    said = json.dumps(material.jwk(pem, kid))
     assert "=" not in said
     assert base64.urlsafe_b64decode(kid + "=")
 
 
 def test_keys_of_webhooks_are_new_each_time_and_sign() -> None:
-    one, other = keys.new_webhook_keys(), keys.new_webhook_keys()
+    one, other = material.new_webhook_keys(), material.new_webhook_keys()
     assert one.keys() == other.keys() == {"ed25519.pem", "master"}
     assert not set(one.values()) & set(other.values())
     assert webhooks.public_key(one["ed25519.pem"]).startswith("whpk_")

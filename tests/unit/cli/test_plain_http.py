@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from berth_cli.errors import USAGE, CliError
-from berth_cli.remote import contexts
-from berth_cli.remote.client import Api
-from berth_cli.remote.contexts import Context, Place
+from berth_cli.ui.errors import USAGE, CliError
+from berth_cli.user import contexts
+from berth_cli.user.client import Api
+from berth_cli.user.contexts import Context, Place
 
 PATH = Path("/home/ada/.config/berth/config.toml")
 

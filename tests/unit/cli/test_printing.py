@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from berth_cli.options import Output
-from berth_cli.printing import Column, Table, show, show_one
+from berth_cli.ui.options import Output
+from berth_cli.ui.printing import Column, Table, show, show_one
 
 Row = dict[str, str | None]
 TABLE = Table[Row](

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from berth_cli import ledger, register
-from berth_cli.register import Seen, may
+from berth_cli.admin.tokens import records, register
+from berth_cli.admin.tokens.register import Seen, may
 from berth_core.resources import Account, IssuedToken, IssuedTokenSpec, TokenRevocation
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -50,7 +50,7 @@ def test_what_ended_a_token(
     assert [row.state for row in register.rows([made], seen, NOW)] == [state]
     if state != "key removed":
         after = next((a.spec.tokens_valid_after for a in accounts if a.spec.user == "alice"), None)
-        assert bool(ledger.still_counts([made], revocations, after, NOW)) == (state == "counts")
+        assert bool(records.still_counts([made], revocations, after, NOW)) == (state == "counts")
 
 
 def test_by_user_the_newest_first() -> None:

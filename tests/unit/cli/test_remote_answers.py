@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from berth_cli.errors import BUSY, FAILED, FORBIDDEN, NOT_FOUND, UNREACHABLE, USAGE, CliError
-from berth_cli.remote import catalogue, session, times, waiting
-from berth_cli.remote.asking import Keys, Wish, request
-from berth_cli.remote.client import refusal
-from berth_cli.remote.contexts import Place
+from berth_cli.ui.errors import BUSY, FAILED, FORBIDDEN, NOT_FOUND, UNREACHABLE, USAGE, CliError
+from berth_cli.user import catalogue, session, times
+from berth_cli.user.client import refusal
+from berth_cli.user.contexts import Place
+from berth_cli.user.instances import waiting
+from berth_cli.user.instances.asking import Keys, Wish, request
 
 PLACE = Place("https://lab.example.test", "secret-token", "lab")
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from berth_cli.errors import CliError
-from berth_cli.printing import printable
-from berth_cli.remote import building, sshing, store
-from berth_cli.remote.events import Event, events
-from berth_cli.remote.rules import overruled, wanted
-from berth_cli.remote.sshing import Login
+from berth_cli.ui.errors import CliError
+from berth_cli.ui.printing import printable
+from berth_cli.user.builds import building
+from berth_cli.user.builds.events import Event, events
+from berth_cli.user.firewall.rules import overruled, wanted
+from berth_cli.user.instances import store
+from berth_cli.user.ssh import openssh
+from berth_cli.user.ssh.openssh import Login
 
 
 @pytest.mark.parametrize(
@@ -51,22 +53,22 @@ def test_a_rule_that_an_earlier_one_decides_is_noticed(source: str, action: str,
     ],
 )
 def test_ports_are_kubectl_s(words: list[str], which: str | None, ports: list[tuple[int, int]]) -> None:
-    assert sshing.ports(words) == (which, ports)
+    assert openssh.ports(words) == (which, ports)
 
 
 @pytest.mark.parametrize("words", [[], ["misty"], ["0"], ["80:0"], ["70000:80"], ["80", "misty"]])
 def test_what_is_no_port_is_refused(words: list[str]) -> None:
     with pytest.raises(CliError):
-        sshing.ports(words)
+        openssh.ports(words)
 
 
 def test_files_there_are_told_from_files_here() -> None:
-    assert sshing.instance_of(["a", ":b"]) is None
-    assert sshing.instance_of(["7f3e:b", "7f3e:c", "."]) == "7f3e"
+    assert openssh.instance_of(["a", ":b"]) is None
+    assert openssh.instance_of(["7f3e:b", "7f3e:c", "."]) == "7f3e"
     for words in (["a", "./b:c"], ["7f3e:a", "8a4f:b"]):
         with pytest.raises(CliError):
-            sshing.instance_of(words)
-    assert [sshing.remote(word, "root@h") for word in (":a b", "./x:y", "7f3e:")] == ["root@h:a b", "./x:y", "root@h:"]
+            openssh.instance_of(words)
+    assert [openssh.remote(word, "root@h") for word in (":a b", "./x:y", "7f3e:")] == ["root@h:a b", "./x:y", "root@h:"]
 
 
 def login(key: Path | None, *, made: bool) -> Login:
@@ -74,7 +76,7 @@ def login(key: Path | None, *, made: bool) -> Login:
 
 
 def test_ssh_trusts_the_announced_keys_only_and_asks_nothing() -> None:
-    options = sshing.options(login(Path("/k"), made=True))
+    options = openssh.options(login(Path("/k"), made=True))
     assert options[::2] == ["-o"] * (len(options) // 2)
     settings = dict(word.split("=", 1) for word in options[1::2])
     assert settings["StrictHostKeyChecking"] == "yes"
@@ -83,9 +85,9 @@ def test_ssh_trusts_the_announced_keys_only_and_asks_nothing() -> None:
     assert settings["HostKeyAlias"] == "berth-1"
     assert int(settings["ServerAliveInterval"]) > 0, "a session with a node that is gone would wait for ever"
     assert (settings["BatchMode"], settings["IdentitiesOnly"], settings["IdentityFile"]) == ("yes", "yes", '"/k"')
-    own = dict(word.split("=", 1) for word in sshing.options(login(Path("/k"), made=False))[1::2])
+    own = dict(word.split("=", 1) for word in openssh.options(login(Path("/k"), made=False))[1::2])
     assert "BatchMode" not in own, "a key of one's own may have a passphrase"
-    assert "IdentityFile" not in str(sshing.options(login(None, made=False)))
+    assert "IdentityFile" not in str(openssh.options(login(None, made=False)))
 
 
 def test_a_stream_is_read_as_the_standard_says() -> None:

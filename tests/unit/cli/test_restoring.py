@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_cli.restoring import Found, epochs, place, plan
-from berth_core.epochs import HIGHEST
-from berth_core.model import timestamp
+from berth_cli.admin.restore.plan import Found, epochs, place, plan
+from berth_core.kube.model import timestamp
+from berth_core.leases.epochs import HIGHEST
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 from berth_core.resources.base import ObjectMeta
 

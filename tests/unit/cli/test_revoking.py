@@ -7,11 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from berth_cli import keys, tokens
-from berth_cli.revoking import MOST_KEPT, Target, Wish, target, until
+from berth_cli.admin.keys import material
+from berth_cli.admin.tokens import claims as tokens
+from berth_cli.admin.tokens.revoking import MOST_KEPT, Target, Wish, target, until
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
-KID, PEM = keys.new_signing_key()
+KID, PEM = material.new_signing_key()
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 

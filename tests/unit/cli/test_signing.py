@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_cli.errors import CliError
-from berth_cli.signing import issue_time
+from berth_cli.admin.tokens.signing import issue_time
+from berth_cli.ui.errors import CliError
 from berth_core.resources import Account
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

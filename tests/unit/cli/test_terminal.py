@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from berth_cli.remote import completing
-from berth_cli.terminal import Terminal, guard, visible
+from berth_cli.ui.terminal import Terminal, guard, visible
+from berth_cli.user import completing
 
 TOOL = str(Path(sys.executable).with_name("berth"))
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eback\rover"

@@ -7,8 +7,9 @@ from typing import Any
 import jwt
 import pytest
 
-from berth_cli import keys, tokens
-from berth_cli.tokens import TokenRequest
+from berth_cli.admin.keys import material
+from berth_cli.admin.tokens import claims
+from berth_cli.admin.tokens.claims import TokenRequest
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -17,7 +18,7 @@ ID = "0190b6f4-7c3a-7e21-8f6b-2d4c5a6b7c8d"
 
 def test_a_plain_token_says_who_for_whom_and_until_when() -> None:
     issued = int(NOW.timestamp())
-    assert tokens.claims(TokenRequest("alice", DAY), NOW) == {
+    assert claims.claims(TokenRequest("alice", DAY), NOW) == {
         "sub": "alice",
         "iss": "berth",
         "aud": "berth",
@@ -38,8 +39,8 @@ def test_a_plain_token_says_who_for_whom_and_until_when() -> None:
     ],
 )
 def test_each_option_is_one_claim(wish: dict[str, Any], claim: dict[str, Any]) -> None:
-    plain = tokens.claims(TokenRequest("alice", DAY), NOW)
-    assert tokens.claims(TokenRequest("alice", DAY, **wish), NOW) == plain | claim
+    plain = claims.claims(TokenRequest("alice", DAY), NOW)
+    assert claims.claims(TokenRequest("alice", DAY, **wish), NOW) == plain | claim
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_each_option_is_one_claim(wish: dict[str, Any], claim: dict[str, Any]) -
 )
 def test_what_the_api_would_refuse_is_not_made(request_: TokenRequest, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        tokens.claims(request_, NOW)
+        claims.claims(request_, NOW)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_what_the_api_would_refuse_is_not_made(request_: TokenRequest, message: 
 )
 def test_the_record_says_what_the_token_may_and_never_the_token(scope: tuple[str, ...], read_only: bool) -> None:
     request = TokenRequest("alice", DAY, superuser=True, scope=scope, instance=ID, types=("a", "b"))
-    kept = tokens.record(request, tokens.claims(request, NOW), "the token")
+    kept = claims.record(request, claims.claims(request, NOW), "the token")
     assert kept.wire() == {
         "sha256": hashlib.sha256(b"the token").hexdigest(),
         "user": "alice",
@@ -79,7 +80,7 @@ def test_the_record_says_what_the_token_may_and_never_the_token(scope: tuple[str
 
 
 def test_the_signature_names_its_key() -> None:
-    kid, pem = keys.new_signing_key()
-    token = tokens.sign({"sub": "alice"}, kid=kid, pem=pem)
+    kid, pem = material.new_signing_key()
+    token = claims.sign({"sub": "alice"}, kid=kid, pem=pem)
     assert jwt.get_unverified_header(token) == {"alg": "RS256", "typ": "JWT", "kid": kid}
-    assert tokens.digest(token) == hashlib.sha256(token.encode()).hexdigest()
+    assert claims.digest(token) == hashlib.sha256(token.encode()).hexdigest()

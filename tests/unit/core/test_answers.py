@@ -2,8 +2,8 @@
 
 import pytest
 
-from berth_core import errors
-from berth_core.answers import error_of, from_status, object_of
+from berth_core.kube import errors
+from berth_core.kube.answers import error_of, from_status, object_of
 
 NONE_OF_ITS = [b"", b"<html>sign in</html>", b"[]", b"null", b'"x"', b"7"]
 

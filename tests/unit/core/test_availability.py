@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from berth_core.conditions import condition
-from berth_core.leasing import availability
+from berth_core.kube.conditions import condition
+from berth_core.leases.leasing import availability
 from berth_core.resources import WorkspaceDeployment
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from berth_core.client import Kind, cluster, connected
-from berth_core.errors import UnavailableError
+from berth_core.kube import client as cluster
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import UnavailableError
+from berth_core.kube.types import Kind
 
 PODS = Kind("v1", "pods")
 SECONDS = 0.2

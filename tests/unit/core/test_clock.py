@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.clock import DRIFT, MOST_WIDTH, Offset, StoreClock
+from berth_core.kube.clock import DRIFT, MOST_WIDTH, Offset, StoreClock
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 seconds = st.floats(0, 5)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.conditions import Condition, condition, find, is_true, merged
+from berth_core.kube.conditions import Condition, condition, find, is_true, merged
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.model import parse_time, timestamp
+from berth_core.kube.model import parse_time, timestamp
 from berth_core.resources import InstanceSpec, WorkspaceTypeSpec
 
 

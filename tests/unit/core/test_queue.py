@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import ids
-from berth_core.model import timestamp
-from berth_core.queue import Queues, eta, positions, queued, turn, waits
+from berth_core.kube.model import timestamp
+from berth_core.queue.order import Queues, eta, positions, queued, turn, waits
 from berth_core.resources import Reservation
 
 from .samples import CREATED, deployment, held, reservation

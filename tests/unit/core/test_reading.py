@@ -6,8 +6,8 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from berth_core.access import may_instantiate
-from berth_core.errors import UnreadableError
+from berth_core.kube.errors import UnreadableError
+from berth_core.queue.access import may_instantiate
 from berth_core.reading import at, readable
 from berth_core.resources import AccessRule, Reservation
 

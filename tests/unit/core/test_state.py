@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from berth_core import state
-from berth_core.conditions import condition
+from berth_core.kube.conditions import condition
 from berth_core.resources import Instance
 from berth_core.state import Word
 

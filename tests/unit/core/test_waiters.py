@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import ids
+from berth_core.queue.waiters import Waiter, ahead_of, in_turn, waits
 from berth_core.resources import AccessRule, Instance, Reservation
-from berth_core.waiters import Waiter, ahead_of, in_turn, waits
 
 from .samples import CREATED, deployment, instance, kind, reservation, rule
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core import names, webhooks
+from berth_core import names
+from berth_core.keys import webhooks
 from berth_notifier import targets
 from berth_notifier.addresses import Policy, networks
 from berth_notifier.config import Config

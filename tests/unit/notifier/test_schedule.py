@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.conditions import find
-from berth_core.model import parse_time
+from berth_core.keys.webhooks import DELIVERED, GIVEN_UP
+from berth_core.kube.conditions import find
+from berth_core.kube.model import parse_time
 from berth_core.resources import Delivery
 from berth_core.resources.delivery import DeliveryStatus
-from berth_core.webhooks import DELIVERED, GIVEN_UP
 from berth_notifier import outcome, schedule, sweeping
 from berth_notifier.outcome import Outcome
 

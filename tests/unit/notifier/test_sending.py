@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from berth_core import webhooks
+from berth_core.keys import webhooks
 from berth_notifier import connecting, outcome, sending
 from berth_notifier.addresses import Policy, networks
 

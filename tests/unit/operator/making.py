@@ -3,14 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from berth_core.conditions import condition
-from berth_core.leasing import Lease
-from berth_core.model import timestamp
+from berth_core.kube.conditions import condition
+from berth_core.kube.model import timestamp
+from berth_core.leases.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
-from berth_operator.build.common import LeaseParts
-from berth_operator.config import Config
-from berth_operator.decide.seen import AgentView, ContainerView, ObservedInstance, PodView
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.observed import AgentView, ContainerView, ObservedInstance, PodView
+from berth_operator.settings.config import Config
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 ID = "01900000-0000-7000-8000-000000000001"

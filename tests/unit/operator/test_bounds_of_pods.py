@@ -9,10 +9,10 @@ import pytest
 from berth_core import names, quantities
 from berth_core.resources.workspacetype import Hook
 from berth_core.vpn import Protocol, Tunnel
-from berth_operator.build import hook
-from berth_operator.build.common import LeaseParts
-from berth_operator.build.pod import pod
-from berth_operator.config import CloneSettings, VpnSettings
+from berth_operator.instances.manifests import hook
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.pod import pod
+from berth_operator.settings.config import CloneSettings, VpnSettings
 
 from .making import CONFIG, bound, deployment, type_
 

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
-from berth_core.client import Object
 from berth_core.firewall import Rule, Sources, digest_of
+from berth_core.kube.types import Object
 from berth_core.resources.workspacetype import Hook
-from berth_operator.build import firewall
-from berth_operator.build.common import LeaseParts
-from berth_operator.build.disruption import budget
-from berth_operator.build.hook import job
-from berth_operator.build.pod import pod
-from berth_operator.build.policy import closed_policy, policy
-from berth_operator.build.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
-from berth_operator.build.service import NOBODY, PORT, announced, service
-from berth_operator.certificates import KeyPair
-from berth_operator.config import Config
+from berth_operator.agents.certificates import KeyPair
+from berth_operator.instances.firewall import desired
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.disruption import budget
+from berth_operator.instances.manifests.hook import job
+from berth_operator.instances.manifests.pod import pod
+from berth_operator.instances.manifests.policy import closed_policy, policy
+from berth_operator.instances.manifests.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
+from berth_operator.instances.manifests.service import NOBODY, PORT, announced, service
+from berth_operator.settings.config import Config
 
 from .making import CONFIG, ID, bound, instance, lease_parts, rule
 
@@ -42,7 +42,7 @@ def test_the_agent_begins_closed_with_the_holder_s_keys() -> None:
     initial = json.loads(base64.b64decode(secret["data"]["initial.json"]))
     assert (initial["epoch"], initial["generation"]) == (3, 0)
     assert initial["authorizedKeys"] == ["ssh-ed25519 A"]
-    assert digest_of(initial["ruleset"]) == digest_of(firewall.body((), None))
+    assert digest_of(initial["ruleset"]) == digest_of(desired.body((), None))
     assert base64.b64decode(secret["data"]["ca.crt"]) == b"ca"
 
 
@@ -162,7 +162,7 @@ def test_names_are_asked_of_the_resolvers_that_a_value_names_and_of_no_others() 
 
 
 def test_ingress_is_exact_or_left_to_the_agent() -> None:
-    rules = firewall.compiled([rule("a", "198.51.100.7/32")])
+    rules = desired.compiled([rule("a", "198.51.100.7/32")])
     exact = policy(lease_parts(), rules, CONFIG)["spec"]["ingress"][0]
     assert exact["from"] == [{"ipBlock": {"cidr": "198.51.100.7/32"}}]
     loose = policy(lease_parts(), rules, replace(CONFIG, sources=Sources.ANY))["spec"]["ingress"][0]
@@ -178,7 +178,7 @@ def test_the_budget_works_for_a_pod_without_a_controller() -> None:
     ("address", "source"), [("198.51.100.7", "198.51.100.7/32"), ("2001:db8::7", "2001:db8::7/128")]
 )
 def test_the_first_rule_lets_the_requester_in(address: str, source: str) -> None:
-    first = firewall.first_rule(instance(requesterAddress=address))
+    first = desired.first_rule(instance(requesterAddress=address))
     assert first is not None
     assert first["metadata"]["name"] == f"{ID}-0"
     assert first["spec"] == {"instance": ID, "order": 0, "source": source, "action": "ACCEPT"}
@@ -186,7 +186,7 @@ def test_the_first_rule_lets_the_requester_in(address: str, source: str) -> None
 
 
 def test_no_address_no_first_rule() -> None:
-    assert firewall.first_rule(bound()) is None
+    assert desired.first_rule(bound()) is None
 
 
 def test_rules_are_met_by_order_then_name_and_deleted_ones_not() -> None:
@@ -196,12 +196,12 @@ def test_rules_are_met_by_order_then_name_and_deleted_ones_not() -> None:
         rule("c", "198.51.100.3/32", order=0),
         rule("d", "198.51.100.4/32", deletionTimestamp="2026-11-25T12:00:00Z"),
     ]
-    assert [r.metadata.name for r in firewall.ordered(rules)] == ["c", "a", "b"]
+    assert [r.metadata.name for r in desired.ordered(rules)] == ["c", "a", "b"]
 
 
 def test_a_push_is_stamped_with_the_digest_of_its_rules() -> None:
-    body = firewall.body(firewall.compiled([rule("a", "198.51.100.7/32")]), "10.0.0.5")
-    first, second = firewall.push(body, 3, 1, ["k"]), firewall.push(body, 3, 2, ["k"])
+    body = desired.body(desired.compiled([rule("a", "198.51.100.7/32")]), "10.0.0.5")
+    first, second = desired.push(body, 3, 1, ["k"]), desired.push(body, 3, 2, ["k"])
     assert first.digest == second.digest == digest_of(second.ruleset)
     assert f"berth e3 g2 {second.digest}" in second.ruleset
     assert "10.0.0.5" in body

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from berth_core.client import Object
 from berth_core.firewall import Egress
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Object
 from berth_core.resources import Build, Project
-from berth_operator.build.ci_jobs import BuildParts, fetch_job, run_job, slug
-from berth_operator.build.ci_network import (
+from berth_operator.builds.manifests.jobs import BuildParts, fetch_job, run_job, slug
+from berth_operator.builds.manifests.network import (
     MachineDoor,
     machine_rules,
     policy,
@@ -19,9 +19,9 @@ from berth_operator.build.ci_network import (
     repository_rules,
     why_not,
 )
-from berth_operator.build.dns import dns_fields, dns_peers
-from berth_operator.cisettings import CiSettings, ci_settings
-from berth_operator.decide.buildseen import MachineSeen
+from berth_operator.builds.observed import MachineSeen
+from berth_operator.instances.manifests.dns import dns_fields, dns_peers
+from berth_operator.settings.builds import CiSettings, ci_settings
 
 from .making import CONFIG, NOW
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from berth_core import ids
 from berth_core.resources import Delivery, Reservation
-from berth_operator.build.delivery import delivery
+from berth_operator.queue.delivery import delivery
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UID = "5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e11"

@@ -7,9 +7,9 @@ import pytest
 
 from berth_core.firewall import Sources
 from berth_core.resources.workspacetype import Hook
-from berth_operator.build import hook
-from berth_operator.build.pod import pod
-from berth_operator.build.policy import closed_policy
+from berth_operator.instances.manifests import hook
+from berth_operator.instances.manifests.pod import pod
+from berth_operator.instances.manifests.policy import closed_policy
 
 from .making import CONFIG, ID, lease_parts
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from berth_operator.build.pod import CLOSED, pod
-from berth_operator.build.template import SSHD_CAPABILITIES
+from berth_operator.instances.manifests.pod import CLOSED, pod
+from berth_operator.instances.manifests.template import SSHD_CAPABILITIES
 
 from .making import CONFIG, ID, lease_parts
 

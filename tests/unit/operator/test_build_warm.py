@@ -7,14 +7,14 @@ import pytest
 
 from berth_core import names
 from berth_core.firewall import Rule, Sources
-from berth_operator.build.common import LeaseParts
-from berth_operator.build.disruption import budget
-from berth_operator.build.pod import pod
-from berth_operator.build.policy import policy
-from berth_operator.build.secrets import agent_secret, new_host_key, workspace_secret
-from berth_operator.build.service import service
-from berth_operator.build.warm import claim, made_from, warm_pod
-from berth_operator.certificates import KeyPair
+from berth_operator.agents.certificates import KeyPair
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.disruption import budget
+from berth_operator.instances.manifests.pod import pod
+from berth_operator.instances.manifests.policy import policy
+from berth_operator.instances.manifests.secrets import agent_secret, new_host_key, workspace_secret
+from berth_operator.instances.manifests.service import service
+from berth_operator.warm.manifests import claim, made_from, warm_pod
 
 from .making import CONFIG, ID, bound, deployment, type_
 

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from berth_operator.certificates import Authority, KeyPair
+from berth_operator.agents.certificates import Authority, KeyPair
 
 from .making import ID, NOW
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.client import Object
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Object
+from berth_core.queue.waiters import Waiter, in_turn
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
-from berth_core.waiters import Waiter, in_turn
-from berth_operator.decide.choice import next_turn, obstacle, offers
+from berth_operator.queue.selection import next_turn, obstacle, offers
 
 from .making import at, type_
 

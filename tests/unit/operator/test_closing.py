@@ -2,13 +2,13 @@
 
 from typing import cast
 
-from berth_core.client import Client
+from berth_core.kube.client import Client
 from berth_core.resources.instance import InForce
-from berth_operator import ending
-from berth_operator.agentclient import AgentAddress, AgentClient, Push
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
-from berth_operator.errors import AgentError
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentAddress, AgentClient, Push
+from berth_operator.engine.errors import AgentError
+from berth_operator.instances import ending
+from berth_operator.leadership.clock import Clock
 from berth_operator.world import World
 
 from .making import CONFIG, ID, pod

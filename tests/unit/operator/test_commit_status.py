@@ -7,7 +7,7 @@ import pytest
 
 from berth_core.builds import Word
 from berth_core.resources import Build, Delivery, Project
-from berth_operator.build.commit_status import commit_status
+from berth_operator.builds.manifests.commit_status import commit_status
 
 UID = "5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e11"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -4,8 +4,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from berth_core.firewall import Egress
-from berth_operator.config import CloneSettings, Config
-from berth_operator.confinement import Confinement
+from berth_operator.settings.config import CloneSettings, Config
+from berth_operator.settings.confinement import Confinement
 
 LEAST = {
     "BERTH_NAMESPACE": "berth",

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from berth_core import builds
-from berth_core.conditions import condition
-from berth_core.model import timestamp
+from berth_core.kube.conditions import condition
+from berth_core.kube.model import timestamp
 from berth_core.resources import Build, Project
-from berth_operator.decide.build import (
+from berth_operator.builds.decide import (
     BEFORE_SECONDS,
     CLEARING,
     FETCH_SECONDS,
@@ -21,7 +21,7 @@ from berth_operator.decide.build import (
     Step,
     decide,
 )
-from berth_operator.decide.buildseen import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.builds.observed import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
 
 from .making import NOW, at
 

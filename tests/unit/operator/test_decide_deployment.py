@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from berth_core.conditions import find
-from berth_core.model import timestamp
-from berth_operator.decide.deployment import ObservedDeployment, deployment_status, type_status
+from berth_core.kube.conditions import find
+from berth_core.kube.model import timestamp
+from berth_operator.deployments.decide import ObservedDeployment, deployment_status, type_status
 
 from .making import NOW, at, deployment, type_
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.conditions import Condition, condition
-from berth_operator.decide.heartbeat import AWAITED, LOST, MISSING, SEEN, Beat, due_in, limit_of, online
-from berth_operator.heartbeats import Heartbeats
+from berth_core.kube.conditions import Condition, condition
+from berth_operator.deployments.heartbeats import Heartbeats
+from berth_operator.deployments.online import AWAITED, LOST, MISSING, SEEN, Beat, due_in, limit_of, online
 
 from .making import NOW
 

@@ -6,12 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.conditions import find
-from berth_operator.decide import status
-from berth_operator.decide.hooks import AFTER, HEALTH, RESET, Cleaning, cleaned, hook_view, next_after, wanted_after
-from berth_operator.decide.instance import decide
-from berth_operator.decide.plan import Step
-from berth_operator.decide.seen import ContainerView, HookView, Progress
+from berth_core.kube.conditions import find
+from berth_operator.instances import status
+from berth_operator.instances.decide import decide
+from berth_operator.instances.hooks.decide import (
+    AFTER,
+    HEALTH,
+    RESET,
+    Cleaning,
+    cleaned,
+    hook_view,
+    next_after,
+    wanted_after,
+)
+from berth_operator.instances.observed import ContainerView, HookView, Progress
+from berth_operator.instances.plan import Step
 
 from .making import NOW, at, bound, pod, seen, type_
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import names
-from berth_core.leasing import Lease
-from berth_core.model import timestamp
-from berth_operator.decide.instance import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets, refused
-from berth_operator.decide.plan import Plan, Step
-from berth_operator.decide.seen import NOT_REPORTED, ContainerView, ObservedInstance
+from berth_core.kube.model import timestamp
+from berth_core.leases.leasing import Lease
+from berth_operator.instances.decide import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets, refused
+from berth_operator.instances.observed import NOT_REPORTED, ContainerView, ObservedInstance
+from berth_operator.instances.plan import Plan, Step
 
 from .making import LEASE, NOW, agent, at, bound, deployment, ended_condition, instance, pod, seen, type_
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.conditions import condition
-from berth_core.model import timestamp
+from berth_core.kube.conditions import condition
+from berth_core.kube.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
-from berth_operator.decide.instance import LOOK_AGAIN, SILENCE
-from berth_operator.decide.seen import ContainerView, PodView
-from berth_operator.decide.warm import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
+from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
+from berth_operator.instances.observed import ContainerView, PodView
+from berth_operator.warm.decide import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
 
 from .making import ID, NOW, at, deployment, instance, pod, type_
 

@@ -1,9 +1,8 @@
 import pytest
 
-from berth_core.conditions import find
-from berth_operator.build.enforcement import ADMITTED_PORT, FORBIDDEN_PORT, probe_pod, probe_policy
-from berth_operator.decide.deployment import type_status
-from berth_operator.decide.enforcement import (
+from berth_core.kube.conditions import find
+from berth_operator.deployments.decide import type_status
+from berth_operator.enforcement.decide import (
     CONDITION,
     ENFORCED,
     NOT_PROBED,
@@ -13,6 +12,7 @@ from berth_operator.decide.enforcement import (
     unknown,
     why_not_running,
 )
+from berth_operator.enforcement.manifests import ADMITTED_PORT, FORBIDDEN_PORT, probe_pod, probe_policy
 
 from .making import CONFIG, NOW, type_
 

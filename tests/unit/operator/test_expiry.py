@@ -1,7 +1,7 @@
 from berth_core import names
-from berth_core.model import timestamp
-from berth_operator.expiry import LONGEST_WAIT, SHORTEST_WAIT, Due, Refusals, next_look
+from berth_core.kube.model import timestamp
 from berth_operator.kinds import SECRETS
+from berth_operator.sweeps.expired import LONGEST_WAIT, SHORTEST_WAIT, Due, Refusals, next_look
 
 from .making import NOW, at
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.resources.instance import InForce
-from berth_operator.build.firewall import CHANGES_BITS, next_generation, term_of
+from berth_operator.instances.firewall.desired import CHANGES_BITS, next_generation, term_of
 
 from .making import agent, bound, seen
 from .test_status import after

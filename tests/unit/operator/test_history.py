@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import names
-from berth_core.model import timestamp
-from berth_operator.decide.history import (
+from berth_core.kube.model import timestamp
+from berth_operator.kinds import BUILDS
+from berth_operator.sweeps.retention import (
     PART,
     REMEMBERED,
     REST,
@@ -19,7 +20,6 @@ from berth_operator.decide.history import (
     next_look,
     reservation_goes_at,
 )
-from berth_operator.kinds import BUILDS
 
 from .making import NOW, at
 

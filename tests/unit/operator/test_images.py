@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth_operator.decide.images import why_not
+from berth_operator.builds.images import why_not
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,13 @@ from typing import Any
 
 import pytest
 
-from berth_core.client import Object
+from berth_core.kube.types import Object
 from berth_core.vpn import Protocol, Tunnel
-from berth_operator.build.enforcement import probe_pod
-from berth_operator.build.hook import job
-from berth_operator.build.isolation import of_build, of_lease
-from berth_operator.build.pod import pod
-from berth_operator.cisettings import CiSettings
-from berth_operator.config import MKNOD, PRIVILEGED, Config, VpnSettings
-from berth_operator.confinement import Confinement
-from berth_operator.decide.isolation import (
+from berth_operator.enforcement.manifests import probe_pod
+from berth_operator.instances.manifests.hook import job
+from berth_operator.instances.manifests.isolation import of_build, of_lease
+from berth_operator.instances.manifests.pod import pod
+from berth_operator.isolation import (
     ISOLATED,
     ClassView,
     NodeRuntimes,
@@ -26,6 +23,9 @@ from berth_operator.decide.isolation import (
     node_runtimes,
     of_pod,
 )
+from berth_operator.settings.builds import CiSettings
+from berth_operator.settings.config import MKNOD, PRIVILEGED, Config, VpnSettings
+from berth_operator.settings.confinement import Confinement
 
 from .making import CONFIG, lease_parts, type_
 

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import state
-from berth_core.conditions import condition
-from berth_core.model import timestamp
+from berth_core.kube.conditions import condition
+from berth_core.kube.model import timestamp
 from berth_core.resources import Instance
-from berth_operator.decide.instance import decide
-from berth_operator.decide.keepalive import MOST_SILENCE, quiet_since
-from berth_operator.decide.plan import Step
-from berth_operator.steadiness import LONGEST_GAP, Steadiness
+from berth_operator.instances.decide import decide
+from berth_operator.instances.keepalive.decide import MOST_SILENCE, quiet_since
+from berth_operator.instances.plan import Step
+from berth_operator.leadership.availability import LONGEST_GAP, Steadiness
 
 from .making import NOW, at, bound, seen
 

@@ -16,18 +16,19 @@ import pytest
 from berth_core import archive
 from berth_core.archive import PATIENCE as PATIENCE_FOR_ANSWERS
 from berth_core.archive import Archive, ArchiveSettings
-from berth_core.client import Client, Object
-from berth_core.errors import NotFoundError, UnavailableError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError, UnavailableError
+from berth_core.kube.types import Object
 from berth_core.resources import Build
 from berth_core.resources.build import IN_ARCHIVE
-from berth_operator.agentclient import AgentClient
-from berth_operator.build.ci_jobs import Attempt
-from berth_operator.certificates import Authority
-from berth_operator.cisettings import CiSettings
-from berth_operator.clock import Clock
-from berth_operator.decide.buildseen import ContainerSeen, PodSeen, SeenBuild, StepSeen
-from berth_operator.gatedarchive import MOST_REQUESTS, GatedArchive
-from berth_operator.keepsakes import LOG_PATIENCE, PATIENCE, Kept, NotYetError, drop_parts, keep, unpacked
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.builds.archive import MOST_REQUESTS, GatedArchive
+from berth_operator.builds.artifacts import LOG_PATIENCE, PATIENCE, Kept, NotYetError, drop_parts, keep, unpacked
+from berth_operator.builds.manifests.jobs import Attempt
+from berth_operator.builds.observed import ContainerSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.leadership.clock import Clock
+from berth_operator.settings.builds import CiSettings
 from berth_operator.world import World
 
 from .making import CONFIG, NOW

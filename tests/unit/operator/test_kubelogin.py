@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from berth_operator.kubelogin import Login
+from berth_operator.engine.login import Login
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_operator.lanes import MOST_IN_A_ROW, Lanes
+from berth_operator.engine.priority import MOST_IN_A_ROW, Lanes
 
 STEPS = st.lists(st.one_of(st.tuples(st.integers(0, 9), st.booleans()), st.none()), max_size=200)
 

@@ -7,15 +7,16 @@ from typing import Any, cast
 import pytest
 
 from berth_core import names
-from berth_core.client import Client, Kind, Object
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind, Object
 from berth_core.resources.instance import InForce
-from berth_operator.agentclient import AgentClient
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.engine.workqueue import Key
+from berth_operator.instances.memory import Memory
 from berth_operator.kinds import INSTANCES, PODS, POLICIES
-from berth_operator.late import sweep_late
-from berth_operator.memory import Memory
-from berth_operator.queueing import Key
+from berth_operator.leadership.clock import Clock
+from berth_operator.sweeps.stale_writes import sweep_late
 from berth_operator.world import INSTANCE, LATE, World
 
 from .making import CONFIG, ID, bound

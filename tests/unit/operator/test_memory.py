@@ -2,8 +2,8 @@ import asyncio
 
 from berth_core.resources import FirewallRule
 from berth_core.resources.instance import InForce
-from berth_operator.decide.seen import ContainerView
-from berth_operator.memory import Memory
+from berth_operator.instances.memory import Memory
+from berth_operator.instances.observed import ContainerView
 
 from .making import NOW, at, pod, rule
 

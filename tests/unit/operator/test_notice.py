@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.model import timestamp
+from berth_core.kube.model import timestamp
 from berth_core.resources import Instance
-from berth_operator.decide.instance import decide
-from berth_operator.decide.notice import WARN_BEFORE, held_up, notice, warns_at
-from berth_operator.decide.plan import Step
+from berth_operator.instances.decide import decide
+from berth_operator.instances.expiry.notice import WARN_BEFORE, held_up, notice, warns_at
+from berth_operator.instances.plan import Step
 
 from .making import NOW, at, bound, seen, type_
 

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from berth_cluster.ports import free_port
-from berth_operator.pathcheck import own_address, path_stands
+from berth_operator.agents.reachability import own_address, path_stands
 
 
 async def test_a_connection_says_that_packets_arrive() -> None:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import builds
-from berth_core.conditions import condition
-from berth_core.model import timestamp
+from berth_core.kube.conditions import condition
+from berth_core.kube.model import timestamp
 from berth_core.resources import Build
-from berth_operator.decide.places import Limits, ahead_of, may_ask, may_start
+from berth_operator.builds.limits import Limits, ahead_of, may_ask, may_start
 
 from .making import NOW, at
 

@@ -4,13 +4,14 @@ from typing import cast
 
 import pytest
 
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import NotFoundError
-from berth_operator.agentclient import AgentClient
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Kind, Object
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.instances.observe import read_deployment
 from berth_operator.kinds import DEPLOYMENTS
-from berth_operator.observe import read_deployment
+from berth_operator.leadership.clock import Clock
 from berth_operator.world import World
 
 from .making import CONFIG

@@ -5,15 +5,16 @@ import time
 from types import SimpleNamespace
 from typing import Any, cast
 
-from berth_core.client import Client, Kind, Object
-from berth_core.errors import NotFoundError
-from berth_core.model import timestamp
-from berth_operator.agentclient import AgentClient
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Kind, Object
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.engine.resync import SETTLE_SECONDS, catch_up, reconcile_relist, watch_begins
+from berth_operator.engine.workqueue import Key, WorkQueue
 from berth_operator.kinds import INSTANCES, JOBS, PODS
-from berth_operator.queueing import Key, WorkQueue
-from berth_operator.relist import SETTLE_SECONDS, catch_up, reconcile_relist, watch_begins
+from berth_operator.leadership.clock import Clock
 from berth_operator.world import RELIST, World
 
 from .making import CONFIG, NOW, bound

@@ -6,13 +6,14 @@ from typing import cast
 import pytest
 
 from berth_core import names
-from berth_core.client import Client, Kind, Object
-from berth_operator.agentclient import AgentClient
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
+from berth_core.kube.client import Client
+from berth_core.kube.types import Kind, Object
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.engine.workqueue import Key
 from berth_operator.kinds import INSTANCES, SECRETS
-from berth_operator.queueing import Key
-from berth_operator.remains import sweep_access
+from berth_operator.leadership.clock import Clock
+from berth_operator.sweeps.orphans import sweep_access
 from berth_operator.world import ACCESS, World
 
 from .making import CONFIG, ID

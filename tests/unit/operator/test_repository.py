@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from berth_core import state
-from berth_core.conditions import find
 from berth_core.firewall import parse_source
-from berth_operator.build.common import LeaseParts
-from berth_operator.build.pod import pod as pod_manifest
-from berth_operator.build.policy import policy
-from berth_operator.build.warm import made_from
-from berth_operator.config import CloneSettings, Config
-from berth_operator.decide import status
-from berth_operator.decide.instance import decide
-from berth_operator.decide.plan import Plan, Step
-from berth_operator.decide.seen import AgentView, ContainerView, PodView
-from berth_operator.decide.warm import WarmSet, serves
-from berth_operator.podview import pod_view
+from berth_core.kube.conditions import find
+from berth_operator.instances import status
+from berth_operator.instances.decide import decide
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.pod import pod as pod_manifest
+from berth_operator.instances.manifests.policy import policy
+from berth_operator.instances.observed import AgentView, ContainerView, PodView
+from berth_operator.instances.plan import Plan, Step
+from berth_operator.pods import pod_view
+from berth_operator.settings.config import CloneSettings, Config
+from berth_operator.warm.decide import WarmSet, serves
+from berth_operator.warm.manifests import made_from
 
 from .making import CONFIG, ID, NOW, RUNNING, at, bound, deployment, instance, pod, seen, type_
 

@@ -6,15 +6,16 @@ from typing import Any, cast
 
 import pytest
 
-from berth_core.client import Client, Object
-from berth_core.errors import UnreadableError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import UnreadableError
+from berth_core.kube.types import Object
 from berth_core.resources import FirewallRule
-from berth_operator.agentclient import AgentClient
-from berth_operator.certificates import Authority
-from berth_operator.clock import Clock
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
+from berth_operator.instances.firewall.rules import read_rules, refuses_us
+from berth_operator.instances.memory import Memory
 from berth_operator.kinds import INSTANCES, RULES
-from berth_operator.memory import Memory
-from berth_operator.rulebook import read_rules, refuses_us
+from berth_operator.leadership.clock import Clock
 from berth_operator.wake import wake
 from berth_operator.world import World
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_core.slots import KEPT_SECONDS
-from berth_operator.decide.slots import SlotKey, overdue
+from berth_core.leases.slots import KEPT_SECONDS
+from berth_operator.leases.slots import SlotKey, overdue
 
 KEYS = st.sets(st.tuples(st.sampled_from(["ada", "bob"]), st.sampled_from(["i-1", "i-2", "i-3"])))
 

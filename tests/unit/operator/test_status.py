@@ -3,13 +3,13 @@ from typing import Any
 import pytest
 
 from berth_core import state
-from berth_core.conditions import find
-from berth_core.model import timestamp
+from berth_core.kube.conditions import find
+from berth_core.kube.model import timestamp
 from berth_core.resources.instance import InForce, InstanceStatus
-from berth_operator.decide import status
-from berth_operator.decide.isolation import ISOLATED, Verdict
-from berth_operator.decide.plan import Plan, Step
-from berth_operator.decide.seen import AgentView, ContainerView, ObservedInstance
+from berth_operator.instances import status
+from berth_operator.instances.observed import AgentView, ContainerView, ObservedInstance
+from berth_operator.instances.plan import Plan, Step
+from berth_operator.isolation import ISOLATED, Verdict
 
 from .making import ADDRESS, LEASE, NOW, agent, at, bound, instance, pod, seen, type_
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.resources import Instance
+from berth_operator.engine.cache import Store
 from berth_operator.kinds import ACCESS_RULES, INSTANCES, PODS, RESERVATIONS
-from berth_operator.store import Store
 
 
 def pod(version: int, *, instance: str = "a", name: str = "p") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_operator.tail import Tail
+from berth_operator.builds.tail import Tail
 
 
 @given(st.lists(st.binary(max_size=40).map(lambda piece: piece.replace(b"x", b"\n"))), st.integers(1, 60))

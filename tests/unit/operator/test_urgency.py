@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from berth_core.model import timestamp
-from berth_operator.decide.urgency import must_end
+from berth_core.kube.model import timestamp
+from berth_operator.instances.expiry.urgency import must_end
 
 from .making import NOW, at, bound, instance
 

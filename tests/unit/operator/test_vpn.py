@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 
 from berth_core import state
-from berth_core.conditions import find
 from berth_core.firewall import Rule
+from berth_core.kube.conditions import find
 from berth_core.resources.instance import Address
 from berth_core.vpn import Authority, Protocol, Tunnel
-from berth_operator.build import vpn
-from berth_operator.build.common import LeaseParts
-from berth_operator.build.pod import pod as pod_manifest
-from berth_operator.build.policy import policy
-from berth_operator.build.service import announced, service
-from berth_operator.config import Config, VpnSettings
-from berth_operator.decide import status
-from berth_operator.decide.instance import decide
-from berth_operator.decide.plan import Plan, Step
-from berth_operator.decide.seen import ContainerView, VpnView
-from berth_operator.memory import VpnMemory
+from berth_operator.instances import status
+from berth_operator.instances.decide import decide
+from berth_operator.instances.manifests import vpn
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.pod import pod as pod_manifest
+from berth_operator.instances.manifests.policy import policy
+from berth_operator.instances.manifests.service import announced, service
+from berth_operator.instances.memory import VpnMemory
+from berth_operator.instances.observed import ContainerView, VpnView
+from berth_operator.instances.plan import Plan, Step
+from berth_operator.settings.config import Config, VpnSettings
 
 from .making import CONFIG, ID, NOW, RUNNING, agent, at, bound, deployment, pod, seen, type_
 

@@ -1,0 +1,1 @@
+"""Access to deployments: /rules, /deployment/:id/rule and /lockout."""

@@ -1,0 +1,138 @@
+"""Access to deployments: AccessRule resources, and the deployment's lockout."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.auth.identity import Identity
+from berth_api.cache import lookups
+from berth_api.deployments import service
+from berth_api.deployments.deployment import Deployment
+from berth_api.http.errors import AwayError, BadRequestError, MissingError
+from berth_api.http.options import WantedAccess
+from berth_api.idempotency import repeats
+from berth_api.launch import admission
+from berth_api.state import State
+from berth_core import names
+from berth_core.kube import errors as cluster
+from berth_core.resources import AccessRule, WorkspaceDeployment, manifest
+from berth_core.resources.accessrule import AccessRuleSpec
+
+MOST_RULES: Final = 1000
+"""Rules of one deployment."""
+ATTEMPTS: Final = 64
+"""Numbers that may be taken by others at the same time before the caller is told to try again."""
+SMALL_ID: Final = 65535
+"""Public clients hold a rule's number in 16 bits."""
+
+
+async def of_deployment(state: State, identity: Identity, deployment_id: str, to_user: str | None) -> list[AccessRule]:
+    """Read the rules of one deployment that the caller may see, live. Raises MissingError."""
+    access.need_unconstrained(identity)
+    found = await service.existing(state, deployment_id)
+    shown = await lookups.rules_of(state, found)
+    if not access.owns(identity, found):
+        shown = [rule for rule in shown if access.concerns(identity, rule)]
+    return _ordered(shown, to_user)
+
+
+async def listed(state: State, identity: Identity, to_user: str | None) -> list[AccessRule]:
+    """List the rules that the caller may see: live those of what is his, and what else concerns him from the cache.
+
+    Rules of deployments that are no more are shown to superusers only.
+    """
+    access.need_unconstrained(identity)
+    if identity.superuser:
+        return _ordered(await lookups.rules(state), to_user)
+    state.caches.need_fresh()
+    owned = [d for d in state.caches.deployments if access.owns(identity, d)]
+    keys = {(d.namespace, d.name) for d in owned}
+    shown = [rule for rules in (await lookups.rules_among(state, owned)).values() for rule in rules]
+    concerning = (rule for rule in state.caches.rules if access.concerns(identity, rule))
+    others = (rule for rule in concerning if (rule.metadata.namespace, rule.spec.deployment) not in keys)
+    return _ordered([*shown, *(rule for rule in others if _has_deployment(state, rule))], to_user)
+
+
+async def add(state: State, identity: Identity, deployment_id: str, wanted: WantedAccess) -> int:
+    """Make a rule and return its number. Raises MissingError, NotPermittedError, BadRequestError."""
+    found = await _changeable(state, identity, deployment_id)
+    present = await lookups.rules(state)
+    key = found.namespace, found.name
+    if sum((rule.metadata.namespace, rule.spec.deployment) == key for rule in present) >= MOST_RULES:
+        raise BadRequestError(f"a workspace deployment has at most {MOST_RULES} access rules: delete some first")
+    taken = {rule.spec.rule_id for rule in present}
+    for _ in range(ATTEMPTS):
+        number = next_rule_id(taken)
+        try:
+            await state.client.create(AccessRule.api(), found.namespace, _manifest(found, identity, number, wanted))
+        except cluster.AlreadyExistsError:
+            taken.add(number)  # by another request at the same time, or as the name of a rule with another number
+            continue
+        await admission.mark_of(state, found.namespace, found.name)
+        return number
+    raise AwayError("others are making access rules at the same time. Try again.")
+
+
+async def remove(state: State, identity: Identity, deployment_id: str, rule_id: int) -> None:
+    """Delete a rule. Raises MissingError, NotPermittedError."""
+    found = await _changeable(state, identity, deployment_id)
+    doomed = [rule.metadata for rule in await lookups.rules_of(state, found) if rule.spec.rule_id == rule_id]
+    if not doomed:
+        await admission.mark_of(state, found.namespace, found.name)  # it may have gone just now, and nobody said so
+        raise MissingError("rule not found")
+    # Rules made with kubectl may share a number: all that have it go.
+    for metadata in doomed:
+        await state.client.delete(AccessRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
+    await admission.mark_of(state, found.namespace, found.name)
+
+
+async def lock(state: State, identity: Identity, deployment_id: str, *, locked: bool) -> None:
+    """Refuse new instances of a deployment from now on, or no more. Raises MissingError, NotPermittedError."""
+    metadata = (await _changeable(state, identity, deployment_id)).resource.metadata
+    body = {"metadata": {"uid": metadata.uid}, "spec": {"lockout": locked}}
+    await state.client.patch(WorkspaceDeployment.api(), metadata.namespace, metadata.name, body)
+
+
+def next_rule_id(taken: Iterable[int]) -> int:
+    """Return the number after the greatest; where that is no small number any more, the least that is free.
+
+    >>> next_rule_id([]), next_rule_id([1, 7]), next_rule_id([1, 3, 70000])
+    (1, 8, 2)
+    """
+    known = set(taken)
+    following = max(known, default=0) + 1
+    if following <= SMALL_ID:
+        return following
+    return next(number for number in range(1, len(known) + 2) if number not in known)
+
+
+async def _changeable(state: State, identity: Identity, deployment_id: str) -> Deployment:
+    access.need_unconstrained(identity)
+    access.need_write(identity, Scope.CHANGE)
+    found = await service.existing(state, deployment_id)
+    access.need_owner(identity, found)
+    return found
+
+
+def _has_deployment(state: State, rule: AccessRule) -> bool:
+    return lookups.cached_deployment(state, rule.metadata.namespace, rule.spec.deployment) is not None
+
+
+def _ordered(shown: Iterable[AccessRule], to_user: str | None) -> list[AccessRule]:
+    chosen = (rule for rule in shown if to_user is None or rule.spec.user == to_user)
+    return sorted(chosen, key=lambda rule: (rule.spec.rule_id, rule.metadata.namespace, rule.metadata.name))
+
+
+def _manifest(found: Deployment, identity: Identity, number: int, wanted: WantedAccess) -> dict[str, object]:
+    spec = AccessRuleSpec(deployment=found.name, user=wanted.user, capability=wanted.capability, rule_id=number)
+    # It goes when the deployment goes, and does not hold that up: for that no right on deployments is needed.
+    reference = found.resource.reference() | {"controller": False, "blockOwnerDeletion": False}
+    return manifest(
+        AccessRule,
+        found.namespace,
+        f"rule-{number}",
+        spec,
+        labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | repeats.labels(),
+        ownerReferences=[reference],
+    )

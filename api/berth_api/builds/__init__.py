@@ -1,0 +1,1 @@
+"""Builds and projects: /ci."""

@@ -1,0 +1,281 @@
+"""Following the log of a build: each line as it is printed, each change of the build's state, then the end.
+
+Lines come from the containers, one after the other, and what is missing at the end from what was kept. Between them
+the follower waits for the watches (:mod:`berth_api.builds.view`). Lines are numbered from 1 over the whole log, so a
+client that knows which it saw last goes on after it. Two tasks look ahead by one piece each, of lines and of states:
+what the client does not take is not read.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+import structlog
+
+from berth_api.builds import logs
+from berth_api.builds.lines import HEARTBEAT, Splitter, line_event, named_event
+from berth_api.builds.logs import PARTS
+from berth_api.builds.view import Bell, BuildSeen, PodSeen
+from berth_api.http.errors import ApiError
+from berth_api.state import State
+from berth_core import builds, names
+from berth_core.builds import ENDINGS, Word
+from berth_core.kube import errors as cluster
+from berth_core.kube.types import Object
+from berth_core.resources import Build
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_SECONDS: Final = 10.0
+CHECK_SECONDS: Final = 1.0
+"""How often is asked whether the caller may still follow, at most: within a second a revoked token counts no more."""
+REOPEN_SECONDS: Final = 2.0
+"""A stream that has ended is opened again when the watch does not say within this time that the container has."""
+
+Lines = list[tuple[int, bytes]]
+
+
+async def events(
+    state: State, build: Build, after: int, may_follow: Callable[[], bool], ending: asyncio.Event
+) -> AsyncGenerator[bytes, None]:
+    """Yield server-sent events of the attempt that is wanted now, beginning with the line after ``after``.
+
+    It ends after the event ``end``; without it where ``may_follow`` says no or ``ending`` is set, or the cluster
+    cannot be asked: then a client asks again from where it was.
+    """
+    with state.builds.bell(build) as bell:
+        attempt = _Attempt(state, build, bell)
+        yield named_event("status", attempt.word)
+        told = attempt.word
+        merged = _merged(attempt.lines(after), attempt.words(told), ending)
+        async with aclosing(merged):
+            try:
+                async for item in merged:
+                    if not may_follow():
+                        return
+                    if isinstance(item, Word):
+                        told = item
+                        yield named_event("status", told)
+                    elif item is None:
+                        yield HEARTBEAT
+                    elif item:
+                        yield b"".join(line_event(number, line) for number, line in item)
+            except (cluster.ClusterError, ApiError) as error:
+                log.warning("log not followed to its end", build=build.public_id, error=error.message)
+                return
+        if ending.is_set():
+            return
+        if (last := attempt.last_word()) != told:
+            yield named_event("status", last)
+        yield named_event("end", last)
+
+
+async def _merged(
+    lines: AsyncGenerator[Lines, None], words: AsyncGenerator[Word, None], ending: asyncio.Event
+) -> AsyncGenerator[Lines | Word | None, None]:
+    """Yield lines, states, and now and then None, until there are no more lines or ``ending`` is set."""
+    loop = asyncio.get_running_loop()
+    end = asyncio.create_task(ending.wait())
+    pending: dict[AsyncGenerator[Any, None], asyncio.Task[Any]] = {}
+    beaten = loop.time()
+    try:
+        for source in (words, lines):
+            pending[source] = asyncio.create_task(_next(source))
+        while True:
+            await asyncio.wait([end, *pending.values()], timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                return
+            silent = True
+            for source, task in list(pending.items()):
+                if not task.done():
+                    continue
+                item = task.result()
+                if item is None and source is lines:
+                    return
+                del pending[source]
+                if item is not None:
+                    yield item
+                    pending[source] = asyncio.create_task(_next(source))
+                if item:
+                    beaten, silent = loop.time(), False
+            if silent and loop.time() - beaten >= HEARTBEAT_SECONDS:
+                beaten = loop.time()
+                yield None
+            elif silent:
+                yield []  # so that whoever may not follow any more is found out
+    finally:
+        tasks = [end, *pending.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await lines.aclose()
+        await words.aclose()
+
+
+async def _next(source: AsyncGenerator[Any, None]) -> Any:
+    """Return the next item; None where there is none."""
+    return await anext(source, None)
+
+
+def _later(lines: Lines, after: int) -> Lines:
+    return [line for line in lines if line[0] > after]
+
+
+class _Attempt:
+    """One attempt at a build, followed."""
+
+    def __init__(self, state: State, build: Build, bell: Bell) -> None:
+        self._state = state
+        self._build = build
+        self._bell = bell
+        self._number = 0
+        """Of the last line that was read."""
+        self._first = build.spec.attempt
+        self.word = builds.word(build)
+
+    def last_word(self) -> Word:
+        """Return the state that it ended with; one that another attempt took the place of counts as canceled."""
+        seen = self._seen()
+        if seen is not None and seen.attempt == self._first:
+            self.word = seen.word
+        return self.word if self.word in ENDINGS else Word.CANCELED
+
+    async def words(self, told: Word) -> AsyncGenerator[Word, None]:
+        """Yield each new state of the attempt."""
+        while True:
+            heard = self._bell.count
+            seen = self._seen()
+            if seen is not None and seen.attempt == self._first and seen.word != told:
+                told = self.word = seen.word
+                yield told
+            await self._bell.rung(heard)
+
+    async def lines(self, after: int) -> AsyncGenerator[Lines, None]:
+        """Yield the lines after a number, some at a time, until there will be no more. Raises ClusterError."""
+        if logs.is_stored(self._build):
+            async for lines in self._kept():
+                yield _later(lines, after)
+            await self._over()
+            return
+        for part, (_, container) in enumerate(PARTS):
+            pod = await self._begun(part)
+            if pod is None:
+                continue
+            async with aclosing(self._printed(pod, container)) as found:
+                async for lines in found:
+                    yield _later(lines, after)
+        await self._over()
+        async for lines in self._kept():
+            yield _later(lines, after)
+
+    def _seen(self) -> BuildSeen | None:
+        """The build as the watch shows it; None while that is older than what was read live."""
+        metadata = self._build.metadata
+        seen = self._state.builds.build(metadata.namespace, metadata.name)
+        return seen if seen is not None and seen.version >= int(metadata.resource_version) else None
+
+    def _is_over(self) -> bool:
+        """Whether nothing more happens to the attempt."""
+        seen = self._seen()
+        if seen is None:
+            return self._bell.is_gone or builds.has_ended(self._build)
+        return seen.attempt > self._first or seen.has_ended
+
+    def _pod(self, step: str) -> PodSeen | None:
+        job = names.build_job(self._build.public_id, self._first, step)
+        return self._state.builds.pod(self._build.metadata.namespace, job)
+
+    async def _begun(self, part: int) -> PodSeen | None:
+        """Wait until a container has begun; None where it never will, or a later one prints already."""
+        (step, container), later = PARTS[part], PARTS[part + 1 :]
+        while True:
+            heard = self._bell.count
+            pod = self._pod(step)
+            if pod is not None and pod.has_begun(container):
+                return pod
+            if self._is_over() or any(self._prints(*one) for one in later):
+                return None
+            await self._bell.rung(heard)
+
+    def _prints(self, step: str, container: str) -> bool:
+        pod = self._pod(step)
+        return pod is not None and pod.has_begun(container)
+
+    async def _over(self) -> None:
+        while True:
+            heard = self._bell.count
+            if self._is_over():
+                return
+            await self._bell.rung(heard)
+
+    async def _printed(self, pod: PodSeen, container: str) -> AsyncGenerator[Lines, None]:
+        """Yield what a container prints, to its end; where a stream breaks, the next one goes on after it."""
+        before = self._number
+        while True:
+            splitter, known = Splitter(), self._number - before
+            try:
+                source = self._state.logs.pod_log(self._build.metadata.namespace, pod.name, container, follow=True)
+                async with aclosing(source):
+                    async for piece in source:
+                        lines = splitter.feed(piece)
+                        skipped, known = min(known, len(lines)), max(0, known - len(lines))
+                        yield self._numbered(lines[skipped:])
+            except cluster.NotFoundError:
+                return  # what it printed is kept, or lost
+            except (cluster.InvalidError, cluster.UnavailableError) as error:
+                log.info("stream of a log broke", build=self._build.public_id, error=error.message)
+            fate = await self._fate(pod, container)
+            if fate == "ended" and not known:
+                yield self._numbered(splitter.rest())
+            if fate != "runs":
+                return
+
+    async def _fate(self, pod: PodSeen, container: str) -> str:
+        """Tell what became of a container whose stream has ended: ``ended``, ``gone`` with its pod, or it ``runs``."""
+        try:
+            async with asyncio.timeout(REOPEN_SECONDS):
+                while True:
+                    heard = self._bell.count
+                    now = self._state.builds.pod(self._build.metadata.namespace, pod.job)
+                    if now is None or now.name != pod.name:
+                        return "gone"
+                    if now.has_ended(container):
+                        return "ended"
+                    if self._is_over():
+                        return "gone"
+                    await self._bell.rung(heard)
+        except TimeoutError:
+            return "runs"
+
+    async def _kept(self) -> AsyncGenerator[Lines, None]:
+        """Yield what follows of a log that was kept."""
+        live = await self._read()
+        if live is None or live.spec.attempt != self._first or not live.status.log:
+            return  # nothing was printed, or it was deleted
+        number, splitter = live.status.log_skipped or 0, Splitter()
+        async with aclosing(logs.stored(self._state, live)) as pieces:
+            async for piece in pieces:
+                lines = splitter.feed(piece)
+                yield self._after(number, lines)
+                number += len(lines)
+        yield self._after(number, splitter.rest())
+
+    async def _read(self) -> Build | None:
+        metadata = self._build.metadata
+        try:
+            found: Object = await self._state.client.get(Build.api(), metadata.namespace, metadata.name)
+        except cluster.NotFoundError:
+            return None
+        return Build.parse(found)
+
+    def _after(self, number: int, lines: list[bytes]) -> Lines:
+        """Number lines that come after ``number``; those that were read before are left out."""
+        new = lines[max(0, self._number - number) :]
+        self._number = max(self._number, number)
+        return self._numbered(new)
+
+    def _numbered(self, lines: list[bytes]) -> Lines:
+        first = self._number + 1
+        self._number += len(lines)
+        return list(enumerate(lines, first))

@@ -1,0 +1,84 @@
+"""Projects: repositories whose revisions are built.
+
+The name that clients use is the project's for all namespaces, and the oldest keeps it. What is made here lies in the
+first workspace namespace, in an object whose name follows from the project's: of two who ask for one name at the same
+time one finds that of the other.
+"""
+
+from typing import Final
+
+from berth_api.auth import access
+from berth_api.auth.identity import Identity
+from berth_api.builds.options import WantedProject
+from berth_api.cache import lookups
+from berth_api.http.errors import AwayError, BadRequestError, TakenError
+from berth_api.idempotency import repeats
+from berth_api.state import State
+from berth_core import ids, names
+from berth_core.kube import errors as cluster
+from berth_core.resources import Project, ProjectSpec, manifest
+
+MOST: Final = 100
+"""Projects of one user."""
+
+
+async def listed(state: State, identity: Identity) -> list[Project]:
+    """List the caller's projects, live, by name; a superuser's list is everyone's."""
+    found = await lookups.projects(state, access.listed_user(identity))
+    return sorted(found, key=lambda project: project.spec.name)
+
+
+async def one(state: State, identity: Identity, name: str) -> Project:
+    """Read a project of the caller's, live. Raises MissingError."""
+    found = await lookups.project(state, name)
+    if found is None:
+        raise access.project_missing()
+    access.need_own_project(identity, found)
+    return found
+
+
+async def register(state: State, identity: Identity, wanted: WantedProject) -> Project:
+    """Make a project under an id that is chosen for it. Raises BadRequestError."""
+    await _need_room(state, identity)
+    name = ids.uuid7_at(await state.now())
+    return await _make(state, identity, name, wanted.repo_url, labels=repeats.labels())
+
+
+async def named(state: State, identity: Identity, name: str, repo_url: str) -> Project:
+    """Return the caller's project of a name, made where it is new. Raises TakenError, BadRequestError."""
+    for _ in range(2):
+        found = await lookups.project(state, name)
+        if found is not None:
+            return _usable(identity, found, repo_url)
+        await _need_room(state, identity)
+        try:
+            # Without the label of an Idempotency-Key: what was asked for is the build.
+            return await _make(state, identity, name, repo_url, labels={})
+        except cluster.AlreadyExistsError:
+            continue  # somebody else made it meanwhile
+    raise AwayError("others are making the same project. Try again.")
+
+
+def _usable(identity: Identity, found: Project, repo_url: str) -> Project:
+    if not identity.superuser and identity.user != found.spec.user:
+        raise TakenError("project name is taken: choose another `ns`")
+    if found.spec.repo_url != repo_url:
+        raise TakenError("the project is of another repository: choose another `ns`")
+    return found
+
+
+async def _need_room(state: State, identity: Identity) -> None:
+    """Refuse one more project to who has enough. The count is not a lock: requests at once may pass."""
+    if len(await lookups.projects(state, identity.user)) >= MOST:
+        raise BadRequestError(f"at most {MOST} projects of one user: have an administrator delete some")
+
+
+async def _make(state: State, identity: Identity, name: str, repo_url: str, *, labels: dict[str, str]) -> Project:
+    namespace = state.config.workspace_namespaces[0]
+    spec = ProjectSpec(name=name, user=identity.user, repo_url=repo_url)
+    all_labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | labels
+    body = manifest(Project, namespace, names.project_object(name), spec, labels=all_labels)
+    try:
+        return Project.parse(await state.client.create(Project.api(), namespace, body))
+    except cluster.InvalidError as error:
+        raise BadRequestError(error.message) from error

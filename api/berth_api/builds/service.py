@@ -1,0 +1,141 @@
+"""Builds of a project: asked for, looked at, run again, given up. The operator runs them.
+
+A build is its project's user's, whoever asks for it: his quotas and the access rules for him decide which machine it
+gets, so a superuser who starts it lends nobody his own rights.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from berth_api.auth import access
+from berth_api.auth.identity import Identity
+from berth_api.builds import projects
+from berth_api.builds.options import Change, Revision
+from berth_api.cache import lookups
+from berth_api.deployments import listing
+from berth_api.deployments.listing import Page
+from berth_api.http.errors import AwayError, BadRequestError
+from berth_api.idempotency import repeats
+from berth_api.state import State
+from berth_core import builds, ids, names
+from berth_core.builds import ENDINGS
+from berth_core.kube import errors as cluster
+from berth_core.kube.model import parse_time
+from berth_core.kube.types import Object
+from berth_core.names import API_VERSION
+from berth_core.resources import Build, BuildSpec, Project, manifest
+
+MOST_WAITING: Final = 100
+"""Builds of one user that wait for their turn."""
+MOST_LISTED: Final = 100
+ATTEMPTS: Final = 8
+"""Changes of one build between read and write before the caller is told to try again."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A build; ``position`` counts from 1 while it waits, ``instance`` is the public id of its machine."""
+
+    build: Build
+    project: Project
+    position: int | None = None
+    instance: str | None = None
+
+
+async def listed(state: State, identity: Identity, project: str, query: Mapping[str, str]) -> Page[Seen]:
+    """List the builds of a project, live, the newest first. Raises MissingError."""
+    found = await projects.one(state, identity, project)
+    all_builds = sorted(await lookups.builds_of(state, found), key=_age, reverse=True)
+    size = min(listing.natural(query.get("max_per_page")) or MOST_LISTED, MOST_LISTED)
+    page = listing.paged(all_builds, {**query, "max_per_page": str(size)})
+    places = _places(state, page.items)
+    return Page([_seen(state, found, build, places) for build in page.items], page.count)
+
+
+async def one(state: State, identity: Identity, project: str, build_id: str) -> Seen:
+    """Read a build, live. Raises MissingError."""
+    found = await projects.one(state, identity, project)
+    build = await lookups.build_of(state, found, build_id)
+    if build is None:
+        raise access.build_missing()
+    return _seen(state, found, build, _places(state, [build]))
+
+
+async def start(state: State, project: Project, identity: Identity, revision: Revision) -> str:
+    """Ask for a build; its id. Raises BadRequestError."""
+    access.need_builder(identity)
+    # The count is not a lock: requests at once may pass.
+    if sum(build.spec.user == project.spec.user for build in state.builds.waiting()) >= MOST_WAITING:
+        raise BadRequestError(f"at most {MOST_WAITING} builds of one user may wait: cancel some first")
+    metadata = project.metadata
+    spec = BuildSpec(project=metadata.name, user=project.spec.user, branch=revision.branch, commit=revision.commit)
+    build_id = ids.uuid7_at(await state.now())
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | repeats.labels()
+    body = manifest(Build, metadata.namespace, build_id, spec, labels=labels, ownerReferences=[_owner(project)])
+    try:
+        await state.client.create(Build.api(), metadata.namespace, body)
+    except cluster.InvalidError as error:
+        raise BadRequestError(error.message) from error
+    return build_id
+
+
+async def change(state: State, identity: Identity, project: str, build_id: str, wanted: Change) -> None:
+    """Run a build again, or give it up. Raises MissingError, BadRequestError."""
+    if wanted is Change.RESTART:
+        access.need_builder(identity)
+    for _ in range(ATTEMPTS):
+        build = (await one(state, identity, project, build_id)).build
+        metadata = build.metadata
+        body = {
+            "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+            "spec": _changed(build, wanted),
+        }
+        try:
+            await state.client.patch(Build.api(), metadata.namespace, metadata.name, body)
+        except cluster.ConflictError:
+            continue  # changed since it was read: perhaps it has ended
+        except cluster.NotFoundError as error:
+            raise access.build_missing() from error
+        return
+    raise AwayError("others are changing the same build. Try again.")
+
+
+def _changed(build: Build, wanted: Change) -> Object:
+    if wanted is Change.RESTART:
+        if not builds.has_ended(build):
+            raise BadRequestError("build has not ended")
+        return {"attempt": build.spec.attempt + 1}
+    word = builds.word(build)
+    if word in ENDINGS:
+        raise BadRequestError(f"build is {word}")
+    return {"cancel": build.spec.attempt}
+
+
+def _owner(project: Project) -> Object:
+    """Let the builds go with their project; it need not wait for them."""
+    metadata = project.metadata
+    return {"apiVersion": API_VERSION, "kind": Project.KIND, "name": metadata.name, "uid": metadata.uid}
+
+
+def _places(state: State, live: Iterable[Build]) -> dict[tuple[str, str], int]:
+    """Places of all that wait, by the watch; of those that were read live as they are."""
+    known = {_key(build): build for build in (*state.builds.waiting(), *live)}
+    return builds.positions(known.values())
+
+
+def _seen(state: State, project: Project, build: Build, places: Mapping[tuple[str, str], int]) -> Seen:
+    instance = None
+    if build.status.attempt == build.spec.attempt and build.status.instance is not None:
+        ending = state.caches.endings.get(build.metadata.namespace, build.status.instance)
+        instance = ending.instance if ending is not None else None
+    return Seen(build, project, places.get(_key(build)), instance)
+
+
+def _key(build: Build) -> tuple[str, str]:
+    return build.metadata.namespace, build.metadata.name
+
+
+def _age(build: Build) -> tuple[float, str]:
+    # Names of those that the API makes grow within a second, too.
+    return parse_time(build.metadata.creation_timestamp).timestamp(), build.metadata.name

@@ -1,0 +1,153 @@
+"""Builds and their pods as watches show them: for places in the queue, and for those who follow a log.
+
+Concurrency model: one event loop. Followers look at what is here and wait for a bell that every change rings, so
+nobody asks the cluster again and again. A watch may lag by up to a second: who needs to know reads live.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Self
+
+from berth_api.cache.typed import Typed
+from berth_core import builds, names
+from berth_core.builds import Word
+from berth_core.kube.cache import Cache, Key, nothing
+from berth_core.kube.client import Client
+from berth_core.kube.types import PODS, Object
+from berth_core.resources import Build
+
+JOB_LABEL: Final = "batch.kubernetes.io/job-name"
+
+
+class Bell:
+    """Tells who waits that something about a build has changed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.is_gone = False
+        """Whether the Build was deleted."""
+        self.listeners = 0
+        self._next = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake all who wait."""
+        self.count += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def rung(self, heard: int) -> None:
+        """Wait until it has rung more often than ``heard``."""
+        if self.count == heard:
+            await self._next.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSeen:
+    """A build as the watch shows it."""
+
+    version: int
+    """Its resourceVersion."""
+    attempt: int
+    """The one that is wanted; the rest is of this one."""
+    word: Word
+    has_ended: bool
+    waiting: Build | None
+    """The whole of it while it waits for its turn."""
+
+    @classmethod
+    def of(cls, obj: Object) -> Self:
+        """Look at a resource."""
+        build = Build.parse(obj)
+        word = builds.word(build)
+        waiting = build if word is Word.QUEUED else None
+        version = int(build.metadata.resource_version)
+        return cls(version, build.spec.attempt, word, builds.has_ended(build), waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen:
+    """A pod of a build: the states of its containers, ``waiting``, ``running`` or ``terminated``."""
+
+    name: str
+    job: str
+    build: str
+    containers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, obj: Object) -> Self:
+        """Look at a pod."""
+        metadata, status = obj["metadata"], obj.get("status") or {}
+        found = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+        states = {one["name"]: next(iter(one.get("state") or {}), "waiting") for one in found}
+        labels = metadata.get("labels") or {}
+        return cls(metadata["name"], labels.get(JOB_LABEL, ""), labels.get(names.BUILD_LABEL, ""), states)
+
+    def has_begun(self, container: str) -> bool:
+        """Whether a container has printed or may print."""
+        return self.containers.get(container, "waiting") != "waiting"
+
+    def has_ended(self, container: str) -> bool:
+        """Whether a container prints no more."""
+        return self.containers.get(container) == "terminated"
+
+
+class BuildView:
+    """Caches of Builds and of the pods of their Jobs."""
+
+    def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
+        spaces = list(namespaces)
+        self._builds: Typed[BuildSeen] = Typed(Cache(client, Build.api(), spaces, keep=nothing), BuildSeen.of, {})
+        pods = Cache(client, PODS, spaces, labels={names.BUILD_LABEL: ""}, keep=nothing)
+        self._pods: Typed[PodSeen] = Typed(pods, PodSeen.of, {"job": lambda pod: pod.job})
+        self._bells: dict[Key, Bell] = {}
+        self._names: dict[str, Key] = {}
+        """Of the builds that somebody follows, by public id."""
+        self._builds.listen(self._build_changed)
+        self._pods.listen(self._pod_changed)
+
+    @property
+    def caches(self) -> dict[str, Cache]:
+        """What is to be run, by kind."""
+        return {Build.KIND: self._builds.cache, "Pod": self._pods.cache}
+
+    def build(self, namespace: str, name: str) -> BuildSeen | None:
+        """Return a build by the name of its object."""
+        return self._builds.get(namespace, name)
+
+    def pod(self, namespace: str, job: str) -> PodSeen | None:
+        """Return the pod of a Job. A Job of a build makes one; of several the last in the order of names is taken."""
+        found = [pod for pod in self._pods.by("job", job) if self._pods.get(namespace, pod.name) is pod]
+        return max(found, key=lambda pod: pod.name) if found else None
+
+    def waiting(self) -> list[Build]:
+        """Return the builds that wait for their turn."""
+        return [seen.waiting for seen in self._builds if seen.waiting is not None]
+
+    @contextmanager
+    def bell(self, build: Build) -> Iterator[Bell]:
+        """Hear of a build's changes for the length of a ``with`` block, together with others who do."""
+        key = build.metadata.namespace, build.metadata.name
+        bell = self._bells.setdefault(key, Bell())
+        self._names[build.public_id] = key
+        bell.listeners += 1
+        try:
+            yield bell
+        finally:
+            bell.listeners -= 1
+            if not bell.listeners:
+                del self._bells[key], self._names[build.public_id]
+
+    def _build_changed(self, key: Key, _: BuildSeen | None, new: BuildSeen | None) -> None:
+        if (bell := self._bells.get(key)) is not None:
+            bell.is_gone = new is None
+            bell.ring()
+
+    def _pod_changed(self, key: Key, old: PodSeen | None, new: PodSeen | None) -> None:
+        for pod in (old, new):
+            if pod is None:
+                continue
+            known = self._names.get(pod.build)
+            if known is not None and known[0] == key[0]:
+                self._bells[known].ring()

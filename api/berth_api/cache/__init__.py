@@ -1,0 +1,1 @@
+"""Reads of the cluster, from caches and live."""

@@ -1,0 +1,110 @@
+"""What requests that come at the same moment share: live reads, and the wait for somebody's lease.
+
+Where many ask for one deployment, each by itself would read the same things live, and all but one for nothing.
+Concurrency model: one event loop; state changes between two awaits only.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
+
+from berth_api.idempotency import repeats
+
+T = TypeVar("T")
+
+LONGEST_WAIT: Final = 0.02
+"""Seconds for which a read waits for one of the same that is under way; then they are under way side by side.
+
+Short, since a list may take 100 ms: the API server waits until its cache has caught up with the store, about which it
+asks ten times a second. Lists that begin one after the other end together then.
+"""
+SHOWN_SECONDS: Final = 1.0
+"""After so long the caches show a lease that was taken."""
+
+
+class Reads:
+    """Live reads that are under way. Nobody is given an answer that was read before he asked."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, asyncio.Event] = {}
+        self._next: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def of(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Read, together with all who ask for the same before it begins; what ``read`` raises is raised to all.
+
+        ``key`` says what is read. Whoever is given the answer must not change it.
+        """
+        await repeats.before_look_up()
+        task = self._next.get(key)
+        if task is None:
+            before = self._under_way.get(key)
+            if before is None:
+                return await self._read(key, read)
+            # Its answer may have left the cluster already, so it is too old for who asks now.
+            task = self._next[key] = asyncio.create_task(self._read_after(before, key, read))
+            task.add_done_callback(_looked_at)
+        answer: T = await asyncio.shield(task)
+        return answer
+
+    async def _read_after(self, before: asyncio.Event, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_WAIT):
+                await before.wait()
+        del self._next[key]
+        return await self._read(key, read)
+
+    async def _read(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        end = self._under_way[key] = asyncio.Event()
+        try:
+            return await read()
+        finally:
+            end.set()
+            if self._under_way.get(key) is end:
+                del self._under_way[key]
+
+
+class Claims:
+    """Deployments (namespace and name) whose leases requests of this process are about to take."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[str, str], asyncio.Event] = {}
+        self._taken: dict[tuple[str, str], float] = {}
+
+    def is_under_way(self, deployment: tuple[str, str]) -> bool:
+        """Whether somebody is about to take its lease, and so most likely has it soon, or has just taken it."""
+        until = self._taken.get(deployment)
+        return deployment in self._under_way or (until is not None and _now() < until)
+
+    def took(self, deployment: tuple[str, str]) -> None:
+        """Remember that its lease was taken, until the caches show it."""
+        self._taken = {one: until for one, until in self._taken.items() if _now() < until}
+        self._taken[deployment] = _now() + SHOWN_SECONDS
+
+    @contextmanager
+    def of(self, deployment: tuple[str, str]) -> Iterator[None]:
+        """Say for the length of a ``with`` block that its lease is being taken; the lease decides who gets it."""
+        if deployment in self._under_way:
+            yield
+            return
+        end = self._under_way[deployment] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[deployment]
+            end.set()
+
+    async def over(self, deployments: Iterable[tuple[str, str]]) -> None:
+        """Wait until those who are about to take these leases now have them, or not."""
+        for end in [self._under_way[one] for one in deployments if one in self._under_way]:
+            await end.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    # Else an error is reported as forgotten when everybody who asked has gone.
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""What can be had: /workspaces, /deployments, /deployment, /queuelen."""

@@ -1,0 +1,64 @@
+"""A deployment as requests look at it. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from berth_core.kube import conditions
+from berth_core.leases import leasing
+from berth_core.resources import WorkspaceDeployment
+
+ONLINE: Final = "Online"
+FREE: Final = "Free"
+_NO_TIME: Final = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A resource and what follows from it; ``reason`` is the reason of its Available condition."""
+
+    resource: WorkspaceDeployment
+    id: str
+    reason: str
+
+    @classmethod
+    def of(cls, resource: WorkspaceDeployment) -> Self:
+        """Look at a resource."""
+        # The time counts only for when the condition changed, which nobody asks here.
+        return cls(resource, resource.public_id, leasing.availability(resource, now=_NO_TIME).reason)
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the resource, and of its instances."""
+        return self.resource.metadata.namespace
+
+    @property
+    def name(self) -> str:
+        """Name of the resource."""
+        return self.resource.metadata.name
+
+    @property
+    def type(self) -> str:
+        """Name of its type, as clients know it."""
+        return self.resource.spec.type
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing stands against taking its lease."""
+        return self.reason == FREE
+
+    @property
+    def is_dissolved(self) -> bool:
+        """Whether it was taken away for good."""
+        return self.resource.spec.dissolved is not None
+
+    @property
+    def is_online(self) -> bool:
+        """Whether nothing says that the machine is away."""
+        found = conditions.find(self.resource.status.conditions, ONLINE)
+        return found is None or found.status != "False"
+
+
+def oldest(found: list[Deployment]) -> Deployment:
+    """Of several that claim one id, the one that has it."""
+    return min(found, key=lambda d: (d.resource.metadata.creation_timestamp, d.namespace, d.name))

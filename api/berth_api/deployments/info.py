@@ -1,0 +1,21 @@
+"""How a deployment looks in lists. Pure."""
+
+from berth_api.deployments.deployment import Deployment
+from berth_api.http.answers import Shape
+from berth_core.resources import WorkspaceType
+
+
+def deployment_info(deployment: Deployment, kind: WorkspaceType | None, description: str, queue_length: int) -> Shape:
+    """Shape what lists with ``info`` say of a deployment."""
+    spec, status = deployment.resource.spec, deployment.resource.status
+    return {
+        "type": deployment.type,
+        "type_version": spec.type_version,
+        "supported_addons": kind.spec.supported_addons if kind is not None else [],
+        "desc": description,
+        "region": spec.region,
+        "icounter": status.instances,
+        "created": deployment.resource.metadata.creation_timestamp,
+        "queuelen": queue_length,
+        "online": deployment.is_online,
+    }

@@ -1,0 +1,225 @@
+"""Lists of deployments that are kept while deployments, types and reservations change. Pure.
+
+Whoever asks for a list gets a view: the rows that pass some filters, in some order. A view that was asked for
+is kept, and each change of a row moves that row alone, by bisection. A change that many rows follow from (of a
+type's description, of a queue) only puts them in doubt; :meth:`Rows.settle` works that off in pieces, so that
+nobody waits long for the event loop. Of very many rows each is made anew first, and then one order after the other
+is sorted anew, which is much less work than to move each row.
+"""
+
+from bisect import bisect_left
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Final
+
+from berth_api.deployments import listing
+from berth_api.deployments.deployment import Deployment
+from berth_api.deployments.listing import Filters, Key, Page, Place, Row
+from berth_core.queue.order import Queues, waits
+from berth_core.resources import Reservation, WorkspaceType
+
+VIEWS: Final = 64
+"""Filtered views that are kept; each change costs some microseconds for each of them."""
+MANY: Final = 500
+"""So many rows in doubt at once, and making views anew is less work than moving rows in them."""
+_EVERYTHING: Final = Filters(with_dissolved=True)
+
+
+class View:
+    """Rows that pass some filters, in order. ``given`` are rows that are in this order already."""
+
+    def __init__(self, wanted: Filters, order: str, given: Iterable[Row]) -> None:
+        self.wanted = wanted
+        self.rows = listing.chosen(given, wanted)
+        self._place = listing.placed(order)
+        self._ids: list[str] | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Public ids of the rows."""
+        if self._ids is None:
+            self._ids = [row.id for row in self.rows]
+        return self._ids
+
+    def replace(self, old: Row | None, new: Row | None) -> None:
+        """Follow a change of one row; None where it was not there, or is no more."""
+        was = self._place(old) if old is not None and listing.passes(old, self.wanted) else None
+        now = self._place(new) if new is not None and listing.passes(new, self.wanted) else None
+        if was is not None and was == now and new is not None:
+            self.rows[self._find(was)] = new
+            return
+        if was is not None:
+            del self.rows[self._find(was)]
+            self._ids = None
+        if now is not None and new is not None:
+            self.rows.insert(self._find(now), new)
+            self._ids = None
+
+    def remake(self, latest: Mapping[Key, Row]) -> None:
+        """Follow a change of many rows, none of which is new or no more."""
+        self.rows = [latest[row.key] for row in self.rows]
+        self.rows.sort(key=self._place)
+        self._ids = None
+
+    def _find(self, place: Place) -> int:
+        return bisect_left(self.rows, place, key=self._place)
+
+
+class Rows:
+    """All deployments as rows, and views of them."""
+
+    def __init__(self, many: int = MANY) -> None:
+        self._many = many
+        self.queues = Queues()
+        self.dissolved: Counter[str] = Counter()
+        """Dissolved deployments by the name of their type."""
+        self._rows: dict[Key, Row] = {}
+        self._types: dict[Key, WorkspaceType] = {}
+        self._by_type: dict[Key, dict[Key, None]] = {}
+        self._doubted: dict[Key, None] = {}
+        self._to_make: list[Key] = []
+        self._made: dict[Key, Row] = {}
+        """Of many rows in doubt: those that have yet to be made anew, and those that were, which no view has yet."""
+        self._behind: set[str] = set()
+        self._before: dict[Key, Row] = {}
+        """Orders whose views have these rows as they were, and not as in ``_rows``."""
+        self._whole: dict[str, View] = {}
+        self._views: OrderedDict[tuple[Filters, str], View] = OrderedDict()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all rows are as they should be."""
+        return not (self._doubted or self._to_make or self._behind)
+
+    def deployment_changed(self, key: Key, deployment: Deployment | None) -> None:
+        """Take in a deployment; None where it is no more."""
+        self._replace(key, self._row(deployment) if deployment is not None else None)
+
+    def type_changed(self, namespace: str, name: str, kind: WorkspaceType | None) -> None:
+        """Take in which type has a name now; None where none has."""
+        before = self._types.pop((namespace, name), None)
+        if kind is not None:
+            self._types[namespace, name] = kind
+        if _shown(before) != _shown(kind):
+            self._doubt(self._by_type.get((namespace, name), {}))
+
+    def reservation_changed(self, old: Reservation | None, new: Reservation | None) -> None:
+        """Take in a reservation; None where it was not there, or is no more."""
+        if old is not None:
+            self.queues.remove(old)
+        if new is not None:
+            self.queues.add(new)
+        if old is not None and new is not None and (waits(old), old.spec) == (waits(new), new.spec):
+            return
+        for reservation in (old, new):
+            if reservation is not None:
+                namespace, spec = reservation.metadata.namespace, reservation.spec
+                self._doubt(self._by_type.get((namespace, spec.workspace_type or ""), {}))
+                self._doubt((namespace, name) for name in spec.deployments or ())
+
+    def settle(self, most: int) -> None:
+        """Work off some doubts: ``most`` rows, or of many at once four times as many, or an order of those."""
+        if self._behind:
+            self._remake(self._behind.pop())
+        elif self._to_make:
+            self._make(4 * most)
+        elif len(self._doubted) > self._many:
+            # What comes in doubt from now on has its turn after them.
+            self._to_make = list(self._doubted)
+            self._doubted.clear()
+        else:
+            for key in list(islice(self._doubted, most)):
+                del self._doubted[key]
+                if (old := self._rows.get(key)) is not None:
+                    self._replace(key, self._row(old.deployment))
+
+    def prepare(self, order: str) -> None:
+        """Make ready what all views of an order are made from."""
+        if order not in self._whole:
+            self._whole[order] = View(_EVERYTHING, order, sorted(self._rows.values(), key=listing.placed(order)))
+
+    def view(self, wanted: Filters, order: str) -> View:
+        """Return the rows that pass, in order."""
+        self.prepare(order)
+        if wanted == _EVERYTHING:
+            return self._whole[order]
+        view = self._views.get((wanted, order))
+        if view is None:
+            view = self._views[wanted, order] = View(wanted, order, self._whole[order].rows)
+            if len(self._views) > VIEWS:
+                self._views.popitem(last=False)
+        self._views.move_to_end((wanted, order))
+        return view
+
+    def ids(self, wanted: Filters, query: Mapping[str, str]) -> Page[str]:
+        """One page of public ids, as the query asks."""
+        return listing.paged(self.view(wanted, listing.order(query.get("sort_by"))).ids, query)
+
+    def page(self, wanted: Filters, query: Mapping[str, str]) -> Page[Row]:
+        """One page of rows, as the query asks."""
+        return listing.paged(self.view(wanted, listing.order(query.get("sort_by"))).rows, query)
+
+    def _row(self, deployment: Deployment) -> Row:
+        kind = self._types.get((deployment.namespace, deployment.type))
+        length = self.queues.length(deployment.resource)
+        return Row(deployment, describe(deployment, kind), length, kind)
+
+    def _make(self, most: int) -> None:
+        """Make some of many rows anew; with the last of them all views fall behind."""
+        for key in self._to_make[-most:]:
+            if (old := self._rows.get(key)) is not None:
+                self._made[key] = self._row(old.deployment)
+        del self._to_make[-most:]
+        if not self._to_make:
+            self._before = {key: self._rows[key] for key in self._made}
+            self._rows.update(self._made)
+            self._made.clear()
+            self._behind = set(self._whole)
+
+    def _remake(self, order: str) -> None:
+        self._whole[order].remake(self._rows)
+        for known in [known for known in self._views if known[1] == order]:
+            del self._views[known]
+
+    def _replace(self, key: Key, new: Row | None) -> None:
+        old = self._rows.get(key)
+        before = self._before.pop(key, old)
+        self._made.pop(key, None)
+        if old is not None:
+            self._count(key, old, -1)
+        if new is not None:
+            self._rows[key] = new
+            self._count(key, new, 1)
+        elif old is not None:
+            del self._rows[key]
+        for order, view in self._whole.items():
+            view.replace(before if order in self._behind else old, new)
+        for (_, order), view in self._views.items():
+            view.replace(before if order in self._behind else old, new)
+
+    def _count(self, key: Key, row: Row, change: int) -> None:
+        deployment = row.deployment
+        named = deployment.namespace, deployment.type
+        if change > 0:
+            self._by_type.setdefault(named, {})[key] = None
+        else:
+            del self._by_type[named][key]
+            if not self._by_type[named]:
+                del self._by_type[named]
+        if deployment.is_dissolved:
+            self.dissolved[deployment.type] += change
+            if not self.dissolved[deployment.type]:
+                del self.dissolved[deployment.type]
+
+    def _doubt(self, keys: Iterable[Key]) -> None:
+        self._doubted.update(dict.fromkeys(keys))
+
+
+def describe(deployment: Deployment, kind: WorkspaceType | None) -> str:
+    """Return a deployment's description, else its type's."""
+    return deployment.resource.spec.description or (kind.spec.description if kind is not None else "")
+
+
+def _shown(kind: WorkspaceType | None) -> tuple[str, list[str]] | None:
+    return (kind.spec.description, kind.spec.supported_addons) if kind is not None else None

@@ -1,0 +1,1 @@
+"""An instance's firewall: /firewall."""

@@ -1,0 +1,47 @@
+"""An instance's firewall: /firewall."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from berth_api.firewall import service
+from berth_api.firewall.schemas import FirewallRequest, FirewallRules
+from berth_api.http.answers import JSON, Empty
+from berth_api.http.errors import INSTANCE_BUSY
+from berth_api.http.options import wanted_rule
+from berth_api.http.requests import BEARER, Body, InstanceId, Peer, SharedState, User, json_body, refusals
+
+router = APIRouter(tags=["firewall"], dependencies=BEARER)
+
+REFUSALS: Final = refusals(_400="The instance ends or has ended, or a value is wrong.", _404="instance not found")
+CHANGE_REFUSALS: Final = REFUSALS | refusals(_503=INSTANCE_BUSY)
+PATH: Final = "/firewall/{instance_id:id}"
+
+
+@router.get(PATH, summary="Rules in the order in which they count", response_model=FirewallRules, responses=REFUSALS)
+async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
+    """List the rules; null while there is no chain yet."""
+    rules = await service.rules(state, user, instance_id)
+    if rules is None:
+        return JSON({"rules": None})
+    return JSON({"rules": [(rule.spec.source, rule.spec.action) for rule in rules]})
+
+
+@router.post(
+    PATH,
+    summary="Append a rule",
+    responses=CHANGE_REFUSALS,
+    response_class=Empty,
+    openapi_extra=json_body(FirewallRequest),
+)
+async def append(state: SharedState, user: User, peer: Peer, body: Body, instance_id: InstanceId) -> Empty:
+    """Append a rule; without `src` it is about the caller's address."""
+    await service.append(state, user, instance_id, wanted_rule(body, peer))
+    return Empty()
+
+
+@router.delete(PATH, summary="Clear the rules: nobody gets in", responses=CHANGE_REFUSALS, response_class=Empty)
+async def clear(state: SharedState, user: User, instance_id: InstanceId) -> Empty:
+    """Remove all rules."""
+    await service.clear(state, user, instance_id)
+    return Empty()

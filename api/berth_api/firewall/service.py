@@ -1,0 +1,106 @@
+"""An instance's firewall: FirewallRule resources in the order in which they count."""
+
+import asyncio
+from typing import Final
+
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.auth.identity import Identity
+from berth_api.cache import lookups
+from berth_api.http.errors import INSTANCE_BUSY, AwayError, BadRequestError, BusyError
+from berth_api.http.options import WantedRule
+from berth_api.idempotency import repeats
+from berth_api.instances import service
+from berth_api.state import State
+from berth_core import names
+from berth_core.firewall.model import Action
+from berth_core.kube import conditions
+from berth_core.kube import errors as cluster
+from berth_core.reading import readable
+from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manifest
+from berth_core.state import BOUND
+
+MOST_RULES: Final = 256
+ATTEMPTS: Final = 64
+"""Places that may be taken by others at the same time before the caller is told to try again."""
+
+
+async def rules(state: State, identity: Identity, instance_id: str) -> list[FirewallRule] | None:
+    """Read the rules in order, live; None while the instance is not bound."""
+    found = await _active(state, identity, instance_id)
+    return await _ordered(state, found) if _is_bound(found) else None
+
+
+async def append(state: State, identity: Identity, instance_id: str, wanted: WantedRule) -> None:
+    """Add a rule behind all others."""
+    found = await _changeable(state, identity, instance_id)
+    present = await _ordered(state, found)
+    if len(present) >= MOST_RULES:
+        raise BadRequestError(f"a firewall has at most {MOST_RULES} rules: clear them first")
+    first = max((rule.spec.order for rule in present), default=-1) + 1
+    for order in range(first, first + ATTEMPTS):
+        body = _manifest(found, identity, order, wanted)
+        try:
+            await state.client.create(FirewallRule.api(), found.metadata.namespace, body)
+        except cluster.AlreadyExistsError:
+            continue  # another request took this place at the same time
+        return
+    raise AwayError("others are changing the same firewall. Try again.")
+
+
+async def clear(state: State, identity: Identity, instance_id: str) -> None:
+    """Remove all rules; those that let in go first, so that it never opens on the way."""
+    found = await _changeable(state, identity, instance_id)
+    present = await _ordered(state, found)
+    letting_in = [rule for rule in present if rule.spec.action == Action.ACCEPT]
+    keeping_out = [rule for rule in present if rule.spec.action != Action.ACCEPT]
+    for batch in (letting_in, keeping_out):
+        await asyncio.gather(*(_delete(state, rule) for rule in batch))
+
+
+async def _active(state: State, identity: Identity, instance_id: str) -> Instance:
+    found = await lookups.instance_for(state, identity, instance_id)
+    service.need_active(found)
+    return found
+
+
+async def _changeable(state: State, identity: Identity, instance_id: str) -> Instance:
+    access.need_instance(identity, instance_id)
+    access.need_write(identity, Scope.CHANGE)
+    found = await _active(state, identity, instance_id)
+    if not _is_bound(found):
+        raise BusyError(INSTANCE_BUSY)
+    return found
+
+
+def _is_bound(instance: Instance) -> bool:
+    return conditions.is_true(instance.status.conditions, BOUND)
+
+
+async def _ordered(state: State, instance: Instance) -> list[FirewallRule]:
+    # By what the spec says, not by label, so that rules made with kubectl are seen and cleared too.
+    objects, _ = await state.client.list(
+        FirewallRule.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
+    )
+    living = (rule for rule in readable(FirewallRule, objects) if rule.metadata.deletion_timestamp is None)
+    return sorted(living, key=lambda rule: (rule.spec.order, rule.metadata.name))
+
+
+async def _delete(state: State, rule: FirewallRule) -> None:
+    metadata = rule.metadata
+    await state.client.delete(FirewallRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
+
+
+def _manifest(instance: Instance, identity: Identity, order: int, wanted: WantedRule) -> dict[str, object]:
+    instance_id = instance.public_id
+    spec = FirewallRuleSpec(instance=instance_id, order=order, source=wanted.source, action=wanted.action.value)
+    return manifest(
+        FirewallRule,
+        instance.metadata.namespace,
+        f"{instance.metadata.name}-{order}",
+        spec,
+        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+        | identity.labels
+        | repeats.labels(),
+        ownerReferences=[instance.reference()],
+    )

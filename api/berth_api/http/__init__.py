@@ -1,0 +1,1 @@
+"""HTTP for every route: requests, answers, errors, the OpenAPI document."""

@@ -1,0 +1,28 @@
+"""The two forms of an answer."""
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+Shape = dict[str, Any]
+"""A JSON object."""
+
+
+class JSON(Response):
+    """A JSON body."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode."""
+        return orjson.dumps(content)
+
+
+class Empty(Response):
+    """Success without a body. It names the media type all the same, as every answer does."""
+
+    media_type = "application/json"
+
+    def __init__(self, status_code: int = 200) -> None:
+        super().__init__(b"", status_code)

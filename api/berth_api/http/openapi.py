@@ -1,0 +1,168 @@
+"""The OpenAPI document: what FastAPI finds in the routes, and what holds for all of them."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from berth_api.config import Config
+from berth_api.http import requests
+from berth_api.http.answers import Empty
+from berth_api.http.schemas import Refusal
+from berth_api.keepalive import routes as keeping
+from berth_api.tokens import routes as tokens
+
+Json = dict[str, Any]
+
+NEEDS_TOKEN: Final = frozenset({requests.get_user, keeping.get_pinger, tokens.get_prover})
+"""Dependencies of routes that refuse a request without a token."""
+
+REFUSAL: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+TOKEN: Final = {"HTTPBearer": list[str]()}
+UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/instance/{instance_id}/ka"})
+SERVICE: Final = frozenset({"/healthz", "/readyz"})
+KEYLESS: Final = frozenset({"/instance/{instance_id}/ka"})
+"""POSTs that are the same however often they come: no record is kept of them, whatever key they carry."""
+EVERYWHERE: Final = {
+    "X-Request-Id": "Id of the request, as logs have it.",
+    "X-API-Version": "The version that answers.",
+}
+LIMITED: Final = {
+    "X-RateLimit-Limit": "Requests in a window.",
+    "X-RateLimit-Remaining": "What is left of them, always less than the limit.",
+    "X-RateLimit-Reset": "When the next window begins, in seconds since the Epoch.",
+    "RateLimit-Policy": "The same as a structured field.",
+    "RateLimit": "The same as a structured field.",
+}
+HEADERS: Final = {
+    name: {"description": text, "schema": {"type": "string"}} for name, text in (EVERYWHERE | LIMITED).items()
+} | {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[!-~][ -~]{0,254}$"},
+    "description": "The same key from the same user within 24 hours gets the first answer again.",
+}
+
+
+class Application(FastAPI):
+    """FastAPI with this document instead of its own."""
+
+    def __init__(self, config: Config, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._config = config
+
+    def openapi(self) -> Json:
+        """Return the document, made at the first call."""
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(self, self._config)
+        return self.openapi_schema
+
+
+def describe(app: FastAPI, config: Config) -> Json:
+    """Make the document of an application."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+    )
+    schemas = document["components"]["schemas"]
+    document["components"]["headers"] = HEADERS
+    schemas["Refusal"] = Refusal.model_json_schema()
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for route in _routes(app):
+        for method in sorted(route.methods or ()):
+            operation = document["paths"][route.path_format][method.lower()]
+            _hoist_body(operation, schemas)
+            _complete(operation, route, method, config)
+    return document
+
+
+def _routes(app: FastAPI) -> Iterator[APIRoute]:
+    for route in app.state.known_routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            yield route
+
+
+def _hoist_body(operation: Json, schemas: Json) -> None:
+    """Move the schema of a body, and those that it refers to, to where references find them."""
+    content = operation.get("requestBody", {}).get("content", {})
+    for media in content.values():
+        schema = media["schema"]
+        if "title" in schema:
+            schemas |= {name: _rereferred(found) for name, found in schema.pop("$defs", {}).items()}
+            schemas[schema["title"]] = _rereferred(schema)
+            media["schema"] = {"$ref": f"#/components/schemas/{schema['title']}"}
+
+
+def _rereferred(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_rereferred(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: value.replace("#/$defs/", "#/components/schemas/") if key == "$ref" else _rereferred(value)
+        for key, value in node.items()
+    }
+
+
+def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> None:
+    path, responses = route.path_format, operation["responses"]
+    if responses.get("422", {}).get("description") == "Validation Error":
+        del responses["422"]
+    if route.response_class is Empty:
+        responses["200"] = {"description": "Done; the body is empty."}
+    _secure(operation, route)
+    _describe_path(operation, route)
+    if path not in SERVICE:
+        refusals = {"400": "unrecognized command", "406": "No version of those asked for is served."}
+        if TOKEN in operation.get("security", []) and {} not in operation["security"]:
+            refusals["400"] = "wrong authorization token"
+        if path not in UNLIMITED:
+            refusals[str(config.rate_limit.refusal_status)] = "Too many requests in this window."
+        if method == "POST":
+            refusals |= {
+                "413": f"The body is larger than {requests.LARGEST_BODY} bytes.",
+                "429": "Too many requests in this window, or the cluster keeps no more of what is asked for.",
+            }
+            if path not in KEYLESS:
+                operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+                refusals |= {
+                    "409": "A request with this Idempotency-Key is under way.",
+                    "422": "The Idempotency-Key was used for another request.",
+                }
+        refusals |= {"500": "internal error", "503": "The cluster is out of reach or overloaded."}
+        for status, text in refusals.items():
+            responses.setdefault(status, {"description": text, "content": REFUSAL})
+    for status, response in responses.items():
+        headers = [*EVERYWHERE, *(() if path in UNLIMITED else LIMITED)]
+        if status in {"429", "503"} and path not in SERVICE:
+            headers.append("Retry-After")
+        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _secure(operation: Json, route: APIRoute) -> None:
+    """Say whether a token is needed, or only makes a difference."""
+    calls = set(_calls(route.dependant))
+    if calls & NEEDS_TOKEN:
+        operation["security"] = [TOKEN]
+    elif requests.get_caller in calls:
+        operation.setdefault("security", [TOKEN])
+        operation["security"] = [{}, *operation["security"]]
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for needed in dependant.dependencies:
+        yield needed.call
+        yield from _calls(needed)
+
+
+def _describe_path(operation: Json, route: APIRoute) -> None:
+    for parameter in operation.get("parameters", []):
+        convertor = route.param_convertors.get(parameter["name"])
+        if parameter["in"] == "path" and convertor is not None:
+            parameter["schema"] = {"type": "string", "pattern": f"^{convertor.regex}$"}

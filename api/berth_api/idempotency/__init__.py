@@ -1,0 +1,1 @@
+"""``Idempotency-Key``: repeats a POST's first answer."""

@@ -1,0 +1,247 @@
+"""``Idempotency-Key``: a repeated POST gets the first answer again, and makes nothing twice (``repeats.py``)."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from berth_api.auth.identity import Identity
+from berth_api.http import errors
+from berth_api.http.errors import (
+    ApiError,
+    AwayError,
+    BadRequestError,
+    KeyReusedError,
+    TooManyKeysError,
+    UnderWayError,
+)
+from berth_api.http.requests import read_body
+from berth_api.idempotency import recovery, repeats
+from berth_api.idempotency.records import Held, Records
+from berth_api.idempotency.repeats import DEAD_SECONDS, Answer, Run, Step
+from berth_api.ratelimit.allowance import Allowance
+from berth_api.state import State
+from berth_core.kube import errors as cluster
+
+log = structlog.get_logger(__name__)
+
+WAIT_SECONDS: Final = 1.0
+"""When to ask again for an answer that is under way."""
+
+
+class Idempotent:
+    """ASGI middleware: answers a repeated POST with the first answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Only a POST with the header and a token that counts is looked at."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        values = repeats.values_of(scope["headers"]) if not _goes_on(scope) else []
+        identity: Identity | None = scope["state"]["standing"].identity
+        if not values or identity is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            exchange = await _exchange(scope, receive, values, identity)
+            answer = await self._answer(exchange)
+        except (ApiError, cluster.ClusterError) as error:
+            # The handler of such errors stands further in than this middleware.
+            response = await errors.handle(Request(scope), error)
+            await response(scope, receive, send)
+        else:
+            await _send(answer, send)
+
+    async def _answer(self, exchange: "_Exchange") -> Answer:
+        """Let the request run; from its first look-up on it has a record, or is stopped for what another's says."""
+        record = _Record(exchange)
+        token = repeats.running.set(record.run)
+        answer: Answer | None = None
+        try:
+            answer = await exchange.run(self._app)
+        except StoppedError as stopped:
+            if stopped.answer is not None:
+                return exchange.replayed(stopped.answer)
+            raise stopped.reason from None
+        finally:
+            repeats.running.reset(token)
+            await record.close(answer)
+        return answer
+
+
+class StoppedError(Exception):
+    """The request is not to run: it gets the answer of an earlier one, or is refused for a reason."""
+
+    def __init__(self, answer: Answer | None, reason: Exception | None = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
+        self.reason = reason or self
+
+
+class _Record:
+    """The record of one request, made when it is needed."""
+
+    def __init__(self, exchange: "_Exchange") -> None:
+        self._exchange = exchange
+        self._records = Records(exchange.state.client, exchange.state.config.access_namespace)
+        self._begun: asyncio.Task[Held] | None = None
+        self._counted: Allowance | None = None
+        self.run = Run(exchange.digest, None, exchange.state.client.clock, self._begin)
+
+    async def _begin(self) -> None:
+        """Make the record, once. Raises StoppedError."""
+        if self._begun is None:
+            self._begun = asyncio.create_task(self._held())
+        try:
+            held = await asyncio.shield(self._begun)
+        except (ApiError, cluster.ClusterError) as error:
+            raise StoppedError(None, error) from error
+        self.run.started = held.record.started
+
+    async def _held(self) -> Held:
+        repeats.running.set(None)  # of this task: what it looks up is not the request's
+        state = self._exchange.state
+        await state.now()  # a record has an age
+        step, held = await self._counted_begin()
+        if step is Step.REFUSE:
+            raise KeyReusedError
+        if step is Step.WAIT:
+            raise UnderWayError(retry_after=WAIT_SECONDS)
+        if step is Step.REPLAY and held.record.answer is not None:
+            raise StoppedError(await recovery.whole(state, held.record.answer))
+        if step in (Step.LOOK, Step.TAKE_OVER):
+            made = await recovery.answer_of(state, held)
+            if made is not None:
+                await self._keep(held, made)
+                raise StoppedError(made)
+            if step is Step.LOOK:
+                left = held.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
+                raise AwayError(repeats.NOT_KNOWN_YET, retry_after=left)
+        return held
+
+    async def _counted_begin(self) -> tuple[Step | None, Held]:
+        """Make the record, and count it: before it is there, lest requests at once all pass."""
+        exchange, records = self._exchange, self._records
+        allowance = self._counted = await exchange.state.limiter.take_key(exchange.identity)
+        is_new = False
+        try:
+            if not allowance.passes and not await records.exists(exchange.digest):
+                raise TooManyKeysError(retry_after=allowance.wait)
+            step, held = await records.begin(exchange.digest, exchange.fingerprint)
+            is_new = step is None
+        finally:
+            if not is_new:
+                await self._uncount()
+        return step, held
+
+    async def close(self, answer: Answer | None) -> None:
+        """Keep the answer, or note that there is none to keep. A request that was stopped has no record of its own."""
+        if self.run.started is None or self._begun is None:
+            return
+        held = await self._begun
+        if answer is not None and answer.is_kept and not self.run.is_refused_for_now:
+            await self._keep(held, answer)
+        else:
+            failed = answer is None or answer.status >= 500
+            await self._release(held, unsure=failed and self.run.has_begun_to_make)
+
+    async def _keep(self, held: Held, answer: Answer) -> None:
+        # The request is done, so the client gets the answer in any case. A repeat finds the object by its label.
+        kept = repeats.shortened(answer) if answer.is_refusal else repeats.without_key(answer)
+        try:
+            await self._records.complete(held, kept, user=self._exchange.identity.user)
+        except cluster.ClusterError as error:
+            log.warning("answer not kept", idempotency=held.digest, error=error.message)
+        else:
+            if answer.is_refusal:
+                await self._uncount()  # too many of those go before their time
+
+    async def _release(self, held: Held, *, unsure: bool) -> None:
+        # Where this fails, the record counts as that of a dead process after DEAD_SECONDS.
+        try:
+            if unsure:
+                await self._records.mark_unsure(held)
+            else:
+                await self._records.drop(held)
+        except cluster.ClusterError as error:
+            log.warning("record not released", idempotency=held.digest, error=error.message)
+        else:
+            if not unsure:
+                await self._uncount()
+
+    async def _uncount(self) -> None:
+        """Count one record less: it was not made, was dropped, or others count it."""
+        if self._counted is not None:
+            await self._exchange.state.limiter.give_key_back(self._exchange.identity, self._counted)
+
+
+def _goes_on(scope: Scope) -> bool:
+    """Whether a request is served without a record: pings always, ends of instances while no record can have an age.
+
+    Pings are the same however often they come, and are answered while the cluster, and so the record, is away.
+    """
+    path, state = scope["path"], scope["app"].state.berth
+    return path.endswith("/ka") or (path.startswith("/terminate/") and not state.client.clock.is_known)
+
+
+@dataclass(frozen=True, repr=False)
+class _Exchange:
+    """A request with a key, its body read."""
+
+    scope: Scope
+    receive: Receive
+    body: bytes
+    identity: Identity
+    digest: str
+    fingerprint: str
+
+    @property
+    def state(self) -> State:
+        state: State = self.scope["app"].state.berth
+        return state
+
+    def replayed(self, answer: Answer) -> Answer:
+        """Mark an answer as that of an earlier request."""
+        self.scope["state"]["replayed"] = True
+        return Answer(answer.status, (*answer.headers, (b"idempotency-replayed", b"true")), answer.body)
+
+    async def run(self, app: ASGIApp) -> Answer:
+        """Let the application answer, and catch the answer whole."""
+        pending = [self.body]
+        caught: list[Message] = []
+
+        async def receive() -> Message:
+            if pending:
+                return {"type": "http.request", "body": pending.pop(), "more_body": False}
+            return await self.receive()
+
+        async def send(message: Message) -> None:
+            caught.append(message)
+
+        await app(self.scope, receive, send)
+        start, *rest = caught
+        headers = tuple((bytes(name), bytes(value)) for name, value in start.get("headers", ()))
+        return Answer(start["status"], headers, b"".join(message.get("body", b"") for message in rest))
+
+
+async def _exchange(scope: Scope, receive: Receive, values: list[str], identity: Identity) -> _Exchange:
+    if len(values) > 1 or not repeats.is_key(values[0]):
+        raise BadRequestError("Idempotency-Key must be one value of 1 to 255 printable ASCII characters")
+    body = await read_body(Request(scope, receive))
+    key = values[0]
+    asked = scope["method"], scope["path"], scope["query_string"], body
+    fingerprint = repeats.fingerprint_of(*asked, identity, key=key)
+    return _Exchange(scope, receive, body, identity, repeats.digest_of(identity.user, key), fingerprint)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,171 @@
+"""Records of requests with an ``Idempotency-Key``: a Secret for each user and key, since answers are the user's own.
+
+Their times are the store's, the start never earlier than it was and the present never later than it is: however the
+clocks of replicas differ, none of them takes a record for older than it is.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from berth_api.http.errors import AwayError
+from berth_api.idempotency.repeats import KEPT_SECONDS, KEY_FIELD, Answer, Phase, Record, Step, judge
+from berth_core import ids, names
+from berth_core.kube import errors as cluster
+from berth_core.kube import model
+from berth_core.kube.client import Client
+from berth_core.kube.clock import StoreClock
+from berth_core.kube.types import Kind, Object
+
+SECRETS: Final = Kind("v1", "secrets")
+RECORD: Final = "record"
+ATTEMPTS: Final = 8
+
+
+@dataclass(frozen=True, repr=False)
+class Held:
+    """A record as it stands in the cluster."""
+
+    record: Record
+    digest: str
+    uid: str
+    version: str
+    created: float
+    """When the store made it, to the second, in seconds since the Epoch."""
+
+
+class Records:
+    """The records of one access namespace."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+
+    @property
+    def _clock(self) -> StoreClock:
+        return self._client.clock
+
+    async def begin(self, digest: str, fingerprint: str) -> tuple[Step | None, Held]:
+        """Make the record, or decide by the one that is there; None: it is new, so the request is the first.
+
+        A record that is to be taken over has been: nobody else has it. The store's time must be known. Raises
+        ClusterError, AwayError.
+        """
+        for _ in range(ATTEMPTS):
+            _, now = self._clock.bounds()
+            held: Held | None
+            try:
+                held = await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
+                # A process that had stood still is told by the answer what time it is, and begins anew.
+                step = None if now >= held.created else Step.REPLACE
+            except cluster.AlreadyExistsError:
+                held = await self._find(digest)
+                if held is None:
+                    continue
+                earliest, now = self._clock.bounds()
+                step = judge(held.record, fingerprint, earliest)
+            try:
+                if step is Step.REPLACE:
+                    await self.drop(held)
+                elif step is Step.TAKE_OVER:
+                    return step, await self._write(held, replace(held.record, phase=Phase.STARTED, started=now))
+                else:
+                    return step, held
+            except (cluster.ConflictError, cluster.NotFoundError):
+                continue  # another request replaces it, or takes it over
+        raise AwayError("others use the same Idempotency-Key at this moment. Try again.")
+
+    async def exists(self, digest: str) -> bool:
+        """Whether there is a record, live. Raises ClusterError."""
+        return await self._find(digest) is not None
+
+    async def complete(self, held: Held, answer: Answer, *, user: str) -> None:
+        """Keep the answer. Raises ClusterError; ConflictError where another request has taken the record over.
+
+        A refusal of the user's gets a label: the operator drops the oldest of too many.
+        """
+        labels = {names.REFUSED_LABEL: ids.user_object(user)} if answer.is_refusal else {}
+        await self._write(held, replace(held.record, phase=Phase.ANSWERED, answer=answer), labels)
+
+    async def mark_unsure(self, held: Held) -> None:
+        """Note that the request failed, and may have made something. Raises ClusterError."""
+        await self._write(held, replace(held.record, phase=Phase.UNSURE))
+
+    async def drop(self, held: Held) -> None:
+        """Forget the record. Raises ClusterError; ConflictError where another request has taken the record over."""
+        where = self._namespace, _name(held.digest)
+        await self._client.delete(SECRETS, *where, uid=held.uid, resource_version=held.version)
+
+    async def _create(self, digest: str, record: Record) -> Held:
+        expires = model.timestamp(datetime.fromtimestamp(int(record.expires), UTC))
+        metadata: Object = {
+            "name": _name(digest),
+            "namespace": self._namespace,
+            "labels": {names.IDEMPOTENCY_LABEL: digest, names.MANAGED_BY_LABEL: names.MANAGED_BY},
+            "annotations": {names.EXPIRES_ANNOTATION: expires},
+        }
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": _data(record)}
+        made = await self._client.create(SECRETS, self._namespace, body)
+        return _held(digest, record, made)
+
+    async def _find(self, digest: str) -> Held | None:
+        try:
+            found = await self._client.get(SECRETS, self._namespace, _name(digest))
+        except cluster.NotFoundError:
+            return None
+        return _held(digest, _read(found), found)
+
+    async def _write(self, held: Held, record: Record, labels: Mapping[str, str] | None = None) -> Held:
+        metadata = {"uid": held.uid, "resourceVersion": held.version, "labels": dict(labels or {})}
+        body = {"metadata": metadata, "data": _data(record)}
+        written = await self._client.patch(SECRETS, self._namespace, _name(held.digest), body)
+        return _held(held.digest, record, written)
+
+
+def _name(digest: str) -> str:
+    return f"idem-{digest}"
+
+
+def _held(digest: str, record: Record, obj: Object) -> Held:
+    metadata = obj["metadata"]
+    created = model.parse_time(metadata["creationTimestamp"]).timestamp()
+    return Held(record, digest, metadata["uid"], metadata["resourceVersion"], created)
+
+
+def _data(record: Record) -> dict[str, str]:
+    fields: dict[str, Any] = {
+        "fingerprint": record.fingerprint,
+        "phase": record.phase.value,
+        "started": record.started,
+    }
+    if record.answer is not None:
+        fields["answer"] = {
+            "status": record.answer.status,
+            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in record.answer.headers],
+            "body": base64.b64encode(record.answer.body).decode(),
+            "key_of": record.answer.key_of,
+            "key_field": record.answer.key_field,
+        }
+    return {RECORD: base64.b64encode(orjson.dumps(fields)).decode()}
+
+
+def _read(obj: Object) -> Record:
+    fields = orjson.loads(base64.b64decode(obj["data"][RECORD]))
+    answer = fields.get("answer")
+    return Record(
+        fingerprint=fields["fingerprint"],
+        phase=Phase(fields["phase"]),
+        started=fields["started"],
+        expires=model.parse_time(obj["metadata"]["annotations"][names.EXPIRES_ANNOTATION]).timestamp(),
+        answer=_read_answer(answer) if answer is not None else None,
+    )
+
+
+def _read_answer(fields: dict[str, Any]) -> Answer:
+    headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields["headers"])
+    key_of, key_field = fields.get("key_of"), fields.get("key_field") or KEY_FIELD
+    return Answer(fields["status"], headers, base64.b64decode(fields["body"]), key_of, key_field)

@@ -1,0 +1,164 @@
+"""Answers that a record does not hold whole: what was made before a process died, and private keys."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+
+from berth_api.cache import lookups
+from berth_api.http.errors import AwayError
+from berth_api.idempotency import repeats
+from berth_api.idempotency.records import SECRETS, Held
+from berth_api.idempotency.repeats import KEY_FIELD, PROFILE_FIELD, Answer
+from berth_api.launch import admission
+from berth_api.state import State
+from berth_api.vpn import service
+from berth_core import ids, names
+from berth_core.kube import errors as cluster
+from berth_core.kube import model
+from berth_core.kube.clock import MOST_WIDTH
+from berth_core.kube.types import Object
+from berth_core.resources import (
+    AccessRule,
+    Build,
+    FirewallRule,
+    Instance,
+    Project,
+    Reservation,
+    Resource,
+    VPNClient,
+)
+from berth_core.state import CLAIM_LOST
+
+JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
+
+
+async def answer_of(state: State, held: Held) -> Answer | None:
+    """Look, live, for what carries the key's label; None where there is nothing. Raises ClusterError, AwayError.
+
+    What is older than the record was made when the same key was used for another request, a day ago or longer.
+    """
+    for kind, shape in SHAPES:
+        labelled = await _labelled(state, kind, held.digest)
+        made = [obj for obj in labelled if _created(obj) >= held.created - MOST_WIDTH and not _lost_its_claim(obj)]
+        if made:
+            return await shape(state, min(made, key=_created))
+    return None
+
+
+def _created(obj: Object) -> float:
+    return model.parse_time(obj["metadata"]["creationTimestamp"]).timestamp()
+
+
+def _lost_its_claim(obj: Object) -> bool:
+    """Whether it is an Instance that came when its lease had been given up: nothing was made then."""
+    return (obj.get("status") or {}).get("reason") == CLAIM_LOST
+
+
+async def _labelled(state: State, kind: type[Resource], digest: str) -> list[Object]:
+    labels = {names.IDEMPOTENCY_LABEL: digest}
+    namespaces = state.config.workspace_namespaces
+    pages = await asyncio.gather(*(state.client.list(kind.api(), space, labels=labels) for space in namespaces))
+    return [obj for objects, _ in pages for obj in objects]
+
+
+async def whole(state: State, answer: Answer) -> Answer:
+    """Return a kept answer as it was given; without the private key where that is gone, with whose it was.
+
+    Raises ClusterError.
+    """
+    if answer.key_of is None:
+        return answer
+    read = _profile if answer.key_field == PROFILE_FIELD else _private_key
+    key = await read(state, answer.key_of)
+    return repeats.with_key(answer, key) if key is not None else answer
+
+
+async def _private_key(state: State, instance_id: str) -> str | None:
+    try:
+        secret = await state.client.get(SECRETS, state.config.access_namespace, names.instance_object(instance_id))
+    except cluster.NotFoundError:
+        return None
+    return base64.b64decode(secret["data"][names.PRIVATE_KEY]).decode()
+
+
+async def _profile(state: State, client_id: str) -> str | None:
+    try:
+        return await service.stored_profile(state, client_id)
+    except cluster.NotFoundError:
+        return None
+
+
+async def _launched(state: State, obj: Object) -> Answer:
+    instance = Instance.parse(obj)
+    public_id = instance.public_id
+    if not await _has_its_lease(state, instance):
+        raise AwayError(repeats.NOT_KNOWN_YET, retry_after=1)
+    body = {"success": True, "id": public_id}
+    key = await _private_key(state, public_id)  # None where its user brought one
+    return _json(body if key is None else body | {KEY_FIELD: key})
+
+
+async def _has_its_lease(state: State, instance: Instance) -> bool:
+    """Whether an Instance that is not bound yet has its lease; one that came too late has none."""
+    claim, status = instance.spec.claim, instance.status
+    if claim is None or status.epoch is not None or status.reason is not None:
+        return True
+    found = await lookups.deployment_named(state, instance.metadata.namespace, claim.deployment)
+    lease = found.resource.status.lease if found is not None else None
+    return lease is not None and lease.instance == instance.public_id
+
+
+async def _reserved(state: State, obj: Object) -> Answer:
+    metadata, spec = obj["metadata"], Reservation.parse(obj).spec
+    # The process that made it may have died before it could say so.
+    if spec.workspace_type is not None:
+        kind = await lookups.type_named(state, metadata["namespace"], spec.workspace_type)
+        if kind is not None:
+            await admission.mark(state, kind)
+    else:
+        await admission.mark_of(state, metadata["namespace"], (spec.deployments or [""])[0])
+    return _json({"success": False, "id": ids.instance_id(metadata["name"], metadata["uid"])})
+
+
+async def _appended(_state: State, _obj: Object) -> Answer:
+    return Answer(200, JSON_HEADERS)
+
+
+async def _admitted(state: State, obj: Object) -> Answer:
+    client = VPNClient.parse(obj)
+    return _json({"client_id": client.metadata.uid, PROFILE_FIELD: await service.profile_of(state, client)})
+
+
+async def _ruled(state: State, obj: Object) -> Answer:
+    rule = AccessRule.parse(obj)
+    await admission.mark_of(state, rule.metadata.namespace, rule.spec.deployment)
+    return _json({"rule_id": rule.spec.rule_id})
+
+
+async def _registered(_state: State, obj: Object) -> Answer:
+    return _json({"pid": Project.parse(obj).spec.name})
+
+
+async def _asked(state: State, obj: Object) -> Answer:
+    build = Build.parse(obj)
+    found = await state.client.get(Project.api(), build.metadata.namespace, build.spec.project)
+    return _json({"pid": Project.parse(found).spec.name, "jid": build.public_id})
+
+
+SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[Answer]]], ...]] = (
+    (Instance, _launched),
+    (Reservation, _reserved),
+    (FirewallRule, _appended),
+    (VPNClient, _admitted),
+    (AccessRule, _ruled),
+    (Project, _registered),
+    (Build, _asked),
+)
+"""The kinds that a POST can make, and the answers that say so."""
+
+
+def _json(body: dict[str, Any]) -> Answer:
+    return Answer(200, JSON_HEADERS, orjson.dumps(body))

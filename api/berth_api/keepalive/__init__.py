@@ -1,0 +1,1 @@
+"""Keeping an instance: /instance/:id/ka, /instance/:id/extend."""

@@ -1,0 +1,111 @@
+"""Until when an instance has its deployment, and how far that can be put off. Pure.
+
+The operator writes ``status.expireTime`` when the instance becomes ready, and again when it sees that
+``spec.expireAfter`` was changed. Between that change and its write the end follows from the spec, by the same rule
+(its instances/status.py), so that whoever extends sees the new end at once.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from berth_api.http.errors import ApiError, BadRequestError
+from berth_api.http.options import MOST_SECONDS
+from berth_core.kube.model import parse_time, timestamp
+from berth_core.resources import Instance
+from berth_core.resources.workspacetype import Limits
+
+SECOND = timedelta(seconds=1)
+
+
+class QueuedError(ApiError):
+    """409: others wait for what the caller wants to keep."""
+
+    status = 409
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What is asked for, and what it is judged by; times are in seconds."""
+
+    instance: Instance
+    limits: Limits
+    expire_d: int
+    """From now to the end, or from readiness where that has yet to come."""
+    longest: int | None
+    """From readiness to the end, as far as the caller's token goes; None for no bound."""
+    others_wait: bool
+
+
+def wanted_extension(body: Mapping[str, Any]) -> int:
+    """Read the body of POST /instance/:id/extend. Raises BadRequestError."""
+    expire_d = body.get("expire_d")
+    if expire_d is None:
+        raise BadRequestError("option `expire_d` is required: seconds from now to the end")
+    if isinstance(expire_d, float) and expire_d.is_integer():
+        expire_d = int(expire_d)  # JSON has one kind of numbers
+    if not isinstance(expire_d, int) or isinstance(expire_d, bool):
+        raise BadRequestError("value for option `expire_d` has wrong type")
+    if not 1 <= expire_d <= MOST_SECONDS:
+        raise BadRequestError("value for option `expire_d` must be a positive number of seconds")
+    return expire_d
+
+
+def expires(instance: Instance, limits: Limits) -> str | None:
+    """When the instance will be ended; None where there is no end, or before readiness."""
+    status, asked = instance.status, instance.spec.expire_after
+    changed = asked is not None and status.observed_generation != instance.metadata.generation
+    if status.ready_time is None or not changed:
+        return status.expire_time
+    seconds = lease_seconds(asked, limits)
+    return None if seconds is None else timestamp(_end(parse_time(status.ready_time), seconds))
+
+
+def lease_seconds(asked: int | None, limits: Limits) -> int | None:
+    """Seconds from readiness to the end; None for no end."""
+    seconds = limits.default_expire_after if asked is None else asked
+    bounds = [s for s in (seconds, limits.max_expire_after) if s is not None]
+    return min(bounds, default=None)
+
+
+def extended(wish: Extension, now: datetime) -> int:
+    """Return the new ``spec.expireAfter``. Raises BadRequestError or QueuedError, which say what is possible."""
+    status = wish.instance.status
+    if status.ready_time is None:
+        total = wish.expire_d
+        _need_longer(lease_seconds(wish.instance.spec.expire_after, wish.limits), total)
+    else:
+        ready = parse_time(status.ready_time)
+        total = math.ceil((max(now - ready, timedelta(0)) + wish.expire_d * SECOND) / SECOND)
+        _need_later(expires(wish.instance, wish.limits), _end(ready, total), now)
+    bounds = [s for s in (wish.limits.max_expire_after, wish.longest) if s is not None]
+    if bounds and total > min(bounds):
+        raise BadRequestError(f"an instance may last {min(bounds)} s from readiness at most, this would be {total} s")
+    most = wish.limits.max_extension_when_queued or 0
+    if wish.others_wait and wish.expire_d > most:
+        possible = f"`expire_d` may be {most} at most" if most else "it cannot be extended"
+        raise QueuedError(f"others wait for this workspace deployment: until their turn has come {possible}")
+    return total
+
+
+def _end(ready: datetime, seconds: int) -> datetime:
+    # People read the end in tables: whole seconds.
+    return (ready + timedelta(seconds=seconds)).replace(microsecond=0)
+
+
+def _need_longer(known: int | None, total: int) -> None:
+    if known is None:
+        raise BadRequestError("this instance has no end that could be put off")
+    if total <= known:
+        raise BadRequestError(f"this instance lasts {known} s from readiness already")
+
+
+def _need_later(known: str | None, end: datetime, now: datetime) -> None:
+    if known is None:
+        raise BadRequestError("this instance has no end that could be put off")
+    if parse_time(known) <= now:
+        raise BadRequestError(f"the time of this instance was up at {known}")
+    if end <= parse_time(known):
+        raise BadRequestError(f"this instance runs until {known} already")

@@ -1,0 +1,145 @@
+"""Keeping an instance: keep-alive pings, and a later end."""
+
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.auth.identity import Identity
+from berth_api.cache import lookups
+from berth_api.http.errors import AwayError, MissingError
+from berth_api.instances import service
+from berth_api.keepalive import expiry
+from berth_api.keepalive.expiry import Extension
+from berth_api.state import State
+from berth_core import names
+from berth_core.kube import errors as cluster
+from berth_core.kube.types import LEASES, Object
+from berth_core.queue.order import applies, waits
+from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources.workspacetype import Limits
+
+log = structlog.get_logger(__name__)
+
+SILENCE_SECONDS: Final = 60
+"""Without a ping for this long the operator ends the instance."""
+ATTEMPTS: Final = 8
+"""Changes of the same instance by others in between, after which the caller is told to try again."""
+
+
+def keeps(state: State, identity: Identity, instance_id: str) -> bool:
+    """Whether a ping keeps an instance of the caller's, as far as a cache knows: others count against their token."""
+    known = state.caches.endings.by("id", instance_id)
+    return any(one.is_kept_alive and access.may_use(identity, instance_id, one.user) for one in known)
+
+
+async def ping(state: State, identity: Identity, instance_id: str, monotonic_now: float) -> None:
+    """Renew the keep-alive of an instance.
+
+    While the cluster is away nothing is written and nothing is refused: clients of old give up for good on an
+    error, and silence counts only from when they can be heard again.
+    """
+    access.need_instance(identity, instance_id)
+    access.need_write(identity, Scope.CHANGE)
+    try:
+        found = await lookups.instance_for(state, identity, instance_id)
+        if not found.spec.keep_alive:
+            raise MissingError("keep-alive was not asked for when this instance was made")
+        service.need_active(found)
+        if not state.renewals.is_recent(instance_id, monotonic_now):
+            await _renew(state, found)
+            state.renewals.remember(instance_id, monotonic_now)
+    except (cluster.UnavailableError, cluster.ConflictError) as error:
+        log.warning("keep-alive not renewed", instance=instance_id, error=error.message)
+
+
+async def extend(state: State, identity: Identity, instance_id: str, expire_d: int) -> str | None:
+    """Put off the end of an instance to ``expire_d`` seconds from now.
+
+    Returns the new end, None for one that is not ready yet. Raises an ApiError that says what is possible.
+    """
+    access.need_instance(identity, instance_id)
+    access.need_write(identity, Scope.CHANGE)
+    for _ in range(ATTEMPTS):
+        found = await lookups.instance_for(state, identity, instance_id)
+        service.need_active(found)
+        wish = await _extension(state, identity, found, expire_d)
+        seconds = expiry.extended(wish, await state.now())
+        try:
+            changed = await _write(state, found, seconds)
+        except cluster.ConflictError:
+            continue  # it changed since it was read: it may end by now, or have another end
+        except cluster.NotFoundError as error:
+            raise access.instance_missing() from error
+        end = expiry.expires(changed, wish.limits)
+        log.info("extended", instance=instance_id, expire_after=seconds, expires=end)
+        return end
+    raise AwayError("others are changing the same instance. Try again.")
+
+
+async def _extension(state: State, identity: Identity, found: Instance, expire_d: int) -> Extension:
+    deployment = await lookups.deployment_of(state, found)
+    kind = await lookups.type_of(state, deployment) if deployment is not None else None
+    if kind is not None:
+        access.expire_after(identity, kind, expire_d)
+    return Extension(
+        instance=found,
+        limits=kind.spec.limits if kind is not None else Limits(),
+        expire_d=expire_d,
+        longest=identity.expire_d,
+        others_wait=deployment is not None and _others_wait(state, deployment.resource, found.spec.user),
+    )
+
+
+def _others_wait(state: State, deployment: WorkspaceDeployment, user: str) -> bool:
+    """Whether somebody but the user waits for the deployment."""
+    state.caches.need_fresh()
+    if state.caches.queues().applying(deployment) == 0:
+        return False
+    others = (r for r in state.caches.reservations if r.spec.user != user and waits(r))
+    return any(applies(reservation, deployment) for reservation in others)
+
+
+async def _write(state: State, found: Instance, seconds: int) -> Instance:
+    metadata = found.metadata
+    body: Object = {
+        "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+        "spec": {"expireAfter": seconds},
+    }
+    return Instance.parse(await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body))
+
+
+async def _renew(state: State, found: Instance) -> None:
+    """Write down that somebody was heard now. By compare-and-swap: a write that comes late takes no later one back."""
+    namespace, name = found.metadata.namespace, names.keep_alive_lease(found.public_id)
+    spec = {"renewTime": _micro_time(state.client.clock.now())}
+    try:
+        known = await state.client.get(LEASES, namespace, name)
+    except cluster.NotFoundError:
+        await state.client.create(LEASES, namespace, _lease(found, name, spec))
+    else:
+        version = {"resourceVersion": known["metadata"]["resourceVersion"]}
+        await state.client.patch(LEASES, namespace, name, {"metadata": version, "spec": spec})
+
+
+def _lease(found: Instance, name: str, spec: Object) -> Object:
+    # blockOwnerDeletion would need a right of its own, and nothing waits for this Lease.
+    owner = {key: value for key, value in found.reference().items() if key != "blockOwnerDeletion"}
+    return {
+        "apiVersion": LEASES.api_version,
+        "kind": "Lease",
+        "metadata": {
+            "name": name,
+            "namespace": found.metadata.namespace,
+            "labels": {names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY},
+            "ownerReferences": [owner],
+        },
+        "spec": {"leaseDurationSeconds": SILENCE_SECONDS, **spec},
+    }
+
+
+def _micro_time(moment: datetime) -> str:
+    """Format a time as the API server's MicroTime: always six digits of a second."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,1 @@
+"""POST /new: get an instance."""

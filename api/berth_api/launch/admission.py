@@ -1,0 +1,86 @@
+"""Whether a newcomer may take the lease of a deployment now: by its access rules, and by who waits for it.
+
+Nobody may pass those who wait, nor by rules that are gone, so both are asked for live. But a live list takes up to
+100 ms, and most of the time nothing has changed. So whatever this API makes or takes away of them leaves another mark
+on the type before its caller is answered (:func:`mark`), and single objects, such as the type, are read live in a few
+milliseconds. A cache that has seen the type's resourceVersion has seen all that was marked before it, and then a
+deployment for which nobody waits is had by what the caches say. In all other cases the lists decide, and before a
+caller is told that the rules do not permit it.
+
+What is made with kubectl leaves no mark: it counts here from when the watch brings it (docs/adr/0014).
+"""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+
+from berth_api.auth import access
+from berth_api.cache import lookups
+from berth_api.deployments.deployment import Deployment
+from berth_api.launch.candidates import Line, Rules, Wish, need_fit
+from berth_api.state import State
+from berth_core.kube import errors as cluster
+from berth_core.queue.waiters import ahead_of
+from berth_core.resources import WorkspaceDeployment, WorkspaceType
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is listed live for one wish."""
+
+    line: Line
+    rules: Rules
+
+
+async def mark(state: State, kind: WorkspaceType) -> None:
+    """Tell all replicas that a rule or a reservation of a type was made or taken away, before the caller is told.
+
+    Raises ClusterError.
+    """
+    body = {"status": {"admissionMark": uuid.uuid4().hex}}
+    try:
+        await state.client.patch(
+            WorkspaceType.api(), kind.metadata.namespace, kind.metadata.name, body, subresource="status"
+        )
+    except cluster.NotFoundError:
+        return  # nothing of a type that is gone can be had
+
+
+async def mark_of(state: State, namespace: str, deployment: str) -> None:
+    """Tell all replicas that something about a deployment's type has changed; as :func:`mark`."""
+    found = await lookups.deployment_named(state, namespace, deployment)
+    kind = await lookups.type_of(state, found) if found is not None else None
+    if kind is not None:
+        await mark(state, kind)
+
+
+async def admit(
+    state: State, wish: Wish, deployment: Deployment, live: Live
+) -> tuple[WorkspaceType, WorkspaceDeployment] | None:
+    """Return the deployment and its type where the caller may have it by what is so now; None where he may not."""
+    kind, present = await asyncio.gather(
+        lookups.type_of(state, deployment, live=True),
+        lookups.deployment_named(state, deployment.namespace, deployment.name),
+    )
+    if kind is None or present is None:
+        return None
+    if not (_is_clear(state, wish, kind, present) or await _is_clear_live(wish, kind, present, live)):
+        return None
+    need_fit(wish, kind)
+    return kind, present.resource
+
+
+def _is_clear(state: State, wish: Wish, kind: WorkspaceType, present: Deployment) -> bool:
+    """Whether the caches suffice to say that he may have it, and nobody waits for it."""
+    caches = state.caches
+    if not caches.are_current(kind) or caches.anybody_waits(present):
+        return False
+    return access.may_instantiate(wish.identity, kind, present, caches.rules_of(present))
+
+
+async def _is_clear_live(wish: Wish, kind: WorkspaceType, present: Deployment, live: Live) -> bool:
+    rules, _ = await asyncio.gather(live.rules.of(present), live.line.waiters(present.namespace))
+    if not access.may_instantiate(wish.identity, kind, present, rules):
+        return False
+    able = await live.line.able(present.namespace, kind)
+    return not ahead_of(wish.identity.user, able, kind, present.resource, rules)

@@ -1,0 +1,196 @@
+"""What a wish for an instance could be served with, and what the wish amounts to as a resource."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from berth_api.auth import access
+from berth_api.auth.identity import Identity
+from berth_api.cache import lookups
+from berth_api.cache.sharing import Reads
+from berth_api.deployments.deployment import Deployment, oldest
+from berth_api.http.errors import BadRequestError
+from berth_api.http.options import LaunchOptions
+from berth_api.http.peer import Address
+from berth_api.launch.choice import Choice
+from berth_api.state import State
+from berth_core import repositories
+from berth_core.kube.client import Client
+from berth_core.leases import slots
+from berth_core.leases.slots import Places, Quota
+from berth_core.queue import waitlist
+from berth_core.queue.waiters import Waiter, ahead_of
+from berth_core.resources import AccessRule, WorkspaceType
+from berth_core.resources.instance import InstanceSpec
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked for: any deployment of a type, or any of some ids."""
+
+    type: str | None = None
+    deployments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Who wants what, how, and from where."""
+
+    identity: Identity
+    target: Target
+    options: LaunchOptions
+    address: Address
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Deployments that match; their types by namespace and type; where the access rules of each are found."""
+
+    deployments: Sequence[Deployment]
+    types: Mapping[tuple[str, str], WorkspaceType]
+    rules: Callable[[Deployment], Sequence[AccessRule]]
+
+    def type_of(self, deployment: Deployment) -> WorkspaceType:
+        """Type of one of the deployments."""
+        return self.types[deployment.namespace, deployment.type]
+
+    def permitted(self, identity: Identity, deployment: Deployment) -> bool:
+        """Whether the caller may have one of the deployments."""
+        return access.may_instantiate(identity, self.type_of(deployment), deployment, self.rules(deployment))
+
+    def is_awaited(self, identity: Identity, deployment: Deployment, waiters: Sequence[Waiter]) -> bool:
+        """Whether somebody else waits for one of the deployments and may have it."""
+        kind, rules = self.type_of(deployment), self.rules(deployment)
+        return ahead_of(identity.user, waiters, kind, deployment.resource, rules)
+
+
+class Line:
+    """Those who wait for what one wish is about, listed live when first asked for, once for each namespace."""
+
+    def __init__(self, client: Client, places: Places, reads: Reads) -> None:
+        self._client = client
+        self._places = places
+        self._reads = reads
+        self._known: dict[str, Sequence[Waiter]] = {}
+
+    def known(self, namespace: str) -> Sequence[Waiter]:
+        """Those who wait in a namespace, nobody where that was not asked yet."""
+        return self._known.get(namespace, ())
+
+    async def waiters(self, namespace: str) -> Sequence[Waiter]:
+        """Those who wait in a namespace."""
+        if namespace not in self._known:
+            read = partial(waitlist.waiters, self._client, namespace)
+            self._known[namespace] = await self._reads.of(("waiters", namespace), read)
+        return self._known[namespace]
+
+    async def able(self, namespace: str, kind: WorkspaceType) -> Sequence[Waiter]:
+        """Those of them who may have another one of a type: who has as many as he may have keeps nobody from it."""
+        waiters, quota = await self.waiters(namespace), Quota.of(kind)
+        if quota is None or not waiters:
+            return waiters
+        users = sorted({waiter.user for waiter in waiters})
+        held = await asyncio.gather(*(slots.held(self._client, self._places, quota.type, user) for user in users))
+        able = {user for user, leases in zip(users, held, strict=True) if len(leases) < quota.most}
+        self._known[namespace] = [waiter for waiter in waiters if waiter.user in able]
+        return self._known[namespace]
+
+
+class Rules:
+    """Access rules of deployments for one wish: listed live when first asked for, once for each deployment."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._known: dict[tuple[str, str], Sequence[AccessRule]] = {}
+
+    async def of(self, deployment: Deployment) -> Sequence[AccessRule]:
+        """Rules of a deployment."""
+        name = deployment.namespace, deployment.name
+        if name not in self._known:
+            self._known[name] = await lookups.rules_of(self._state, deployment)
+        return self._known[name]
+
+    async def among(self, deployments: Sequence[Deployment]) -> Callable[[Deployment], Sequence[AccessRule]]:
+        """Where the rules of each of some deployments are found; those of several are in one list a namespace."""
+        if len(deployments) == 1:
+            only = await self.of(deployments[0])
+            return lambda _: only
+        found = await lookups.rules_among(self._state, deployments)
+        return lambda deployment: found.get((deployment.namespace, deployment.name), ())
+
+
+async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> Candidates:
+    """Find what matches the target, in the caches or live; nothing when one of several ids is unknown.
+
+    Live rules are listed only where the caches may lack some (:mod:`berth_api.launch.admission`).
+    """
+    found = await _live(state, target) if live else _cached(state, target)
+    types: dict[tuple[str, str], WorkspaceType] = {}
+    for deployment in {(d.namespace, d.type): d for d in found}.values():
+        if (kind := await lookups.type_of(state, deployment, live=live)) is not None:
+            types[deployment.namespace, deployment.type] = kind
+    # A deployment whose type was taken away cannot be had by anyone.
+    served = [d for d in found if (d.namespace, d.type) in types]
+    if live and not all(map(state.caches.are_current, types.values())):
+        return Candidates(served, types, await rules.among(served))
+    return Candidates(served, types, state.caches.rules_of)
+
+
+def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
+    """Choose for this caller. Raises BadRequestError where his token or the mixture of types does not permit it."""
+    if len({d.type for d in candidates.deployments}) > 1:
+        raise BadRequestError("all deployments in `wds` must be of one type")
+    for type_name in {d.type for d in candidates.deployments}:
+        access.need_type(identity, type_name)
+    retired = any(kind.spec.retired for kind in candidates.types.values())
+    return Choice(
+        candidates.deployments,
+        gone=lambda d: d.is_dissolved or (retired and candidates.type_of(d).spec.retired),
+        permitted=lambda d: candidates.permitted(identity, d),
+        length=lambda d: state.caches.queues().length(d.resource),
+    )
+
+
+def need_fit(wish: Wish, kind: WorkspaceType) -> None:
+    """Refuse a wish that no deployment of a type can serve. Raises BadRequestError."""
+    access.expire_after(wish.identity, kind, wish.options.expire_d)
+    if (repo := wish.options.repo) is None:
+        return
+    place = repositories.place(repo.url, repo.path)
+    if volume := repositories.obstacle(place, [volume.mount_path for volume in kind.spec.template.volumes]):
+        raise BadRequestError(f"value for option `repo`: {repositories.taken(place, volume)}")
+
+
+def wished(wish: Wish, kind: WorkspaceType) -> InstanceSpec:
+    """Spec of the instance that is wished for, without what follows from the lease, or from a key that is made."""
+    options = wish.options
+    return InstanceSpec(
+        user=wish.identity.user,
+        requester_address=str(wish.address),
+        ssh_keys=[options.sshkey] if options.sshkey is not None else [],
+        vpn=options.vpn,
+        expire_after=access.expire_after(wish.identity, kind, options.expire_d),
+        keep_alive=options.keepalive,
+        repo=options.repo,
+    )
+
+
+def _cached(state: State, target: Target) -> list[Deployment]:
+    found = list(state.caches.deployments.by("type", target.type)) if target.type is not None else []
+    for deployment_id in target.deployments:
+        known = state.caches.deployments.by("id", deployment_id)
+        if not known:
+            return []
+        found.append(oldest(known))
+    return found
+
+
+async def _live(state: State, target: Target) -> list[Deployment]:
+    found = await lookups.deployments_of(state, target.type) if target.type is not None else []
+    for deployment_id in target.deployments:
+        one = await lookups.deployment(state, deployment_id)
+        if one is None:
+            return []
+        found.append(one)
+    return found

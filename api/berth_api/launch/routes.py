@@ -1,0 +1,96 @@
+"""POST /new: get an instance."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path
+from starlette.convertors import Convertor, register_url_convertor
+
+from berth_api.auth.identity import Identity
+from berth_api.http.answers import JSON
+from berth_api.http.options import launch_options, wanted_deployments
+from berth_api.http.peer import Address
+from berth_api.http.requests import (
+    BEARER,
+    Body,
+    Peer,
+    PublicIdConvertor,
+    SharedState,
+    TypeNameConvertor,
+    User,
+    json_body,
+    refusals,
+)
+from berth_api.instances.schemas import LaunchAnyRequest, Launched, LaunchRequest
+from berth_api.launch.candidates import Target, Wish
+from berth_api.launch.service import NONE_MATCHES, launch
+from berth_api.reservations.schemas import Reserved as ReservedShown
+from berth_api.reservations.service import Reserved
+from berth_api.state import State
+
+
+class TargetConvertor(Convertor[str]):
+    """What follows /new in a path: the name of a type, or the id of a deployment. Only an id has hyphens."""
+
+    regex = f"(?:{TypeNameConvertor.regex}|{PublicIdConvertor.regex})"
+
+    def convert(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+
+register_url_convertor("target", TargetConvertor())
+
+router = APIRouter(tags=["instances"], dependencies=BEARER)
+
+LaunchTarget = Annotated[str, Path(description="Name of a workspace type, or id of a workspace deployment.")]
+
+REFUSALS: Final = refusals(
+    _400="An option is wrong, the token does not count, or the deployment is dissolved or locked out.",
+    _403="The access rules do not permit it.",
+    _404=f"{NONE_MATCHES}; of several ids, where one is unknown.",
+    _503="All that match are busy, and `reserve` was not asked for; or they are offline; or the cluster is out of"
+    " reach.",
+)
+
+
+@router.post(
+    "/new",
+    summary="Get an instance of any of some deployments",
+    response_model=Launched | ReservedShown,
+    responses=REFUSALS,
+    openapi_extra=json_body(LaunchAnyRequest),
+)
+async def new_of_any(state: SharedState, user: User, peer: Peer, body: Body) -> JSON:
+    """Get an instance of the best of the listed deployments that is free, or with `reserve` a place in the queue."""
+    return await _new(state, user, peer, body, Target(deployments=wanted_deployments(body)))
+
+
+@router.post(
+    "/new/{target:target}",
+    summary="Get an instance of a type or of a deployment",
+    response_model=Launched | ReservedShown,
+    responses=REFUSALS,
+    openapi_extra=json_body(LaunchRequest),
+)
+async def new(state: SharedState, user: User, peer: Peer, body: Body, target: LaunchTarget) -> JSON:
+    """Get an instance of the best deployment of a type that is free, or of one deployment.
+
+    With `reserve` it is a place in the queue where there is none.
+    """
+    wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
+    return await _new(state, user, peer, body, wanted)
+
+
+async def _new(state: State, user: Identity, peer: Address, body: Mapping[str, Any], target: Target) -> JSON:
+    launched = await launch(state, Wish(user, target, launch_options(body), peer))
+    if isinstance(launched, Reserved):
+        return JSON({"success": False, "id": launched.reservation})
+    answer: dict[str, Any] = {"success": True, "id": launched.instance}
+    if launched.private_key is not None:
+        answer["sshkey"] = launched.private_key
+    return JSON(answer)

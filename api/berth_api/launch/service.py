@@ -1,0 +1,281 @@
+"""POST /new: choose a deployment, take its lease, make the Instance.
+
+A deployment for which somebody else waits is not had, though it is free: whoever waited already when the request came
+is not passed by it (:mod:`berth_api.launch.admission`).
+
+The lease comes first: its compare-and-swap decides who wins, and before it, where the type has a limit for each user,
+a slot (:mod:`berth_core.leases.slots`). What can fail after it fails so that nothing stays:
+where the Instance surely was not made, a tombstone takes its name, and the operator gives the lease back at once; where
+that is not sure, or this process ends in between, the operator does both when it has missed the Instance for 30 s.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from berth_api import metrics
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.cache import lookups
+from berth_api.deployments.deployment import Deployment
+from berth_api.http.errors import (
+    ALL_BUSY,
+    ApiError,
+    AwayError,
+    BadRequestError,
+    BusyError,
+    MissingError,
+    NotPermittedError,
+)
+from berth_api.idempotency import repeats
+from berth_api.instances import service as instances
+from berth_api.launch import admission, candidates
+from berth_api.launch.admission import Live
+from berth_api.launch.candidates import Line, Rules, Target, Wish
+from berth_api.launch.choice import Refusal
+from berth_api.reservations import service as reservations
+from berth_api.reservations.service import Reserved
+from berth_api.state import State
+from berth_core import ids, names
+from berth_core.keys.ssh import KeyPair
+from berth_core.kube import errors as cluster
+from berth_core.kube.types import Object
+from berth_core.leases import leasing, slots, tombstones
+from berth_core.leases.leasing import Lease
+from berth_core.leases.slots import Claimant, Places, Quota
+from berth_core.resources import Instance, InstanceSpec, WorkspaceDeployment, WorkspaceType, manifest
+from berth_core.resources.instance import Claim
+from berth_core.state import is_active
+
+log = structlog.get_logger(__name__)
+
+NONE_MATCHES: Final = "no matching wdeployment found"
+RETRY_AFTER_UNSURE: Final = 5.0
+"""Seconds; the operator has tidied up after 30."""
+
+
+@dataclass(frozen=True, repr=False)
+class Launched:
+    """An instance that is the caller's; ``private_key`` where we made one for it."""
+
+    instance: str
+    private_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A lease that was taken for the caller."""
+
+    deployment: Deployment
+    lease: Lease
+    type: WorkspaceType
+
+
+async def launch(state: State, wish: Wish) -> Launched | Reserved:
+    """Get an instance, or where the wish says so a place in the queue. Raises an ApiError that says why not."""
+    access.need_unconstrained(wish.identity)
+    access.need_write(wish.identity, Scope.INSTANTIATION)
+    if wish.target.type is not None:
+        access.need_type(wish.identity, wish.target.type)
+    if wish.options.allow_noop and (present := await _present(state, wish)) is not None:
+        return Launched(present)
+    instance_id = ids.uuid7_at(await state.now())
+    user = wish.identity.user
+
+    async def undo(namespace: str, lease: Lease) -> None:
+        await _undo(state, namespace, lease, instance_id, user)
+
+    async with Claimant(state.client, _places(state), instance=instance_id, user=user, undo=undo) as claimant:
+        try:
+            claimed = await _claim(state, wish, claimant)
+        except ApiError as error:
+            metrics.LAUNCHES.labels("busy" if isinstance(error, BusyError) else "refused").inc()
+            raise
+        if isinstance(claimed, Reserved):
+            metrics.LAUNCHES.labels("reserved").inc()
+            return claimed
+        pair = await state.keys.take() if wish.options.sshkey is None else None
+        # The lease counts by itself now, so its slot goes while the Instance is made.
+        made = _make(state, instance_id, claimed, wish, pair)
+        await asyncio.gather(made, claimant.close())
+    metrics.LAUNCHES.labels("made").inc()
+    return Launched(instance_id, pair.private if pair is not None else None)
+
+
+def _places(state: State) -> Places:
+    return Places(state.config.access_namespace, state.config.workspace_namespaces)
+
+
+async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Reserved:
+    """Take a lease. The caches say what to try first; a grant and a refusal always rest on live reads."""
+    rules = Rules(state)
+    for live in (False, True):
+        line = Line(state.client, _places(state), state.reads)
+        found = await candidates.gather(state, wish.target, rules, live=live)
+        choice = candidates.chosen(state, wish.identity, found)
+        if live and choice.refusal is Refusal.FORBIDDEN:
+            found = replace(found, rules=await rules.among(found.deployments))
+            choice = candidates.chosen(state, wish.identity, found)
+        passed = set[tuple[str, str]]()
+        for deployment in choice.free:
+            name = deployment.namespace, deployment.name
+            if found.is_awaited(wish.identity, deployment, line.known(deployment.namespace)):
+                continue
+            if not live and state.claims.is_under_way(name):
+                passed.add(name)
+                continue
+            with state.claims.of(name):
+                claimed = await _try(state, wish, claimant, deployment, Live(line, rules))
+            if claimed is not None:
+                state.claims.took(name)
+                return claimed
+        if passed:
+            # What became of those is known when the live round looks.
+            await state.claims.over(passed)
+    if choice.refusal is Refusal.BUSY and wish.options.reserve:
+        kind = found.type_of(choice.usable[0])
+        candidates.need_fit(wish, kind)
+        await _need_place(state, wish, kind)
+        return await reservations.reserve(state, wish, kind, choice.usable)
+    raise _refused(choice.refusal, wish.target)
+
+
+async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live) -> Claimed | None:
+    """Take the lease of a deployment where the caller may have it; None where it is not to be had."""
+    admitted = await admission.admit(state, wish, deployment, live)
+    if admitted is None:
+        return None
+    lease = await _take(claimant, *admitted, now=state.client.clock.now())
+    return Claimed(deployment, lease, admitted[0]) if lease is not None else None
+
+
+async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
+    """Refuse a reservation to who has as many as he may have; once he waits, his turn counts again."""
+    quota = Quota.of(kind)
+    if quota is not None:
+        held = await slots.held(state.client, _places(state), quota.type, wish.identity.user)
+        if len(held) >= quota.most:
+            raise _has_enough(slots.NoneLeftError(quota, passing=False))
+
+
+async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployment, *, now: datetime) -> Lease | None:
+    """Take the lease; None where it is not to be had. Raises NotPermittedError where the user has enough."""
+    metadata = seen.metadata
+    try:
+        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=seen)
+    except slots.NoneLeftError as error:
+        raise _has_enough(error) from error
+    except (leasing.BusyError, cluster.NotFoundError):
+        return None
+
+
+def _has_enough(error: slots.NoneLeftError) -> NotPermittedError:
+    """Refuse what is beyond a quota: until something ends, which may be what this very request has left behind."""
+    repeats.refuse_for_now()
+    return NotPermittedError(str(error))
+
+
+def _refused(refusal: Refusal, target: Target) -> ApiError:
+    by_type = target.type is not None
+    answers: dict[Refusal, ApiError] = {
+        Refusal.UNKNOWN: MissingError(NONE_MATCHES),
+        Refusal.DISSOLVED: MissingError(NONE_MATCHES) if by_type else BadRequestError("workspace deployment dissolved"),
+        Refusal.FORBIDDEN: NotPermittedError("the access rules do not permit this instantiation"),
+        Refusal.LOCKED_OUT: BadRequestError("workspace deployment is locked out: it takes no new instances"),
+        # Of a type, machines that are away do not count: nothing matches.
+        Refusal.OFFLINE: MissingError(NONE_MATCHES)
+        if by_type
+        else AwayError("workspace deployment is offline. Try again later.", retry_after=30),
+        Refusal.BUSY: BusyError(ALL_BUSY),
+    }
+    return answers[refusal]
+
+
+def _spec(wish: Wish, claimed: Claimed, pair: KeyPair | None) -> InstanceSpec:
+    lease = claimed.lease
+    held = {"deployments": [lease.deployment], "claim": Claim(deployment=lease.deployment, epoch=lease.epoch)}
+    made = {"ssh_keys": [pair.public]} if pair is not None else {}
+    return candidates.wished(wish, claimed.type).model_copy(update=held | made)
+
+
+async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pair: KeyPair | None) -> None:
+    """Store the private key, then make the Instance; undo what is known to be half done."""
+    namespace, lease, spec = claimed.deployment.namespace, claimed.lease, _spec(wish, claimed, pair)
+    made_surely_not = True
+    try:
+        if pair is not None:
+            await instances.store_key(state, instance_id, pair)
+        # With the finalizer from the beginning, since the operator would have to add it before it opens anything.
+        body = manifest(
+            Instance,
+            namespace,
+            instance_id,
+            spec,
+            labels=wish.identity.labels | repeats.labels(),
+            finalizers=[names.FENCE_FINALIZER],
+        )
+        made_surely_not = False
+        await _create(state, namespace, body, spec)
+    except cluster.ClusterError as error:
+        made_surely_not |= not isinstance(error, cluster.UnavailableError)
+        log.warning("launch failed", instance=instance_id, deployment=lease.deployment, error=error.message)
+        metrics.LAUNCHES.labels("failed").inc()
+        if made_surely_not:
+            await _undo(state, claimed.deployment.namespace, lease, instance_id, spec.user)
+        if isinstance(error, cluster.UnavailableError):
+            raise AwayError(
+                "the cluster cannot be reached. Try again later.", retry_after=RETRY_AFTER_UNSURE
+            ) from error
+        if isinstance(error, cluster.InvalidError):
+            raise BadRequestError(error.message) from error
+        raise
+
+
+async def _create(state: State, namespace: str, body: Object, spec: InstanceSpec) -> None:
+    """Make the Instance; one that is there already must be the very same, and not a tombstone.
+
+    Raises UnavailableError where the operator was faster to take its name: this request took too long.
+    """
+    try:
+        await state.client.create(Instance.api(), namespace, body)
+    except cluster.AlreadyExistsError as error:
+        try:
+            found = Instance.parse(await state.client.get(Instance.api(), namespace, body["metadata"]["name"]))
+        except cluster.NotFoundError:
+            found = None  # it has ended, and was deleted
+        mine = found is not None and (found.spec.user, found.spec.claim) == (spec.user, spec.claim)
+        if found is None or not mine or tombstones.is_tombstone(found):
+            raise cluster.UnavailableError("the lease was given up before its Instance was made") from error
+
+
+async def _undo(state: State, namespace: str, lease: Lease, instance_id: str, user: str) -> None:
+    """Have the operator give a lease back at once whose Instance surely was not made, nor will be."""
+    try:
+        await tombstones.bury(state.client, namespace, lease, instance=instance_id, user=user)
+    except cluster.ClusterError as error:
+        log.warning("left to the operator", instance=instance_id, deployment=lease.deployment, error=error.message)
+
+
+async def _present(state: State, wish: Wish) -> str | None:
+    """Return the id of an active instance of the caller's that matches, the latest; None where there is none."""
+    found = await _active_of(state, wish.identity.user, wish.target.type)
+    wanted = wish.target.deployments
+    matching = [i for i in found if not wanted or lookups.deployment_id(i) in wanted]
+    latest = max(matching, key=lambda i: (i.metadata.creation_timestamp, i.public_id), default=None)
+    return latest.public_id if latest is not None else None
+
+
+async def _active_of(state: State, user: str, type_name: str | None) -> list[Instance]:
+    active = [i for i in await lookups.instances(state, user) if is_active(i)]
+    if type_name is None:
+        return active
+    return [i for i in active if await _type_of(state, i) == type_name]
+
+
+async def _type_of(state: State, instance: Instance) -> str | None:
+    known = lookups.cached_deployment_of(state, instance)
+    found = known if known is not None else await lookups.deployment_of(state, instance)
+    return found.type if found is not None else None

@@ -1,0 +1,1 @@
+"""The process itself: its commands, health, documentation, add-ons and webhook key."""

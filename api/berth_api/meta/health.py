@@ -1,0 +1,51 @@
+"""For those who run the process: /healthz and /readyz."""
+
+import time
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+
+from berth_api.http.answers import JSON
+from berth_api.http.requests import SharedState
+from berth_api.meta.schemas import Health, Readiness
+
+router = APIRouter(tags=["service"])
+
+
+@router.get(
+    "/healthz",
+    summary="Whether the process should go on",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "It should be started anew."}},
+)
+async def healthy(request: Request) -> JSON:
+    """Fail when a task of the process has ended, which none should."""
+    ended = [task.get_name() for task in request.app.state.tasks if task.done()]
+    return JSON({"ended": ended}, status_code=503 if ended else 200)
+
+
+@router.get(
+    "/readyz",
+    summary="Whether the process can serve",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "It cannot serve yet."}},
+)
+async def ready(state: SharedState) -> JSON:
+    """Fail until the lists are there, tokens can be verified, and the cluster's time and leader are known.
+
+    A cluster that is out of reach later does not count: clients get a 503 that says so, which is better than
+    no answer at all.
+    """
+    missing = [kind for kind, cache in state.caches.all.items() if not cache.is_synced]
+    if not missing and not state.caches.is_synced():
+        missing.append("lists")
+    if not state.revocations.is_synced:
+        missing.append("revocations")
+    if not state.tokens.is_ready(time.monotonic()):
+        missing.append("verification keys")
+    if not state.client.clock.was_known:
+        missing.append("the cluster's time")
+    if not state.spoken.is_known:
+        missing.append("the leader's Lease")
+    warnings = [] if state.certificate is None else list(state.certificate.warnings(datetime.now(UTC)))
+    return JSON({"missing": missing, "warnings": warnings}, status_code=503 if missing else 200)

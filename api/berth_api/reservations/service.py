@@ -1,0 +1,171 @@
+"""Places in the queue: Reservation resources.
+
+A Reservation lies in one namespace, and what it waits for are deployments of that namespace: names in ``spec`` mean
+nothing elsewhere, and its instance will lie beside it. Of candidates in several namespaces it waits for those in the
+namespace of the one with the shortest queue; a list keeps only these, and only those that the rules permit now.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.auth.identity import Identity
+from berth_api.cache import lookups
+from berth_api.deployments.deployment import Deployment
+from berth_api.http.errors import AwayError, BadRequestError
+from berth_api.idempotency import repeats
+from berth_api.launch import admission
+from berth_api.launch.candidates import Wish, wished
+from berth_api.state import State
+from berth_core import ids, names
+from berth_core.kube import errors as cluster
+from berth_core.queue import order
+from berth_core.resources import Reservation, WorkspaceType, manifest
+from berth_core.resources.reservation import ReservationSpec
+
+MOST_WAITING: Final = 100
+"""Reservations of one user that wait."""
+ATTEMPTS: Final = 8
+"""Changes of one reservation between read and delete before the caller is told to try again."""
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """A place in the queue that is the caller's; ``reservation`` is its public id."""
+
+    reservation: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A reservation that waits. ``position`` counts from 1; ``eta`` is RFC 3339, None where it is not known."""
+
+    reservation: Reservation
+    position: int
+    eta: str | None
+
+
+async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequence[Deployment]) -> Reserved:
+    """Make a reservation for what the caller may use, the shortest queue first; ``kind`` is the first one's type.
+
+    Raises BadRequestError where he has too many. The count is not a lock: requests at once may pass.
+    """
+    if sum(map(order.waits, await lookups.reservations(state, wish.identity.user))) >= MOST_WAITING:
+        raise BadRequestError(f"at most {MOST_WAITING} reservations of one user may wait: give up some first")
+    namespace = usable[0].namespace
+    asked = wish.target.deployments
+    mine = sorted((d for d in usable if d.namespace == namespace and d.id in asked), key=lambda d: asked.index(d.id))
+    spec = ReservationSpec(
+        user=wish.identity.user,
+        workspace_type=wish.target.type,
+        deployments=[d.name for d in mine] or None,
+        event_url=wish.options.eurl,
+        superuser=wish.identity.superuser,
+        instance=wished(wish, kind),
+    )
+    reservation_id = ids.uuid7_at(await state.now())
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | wish.identity.labels | repeats.labels()
+    body = manifest(Reservation, namespace, reservation_id, spec, labels=labels)
+    try:
+        await state.client.create(Reservation.api(), namespace, body)
+    except cluster.InvalidError as error:
+        raise BadRequestError(error.message) from error
+    await admission.mark(state, kind)
+    return Reserved(reservation_id)
+
+
+async def listed(state: State, identity: Identity) -> list[Place]:
+    """List the caller's reservations that wait, live, in the order of the queue; a superuser's list is everyone's."""
+    access.need_unconstrained(identity)
+    return await _places(state, access.listed_user(identity))
+
+
+async def one(state: State, identity: Identity, reservation_id: str) -> Place:
+    """Read one reservation that waits, live. Raises MissingError."""
+    access.need_unconstrained(identity)
+    found = await _waiting(state, identity, reservation_id)
+    for place in await _places(state, found.spec.user):
+        if place.reservation.metadata.uid == found.metadata.uid:
+            return place
+    raise access.reservation_missing()  # its turn came between the two reads
+
+
+async def cancel(state: State, identity: Identity, reservation_id: str) -> None:
+    """Give up a place. Raises MissingError where the turn has come already: then there is an instance to end."""
+    access.need_unconstrained(identity)
+    access.need_write(identity, Scope.CHANGE)
+    for _ in range(ATTEMPTS):
+        metadata = (await _waiting(state, identity, reservation_id)).metadata
+        try:
+            await state.client.delete(
+                Reservation.api(),
+                metadata.namespace,
+                metadata.name,
+                uid=metadata.uid,
+                resource_version=metadata.resource_version,
+            )
+        except cluster.ConflictError:
+            continue  # changed since it was read: perhaps its turn has come
+        except cluster.NotFoundError as error:
+            raise access.reservation_missing() from error
+        return
+    raise AwayError("others are changing the same reservation. Try again.")
+
+
+async def _waiting(state: State, identity: Identity, reservation_id: str) -> Reservation:
+    found = await lookups.reservation(state, reservation_id, access.listed_user(identity))
+    if found is None or not order.waits(found):
+        raise access.reservation_missing()
+    access.need_own_reservation(identity, found)
+    return found
+
+
+async def _places(state: State, user: str | None) -> list[Place]:
+    """Places of a user's reservations, or of everyone's: his read live, among all others as the caches have them."""
+    state.caches.need_fresh()
+    mine = await lookups.reservations(state, user)
+    others = [r for r in state.caches.reservations if user is not None and r.spec.user != user]
+    positions = order.positions([*mine, *others], lambda *key: _type_named(state, *key))
+    endings = _endings_of(state)
+    places = []
+    for reservation in sorted(filter(order.waits, mine), key=order.turn):
+        position = positions[reservation.metadata.namespace, reservation.metadata.name]
+        places.append(Place(reservation, position, order.eta(position, endings(reservation))))
+    return places
+
+
+def _type_named(state: State, namespace: str, name: str) -> str | None:
+    known = lookups.cached_deployment(state, namespace, name)
+    return known.type if known is not None else None
+
+
+def _endings_of(state: State) -> Callable[[Reservation], list[str | None]]:
+    """Ends of the leases that stand before a reservation, None for what is free; those of a type are gathered once."""
+    known: dict[tuple[str, str], list[str | None]] = {}
+
+    def endings(reservation: Reservation) -> list[str | None]:
+        namespace, wanted = reservation.metadata.namespace, reservation.spec.workspace_type
+        if wanted is None:
+            found = [
+                lookups.cached_deployment(state, namespace, name) for name in set(reservation.spec.deployments or ())
+            ]
+            return _ends(state, [d for d in found if d is not None])
+        if (namespace, wanted) not in known:
+            of_type = [d for d in state.caches.deployments.by("type", wanted) if d.namespace == namespace]
+            known[namespace, wanted] = _ends(state, of_type)
+        return known[namespace, wanted]
+
+    return endings
+
+
+def _ends(state: State, deployments: Sequence[Deployment]) -> list[str | None]:
+    ends: list[str | None] = []
+    for deployment in deployments:
+        lease = deployment.resource.status.lease
+        if deployment.is_free:
+            ends.append(None)
+        elif lease is not None and not deployment.resource.spec.lockout and not deployment.is_dissolved:
+            ends += [ending.expires for ending in state.caches.endings.by("id", lease.instance) if ending.expires]
+    return ends

@@ -1,1 +1,0 @@
-"""Routes: read parameters, call a service, shape the answer."""

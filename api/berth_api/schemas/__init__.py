@@ -1,1 +1,0 @@
-"""Bodies of requests and answers, for the OpenAPI document. Checks are in options.py, shapes in shapes/."""

@@ -1,1 +1,0 @@
-"""What the routes promise, in terms of resources."""

@@ -1,0 +1,164 @@
+"""An instance's VPN: its clients are VPNClient resources, which the operator signs."""
+
+import asyncio
+import base64
+from typing import Final
+
+from berth_api.auth import access
+from berth_api.auth.access import Scope
+from berth_api.auth.identity import Identity
+from berth_api.cache import lookups
+from berth_api.http.errors import INSTANCE_BUSY, ApiError, BadRequestError, BusyError, MissingError
+from berth_api.idempotency import repeats
+from berth_api.instances import service
+from berth_api.state import State
+from berth_core import names
+from berth_core.kube import conditions
+from berth_core.kube import errors as cluster
+from berth_core.kube.types import Kind
+from berth_core.reading import readable
+from berth_core.resources import Instance, VPNClient, VPNClientSpec, manifest
+from berth_core.resources.instance import MOST_VPN_CLIENTS
+from berth_core.state import READY, VPN_READY, is_active
+
+SECRETS: Final = Kind("v1", "secrets")
+WORKSPACE: Final = "workspace"
+"""Id of the workspace's own end of the VPN."""
+SIGNED_WITHIN: Final = 3.0
+"""Seconds from the request until a client must have been signed."""
+
+
+async def show(state: State, identity: Identity, instance_id: str) -> tuple[Instance, list[str]]:
+    """Read the instance and the ids of its VPN's clients, live. Raises BadRequestError where it ends or has ended."""
+    found = await lookups.instance_for(state, identity, instance_id)
+    service.need_active(found)
+    return found, await client_ids(state, found)
+
+
+async def client_ids(state: State, instance: Instance) -> list[str]:
+    """Ids of the clients of a VPN as they were signed, the workspace's own first; none while it is being prepared."""
+    if not instance.spec.vpn or not is_ready(instance) or not is_active(instance):
+        return []
+    signed = [client.metadata.uid for client in await _clients(state, instance) if _is_signed(client)]
+    issued = instance.status.vpn.issued if instance.status.vpn is not None else []
+    place = {uid: number for number, uid in enumerate(issued)}
+    return [WORKSPACE, *sorted(signed, key=lambda uid: place.get(uid, len(place)))]
+
+
+async def add_client(state: State, identity: Identity, instance_id: str) -> tuple[str, str]:
+    """Make a client; its id and its profile, which has its private key in it.
+
+    Raises BadRequestError where there is no VPN, or it signs no more, BusyError while it is being prepared, or the
+    client is not signed in time.
+    """
+    found = await _changeable(state, identity, instance_id)
+    if not found.spec.vpn:
+        raise BadRequestError("this instance has no VPN: ask for one with `vpn` when it is made")
+    if not is_ready(found):
+        raise BusyError(INSTANCE_BUSY)
+    if found.status.vpn is not None and len(found.status.vpn.issued) >= MOST_VPN_CLIENTS:
+        raise BadRequestError(f"a VPN signs at most {MOST_VPN_CLIENTS} clients, revoked ones too")
+    body = manifest(
+        VPNClient,
+        found.metadata.namespace,
+        "",
+        VPNClientSpec(instance=found.public_id),
+        generateName=f"{found.metadata.name}-",
+        labels={names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+        | identity.labels
+        | repeats.labels(),
+        ownerReferences=[found.reference()],
+    )
+    del body["metadata"]["name"]
+    made = VPNClient.parse(await state.client.create(VPNClient.api(), found.metadata.namespace, body))
+    try:
+        return made.metadata.uid, await profile_of(state, made)
+    except (ApiError, cluster.ClusterError) as error:
+        if repeats.current() is None or isinstance(error, BadRequestError):  # else a repeat of the request finds it
+            await _delete(state, made)
+        raise
+
+
+async def revoke_client(state: State, identity: Identity, instance_id: str, client_id: str) -> None:
+    """Revoke a client. Raises MissingError where there is none of that id."""
+    found = await _changeable(state, identity, instance_id)
+    if found.spec.vpn and client_id == WORKSPACE:
+        raise BadRequestError("the workspace's own end of the VPN cannot be revoked: end the instance")
+    for client in await _clients(state, found):
+        if client.metadata.uid == client_id:
+            await _delete(state, client)
+            return
+    raise MissingError("client not found")
+
+
+async def profile_of(state: State, made: VPNClient) -> str:
+    """Wait until a client is signed and return its profile.
+
+    Raises BusyError where that takes too long or somebody revokes it, BadRequestError where it will not be signed.
+    """
+    try:
+        async with asyncio.timeout(SIGNED_WITHIN):
+            await _signed(state, made)
+            return await stored_profile(state, made.metadata.uid)
+    except (TimeoutError, cluster.GoneError, cluster.NotFoundError) as error:
+        raise BusyError(INSTANCE_BUSY) from error
+
+
+async def stored_profile(state: State, client_id: str) -> str:
+    """Read the profile of a client that is signed. Raises NotFoundError of the cluster where it was revoked."""
+    secret = await state.client.get(SECRETS, state.config.access_namespace, names.vpn_profile(client_id))
+    return base64.b64decode(secret["data"][names.VPN_PROFILE]).decode()
+
+
+def is_ready(instance: Instance) -> bool:
+    """Whether clients can connect."""
+    return conditions.is_true(instance.status.conditions, VPN_READY)
+
+
+async def _signed(state: State, client: VPNClient) -> None:
+    """Follow a client until it is signed. Raises BadRequestError where the operator says that it will not be."""
+    metadata, name = client.metadata, {"metadata.name": client.metadata.name}
+    version = metadata.resource_version
+    while True:
+        if _is_decided(client):
+            return
+        async for event in state.client.watch(VPNClient.api(), metadata.namespace, version, fields=name):
+            version = event.object["metadata"]["resourceVersion"]
+            if event.type == "DELETED":
+                raise BusyError(INSTANCE_BUSY)
+            if event.type != "BOOKMARK" and _is_decided(client := VPNClient.parse(event.object)):
+                return
+
+
+def _is_decided(client: VPNClient) -> bool:
+    """Whether it is signed. Raises BadRequestError where it never will be."""
+    told = conditions.find(client.status.conditions, READY)
+    if told is not None and told.status == "False":
+        raise BadRequestError(told.message)
+    return _is_signed(client)
+
+
+def _is_signed(client: VPNClient) -> bool:
+    living = client.metadata.deletion_timestamp is None
+    return living and conditions.is_true(client.status.conditions, READY)
+
+
+async def _clients(state: State, instance: Instance) -> list[VPNClient]:
+    # By what the spec says, not by label, so that those made with kubectl are listed too.
+    objects, _ = await state.client.list(
+        VPNClient.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
+    )
+    return readable(VPNClient, objects)
+
+
+async def _delete(state: State, client: VPNClient) -> None:
+    metadata = client.metadata
+    await state.client.delete(VPNClient.api(), metadata.namespace, metadata.name, uid=metadata.uid)
+
+
+async def _changeable(state: State, identity: Identity, instance_id: str) -> Instance:
+    access.need_instance(identity, instance_id)
+    access.need_write(identity, Scope.CHANGE)
+    found = await lookups.instance_for(state, identity, instance_id)
+    service.need_active(found)
+    return found

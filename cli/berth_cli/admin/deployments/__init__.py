@@ -1,0 +1,1 @@
+"""``berth deployment``, ``status`` and ``release``."""

@@ -1,0 +1,27 @@
+"""Taking a deployment out of quarantine at an administrator's word."""
+
+from berth_cli.admin.deployments.finding import deployment_named
+from berth_cli.ui.errors import FAILED, CliError
+from berth_core.kube.client import Client
+from berth_core.kube.conditions import find
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
+from berth_core.resources import WorkspaceDeployment
+
+NODE_LOST = "NodeLost"
+
+
+async def release(client: Client, deployment: str, namespace: str, reason: str) -> list[str]:
+    """Write that the present quarantine of a deployment (name or id) is over. Returns what was done.
+
+    The word counts for the epoch that was seen here: a quarantine that begins meanwhile is another.
+    """
+    wd = await deployment_named(client, namespace, deployment)
+    name, found = wd.metadata.name, find(wd.status.conditions, leasing.QUARANTINED)
+    if found is None or found.status != "True":
+        return [f"{name} is not in quarantine: nothing to do"]
+    if found.reason == NODE_LOST:
+        raise CliError(f"{name} is in quarantine until its lease has ended: {found.message}", FAILED)
+    body: Object = {"spec": {"quarantineRelease": {"epoch": wd.status.epoch, "reason": reason}}}
+    await client.patch(WorkspaceDeployment.api(), namespace, name, body)
+    return [f"{name} leaves quarantine, where it was since {found.last_transition_time}: {found.message}"]

@@ -1,0 +1,54 @@
+"""``berth doctor``: what keeps a Berth from working as it should."""
+
+from typing import Annotated
+
+import typer
+
+from berth_cli.ui.options import Form, Kubeconfig, Output, Release
+
+EXAMPLES = """
+Examples:
+
+  berth doctor
+
+  berth doctor --output json
+
+  berth doctor -n lab-berth -w lab-a -w lab-b
+"""
+
+
+def doctor(
+    workspaces: Annotated[
+        list[str] | None,
+        typer.Option("--workspaces", "-w", metavar="NAMESPACE", help="Of deployments; else those the operator has."),
+    ] = None,
+    output: Form = Output.TABLE,
+    namespace: Release = "berth",
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Look over the cluster and Berth in it, and say how to mend what is not well. Nothing is changed.
+
+    Exit code 1 where something has failed. What you may not read is `unknown`.
+    """
+    from berth_cli.admin import cluster
+    from berth_cli.admin.doctor import checks, facts
+    from berth_cli.admin.doctor.findings import Finding, Level
+    from berth_cli.ui import printing
+    from berth_cli.ui.errors import FAILED
+
+    seen = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
+    found = checks.findings(seen, checks.CHECKS)
+    columns: list[printing.Column[Finding]] = [
+        printing.Column("CHECK", lambda one: one.check),
+        printing.Column("RESULT", lambda one: one.level),
+        printing.Column("WHAT", lambda one: one.says),
+        printing.Column("MEND", lambda one: one.mend or None, wide=True),
+    ]
+    table = printing.Table(columns, lambda one: one.check, lambda one: one.wire(), lambda one: one.level == "ok")
+    printing.show(found, table, output, "nothing was looked at")
+    if output is Output.TABLE:
+        for one in found:
+            if one.mend:
+                typer.echo(f"\n{one.check}: {printing.printable(one.mend)}")
+    if any(one.level is Level.FAILED for one in found):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,319 @@
+"""What a checkup knows of a cluster, and how it is read: what may not be read is said to be unseen."""
+
+import base64
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from berth_cli.admin.cluster import server_time
+from berth_cli.admin.doctor.held import Held
+from berth_cli.admin.doctor.judging import NETWORK_POLICIES, WORKLOADS, schema_of
+from berth_core import names
+from berth_core.firewall import Network, parse_source
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ForbiddenError, NotFoundError
+from berth_core.kube.types import Kind, Object
+from berth_core.resources import (
+    KINDS,
+    Account,
+    Instance,
+    IssuedToken,
+    Resource,
+    TokenRevocation,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
+
+T = TypeVar("T")
+
+DEFINITIONS: Final = Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
+POLICIES: Final = Kind("admissionregistration.k8s.io/v1", "validatingadmissionpolicies", namespaced=False)
+QUOTAS: Final = Kind("v1", "resourcequotas")
+PROCESSES: Final = WORKLOADS["Deployment"]
+LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
+SERVICES: Final = Kind("v1", "services")
+SECRETS: Final = Kind("v1", "secrets")
+CONFIGMAPS: Final = Kind("v1", "configmaps")
+INGRESSES: Final = Kind("networking.k8s.io/v1", "ingresses")
+COUNTED: Final = {kind.plural: kind for kind in (CONFIGMAPS, Kind("v1", "persistentvolumeclaims"), SERVICES)}
+"""Kinds that the value `bounds.quota` bounds and that are counted here."""
+ACCESS: Final = (Account, IssuedToken, TokenRevocation)
+"""Kinds of the access namespace."""
+LEADER: Final = "berth-operator"
+QUOTA: Final = "berth"
+"""Name of the ResourceQuota that the chart makes of `bounds.quota`."""
+WORKSPACES_VARIABLE: Final = "BERTH_WORKSPACE_NAMESPACES"
+ACCESS_VARIABLE: Final = "BERTH_ACCESS_NAMESPACE"
+BOUNDS_VARIABLE: Final = "BERTH_MOST_OBJECTS"
+QUOTA_VARIABLE: Final = "BERTH_QUOTA"
+RUNTIME_CLASSES_VARIABLE: Final = "BERTH_RUNTIME_CLASSES"
+CLOSED_VARIABLES: Final = ("BERTH_BLOCKED_CIDRS", "BERTH_MACHINE_CIDRS")
+THOUSANDS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_WHOLE: Final = re.compile(r"(\d+)([kMG]?)")
+"""A number as quotas hold it: the API server writes 20000 as 20k."""
+_ALLOWED: Final = re.compile(r"runtimeClassName in (\[.*\])$")
+"""In the policy that the chart makes of the allowed RuntimeClasses."""
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Something that could not be read, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Values:
+    """Limits that the chart's values set for objects."""
+
+    most: Mapping[str, int] | Unseen
+    """How many objects of a kind (its plural) a workspace namespace may hold."""
+    closed: Sequence[Network] | Unseen
+    """Networks that nothing reaches."""
+    runtime_classes: Sequence[str] | Unseen
+    """RuntimeClasses that types may name; empty for any."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Stored objects that Berth's own rules judge, and the values that the rules are made of."""
+
+    values: Values
+    held: Held
+
+    @property
+    def types(self) -> Sequence[WorkspaceType] | Unseen:
+        """Types that can be read."""
+        return self._of(WorkspaceType, self.held.types)
+
+    @property
+    def deployments(self) -> Sequence[WorkspaceDeployment] | Unseen:
+        """Deployments that can be read."""
+        return self._of(WorkspaceDeployment, self.held.deployments)
+
+    @property
+    def vpns(self) -> Sequence[Instance] | Unseen:
+        """Active instances with a VPN."""
+        return self._of(Instance, self.held.vpns)
+
+    def _of(self, kind: type[Resource], found: Sequence[T]) -> Sequence[T] | Unseen:
+        why = self.held.unseen.get(kind.KIND)
+        return found if why is None else Unseen(why)
+
+
+@dataclass(frozen=True)
+class Facts(Stored):
+    """What was seen. Processes are the release's Deployments by component, None where there is none."""
+
+    release: str
+    version: str
+    now: datetime
+    """By the API server's clock, to the second."""
+    here: datetime
+    """By this machine's clock, when that was read."""
+    definitions: Sequence[Object] | Unseen
+    processes: Mapping[str, Object | None] | Unseen
+    leader: Object | Unseen | None
+    services: Sequence[Object] | Unseen
+    """Of instances."""
+    front: Object | Unseen | None
+    """The API's Service."""
+    ingresses: Sequence[Object] | Unseen
+    authority: bytes | Unseen | None
+    """Certificate (PEM) of the agents' authority."""
+    keys: Mapping[str, bool] | Unseen
+    """Which of the release's key objects are there, by name."""
+
+
+def environment(process: Object | None, container: str) -> dict[str, str]:
+    """Return the plain environment variables of a process. Pure."""
+    containers = (((process or {}).get("spec") or {}).get("template") or {}).get("spec", {}).get("containers") or []
+    found: Object = next((one for one in containers if one["name"] == container), {})
+    return {entry["name"]: entry["value"] for entry in found.get("env") or () if "value" in entry}
+
+
+def words(text: str) -> list[str]:
+    """Split a comma list. Pure."""
+    return [word for word in text.split(",") if word]
+
+
+async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Facts:
+    """Read all facts. Workspace namespaces that are not given are those of the operator's environment."""
+    version = str((await client.request("GET", "/version"))["gitVersion"])
+    now, here = await server_time(client), datetime.now(UTC)
+    processes = await _seen(_processes(client, release))
+    told = environment(processes["operator"], "operator") if isinstance(processes, dict) else {}
+    where = list(workspaces) or words(told.get(WORKSPACES_VARIABLE, "")) or ["berth-workspaces"]
+    return Facts(
+        values=await _values(client, release, where, processes),
+        held=await hold(client, where, [told.get(ACCESS_VARIABLE) or "berth-access"]),
+        release=release,
+        version=version,
+        now=now,
+        here=here,
+        definitions=await _seen(_in(client, DEFINITIONS, [None])),
+        processes=processes,
+        leader=await _seen(_one(client, LEASES, release, LEADER)),
+        services=await _seen(_in(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
+        front=await _seen(_one(client, SERVICES, release, "berth-api")),
+        ingresses=await _seen(_in(client, INGRESSES, [release])),
+        authority=await _seen(_authority(client, release)),
+        keys=await _seen(_keys(client, release)),
+    )
+
+
+def given(variables: Mapping[str, str]) -> Values:
+    """Return the values that environment variables have, as the chart gives them to its Job. Pure."""
+    objects, quota = (json.loads(variables.get(name) or "{}") for name in (BOUNDS_VARIABLE, QUOTA_VARIABLE))
+    return Values(
+        most=objects | _numbers(quota),
+        closed=_closed(variables),
+        runtime_classes=words(variables.get(RUNTIME_CLASSES_VARIABLE, "")),
+    )
+
+
+async def workspaces_of(client: Client, release: str) -> list[str]:
+    """Return the workspace namespaces of a release; empty where nothing says them to this caller."""
+    process = await _seen(_one(client, PROCESSES, release, "berth-operator"))
+    told = {} if isinstance(process, Unseen) else environment(process, "operator")
+    return words(told.get(WORKSPACES_VARIABLE, ""))
+
+
+async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str]) -> Held:
+    """Look over what workspace and access namespaces hold, page by page."""
+    held = Held()
+    for kind in KINDS:
+        schema = schema_of(kind)
+        for namespace in access if kind in ACCESS else workspaces:
+            async for obj in _listed(client, held, kind.KIND, kind.api(), namespace):
+                held.take(kind, schema, obj)
+    for namespace in workspaces:
+        for what, workload in WORKLOADS.items():
+            async for obj in _listed(client, held, what, workload, namespace, metadata_only=True):
+                held.take_workload(what, obj["metadata"])
+        async for policy in _listed(client, held, "NetworkPolicy", NETWORK_POLICIES, namespace):
+            held.take_policy(policy)
+        for plural, counted in COUNTED.items():
+            try:
+                held.counts[namespace, plural] = await client.count(counted, namespace)
+            except ForbiddenError as error:
+                held.unseen[plural] = error.message
+    return held
+
+
+async def _listed(
+    client: Client, held: Held, what: str, kind: Kind, namespace: str, *, metadata_only: bool = False
+) -> AsyncIterator[Object]:
+    """Yield objects page by page; none of a kind that is not installed yet."""
+    try:
+        async for page, _ in client.pages(kind, namespace, metadata_only=metadata_only):
+            for obj in page:
+                yield obj
+    except NotFoundError:
+        return
+    except ForbiddenError as error:
+        held.unseen[what] = error.message
+
+
+async def _values(
+    client: Client, release: str, workspaces: Sequence[str], processes: Mapping[str, Object | None] | Unseen
+) -> Values:
+    """Return the values that are in force: of the operator's environment, of quotas and of policies."""
+    told: Mapping[str, str] | Unseen
+    if isinstance(processes, Unseen):
+        told = processes
+    elif processes["operator"] is None:
+        told = Unseen("the operator, whose environment has the bounds, is not there")
+    else:
+        told = environment(processes["operator"], "operator")
+    quotas = await _seen(_quotas(client, workspaces))
+    most: Mapping[str, int] | Unseen
+    if isinstance(told, Unseen) or isinstance(quotas, Unseen):
+        most = told if isinstance(told, Unseen) else Unseen(str(quotas))
+    else:
+        most = json.loads(told.get(BOUNDS_VARIABLE, "{}")) | quotas  # an earlier version has none
+    return Values(
+        most=most,
+        closed=told if isinstance(told, Unseen) else _closed(told),
+        runtime_classes=await _seen(_runtime_classes(client, release)),
+    )
+
+
+def _closed(told: Mapping[str, str]) -> list[Network]:
+    return [parse_source(word) for name in CLOSED_VARIABLES for word in words(told.get(name, ""))]
+
+
+async def _quotas(client: Client, workspaces: Sequence[str]) -> dict[str, int]:
+    """Return the least that the chart's quotas allow of each kind, in any namespace."""
+    least: dict[str, int] = {}
+    for namespace in workspaces:
+        quota = await _one(client, QUOTAS, namespace, QUOTA)
+        for plural, most in _numbers(((quota or {}).get("spec") or {}).get("hard", {})).items():
+            least[plural] = min(most, least.get(plural, most))
+    return least
+
+
+def _numbers(hard: Mapping[str, Any]) -> dict[str, int]:
+    """Read what a quota has of countable kinds. The rest keeps its amount beside its name: it is not counted here."""
+    read = {name: _WHOLE.fullmatch(str(most)) for name, most in hard.items()}
+    return {
+        name if match else f"{name} ({hard[name]})": int(match[1]) * THOUSANDS[match[2]] if match else 0
+        for name, match in read.items()
+    }
+
+
+async def _runtime_classes(client: Client, release: str) -> list[str]:
+    policy = await _one(client, POLICIES, None, f"berth-isolation-{release}-types")
+    validations: list[Any] = ((policy or {}).get("spec") or {}).get("validations") or []
+    found = [match for one in validations if (match := _ALLOWED.search(one["expression"].strip())) is not None]
+    return [name for match in found for name in json.loads(match[1])]
+
+
+async def _seen(work: Awaitable[T]) -> T | Unseen:
+    try:
+        return await work
+    except (ForbiddenError, NotFoundError) as error:
+        return Unseen(error.message)
+
+
+async def _one(client: Client, kind: Kind, namespace: str | None, name: str) -> Object | None:
+    try:
+        return await client.get(kind, namespace, name)
+    except NotFoundError:
+        return None
+
+
+async def _in(
+    client: Client, kind: Kind, namespaces: Sequence[str | None], labels: Mapping[str, str] | None = None
+) -> list[Object]:
+    """Read all objects of some namespaces, without what says who wrote their fields."""
+    found: list[Object] = []
+    for namespace in namespaces:
+        async for page, _ in client.pages(kind, namespace, labels=labels):
+            for obj in page:
+                obj["metadata"].pop("managedFields", None)
+            found += page
+    return found
+
+
+async def _processes(client: Client, release: str) -> dict[str, Object | None]:
+    components = ("operator", "api", "notifier")
+    return {name: await _one(client, PROCESSES, release, f"berth-{name}") for name in components}
+
+
+async def _authority(client: Client, release: str) -> bytes | None:
+    secret = await _one(client, SECRETS, release, names.AGENT_CA_SECRET)
+    return base64.b64decode((secret.get("data") or {}).get("tls.crt", "")) if secret is not None else None
+
+
+async def _keys(client: Client, release: str) -> dict[str, bool]:
+    wanted = (
+        (SECRETS, names.SIGNING_SECRET),
+        (CONFIGMAPS, names.VERIFICATION_CONFIGMAP),
+        (SECRETS, names.WEBHOOK_SECRET),
+        (CONFIGMAPS, names.WEBHOOK_CONFIGMAP),
+    )
+    return {name: await _one(client, kind, release, name) is not None for kind, name in wanted}

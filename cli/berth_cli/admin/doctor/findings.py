@@ -1,0 +1,43 @@
+"""What was found, and how grave it is. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from berth_cli.admin.doctor.facts import Unseen
+
+
+class Level(StrEnum):
+    """How it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``mend`` is empty where there is nothing to do."""
+
+    check: str
+    level: Level
+    says: str
+    mend: str = ""
+
+    def wire(self) -> dict[str, Any]:
+        """As `--output json` and `yaml` print it."""
+        return dict(vars(self))
+
+
+def unseen(check: str, found: Unseen) -> Finding:
+    """Return the finding for what could not be read."""
+    return Finding(check, Level.UNKNOWN, found.why, "ask an administrator of the cluster, who may read it")
+
+
+def unlisted(check: str, unseen_kinds: Mapping[str, str], kinds: Iterable[str]) -> Iterator[Finding]:
+    """Yield the finding for lists that could not be read, by kind; none where all could."""
+    missing = [kind for kind in kinds if kind in unseen_kinds]
+    if missing:
+        yield unseen(check, Unseen(f"{', '.join(missing)} cannot be listed: {unseen_kinds[missing[0]]}"))

@@ -1,0 +1,102 @@
+"""The verification keys in their ConfigMap, which API pods mount. All writes are compare-and-swap, safe to repeat.
+
+Who publishes reads the ConfigMap before the Secret, and who removes a key writes the Secret before the ConfigMap. So
+a key that is being removed cannot be published again by somebody who still saw it: his write fails, and he looks again.
+"""
+
+import json
+from typing import Any, Final
+
+from berth_cli.admin.keys import material
+from berth_cli.admin.keys.keyring import Keyring
+from berth_cli.ui.errors import CliError
+from berth_core import names
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ConflictError, NotFoundError
+from berth_core.kube.types import Kind, Object
+
+SECRETS: Final = Kind("v1", "secrets")
+CONFIGMAPS: Final = Kind("v1", "configmaps")
+ATTEMPTS: Final = 8
+"""Lost compare-and-swaps after which a writer gives up."""
+
+
+async def publish(client: Client, namespace: str) -> frozenset[str]:
+    """Publish the public halves of all keys that are held. Returns the kids that were not published before.
+
+    Keys that are published and no longer held stay: tokens of theirs may live.
+    """
+    for _ in range(ATTEMPTS):
+        found = await read(client, namespace)
+        ring = Keyring.parse(await client.get(SECRETS, namespace, names.SIGNING_SECRET))
+        before = jwks(found)
+        after = material.merged_jwks(before, dict(ring.held))
+        if await _write(client, namespace, found, after):
+            return kids(after) - kids(before)
+    raise _contended()
+
+
+async def unpublish(client: Client, namespace: str, kid: str) -> None:
+    """Take a key away, after the Secret lost it."""
+    for _ in range(ATTEMPTS):
+        found = await read(client, namespace)
+        if found is None:
+            await publish(client, namespace)
+            continue
+        left = {"keys": [key for key in jwks(found).get("keys", []) if key.get("kid") != kid]}
+        if await _write(client, namespace, found, left):
+            return
+    raise _contended()
+
+
+async def read(client: Client, namespace: str) -> Object | None:
+    """Return the ConfigMap, None where there is none."""
+    try:
+        return await client.get(CONFIGMAPS, namespace, names.VERIFICATION_CONFIGMAP)
+    except NotFoundError:
+        return None
+
+
+def jwks(configmap: Object | None) -> dict[str, Any]:
+    """Return the JWK set (RFC 7517) that the ConfigMap holds. Raises CliError where it is none. Pure."""
+    text = ((configmap or {}).get("data") or {}).get(names.JWKS_KEY) or '{"keys": []}'
+    try:
+        found = json.loads(text)
+        listed = found["keys"]
+        if all(isinstance(key, dict) for key in listed):
+            return {"keys": listed}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CliError(_DAMAGED) from error
+    raise CliError(_DAMAGED)
+
+
+def kids(published: dict[str, Any]) -> frozenset[str]:
+    """Names of the keys of a JWK set. Pure."""
+    return frozenset(str(key["kid"]) for key in published["keys"] if "kid" in key)
+
+
+async def _write(client: Client, namespace: str, found: Object | None, wanted: dict[str, Any]) -> bool:
+    """Put the set there; False where somebody else wrote in between."""
+    data = {names.JWKS_KEY: json.dumps(wanted, sort_keys=True)}
+    metadata: Object = {"name": names.VERIFICATION_CONFIGMAP, "namespace": namespace}
+    try:
+        if found is None:
+            metadata["labels"] = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
+            await client.create(CONFIGMAPS, namespace, {"metadata": metadata, "data": data})
+        elif jwks(found) != wanted or names.JWKS_KEY not in (found.get("data") or {}):
+            metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+            body: Object = {"metadata": metadata, "data": data}
+            await client.patch(CONFIGMAPS, namespace, names.VERIFICATION_CONFIGMAP, body)
+    except ConflictError:
+        return False
+    return True
+
+
+def _contended() -> CliError:
+    return CliError(f"others kept writing ConfigMap {names.VERIFICATION_CONFIGMAP}: repeat the command")
+
+
+_DAMAGED: Final = (
+    f"ConfigMap {names.VERIFICATION_CONFIGMAP} holds no JWK set under {names.JWKS_KEY}: delete the ConfigMap and"
+    " repeat the command, which publishes all keys that are held"
+)

@@ -1,0 +1,170 @@
+"""After a backup without status was put back: what ends, with which epochs deployments begin, who waits. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from berth_core import ids, names, state
+from berth_core.kube.conditions import condition, is_true, merged
+from berth_core.kube.model import parse_time, timestamp
+from berth_core.kube.types import Object
+from berth_core.leases.epochs import HIGHEST, Trace, traces
+from berth_core.queue import order
+from berth_core.reading import at
+from berth_core.resources import Instance, Reservation, Resource, WorkspaceDeployment
+from berth_core.resources.base import ObjectMeta, Queued
+from berth_core.resources.workspacedeployment import HeldLease
+
+REASON: Final = "Berth's resources were restored from a backup; what it had was lost"
+NOBODY: Final = "(unknown)"
+"""Whose lease it was, where no Instance says it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there."""
+
+    instances: Sequence[Instance]
+    deployments: Sequence[WorkspaceDeployment]
+    reservations: Sequence[Reservation]
+    opened: Sequence[Object]
+    """Pods, Services, Secrets and Jobs that were made for leases, or warm; their metadata suffices."""
+    unreadable: Sequence[Object] = ()
+    """Instances and Reservations that cannot be read; the epochs that they speak of count."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do. Without ``writes`` it is for people."""
+
+    target: Resource
+    what: str
+    writes: tuple[Object, ...] = ()
+    """Merge patches of the target's status, one after the other, the first at the version that was read."""
+
+    @property
+    def name(self) -> str:
+        """Kind and name, as kubectl has them."""
+        return f"{self.target.SHORT}/{self.target.metadata.name}"
+
+
+def plan(found: Found, above: int, now: datetime) -> list[Step]:
+    """Everything to do. With nothing left to do it is done, so that it can be repeated.
+
+    ``above`` is an epoch that somebody knows of otherwise; 0 for none.
+    """
+    steps = [_end(instance, now) for instance in found.instances if _runs(instance)]
+    floors, left = epochs(found), _last(one for one in traces(found.opened) if one.instance)
+    users = {instance.public_id: instance.spec.user for instance in found.instances}
+    for wd in found.deployments:
+        name = wd.metadata.name
+        floor = max(floors[name], above)
+        if wd.status.lease is not None:
+            if floor > wd.status.epoch:
+                steps.append(_renew(wd, floor, left.get(name), users, now))
+        elif name in left:
+            steps.append(_hold(wd, floor, left[name], users, now))
+        elif floor > wd.status.epoch:
+            steps.append(Step(wd, _next(wd, floor + 1), ({"epoch": floor},)))
+    return [*steps, *(_waits(waiter) for waiter in found.reservations if not waiter.status.conditions)]
+
+
+def place(metadata: ObjectMeta) -> Queued:
+    """Return the place in the queue that a reservation had: by the export's annotation, else by a name of the API's.
+
+    It is never behind the place that it has without one: what the backup says cannot be later than its return.
+    """
+    now = order.queued(metadata)
+    since, _, version = metadata.annotations.get(names.QUEUED_ANNOTATION, "").partition(" ")
+    named = ids.time_of(metadata.name)
+    try:
+        kept = Queued(since=timestamp(parse_time(since)), version=int(version))
+    except ValueError:
+        kept = now if named is None else Queued(since=timestamp(named.replace(microsecond=0)), version=now.version)
+    return min(kept, now, key=lambda one: parse_time(one.since))
+
+
+def epochs(found: Found) -> dict[str, int]:
+    """Return the highest epoch that anything speaks of, by the deployment's name."""
+    highest: dict[str, int] = {}
+    for name, epoch in _mentioned(found):
+        highest[name] = max(highest.get(name, 0), epoch)
+    return highest
+
+
+def _mentioned(found: Found) -> Iterable[tuple[str, int]]:
+    for wd in found.deployments:
+        yield wd.metadata.name, wd.status.epoch
+    for instance in found.instances:
+        if claim := instance.spec.claim:
+            yield claim.deployment, claim.epoch
+        if instance.status.deployment and instance.status.epoch:
+            yield instance.status.deployment, instance.status.epoch
+    for reservation in found.reservations:
+        if grant := reservation.status.grant:
+            yield grant.deployment, grant.epoch
+    for one in traces(found.opened):
+        yield one.deployment, one.epoch
+    for obj in found.unreadable:
+        for part in (("spec", "claim"), ("status",), ("status", "grant")):
+            name, epoch = at(obj, *part, "deployment"), at(obj, *part, "epoch")
+            if isinstance(name, str) and isinstance(epoch, int) and 0 < epoch <= HIGHEST:
+                yield name, epoch
+
+
+def _last(found: Iterable[Trace]) -> dict[str, Trace]:
+    """What is left of the last lease of each deployment, by its name: what was there first of it."""
+    last: dict[str, Trace] = {}
+    for one in sorted(found, key=lambda one: (one.epoch, one.instance, one.created), reverse=True):
+        known = last.setdefault(one.deployment, one)
+        if (one.epoch, one.instance) == (known.epoch, known.instance):
+            last[one.deployment] = one
+    return last
+
+
+def _runs(instance: Instance) -> bool:
+    return instance.status.reason is None and not is_true(instance.status.conditions, state.ENDED)
+
+
+def _end(instance: Instance, now: datetime) -> Step:
+    """What the operator writes when something ends; it goes on from there, and looks for what is left."""
+    shown = [
+        condition(kind, False, state.RESTORED, REASON, now=now, generation=instance.metadata.generation)
+        for kind in (state.ENDED, state.READY)
+    ]
+    conditions = [one.wire() for one in merged(instance.status.conditions, shown)]
+    status: Object = {"id": instance.public_id, "reason": state.RESTORED, "message": REASON, "address": None}
+    return Step(instance, f"instance of {instance.spec.user} ends", (status | {"conditions": conditions},))
+
+
+def _hold(wd: WorkspaceDeployment, floor: int, left: Trace, users: Mapping[str, str], now: datetime) -> Step:
+    """Let the last instance have it, under a new epoch, until the operator has seen that nothing of it is left."""
+    user, since = users.get(left.instance, NOBODY), left.created or timestamp(now)
+    lease = HeldLease(instance=left.instance, user=user, claimed_at=since)
+    raised: tuple[Object, ...] = ({"epoch": floor},) if floor > wd.status.epoch else ()
+    what = f"instance {left.instance} of {user} has it until nothing of it is left; {_next(wd, floor + 2)}"
+    return Step(wd, what, (*raised, {"epoch": floor + 1, "lease": lease.wire()}))
+
+
+def _waits(reservation: Reservation) -> Step:
+    kept = place(reservation.metadata)
+    writes: tuple[Object, ...] = ({"queued": kept.wire()},) if reservation.status.queued is None else ()
+    what = f"waits again, since {kept.since}: delete it if its turn had come before the backup"
+    return Step(reservation, what, writes)
+
+
+def _renew(wd: WorkspaceDeployment, floor: int, left: Trace | None, users: Mapping[str, str], now: datetime) -> Step:
+    """Let its holder, or whoever had it later, have it under a new epoch; the lease is given back in between."""
+    given_back: Object = {"lease": None}
+    free = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": None})})
+    if left is not None and left.epoch > wd.status.epoch:
+        held = _hold(free, floor, left, users, now)
+        return Step(wd, held.what, (given_back, *held.writes))
+    lease = wd.status.lease.wire() if wd.status.lease else None
+    what = f"its holder keeps it until nothing of the lease is left; {_next(wd, floor + 2)}"
+    return Step(wd, what, (given_back, {"epoch": floor}, {"epoch": floor + 1, "lease": lease}))
+
+
+def _next(wd: WorkspaceDeployment, epoch: int) -> str:
+    return f"next epoch {epoch} (was {wd.status.epoch + 1})"

@@ -1,0 +1,64 @@
+"""Ends what was made with a token that is revoked."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from berth_core import names
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Object
+from berth_core.reading import at
+from berth_core.resources import AccessRule, Build, FirewallRule, Instance, Project, Reservation, Resource, VPNClient
+
+DELETED: Final = (Reservation, VPNClient, FirewallRule, AccessRule, Project)
+"""Kinds that are over when they are deleted; with a Project its builds go. Reservations come first: their turns make
+Instances."""
+SHUT: Final = (("action", ("DROP", "REJECT")), ("capability", ("CAP_NO_INSTANTIATE",)))
+"""Fields and values of rules that only shut: they stay, since without them more would be open."""
+LATE_SECONDS: Final = 20.0
+"""After so long nothing is under way any more that began while the token counted."""
+
+
+async def end(client: Client, namespaces: Iterable[str], sha256: str) -> list[str]:
+    """End what a token made, now and once more when nothing new can come of it. Returns what was done."""
+    places = list(namespaces)
+    done = [told for namespace in places for told in await _once(client, namespace, sha256)]
+    await asyncio.sleep(LATE_SECONDS)
+    done += [told for namespace in places for told in await _once(client, namespace, sha256)]
+    return list(dict.fromkeys(done))
+
+
+async def _once(client: Client, namespace: str, sha256: str) -> list[str]:
+    done = []
+    for kind in DELETED:
+        for obj in await _made(client, kind, namespace, sha256):
+            name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
+            if any(at(obj, "spec", field) in values for field, values in SHUT):
+                done.append(f"{kind.KIND} {name} of {namespace} stays, since it only shuts")
+                continue
+            await client.delete(kind.api(), namespace, name, uid=uid)
+            done.append(f"{kind.KIND} {name} of {namespace} is deleted")
+    for obj in await _made(client, Build, namespace, sha256):
+        attempt = at(obj, "spec", "attempt") or 1
+        if at(obj, "spec", "cancel") != attempt and not at(obj, "status", "endTime"):
+            done += await _change(client, Build, obj, {"cancel": attempt})
+    for obj in await _made(client, Instance, namespace, sha256):
+        if not at(obj, "spec", "terminate") and not at(obj, "status", "endTime"):
+            done += await _change(client, Instance, obj, {"terminate": True})
+    return done
+
+
+async def _made(client: Client, kind: type[Resource], namespace: str, sha256: str) -> list[Object]:
+    found, _ = await client.list(kind.api(), namespace, labels=names.token_labels(sha256))
+    return found
+
+
+async def _change(client: Client, kind: type[Resource], obj: Object, spec: Object) -> list[str]:
+    metadata = obj["metadata"]
+    body = {"metadata": {"uid": metadata["uid"]}, "spec": spec}
+    try:
+        await client.patch(kind.api(), metadata["namespace"], metadata["name"], body)
+    except NotFoundError:
+        return []  # it is gone meanwhile
+    return [f"{kind.KIND} {metadata['name']} of {metadata['namespace']} ends"]

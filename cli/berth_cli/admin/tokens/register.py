@@ -1,0 +1,108 @@
+"""The register of tokens: what was made, what it may, and whether it still counts. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from berth_cli.admin.tokens import records
+from berth_core import names
+from berth_core.kube.model import parse_time
+from berth_core.resources import Account, IssuedToken, IssuedTokenSpec, TokenRevocation
+
+COUNTS = "counts"
+EXPIRED = "expired"
+REVOKED = "revoked"
+PURGED = "purged"
+KEY_REMOVED = "key removed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One token. ``state`` is counts, expired, revoked, purged, or key removed; times are RFC 3339."""
+
+    sha256: str
+    user: str
+    may: str
+    issued: str
+    until: str
+    state: str
+    superuser: bool
+    read_only: bool
+    instance: str | None
+    types: list[str]
+    kid: str | None
+
+    def wire(self) -> dict[str, Any]:
+        """As `--output json` and `yaml` print it."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What says whether tokens count: revocations, accounts by user, kids that verify."""
+
+    revocations: Mapping[str, list[TokenRevocation]]
+    accounts: Mapping[str, Account]
+    kids: frozenset[str]
+
+    @classmethod
+    def of(cls, revocations: Iterable[TokenRevocation], accounts: Iterable[Account], kids: frozenset[str]) -> "Seen":
+        """Sort them for looking up."""
+        by_digest: dict[str, list[TokenRevocation]] = {}
+        for revocation in revocations:
+            by_digest.setdefault(revocation.spec.sha256, []).append(revocation)
+        return cls(by_digest, {account.spec.user: account for account in accounts}, kids)
+
+
+def rows(tokens: Iterable[IssuedToken], seen: Seen, now: datetime) -> list[Row]:
+    """One row a token, by user, the newest first."""
+    made = [_row(token, seen, now) for token in tokens]
+    made.sort(key=lambda row: parse_time(row.issued), reverse=True)
+    return sorted(made, key=lambda row: row.user)
+
+
+def may(spec: IssuedTokenSpec) -> str:
+    """What a token may, in words.
+
+    >>> may(IssuedTokenSpec(sha256="0" * 64, user="a", issued="", expires="", read_only=True, types=["b", "c"]))
+    'read, types b, c'
+    """
+    words = ["everything" if spec.superuser else "read" if spec.read_only else "read and write"]
+    if spec.superuser and spec.read_only:
+        words = ["read everything"]
+    if spec.instance:
+        words.append(f"instance {spec.instance}")
+    if spec.types:
+        words.append(f"types {', '.join(spec.types)}")
+    return ", ".join(words)
+
+
+def _row(token: IssuedToken, seen: Seen, now: datetime) -> Row:
+    spec, kid = token.spec, token.metadata.annotations.get(names.KID_ANNOTATION)
+    return Row(
+        sha256=spec.sha256,
+        user=spec.user,
+        may=may(spec),
+        issued=spec.issued,
+        until=spec.expires,
+        state=_state(spec, kid, seen, now),
+        superuser=spec.superuser,
+        read_only=spec.read_only,
+        instance=spec.instance,
+        types=spec.types,
+        kid=kid,
+    )
+
+
+def _state(spec: IssuedTokenSpec, kid: str | None, seen: Seen, now: datetime) -> str:
+    account = seen.accounts.get(spec.user)
+    if parse_time(spec.expires) <= now:
+        return EXPIRED
+    if any(records.ends(revocation, spec) for revocation in seen.revocations.get(spec.sha256, [])):
+        return REVOKED
+    if account and records.ended_by_purge(spec, account.spec.tokens_valid_after):
+        return PURGED
+    if kid is not None and kid not in seen.kids:
+        return KEY_REMOVED
+    return COUNTS

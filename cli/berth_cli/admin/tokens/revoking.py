@@ -1,0 +1,135 @@
+"""Ending one token, by its text or its SHA-256."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import jwt
+
+from berth_cli.admin.cluster import server_time
+from berth_cli.admin.doctor import facts
+from berth_cli.admin.tokens import aftermath, claims, records
+from berth_cli.ui.errors import NOT_FOUND, CliError
+from berth_core.kube.client import Client
+from berth_core.kube.errors import ForbiddenError, NotFoundError
+from berth_core.kube.model import parse_time, timestamp
+from berth_core.kube.types import Kind
+
+NAMESPACES: Final = Kind("v1", "namespaces", namespaced=False)
+LEAST_DIGITS: Final = 8
+MOST_KEPT: Final = timedelta(days=3660)
+"""No revocation is kept longer, whatever a token says of itself."""
+_HEX: Final = re.compile(rf"[0-9a-f]{{{LEAST_DIGITS},64}}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which token: its SHA-256 or the beginning of it, and when it expires (seconds since the Epoch) if it says so."""
+
+    sha256: str
+    exp: int | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A token, whose it must be (None: anyone's), and how long it lives at most where nothing else says it."""
+
+    target: Target
+    user: str | None
+    life: timedelta | None
+
+
+def target(text: str) -> Target:
+    """Read a token, or the hex digits of its SHA-256. Raises ValueError.
+
+    A token's own `exp` may be believed unverified: the revocation is of exactly this text, and one that is not
+    what it says it is never counted.
+    """
+    text = text.strip()
+    if _HEX.fullmatch(text.lower()):
+        return Target(text.lower())
+    try:
+        said = jwt.decode(text, options={"verify_signature": False})
+    except jwt.InvalidTokenError as error:
+        raise ValueError(
+            f"this is neither a token nor a SHA-256 ({LEAST_DIGITS} to 64 hex digits): `berth token list` shows them"
+        ) from error
+    exp = said.get("exp")
+    if isinstance(exp, int | float) and math.isfinite(exp):
+        return Target(claims.digest(text), int(exp))
+    return Target(claims.digest(text))
+
+
+def until(wish: Wish, recorded: str | None, now: datetime) -> datetime:
+    """When the token ends by itself: as recorded, else as it says, else as the caller says, else the longest life."""
+    if recorded is not None:
+        return parse_time(recorded)
+    latest = now + MOST_KEPT
+    if wish.target.exp is not None:
+        return datetime.fromtimestamp(max(0, min(wish.target.exp, int(latest.timestamp()))), UTC)
+    return min(now + (wish.life or claims.LONGEST_LIFE), latest)
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """Where to look for what a token made: named namespaces, else the workspace namespaces of a release."""
+
+    release: str
+    workspaces: Sequence[str]
+
+
+async def revoke(client: Client, namespace: str, wish: Wish, made: Aftermath | None = None) -> str:
+    """Revoke the token, then end what it made where that is asked for. Returns what was done. Raises CliError."""
+    sha256 = await records.whole(client, namespace, wish.target.sha256)
+    record = await records.find(client, namespace, sha256)
+    if record is not None and wish.user not in (None, record.spec.user):
+        raise CliError(
+            f"that token is {record.spec.user}'s, not {wish.user}'s: name the right user, or leave --user out"
+        )
+    name = f"token {sha256} of {record.spec.user}" if record else f"token {sha256}"
+    now = await server_time(client)
+    end = until(wish, record.spec.expires if record else None, now)
+    if end <= now:
+        told = f"{name} expired at {timestamp(end)}: nothing to revoke"
+        return "\n".join([told, *await _ended(client, made, sha256, told)])
+    kept = await records.revoke(client, namespace, sha256, wish.user, end)
+    known = record is not None or wish.target.exp is not None
+    if known and parse_time(kept) < end:
+        raise CliError(
+            f"{name} is revoked until {kept} only, and lives until {timestamp(end)}: delete that TokenRevocation"
+            " (kubectl get tokenrevocations) and repeat the command"
+        )
+    told = f"{name} is revoked; the revocation is kept until {kept}"
+    return "\n".join([told, *await _ended(client, made, sha256, told)])
+
+
+async def _ended(client: Client, made: Aftermath | None, sha256: str, told: str) -> list[str]:
+    """End what a token made. The CliError says what was done (``told``) before it was not known where to look."""
+    if made is None:
+        return []
+    places = list(made.workspaces) or await facts.workspaces_of(client, made.release)
+    if not places:
+        raise CliError(
+            f"{told}. What it made was not looked for: there is no operator in namespace {made.release} that says"
+            " where; repeat the command with --workspaces, or with the release's --namespace",
+            NOT_FOUND,
+        )
+    for place in places:
+        if not await _is_there(client, place):
+            raise CliError(f"{told}. What it made was not looked for: there is no namespace {place}", NOT_FOUND)
+    done = await aftermath.end(client, places, sha256)
+    return done or [f"nothing that it made is left in {', '.join(places)}"]
+
+
+async def _is_there(client: Client, namespace: str) -> bool:
+    """Whether there is a namespace: a list in one that is not there is empty."""
+    try:
+        await client.get(NAMESPACES, None, namespace)
+    except NotFoundError:
+        return False
+    except ForbiddenError:
+        return True  # in one that is not there nobody with so few rights may list
+    return True

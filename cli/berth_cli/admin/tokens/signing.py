@@ -1,0 +1,65 @@
+"""Making a token: signed with the key that the cluster holds, and recorded before anybody sees it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from berth_cli.admin import cluster
+from berth_cli.admin.keys import keyring, rotation
+from berth_cli.admin.tokens import claims, records
+from berth_cli.admin.users import accounts
+from berth_cli.ui.errors import CliError
+from berth_core.kube.client import Client
+from berth_core.kube.model import parse_time
+from berth_core.resources import Account
+
+SKEW: Final = timedelta(seconds=5)
+"""How far ahead of the API's clock a token may be issued."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which installation: namespaces of the release and of what users may fetch, and how to reach them."""
+
+    release: str
+    access: str
+    kubeconfig: Path | None
+
+
+def token(request: claims.TokenRequest, place: Place) -> str:
+    """Make a token and record it. Raises ValueError (the request) and CliError (the cluster)."""
+    claims.check(request)
+
+    async def make(client: Client) -> str:
+        ring = await rotation.look(client, place.release)
+        now = await cluster.server_time(client)
+        account = await accounts.find(client, place.access, request.user)
+        said = claims.claims(request, issue_time(account, now)) | {"jti": str(uuid.uuid4())}
+        kid = keyring.signer(ring, now)
+        made = claims.sign(said, kid=kid, pem=ring.held[kid])
+        if len(made) > claims.LONGEST_TOKEN:
+            raise ValueError(f"the token would have more than {claims.LONGEST_TOKEN} characters: name fewer types")
+        await records.record(client, place.access, claims.record(request, said, made), kid)
+        return made
+
+    return cluster.ask(place.kubeconfig, make)
+
+
+def issue_time(account: Account | None, now: datetime) -> datetime:
+    """When a token counts as issued: now, or just after a purge that another clock dated a little later. Pure.
+
+    Raises CliError where the purge is dated so late that the API would refuse a token that respects it.
+    """
+    if account is None or account.spec.tokens_valid_after is None:
+        return now
+    after = parse_time(account.spec.tokens_valid_after)
+    if after <= now:
+        return now
+    if after > now + SKEW:
+        raise CliError(
+            f"tokens of {account.spec.user} count only if issued after {account.spec.tokens_valid_after}:"
+            " repeat the command then"
+        )
+    return after.replace(microsecond=0) + timedelta(seconds=1 if after.microsecond else 0)

@@ -1,0 +1,43 @@
+"""``berth webhook``: what receivers of webhooks need."""
+
+from typing import Annotated
+
+import typer
+
+from berth_cli.ui.helping import Commands
+from berth_cli.ui.options import Kubeconfig, Release
+
+app = Commands(help="Webhooks (`eurl`).")
+
+EXAMPLES = """
+Examples:
+
+  berth webhook secret alice
+"""
+
+
+@app.callback()
+def webhooks_of_users() -> None:
+    """Webhooks (`eurl`): what their receivers need."""
+
+
+@app.command(epilog=EXAMPLES)
+def secret(
+    user: Annotated[str, typer.Argument(help="The user's name, as tokens have it.")],
+    namespace: Release = "berth",
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Print the secret with which a user verifies the webhooks that are sent to him; give it to nobody else.
+
+    It is always the same one, until the installation gets new keys for webhooks.
+    """
+    from berth_cli.admin import cluster
+    from berth_cli.admin.tokens import claims
+    from berth_cli.admin.webhooks import secrets
+    from berth_cli.ui.errors import USAGE, CliError
+
+    try:
+        claims.check_user(user)
+    except ValueError as error:
+        raise CliError(str(error), USAGE) from error
+    typer.echo(cluster.ask(kubeconfig, lambda client: secrets.user_secret(client, namespace, user)))

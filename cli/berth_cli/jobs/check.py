@@ -1,0 +1,55 @@
+"""Entry point ``berth-check``: before an upgrade, lists what exists and could not be made under the new version.
+
+It goes on, so the upgrade does too, whatever is found or cannot be read. The chart keeps the Job, whose log says what
+to look at.
+"""
+
+import asyncio
+import os
+from typing import Final
+
+import structlog
+
+from berth_cli.admin.doctor import checks, facts
+from berth_cli.admin.doctor.findings import Level
+from berth_cli.jobs import common
+from berth_core import names
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import ClusterError
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 200.0
+"""Less than the chart gives the Job: a Job that is out of time fails, and the upgrade with it."""
+
+
+async def _job() -> None:
+    try:
+        kubeconfig = os.environ.get("KUBECONFIG") or None
+        async with asyncio.timeout(LONGEST_SECONDS), connected(names.CLI_MANAGER, kubeconfig) as client:
+            await common.patiently(lambda: _look(client), PATIENCE_SECONDS)
+    except ClusterError as error:
+        log.warning("what exists cannot be looked at", error=error.message)
+    except TimeoutError:
+        log.warning("what exists is too much to look at", seconds=LONGEST_SECONDS)
+
+
+async def _look(client: Client) -> None:
+    places = (common.words(os.environ.get(name, "")) for name in (facts.WORKSPACES_VARIABLE, facts.ACCESS_VARIABLE))
+    held = await facts.hold(client, *places)
+    seen = facts.Stored(facts.given(os.environ), held)
+    found = [one for one in checks.findings(seen, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
+    for one in found:
+        log.warning(one.says, check=one.check, mend=one.mend)
+    log.info("looked at what exists", checks=len(checks.BEFORE_AN_UPGRADE), warnings=len(found))
+
+
+def main() -> None:
+    """Look over the namespaces that the environment names."""
+    common.run(_job())
+
+
+if __name__ == "__main__":
+    main()

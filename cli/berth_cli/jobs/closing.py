@@ -1,0 +1,90 @@
+"""Stops the processes of a release, and takes away the pods that its operator keeps warm."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from berth_core import ids, names
+from berth_core.kube.client import Client
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Kind, Object
+from berth_core.reading import at
+from berth_core.resources import WorkspaceDeployment
+from berth_core.resources.base import NONCE
+
+log = structlog.get_logger(__name__)
+
+PODS: Final = Kind("v1", "pods")
+SERVICES: Final = Kind("v1", "services")
+SECRETS: Final = Kind("v1", "secrets")
+POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
+DEPLOYMENTS: Final = Kind("apps/v1", "deployments")
+WARM: Final = {names.WARM_LABEL: "true"}
+LOOK_SECONDS: Final = 1.0
+POD_GRACE: Final = 1
+
+
+async def close(client: Client, namespace: str, process: str, seconds: float) -> None:
+    """Scale `api` or `operator` to nothing and wait until its pods are gone; on a silent node they never go."""
+    try:
+        body: Object = {"spec": {"replicas": 0}}
+        await client.patch(DEPLOYMENTS, namespace, f"berth-{process}", body, subresource="scale")
+    except NotFoundError:
+        log.info("it is not there", process=process)
+    labels = {"app.kubernetes.io/name": "berth", names.COMPONENT_LABEL: process}
+    if left := await _until_gone(client, namespace, labels, seconds):
+        log.warning("pods do not end", process=process, pods=left)
+
+
+async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> None:
+    """Remove what is kept warm for nobody, once the operator, which would make it again, is closed."""
+    for namespace in namespaces:
+        if not (kept := await _warm(client, namespace)):
+            continue
+        for name in kept:
+            await client.delete(PODS, namespace, name, grace_seconds=POD_GRACE)
+            await client.delete(SERVICES, namespace, name)
+        for secret in await _warm_secrets(client, namespace, kept):
+            await client.delete(SECRETS, namespace, secret)
+        if left := await _until_gone(client, namespace, WARM, seconds):
+            log.warning("warm pods do not end; they go when their nodes come back", pods=left)
+        # What keeps a pod from the network goes last.
+        for name in kept:
+            await client.delete(POLICIES, namespace, name)
+        log.info("warm pods removed", namespace=namespace, count=len(kept))
+
+
+async def _warm(client: Client, namespace: str) -> list[str]:
+    """Names of what was made before anybody had it: a pod, and what belongs to it, have one name."""
+    found = set[str]()
+    for kind in (SERVICES, PODS):
+        listed, _ = await client.list(kind, namespace, labels=WARM, metadata_only=True)
+        found |= {obj["metadata"]["name"] for obj in listed}
+    return sorted(found)
+
+
+async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> list[str]:
+    """Names of the Secrets that such pods mount: the deployments' status knows the nonces. No Secret is listed here."""
+    listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
+    nonces: dict[str, str] = {}
+    for obj in listed:
+        # Not by the model: an object that cannot be read may keep something warm too.
+        epoch, nonce = (at(obj, "status", "warm", field) for field in ("epoch", "nonce"))
+        if isinstance(epoch, int) and isinstance(nonce, str) and re.fullmatch(NONCE, nonce):
+            nonces[names.warm_object(ids.deployment_id(namespace, obj["metadata"]["name"]), epoch)] = nonce
+    secrets = [names.warm_secret(pod, nonces.get(pod)) for pod in pods]
+    return [name for secret in secrets for name in (secret, names.agent_secret(secret))]
+
+
+async def _until_gone(client: Client, namespace: str, labels: dict[str, str], seconds: float) -> list[str]:
+    """Wait for the end of pods; names of those that are left after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while pods := (await client.list(PODS, namespace, labels=labels, metadata_only=True))[0]:
+        if loop.time() >= until:
+            return [pod["metadata"]["name"] for pod in pods]
+        await asyncio.sleep(LOOK_SECONDS)
+    return []

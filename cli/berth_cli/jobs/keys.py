@@ -1,0 +1,106 @@
+"""Entry point ``berth-keys``: makes the keys of an installation where they are missing. Never overwrites one.
+
+The chart runs it before an installation and before each upgrade. The objects belong to no release, so that
+upgrades, uninstalls and GitOps tools leave them alone. `berth key rotate` and `berth key remove` change the signing
+keys; whatever they were doing, and a key put into the Secret by hand (``<kid>.pem``), this Job publishes what is held.
+"""
+
+import base64
+import json
+import os
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from berth_cli.admin.keys import material, publishing
+from berth_cli.admin.keys.keyring import PEM, Keyring
+from berth_cli.admin.keys.publishing import SECRETS
+from berth_cli.admin.webhooks import secrets
+from berth_cli.jobs import common
+from berth_cli.ui.errors import CliError
+from berth_core import names
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import AlreadyExistsError, NotFoundError
+from berth_core.kube.model import timestamp
+from berth_core.kube.types import Object
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS: Final = 60.0
+
+
+async def ensure_keys(client: Client, namespace: str, now: datetime) -> None:
+    """Make what is missing of the keys of tokens and webhooks, and of the agents' CA. Safe to repeat."""
+    await _ensure_authority(client, namespace, now)
+    await _ensure_signing(client, namespace, now)
+    await secrets.ensure(client, namespace)
+    if published := await publishing.publish(client, namespace):
+        log.info("published", name=names.VERIFICATION_CONFIGMAP, kids=sorted(published))
+
+
+async def _ensure_authority(client: Client, namespace: str, now: datetime) -> None:
+    if await _secret_of(client, namespace, names.AGENT_CA_SECRET) is not None:
+        return
+    made = material.new_authority(now)
+    body = _secret(namespace, names.AGENT_CA_SECRET, {"tls.crt": made.certificate, "tls.key": made.key})
+    body["type"] = "kubernetes.io/tls"
+    await _create(client, namespace, body)
+
+
+async def _ensure_signing(client: Client, namespace: str, now: datetime) -> None:
+    """Make a signing key where there is no Secret for them. Raises CliError where that holds none."""
+    found = await _secret_of(client, namespace, names.SIGNING_SECRET)
+    if found is None:
+        kid, pem = material.new_signing_key()
+        body = _secret(namespace, names.SIGNING_SECRET, {kid + PEM: pem})
+        since = json.dumps({kid: timestamp(now.replace(microsecond=0))})
+        body["metadata"]["annotations"] = {names.ACTIVE_KID_ANNOTATION: kid, names.KEYS_SINCE_ANNOTATION: since}
+        await _create(client, namespace, body)
+    elif not Keyring.parse(found).held:
+        raise CliError(
+            f"Secret {namespace}/{names.SIGNING_SECRET} holds no <kid>.pem: restore it from a backup,"
+            " or delete it and run this again for a new key (all tokens end then)"
+        )
+
+
+async def _secret_of(client: Client, namespace: str, name: str) -> Object | None:
+    try:
+        return await client.get(SECRETS, namespace, name)
+    except NotFoundError:
+        return None
+
+
+async def _create(client: Client, namespace: str, body: Object) -> None:
+    name = body["metadata"]["name"]
+    try:
+        await client.create(SECRETS, namespace, body)
+    except AlreadyExistsError:  # another run of this Job was faster
+        log.info("there already", kind=SECRETS.plural, name=name)
+    else:
+        log.info("made", kind=SECRETS.plural, name=name)
+
+
+def _secret(namespace: str, name: str, data: dict[str, bytes]) -> Object:
+    encoded = {key: base64.b64encode(value).decode("ascii") for key, value in data.items()}
+    return {"metadata": _metadata(namespace, name), "type": "Opaque", "data": encoded}
+
+
+def _metadata(namespace: str, name: str) -> Object:
+    return {"name": name, "namespace": namespace, "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY}}
+
+
+async def _job(namespace: str) -> None:
+    async with connected(names.CLI_MANAGER, os.environ.get("KUBECONFIG") or None) as client:
+        await common.patiently(lambda: ensure_keys(client, namespace, datetime.now(UTC)), PATIENCE_SECONDS)
+    log.info("the keys are there", namespace=namespace)
+
+
+def main() -> None:
+    """Make the keys in the namespace that BERTH_NAMESPACE names."""
+    common.run(_job(os.environ.get("BERTH_NAMESPACE") or "berth"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Entry point ``berth-uninstall``: ends all leases and takes our finalizers away, before the operator goes.
+
+The chart runs it before it deletes anything. It closes the API first (no replicas), so that nobody takes a new
+lease meanwhile, and gives up the places of those who wait. While a lease does not end within the deadline it fails
+and the uninstall stops: the operator still runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as
+`berth release --force` does for each lease.
+When no lease is left the operator goes, which would make warm pods and put finalizers on deployments again; then the
+warm pods go.
+At the end it deletes what holds private keys of users, which no operator would delete any more.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from berth_cli.jobs import common
+from berth_cli.jobs.closing import close, cool
+from berth_cli.ui.errors import CliError
+from berth_core import names, state
+from berth_core.kube.client import Client
+from berth_core.kube.connection import connected
+from berth_core.kube.errors import ConflictError, NotFoundError, UnreadableError
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
+from berth_core.queue.waitlist import NOT_GRANTED
+from berth_core.reading import at
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+
+log = structlog.get_logger(__name__)
+
+PODS: Final = Kind("v1", "pods")
+SECRETS: Final = Kind("v1", "secrets")
+CONFIG_MAPS: Final = Kind("v1", "configmaps")
+CLOSING_SECONDS: Final = 40.0
+"""How long pods of our processes get: somewhat more than the chart's grace period. At most the deadline."""
+LOOK_SECONDS: Final = 1.0
+FORCED_SECONDS: Final = 20.0
+"""How long the operator gets to finish in order once the pods count as stopped; at most the deadline again."""
+FORCED_REASON: Final = "uninstalled by force"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the chart's values say. ``deadline`` is in seconds."""
+
+    namespace: str
+    workspaces: tuple[str, ...]
+    access: str
+    deadline: float
+    force: bool
+
+
+async def uninstall(client: Client, settings: Settings) -> None:
+    """End every lease, remove warm pods, take our finalizers away, delete private keys.
+
+    Raises CliError after the deadline.
+    """
+    closing = min(CLOSING_SECONDS, settings.deadline)
+    await close(client, settings.namespace, "api", closing)
+    await _empty_queue(client, settings.workspaces)
+    left = await _end_all(client, settings.workspaces, settings.deadline)
+    if left and not settings.force:
+        raise CliError(
+            f"not ended within {settings.deadline:g} s: {', '.join(left)}. See their conditions and the operator's log"
+            f" (kubectl logs -n {settings.namespace} deployment/berth-operator); free the lease of a lost node with"
+            " `berth release DEPLOYMENT --force` and uninstall again; docs/helm.md says how to go on by force, and how"
+            " to bring Berth back"
+        )
+    if left:
+        log.warning("going on by force", left=left)
+        await _vouch(client, settings.workspaces)
+        await _end_all(client, settings.workspaces, min(FORCED_SECONDS, settings.deadline))
+        await _free(client, settings.workspaces)
+    await close(client, settings.namespace, "operator", closing)
+    await cool(client, settings.workspaces, closing)
+    await _unfence(client, settings.workspaces)
+    await _leave(client, settings)
+    await _forget(client, settings.access)
+
+
+async def _empty_queue(client: Client, namespaces: Iterable[str]) -> None:
+    """Delete the reservations that wait: what ends would go to the next in turn."""
+    for namespace in namespaces:
+        waiting, _ = await client.list(Reservation.api(), namespace, fields=NOT_GRANTED)
+        for obj in waiting:
+            await client.delete(Reservation.api(), namespace, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
+
+
+async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) -> list[str]:
+    """Ask every instance to end and wait; returns what has not ended after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while True:
+        running = [one for one in await _listed(client, Instance.api(), namespaces) if not _ended(one)]
+        for instance in running:
+            if not at(instance, "spec", "terminate"):
+                metadata = instance["metadata"]
+                body: Object = {"spec": {"terminate": True}}
+                await _patch(client, Instance.api(), metadata["namespace"], metadata["name"], body)
+        left = [f"instance {one['metadata']['name']} of {at(one, 'spec', 'user')}" for one in running]
+        left += [f"lease of {wd['metadata']['name']}" for wd in await _leased(client, namespaces)]
+        if not left or loop.time() >= until:
+            return left
+        log.info("waiting", left=left)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _vouch(client: Client, namespaces: Iterable[str]) -> None:
+    for namespace in namespaces:
+        for pod in await _pods(client, namespace):
+            body: Object = {"metadata": {"annotations": {names.FORCED_ANNOTATION: FORCED_REASON}}}
+            await _patch(client, PODS, namespace, pod["metadata"]["name"], body)
+
+
+async def _free(client: Client, namespaces: Iterable[str]) -> None:
+    """Give back what the operator did not, and let the pods go."""
+    now = datetime.now(UTC)
+    for wd in await _leased(client, namespaces):
+        metadata, instance = wd["metadata"], at(wd, "status", "lease", "instance")
+        lease = Lease(metadata["name"], at(wd, "status", "epoch"))
+        try:
+            await leasing.give_back(client, metadata["namespace"], lease, instance=instance, completed=False, now=now)
+        except UnreadableError:
+            version = {"resourceVersion": metadata["resourceVersion"]}
+            body: Object = {"metadata": version, "status": {"lease": None}}
+            kind = WorkspaceDeployment.api()
+            await client.patch(kind, metadata["namespace"], metadata["name"], body, subresource="status")
+        log.warning("lease given back by force", deployment=metadata["name"], instance=instance)
+    for namespace in namespaces:
+        for pod in await _pods(client, namespace):
+            await client.delete(PODS, namespace, pod["metadata"]["name"], grace_seconds=1)
+            await _take_finalizer(client, PODS, pod)
+
+
+async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
+    """Take our finalizer from all resources, so that each can be deleted when no operator is there."""
+    for namespace in namespaces:
+        for kind in (Instance.api(), WorkspaceDeployment.api()):
+            listed, _ = await client.list(kind, namespace, metadata_only=True)
+            for obj in listed:
+                await _take_finalizer(client, kind, obj)
+
+
+async def _leave(client: Client, settings: Settings) -> None:
+    """Take away what says that this release leads in its workspace namespaces, so that another can."""
+    for namespace in settings.workspaces:
+        try:
+            found = await client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
+        except NotFoundError:
+            continue
+        if (found.get("data") or {}).get(names.RELEASE_KEY) == settings.namespace:
+            await client.delete(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP, uid=found["metadata"]["uid"])
+
+
+async def _forget(client: Client, access: str) -> None:
+    """Delete the private keys of instances, and the answers kept for an Idempotency-Key, which can hold some too."""
+    for label in (names.INSTANCE_LABEL, names.IDEMPOTENCY_LABEL):
+        listed, _ = await client.list(SECRETS, access, labels={label: ""}, metadata_only=True)
+        for secret in listed:
+            await client.delete(SECRETS, access, secret["metadata"]["name"])
+
+
+async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
+    """Remove our finalizer by compare-and-swap. Safe to repeat."""
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    for _ in range(leasing.ATTEMPTS):
+        finalizers = obj["metadata"].get("finalizers") or []
+        if names.FENCE_FINALIZER not in finalizers:
+            return
+        kept = [f for f in finalizers if f != names.FENCE_FINALIZER]
+        body: Object = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}}
+        try:
+            await client.patch(kind, namespace, name, body)
+            return
+        except NotFoundError:
+            return
+        except ConflictError:
+            obj = await client.get(kind, namespace, name)
+    raise CliError(f"others kept writing {kind.plural} {namespace}/{name}: uninstall again")
+
+
+async def _pods(client: Client, namespace: str) -> list[Object]:
+    listed, _ = await client.list(PODS, namespace, labels={names.EPOCH_LABEL: ""}, metadata_only=True)
+    return listed
+
+
+async def _listed(client: Client, kind: Kind, namespaces: Iterable[str]) -> list[Object]:
+    """Read objects as they are: one that no model takes is ended and given back like the others."""
+    found: list[Object] = []
+    for namespace in namespaces:
+        found += (await client.list(kind, namespace))[0]
+    return found
+
+
+async def _leased(client: Client, namespaces: Iterable[str]) -> list[Object]:
+    deployments = await _listed(client, WorkspaceDeployment.api(), namespaces)
+    return [wd for wd in deployments if at(wd, "status", "lease") is not None]
+
+
+def _ended(instance: Object) -> bool:
+    conditions = at(instance, "status", "conditions") or ()
+    return any(at(one, "type") == state.ENDED and at(one, "status") == "True" for one in conditions)
+
+
+async def _patch(client: Client, kind: Kind, namespace: str, name: str, body: Object) -> None:
+    try:
+        await client.patch(kind, namespace, name, body)
+    except NotFoundError:
+        log.info("gone meanwhile", kind=kind.plural, name=name)
+
+
+async def _job() -> None:
+    settings = Settings(
+        namespace=common.setting(os.environ, "BERTH_NAMESPACE"),
+        workspaces=common.words(common.setting(os.environ, "BERTH_WORKSPACE_NAMESPACES")),
+        access=common.setting(os.environ, "BERTH_ACCESS_NAMESPACE"),
+        deadline=float(common.setting(os.environ, "BERTH_UNINSTALL_DEADLINE", "240")),
+        force=common.setting(os.environ, "BERTH_UNINSTALL_FORCE", "false").lower() == "true",
+    )
+    async with connected(names.CLI_MANAGER, os.environ.get("KUBECONFIG") or None) as client:
+        await common.patiently(lambda: uninstall(client, settings), settings.deadline)
+    log.info("no lease is left and nothing is fenced", namespaces=settings.workspaces)
+
+
+def main() -> None:
+    """Do it for the namespaces that the environment names."""
+    common.run(_job())
+
+
+if __name__ == "__main__":
+    main()

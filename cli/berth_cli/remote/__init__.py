@@ -1,1 +1,0 @@
-"""What people with a token do: over the HTTP API, with nothing of the cluster at hand."""

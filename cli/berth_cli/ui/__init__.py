@@ -1,0 +1,1 @@
+"""How commands look: help, options, tables, errors."""

@@ -1,0 +1,1 @@
+"""Commands of people with a token, over the HTTP API."""

@@ -1,0 +1,112 @@
+"""``berth types`` and ``berth search``: what there is, and what is free."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Final
+
+import typer
+
+from berth_cli.ui.options import Form, Output
+from berth_cli.ui.printing import Column, Table, show
+from berth_cli.user import completing
+from berth_cli.user.session import ContextName, Json, connect
+
+TYPES_EXAMPLES = """
+Examples:
+
+  berth types
+
+  berth types --output json
+"""
+SEARCH_EXAMPLES = """
+Examples:
+
+  berth search
+
+  berth search misty --free
+
+  berth search --type fixed_misty2 --type bench_arm -o wide
+"""
+
+TYPES: Final = Table[Json](
+    (
+        Column("TYPE", lambda row: row["type"]),
+        Column("DEPLOYMENTS", lambda row: str(row["deployments"])),
+        Column("FREE", lambda row: str(row["free"])),
+        Column("REGIONS", lambda row: ", ".join(row["regions"])),
+        Column("QUEUE", lambda row: None if row["queuelen"] is None else str(row["queuelen"])),
+    ),
+    name=lambda row: str(row["type"]),
+    good=lambda row: row["free"] > 0,
+)
+DEPLOYMENTS: Final = Table[Json](
+    (
+        Column("DEPLOYMENT", lambda row: row["id"]),
+        Column("TYPE", lambda row: row["type"]),
+        Column("REGION", lambda row: row["region"]),
+        Column("STATE", lambda row: state(row)),
+        Column("QUEUE", lambda row: str(row["queuelen"])),
+        Column("VERSION", lambda row: str(row["type_version"]), wide=True),
+        Column("COMPLETED", lambda row: str(row["icounter"]), wide=True),
+        Column("CREATED", lambda row: row["created"], wide=True),
+        Column("DESCRIPTION", lambda row: row["desc"], wide=True),
+    ),
+    name=lambda row: str(row["id"]),
+    good=lambda row: is_free(row),
+)
+
+
+def is_free(info: Json) -> bool:
+    """Tell whether a deployment can be had now, as lists show it. Pure."""
+    return bool(info["online"]) and info["queuelen"] == 0
+
+
+def state(info: Json) -> str:
+    """Say it in a word. Pure."""
+    return "free" if is_free(info) else "busy" if info["online"] else "offline"
+
+
+def summaries(names: Iterable[str], infos: Iterable[Json]) -> list[Json]:
+    """Count deployments by type; ``queuelen`` is the shortest queue, null where there is no deployment. Pure."""
+    by_type: dict[str, list[Json]] = {name: [] for name in names}
+    for info in infos:
+        by_type.setdefault(info["type"], []).append(info)
+    return [
+        {
+            "type": name,
+            "deployments": len(found),
+            "free": sum(map(is_free, found)),
+            "regions": sorted({info["region"] for info in found if info["region"]}),
+            "queuelen": min((info["queuelen"] for info in found), default=None),
+        }
+        for name, found in sorted(by_type.items())
+    ]
+
+
+def types(output: Form = Output.TABLE, context: ContextName = None) -> None:
+    """Show the types of machines, and how many of each are free. Needs no token."""
+    api = connect(context)
+    names = api.get("/workspaces")["workspace_types"]
+    infos = api.get("/deployments", info=1)["info"].values()
+    show(summaries(names, infos), TYPES, output, "there are no types here: ask those who run this Berth")
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="Part of a type, a region or a description.")] = "",
+    type_: Annotated[
+        list[str] | None,
+        typer.Option("--type", "-t", help="Of this type; may be repeated.", autocompletion=completing.types),
+    ] = None,
+    free: Annotated[bool, typer.Option("--free", help="Only what can be had now.")] = False,
+    dissolved: Annotated[bool, typer.Option("--dissolved", help="Also what was taken away for good.")] = False,
+    output: Form = Output.TABLE,
+    context: ContextName = None,
+) -> None:
+    """Search the deployments: the machines that can be had, one holder at a time. Needs no token."""
+    asked: dict[str, Any] = {"q": query or None, "types": ",".join(type_ or ()) or None, "info": 1}
+    asked |= {"maxlen": 0} if free else {}
+    asked |= {"with_dissolved": 1} if dissolved else {}
+    found = connect(context).get("/deployments", **asked)
+    rows = [{"id": id_} | found["info"][id_] for id_ in found["workspace_deployments"]]
+    rows = [row for row in rows if not free or is_free(row)]
+    hint = "with a place in the queue: `berth new TYPE --reserve`" if free else "`berth types` shows all types"
+    show(rows, DEPLOYMENTS, output, f"nothing found: {hint}")

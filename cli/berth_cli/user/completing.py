@@ -1,0 +1,40 @@
+"""What shells complete: ids and types, asked of the API. A shell that waits is worse than no completion."""
+
+import re
+from typing import Final
+
+from berth_cli.ui.errors import CliError
+from berth_cli.user import contexts
+
+SECONDS: Final = 1.0
+PLAIN: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+
+
+def types(incomplete: str) -> list[str]:
+    """Types of machines."""
+    return [name for name in _ask("/workspaces", "workspace_types") if name.startswith(incomplete)]
+
+
+def instances(incomplete: str) -> list[str]:
+    """Ids of the caller's active instances."""
+    return [one for one in _ask("/instances", "workspace_instances") if one.startswith(incomplete)]
+
+
+def names(incomplete: str) -> list[str]:
+    """Contexts of the configuration file."""
+    try:
+        known = contexts.load()[0].by_name
+        return [name for name in known if name.startswith(incomplete) and PLAIN.fullmatch(name)]
+    except CliError:
+        return []  # nobody reads an error while he presses the tab key
+
+
+def _ask(path: str, field: str) -> list[str]:
+    from berth_cli.user.client import Api
+
+    try:
+        found = list(Api(contexts.place(None), SECONDS).get(path)[field])
+    except (CliError, KeyError, TypeError):
+        return []  # the same
+    # A shell may evaluate what it completes, and the API is another's word.
+    return [one for one in found if isinstance(one, str) and PLAIN.fullmatch(one)]

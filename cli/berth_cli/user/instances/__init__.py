@@ -1,0 +1,1 @@
+"""``berth new``, ``list``, ``info``, ``extend`` and ``end``."""

@@ -1,0 +1,152 @@
+"""Following what was asked for until it is READY, through the queue and the start; and giving it up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from berth_cli.ui.errors import BUSY, FAILED, LATE, NOT_FOUND, UNREACHABLE, CliError
+from berth_cli.user import session
+from berth_cli.user.client import Api, Refused
+from berth_cli.user.instances import waiting
+from berth_cli.user.session import Json, escaped
+
+Tell = Callable[[str], None]
+PATIENCE_SECONDS = 60.0
+"""How long the API may be away while one waits."""
+MADE_SECONDS = 30.0
+"""From the end of a reservation until its instance is there, at most: then it was given up."""
+
+
+@dataclass
+class Asked:
+    """What came of a request so far: an instance, or a reservation and then its instance."""
+
+    instance: str | None = None
+    reservation: str | None = None
+    expected: str | None = None
+    """The instance that the reservation will get."""
+
+    @property
+    def what(self) -> str:
+        """Name it for people."""
+        return f"instance {self.instance}" if self.instance else f"reservation {self.reservation}"
+
+
+class Follower:
+    """Looks again and again, tells what is seen, and bears with an API that is away for a moment."""
+
+    def __init__(self, api: Api, tell: Tell, seconds: float | None) -> None:
+        self._api = api
+        self._tell = tell
+        self._answered = time.monotonic()
+        self._until = None if seconds is None else time.monotonic() + seconds
+
+    def until_ready(self, asked: Asked) -> Json:
+        """Wait until READY; the instance as `GET /instance/:id` shows it. Raises CliError."""
+        queued = asked.reservation is not None
+        if asked.instance is None:
+            self._turn(asked)
+        since = time.monotonic()
+        for pause in waiting.looks(waiting.INSTANCE_LOOK):
+            info = self._look(f"/instance/{escaped(asked.instance or '')}")
+            if info is None:
+                if time.monotonic() - since > MADE_SECONDS:
+                    raise CliError(f"{asked.what} is not there: its reservation was given up", NOT_FOUND)
+                self._tell("queue ✓  machine …")
+            elif info["status"] == "READY":
+                return info
+            elif info["status"] in waiting.FAILED_WORDS:
+                why = info.get("message") or "somebody ended it"
+                raise CliError(f"{asked.what} is {info['status']}: {why}: `berth new` takes another", FAILED)
+            else:
+                self._tell(waiting.line(waiting.steps(info, queued=queued)))
+            self._sleep(pause, asked)
+        raise AssertionError("looks do not end")
+
+    def until_ended(self, instance: str) -> None:
+        """Wait until all that an instance opened is gone."""
+        for pause in waiting.looks(waiting.INSTANCE_LOOK):
+            info = self._look(f"/instance/{escaped(instance)}")
+            if info is None or info["status"] in ("TERMINATED", "INIT_FAIL"):
+                return
+            self._tell(f"instance {instance} is {info['status']}")
+            self._sleep(pause, Asked(instance))
+
+    def _turn(self, asked: Asked) -> None:
+        """Wait in the queue until the reservation is gone; then its instance is made."""
+        for pause in waiting.looks(waiting.QUEUE_LOOK):
+            found = self._look(f"/reservation/{escaped(asked.reservation or '')}")
+            if found is None:
+                break
+            asked.expected = found["instance"]
+            self._tell(waiting.place(found))
+            self._sleep(pause, asked)
+        asked.instance = asked.expected or _newest(self._api)
+
+    def _look(self, path: str) -> Json | None:
+        """Read something; None where it is not there."""
+        while True:
+            try:
+                found: Json = self._api.get(path)
+            except Refused as error:
+                if error.code == NOT_FOUND:
+                    return None
+                away = time.monotonic() - self._answered
+                if error.code not in (UNREACHABLE, BUSY) or away > PATIENCE_SECONDS:
+                    raise
+                self._tell("the API does not answer; trying again")
+                time.sleep(min(error.retry_after or 1.0, PATIENCE_SECONDS))
+            else:
+                self._answered = time.monotonic()
+                return found
+
+    def _sleep(self, pause: float, asked: Asked) -> None:
+        left = pause if self._until is None else self._until - time.monotonic()
+        if left <= 0:
+            raise CliError(f"{asked.what} goes on, but is not ready in the time of --timeout: `berth list`", LATE)
+        time.sleep(min(pause, left))
+
+
+def _newest(api: Api) -> str:
+    """The turn came before anybody looked: the caller's newest instance is what the reservation became."""
+    there = session.active(api)
+    if not there:
+        raise CliError("the reservation is gone, and there is no instance: it was given up", NOT_FOUND)
+    return str(there[0]["id"])
+
+
+def place(api: Api, asked: Asked) -> Json | None:
+    """Read the reservation; None where its turn has come, and then the instance is known."""
+    try:
+        return dict(api.get(f"/reservation/{escaped(asked.reservation or '')}"))
+    except Refused as error:
+        if error.code != NOT_FOUND:
+            raise
+        asked.instance = _newest(api)
+        return None
+
+
+def give_up(api: Api, asked: Asked) -> str:
+    """End what was asked for, whatever it has become meanwhile. Returns what was done."""
+    if asked.instance is None:
+        try:
+            api.delete(f"/reservation/{escaped(asked.reservation or '')}")
+        except Refused as error:
+            if error.code != NOT_FOUND:
+                raise
+            asked.instance = asked.expected or _newest(api)
+        else:
+            return f"reservation {asked.reservation} is given up"
+    return end(api, asked.instance)
+
+
+def end(api: Api, instance: str) -> str:
+    """End an instance; one that ends already is left alone. Returns what was done."""
+    try:
+        api.post(f"/terminate/{escaped(instance)}")
+    except Refused as error:
+        word = error.said.removeprefix("instance is ")
+        if word not in waiting.FAILED_WORDS:
+            raise
+        return f"instance {instance} is {word} already"
+    return f"instance {instance} ends"

@@ -1,0 +1,209 @@
+"""``berth new``: ask for an instance, wait in the queue, and for its READY."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from berth_cli.ui.options import Form, Output
+from berth_cli.user import completing
+from berth_cli.user.session import ContextName, Json, connect, escaped
+
+if TYPE_CHECKING:
+    from berth_cli.user.client import Api
+    from berth_cli.user.instances.asking import Keys, Wish
+    from berth_cli.user.instances.following import Asked
+
+EXAMPLES = """
+Examples:
+
+  berth new fixed_misty2 --wait
+
+  berth new fixed_misty2 --for 2h --key ~/.ssh/id_ed25519 --wait
+
+  berth new fixed_misty2 --reserve --wait --on-interrupt cancel
+
+  berth new fixed_misty2 --vpn -o name
+
+  berth new fixed_misty2 --repo https://git.example.org/lab/arm.git --wait
+
+  berth new 5b3f1a57-0a53-4c39-9d8e-8c1f6d2b7e10 0d8f6a3e-1b1c-4f7e-9a55-0f6f3c1d7b42
+"""
+
+
+class OnInterrupt(StrEnum):
+    """What a Ctrl-C means while one waits."""
+
+    ASK = "ask"
+    CANCEL = "cancel"
+    LEAVE = "leave"
+
+
+def new(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TYPE_OR_DEPLOYMENT",
+            help="A type, or one or several deployments of one type: any of these.",
+            autocompletion=completing.types,
+        ),
+    ],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is ready, and show how far it is.")] = False,
+    reserve: Annotated[bool, typer.Option("--reserve", help="Wait in the queue where all are busy.")] = False,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long, such as 30m or 2h; else as the type says.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Your own ssh key, private or public; else Berth makes one."),
+    ] = None,
+    vpn: Annotated[bool, typer.Option("--vpn", help="A VPN beside it; `berth vpn get` makes profiles.")] = False,
+    repo: Annotated[
+        str | None,
+        typer.Option("--repo", metavar="URL", help="Cloned into it, where everyone may read it (https, http, git)."),
+    ] = None,
+    repo_path: Annotated[
+        str | None,
+        typer.Option("--repo-path", metavar="PATH", help="With --repo: where to; else below /root by its name."),
+    ] = None,
+    notify: Annotated[
+        str | None, typer.Option("--notify", metavar="URL", help="With --reserve: is told when the turn has come.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="With --wait: how long at most (exit code 7).")
+    ] = None,
+    on_interrupt: Annotated[
+        OnInterrupt | None,
+        typer.Option("--on-interrupt", help="What Ctrl-C does while waiting; ask on a terminal, else leave."),
+    ] = None,
+    output: Form = Output.TABLE,
+    context: ContextName = None,
+) -> None:
+    """Take an instance of a type, or of certain deployments.
+
+    A private key that Berth makes is kept below ~/.local/share/berth, and `berth ssh` uses it.
+    """
+    from berth_cli.ui.errors import USAGE, CliError
+    from berth_cli.user.instances import asking
+
+    if notify is not None and not reserve:
+        raise CliError("--notify tells of a turn in the queue: add --reserve", USAGE)
+    if repo_path is not None and repo is None:
+        raise CliError("--repo-path says where a repository goes: add --repo", USAGE)
+    wish = asking.Wish(tuple(targets), _seconds(for_), vpn, reserve, key, notify, repo, repo_path)
+    patience = _seconds(timeout)
+    keys = asking.keys_of(key) if key is not None else None
+    api = connect(context)
+    asked, interrupted = _ask(api, wish, keys)
+    if interrupted:
+        _goes_on(api, asked, on_interrupt)
+    info = _follow(api, asked, patience, on_interrupt) if wait else None
+    _remember(asked, keys)
+    _show(api, asked, info, output)
+
+
+def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
+    """Send the request; what was made, and whether there was a Ctrl-C meanwhile."""
+    import uuid
+
+    from berth_cli.ui.errors import BUSY, NOT_FOUND, CliError
+    from berth_cli.user.client import Refused
+    from berth_cli.user.instances import asking, showing, store
+    from berth_cli.user.instances.following import Asked
+
+    path, body = asking.request(wish, keys)
+    with showing.uninterrupted() as interrupted:
+        try:
+            made = api.post(path, body, key=str(uuid.uuid4()))
+        except Refused as error:
+            if error.code == BUSY and error.status == 503 and not wish.reserve:
+                raise CliError(f"{error.message} --reserve waits in the queue", BUSY) from error
+            if error.code == NOT_FOUND:
+                hint = "`berth types` and `berth search` show what there is"
+                raise CliError(f"{error.message}: {hint}", NOT_FOUND) from error
+            raise
+        if not made["success"]:
+            return Asked(reservation=made["id"]), interrupted()
+        if "sshkey" in made:
+            store.keep_key(made["id"], made["sshkey"])
+        asked = Asked(instance=made["id"])
+        _remember(asked, keys)
+        return asked, interrupted()
+
+
+def _follow(api: "Api", asked: "Asked", seconds: int | None, on_interrupt: OnInterrupt | None) -> Json:
+    """Wait until it is ready, over interruptions after which somebody waits on."""
+    from berth_cli.user.instances import following, showing
+
+    while True:
+        try:
+            with showing.progress() as tell:
+                return following.Follower(api, tell, seconds).until_ready(asked)
+        except KeyboardInterrupt:
+            _goes_on(api, asked, on_interrupt)
+
+
+def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> None:
+    """Decide after a Ctrl-C: return to wait on. Raises CliError that says how it was left or ended."""
+    from berth_cli.ui.errors import INTERRUPTED, CliError
+    from berth_cli.user.instances import following, showing
+
+    choice = on_interrupt or (OnInterrupt.ASK if showing.on_terminal() else OnInterrupt.LEAVE)
+    if choice is OnInterrupt.ASK:
+        try:
+            word = _answer(asked.what)
+        except (typer.Abort, KeyboardInterrupt, EOFError):
+            word = "l"
+        if word == "w":
+            return
+        choice = OnInterrupt.CANCEL if word == "c" else OnInterrupt.LEAVE
+    if choice is OnInterrupt.CANCEL:
+        with showing.uninterrupted():
+            raise CliError(f"interrupted: {following.give_up(api, asked)}", INTERRUPTED)
+    end = f"berth end {asked.instance}" if asked.instance else f"berth reservations cancel {asked.reservation}"
+    raise CliError(f"interrupted: {asked.what} goes on; `{end}` gives it up", INTERRUPTED)
+
+
+def _answer(what: str) -> str:
+    """Ask until the answer is one."""
+    while True:
+        text = typer.prompt(f"\n{what}: [c]ancel it, [l]eave it, [w]ait on", default="w", err=True)
+        word = str(text).strip().lower()[:1]
+        if word in ("c", "l", "w"):
+            return word
+
+
+def _remember(asked: "Asked", keys: "Keys | None") -> None:
+    """Note which of the user's own keys opens the instance, so that `berth ssh` finds it."""
+    from berth_cli.user.instances import store
+
+    if asked.instance is not None and keys is not None and keys.private is not None:
+        store.keep_identity(asked.instance, keys.private)
+
+
+def _show(api: "Api", asked: "Asked", info: Json | None, output: Output) -> None:
+    from berth_cli.ui.printing import show_one
+    from berth_cli.user import shapes
+    from berth_cli.user.instances import following
+
+    if asked.instance is None and (place := following.place(api, asked)) is not None:
+        show_one(place, shapes.RESERVATION, output)
+        typer.echo("all are busy: you wait in the queue; `berth reservations` shows your place", err=True)
+        return
+    shown = info or api.get(f"/instance/{escaped(asked.instance or '')}")
+    show_one(shown, shapes.INSTANCE, output)
+    hint = "`berth ssh` opens a shell" if shown["status"] == "READY" else "`berth info` says when it is READY"
+    if output in (Output.TABLE, Output.WIDE):
+        typer.echo(hint, err=True)
+
+
+def _seconds(text: str | None) -> int | None:
+    """Read a length of time as people write it."""
+    from berth_cli.ui.errors import USAGE, CliError
+    from berth_core import durations
+
+    try:
+        return int(durations.parse(text).total_seconds()) if text is not None else None
+    except ValueError as error:
+        raise CliError(str(error), USAGE) from error

@@ -1,0 +1,71 @@
+"""The progress line on standard error: one that moves on a terminal, else a line for each change."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+
+def on_terminal() -> bool:
+    """Whether somebody watches and can be asked."""
+    return sys.stderr.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Yield what is to be called with each state of things."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        with _moving() as tell:
+            yield tell
+    else:
+        yield _by_lines()
+
+
+@contextmanager
+def _moving() -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from berth_cli.ui.printing import printable
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as shown:
+        task = shown.add_task("asked", total=None)
+        yield lambda text: shown.update(task, description=printable(text))
+
+
+def _by_lines() -> Callable[[str], None]:
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if text != last:
+            last = text
+            typer.echo(text, err=True)
+
+    return tell
+
+
+@contextmanager
+def uninterrupted() -> Iterator[Callable[[], bool]]:
+    """Let a Ctrl-C wait until the answer to a request is there, so that nothing is made that nobody knows of.
+
+    Yields what tells whether there was one. The second Ctrl-C waits for nothing.
+    """
+    caught = False
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (as `signal` calls it)
+        nonlocal caught
+        if caught:
+            raise KeyboardInterrupt
+        caught = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: caught
+    finally:
+        signal.signal(signal.SIGINT, before)

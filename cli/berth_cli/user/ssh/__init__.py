@@ -1,0 +1,1 @@
+"""``berth ssh``, ``scp`` and ``port-forward``."""

@@ -1,0 +1,1 @@
+"""Speaks with the cluster's API server: objects, one client, caches, conditions, the store's time."""

@@ -1,0 +1,85 @@
+"""Connects to the cluster's API, with a kubeconfig file or from inside of a pod."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.request import getproxies
+
+import aiohttp
+import yaml
+from kubernetes.aio import client as k8s
+from kubernetes.aio import config as k8s_config
+
+from berth_core.kube import errors
+from berth_core.kube.answers import StoppedError
+from berth_core.kube.client import Client
+from berth_core.kube.clock import StoreClock
+
+CONNECTIONS: Final = 200
+UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
+"""Most of what a large list costs the API server is its compression (docs/performance.md)."""
+UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
+"""What the library raises for a configuration that it cannot use; it trusts the file's shape."""
+
+
+async def connect(
+    manager: str,
+    kubeconfig: str | None = None,
+    *,
+    before_write: Callable[[], None] | None = None,
+    connections: int = CONNECTIONS,
+    clock: StoreClock | None = None,
+) -> Client:
+    """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
+
+    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called once for each write, in
+    the step of the event loop that sends it; what it raises stops the write. At most ``connections`` are open at once;
+    who needs more waits. Clients that share a ``clock`` tell each other the store's time.
+
+    Raises:
+        ClusterError: the file, or the service account, cannot be used.
+
+    """
+    configuration = k8s.Configuration()
+    try:
+        if kubeconfig is not None:
+            await k8s_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            k8s_config.load_incluster_config(client_configuration=configuration)
+    except UNREADABLE as error:
+        where = f"kubeconfig {kubeconfig}" if kubeconfig else "service account of this pod"
+        raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
+    configuration.connection_pool_maxsize = connections
+    # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
+    traces = [tracing(before_write)] if before_write is not None else []
+    configuration.client_session_kwargs = {
+        "trust_env": bool(getproxies()),
+        "trace_configs": traces,
+        "headers": UNCOMPRESSED,
+    }
+    return Client(k8s.ApiClient(configuration), manager, clock)
+
+
+def tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
+    """Have each write checked at the last moment: it may have waited for a connection, or for its turn, for seconds.
+
+    Only writes have a body. aiohttp keeps back the head of a request until it has the first piece of its body, asks
+    what traces it, and sends both in one piece; nothing else of this process runs in between.
+    """
+
+    async def ask(*_: object) -> None:
+        try:
+            before_write()
+        except Exception as reason:
+            raise StoppedError(reason) from reason
+
+    made = aiohttp.TraceConfig()
+    made.on_request_chunk_sent.append(ask)
+    return made
+
+
+@asynccontextmanager
+async def connected(manager: str, kubeconfig: str | None = None) -> AsyncIterator[Client]:
+    """Connect for the length of a ``with`` block; see :func:`connect`."""
+    async with await connect(manager, kubeconfig) as client:
+        yield client

@@ -1,0 +1,47 @@
+"""Epochs that objects speak of: what leases and warm pods left says which were used. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from berth_core import names
+from berth_core.kube.types import Object
+
+HIGHEST: Final = 2**53
+"""Beyond this no epoch is believed: some readers of JSON would round it."""
+
+
+class Trace(NamedTuple):
+    """A pod, Service, Secret or Job that was made for an epoch of a deployment."""
+
+    deployment: str
+    epoch: int
+    instance: str
+    """Public id of the instance whose it is; empty for what is kept warm and nobody has."""
+    created: str
+    name: str
+    owners: frozenset[str]
+    """Uids of its owners."""
+
+
+def traces(objects: Iterable[Object]) -> list[Trace]:
+    """Read what objects were made for from their metadata; those without sound labels are left out.
+
+    A warm pod names its instance in an annotation (ADR 0013), everything else in a label.
+    """
+    found = []
+    for metadata in (obj["metadata"] for obj in objects):
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        instance = labels.get(names.INSTANCE_LABEL) or annotations.get(names.INSTANCE_ANNOTATION) or ""
+        owners = frozenset(owner["uid"] for owner in metadata.get("ownerReferences") or ())
+        name, epoch = labels.get(names.DEPLOYMENT_LABEL), epoch_of(labels)
+        if name and epoch is not None:
+            created = metadata.get("creationTimestamp", "")
+            found.append(Trace(name, epoch, instance, created, metadata.get("name", ""), owners))
+    return found
+
+
+def epoch_of(labels: Mapping[str, str]) -> int | None:
+    """Epoch that labels name; None where they name none, or not as Berth does: anybody can make such an object."""
+    label = labels.get(names.EPOCH_LABEL) or ""
+    sound = label.isascii() and label.isdigit() and 1 <= int(label) <= HIGHEST
+    return int(label) if sound else None

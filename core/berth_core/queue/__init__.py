@@ -1,0 +1,1 @@
+"""Waiters for deployments: their order, and the access rules that let them in."""

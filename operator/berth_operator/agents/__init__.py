@@ -1,0 +1,1 @@
+"""Speaks with the agents in the pods of leases."""

@@ -1,0 +1,1 @@
+"""One Build: its commit, its machine, its script, its log and artifacts."""

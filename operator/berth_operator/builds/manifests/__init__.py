@@ -1,0 +1,1 @@
+"""Jobs, policies and commit statuses of builds. Pure."""

@@ -1,0 +1,121 @@
+"""What is seen of a build, for :mod:`berth_operator.builds.decide`. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from pydantic import Field, ValidationError
+
+from berth_core.kube.model import Model
+from berth_core.resources import Build, Project
+
+UNREAD: Final = "it was deleted before anybody read what it had come to"
+
+
+class Report(Model):
+    """What a step says in its termination message."""
+
+    commit: str | None = Field(None, pattern=r"^[0-9a-f]{40,64}$")
+    image: str | None = Field(None, max_length=512)
+    workspace: str | None = Field(None, pattern=r"^[A-Za-z_0-9]+$", max_length=128)
+    timeout: int | None = Field(None, ge=1)
+    error: str | None = Field(None, pattern=r"^[A-Za-z]+$", max_length=128)
+    message: str = Field("", max_length=4096)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it says what to run."""
+        return self.error is None and None not in (self.commit, self.image, self.timeout)
+
+
+@dataclass(frozen=True)
+class ContainerSeen:
+    """One container; ``state`` is waiting, running or terminated."""
+
+    state: str = "waiting"
+    reason: str = ""
+    message: str = ""
+    exit_code: int = 0
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will do no more."""
+        return self.state == "terminated"
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """The pod of a step."""
+
+    name: str
+    ip: str = ""
+    reason: str = ""
+    created: datetime | None = None
+    containers: Mapping[str, ContainerSeen] = field(default_factory=dict)
+
+    def container(self, name: str) -> ContainerSeen:
+        """What is known of a container."""
+        return self.containers.get(name, ContainerSeen())
+
+
+@dataclass(frozen=True)
+class StepSeen:
+    """A Job of the build; ``failed`` is why it has failed, in the cluster's word, or ``UNREAD``."""
+
+    failed: str = ""
+    pod: PodSeen | None = None
+
+
+@dataclass(frozen=True)
+class MachineSeen:
+    """The Instance that the build has."""
+
+    public_id: str
+    bound: bool = False
+    ready: bool = False
+    over: str = ""
+    """Why it ends or has ended."""
+    message: str = ""
+    waits_for: str = ""
+    host: str = ""
+    port: int = 0
+    host_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SeenBuild:
+    """A build and all that belongs to it."""
+
+    build: Build
+    project: Project | None = None
+    forbidden: str = ""
+    """Why nothing is fetched from its repository."""
+    ahead: int = 0
+    """Of the same user's builds, those that wait before it."""
+    most_waiting: int = 1
+    allowed_images: tuple[str, ...] = ("*",)
+    allowed_users: frozenset[str] = frozenset({"*"})
+    """Users who may build; ``*`` for everyone."""
+    fetch: StepSeen | None = None
+    run: StepSeen | None = None
+    machine: MachineSeen | None = None
+    refused: tuple[str, str] | None = None
+    """Why its user will never have the machine that it wants: reason and message."""
+    door: str = ""
+    """Address that the machine's firewall lets in for it."""
+    pods: bool = False
+    """Some pod of it is there."""
+    remains: bool = False
+    """It is over, and a Job, a pod or a machine of it is there all the same."""
+    clock_trusted: bool = True
+
+
+def parse_report(text: str) -> Report | None:
+    """Read a termination message; None where it is no report."""
+    try:
+        return Report.model_validate_json(text) if text else None
+    except ValidationError:
+        return None

@@ -1,1 +1,0 @@
-"""Decisions: pure functions from what was observed to what to do next. No I/O, no clock."""

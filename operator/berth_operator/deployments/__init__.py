@@ -1,0 +1,1 @@
+"""The status of deployments and types, and whether machines are online."""

@@ -1,0 +1,173 @@
+"""What the status of a deployment and of a type should say. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+from berth_core import overrides
+from berth_core.kube.conditions import Condition, condition, find, merged
+from berth_core.leases import leasing
+from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
+from berth_core.resources.workspacetype import WorkspaceTypeStatus
+from berth_operator.deployments.online import Beat
+from berth_operator.deployments.online import online as heartbeat_online
+from berth_operator.enforcement.decide import Verdict
+
+NODE_LOST: Final = "NodeLost"
+RELEASED: Final = "Released"
+TYPE_MISSING: Final = "TypeMissing"
+ONLINE: Final = "Online"
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True)
+class ObservedDeployment:
+    """One deployment and what surrounds it."""
+
+    wd: WorkspaceDeployment
+    rivals: tuple[WorkspaceDeployment, ...] = ()
+    """Others with the same public id."""
+    type: WorkspaceType | None = None
+    """Its type; None where there is none."""
+    node_ready: bool | None = None
+    """Whether a node that it selects is Ready; None where its heartbeat is not a node."""
+    beat: Beat | None = None
+    """Its Lease, where that is its heartbeat; None where there is none."""
+    lost_node: str = ""
+    """Node that is silent while a pod of the holder's on it must end."""
+    cleaning: str = ""
+    """Which hook runs between its last holder and the next, in a sentence; empty where none does."""
+
+
+def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeploymentStatus:
+    """Status as it should be; the lease, the epoch and the count are never touched here."""
+    wd = seen.wd
+    generation = wd.metadata.generation
+    elder = oldest([wd, *seen.rivals])
+    new = [
+        condition(ONLINE, *_online(seen), now=now, generation=generation),
+        condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
+    ]
+    told = (_begun(wd, now), _overridden(seen, now), _quarantined(seen, now), _cleaning(seen, now))
+    new += [made for made in told if made is not None]
+    conditions = merged(wd.status.conditions, new)
+    status = wd.status.model_copy(
+        update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
+    )
+    available = leasing.availability(wd.model_copy(update={"status": status}), now=now)
+    return status.model_copy(update={"conditions": merged(conditions, [available])})
+
+
+def type_status(
+    type_: WorkspaceType, rivals: Sequence[Resource], now: datetime, enforcement: Verdict | None = None
+) -> WorkspaceTypeStatus:
+    """Status of a type; ``rivals`` are others with the same typeName.
+
+    Without a verdict about NetworkPolicy what is said of it stays.
+    """
+    generation = type_.metadata.generation
+    holds, reason, message = _conflict(type_, oldest([type_, *rivals]), type_.spec.type_name)
+    if type_.spec.retired:
+        ready = (False, "Retired", "spec.retired: it is kept for its history")
+    elif holds:
+        ready = (False, reason, message)
+    else:
+        ready = (True, "Ready", "it can be used")
+    new = [
+        condition("IdConflict", holds, reason, message, now=now, generation=generation),
+        condition("Ready", *ready, now=now, generation=generation),
+    ]
+    if enforcement is not None:
+        new.append(enforcement.condition(now, generation))
+    conditions = merged(type_.status.conditions, new)
+    return type_.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def oldest(resources: Iterable[R]) -> R:
+    """Of several with one id or name, the one that has it."""
+    return min(resources, key=lambda r: (r.metadata.creation_timestamp, r.metadata.namespace, r.metadata.name))
+
+
+def _conflict(this: Resource, elder: Resource, name: str) -> tuple[bool, str, str]:
+    if elder is this or elder.metadata.uid == this.metadata.uid:
+        return False, "Unique", f"{name} is its own"
+    where = f"{elder.metadata.namespace}/{elder.metadata.name}"
+    return True, "IdConflict", f"{where}, which is older, has {name}: delete one of the two"
+
+
+def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
+    heartbeat = seen.wd.spec.heartbeat
+    if heartbeat == "none":
+        return True, "NoHeartbeat", "spec.heartbeat is none: it counts as online"
+    if heartbeat == "node":
+        if seen.node_ready:
+            return True, "NodeReady", "a node that it selects is Ready"
+        return False, "NodeNotReady", "no node that it selects is Ready"
+    return heartbeat_online(seen.wd.metadata.name, seen.beat, find(seen.wd.status.conditions, ONLINE))
+
+
+def _begun(wd: WorkspaceDeployment, now: datetime) -> Condition | None:
+    """Return that nothing of an earlier deployment is left any more, where something was."""
+    known = find(wd.status.conditions, leasing.BEGUN)
+    if known is None or known.status == "True":
+        return None
+    told = (True, "NothingLeft", "nothing of an earlier deployment of this name is left")
+    return condition(leasing.BEGUN, *told, now=now, generation=wd.metadata.generation)
+
+
+def _overridden(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Return whether the overrides say other than the type's template, where they do or did."""
+    if seen.type is None:
+        return None
+    wrong = overrides.conflicts(seen.type.spec.template, seen.wd.spec.overrides)
+    if not wrong and find(seen.wd.status.conditions, overrides.CONFLICT) is None:
+        return None
+    message = "the overrides only add to the template"
+    if wrong:
+        message = (
+            f"spec.overrides would change what type {seen.wd.spec.type} says of {', '.join(wrong[:8])}:"
+            " take that out of the overrides, or change the type's template"
+        )
+    reason = "Differs" if wrong else "Adds"
+    return condition(overrides.CONFLICT, bool(wrong), reason, message, now=now, generation=seen.wd.metadata.generation)
+
+
+def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Quarantine for a node that is silent; one for another reason stays until an administrator ends it."""
+    generation = seen.wd.metadata.generation
+    if seen.lost_node:
+        message = (
+            f"the node {seen.lost_node} is silent, so nobody knows whether the workspace still runs: bring the node"
+            f" back, or, when the machine is surely off, `berth release {seen.wd.metadata.name} --force --reason …`"
+        )
+        return condition(leasing.QUARANTINED, True, NODE_LOST, message, now=now, generation=generation)
+    known = find(seen.wd.status.conditions, leasing.QUARANTINED)
+    if known is None or (known.status == "True" and known.reason == NODE_LOST):
+        sound = (False, "Sound", "nothing is known against it")
+        return condition(leasing.QUARANTINED, *sound, now=now, generation=generation)
+    release = seen.wd.spec.quarantine_release
+    if known.status == "True" and release is not None and release.epoch == seen.wd.status.epoch:
+        told = f"an administrator released it{': ' if release.reason else ''}{release.reason}"
+        return condition(leasing.QUARANTINED, False, RELEASED, told, now=now, generation=generation)
+    return None
+
+
+def _cleaning(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    generation = seen.wd.metadata.generation
+    if seen.cleaning:
+        return condition(leasing.CLEANING, True, "HooksRun", seen.cleaning, now=now, generation=generation)
+    known = find(seen.wd.status.conditions, leasing.CLEANING)
+    return not_cleaning(now) if known is not None and known.status == "True" else None
+
+
+def not_cleaning(now: datetime) -> Condition:
+    """Return the condition Cleaning of a deployment whose hooks have ended."""
+    return condition(leasing.CLEANING, False, "HooksEnded", "no hook runs", now=now)
+
+
+def quarantine(name: str, reason: str, message: str, now: datetime) -> Condition:
+    """Return the condition Quarantined of the deployment ``name`` after a hook failed."""
+    way_out = f"{message}. See to the machine, then `berth deployment release {name}`"
+    return condition(leasing.QUARANTINED, True, reason, way_out, now=now)

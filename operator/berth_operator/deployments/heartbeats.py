@@ -1,0 +1,60 @@
+"""When the Leases of machines were last seen renewed, on this process's monotonic clock.
+
+A renewal is noted as its event comes, and costs no pass: the pass over the deployment comes when silence would end
+its being online, or when it is not online. What machines write as the time of a renewal is compared with what they
+wrote before and with no clock.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from berth_core.kube.types import Object
+from berth_operator.deployments.online import Beat, limit_of
+
+
+@dataclass
+class _Seen:
+    version: int
+    renewal: str
+    at: float
+    heard: bool = False
+    silent: bool = True
+    """The last pass found it silent, or there was none yet: the next renewal brings one."""
+
+
+@dataclass
+class Heartbeats:
+    """Those of all deployments, by namespace and name."""
+
+    _by_name: dict[tuple[str, str], _Seen] = field(default_factory=dict)
+
+    def note(self, lease: Object) -> bool:
+        """Take note of a Lease as it came; whether its deployment needs a pass now."""
+        key = lease["metadata"]["namespace"], lease["metadata"]["name"]
+        version, renewal = _read(lease)
+        known = self._by_name.get(key)
+        if known is None:
+            self._by_name[key] = _Seen(version, renewal, time.monotonic())
+            return True
+        # What comes late is no sign of life: the machine may be dead since.
+        if version <= known.version or renewal == known.renewal:
+            return False
+        known.version, known.renewal, known.at, known.heard = version, renewal, time.monotonic(), True
+        return known.silent
+
+    def beat(self, lease: Object, heard_for: float) -> Beat:
+        """What is known of a Lease; ``heard_for`` is for how many seconds the cluster has answered without a break."""
+        self.note(lease)
+        known = self._by_name[lease["metadata"]["namespace"], lease["metadata"]["name"]]
+        age = time.monotonic() - known.at
+        limit = limit_of((lease.get("spec") or {}).get("leaseDurationSeconds"))
+        known.silent = not known.heard or age >= limit
+        return Beat(known.heard, age, min(age, heard_for), limit)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drop what is known of a Lease that is gone."""
+        self._by_name.pop((namespace, name), None)
+
+
+def _read(lease: Object) -> tuple[int, str]:
+    return int(lease["metadata"]["resourceVersion"]), str((lease.get("spec") or {}).get("renewTime") or "")

@@ -1,0 +1,117 @@
+"""How a WorkspaceDeployment begins and how it goes (ADR 0023). Each step can be repeated.
+
+A deployment can be deleted and made again under its name. So that nobody gets it while something of the earlier one
+may run, and no epoch is used twice, it is lent only once it has its finalizer and its first epoch; and it goes only
+when nobody has it and nothing of it is left.
+"""
+
+from typing import Final
+
+import structlog
+
+from berth_core import names
+from berth_core.kube.conditions import condition, merged
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
+from berth_core.leases.epochs import Trace
+from berth_core.reading import at
+from berth_core.resources import WorkspaceDeployment
+from berth_operator.engine.writes import write_status
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES
+from berth_operator.leases import traces
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+CLEARING_SECONDS: Final = 1.0
+SHOWN: Final = 4
+
+
+async def begin(world: World, wd: WorkspaceDeployment) -> WorkspaceDeployment | None:
+    """Return the deployment with its first epoch and its finalizer; None while something of an earlier one is left.
+
+    One that was lent before keeps its epoch; it lacks the finalizer where an older version of Berth looked at it.
+    """
+    if wd.has_begun or wd.metadata.deletion_timestamp:
+        return wd
+    if wd.status.lease is None and not (wd.status.epoch and wd.status.observed_generation is not None):
+        before = await _earlier(world, wd)
+        wd = await _raise(world, wd, before)
+        if before and (left := await _left(world, wd)):
+            await _wait(world, wd, left)
+            return None
+    if names.FENCE_FINALIZER in wd.metadata.finalizers:
+        return wd
+    return await _set_finalizers(world, wd, [*wd.metadata.finalizers, names.FENCE_FINALIZER])
+
+
+async def finish(world: World, wd: WorkspaceDeployment) -> float | None:
+    """Let a deployment that is being deleted go, once nobody has it and a live list finds nothing of it.
+
+    From its deletion on nobody can take its lease, and no pod is made for it. Seconds after which to look again.
+    """
+    if wd.status.lease is not None or names.FENCE_FINALIZER not in wd.metadata.finalizers:
+        return None
+    if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):
+        log.info("a deleted deployment waits", deployment=wd.metadata.name, left=_named(left))
+        return CLEARING_SECONDS
+    await _set_finalizers(world, wd, [f for f in wd.metadata.finalizers if f != names.FENCE_FINALIZER])
+    return None
+
+
+async def _earlier(world: World, wd: WorkspaceDeployment) -> list[Trace]:
+    """What an earlier deployment of the name made and that was there when this one was; what it made itself is not."""
+    metadata = wd.metadata
+    found = await world.traces.of(world.client, metadata.namespace, metadata.name, int(metadata.resource_version))
+    return [one for one in found if metadata.uid not in one.owners]
+
+
+async def _left(world: World, wd: WorkspaceDeployment) -> list[Trace]:
+    found = await traces.live(world.client, wd.metadata.namespace, wd.metadata.name)
+    return [one for one in found if wd.metadata.uid not in one.owners]
+
+
+async def _raise(world: World, wd: WorkspaceDeployment, before: list[Trace]) -> WorkspaceDeployment:
+    """Set the first epoch where there is none yet: as high as anything of the name speaks of."""
+    floor = max([one.epoch for one in before] + _epochs_of_instances(world, wd), default=0)
+    if wd.status.epoch or not floor:
+        return wd
+    log.warning("a deployment of this name was there before", deployment=wd.metadata.name, epoch=floor)
+    return await _written(world, wd, {"epoch": floor})
+
+
+def _epochs_of_instances(world: World, wd: WorkspaceDeployment) -> list[int]:
+    """Epochs that Instances claim or had; they stay for a while after their end."""
+    name, namespace = wd.metadata.name, wd.metadata.namespace
+    known = (*world.store.by(INSTANCES, "mentions", name, namespace), *world.store.unreadable(INSTANCES, namespace))
+    parts = [part for obj in known for part in (at(obj, "spec", "claim"), at(obj, "status"))]
+    found = [at(part, "epoch") for part in parts if at(part, "deployment") == name]
+    return [epoch for epoch in found if isinstance(epoch, int)]
+
+
+async def _wait(world: World, wd: WorkspaceDeployment, left: list[Trace]) -> None:
+    told = f"of an earlier deployment of this name is left: {_named(left)}"
+    generation, now = wd.metadata.generation, world.now()
+    shown = condition(leasing.BEGUN, False, "Remains", told, now=now, generation=generation)
+    told_so = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, [shown])})
+    free = leasing.availability(wd.model_copy(update={"status": told_so}), now=now)
+    await _written(world, wd, {"conditions": merged(told_so.conditions, [free])})
+
+
+async def _written(world: World, wd: WorkspaceDeployment, fields: Object) -> WorkspaceDeployment:
+    written = await write_status(world, wd, wd.status, wd.status.model_copy(update=fields))
+    return WorkspaceDeployment.parse(written) if written is not None else wd
+
+
+async def _set_finalizers(world: World, wd: WorkspaceDeployment, finalizers: list[str]) -> WorkspaceDeployment:
+    """Write finalizers by compare-and-swap: what was seen of the deployment is still so, or this fails."""
+    body = {"metadata": {"resourceVersion": wd.metadata.resource_version, "finalizers": finalizers or None}}
+    written = await world.client.patch(DEPLOYMENTS, wd.metadata.namespace, wd.metadata.name, body)
+    if not written["metadata"].get("deletionTimestamp"):  # else it may be gone, and is not put back
+        world.store.put(DEPLOYMENTS, written)
+    return WorkspaceDeployment.parse(written)
+
+
+def _named(left: list[Trace]) -> str:
+    more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+    return ", ".join(sorted({one.name for one in left})[:SHOWN]) + more

@@ -1,0 +1,139 @@
+"""One pass over a WorkspaceDeployment or a WorkspaceType: their status, and leases that nobody holds."""
+
+from datetime import datetime
+
+import structlog
+
+from berth_core import overrides, state
+from berth_core.kube.conditions import find, is_true
+from berth_core.kube.errors import NotFoundError
+from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_operator.deployments import lifespan, online
+from berth_operator.deployments.decide import (
+    ONLINE,
+    ObservedDeployment,
+    deployment_status,
+    type_status,
+)
+from berth_operator.enforcement.decide import CONDITION, NOT_PROBED
+from berth_operator.engine import events
+from berth_operator.engine.events import Complaint
+from berth_operator.engine.workqueue import Key
+from berth_operator.engine.writes import write_status
+from berth_operator.kinds import DEPLOYMENTS, LEASES, NODES, PODS, TYPES
+from berth_operator.leases import orphans
+from berth_operator.pods import pod_view
+from berth_operator.warm.view import concerns, warm_sets
+from berth_operator.world import WARM, World, node_is_ready
+
+log = structlog.get_logger(__name__)
+
+
+async def reconcile_deployment(world: World, key: Key) -> float | None:
+    """Bring the status up to date; undo a lease whose Instance does not come."""
+    if concerns(world, key.namespace, key.name):
+        world.add(WARM, key.namespace, key.name)
+    wd = world.deployment(key.namespace, key.name)
+    if wd is None:
+        return None
+    if (wd := await lifespan.begin(world, wd)) is None:
+        return lifespan.CLEARING_SECONDS
+    now = world.now()
+    again = None
+    if wd.status.lease is not None:
+        again = await orphans.attend(world, wd)
+        wd = world.deployment(key.namespace, key.name)
+    if wd is None:
+        return None
+    rivals = [
+        WorkspaceDeployment.parse(o)
+        for o in world.store.by(DEPLOYMENTS, "id", wd.public_id)
+        if o["metadata"]["uid"] != wd.metadata.uid
+    ]
+    beat = await _beat(world, wd, now)
+    type_ = world.type_named(wd.metadata.namespace, wd.spec.type)
+    seen = ObservedDeployment(
+        wd,
+        tuple(rivals),
+        type=type_,
+        node_ready=_node_ready(world, wd, type_),
+        beat=beat,
+        lost_node=_lost_node(world, wd),
+        cleaning=_cleaning(world, wd),
+    )
+    status = deployment_status(seen, now)
+    written = await write_status(world, wd, wd.status, status)
+    if wd.metadata.deletion_timestamp and again is None:
+        again = await lifespan.finish(world, WorkspaceDeployment.parse(written) if written else wd)
+    silent = online.due_in(beat) if is_true(status.conditions, ONLINE) else None
+    return min((seconds for seconds in (again, silent) if seconds is not None), default=None)
+
+
+async def reconcile_type(world: World, key: Key) -> float | None:
+    """Bring a type's status up to date."""
+    found = world.store.get(TYPES, key.namespace, key.name)
+    if found is None:
+        return None
+    type_ = WorkspaceType.parse(found)
+    named = world.types_named(key.namespace, type_.spec.type_name)
+    rivals = [one for one in named if one.metadata.uid != type_.metadata.uid]
+    verdict = world.enforcement or (NOT_PROBED if world.config.probe_interval is None else None)
+    status = type_status(type_, rivals, world.now(), verdict)
+    written = await write_status(world, type_, type_.status, status)
+    before, after = (find(s.conditions, CONDITION) for s in (type_.status, status))
+    if written and after and after.status == "False" and (before is None or before.status != "False"):
+        await events.warn(world, written, Complaint("NetworkPolicyNotEnforced", "Probe", after.message))
+    return None
+
+
+def _node_ready(world: World, wd: WorkspaceDeployment, type_: WorkspaceType | None) -> bool | None:
+    if wd.spec.heartbeat != "node":
+        return None
+    added = wd.spec.overrides
+    wanted = overrides.node_selector(type_.spec.template, added) if type_ else added.node_selector
+    return any(
+        node_is_ready(node) and wanted.items() <= (node["metadata"].get("labels") or {}).items()
+        for node in world.store.all(NODES)
+    )
+
+
+def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
+    """Node that is silent while the holder's pod on it must end; empty where there is none."""
+    lease = wd.status.lease
+    if lease is None:
+        return ""
+    namespace = wd.metadata.namespace
+    holder = orphans.holder_in_cache(world, wd)
+    if holder is not None and holder.status.reason is None:
+        return ""
+    pods = [pod_view(pod) for pod in world.store.by(PODS, "instance", lease.instance, namespace)]
+    sets = warm_sets(world, namespace, wd.metadata.name)
+    pods += [one.pod for one in sets if one.pod is not None and one.epoch == wd.status.epoch]
+    silent = (p.node for p in pods if p.node and not p.harmless and not node_is_ready(world.node(p.node)))
+    return next(silent, "")
+
+
+def _cleaning(world: World, wd: WorkspaceDeployment) -> str:
+    """Which hook runs after the holder's end, as his Instance says."""
+    holder = orphans.holder_in_cache(world, wd)
+    told = find(holder.status.conditions, state.CLEANED) if holder is not None else None
+    return told.message if told is not None else ""
+
+
+async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> online.Beat | None:
+    """What is known of the deployment's Lease. Before its silence takes effect it is read live."""
+    namespace, name = wd.metadata.namespace, wd.metadata.name
+    lease = world.store.get(LEASES, namespace, name)
+    if wd.spec.heartbeat != "lease" or lease is None:
+        return None
+    since = world.steadiness.since
+    heard_for = max((now - since).total_seconds(), 0.0) if since is not None else 0.0
+    beat = world.heartbeats.beat(lease, heard_for)
+    if beat.silence < beat.limit or not is_true(wd.status.conditions, ONLINE):
+        return beat
+    try:
+        lease = await world.client.get(LEASES, namespace, name)
+    except NotFoundError:
+        return beat
+    world.store.put(LEASES, lease)
+    return world.heartbeats.beat(lease, heard_for)

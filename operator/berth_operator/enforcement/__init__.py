@@ -1,0 +1,1 @@
+"""Finds out whether the cluster enforces NetworkPolicy (ADR 0015)."""

@@ -1,0 +1,161 @@
+"""Finds out, at the start and then every so often, whether the cluster enforces NetworkPolicy at all (ADR 0015).
+
+A pod of our own listens on two ports, of which its policy admits the operator to one, and tries to connect to the API
+server, which its policy forbids. ``decide.py`` judges what connections met; the verdict is a condition of
+every WorkspaceType, written in its pass, and a metric. The leader alone probes, in the first workspace namespace.
+"""
+
+import asyncio
+import secrets
+import time
+from contextlib import aclosing, suppress
+from typing import Final
+
+import structlog
+
+from berth_core import names
+from berth_core.kube.errors import ClusterError
+from berth_core.kube.types import Object
+from berth_operator.enforcement.decide import Sample, Verdict, judged, settled, unknown, why_not_running
+from berth_operator.enforcement.manifests import ADMITTED_PORT, FORBIDDEN_PORT, probe_pod, probe_policy
+from berth_operator.engine import metrics
+from berth_operator.engine.errors import NotLeaderError
+from berth_operator.kinds import PODS, POLICIES, TYPES
+from berth_operator.world import TYPE, World
+
+log = structlog.get_logger(__name__)
+
+POD_SECONDS: Final = 120.0
+"""From the pod's creation until it runs: an image may have to be pulled."""
+SETTLE_SECONDS: Final = 20.0
+"""What an enforcer gets to put a policy in force once the pod runs."""
+SOON_SECONDS: Final = 300.0
+"""When to look again after anything but a clean bill."""
+PAUSE_SECONDS: Final = 0.3
+CONNECT_SECONDS: Final = 0.5
+ANSWER_SECONDS: Final = 2.0
+CLEAR_SECONDS: Final = 5.0
+
+
+async def run(world: World) -> None:
+    """Probe again and again while this process leads; returns at once where nobody is to look."""
+    interval = world.config.probe_interval
+    if interval is None:
+        return
+    every = interval.total_seconds()
+    try:
+        while True:
+            verdict = await _verdict(world)
+            tell(world, verdict)
+            await asyncio.sleep(every if verdict.status == "True" else min(every, SOON_SECONDS))
+    finally:
+        world.enforcement = None
+        metrics.POLICY_ENFORCED.set(-1)
+
+
+def tell(world: World, verdict: Verdict) -> None:
+    """Take a verdict for what is known from now on, and have every type show it."""
+    world.enforcement = verdict
+    metrics.POLICY_ENFORCED.set({"True": 1, "False": 0, "Unknown": -1}[verdict.status])
+    metrics.POLICY_PROBED.set_to_current_time()
+    say = log.info if verdict.status == "True" else log.warning
+    say("probed NetworkPolicy", enforced=verdict.status, reason=verdict.reason, message=verdict.message)
+    for found in world.store.all(TYPES):
+        world.add(TYPE, found["metadata"]["namespace"], found["metadata"]["name"])
+
+
+async def _verdict(world: World) -> Verdict:
+    name, namespace = f"berth-probe-{secrets.token_hex(4)}", world.config.workspace_namespaces[0]
+    try:
+        await _clear(world, namespace)  # what a killed operator left
+        await world.client.create(POLICIES, namespace, probe_policy(name, namespace, world.config))
+        await world.client.create(PODS, namespace, probe_pod(name, namespace, world.config))
+        return await _watched(world, namespace, name)
+    except NotLeaderError:
+        return unknown("NotLeading", "another replica leads now")
+    except ClusterError as error:
+        return unknown("ProbeFailed", str(error))
+    finally:
+        await _tidy(world, namespace)
+
+
+async def _tidy(world: World, namespace: str) -> None:
+    """Clear at the end, also of a probe that was cancelled; what fails here is the next probe's to clear."""
+    try:
+        async with asyncio.timeout(CLEAR_SECONDS):
+            await _clear(world, namespace)
+    except (NotLeaderError, ClusterError, TimeoutError) as error:
+        log.warning("a probe's pod is left", namespace=namespace, error=str(error) or type(error).__name__)
+
+
+async def _watched(world: World, namespace: str, name: str) -> Verdict:
+    seen: list[Object] = []
+    address = None
+    with suppress(TimeoutError):  # what was seen last says why
+        async with asyncio.timeout(POD_SECONDS):
+            address = await _address(world, namespace, name, seen)
+    if address is None:
+        why = why_not_running(seen[-1] if seen else None)
+        return unknown("ProbeNotRunning", f"the probe's pod does not run: {why}")
+    samples: list[Sample] = []
+    until = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < until and not settled(samples):
+        samples.append(await sample(address, ADMITTED_PORT, FORBIDDEN_PORT))
+        await asyncio.sleep(PAUSE_SECONDS)
+    return judged(samples)
+
+
+async def _address(world: World, namespace: str, name: str, seen: list[Object]) -> str | None:
+    """Address of the pod once it runs; None once it has ended. What is seen of it is appended to ``seen``."""
+    fields = {"metadata.name": name}
+    while True:
+        listed, version = await world.client.list(PODS, namespace, fields=fields)
+        seen += listed
+        if not listed:
+            return None
+        if address := _running(listed[0]):
+            return address
+        async with aclosing(world.client.watch(PODS, namespace, version, fields=fields)) as events:
+            async for event in events:
+                if event.type == "DELETED":
+                    return None
+                if event.type != "BOOKMARK":
+                    seen.append(event.object)
+                    if address := _running(event.object):
+                        return address
+
+
+def _running(pod: Object) -> str | None:
+    status = pod.get("status") or {}
+    return status.get("podIP") if status.get("phase") == "Running" else None
+
+
+async def sample(address: str, admitted: int, forbidden: int) -> Sample:
+    """Connect to the forbidden port, then to the admitted one: a pod that goes away meanwhile proves nothing."""
+    came_in = await _first_line(address, forbidden) is not None
+    told = await _first_line(address, admitted)
+    return Sample(came_in, told is not None, {b"open\n": True, b"shut\n": False}.get(told or b""))
+
+
+async def _first_line(address: str, port: int) -> bytes | None:
+    """What is said on a connection, empty where nothing is; None where none comes about."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            reader, writer = await asyncio.open_connection(address, port)
+    except (OSError, TimeoutError):
+        return None
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await reader.readline()
+    except (OSError, TimeoutError):
+        return b""
+    finally:
+        writer.transport.abort()
+
+
+async def _clear(world: World, namespace: str) -> None:
+    """Delete every probe's pod and policy; the policy last, so that none is without."""
+    for kind in (PODS, POLICIES):
+        left, _ = await world.client.list(kind, namespace, labels={names.PROBE_LABEL: ""}, metadata_only=True)
+        for found in left:
+            await world.client.delete(kind, namespace, found["metadata"]["name"], grace_seconds=0)

@@ -1,0 +1,1 @@
+"""Watches, caches, queues and writes objects, whatever their kind."""

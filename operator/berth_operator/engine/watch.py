@@ -1,0 +1,107 @@
+"""What kopf watches for us. A handler keeps the object and puts keys into the work queue, nothing else."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import kopf
+
+from berth_core import names
+from berth_core.kube.streams import SILENT_SECONDS
+from berth_core.kube.types import Kind, Object
+from berth_operator.engine.cache import key_of
+from berth_operator.engine.login import Login
+from berth_operator.kinds import TYPES, WATCHED
+from berth_operator.readability import judge
+from berth_operator.wake import wake, wake_gone
+from berth_operator.world import World
+
+SERVER_SECONDS: Final = 290
+CHUNK: Final = 100
+"""Objects that are listed at once before a watch begins: each has a task of its own while it is dealt with."""
+IDLE_SECONDS: Final = 0.05
+"""How long such a task waits for more news of its object. It takes more memory than most objects."""
+
+
+def registry(world: World, login: Login) -> kopf.OperatorRegistry:
+    """Handlers for every watched kind, and how to log in."""
+    made = kopf.OperatorRegistry()
+    kopf.on.login(registry=made)(login.open)
+    for kind in WATCHED:
+        group, _, version = kind.api_version.rpartition("/")
+        kopf.on.event(group, version, kind.plural, id=f"keep-{kind.plural}", registry=made)(keeper(world, kind))
+    return made
+
+
+def settings() -> kopf.OperatorSettings:
+    """Only watching: no events posted, no annotations, no discovery of namespaces and kinds that come and go."""
+    made = kopf.OperatorSettings()
+    made.posting.enabled = False
+    made.scanning.disabled = True
+    made.watching.server_timeout = SERVER_SECONDS
+    made.watching.client_timeout = SERVER_SECONDS + 30
+    made.watching.connect_timeout = 5
+    made.watching.chunk_size = CHUNK
+    made.watching.initial_streaming = False  # Login tells of lists
+    made.watching.inactivity_timeout = SILENT_SECONDS
+    made.networking.request_timeout = 60
+    made.persistence.finalizer = f"{names.GROUP}/unused"
+    made.persistence.diffbase_storage = _NothingKept()
+    made.queueing.idle_timeout = IDLE_SECONDS
+    for kind, labels in WATCHED.items():
+        if labels:
+            group, _, version = kind.api_version.rpartition("/")
+            selector = ",".join(f"{key}={value}" for key, value in labels.items())
+            made.watching.label_selectors[(group, version, kind.plural)] = selector
+    return made
+
+
+class _NothingKept(kopf.DiffBaseStorage):
+    """Spares a copy of the object for each event: only handlers of changes, of which there are none, look at it."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+def only_marked(known: Object | None, obj: Object) -> bool:
+    """Whether a type has changed only in what concerns the API's replicas. Else each reservation would wake it.
+
+    Of a version that is known already nothing can be said: a read brought it here, on which nobody has acted.
+    """
+    if known is None or known["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]:
+        return False
+    return _without_mark(known) == _without_mark(obj)
+
+
+def _without_mark(obj: Object) -> tuple[Object, Object]:
+    """Labels and annotations of a type decide nothing; what else there is of it counts with its generation."""
+    status = {name: value for name, value in (obj.get("status") or {}).items() if name != "admissionMark"}
+    metadata = {name: obj["metadata"].get(name) for name in ("uid", "generation", "deletionTimestamp")}
+    return metadata, status
+
+
+def keeper(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
+    """Return the handler of a kind: ``event`` has the ``type``, None for what a list showed, and the ``object``."""
+
+    async def keep(event: Any, **_: Any) -> None:
+        world.last_event = time.monotonic()
+        obj = event["object"]
+        if event["type"] == "DELETED":
+            world.store.remove(kind, obj)
+            wake_gone(world, kind, obj)
+            return
+        known = world.store.get(kind, *key_of(obj))
+        if not world.store.hear(kind, obj):
+            return
+        judge(world, kind, obj)
+        kept = world.store.get(kind, *key_of(obj))
+        if kept is not None and not (kind == TYPES and only_marked(known, kept)):
+            wake(world, kind, kept)
+
+    return keep

@@ -1,0 +1,295 @@
+"""The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
+
+import time
+from collections.abc import Container, Iterable
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from berth_core import ids, names
+from berth_core.kube.types import Kind, Object
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
+from berth_core.resources import Instance
+from berth_operator.agents.client import AgentAddress
+from berth_operator.engine import metrics
+from berth_operator.engine.errors import AgentError
+from berth_operator.engine.parallel import together
+from berth_operator.engine.writes import refresh_pod, set_finalizer, write_status
+from berth_operator.instances import status
+from berth_operator.instances.firewall import desired
+from berth_operator.instances.hooks import run
+from berth_operator.instances.hooks.decide import AFTER
+from berth_operator.instances.keepalive import heard
+from berth_operator.instances.observe import pod_of
+from berth_operator.instances.observed import ObservedInstance, PodView
+from berth_operator.instances.plan import Plan
+from berth_operator.instances.removing import remove_pod
+from berth_operator.instances.vpn import clients
+from berth_operator.kinds import (
+    BUDGETS,
+    DEPLOYMENTS,
+    INSTANCES,
+    JOBS,
+    PODS,
+    POLICIES,
+    RULES,
+    SECRETS,
+    SERVICES,
+    VPN_CLIENTS,
+)
+from berth_operator.warm import view
+from berth_operator.world import DEPLOYMENT, World
+
+log = structlog.get_logger(__name__)
+
+CLOSE_SECONDS: Final = 0.3
+FORBIDDEN_TO_REMAIN: Final = (SERVICES, SECRETS, JOBS, PODS)
+"""Kinds of which a live list must find nothing before the lease is given back. They are deleted in this order: no pod
+of a Job can start any more when its pods are counted."""
+
+
+async def end(world: World, seen: ObservedInstance, plan: Plan) -> None:
+    """Write down that and why it ends, from when on it cannot be undone, and ask for its pod's deletion."""
+    instance, namespace = seen.instance, seen.instance.metadata.namespace
+    await write_status(world, instance, instance.status, status.ending(instance, plan, world.now()))
+    log.info("ends", instance=instance.public_id, reason=plan.reason, message=plan.message)
+    world.add(DEPLOYMENT, namespace, instance.status.deployment or "")
+    pod = pod_of(world, namespace, instance.public_id)
+    await remove_pod(world, namespace, pod.name if pod is not None else names.instance_object(instance.public_id))
+
+
+async def tear_down(world: World, seen: ObservedInstance) -> bool:
+    """Take the next step towards nothing; whether the lease was given back and the status says so."""
+    instance, namespace = seen.instance, seen.instance.metadata.namespace
+    memory = world.memories.of(namespace, instance.public_id)
+    memory.stop_probe()
+    if memory.ending_since is None:
+        memory.ending_since = time.monotonic()
+    lease_of = await _lease_of(world, instance)
+    if not await shut(world, namespace, instance.public_id, lease_of):
+        return False
+    leases = await leases_of(world, namespace, instance.public_id)
+    for other in leases:
+        # One that was taken beside it opened nothing, but may have brought a warm pod.
+        if other != lease_of and not await clear_epoch(world, namespace, other):
+            return False
+    outcome = await run.clean(world, instance, leases)
+    if outcome is None or not await sweep(world, namespace, instance.public_id, lease_of):
+        return False
+    await heard.forget(world, instance)
+    now = world.now()
+    for lease in leases:
+        is_used = lease == lease_of  # what was taken beside it was never touched, so no hook has judged it
+        await leasing.give_back(
+            world.client,
+            namespace,
+            lease,
+            instance=instance.public_id,
+            completed=is_used and status.was_ready(instance),
+            now=now,
+            conditions=outcome if is_used else (),
+        )
+        log.info("lease given back", instance=instance.public_id, deployment=lease.deployment, epoch=lease.epoch)
+    await write_status(world, instance, instance.status, status.ended(instance, now))
+    if not instance.status.end_time:
+        metrics.TEARDOWN_SECONDS.observe(time.monotonic() - memory.ending_since)
+    world.memories.forget(namespace, instance.public_id)
+    return True
+
+
+async def forget(world: World, seen: ObservedInstance) -> None:
+    """Let a deleted Instance go."""
+    await set_finalizer(world, seen.instance, present=False)
+    world.memories.forget(seen.instance.metadata.namespace, seen.instance.public_id)
+
+
+async def retire(world: World, seen: ObservedInstance, plan: Plan) -> None:
+    """Clear a pod away that will not serve again. Its lease, Secrets and Service stay."""
+    instance = seen.instance
+    if seen.pod is None:
+        return
+    namespace = instance.metadata.namespace
+    await write_status(world, instance, instance.status, status.reported(seen, plan, world.now()))
+    await remove_pod(world, namespace, seen.pod.name)
+
+
+async def clear(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
+    """Delete all that an instance opened, its hooks too; True once a live list finds nothing of it or its epoch."""
+    return await shut(world, namespace, instance_id, lease) and await sweep(world, namespace, instance_id, lease)
+
+
+async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
+    """Delete what carries a lease's epoch, kept warm or opened; True once a live list finds nothing of it."""
+    labels = [names.epoch_labels(lease.epoch, lease.deployment)]
+    if left := await _left(world, namespace, labels):
+        await _delete_all(world, left)
+        left = await _left(world, namespace, labels)
+    if left:
+        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=_named(left))
+        return False
+    policy = names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
+    await world.client.delete(POLICIES, namespace, policy)
+    return True
+
+
+async def shut(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
+    """Delete all but the hooks that run after the end; True once a live list finds no more. Ingress closes first."""
+    pod = pod_of(world, namespace, instance_id)
+    memory = world.memories.of(namespace, instance_id)
+    warm = _warm_name(world, namespace, lease)
+    known = [] if memory.cleared else _known(world, namespace, instance_id, lease, warm)
+    await together(
+        _close(world, namespace, instance_id, pod),
+        *(world.client.delete(kind, namespace, name) for kind, name in known),
+        remove_pod(world, namespace, pod.name if pod is not None else names.instance_object(instance_id)),
+    )
+    memory.cleared = True
+    if pod_of(world, namespace, instance_id) is not None:
+        return False
+    return await _gone(world, namespace, instance_id, lease, but=AFTER)
+
+
+async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
+    """Delete what is left when nobody can come in any more: hooks, and last the NetworkPolicy, which kept them in."""
+    warm = _warm_name(world, namespace, lease)
+    if world.memories.of(namespace, instance_id).hooks and not await _gone(world, namespace, instance_id, lease):
+        return False
+    name = names.instance_object(instance_id)
+    await together(
+        *(world.client.delete(kind, namespace, of) for kind in (POLICIES, BUDGETS) for of in (name, warm) if of),
+        world.client.delete(SECRETS, world.config.access_namespace, name),
+        _delete_rules(world, namespace, instance_id),
+    )
+    return not _has_vpn(world, namespace, instance_id) or await clients.clear(world, namespace, instance_id)
+
+
+async def leases_of(world: World, namespace: str, instance_id: str) -> list[Lease]:
+    """Leases that an instance holds, read live by the selectable field."""
+    held, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"status.lease.instance": instance_id})
+    for obj in held:
+        world.store.put(DEPLOYMENTS, obj)
+    return [Lease(obj["metadata"]["name"], int(obj["status"]["epoch"])) for obj in held]
+
+
+async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
+    """Rules speak of what is gone: none of them shows as in force, or waits for another instance."""
+    rules, _ = await world.client.list(RULES, namespace, fields={"spec.instance": instance_id})
+    await together(*(world.client.delete(RULES, namespace, rule["metadata"]["name"]) for rule in rules))
+
+
+def _has_vpn(world: World, namespace: str, instance_id: str) -> bool:
+    """Whether the instance had a VPN, or somebody made a client for one."""
+    known = world.store.by(INSTANCES, "id", instance_id, namespace)
+    return any(obj["spec"].get("vpn") for obj in known) or bool(
+        world.store.by(VPN_CLIENTS, "instance", instance_id, namespace)
+    )
+
+
+async def _lease_of(world: World, instance: Instance) -> Lease | None:
+    """Return the lease that it has or had; of one that was never bound, the one that was taken for it."""
+    if instance.status.epoch is not None:
+        return Lease(instance.status.deployment or "", instance.status.epoch)
+    held = await leases_of(world, instance.metadata.namespace, instance.public_id)
+    return held[0] if held else None
+
+
+def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
+    """Name of what was kept warm for the lease, whoever has it; None where there surely is no such thing."""
+    if lease is None or not view.concerns(world, namespace, lease.deployment):
+        return None
+    return names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
+
+
+def _known(
+    world: World, namespace: str, instance_id: str, lease: Lease | None, warm: str | None
+) -> list[tuple[Kind, str]]:
+    """Return what is deleted at once, by name: what opens the door first. The live lists that follow find the rest."""
+    found = [(SERVICES, names.instance_object(instance_id))]
+    secrets: list[str] = []
+    if lease is not None:
+        known = world.store.by(INSTANCES, "id", instance_id, namespace)
+        nonces = {(obj.get("status") or {}).get("nonce") for obj in known}
+        secrets += [names.workspace_secret(instance_id, lease.epoch, nonce) for nonce in nonces]
+        if warm is not None:
+            found.append((SERVICES, warm))
+            wd = world.deployment(namespace, lease.deployment)
+            secrets.append(names.warm_secret(warm, wd.warm_nonce(lease.epoch) if wd is not None else None))
+    found += [(SECRETS, name) for secret in secrets for name in (secret, names.agent_secret(secret))]
+    if _has_vpn(world, namespace, instance_id):
+        found += [(SECRETS, names.vpn_secret(secret)) for secret in secrets]
+    return found
+
+
+async def _close(world: World, namespace: str, instance_id: str, pod: PodView | None) -> None:
+    """Shut the door, take the keys and end what stands, until the agent says so: the pod's end does not wait for it.
+
+    The pod's own end may come long after: a kubelet that does not run kills nothing.
+    """
+    memory = world.memories.known(namespace, instance_id)
+    if pod is None or memory is None or memory.sent is None:
+        return
+    push = desired.push(desired.ended(), pod.epoch, memory.sent.generation + 1, ())
+    agent = AgentAddress(pod.ip, pod.name, pod.epoch)
+    try:
+        await world.agents.push(agent, replace(push, cut=True), seconds=CLOSE_SECONDS)
+    except AgentError as error:
+        log.info("could not close by the agent", instance=instance_id, error=str(error))
+        return
+    memory.acknowledged = memory.sent = None
+
+
+async def _gone(
+    world: World, namespace: str, instance_id: str, lease: Lease | None, *, but: Container[str] = ()
+) -> bool:
+    """Delete what a live list finds; whether another finds nothing. Of hooks those in ``but`` are left alone."""
+    labels = [{names.INSTANCE_LABEL: instance_id}]
+    if lease is not None and _warm_name(world, namespace, lease) is not None:
+        labels.append(names.epoch_labels(lease.epoch, lease.deployment))
+    left = await _left(world, namespace, labels)
+    if any(_hook_of(obj) for _, obj in left):
+        world.memories.of(namespace, instance_id).hooks = True
+    if any(_hook_of(obj) not in but for _, obj in left):
+        await _delete_all(world, [(kind, obj) for kind, obj in left if _hook_of(obj) not in but])
+        left = await _left(world, namespace, labels)
+    if left := [(kind, obj) for kind, obj in left if _hook_of(obj) not in but]:
+        log.info("not gone yet", instance=instance_id, left=_named(left))
+        return False
+    for job in world.store.by(JOBS, "instance", instance_id, namespace):
+        if job["metadata"]["labels"].get(names.HOOK_LABEL) not in but:
+            world.store.remove(JOBS, job)
+    return True
+
+
+async def _left(world: World, namespace: str, labels: list[dict[str, str]]) -> list[tuple[Kind, Object]]:
+    asked = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
+    lists = await together(
+        *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in asked)
+    )
+    found = {
+        obj["metadata"]["uid"]: (kind, obj)
+        for (kind, _), (objects, _) in zip(asked, lists, strict=True)
+        for obj in objects
+    }
+    return list(found.values())
+
+
+def _hook_of(obj: Object) -> str:
+    """Which hook it belongs to; empty for what belongs to none."""
+    return str(obj["metadata"]["labels"].get(names.HOOK_LABEL) or "")
+
+
+def _named(objects: Iterable[tuple[Kind, Object]]) -> list[str]:
+    return [f"{kind.plural}/{obj['metadata']['name']}" for kind, obj in objects]
+
+
+async def _delete_all(world: World, objects: Iterable[tuple[Kind, Object]]) -> None:
+    for kind, obj in objects:
+        metadata = obj["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        if kind == PODS:
+            await refresh_pod(world, namespace, name)
+            await remove_pod(world, namespace, name)
+        else:
+            await world.client.delete(kind, namespace, name, uid=metadata["uid"])

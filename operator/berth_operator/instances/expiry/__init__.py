@@ -1,0 +1,1 @@
+"""Notices before a lease ends, and the haste after that."""

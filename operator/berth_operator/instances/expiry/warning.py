@@ -1,0 +1,32 @@
+"""What people are told of a lease's end by Events, once for each end, whoever leads."""
+
+from datetime import datetime
+
+from berth_operator.engine import events
+from berth_operator.engine.events import Complaint
+from berth_operator.instances.expiry.notice import held_up
+from berth_operator.instances.observed import ObservedInstance
+from berth_operator.kinds import INSTANCES
+from berth_operator.world import World
+
+
+async def warn(world: World, seen: ObservedInstance, now: datetime) -> None:
+    """Post what is to be told and was not told yet."""
+    instance = seen.instance
+    memory = world.memories.known(instance.metadata.namespace, instance.public_id)
+    obj = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)
+    complaint = _complaint(seen, now)
+    note = complaint.note if complaint else ""
+    if memory is None or obj is None or memory.warned == note:
+        return
+    if complaint is not None:
+        await events.warn(world, obj, complaint)
+    memory.warned = note
+
+
+def _complaint(seen: ObservedInstance, now: datetime) -> Complaint | None:
+    if note := held_up(seen, now):
+        return Complaint("ClockNotTrusted", "Wait", note, once=True)
+    if seen.notice:
+        return Complaint("EndsSoon", "Warn", seen.notice.strip(), once=True)
+    return None

@@ -1,0 +1,1 @@
+"""The firewall of an instance: its rules, and what they come to."""

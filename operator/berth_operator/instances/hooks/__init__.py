@@ -1,0 +1,1 @@
+"""Hooks: Jobs before the workspace opens and after the lease has ended."""

@@ -1,0 +1,119 @@
+"""What the hooks of a lease have come to, and which follows. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from berth_core.kube.conditions import find
+from berth_core.kube.types import Object
+from berth_core.resources import Instance
+from berth_core.resources.workspacetype import Hook, Hooks
+from berth_core.state import CLEANED
+from berth_operator.instances.observed import HookView, PodView, Progress
+
+PREPARE: Final = "prepare"
+RESET: Final = "reset"
+HEALTH: Final = "health"
+"""Names of the hooks, in labels and in names of Jobs."""
+AFTER: Final = (RESET, HEALTH)
+"""Those that run when the workspace has ended, in their order."""
+RUNS: Final = {PREPARE: "Preparing", RESET: "Resetting", HEALTH: "Checking"}
+FAILS: Final = {RESET: "ResetFailed", HEALTH: "HealthCheckFailed"}
+"""Reasons of the conditions Prepared and Cleaned, and of Quarantined, by hook."""
+SPOKEN: Final = {PREPARE: "prepare", RESET: "reset", HEALTH: "healthCheck"}
+"""How the type's spec names them."""
+CLEAN: Final = "Clean"
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What cleaning has come to: ``hook`` is to be started (``start``), runs, or has failed; no hook: all is clean."""
+
+    hook: str = ""
+    start: bool = False
+    failure: str = ""
+
+    @property
+    def verdict(self) -> bool:
+        """Whether nothing more is to be run."""
+        return bool(self.failure) or not self.hook
+
+    @property
+    def reason(self) -> str:
+        """Reason of the condition Cleaned."""
+        if not self.hook:
+            return CLEAN
+        return FAILS[self.hook] if self.failure else RUNS[self.hook]
+
+    @property
+    def message(self) -> str:
+        """Its message."""
+        if not self.hook:
+            return "the deployment is ready for the next"
+        return failed(self.hook, self.failure) if self.failure else f"the hook {SPOKEN[self.hook]} runs"
+
+
+def wanted_after(hooks: Hooks) -> list[tuple[str, Hook]]:
+    """Hooks that run after an end, in their order."""
+    named = ((RESET, hooks.reset), (HEALTH, hooks.health_check))
+    return [(name, hook) for name, hook in named if hook is not None]
+
+
+def next_after(wanted: Sequence[str], views: Mapping[str, HookView]) -> Cleaning:
+    """What follows of the hooks that run after an end: one after the other, the first failure is the last."""
+    for name in wanted:
+        view = views.get(name)
+        if view is None:
+            return Cleaning(name, start=True)
+        if view.progress is Progress.FAILED:
+            return Cleaning(name, failure=view.why or "it failed")
+        if view.progress is Progress.RUNNING:
+            return Cleaning(name)
+    return Cleaning()
+
+
+def cleaned(instance: Instance) -> tuple[str, str] | None:
+    """Reason and message of the verdict that was written down; None while there is none."""
+    found = find(instance.status.conditions, CLEANED)
+    if found is None or found.reason not in (CLEAN, *FAILS.values()):
+        return None
+    return found.reason, found.message
+
+
+def failed(name: str, why: str) -> str:
+    """Sentence about a failure."""
+    return f"the hook {SPOKEN[name]} failed: {why}"
+
+
+def hook_view(job: Object, pods: Sequence[PodView]) -> HookView:
+    """Read a hook's Job and, as far as they are known, its pods."""
+    said = {entry["type"]: entry for entry in (job.get("status") or {}).get("conditions") or ()}
+    holds = {kind: entry for kind, entry in said.items() if entry["status"] == "True"}
+    if "Complete" in holds:
+        return HookView(Progress.DONE)
+    # FailureTarget comes first; Failed may never come where a silent node keeps a pod.
+    failure = holds.get("Failed") or holds.get("FailureTarget")
+    if failure is None:
+        return HookView(Progress.RUNNING)
+    last = _last_word(pods)
+    if failure.get("reason") == "DeadlineExceeded":
+        limit = f"it did not end within {job['spec'].get('activeDeadlineSeconds')} s"
+        return HookView(Progress.FAILED, f"{limit} ({last})" if last else limit)
+    return HookView(Progress.FAILED, last or failure.get("reason") or "its Job failed")
+
+
+def _last_word(pods: Sequence[PodView]) -> str:
+    """What is known of the last pod: its command's exit code, or what kept it from starting. Never its output."""
+    for pod in sorted(pods, key=lambda pod: pod.created, reverse=True):
+        for container in pod.containers:
+            if container.exit_code:
+                told = f"exit code {container.exit_code}"
+                return told if container.reason in ("", "Error") else f"{told}, {container.reason}"
+        if pod.unschedulable_since is not None:
+            return f"no node can run its pod: {pod.unschedulable}"
+        for container in pod.containers:
+            if container.state == "waiting" and container.reason not in ("", "NotReported", "ContainerCreating"):
+                return f"its container waits: {container.reason}"
+        if pod.reason:
+            return pod.reason
+    return ""

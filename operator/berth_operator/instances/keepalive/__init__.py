@@ -1,0 +1,1 @@
+"""Ends an instance whose holder has gone silent."""

@@ -1,0 +1,99 @@
+"""What the manifests of one lease share."""
+
+import base64
+from dataclasses import dataclass
+
+from berth_core import names
+from berth_core.kube.types import Object
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+
+
+@dataclass(frozen=True)
+class LeaseParts:
+    """One lease, or one to come: whose, of what, and the type that says how."""
+
+    instance: Instance | None
+    """None while nobody has it: what is made then is kept warm (ADR 0013)."""
+    deployment: WorkspaceDeployment
+    type: WorkspaceType
+    epoch: int
+    warm: bool = False
+    """It uses what was made for the epoch before anybody had it."""
+    nonce: str | None = None
+    """In the names of its Secrets (ADR 0024); None for those of an earlier version."""
+
+    @property
+    def id(self) -> str:
+        """Public id of the instance."""
+        return self.holder.public_id
+
+    @property
+    def holder(self) -> Instance:
+        """The instance; RuntimeError while there is none."""
+        if self.instance is None:
+            raise RuntimeError("nobody has this lease yet")
+        return self.instance
+
+    @property
+    def namespace(self) -> str:
+        """Where all of it lives."""
+        return self.deployment.metadata.namespace
+
+    @property
+    def name(self) -> str:
+        """Name of the pod, and of its Service, NetworkPolicy and disruption budget."""
+        return names.warm_object(self.deployment.public_id, self.epoch) if self.warm else names.instance_object(self.id)
+
+    @property
+    def workspace_secret(self) -> str:
+        """Name of the Secret that the workspace mounts."""
+        if self.warm:
+            return names.warm_secret(self.name, self.nonce)
+        return names.workspace_secret(self.id, self.epoch, self.nonce)
+
+    @property
+    def secrets(self) -> tuple[str, str]:
+        """Names of the Secrets without which the pod cannot start: the workspace's and the agent's."""
+        return self.workspace_secret, names.agent_secret(self.workspace_secret)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of everything that the lease opens; warm things have the same before and after somebody gets them."""
+        deployment = self.deployment.metadata.name
+        if self.warm:
+            return {names.WARM_LABEL: "true", **names.epoch_labels(self.epoch, deployment)}
+        return names.lease_labels(self.id, self.epoch, deployment)
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels that choose the pod and no other."""
+        return self.labels if self.warm else {names.INSTANCE_LABEL: self.id}
+
+    def metadata(self, name: str, **more: object) -> Object:
+        """Metadata of an object of the lease; it goes when the Instance goes, what is warm when the deployment does."""
+        return {
+            "name": name,
+            "namespace": self.namespace,
+            "labels": self.labels,
+            "ownerReferences": [self.owner],
+            **more,
+        }
+
+    @property
+    def owner(self) -> Object:
+        """Owner reference of everything that the lease opens."""
+        if not self.warm:
+            return self.holder.reference()
+        return {**self.deployment.reference(), "controller": False, "blockOwnerDeletion": False}
+
+
+def opaque(metadata: Object, data: dict[str, bytes]) -> Object:
+    """Manifest of a Secret that never changes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": "Opaque",
+        "immutable": True,
+        "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},
+    }

@@ -1,0 +1,239 @@
+"""Gathers what is known of one instance into one value. Reads live what a cache may not decide."""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from berth_core import names, state
+from berth_core.kube.conditions import find
+from berth_core.kube.types import Object
+from berth_core.leases.leasing import Lease
+from berth_core.queue.waiters import Waiter
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.instance import Claim
+from berth_operator.engine.writes import refresh
+from berth_operator.instances.decide import CONFIG_ERRORS, IMAGE_ERRORS, ends_now, may_lack_secrets
+from berth_operator.instances.expiry.notice import notice
+from berth_operator.instances.firewall import rules
+from berth_operator.instances.hooks import run
+from berth_operator.instances.hooks.decide import PREPARE
+from berth_operator.instances.keepalive import heard
+from berth_operator.instances.making import has_secrets
+from berth_operator.instances.manifests import vpn as build_vpn
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.isolation import of_lease
+from berth_operator.instances.manifests.service import announced
+from berth_operator.instances.memory import Memory
+from berth_operator.instances.observed import AgentView, ObservedInstance, PodView
+from berth_operator.instances.vpn import clients
+from berth_operator.isolation import Verdict, of_pod
+from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
+from berth_operator.leases.taking import beyond_quota
+from berth_operator.pods import pod_view
+from berth_operator.queue import waiting
+from berth_operator.queue.selection import best_for, obstacle
+from berth_operator.warm.view import offer
+from berth_operator.world import World, node_is_ready
+
+
+async def observe(world: World, instance: Instance, now: datetime) -> ObservedInstance:
+    """Everything that the next decision about an instance depends on."""
+    namespace, public_id = instance.metadata.namespace, instance.public_id
+    memory = world.memories.of(namespace, public_id)
+    pod = pod_of(world, namespace, public_id)
+    memory.meet(pod, now)
+    if instance.status.reason is not None or instance.status.end_time is not None:
+        left = any(world.store.by(kind, "instance", public_id, namespace) for kind in (PODS, JOBS, VPN_CLIENTS))
+        return ObservedInstance(instance, pod=pod, leftover=left, clock_trusted=world.clock.trusted)
+    if ends_now(brief := _brief(world, instance), now):
+        return brief
+    if instance.status.epoch is None:
+        return await _unbound(world, instance)
+    return await _bound(world, brief, memory, pod, now)
+
+
+def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
+    """Return the instance's pod as last seen: its own, or a warm one that it has claimed."""
+    found = world.store.get(PODS, namespace, names.instance_object(public_id)) or next(
+        (
+            pod
+            for pod in world.store.by(PODS, "instance", public_id, namespace)
+            if names.WARM_LABEL in pod["metadata"]["labels"]
+        ),
+        None,
+    )
+    return pod_view(found) if found else None
+
+
+async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceDeployment | None:
+    """Read a deployment live; what is known then is no older than that."""
+    await refresh(world, DEPLOYMENTS, namespace, name)
+    return world.deployment(namespace, name)
+
+
+async def held_deployment(world: World, waiter: Waiter) -> WorkspaceDeployment | None:
+    """Return the deployment whose lease was taken for one who waits: the cache says where, a live read whether.
+
+    The one that ``status.returned`` names comes first: no other is used, or named there, before it has gone.
+    """
+    namespace, mark = waiter.namespace, waiter.resource.status.returned
+    names_of = [obj["metadata"]["name"] for obj in world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace)]
+    if mark is not None and names_of:
+        names_of.insert(0, mark.deployment)
+    for name in dict.fromkeys(names_of):
+        wd = await read_deployment(world, namespace, name)
+        lease = wd.status.lease if wd is not None else None
+        # A name can be chosen with kubectl, and with it the id: the user must be the same too.
+        if lease is not None and (lease.instance, lease.user) == (waiter.instance, waiter.user):
+            return wd
+    return None
+
+
+def _brief(world: World, instance: Instance) -> ObservedInstance:
+    """What the caches tell of it, which is enough to end it."""
+    namespace, name = instance.metadata.namespace, instance.status.deployment
+    wd = world.deployment(namespace, name) if name else None
+    type_ = world.type_named(namespace, wd.spec.type) if wd else None
+    return ObservedInstance(instance, type=type_, deployment=wd, clock_trusted=world.clock.trusted)
+
+
+async def _unbound(world: World, instance: Instance) -> ObservedInstance:
+    namespace, claim = instance.metadata.namespace, instance.spec.claim
+    if instance.public_id in world.serving:
+        return ObservedInstance(instance, claiming=True)
+    if claim is not None:
+        wd = world.deployment(namespace, claim.deployment)
+        seen = _claimed(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
+        # Who has an epoch never changes, and while its warm pod can be claimed it is not over: the cache will do.
+        if seen.warm is not None:
+            return seen
+        wd = await read_deployment(world, namespace, claim.deployment)
+        return _claimed(world, instance, claim, wd, await world.find_type(namespace, wd.spec.type) if wd else None)
+    wd = await held_deployment(world, Waiter.of(instance))
+    if wd is None:
+        return ObservedInstance(instance, waits_for=_waits_for(world, instance))
+    type_ = await world.find_type(namespace, wd.spec.type)
+    held = Lease(wd.metadata.name, wd.status.epoch)
+    beyond = await beyond_quota(world, wd)
+    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, waits_for=beyond))
+
+
+def _claimed(
+    world: World, instance: Instance, claim: Claim, wd: WorkspaceDeployment | None, type_: WorkspaceType | None
+) -> ObservedInstance:
+    """Whether the lease that was taken for it is its own, by the deployment as it was seen."""
+    lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
+    held = None if lost else Lease(claim.deployment, claim.epoch)
+    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, lost=lost))
+
+
+def _held(world: World, seen: ObservedInstance) -> ObservedInstance:
+    """With the warm pod that the lease brings, where there is one that serves."""
+    if seen.held is None or seen.deployment is None or seen.type is None:
+        return seen
+    return replace(seen, warm=offer(world, seen.instance, seen.deployment, seen.type, seen.held))
+
+
+def _waits_for(world: World, instance: Instance) -> str:
+    """Why it cannot have a deployment now; empty where one looks free, which its turn will show."""
+    namespace, waiter = instance.metadata.namespace, Waiter.of(instance)
+    if passed_over := world.memories.of(namespace, instance.public_id).passed_over:
+        return passed_over
+    found: list[Object] = []
+    for type_name in waiting.types_for(world, namespace, instance.spec.wire()):
+        if best_for(waiter, waiting.offered(world, namespace, type_name), partial(waiting.permitted, world)):
+            return ""
+        found += world.store.by(DEPLOYMENTS, "type", type_name, namespace)
+    return obstacle(waiter, waiting.known(world, namespace), found)
+
+
+async def _bound(
+    world: World, brief: ObservedInstance, memory: Memory, pod: PodView | None, now: datetime
+) -> ObservedInstance:
+    instance, wd, type_ = brief.instance, brief.deployment, brief.type
+    namespace, public_id, status = instance.metadata.namespace, instance.public_id, instance.status
+    name, epoch = status.deployment or "", status.epoch or 0
+    lost = loss(wd, name, public_id, epoch)
+    if lost:  # the cache may lag behind
+        wd = await read_deployment(world, namespace, name)
+        lost = loss(wd, name, public_id, epoch)
+        type_ = world.type_named(namespace, wd.spec.type) if wd else None
+    if type_ is None and wd is not None:
+        type_ = await world.find_type(namespace, wd.spec.type)
+    node = world.node(pod.node) if pod else None
+    service = world.store.get(SERVICES, namespace, pod.name if pod else names.instance_object(public_id))
+    address, problem = announced(service, node, world.config.node_addresses or {})
+    _note_image_errors(memory, pod, now)
+    wait = isolation = None
+    if pod is not None and wd is not None and type_ is not None:
+        lease = LeaseParts(instance, wd, type_, epoch, warm=bool(status.warm), nonce=status.nonce)
+        wait = lease if may_lack_secrets(pod, now) else None
+        isolation = _isolation(world, lease, pod)
+    tells = notice(instance, type_, now) if world.clock.trusted else memory.notice
+    current, settled = False, True
+    if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
+        current, settled = await rules.look(world, instance, memory, pod)
+        current = current and memory.notice == tells
+    return ObservedInstance(
+        instance,
+        type=type_,
+        deployment=wd,
+        lost=lost,
+        opened=pod is not None and pod.epoch == epoch and service is not None,
+        pod=pod,
+        previous_pod_created=memory.pod_created,
+        previous_pod_ended=memory.pod_ended,
+        image_error_since=memory.image_error_since,
+        lacks_secrets=wait is not None and not await has_secrets(world, wait),
+        silent_node=pod.node if pod and pod.node and not node_is_ready(node) else "",
+        address=address,
+        address_problem=problem,
+        out_of_reach=world.config.out_of_reach,
+        agent=AgentView(
+            acknowledged=memory.acknowledged,
+            current=current,
+            failures=memory.failures,
+            error=memory.error,
+            probing=memory.probing,
+            listening=memory.listening,
+            path=memory.path,
+            refused=memory.refused_since is not None,
+            first_met=memory.first_met,
+        ),
+        notice=tells,
+        vpn=clients.look(world, instance, memory, pod),
+        rules_settled=settled,
+        prepare=await run.look(world, instance, PREPARE) if status.ready_time is None else None,
+        isolation=isolation,
+        quiet_since=await heard.quiet(world, instance, memory, now),
+        clock_trusted=world.clock.trusted,
+    )
+
+
+def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) -> str:
+    """Why a lease is not the instance's own; empty where it is."""
+    if wd is None:
+        return f"there is no WorkspaceDeployment {name}"
+    lease = wd.status.lease
+    if lease is None or lease.instance != public_id:
+        return f"the lease of {name} is {'free' if lease is None else 'held by another instance'}"
+    if wd.status.epoch != epoch:
+        return f"the lease of {name} is of epoch {wd.status.epoch}, not {epoch}"
+    return ""
+
+
+def _isolation(world: World, lease: LeaseParts, pod: PodView) -> Verdict | None:
+    """Return the verdict on the pod's user namespace; None where the status has it, even if nodes changed since."""
+    known = find(lease.holder.status.conditions, state.USER_NAMESPACE)
+    if known is not None and known.status == str(pod.isolated):
+        return None
+    with_vpn = build_vpn.settings(lease, world.config) is not None
+    return of_pod(of_lease(lease, world.config, vpn=with_vpn), isolated=pod.isolated)
+
+
+def _note_image_errors(memory: Memory, pod: PodView | None, now: datetime) -> None:
+    reasons = {container.reason for container in pod.needed} if pod else set()
+    if not reasons & (IMAGE_ERRORS | CONFIG_ERRORS):
+        memory.image_error_since = None
+    elif memory.image_error_since is None:
+        memory.image_error_since = now

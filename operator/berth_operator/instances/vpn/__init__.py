@@ -1,0 +1,1 @@
+"""The VPN of an instance and its clients."""

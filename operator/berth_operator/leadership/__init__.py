@@ -1,0 +1,1 @@
+"""Elects the one process that acts, and says how long it may."""

@@ -1,0 +1,1 @@
+"""Takes leases for waiters, and gives back what nobody holds."""

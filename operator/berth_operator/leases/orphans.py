@@ -1,0 +1,136 @@
+"""Leases whose Instance does not come (ADR 0021).
+
+An id that Berth drew is the name of its Instance, and a create that was sent may come late. So the name is taken first,
+by a tombstone: whichever Instance then has the name ends in its own pass, and gives the lease back there. No other pass
+does. Of a uid that the API server gave, a live list says for good whether there is such an Instance: its lease is
+given back here, as is one whose Instance has ended or has another deployment.
+"""
+
+import time
+
+import structlog
+
+from berth_core import ids
+from berth_core.kube.errors import AlreadyExistsError, ForbiddenError, InvalidError, UnavailableError
+from berth_core.leases import leasing
+from berth_core.leases.leasing import Lease
+from berth_core.leases.tombstones import bury
+from berth_core.queue import order
+from berth_core.queue.waitlist import NOT_GRANTED
+from berth_core.resources import Instance, Reservation, WorkspaceDeployment
+from berth_operator.engine.cache import public_id
+from berth_operator.engine.writes import refresh
+from berth_operator.instances.ending import clear, clear_epoch
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS
+from berth_operator.leases.orphan import holder, living, orphan_of, patience
+from berth_operator.world import DEPLOYMENT, RESERVATION, World
+
+log = structlog.get_logger(__name__)
+
+CLEARING_SECONDS = 1.0
+RESERVED_SECONDS = 10.0
+"""When to look again at a lease that a reservation's turn will use."""
+
+
+def holder_in_cache(world: World, wd: WorkspaceDeployment) -> Instance | None:
+    """Return the instance that a deployment's lease is for, as last seen."""
+    if wd.status.lease is None:
+        return None
+    found = world.store.by(INSTANCES, "id", wd.status.lease.instance, wd.metadata.namespace)
+    return holder(wd, [Instance.parse(obj) for obj in found])
+
+
+def hand_over(world: World, wd: WorkspaceDeployment) -> None:
+    """Have a lease go back at once, of which it is certain that nobody makes its Instance any more."""
+    if (orphan := orphan_of(wd)) is not None:
+        world.missing.backdate(orphan, time.monotonic())
+        world.add(DEPLOYMENT, wd.metadata.namespace, wd.metadata.name)
+
+
+async def attend(world: World, wd: WorkspaceDeployment) -> float | None:
+    """Take the next step with a deployment's lease where its Instance is missing; seconds until another look."""
+    orphan = orphan_of(wd)
+    if orphan is None:
+        return None
+    if holder_in_cache(world, wd) is not None:
+        world.missing.forget(orphan)
+        return None
+    left = patience(orphan) - world.missing.age(orphan, time.monotonic())
+    if left > 0:
+        return left
+    if orphan.instance in world.serving:
+        return CLEARING_SECONDS
+    # From now on an Instance that comes all the same is not bound in this process, until the lease has gone back.
+    world.serving.add(orphan.instance)
+    try:
+        return await _undo(world, wd)
+    finally:
+        world.serving.discard(orphan.instance)
+
+
+async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
+    lease, namespace = wd.status.lease, wd.metadata.namespace
+    if lease is None:
+        return None
+    pages = world.client.pages(INSTANCES, namespace)
+    # One of that id that cannot be read is there all the same: then this pass ends here, and the lease stays.
+    same = [Instance.parse(obj) async for page, _ in pages for obj in page if public_id(obj) == lease.instance]
+    if there := holder(wd, same):
+        await refresh(world, INSTANCES, namespace, there.metadata.name)  # its watch has not told of it
+        return CLEARING_SECONDS
+    if await _is_reserved(world, namespace, lease.instance):
+        return RESERVED_SECONDS
+    taken = Lease(wd.metadata.name, wd.status.epoch)
+    if not same and ids.is_drawn(lease.instance) and await _buried(world, namespace, taken, lease.instance, lease.user):
+        return CLEARING_SECONDS
+    # An instance that has another deployment opened nothing here, and what it has is not ours to clear.
+    if not living(same) and not await clear(world, namespace, lease.instance, taken):
+        return CLEARING_SECONDS
+    if not await clear_epoch(world, namespace, taken):
+        return CLEARING_SECONDS
+    now = world.now()
+    await leasing.give_back(world.client, namespace, taken, instance=lease.instance, completed=False, now=now)
+    world.refusals.forget(lease.instance)
+    if not living(same):
+        world.memories.forget(namespace, lease.instance)
+    await refresh(world, DEPLOYMENTS, namespace, wd.metadata.name)
+    log.warning("lease without an Instance given back", deployment=wd.metadata.name, instance=lease.instance)
+    return None
+
+
+async def _buried(world: World, namespace: str, lease: Lease, instance: str, user: str) -> bool:
+    """Take the name of an Instance that does not come; False where the cluster refuses every Instance for good.
+
+    Then, as with an exhausted quota, one that was on its way is refused too, or finds its claim lost.
+    """
+    try:
+        made = await bury(world.client, namespace, lease, instance=instance, user=user)
+    except AlreadyExistsError:
+        await refresh(world, INSTANCES, namespace, instance)  # it has come
+    except UnavailableError:
+        raise
+    except (ForbiddenError, InvalidError) as error:
+        if not world.refusals.confirmed(instance, time.monotonic()):
+            raise
+        log.warning("the cluster refuses a tombstone", instance=instance, error=error.message)
+        return False
+    else:
+        world.store.put(INSTANCES, made)
+        log.warning("an Instance did not come; its name is taken", instance=instance, deployment=lease.deployment)
+    world.refusals.forget(instance)
+    return True
+
+
+async def _is_reserved(world: World, namespace: str, instance: str) -> bool:
+    """Whether a reservation's turn, which makes that instance, has begun and not ended, read live."""
+    # In this order: one that is granted in between is in the second list.
+    waits, _ = await world.client.list(RESERVATIONS, namespace, fields=NOT_GRANTED)
+    granted, _ = await world.client.list(RESERVATIONS, namespace, fields={"status.grant.instance": instance})
+    for obj in (*waits, *granted):
+        metadata = obj["metadata"]
+        if ids.turn_instance(metadata["uid"]) == instance and not metadata.get("deletionTimestamp"):
+            # One that cannot be read may be going on: then this pass ends here, and the lease stays.
+            if not order.is_settled(Reservation.parse(obj)):
+                world.add(RESERVATION, namespace, metadata["name"])
+                return True
+    return False

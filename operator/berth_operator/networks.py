@@ -1,0 +1,95 @@
+"""The cluster's own networks (nodes, their pods, Services, API servers), which no workspace reaches, and its runtimes.
+
+They are looked up when a process begins to lead, with each relist, and when a node comes; what changes then of networks
+is applied to every instance. What nodes say of their runtimes is taken over as they say it, for the next pods.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from typing import Final
+
+import structlog
+
+from berth_core.firewall import Network, lies_in
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Kind, Object
+from berth_operator.isolation import Runtimes, UserNamespaces, class_view, node_runtimes
+from berth_operator.kinds import NODES
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+SERVICE_RANGES: Final = Kind("networking.k8s.io/v1", "servicecidrs", namespaced=False)
+ENDPOINTS: Final = Kind("discovery.k8s.io/v1", "endpointslices")
+RUNTIME_CLASSES: Final = Kind("node.k8s.io/v1", "runtimeclasses", namespaced=False)
+API_SERVER: Final = ("default", "kubernetes")
+"""Namespace and name of the EndpointSlice that API servers keep of themselves."""
+
+
+async def survey(world: World) -> None:
+    """Find out what the cluster is like."""
+    await _survey_networks(world)
+    if world.config.user_namespaces is UserNamespaces.AUTO:
+        classes, _ = await world.client.list(RUNTIME_CLASSES)
+        nodes = {one["metadata"]["name"]: node_runtimes(one) for one in world.store.all(NODES)}
+        known = Runtimes(nodes, {one["metadata"]["name"]: class_view(one) for one in classes})
+        world.config = replace(world.config, runtimes=known)
+
+
+def note_runtimes(world: World, node: Object, *, gone: bool) -> None:
+    """Take over what a node says of its runtimes, where that decides something."""
+    name, known = node["metadata"]["name"], world.config.runtimes
+    told = {} if gone else {name: node_runtimes(node)}
+    if world.config.user_namespaces is UserNamespaces.AUTO and told.get(name) != known.nodes.get(name):
+        others = {other: view for other, view in known.nodes.items() if other != name}
+        world.config = replace(world.config, runtimes=replace(known, nodes=others | told))
+
+
+async def _survey_networks(world: World) -> None:
+    """Find out the cluster's networks, and have every NetworkPolicy made anew where they have changed."""
+    if not world.config.block_cluster:
+        return
+    ranges, _ = await world.client.list(SERVICE_RANGES)
+    try:
+        servers = await world.client.get(ENDPOINTS, *API_SERVER)
+    except NotFoundError:  # an administrator can turn it off
+        servers = None
+    found = own_networks(world.store.all(NODES), ranges, servers)
+    if found == world.config.own_networks:
+        return
+    world.config = replace(world.config, own_networks=found)
+    world.memories.outdate_policies()
+    log.info("networks that no workspace reaches", networks=[str(network) for network in found])
+
+
+def own_networks(nodes: Iterable[Object], ranges: Iterable[Object], servers: Object | None) -> tuple[Network, ...]:
+    """Networks of nodes and their pods, of Services (ServiceCIDRs), and of API servers (an EndpointSlice). Pure."""
+    found = [network for node in nodes for network in networks_of(node)]
+    found += [ip_network(cidr) for one in ranges for cidr in one["spec"]["cidrs"]]
+    for endpoint in (servers or {}).get("endpoints") or ():
+        found += [ip_network(address) for address in endpoint["addresses"]]
+    four = collapse_addresses(network for network in found if isinstance(network, IPv4Network))
+    six = collapse_addresses(network for network in found if isinstance(network, IPv6Network))
+    return (*four, *six)
+
+
+def networks_of(node: Object) -> list[Network]:
+    """Addresses of a node, and the networks that its pods have theirs from, where the cluster assigns them. Pure."""
+    addresses = (node.get("status") or {}).get("addresses") or ()
+    own: list[Network] = [ip_network(one["address"]) for one in addresses if _is_address(one["address"])]
+    return own + [ip_network(cidr) for cidr in (node.get("spec") or {}).get("podCIDRs") or ()]
+
+
+def is_new(node: Object, known: Iterable[Network]) -> bool:
+    """Whether a node has a network that lies in none of the known ones. Pure."""
+    within = tuple(known)
+    return any(not any(lies_in(network, other) for other in within) for network in networks_of(node))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:  # Hostname, InternalDNS, ExternalDNS
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Gives waiters their turn."""

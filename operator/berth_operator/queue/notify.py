@@ -1,0 +1,25 @@
+"""Who wants to know of a turn is told by a Delivery, which the notifier sends.
+
+The Delivery is made before the reservation says so, and the same write says that nothing is left to be done. So a crash
+in between makes it again under the same name, which finds it there; and one that was deleted long after is not made
+again.
+"""
+
+from berth_core.kube.conditions import Condition, condition
+from berth_core.queue import order
+from berth_core.resources import Reservation
+from berth_operator.deliveries import post
+from berth_operator.queue.delivery import delivery
+from berth_operator.world import World
+
+
+async def tell(world: World, reservation: Reservation) -> Condition | None:
+    """Make the Delivery of a turn that was taken; the condition Notified, None where nobody wants to be told."""
+    now = world.now()
+    wanted = delivery(reservation, now)
+    if wanted is None:
+        return None
+    if why := await post(world, wanted):
+        return condition(order.NOTIFIED, False, "DeliveryRefused", why, now=now)
+    message = f"Delivery {wanted['metadata']['name']} says how it went"
+    return condition(order.NOTIFIED, True, "DeliveryMade", message, now=now)

@@ -1,0 +1,109 @@
+"""One pass over those who wait for a type: leases are taken for them one after the other, whose turn it is first.
+
+Before each lease those who wait are listed live, so that nobody is passed by one who came later (invariant I3).
+"""
+
+from typing import Final
+
+from berth_core import state
+from berth_core.kube.errors import UnreadableError
+from berth_core.kube.types import Object
+from berth_core.leases import slots
+from berth_core.queue import waitlist
+from berth_core.queue.waiters import Waiter
+from berth_core.reading import report
+from berth_core.resources import Account, Instance, Reservation, WorkspaceDeployment
+from berth_operator.engine.workqueue import Key
+from berth_operator.kinds import INSTANCES
+from berth_operator.leases.claiming import claim
+from berth_operator.queue import reservations, waiting
+from berth_operator.queue.selection import next_turn
+from berth_operator.world import INSTANCE, TURN, World
+
+MOST_TURNS: Final = 20
+"""Turns taken in one pass, so that no pass lasts for long."""
+TELL_SECONDS: Final = 0.2
+"""When one who saw something free and did not get it is told that it waits."""
+QUOTA_SECONDS: Final = 1.0
+"""When to look again where a slot that may come to nothing stood in the way."""
+
+Tried = set[tuple[str, str, str]]
+"""Instance, and uid and version of a deployment: what could not be had in this pass, as it was then."""
+
+
+async def reconcile_turn(world: World, key: Key) -> float | None:
+    """Give what is free of a type (``key.name``) to those whose turn it is."""
+    tried: Tried = set()
+    turns = 0
+    while turns < MOST_TURNS:
+        taken = await _take_turn(world, key.namespace, key.name, tried)
+        if taken is False:
+            _tell(world, key)
+            return None
+        turns += taken is not None
+    return 0.0
+
+
+async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried) -> bool | None:
+    """Serve the next one; False where there is none, None where something of its own cannot be read."""
+    if not waiting.anybody(world, namespace):
+        return False
+    offered = waiting.offered(world, namespace, type_name)
+    if not offered:
+        return False
+    waiters = await waitlist.waiters(world.client, namespace)
+
+    def permitted(waiter: Waiter, wd: WorkspaceDeployment) -> bool:
+        return _try(waiter, wd) not in tried and waiting.permitted(world, waiter, wd)
+
+    # Asked after the list: whom the list shows as waiting may have been given a lease before.
+    found = next_turn((w for w in waiters if not waiting.holds_lease(world, w)), offered, permitted)
+    if found is None:
+        return False
+    waiter, wd = found
+    tried.add(_try(waiter, wd))
+    _pass_over(world, waiter, "")
+    try:
+        lease = await claim(world, waiter, wd)
+    except slots.NoneLeftError as error:
+        # The user has as many of the type as allowed: the next one's turn. A lease that ends brings this one again.
+        tried.update(_try(waiter, other) for other in offered)
+        _pass_over(world, waiter, str(error))
+        if error.passing:
+            world.queue.add_after(Key(TURN, namespace, type_name), QUOTA_SECONDS)
+        return True
+    except UnreadableError as error:
+        report(error)
+        own = offered if error.kind == Account.KIND else [wd]
+        tried.update(_try(waiter, other) for other in own)
+        _pass_over(world, waiter, str(error))
+        return None
+    if lease is None:
+        return True
+    if isinstance(waiter.resource, Reservation):
+        await reservations.grant(world, waiter.resource, lease)
+    else:
+        world.add(INSTANCE, namespace, waiter.name)
+    return True
+
+
+def _try(waiter: Waiter, wd: WorkspaceDeployment) -> tuple[str, str, str]:
+    return waiter.instance, wd.metadata.uid, wd.metadata.resource_version
+
+
+def _pass_over(world: World, waiter: Waiter, why: str) -> None:
+    """Remember, for what an Instance says of itself, why its turn came to nothing."""
+    if isinstance(waiter.resource, Instance):
+        world.memories.of(waiter.resource.metadata.namespace, waiter.instance).passed_over = why
+
+
+def _tell(world: World, key: Key) -> None:
+    """Let those Instances that got nothing say that they wait."""
+    for obj in world.store.by(INSTANCES, "waiting", "yes", key.namespace):
+        if key.name in waiting.types_for(world, key.namespace, obj["spec"]) and not _says_that_it_waits(obj):
+            world.queue.add_after(Key(INSTANCE, key.namespace, obj["metadata"]["name"]), TELL_SECONDS)
+
+
+def _says_that_it_waits(obj: Object) -> bool:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == state.BOUND and c["status"] == "False" for c in conditions)

@@ -1,0 +1,78 @@
+"""Which of those who wait gets which deployment. Pure, and cheap enough for thousands of either."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from berth_core.kube.types import Object
+from berth_core.leases import leasing
+from berth_core.queue.waiters import Waiter
+from berth_core.resources import WorkspaceDeployment, WorkspaceType
+
+_NO_TIME: Final = datetime.fromtimestamp(0, UTC)
+Permitted = Callable[[Waiter, WorkspaceDeployment], bool]
+
+
+def looks_free(deployment: Object) -> bool:
+    """What its Available condition says. Only the compare-and-swap of taking it knows."""
+    conditions = (deployment.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == leasing.AVAILABLE and c["status"] == "True" for c in conditions)
+
+
+def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[WorkspaceDeployment]:
+    """Those of some deployments of a type that can be had, best first.
+
+    That is the newest type version, then the fewest instances, then by name. A type that is retired lends nothing.
+    """
+    if kind is None or kind.spec.retired:
+        return []
+    # The condition may be older than the spec.
+    found = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj)]
+    return sorted((wd for wd in found if leasing.availability(wd, now=_NO_TIME).status == "True"), key=_rank)
+
+
+def next_turn(
+    waiters: Iterable[Waiter], offered: Sequence[WorkspaceDeployment], permitted: Permitted
+) -> tuple[Waiter, WorkspaceDeployment] | None:
+    """Return the first in turn for whom there is something, and the best of that; None where there is nobody.
+
+    Who may have none of what is offered is passed over, and keeps nobody from it.
+    """
+    for waiter in waiters:
+        if (best := best_for(waiter, offered, permitted)) is not None:
+            return waiter, best
+    return None
+
+
+def best_for(
+    waiter: Waiter, offered: Iterable[WorkspaceDeployment], permitted: Permitted
+) -> WorkspaceDeployment | None:
+    """Return the first offer that serves one who waits and that he may have, or None."""
+    return next((wd for wd in offered if waiter.wants(wd.metadata.name, wd.spec.type) and permitted(waiter, wd)), None)
+
+
+def obstacle(waiter: Waiter, waiters: Iterable[Waiter], deployments: Iterable[Object]) -> str:
+    """Why one who waits cannot have any now, in a sentence; the others wait in the same namespace."""
+    spec = waiter.resource.spec
+    wanted = [(obj["metadata"]["name"], obj["spec"]["type"], looks_free(obj)) for obj in deployments]
+    wanted = [entry for entry in wanted if waiter.wants(entry[0], entry[1])]
+    if not wanted:
+        if spec.deployments:
+            return f"there is no WorkspaceDeployment named {', '.join(spec.deployments)}"
+        return f"there is no WorkspaceDeployment of type {spec.workspace_type}"
+    if free := [name for name, _, is_free in wanted if is_free]:
+        return f"the access rules, or the retired type, do not let {waiter.user} have {_some(free)}"
+    name, type_name, _ = wanted[0]
+    ahead = sum(other.turn < waiter.turn and other.wants(name, type_name) for other in waiters)
+    place = f"; ahead of it: {ahead}" if ahead else ""
+    return f"none is free of {_some(name for name, _, _ in wanted)}{place}"
+
+
+def _rank(wd: WorkspaceDeployment) -> tuple[int, int, str]:
+    return -wd.spec.type_version, wd.status.instances, wd.metadata.name
+
+
+def _some(names: Iterable[str], most: int = 8) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

@@ -1,0 +1,59 @@
+"""What the cache says of those who wait. It says where to look; turns rest on live reads."""
+
+from berth_core.kube.types import Object
+from berth_core.queue.waiters import Waiter, in_turn
+from berth_core.resources import AccessRule, Instance, Reservation, WorkspaceDeployment
+from berth_operator.kinds import ACCESS_RULES, DEPLOYMENTS, INSTANCES, RESERVATIONS
+from berth_operator.queue.selection import offers
+from berth_operator.world import TURN, World
+
+
+def known(world: World, namespace: str) -> list[Waiter]:
+    """Those who wait in a namespace, in the order of their turns."""
+    reservations = world.store.models(Reservation, "waiting", "yes", namespace)
+    return in_turn([*reservations, *world.store.models(Instance, "waiting", "yes", namespace)])
+
+
+def anybody(world: World, namespace: str) -> bool:
+    """Whether somebody waits in a namespace."""
+    return any(world.store.by(kind, "waiting", "yes", namespace) for kind in (RESERVATIONS, INSTANCES))
+
+
+def offered(world: World, namespace: str, type_name: str) -> list[WorkspaceDeployment]:
+    """Deployments of a type that can be had, best first."""
+    found = world.store.by(DEPLOYMENTS, "type", type_name, namespace)
+    return offers(world.type_named(namespace, type_name), found)
+
+
+def permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:
+    """Whether the access rules let somebody have a deployment."""
+    namespace = wd.metadata.namespace
+    kind = world.type_named(namespace, wd.spec.type)
+    rules = world.store.by(ACCESS_RULES, "deployment", wd.metadata.name, namespace)
+    return kind is not None and waiter.may_have(kind, wd, map(AccessRule.parse, rules))
+
+
+def holds_lease(world: World, waiter: Waiter) -> bool:
+    """Whether a lease was taken for somebody already, or is being taken."""
+    namespace = waiter.resource.metadata.namespace
+    return waiter.instance in world.serving or bool(world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace))
+
+
+def types_for(world: World, namespace: str, spec: Object) -> set[str]:
+    """Types of the deployments that could serve a Reservation or an Instance with that spec."""
+    if spec.get("workspaceType"):
+        return {spec["workspaceType"]}
+    named = (world.store.get(DEPLOYMENTS, namespace, name) for name in spec.get("deployments") or ())
+    return {wd["spec"]["type"] for wd in named if wd is not None}
+
+
+def wake_turns(world: World, namespace: str, spec: Object) -> None:
+    """Ask for the turns that concern a Reservation or an Instance with that spec."""
+    for type_name in types_for(world, namespace, spec):
+        world.add(TURN, namespace, type_name)
+
+
+def reservation_for(world: World, namespace: str, instance_id: str) -> Object | None:
+    """Return the reservation whose turn makes that instance."""
+    found = world.store.by(RESERVATIONS, "instance", instance_id, namespace)
+    return found[0] if found else None

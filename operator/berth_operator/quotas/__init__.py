@@ -1,0 +1,1 @@
+"""Says which users have as many objects as they may."""

@@ -1,0 +1,78 @@
+"""Says in each workspace namespace which users have as many of a kind as one may, while this process leads.
+
+The policy `berth-allowances` refuses them more. An admission policy cannot count, so it reads this as its parameter:
+annotations of a ResourceQuota that bounds nothing itself, a kind that the API server has in its memory anyway. What
+comes before the word has spread, some seconds, is too much; it goes on, and the namespace's own quota bounds it.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import structlog
+
+from berth_core import names
+from berth_core.kube.errors import ClusterError
+from berth_core.kube.types import Object
+from berth_operator.engine.cache import WHOSE, Store
+from berth_operator.engine.errors import NotLeaderError
+from berth_operator.kinds import BUILDS, INSTANCES, OURS, PROJECTS, QUOTAS, RESERVATIONS, RULES, VPN_CLIENTS
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+NAME: Final = "berth-allowances"
+EVERY_SECONDS: Final = 1.0
+ANYWAY_SECONDS: Final = 10.0
+"""After so long it is written though nothing has changed: somebody may have deleted it."""
+KINDS: Final = (INSTANCES, RESERVATIONS, PROJECTS, BUILDS, RULES, VPN_CLIENTS)
+
+Full = Mapping[str, tuple[str, ...]]
+"""Users who have as many as they may, by kind (its plural), in order."""
+
+
+async def run(world: World) -> None:
+    """Write it down where it has changed, and now and then, for as long as this process leads."""
+    loop, written, anyway_at = asyncio.get_running_loop(), dict[str, Full](), 0.0
+    while True:
+        if loop.time() >= anyway_at:
+            written.clear()
+            anyway_at = loop.time() + ANYWAY_SECONDS
+        found = full(world.store, world.config.most_each, world.config.workspace_namespaces)
+        try:
+            for namespace, now in found.items():
+                if written.get(namespace) != now:
+                    await world.client.apply(QUOTAS, said(namespace, now))
+                    written[namespace] = now
+        except (ClusterError, NotLeaderError) as error:
+            log.warning("cannot say yet who has as many as one may", error=str(error))
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+def full(store: Store, most: Mapping[str, int], namespaces: Iterable[str]) -> dict[str, Full]:
+    """Return for each namespace who has as many as one may. Pure."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {namespace: {} for namespace in namespaces}
+    for kind in KINDS:
+        if kind.plural not in most:
+            continue
+        reached = sorted(whose for whose, count in store.counts(kind, WHOSE) if count >= most[kind.plural])
+        for whose in reached:
+            namespace, _, name = whose.partition("/")
+            if namespace in found:
+                found[namespace][kind.plural] = (*found[namespace].get(kind.plural, ()), name)
+    return dict(found)
+
+
+def said(namespace: str, now: Full) -> Object:
+    """Return the ResourceQuota that says who that is. Pure."""
+    # Each on a line of its own, so that no name is a part of another.
+    annotations = {
+        f"{names.GROUP}/full-{plural}": "".join(f"\n{_line(name)}" for name in whose) + "\n"
+        for plural, whose in now.items()
+    }
+    metadata = {"name": NAME, "namespace": namespace, "labels": OURS, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata}
+
+
+def _line(name: str) -> str:
+    return name.replace("\n", "\\n")

@@ -1,0 +1,1 @@
+"""The operator's settings, read from its environment once."""

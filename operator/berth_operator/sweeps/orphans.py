@@ -1,0 +1,88 @@
+"""What is left of instances that do not exist: their pods, and private keys in the access namespace."""
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from berth_core import names
+from berth_core.kube.model import parse_time
+from berth_core.kube.types import Object
+from berth_core.reading import at
+from berth_operator.engine.cache import public_id
+from berth_operator.engine.workqueue import Key
+from berth_operator.instances.ending import clear, leases_of
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, OURS, SECRETS
+from berth_operator.world import DEPLOYMENT, World
+
+log = structlog.get_logger(__name__)
+
+KEPT_FOR: Final = timedelta(seconds=30)
+SWEEP_SECONDS: Final = 30.0
+CLEARING_SECONDS: Final = 1.0
+
+
+async def reconcile_orphan(world: World, key: Key) -> float | None:
+    """Clear what carries the label of an instance (``key.name`` is its public id) that does not exist.
+
+    Where a lease says that the instance has a deployment, that deployment's pass does it, in its time.
+    """
+    if world.store.by(INSTANCES, "id", key.name, key.namespace):
+        return None
+    async for page, _ in world.client.pages(INSTANCES, key.namespace, metadata_only=True):
+        if any(public_id(obj) == key.name for obj in page):
+            return None
+    for lease in await leases_of(world, key.namespace, key.name):
+        world.add(DEPLOYMENT, key.namespace, lease.deployment)
+        return None
+    if not await clear(world, key.namespace, key.name, None):
+        return CLEARING_SECONDS
+    world.memories.forget(key.namespace, key.name)
+    log.warning("cleared what an instance left", instance=key.name, namespace=key.namespace)
+    return None
+
+
+async def sweep_access(world: World, _key: Key) -> float | None:
+    """Delete private keys whose instance does not exist, 30 s after they were made (their Instance may follow).
+
+    What has a time of its own to go (``sweeps/expired.py``) is none of these, whatever labels it carries.
+    """
+    namespace, labels = world.config.access_namespace, OURS | {names.INSTANCE_LABEL: ""}
+    now, again, due = world.now(), SWEEP_SECONDS, list[tuple[str, Object]]()
+    async for secrets, _ in world.client.pages(SECRETS, namespace, labels=labels, metadata_only=True):
+        for metadata in (secret["metadata"] for secret in secrets):
+            if names.EXPIRES_ANNOTATION in metadata.get("annotations", {}):
+                continue
+            instance_id = metadata["labels"][names.INSTANCE_LABEL]
+            left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
+            if left > 0:
+                again = min(again, left)
+            elif world.clock.trusted and not _seems_needed(world, instance_id):
+                due.append((instance_id, metadata))
+    living = await _living(world) if due else set()
+    for instance_id, metadata in due:
+        if instance_id not in living:
+            await world.client.delete(SECRETS, namespace, metadata["name"], uid=metadata["uid"])
+            log.info("deleted a private key without an instance", instance=instance_id)
+    return again
+
+
+def _seems_needed(world: World, instance_id: str) -> bool:
+    """Whether the cache knows that the instance exists and has not ended, or that a lease waits for it."""
+    known = world.store.by(INSTANCES, "id", instance_id)
+    return any(map(_lives, known)) or bool(world.store.by(DEPLOYMENTS, "holder", instance_id))
+
+
+async def _living(world: World) -> set[str]:
+    """Public ids of all instances that have not ended, read live: those made with kubectl have names of their own."""
+    return {
+        public_id(obj)
+        for namespace in world.config.workspace_namespaces
+        async for page, _ in world.client.pages(INSTANCES, namespace)
+        for obj in page
+        if _lives(obj)
+    }
+
+
+def _lives(instance: Object) -> bool:
+    return not at(instance, "status", "endTime")

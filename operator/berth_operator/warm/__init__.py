@@ -1,0 +1,1 @@
+"""Pods that are kept warm for a deployment (ADR 0013)."""

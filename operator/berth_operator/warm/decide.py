@@ -1,0 +1,157 @@
+"""Which pods are kept warm for a deployment, and whether one serves a lease (ADR 0013). Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from berth_core.kube import conditions
+from berth_core.kube.model import parse_time
+from berth_core.leases import leasing
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
+from berth_operator.instances.observed import PodView
+
+LIFE: Final = timedelta(days=1)
+"""After this a pod that nobody took is made anew: images move under their tags."""
+HELD_BACK: Final = timedelta(seconds=3)
+"""While leases are being opened, the next pod is made this long after its deployment came free: starting it would take
+processor time from those who wait."""
+RETRY_AFTER: Final = timedelta(seconds=30)
+"""A pod that failed is made anew this long after it was made."""
+
+
+class Drawn(NamedTuple):
+    """A nonce that was drawn for the Secrets of a pod to be kept warm, and that no status names, as far as is known."""
+
+    deployment: str
+    """Its uid: another one of the name begins with epochs that the earlier one had."""
+    epoch: int
+    nonce: str
+
+    def serves(self, wd: WorkspaceDeployment, epoch: int) -> bool:
+        """Whether Secrets may be made under it now.
+
+        Of one that the status names the write was committed and its answer lost: its Secrets are never made again.
+        """
+        return (self.deployment, self.epoch) == (wd.metadata.uid, epoch) and self.nonce != wd.warm_nonce(epoch)
+
+
+@dataclass(frozen=True)
+class WarmSet:
+    """What is known of what was made for one epoch: its pod, if there is one, and else its Service."""
+
+    epoch: int
+    pod: PodView | None = None
+    silent: bool = False
+    """The pod's node is not Ready."""
+    stray: bool = False
+    """The deployment's status names other Secrets than the pod mounts: a former leader made it."""
+    lacks_secrets: bool = False
+    """The pod waits for Secrets that are gone."""
+
+
+@dataclass(frozen=True)
+class ObservedWarm:
+    """One deployment, and what was made for its epochs before anybody had them."""
+
+    wd: WorkspaceDeployment | None
+    type: WorkspaceType | None
+    sets: tuple[WarmSet, ...] = ()
+    wanted: str = ""
+    """Digest of what would be made for the next epoch now."""
+    others_wait: bool = False
+    """Leases of other deployments are being opened."""
+    cold: bool = False
+    """Who has the deployment now has a pod of his own, so that he will not use the warm one."""
+
+
+@dataclass(frozen=True)
+class WarmPlan:
+    """What to do next; epochs that are not named stay as they are."""
+
+    remove: tuple[int, ...] = ()
+    make: int | None = None
+    again_at: datetime | None = None
+
+
+def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
+    """What goes, and what is made once nothing else is there."""
+    next_epoch = next_epoch_of(seen, now)
+    remove: list[int] = []
+    again: list[datetime] = []
+    kept: WarmSet | None = None
+    for one in seen.sets:
+        if _is_somebodys(one, seen):
+            continue
+        if one.epoch != next_epoch:
+            remove.append(one.epoch)
+        elif one.pod is None:
+            kept = one
+        elif (until := _good_until(one, one.pod, seen.wanted)) > now:
+            kept = one
+            again.append(max(one.pod.created + SILENCE, now + LOOK_AGAIN) if one.pod.is_silent else until)
+        else:
+            remove.append(one.epoch)
+    alone = all(one is kept for one in seen.sets)
+    make = next_epoch if alone and (kept is None or kept.pod is None) else None
+    if make is not None and seen.others_wait and (until := _free_since(seen.wd, now) + HELD_BACK) > now:
+        make = None
+        again.append(until)
+    return WarmPlan(tuple(remove), make, min(again, default=None))
+
+
+def next_epoch_of(seen: ObservedWarm, now: datetime) -> int | None:
+    """Epoch for which a pod is to be kept warm; None where there is to be none."""
+    wd, type_ = seen.wd, seen.type
+    if wd is None or wd.metadata.deletion_timestamp or type_ is None:
+        return None
+    if not type_.spec.warm or type_.spec.retired or type_.spec.hooks.any:
+        return None
+    return wd.status.epoch + 1 if leasing.availability(wd, now=now).status == "True" else None
+
+
+def awaits_its_finalizer(wd: WorkspaceDeployment | None) -> bool:
+    """Whether a deployment from before there were finalizers on them gets its own first: what it has stays."""
+    if wd is None or wd.has_begun or wd.metadata.deletion_timestamp:
+        return False
+    return wd.status.observed_generation is not None
+
+
+def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
+    """When the deployment came free, as its status says; long ago where that does not tell."""
+    shown = conditions.find(wd.status.conditions, leasing.AVAILABLE) if wd is not None else None
+    return parse_time(shown.last_transition_time) if shown is not None else now - HELD_BACK
+
+
+def serves(one: WarmSet, instance: Instance, wanted: str) -> bool:
+    """Whether an instance that has the lease of the set's epoch gets its pod; one that it claimed it has already."""
+    pod = one.pod
+    if pod is None:
+        return False
+    if pod.holder:
+        return pod.holder == instance.public_id
+    return not (
+        instance.spec.vpn
+        or instance.spec.repo is not None
+        or pod.over
+        or pod.made_from != wanted
+        or one.silent
+        or one.stray
+        or pod.unschedulable_since is not None
+        or pod.workspace.restarts
+    )
+
+
+def _is_somebodys(one: WarmSet, seen: ObservedWarm) -> bool:
+    """Whether a lease decides about it: its pod was claimed, or may be by who holds the lease of its epoch."""
+    if one.pod is not None and one.pod.holder:
+        return True
+    held = seen.wd is not None and seen.wd.status.lease is not None and seen.wd.status.epoch == one.epoch
+    return held and not seen.cold
+
+
+def _good_until(one: WarmSet, pod: PodView, wanted: str) -> datetime:
+    """When a pod for the right epoch is to be made anew; long ago where that is now."""
+    if pod.deleting or pod.made_from != wanted or one.silent or one.stray or one.lacks_secrets:
+        return pod.created
+    return pod.created + (RETRY_AFTER if pod.over else LIFE)

@@ -1,0 +1,204 @@
+"""One pass over what is kept warm for a WorkspaceDeployment (ADR 0013). Each step can be repeated."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from berth_core import ids, names
+from berth_core.kube.errors import ConflictError, NotFoundError
+from berth_core.kube.types import Kind, Object
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.workspacedeployment import WarmSecrets
+from berth_operator.engine.parallel import together
+from berth_operator.engine.workqueue import Key
+from berth_operator.engine.writes import refresh, refresh_pod, write_status
+from berth_operator.instances.decide import may_lack_secrets
+from berth_operator.instances.making import agent_secret, create, has_secrets, host_key, new_nonce, unused_where_unknown
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.policy import policy
+from berth_operator.instances.manifests.service import service
+from berth_operator.instances.observe import read_deployment
+from berth_operator.instances.observed import PodView
+from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
+from berth_operator.pods import goes, holder_of
+from berth_operator.warm import view
+from berth_operator.warm.decide import Drawn, ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
+from berth_operator.warm.manifests import claim, made_from, warm_pod
+from berth_operator.world import World
+
+log = structlog.get_logger(__name__)
+
+POD_GRACE: Final = 1
+
+
+async def reconcile_warm(world: World, key: Key) -> float | None:
+    """Throw away what is of no use any more; make what is missing."""
+    now = world.now()
+    seen = _observe(world, key, now)
+    if awaits_its_finalizer(seen.wd):
+        return None
+    if any(one.stray for one in seen.sets):
+        # The cache may know of a pod before it knows what its deployment says of it.
+        await read_deployment(world, key.namespace, key.name)
+        seen = _observe(world, key, now)
+    plan = decide(await _with_secrets(world, seen, now), now)
+    for one in seen.sets:
+        if one.epoch in plan.remove:
+            await _remove(world, key, one)
+    if plan.make is not None:
+        # Who takes the lease meanwhile makes a pod of his own: at least what is known already must be seen.
+        await read_deployment(world, key.namespace, key.name)
+        seen = _observe(world, key, now)
+        plan = decide(seen, now)
+        if plan.make is not None:
+            await _make(world, seen, plan.make)
+    return (plan.again_at - now).total_seconds() if plan.again_at is not None else None
+
+
+async def claim_pod(world: World, lease: LeaseParts, pod: PodView) -> None:
+    """Give a warm pod to the lease's instance, which holds the lease of its epoch.
+
+    Raises:
+        berth_core.kube.errors.ConflictError: it was changed or deleted; the cache has it as it is when this is raised.
+
+    """
+    if pod.holder:
+        return
+    known = world.store.get(PODS, lease.namespace, pod.name)
+    if known is None or known["metadata"]["uid"] != pod.uid or known["metadata"].get("deletionTimestamp"):
+        raise ConflictError(f"the pod {pod.name} is gone")
+    try:
+        written = await world.client.patch(
+            PODS, lease.namespace, pod.name, claim(lease, known["metadata"]["resourceVersion"])
+        )
+    except (ConflictError, NotFoundError) as error:
+        await refresh_pod(world, lease.namespace, pod.name)
+        raise ConflictError(f"the pod {pod.name} was changed meanwhile") from error
+    world.store.put(PODS, written)
+
+
+def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
+    wd = world.deployment(key.namespace, key.name)
+    type_ = world.type_named(key.namespace, wd.spec.type) if wd is not None else None
+    seen = ObservedWarm(
+        wd,
+        type_,
+        view.warm_sets(world, key.namespace, key.name),
+        others_wait=bool(world.store.by(INSTANCES, "opening", "yes")),
+        cold=_has_a_cold_pod(world, wd),
+    )
+    epoch = next_epoch_of(seen, now)
+    if wd is None or type_ is None or epoch is None:
+        return seen
+    return replace(seen, wanted=made_from(_parts(wd, type_, epoch), world.config))
+
+
+async def _with_secrets(world: World, seen: ObservedWarm, now: datetime) -> ObservedWarm:
+    """Look whether what nobody has waits for Secrets that are gone."""
+    wd, type_ = seen.wd, seen.type
+    if wd is None or type_ is None:
+        return seen
+
+    async def look(one: WarmSet) -> WarmSet:
+        pod = one.pod
+        if pod is None or pod.holder or not may_lack_secrets(pod, now):
+            return one
+        return replace(one, lacks_secrets=not await has_secrets(world, _parts(wd, type_, one.epoch, pod.nonce)))
+
+    return replace(seen, sets=tuple(await together(*(look(one) for one in seen.sets))))
+
+
+def _has_a_cold_pod(world: World, wd: WorkspaceDeployment | None) -> bool:
+    """Whether the instance that holds the lease was bound without the warm pod."""
+    if wd is None or wd.status.lease is None:
+        return False
+    holders = world.store.by(INSTANCES, "id", wd.status.lease.instance, wd.metadata.namespace)
+    bound = [i.status for i in map(Instance.parse, holders)]
+    return any(status.epoch == wd.status.epoch and not status.warm for status in bound)
+
+
+def _parts(wd: WorkspaceDeployment, type_: WorkspaceType, epoch: int, nonce: str | None = None) -> LeaseParts:
+    return LeaseParts(None, wd, type_, epoch, warm=True, nonce=nonce)
+
+
+async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
+    """Make all that belongs to an epoch, the Service first and the pod last (ADR 0024).
+
+    The pod is made once the deployment's status names its Secrets, written at the version that this was decided on.
+    """
+    wd = seen.wd
+    if wd is None or seen.type is None:
+        raise RuntimeError("only for a deployment with a type a pod is kept warm")
+    place = (wd.metadata.namespace, wd.metadata.name)
+    drawn = world.warm_nonces.get(place)
+    if drawn is None or not drawn.serves(wd, epoch):
+        drawn = world.warm_nonces[place] = Drawn(wd.metadata.uid, epoch, new_nonce())
+    nonce = drawn.nonce
+    parts = _parts(wd, seen.type, epoch, nonce)
+    world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config, ())))
+    with unused_where_unknown(world.warm_nonces, place):
+        key, *_ = await together(
+            host_key(world, parts),
+            agent_secret(world, parts),
+            world.client.apply(POLICIES, policy(parts, (), world.config)),
+        )
+    told = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
+    await write_status(world, wd, wd.status, told)
+    del world.warm_nonces[place]
+    before = wd.warm_nonce(epoch)
+    if before is not None:
+        await _remove_secrets(world, replace(parts, nonce=before))
+    made = await create(world, PODS, warm_pod(parts, world.config, key))
+    if made is None:
+        await refresh_pod(world, parts.namespace, parts.name)
+    else:
+        world.store.put(PODS, made)
+    log.info("warm pod made", deployment=wd.metadata.name, epoch=epoch)
+
+
+async def _remove_secrets(world: World, parts: LeaseParts) -> None:
+    await together(*(world.client.delete(SECRETS, parts.namespace, secret) for secret in parts.secrets))
+
+
+async def _remove(world: World, key: Key, one: WarmSet) -> None:
+    """Delete all that belongs to an epoch, the Service last; what waits for the pod's end is done in a later pass.
+
+    The next pod for the epoch has things of the same names: a deletion that comes late must not take those.
+    """
+    name = names.warm_object(ids.deployment_id(key.namespace, key.name), one.epoch)
+    if one.pod is not None:
+        await _remove_pod(world, key.namespace, one.pod)
+        if world.store.get(PODS, key.namespace, name) is not None:
+            return
+    labels = {names.WARM_LABEL: "true", **names.epoch_labels(one.epoch, key.name)}
+    for kind in (SECRETS, POLICIES, SERVICES):
+        left, _ = await world.client.list(kind, key.namespace, labels=labels, metadata_only=True)
+        await together(*(_delete(world, kind, obj["metadata"]) for obj in left))
+    await refresh(world, SERVICES, key.namespace, name)
+    log.info("warm pod removed", deployment=key.name, epoch=one.epoch)
+
+
+async def _delete(world: World, kind: Kind, metadata: Object) -> None:
+    where, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]
+    try:
+        await world.client.delete(kind, *where, uid=metadata["uid"], resource_version=version)
+    except NotFoundError:
+        log.debug("somebody else deleted it", name=metadata["name"])
+
+
+async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:
+    """Delete a pod as it was seen: one that was claimed meanwhile stays."""
+    known = world.store.get(PODS, namespace, pod.name)
+    if known is None or goes(known) or holder_of(known):
+        return
+    version = known["metadata"]["resourceVersion"]
+    try:
+        await world.client.delete(
+            PODS, namespace, pod.name, uid=pod.uid, resource_version=version, grace_seconds=POD_GRACE
+        )
+    except NotFoundError:
+        log.debug("somebody else deleted it", pod=pod.name)
+    finally:
+        await refresh_pod(world, namespace, pod.name)

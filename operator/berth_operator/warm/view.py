@@ -1,0 +1,54 @@
+"""What the cache knows of pods that are kept warm."""
+
+from berth_core.kube.types import Object
+from berth_core.leases.epochs import epoch_of
+from berth_core.leases.leasing import Lease
+from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.observed import PodView
+from berth_operator.kinds import DEPLOYMENTS, PODS, SERVICES, TYPES
+from berth_operator.pods import pod_view
+from berth_operator.warm.decide import WarmSet, serves
+from berth_operator.warm.manifests import made_from
+from berth_operator.world import World, node_is_ready
+
+
+def concerns(world: World, namespace: str, deployment: str) -> bool:
+    """Whether pods are kept warm for a deployment, or something of such a pod is there."""
+    # Asked in every pass over a deployment: nothing is parsed.
+    wd = world.store.get(DEPLOYMENTS, namespace, deployment)
+    types = world.store.by(TYPES, "typeName", wd["spec"]["type"], namespace) if wd is not None else ()
+    return any(type_["spec"].get("warm") for type_ in types) or bool(_known(world, namespace, deployment))
+
+
+def warm_sets(world: World, namespace: str, deployment: str) -> tuple[WarmSet, ...]:
+    """What was made for epochs of a deployment, by epoch."""
+    known = _known(world, namespace, deployment)
+    wd = world.deployment(namespace, deployment)
+    epochs = {epoch for obj in known if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
+    return tuple(_warm_set(world, namespace, deployment, wd, epoch) for epoch in sorted(epochs))
+
+
+def offer(
+    world: World, instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType, lease: Lease
+) -> PodView | None:
+    """Return the warm pod that an instance gets by its lease; None where it gets one of its own."""
+    one = _warm_set(world, wd.metadata.namespace, wd.metadata.name, wd, lease.epoch)
+    # Where there are hooks, nothing touches the machine before the instance is bound.
+    if one.pod is None or (type_.spec.hooks.any and not one.pod.holder):
+        return None
+    wanted = made_from(LeaseParts(None, wd, type_, lease.epoch, warm=True), world.config)
+    return one.pod if serves(one, instance, wanted) else None
+
+
+def _known(world: World, namespace: str, deployment: str) -> list[Object]:
+    return [obj for kind in (SERVICES, PODS) for obj in world.store.by(kind, "warm", deployment, namespace)]
+
+
+def _warm_set(world: World, namespace: str, deployment: str, wd: WorkspaceDeployment | None, epoch: int) -> WarmSet:
+    for obj in world.store.by(PODS, "warm", deployment, namespace):
+        pod = pod_view(obj)
+        if pod.epoch == epoch:
+            silent = bool(pod.node) and not node_is_ready(world.node(pod.node))
+            return WarmSet(epoch, pod, silent, stray=wd is not None and pod.nonce != wd.warm_nonce(epoch))
+    return WarmSet(epoch)
