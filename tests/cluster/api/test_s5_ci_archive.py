@@ -89,7 +89,7 @@ async def test_a_replica_that_knows_no_archive_says_so(
 
 
 async def test_an_archive_that_does_not_answer_is_named(world: World, archived: Archived) -> None:
-    path, keys = await kept(world, archived, "silent")
+    path, keys = await kept(world, archived, "archive-silent")
     # The build's folder is a file: no file's mode stops root, who runs these tests.
     folder = (archived.folder / keys[0]).parent
     folder.rename(folder.with_name("moved"))
