@@ -4,6 +4,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
+EPHEMERAL_STORAGE: Final = "ephemeral-storage"
+"""Name of a node's disk among resources."""
 _FORM: Final = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY: Final = {f"{letter}i": power for power, letter in enumerate("KMGTPE", start=1)}

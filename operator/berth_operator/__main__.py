@@ -21,17 +21,17 @@ from berth_operator.agents.certificates import Authority
 from berth_operator.agents.client import AgentClient
 from berth_operator.builds.archive import GatedArchive
 from berth_operator.engine import resync, watch
-from berth_operator.engine.health import Health
+from berth_operator.engine.clock import Clock
 from berth_operator.engine.login import Login
+from berth_operator.engine.world import World
+from berth_operator.health import Health
 from berth_operator.kinds import SECRETS
 from berth_operator.leadership.availability import Steadiness
-from berth_operator.leadership.clock import Clock
 from berth_operator.leadership.leading import Leadership
 from berth_operator.leadership.term import lead
 from berth_operator.logs import configure
-from berth_operator.registry import make_queue
+from berth_operator.registry import CONTROLLERS, make_world
 from berth_operator.settings.config import Config
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 
@@ -74,19 +74,18 @@ async def _main(config: Config) -> None:
         await connected(before_write=leadership.check, connections=CONNECTIONS) as guarded,
     ):
         authority = await _authority(plain, config.namespace)
-        agents = AgentClient(authority, before_write=leadership.check)
-        world = World(
-            config, guarded, authority, agents, Clock(clock), steadiness=steadiness, confirm=leadership.confirm
-        )
+        world = make_world(config, guarded, Clock(clock), confirm=leadership.confirm)
+        world.provide(Authority, authority)
+        world.provide(AgentClient, AgentClient(authority, before_write=leadership.check))
+        world.provide(Steadiness, steadiness)
         world.archive = GatedArchive(config.archive) if config.archive is not None else None
-        world.queue = make_queue(world)
         health = Health(world, leadership)
         async with health.serving(config.listen):
             await world.clock.compare(plain)
             try:
                 await _run(world, plain, leadership, health)
             finally:
-                await world.agents.close()
+                await world.state(AgentClient).close()
 
 
 async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
@@ -130,7 +129,7 @@ async def _watch(world: World, ready: asyncio.Event) -> None:
     identity: Any = world.config.identity
     await kopf.operator(
         registry=watch.registry(world, Login(world.config.kubeconfig, partial(resync.watch_begins, world))),
-        settings=watch.settings(),
+        settings=watch.settings(CONTROLLERS),
         standalone=True,
         identity=identity,
         namespaces=list(world.config.workspace_namespaces),

@@ -7,8 +7,9 @@ import structlog
 
 from berth_core.kube.errors import AlreadyExistsError, ForbiddenError, InvalidError
 from berth_core.kube.types import Object
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import Refusals
 from berth_operator.kinds import DELIVERIES
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,8 @@ async def post(world: World, wanted: Object) -> str:
         log.info("told before", delivery=name)
     except (InvalidError, ForbiddenError) as error:
         # A quota may refuse at first what it lets in a moment later.
-        if isinstance(error, ForbiddenError) and not world.refusals.confirmed(name, time.monotonic()):
+        if isinstance(error, ForbiddenError) and not world.state(Refusals).confirmed(name, time.monotonic()):
             raise
         return f"the cluster refuses the Delivery: {error.message}"[:LONGEST]
-    world.refusals.forget(name)
+    world.state(Refusals).forget(name)
     return ""

@@ -1,4 +1,4 @@
-"""Where the kinds that the operator touches are served, and which of them it watches."""
+"""Kinds that the operator touches, and the sorts of keys in its work queue."""
 
 from typing import Final
 
@@ -47,20 +47,29 @@ EVENTS: Final = Kind("events.k8s.io/v1", "events")
 
 OURS: Final = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
 
-WATCHED: Final[dict[Kind, dict[str, str]]] = {
-    TYPES: {},
-    DEPLOYMENTS: {},
-    INSTANCES: {},
-    RULES: {},
-    VPN_CLIENTS: {},
-    RESERVATIONS: {},
-    ACCESS_RULES: {},
-    PROJECTS: {},
-    BUILDS: {},
-    PODS: OURS,
-    SERVICES: OURS,
-    JOBS: OURS,
-    LEASES: {names.HEARTBEAT_LABEL: "true"},
-    NODES: {},
-}
-"""Each watched kind with the labels that choose its objects."""
+INSTANCE: Final = "instance"
+DEPLOYMENT: Final = "deployment"
+TYPE: Final = "type"
+RESERVATION: Final = "reservation"
+BUILD: Final = "build"
+"""Sorts of keys that name an object of that kind."""
+ORPHAN: Final = "orphan"
+BUILD_REMAINS: Final = "build-remains"
+"""Remains of an instance or of a build that does not exist, by its public id."""
+TURN: Final = "turn"
+"""Waiters for a type, by its typeName."""
+WARM: Final = "warm"
+"""Pods that are kept warm for a WorkspaceDeployment, by its name."""
+PLACES: Final = "places"
+"""Turns of a namespace's builds; without a name."""
+READABILITY: Final = "readability"
+"""Whether an object can be read, by its plural and name."""
+RELIST: Final = "relist"
+"""A fresh list of one kind, by its plural, or of all."""
+ACCESS: Final = "access"
+EXPIRY: Final = "expiry"
+HISTORY: Final = "history"
+SLOTS: Final = "slots"
+LATE: Final = "late"
+"""Sweeps without a name: of private keys without an instance, of what has expired, of history, of slots whose taker is
+gone, and of a former leader's writes."""

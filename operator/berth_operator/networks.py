@@ -14,9 +14,11 @@ import structlog
 from berth_core.firewall import Network, lies_in
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
-from berth_operator.isolation import Runtimes, UserNamespaces, class_view, node_runtimes
-from berth_operator.kinds import NODES
-from berth_operator.world import World
+from berth_operator.engine.controllers import Controller, Watch
+from berth_operator.engine.world import World
+from berth_operator.instances.memory import Memories
+from berth_operator.kinds import NODES, RELIST
+from berth_operator.settings.runtimes import DEFAULT_HANDLER, ClassView, NodeRuntimes, Runtimes, UserNamespaces
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +61,7 @@ async def _survey_networks(world: World) -> None:
     if found == world.config.own_networks:
         return
     world.config = replace(world.config, own_networks=found)
-    world.memories.outdate_policies()
+    world.state(Memories).outdate_policies()
     log.info("networks that no workspace reaches", networks=[str(network) for network in found])
 
 
@@ -93,3 +95,24 @@ def _is_address(text: str) -> bool:
     except ValueError:  # Hostname, InternalDNS, ExternalDNS
         return False
     return True
+
+
+def node_runtimes(node: Object) -> NodeRuntimes:
+    """Read what a Node says of its runtimes (``status.runtimeHandlers``)."""
+    told = (node.get("status") or {}).get("runtimeHandlers") or ()
+    able = (one.get("name", DEFAULT_HANDLER) for one in told if (one.get("features") or {}).get("userNamespaces"))
+    return NodeRuntimes(node["metadata"].get("labels") or {}, frozenset(able))
+
+
+def class_view(runtime_class: Object) -> ClassView:
+    """Read a RuntimeClass."""
+    return ClassView(runtime_class["handler"], (runtime_class.get("scheduling") or {}).get("nodeSelector") or {})
+
+
+def _node(world: World, obj: Object, gone: bool) -> None:
+    note_runtimes(world, obj, gone=gone)
+    if world.config.own_networks and is_new(obj, world.config.own_networks):
+        world.add(RELIST, "", "")
+
+
+CONTROLLER: Final = Controller(watches=(Watch(NODES, _node),), relisted=survey)

@@ -1,88 +1,88 @@
-"""Which pass belongs to which sort of key, and what happens with a key that keeps failing."""
+"""All subjects of the operator, in the order in which their passes are asked for, and the work queue."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
+from berth_core.kube.client import Client
 from berth_core.kube.errors import ClusterError
-from berth_core.kube.types import Kind
-from berth_operator.builds.cleanup import reconcile_remains
-from berth_operator.builds.places import reconcile_places
-from berth_operator.builds.reconcile import reconcile_build
-from berth_operator.deployments.reconcile import reconcile_deployment, reconcile_type
+from berth_operator import networks
+from berth_operator.builds import controller as builds
+from berth_operator.deployments import controller as deployments
+from berth_operator.enforcement import probe
 from berth_operator.engine import events
-from berth_operator.engine.errors import OperatorError
+from berth_operator.engine.cache import Store
+from berth_operator.engine.clock import Clock
+from berth_operator.engine.controllers import Controller, Controllers
 from berth_operator.engine.events import Complaint
+from berth_operator.engine.readability import reconcile_readability
 from berth_operator.engine.resync import reconcile_relist
 from berth_operator.engine.workqueue import Key, WorkQueue
+from berth_operator.engine.world import World
+from berth_operator.errors import OperatorError
+from berth_operator.instances import controller as instances
 from berth_operator.instances.expiry import urgency
-from berth_operator.instances.reconcile import reconcile_instance
-from berth_operator.kinds import BUILDS, DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
+from berth_operator.kinds import (
+    ACCESS,
+    EXPIRY,
+    HISTORY,
+    INSTANCE,
+    INSTANCES,
+    LATE,
+    ORPHAN,
+    READABILITY,
+    RELIST,
+    SLOTS,
+)
 from berth_operator.leases.taking import sweep_slots
-from berth_operator.queue.reconcile import reconcile_turn
-from berth_operator.queue.reservations import reconcile_reservation
-from berth_operator.readability import reconcile_readability
+from berth_operator.pods.projection import slim
+from berth_operator.queue import controller as queue
+from berth_operator.quotas import controller as quotas
+from berth_operator.settings.config import Config
+from berth_operator.sweeps import archive, stale_writes
 from berth_operator.sweeps.expired import sweep_expired
 from berth_operator.sweeps.history import sweep_history
 from berth_operator.sweeps.orphans import reconcile_orphan, sweep_access
 from berth_operator.sweeps.stale_writes import sweep_late
-from berth_operator.warm.reconcile import reconcile_warm
-from berth_operator.world import (
-    ACCESS,
-    BUILD,
-    BUILD_REMAINS,
-    DEPLOYMENT,
-    EXPIRY,
-    HISTORY,
-    INSTANCE,
-    LATE,
-    ORPHAN,
-    PLACES,
-    READABILITY,
-    RELIST,
-    RESERVATION,
-    SLOTS,
-    TURN,
-    TYPE,
-    WARM,
-    World,
+
+SWEEPS: Final = Controller(
+    passes={
+        ORPHAN: reconcile_orphan,
+        ACCESS: sweep_access,
+        EXPIRY: sweep_expired,
+        HISTORY: sweep_history,
+        SLOTS: sweep_slots,
+        LATE: sweep_late,
+    },
+    sweeps=(ACCESS, EXPIRY, HISTORY, SLOTS, LATE),
+    background=(stale_writes.run, archive.run),
+)
+CONTROLLERS: Final = Controllers(
+    (
+        instances.CONTROLLER,
+        networks.CONTROLLER,
+        deployments.CONTROLLER,
+        queue.CONTROLLER,
+        builds.CONTROLLER,
+        quotas.CONTROLLER,
+        SWEEPS,
+        Controller(background=(probe.run,)),
+        Controller(passes={RELIST: reconcile_relist, READABILITY: reconcile_readability}),
+    )
 )
 
-Pass = Callable[[World, Key], Awaitable[float | None]]
 
-PASSES: Final[dict[str, Pass]] = {
-    INSTANCE: reconcile_instance,
-    DEPLOYMENT: reconcile_deployment,
-    TYPE: reconcile_type,
-    ORPHAN: reconcile_orphan,
-    RESERVATION: reconcile_reservation,
-    TURN: reconcile_turn,
-    ACCESS: sweep_access,
-    EXPIRY: sweep_expired,
-    HISTORY: sweep_history,
-    RELIST: reconcile_relist,
-    SLOTS: sweep_slots,
-    LATE: sweep_late,
-    WARM: reconcile_warm,
-    BUILD: reconcile_build,
-    PLACES: reconcile_places,
-    BUILD_REMAINS: reconcile_remains,
-    READABILITY: reconcile_readability,
-}
-_KINDS: Final[dict[str, Kind]] = {
-    INSTANCE: INSTANCES,
-    DEPLOYMENT: DEPLOYMENTS,
-    TYPE: TYPES,
-    RESERVATION: RESERVATIONS,
-    WARM: DEPLOYMENTS,
-    BUILD: BUILDS,
-}
+def make_world(config: Config, client: Client, clock: Clock, **more: Any) -> World:
+    """Return the world of a process, with all subjects. ``more`` are fields of :class:`World`."""
+    world = World(config, client, clock, Store(CONTROLLERS.indexes, slim), **more)
+    world.provide(Controllers, CONTROLLERS)
+    world.queue = make_queue(world)
+    return world
 
 
 def make_queue(world: World) -> WorkQueue:
-    """Work queue of a process."""
+    """Return the work queue of a process."""
 
     async def reconcile(key: Key) -> float | None:
-        return await PASSES[key.sort](world, key)
+        return await CONTROLLERS.passes[key.sort](world, key)
 
     async def on_stuck(key: Key, error: Exception) -> None:
         await _post_event(world, key, error)
@@ -96,9 +96,9 @@ def make_queue(world: World) -> WorkQueue:
 
 async def _post_event(world: World, key: Key, error: Exception) -> None:
     """Tell people with ``kubectl describe`` about an object whose passes keep failing."""
-    kind = _KINDS.get(key.sort)
+    kind = CONTROLLERS.objects.get(key.sort)
     obj = world.store.get(kind, key.namespace, key.name) if kind else None
-    if kind is None or obj is None:
+    if obj is None:
         return
     message = str(error) if isinstance(error, ClusterError | OperatorError) else f"{type(error).__name__}: see the logs"
     await events.warn(world, obj, Complaint("ReconcileFailing", "Reconcile", message))

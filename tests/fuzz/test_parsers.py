@@ -30,7 +30,7 @@ from berth_core.firewall import parse_source
 from berth_notifier import targets
 from berth_operator.agents import client
 from berth_operator.builds.manifests.network import Repository
-from berth_operator.engine.errors import AgentError
+from berth_operator.errors import AgentError
 
 LONGEST: Final = 6 * 3600
 JSON: Final = st.recursive(

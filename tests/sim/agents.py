@@ -10,7 +10,7 @@ import orjson
 from berth_agent import push as rules
 from berth_operator.agents.certificates import Authority, KeyPair
 from berth_operator.agents.client import AgentAddress, AgentClient
-from berth_operator.engine.errors import AgentError
+from berth_operator.errors import AgentError
 from berth_operator.leadership.leading import Leadership
 
 from .cluster import Cluster

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from berth_core.kube.errors import ClusterError
-from berth_operator.engine.errors import OperatorError
+from berth_operator.errors import OperatorError
 
 EXPECTED: Final = (ClusterError, OperatorError, TimeoutError)
 """The cluster or an agent did not do what it was asked: the work is done again."""

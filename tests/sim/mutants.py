@@ -6,7 +6,7 @@ from .mutating import Mutant
 
 LEASING: Final = "berth_core.leases.leasing"
 ENDING: Final = "berth_operator.instances.ending"
-ORPHAN: Final = "berth_operator.leases.orphans._undo"
+ORPHAN: Final = "berth_operator.deployments.orphans._undo"
 STARTING: Final = "berth_operator.instances.starting"
 LIFE: Final = "berth_operator.deployments.lifespan"
 
@@ -42,14 +42,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "pods are not looked for",
-        ENDING,
+        "berth_operator.leases.clearing",
         "(SERVICES, SECRETS, JOBS, PODS)",
         "(SERVICES, SECRETS, JOBS)",
         which="machines",
     ),
     Mutant(
         "Secrets are not looked for",
-        ENDING,
+        "berth_operator.leases.clearing",
         "(SERVICES, SECRETS, JOBS, PODS)",
         "(SERVICES, JOBS, PODS)",
         which="machines",
@@ -57,7 +57,7 @@ MUTANTS: Final = (
     Mutant(
         "no second look at what is left",
         f"{ENDING}._gone",
-        "        left = await _left(world, namespace, labels)\n    if left := [",
+        "        left = await left_of(world, namespace, labels)\n    if left := [",
         "        left = []\n    if left := [",
         which="machines",
     ),
@@ -70,7 +70,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "finalizer dropped early",
-        "berth_operator.instances.removing.remove_pod",
+        "berth_operator.leases.clearing.remove_pod",
         "if pod is None or not pod.deleting or not pod.harmless:",
         "if pod is None or not pod.deleting:",
         which="terms-end",
@@ -102,8 +102,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "orphans age from claimedAt",
-        "berth_operator.leases.orphans.attend",
-        "world.missing.age(orphan, time.monotonic())",
+        "berth_operator.deployments.orphans.attend",
+        "world.state(Sightings).age(orphan, time.monotonic())",
         "(world.now() - leasing.datetime.fromisoformat(wd.status.lease.claimed_at)).total_seconds()",
         which="d1",
     ),
@@ -123,7 +123,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "Secrets have no nonce of their own",
-        "berth_operator.instances.making.new_nonce",
+        "berth_operator.leases.nonces.new_nonce",
         "return token_hex(4)",
         'return "00000000"',
         which="terms-late",
@@ -167,7 +167,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "who was refused once is refused for good",
-        "berth_operator.leases.orphan.Refusals.confirmed",
+        "berth_operator.engine.writes.Refusals.confirmed",
         ">= CONFIRM_SECONDS",
         ">= 0.0",
         which="queue-refused",
@@ -181,8 +181,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "nobody wakes the deployment of an Instance that ended before it was bound",
-        "berth_operator.wake._instance",
-        'world.store.by(DEPLOYMENTS, "holder", public_id, namespace)',
+        "berth_operator.instances.controller._instance",
+        'world.store.by(DEPLOYMENTS, "holder", public_id(obj), namespace)',
         "()",
         which="gone",
     ),
@@ -314,7 +314,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "warm pods of old epochs stay",
-        "berth_operator.warm.decide.decide",
+        "berth_operator.instances.warm.decide.decide",
         "if one.epoch != next_epoch:\n            remove.append(one.epoch)",
         "if one.epoch != next_epoch:\n            pass",
         which="machines",
@@ -335,14 +335,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a warm pod whose Secrets are gone waits for them",
-        "berth_operator.warm.decide._good_until",
+        "berth_operator.instances.warm.decide._good_until",
         "or one.lacks_secrets",
         "",
         which="swept",
     ),
     Mutant(
         "what was kept warm is deleted whatever became of it",
-        "berth_operator.warm.reconcile._delete",
+        "berth_operator.instances.warm.reconcile._delete",
         ', uid=metadata["uid"], resource_version=version',
         "",
         which="remade",

@@ -8,15 +8,16 @@ from berth_core import names
 from berth_core.kube.clock import StoreClock
 from berth_core.kube.errors import ClusterError, GoneError
 from berth_core.kube.types import Kind
+from berth_operator.agents.certificates import Authority
+from berth_operator.agents.client import AgentClient
 from berth_operator.engine import resync, watch
-from berth_operator.kinds import WATCHED
+from berth_operator.engine.clock import Clock
+from berth_operator.engine.world import World
 from berth_operator.leadership.availability import Steadiness
-from berth_operator.leadership.clock import Clock
 from berth_operator.leadership.leading import Leadership
 from berth_operator.leadership.term import lead
-from berth_operator.registry import make_queue
+from berth_operator.registry import CONTROLLERS, make_world
 from berth_operator.settings.config import Config
-from berth_operator.world import World
 
 from .agents import FixedAuthority, SimulatedAgents
 from .client import SimulatedClient
@@ -84,11 +85,13 @@ class Operator:
             **self._more,
         )
         own, confirm = Clock(clock), leadership.confirm
-        world = World(config, guarded, FixedAuthority(), agents, own, steadiness=steadiness, confirm=confirm)
-        world.queue = make_queue(world)
+        world = make_world(config, guarded, own, confirm=confirm)
+        world.provide(Authority, FixedAuthority())
+        world.provide(AgentClient, agents)
+        world.provide(Steadiness, steadiness)
         await world.clock.compare(plain)
         async with asyncio.TaskGroup() as tasks:
-            for kind in WATCHED:
+            for kind in CONTROLLERS.watches:
                 tasks.create_task(_follow(world, plain, kind))
             tasks.create_task(world.clock.run(plain))
             tasks.create_task(leadership.run(plain, lambda: self._lead(world, leadership)))
@@ -116,7 +119,7 @@ async def _follow(world: World, client: SimulatedClient, kind: Kind) -> None:
     namespace = LAB if kind.namespaced else None
     while True:
         try:
-            listed, version = await client.list(kind, namespace, labels=WATCHED[kind])
+            listed, version = await client.list(kind, namespace, labels=dict(CONTROLLERS.labels(kind)))
         except ClusterError:
             await asyncio.sleep(RECONNECT_SECONDS)
             continue
@@ -131,7 +134,7 @@ async def _watch(
 ) -> None:
     while True:
         try:
-            async for event in client.watch(kind, namespace, version, labels=WATCHED[kind]):
+            async for event in client.watch(kind, namespace, version, labels=dict(CONTROLLERS.labels(kind))):
                 version = event.object["metadata"]["resourceVersion"]
                 if event.type != "BOOKMARK":
                     await keep(event={"type": event.type, "object": event.object})

@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from berth_core.keys.ssh import KeyPair
-from berth_operator.instances.manifests.secrets import HostKey
+from berth_operator.podspec.secrets import HostKey
 
 from . import clocks, loops
 from .cluster import Cluster
@@ -73,9 +73,9 @@ REPLACED: Final[Mapping[str, object]] = {
     "berth_operator.instances.serving.path_stands": _path_stands,
     "berth_operator.instances.firewall.rules.own_address": lambda *_: OPERATOR_ADDRESS,
     "berth_operator.queue.reservations.make_key_pair": lambda: KeyPair("private", "ssh-rsa AAAA berth"),
-    "berth_operator.instances.manifests.secrets.new_host_key": _host_key,
+    "berth_operator.instances.making.new_host_key": _host_key,
     "berth_operator.builds.steps.new_host_key": _host_key,
-    "berth_operator.instances.making.Authority": FixedVpn,
+    "berth_operator.instances.making.VpnAuthority": FixedVpn,
     "berth_operator.instances.vpn.clients.Authority": FixedVpn,
     "berth_api.state.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
 }

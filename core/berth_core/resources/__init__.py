@@ -3,7 +3,7 @@
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.resources.accessrule import AccessRule, AccessRuleSpec
 from berth_core.resources.account import Account, AccountSpec
-from berth_core.resources.base import Resource, manifest
+from berth_core.resources.base import Resource, manifest, oldest
 from berth_core.resources.build import Build, BuildSpec
 from berth_core.resources.delivery import Delivery, DeliverySpec
 from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
@@ -61,6 +61,7 @@ __all__ = [
     "WorkspaceType",
     "WorkspaceTypeSpec",
     "manifest",
+    "oldest",
     "parse_time",
     "timestamp",
 ]

@@ -1,6 +1,7 @@
 """Common ground of the typed resources."""
 
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -164,3 +165,11 @@ def manifest(kind: type[Resource], namespace: str, name: str, spec: Model, **met
         "metadata": {"name": name, "namespace": namespace, **metadata},
         "spec": spec.wire(),
     }
+
+
+R = TypeVar("R", bound=Resource)
+
+
+def oldest(resources: Iterable[R]) -> R:
+    """Return the one of several resources with one id or name that has it: the first that was made."""
+    return min(resources, key=lambda r: (r.metadata.creation_timestamp, r.metadata.namespace, r.metadata.name))

@@ -25,7 +25,7 @@ from berth_core.kube.answers import StoppedError
 from berth_core.kube.connection import tracing
 from berth_operator.agents.certificates import CLIENT_LIFE, Authority
 from berth_operator.engine import metrics
-from berth_operator.engine.errors import AgentError, StaleError
+from berth_operator.errors import AgentError, StaleError
 
 CONNECT_SECONDS: Final = 1.0
 PUSH_SECONDS: Final = 3.0

@@ -3,6 +3,7 @@
 They are deleted before the next attempt begins, when they are too old or too many (``history``), and with the Build.
 """
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -22,11 +23,13 @@ from berth_core.resources.build import IN_ARCHIVE, Artifacts, Place
 from berth_operator.builds.manifests.jobs import Attempt
 from berth_operator.builds.observed import SeenBuild
 from berth_operator.builds.tail import Tail
+from berth_operator.engine.world import TermState, World
 from berth_operator.engine.writes import write_status
 from berth_operator.kinds import CONFIG_MAPS
 from berth_operator.settings.builds import CiSettings
-from berth_operator.sweeps.retention import PART, kept_parts
-from berth_operator.world import World
+
+PART: Final = 768 * 1024
+"""Bytes of a log or of artifacts in one ConfigMap, which holds 1 MiB."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,14 @@ PATIENCE: Final = 600.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 _STORED: Final = ""
 """Stands for the place where it is stored, beside the names of pods."""
+
+
+class NotKept(dict[tuple[str, str], dict[str, float]], TermState):
+    """Parts of a build that cannot be read or stored, by its namespace and public id: since when, monotonic."""
+
+
+class Leftovers(asyncio.Event):
+    """Set when a build has begun anew: the archive is to lose what an earlier attempt left."""
 
 
 class NotYetError(Exception):
@@ -75,7 +86,7 @@ async def keep(world: World, attempt: Attempt, settings: CiSettings, seen: SeenB
     artifacts, without = await _artifacts(world, attempt, settings.artifacts_max_bytes, seen)
     packed = gzip.compress(tail.content, mtime=0) if tail.content else b""
     kept, lost = await _store(world, attempt, "log", packed)
-    world.not_kept.pop(_key(attempt), None)
+    world.state(NotKept).pop(_key(attempt), None)
     place: Place | None = IN_ARCHIVE if world.archive is not None and (kept or artifacts) else None
     told = "; ".join(word for word in (*missing, without, lost) if word)
     return Kept(kept, len(packed) if kept else 0, tail.skipped, artifacts, place, told)
@@ -200,7 +211,7 @@ async def _in_cluster(world: World, attempt: Attempt, what: str, content: bytes)
 def _try_again(world: World, attempt: Attempt, source: str, error: ClusterError) -> None:
     """Raise NotYetError unless a source (a pod, or where it is stored) has failed for too long. Pauses grow."""
     now = time.monotonic()
-    waited = now - world.not_kept.setdefault(_key(attempt), {}).setdefault(source, now)
+    waited = now - world.state(NotKept).setdefault(_key(attempt), {}).setdefault(source, now)
     log.warning("cannot keep all of a build", build=attempt.id, waited=round(waited), error=error.message)
     if waited < (LOG_PATIENCE if source else PATIENCE):
         raise NotYetError(min(max(waited, SHORTEST_PAUSE), LONGEST_PAUSE)) from error
@@ -208,3 +219,16 @@ def _try_again(world: World, attempt: Attempt, source: str, error: ClusterError)
 
 def _key(attempt: Attempt) -> tuple[str, str]:
     return attempt.build.metadata.namespace, attempt.id
+
+
+def kept_parts(status: Object) -> list[str]:
+    """Names of the ConfigMaps with a build's log and artifacts, by its status."""
+    return [*(status.get("log") or ()), *((status.get("artifacts") or {}).get("configMaps") or ())]
+
+
+def kept_bytes(status: Object) -> int:
+    """Bytes in them; of a log that an earlier version kept, as many as it can be."""
+    artifacts = status.get("artifacts") or {}
+    parts = status.get("log") or ()
+    log = status.get("logSize") or len(parts) * PART if parts else 0
+    return int(log) + int(artifacts["size"] if artifacts.get("configMaps") else 0)

@@ -12,13 +12,14 @@ import structlog
 from berth_core import names
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Object
+from berth_operator.builds.artifacts import NotKept
 from berth_operator.builds.manifests.jobs import Attempt
 from berth_operator.builds.observe import attempt_of
-from berth_operator.engine.parallel import together
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import together
 from berth_operator.kinds import BUILDS, INSTANCES, JOBS, PODS, POLICIES, SECRETS
-from berth_operator.pods import goes
-from berth_operator.world import World
+from berth_operator.pods.view import goes
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ async def reconcile_remains(world: World, key: Key) -> float | None:
     known, _ = await world.client.list(BUILDS, key.namespace, fields={"status.id": key.name}, metadata_only=True)
     if known:
         return None
-    world.not_kept.pop((key.namespace, key.name), None)
+    world.state(NotKept).pop((key.namespace, key.name), None)
     pods = world.store.by(PODS, "build", key.name, key.namespace)
     await _clear(world, key.namespace, key.name, None, pods_gone=not pods)
     log.info("cleared what a deleted build left", build=key.name)

@@ -10,7 +10,7 @@ from berth_core.kube.conditions import Condition, condition
 from berth_core.resources import Build, Project
 from berth_operator.builds.manifests.commit_status import commit_status
 from berth_operator.deliveries import post
-from berth_operator.world import World
+from berth_operator.engine.world import World
 
 
 async def tell(world: World, build: Build, project: Project) -> Condition | None:

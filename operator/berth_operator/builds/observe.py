@@ -15,8 +15,8 @@ from berth_operator.builds.decide import NO_TYPE, REFUSED
 from berth_operator.builds.limits import ahead_of
 from berth_operator.builds.manifests.network import repository_egress, why_not
 from berth_operator.builds.observed import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.engine.world import World
 from berth_operator.kinds import ACCESS_RULES, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
-from berth_operator.world import World
 
 STEPS = (names.FETCH_STEP, names.RUN_STEP)
 

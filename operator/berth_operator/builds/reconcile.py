@@ -2,6 +2,8 @@
 
 Every attempt begins with a status of its own, and what it makes is named with the attempt. The verdict is written once,
 with what was kept; what the build had is given back after that, and ``status.endTime`` says that it was.
+
+One key for each namespace gives builds their turns, so that no turn is given twice.
 """
 
 from typing import Final
@@ -9,6 +11,7 @@ from typing import Final
 import structlog
 
 from berth_core import builds
+from berth_core.firewall import Network
 from berth_core.kube import conditions
 from berth_core.kube.conditions import Condition, condition, merged
 from berth_core.kube.errors import ConflictError, InvalidError, NotFoundError
@@ -17,11 +20,12 @@ from berth_core.queue.order import queued
 from berth_core.resources import Build
 from berth_core.resources.build import IN_ARCHIVE, BuildStatus
 from berth_operator.builds import commit_status
-from berth_operator.builds.artifacts import Kept, NotYetError, drop_parts, keep
+from berth_operator.builds.artifacts import Kept, Leftovers, NotYetError, drop_parts, keep
 from berth_operator.builds.cleanup import clear
 from berth_operator.builds.decide import MAKING, NOT_MADE, Plan, Step, decide
+from berth_operator.builds.limits import Limits, may_ask, may_start
 from berth_operator.builds.manifests.jobs import Attempt, BuildParts
-from berth_operator.builds.observe import observe_build
+from berth_operator.builds.observe import active, observe_build
 from berth_operator.builds.observed import SeenBuild
 from berth_operator.builds.steps import (
     BuildEndsError,
@@ -33,11 +37,11 @@ from berth_operator.builds.steps import (
     start_script,
 )
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import TermState, World
 from berth_operator.engine.writes import refresh, write_status
-from berth_operator.instances.manifests.dns import dns_fields
-from berth_operator.instances.manifests.isolation import of_build
-from berth_operator.kinds import BUILDS
-from berth_operator.world import HISTORY, PLACES, World
+from berth_operator.kinds import BUILD, BUILDS, HISTORY, PLACES
+from berth_operator.podspec.isolation import of_build
+from berth_operator.podspec.network import dns_fields
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +49,10 @@ MOST_STEPS: Final = 8
 SHORTEST_WAIT: Final = 0.05
 DISTRUST_WAIT: Final = 5.0
 KEEPING: Final = "it waits until its log and its artifacts can be read and stored"
+
+
+class ShutOut(dict[Key, tuple[Network, ...]], TermState):
+    """Networks that the NetworkPolicies of builds leave out for sure; those of builds that are not over."""
 
 
 async def reconcile_build(world: World, key: Key) -> float | None:
@@ -55,7 +63,7 @@ async def reconcile_build(world: World, key: Key) -> float | None:
         for _ in range(MOST_STEPS):
             found = world.store.get(BUILDS, key.namespace, key.name)
             if found is None or found["metadata"].get("deletionTimestamp"):
-                world.memories.of_builds.pop(key, None)
+                world.state(ShutOut).pop(key, None)
                 return None
             seen = await observe_build(world, Build.parse(found))
             await _shut_out(world, key, seen)
@@ -77,7 +85,7 @@ async def reconcile_build(world: World, key: Key) -> float | None:
 
 async def _shut_out(world: World, key: Key, seen: SeenBuild) -> None:
     """Keep what is out of reach out of reach of the build's pods, also where it became so a moment ago."""
-    networks, known = world.config.out_of_reach, world.memories.of_builds
+    networks, known = world.config.out_of_reach, world.state(ShutOut)
     if seen.project is None or (seen.fetch is None and seen.run is None):
         known.pop(key, None)  # it has no pod yet, or none any more
     elif known.get(key) != networks:
@@ -171,7 +179,7 @@ async def _begin(world: World, build: Build) -> None:
     What it left in the archive goes with the next sweep, so that nobody waits for an archive here.
     """
     if build.status.kept_in == IN_ARCHIVE:
-        world.leftovers.set()
+        world.state(Leftovers).set()
     else:
         await drop_parts(world, build)
     now = world.now()
@@ -254,3 +262,32 @@ async def _finish(world: World, build: Build) -> None:
     await write_status(world, build, status, status.model_copy(update=over))
     world.add(PLACES, build.metadata.namespace, "")
     world.add(HISTORY, "", "")  # there may be too much of it now
+
+
+async def reconcile_places(world: World, key: Key) -> float | None:
+    """Start the builds of a namespace whose turn it is."""
+    settings = world.config.ci
+    if settings is None:
+        return None
+    limits = Limits(settings.concurrent, settings.per_user)
+    known = active(world, key.namespace)
+    for build in may_start(known, limits):
+        now = world.now().replace(microsecond=0)
+        shown = condition(builds.RUNNING, True, "Fetching", "its turn has come", now=now)
+        await _write_turn(world, build, shown, start_time=timestamp(now))
+        log.info("turn", build=build.public_id, user=build.spec.user)
+    for build in may_ask(known, limits):
+        told = "its turn for a machine has not come"
+        await _write_turn(world, build, condition(builds.WORKSPACE_READY, False, builds.WAITING, told, now=world.now()))
+    return None
+
+
+async def _write_turn(world: World, build: Build, shown: Condition, **more: str) -> None:
+    status, metadata = build.status, build.metadata
+    changed = {"conditions": merged(status.conditions, [shown]), **more}
+    try:
+        await write_status(world, build, status, status.model_copy(update=changed))
+    except (ConflictError, NotFoundError):
+        await refresh(world, BUILDS, metadata.namespace, metadata.name)
+        raise
+    world.add(BUILD, metadata.namespace, metadata.name)

@@ -24,15 +24,13 @@ from berth_operator.builds.manifests.network import (
 )
 from berth_operator.builds.observe import instance_of
 from berth_operator.builds.observed import SeenBuild
-from berth_operator.engine.errors import OperatorError
-from berth_operator.engine.writes import refresh, write_status
-from berth_operator.instances.making import create, new_nonce
-from berth_operator.instances.manifests.common import opaque
-from berth_operator.instances.manifests.dns import dns_peers
-from berth_operator.instances.manifests.policy import type_egress
-from berth_operator.instances.manifests.secrets import new_host_key
-from berth_operator.kinds import INSTANCES, JOBS, POLICIES, RULES, SECRETS
-from berth_operator.world import PLACES, World
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import create, refresh, write_status
+from berth_operator.errors import OperatorError
+from berth_operator.kinds import INSTANCES, JOBS, PLACES, POLICIES, RULES, SECRETS
+from berth_operator.leases.nonces import new_nonce
+from berth_operator.podspec.network import dns_peers, type_egress
+from berth_operator.podspec.secrets import new_host_key, opaque
 
 log = structlog.get_logger(__name__)
 

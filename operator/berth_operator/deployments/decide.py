@@ -14,10 +14,10 @@ from berth_core.resources.workspacetype import WorkspaceTypeStatus
 from berth_operator.deployments.online import Beat
 from berth_operator.deployments.online import online as heartbeat_online
 from berth_operator.enforcement.decide import Verdict
+from berth_operator.instances.hooks.decide import not_cleaning
 
 NODE_LOST: Final = "NodeLost"
 RELEASED: Final = "Released"
-TYPE_MISSING: Final = "TypeMissing"
 ONLINE: Final = "Online"
 R = TypeVar("R", bound=Resource)
 
@@ -160,14 +160,3 @@ def _cleaning(seen: ObservedDeployment, now: datetime) -> Condition | None:
         return condition(leasing.CLEANING, True, "HooksRun", seen.cleaning, now=now, generation=generation)
     known = find(seen.wd.status.conditions, leasing.CLEANING)
     return not_cleaning(now) if known is not None and known.status == "True" else None
-
-
-def not_cleaning(now: datetime) -> Condition:
-    """Return the condition Cleaning of a deployment whose hooks have ended."""
-    return condition(leasing.CLEANING, False, "HooksEnded", "no hook runs", now=now)
-
-
-def quarantine(name: str, reason: str, message: str, now: datetime) -> Condition:
-    """Return the condition Quarantined of the deployment ``name`` after a hook failed."""
-    way_out = f"{message}. See to the machine, then `berth deployment release {name}`"
-    return condition(leasing.QUARANTINED, True, reason, way_out, now=now)

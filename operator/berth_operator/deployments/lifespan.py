@@ -16,10 +16,11 @@ from berth_core.leases import leasing
 from berth_core.leases.epochs import Trace
 from berth_core.reading import at
 from berth_core.resources import WorkspaceDeployment
+from berth_operator.engine.world import World
 from berth_operator.engine.writes import write_status
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES
 from berth_operator.leases import traces
-from berth_operator.world import World
+from berth_operator.leases.traces import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,9 @@ async def finish(world: World, wd: WorkspaceDeployment) -> float | None:
 async def _earlier(world: World, wd: WorkspaceDeployment) -> list[Trace]:
     """What an earlier deployment of the name made and that was there when this one was; what it made itself is not."""
     metadata = wd.metadata
-    found = await world.traces.of(world.client, metadata.namespace, metadata.name, int(metadata.resource_version))
+    found = await world.state(Traces).of(
+        world.client, metadata.namespace, metadata.name, int(metadata.resource_version)
+    )
     return [one for one in found if metadata.uid not in one.owners]
 
 

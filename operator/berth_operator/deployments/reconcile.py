@@ -8,23 +8,25 @@ from berth_core import overrides, state
 from berth_core.kube.conditions import find, is_true
 from berth_core.kube.errors import NotFoundError
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
-from berth_operator.deployments import lifespan, online
+from berth_operator.deployments import lifespan, online, orphans
 from berth_operator.deployments.decide import (
     ONLINE,
     ObservedDeployment,
     deployment_status,
     type_status,
 )
+from berth_operator.deployments.heartbeats import Heartbeats
 from berth_operator.enforcement.decide import CONDITION, NOT_PROBED
+from berth_operator.enforcement.probe import Enforcement
 from berth_operator.engine import events
 from berth_operator.engine.events import Complaint
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import World, node_is_ready
 from berth_operator.engine.writes import write_status
-from berth_operator.kinds import DEPLOYMENTS, LEASES, NODES, PODS, TYPES
-from berth_operator.leases import orphans
-from berth_operator.pods import pod_view
-from berth_operator.warm.view import concerns, warm_sets
-from berth_operator.world import WARM, World, node_is_ready
+from berth_operator.instances.warm.view import concerns, warm_sets
+from berth_operator.kinds import DEPLOYMENTS, LEASES, NODES, PODS, TYPES, WARM
+from berth_operator.leadership.availability import Steadiness
+from berth_operator.pods.view import pod_view
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +79,7 @@ async def reconcile_type(world: World, key: Key) -> float | None:
     type_ = WorkspaceType.parse(found)
     named = world.types_named(key.namespace, type_.spec.type_name)
     rivals = [one for one in named if one.metadata.uid != type_.metadata.uid]
-    verdict = world.enforcement or (NOT_PROBED if world.config.probe_interval is None else None)
+    verdict = world.state(Enforcement).verdict or (NOT_PROBED if world.config.probe_interval is None else None)
     status = type_status(type_, rivals, world.now(), verdict)
     written = await write_status(world, type_, type_.status, status)
     before, after = (find(s.conditions, CONDITION) for s in (type_.status, status))
@@ -126,9 +128,9 @@ async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> online.
     lease = world.store.get(LEASES, namespace, name)
     if wd.spec.heartbeat != "lease" or lease is None:
         return None
-    since = world.steadiness.since
+    since = world.state(Steadiness).since
     heard_for = max((now - since).total_seconds(), 0.0) if since is not None else 0.0
-    beat = world.heartbeats.beat(lease, heard_for)
+    beat = world.state(Heartbeats).beat(lease, heard_for)
     if beat.silence < beat.limit or not is_true(wd.status.conditions, ONLINE):
         return beat
     try:
@@ -136,4 +138,4 @@ async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> online.
     except NotFoundError:
         return beat
     world.store.put(LEASES, lease)
-    return world.heartbeats.beat(lease, heard_for)
+    return world.state(Heartbeats).beat(lease, heard_for)

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 import time
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -19,9 +20,9 @@ from berth_core.kube.types import Object
 from berth_operator.enforcement.decide import Sample, Verdict, judged, settled, unknown, why_not_running
 from berth_operator.enforcement.manifests import ADMITTED_PORT, FORBIDDEN_PORT, probe_pod, probe_policy
 from berth_operator.engine import metrics
-from berth_operator.engine.errors import NotLeaderError
-from berth_operator.kinds import PODS, POLICIES, TYPES
-from berth_operator.world import TYPE, World
+from berth_operator.engine.world import World
+from berth_operator.errors import NotLeaderError
+from berth_operator.kinds import PODS, POLICIES, TYPE, TYPES
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,13 @@ ANSWER_SECONDS: Final = 2.0
 CLEAR_SECONDS: Final = 5.0
 
 
+@dataclass
+class Enforcement:
+    """The verdict that this process came to last; None before, and while another leads."""
+
+    verdict: Verdict | None = None
+
+
 async def run(world: World) -> None:
     """Probe again and again while this process leads; returns at once where nobody is to look."""
     interval = world.config.probe_interval
@@ -49,13 +57,13 @@ async def run(world: World) -> None:
             tell(world, verdict)
             await asyncio.sleep(every if verdict.status == "True" else min(every, SOON_SECONDS))
     finally:
-        world.enforcement = None
+        world.state(Enforcement).verdict = None
         metrics.POLICY_ENFORCED.set(-1)
 
 
 def tell(world: World, verdict: Verdict) -> None:
     """Take a verdict for what is known from now on, and have every type show it."""
-    world.enforcement = verdict
+    world.state(Enforcement).verdict = verdict
     metrics.POLICY_ENFORCED.set({"True": 1, "False": 0, "Unknown": -1}[verdict.status])
     metrics.POLICY_PROBED.set_to_current_time()
     say = log.info if verdict.status == "True" else log.warning

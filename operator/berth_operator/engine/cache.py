@@ -8,43 +8,25 @@ what they read. Versions only go forward: a late event does not undo what a writ
 was deleted. (resourceVersions are comparable as integers since Kubernetes 1.35 by contract, before that by fact.)
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from berth_core import ids, names
+from berth_core import ids
 from berth_core.kube.errors import UnreadableError
 from berth_core.kube.types import Kind, Object
-from berth_core.queue.order import FULFILLED
 from berth_core.reading import report
 from berth_core.resources import KINDS, Resource
-from berth_operator.engine.projection import slim
-from berth_operator.kinds import (
-    ACCESS_RULES,
-    BUILDS,
-    DEPLOYMENTS,
-    INSTANCES,
-    JOBS,
-    LEASES,
-    NODES,
-    PODS,
-    PROJECTS,
-    RESERVATIONS,
-    RULES,
-    SERVICES,
-    TYPES,
-    VPN_CLIENTS,
-)
-from berth_operator.pods import holder_of
 
 R = TypeVar("R", bound=Resource)
 ObjectKey = tuple[str, str]
 Indexer = Callable[[Object], Iterable[str]]
 MOST_TOMBSTONES: Final = 4096
-WHOSE: Final = "whose"
-"""Index of what counts against a bound: by namespace and user, or by namespace and instance."""
+_OURS: Final[dict[Kind, type[Resource]]] = {resource.api(): resource for resource in KINDS}
 
 
-def _field(*path: str) -> Indexer:
+def index_by(*path: str) -> Indexer:
+    """Return an index by the value of one field."""
+
     def values(obj: Object) -> Iterable[str]:
         value: Any = obj
         for step in path:
@@ -59,125 +41,21 @@ def public_id(obj: Object) -> str:
     return ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"])
 
 
-def _public_id(obj: Object) -> Iterable[str]:
-    return (public_id(obj),)
-
-
-def _active_deployment(obj: Object) -> Iterable[str]:
-    status = obj.get("status") or {}
-    return (status["deployment"],) if status.get("deployment") and not status.get("endTime") else ()
-
-
-def _mentioned_deployments(obj: Object) -> Iterable[str]:
-    parts = (obj["spec"].get("claim") or {}, obj.get("status") or {})
-    return {part["deployment"] for part in parts if part.get("deployment")}
-
-
-def _waiting(obj: Object) -> Iterable[str]:
-    status = obj.get("status") or {}
-    bound = status.get("epoch") or status.get("reason") or obj["spec"].get("claim")
-    return () if bound else ("yes",)
-
-
-def _opening(obj: Object) -> Iterable[str]:
-    status = obj.get("status") or {}
-    leased = status.get("epoch") or obj["spec"].get("claim")
-    return ("yes",) if leased and not (status.get("readyTime") or status.get("reason")) else ()
-
-
-def _not_granted(obj: Object) -> Iterable[str]:
-    return () if (obj.get("status") or {}).get("grant") else ("yes",)
-
-
-def _holder(pod: Object) -> Iterable[str]:
-    return (holder,) if (holder := holder_of(pod)) else ()
-
-
-def _warm(obj: Object) -> Iterable[str]:
-    labels = obj["metadata"].get("labels") or {}
-    return (labels[names.DEPLOYMENT_LABEL],) if names.WARM_LABEL in labels and names.DEPLOYMENT_LABEL in labels else ()
-
-
-def _active_build(obj: Object) -> Iterable[str]:
-    status = obj.get("status") or {}
-    over = status.get("endTime") and status.get("attempt") == obj["spec"].get("attempt", 1)
-    return () if over else ("yes",)
-
-
-def _of_user(over: Callable[[Object], object]) -> Indexer:
-    """Namespace and user of what is not over."""
-
-    def values(obj: Object) -> Iterable[str]:
-        return () if over(obj) else (f"{obj['metadata']['namespace']}/{obj['spec'].get('user', '')}",)
-
-    return values
-
-
-def _of_instance(obj: Object) -> Iterable[str]:
-    return (f"{obj['metadata']['namespace']}/{obj['spec'].get('instance', '')}",)
-
-
-def _has_ended(obj: Object) -> bool:
-    return bool((obj.get("status") or {}).get("endTime"))
-
-
-def _is_settled(obj: Object) -> bool:
-    return any(shown["type"] == FULFILLED for shown in (obj.get("status") or {}).get("conditions") or ())
-
-
-def _turn_instance(obj: Object) -> Iterable[str]:
-    return (ids.turn_instance(obj["metadata"]["uid"]),)
-
-
-_INDEXES: Final[dict[Kind, dict[str, Indexer]]] = {
-    TYPES: {"typeName": _field("spec", "typeName")},
-    DEPLOYMENTS: {
-        "type": _field("spec", "type"),
-        "id": lambda o: (ids.deployment_id(o["metadata"]["namespace"], o["metadata"]["name"]),),
-        "holder": _field("status", "lease", "instance"),
-    },
-    INSTANCES: {
-        "id": _public_id,
-        "deployment": _active_deployment,
-        "mentions": _mentioned_deployments,
-        "waiting": _waiting,
-        "opening": _opening,
-        "build": _field("metadata", "labels", names.BUILD_LABEL),
-        WHOSE: _of_user(_has_ended),
-    },
-    RULES: {"instance": _field("spec", "instance"), WHOSE: _of_instance},
-    VPN_CLIENTS: {"instance": _field("spec", "instance"), WHOSE: _of_instance},
-    RESERVATIONS: {"waiting": _not_granted, "instance": _turn_instance, WHOSE: _of_user(_is_settled)},
-    ACCESS_RULES: {"deployment": _field("spec", "deployment")},
-    PROJECTS: {WHOSE: _of_user(lambda _: False)},
-    BUILDS: {"id": _public_id, "active": _active_build, WHOSE: _of_user(lambda o: not _active_build(o))},
-    PODS: {
-        "instance": _holder,
-        "node": _field("spec", "nodeName"),
-        "build": _field("metadata", "labels", names.BUILD_LABEL),
-        "warm": _warm,
-    },
-    SERVICES: {"instance": _field("metadata", "labels", names.INSTANCE_LABEL), "warm": _warm},
-    JOBS: {
-        "instance": _field("metadata", "labels", names.INSTANCE_LABEL),
-        "build": _field("metadata", "labels", names.BUILD_LABEL),
-    },
-    LEASES: {},
-    NODES: {},
-}
-
-
-_OURS: Final[dict[Kind, type[Resource]]] = {resource.api(): resource for resource in KINDS}
-
-
 class Store:
-    """All watched objects, by kind, key and index."""
+    """All watched objects, by kind, key and index.
 
-    def __init__(self) -> None:
-        self._objects: dict[Kind, dict[ObjectKey, Object]] = {kind: {} for kind in _INDEXES}
-        self._unreadable: dict[Kind, dict[ObjectKey, Object]] = {kind: {} for kind in _INDEXES}
+    ``indexes`` names the kinds, and how their objects are found; ``project`` says what is kept of an object.
+    """
+
+    def __init__(
+        self, indexes: Mapping[Kind, Mapping[str, Indexer]], project: Callable[[Kind, Object], Object]
+    ) -> None:
+        self._indexers = indexes
+        self._project = project
+        self._objects: dict[Kind, dict[ObjectKey, Object]] = {kind: {} for kind in indexes}
+        self._unreadable: dict[Kind, dict[ObjectKey, Object]] = {kind: {} for kind in indexes}
         self._indexes: dict[tuple[Kind, str], dict[str, set[ObjectKey]]] = {
-            (kind, index): {} for kind, indexes in _INDEXES.items() for index in indexes
+            (kind, index): {} for kind, indexers in indexes.items() for index in indexers
         }
         self._models: dict[tuple[Kind, ObjectKey], Resource] = {}
         self._gone: dict[tuple[Kind, ObjectKey], int] = {}
@@ -292,12 +170,12 @@ class Store:
 
     def _keep(self, kind: Kind, key: ObjectKey, obj: Object) -> None:
         self._drop(kind, key)
-        kept = shown(kind, slim(kind, obj))
+        kept = shown(kind, self._project(kind, obj))
         if kept is None:
             self._unreadable[kind][key] = obj
             return
         self._objects[kind][key] = kept
-        for index, values in _INDEXES[kind].items():
+        for index, values in self._indexers[kind].items():
             for value in values(kept):
                 self._indexes[kind, index].setdefault(value, set()).add(key)
 
@@ -305,7 +183,7 @@ class Store:
         known = self._objects[kind].get(key)
         if known is None:
             return
-        for index, values in _INDEXES[kind].items():
+        for index, values in self._indexers[kind].items():
             for value in values(known):
                 keys = self._indexes[kind, index].get(value, set())
                 keys.discard(key)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from berth_core.kube.errors import AlreadyExistsError
 from berth_core.kube.types import Object
+from berth_operator.engine.world import World
 from berth_operator.kinds import EVENTS
-from berth_operator.world import World
 
 
 @dataclass(frozen=True)

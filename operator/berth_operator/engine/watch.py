@@ -8,13 +8,12 @@ import kopf
 
 from berth_core import names
 from berth_core.kube.streams import SILENT_SECONDS
-from berth_core.kube.types import Kind, Object
+from berth_core.kube.types import Kind
 from berth_operator.engine.cache import key_of
+from berth_operator.engine.controllers import Controllers, wake, wake_gone
 from berth_operator.engine.login import Login
-from berth_operator.kinds import TYPES, WATCHED
-from berth_operator.readability import judge
-from berth_operator.wake import wake, wake_gone
-from berth_operator.world import World
+from berth_operator.engine.readability import judge
+from berth_operator.engine.world import World
 
 SERVER_SECONDS: Final = 290
 CHUNK: Final = 100
@@ -27,13 +26,13 @@ def registry(world: World, login: Login) -> kopf.OperatorRegistry:
     """Handlers for every watched kind, and how to log in."""
     made = kopf.OperatorRegistry()
     kopf.on.login(registry=made)(login.open)
-    for kind in WATCHED:
+    for kind in world.state(Controllers).watches:
         group, _, version = kind.api_version.rpartition("/")
         kopf.on.event(group, version, kind.plural, id=f"keep-{kind.plural}", registry=made)(keeper(world, kind))
     return made
 
 
-def settings() -> kopf.OperatorSettings:
+def settings(controllers: Controllers) -> kopf.OperatorSettings:
     """Only watching: no events posted, no annotations, no discovery of namespaces and kinds that come and go."""
     made = kopf.OperatorSettings()
     made.posting.enabled = False
@@ -48,8 +47,8 @@ def settings() -> kopf.OperatorSettings:
     made.persistence.finalizer = f"{names.GROUP}/unused"
     made.persistence.diffbase_storage = _NothingKept()
     made.queueing.idle_timeout = IDLE_SECONDS
-    for kind, labels in WATCHED.items():
-        if labels:
+    for kind in controllers.watches:
+        if labels := controllers.labels(kind):
             group, _, version = kind.api_version.rpartition("/")
             selector = ",".join(f"{key}={value}" for key, value in labels.items())
             made.watching.label_selectors[(group, version, kind.plural)] = selector
@@ -69,23 +68,6 @@ class _NothingKept(kopf.DiffBaseStorage):
         return None
 
 
-def only_marked(known: Object | None, obj: Object) -> bool:
-    """Whether a type has changed only in what concerns the API's replicas. Else each reservation would wake it.
-
-    Of a version that is known already nothing can be said: a read brought it here, on which nobody has acted.
-    """
-    if known is None or known["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]:
-        return False
-    return _without_mark(known) == _without_mark(obj)
-
-
-def _without_mark(obj: Object) -> tuple[Object, Object]:
-    """Labels and annotations of a type decide nothing; what else there is of it counts with its generation."""
-    status = {name: value for name, value in (obj.get("status") or {}).items() if name != "admissionMark"}
-    metadata = {name: obj["metadata"].get(name) for name in ("uid", "generation", "deletionTimestamp")}
-    return metadata, status
-
-
 def keeper(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
     """Return the handler of a kind: ``event`` has the ``type``, None for what a list showed, and the ``object``."""
 
@@ -101,7 +83,7 @@ def keeper(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
             return
         judge(world, kind, obj)
         kept = world.store.get(kind, *key_of(obj))
-        if kept is not None and not (kind == TYPES and only_marked(known, kept)):
+        if kept is not None and not world.state(Controllers).concerns_nobody(kind, known, kept):
             wake(world, kind, kept)
 
     return keep

@@ -17,8 +17,8 @@ import structlog
 from berth_core.kube.errors import ConflictError, UnreadableError
 from berth_core.reading import report
 from berth_operator.engine import metrics
-from berth_operator.engine.errors import NotLeaderError
 from berth_operator.engine.priority import Lanes
+from berth_operator.errors import NotLeaderError
 
 log = structlog.get_logger(__name__)
 

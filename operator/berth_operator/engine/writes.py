@@ -1,13 +1,20 @@
 """Writes that the cache learns of at once, so that the next pass sees what this one did."""
 
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
 from berth_core import names
-from berth_core.kube.errors import NotFoundError
+from berth_core.kube.errors import AlreadyExistsError, NotFoundError
 from berth_core.kube.model import Model
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, Resource
-from berth_operator.instances.status import changes
+from berth_operator.engine.world import TermState, World
 from berth_operator.kinds import INSTANCES, PODS
-from berth_operator.world import World
+
+CONFIRM_SECONDS: Final = 10.0
+"""How long a refusal must last before it counts: an API server that has just started has not read all rights."""
 
 
 async def write_status(world: World, resource: Resource, old: Model, new: Model) -> Object | None:
@@ -74,3 +81,53 @@ async def refresh_pod(world: World, namespace: str, name: str) -> None:
 async def refresh_instance(world: World, namespace: str, name: str) -> None:
     """Read an Instance live into the cache."""
     await refresh(world, INSTANCES, namespace, name)
+
+
+def changes(old: Model, new: Model) -> dict[str, object]:
+    """Merge patch from one status to another: absent fields become null; empty where nothing differs."""
+    if old == new:
+        return {}
+    before, after = old.wire(), new.wire()
+    return {key: after.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
+
+
+async def together(*writes: Awaitable[Any]) -> list[Any]:
+    """Await all; their results in order. When some fail, the first failure is raised after all have ended.
+
+    (``asyncio.gather`` alone would raise at once and leave the others running behind the back of the work queue.)
+    """
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+async def create(world: World, kind: Kind, body: Object | None) -> Object | None:
+    """Make an object; None where there is nothing to make, or the name is taken: by what was made before."""
+    if body is None:
+        return None
+    try:
+        return await world.client.create(kind, body["metadata"]["namespace"], body)
+    except AlreadyExistsError:
+        return None
+
+
+@dataclass
+class Refusals(TermState):
+    """Since when the cluster refuses to have some object made, in seconds on a monotonic clock."""
+
+    since: dict[str, float] = field(default_factory=dict)
+    """By the object's name, or the public id that becomes it."""
+
+    def confirmed(self, instance: str, now: float) -> bool:
+        """Take note of another refusal; whether it has been refused for so long that this counts."""
+        return now - self.since.setdefault(instance, now) >= CONFIRM_SECONDS
+
+    def forget(self, instance: str) -> None:
+        """Take note that it is over."""
+        self.since.pop(instance, None)
+
+    def clear(self) -> None:
+        """Drop everything: another process leads."""
+        self.since.clear()

@@ -12,9 +12,10 @@ from berth_core.resources.workspacetype import Limits
 from berth_operator.instances.expiry.notice import warns_at
 from berth_operator.instances.hooks.decide import PREPARE, failed
 from berth_operator.instances.keepalive.decide import MOST_SILENCE
-from berth_operator.instances.observed import REFUSED, ObservedInstance, PodView, Progress
+from berth_operator.instances.observed import REFUSED, ObservedInstance, Progress
 from berth_operator.instances.plan import Plan, Step
 from berth_operator.instances.status import end_of
+from berth_operator.pods.view import PodView
 
 PATIENCE: Final = timedelta(seconds=20)
 """How long a pod may be unschedulable, or an image not pulled, before the start has failed."""

@@ -1,7 +1,7 @@
 """The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from dataclasses import replace
 from typing import Final
 
@@ -12,42 +12,40 @@ from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
 from berth_core.leases.leasing import Lease
 from berth_core.resources import Instance
-from berth_operator.agents.client import AgentAddress
+from berth_operator.agents.client import AgentAddress, AgentClient
 from berth_operator.engine import metrics
-from berth_operator.engine.errors import AgentError
-from berth_operator.engine.parallel import together
-from berth_operator.engine.writes import refresh_pod, set_finalizer, write_status
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import set_finalizer, together, write_status
+from berth_operator.errors import AgentError
 from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.hooks import run
 from berth_operator.instances.hooks.decide import AFTER
 from berth_operator.instances.keepalive import heard
+from berth_operator.instances.memory import Memories
 from berth_operator.instances.observe import pod_of
-from berth_operator.instances.observed import ObservedInstance, PodView
+from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
-from berth_operator.instances.removing import remove_pod
 from berth_operator.instances.vpn import clients
+from berth_operator.instances.warm import view
 from berth_operator.kinds import (
     BUDGETS,
+    DEPLOYMENT,
     DEPLOYMENTS,
     INSTANCES,
     JOBS,
-    PODS,
     POLICIES,
     RULES,
     SECRETS,
     SERVICES,
     VPN_CLIENTS,
 )
-from berth_operator.warm import view
-from berth_operator.world import DEPLOYMENT, World
+from berth_operator.leases.clearing import clear_epoch, delete_all, left_of, listed, remove_pod
+from berth_operator.pods.view import PodView
 
 log = structlog.get_logger(__name__)
 
 CLOSE_SECONDS: Final = 0.3
-FORBIDDEN_TO_REMAIN: Final = (SERVICES, SECRETS, JOBS, PODS)
-"""Kinds of which a live list must find nothing before the lease is given back. They are deleted in this order: no pod
-of a Job can start any more when its pods are counted."""
 
 
 async def end(world: World, seen: ObservedInstance, plan: Plan) -> None:
@@ -60,10 +58,18 @@ async def end(world: World, seen: ObservedInstance, plan: Plan) -> None:
     await remove_pod(world, namespace, pod.name if pod is not None else names.instance_object(instance.public_id))
 
 
+async def mark(world: World, seen: ObservedInstance, plan: Plan) -> None:
+    """Write down that the lease of an Instance goes back unused (:mod:`berth_operator.leases.returning`)."""
+    if seen.held is None:
+        raise RuntimeError("only the lease of an instance that has one goes back")
+    instance = seen.instance
+    await write_status(world, instance, instance.status, status.returning(instance, seen.held, plan, world.now()))
+
+
 async def tear_down(world: World, seen: ObservedInstance) -> bool:
     """Take the next step towards nothing; whether the lease was given back and the status says so."""
     instance, namespace = seen.instance, seen.instance.metadata.namespace
-    memory = world.memories.of(namespace, instance.public_id)
+    memory = world.state(Memories).of(namespace, instance.public_id)
     memory.stop_probe()
     if memory.ending_since is None:
         memory.ending_since = time.monotonic()
@@ -95,14 +101,14 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
     await write_status(world, instance, instance.status, status.ended(instance, now))
     if not instance.status.end_time:
         metrics.TEARDOWN_SECONDS.observe(time.monotonic() - memory.ending_since)
-    world.memories.forget(namespace, instance.public_id)
+    world.state(Memories).forget(namespace, instance.public_id)
     return True
 
 
 async def forget(world: World, seen: ObservedInstance) -> None:
     """Let a deleted Instance go."""
     await set_finalizer(world, seen.instance, present=False)
-    world.memories.forget(seen.instance.metadata.namespace, seen.instance.public_id)
+    world.state(Memories).forget(seen.instance.metadata.namespace, seen.instance.public_id)
 
 
 async def retire(world: World, seen: ObservedInstance, plan: Plan) -> None:
@@ -120,24 +126,10 @@ async def clear(world: World, namespace: str, instance_id: str, lease: Lease | N
     return await shut(world, namespace, instance_id, lease) and await sweep(world, namespace, instance_id, lease)
 
 
-async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
-    """Delete what carries a lease's epoch, kept warm or opened; True once a live list finds nothing of it."""
-    labels = [names.epoch_labels(lease.epoch, lease.deployment)]
-    if left := await _left(world, namespace, labels):
-        await _delete_all(world, left)
-        left = await _left(world, namespace, labels)
-    if left:
-        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=_named(left))
-        return False
-    policy = names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
-    await world.client.delete(POLICIES, namespace, policy)
-    return True
-
-
 async def shut(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
     """Delete all but the hooks that run after the end; True once a live list finds no more. Ingress closes first."""
     pod = pod_of(world, namespace, instance_id)
-    memory = world.memories.of(namespace, instance_id)
+    memory = world.state(Memories).of(namespace, instance_id)
     warm = _warm_name(world, namespace, lease)
     known = [] if memory.cleared else _known(world, namespace, instance_id, lease, warm)
     await together(
@@ -154,7 +146,7 @@ async def shut(world: World, namespace: str, instance_id: str, lease: Lease | No
 async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
     """Delete what is left when nobody can come in any more: hooks, and last the NetworkPolicy, which kept them in."""
     warm = _warm_name(world, namespace, lease)
-    if world.memories.of(namespace, instance_id).hooks and not await _gone(world, namespace, instance_id, lease):
+    if world.state(Memories).of(namespace, instance_id).hooks and not await _gone(world, namespace, instance_id, lease):
         return False
     name = names.instance_object(instance_id)
     await together(
@@ -227,13 +219,13 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
 
     The pod's own end may come long after: a kubelet that does not run kills nothing.
     """
-    memory = world.memories.known(namespace, instance_id)
+    memory = world.state(Memories).known(namespace, instance_id)
     if pod is None or memory is None or memory.sent is None:
         return
     push = desired.push(desired.ended(), pod.epoch, memory.sent.generation + 1, ())
     agent = AgentAddress(pod.ip, pod.name, pod.epoch)
     try:
-        await world.agents.push(agent, replace(push, cut=True), seconds=CLOSE_SECONDS)
+        await world.state(AgentClient).push(agent, replace(push, cut=True), seconds=CLOSE_SECONDS)
     except AgentError as error:
         log.info("could not close by the agent", instance=instance_id, error=str(error))
         return
@@ -247,14 +239,14 @@ async def _gone(
     labels = [{names.INSTANCE_LABEL: instance_id}]
     if lease is not None and _warm_name(world, namespace, lease) is not None:
         labels.append(names.epoch_labels(lease.epoch, lease.deployment))
-    left = await _left(world, namespace, labels)
+    left = await left_of(world, namespace, labels)
     if any(_hook_of(obj) for _, obj in left):
-        world.memories.of(namespace, instance_id).hooks = True
+        world.state(Memories).of(namespace, instance_id).hooks = True
     if any(_hook_of(obj) not in but for _, obj in left):
-        await _delete_all(world, [(kind, obj) for kind, obj in left if _hook_of(obj) not in but])
-        left = await _left(world, namespace, labels)
+        await delete_all(world, [(kind, obj) for kind, obj in left if _hook_of(obj) not in but])
+        left = await left_of(world, namespace, labels)
     if left := [(kind, obj) for kind, obj in left if _hook_of(obj) not in but]:
-        log.info("not gone yet", instance=instance_id, left=_named(left))
+        log.info("not gone yet", instance=instance_id, left=listed(left))
         return False
     for job in world.store.by(JOBS, "instance", instance_id, namespace):
         if job["metadata"]["labels"].get(names.HOOK_LABEL) not in but:
@@ -262,34 +254,6 @@ async def _gone(
     return True
 
 
-async def _left(world: World, namespace: str, labels: list[dict[str, str]]) -> list[tuple[Kind, Object]]:
-    asked = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
-    lists = await together(
-        *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in asked)
-    )
-    found = {
-        obj["metadata"]["uid"]: (kind, obj)
-        for (kind, _), (objects, _) in zip(asked, lists, strict=True)
-        for obj in objects
-    }
-    return list(found.values())
-
-
 def _hook_of(obj: Object) -> str:
     """Which hook it belongs to; empty for what belongs to none."""
     return str(obj["metadata"]["labels"].get(names.HOOK_LABEL) or "")
-
-
-def _named(objects: Iterable[tuple[Kind, Object]]) -> list[str]:
-    return [f"{kind.plural}/{obj['metadata']['name']}" for kind, obj in objects]
-
-
-async def _delete_all(world: World, objects: Iterable[tuple[Kind, Object]]) -> None:
-    for kind, obj in objects:
-        metadata = obj["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
-        if kind == PODS:
-            await refresh_pod(world, namespace, name)
-            await remove_pod(world, namespace, name)
-        else:
-            await world.client.delete(kind, namespace, name, uid=metadata["uid"])

@@ -8,12 +8,11 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from berth_core.firewall import Network
 from berth_core.kube.types import Object
 from berth_core.resources import FirewallRule
 from berth_core.resources.instance import InForce
-from berth_operator.engine.workqueue import Key
-from berth_operator.instances.observed import PodView
+from berth_operator.engine.world import TermState
+from berth_operator.pods.view import PodView
 
 Incarnation = tuple[str, int]
 """(uid of the pod, how often the container was restarted): one life of a container."""
@@ -107,8 +106,6 @@ class Memory:
     ending_since: float | None = None
     ping: datetime | None = None
     """The last keep-alive ping that was read."""
-    passed_over: str = ""
-    """Why its last turn passed it over though a deployment was free."""
     hooks: bool = False
     """A Job, a pod or a Secret of some hook of it is, or was, there."""
     warned: str = ""
@@ -211,12 +208,10 @@ def _is_older(rule: FirewallRule, other: FirewallRule) -> bool:
 
 
 @dataclass
-class Memories:
+class Memories(TermState):
     """Those of all instances, by namespace and public id."""
 
     by_id: dict[tuple[str, str], Memory] = field(default_factory=dict)
-    of_builds: dict[Key, tuple[Network, ...]] = field(default_factory=dict)
-    """Networks that the NetworkPolicies of builds leave out for sure; those of builds that are not over."""
 
     def of(self, namespace: str, instance_id: str) -> Memory:
         """Return the memory of one instance; a new one where there is none."""
@@ -252,4 +247,3 @@ class Memories:
         for memory in self.by_id.values():
             memory.stop()
         self.by_id.clear()
-        self.of_builds.clear()

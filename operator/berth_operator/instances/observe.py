@@ -11,7 +11,7 @@ from berth_core.leases.leasing import Lease
 from berth_core.queue.waiters import Waiter
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Claim
-from berth_operator.engine.writes import refresh
+from berth_operator.engine.world import World, node_is_ready
 from berth_operator.instances.decide import CONFIG_ERRORS, IMAGE_ERRORS, ends_now, may_lack_secrets
 from berth_operator.instances.expiry.notice import notice
 from berth_operator.instances.firewall import rules
@@ -23,23 +23,23 @@ from berth_operator.instances.manifests import vpn as build_vpn
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.isolation import of_lease
 from berth_operator.instances.manifests.service import announced
-from berth_operator.instances.memory import Memory
-from berth_operator.instances.observed import AgentView, ObservedInstance, PodView
+from berth_operator.instances.memory import Memories, Memory
+from berth_operator.instances.observed import AgentView, ObservedInstance
 from berth_operator.instances.vpn import clients
-from berth_operator.isolation import Verdict, of_pod
+from berth_operator.instances.warm.view import offer
 from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
+from berth_operator.leases.live import Serving, held_deployment, read_deployment
 from berth_operator.leases.taking import beyond_quota
-from berth_operator.pods import pod_view
+from berth_operator.pods.view import PodView, pod_view
+from berth_operator.podspec.isolation import Verdict, of_pod
 from berth_operator.queue import waiting
 from berth_operator.queue.selection import best_for, obstacle
-from berth_operator.warm.view import offer
-from berth_operator.world import World, node_is_ready
 
 
 async def observe(world: World, instance: Instance, now: datetime) -> ObservedInstance:
     """Everything that the next decision about an instance depends on."""
     namespace, public_id = instance.metadata.namespace, instance.public_id
-    memory = world.memories.of(namespace, public_id)
+    memory = world.state(Memories).of(namespace, public_id)
     pod = pod_of(world, namespace, public_id)
     memory.meet(pod, now)
     if instance.status.reason is not None or instance.status.end_time is not None:
@@ -65,30 +65,6 @@ def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
     return pod_view(found) if found else None
 
 
-async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceDeployment | None:
-    """Read a deployment live; what is known then is no older than that."""
-    await refresh(world, DEPLOYMENTS, namespace, name)
-    return world.deployment(namespace, name)
-
-
-async def held_deployment(world: World, waiter: Waiter) -> WorkspaceDeployment | None:
-    """Return the deployment whose lease was taken for one who waits: the cache says where, a live read whether.
-
-    The one that ``status.returned`` names comes first: no other is used, or named there, before it has gone.
-    """
-    namespace, mark = waiter.namespace, waiter.resource.status.returned
-    names_of = [obj["metadata"]["name"] for obj in world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace)]
-    if mark is not None and names_of:
-        names_of.insert(0, mark.deployment)
-    for name in dict.fromkeys(names_of):
-        wd = await read_deployment(world, namespace, name)
-        lease = wd.status.lease if wd is not None else None
-        # A name can be chosen with kubectl, and with it the id: the user must be the same too.
-        if lease is not None and (lease.instance, lease.user) == (waiter.instance, waiter.user):
-            return wd
-    return None
-
-
 def _brief(world: World, instance: Instance) -> ObservedInstance:
     """What the caches tell of it, which is enough to end it."""
     namespace, name = instance.metadata.namespace, instance.status.deployment
@@ -99,7 +75,7 @@ def _brief(world: World, instance: Instance) -> ObservedInstance:
 
 async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     namespace, claim = instance.metadata.namespace, instance.spec.claim
-    if instance.public_id in world.serving:
+    if instance.public_id in world.state(Serving):
         return ObservedInstance(instance, claiming=True)
     if claim is not None:
         wd = world.deployment(namespace, claim.deployment)
@@ -137,7 +113,7 @@ def _held(world: World, seen: ObservedInstance) -> ObservedInstance:
 def _waits_for(world: World, instance: Instance) -> str:
     """Why it cannot have a deployment now; empty where one looks free, which its turn will show."""
     namespace, waiter = instance.metadata.namespace, Waiter.of(instance)
-    if passed_over := world.memories.of(namespace, instance.public_id).passed_over:
+    if passed_over := world.state(waiting.PassedOver).get((namespace, instance.public_id)):
         return passed_over
     found: list[Object] = []
     for type_name in waiting.types_for(world, namespace, instance.spec.wire()):

@@ -10,11 +10,13 @@ from berth_core.kube.errors import ConflictError, ForbiddenError, InvalidError, 
 from berth_core.resources import Instance
 from berth_operator.engine.cache import Store
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import World
 from berth_operator.engine.writes import refresh_instance, refresh_pod
 from berth_operator.instances import ending, serving, starting
 from berth_operator.instances.decide import decide, refused
 from berth_operator.instances.expiry import warning
 from berth_operator.instances.hooks import run
+from berth_operator.instances.memory import Memories
 from berth_operator.instances.observe import observe, pod_of
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan, Step
@@ -22,7 +24,6 @@ from berth_operator.instances.vpn import clients
 from berth_operator.kinds import INSTANCES
 from berth_operator.leases import returning
 from berth_operator.queue import waiting
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +95,7 @@ async def _step(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
         case Step.TURN:
             waiting.wake_turns(world, seen.instance.metadata.namespace, seen.instance.spec.wire())
         case Step.MARK:
-            await returning.mark(world, seen, plan)
+            await ending.mark(world, seen, plan)
             return True, None
         case Step.RETURN:
             return await _give_back(world, seen), None
@@ -130,10 +131,11 @@ async def _step(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
 
 
 async def _give_back(world: World, seen: ObservedInstance) -> bool:
-    instance, lease = seen.instance, seen.held
-    return lease is not None and await returning.give_back(
-        world, instance.metadata.namespace, lease, instance.public_id
-    )
+    instance, lease, namespace = seen.instance, seen.held, seen.instance.metadata.namespace
+    if lease is None or not await returning.give_back(world, namespace, lease, instance.public_id):
+        return False
+    world.state(Memories).forget(namespace, instance.public_id)  # nothing that was tried with it counts for the next
+    return True
 
 
 def _until(world: World, again_at: datetime | None, now: datetime) -> float | None:

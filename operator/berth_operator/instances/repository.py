@@ -10,7 +10,8 @@ from berth_core.firewall import Network, parse_source
 from berth_core.kube.conditions import find
 from berth_core.resources import WorkspaceType
 from berth_core.resources.instance import Repo
-from berth_operator.instances.observed import ORDINARY, STARTING, ContainerView, ObservedInstance
+from berth_operator.instances.observed import STARTING, ObservedInstance
+from berth_operator.pods.view import ORDINARY, ContainerView
 
 MOST_SECONDS: Final = 60
 """For a clone. The workspace waits for it, so a type with a shorter start leaves it half of that."""

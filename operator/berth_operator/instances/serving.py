@@ -16,23 +16,24 @@ from berth_core.kube.types import Object
 from berth_core.leases.leasing import Lease
 from berth_core.resources import FirewallRule, Instance
 from berth_core.resources.instance import InForce
-from berth_operator.agents.client import AgentAddress
+from berth_operator.agents.client import AgentAddress, AgentClient
 from berth_operator.agents.reachability import path_stands
 from berth_operator.engine import metrics
-from berth_operator.engine.errors import AgentError, StaleError
-from berth_operator.engine.parallel import together
 from berth_operator.engine.workqueue import Key
-from berth_operator.engine.writes import write_status
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import together, write_status
+from berth_operator.errors import AgentError, StaleError
 from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.firewall import rules as rulebook
-from berth_operator.instances.memory import Memory
-from berth_operator.instances.observed import ObservedInstance, PodView
+from berth_operator.instances.making import lease_parts
+from berth_operator.instances.memory import Memories, Memory
+from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
 from berth_operator.instances.starting import apply_budget, apply_sources
 from berth_operator.instances.vpn import clients
-from berth_operator.kinds import RULES
-from berth_operator.world import INSTANCE, World
+from berth_operator.kinds import INSTANCE, RULES
+from berth_operator.pods.view import PodView
 
 log = structlog.get_logger(__name__)
 
@@ -52,10 +53,10 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     forbids is shut before the slower enforcer of NetworkPolicies, or a load balancer, has it.
     """
     instance = seen.instance
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     rules = await rulebook.read_rules(world, instance, memory)
     memory.found = memory.found or not memory.policy
-    lease = world.lease_parts(instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
+    lease = lease_parts(world, instance, Lease(instance.status.deployment or "", instance.status.epoch or 0))
 
     async def tell() -> None:
         await asyncio.sleep(0)  # the push is on its way before the policy of hundreds of rules is worked out
@@ -97,7 +98,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
         wanted = desired.push(body, agent.epoch, generation, keys, seen.notice)
         memory.sent = InForce(generation=wanted.generation, digest=wanted.digest)
         try:
-            await world.agents.push(agent, wanted)
+            await world.state(AgentClient).push(agent, wanted)
         except StaleError as stale:
             known = InForce(generation=stale.generation, digest=stale.digest)
             continue
@@ -118,7 +119,7 @@ def probe(world: World, seen: ObservedInstance) -> None:
     instance, address = seen.instance, seen.address
     if address is None:
         raise RuntimeError("only an instance with an address is probed")
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     pod = _pod(seen)
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
 
@@ -138,7 +139,7 @@ def probe(world: World, seen: ObservedInstance) -> None:
         knocking = asyncio.create_task(knock())
         delay = 0.0
         try:
-            listening = await world.agents.listening(agent, names.SSH_PORT)
+            listening = await world.state(AgentClient).listening(agent, names.SSH_PORT)
             await knocking
             memory.listening = listening
         except AgentError as error:
@@ -159,7 +160,7 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
     instance = seen.instance
     before = status.is_ready(instance)
     new = status.reported(seen, plan, world.now())
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     writes: list[Awaitable[Object | None]] = [write_status(world, instance, instance.status, new)]
     if seen.agent.current and not seen.rules_settled:
         writes.extend(_settle(world, instance, memory))
@@ -193,7 +194,7 @@ async def _adopt(world: World, rule: FirewallRule, instance: Instance, memory: M
 
 async def lose(world: World, instance: Instance) -> None:
     """Say of every rule that it is in force no more: its pod is gone, and another starts with none of them."""
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     rules = await rulebook.read_rules(world, instance, memory)
     said = "the pod is gone: it comes into force again with another"
     await together(*(_say(world, rule, memory, False, said) for rule in rules if rulebook.in_force(rule)))

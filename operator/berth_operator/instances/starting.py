@@ -16,22 +16,12 @@ from berth_core.leases.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
 from berth_operator.engine.cache import version_of
-from berth_operator.engine.parallel import together
-from berth_operator.engine.writes import refresh_instance, refresh_pod, set_finalizer, write_status
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import create, refresh_instance, refresh_pod, set_finalizer, together, write_status
 from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.firewall import rules as rulebook
-from berth_operator.instances.making import (
-    agent_secret,
-    create,
-    has_secrets,
-    host_key,
-    known_key,
-    new_nonce,
-    secret_names,
-    unused_where_unknown,
-    vpn_secret,
-)
+from berth_operator.instances.making import agent_secret, has_secrets, host_key, known_key, secret_names, vpn_secret
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.disruption import budget
@@ -40,14 +30,15 @@ from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import service, source_ranges
 from berth_operator.instances.manifests.standing import stands
-from berth_operator.instances.memory import Memory
-from berth_operator.instances.observed import ObservedInstance, PodView
+from berth_operator.instances.memory import Memories, Memory
+from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
 from berth_operator.instances.status import PodSecrets
-from berth_operator.isolation import of_pod
-from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES
-from berth_operator.warm.reconcile import claim_pod
-from berth_operator.world import WARM, World
+from berth_operator.instances.warm.reconcile import claim_pod
+from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
+from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.pods.view import PodView
+from berth_operator.podspec.isolation import of_pod
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +53,7 @@ async def bind(world: World, seen: ObservedInstance) -> None:
     """Open all that the lease opens; the status says so once what must be there first is there."""
     if seen.held is None or seen.deployment is None or seen.type is None:
         raise RuntimeError("only an instance with a lease, a deployment and a type is bound")
-    warm, memory = seen.warm, world.memories.of(seen.instance.metadata.namespace, seen.instance.public_id)
+    warm, memory = seen.warm, world.state(Memories).of(seen.instance.metadata.namespace, seen.instance.public_id)
     nonce = warm.nonce if warm is not None else memory.nonces.setdefault("", new_nonce())
     lease = LeaseParts(seen.instance, seen.deployment, seen.type, seen.held.epoch, warm=warm is not None, nonce=nonce)
     if warm is not None:
@@ -141,7 +132,7 @@ async def make_missing(world: World, seen: ObservedInstance) -> None:
     if seen.deployment is None or seen.type is None:
         raise RuntimeError("the deployment or its type is gone: restore it, or end the instance")
     lease = _bound_lease(instance, seen.deployment, seen.type)
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     rules = desired.compiled(await rulebook.read_rules(world, instance, memory))
     if seen.pod is not None:
         await _service(world, lease, memory, rules)

@@ -6,18 +6,19 @@ from datetime import datetime, timedelta
 
 from berth_core import state
 from berth_core.kube.conditions import Condition, condition, find, is_true, merged
-from berth_core.kube.model import LONGEST_LEASE, Model, parse_time, timestamp
+from berth_core.kube.model import LONGEST_LEASE, parse_time, timestamp
 from berth_core.leases.leasing import Lease
 from berth_core.queue.order import queued
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.base import Returned
 from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.instances.hooks.decide import Cleaning
-from berth_operator.instances.observed import ORDINARY, REFUSED, STARTING, ObservedInstance
+from berth_operator.instances.observed import REFUSED, STARTING, ObservedInstance
 from berth_operator.instances.plan import Plan
 from berth_operator.instances.repository import CLONING, cloned
 from berth_operator.instances.vpn.decide import serves
-from berth_operator.isolation import Verdict
+from berth_operator.pods.view import ORDINARY
+from berth_operator.podspec.isolation import Verdict
 
 NOISY_AFTER = 3
 """Pushes that failed in a row before the status speaks of it: the agent may just be starting."""
@@ -139,14 +140,6 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
 def _shows_more(acknowledged: InForce, shown: InForce | None, *, up: bool) -> bool:
     """Whether the status shows another ruleset, or none. Each leader pushes all anew: its term alone is no news."""
     return up if shown is None else shown.digest != acknowledged.digest
-
-
-def changes(old: Model, new: Model) -> dict[str, object]:
-    """Merge patch from one status to another: absent fields become null; empty where nothing differs."""
-    if old == new:
-        return {}
-    before, after = old.wire(), new.wire()
-    return {key: after.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
 
 
 def expire_time(ready: datetime, asked: int | None, type_: WorkspaceType | None) -> datetime | None:

@@ -23,7 +23,7 @@ from berth_core.kube.errors import AlreadyExistsError, ClusterError, ConflictErr
 from berth_core.kube.types import Object
 from berth_core.leases.protocol import LEADER, need_known
 from berth_operator.engine import metrics
-from berth_operator.engine.errors import NotLeaderError
+from berth_operator.errors import NotLeaderError
 from berth_operator.kinds import LEASES
 from berth_operator.leadership.availability import Steadiness
 

@@ -5,6 +5,7 @@ other. Whoever comes second leads nothing until an administrator has deleted the
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -14,22 +15,35 @@ from berth_core.kube.errors import AlreadyExistsError, ClusterError, NotFoundErr
 from berth_core.kube.types import Object
 from berth_operator.engine import events
 from berth_operator.engine.events import Complaint
+from berth_operator.engine.world import TermState, World
 from berth_operator.kinds import CONFIG_MAPS
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 
 AGAIN_SECONDS: Final = 5.0
 
 
+@dataclass
+class Tenancy(TermState):
+    """Whether this release may lead."""
+
+    problem: str = ""
+    """Why not, though this process has the release's lease; empty where it may."""
+
+    def clear(self) -> None:
+        """Drop everything: another process leads."""
+        self.problem = ""
+
+
 async def settle(world: World) -> None:
     """Return once every workspace namespace is this release's; until then say whose one is."""
+    tenancy = world.state(Tenancy)
     while True:
         try:
-            world.problem = await _claim_all(world)
-            if not world.problem:
+            tenancy.problem = await _claim_all(world)
+            if not tenancy.problem:
                 return
-            log.error("cannot lead", error=world.problem)
+            log.error("cannot lead", error=tenancy.problem)
         except ClusterError as error:
             log.warning("cannot claim the workspace namespaces yet", error=error.message)
         await asyncio.sleep(AGAIN_SECONDS)

@@ -4,13 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from berth_operator.enforcement import probe
 from berth_operator.engine import resync
+from berth_operator.engine.controllers import Controllers
+from berth_operator.engine.world import World
 from berth_operator.leadership import tenancy
 from berth_operator.leadership.leading import Leadership
-from berth_operator.quotas import namespaces, users
-from berth_operator.sweeps import archive, stale_writes
-from berth_operator.world import World
 
 
 async def lead(world: World, leadership: Leadership, listed: Callable[[], None]) -> None:
@@ -23,19 +21,9 @@ async def lead(world: World, leadership: Leadership, listed: Callable[[], None])
         world.queue.open()
         resync.wake_all(world)
         resync.catch_up(world, began)
-        stale_writes.watch_for(world)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(world.queue.run())
-            tasks.create_task(probe.run(world))
-            tasks.create_task(namespaces.run(world))
-            tasks.create_task(users.run(world))
-            tasks.create_task(archive.run(world))
+            for run in (run for one in world.state(Controllers).all for run in one.background):
+                tasks.create_task(run(world))
     finally:
-        world.problem = ""
-        world.memories.clear()
-        world.rules_listed.clear()
-        world.slots_seen.clear()
-        world.missing.since.clear()
-        world.refusals.since.clear()
-        world.warm_nonces.clear()
-        world.not_kept.clear()
+        world.end_term()

@@ -8,10 +8,10 @@ from berth_core.leases.leasing import Lease
 from berth_core.queue.waiters import Waiter
 from berth_core.reading import readable
 from berth_core.resources import AccessRule, WorkspaceDeployment
-from berth_operator.instances.observe import read_deployment
+from berth_operator.engine.world import World
 from berth_operator.kinds import ACCESS_RULES
+from berth_operator.leases.live import Serving, read_deployment
 from berth_operator.leases.taking import take_lease
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ async def claim(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> Lease 
 
     """
     namespace, name = wd.metadata.namespace, wd.metadata.name
-    world.serving.add(waiter.instance)
+    world.state(Serving).add(waiter.instance)
     try:
         if not await _is_permitted(world, waiter, wd):
             return None
@@ -39,7 +39,7 @@ async def claim(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> Lease 
         log.info("lease taken", instance=waiter.instance, deployment=name, epoch=lease.epoch)
         return lease
     finally:
-        world.serving.discard(waiter.instance)
+        world.state(Serving).discard(waiter.instance)
 
 
 async def _is_permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:

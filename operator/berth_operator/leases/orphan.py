@@ -5,11 +5,10 @@ from typing import Final, NamedTuple
 
 from berth_core import ids
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_operator.engine.world import TermState
 
 PATIENCE_SECONDS: Final = 30.0
 """How long the Instance of a lease may take to come, from when this process has first missed it."""
-CONFIRM_SECONDS: Final = 10.0
-"""How long a refusal must last before it counts: an API server that has just started has not read all rights."""
 
 
 class Orphan(NamedTuple):
@@ -43,7 +42,7 @@ def patience(orphan: Orphan) -> float:
 
 
 @dataclass
-class Sightings:
+class Sightings(TermState):
     """Since when this process misses Instances, in seconds on its monotonic clock: no other machine's has a say."""
 
     since: dict[str, tuple[Orphan, float]] = field(default_factory=dict)
@@ -64,21 +63,9 @@ class Sightings:
         """Take note that it is there."""
         self.since.pop(orphan.deployment, None)
 
-
-@dataclass
-class Refusals:
-    """Since when the cluster refuses to have some Instance made, in seconds on a monotonic clock."""
-
-    since: dict[str, float] = field(default_factory=dict)
-    """By public id."""
-
-    def confirmed(self, instance: str, now: float) -> bool:
-        """Take note of another refusal; whether it has been refused for so long that this counts."""
-        return now - self.since.setdefault(instance, now) >= CONFIRM_SECONDS
-
-    def forget(self, instance: str) -> None:
-        """Take note that it is over."""
-        self.since.pop(instance, None)
+    def clear(self) -> None:
+        """Drop everything: another process leads."""
+        self.since.clear()
 
 
 def _claimed(instance: Instance) -> str | None:

@@ -5,27 +5,20 @@ compare-and-swaps of the same status, so from then on nobody begins to use that 
 gives back what is unused. No other lease is named before that one has gone.
 """
 
+import time
+
 import structlog
 
 from berth_core.leases import leasing
 from berth_core.leases.leasing import Lease
-from berth_operator.engine.writes import write_status
-from berth_operator.instances import status
-from berth_operator.instances.ending import clear_epoch
-from berth_operator.instances.observe import read_deployment
-from berth_operator.instances.observed import ObservedInstance
-from berth_operator.instances.plan import Plan
-from berth_operator.world import World
+from berth_core.resources import WorkspaceDeployment
+from berth_operator.engine.world import World
+from berth_operator.kinds import DEPLOYMENT
+from berth_operator.leases.clearing import clear_epoch
+from berth_operator.leases.live import read_deployment
+from berth_operator.leases.orphan import Sightings, orphan_of
 
 log = structlog.get_logger(__name__)
-
-
-async def mark(world: World, seen: ObservedInstance, plan: Plan) -> None:
-    """Write down that the lease of an Instance goes back."""
-    if seen.held is None:
-        raise RuntimeError("only the lease of an instance that has one goes back")
-    instance = seen.instance
-    await write_status(world, instance, instance.status, status.returning(instance, seen.held, plan, world.now()))
 
 
 async def give_back(world: World, namespace: str, lease: Lease, instance: str) -> bool:
@@ -34,6 +27,12 @@ async def give_back(world: World, namespace: str, lease: Lease, instance: str) -
         return False
     await leasing.give_back(world.client, namespace, lease, instance=instance, completed=False, now=world.now())
     await read_deployment(world, namespace, lease.deployment)
-    world.memories.forget(namespace, instance)  # nothing that was tried with this lease counts for the next
     log.warning("unused lease given back", instance=instance, deployment=lease.deployment, epoch=lease.epoch)
     return True
+
+
+def hand_over(world: World, wd: WorkspaceDeployment) -> None:
+    """Have a lease go back at once, of which it is certain that nobody makes its Instance any more."""
+    if (orphan := orphan_of(wd)) is not None:
+        world.state(Sightings).backdate(orphan, time.monotonic())
+        world.add(DEPLOYMENT, wd.metadata.namespace, wd.metadata.name)

@@ -1,6 +1,7 @@
 """Leases that the operator takes, within the quotas of their users; and slots whose taker is gone."""
 
 import time
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -10,13 +11,24 @@ from berth_core.leases.slots import Claimant, Places, Quota
 from berth_core.reading import readable
 from berth_core.resources import Account, WorkspaceDeployment
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import TermState, World
 from berth_operator.kinds import ACCOUNTS
-from berth_operator.leases.slots import overdue
-from berth_operator.world import World
+from berth_operator.leases.slots import SlotKey, overdue
 
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 5.0
+
+
+@dataclass
+class SlotsSeen(TermState):
+    """When each slot was first seen, on the monotonic clock."""
+
+    since: dict[SlotKey, float] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Drop everything: another process leads."""
+        self.since.clear()
 
 
 async def take_lease(world: World, wd: WorkspaceDeployment, *, instance: str, user: str) -> Lease:
@@ -68,7 +80,8 @@ async def sweep_slots(world: World, _key: Key) -> float | None:
     present = {
         (account.metadata.name, slot.instance) for account in readable(Account, found) for slot in account.status.slots
     }
-    world.slots_seen, due = overdue(present, world.slots_seen, time.monotonic())
+    known = world.state(SlotsSeen)
+    known.since, due = overdue(present, known.since, time.monotonic())
     for account, instances in due.items():
         await slots.drop(world.client, access, account, instances)
         log.warning("dropped slots whose taker is gone", account=account, instances=sorted(instances))

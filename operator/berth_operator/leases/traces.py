@@ -11,7 +11,7 @@ from typing import Final
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.leases.epochs import Trace, traces
-from berth_operator.engine.parallel import together
+from berth_operator.engine.writes import together
 from berth_operator.kinds import JOBS, PODS, SECRETS, SERVICES
 
 LISTED: Final = (SERVICES, SECRETS, JOBS, PODS)

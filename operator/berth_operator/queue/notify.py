@@ -9,8 +9,8 @@ from berth_core.kube.conditions import Condition, condition
 from berth_core.queue import order
 from berth_core.resources import Reservation
 from berth_operator.deliveries import post
+from berth_operator.engine.world import World
 from berth_operator.queue.delivery import delivery
-from berth_operator.world import World
 
 
 async def tell(world: World, reservation: Reservation) -> Condition | None:

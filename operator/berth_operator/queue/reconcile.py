@@ -14,11 +14,12 @@ from berth_core.queue.waiters import Waiter
 from berth_core.reading import report
 from berth_core.resources import Account, Instance, Reservation, WorkspaceDeployment
 from berth_operator.engine.workqueue import Key
-from berth_operator.kinds import INSTANCES
+from berth_operator.engine.world import World
+from berth_operator.kinds import INSTANCE, INSTANCES, TURN
 from berth_operator.leases.claiming import claim
 from berth_operator.queue import reservations, waiting
 from berth_operator.queue.selection import next_turn
-from berth_operator.world import INSTANCE, TURN, World
+from berth_operator.queue.waiting import PassedOver
 
 MOST_TURNS: Final = 20
 """Turns taken in one pass, so that no pass lasts for long."""
@@ -47,11 +48,13 @@ async def reconcile_turn(world: World, key: Key) -> float | None:
 async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried) -> bool | None:
     """Serve the next one; False where there is none, None where something of its own cannot be read."""
     if not waiting.anybody(world, namespace):
+        world.state(PassedOver).retain(namespace, ())
         return False
     offered = waiting.offered(world, namespace, type_name)
     if not offered:
         return False
     waiters = await waitlist.waiters(world.client, namespace)
+    world.state(PassedOver).retain(namespace, {waiter.instance for waiter in waiters})
 
     def permitted(waiter: Waiter, wd: WorkspaceDeployment) -> bool:
         return _try(waiter, wd) not in tried and waiting.permitted(world, waiter, wd)
@@ -94,7 +97,7 @@ def _try(waiter: Waiter, wd: WorkspaceDeployment) -> tuple[str, str, str]:
 def _pass_over(world: World, waiter: Waiter, why: str) -> None:
     """Remember, for what an Instance says of itself, why its turn came to nothing."""
     if isinstance(waiter.resource, Instance):
-        world.memories.of(waiter.resource.metadata.namespace, waiter.instance).passed_over = why
+        world.state(PassedOver)[waiter.resource.metadata.namespace, waiter.instance] = why
 
 
 def _tell(world: World, key: Key) -> None:

@@ -37,13 +37,13 @@ from berth_core.resources.base import Returned
 from berth_core.resources.instance import Claim, InstanceSpec
 from berth_core.resources.reservation import Grant
 from berth_operator.engine.workqueue import Key
-from berth_operator.engine.writes import refresh, write_status
-from berth_operator.instances.observe import held_deployment, read_deployment
-from berth_operator.kinds import INSTANCES, RESERVATIONS, SECRETS
-from berth_operator.leases import orphans, returning
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import Refusals, refresh, write_status
+from berth_operator.kinds import INSTANCES, RESERVATION, RESERVATIONS, SECRETS
+from berth_operator.leases import returning
+from berth_operator.leases.live import Serving, held_deployment, read_deployment
 from berth_operator.leases.taking import beyond_quota
 from berth_operator.queue.notify import tell
-from berth_operator.world import RESERVATION, World
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ async def _step(world: World, reservation: Reservation) -> float | None:
         return None
     waiter = Waiter.of(reservation)
     # Where its turn is being taken, that goes on by itself; it may also fail between the lease and the grant.
-    is_served = waiter.instance in world.serving
+    is_served = waiter.instance in world.state(Serving)
     wd = None if is_served else await held_deployment(world, waiter)
     if wd is None:
         await _write(world, reservation, [_waits(world, "its turn has not come")])
@@ -195,10 +195,10 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
         raise
     except (InvalidError, ForbiddenError) as error:
         # A policy, a quota or a webhook may refuse at first what it lets in when its API server has read everything.
-        if isinstance(error, ForbiddenError) and not world.refusals.confirmed(name, time.monotonic()):
+        if isinstance(error, ForbiddenError) and not world.state(Refusals).confirmed(name, time.monotonic()):
             raise
         return "InstanceRefused", f"the cluster refuses spec.instance: {error.message}"[:1024]
-    world.refusals.forget(name)
+    world.state(Refusals).forget(name)
     world.store.put(INSTANCES, made)
     return None
 
@@ -227,7 +227,7 @@ async def _instance(world: World, namespace: str, name: str) -> Instance | None:
 async def _hand_over(world: World, namespace: str, lease: Lease, instance: str) -> None:
     """Have a lease go back that is for nobody, where it is held still."""
     if (wd := await _held(world, namespace, lease, instance)) is not None:
-        orphans.hand_over(world, wd)
+        returning.hand_over(world, wd)
 
 
 async def _write(

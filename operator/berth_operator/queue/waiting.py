@@ -1,11 +1,23 @@
 """What the cache says of those who wait. It says where to look; turns rest on live reads."""
 
+from collections.abc import Container
+
 from berth_core.kube.types import Object
 from berth_core.queue.waiters import Waiter, in_turn
 from berth_core.resources import AccessRule, Instance, Reservation, WorkspaceDeployment
-from berth_operator.kinds import ACCESS_RULES, DEPLOYMENTS, INSTANCES, RESERVATIONS
+from berth_operator.engine.world import TermState, World
+from berth_operator.kinds import ACCESS_RULES, DEPLOYMENTS, INSTANCES, RESERVATIONS, TURN
+from berth_operator.leases.live import Serving
 from berth_operator.queue.selection import offers
-from berth_operator.world import TURN, World
+
+
+class PassedOver(dict[tuple[str, str], str], TermState):
+    """Why a waiter's last turn came to nothing though a deployment was free, by namespace and public id."""
+
+    def retain(self, namespace: str, waiting: Container[str]) -> None:
+        """Forget all in a namespace but some."""
+        for key in [key for key in self if key[0] == namespace and key[1] not in waiting]:
+            del self[key]
 
 
 def known(world: World, namespace: str) -> list[Waiter]:
@@ -36,7 +48,9 @@ def permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:
 def holds_lease(world: World, waiter: Waiter) -> bool:
     """Whether a lease was taken for somebody already, or is being taken."""
     namespace = waiter.resource.metadata.namespace
-    return waiter.instance in world.serving or bool(world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace))
+    return waiter.instance in world.state(Serving) or bool(
+        world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace)
+    )
 
 
 def types_for(world: World, namespace: str, spec: Object) -> set[str]:

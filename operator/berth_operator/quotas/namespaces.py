@@ -15,9 +15,9 @@ from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.errors import ClusterError, NotFoundError
 from berth_core.kube.types import Object
-from berth_operator.engine.errors import NotLeaderError
+from berth_operator.engine.world import World
+from berth_operator.errors import NotLeaderError
 from berth_operator.kinds import OURS, QUOTAS
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 

@@ -14,14 +14,16 @@ import structlog
 from berth_core import names
 from berth_core.kube.errors import ClusterError
 from berth_core.kube.types import Object
-from berth_operator.engine.cache import WHOSE, Store
-from berth_operator.engine.errors import NotLeaderError
+from berth_operator.engine.cache import Store
+from berth_operator.engine.world import World
+from berth_operator.errors import NotLeaderError
 from berth_operator.kinds import BUILDS, INSTANCES, OURS, PROJECTS, QUOTAS, RESERVATIONS, RULES, VPN_CLIENTS
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 
 NAME: Final = "berth-allowances"
+WHOSE: Final = "whose"
+"""Index of what counts against a quota: by namespace and user, or by namespace and instance."""
 EVERY_SECONDS: Final = 1.0
 ANYWAY_SECONDS: Final = 10.0
 """After so long it is written though nothing has changed: somebody may have deleted it."""

@@ -10,7 +10,16 @@ import orjson
 from berth_core import durations
 from berth_core.firewall import Network, parse_network
 from berth_operator.settings.confinement import Confinement, confinement
-from berth_operator.sweeps.retention import Bounds
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is kept, as a number of objects or of bytes."""
+
+    per_user: int
+    """Of one user in one namespace."""
+    per_namespace: int
+
 
 OPEN: Final = "open"
 NOWHERE: Final = "none"

@@ -16,10 +16,9 @@ from berth_core.archive import ArchiveSettings, archive_settings
 from berth_core.firewall import Network, Sources, parse_network
 from berth_core.resources import KINDS
 from berth_core.vpn import Protocol, Tunnel, configuration
-from berth_operator.isolation import Runtimes, UserNamespaces
-from berth_operator.settings.builds import CiSettings, bounds, ci_settings
+from berth_operator.settings.builds import Bounds, CiSettings, bounds, ci_settings
 from berth_operator.settings.confinement import Confinement, confinement
-from berth_operator.sweeps.retention import Bounds
+from berth_operator.settings.runtimes import Runtimes, UserNamespaces
 
 __all__ = ["CiSettings", "CloneSettings", "Config", "ServiceType", "VpnSettings"]
 

@@ -14,8 +14,9 @@ import structlog
 from berth_core import archive, names
 from berth_core.archive import Archive
 from berth_core.kube.errors import ClusterError, NotFoundError, UnavailableError
+from berth_operator.builds.artifacts import Leftovers
+from berth_operator.engine.world import World
 from berth_operator.kinds import BUILDS, CONFIG_MAPS
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ async def run(world: World) -> None:
     """
     while world.archive is not None:
         wait = EVERY_SECONDS
-        world.leftovers.clear()
+        world.state(Leftovers).clear()
         for namespace in world.config.workspace_namespaces:
             try:
                 deleted = await sweep(world, world.archive, namespace)
@@ -42,7 +43,7 @@ async def run(world: World) -> None:
                 wait = SOON_SECONDS
         await asyncio.sleep(SOON_SECONDS)
         with suppress(TimeoutError):
-            await asyncio.wait_for(world.leftovers.wait(), wait - SOON_SECONDS)
+            await asyncio.wait_for(world.state(Leftovers).wait(), wait - SOON_SECONDS)
 
 
 async def sweep(world: World, kept: Archive, namespace: str) -> int:

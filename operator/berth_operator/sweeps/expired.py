@@ -17,10 +17,10 @@ from berth_core.kube.model import parse_time
 from berth_core.kube.types import Kind, Object
 from berth_core.reading import read
 from berth_core.resources import IssuedToken, TokenRevocation
-from berth_operator.engine.parallel import together
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import together
 from berth_operator.kinds import ISSUED, REVOCATIONS, SECRETS
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 

@@ -16,10 +16,10 @@ import structlog
 
 from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
 from berth_core.resources.build import IN_ARCHIVE
-from berth_operator.builds.artifacts import drop
-from berth_operator.engine.parallel import together
+from berth_operator.builds.artifacts import drop, kept_bytes
 from berth_operator.engine.workqueue import Key
-from berth_operator.engine.writes import refresh
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import refresh, together
 from berth_operator.kinds import BUILDS, INSTANCES, RESERVATIONS
 from berth_operator.settings.builds import CiSettings
 from berth_operator.sweeps.retention import (
@@ -27,11 +27,9 @@ from berth_operator.sweeps.retention import (
     beyond,
     build_goes_at,
     instance_goes_at,
-    kept_bytes,
     next_look,
     reservation_goes_at,
 )
-from berth_operator.world import World
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,10 @@ from berth_core.kube.types import Object
 from berth_core.reading import at
 from berth_operator.engine.cache import public_id
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import World
 from berth_operator.instances.ending import clear, leases_of
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, OURS, SECRETS
-from berth_operator.world import DEPLOYMENT, World
+from berth_operator.instances.memory import Memories
+from berth_operator.kinds import DEPLOYMENT, DEPLOYMENTS, INSTANCES, OURS, SECRETS
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
         return None
     if not await clear(world, key.namespace, key.name, None):
         return CLEARING_SECONDS
-    world.memories.forget(key.namespace, key.name)
+    world.state(Memories).forget(key.namespace, key.name)
     log.warning("cleared what an instance left", instance=key.name, namespace=key.namespace)
     return None
 

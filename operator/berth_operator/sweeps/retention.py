@@ -10,26 +10,16 @@ from berth_core import names
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Kind, Object
 from berth_core.queue import order
+from berth_operator.settings.builds import Bounds
 
 REMEMBERED: Final = timedelta(hours=24)
 """What a request with an Idempotency-Key made is kept for at least as long as the key counts: a repeat looks for it."""
 
 REST: Final = 3072
 """Bytes of an object without keys and annotations."""
-PART: Final = 768 * 1024
-"""Bytes of a log or of artifacts in one ConfigMap, which holds 1 MiB."""
 
 TOMBSTONE_STAYS: Final = timedelta(minutes=10)
 """The name of an Instance that did not come stays taken for at least so long: no request for it is under way then."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How much is kept, as a number of objects or of bytes."""
-
-    per_user: int
-    """Of one user in one namespace."""
-    per_namespace: int
 
 
 @dataclass(frozen=True)
@@ -70,19 +60,6 @@ def beyond(past: Iterable[Past], bounds: Bounds, weigh: Callable[[Past], int] = 
                 continue
         surplus.append(one)
     return surplus
-
-
-def kept_parts(status: Object) -> list[str]:
-    """Names of the ConfigMaps with a build's log and artifacts, by its status."""
-    return [*(status.get("log") or ()), *((status.get("artifacts") or {}).get("configMaps") or ())]
-
-
-def kept_bytes(status: Object) -> int:
-    """Bytes in them; of a log that an earlier version kept, as many as it can be."""
-    artifacts = status.get("artifacts") or {}
-    parts = status.get("log") or ()
-    log = status.get("logSize") or len(parts) * PART if parts else 0
-    return int(log) + int(artifacts["size"] if artifacts.get("configMaps") else 0)
 
 
 def instance_goes_at(obj: Object, retention: timedelta) -> datetime | None:

@@ -14,9 +14,11 @@ from berth_core.kube.types import Object
 from berth_core.leases.epochs import epoch_of
 from berth_core.reading import report
 from berth_core.resources import Instance, WorkspaceDeployment
-from berth_operator.instances.observe import read_deployment
+from berth_operator.engine.world import World
+from berth_operator.instances.memory import Memories
+from berth_operator.instances.warm.reconcile import WarmNonces
 from berth_operator.kinds import INSTANCES, SECRETS
-from berth_operator.world import World
+from berth_operator.leases.live import read_deployment
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +59,7 @@ async def _instance_lost(world: World, metadata: Object, labels: Object) -> bool
 
 def _named(world: World, instance: Instance, labels: Object) -> set[str]:
     """Names that Secrets with these labels may have: by the status, and by what this process is making."""
-    memory = world.memories.of(instance.metadata.namespace, instance.public_id)
+    memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     status, hook = instance.status, labels.get(names.HOOK_LABEL)
     if hook is not None:
         job = names.hook_object(instance.public_id, status.epoch or 0, hook)
@@ -81,12 +83,12 @@ async def _warm_lost(world: World, metadata: Object, labels: Object) -> bool:
 def _named_warm(world: World, wd: WorkspaceDeployment, epoch: int) -> set[str]:
     """Names that Secrets of what is kept warm for an epoch may have, or of whose pod it became."""
     namespace, deployment = wd.metadata.namespace, wd.metadata.name
-    making = world.warm_nonces.get((namespace, deployment))
+    making = world.state(WarmNonces).get((namespace, deployment))
     nonces = _either(wd.warm_nonce(epoch), making.nonce if making is not None and making.serves(wd, epoch) else None)
     for obj in world.store.by(INSTANCES, "deployment", deployment, namespace):
         holder = Instance.parse(obj)
         if holder.status.warm and holder.status.epoch == epoch:
-            memory = world.memories.of(namespace, holder.public_id)
+            memory = world.state(Memories).of(namespace, holder.public_id)
             nonces |= _either(holder.status.nonce, memory.nonces.get(""))
     pod = names.warm_object(wd.public_id, epoch)
     return _of_pod({names.warm_secret(pod, nonce) for nonce in nonces})

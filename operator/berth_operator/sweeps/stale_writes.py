@@ -17,12 +17,25 @@ from berth_core.resources import Build
 from berth_operator.builds.observe import attempt_of, pods_of
 from berth_operator.engine.cache import version_of
 from berth_operator.engine.workqueue import Key
+from berth_operator.engine.world import World
 from berth_operator.instances.ending import clear
-from berth_operator.instances.memory import Memory
-from berth_operator.kinds import BUDGETS, BUILDS, INSTANCES, OURS, PODS, POLICIES, RULES, SECRETS, SERVICES
-from berth_operator.pods import holder_of
+from berth_operator.instances.memory import Memories, Memory
+from berth_operator.kinds import (
+    BUDGETS,
+    BUILDS,
+    INSTANCE,
+    INSTANCES,
+    LATE,
+    ORPHAN,
+    OURS,
+    PODS,
+    POLICIES,
+    RULES,
+    SECRETS,
+    SERVICES,
+)
+from berth_operator.pods.view import holder_of
 from berth_operator.sweeps.stale_secrets import sweep_secrets
-from berth_operator.world import INSTANCE, LATE, ORPHAN, World
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +46,8 @@ TIMES: Final = 10
 """How often one that has begun to lead looks again: in that time who led before is most likely to go on."""
 
 
-def watch_for(world: World) -> None:
-    """Look again and again from now on; the keys' names count the times."""
+async def run(world: World) -> None:
+    """Ask for looks again and again from now on; the keys' names count the times."""
     world.queue.add_after(Key(LATE, "", "0"), FIRST_SECONDS)
 
 
@@ -59,7 +72,7 @@ async def sweep_late(world: World, key: Key) -> float | None:
                     world.add(ORPHAN, namespace, instance_id)
             elif all((obj.get("status") or {}).get("endTime") for obj in found):
                 await clear(world, namespace, instance_id, None)
-                world.memories.forget(namespace, instance_id)
+                world.state(Memories).forget(namespace, instance_id)
                 log.warning("cleared what came after the end", instance=instance_id, namespace=namespace)
     if key.name and int(key.name) < TIMES:
         world.queue.add_after(Key(LATE, "", str(int(key.name) + 1)), AGAIN_SECONDS)
@@ -115,7 +128,7 @@ def _has_ended(build: Build, attempt: int) -> bool:
 def _compare(world: World, policy: Object) -> None:
     """Have the pass over an instance apply its NetworkPolicy where it is not as that pass left it."""
     metadata, instance_id = policy["metadata"], _instance_of(policy) or _claimant(world, policy)
-    memory = world.memories.known(metadata["namespace"], instance_id)
+    memory = world.state(Memories).known(metadata["namespace"], instance_id)
     if memory is None or not memory.policy or version_of(policy) <= memory.policy_version:
         return
     if metadata.get("generation") == memory.policy_generation:
@@ -127,7 +140,7 @@ def _compare(world: World, policy: Object) -> None:
 
 def _restore(world: World, namespace: str, walls: Container[str], as_of: int) -> None:
     """Have NetworkPolicies applied again that a list, as of a version, does not show though they were applied."""
-    for (of, instance_id), memory in world.memories.by_id.items():
+    for (of, instance_id), memory in world.state(Memories).by_id.items():
         if of != namespace or not memory.policy or memory.ending_since is not None:
             continue
         if memory.policy_name not in walls and memory.policy_version <= as_of:

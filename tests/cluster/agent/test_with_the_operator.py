@@ -13,7 +13,7 @@ from berth_core.firewall import Rule
 from berth_core.resources.instance import InForce
 from berth_operator.agents.certificates import Authority
 from berth_operator.agents.client import AgentAddress, AgentClient, Push
-from berth_operator.engine.errors import AgentError, NotLeaderError, StaleError
+from berth_operator.errors import AgentError, NotLeaderError, StaleError
 from berth_operator.instances.firewall import desired
 
 from .pod import EPOCH, INSTANCE, Pod

@@ -14,10 +14,10 @@ from berth_operator.builds.manifests.jobs import BuildParts, fetch_job
 from berth_operator.enforcement.manifests import probe_pod
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.pod import pod
-from berth_operator.isolation import UserNamespaces
 from berth_operator.settings.builds import CiSettings
 from berth_operator.settings.config import Config
 from berth_operator.settings.confinement import Confinement
+from berth_operator.settings.runtimes import UserNamespaces
 
 from .conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, MakePerson, introduce, until
 

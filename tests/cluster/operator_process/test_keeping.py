@@ -9,13 +9,13 @@ from berth_cluster.apiserver import ApiServer
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build
-from berth_operator.builds.artifacts import PATIENCE, NotYetError, keep
+from berth_operator.builds.artifacts import PATIENCE, NotKept, NotYetError, keep
 from berth_operator.builds.cleanup import reconcile_remains
 from berth_operator.builds.manifests.jobs import Attempt
 from berth_operator.builds.observed import ContainerSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.engine.workqueue import Key
+from berth_operator.kinds import BUILD_REMAINS
 from berth_operator.settings.builds import CiSettings
-from berth_operator.world import BUILD_REMAINS
 
 from .builds import CI, build, ended, is_over, pod_of, project, reads, says, started
 from .lab import BUILDS, PODS, Lab
@@ -62,7 +62,7 @@ async def test_a_build_ends_without_its_log_where_room_never_comes(lab: Lab, api
         seen = SeenBuild(made, fetch=StepSeen(pod=fetch))
         with pytest.raises(NotYetError):
             await keep(world, Attempt(made), CiSettings("ci"), seen)
-        world.not_kept[lab.namespace, uid][""] -= PATIENCE
+        world.state(NotKept)[lab.namespace, uid][""] -= PATIENCE
         kept = await keep(world, Attempt(made), CiSettings("ci"), seen)
     assert kept.log == []
     assert "the log could not be kept" in kept.missing
@@ -84,9 +84,9 @@ async def test_what_could_not_be_kept_of_a_build_that_is_gone_is_forgotten(lab: 
     await lab.client.delete(BUILDS, lab.namespace, "gone")
     world = await world_of(lab)
     for uid in (gone, stays):
-        world.not_kept[lab.namespace, uid] = {"": 0.0}
+        world.state(NotKept)[lab.namespace, uid] = {"": 0.0}
         await reconcile_remains(world, Key(BUILD_REMAINS, lab.namespace, uid))
-    assert list(world.not_kept) == [(lab.namespace, stays)]
+    assert list(world.state(NotKept)) == [(lab.namespace, stays)]
 
 
 async def test_for_a_build_that_is_gone_no_other_is_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from berth_core.kube.client import Client
 from berth_core.leases.protocol import LEADER
-from berth_operator.engine.errors import NotLeaderError
+from berth_operator.errors import NotLeaderError
 from berth_operator.leadership.leading import RENEW_SECONDS, Leadership
 
 from .lab import LEASES, Lab

@@ -178,6 +178,6 @@ async def _spoil(lab: Lab, name: str, bound: Object) -> None:
 
 
 def test_all_kinds_that_the_operator_watches_are_here() -> None:
-    from berth_operator.kinds import WATCHED
+    from berth_operator.registry import CONTROLLERS
 
-    assert set(ODD) == {kind for kind in WATCHED if kind.api_version == BERTH}
+    assert set(ODD) == {kind for kind in CONTROLLERS.watches if kind.api_version == BERTH}

@@ -1,14 +1,12 @@
 """World of a pass, in a test's own process: its client has all rights, and nothing runs by itself."""
 
 from datetime import timedelta
-from typing import cast
 
-from berth_operator.agents.certificates import Authority
-from berth_operator.agents.client import AgentClient
-from berth_operator.leadership.clock import Clock
+from berth_operator.engine.clock import Clock
+from berth_operator.engine.world import World
+from berth_operator.registry import make_world
 from berth_operator.settings.builds import CiSettings
 from berth_operator.settings.config import Config
-from berth_operator.world import World
 
 from .lab import Lab
 
@@ -23,6 +21,6 @@ async def world_of(lab: Lab) -> World:
         identity="test",
         ci=CiSettings("ci.invalid/ci:1", kept_retention=timedelta(hours=1)),
     )
-    world = World(config, lab.client, cast(Authority, None), cast(AgentClient, None), Clock())
+    world = make_world(config, lab.client, Clock())
     await world.clock.compare(lab.client)
     return world

@@ -9,7 +9,8 @@ from berth_core.leases.leasing import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.observed import AgentView, ContainerView, ObservedInstance, PodView
+from berth_operator.instances.observed import AgentView, ObservedInstance
+from berth_operator.pods.view import ContainerView, PodView
 from berth_operator.settings.config import Config
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)

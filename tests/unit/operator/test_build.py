@@ -18,8 +18,9 @@ from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.hook import job
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import closed_policy, policy
-from berth_operator.instances.manifests.secrets import agent_secret, new_host_key, public_host_key, workspace_secret
+from berth_operator.instances.manifests.secrets import agent_secret, workspace_secret
 from berth_operator.instances.manifests.service import NOBODY, PORT, announced, service
+from berth_operator.podspec.secrets import new_host_key, public_host_key
 from berth_operator.settings.config import Config
 
 from .making import CONFIG, ID, bound, instance, lease_parts, rule

@@ -20,7 +20,7 @@ from berth_operator.builds.manifests.network import (
     why_not,
 )
 from berth_operator.builds.observed import MachineSeen
-from berth_operator.instances.manifests.dns import dns_fields, dns_peers
+from berth_operator.podspec.network import dns_fields, dns_peers
 from berth_operator.settings.builds import CiSettings, ci_settings
 
 from .making import CONFIG, NOW

@@ -12,9 +12,10 @@ from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import policy
-from berth_operator.instances.manifests.secrets import agent_secret, new_host_key, workspace_secret
+from berth_operator.instances.manifests.secrets import agent_secret, workspace_secret
 from berth_operator.instances.manifests.service import service
-from berth_operator.warm.manifests import claim, made_from, warm_pod
+from berth_operator.instances.warm.manifests import claim, made_from, warm_pod
+from berth_operator.podspec.secrets import new_host_key
 
 from .making import CONFIG, ID, bound, deployment, type_
 

@@ -1,6 +1,6 @@
 import pytest
 
-from berth_operator.leadership.clock import jump_seconds, offset_seconds
+from berth_operator.engine.clock import jump_seconds, offset_seconds
 
 from .making import NOW, at
 

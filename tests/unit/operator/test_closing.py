@@ -4,12 +4,12 @@ from typing import cast
 
 from berth_core.kube.client import Client
 from berth_core.resources.instance import InForce
-from berth_operator.agents.certificates import Authority
 from berth_operator.agents.client import AgentAddress, AgentClient, Push
-from berth_operator.engine.errors import AgentError
+from berth_operator.engine.clock import Clock
+from berth_operator.errors import AgentError
 from berth_operator.instances import ending
-from berth_operator.leadership.clock import Clock
-from berth_operator.world import World
+from berth_operator.instances.memory import Memories
+from berth_operator.registry import make_world
 
 from .making import CONFIG, ID, pod
 
@@ -30,8 +30,9 @@ class Agents:
 
 async def closed(agents: Agents, passes: int) -> list[Push]:
     """Run so many passes over an instance that ends."""
-    world = World(CONFIG, cast(Client, None), cast(Authority, None), cast(AgentClient, agents), Clock())
-    memory = world.memories.of("lab", ID)
+    world = make_world(CONFIG, cast(Client, None), Clock())
+    world.provide(AgentClient, cast(AgentClient, agents))
+    memory = world.state(Memories).of("lab", ID)
     memory.sent = InForce(generation=7, digest="d")  # it got no answer, and may still arrive
     for _ in range(passes):
         await ending._close(world, "lab", ID, pod())

@@ -19,8 +19,9 @@ from berth_operator.instances.hooks.decide import (
     next_after,
     wanted_after,
 )
-from berth_operator.instances.observed import ContainerView, HookView, Progress
+from berth_operator.instances.observed import HookView, Progress
 from berth_operator.instances.plan import Step
+from berth_operator.pods.view import ContainerView
 
 from .making import NOW, at, bound, pod, seen, type_
 

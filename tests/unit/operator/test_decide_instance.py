@@ -10,8 +10,9 @@ from berth_core import names
 from berth_core.kube.model import timestamp
 from berth_core.leases.leasing import Lease
 from berth_operator.instances.decide import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets, refused
-from berth_operator.instances.observed import NOT_REPORTED, ContainerView, ObservedInstance
+from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan, Step
+from berth_operator.pods.view import NOT_REPORTED, ContainerView
 
 from .making import LEASE, NOW, agent, at, bound, deployment, ended_condition, instance, pod, seen, type_
 

@@ -10,8 +10,8 @@ from berth_core.kube.conditions import condition
 from berth_core.kube.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
-from berth_operator.instances.observed import ContainerView, PodView
-from berth_operator.warm.decide import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
+from berth_operator.instances.warm.decide import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
+from berth_operator.pods.view import ContainerView, PodView
 
 from .making import ID, NOW, at, deployment, instance, pod, type_
 

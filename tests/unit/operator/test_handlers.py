@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from berth_operator.engine.watch import only_marked
+from berth_operator.deployments.controller import only_marked
 
 KNOWN: dict[str, Any] = {
     "metadata": {"name": "arm", "uid": "u", "generation": 3, "resourceVersion": "7"},

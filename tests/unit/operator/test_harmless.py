@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_operator.engine.projection import slim
-from berth_operator.instances.observed import NOT_REPORTED, ContainerView, PodView
 from berth_operator.kinds import PODS
-from berth_operator.pods import pod_view
+from berth_operator.pods.projection import slim
+from berth_operator.pods.view import NOT_REPORTED, ContainerView, PodView, pod_view
 
 from .making import NOW, RUNNING, pod
 

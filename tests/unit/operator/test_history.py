@@ -7,16 +7,15 @@ from hypothesis import strategies as st
 
 from berth_core import names
 from berth_core.kube.model import timestamp
+from berth_operator.builds.artifacts import PART, kept_bytes
 from berth_operator.kinds import BUILDS
+from berth_operator.settings.builds import Bounds
 from berth_operator.sweeps.retention import (
-    PART,
     REMEMBERED,
     REST,
-    Bounds,
     Past,
     beyond,
     instance_goes_at,
-    kept_bytes,
     next_look,
     reservation_goes_at,
 )

@@ -10,22 +10,14 @@ from berth_core.kube.types import Object
 from berth_core.vpn import Protocol, Tunnel
 from berth_operator.enforcement.manifests import probe_pod
 from berth_operator.instances.manifests.hook import job
-from berth_operator.instances.manifests.isolation import of_build, of_lease
+from berth_operator.instances.manifests.isolation import of_lease
 from berth_operator.instances.manifests.pod import pod
-from berth_operator.isolation import (
-    ISOLATED,
-    ClassView,
-    NodeRuntimes,
-    Runtimes,
-    UserNamespaces,
-    Verdict,
-    class_view,
-    node_runtimes,
-    of_pod,
-)
+from berth_operator.networks import class_view, node_runtimes
+from berth_operator.podspec.isolation import ISOLATED, Verdict, of_build, of_pod
 from berth_operator.settings.builds import CiSettings
 from berth_operator.settings.config import MKNOD, PRIVILEGED, Config, VpnSettings
 from berth_operator.settings.confinement import Confinement
+from berth_operator.settings.runtimes import ClassView, NodeRuntimes, Runtimes, UserNamespaces
 
 from .making import CONFIG, lease_parts, type_
 

@@ -21,15 +21,23 @@ from berth_core.kube.errors import NotFoundError, UnavailableError
 from berth_core.kube.types import Object
 from berth_core.resources import Build
 from berth_core.resources.build import IN_ARCHIVE
-from berth_operator.agents.certificates import Authority
-from berth_operator.agents.client import AgentClient
 from berth_operator.builds.archive import MOST_REQUESTS, GatedArchive
-from berth_operator.builds.artifacts import LOG_PATIENCE, PATIENCE, Kept, NotYetError, drop_parts, keep, unpacked
+from berth_operator.builds.artifacts import (
+    LOG_PATIENCE,
+    PATIENCE,
+    Kept,
+    NotKept,
+    NotYetError,
+    drop_parts,
+    keep,
+    unpacked,
+)
 from berth_operator.builds.manifests.jobs import Attempt
 from berth_operator.builds.observed import ContainerSeen, PodSeen, SeenBuild, StepSeen
-from berth_operator.leadership.clock import Clock
+from berth_operator.engine.clock import Clock
+from berth_operator.engine.world import World
+from berth_operator.registry import make_world
 from berth_operator.settings.builds import CiSettings
-from berth_operator.world import World
 
 from .making import CONFIG, NOW
 
@@ -88,7 +96,7 @@ def world_with(kept: Archive | None, log_error: UnavailableError | None = None) 
         yield PRINTED if container != "artifacts" else printed(header())
 
     client = cast(Client, SimpleNamespace(pod_log=pod_log))
-    world = World(CONFIG, client, cast(Authority, None), cast(AgentClient, None), Clock())
+    world = make_world(CONFIG, client, Clock())
     world.archive = kept
     return world
 
@@ -118,7 +126,7 @@ async def test_log_and_artifacts_go_to_the_archive_and_from_it(tmp_path: Path) -
 
 def long_ago(world: World, seconds: float) -> None:
     """Let all that could not be kept of a build have failed that much longer."""
-    for since in world.not_kept.values():
+    for since in world.state(NotKept).values():
         since.update({source: at - seconds for source, at in since.items()})
 
 
@@ -137,7 +145,7 @@ async def test_a_build_waits_ten_minutes_for_an_archive_then_ends_without_what_i
     assert (kept.log, kept.log_size, kept.artifacts, kept.place) == ([], 0, None, None)
     assert "the artifacts could not be kept" in kept.missing
     assert "the log could not be kept" in kept.missing
-    assert world.not_kept == {}
+    assert world.state(NotKept) == {}
 
 
 async def test_a_node_that_gives_no_logs_is_no_reason_to_give_the_archive_up(tmp_path: Path) -> None:

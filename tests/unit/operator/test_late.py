@@ -10,14 +10,12 @@ from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
 from berth_core.resources.instance import InForce
-from berth_operator.agents.certificates import Authority
-from berth_operator.agents.client import AgentClient
+from berth_operator.engine.clock import Clock
 from berth_operator.engine.workqueue import Key
-from berth_operator.instances.memory import Memory
-from berth_operator.kinds import INSTANCES, PODS, POLICIES
-from berth_operator.leadership.clock import Clock
+from berth_operator.instances.memory import Memories, Memory
+from berth_operator.kinds import INSTANCE, INSTANCES, LATE, PODS, POLICIES
+from berth_operator.registry import make_world
 from berth_operator.sweeps.stale_writes import sweep_late
-from berth_operator.world import INSTANCE, LATE, World
 
 from .making import CONFIG, ID, bound
 
@@ -37,13 +35,7 @@ class Swept:
         async def pages(kind: Kind, *_: object, **__: object) -> AsyncIterator[tuple[list[Object], str]]:
             yield ([policy] if kind == POLICIES else []), "7"
 
-        self.world = World(
-            CONFIG,
-            cast(Client, SimpleNamespace(pages=pages)),
-            cast(Authority, None),
-            cast(AgentClient, None),
-            Clock(),
-        )
+        self.world = make_world(CONFIG, cast(Client, SimpleNamespace(pages=pages)), Clock())
         self.world.queue = cast(Any, SimpleNamespace(add=self.added.append))
         self.world.store.put(INSTANCES, bound().wire())
         claimed = metadata | {"labels": WARM, "annotations": {names.INSTANCE_ANNOTATION: ID}}
@@ -51,7 +43,7 @@ class Swept:
 
     @property
     def memory(self) -> Memory:
-        return self.world.memories.of("lab", ID)
+        return self.world.state(Memories).of("lab", ID)
 
     async def after(self, applied: int, policy: str = "a digest") -> list[Key]:
         self.memory.policy, self.memory.policy_generation = policy, applied

@@ -3,7 +3,7 @@ import asyncio
 from berth_core.resources import FirewallRule
 from berth_core.resources.instance import InForce
 from berth_operator.instances.memory import Memory
-from berth_operator.instances.observed import ContainerView
+from berth_operator.pods.view import ContainerView
 
 from .making import NOW, at, pod, rule
 

@@ -4,7 +4,8 @@ import pytest
 
 from berth_core import ids
 from berth_core.resources import Instance, WorkspaceDeployment
-from berth_operator.leases.orphan import Orphan, Refusals, Sightings, holder, orphan_of, patience
+from berth_operator.engine.writes import Refusals
+from berth_operator.leases.orphan import Orphan, Sightings, holder, orphan_of, patience
 
 from .making import ID, bound, deployment, instance
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from berth_operator.engine.errors import NotLeaderError
 from berth_operator.engine.workqueue import NOISY_AFTER, Key, WorkQueue
+from berth_operator.errors import NotLeaderError
 
 A, B = Key("instance", "lab", "a"), Key("instance", "lab", "b")
 

@@ -7,12 +7,10 @@ import pytest
 from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
-from berth_operator.agents.certificates import Authority
-from berth_operator.agents.client import AgentClient
-from berth_operator.instances.observe import read_deployment
+from berth_operator.engine.clock import Clock
 from berth_operator.kinds import DEPLOYMENTS
-from berth_operator.leadership.clock import Clock
-from berth_operator.world import World
+from berth_operator.leases.live import read_deployment
+from berth_operator.registry import make_world
 
 from .making import CONFIG
 
@@ -26,7 +24,7 @@ class Cluster:
     """Says that nothing is there; meanwhile a watch may tell of what was made since."""
 
     def __init__(self, made: Object | None) -> None:
-        self.world = World(CONFIG, cast(Client, self), cast(Authority, None), cast(AgentClient, None), Clock())
+        self.world = make_world(CONFIG, cast(Client, self), Clock())
         self.world.store.put(DEPLOYMENTS, deployment(3))
         self._made = made
 

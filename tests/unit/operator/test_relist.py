@@ -9,13 +9,12 @@ from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
-from berth_operator.agents.certificates import Authority
-from berth_operator.agents.client import AgentClient
+from berth_operator.engine.clock import Clock
 from berth_operator.engine.resync import SETTLE_SECONDS, catch_up, reconcile_relist, watch_begins
 from berth_operator.engine.workqueue import Key, WorkQueue
-from berth_operator.kinds import INSTANCES, JOBS, PODS
-from berth_operator.leadership.clock import Clock
-from berth_operator.world import RELIST, World
+from berth_operator.instances.memory import Memories
+from berth_operator.kinds import INSTANCES, JOBS, PODS, RELIST
+from berth_operator.registry import make_world
 
 from .making import CONFIG, NOW, bound
 
@@ -31,7 +30,7 @@ async def test_the_list_waits_until_the_watch_has_told_all() -> None:
         yield [], "7"
 
     client = cast(Client, SimpleNamespace(pages=pages))
-    world = World(CONFIG, client, cast(Authority, None), cast(AgentClient, None), Clock())
+    world = make_world(CONFIG, client, Clock())
     key = Key(RELIST, "", JOBS.plural)
     world.watches_began[JOBS.plural] = time.monotonic() + 60  # far more than this process may be held up
     wait = await reconcile_relist(world, key)
@@ -46,7 +45,7 @@ async def test_the_list_waits_until_the_watch_has_told_all() -> None:
 async def test_a_watch_that_began_while_all_was_listed_is_followed_by_another_list() -> None:
     came: asyncio.Queue[Key] = asyncio.Queue()
 
-    world = World(CONFIG, cast(Client, None), cast(Authority, None), cast(AgentClient, None), Clock())
+    world = make_world(CONFIG, cast(Client, None), Clock())
     world.queue = WorkQueue(came.put)
     watch_begins(world, JOBS.plural)
     watch_begins(world, PODS.plural)
@@ -73,10 +72,10 @@ async def test_the_list_of_all_drops_what_is_remembered_of_instances_that_are_ov
         raise NotFoundError("there is none")
 
     client = cast(Client, SimpleNamespace(pages=pages, list=nothing, get=none))
-    world = World(CONFIG, client, cast(Authority, None), cast(AgentClient, None), Clock())
+    world = make_world(CONFIG, client, Clock())
     world.queue = WorkQueue(cast(Any, None))
     for instance in (lives.public_id, ended.public_id, "nobody"):
-        world.memories.of("lab", instance).notice = "soon"
+        world.state(Memories).of("lab", instance).notice = "soon"
     await reconcile_relist(world, Key(RELIST, "", ""))
-    assert list(world.memories.by_id) == [("lab", lives.public_id)]
-    assert world.memories.of("lab", lives.public_id).notice == "soon"
+    assert list(world.state(Memories).by_id) == [("lab", lives.public_id)]
+    assert world.state(Memories).of("lab", lives.public_id).notice == "soon"

@@ -8,13 +8,11 @@ import pytest
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
-from berth_operator.agents.certificates import Authority
-from berth_operator.agents.client import AgentClient
+from berth_operator.engine.clock import Clock
 from berth_operator.engine.workqueue import Key
-from berth_operator.kinds import INSTANCES, SECRETS
-from berth_operator.leadership.clock import Clock
+from berth_operator.kinds import ACCESS, INSTANCES, SECRETS
+from berth_operator.registry import make_world
 from berth_operator.sweeps.orphans import sweep_access
-from berth_operator.world import ACCESS, World
 
 from .making import CONFIG, ID
 
@@ -31,7 +29,7 @@ class Cluster:
     """Has one profile, of a client of one instance that was made with kubectl and of which no watch has told."""
 
     def __init__(self, status: Object) -> None:
-        self.world = World(CONFIG, cast(Client, self), cast(Authority, None), cast(AgentClient, None), Agreed())
+        self.world = make_world(CONFIG, cast(Client, self), Agreed())
         self.deleted: list[str] = []
         spec = {"user": "ada", "workspaceType": "bench", "sshKeys": []}
         metadata = {"name": "mine", "namespace": "lab", "uid": ID, "creationTimestamp": LONG_AGO}

@@ -14,12 +14,12 @@ from berth_operator.instances.decide import decide
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.pod import pod as pod_manifest
 from berth_operator.instances.manifests.policy import policy
-from berth_operator.instances.observed import AgentView, ContainerView, PodView
+from berth_operator.instances.observed import AgentView
 from berth_operator.instances.plan import Plan, Step
-from berth_operator.pods import pod_view
+from berth_operator.instances.warm.decide import WarmSet, serves
+from berth_operator.instances.warm.manifests import made_from
+from berth_operator.pods.view import ContainerView, PodView, pod_view
 from berth_operator.settings.config import CloneSettings, Config
-from berth_operator.warm.decide import WarmSet, serves
-from berth_operator.warm.manifests import made_from
 
 from .making import CONFIG, ID, NOW, RUNNING, at, bound, deployment, instance, pod, seen, type_
 

@@ -10,14 +10,13 @@ from berth_core.kube.client import Client
 from berth_core.kube.errors import UnreadableError
 from berth_core.kube.types import Object
 from berth_core.resources import FirewallRule
-from berth_operator.agents.certificates import Authority
-from berth_operator.agents.client import AgentClient
-from berth_operator.instances.firewall.rules import read_rules, refuses_us
-from berth_operator.instances.memory import Memory
+from berth_operator.engine.clock import Clock
+from berth_operator.engine.controllers import wake
+from berth_operator.engine.world import World
+from berth_operator.instances.firewall.rules import RulesListed, read_rules, refuses_us
+from berth_operator.instances.memory import Memories, Memory
 from berth_operator.kinds import INSTANCES, RULES
-from berth_operator.leadership.clock import Clock
-from berth_operator.wake import wake
-from berth_operator.world import World
+from berth_operator.registry import make_world
 
 from .making import CONFIG, ID, bound, pod, rule
 
@@ -36,13 +35,7 @@ async def _ask(*_: object, fields: Mapping[str, str], not_older_than: int | None
 @pytest.fixture
 def world() -> World:
     """A world that knows one instance, and may not read."""
-    made = World(
-        CONFIG,
-        cast(Client, SimpleNamespace(list=_ask)),
-        cast(Authority, None),
-        cast(AgentClient, None),
-        Clock(),
-    )
+    made = make_world(CONFIG, cast(Client, SimpleNamespace(list=_ask)), Clock())
     made.queue = cast(Any, SimpleNamespace(add=lambda _key: None))
     made.store.put(INSTANCES, bound().wire())
     made.store.put(RULES, wire("second", 9, order=1))
@@ -55,11 +48,11 @@ def wire(name: str, version: int, order: int = 0) -> Object:
 
 
 async def read(world: World) -> list[str]:
-    return [found.metadata.name for found in await read_rules(world, bound(), world.memories.of("lab", ID))]
+    return [found.metadata.name for found in await read_rules(world, bound(), world.state(Memories).of("lab", ID))]
 
 
 async def test_they_are_as_the_list_showed_them(world: World) -> None:
-    world.rules_listed["lab"] = LISTED
+    world.state(RulesListed)["lab"] = LISTED
     assert await read(world) == ["first", "second"]
 
 
@@ -70,7 +63,7 @@ async def test_without_a_list_of_all_they_are_read(world: World) -> None:
 
 
 async def test_one_that_is_younger_than_the_list_makes_them_be_read(world: World) -> None:
-    world.rules_listed["lab"] = LISTED
+    world.state(RulesListed)["lab"] = LISTED
     world.store.put(RULES, wire("third", 11))
     with pytest.raises(AskedError) as asked:
         await read(world)
@@ -79,7 +72,7 @@ async def test_one_that_is_younger_than_the_list_makes_them_be_read(world: World
 
 @pytest.mark.parametrize("known", [False, True])
 async def test_one_that_was_deleted_since_makes_them_be_read(world: World, *, known: bool) -> None:
-    world.rules_listed["lab"] = LISTED
+    world.state(RulesListed)["lab"] = LISTED
     if known:
         assert await read(world) == ["first", "second"]
     gone = wire("first", 12)
@@ -94,7 +87,7 @@ async def test_the_rules_of_what_has_ended_leave_no_trace(world: World) -> None:
     ended = bound(status={"endTime": "2026-11-25T12:00:00Z"}, metadata={"resourceVersion": "13"})
     world.store.put(INSTANCES, ended.wire())
     wake(world, RULES, wire("first", 14), gone=True)
-    assert world.memories.known("lab", ID) is None
+    assert world.state(Memories).known("lab", ID) is None
 
 
 async def test_one_that_came_and_went_while_no_watch_told_is_found_by_the_next_list_of_all(world: World) -> None:
@@ -106,7 +99,7 @@ async def test_one_that_came_and_went_while_no_watch_told_is_found_by_the_next_l
     vanished = world.store.retain(RULES, "lab", {("lab", "first")}, "13")
     for gone in vanished:
         wake(world, RULES, gone, gone=True)
-    memory = world.memories.of("lab", ID)
+    memory = world.state(Memories).of("lab", ID)
     assert {gone["metadata"]["name"] for gone in vanished} == {"ghost", "second"}
     assert memory.rules is None, "they are read again"
 
@@ -126,7 +119,7 @@ def test_a_refusal_counts_unless_a_rule_refuses_the_operator(rules: list[Firewal
 
 
 async def test_a_rule_that_lets_in_and_cannot_be_read_lets_nobody_in(world: World) -> None:
-    world.rules_listed["lab"] = LISTED
+    world.state(RulesListed)["lab"] = LISTED
     odd = wire("odd", 9, order=0)
     odd["spec"]["order"] = -1
     world.store.put(RULES, odd)
@@ -134,7 +127,7 @@ async def test_a_rule_that_lets_in_and_cannot_be_read_lets_nobody_in(world: Worl
 
 
 async def test_with_another_that_cannot_be_read_the_firewall_stays_as_it_is(world: World) -> None:
-    world.rules_listed["lab"] = LISTED
+    world.state(RulesListed)["lab"] = LISTED
     odd = wire("odd", 9, order=0)
     odd["spec"]["action"] = "LOG"
     world.store.put(RULES, odd)

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from berth_core import names
-from berth_operator.engine.projection import slim
 from berth_operator.instances.manifests.service import announced
 from berth_operator.kinds import INSTANCES, PODS, SERVICES
-from berth_operator.pods import goes, pod_view
+from berth_operator.pods.projection import slim
+from berth_operator.pods.view import goes, pod_view
 
 CONTAINER = {"image": "i:1", "env": [{"name": "A", "value": "b"}], "resources": {"limits": {"cpu": "1"}}}
 POD: dict[str, Any] = {

@@ -6,10 +6,12 @@ from berth_core import state
 from berth_core.kube.conditions import find
 from berth_core.kube.model import timestamp
 from berth_core.resources.instance import InForce, InstanceStatus
+from berth_operator.engine.writes import changes
 from berth_operator.instances import status
-from berth_operator.instances.observed import AgentView, ContainerView, ObservedInstance
+from berth_operator.instances.observed import AgentView, ObservedInstance
 from berth_operator.instances.plan import Plan, Step
-from berth_operator.isolation import ISOLATED, Verdict
+from berth_operator.pods.view import ContainerView
+from berth_operator.podspec.isolation import ISOLATED, Verdict
 
 from .making import ADDRESS, LEASE, NOW, agent, at, bound, instance, pod, seen, type_
 
@@ -40,7 +42,7 @@ def test_readiness_is_written_whole_and_once() -> None:
         ("True", "Ready"),
     }
     again = observed.instance.model_copy(update={"status": new})
-    assert status.changes(new, after(seen(instance=again), 500)) == {}, "nothing changes later"
+    assert changes(new, after(seen(instance=again), 500)) == {}, "nothing changes later"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_starting_changes_nothing_until_something_is_wrong() -> None:
         {"pod": pod(agent=ContainerView("waiting", reason="PodInitializing"))},
         {"agent": agent(listening=None, path=None)},
     ):
-        assert status.changes(begun, after(seen(**COLD | {"instance": started} | progress))) == {}
+        assert changes(begun, after(seen(**COLD | {"instance": started} | progress))) == {}
     broken = pod(workspace=ContainerView("waiting", reason="ErrImagePull", message="not found"))
     new = after(seen(**COLD | {"instance": started, "pod": broken}))
     assert shown(new, state.READY) == ("False", "ErrImagePull")
@@ -98,7 +100,7 @@ def test_a_lost_pod_takes_the_address_along_and_leaves_the_times() -> None:
     assert (new.address, new.firewall, new.pod_uid) == (None, None, None)
     assert (new.ready_time, new.expire_time) == (ready.ready_time, ready.expire_time)
     assert shown(new, state.READY) == ("False", "PodLost")
-    assert status.changes(ready, new).items() >= {"address": None, "firewall": None, "podUid": None}.items()
+    assert changes(ready, new).items() >= {"address": None, "firewall": None, "podUid": None}.items()
 
 
 def test_an_extension_moves_the_end_and_nothing_else_does() -> None:
@@ -178,7 +180,7 @@ ASKED_AGAIN = agent(acknowledged=None, current=False, listening=None, path=None,
 def test_a_new_operator_process_shows_what_was_ready_as_ready_until_it_knows_better(known: AgentView) -> None:
     ready = after(seen())
     again = seen(instance=bound(status=ready.wire()), agent=known)
-    assert status.changes(ready, after(again, 50)) == {}
+    assert changes(ready, after(again, 50)) == {}
     silent = seen(instance=bound(status=ready.wire()), agent=agent(listening=False, first_met=True))
     assert shown(after(silent, 50), state.READY)[0] == "False"
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from berth_core.resources import Instance
 from berth_operator.engine.cache import Store
 from berth_operator.kinds import ACCESS_RULES, INSTANCES, PODS, RESERVATIONS
+from berth_operator.pods.projection import slim
+from berth_operator.registry import CONTROLLERS
 
 
 def pod(version: int, *, instance: str = "a", name: str = "p") -> dict[str, Any]:
@@ -21,7 +23,7 @@ def pod(version: int, *, instance: str = "a", name: str = "p") -> dict[str, Any]
 
 
 def test_versions_only_go_forward() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     assert store.put(PODS, pod(5, instance="b"))
     assert not store.put(PODS, pod(4, instance="a"))
     assert [o["metadata"]["resourceVersion"] for o in store.by(PODS, "instance", "b")] == ["5"]
@@ -29,7 +31,7 @@ def test_versions_only_go_forward() -> None:
 
 
 def test_a_late_answer_does_not_bring_back_what_was_deleted() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     store.put(PODS, pod(5))
     store.remove(PODS, pod(6))
     assert not store.put(PODS, pod(5))
@@ -38,14 +40,14 @@ def test_a_late_answer_does_not_bring_back_what_was_deleted() -> None:
 
 
 def test_a_late_deletion_does_not_remove_a_successor() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     store.put(PODS, pod(9))
     store.remove(PODS, pod(6))
     assert store.get(PODS, "lab", "p") is not None
 
 
 def test_a_list_shows_what_vanished_and_spares_what_is_younger() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     for name, version in (("gone", 3), ("kept", 4), ("younger", 12)):
         store.put(PODS, pod(version, name=name))
     vanished = store.retain(PODS, "lab", {("lab", "kept")}, "10")
@@ -54,7 +56,7 @@ def test_a_list_shows_what_vanished_and_spares_what_is_younger() -> None:
 
 
 def test_each_version_is_parsed_once() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     store.put(INSTANCES, waiting(5))
     (first,) = store.models(Instance, "waiting", "yes")
     assert store.models(Instance, "waiting", "yes", "lab") == [first]
@@ -72,7 +74,7 @@ def waiting(version: int) -> dict[str, Any]:
 
 
 def test_what_a_watch_tells_is_news_once() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     assert store.hear(PODS, pod(5))
     assert not store.hear(PODS, pod(5)), "a list that begins the watch anew"
     assert not store.hear(PODS, pod(4))
@@ -83,7 +85,7 @@ def test_what_a_watch_tells_is_news_once() -> None:
 
 
 def test_what_was_written_is_news_when_the_watch_tells_of_it() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     store.hear(PODS, pod(5))
     store.put(PODS, pod(6))
     assert store.hear(PODS, pod(6))
@@ -92,7 +94,7 @@ def test_what_was_written_is_news_when_the_watch_tells_of_it() -> None:
 
 
 def test_what_a_pass_over_everything_has_seen_is_no_news() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     store.put(PODS, pod(5))
     store.all_heard()
     assert not store.hear(PODS, pod(5))
@@ -100,7 +102,7 @@ def test_what_a_pass_over_everything_has_seen_is_no_news() -> None:
 
 
 def test_instances_are_found_by_their_public_id_and_while_they_wait() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     made = {
         "metadata": {"namespace": "lab", "name": "mine", "uid": "u-1", "resourceVersion": "1"},
         "spec": {"user": "ada", "workspaceType": "bench"},
@@ -116,7 +118,7 @@ def test_instances_are_found_by_their_public_id_and_while_they_wait() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.sampled_from("ab")), max_size=40))
 def test_the_index_always_says_what_the_objects_say(events: list[tuple[bool, int, str]]) -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     for deletes, version, instance in events:
         if deletes:
             store.remove(PODS, pod(version, instance=instance))
@@ -134,7 +136,7 @@ def reservation(version: int, **spec: Any) -> dict[str, Any]:
 
 
 def test_what_cannot_be_read_is_kept_apart() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     store.put(RESERVATIONS, reservation(5))
     assert store.hear(RESERVATIONS, reservation(6, priority=2000))
     assert store.get(RESERVATIONS, "lab", "r") is None
@@ -150,7 +152,7 @@ def test_what_cannot_be_read_is_kept_apart() -> None:
 
 
 def test_an_access_rule_that_cannot_be_read_forbids_in_the_store() -> None:
-    store = Store()
+    store = Store(CONTROLLERS.indexes, slim)
     metadata = {"namespace": "lab", "name": "a", "uid": "u", "resourceVersion": "5"}
     store.put(ACCESS_RULES, {"metadata": metadata, "spec": {"deployment": "one", "user": "bob", "capability": "?"}})
     (kept,) = store.by(ACCESS_RULES, "deployment", "one", "lab")

@@ -19,8 +19,9 @@ from berth_operator.instances.manifests.pod import pod as pod_manifest
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import announced, service
 from berth_operator.instances.memory import VpnMemory
-from berth_operator.instances.observed import ContainerView, VpnView
+from berth_operator.instances.observed import VpnView
 from berth_operator.instances.plan import Plan, Step
+from berth_operator.pods.view import ContainerView
 from berth_operator.settings.config import Config, VpnSettings
 
 from .making import CONFIG, ID, NOW, RUNNING, agent, at, bound, deployment, pod, seen, type_

@@ -6,11 +6,10 @@ from typing import Final
 
 from berth_core import names
 from berth_core.kube.types import Object
-from berth_core.quantities import larger
+from berth_core.quantities import EPHEMERAL_STORAGE, larger
 from berth_core.resources import Build, Project
 from berth_operator.builds.decide import AFTER_SECONDS, BEFORE_SECONDS, FETCH_SECONDS
 from berth_operator.builds.observed import MachineSeen
-from berth_operator.instances.manifests.repository import SPACE
 from berth_operator.settings.config import CiSettings
 
 USER: Final = 1000
@@ -244,8 +243,8 @@ def _bounded(resources: Mapping[str, Object], space: str) -> Object:
 
     The limits of a pod's containers are added up for its volumes: ours have the work folder's, the script its own.
     """
-    requests = {SPACE: "0", **(resources.get("requests") or {})}
-    limits = {SPACE: larger(requests[SPACE], space), **(resources.get("limits") or {})}
+    requests = {EPHEMERAL_STORAGE: "0", **(resources.get("requests") or {})}
+    limits = {EPHEMERAL_STORAGE: larger(requests[EPHEMERAL_STORAGE], space), **(resources.get("limits") or {})}
     return {**resources, "requests": requests, "limits": limits}
 
 

@@ -4,16 +4,17 @@ from datetime import datetime
 
 from berth_operator.engine import events
 from berth_operator.engine.events import Complaint
+from berth_operator.engine.world import World
 from berth_operator.instances.expiry.notice import held_up
+from berth_operator.instances.memory import Memories
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.kinds import INSTANCES
-from berth_operator.world import World
 
 
 async def warn(world: World, seen: ObservedInstance, now: datetime) -> None:
     """Post what is to be told and was not told yet."""
     instance = seen.instance
-    memory = world.memories.known(instance.metadata.namespace, instance.public_id)
+    memory = world.state(Memories).known(instance.metadata.namespace, instance.public_id)
     obj = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)
     complaint = _complaint(seen, now)
     note = complaint.note if complaint else ""

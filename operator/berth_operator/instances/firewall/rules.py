@@ -12,11 +12,15 @@ from berth_core.resources import FirewallRule, Instance
 from berth_core.vpn import DEVICE
 from berth_operator.agents.reachability import own_address
 from berth_operator.engine.cache import version_of
+from berth_operator.engine.world import TermState, World
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.memory import Memory
-from berth_operator.instances.observed import PodView
 from berth_operator.kinds import RULES
-from berth_operator.world import World
+from berth_operator.pods.view import PodView
+
+
+class RulesListed(dict[str, int], TermState):
+    """Version of the last list of all FirewallRules, by namespace."""
 
 
 async def look(world: World, instance: Instance, memory: Memory, pod: PodView) -> tuple[bool, bool]:
@@ -76,7 +80,7 @@ def _known_until(world: World, instance: Instance, memory: Memory) -> int | None
     What was deleted before the list of all rules is in no news.
     """
     namespace = instance.metadata.namespace
-    as_of = world.rules_listed.get(namespace)
+    as_of = world.state(RulesListed).get(namespace)
     if as_of is None:
         return None
     known = world.store.by(RULES, "instance", instance.public_id, namespace)
@@ -86,7 +90,7 @@ def _known_until(world: World, instance: Instance, memory: Memory) -> int | None
 def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule] | None:
     """Rules as the last list of all rules showed them; None where news came since."""
     namespace = instance.metadata.namespace
-    as_of = world.rules_listed.get(namespace)
+    as_of = world.state(RulesListed).get(namespace)
     known = world.store.by(RULES, "instance", instance.public_id, namespace)
     if as_of is None or memory.rules_changed or any(version_of(rule) > as_of for rule in known):
         return None

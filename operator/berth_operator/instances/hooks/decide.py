@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from berth_core.kube.conditions import find
+from berth_core.kube.conditions import Condition, condition, find
 from berth_core.kube.types import Object
+from berth_core.leases import leasing
 from berth_core.resources import Instance
 from berth_core.resources.workspacetype import Hook, Hooks
 from berth_core.state import CLEANED
-from berth_operator.instances.observed import HookView, PodView, Progress
+from berth_operator.instances.observed import HookView, Progress
+from berth_operator.pods.view import PodView
+
+TYPE_MISSING: Final = "TypeMissing"
 
 PREPARE: Final = "prepare"
 RESET: Final = "reset"
@@ -117,3 +122,14 @@ def _last_word(pods: Sequence[PodView]) -> str:
         if pod.reason:
             return pod.reason
     return ""
+
+
+def not_cleaning(now: datetime) -> Condition:
+    """Return the condition Cleaning of a deployment whose hooks have ended."""
+    return condition(leasing.CLEANING, False, "HooksEnded", "no hook runs", now=now)
+
+
+def quarantine(name: str, reason: str, message: str, now: datetime) -> Condition:
+    """Return the condition Quarantined of the deployment ``name`` after a hook failed."""
+    way_out = f"{message}. See to the machine, then `berth deployment release {name}`"
+    return condition(leasing.QUARANTINED, True, reason, way_out, now=now)

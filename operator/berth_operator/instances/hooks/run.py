@@ -15,20 +15,31 @@ from berth_core.leases.leasing import Lease
 from berth_core.resources import Instance
 from berth_core.resources.instance import InstanceStatus
 from berth_core.resources.workspacetype import Hook
-from berth_operator.deployments.decide import TYPE_MISSING, not_cleaning, quarantine
-from berth_operator.engine.writes import refresh, write_status
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import create, refresh, write_status
 from berth_operator.instances import status
-from berth_operator.instances.hooks.decide import CLEAN, PREPARE, cleaned, hook_view, next_after, wanted_after
-from berth_operator.instances.making import create, new_nonce, unused_where_unknown
+from berth_operator.instances.hooks.decide import (
+    CLEAN,
+    PREPARE,
+    TYPE_MISSING,
+    cleaned,
+    hook_view,
+    next_after,
+    not_cleaning,
+    quarantine,
+    wanted_after,
+)
+from berth_operator.instances.making import lease_parts
 from berth_operator.instances.manifests import hook as build
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.policy import closed_policy
+from berth_operator.instances.memory import Memories
 from berth_operator.instances.observed import HookView, ObservedInstance, Progress
 from berth_operator.instances.plan import Plan
-from berth_operator.instances.removing import remove_pod
-from berth_operator.kinds import JOBS, PODS, POLICIES, SECRETS
-from berth_operator.pods import pod_view
-from berth_operator.world import DEPLOYMENT, World
+from berth_operator.kinds import DEPLOYMENT, JOBS, PODS, POLICIES, SECRETS
+from berth_operator.leases.clearing import remove_pod
+from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.pods.view import pod_view
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +91,7 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
             return [not_cleaning(now)]
         told = f"after instance {instance.public_id} (epoch {mine.epoch}) {message}"
         return [not_cleaning(now), quarantine(mine.deployment, reason, told, now)]
-    lease = world.lease_parts(instance, mine)
+    lease = lease_parts(world, instance, mine)
     if lease is None:
         told = f"after instance {instance.public_id} (epoch {mine.epoch}) nobody knows its hooks: its type is gone"
         return [not_cleaning(now), quarantine(mine.deployment, TYPE_MISSING, told, now)]
@@ -111,7 +122,7 @@ async def _start(world: World, lease: LeaseParts, named: tuple[str, Hook], shown
     if not await _nothing_runs(world, lease, name):
         await write_status(world, instance, instance.status, shown)
         return
-    memory = world.memories.of(namespace, lease.id)
+    memory = world.state(Memories).of(namespace, lease.id)
     memory.hooks, memory.policy = True, ""
     await world.client.apply(POLICIES, closed_policy(lease, world.config))
     nonce = shown.hook_nonces.get(name)

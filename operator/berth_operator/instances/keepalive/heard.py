@@ -12,10 +12,11 @@ from berth_core.kube.errors import NotFoundError
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.resources import Instance
+from berth_operator.engine.world import World
 from berth_operator.instances.keepalive.decide import MOST_SILENCE, quiet_since
 from berth_operator.instances.memory import Memory
 from berth_operator.kinds import LEASES, PODS
-from berth_operator.world import World
+from berth_operator.leadership.availability import Steadiness
 
 API_PODS: Final = {"app.kubernetes.io/name": "berth", names.COMPONENT_LABEL: "api"}
 
@@ -25,7 +26,7 @@ async def quiet(world: World, instance: Instance, memory: Memory, now: datetime)
 
     None for an instance that needs none.
     """
-    steady = world.clock.by_the_store(world.steadiness.since)
+    steady = world.clock.by_the_store(world.state(Steadiness).since)
     known = quiet_since(instance, memory.ping, steady or now, now)
     if known is None or now < known + MOST_SILENCE:
         return known

@@ -1,6 +1,5 @@
 """What the manifests of one lease share."""
 
-import base64
 from dataclasses import dataclass
 
 from berth_core import names
@@ -85,15 +84,3 @@ class LeaseParts:
         if not self.warm:
             return self.holder.reference()
         return {**self.deployment.reference(), "controller": False, "blockOwnerDeletion": False}
-
-
-def opaque(metadata: Object, data: dict[str, bytes]) -> Object:
-    """Manifest of a Secret that never changes."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata,
-        "type": "Opaque",
-        "immutable": True,
-        "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},
-    }

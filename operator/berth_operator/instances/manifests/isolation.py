@@ -1,11 +1,10 @@
 """Needs of pods on their node: a pod without any gets a user namespace of its own (ADR 0036). Pure."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from berth_core import overrides
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.isolation import Asks, Verdict, user_namespace
+from berth_operator.podspec.isolation import _DEVICES, Asks, Verdict, _has_devices, user_namespace
 from berth_operator.settings.config import MKNOD, PRIVILEGED, Config
 
 NAMESPACED: Final = frozenset({
@@ -14,7 +13,6 @@ NAMESPACED: Final = frozenset({
     "SYS_PTRACE",
 })  # fmt: skip
 """Capabilities that count in a user namespace as they do outside of one; the others are asked for in the node's own."""
-_DEVICES: Final = "it has devices"
 
 
 def of_lease(lease: LeaseParts, config: Config, *, vpn: bool) -> Verdict:
@@ -23,19 +21,6 @@ def of_lease(lease: LeaseParts, config: Config, *, vpn: bool) -> Verdict:
         needs=_needs(lease) or (_tunnel(config) if vpn else ""),
         runtime_class=runtime_class(lease, config),
         selector=overrides.node_selector(lease.type.spec.template, lease.deployment.spec.overrides),
-    )
-    return user_namespace(config.user_namespaces, asks, config.runtimes)
-
-
-def of_build(config: Config) -> Verdict:
-    """Whether pods of builds get one."""
-    if config.ci is None:
-        return user_namespace(config.user_namespaces, Asks(), config.runtimes)
-    amounts = (config.ci.resources.get(part) or {} for part in ("requests", "limits"))
-    asks = Asks(
-        needs=_DEVICES if any(map(_has_devices, amounts)) else "",
-        runtime_class=config.ci.confinement.runtime_class,
-        selector=config.ci.node_selector,
     )
     return user_namespace(config.user_namespaces, asks, config.runtimes)
 
@@ -56,11 +41,6 @@ def _needs(lease: LeaseParts) -> str:
         return "it has a hostPath volume"
     added = sorted({name.removeprefix("CAP_") for name in template.add_capabilities} - NAMESPACED)
     return f"it adds the capability {added[0]}" if added else ""
-
-
-def _has_devices(amounts: Mapping[str, object]) -> bool:
-    """Whether an amount is of what a plugin brings, such as nvidia.com/gpu: it may have files in /dev."""
-    return any("/" in name for name in amounts)
 
 
 def _tunnel(config: Config) -> str:

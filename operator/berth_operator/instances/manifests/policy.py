@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from berth_core import names
-from berth_core.firewall import Egress, OperatorPods, PolicyRequest, Rule, Sources, network_policy
+from berth_core.firewall import OperatorPods, PolicyRequest, Rule, Sources, network_policy
 from berth_core.kube.types import Object
-from berth_core.resources import WorkspaceType
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.dns import dns_peers
+from berth_operator.podspec.network import dns_peers, type_egress
 from berth_operator.settings.config import Config
 
 
@@ -39,8 +38,3 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
 def closed_policy(lease: LeaseParts, config: Config) -> Object:
     """Manifest for while a hook runs: no user comes in, whatever the rules; egress as the type says."""
     return policy(lease, (), replace(config, sources=Sources.EXACT))
-
-
-def type_egress(type_: WorkspaceType, config: Config) -> Egress:
-    """Where workspaces of a type may connect to."""
-    return type_.spec.network.reached(config.out_of_reach)

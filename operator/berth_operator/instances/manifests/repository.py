@@ -5,6 +5,7 @@ from typing import Final
 
 from berth_core import names
 from berth_core.kube.types import Object
+from berth_core.quantities import EPHEMERAL_STORAGE
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.template import resources
 from berth_operator.instances.repository import place_of, seconds_of
@@ -14,7 +15,6 @@ RESOURCES: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"me
 STATE: Final = "16Mi"
 PLACE: Final = "/repo"
 """Where its own container has the clone."""
-SPACE: Final = "ephemeral-storage"
 _CLONE: Final = "berth-repo"
 _STATE: Final = "berth-repo-state"
 
@@ -40,13 +40,15 @@ def clone(lease: LeaseParts, config: Config) -> Clone | None:
     place, problem = place_of(repo, lease.type, config.out_of_reach)
     if problem:
         return None
-    space = resources(lease)["limits"][SPACE]
+    space = resources(lease)["limits"][EPHEMERAL_STORAGE]
     return Clone(config.clone, repo.url, place, seconds_of(lease.type), space)
 
 
 def container(wanted: Clone) -> Object:
     """The container, which ends before the workspace starts. It may write the clone, and nothing else."""
-    space = {"resourceFieldRef": {"containerName": names.WORKSPACE_CONTAINER, "resource": f"limits.{SPACE}"}}
+    space = {
+        "resourceFieldRef": {"containerName": names.WORKSPACE_CONTAINER, "resource": f"limits.{EPHEMERAL_STORAGE}"}
+    }
     return {
         "name": names.REPOSITORY_CONTAINER,
         "image": wanted.settings.image,

@@ -7,8 +7,8 @@ from berth_core.kube.types import Object
 from berth_core.quantities import larger
 from berth_core.resources.workspacetype import Template, Volume
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.dns import dns_fields
 from berth_operator.instances.manifests.isolation import of_lease, runtime_class
+from berth_operator.podspec.network import dns_fields
 from berth_operator.settings.config import Config
 from berth_operator.settings.confinement import Confinement
 

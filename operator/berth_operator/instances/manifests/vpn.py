@@ -9,7 +9,8 @@ from berth_core import names
 from berth_core.kube.types import Object
 from berth_core.vpn import Authority, server_configuration, static_key
 from berth_core.vpn.configuration import REVOKED, RUN_PLACE, SECRET_PLACE, Protocol
-from berth_operator.instances.manifests.common import LeaseParts, opaque
+from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.podspec.secrets import opaque
 from berth_operator.settings.config import MKNOD, PRIVILEGED, Config, VpnSettings
 
 RESOURCES: Final[dict[str, dict[str, str]]] = {

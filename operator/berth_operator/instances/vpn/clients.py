@@ -20,19 +20,18 @@ from berth_core.kube.types import Object
 from berth_core.resources import Instance, VPNClient
 from berth_core.resources.instance import MOST_VPN_CLIENTS, VPNIssued
 from berth_core.vpn import Authority, Remote, profile
-from berth_operator.agents.client import AgentAddress
-from berth_operator.engine.errors import AgentError
-from berth_operator.engine.parallel import together
+from berth_operator.agents.client import AgentAddress, AgentClient
 from berth_operator.engine.workqueue import Key
-from berth_operator.engine.writes import write_status
-from berth_operator.instances.making import create
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import create, together, write_status
+from berth_operator.errors import AgentError
 from berth_operator.instances.manifests import vpn as building
 from berth_operator.instances.manifests.service import announced
-from berth_operator.instances.memory import Memory
-from berth_operator.instances.observed import ObservedInstance, PodView, VpnView
-from berth_operator.kinds import SECRETS, SERVICES, VPN_CLIENTS
+from berth_operator.instances.memory import Memories, Memory
+from berth_operator.instances.observed import ObservedInstance, VpnView
+from berth_operator.kinds import INSTANCE, SECRETS, SERVICES, VPN_CLIENTS
+from berth_operator.pods.view import PodView
 from berth_operator.settings.config import VpnSettings
-from berth_operator.world import INSTANCE, World
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +69,7 @@ async def attend(world: World, seen: ObservedInstance) -> None:
     instance, view, pod = seen.instance, seen.vpn, seen.pod
     if view is None or pod is None or world.config.vpn is None:
         raise RuntimeError("only an instance with a VPN and a pod is attended to")
-    known = world.memories.of(instance.metadata.namespace, instance.public_id).vpn
+    known = world.state(Memories).of(instance.metadata.namespace, instance.public_id).vpn
     if not view.ready and not known.asking and pod.vpn.state == "running":
         _ask(world, instance, pod)
     try:
@@ -93,14 +92,14 @@ async def refuse(world: World, instance: Instance, pod: PodView) -> None:
     namespace = instance.metadata.namespace
     listed, _ = await world.client.list(VPN_CLIENTS, namespace, fields={"spec.instance": instance.public_id})
     revoked = _revoked(instance, listed)
-    memory = world.memories.of(namespace, instance.public_id)
+    memory = world.state(Memories).of(namespace, instance.public_id)
     if revoked <= memory.vpn.refused:  # the cache lacks somebody who is there: it will know
         memory.vpn.retry_at = time.monotonic() + FIRST_RETRY
         world.queue.add_after(_key(instance), FIRST_RETRY)
         return
     authority = await _authority(world, instance)
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
-    ended = await world.agents.refuse(agent, authority.revocations(revoked, world.now()), sorted(revoked))
+    ended = await world.state(AgentClient).refuse(agent, authority.revocations(revoked, world.now()), sorted(revoked))
     new, access = revoked - memory.vpn.refused, world.config.access_namespace
     await together(*(world.client.delete(SECRETS, access, names.vpn_profile(one)) for one in sorted(new)))
     memory.vpn.refused = revoked
@@ -129,13 +128,13 @@ async def clear(world: World, namespace: str, instance_id: str) -> bool:
 
 def _ask(world: World, instance: Instance, pod: PodView) -> None:
     """Begin to ask the agent whether the VPN serves; the answer, for which it waits some seconds, brings us back."""
-    known = world.memories.of(instance.metadata.namespace, instance.public_id).vpn
+    known = world.state(Memories).of(instance.metadata.namespace, instance.public_id).vpn
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
 
     async def run() -> None:
         delay = 0.0
         try:
-            known.ready, known.problem = await world.agents.vpn(agent)
+            known.ready, known.problem = await world.state(AgentClient).vpn(agent)
         except AgentError as error:
             known.problem, delay = str(error), LONGEST_RETRY
             known.retry_at = time.monotonic() + delay

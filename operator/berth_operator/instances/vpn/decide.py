@@ -2,7 +2,8 @@
 
 from berth_core import state
 from berth_core.kube.conditions import find
-from berth_operator.instances.observed import ORDINARY, STARTING, ObservedInstance
+from berth_operator.instances.observed import STARTING, ObservedInstance
+from berth_operator.pods.view import ORDINARY
 
 
 def serves(seen: ObservedInstance) -> tuple[bool, str, str]:

@@ -9,8 +9,9 @@ import prometheus_client
 from aiohttp import web
 
 from berth_operator.engine import metrics
+from berth_operator.engine.world import World
 from berth_operator.leadership.leading import Leadership
-from berth_operator.world import World
+from berth_operator.leadership.tenancy import Tenancy
 
 STUCK_SECONDS: Final = 60.0
 """A pass takes milliseconds to seconds. One key neglected for this long means that the process is stuck."""
@@ -52,8 +53,8 @@ class Health:
         return web.json_response(state, status=200 if age < STUCK_SECONDS else 503)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        state = {"watching": self.watching, "problem": self._world.problem}
-        return web.json_response(state, status=200 if self.watching and not self._world.problem else 503)
+        state = {"watching": self.watching, "problem": self._world.state(Tenancy).problem}
+        return web.json_response(state, status=200 if self.watching and not self._world.state(Tenancy).problem else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         metrics.CLOCK_TRUSTED.set(self._world.clock.trusted)

@@ -11,26 +11,36 @@ from berth_core.kube.errors import ConflictError, NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WarmSecrets
-from berth_operator.engine.parallel import together
 from berth_operator.engine.workqueue import Key
-from berth_operator.engine.writes import refresh, refresh_pod, write_status
+from berth_operator.engine.world import TermState, World
+from berth_operator.engine.writes import create, refresh, refresh_pod, together, write_status
 from berth_operator.instances.decide import may_lack_secrets
-from berth_operator.instances.making import agent_secret, create, has_secrets, host_key, new_nonce, unused_where_unknown
+from berth_operator.instances.making import agent_secret, has_secrets, host_key
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import service
-from berth_operator.instances.observe import read_deployment
-from berth_operator.instances.observed import PodView
+from berth_operator.instances.warm import view
+from berth_operator.instances.warm.decide import (
+    Drawn,
+    ObservedWarm,
+    WarmSet,
+    awaits_its_finalizer,
+    decide,
+    next_epoch_of,
+)
+from berth_operator.instances.warm.manifests import claim, made_from, warm_pod
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
-from berth_operator.pods import goes, holder_of
-from berth_operator.warm import view
-from berth_operator.warm.decide import Drawn, ObservedWarm, WarmSet, awaits_its_finalizer, decide, next_epoch_of
-from berth_operator.warm.manifests import claim, made_from, warm_pod
-from berth_operator.world import World
+from berth_operator.leases.live import read_deployment
+from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.pods.view import PodView, goes, holder_of
 
 log = structlog.get_logger(__name__)
 
 POD_GRACE: Final = 1
+
+
+class WarmNonces(dict[tuple[str, str], Drawn], TermState):
+    """Nonces for pods to be kept warm that no status names yet, by the deployment's namespace and name."""
 
 
 async def reconcile_warm(world: World, key: Key) -> float | None:
@@ -132,13 +142,13 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     if wd is None or seen.type is None:
         raise RuntimeError("only for a deployment with a type a pod is kept warm")
     place = (wd.metadata.namespace, wd.metadata.name)
-    drawn = world.warm_nonces.get(place)
+    drawn = world.state(WarmNonces).get(place)
     if drawn is None or not drawn.serves(wd, epoch):
-        drawn = world.warm_nonces[place] = Drawn(wd.metadata.uid, epoch, new_nonce())
+        drawn = world.state(WarmNonces)[place] = Drawn(wd.metadata.uid, epoch, new_nonce())
     nonce = drawn.nonce
     parts = _parts(wd, seen.type, epoch, nonce)
     world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config, ())))
-    with unused_where_unknown(world.warm_nonces, place):
+    with unused_where_unknown(world.state(WarmNonces), place):
         key, *_ = await together(
             host_key(world, parts),
             agent_secret(world, parts),
@@ -146,7 +156,7 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
         )
     told = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
     await write_status(world, wd, wd.status, told)
-    del world.warm_nonces[place]
+    del world.state(WarmNonces)[place]
     before = wd.warm_nonce(epoch)
     if before is not None:
         await _remove_secrets(world, replace(parts, nonce=before))

@@ -9,7 +9,7 @@ from berth_core.kube.model import parse_time
 from berth_core.leases import leasing
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
-from berth_operator.instances.observed import PodView
+from berth_operator.pods.view import PodView
 
 LIFE: Final = timedelta(days=1)
 """After this a pod that nobody took is made anew: images move under their tags."""

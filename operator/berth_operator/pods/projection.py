@@ -1,4 +1,4 @@
-"""What is kept of an object: of the bulky kinds only what is read. Pure.
+"""What is kept of an object: of the bulky kinds only what is read.
 
 A whole pod takes four times as much memory as what passes look at; the API server keeps the rest.
 """
@@ -9,7 +9,7 @@ from typing import Final
 from berth_core import names
 from berth_core.kube.types import Kind, Object
 from berth_operator.kinds import PODS, SERVICES
-from berth_operator.pods import CONTROLLERS, phase_is_presumed
+from berth_operator.pods.view import CONTROLLERS, phase_is_presumed
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA: Final = (

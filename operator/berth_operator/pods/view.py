@@ -1,12 +1,117 @@
 """Reads a pod object into what decisions need. Pure."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from berth_core import names
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.epochs import epoch_of
-from berth_operator.instances.observed import NOT_REPORTED, ContainerView, PodView
+
+ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
+"""Reasons of containers that are on their way."""
 
 CONTROLLERS = "kube-controller-manager"
+
+
+@dataclass(frozen=True)
+class ContainerView:
+    """One container, as the kubelet reported it last."""
+
+    state: str
+    """``running``, ``waiting`` or ``terminated``."""
+    id: str = ""
+    reason: str = ""
+    """Why it waits or ended."""
+    message: str = ""
+    restarts: int = 0
+    exit_code: int | None = None
+    """Of one that ended."""
+
+
+NOT_REPORTED = ContainerView("waiting", reason="NotReported")
+
+
+@dataclass(frozen=True)
+class PodView:
+    """The pod of an instance."""
+
+    uid: str
+    epoch: int
+    phase: str
+    created: datetime
+    deleting: bool
+    """It has a deletionTimestamp."""
+    finalized: bool
+    """It carries our finalizer still."""
+    node: str = ""
+    """Where it is bound to; empty while it is not scheduled."""
+    ip: str = ""
+    isolated: bool = False
+    """It has a user namespace of its own."""
+    agent: ContainerView = NOT_REPORTED
+    workspace: ContainerView = NOT_REPORTED
+    vpn: ContainerView = NOT_REPORTED
+    """Of an instance that has one."""
+    repository: ContainerView | None = None
+    """What clones a repository into the workspace; None where the pod was made without."""
+    containers: tuple[ContainerView, ...] = ()
+    """All that the spec names, init containers and ephemeral ones too."""
+    unschedulable_since: datetime | None = None
+    unschedulable: str = ""
+    """The scheduler's message."""
+    presumed: bool = False
+    """Its phase was written by a controller of Kubernetes', which knows nothing of the containers."""
+    forced: bool = False
+    """An administrator attests that its containers are gone."""
+    reason: str = ""
+    """Why it failed, such as Evicted."""
+    name: str = ""
+    """Its name, which its Service has too."""
+    holder: str = ""
+    """Public id of its instance; empty for one that is kept warm for nobody yet."""
+    made_from: str = ""
+    """Digest of what a warm one was made from."""
+    host_key: str = ""
+    """Public host key of a warm one."""
+    nonce: str | None = None
+    """In the names of a warm one's Secrets; None for one that an earlier version made."""
+
+    @property
+    def needed(self) -> tuple[ContainerView, ...]:
+        """What must run for a shell, in the order of the start; what clones a repository only until that has ended."""
+        cloning = self.repository is not None and self.repository.state != "terminated"
+        return (self.agent, *((self.repository,) if self.repository is not None and cloning else ()), self.workspace)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether its node has said nothing of its containers: it pulls their images, or waits for what they mount."""
+        on_the_way = all(one.state == "waiting" and one.reason in ORDINARY for one in self.containers)
+        return bool(self.node) and self.phase == "Pending" and on_the_way
+
+    @property
+    def over(self) -> bool:
+        """Whether it is deleted or has failed, and will not serve again."""
+        return self.deleting or self.phase in ("Failed", "Succeeded")
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it is certain that none of its containers runs, nor will.
+
+        The kubelet's word is a terminal phase and no running container; it writes the phase when it is done with a
+        pod that is deleted. A container that waits then never started. Not its word: a phase that the garbage
+        collector wrote, as for a node that was deleted. Of the containers of such a pod only those have ended that
+        the kubelet said have: one that was said to wait may run since. A pod that is deleted before it is bound to a
+        node is never bound (the binding is refused).
+        """
+        if self.forced:
+            return True
+        if not self.node:
+            return self.deleting
+        if self.phase not in ("Failed", "Succeeded"):
+            return False
+        states = {container.state for container in self.containers}
+        return states <= {"terminated"} if self.presumed else "running" not in states
 
 
 def pod_view(pod: Object) -> PodView:

@@ -12,7 +12,8 @@ from berth_core.reading import at
 from berth_core.resources import KINDS, Resource
 from berth_operator.engine.cache import key_of
 from berth_operator.engine.workqueue import Key
-from berth_operator.world import READABILITY, World
+from berth_operator.engine.world import World
+from berth_operator.kinds import READABILITY
 
 log = structlog.get_logger(__name__)
 

@@ -19,11 +19,14 @@ from berth_core.queue import order
 from berth_core.queue.waitlist import NOT_GRANTED
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 from berth_operator.engine.cache import public_id
-from berth_operator.engine.writes import refresh
-from berth_operator.instances.ending import clear, clear_epoch
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS
-from berth_operator.leases.orphan import holder, living, orphan_of, patience
-from berth_operator.world import DEPLOYMENT, RESERVATION, World
+from berth_operator.engine.world import World
+from berth_operator.engine.writes import Refusals, refresh
+from berth_operator.instances.ending import clear
+from berth_operator.instances.memory import Memories
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATION, RESERVATIONS
+from berth_operator.leases.clearing import clear_epoch
+from berth_operator.leases.live import Serving
+from berth_operator.leases.orphan import Sightings, holder, living, orphan_of, patience
 
 log = structlog.get_logger(__name__)
 
@@ -40,32 +43,25 @@ def holder_in_cache(world: World, wd: WorkspaceDeployment) -> Instance | None:
     return holder(wd, [Instance.parse(obj) for obj in found])
 
 
-def hand_over(world: World, wd: WorkspaceDeployment) -> None:
-    """Have a lease go back at once, of which it is certain that nobody makes its Instance any more."""
-    if (orphan := orphan_of(wd)) is not None:
-        world.missing.backdate(orphan, time.monotonic())
-        world.add(DEPLOYMENT, wd.metadata.namespace, wd.metadata.name)
-
-
 async def attend(world: World, wd: WorkspaceDeployment) -> float | None:
     """Take the next step with a deployment's lease where its Instance is missing; seconds until another look."""
     orphan = orphan_of(wd)
     if orphan is None:
         return None
     if holder_in_cache(world, wd) is not None:
-        world.missing.forget(orphan)
+        world.state(Sightings).forget(orphan)
         return None
-    left = patience(orphan) - world.missing.age(orphan, time.monotonic())
+    left = patience(orphan) - world.state(Sightings).age(orphan, time.monotonic())
     if left > 0:
         return left
-    if orphan.instance in world.serving:
+    if orphan.instance in world.state(Serving):
         return CLEARING_SECONDS
     # From now on an Instance that comes all the same is not bound in this process, until the lease has gone back.
-    world.serving.add(orphan.instance)
+    world.state(Serving).add(orphan.instance)
     try:
         return await _undo(world, wd)
     finally:
-        world.serving.discard(orphan.instance)
+        world.state(Serving).discard(orphan.instance)
 
 
 async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
@@ -90,9 +86,9 @@ async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
         return CLEARING_SECONDS
     now = world.now()
     await leasing.give_back(world.client, namespace, taken, instance=lease.instance, completed=False, now=now)
-    world.refusals.forget(lease.instance)
+    world.state(Refusals).forget(lease.instance)
     if not living(same):
-        world.memories.forget(namespace, lease.instance)
+        world.state(Memories).forget(namespace, lease.instance)
     await refresh(world, DEPLOYMENTS, namespace, wd.metadata.name)
     log.warning("lease without an Instance given back", deployment=wd.metadata.name, instance=lease.instance)
     return None
@@ -110,14 +106,14 @@ async def _buried(world: World, namespace: str, lease: Lease, instance: str, use
     except UnavailableError:
         raise
     except (ForbiddenError, InvalidError) as error:
-        if not world.refusals.confirmed(instance, time.monotonic()):
+        if not world.state(Refusals).confirmed(instance, time.monotonic()):
             raise
         log.warning("the cluster refuses a tombstone", instance=instance, error=error.message)
         return False
     else:
         world.store.put(INSTANCES, made)
         log.warning("an Instance did not come; its name is taken", instance=instance, deployment=lease.deployment)
-    world.refusals.forget(instance)
+    world.state(Refusals).forget(instance)
     return True
 
 

@@ -4,13 +4,12 @@ from berth_core.kube.types import Object
 from berth_core.leases.epochs import epoch_of
 from berth_core.leases.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_operator.engine.world import World, node_is_ready
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.observed import PodView
+from berth_operator.instances.warm.decide import WarmSet, serves
+from berth_operator.instances.warm.manifests import made_from
 from berth_operator.kinds import DEPLOYMENTS, PODS, SERVICES, TYPES
-from berth_operator.pods import pod_view
-from berth_operator.warm.decide import WarmSet, serves
-from berth_operator.warm.manifests import made_from
-from berth_operator.world import World, node_is_ready
+from berth_operator.pods.view import PodView, pod_view
 
 
 def concerns(world: World, namespace: str, deployment: str) -> bool:

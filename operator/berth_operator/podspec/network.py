@@ -1,9 +1,11 @@
-"""DNS of pods that are made for users: the cluster's own, or resolvers that an administrator has named."""
+"""Where pods that are made for users may connect to, and the DNS that they ask."""
 
 from ipaddress import ip_network
 from typing import Final
 
+from berth_core.firewall import Egress
 from berth_core.kube.types import Object
+from berth_core.resources import WorkspaceType
 from berth_operator.settings.config import Config
 
 _CLUSTER: Final = {
@@ -25,3 +27,8 @@ def dns_fields(config: Config) -> Object:
     if not config.resolvers:
         return {}
     return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [str(address) for address in config.resolvers]}}
+
+
+def type_egress(type_: WorkspaceType, config: Config) -> Egress:
+    """Where workspaces of a type may connect to."""
+    return type_.spec.network.reached(config.out_of_reach)

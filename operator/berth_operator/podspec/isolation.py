@@ -2,47 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final, NamedTuple
 
-from berth_core.kube.types import Object
+from berth_operator.settings.config import Config
+from berth_operator.settings.runtimes import DEFAULT_HANDLER, ClassView, Runtimes, UserNamespaces
 
-DEFAULT_HANDLER: Final = ""
-"""Name under which a node tells of the runtime that pods without a RuntimeClass get."""
-
-
-class UserNamespaces(StrEnum):
-    """Which pods get one."""
-
-    AUTO = "auto"
-    """Pods that need nothing of the node's, where every node that they may come to has user namespaces."""
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-@dataclass(frozen=True)
-class NodeRuntimes:
-    """One node, and what its runtimes can."""
-
-    labels: Mapping[str, str]
-    handlers: frozenset[str]
-    """Handlers of the container runtime that have user namespaces."""
-
-
-@dataclass(frozen=True)
-class ClassView:
-    """One RuntimeClass: the handler that it stands for, and the labels of the nodes that it keeps pods to."""
-
-    handler: str
-    selector: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Runtimes:
-    """The cluster's runtimes, as far as they are known."""
-
-    nodes: Mapping[str, NodeRuntimes] = field(default_factory=dict)
-    classes: Mapping[str, ClassView] = field(default_factory=dict)
+_DEVICES: Final = "it has devices"
 
 
 @dataclass(frozen=True)
@@ -96,13 +61,19 @@ def of_pod(verdict: Verdict, *, isolated: bool) -> Verdict:
     return verdict if not verdict.on else Verdict(False, "MadeBefore", "its pod was made when it could not have one")
 
 
-def node_runtimes(node: Object) -> NodeRuntimes:
-    """Read what a Node says of its runtimes (``status.runtimeHandlers``)."""
-    told = (node.get("status") or {}).get("runtimeHandlers") or ()
-    able = (one.get("name", DEFAULT_HANDLER) for one in told if (one.get("features") or {}).get("userNamespaces"))
-    return NodeRuntimes(node["metadata"].get("labels") or {}, frozenset(able))
+def of_build(config: Config) -> Verdict:
+    """Whether pods of builds get one."""
+    if config.ci is None:
+        return user_namespace(config.user_namespaces, Asks(), config.runtimes)
+    amounts = (config.ci.resources.get(part) or {} for part in ("requests", "limits"))
+    asks = Asks(
+        needs=_DEVICES if any(map(_has_devices, amounts)) else "",
+        runtime_class=config.ci.confinement.runtime_class,
+        selector=config.ci.node_selector,
+    )
+    return user_namespace(config.user_namespaces, asks, config.runtimes)
 
 
-def class_view(runtime_class: Object) -> ClassView:
-    """Read a RuntimeClass."""
-    return ClassView(runtime_class["handler"], (runtime_class.get("scheduling") or {}).get("nodeSelector") or {})
+def _has_devices(amounts: Mapping[str, object]) -> bool:
+    """Whether an amount is of what a plugin brings, such as nvidia.com/gpu: it may have files in /dev."""
+    return any("/" in name for name in amounts)

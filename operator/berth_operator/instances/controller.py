@@ -1,0 +1,198 @@
+"""Kinds that instances rest on: how their objects are found, and which keys their changes concern."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from berth_core import names
+from berth_core.kube.types import Object
+from berth_operator.engine.cache import index_by, public_id, version_of
+from berth_operator.engine.controllers import Controller, Watch
+from berth_operator.engine.world import World
+from berth_operator.instances.firewall.rules import RulesListed
+from berth_operator.instances.memory import Memories
+from berth_operator.instances.reconcile import reconcile_instance
+from berth_operator.instances.warm.reconcile import reconcile_warm
+from berth_operator.kinds import (
+    DEPLOYMENT,
+    DEPLOYMENTS,
+    INSTANCE,
+    INSTANCES,
+    JOBS,
+    NODES,
+    ORPHAN,
+    OURS,
+    PODS,
+    RULES,
+    SERVICES,
+    VPN_CLIENTS,
+    WARM,
+)
+from berth_operator.pods.view import holder_of
+
+
+def _instance(world: World, obj: Object, gone: bool) -> None:
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    if not gone and not _is_history(world, obj):
+        world.add(INSTANCE, metadata["namespace"], metadata["name"])
+    claim = obj["spec"].get("claim") or {}
+    deployment = status.get("deployment") or claim.get("deployment")
+    if not (gone or status.get("reason")):
+        return
+    if deployment:
+        world.add(DEPLOYMENT, metadata["namespace"], deployment)
+    # A lease that was taken for it before it was bound is for nobody now.
+    namespace = metadata["namespace"]
+    for wd in world.store.by(DEPLOYMENTS, "holder", public_id(obj), namespace):
+        world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
+
+
+def _is_history(world: World, obj: Object) -> bool:
+    """Whether it has ended, nobody deletes it, and nothing of it is known to be left."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    if not status.get("endTime") or metadata.get("deletionTimestamp"):
+        return False
+    own = status.get("id") or metadata["name"]
+    return not any(world.store.by(kind, "instance", own, metadata["namespace"]) for kind in (PODS, JOBS, VPN_CLIENTS))
+
+
+def _child(world: World, obj: Object, _gone: bool) -> None:
+    _of_instance(world, obj)
+    _warm(world, obj)
+
+
+def _of_instance(world: World, obj: Object) -> None:
+    instance_id, namespace = holder_of(obj), obj["metadata"]["namespace"]
+    if not instance_id:
+        return
+    owners = world.store.by(INSTANCES, "id", instance_id, namespace)
+    for owner in owners:
+        world.add(INSTANCE, namespace, owner["metadata"]["name"])
+    if not owners:
+        world.add(ORPHAN, namespace, instance_id)
+
+
+def _warm(world: World, obj: Object) -> None:
+    labels, namespace = obj["metadata"].get("labels", {}), obj["metadata"]["namespace"]
+    deployment = labels.get(names.DEPLOYMENT_LABEL)
+    if names.WARM_LABEL not in labels or not deployment:
+        return
+    world.add(WARM, namespace, deployment)
+    # Its Service does not name the instance that has it.
+    for bound in world.store.by(INSTANCES, "deployment", deployment, namespace):
+        world.add(INSTANCE, namespace, bound["metadata"]["name"])
+
+
+def _rule(world: World, obj: Object, gone: bool) -> None:
+    namespace, instance_id = obj["metadata"]["namespace"], obj["spec"]["instance"]
+    owners = world.store.by(INSTANCES, "id", instance_id, namespace)
+    memory = world.state(Memories).known(namespace, instance_id)
+    if memory is None and gone and any(not (owner.get("status") or {}).get("endTime") for owner in owners):
+        # A deletion leaves no other trace for the first pass to find.
+        memory = world.state(Memories).of(namespace, instance_id)
+    if memory is not None:
+        if not gone and memory.knows_rule(obj["metadata"]["name"], obj["metadata"]["resourceVersion"]):
+            return
+        memory.outdate_rules(version_of(obj))
+    for owner in owners:
+        world.add(INSTANCE, namespace, owner["metadata"]["name"])
+
+
+def _vpn_client(world: World, obj: Object, _gone: bool) -> None:
+    namespace = obj["metadata"]["namespace"]
+    for owner in world.store.by(INSTANCES, "id", obj["spec"]["instance"], namespace):
+        world.add(INSTANCE, namespace, owner["metadata"]["name"])
+
+
+def _deployment(world: World, obj: Object, gone: bool) -> None:
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+    concerned = world.store.by(INSTANCES, "deployment", name, namespace)
+    # Another operator may have taken it for one that waits, and have stopped leading since.
+    if lease := (obj.get("status") or {}).get("lease"):
+        concerned += world.store.by(INSTANCES, "id", lease["instance"], namespace)
+    if gone:
+        concerned += world.store.by(INSTANCES, "waiting", "yes", namespace)
+    for instance in concerned:
+        world.add(INSTANCE, namespace, instance["metadata"]["name"])
+
+
+def _node(world: World, obj: Object, _gone: bool) -> None:
+    for pod in world.store.by(PODS, "node", obj["metadata"]["name"]):
+        _of_instance(world, pod)
+
+
+def _rules_listed(world: World, namespace: str, version: int) -> None:
+    world.state(RulesListed)[namespace] = version
+
+
+async def _relisted(world: World) -> None:
+    """Drop what is remembered of instances that are over; have the rest pushed again."""
+    memories = world.state(Memories)
+    living = (obj for obj in world.store.all(INSTANCES) if not (obj.get("status") or {}).get("endTime"))
+    memories.retain({(obj["metadata"]["namespace"], public_id(obj)) for obj in living})
+    memories.outdate_pushes()
+
+
+def _public_id(obj: Object) -> Iterable[str]:
+    return (public_id(obj),)
+
+
+def _active_deployment(obj: Object) -> Iterable[str]:
+    status = obj.get("status") or {}
+    return (status["deployment"],) if status.get("deployment") and not status.get("endTime") else ()
+
+
+def _mentioned_deployments(obj: Object) -> Iterable[str]:
+    parts = (obj["spec"].get("claim") or {}, obj.get("status") or {})
+    return {part["deployment"] for part in parts if part.get("deployment")}
+
+
+def _waiting(obj: Object) -> Iterable[str]:
+    status = obj.get("status") or {}
+    bound = status.get("epoch") or status.get("reason") or obj["spec"].get("claim")
+    return () if bound else ("yes",)
+
+
+def _opening(obj: Object) -> Iterable[str]:
+    status = obj.get("status") or {}
+    leased = status.get("epoch") or obj["spec"].get("claim")
+    return ("yes",) if leased and not (status.get("readyTime") or status.get("reason")) else ()
+
+
+def _holder(pod: Object) -> Iterable[str]:
+    return (holder,) if (holder := holder_of(pod)) else ()
+
+
+def _warm_for(obj: Object) -> Iterable[str]:
+    labels = obj["metadata"].get("labels") or {}
+    return (labels[names.DEPLOYMENT_LABEL],) if names.WARM_LABEL in labels and names.DEPLOYMENT_LABEL in labels else ()
+
+
+_OF_INSTANCE: Final = index_by("spec", "instance")
+_LABEL: Final = index_by("metadata", "labels", names.INSTANCE_LABEL)
+CONTROLLER: Final = Controller(
+    watches=(
+        Watch(
+            INSTANCES,
+            _instance,
+            {
+                "id": _public_id,
+                "deployment": _active_deployment,
+                "mentions": _mentioned_deployments,
+                "waiting": _waiting,
+                "opening": _opening,
+            },
+        ),
+        Watch(RULES, _rule, {"instance": _OF_INSTANCE}, listed=_rules_listed),
+        Watch(VPN_CLIENTS, _vpn_client, {"instance": _OF_INSTANCE}),
+        Watch(
+            PODS, _child, {"instance": _holder, "node": index_by("spec", "nodeName"), "warm": _warm_for}, labels=OURS
+        ),
+        Watch(SERVICES, _child, {"instance": _LABEL, "warm": _warm_for}, labels=OURS),
+        Watch(JOBS, _child, {"instance": _LABEL}, labels=OURS),
+        Watch(DEPLOYMENTS, _deployment),
+        Watch(NODES, _node),
+    ),
+    passes={INSTANCE: reconcile_instance, WARM: reconcile_warm},
+    objects={INSTANCE: INSTANCES, WARM: DEPLOYMENTS},
+    relisted=_relisted,
+)

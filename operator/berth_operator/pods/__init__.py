@@ -1,0 +1,1 @@
+"""Pods as the operator reads and keeps them. Pure."""

@@ -1,0 +1,1 @@
+"""Fields that the pods of leases and of builds share. Pure."""
