@@ -14,7 +14,7 @@ from bench.report import Report
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 
 ASKED: Final = 45.0

@@ -14,6 +14,7 @@ from berth_core import ids, names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
+from berth_core.leases.availability import AVAILABLE
 from berth_core.resources import Instance, WorkspaceDeployment
 
 LOCKED: Final = 100
@@ -104,4 +105,4 @@ async def _locked(client: Client, namespace: str) -> set[str]:
     """Deployments whose status says that they are locked."""
     listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
     shown = ((obj["metadata"]["name"], c) for obj in listed for c in (obj.get("status") or {}).get("conditions") or ())
-    return {name for name, c in shown if c["type"] == leasing.AVAILABLE and c["reason"] == "Lockout"}
+    return {name for name, c in shown if c["type"] == AVAILABLE and c["reason"] == "Lockout"}

@@ -20,10 +20,12 @@ from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import make_verifier
 from berth_api.builds import routes as ci
-from berth_api.builds.followers import CONNECTIONS, Followers
+from berth_api.builds.followers import CONNECTIONS, Followers, Readers
 from berth_api.builds.view import BuildView
+from berth_api.cache.caches import Caches
 from berth_api.cache.sharing import Claims, Reads
 from berth_api.config import Config
+from berth_api.dependencies import get_caller, get_user
 from berth_api.deployments import routes as deployments
 from berth_api.firewall import routes as firewall
 from berth_api.http import errors
@@ -41,14 +43,15 @@ from berth_api.launch.keys import KeyPool
 from berth_api.meta import addons, documentation, health, root, webhooks
 from berth_api.queues import routes as queues
 from berth_api.ratelimit import Limiter, RateLimited
+from berth_api.recovery import Recovery
 from berth_api.reservations import routes as reservations
 from berth_api.spoken import Spoken
-from berth_api.state import Caches, State
+from berth_api.state import State
 from berth_api.timekeeping import keep_time
 from berth_api.tls.certificate import Certificate
 from berth_api.tokens import routes as tokens
 from berth_api.vpn import routes as vpn
-from berth_core.archive import Archive
+from berth_core.archive.storage import Archive
 from berth_core.kube import errors as cluster
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connect
@@ -84,6 +87,8 @@ def make_app(config: Config, certificate: Certificate | None = None) -> FastAPI:
     """Make the application; it connects to the cluster when it starts, and keeps a certificate new."""
     app = Application(
         config,
+        need_token=frozenset({get_user, keeping.get_pinger, tokens.get_prover}),
+        know_caller=get_caller,
         title="Berth",
         version="1",
         description=DESCRIPTION,
@@ -94,7 +99,7 @@ def make_app(config: Config, certificate: Certificate | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}",
     )
     # A request passes them from the last to the first.
-    app.add_middleware(Idempotent)
+    app.add_middleware(Idempotent, recovery=Recovery())
     app.add_middleware(Negotiate)
     app.add_middleware(RateLimited)
     app.add_middleware(Authenticate)
@@ -122,16 +127,18 @@ def make_state(config: Config, client: Client, logs: Client, certificate: Certif
         revocations=Revocations(client, config.access_namespace),
         passwords=Passwords(client, config.access_namespace),
         limiter=Limiter(config.rate_limit),
-        keys=KeyPool(),
-        renewals=Renewals(),
-        reads=Reads(),
+        reads=Reads(repeats.before_look_up),
         claims=Claims(),
-        builds=BuildView(client, config.workspace_namespaces),
-        followers=Followers(metrics.FOLLOWERS),
-        readers=Followers(metrics.READERS),
         spoken=Spoken(client, config.namespace),
         certificate=certificate,
         archive=Archive(config.archive) if config.archive is not None else None,
+        parts={
+            KeyPool: KeyPool(),
+            Renewals: Renewals(),
+            BuildView: BuildView(client, config.workspace_namespaces),
+            Followers: Followers(metrics.FOLLOWERS),
+            Readers: Readers(metrics.READERS),
+        },
     )
 
 
@@ -142,9 +149,13 @@ def _lifespan(config: Config, certificate: Certificate | None) -> Callable[[Fast
             client = await stack.enter_async_context(await connect(API_MANAGER, config.kubeconfig))
             apart = await connect(API_MANAGER, config.kubeconfig, connections=CONNECTIONS, clock=client.clock)
             state = make_state(config, client, await stack.enter_async_context(apart), certificate)
-            caches = state.caches.all | state.builds.caches
+            caches = state.caches.all | state.part(BuildView).caches
             jobs = {f"cache {kind}": cache.run() for kind, cache in caches.items()}
-            jobs |= {"rows": state.caches.keep_rows(), "keys": state.keys.run(), "revocations": state.revocations.run()}
+            jobs |= {
+                "rows": state.caches.keep_rows(),
+                "keys": state.part(KeyPool).run(),
+                "revocations": state.revocations.run(),
+            }
             jobs |= {"time": keep_time(client), "protocol": state.spoken.run()}
             if state.provider is not None:
                 jobs["provider's keys"] = state.provider.run()

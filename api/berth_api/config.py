@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from berth_core.archive import ArchiveSettings, archive_settings
+from berth_core.archive.settings import ArchiveSettings, archive_settings
 
 LONGEST_TOKEN_LIFE: Final = 366 * 24 * 3600
 KEYS_PER_USER: Final = 1000

@@ -11,7 +11,7 @@ import pytest
 from berth_core.ids import uuid7
 from berth_core.kube.model import timestamp
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 
 from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, KEY, PODS, TYPES
 from .scenarios import free

@@ -19,6 +19,7 @@ from berth_api.auth.identity import Identity
 from berth_api.builds import projects
 from berth_api.builds import service as ci_builds
 from berth_api.builds.options import Change, Revision
+from berth_api.builds.view import BuildView
 from berth_api.config import Config, from_environment
 from berth_api.firewall import service as firewall
 from berth_api.http import errors
@@ -29,9 +30,10 @@ from berth_api.idempotency.middleware import Idempotent
 from berth_api.instances import service as instances
 from berth_api.keepalive import service as keeping
 from berth_api.launch import routes
-from berth_api.launch.candidates import Target
 from berth_api.launch.keys import KeyPool
+from berth_api.recovery import Recovery
 from berth_api.reservations import service as reservations
+from berth_api.reservations.wish import Target
 from berth_api.state import State
 from berth_api.timekeeping import keep_time
 from berth_api.vpn import service as vpn
@@ -85,13 +87,14 @@ class Api:
     async def _main(self) -> None:
         feeds, store = self.cluster.feeds, self.cluster.store
         client = SimulatedClient(self.loop, store, self.network, feeds, names.API_MANAGER, clock=self._clock)
-        state = replace(make_state(_config(), client, client), keys=FixedKeys())
+        state = make_state(_config(), client, client)
+        state = replace(state, parts={**state.parts, KeyPool: FixedKeys()})
         async with asyncio.TaskGroup() as tasks:
             for kept in state.caches.all.values():
                 tasks.create_task(kept.run())
             tasks.create_task(state.caches.keep_rows())
             if self._builds:
-                for kept in state.builds.caches.values():
+                for kept in state.part(BuildView).caches.values():
                     tasks.create_task(kept.run())
             tasks.create_task(keep_time(client))
             self.state = state
@@ -124,7 +127,7 @@ class Api:
             sent.append(message)
 
         try:
-            await Idempotent(_routed)(scope, receive, send)
+            await Idempotent(_routed, Recovery())(scope, receive, send)
         except Exception as error:  # what the Envelope answers with 500: nobody expected it
             self.cluster.violated(f"crash: {type(error).__name__} of {path.split('/')[1]}: {error}"[:200])
             told(500, {})

@@ -8,7 +8,7 @@ from berth_core.ids import instance_id
 from berth_core.kube import conditions
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
-from berth_core.leases import leasing
+from berth_core.leases.availability import AVAILABLE, availability
 from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB, node_of
@@ -161,13 +161,13 @@ def _nobody_waits_for_what_is_free(stage: Stage) -> None:
     waits = any(waiter.user in able for waiter in stage.oracle.queue.waiting.values())
     for obj in stage.cluster.store.all("workspacedeployments", LAB):
         deployment = WorkspaceDeployment.parse(obj)
-        free = leasing.availability(deployment, now=stage.world.wall()).status == "True"
+        free = availability(deployment, now=stage.world.wall()).status == "True"
         if free and _since(stage, obj) > TURN_SECONDS:
-            if not conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+            if not conditions.is_true(deployment.status.conditions, AVAILABLE):
                 stage.cluster.violated("I4: a machine that can be had does not say so")
             elif waits:
                 stage.cluster.violated("I4: somebody waits, and a machine is free")
-        elif not free and conditions.is_true(deployment.status.conditions, leasing.AVAILABLE):
+        elif not free and conditions.is_true(deployment.status.conditions, AVAILABLE):
             stage.cluster.violated("I4: a machine that cannot be had says that it can")
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from berth_core import names, overrides, state
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
-from berth_core.leases import leasing
+from berth_core.leases.availability import BEGUN, QUARANTINED
 from berth_operator.deployments.decide import NODE_LOST
 from berth_operator.instances.hooks.decide import AFTER, SPOKEN
 
@@ -15,8 +15,8 @@ from .wire import Commit
 
 NEEDED: Final = {
     "Online": "False",
-    leasing.BEGUN: "False",
-    leasing.QUARANTINED: "True",
+    BEGUN: "False",
+    QUARANTINED: "True",
     "IdConflict": "True",
     overrides.CONFLICT: "True",
 }
@@ -124,5 +124,5 @@ def _holds(obj: Object, condition: str) -> bool:
 
 def _quarantine(status: Object) -> str:
     """Reason for which a machine is set apart; empty where it is not."""
-    told = (c for c in status.get("conditions") or () if c["type"] == leasing.QUARANTINED and c["status"] == "True")
+    told = (c for c in status.get("conditions") or () if c["type"] == QUARANTINED and c["status"] == "True")
     return next((str(c["reason"]) for c in told), "")

@@ -160,7 +160,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "deployments are lent without their finalizer",
-        f"{LEASING}.availability",
+        "berth_core.leases.availability.availability",
         "not wd.has_begun",
         "False",
         which="new",
@@ -189,7 +189,7 @@ MUTANTS: Final = (
     Mutant(
         "a tombstone is taken for the Instance that was asked for",
         "berth_api.launch.service._create",
-        "if found is None or not mine or tombstones.is_tombstone(found):",
+        "if found is None or not mine or is_tombstone(found):",
         "if found is None:",
         which="late",
     ),
@@ -266,7 +266,7 @@ MUTANTS: Final = (
     Mutant(
         "nothing is looked for before a repeat",
         "berth_api.idempotency.middleware._Record._held",
-        "made = await recovery.answer_of(state, held)",
+        "made = await self._recovery.answer_of(state, held)",
         "made = None",
         which="calls-made",
     ),

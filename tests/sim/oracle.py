@@ -10,7 +10,7 @@ from typing import Any, Final
 from berth_core import names
 from berth_core.ids import instance_id, turn_instance
 from berth_core.kube.types import Object
-from berth_core.leases.leasing import availability
+from berth_core.leases.availability import availability
 from berth_core.leases.slots import KEPT_SECONDS
 from berth_core.resources import WorkspaceDeployment
 from berth_operator.sweeps.stale_writes import AGAIN_SECONDS

@@ -77,7 +77,7 @@ REPLACED: Final[Mapping[str, object]] = {
     "berth_operator.builds.steps.new_host_key": _host_key,
     "berth_operator.instances.making.VpnAuthority": FixedVpn,
     "berth_operator.instances.vpn.clients.Authority": FixedVpn,
-    "berth_api.state.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
+    "berth_api.cache.caches.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
 }
 """Stand-ins for code of the product, by its qualified name."""
 

@@ -9,19 +9,10 @@ from starlette.convertors import Convertor, register_url_convertor
 from berth_api.access_rules import service
 from berth_api.access_rules.schemas import AccessRuleMade, AccessRuleRequest, AccessRules
 from berth_api.access_rules.shapes import access_rule
+from berth_api.dependencies import BEARER, Body, DeploymentId, Query, SharedState, User
 from berth_api.http.answers import JSON, Empty
 from berth_api.http.options import wanted_access
-from berth_api.http.requests import (
-    BEARER,
-    Body,
-    DeploymentId,
-    Query,
-    SharedState,
-    User,
-    json_body,
-    query_parameters,
-    refusals,
-)
+from berth_api.http.requests import json_body, query_parameters, refusals
 from berth_core.resources import AccessRule
 
 

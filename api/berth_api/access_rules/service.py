@@ -3,16 +3,15 @@
 from collections.abc import Iterable
 from typing import Final
 
+from berth_api import lookups, marks
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
+from berth_api.cache.deployment import Deployment
 from berth_api.deployments import service
-from berth_api.deployments.deployment import Deployment
 from berth_api.http.errors import AwayError, BadRequestError, MissingError
 from berth_api.http.options import WantedAccess
 from berth_api.idempotency import repeats
-from berth_api.launch import admission
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import errors as cluster
@@ -69,7 +68,7 @@ async def add(state: State, identity: Identity, deployment_id: str, wanted: Want
         except cluster.AlreadyExistsError:
             taken.add(number)  # by another request at the same time, or as the name of a rule with another number
             continue
-        await admission.mark_of(state, found.namespace, found.name)
+        await marks.mark_of(state, found.namespace, found.name)
         return number
     raise AwayError("others are making access rules at the same time. Try again.")
 
@@ -79,12 +78,12 @@ async def remove(state: State, identity: Identity, deployment_id: str, rule_id: 
     found = await _changeable(state, identity, deployment_id)
     doomed = [rule.metadata for rule in await lookups.rules_of(state, found) if rule.spec.rule_id == rule_id]
     if not doomed:
-        await admission.mark_of(state, found.namespace, found.name)  # it may have gone just now, and nobody said so
+        await marks.mark_of(state, found.namespace, found.name)  # it may have gone just now, and nobody said so
         raise MissingError("rule not found")
     # Rules made with kubectl may share a number: all that have it go.
     for metadata in doomed:
         await state.client.delete(AccessRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
-    await admission.mark_of(state, found.namespace, found.name)
+    await marks.mark_of(state, found.namespace, found.name)
 
 
 async def lock(state: State, identity: Identity, deployment_id: str, *, locked: bool) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from berth_api.auth.identity import Identity
-from berth_api.deployments.deployment import Deployment
+from berth_api.cache.deployment import Deployment
 from berth_api.http.errors import BadRequestError, MissingError, NotPermittedError, WrongTokenError
 from berth_core.queue import access
 from berth_core.resources import AccessRule, Instance, Project, Reservation, WorkspaceType
 from berth_core.resources.accessrule import EVERYBODY
+from berth_core.state import is_active
 
 
 class Scope(StrEnum):
@@ -143,3 +144,9 @@ def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int |
 def listed_user(identity: Identity, asked: str | None = None) -> str | None:
     """Whose things a list shows: the caller's; for a superuser those of ``asked``, or everyone's (None)."""
     return asked or None if identity.superuser else identity.user
+
+
+def need_active(instance: Instance) -> None:
+    """Refuse one that ends or has ended."""
+    if not is_active(instance):
+        raise BadRequestError("instance not active")

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth_api.auth.identity import Identity
+from berth_api.auth.revocations import Revocations
+from berth_api.auth.tokens import TokenVerifier
 from berth_api.http.errors import ApiError, AwayError, WrongTokenError
-from berth_api.state import State
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,19 @@ class Standing:
     unconfirmed: Identity | None = None
 
 
-def standing_of(state: State, authorization: Sequence[str]) -> Standing:
+class Keys(Protocol):
+    """What tokens are judged by."""
+
+    @property
+    def tokens(self) -> TokenVerifier:
+        """Verifies signatures and claims."""
+
+    @property
+    def revocations(self) -> Revocations:
+        """Knows which tokens were revoked."""
+
+
+def standing_of(keys: Keys, authorization: Sequence[str]) -> Standing:
     """Judge the values of the ``Authorization`` headers."""
     if not authorization:
         return Standing()
@@ -34,11 +48,11 @@ def standing_of(state: State, authorization: Sequence[str]) -> Standing:
         return Standing(refusal=WrongTokenError())
     monotonic_now = time.monotonic()
     try:
-        identity = state.tokens.verify(token.strip(" "), now=time.time(), monotonic_now=monotonic_now)
+        identity = keys.tokens.verify(token.strip(" "), now=time.time(), monotonic_now=monotonic_now)
     except (WrongTokenError, AwayError) as refusal:
         return Standing(refusal=refusal)
     try:
-        state.revocations.need_valid(identity, monotonic_now)
+        keys.revocations.need_valid(identity, monotonic_now)
     except WrongTokenError as refusal:
         return Standing(refusal=refusal)
     except AwayError as refusal:

@@ -8,7 +8,8 @@ import structlog
 
 from berth_api.http.errors import AwayError, MissingError
 from berth_api.state import State
-from berth_core import archive, names
+from berth_core import names
+from berth_core.archive import storage
 from berth_core.kube import errors as cluster
 from berth_core.kube.types import Kind
 from berth_core.resources import Build
@@ -29,7 +30,7 @@ async def part(state: State, build: Build, name: str) -> bytes:
         if state.archive is None:
             raise AwayError("it lies in an archive that this process does not know: ask an administrator.")
         try:
-            return await state.archive.get(archive.key(namespace, build.metadata.uid, name))
+            return await state.archive.get(storage.key(namespace, build.metadata.uid, name))
         except cluster.UnavailableError as error:
             log.warning("archive unavailable", error=error.message)
             raise AwayError(SILENT) from error

@@ -51,3 +51,7 @@ class Followers:
             if not self._by_user[user]:
                 del self._by_user[user]
             self._shown.set(self._by_user.total())
+
+
+class Readers(Followers):
+    """Counts those who read a log without following it, or artifacts."""

@@ -16,7 +16,7 @@ import structlog
 from berth_api.builds import logs
 from berth_api.builds.lines import HEARTBEAT, Splitter, line_event, named_event
 from berth_api.builds.logs import PARTS
-from berth_api.builds.view import Bell, BuildSeen, PodSeen
+from berth_api.builds.view import Bell, BuildSeen, BuildView, PodSeen
 from berth_api.http.errors import ApiError
 from berth_api.state import State
 from berth_core import builds, names
@@ -44,7 +44,7 @@ async def events(
     It ends after the event ``end``; without it where ``may_follow`` says no or ``ending`` is set, or the cluster
     cannot be asked: then a client asks again from where it was.
     """
-    with state.builds.bell(build) as bell:
+    with state.part(BuildView).bell(build) as bell:
         attempt = _Attempt(state, build, bell)
         yield named_event("status", attempt.word)
         told = attempt.word
@@ -172,7 +172,7 @@ class _Attempt:
     def _seen(self) -> BuildSeen | None:
         """The build as the watch shows it; None while that is older than what was read live."""
         metadata = self._build.metadata
-        seen = self._state.builds.build(metadata.namespace, metadata.name)
+        seen = self._state.part(BuildView).build(metadata.namespace, metadata.name)
         return seen if seen is not None and seen.version >= int(metadata.resource_version) else None
 
     def _is_over(self) -> bool:
@@ -184,7 +184,7 @@ class _Attempt:
 
     def _pod(self, step: str) -> PodSeen | None:
         job = names.build_job(self._build.public_id, self._first, step)
-        return self._state.builds.pod(self._build.metadata.namespace, job)
+        return self._state.part(BuildView).pod(self._build.metadata.namespace, job)
 
     async def _begun(self, part: int) -> PodSeen | None:
         """Wait until a container has begun; None where it never will, or a later one prints already."""
@@ -237,7 +237,7 @@ class _Attempt:
             async with asyncio.timeout(REOPEN_SECONDS):
                 while True:
                     heard = self._bell.count
-                    now = self._state.builds.pod(self._build.metadata.namespace, pod.job)
+                    now = self._state.part(BuildView).pod(self._build.metadata.namespace, pod.job)
                     if now is None or now.name != pod.name:
                         return "gone"
                     if now.has_ended(container):

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Final
 
 from berth_api.builds import artifacts
+from berth_api.builds.view import BuildView
 from berth_api.http.errors import MissingError
 from berth_api.state import State
 from berth_core import names
@@ -62,7 +63,7 @@ async def live(state: State, build: Build) -> AsyncGenerator[bytes, None]:
     """Yield what the containers that are there have printed, each with a line feed at its end."""
     namespace = build.metadata.namespace
     for step, container in PARTS:
-        pod = state.builds.pod(namespace, names.build_job(build.public_id, build.spec.attempt, step))
+        pod = state.part(BuildView).pod(namespace, names.build_job(build.public_id, build.spec.attempt, step))
         if pod is None or not pod.has_begun(container):
             continue
         last = b"\n"

@@ -7,10 +7,10 @@ time one finds that of the other.
 
 from typing import Final
 
+from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.builds.options import WantedProject
-from berth_api.cache import lookups
 from berth_api.http.errors import AwayError, BadRequestError, TakenError
 from berth_api.idempotency import repeats
 from berth_api.state import State

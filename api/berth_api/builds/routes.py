@@ -17,7 +17,7 @@ from berth_api.auth.identity import Identity
 from berth_api.builds import artifacts as ci_artifacts
 from berth_api.builds import following, logs, service
 from berth_api.builds import projects as ci_projects
-from berth_api.builds.followers import Followers
+from berth_api.builds.followers import Followers, Readers
 from berth_api.builds.options import PROJECT, wanted_build, wanted_change, wanted_project
 from berth_api.builds.schemas import (
     Asked,
@@ -31,12 +31,13 @@ from berth_api.builds.schemas import (
 )
 from berth_api.builds.shapes import build as build_shape
 from berth_api.builds.shapes import projects as projects_shape
-from berth_api.deployments import listing
+from berth_api.cache import listing
+from berth_api.dependencies import BEARER, Body, Query, SharedState, User
 from berth_api.http.answers import JSON, Empty
 from berth_api.http.errors import AwayError, WrongTokenError
 from berth_api.http.negotiation import BODILESS
 from berth_api.http.protocol import ENDING
-from berth_api.http.requests import BEARER, Body, Query, SharedState, User, json_body, query_parameters, refusals
+from berth_api.http.requests import json_body, query_parameters, refusals
 from berth_api.http.streaming import Streamed, begun
 from berth_api.state import State
 from berth_core.resources import Build
@@ -198,10 +199,10 @@ async def log(
     """Show what a build has printed; with `follow` what it prints, until it has ended."""
     found = (await service.one(state, reader, project_id, job_id)).build
     if not listing.flag(query, "follow"):
-        return Streamed(await _counted(state.readers, reader, logs.text(state, found)), TEXT, {})
+        return Streamed(await _counted(state.part(Readers), reader, logs.text(state, found)), TEXT, {})
     if getattr(request.state, BODILESS, False):
         return Response(media_type=EVENTS, headers=UNBUFFERED)
-    events = await _counted(state.followers, reader, _followed(request, state, reader, found))
+    events = await _counted(state.part(Followers), reader, _followed(request, state, reader, found))
     return Streamed(events, EVENTS, UNBUFFERED, longest=None)
 
 
@@ -218,7 +219,7 @@ async def log(
 async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> Response:
     """Get the files that `.berth.yml` names under `artifacts`."""
     found = (await service.one(state, reader, project_id, job_id)).build
-    pieces = await _counted(state.readers, reader, ci_artifacts.pieces(state, found))
+    pieces = await _counted(state.part(Readers), reader, ci_artifacts.pieces(state, found))
     headers = {
         "Content-Disposition": f'attachment; filename="{job_id}-{found.spec.attempt}.tar.gz"',
         "Content-Length": str(found.status.artifacts.size if found.status.artifacts else 0),

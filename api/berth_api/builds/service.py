@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.builds import projects
 from berth_api.builds.options import Change, Revision
-from berth_api.cache import lookups
-from berth_api.deployments import listing
-from berth_api.deployments.listing import Page
+from berth_api.builds.view import BuildView
+from berth_api.cache import listing
+from berth_api.cache.listing import Page
 from berth_api.http.errors import AwayError, BadRequestError
 from berth_api.idempotency import repeats
 from berth_api.state import State
@@ -66,7 +67,7 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
     """Ask for a build; its id. Raises BadRequestError."""
     access.need_builder(identity)
     # The count is not a lock: requests at once may pass.
-    if sum(build.spec.user == project.spec.user for build in state.builds.waiting()) >= MOST_WAITING:
+    if sum(build.spec.user == project.spec.user for build in state.part(BuildView).waiting()) >= MOST_WAITING:
         raise BadRequestError(f"at most {MOST_WAITING} builds of one user may wait: cancel some first")
     metadata = project.metadata
     spec = BuildSpec(project=metadata.name, user=project.spec.user, branch=revision.branch, commit=revision.commit)
@@ -120,7 +121,7 @@ def _owner(project: Project) -> Object:
 
 def _places(state: State, live: Iterable[Build]) -> dict[tuple[str, str], int]:
     """Places of all that wait, by the watch; of those that were read live as they are."""
-    known = {_key(build): build for build in (*state.builds.waiting(), *live)}
+    known = {_key(build): build for build in (*state.part(BuildView).waiting(), *live)}
     return builds.positions(known.values())
 
 

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
-from berth_api.idempotency import repeats
-
 T = TypeVar("T")
 
 LONGEST_WAIT: Final = 0.02
@@ -26,7 +24,9 @@ SHOWN_SECONDS: Final = 1.0
 class Reads:
     """Live reads that are under way. Nobody is given an answer that was read before he asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
+        """``before`` is awaited before each read; what it raises keeps the read from being made."""
+        self._before = before
         self._under_way: dict[Hashable, asyncio.Event] = {}
         self._next: dict[Hashable, asyncio.Task[Any]] = {}
 
@@ -35,7 +35,8 @@ class Reads:
 
         ``key`` says what is read. Whoever is given the answer must not change it.
         """
-        await repeats.before_look_up()
+        if self._before is not None:
+            await self._before()
         task = self._next.get(key)
         if task is None:
             before = self._under_way.get(key)

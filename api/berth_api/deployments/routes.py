@@ -5,20 +5,13 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from berth_api.deployments import listing, service
+from berth_api.cache import listing
+from berth_api.dependencies import BEARER, Caller, DeploymentId, Query, SharedState, TypeName
+from berth_api.deployments import service
 from berth_api.deployments.schemas import DeploymentDetail, Deployments, QueueLength, WorkspaceTypes
 from berth_api.deployments.shapes import deployment_detail
 from berth_api.http.answers import JSON
-from berth_api.http.requests import (
-    BEARER,
-    Caller,
-    DeploymentId,
-    Query,
-    SharedState,
-    TypeName,
-    query_parameters,
-    refusals,
-)
+from berth_api.http.requests import query_parameters, refusals
 from berth_api.state import State
 
 router = APIRouter(tags=["deployments"])

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from berth_api import lookups
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
-from berth_api.deployments import listing
-from berth_api.deployments.deployment import Deployment
-from berth_api.deployments.listing import Page, Row
+from berth_api.cache import listing
+from berth_api.cache.deployment import Deployment
+from berth_api.cache.listing import Page, Row
 from berth_api.http.errors import MissingError
 from berth_api.state import State
 from berth_core import state as words

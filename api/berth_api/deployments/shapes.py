@@ -1,8 +1,8 @@
 """How deployments look to clients. Pure."""
 
 from berth_api.auth.identity import Identity
-from berth_api.deployments.deployment import ONLINE, Deployment
-from berth_api.deployments.info import deployment_info
+from berth_api.cache.deployment import ONLINE, Deployment
+from berth_api.cache.info import deployment_info
 from berth_api.deployments.service import Detail
 from berth_api.http.answers import Shape
 

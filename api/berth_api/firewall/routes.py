@@ -4,12 +4,13 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from berth_api.dependencies import BEARER, Body, InstanceId, Peer, SharedState, User
 from berth_api.firewall import service
 from berth_api.firewall.schemas import FirewallRequest, FirewallRules
 from berth_api.http.answers import JSON, Empty
 from berth_api.http.errors import INSTANCE_BUSY
 from berth_api.http.options import wanted_rule
-from berth_api.http.requests import BEARER, Body, InstanceId, Peer, SharedState, User, json_body, refusals
+from berth_api.http.requests import json_body, refusals
 
 router = APIRouter(tags=["firewall"], dependencies=BEARER)
 

@@ -3,14 +3,13 @@
 import asyncio
 from typing import Final
 
+from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
 from berth_api.http.errors import INSTANCE_BUSY, AwayError, BadRequestError, BusyError
 from berth_api.http.options import WantedRule
 from berth_api.idempotency import repeats
-from berth_api.instances import service
 from berth_api.state import State
 from berth_core import names
 from berth_core.firewall.model import Action
@@ -60,7 +59,7 @@ async def clear(state: State, identity: Identity, instance_id: str) -> None:
 
 async def _active(state: State, identity: Identity, instance_id: str) -> Instance:
     found = await lookups.instance_for(state, identity, instance_id)
-    service.need_active(found)
+    access.need_active(found)
     return found
 
 

@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI finds in the routes, and what holds for all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -12,13 +12,9 @@ from berth_api.config import Config
 from berth_api.http import requests
 from berth_api.http.answers import Empty
 from berth_api.http.schemas import Refusal
-from berth_api.keepalive import routes as keeping
-from berth_api.tokens import routes as tokens
 
 Json = dict[str, Any]
-
-NEEDS_TOKEN: Final = frozenset({requests.get_user, keeping.get_pinger, tokens.get_prover})
-"""Dependencies of routes that refuse a request without a token."""
+Call = Callable[..., Any]
 
 REFUSAL: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
 TOKEN: Final = {"HTTPBearer": list[str]()}
@@ -52,18 +48,24 @@ IDEMPOTENCY_KEY: Final = {
 class Application(FastAPI):
     """FastAPI with this document instead of its own."""
 
-    def __init__(self, config: Config, **settings: Any) -> None:
+    def __init__(self, config: Config, *, need_token: frozenset[Call], know_caller: Call, **settings: Any) -> None:
+        """``need_token`` are dependencies of routes that refuse a request without a token.
+
+        ``know_caller`` is that of routes to which a token makes a difference.
+        """
         super().__init__(**settings)
-        self._config = config
+        self.config = config
+        self.need_token = need_token
+        self.know_caller = know_caller
 
     def openapi(self) -> Json:
         """Return the document, made at the first call."""
         if self.openapi_schema is None:
-            self.openapi_schema = describe(self, self._config)
+            self.openapi_schema = describe(self)
         return self.openapi_schema
 
 
-def describe(app: FastAPI, config: Config) -> Json:
+def describe(app: Application) -> Json:
     """Make the document of an application."""
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
@@ -77,7 +79,7 @@ def describe(app: FastAPI, config: Config) -> Json:
         for method in sorted(route.methods or ()):
             operation = document["paths"][route.path_format][method.lower()]
             _hoist_body(operation, schemas)
-            _complete(operation, route, method, config)
+            _complete(operation, route, method, app)
     return document
 
 
@@ -109,20 +111,20 @@ def _rereferred(node: Any) -> Any:
     }
 
 
-def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> None:
+def _complete(operation: Json, route: APIRoute, method: str, app: Application) -> None:
     path, responses = route.path_format, operation["responses"]
     if responses.get("422", {}).get("description") == "Validation Error":
         del responses["422"]
     if route.response_class is Empty:
         responses["200"] = {"description": "Done; the body is empty."}
-    _secure(operation, route)
+    _secure(operation, route, app)
     _describe_path(operation, route)
     if path not in SERVICE:
         refusals = {"400": "unrecognized command", "406": "No version of those asked for is served."}
         if TOKEN in operation.get("security", []) and {} not in operation["security"]:
             refusals["400"] = "wrong authorization token"
         if path not in UNLIMITED:
-            refusals[str(config.rate_limit.refusal_status)] = "Too many requests in this window."
+            refusals[str(app.config.rate_limit.refusal_status)] = "Too many requests in this window."
         if method == "POST":
             refusals |= {
                 "413": f"The body is larger than {requests.LARGEST_BODY} bytes.",
@@ -145,12 +147,12 @@ def _complete(operation: Json, route: APIRoute, method: str, config: Config) -> 
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _secure(operation: Json, route: APIRoute) -> None:
+def _secure(operation: Json, route: APIRoute, app: Application) -> None:
     """Say whether a token is needed, or only makes a difference."""
     calls = set(_calls(route.dependant))
-    if calls & NEEDS_TOKEN:
+    if calls & app.need_token:
         operation["security"] = [TOKEN]
-    elif requests.get_caller in calls:
+    elif app.know_caller in calls:
         operation.setdefault("security", [TOKEN])
         operation["security"] = [{}, *operation["security"]]
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from berth_api.http.errors import BadRequestError
 from berth_api.http.peer import Address
-from berth_api.launch.keys import parse_public_key
 from berth_core import repositories
 from berth_core.firewall.model import Action, parse_action, parse_source
+from berth_core.keys.ssh import parse_public_key
 from berth_core.resources.accessrule import EVERYBODY
 from berth_core.resources.instance import Repo
 

@@ -1,101 +1,14 @@
-"""What routes have in common: parameters, the caller, the body, notes for the OpenAPI document."""
+"""Bodies of requests, and notes on requests for the OpenAPI document."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import orjson
-from fastapi import Depends, Path, Request
-from fastapi.security import HTTPBearer
+from fastapi import Request
 from pydantic import BaseModel
-from starlette.convertors import Convertor, register_url_convertor
 
-from berth_api.auth import access
-from berth_api.auth.authentication import Standing
-from berth_api.auth.identity import Identity
-from berth_api.http.errors import BadRequestError, TooLargeError
-from berth_api.http.peer import Address
+from berth_api.http.errors import TooLargeError
 from berth_api.http.schemas import Refusal
-from berth_api.state import State
 
 LARGEST_BODY: Final = 64 * 1024
-
-
-class PublicIdConvertor(Convertor[str]):
-    """An id in a path: a UUID. Anything else matches no route and so is an unrecognized command."""
-
-    regex = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-
-    def convert(self, value: str) -> str:
-        """Return the canonical spelling."""
-        return value.lower()
-
-    def to_string(self, value: str) -> str:
-        """Return the id."""
-        return value
-
-
-class TypeNameConvertor(Convertor[str]):
-    """A workspace type in a path."""
-
-    regex = "[A-Za-z_0-9]{1,128}"
-
-    def convert(self, value: str) -> str:
-        """Return the name."""
-        return value
-
-    def to_string(self, value: str) -> str:
-        """Return the name."""
-        return value
-
-
-register_url_convertor("id", PublicIdConvertor())
-register_url_convertor("type", TypeNameConvertor())
-
-InstanceId = Annotated[str, Path(description="Id of an instance.")]
-DeploymentId = Annotated[str, Path(description="Id of a workspace deployment.")]
-TypeName = Annotated[str, Path(description="Name of a workspace type.")]
-
-
-async def get_state(request: Request) -> State:
-    """Return what all requests share."""
-    state: State = request.app.state.berth
-    return state
-
-
-SharedState = Annotated[State, Depends(get_state)]
-
-
-async def get_caller(request: Request) -> Identity | None:
-    """Return who asks; a token that does not count is treated as none."""
-    standing: Standing = request.state.standing
-    return standing.identity
-
-
-async def get_user(request: Request) -> Identity:
-    """Return who asks. Raises WrongTokenError, and AwayError where nobody can tell yet."""
-    standing: Standing = request.state.standing
-    if standing.refusal is not None:
-        raise standing.refusal
-    return access.present(standing.identity)
-
-
-_BEARER: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="RS256; `berth token create` makes it.")
-
-# HTTPBearer is there for the OpenAPI document; the token is read by get_user.
-Caller = Annotated[Identity | None, Depends(get_caller)]
-User = Annotated[Identity, Depends(get_user)]
-BEARER: Final = [Depends(_BEARER)]
-
-
-async def get_peer(request: Request) -> Address:
-    """Return the caller's address."""
-    peer: Address | None = request.state.peer
-    if peer is None:
-        raise BadRequestError("the caller's address is not known")
-    return peer
-
-
-Peer = Annotated[Address, Depends(get_peer)]
 
 
 async def read_body(request: Request) -> bytes:
@@ -106,32 +19,6 @@ async def read_body(request: Request) -> bytes:
         if len(data) > LARGEST_BODY:
             raise TooLargeError(f"request body is larger than {LARGEST_BODY} bytes")
     return bytes(data)
-
-
-async def get_body(request: Request) -> Mapping[str, Any]:
-    """Read the body as a JSON object, whatever its Content-Type; none is an empty object."""
-    data = await read_body(request)
-    if not data.strip():
-        return {}
-    try:
-        parsed = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise BadRequestError("request body is not a JSON object")
-    request.state.claimed_user = parsed.get("user")  # for the audit of /purge
-    return parsed
-
-
-Body = Annotated[Mapping[str, Any], Depends(get_body)]
-
-
-async def get_query(request: Request) -> Mapping[str, str]:
-    """Return the query parameters; of one that is repeated the last counts."""
-    return request.query_params
-
-
-Query = Annotated[Mapping[str, str], Depends(get_query)]
 
 
 def query_parameters(**described: str) -> dict[str, Any]:

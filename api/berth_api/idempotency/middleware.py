@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from berth_api.http.errors import (
     UnderWayError,
 )
 from berth_api.http.requests import read_body
-from berth_api.idempotency import recovery, repeats
+from berth_api.idempotency import repeats
 from berth_api.idempotency.records import Held, Records
 from berth_api.idempotency.repeats import DEAD_SECONDS, Answer, Run, Step
 from berth_api.ratelimit.allowance import Allowance
@@ -32,11 +32,22 @@ WAIT_SECONDS: Final = 1.0
 """When to ask again for an answer that is under way."""
 
 
+class Recovery(Protocol):
+    """Finds answers that a record does not hold whole."""
+
+    async def answer_of(self, state: State, held: Held) -> Answer | None:
+        """Look for what a request made that was not answered; None where there is nothing."""
+
+    async def whole(self, state: State, answer: Answer) -> Answer:
+        """Return a kept answer as it was given."""
+
+
 class Idempotent:
     """ASGI middleware: answers a repeated POST with the first answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, recovery: Recovery) -> None:
         self._app = app
+        self._recovery = recovery
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Only a POST with the header and a token that counts is looked at."""
@@ -60,7 +71,7 @@ class Idempotent:
 
     async def _answer(self, exchange: "_Exchange") -> Answer:
         """Let the request run; from its first look-up on it has a record, or is stopped for what another's says."""
-        record = _Record(exchange)
+        record = _Record(exchange, self._recovery)
         token = repeats.running.set(record.run)
         answer: Answer | None = None
         try:
@@ -87,8 +98,9 @@ class StoppedError(Exception):
 class _Record:
     """The record of one request, made when it is needed."""
 
-    def __init__(self, exchange: "_Exchange") -> None:
+    def __init__(self, exchange: "_Exchange", recovery: Recovery) -> None:
         self._exchange = exchange
+        self._recovery = recovery
         self._records = Records(exchange.state.client, exchange.state.config.access_namespace)
         self._begun: asyncio.Task[Held] | None = None
         self._counted: Allowance | None = None
@@ -114,9 +126,9 @@ class _Record:
         if step is Step.WAIT:
             raise UnderWayError(retry_after=WAIT_SECONDS)
         if step is Step.REPLAY and held.record.answer is not None:
-            raise StoppedError(await recovery.whole(state, held.record.answer))
+            raise StoppedError(await self._recovery.whole(state, held.record.answer))
         if step in (Step.LOOK, Step.TAKE_OVER):
-            made = await recovery.answer_of(state, held)
+            made = await self._recovery.answer_of(state, held)
             if made is not None:
                 await self._keep(held, made)
                 raise StoppedError(made)

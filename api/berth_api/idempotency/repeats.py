@@ -22,7 +22,6 @@ from berth_core.kube import errors as cluster
 from berth_core.kube.clock import StoreClock
 
 HEADER: Final = b"idempotency-key"
-KEPT_SECONDS: Final = 24 * 3600
 DEAD_SECONDS: Final = 60.0
 """A request that has not been answered for so long never will be: its process died."""
 MAKING_SECONDS: Final = 15.0

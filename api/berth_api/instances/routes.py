@@ -6,18 +6,9 @@ from typing import Final
 from fastapi import APIRouter
 
 from berth_api.auth.identity import Identity
+from berth_api.dependencies import BEARER, Body, InstanceId, Query, SharedState, TypeName, User
 from berth_api.http.answers import JSON, Empty
-from berth_api.http.requests import (
-    BEARER,
-    Body,
-    InstanceId,
-    Query,
-    SharedState,
-    TypeName,
-    User,
-    query_parameters,
-    refusals,
-)
+from berth_api.http.requests import query_parameters, refusals
 from berth_api.instances import service as instances
 from berth_api.instances.schemas import InstanceDetail, Instances, PrivateKey
 from berth_api.instances.shapes import instance_detail, instance_summary

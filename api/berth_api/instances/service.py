@@ -4,13 +4,14 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from berth_api import lookups
 from berth_api.auth import access
-from berth_api.auth.access import Scope
+from berth_api.auth.access import Scope, need_active
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
-from berth_api.deployments import listing, service
-from berth_api.deployments.deployment import Deployment
-from berth_api.deployments.listing import Page
+from berth_api.cache import listing
+from berth_api.cache.deployment import Deployment
+from berth_api.cache.listing import Page
+from berth_api.deployments import service
 from berth_api.deployments.service import Detail
 from berth_api.http.errors import BadRequestError, MissingError
 from berth_api.state import State
@@ -105,12 +106,6 @@ async def terminate(state: State, identity: Identity, instance_id: str) -> None:
         await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body)
     except cluster.NotFoundError as error:
         raise access.instance_missing() from error
-
-
-def need_active(instance: Instance) -> None:
-    """Refuse one that ends or has ended."""
-    if not is_active(instance):
-        raise BadRequestError("instance not active")
 
 
 def _held(instance: Instance, deployment: Deployment | None) -> Held:

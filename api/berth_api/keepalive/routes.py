@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Request
 from berth_api.auth import access
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
+from berth_api.dependencies import BEARER, Body, Caller, InstanceId, SharedState, User
 from berth_api.http.answers import JSON, Empty
 from berth_api.http.errors import ApiError
-from berth_api.http.requests import BEARER, Body, Caller, InstanceId, SharedState, User, json_body, refusals
+from berth_api.http.requests import json_body, refusals
 from berth_api.keepalive import service
 from berth_api.keepalive.expiry import wanted_extension
 from berth_api.keepalive.schemas import Extended, ExtendRequest

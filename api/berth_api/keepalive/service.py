@@ -5,14 +5,14 @@ from typing import Final
 
 import structlog
 
+from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
 from berth_api.http.errors import AwayError, MissingError
-from berth_api.instances import service
 from berth_api.keepalive import expiry
 from berth_api.keepalive.expiry import Extension
+from berth_api.keepalive.renewals import Renewals
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import errors as cluster
@@ -47,10 +47,10 @@ async def ping(state: State, identity: Identity, instance_id: str, monotonic_now
         found = await lookups.instance_for(state, identity, instance_id)
         if not found.spec.keep_alive:
             raise MissingError("keep-alive was not asked for when this instance was made")
-        service.need_active(found)
-        if not state.renewals.is_recent(instance_id, monotonic_now):
+        access.need_active(found)
+        if not state.part(Renewals).is_recent(instance_id, monotonic_now):
             await _renew(state, found)
-            state.renewals.remember(instance_id, monotonic_now)
+            state.part(Renewals).remember(instance_id, monotonic_now)
     except (cluster.UnavailableError, cluster.ConflictError) as error:
         log.warning("keep-alive not renewed", instance=instance_id, error=error.message)
 
@@ -64,7 +64,7 @@ async def extend(state: State, identity: Identity, instance_id: str, expire_d: i
     access.need_write(identity, Scope.CHANGE)
     for _ in range(ATTEMPTS):
         found = await lookups.instance_for(state, identity, instance_id)
-        service.need_active(found)
+        access.need_active(found)
         wish = await _extension(state, identity, found, expire_d)
         seconds = expiry.extended(wish, await state.now())
         try:

@@ -11,15 +11,14 @@ What is made with kubectl leaves no mark: it counts here from when the watch bri
 """
 
 import asyncio
-import uuid
 from dataclasses import dataclass
 
+from berth_api import lookups
 from berth_api.auth import access
-from berth_api.cache import lookups
-from berth_api.deployments.deployment import Deployment
-from berth_api.launch.candidates import Line, Rules, Wish, need_fit
+from berth_api.cache.deployment import Deployment
+from berth_api.launch.candidates import Line, Rules
+from berth_api.reservations.wish import Wish, need_fit
 from berth_api.state import State
-from berth_core.kube import errors as cluster
 from berth_core.queue.waiters import ahead_of
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 
@@ -30,28 +29,6 @@ class Live:
 
     line: Line
     rules: Rules
-
-
-async def mark(state: State, kind: WorkspaceType) -> None:
-    """Tell all replicas that a rule or a reservation of a type was made or taken away, before the caller is told.
-
-    Raises ClusterError.
-    """
-    body = {"status": {"admissionMark": uuid.uuid4().hex}}
-    try:
-        await state.client.patch(
-            WorkspaceType.api(), kind.metadata.namespace, kind.metadata.name, body, subresource="status"
-        )
-    except cluster.NotFoundError:
-        return  # nothing of a type that is gone can be had
-
-
-async def mark_of(state: State, namespace: str, deployment: str) -> None:
-    """Tell all replicas that something about a deployment's type has changed; as :func:`mark`."""
-    found = await lookups.deployment_named(state, namespace, deployment)
-    kind = await lookups.type_of(state, found) if found is not None else None
-    if kind is not None:
-        await mark(state, kind)
 
 
 async def admit(

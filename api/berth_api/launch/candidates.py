@@ -5,42 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
+from berth_api.cache.deployment import Deployment, holder_of
 from berth_api.cache.sharing import Reads
-from berth_api.deployments.deployment import Deployment, oldest
 from berth_api.http.errors import BadRequestError
-from berth_api.http.options import LaunchOptions
-from berth_api.http.peer import Address
 from berth_api.launch.choice import Choice
+from berth_api.reservations.wish import Target
 from berth_api.state import State
-from berth_core import repositories
 from berth_core.kube.client import Client
-from berth_core.leases import slots
+from berth_core.leases import slots, waitlist
 from berth_core.leases.slots import Places, Quota
-from berth_core.queue import waitlist
 from berth_core.queue.waiters import Waiter, ahead_of
 from berth_core.resources import AccessRule, WorkspaceType
-from berth_core.resources.instance import InstanceSpec
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is asked for: any deployment of a type, or any of some ids."""
-
-    type: str | None = None
-    deployments: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Wish:
-    """Who wants what, how, and from where."""
-
-    identity: Identity
-    target: Target
-    options: LaunchOptions
-    address: Address
 
 
 @dataclass(frozen=True)
@@ -152,37 +130,13 @@ def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
     )
 
 
-def need_fit(wish: Wish, kind: WorkspaceType) -> None:
-    """Refuse a wish that no deployment of a type can serve. Raises BadRequestError."""
-    access.expire_after(wish.identity, kind, wish.options.expire_d)
-    if (repo := wish.options.repo) is None:
-        return
-    place = repositories.place(repo.url, repo.path)
-    if volume := repositories.obstacle(place, [volume.mount_path for volume in kind.spec.template.volumes]):
-        raise BadRequestError(f"value for option `repo`: {repositories.taken(place, volume)}")
-
-
-def wished(wish: Wish, kind: WorkspaceType) -> InstanceSpec:
-    """Spec of the instance that is wished for, without what follows from the lease, or from a key that is made."""
-    options = wish.options
-    return InstanceSpec(
-        user=wish.identity.user,
-        requester_address=str(wish.address),
-        ssh_keys=[options.sshkey] if options.sshkey is not None else [],
-        vpn=options.vpn,
-        expire_after=access.expire_after(wish.identity, kind, options.expire_d),
-        keep_alive=options.keepalive,
-        repo=options.repo,
-    )
-
-
 def _cached(state: State, target: Target) -> list[Deployment]:
     found = list(state.caches.deployments.by("type", target.type)) if target.type is not None else []
     for deployment_id in target.deployments:
         known = state.caches.deployments.by("id", deployment_id)
         if not known:
             return []
-        found.append(oldest(known))
+        found.append(holder_of(known))
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
 
-from berth_api.deployments.deployment import Deployment
+from berth_api.cache.deployment import Deployment
 
 
 class Refusal(Enum):

@@ -7,25 +7,16 @@ from fastapi import APIRouter, Path
 from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.auth.identity import Identity
+from berth_api.dependencies import BEARER, Body, Peer, PublicIdConvertor, SharedState, TypeNameConvertor, User
 from berth_api.http.answers import JSON
 from berth_api.http.options import launch_options, wanted_deployments
 from berth_api.http.peer import Address
-from berth_api.http.requests import (
-    BEARER,
-    Body,
-    Peer,
-    PublicIdConvertor,
-    SharedState,
-    TypeNameConvertor,
-    User,
-    json_body,
-    refusals,
-)
+from berth_api.http.requests import json_body, refusals
 from berth_api.instances.schemas import LaunchAnyRequest, Launched, LaunchRequest
-from berth_api.launch.candidates import Target, Wish
 from berth_api.launch.service import NONE_MATCHES, launch
 from berth_api.reservations.schemas import Reserved as ReservedShown
 from berth_api.reservations.service import Reserved
+from berth_api.reservations.wish import Target, Wish
 from berth_api.state import State
 
 

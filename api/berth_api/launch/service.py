@@ -16,11 +16,10 @@ from typing import Final
 
 import structlog
 
-from berth_api import metrics
+from berth_api import lookups, metrics
 from berth_api.auth import access
 from berth_api.auth.access import Scope
-from berth_api.cache import lookups
-from berth_api.deployments.deployment import Deployment
+from berth_api.cache.deployment import Deployment
 from berth_api.http.errors import (
     ALL_BUSY,
     ApiError,
@@ -34,17 +33,19 @@ from berth_api.idempotency import repeats
 from berth_api.instances import service as instances
 from berth_api.launch import admission, candidates
 from berth_api.launch.admission import Live
-from berth_api.launch.candidates import Line, Rules, Target, Wish
+from berth_api.launch.candidates import Line, Rules
 from berth_api.launch.choice import Refusal
+from berth_api.launch.keys import KeyPool
 from berth_api.reservations import service as reservations
 from berth_api.reservations.service import Reserved
+from berth_api.reservations.wish import Target, Wish, need_fit, wished
 from berth_api.state import State
 from berth_core import ids, names
 from berth_core.keys.ssh import KeyPair
 from berth_core.kube import errors as cluster
 from berth_core.kube.types import Object
 from berth_core.leases import leasing, slots, tombstones
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease, is_tombstone
 from berth_core.leases.slots import Claimant, Places, Quota
 from berth_core.resources import Instance, InstanceSpec, WorkspaceDeployment, WorkspaceType, manifest
 from berth_core.resources.instance import Claim
@@ -97,7 +98,7 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
         if isinstance(claimed, Reserved):
             metrics.LAUNCHES.labels("reserved").inc()
             return claimed
-        pair = await state.keys.take() if wish.options.sshkey is None else None
+        pair = await state.part(KeyPool).take() if wish.options.sshkey is None else None
         # The lease counts by itself now, so its slot goes while the Instance is made.
         made = _make(state, instance_id, claimed, wish, pair)
         await asyncio.gather(made, claimant.close())
@@ -137,7 +138,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
             await state.claims.over(passed)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
         kind = found.type_of(choice.usable[0])
-        candidates.need_fit(wish, kind)
+        need_fit(wish, kind)
         await _need_place(state, wish, kind)
         return await reservations.reserve(state, wish, kind, choice.usable)
     raise _refused(choice.refusal, wish.target)
@@ -198,7 +199,7 @@ def _spec(wish: Wish, claimed: Claimed, pair: KeyPair | None) -> InstanceSpec:
     lease = claimed.lease
     held = {"deployments": [lease.deployment], "claim": Claim(deployment=lease.deployment, epoch=lease.epoch)}
     made = {"ssh_keys": [pair.public]} if pair is not None else {}
-    return candidates.wished(wish, claimed.type).model_copy(update=held | made)
+    return wished(wish, claimed.type).model_copy(update=held | made)
 
 
 async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pair: KeyPair | None) -> None:
@@ -247,7 +248,7 @@ async def _create(state: State, namespace: str, body: Object, spec: InstanceSpec
         except cluster.NotFoundError:
             found = None  # it has ended, and was deleted
         mine = found is not None and (found.spec.user, found.spec.claim) == (spec.user, spec.claim)
-        if found is None or not mine or tombstones.is_tombstone(found):
+        if found is None or not mine or is_tombstone(found):
             raise cluster.UnavailableError("the lease was given up before its Instance was made") from error
 
 

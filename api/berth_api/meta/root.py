@@ -5,8 +5,8 @@ from typing import Final
 
 from fastapi import APIRouter, Request
 
+from berth_api.dependencies import SharedState
 from berth_api.http.answers import JSON
-from berth_api.http.requests import SharedState
 from berth_api.meta.schemas import Commands
 
 router = APIRouter(tags=["commands"])

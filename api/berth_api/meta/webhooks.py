@@ -4,9 +4,10 @@ import asyncio
 
 from fastapi import APIRouter
 
+from berth_api.dependencies import SharedState
 from berth_api.http.answers import JSON
 from berth_api.http.errors import MissingError
-from berth_api.http.requests import SharedState, refusals
+from berth_api.http.requests import refusals
 from berth_api.meta.schemas import WebhookKey
 
 router = APIRouter(tags=["webhooks"])

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 
+from berth_api.dependencies import BEARER, Query, SharedState, TypeName, User
 from berth_api.http.answers import JSON
-from berth_api.http.requests import BEARER, Query, SharedState, TypeName, User, refusals
+from berth_api.http.requests import refusals
 from berth_api.queues import service
 from berth_api.queues.schemas import QueueStates
 from berth_api.queues.service import Queue

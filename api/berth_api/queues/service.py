@@ -7,7 +7,7 @@ from datetime import datetime
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.deployments.deployment import Deployment, oldest
+from berth_api.cache.deployment import Deployment, holder_of
 from berth_api.http.errors import BadRequestError, MissingError
 from berth_api.http.options import MOST_DEPLOYMENTS
 from berth_api.state import State
@@ -54,7 +54,7 @@ def _known(state: State, deployment_id: str) -> Deployment:
     found = state.caches.deployments.by("id", deployment_id)
     if not found:
         raise MissingError("no workspace deployment found with given ID")
-    return oldest(found)
+    return holder_of(found)
 
 
 def _queues(state: State, identity: Identity, found: Iterable[Deployment], now: datetime) -> dict[str, Queue]:

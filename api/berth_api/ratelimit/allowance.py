@@ -13,8 +13,9 @@ from limits import RateLimitItemPerSecond
 from berth_api.auth.identity import Identity
 from berth_api.config import RateLimit
 from berth_api.http.peer import Address
-from berth_api.idempotency.repeats import KEPT_SECONDS
 from berth_core import ids
+
+KEPT_SECONDS: Final = 24 * 3600
 
 SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 IPV6_PREFIX: Final = 64

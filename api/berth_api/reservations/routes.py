@@ -4,8 +4,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
 
+from berth_api.dependencies import BEARER, SharedState, User
 from berth_api.http.answers import JSON, Empty
-from berth_api.http.requests import BEARER, SharedState, User, refusals
+from berth_api.http.requests import refusals
 from berth_api.reservations import service
 from berth_api.reservations.schemas import Reservations, ReservationShown
 from berth_api.reservations.shapes import reservation

@@ -9,15 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from berth_api import lookups, marks
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
-from berth_api.deployments.deployment import Deployment
+from berth_api.cache.deployment import Deployment
 from berth_api.http.errors import AwayError, BadRequestError
 from berth_api.idempotency import repeats
-from berth_api.launch import admission
-from berth_api.launch.candidates import Wish, wished
+from berth_api.reservations.wish import Wish, wished
 from berth_api.state import State
 from berth_core import ids, names
 from berth_core.kube import errors as cluster
@@ -72,7 +71,7 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
         await state.client.create(Reservation.api(), namespace, body)
     except cluster.InvalidError as error:
         raise BadRequestError(error.message) from error
-    await admission.mark(state, kind)
+    await marks.mark(state, kind)
     return Reserved(reservation_id)
 
 

@@ -13,9 +13,10 @@ from starlette.convertors import Convertor, register_url_convertor
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
 from berth_api.auth.passwords import AuthenticationFailedError, Pair
+from berth_api.dependencies import BEARER, Body, SharedState
 from berth_api.http.answers import Empty
 from berth_api.http.errors import WrongTokenError
-from berth_api.http.requests import BEARER, Body, SharedState, json_body, refusals
+from berth_api.http.requests import json_body, refusals
 from berth_api.tokens import service
 from berth_api.tokens.schemas import PurgeRequest
 

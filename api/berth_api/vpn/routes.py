@@ -5,9 +5,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path
 from starlette.convertors import Convertor, register_url_convertor
 
+from berth_api.dependencies import BEARER, Body, InstanceId, SharedState, User
 from berth_api.http.answers import JSON, Empty
 from berth_api.http.errors import INSTANCE_BUSY
-from berth_api.http.requests import BEARER, Body, InstanceId, SharedState, User, refusals
+from berth_api.http.requests import refusals
 from berth_api.vpn import service
 from berth_api.vpn.schemas import VpnClient, VpnStatus
 from berth_api.vpn.shapes import vpn_status

@@ -4,13 +4,12 @@ import asyncio
 import base64
 from typing import Final
 
+from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.cache import lookups
 from berth_api.http.errors import INSTANCE_BUSY, ApiError, BadRequestError, BusyError, MissingError
 from berth_api.idempotency import repeats
-from berth_api.instances import service
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import conditions
@@ -31,7 +30,7 @@ SIGNED_WITHIN: Final = 3.0
 async def show(state: State, identity: Identity, instance_id: str) -> tuple[Instance, list[str]]:
     """Read the instance and the ids of its VPN's clients, live. Raises BadRequestError where it ends or has ended."""
     found = await lookups.instance_for(state, identity, instance_id)
-    service.need_active(found)
+    access.need_active(found)
     return found, await client_ids(state, found)
 
 
@@ -160,5 +159,5 @@ async def _changeable(state: State, identity: Identity, instance_id: str) -> Ins
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.CHANGE)
     found = await lookups.instance_for(state, identity, instance_id)
-    service.need_active(found)
+    access.need_active(found)
     return found

@@ -27,8 +27,8 @@ from berth_core.kube.connection import connected
 from berth_core.kube.errors import ConflictError, NotFoundError, UnreadableError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
-from berth_core.queue.waitlist import NOT_GRANTED
+from berth_core.leases.availability import Lease
+from berth_core.leases.waitlist import NOT_GRANTED
 from berth_core.reading import at
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import typer
 
 from berth_cli.ui.options import Output
-from berth_cli.ui.terminal import Terminal
+from berth_cli.ui.terminal import Terminal, printable
 
 Row = TypeVar("Row")
 GREEN = "\x1b[32m"
@@ -91,15 +91,6 @@ def tabular(headings: Sequence[str], rows: Sequence[Sequence[str | None]], good:
             sys.stdout.style(f"{colour}{line}{PLAIN}\n")
         else:
             typer.echo(line)
-
-
-def printable(text: str) -> str:
-    """Return a text in which nothing moves the cursor or changes the terminal: others may have written it. Pure.
-
-    >>> printable("a" + chr(27) + "[2Jb")
-    'a?[2Jb'
-    """
-    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _cells(text: str) -> int:

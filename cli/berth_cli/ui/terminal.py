@@ -43,7 +43,7 @@ def visible(text: str) -> str:
 
 
 def _shown(line: str) -> str:
-    from berth_cli.ui.printing import printable
+    from berth_cli.ui.terminal import printable
 
     return "\t".join(map(printable, line.removesuffix("\r").split("\t")))
 
@@ -58,3 +58,12 @@ def log(data: bytes | str) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Return a text in which nothing moves the cursor or changes the terminal: others may have written it. Pure.
+
+    >>> printable("a" + chr(27) + "[2Jb")
+    'a?[2Jb'
+    """
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

@@ -28,7 +28,7 @@ from berth_core import ids
 from berth_core.kube import errors
 from berth_core.kube.client import Client
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Account, AccountSpec, WorkspaceDeployment, WorkspaceType, manifest
 from berth_core.resources.account import Slot
 

@@ -4,17 +4,12 @@ A lease for which Berth drew the instance's id goes back only in the pass over t
 is none, a tombstone is made: an Instance with the lease's claim that is ended from the beginning.
 """
 
-from typing import Final
-
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, InstanceSpec, manifest
 from berth_core.resources.instance import Claim
-
-MESSAGE: Final = "it was never made: the request for it came to nothing, and can be made again"
-"""Why a tombstone has ended."""
 
 
 async def bury(client: Client, namespace: str, lease: Lease, *, instance: str, user: str) -> Object:
@@ -35,8 +30,3 @@ async def bury(client: Client, namespace: str, lease: Lease, *, instance: str, u
     labels, finalizers = {names.NEVER_MADE_LABEL: "true"}, [names.FENCE_FINALIZER]
     body = manifest(Instance, namespace, instance, spec, labels=labels, finalizers=finalizers)
     return await client.create(Instance.api(), namespace, body)
-
-
-def is_tombstone(instance: Instance) -> bool:
-    """Whether it only keeps a name, and was never anybody's to use."""
-    return instance.spec.terminate and names.NEVER_MADE_LABEL in instance.metadata.labels

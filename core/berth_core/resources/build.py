@@ -10,7 +10,7 @@ from berth_core.kube.model import Model, Name, Time
 from berth_core.resources.base import NONCE, QUEUED_RULE, Column, Queued, Resource, Rule
 
 Place: TypeAlias = Literal["Cluster", "Archive"]
-"""Where what was kept of a build lies: in ConfigMaps beside it, or in the archive (``berth_core.archive``)."""
+"""Where what was kept of a build lies: in ConfigMaps beside it, or in the archive (``berth_core.archive.storage``)."""
 IN_ARCHIVE: Final[Place] = "Archive"
 
 Attempts = Annotated[int, Field(json_schema_extra={"maximum": 100_000})]

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from berth_core.archive import Archive, ArchiveSettings, SilentError
+from berth_core.archive.settings import ArchiveSettings
+from berth_core.archive.storage import Archive, SilentError
 from berth_core.kube.errors import UnavailableError
 
 MOST_REQUESTS: Final = 4

@@ -15,7 +15,8 @@ from typing import Final
 import orjson
 import structlog
 
-from berth_core import archive, names
+from berth_core import names
+from berth_core.archive import storage
 from berth_core.kube.errors import ClusterError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from berth_core.kube.types import Object
 from berth_core.resources import Build
@@ -99,7 +100,7 @@ async def drop_parts(world: World, build: Build) -> None:
         if status.kept_in != IN_ARCHIVE:
             await world.client.delete(CONFIG_MAPS, metadata.namespace, name)
         elif world.archive is not None:
-            await world.archive.delete(archive.key(metadata.namespace, metadata.uid, name))
+            await world.archive.delete(storage.key(metadata.namespace, metadata.uid, name))
         else:
             log.warning("what was kept of a build lies in an archive that is not configured", build=metadata.name)
 
@@ -180,7 +181,7 @@ async def _store(world: World, attempt: Attempt, what: str, content: bytes) -> t
         if world.archive is None:
             return await _in_cluster(world, attempt, what, content), ""
         name, metadata = names.build_part(attempt.id, attempt.attempt, what, 0), attempt.build.metadata
-        await world.archive.put(archive.key(metadata.namespace, metadata.uid, name), content)
+        await world.archive.put(storage.key(metadata.namespace, metadata.uid, name), content)
     except (ForbiddenError, InvalidError, UnavailableError) as error:
         _try_again(world, attempt, _STORED, error)
         return [], f"the {what} could not be kept ({error.message})"

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from berth_core import overrides
 from berth_core.kube.conditions import Condition, condition, find, merged
-from berth_core.leases import leasing
+from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
@@ -56,7 +56,7 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
     status = wd.status.model_copy(
         update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
     )
-    available = leasing.availability(wd.model_copy(update={"status": status}), now=now)
+    available = availability(wd.model_copy(update={"status": status}), now=now)
     return status.model_copy(update={"conditions": merged(conditions, [available])})
 
 
@@ -110,11 +110,11 @@ def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
 
 def _begun(wd: WorkspaceDeployment, now: datetime) -> Condition | None:
     """Return that nothing of an earlier deployment is left any more, where something was."""
-    known = find(wd.status.conditions, leasing.BEGUN)
+    known = find(wd.status.conditions, BEGUN)
     if known is None or known.status == "True":
         return None
     told = (True, "NothingLeft", "nothing of an earlier deployment of this name is left")
-    return condition(leasing.BEGUN, *told, now=now, generation=wd.metadata.generation)
+    return condition(BEGUN, *told, now=now, generation=wd.metadata.generation)
 
 
 def _overridden(seen: ObservedDeployment, now: datetime) -> Condition | None:
@@ -142,21 +142,21 @@ def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:
             f"the node {seen.lost_node} is silent, so nobody knows whether the workspace still runs: bring the node"
             f" back, or, when the machine is surely off, `berth release {seen.wd.metadata.name} --force --reason …`"
         )
-        return condition(leasing.QUARANTINED, True, NODE_LOST, message, now=now, generation=generation)
-    known = find(seen.wd.status.conditions, leasing.QUARANTINED)
+        return condition(QUARANTINED, True, NODE_LOST, message, now=now, generation=generation)
+    known = find(seen.wd.status.conditions, QUARANTINED)
     if known is None or (known.status == "True" and known.reason == NODE_LOST):
         sound = (False, "Sound", "nothing is known against it")
-        return condition(leasing.QUARANTINED, *sound, now=now, generation=generation)
+        return condition(QUARANTINED, *sound, now=now, generation=generation)
     release = seen.wd.spec.quarantine_release
     if known.status == "True" and release is not None and release.epoch == seen.wd.status.epoch:
         told = f"an administrator released it{': ' if release.reason else ''}{release.reason}"
-        return condition(leasing.QUARANTINED, False, RELEASED, told, now=now, generation=generation)
+        return condition(QUARANTINED, False, RELEASED, told, now=now, generation=generation)
     return None
 
 
 def _cleaning(seen: ObservedDeployment, now: datetime) -> Condition | None:
     generation = seen.wd.metadata.generation
     if seen.cleaning:
-        return condition(leasing.CLEANING, True, "HooksRun", seen.cleaning, now=now, generation=generation)
-    known = find(seen.wd.status.conditions, leasing.CLEANING)
+        return condition(CLEANING, True, "HooksRun", seen.cleaning, now=now, generation=generation)
+    known = find(seen.wd.status.conditions, CLEANING)
     return not_cleaning(now) if known is not None and known.status == "True" else None

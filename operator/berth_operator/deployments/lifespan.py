@@ -12,7 +12,7 @@ import structlog
 from berth_core import names
 from berth_core.kube.conditions import condition, merged
 from berth_core.kube.types import Object
-from berth_core.leases import leasing
+from berth_core.leases.availability import BEGUN, availability
 from berth_core.leases.epochs import Trace
 from berth_core.reading import at
 from berth_core.resources import WorkspaceDeployment
@@ -95,9 +95,9 @@ def _epochs_of_instances(world: World, wd: WorkspaceDeployment) -> list[int]:
 async def _wait(world: World, wd: WorkspaceDeployment, left: list[Trace]) -> None:
     told = f"of an earlier deployment of this name is left: {_named(left)}"
     generation, now = wd.metadata.generation, world.now()
-    shown = condition(leasing.BEGUN, False, "Remains", told, now=now, generation=generation)
+    shown = condition(BEGUN, False, "Remains", told, now=now, generation=generation)
     told_so = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, [shown])})
-    free = leasing.availability(wd.model_copy(update={"status": told_so}), now=now)
+    free = availability(wd.model_copy(update={"status": told_so}), now=now)
     await _written(world, wd, {"conditions": merged(told_so.conditions, [free])})
 
 

@@ -13,10 +13,10 @@ import structlog
 from berth_core import ids
 from berth_core.kube.errors import AlreadyExistsError, ForbiddenError, InvalidError, UnavailableError
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.leases.tombstones import bury
+from berth_core.leases.waitlist import NOT_GRANTED
 from berth_core.queue import order
-from berth_core.queue.waitlist import NOT_GRANTED
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 from berth_operator.engine.cache import public_id
 from berth_operator.engine.world import World

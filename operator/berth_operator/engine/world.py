@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from berth_core.archive import Archive
+from berth_core.archive.storage import Archive
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
 from berth_core.reading import at

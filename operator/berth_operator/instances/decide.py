@@ -7,7 +7,7 @@ from typing import Final
 from berth_core import state
 from berth_core.kube import conditions
 from berth_core.kube.model import parse_time, timestamp
-from berth_core.leases.tombstones import MESSAGE, is_tombstone
+from berth_core.leases.availability import NEVER_MADE_MESSAGE, is_tombstone
 from berth_core.resources.workspacetype import Limits
 from berth_operator.instances.expiry.notice import warns_at
 from berth_operator.instances.hooks.decide import PREPARE, failed
@@ -75,7 +75,7 @@ def ending(seen: ObservedInstance, now: datetime) -> Plan | None:
 def told_to_end(seen: ObservedInstance, _now: datetime) -> Plan | None:
     """Its holder said so, or it was deleted."""
     if is_tombstone(seen.instance):
-        return Plan(Step.END, state.NEVER_MADE, MESSAGE)
+        return Plan(Step.END, state.NEVER_MADE, NEVER_MADE_MESSAGE)
     if seen.instance.spec.terminate:
         return Plan(Step.END, state.TERMINATED, "its holder ended it")
     if seen.instance.metadata.deletion_timestamp:

@@ -10,7 +10,7 @@ import structlog
 from berth_core import ids, names
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance
 from berth_operator.agents.client import AgentAddress, AgentClient
 from berth_operator.engine import metrics

@@ -1,7 +1,7 @@
 """Makes objects of a lease, whether or not somebody has it yet. What is there already stays as it is."""
 
 from berth_core import names
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance
 from berth_core.vpn import Authority as VpnAuthority
 from berth_operator.agents.certificates import Authority

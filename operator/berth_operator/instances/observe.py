@@ -7,7 +7,7 @@ from functools import partial
 from berth_core import names, state
 from berth_core.kube.conditions import find
 from berth_core.kube.types import Object
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.queue.waiters import Waiter
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Claim

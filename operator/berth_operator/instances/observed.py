@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum, auto
 
 from berth_core.firewall import Network
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
 from berth_operator.pods.view import PodView

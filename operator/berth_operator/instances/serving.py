@@ -13,7 +13,7 @@ from berth_core.kube.conditions import condition, merged
 from berth_core.kube.errors import ClusterError, NotFoundError
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import FirewallRule, Instance
 from berth_core.resources.instance import InForce
 from berth_operator.agents.client import AgentAddress, AgentClient

@@ -12,7 +12,7 @@ from berth_core.firewall import Rule
 from berth_core.kube.conditions import condition, merged
 from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
 from berth_core.kube.types import Kind, Object
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
 from berth_operator.engine.cache import version_of

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from berth_core import state
 from berth_core.kube.conditions import Condition, condition, find, is_true, merged
 from berth_core.kube.model import LONGEST_LEASE, parse_time, timestamp
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.queue.order import queued
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.base import Returned

@@ -4,7 +4,7 @@ import structlog
 
 from berth_core.kube.errors import NotFoundError
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.queue.waiters import Waiter
 from berth_core.reading import readable
 from berth_core.resources import AccessRule, WorkspaceDeployment

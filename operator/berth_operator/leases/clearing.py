@@ -7,7 +7,7 @@ import structlog
 
 from berth_core import ids, names
 from berth_core.kube.types import Kind, Object
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_operator.engine.world import World
 from berth_operator.engine.writes import refresh_pod, release_pod, together
 from berth_operator.kinds import JOBS, PODS, POLICIES, SECRETS, SERVICES

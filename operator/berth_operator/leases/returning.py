@@ -10,7 +10,7 @@ import time
 import structlog
 
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import WorkspaceDeployment
 from berth_operator.engine.world import World
 from berth_operator.kinds import DEPLOYMENT

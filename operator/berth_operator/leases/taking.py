@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from berth_core.leases import slots
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.leases.slots import Claimant, Places, Quota
 from berth_core.reading import readable
 from berth_core.resources import Account, WorkspaceDeployment

@@ -8,8 +8,7 @@ from typing import Final
 from berth_core import state
 from berth_core.kube.errors import UnreadableError
 from berth_core.kube.types import Object
-from berth_core.leases import slots
-from berth_core.queue import waitlist
+from berth_core.leases import slots, waitlist
 from berth_core.queue.waiters import Waiter
 from berth_core.reading import report
 from berth_core.resources import Account, Instance, Reservation, WorkspaceDeployment

@@ -28,8 +28,7 @@ from berth_core.kube.errors import (
     NotFoundError,
     UnavailableError,
 )
-from berth_core.leases.leasing import Lease
-from berth_core.leases.tombstones import is_tombstone
+from berth_core.leases.availability import Lease, is_tombstone
 from berth_core.queue import order
 from berth_core.queue.waiters import Waiter
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, manifest

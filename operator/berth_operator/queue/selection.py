@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from berth_core.kube.types import Object
-from berth_core.leases import leasing
+from berth_core.leases.availability import AVAILABLE, availability
 from berth_core.queue.waiters import Waiter
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 
@@ -16,7 +16,7 @@ Permitted = Callable[[Waiter, WorkspaceDeployment], bool]
 def looks_free(deployment: Object) -> bool:
     """What its Available condition says. Only the compare-and-swap of taking it knows."""
     conditions = (deployment.get("status") or {}).get("conditions") or ()
-    return any(c["type"] == leasing.AVAILABLE and c["status"] == "True" for c in conditions)
+    return any(c["type"] == AVAILABLE and c["status"] == "True" for c in conditions)
 
 
 def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[WorkspaceDeployment]:
@@ -28,7 +28,7 @@ def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[Wo
         return []
     # The condition may be older than the spec.
     found = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj)]
-    return sorted((wd for wd in found if leasing.availability(wd, now=_NO_TIME).status == "True"), key=_rank)
+    return sorted((wd for wd in found if availability(wd, now=_NO_TIME).status == "True"), key=_rank)
 
 
 def next_turn(

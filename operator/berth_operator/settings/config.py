@@ -12,7 +12,7 @@ from typing import Final, Literal, Self
 import orjson
 
 from berth_core import durations, names
-from berth_core.archive import ArchiveSettings, archive_settings
+from berth_core.archive.settings import ArchiveSettings, archive_settings
 from berth_core.firewall import Network, Sources, parse_network
 from berth_core.resources import KINDS
 from berth_core.vpn import Protocol, Tunnel, configuration

@@ -11,8 +11,9 @@ from typing import Final
 
 import structlog
 
-from berth_core import archive, names
-from berth_core.archive import Archive
+from berth_core import names
+from berth_core.archive import storage
+from berth_core.archive.storage import Archive
 from berth_core.kube.errors import ClusterError, NotFoundError, UnavailableError
 from berth_operator.builds.artifacts import Leftovers
 from berth_operator.engine.world import World
@@ -64,7 +65,7 @@ async def sweep(world: World, kept: Archive, namespace: str) -> int:
         uid, part = path.split("/")[-2:]
         attempt = names.attempt_of_part(part)
         earlier = attempt is not None and attempt < attempts.get(uid, 0)
-        if path == archive.key(namespace, OWNER, OWNER) or (uid in living and not earlier):
+        if path == storage.key(namespace, OWNER, OWNER) or (uid in living and not earlier):
             continue
         try:
             await kept.delete(path)
@@ -83,7 +84,7 @@ async def _owns(world: World, kept: Archive, namespace: str) -> bool:
     """
     metadata = (await world.client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP))["metadata"]
     before = (metadata.get("annotations") or {}).get(names.ARCHIVE_OWNER_ANNOTATION)
-    marker, mine = archive.key(namespace, OWNER, OWNER), str(before or metadata["uid"]).encode()
+    marker, mine = storage.key(namespace, OWNER, OWNER), str(before or metadata["uid"]).encode()
     try:
         theirs = await kept.get(marker)
     except NotFoundError:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Account
 
 from .conftest import Setting, user_client

@@ -13,7 +13,7 @@ import pytest
 from berth_api.idempotency.repeats import DEAD_SECONDS, MAKING_SECONDS
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import AccessRule, FirewallRule, Reservation
 from berth_core.state import CLAIM_LOST
 

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from berth_core import names
 from berth_core.kube.types import Kind
-from berth_core.leases.leasing import Lease
-from berth_core.leases.tombstones import bury, is_tombstone
+from berth_core.leases.availability import Lease, is_tombstone
+from berth_core.leases.tombstones import bury
 from berth_core.resources import FirewallRule, Instance, InstanceSpec, manifest
 from berth_core.resources.instance import Claim
 

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from berth_core import names
-from berth_core.archive import Archive, ArchiveSettings, key
+from berth_core.archive.settings import ArchiveSettings
+from berth_core.archive.storage import Archive, key
 
 from . import process
 from .ci import asked, end, following, resource

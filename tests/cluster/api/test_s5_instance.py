@@ -8,7 +8,7 @@ import pytest
 from berth_cluster.testing import vanished
 from berth_core.kube.model import timestamp
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.instance import Repo
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from berth_core import names
 from berth_core.kube.types import Kind
-from berth_core.leases.tombstones import is_tombstone
+from berth_core.leases.availability import is_tombstone
 from berth_core.resources import Instance, WorkspaceDeployment
 
 from . import process

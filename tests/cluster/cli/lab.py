@@ -7,7 +7,7 @@ from berth_core import ids, names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.names import API_VERSION
 from berth_core.resources import Instance, WorkspaceDeployment
 

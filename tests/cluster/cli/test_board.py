@@ -8,7 +8,7 @@ from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 
 from . import lab

@@ -7,6 +7,7 @@ from berth_core.kube.client import Client
 from berth_core.kube.conditions import condition
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
+from berth_core.leases.availability import QUARANTINED
 from berth_core.names import API_VERSION
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 
@@ -18,7 +19,7 @@ async def quarantined(client: Client, where: str, reason: str) -> WorkspaceDeplo
     """A deployment misty-1 that had one lease and is in quarantine."""
     await lab.deployment(client, where, "misty-1")
     lease = await leasing.take(client, where, "misty-1", instance="i", user="alice", now=lab.NOW)
-    ill = condition(leasing.QUARANTINED, True, reason, "the hook reset failed: exit code 3", now=lab.NOW)
+    ill = condition(QUARANTINED, True, reason, "the hook reset failed: exit code 3", now=lab.NOW)
     await leasing.give_back(client, where, lease, instance="i", completed=True, now=lab.NOW, conditions=[ill])
     return await read(client, where)
 

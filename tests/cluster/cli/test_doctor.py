@@ -10,6 +10,7 @@ from berth_core.kube.client import Client
 from berth_core.kube.conditions import condition
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
+from berth_core.leases.availability import QUARANTINED
 from berth_core.names import API_VERSION
 from berth_core.resources import WorkspaceType
 
@@ -23,7 +24,7 @@ async def test_what_is_missing_is_named_with_how_to_mend_it(
     where = namespaces.workspaces
     await lab.deployment(client, where, "misty-1")
     lease = await leasing.take(client, where, "misty-1", instance="i", user="alice", now=lab.NOW)
-    ill = condition(leasing.QUARANTINED, True, "ResetFailed", "exit code 3", now=lab.NOW)
+    ill = condition(QUARANTINED, True, "ResetFailed", "exit code 3", now=lab.NOW)
     await leasing.give_back(client, where, lease, instance="i", completed=True, now=lab.NOW, conditions=[ill])
     done = berth("doctor", "-n", namespaces.release, "-w", where, "-o", "json")
     assert done.code == 1, done.err

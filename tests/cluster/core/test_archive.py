@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from buckets import KEY_ID, SECRET, Bucket, bucket
 
-from berth_core.archive import Archive, ArchiveSettings, archive_settings, key
+from berth_core.archive.settings import ArchiveSettings, archive_settings
+from berth_core.archive.storage import Archive, key
 from berth_core.kube.errors import NotFoundError, UnavailableError
 
 PART = key("berth-workspaces", "4dd1a1c6-7d8c-4c1f-9a61-1a1f0f3e6b55", "b-1-1-log-0")

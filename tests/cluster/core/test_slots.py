@@ -12,7 +12,8 @@ from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import NotFoundError, UnavailableError
 from berth_core.leases import leasing, slots
-from berth_core.leases.leasing import BusyError, Lease
+from berth_core.leases.availability import Lease
+from berth_core.leases.leasing import BusyError
 from berth_core.leases.slots import Claimant, NoneLeftError, Places, Quota
 from berth_core.resources import Account, WorkspaceDeployment
 

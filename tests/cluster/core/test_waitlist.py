@@ -6,7 +6,7 @@ import pytest
 
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
-from berth_core.queue import waitlist
+from berth_core.leases import waitlist
 from berth_core.resources import Instance, Reservation
 
 from .objects import create

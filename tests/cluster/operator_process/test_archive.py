@@ -15,7 +15,8 @@ from buckets import Bucket, bucket
 
 from berth_cluster.apiserver import ApiServer
 from berth_core import names
-from berth_core.archive import Archive, ArchiveSettings, archive_settings, key
+from berth_core.archive.settings import ArchiveSettings, archive_settings
+from berth_core.archive.storage import Archive, key
 from berth_core.kube.errors import NotFoundError, UnavailableError
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind

@@ -6,6 +6,7 @@ import pytest
 
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
+from berth_core.leases.availability import Lease
 
 from .lab import INSTANCES, PODS, POLICIES, SECRETS, SERVICES, Lab, condition
 
@@ -99,7 +100,7 @@ async def test_an_instance_that_is_terminated_while_it_waits_ends_without_a_leas
 
 async def test_a_lease_that_is_taken_away_ends_the_instance(lab: Lab) -> None:
     made = await bound(lab)
-    lease = leasing.Lease("one", 1)
+    lease = Lease("one", 1)
     await leasing.give_back(
         lab.client, lab.namespace, lease, instance=made["metadata"]["uid"], completed=False, now=datetime.now(UTC)
     )

@@ -21,6 +21,7 @@ from berth_cluster.processes import Identity, ProcessSpec
 from berth_cluster.testing import apply_crds, make_namespaces
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
+from berth_core.leases.availability import Lease
 from berth_core.leases.leasing import BusyError
 
 from .conftest import lab_in
@@ -181,6 +182,6 @@ async def from_snapshot(plane: Plane, operators: Operators, lab: Lab, snapshot: 
     assert await ended(lab, await lab.instance(deployments=["two"], claim=stale)) == "ClaimLost"
 
 
-async def taken(lab: Lab, deployment: str) -> leasing.Lease:
+async def taken(lab: Lab, deployment: str) -> Lease:
     now = datetime.now(UTC)
     return await leasing.take(lab.client, lab.namespace, deployment, instance=f"of-{deployment}", user="bob", now=now)

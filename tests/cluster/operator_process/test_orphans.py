@@ -16,7 +16,7 @@ from berth_core import ids, names
 from berth_core.kube.errors import AlreadyExistsError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 
 from ..api.gateway import Gateway, serving
 from .lab import DELIVERIES, DEPLOYMENTS, INSTANCES, KEY, PODS, RESERVATIONS, SECRETS, Lab, condition

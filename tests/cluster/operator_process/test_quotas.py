@@ -8,7 +8,8 @@ import pytest
 from berth_core import ids
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing, slots
-from berth_core.leases.leasing import BusyError, Lease
+from berth_core.leases.availability import Lease
+from berth_core.leases.leasing import BusyError
 from berth_core.leases.slots import Claimant, NoneLeftError, Places, Quota
 from berth_core.resources import Account
 

@@ -15,6 +15,7 @@ from berth_core import ids
 from berth_core.kube.errors import ConflictError, InvalidError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
+from berth_core.leases.availability import Lease
 from berth_operator.deliveries import MOST
 
 from .lab import (
@@ -55,7 +56,7 @@ async def free(lab: Lab, deployment: str) -> None:
     await lab.client.patch(INSTANCES, lab.namespace, f"has-{deployment}", {"spec": {"terminate": True}})
 
 
-async def give(lab: Lab, reservation: Object, deployment: str, *, seconds_ago: float = 0) -> leasing.Lease:
+async def give(lab: Lab, reservation: Object, deployment: str, *, seconds_ago: float = 0) -> Lease:
     """Take the lease for a reservation as the operator does."""
     return await leasing.take(
         lab.client,

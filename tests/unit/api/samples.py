@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from berth_api.deployments.deployment import Deployment
+from berth_api.cache.deployment import Deployment
 from berth_core.resources import Reservation, WorkspaceDeployment
 
 CREATED = "2026-01-01T00:00:00Z"

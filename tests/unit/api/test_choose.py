@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.deployments.deployment import Deployment
+from berth_api.cache.deployment import Deployment
 from berth_api.launch.choice import Choice, Refusal
 
 from .samples import CREATED, deployment, held, offline

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from berth_api.auth.identity import Identity
 from berth_api.idempotency import repeats
 from berth_api.idempotency.repeats import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
+from berth_api.ratelimit.allowance import KEPT_SECONDS
 from berth_core import names
 from berth_core.kube import errors as cluster
 from berth_core.kube.clock import StoreClock
@@ -17,7 +18,7 @@ ANSWER = Answer(200, (), b"{}")
 
 
 def record(phase: Phase, started: float = 1000.0) -> Record:
-    return Record("same", phase, started, started + repeats.KEPT_SECONDS, ANSWER if phase is Phase.ANSWERED else None)
+    return Record("same", phase, started, started + KEPT_SECONDS, ANSWER if phase is Phase.ANSWERED else None)
 
 
 @pytest.mark.parametrize(
@@ -30,9 +31,9 @@ def record(phase: Phase, started: float = 1000.0) -> Record:
         (Phase.UNSURE, 1, Step.LOOK),
         (Phase.UNSURE, DEAD_SECONDS, Step.TAKE_OVER),
         (Phase.ANSWERED, 0, Step.REPLAY),
-        (Phase.ANSWERED, repeats.KEPT_SECONDS - 1, Step.REPLAY),
-        (Phase.ANSWERED, repeats.KEPT_SECONDS, Step.REPLACE),
-        (Phase.STARTED, repeats.KEPT_SECONDS, Step.REPLACE),
+        (Phase.ANSWERED, KEPT_SECONDS - 1, Step.REPLAY),
+        (Phase.ANSWERED, KEPT_SECONDS, Step.REPLACE),
+        (Phase.STARTED, KEPT_SECONDS, Step.REPLACE),
     ],
 )
 def test_a_record_says_what_a_repeat_does(phase: Phase, seconds: float, step: Step) -> None:
@@ -42,7 +43,7 @@ def test_a_record_says_what_a_repeat_does(phase: Phase, seconds: float, step: St
 @pytest.mark.parametrize("phase", Phase)
 def test_another_request_is_refused_until_the_record_expires(phase: Phase) -> None:
     assert judge(record(phase), "other", 1000.0 + DEAD_SECONDS * 2) is Step.REFUSE
-    assert judge(record(phase), "other", 1000.0 + repeats.KEPT_SECONDS) is Step.REPLACE
+    assert judge(record(phase), "other", 1000.0 + KEPT_SECONDS) is Step.REPLACE
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 413, 422])

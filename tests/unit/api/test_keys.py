@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.launch.keys import KeyPool, parse_public_key
-from berth_core.keys.ssh import make_key_pair
+from berth_api.launch.keys import KeyPool
+from berth_core.keys.ssh import make_key_pair, parse_public_key
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ"
 

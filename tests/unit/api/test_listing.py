@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.deployments import listing
-from berth_api.deployments.listing import Row
+from berth_api.cache import listing
+from berth_api.cache.listing import Row
 
 from .samples import deployment, held
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from berth_cli.admin.deployments import board
-from berth_core.leases.leasing import availability
+from berth_core.leases.availability import availability
 from berth_core.resources import Instance, WorkspaceDeployment
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from berth_cli.ui.errors import CliError
-from berth_cli.ui.printing import printable
+from berth_cli.ui.terminal import printable
 from berth_cli.user.builds import building
 from berth_cli.user.builds.events import Event, events
 from berth_cli.user.firewall.rules import overruled, wanted

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from berth_core.archive import ArchiveSettings, archive_settings
+from berth_core.archive.settings import ArchiveSettings, archive_settings
 
 
 def test_nothing_names_no_archive() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from berth_core.kube.conditions import condition
-from berth_core.leases.leasing import availability
+from berth_core.leases.availability import availability
 from berth_core.resources import WorkspaceDeployment
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 
 from berth_core.kube.conditions import condition
 from berth_core.kube.model import timestamp
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
 from berth_operator.instances.manifests.common import LeaseParts

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from berth_core import names
 from berth_core.kube.model import timestamp
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_operator.instances.decide import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets, refused
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan, Step

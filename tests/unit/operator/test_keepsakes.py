@@ -13,9 +13,10 @@ from typing import cast
 import orjson
 import pytest
 
-from berth_core import archive
-from berth_core.archive import PATIENCE as PATIENCE_FOR_ANSWERS
-from berth_core.archive import Archive, ArchiveSettings
+from berth_core.archive import storage as archive
+from berth_core.archive.settings import ArchiveSettings
+from berth_core.archive.storage import PATIENCE as PATIENCE_FOR_ANSWERS
+from berth_core.archive.storage import Archive
 from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError, UnavailableError
 from berth_core.kube.types import Object

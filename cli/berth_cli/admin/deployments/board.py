@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from berth_core.kube.conditions import find
-from berth_core.leases import leasing
+from berth_core.leases.availability import AVAILABLE
 from berth_core.resources import Instance, WorkspaceDeployment
 
 
@@ -44,7 +44,7 @@ def _row(wd: WorkspaceDeployment, instances: dict[str, Instance]) -> Row:
     lease = wd.status.lease
     instance = instances.get(lease.instance) if lease else None
     address = instance.status.address if instance else None
-    available = find(wd.status.conditions, leasing.AVAILABLE)
+    available = find(wd.status.conditions, AVAILABLE)
     return Row(
         deployment=wd.metadata.name,
         namespace=wd.metadata.namespace,

@@ -5,7 +5,7 @@ from berth_cli.ui.errors import FAILED, CliError
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import find
 from berth_core.kube.types import Object
-from berth_core.leases import leasing
+from berth_core.leases.availability import QUARANTINED
 from berth_core.resources import WorkspaceDeployment
 
 NODE_LOST = "NodeLost"
@@ -17,7 +17,7 @@ async def release(client: Client, deployment: str, namespace: str, reason: str) 
     The word counts for the epoch that was seen here: a quarantine that begins meanwhile is another.
     """
     wd = await deployment_named(client, namespace, deployment)
-    name, found = wd.metadata.name, find(wd.status.conditions, leasing.QUARANTINED)
+    name, found = wd.metadata.name, find(wd.status.conditions, QUARANTINED)
     if found is None or found.status != "True":
         return [f"{name} is not in quarantine: nothing to do"]
     if found.reason == NODE_LOST:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from berth_cli.ui.options import Form, Kubeconfig, Output, Release
+from berth_cli.ui.terminal import printable
 
 EXAMPLES = """
 Examples:
@@ -49,6 +50,6 @@ def doctor(
     if output is Output.TABLE:
         for one in found:
             if one.mend:
-                typer.echo(f"\n{one.check}: {printing.printable(one.mend)}")
+                typer.echo(f"\n{one.check}: {printable(one.mend)}")
     if any(one.level is Level.FAILED for one in found):
         raise typer.Exit(FAILED)

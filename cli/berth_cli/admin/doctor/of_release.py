@@ -13,7 +13,7 @@ from berth_core.firewall import Network, parse_source
 from berth_core.kube import conditions
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
-from berth_core.leases import leasing
+from berth_core.leases.availability import QUARANTINED
 from berth_core.names import GROUP
 from berth_core.resources import KINDS, WorkspaceType
 from berth_core.resources.workspacetype import EnvVar
@@ -212,7 +212,7 @@ def machines(facts: Facts) -> Iterator[Finding]:
     bad = [
         (wd, found)
         for wd in there
-        if (found := conditions.find(wd.status.conditions, leasing.QUARANTINED)) is not None and found.status == "True"
+        if (found := conditions.find(wd.status.conditions, QUARANTINED)) is not None and found.status == "True"
     ]
     for wd, found in bad:
         name = wd.metadata.name

@@ -30,7 +30,7 @@ def _moving() -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from berth_cli.ui.printing import printable
+    from berth_cli.ui.terminal import printable
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as shown:

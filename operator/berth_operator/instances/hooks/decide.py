@@ -7,7 +7,7 @@ from typing import Final
 
 from berth_core.kube.conditions import Condition, condition, find
 from berth_core.kube.types import Object
-from berth_core.leases import leasing
+from berth_core.leases.availability import CLEANING, QUARANTINED
 from berth_core.resources import Instance
 from berth_core.resources.workspacetype import Hook, Hooks
 from berth_core.state import CLEANED
@@ -126,10 +126,10 @@ def _last_word(pods: Sequence[PodView]) -> str:
 
 def not_cleaning(now: datetime) -> Condition:
     """Return the condition Cleaning of a deployment whose hooks have ended."""
-    return condition(leasing.CLEANING, False, "HooksEnded", "no hook runs", now=now)
+    return condition(CLEANING, False, "HooksEnded", "no hook runs", now=now)
 
 
 def quarantine(name: str, reason: str, message: str, now: datetime) -> Condition:
     """Return the condition Quarantined of the deployment ``name`` after a hook failed."""
     way_out = f"{message}. See to the machine, then `berth deployment release {name}`"
-    return condition(leasing.QUARANTINED, True, reason, way_out, now=now)
+    return condition(QUARANTINED, True, reason, way_out, now=now)

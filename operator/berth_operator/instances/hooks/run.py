@@ -11,7 +11,7 @@ import structlog
 from berth_core import names
 from berth_core.kube.conditions import Condition
 from berth_core.kube.errors import AlreadyExistsError
-from berth_core.leases.leasing import Lease
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance
 from berth_core.resources.instance import InstanceStatus
 from berth_core.resources.workspacetype import Hook

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from berth_core.kube import conditions
 from berth_core.kube.model import parse_time
-from berth_core.leases import leasing
+from berth_core.leases.availability import AVAILABLE, availability
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
 from berth_operator.pods.view import PodView
@@ -107,7 +107,7 @@ def next_epoch_of(seen: ObservedWarm, now: datetime) -> int | None:
         return None
     if not type_.spec.warm or type_.spec.retired or type_.spec.hooks.any:
         return None
-    return wd.status.epoch + 1 if leasing.availability(wd, now=now).status == "True" else None
+    return wd.status.epoch + 1 if availability(wd, now=now).status == "True" else None
 
 
 def awaits_its_finalizer(wd: WorkspaceDeployment | None) -> bool:
@@ -119,7 +119,7 @@ def awaits_its_finalizer(wd: WorkspaceDeployment | None) -> bool:
 
 def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
     """When the deployment came free, as its status says; long ago where that does not tell."""
-    shown = conditions.find(wd.status.conditions, leasing.AVAILABLE) if wd is not None else None
+    shown = conditions.find(wd.status.conditions, AVAILABLE) if wd is not None else None
     return parse_time(shown.last_transition_time) if shown is not None else now - HELD_BACK
 
 

@@ -1,8 +1,8 @@
 """What the cache knows of pods that are kept warm."""
 
 from berth_core.kube.types import Object
+from berth_core.leases.availability import Lease
 from berth_core.leases.epochs import epoch_of
-from berth_core.leases.leasing import Lease
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_operator.engine.world import World, node_is_ready
 from berth_operator.instances.manifests.common import LeaseParts

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.deployments.deployment import Deployment, oldest
-from berth_api.state import State, oldest_type
+from berth_api.cache.deployment import Deployment, holder_of
+from berth_api.state import State
 from berth_core import ids
 from berth_core.kube import errors as cluster
 from berth_core.reading import readable
@@ -25,6 +25,7 @@ from berth_core.resources import (
     Resource,
     WorkspaceDeployment,
     WorkspaceType,
+    oldest,
 )
 
 R = TypeVar("R", bound=Resource)
@@ -34,13 +35,13 @@ async def deployment(state: State, deployment_id: str) -> Deployment | None:
     """Read a deployment, live; None where there is none."""
     known = state.caches.deployments.by("id", deployment_id)
     if known:
-        holder = oldest(known)
+        holder = holder_of(known)
         live = await _get(state, WorkspaceDeployment, holder.namespace, holder.name)
         if live is not None:
             return Deployment.of(live)
     found = [Deployment.of(wd) for wd in await _by_id(state, WorkspaceDeployment, deployment_id)]
     found = [d for d in found if d.id == deployment_id]
-    return oldest(found) if found else None
+    return holder_of(found) if found else None
 
 
 async def deployments_of(state: State, type_name: str) -> list[Deployment]:
@@ -68,7 +69,8 @@ async def type_named(state: State, namespace: str, name: str, *, live: bool = Fa
         known = await _get(state, WorkspaceType, namespace, known.metadata.name)
     if known is not None and known.spec.type_name == name:
         return known
-    return oldest_type(await _listed(state, WorkspaceType, namespace, {"spec.typeName": name}))
+    found = await _listed(state, WorkspaceType, namespace, {"spec.typeName": name})
+    return oldest(found) if found else None
 
 
 async def rules_of(state: State, found: Deployment) -> list[AccessRule]:

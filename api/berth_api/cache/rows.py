@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final
 
-from berth_api.deployments import listing
-from berth_api.deployments.deployment import Deployment
-from berth_api.deployments.listing import Filters, Key, Page, Place, Row
+from berth_api.cache import listing
+from berth_api.cache.deployment import Deployment
+from berth_api.cache.listing import Filters, Key, Page, Place, Row
 from berth_core.queue.order import Queues, waits
 from berth_core.resources import Reservation, WorkspaceType
 

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import orjson
 
-from berth_api.cache import lookups
+from berth_api import lookups, marks
 from berth_api.http.errors import AwayError
 from berth_api.idempotency import repeats
 from berth_api.idempotency.records import SECRETS, Held
 from berth_api.idempotency.repeats import KEY_FIELD, PROFILE_FIELD, Answer
-from berth_api.launch import admission
 from berth_api.state import State
 from berth_api.vpn import service
 from berth_core import ids, names
@@ -35,19 +34,6 @@ from berth_core.state import CLAIM_LOST
 JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
 
 
-async def answer_of(state: State, held: Held) -> Answer | None:
-    """Look, live, for what carries the key's label; None where there is nothing. Raises ClusterError, AwayError.
-
-    What is older than the record was made when the same key was used for another request, a day ago or longer.
-    """
-    for kind, shape in SHAPES:
-        labelled = await _labelled(state, kind, held.digest)
-        made = [obj for obj in labelled if _created(obj) >= held.created - MOST_WIDTH and not _lost_its_claim(obj)]
-        if made:
-            return await shape(state, min(made, key=_created))
-    return None
-
-
 def _created(obj: Object) -> float:
     return model.parse_time(obj["metadata"]["creationTimestamp"]).timestamp()
 
@@ -62,18 +48,6 @@ async def _labelled(state: State, kind: type[Resource], digest: str) -> list[Obj
     namespaces = state.config.workspace_namespaces
     pages = await asyncio.gather(*(state.client.list(kind.api(), space, labels=labels) for space in namespaces))
     return [obj for objects, _ in pages for obj in objects]
-
-
-async def whole(state: State, answer: Answer) -> Answer:
-    """Return a kept answer as it was given; without the private key where that is gone, with whose it was.
-
-    Raises ClusterError.
-    """
-    if answer.key_of is None:
-        return answer
-    read = _profile if answer.key_field == PROFILE_FIELD else _private_key
-    key = await read(state, answer.key_of)
-    return repeats.with_key(answer, key) if key is not None else answer
 
 
 async def _private_key(state: State, instance_id: str) -> str | None:
@@ -117,9 +91,9 @@ async def _reserved(state: State, obj: Object) -> Answer:
     if spec.workspace_type is not None:
         kind = await lookups.type_named(state, metadata["namespace"], spec.workspace_type)
         if kind is not None:
-            await admission.mark(state, kind)
+            await marks.mark(state, kind)
     else:
-        await admission.mark_of(state, metadata["namespace"], (spec.deployments or [""])[0])
+        await marks.mark_of(state, metadata["namespace"], (spec.deployments or [""])[0])
     return _json({"success": False, "id": ids.instance_id(metadata["name"], metadata["uid"])})
 
 
@@ -134,7 +108,7 @@ async def _admitted(state: State, obj: Object) -> Answer:
 
 async def _ruled(state: State, obj: Object) -> Answer:
     rule = AccessRule.parse(obj)
-    await admission.mark_of(state, rule.metadata.namespace, rule.spec.deployment)
+    await marks.mark_of(state, rule.metadata.namespace, rule.spec.deployment)
     return _json({"rule_id": rule.spec.rule_id})
 
 
@@ -162,3 +136,30 @@ SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[An
 
 def _json(body: dict[str, Any]) -> Answer:
     return Answer(200, JSON_HEADERS, orjson.dumps(body))
+
+
+class Recovery:
+    """Finds answers by what was made, and private keys by whose they are."""
+
+    async def answer_of(self, state: State, held: Held) -> Answer | None:
+        """Look, live, for what carries the key's label; None where there is nothing. Raises ClusterError, AwayError.
+
+        What is older than the record was made when the same key was used for another request, a day ago or longer.
+        """
+        for kind, shape in SHAPES:
+            labelled = await _labelled(state, kind, held.digest)
+            made = [obj for obj in labelled if _created(obj) >= held.created - MOST_WIDTH and not _lost_its_claim(obj)]
+            if made:
+                return await shape(state, min(made, key=_created))
+        return None
+
+    async def whole(self, state: State, answer: Answer) -> Answer:
+        """Return a kept answer as it was given; without the private key where that is gone, with whose it was.
+
+        Raises ClusterError.
+        """
+        if answer.key_of is None:
+            return answer
+        read = _profile if answer.key_field == PROFILE_FIELD else _private_key
+        key = await read(state, answer.key_of)
+        return repeats.with_key(answer, key) if key is not None else answer

@@ -1,12 +1,13 @@
 """A deployment as requests look at it. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self
 
 from berth_core.kube import conditions
-from berth_core.leases import leasing
-from berth_core.resources import WorkspaceDeployment
+from berth_core.leases.availability import availability
+from berth_core.resources import WorkspaceDeployment, oldest
 
 ONLINE: Final = "Online"
 FREE: Final = "Free"
@@ -25,7 +26,7 @@ class Deployment:
     def of(cls, resource: WorkspaceDeployment) -> Self:
         """Look at a resource."""
         # The time counts only for when the condition changed, which nobody asks here.
-        return cls(resource, resource.public_id, leasing.availability(resource, now=_NO_TIME).reason)
+        return cls(resource, resource.public_id, availability(resource, now=_NO_TIME).reason)
 
     @property
     def namespace(self) -> str:
@@ -59,6 +60,7 @@ class Deployment:
         return found is None or found.status != "False"
 
 
-def oldest(found: list[Deployment]) -> Deployment:
-    """Of several that claim one id, the one that has it."""
-    return min(found, key=lambda d: (d.resource.metadata.creation_timestamp, d.namespace, d.name))
+def holder_of(found: Sequence[Deployment]) -> Deployment:
+    """Return the one of several that claim one id that has it."""
+    elder = oldest(deployment.resource for deployment in found)
+    return next(deployment for deployment in found if deployment.resource is elder)

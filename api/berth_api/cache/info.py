@@ -1,6 +1,6 @@
 """How a deployment looks in lists. Pure."""
 
-from berth_api.deployments.deployment import Deployment
+from berth_api.cache.deployment import Deployment
 from berth_api.http.answers import Shape
 from berth_core.resources import WorkspaceType
 

@@ -7,8 +7,8 @@ from typing import Final, Generic, TypeVar
 
 import orjson
 
-from berth_api.deployments.deployment import Deployment
-from berth_api.deployments.info import deployment_info
+from berth_api.cache.deployment import Deployment
+from berth_api.cache.info import deployment_info
 from berth_core.resources import WorkspaceType
 
 Item = TypeVar("Item")

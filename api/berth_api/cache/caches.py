@@ -1,0 +1,182 @@
+"""The public lists: caches of types, deployments, reservations, access rules and instances."""
+
+import asyncio
+import gc
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Self
+
+from berth_api import metrics
+from berth_api.cache.deployment import Deployment
+from berth_api.cache.listing import ORDERS
+from berth_api.cache.rows import Rows
+from berth_api.cache.typed import Typed
+from berth_api.http.errors import AwayError
+from berth_core import ids
+from berth_core.kube.cache import Cache, Key, nothing
+from berth_core.kube.client import Client
+from berth_core.kube.model import is_time
+from berth_core.kube.types import Object
+from berth_core.queue.order import Queues
+from berth_core.queue.waiters import Waiter, waits
+from berth_core.reading import at, read
+from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType, oldest
+
+STALE_SECONDS: Final = 5.0
+"""Lists older than this are not shown."""
+BROKEN_SECONDS: Final = 1.0
+"""A watch that has not been standing for longer decides nothing."""
+ROWS_AT_ONCE: Final = 25
+"""Rows that are made anew before requests have their turn on the event loop."""
+
+
+class Caches:
+    """The public lists."""
+
+    def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
+        def cache(kind: type[Resource]) -> Cache:
+            # What is read from the objects is kept by those below; the objects would take several times as much.
+            return Cache(client, kind.api(), namespaces, keep=nothing)
+
+        self.types = Typed(cache(WorkspaceType), WorkspaceType.parse, {"name": lambda t: t.spec.type_name})
+        self.deployments = Typed(
+            cache(WorkspaceDeployment),
+            lambda obj: Deployment.of(WorkspaceDeployment.parse(obj)),
+            {"id": lambda d: d.id, "type": lambda d: d.type},
+        )
+        self.reservations: Typed[Reservation] = Typed(cache(Reservation), Reservation.parse, {})
+        self.rules = Typed(cache(AccessRule), partial(read, AccessRule), {"deployment": _deployment_of_rule})
+        self.endings = Typed(cache(Instance), Ending.of, {"id": lambda e: e.instance})
+        self.waiting: Typed[Waiter] = Typed(self.endings.cache, _waiting, {})
+        self.rows = Rows()
+        self._doubts = asyncio.Event()
+        self._prepared = False
+        self.types.listen(self._type_changed)
+        self.deployments.listen(lambda key, _, deployment: self.rows.deployment_changed(key, deployment))
+        self.reservations.listen(self._reservation_changed)
+
+    @property
+    def all(self) -> dict[str, Cache]:
+        """The caches by kind."""
+        return {
+            WorkspaceType.KIND: self.types.cache,
+            WorkspaceDeployment.KIND: self.deployments.cache,
+            Reservation.KIND: self.reservations.cache,
+            AccessRule.KIND: self.rules.cache,
+            Instance.KIND: self.endings.cache,
+        }
+
+    def is_synced(self) -> bool:
+        """Whether everything has been listed once, and lists can be shown."""
+        return self._prepared
+
+    async def keep_rows(self) -> None:
+        """Prepare the lists once all is there, then work off what changes leave in doubt, until cancelled."""
+        for cache in self.all.values():
+            await cache.synced()
+        await self._settle()
+        for order in sorted(ORDERS):
+            self.rows.prepare(order)
+            await asyncio.sleep(0)
+        # What is there now stays: looking through it for garbage would stop everything for 100 ms at a time.
+        gc.collect()
+        gc.freeze()
+        self._prepared = True
+        while True:
+            await self._doubts.wait()
+            self._doubts.clear()
+            await self._settle()
+
+    async def _settle(self) -> None:
+        while not self.rows.is_settled:
+            self.rows.settle(ROWS_AT_ONCE)
+            await asyncio.sleep(0)
+
+    def _type_changed(self, key: Key, old: WorkspaceType | None, new: WorkspaceType | None) -> None:
+        for name in {kind.spec.type_name for kind in (old, new) if kind is not None}:
+            self.rows.type_changed(key[0], name, self.type_named(key[0], name))
+        self._doubts.set()
+
+    def _reservation_changed(self, _: Key, old: Reservation | None, new: Reservation | None) -> None:
+        self.rows.reservation_changed(old, new)
+        self._doubts.set()
+
+    def need_fresh(self) -> None:
+        """Raise AwayError where the lists are not there yet or may be old."""
+        now = asyncio.get_running_loop().time()
+        broken = {kind: cache.broken_for(now) for kind, cache in self.all.items()}
+        for kind, seconds in broken.items():
+            metrics.CACHE_BROKEN.labels(kind).set(seconds)
+        if not self.is_synced() or max(broken.values()) > STALE_SECONDS:
+            raise AwayError("the cluster cannot be reached. Try again later.")
+
+    def are_current(self, kind: WorkspaceType) -> bool:
+        """Whether rules and reservations of a type are here that were marked before it was read, live.
+
+        A watch that has not been standing for a second says nothing about what kubectl changed.
+        """
+        namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
+        now = asyncio.get_running_loop().time()
+        return all(
+            cache.seen(namespace) >= version and cache.broken_for(now) <= BROKEN_SECONDS
+            for cache in (self.rules.cache, self.reservations.cache, self.endings.cache)
+        )
+
+    def anybody_waits(self, deployment: Deployment) -> bool:
+        """Whether somebody waits for a deployment, whoever he is and whether or not he may have it."""
+        return self.queues().applying(deployment.resource) > 0 or any(
+            waiter.namespace == deployment.namespace and waiter.wants(deployment.name, deployment.type)
+            for waiter in self.waiting
+        )
+
+    def rules_of(self, deployment: Deployment) -> list[AccessRule]:
+        """Access rules of a deployment."""
+        return self.rules.by("deployment", f"{deployment.namespace}/{deployment.name}")
+
+    def queues(self) -> Queues:
+        """Queue lengths, always as of now."""
+        return self.rows.queues
+
+    def type_named(self, namespace: str, name: str) -> WorkspaceType | None:
+        """Return the type of a deployment in a namespace; of several of that name the oldest."""
+        found = [t for t in self.types.by("name", name) if t.metadata.namespace == namespace]
+        return oldest(found) if found else None
+
+
+def _deployment_of_rule(rule: AccessRule) -> str:
+    return f"{rule.metadata.namespace}/{rule.spec.deployment}"
+
+
+def _waiting(obj: Object) -> Waiter | None:
+    """Who waits with an Instance that was made with kubectl; None where an object has begun already, as most have."""
+    if at(obj, "spec", "claim") or at(obj, "status", "epoch"):
+        return None  # without reading all of it
+    instance = Instance.parse(obj)
+    return Waiter.of(instance) if waits(instance) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """User and end of an instance; ``expires`` is None where there is no end, or it is not known.
+
+    ``is_kept_alive``: pings keep it, and it has not begun to end.
+    """
+
+    instance: str
+    """Public id."""
+    user: str
+    namespace: str
+    name: str
+    expires: str | None
+    is_kept_alive: bool
+
+    @classmethod
+    def of(cls, obj: Object) -> Self:
+        """Look at a resource."""
+        metadata, end = obj["metadata"], at(obj, "status", "expireTime")
+        namespace, name = metadata["namespace"], metadata["name"]
+        public_id, user = ids.instance_id(name, metadata["uid"]), at(obj, "spec", "user")
+        ends = at(obj, "status", "reason") or at(obj, "spec", "terminate") or metadata.get("deletionTimestamp")
+        is_kept = at(obj, "spec", "keepAlive") is True and not ends
+        return cls(public_id, user or "", namespace, name, end if is_time(end) else None, is_kept)

@@ -1,0 +1,1 @@
+"""The archive of builds: a bucket or a folder."""

@@ -1,0 +1,74 @@
+"""A lease, and whether a deployment can be had. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from berth_core import names, overrides
+from berth_core.kube.conditions import Condition, condition
+from berth_core.resources import Instance, WorkspaceDeployment
+from berth_core.resources.base import Returned
+
+NEVER_MADE_MESSAGE: Final = "it was never made: the request for it came to nothing, and can be made again"
+"""Why a tombstone has ended."""
+
+AVAILABLE: Final = "Available"
+BEGUN: Final = "Begun"
+"""False while something of an earlier deployment of the same name is left; absent where nothing ever was."""
+CLEANING: Final = "Cleaning"
+QUARANTINED: Final = "Quarantined"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that was taken: name of the deployment and epoch."""
+
+    deployment: str
+    epoch: int
+
+    def goes_back(self, mark: Returned | None) -> bool:
+        """Whether the status of whom it was taken for says that it is never used."""
+        return mark is not None and (mark.deployment, mark.epoch) == (self.deployment, self.epoch)
+
+
+def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
+    """Return the Available condition that follows from a deployment's spec and status. Pure.
+
+    Reasons: Dissolved, Cleaning, Leased, Deleting, Quarantined, Lockout, IdConflict, OverridesConflict, Offline,
+    New, Free; the first that applies.
+    """
+    truths = {c.type: c for c in wd.status.conditions if c.status == "True"}
+    falsehoods = {c.type: c for c in wd.status.conditions if c.status == "False"}
+    lease = wd.status.lease
+    if wd.spec.dissolved is not None:
+        reason, message = "Dissolved", f"taken away for good at {wd.spec.dissolved}"
+    elif lease is not None and CLEANING in truths:
+        reason, message = CLEANING, truths[CLEANING].message
+    elif lease is not None:
+        reason, message = "Leased", f"{lease.user} has it since {lease.claimed_at}{_deleted_while_leased(wd)}"
+    elif wd.metadata.deletion_timestamp:
+        reason, message = "Deleting", "it is being deleted"
+    elif QUARANTINED in truths:
+        reason, message = QUARANTINED, truths[QUARANTINED].message
+    elif wd.spec.lockout:
+        reason, message = "Lockout", "spec.lockout refuses new instances"
+    elif (conflict := truths.get("IdConflict") or truths.get(overrides.CONFLICT)) is not None:
+        reason, message = conflict.type, conflict.message
+    elif "Online" in falsehoods:
+        reason, message = "Offline", falsehoods["Online"].message
+    elif not wd.has_begun:
+        reason, message = "New", falsehoods[BEGUN].message if BEGUN in falsehoods else "Berth has not looked at it yet"
+    else:
+        reason, message = "Free", "can be had now"
+    return condition(AVAILABLE, reason == "Free", reason, message, now=now, generation=wd.metadata.generation)
+
+
+def _deleted_while_leased(wd: WorkspaceDeployment) -> str:
+    if not wd.metadata.deletion_timestamp:
+        return ""
+    return f"; it is being deleted, and goes when that has ended: `berth release {wd.metadata.name}` ends it"
+
+
+def is_tombstone(instance: Instance) -> bool:
+    """Whether it only keeps a name, and was never anybody's to use."""
+    return instance.spec.terminate and names.NEVER_MADE_LABEL in instance.metadata.labels
