@@ -48,7 +48,7 @@ def main() -> None:
         lifespan="on",
         log_config=None,
         access_log=False,
-        # Who the peer is follows from BERTH_TRUSTED_PROXIES alone (http/peer.py).
+        # Who the peer is follows from BERTH_TRUSTED_PROXIES alone (http/client_address.py).
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

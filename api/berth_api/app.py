@@ -23,7 +23,7 @@ from berth_api.builds import routes as ci
 from berth_api.builds.followers import CONNECTIONS, Followers, Readers
 from berth_api.builds.view import BuildView
 from berth_api.cache.caches import Caches
-from berth_api.cache.sharing import Claims, Reads
+from berth_api.cache.coalescing import Claims, Reads
 from berth_api.config import Config
 from berth_api.dependencies import get_caller, get_user
 from berth_api.deployments import routes as deployments
@@ -33,7 +33,7 @@ from berth_api.http.envelope import Envelope
 from berth_api.http.errors import ApiError
 from berth_api.http.negotiation import Negotiate
 from berth_api.http.openapi import Application
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.idempotency.middleware import Idempotent
 from berth_api.instances import routes as instances
 from berth_api.keepalive import routes as keeping
@@ -41,11 +41,11 @@ from berth_api.keepalive.renewals import Renewals
 from berth_api.launch import routes as launching
 from berth_api.launch.keys import KeyPool
 from berth_api.meta import addons, documentation, health, root, webhooks
+from berth_api.protocol_version import ProtocolVersion
 from berth_api.queues import routes as queues
 from berth_api.ratelimit import Limiter, RateLimited
 from berth_api.recovery import Recovery
 from berth_api.reservations import routes as reservations
-from berth_api.spoken import Spoken
 from berth_api.state import State
 from berth_api.timekeeping import keep_time
 from berth_api.tls.certificate import Certificate
@@ -116,7 +116,7 @@ def make_app(config: Config, certificate: Certificate | None = None) -> FastAPI:
 def make_state(config: Config, client: Client, logs: Client, certificate: Certificate | None = None) -> State:
     """Make what all requests share; ``logs`` reads what may take long."""
     provider = ProviderKeys(config.provider) if config.provider is not None else None
-    client.before_request = repeats.before_look_up
+    client.before_request = replay.before_look_up
     return State(
         config=config,
         client=client,
@@ -127,9 +127,9 @@ def make_state(config: Config, client: Client, logs: Client, certificate: Certif
         revocations=Revocations(client, config.access_namespace),
         passwords=Passwords(client, config.access_namespace),
         limiter=Limiter(config.rate_limit),
-        reads=Reads(repeats.before_look_up),
+        reads=Reads(replay.before_look_up),
         claims=Claims(),
-        spoken=Spoken(client, config.namespace),
+        protocol=ProtocolVersion(client, config.namespace),
         certificate=certificate,
         archive=Archive(config.archive) if config.archive is not None else None,
         parts={
@@ -156,7 +156,7 @@ def _lifespan(config: Config, certificate: Certificate | None) -> Callable[[Fast
                 "keys": state.part(KeyPool).run(),
                 "revocations": state.revocations.run(),
             }
-            jobs |= {"time": keep_time(client), "protocol": state.spoken.run()}
+            jobs |= {"time": keep_time(client), "protocol": state.protocol.run()}
             if state.provider is not None:
                 jobs["provider's keys"] = state.provider.run()
             if certificate is not None:

@@ -11,8 +11,8 @@ from starlette.convertors import Convertor, register_url_convertor
 from berth_api.auth import access
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
+from berth_api.http.client_address import Address
 from berth_api.http.errors import BadRequestError
-from berth_api.http.peer import Address
 from berth_api.http.requests import read_body
 from berth_api.state import State
 

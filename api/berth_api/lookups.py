@@ -1,7 +1,7 @@
 """Live reads: of single objects by their public ids, of what is a user's, and of what decides about access.
 
-Requests that come at the same moment share them (:class:`berth_api.cache.sharing.Reads`): each is given what was read
-after it asked.
+Requests that come at the same moment share them (:class:`berth_api.cache.coalescing.Reads`): each is given what was
+read after it asked.
 """
 
 import asyncio

@@ -9,9 +9,9 @@ import orjson
 
 from berth_api import lookups, marks
 from berth_api.http.errors import AwayError
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.idempotency.records import SECRETS, Held
-from berth_api.idempotency.repeats import KEY_FIELD, PROFILE_FIELD, Answer
+from berth_api.idempotency.replay import KEY_FIELD, PROFILE_FIELD, Answer
 from berth_api.state import State
 from berth_api.vpn import service
 from berth_core import ids, names
@@ -69,7 +69,7 @@ async def _launched(state: State, obj: Object) -> Answer:
     instance = Instance.parse(obj)
     public_id = instance.public_id
     if not await _has_its_lease(state, instance):
-        raise AwayError(repeats.NOT_KNOWN_YET, retry_after=1)
+        raise AwayError(replay.NOT_KNOWN_YET, retry_after=1)
     body = {"success": True, "id": public_id}
     key = await _private_key(state, public_id)  # None where its user brought one
     return _json(body if key is None else body | {KEY_FIELD: key})
@@ -162,4 +162,4 @@ class Recovery:
             return answer
         read = _profile if answer.key_field == PROFILE_FIELD else _private_key
         key = await read(state, answer.key_of)
-        return repeats.with_key(answer, key) if key is not None else answer
+        return replay.with_key(answer, key) if key is not None else answer

@@ -10,11 +10,11 @@ from berth_api.auth.passwords import Passwords
 from berth_api.auth.revocations import Revocations
 from berth_api.auth.tokens import TokenVerifier
 from berth_api.cache.caches import Caches
-from berth_api.cache.sharing import Claims, Reads
+from berth_api.cache.coalescing import Claims, Reads
 from berth_api.config import Config
 from berth_api.http.errors import AwayError
+from berth_api.protocol_version import ProtocolVersion
 from berth_api.ratelimit import Limiter
-from berth_api.spoken import Spoken
 from berth_api.tls.certificate import Certificate
 from berth_core.archive.storage import Archive
 from berth_core.kube.client import Client
@@ -39,7 +39,7 @@ class State:
     limiter: Limiter
     reads: Reads
     claims: Claims
-    spoken: Spoken
+    protocol: ProtocolVersion
     certificate: Certificate | None
     """None where the API speaks plain HTTP."""
     archive: Archive | None

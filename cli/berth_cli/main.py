@@ -17,7 +17,7 @@ from berth_cli.admin.users import commands as user
 from berth_cli.admin.webhooks import commands as webhook
 from berth_cli.ui import terminal
 from berth_cli.ui.errors import EXIT_CODES, CliError
-from berth_cli.ui.helping import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
+from berth_cli.ui.help import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
 from berth_cli.user import catalogue, config, queues, vpn
 from berth_cli.user.builds import commands as ci
 from berth_cli.user.firewall import commands as firewall

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from berth_cli.main import app
 from berth_cli.ui.errors import MEANINGS
-from berth_cli.ui.helping import KEEPERS, OTHERS, PEOPLE
+from berth_cli.ui.help import KEEPERS, OTHERS, PEOPLE
 
 INTRODUCTION = """# The command line
 

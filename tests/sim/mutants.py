@@ -230,7 +230,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "an answer is not kept",
-        "berth_api.idempotency.repeats.judge",
+        "berth_api.idempotency.replay.judge",
         "if record.answer is not None:",
         "if False:",
         which="calls",
@@ -279,7 +279,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a request makes something however late it is",
-        "berth_api.idempotency.repeats.labels",
+        "berth_api.idempotency.replay.labels",
         "latest > run.started + MAKING_SECONDS",
         "False",
         which="dead",

@@ -7,7 +7,7 @@ goes back, also where the write that begins to use it is under way.
 import random
 from typing import Final
 
-from berth_api.idempotency.repeats import DEAD_SECONDS
+from berth_api.idempotency.replay import DEAD_SECONDS
 from berth_core.kube.types import Kind, Object
 from berth_core.leases.slots import KEPT_SECONDS
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS

@@ -73,9 +73,9 @@ REPLACED: Final[Mapping[str, object]] = {
     "berth_operator.instances.serving.path_stands": _path_stands,
     "berth_operator.instances.firewall.rules.own_address": lambda *_: OPERATOR_ADDRESS,
     "berth_operator.queue.reservations.make_key_pair": lambda: KeyPair("private", "ssh-rsa AAAA berth"),
-    "berth_operator.instances.making.new_host_key": _host_key,
+    "berth_operator.instances.lease_secrets.new_host_key": _host_key,
     "berth_operator.builds.steps.new_host_key": _host_key,
-    "berth_operator.instances.making.VpnAuthority": FixedVpn,
+    "berth_operator.instances.lease_secrets.VpnAuthority": FixedVpn,
     "berth_operator.instances.vpn.clients.Authority": FixedVpn,
     "berth_api.cache.caches.gc": SimpleNamespace(collect=lambda: 0, freeze=lambda: None),
 }

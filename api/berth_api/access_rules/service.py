@@ -11,7 +11,7 @@ from berth_api.cache.deployment import Deployment
 from berth_api.deployments import service
 from berth_api.http.errors import AwayError, BadRequestError, MissingError
 from berth_api.http.options import WantedAccess
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import errors as cluster
@@ -132,6 +132,6 @@ def _manifest(found: Deployment, identity: Identity, number: int, wanted: Wanted
         found.namespace,
         f"rule-{number}",
         spec,
-        labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | repeats.labels(),
+        labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | replay.labels(),
         ownerReferences=[reference],
     )

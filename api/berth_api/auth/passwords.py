@@ -21,8 +21,8 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
+from berth_api.http.client_address import Address
 from berth_api.http.errors import ApiError, AwayError
-from berth_api.http.peer import Address
 from berth_core import ids, names
 from berth_core.kube import errors as cluster
 from berth_core.kube.client import Client

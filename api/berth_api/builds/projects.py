@@ -12,7 +12,7 @@ from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.builds.options import WantedProject
 from berth_api.http.errors import AwayError, BadRequestError, TakenError
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.state import State
 from berth_core import ids, names
 from berth_core.kube import errors as cluster
@@ -41,7 +41,7 @@ async def register(state: State, identity: Identity, wanted: WantedProject) -> P
     """Make a project under an id that is chosen for it. Raises BadRequestError."""
     await _need_room(state, identity)
     name = ids.uuid7_at(await state.now())
-    return await _make(state, identity, name, wanted.repo_url, labels=repeats.labels())
+    return await _make(state, identity, name, wanted.repo_url, labels=replay.labels())
 
 
 async def named(state: State, identity: Identity, name: str, repo_url: str) -> Project:

@@ -17,7 +17,7 @@ from berth_api.builds.view import BuildView
 from berth_api.cache import listing
 from berth_api.cache.listing import Page
 from berth_api.http.errors import AwayError, BadRequestError
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.state import State
 from berth_core import builds, ids, names
 from berth_core.builds import ENDINGS
@@ -72,7 +72,7 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
     metadata = project.metadata
     spec = BuildSpec(project=metadata.name, user=project.spec.user, branch=revision.branch, commit=revision.commit)
     build_id = ids.uuid7_at(await state.now())
-    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | repeats.labels()
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | replay.labels()
     body = manifest(Build, metadata.namespace, build_id, spec, labels=labels, ownerReferences=[_owner(project)])
     try:
         await state.client.create(Build.api(), metadata.namespace, body)

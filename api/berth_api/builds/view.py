@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
-from berth_api.cache.typed import Typed
+from berth_api.cache.informer import Informer
 from berth_core import builds, names
 from berth_core.builds import Word
 from berth_core.kube.cache import Cache, Key, nothing
@@ -98,9 +98,9 @@ class BuildView:
 
     def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
         spaces = list(namespaces)
-        self._builds: Typed[BuildSeen] = Typed(Cache(client, Build.api(), spaces, keep=nothing), BuildSeen.of, {})
+        self._builds: Informer[BuildSeen] = Informer(Cache(client, Build.api(), spaces, keep=nothing), BuildSeen.of, {})
         pods = Cache(client, PODS, spaces, labels={names.BUILD_LABEL: ""}, keep=nothing)
-        self._pods: Typed[PodSeen] = Typed(pods, PodSeen.of, {"job": lambda pod: pod.job})
+        self._pods: Informer[PodSeen] = Informer(pods, PodSeen.of, {"job": lambda pod: pod.job})
         self._bells: dict[Key, Bell] = {}
         self._names: dict[str, Key] = {}
         """Of the builds that somebody follows, by public id."""

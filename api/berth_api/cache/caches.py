@@ -9,9 +9,9 @@ from typing import Final, Self
 
 from berth_api import metrics
 from berth_api.cache.deployment import Deployment
+from berth_api.cache.informer import Informer
 from berth_api.cache.listing import ORDERS
-from berth_api.cache.rows import Rows
-from berth_api.cache.typed import Typed
+from berth_api.cache.lists import Rows
 from berth_api.http.errors import AwayError
 from berth_core import ids
 from berth_core.kube.cache import Cache, Key, nothing
@@ -39,16 +39,16 @@ class Caches:
             # What is read from the objects is kept by those below; the objects would take several times as much.
             return Cache(client, kind.api(), namespaces, keep=nothing)
 
-        self.types = Typed(cache(WorkspaceType), WorkspaceType.parse, {"name": lambda t: t.spec.type_name})
-        self.deployments = Typed(
+        self.types = Informer(cache(WorkspaceType), WorkspaceType.parse, {"name": lambda t: t.spec.type_name})
+        self.deployments = Informer(
             cache(WorkspaceDeployment),
             lambda obj: Deployment.of(WorkspaceDeployment.parse(obj)),
             {"id": lambda d: d.id, "type": lambda d: d.type},
         )
-        self.reservations: Typed[Reservation] = Typed(cache(Reservation), Reservation.parse, {})
-        self.rules = Typed(cache(AccessRule), partial(read, AccessRule), {"deployment": _deployment_of_rule})
-        self.endings = Typed(cache(Instance), Ending.of, {"id": lambda e: e.instance})
-        self.waiting: Typed[Waiter] = Typed(self.endings.cache, _waiting, {})
+        self.reservations: Informer[Reservation] = Informer(cache(Reservation), Reservation.parse, {})
+        self.rules = Informer(cache(AccessRule), partial(read, AccessRule), {"deployment": _deployment_of_rule})
+        self.endings = Informer(cache(Instance), Ending.of, {"id": lambda e: e.instance})
+        self.waiting: Informer[Waiter] = Informer(self.endings.cache, _waiting, {})
         self.rows = Rows()
         self._doubts = asyncio.Event()
         self._prepared = False

@@ -9,7 +9,7 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.http.errors import INSTANCE_BUSY, AwayError, BadRequestError, BusyError
 from berth_api.http.options import WantedRule
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.state import State
 from berth_core import names
 from berth_core.firewall.model import Action
@@ -100,6 +100,6 @@ def _manifest(instance: Instance, identity: Identity, order: int, wanted: Wanted
         spec,
         labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
         | identity.labels
-        | repeats.labels(),
+        | replay.labels(),
         ownerReferences=[instance.reference()],
     )

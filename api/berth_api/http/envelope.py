@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from berth_api import metrics
 from berth_api.config import Config
 from berth_api.http import audit, errors
+from berth_api.http.client_address import is_trusted, parse_address, peer_of
 from berth_api.http.negotiation import VERSION
-from berth_api.http.peer import is_trusted, parse_address, peer_of
 
 log = structlog.get_logger(__name__)
 

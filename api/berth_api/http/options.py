@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from berth_api.http.client_address import Address
 from berth_api.http.errors import BadRequestError
-from berth_api.http.peer import Address
 from berth_core import repositories
 from berth_core.firewall.model import Action, parse_action, parse_source
 from berth_core.keys.ssh import parse_public_key

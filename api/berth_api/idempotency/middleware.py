@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: a repeated POST gets the first answer again, and makes nothing twice (``repeats.py``)."""
+"""``Idempotency-Key``: a repeated POST gets the first answer again, and makes nothing twice (``replay.py``)."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from berth_api.http.errors import (
     UnderWayError,
 )
 from berth_api.http.requests import read_body
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.idempotency.records import Held, Records
-from berth_api.idempotency.repeats import DEAD_SECONDS, Answer, Run, Step
+from berth_api.idempotency.replay import DEAD_SECONDS, Answer, Run, Step
 from berth_api.ratelimit.allowance import Allowance
 from berth_api.state import State
 from berth_core.kube import errors as cluster
@@ -54,7 +54,7 @@ class Idempotent:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        values = repeats.values_of(scope["headers"]) if not _goes_on(scope) else []
+        values = replay.values_of(scope["headers"]) if not _goes_on(scope) else []
         identity: Identity | None = scope["state"]["standing"].identity
         if not values or identity is None:
             await self._app(scope, receive, send)
@@ -72,7 +72,7 @@ class Idempotent:
     async def _answer(self, exchange: "_Exchange") -> Answer:
         """Let the request run; from its first look-up on it has a record, or is stopped for what another's says."""
         record = _Record(exchange, self._recovery)
-        token = repeats.running.set(record.run)
+        token = replay.running.set(record.run)
         answer: Answer | None = None
         try:
             answer = await exchange.run(self._app)
@@ -81,7 +81,7 @@ class Idempotent:
                 return exchange.replayed(stopped.answer)
             raise stopped.reason from None
         finally:
-            repeats.running.reset(token)
+            replay.running.reset(token)
             await record.close(answer)
         return answer
 
@@ -117,7 +117,7 @@ class _Record:
         self.run.started = held.record.started
 
     async def _held(self) -> Held:
-        repeats.running.set(None)  # of this task: what it looks up is not the request's
+        replay.running.set(None)  # of this task: what it looks up is not the request's
         state = self._exchange.state
         await state.now()  # a record has an age
         step, held = await self._counted_begin()
@@ -134,7 +134,7 @@ class _Record:
                 raise StoppedError(made)
             if step is Step.LOOK:
                 left = held.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
-                raise AwayError(repeats.NOT_KNOWN_YET, retry_after=left)
+                raise AwayError(replay.NOT_KNOWN_YET, retry_after=left)
         return held
 
     async def _counted_begin(self) -> tuple[Step | None, Held]:
@@ -165,7 +165,7 @@ class _Record:
 
     async def _keep(self, held: Held, answer: Answer) -> None:
         # The request is done, so the client gets the answer in any case. A repeat finds the object by its label.
-        kept = repeats.shortened(answer) if answer.is_refusal else repeats.without_key(answer)
+        kept = replay.shortened(answer) if answer.is_refusal else replay.without_key(answer)
         try:
             await self._records.complete(held, kept, user=self._exchange.identity.user)
         except cluster.ClusterError as error:
@@ -243,13 +243,13 @@ class _Exchange:
 
 
 async def _exchange(scope: Scope, receive: Receive, values: list[str], identity: Identity) -> _Exchange:
-    if len(values) > 1 or not repeats.is_key(values[0]):
+    if len(values) > 1 or not replay.is_key(values[0]):
         raise BadRequestError("Idempotency-Key must be one value of 1 to 255 printable ASCII characters")
     body = await read_body(Request(scope, receive))
     key = values[0]
     asked = scope["method"], scope["path"], scope["query_string"], body
-    fingerprint = repeats.fingerprint_of(*asked, identity, key=key)
-    return _Exchange(scope, receive, body, identity, repeats.digest_of(identity.user, key), fingerprint)
+    fingerprint = replay.fingerprint_of(*asked, identity, key=key)
+    return _Exchange(scope, receive, body, identity, replay.digest_of(identity.user, key), fingerprint)
 
 
 async def _send(answer: Answer, send: Send) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from berth_api.http.errors import AwayError
-from berth_api.idempotency.repeats import KEY_FIELD, Answer, Phase, Record, Step, judge
+from berth_api.idempotency.replay import KEY_FIELD, Answer, Phase, Record, Step, judge
 from berth_api.ratelimit.allowance import KEPT_SECONDS
 from berth_core import ids, names
 from berth_core.kube import errors as cluster

@@ -8,8 +8,8 @@ from functools import partial
 from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
+from berth_api.cache.coalescing import Reads
 from berth_api.cache.deployment import Deployment, holder_of
-from berth_api.cache.sharing import Reads
 from berth_api.http.errors import BadRequestError
 from berth_api.launch.choice import Choice
 from berth_api.reservations.wish import Target

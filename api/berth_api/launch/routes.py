@@ -9,8 +9,8 @@ from starlette.convertors import Convertor, register_url_convertor
 from berth_api.auth.identity import Identity
 from berth_api.dependencies import BEARER, Body, Peer, PublicIdConvertor, SharedState, TypeNameConvertor, User
 from berth_api.http.answers import JSON
+from berth_api.http.client_address import Address
 from berth_api.http.options import launch_options, wanted_deployments
-from berth_api.http.peer import Address
 from berth_api.http.requests import json_body, refusals
 from berth_api.instances.schemas import LaunchAnyRequest, Launched, LaunchRequest
 from berth_api.launch.service import NONE_MATCHES, launch

@@ -29,7 +29,7 @@ from berth_api.http.errors import (
     MissingError,
     NotPermittedError,
 )
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.instances import service as instances
 from berth_api.launch import admission, candidates
 from berth_api.launch.admission import Live
@@ -175,7 +175,7 @@ async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployme
 
 def _has_enough(error: slots.NoneLeftError) -> NotPermittedError:
     """Refuse what is beyond a quota: until something ends, which may be what this very request has left behind."""
-    repeats.refuse_for_now()
+    replay.refuse_for_now()
     return NotPermittedError(str(error))
 
 
@@ -215,7 +215,7 @@ async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pa
             namespace,
             instance_id,
             spec,
-            labels=wish.identity.labels | repeats.labels(),
+            labels=wish.identity.labels | replay.labels(),
             finalizers=[names.FENCE_FINALIZER],
         )
         made_surely_not = False

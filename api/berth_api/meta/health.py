@@ -45,7 +45,7 @@ async def ready(state: SharedState) -> JSON:
         missing.append("verification keys")
     if not state.client.clock.was_known:
         missing.append("the cluster's time")
-    if not state.spoken.is_known:
+    if not state.protocol.is_known:
         missing.append("the leader's Lease")
     warnings = [] if state.certificate is None else list(state.certificate.warnings(datetime.now(UTC)))
     return JSON({"missing": missing, "warnings": warnings}, status_code=503 if missing else 200)

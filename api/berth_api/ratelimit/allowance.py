@@ -12,7 +12,7 @@ from limits import RateLimitItemPerSecond
 
 from berth_api.auth.identity import Identity
 from berth_api.config import RateLimit
-from berth_api.http.peer import Address
+from berth_api.http.client_address import Address
 from berth_core import ids
 
 KEPT_SECONDS: Final = 24 * 3600

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Gauge
 
 from berth_api.auth.identity import Identity
 from berth_api.config import RateLimit
-from berth_api.http.peer import Address
+from berth_api.http.client_address import Address
 from berth_api.ratelimit.allowance import Allowance, Limit, Reading, judge, limit_of, limit_of_keys, untouched
 from berth_api.ratelimit.memory import MemoryStore
 from berth_api.ratelimit.shared import FAILURES, PROBE, SharedStore

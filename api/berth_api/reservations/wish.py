@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
+from berth_api.http.client_address import Address
 from berth_api.http.errors import BadRequestError
 from berth_api.http.options import LaunchOptions
-from berth_api.http.peer import Address
 from berth_core import repositories
 from berth_core.resources import WorkspaceType
 from berth_core.resources.instance import InstanceSpec

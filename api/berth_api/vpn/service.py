@@ -9,7 +9,7 @@ from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.http.errors import INSTANCE_BUSY, ApiError, BadRequestError, BusyError, MissingError
-from berth_api.idempotency import repeats
+from berth_api.idempotency import replay
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import conditions
@@ -65,7 +65,7 @@ async def add_client(state: State, identity: Identity, instance_id: str) -> tupl
         generateName=f"{found.metadata.name}-",
         labels={names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
         | identity.labels
-        | repeats.labels(),
+        | replay.labels(),
         ownerReferences=[found.reference()],
     )
     del body["metadata"]["name"]
@@ -73,7 +73,7 @@ async def add_client(state: State, identity: Identity, instance_id: str) -> tupl
     try:
         return made.metadata.uid, await profile_of(state, made)
     except (ApiError, cluster.ClusterError) as error:
-        if repeats.current() is None or isinstance(error, BadRequestError):  # else a repeat of the request finds it
+        if replay.current() is None or isinstance(error, BadRequestError):  # else a repeat of the request finds it
             await _delete(state, made)
         raise
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from berth_cli.ui.errors import CliError
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 
 VERIFY_EXAMPLES = """
 Examples:

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from berth_cli.jobs import common
-from berth_cli.jobs.closing import close, cool
+from berth_cli.jobs.shutdown import close, cool
 from berth_cli.ui.errors import CliError
 from berth_core import names, state
 from berth_core.kube.client import Client

@@ -7,7 +7,7 @@ import typer
 
 from berth_cli.ui.options import Form, Output
 from berth_cli.ui.printing import Column, Table, show
-from berth_cli.user import completing
+from berth_cli.user import completion
 from berth_cli.user.session import ContextName, Json, connect
 
 TYPES_EXAMPLES = """
@@ -94,7 +94,7 @@ def search(
     query: Annotated[str, typer.Argument(help="Part of a type, a region or a description.")] = "",
     type_: Annotated[
         list[str] | None,
-        typer.Option("--type", "-t", help="Of this type; may be repeated.", autocompletion=completing.types),
+        typer.Option("--type", "-t", help="Of this type; may be repeated.", autocompletion=completion.types),
     ] = None,
     free: Annotated[bool, typer.Option("--free", help="Only what can be had now.")] = False,
     dissolved: Annotated[bool, typer.Option("--dissolved", help="Also what was taken away for good.")] = False,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
-from berth_cli.user import completing
+from berth_cli.user import completion
 
 if TYPE_CHECKING:
     from berth_cli.user.contexts import Context
@@ -35,7 +35,7 @@ Examples:
 
   berth config add lab --api https://berth.example.org --ca-file lab-ca.pem --token-stdin < token.txt
 """
-Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completing.names, help="Name of a context.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completion.names, help="Name of a context.")]
 
 
 @app.callback()

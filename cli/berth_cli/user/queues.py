@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
-from berth_cli.user import completing
+from berth_cli.user import completion
 from berth_cli.user.session import ContextName, Json, connect, escaped, is_id
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def queue(
         typer.Argument(
             metavar="TYPE_OR_DEPLOYMENT",
             help="A type, or ids of deployments; else all types.",
-            autocompletion=completing.types,
+            autocompletion=completion.types,
             show_default=False,
         ),
     ] = None,

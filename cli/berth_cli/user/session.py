@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from berth_cli.ui.errors import FAILED, NOT_FOUND, CliError
-from berth_cli.user import completing, contexts
+from berth_cli.user import completion, contexts
 
 if TYPE_CHECKING:
     from berth_cli.user.client import Api
@@ -19,7 +19,7 @@ ContextName = Annotated[
         "--context",
         metavar="NAME",
         help="Which API and token; else BERTH_API and BERTH_TOKEN, else as BERTH_CONTEXT or `berth config use` says.",
-        autocompletion=completing.names,
+        autocompletion=completion.names,
     ),
 ]
 Json = dict[str, Any]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
 from berth_cli.user.instances.commands import Which
 from berth_cli.user.session import ContextName, Json, active, connect, escaped, is_id, meant

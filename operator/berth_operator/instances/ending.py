@@ -21,7 +21,7 @@ from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.hooks import run
 from berth_operator.instances.hooks.decide import AFTER
-from berth_operator.instances.keepalive import heard
+from berth_operator.instances.keepalive import pings
 from berth_operator.instances.memory import Memories
 from berth_operator.instances.observe import pod_of
 from berth_operator.instances.observed import ObservedInstance
@@ -84,7 +84,7 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
     outcome = await run.clean(world, instance, leases)
     if outcome is None or not await sweep(world, namespace, instance.public_id, lease_of):
         return False
-    await heard.forget(world, instance)
+    await pings.forget(world, instance)
     now = world.now()
     for lease in leases:
         is_used = lease == lease_of  # what was taken beside it was never touched, so no hook has judged it

@@ -17,8 +17,8 @@ from berth_operator.instances.expiry.notice import notice
 from berth_operator.instances.firewall import rules
 from berth_operator.instances.hooks import run
 from berth_operator.instances.hooks.decide import PREPARE
-from berth_operator.instances.keepalive import heard
-from berth_operator.instances.making import has_secrets
+from berth_operator.instances.keepalive import pings
+from berth_operator.instances.lease_secrets import has_secrets
 from berth_operator.instances.manifests import vpn as build_vpn
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.isolation import of_lease
@@ -181,7 +181,7 @@ async def _bound(
         rules_settled=settled,
         prepare=await run.look(world, instance, PREPARE) if status.ready_time is None else None,
         isolation=isolation,
-        quiet_since=await heard.quiet(world, instance, memory, now),
+        quiet_since=await pings.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )
 

@@ -26,7 +26,7 @@ from berth_operator.errors import AgentError, StaleError
 from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.firewall import rules as rulebook
-from berth_operator.instances.making import lease_parts
+from berth_operator.instances.lease_secrets import lease_parts
 from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan

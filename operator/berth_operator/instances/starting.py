@@ -21,15 +21,22 @@ from berth_operator.engine.writes import create, refresh_instance, refresh_pod, 
 from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.firewall import rules as rulebook
-from berth_operator.instances.making import agent_secret, has_secrets, host_key, known_key, secret_names, vpn_secret
+from berth_operator.instances.lease_secrets import (
+    agent_secret,
+    has_secrets,
+    host_key,
+    known_key,
+    secret_names,
+    vpn_secret,
+)
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.instances.manifests.comparison import stands
 from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.isolation import of_lease
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import service, source_ranges
-from berth_operator.instances.manifests.standing import stands
 from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from berth_api.idempotency.repeats import digest_of
+from berth_api.idempotency.replay import digest_of
 from berth_core import names
 from berth_core.kube.types import Kind
 from berth_core.resources import Instance

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from berth_api import spoken
+from berth_api import protocol_version
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core import names
@@ -67,8 +67,8 @@ async def test_a_process_runs_beside_a_leader_of_its_own_version(
 async def test_a_process_that_runs_sees_that_a_newer_version_leads(
     client: Client, namespaces: Namespaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spoken, "EVERY_SECONDS", 0.1)
-    watcher = spoken.Spoken(client, namespaces.release)
+    monkeypatch.setattr(protocol_version, "EVERY_SECONDS", 0.1)
+    watcher = protocol_version.ProtocolVersion(client, namespaces.release)
     watching = asyncio.create_task(watcher.run())
 
     async def known() -> bool:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_api.idempotency.repeats import digest_of
+from berth_api.idempotency.replay import digest_of
 from berth_core import names
 from berth_core.kube.types import Object
 

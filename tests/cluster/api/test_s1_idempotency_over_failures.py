@@ -10,7 +10,7 @@ from functools import partial
 import httpx
 import pytest
 
-from berth_api.idempotency.repeats import DEAD_SECONDS, MAKING_SECONDS
+from berth_api.idempotency.replay import DEAD_SECONDS, MAKING_SECONDS
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_api.auth.identity import Identity
-from berth_api.idempotency import repeats
-from berth_api.idempotency.repeats import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
+from berth_api.idempotency import replay
+from berth_api.idempotency.replay import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
 from berth_api.ratelimit.allowance import KEPT_SECONDS
 from berth_core import names
 from berth_core.kube import errors as cluster
@@ -59,24 +59,24 @@ def test_answers_about_the_moment_are_not_kept(status: int) -> None:
 @given(st.text(max_size=300))
 def test_keys_are_printable_ascii_of_some_length(text: str) -> None:
     fits = 1 <= len(text) <= 255 and all(" " <= c <= "~" for c in text)
-    assert repeats.is_key(text) is fits
+    assert replay.is_key(text) is fits
 
 
 @pytest.mark.parametrize("sent", [b"one", b" one", b"one\t", b"\t one \t"])
 def test_blanks_around_a_key_are_no_part_of_it(sent: bytes) -> None:
-    assert repeats.values_of([(b"host", b"x"), (repeats.HEADER, sent)]) == ["one"]
+    assert replay.values_of([(b"host", b"x"), (replay.HEADER, sent)]) == ["one"]
 
 
 @pytest.mark.parametrize("sent", [b"\xa0one", b"one\x85", b"one\x1f", b"", b" ", b"one\tone"])
 def test_anything_else_around_a_key_makes_it_none(sent: bytes) -> None:
-    (value,) = repeats.values_of([(repeats.HEADER, sent)])
-    assert not repeats.is_key(value)
+    (value,) = replay.values_of([(replay.HEADER, sent)])
+    assert not replay.is_key(value)
 
 
 def test_a_users_key_is_nobody_elses() -> None:
-    assert repeats.digest_of("alice", "k") != repeats.digest_of("bob", "k")
-    assert repeats.digest_of("a", "lice k") != repeats.digest_of("alice", "k")
-    assert len(repeats.digest_of("alice", "k")) == 40
+    assert replay.digest_of("alice", "k") != replay.digest_of("bob", "k")
+    assert replay.digest_of("a", "lice k") != replay.digest_of("alice", "k")
+    assert len(replay.digest_of("alice", "k")) == 40
 
 
 @pytest.mark.parametrize(
@@ -91,69 +91,69 @@ def test_a_users_key_is_nobody_elses() -> None:
     ],
 )
 def test_what_is_asked_and_with_which_rights_makes_a_request(other: tuple[str, str, bytes, bytes, Identity]) -> None:
-    first = repeats.fingerprint_of("POST", "/new/a", b"", b"{}", ALICE, key="k")
+    first = replay.fingerprint_of("POST", "/new/a", b"", b"{}", ALICE, key="k")
     renewed = Identity(user="alice", digest="1" * 64, expires=3e9)
-    assert repeats.fingerprint_of("POST", "/new/a", b"", b"{}", renewed, key="k") == first
-    assert repeats.fingerprint_of(*other, key="k") != first
+    assert replay.fingerprint_of("POST", "/new/a", b"", b"{}", renewed, key="k") == first
+    assert replay.fingerprint_of(*other, key="k") != first
 
 
 def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None:
-    assert repeats.labels() == {}
-    assert repeats.current() is None
+    assert replay.labels() == {}
+    assert replay.current() is None
     at = 1e9
     clock = StoreClock(lambda: at, lambda: at)
     clock.saw(at, "Sun, 09 Sep 2001 01:46:40 GMT", at)
     run = Run("d" * 40, at, clock)
-    token = repeats.running.set(run)
+    token = replay.running.set(run)
     try:
-        assert repeats.current() == "d" * 40
+        assert replay.current() == "d" * 40
         assert not run.has_begun_to_make
-        assert repeats.labels() == {names.IDEMPOTENCY_LABEL: "d" * 40}
+        assert replay.labels() == {names.IDEMPOTENCY_LABEL: "d" * 40}
         assert run.has_begun_to_make
-        at += repeats.MAKING_SECONDS - 1.1
-        assert repeats.labels()
+        at += replay.MAKING_SECONDS - 1.1
+        assert replay.labels()
         at += 0.2  # the store's time may be a second later than the least that it is
         with pytest.raises(cluster.UnavailableError):
-            repeats.labels()
+            replay.labels()
         run.clock = StoreClock()
         with pytest.raises(cluster.UnavailableError):
-            repeats.labels()  # no time is known
+            replay.labels()  # no time is known
     finally:
-        repeats.running.reset(token)
+        replay.running.reset(token)
 
 
 def test_a_request_with_a_key_makes_nothing_before_it_has_a_record() -> None:
-    token = repeats.running.set(Run("d" * 40, None, StoreClock()))
+    token = replay.running.set(Run("d" * 40, None, StoreClock()))
     try:
         with pytest.raises(RuntimeError, match="looks something up"):
-            repeats.labels()
+            replay.labels()
     finally:
-        repeats.running.reset(token)
+        replay.running.reset(token)
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=5000), max_size=4), st.integers(400, 499))
 def test_of_a_refusal_status_and_text_are_kept_and_no_more_than_a_kilobyte(fields: dict[str, str], status: int) -> None:
     body = orjson.dumps(fields)
     headers = ((b"content-type", b"application/json"), (b"retry-after", b"9"))
-    kept = repeats.shortened(Answer(status, headers, body))
+    kept = replay.shortened(Answer(status, headers, body))
     assert (kept.status, kept.headers) == (status, headers[:1])
-    assert len(kept.body) <= repeats.LARGEST_REFUSAL
+    assert len(kept.body) <= replay.LARGEST_REFUSAL
     assert orjson.loads(kept.body).keys() == fields.keys()
-    assert kept.body == body or len(body) > repeats.LARGEST_REFUSAL
+    assert kept.body == body or len(body) > replay.LARGEST_REFUSAL
 
 
 def test_nobody_can_try_bodies_on_a_fingerprint_without_the_key() -> None:
     asked = ("POST", "/purge", b"", b'{"user": "alice", "password": "a common one"}', ALICE)
-    assert repeats.fingerprint_of(*asked, key="one") != repeats.fingerprint_of(*asked, key="two")
+    assert replay.fingerprint_of(*asked, key="one") != replay.fingerprint_of(*asked, key="two")
 
 
 def test_private_keys_are_left_out_of_what_is_kept() -> None:
     given = Answer(200, (), b'{"success":true,"id":"i","sshkey":"PEM"}')
-    kept = repeats.without_key(given)
+    kept = replay.without_key(given)
     assert kept == Answer(200, (), b'{"success":true,"id":"i"}', "i")
-    assert repeats.with_key(kept, "PEM") == given
+    assert replay.with_key(kept, "PEM") == given
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'{"success":true,"id":"i"}'])
 def test_other_answers_are_kept_as_they_are(body: bytes) -> None:
-    assert repeats.without_key(Answer(200, (), body)) == Answer(200, (), body)
+    assert replay.without_key(Answer(200, (), body)) == Answer(200, (), body)

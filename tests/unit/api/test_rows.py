@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from berth_api.cache import listing
 from berth_api.cache.deployment import Deployment
 from berth_api.cache.listing import Filters, Row
-from berth_api.cache.rows import MANY, VIEWS, Rows
+from berth_api.cache.lists import MANY, VIEWS, Rows
 from berth_core.queue.order import waits
 from berth_core.resources import Reservation, WorkspaceType
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.cache.sharing import SHOWN_SECONDS, Claims, Reads
+from berth_api.cache.coalescing import SHOWN_SECONDS, Claims, Reads
 
 ARM = ("lab", "arm")
 
@@ -38,7 +38,7 @@ async def test_nobody_is_given_what_was_read_before_he_asked(steps: list[str]) -
     asked: list[tuple[int, asyncio.Task[int]]] = []
     with pytest.MonkeyPatch.context() as patched:
         # Else a process that gets no turn for a moment has them read side by side.
-        patched.setattr("berth_api.cache.sharing.LONGEST_WAIT", 60)
+        patched.setattr("berth_api.cache.coalescing.LONGEST_WAIT", 60)
         for step in steps:
             if step == "ask":
                 asked.append((cluster.begun, asyncio.create_task(reads.of("arm", cluster.read))))
@@ -141,7 +141,7 @@ async def test_a_claim_that_fails_is_over_too() -> None:
 
 async def test_what_was_just_taken_is_passed_over_until_the_caches_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     claims, now = Claims(), 100.0
-    monkeypatch.setattr("berth_api.cache.sharing._now", lambda: now)
+    monkeypatch.setattr("berth_api.cache.coalescing._now", lambda: now)
     with claims.of(ARM):
         claims.took(ARM)
     await claims.over([ARM])

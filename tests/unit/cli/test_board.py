@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from berth_cli.admin.deployments import board
+from berth_cli.admin.deployments import overview
 from berth_core.leases.availability import availability
 from berth_core.resources import Instance, WorkspaceDeployment
 
@@ -35,29 +35,29 @@ def holder() -> Instance:
 
 def test_a_leased_deployment_shows_its_holder_until_when_and_where() -> None:
     lease = {"instance": UID, "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
-    (row,) = board.rows([deployment("misty-1", "misty", lease)], [holder()])
+    (row,) = overview.rows([deployment("misty-1", "misty", lease)], [holder()])
     assert (row.available, row.reason, row.holder, row.instance) == (False, "Leased", "alice", UID)
     assert (row.since, row.until, row.address) == ("2026-05-01T00:00:00Z", "2026-05-01T02:00:00Z", "192.0.2.7:30022")
 
 
 def test_a_free_deployment_shows_nobody() -> None:
-    (row,) = board.rows([deployment("misty-1", "misty")], [holder()])
+    (row,) = overview.rows([deployment("misty-1", "misty")], [holder()])
     assert (row.available, row.reason) == (True, "Free")
     assert (row.holder, row.since, row.until, row.address) == (None, None, None, None)
 
 
 def test_a_lease_whose_instance_is_gone_still_shows_its_user() -> None:
     lease = {"instance": "gone", "user": "bob", "claimedAt": "2026-05-01T00:00:00Z"}
-    (row,) = board.rows([deployment("misty-1", "misty", lease)], [])
+    (row,) = overview.rows([deployment("misty-1", "misty", lease)], [])
     assert (row.holder, row.until, row.address) == ("bob", None, None)
 
 
 def test_one_that_nobody_looked_at_says_so() -> None:
     wd = WorkspaceDeployment.parse({"metadata": {"name": "new", "namespace": "lab"}, "spec": {"type": "misty"}})
-    (row,) = board.rows([wd], [])
+    (row,) = overview.rows([wd], [])
     assert (row.available, row.reason) == (None, "Unknown")
 
 
 def test_rows_are_sorted_by_type_and_name() -> None:
-    made = board.rows([deployment("b", "y"), deployment("a", "y"), deployment("c", "x")], [])
+    made = overview.rows([deployment("b", "y"), deployment("a", "y"), deployment("c", "x")], [])
     assert [row.deployment for row in made] == ["c", "a", "b"]

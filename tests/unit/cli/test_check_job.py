@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from berth_cli.admin.doctor.held import Held
-from berth_cli.admin.doctor.judging import schema_of
+from berth_cli.admin.doctor.summary import Held
+from berth_cli.admin.doctor.validation import schema_of
 from berth_core.kube.types import Object
 from berth_core.resources import Instance
 

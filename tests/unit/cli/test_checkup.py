@@ -11,9 +11,9 @@ import pytest
 from berth_cli.admin.doctor import checks
 from berth_cli.admin.doctor.facts import Facts, Unseen, Values, environment, given
 from berth_cli.admin.doctor.findings import Finding, Level
-from berth_cli.admin.doctor.held import SHOWN, Held, Names
-from berth_cli.admin.doctor.judging import WORKLOADS, broken, is_judged, schema_of
 from berth_cli.admin.doctor.of_release import covers
+from berth_cli.admin.doctor.summary import SHOWN, Held, Names
+from berth_cli.admin.doctor.validation import WORKLOADS, broken, is_judged, schema_of
 from berth_cli.admin.keys import material
 from berth_core import crdgen
 from berth_core.resources import (

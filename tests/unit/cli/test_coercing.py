@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 
 SEEN: dict[str, Any] = {}
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from berth_cli.user.builds import building
+from berth_cli.user.builds import logs
 from berth_cli.user.client import Api
 from berth_cli.user.contexts import Place
 
@@ -47,7 +47,7 @@ def test_it_goes_on_where_it_broke_off(server: ThreadingHTTPServer, monkeypatch:
     monkeypatch.setenv("NO_PROXY", "*")
     lines, words = list[str](), list[str]()
     api = Api(Place(f"http://127.0.0.1:{server.server_port}", "a-token", "test"))
-    assert building.follow(api, "arm", "b-1", lines.append, words.append) == "failed"
+    assert logs.follow(api, "arm", "b-1", lines.append, words.append) == "failed"
     assert (lines, words) == (["one", "two", "three", ""], ["running"])
     path = "/ci/project/arm/job/b-1/log?follow"
     assert Handler.asked == [(path, None, "Bearer a-token"), (path, "2", "Bearer a-token")]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from berth_cli.admin.tokens import records, register
-from berth_cli.admin.tokens.register import Seen, may
+from berth_cli.admin.tokens import listing, records
+from berth_cli.admin.tokens.listing import Seen, may
 from berth_core.resources import Account, IssuedToken, IssuedTokenSpec, TokenRevocation
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_what_ended_a_token(
     made: IssuedToken, revocations: list[TokenRevocation], accounts: list[Account], state: str
 ) -> None:
     seen = Seen.of(revocations, accounts, frozenset({"k"}))
-    assert [row.state for row in register.rows([made], seen, NOW)] == [state]
+    assert [row.state for row in listing.rows([made], seen, NOW)] == [state]
     if state != "key removed":
         after = next((a.spec.tokens_valid_after for a in accounts if a.spec.user == "alice"), None)
         assert bool(records.still_counts([made], revocations, after, NOW)) == (state == "counts")
@@ -59,7 +59,7 @@ def test_by_user_the_newest_first() -> None:
         token("2" * 64, "alice"),
         token("3" * 64, "alice", issued="2026-05-01T00:00:00.5Z"),
     ]
-    rows = register.rows(listed, Seen.of([], [], frozenset({"k"})), NOW)
+    rows = listing.rows(listed, Seen.of([], [], frozenset({"k"})), NOW)
     assert [row.sha256[0] for row in rows] == ["3", "2", "1"]
 
 

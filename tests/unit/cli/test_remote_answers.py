@@ -11,7 +11,7 @@ from berth_cli.user import catalogue, session, times
 from berth_cli.user.client import refusal
 from berth_cli.user.contexts import Place
 from berth_cli.user.instances import waiting
-from berth_cli.user.instances.asking import Keys, Wish, request
+from berth_cli.user.instances.request import Keys, Wish, request
 
 PLACE = Place("https://lab.example.test", "secret-token", "lab")
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 
 from berth_cli.ui.errors import CliError
 from berth_cli.ui.terminal import printable
-from berth_cli.user.builds import building
+from berth_cli.user.builds import logs
 from berth_cli.user.builds.events import Event, events
 from berth_cli.user.firewall.rules import overruled, wanted
 from berth_cli.user.instances import store
@@ -112,21 +112,21 @@ def test_empty_lines_of_a_log_are_events_too_and_bad_bytes_do_not_end_it() -> No
 
 def test_a_build_is_known_by_some_digits_else_it_is_the_newest() -> None:
     there: list[dict[str, Any]] = [{"id": "aaaa-1111"}, {"id": "aaaa-2222"}]
-    assert building.build_of(there, None) == "aaaa-1111"
-    assert building.build_of(there, "2222") == "aaaa-2222"
+    assert logs.build_of(there, None) == "aaaa-1111"
+    assert logs.build_of(there, "2222") == "aaaa-2222"
     for word, code in (("aaaa", 1), ("222", 4)):
         with pytest.raises(CliError) as raised:
-            building.build_of(there, word)
+            logs.build_of(there, word)
         assert raised.value.code == code
     with pytest.raises(CliError, match="berth ci run"):
-        building.build_of([], None)
+        logs.build_of([], None)
 
 
 @pytest.mark.parametrize(
     "url", ["https://git.example.test/lab/arm.git", "git@git.example.test:lab/arm.git", "/srv/arm/"]
 )
 def test_a_project_is_named_after_its_repository(url: str) -> None:
-    assert building.Checkout(url, "main").project == "arm"
+    assert logs.Checkout(url, "main").project == "arm"
 
 
 def test_what_is_kept_is_for_this_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

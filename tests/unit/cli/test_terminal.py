@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from berth_cli.ui.terminal import Terminal, guard, visible
-from berth_cli.user import completing
+from berth_cli.user import completion
 
 TOOL = str(Path(sys.executable).with_name("berth"))
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eback\rover"
@@ -137,8 +137,8 @@ def test_a_shell_completes_nothing_that_it_could_run(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert completing.types("") == completing.instances("") == ["arm_1"]
-    assert completing.types("x") == []
+    assert completion.types("") == completion.instances("") == ["arm_1"]
+    assert completion.types("x") == []
 
 
 def test_our_own_colours_reach_the_terminal() -> None:

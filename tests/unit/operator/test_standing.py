@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from berth_operator.instances.manifests.comparison import stands
 from berth_operator.instances.manifests.disruption import budget
-from berth_operator.instances.manifests.standing import stands
 
 from .making import lease_parts
 

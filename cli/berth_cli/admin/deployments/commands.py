@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Kubeconfig, Output, Workspaces
 
 if TYPE_CHECKING:

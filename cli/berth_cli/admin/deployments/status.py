@@ -7,7 +7,7 @@ import typer
 from berth_cli.ui.options import Form, Kubeconfig, Output, Workspaces
 
 if TYPE_CHECKING:
-    from berth_cli.admin.deployments.board import Row
+    from berth_cli.admin.deployments.overview import Row
     from berth_core.kube.client import Client
 
 EXAMPLES = """
@@ -27,7 +27,7 @@ def status(
 ) -> None:
     """Show what is free, who has what, since when, until when, and at which address."""
     from berth_cli.admin import cluster
-    from berth_cli.admin.deployments import board
+    from berth_cli.admin.deployments import overview
     from berth_cli.ui.reading import readable
     from berth_core.resources import Instance, WorkspaceDeployment
 
@@ -36,7 +36,7 @@ def status(
     async def read(client: "Client") -> "list[Row]":
         deployments, _ = await client.list(WorkspaceDeployment.api(), namespace)
         instances, _ = await client.list(Instance.api(), namespace)
-        return board.rows(readable(WorkspaceDeployment, deployments), readable(Instance, instances))
+        return overview.rows(readable(WorkspaceDeployment, deployments), readable(Instance, instances))
 
     _print(cluster.ask(kubeconfig, read), output, "any namespace" if all_namespaces else f"namespace {workspaces}")
 

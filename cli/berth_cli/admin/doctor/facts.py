@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from berth_cli.admin.cluster import server_time
-from berth_cli.admin.doctor.held import Held
-from berth_cli.admin.doctor.judging import NETWORK_POLICIES, WORKLOADS, schema_of
+from berth_cli.admin.doctor.summary import Held
+from berth_cli.admin.doctor.validation import NETWORK_POLICIES, WORKLOADS, schema_of
 from berth_core import names
 from berth_core.firewall import Network, parse_source
 from berth_core.kube.client import Client

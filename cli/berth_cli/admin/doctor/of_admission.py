@@ -5,8 +5,8 @@ from typing import Final
 
 from berth_cli.admin.doctor.facts import Stored, Unseen
 from berth_cli.admin.doctor.findings import Finding, Level, unlisted, unseen
-from berth_cli.admin.doctor.held import Names
-from berth_cli.admin.doctor.judging import WORKLOADS
+from berth_cli.admin.doctor.summary import Names
+from berth_cli.admin.doctor.validation import WORKLOADS
 from berth_core import overrides
 from berth_core.resources import KINDS
 

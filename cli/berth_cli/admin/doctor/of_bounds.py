@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from berth_cli.admin.doctor.facts import COUNTED, Stored, Unseen
 from berth_cli.admin.doctor.findings import Finding, Level, unlisted, unseen
-from berth_cli.admin.doctor.held import Names
 from berth_cli.admin.doctor.of_admission import ALL_KINDS
+from berth_cli.admin.doctor.summary import Names
 from berth_core.resources import KINDS
 
 PLURALS = {kind.PLURAL: kind.KIND for kind in KINDS} | {plural: plural for plural in COUNTED}

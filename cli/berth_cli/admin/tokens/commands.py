@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Access, Form, Kubeconfig, Output, Release
 
 if TYPE_CHECKING:
-    from berth_cli.admin.tokens.register import Row
+    from berth_cli.admin.tokens.listing import Row
     from berth_core.kube.client import Client
 
 app = Commands(help="Tokens for the HTTP API.")
@@ -115,7 +115,7 @@ def list_(
     """
     from berth_cli.admin import cluster
     from berth_cli.admin.keys import publishing
-    from berth_cli.admin.tokens import records, register
+    from berth_cli.admin.tokens import listing, records
     from berth_cli.ui import printing
     from berth_cli.ui.reading import readable
     from berth_core.resources import Account
@@ -125,8 +125,8 @@ def list_(
         accounts, _ = await client.list(Account.api(), access_namespace)
         kids = publishing.kids(publishing.jwks(await publishing.read(client, namespace)))
         revocations = await records.revocations(client, access_namespace)
-        seen = register.Seen.of(revocations, readable(Account, accounts), kids)
-        return register.rows(tokens, seen, await cluster.server_time(client))
+        seen = listing.Seen.of(revocations, readable(Account, accounts), kids)
+        return listing.rows(tokens, seen, await cluster.server_time(client))
 
     rows = cluster.ask(kubeconfig, read)
     columns: list[printing.Column[Row]] = [
@@ -139,7 +139,7 @@ def list_(
         printing.Column("KID", lambda row: row.kid, wide=True),
     ]
     table = printing.Table(
-        columns, lambda row: row.sha256, lambda row: row.wire(), lambda row: row.state == register.COUNTS
+        columns, lambda row: row.sha256, lambda row: row.wire(), lambda row: row.state == listing.COUNTS
     )
     whose = f"of {user} " if user else ""
     printing.show(rows, table, output, f"no tokens {whose}are recorded in namespace {access_namespace}")

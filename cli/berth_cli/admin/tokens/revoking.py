@@ -11,7 +11,7 @@ import jwt
 
 from berth_cli.admin.cluster import server_time
 from berth_cli.admin.doctor import facts
-from berth_cli.admin.tokens import aftermath, claims, records
+from berth_cli.admin.tokens import claims, cleanup, records
 from berth_cli.ui.errors import NOT_FOUND, CliError
 from berth_core.kube.client import Client
 from berth_core.kube.errors import ForbiddenError, NotFoundError
@@ -120,7 +120,7 @@ async def _ended(client: Client, made: Aftermath | None, sha256: str, told: str)
     for place in places:
         if not await _is_there(client, place):
             raise CliError(f"{told}. What it made was not looked for: there is no namespace {place}", NOT_FOUND)
-    done = await aftermath.end(client, places, sha256)
+    done = await cleanup.end(client, places, sha256)
     return done or [f"nothing that it made is left in {', '.join(places)}"]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Kubeconfig, Release
 
 app = Commands(help="Webhooks (`eurl`).")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
 from berth_cli.user.session import ContextName, Json, connect
 
@@ -108,7 +108,7 @@ def run(
     import uuid
 
     from berth_cli.ui.errors import USAGE, CliError
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     api, key = connect(context), str(uuid.uuid4())
     here = building.checkout() if repo is None else building.Checkout(repo, None)
@@ -133,7 +133,7 @@ def run(
 def list_(project: Project = None, output: Form = Output.TABLE, context: ContextName = None) -> None:
     """Show the builds of a project, the newest first."""
     from berth_cli.ui.printing import show
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     api = connect(context)
     rows = building.builds(api, building.project_of(api, project))
@@ -163,7 +163,7 @@ def info(
 ) -> None:
     """Show a build."""
     from berth_cli.ui.printing import show_one
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     api = connect(context)
     show_one(api.get(building.path(*_meant(api, project, build))), _table(), output)
@@ -173,7 +173,7 @@ def info(
 def logs(build: Build = None, project: Project = None, follow: Follow = False, context: ContextName = None) -> None:
     """Print the log of a build."""
     from berth_cli.ui import terminal
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     api = connect(context)
     meant = _meant(api, project, build)
@@ -186,7 +186,7 @@ def logs(build: Build = None, project: Project = None, follow: Follow = False, c
 @app.command(epilog=CANCEL_EXAMPLES)
 def cancel(build: Build = None, project: Project = None, context: ContextName = None) -> None:
     """End a build that waits or runs."""
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     api = connect(context)
     meant = _meant(api, project, build)
@@ -203,7 +203,7 @@ def restart(
     context: ContextName = None,
 ) -> None:
     """Run a build that has ended once more, under the same id."""
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     api = connect(context)
     meant = _meant(api, project, build)
@@ -220,7 +220,7 @@ def artifacts(
 ) -> None:
     """Fetch what a build left."""
     from berth_cli.ui.errors import FAILED, CliError
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     api = connect(context)
     archive = api.read(f"{building.path(*_meant(api, project, build))}/artifacts")
@@ -232,7 +232,7 @@ def artifacts(
 
 
 def _meant(api: "Api", project: str | None, build: str | None) -> tuple[str, str]:
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     pid = building.project_of(api, project)
     return pid, building.build_of(building.builds(api, pid), build)
@@ -240,7 +240,7 @@ def _meant(api: "Api", project: str | None, build: str | None) -> tuple[str, str
 
 def _begun(api: "Api", project: str, build: str, follow: bool, output: Output) -> None:
     from berth_cli.ui.printing import show_one
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     if follow:
         typer.echo(f"build {build} of {project}", err=True)
@@ -253,7 +253,7 @@ def _begun(api: "Api", project: str, build: str, follow: bool, output: Output) -
 def _follow(api: "Api", project: str, build: str) -> None:
     from berth_cli.ui import terminal
     from berth_cli.ui.errors import FAILED, CliError
-    from berth_cli.user.builds import building
+    from berth_cli.user.builds import logs as building
 
     def line(text: str) -> None:
         terminal.log(f"{text}\n")

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.helping import Commands
+from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
-from berth_cli.user import completing
+from berth_cli.user import completion
 from berth_cli.user.instances.commands import Which
 from berth_cli.user.session import ContextName, active, connect, escaped, is_id, meant
 
@@ -51,7 +51,7 @@ Words = Annotated[
     typer.Argument(
         metavar="INSTANCE_OR_SOURCE",
         help="Addresses or networks in CIDR notation; before them the instance, where you have several.",
-        autocompletion=completing.instances,
+        autocompletion=completion.instances,
         show_default=False,
     ),
 ]

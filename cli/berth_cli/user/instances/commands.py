@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from berth_cli.ui.options import Form, Output
-from berth_cli.user import completing
+from berth_cli.user import completion
 from berth_cli.user.session import ContextName, active, connect, escaped, instance, is_id, meant
 
 LIST_EXAMPLES = """
@@ -47,7 +47,7 @@ Which = Annotated[
     typer.Argument(
         metavar="INSTANCE",
         help="Its id, 4 or more of the first or last digits, its type or deployment; else the only active one.",
-        autocompletion=completing.instances,
+        autocompletion=completion.instances,
         show_default=False,
     ),
 ]
@@ -56,7 +56,7 @@ Which = Annotated[
 def list_(
     all_: Annotated[bool, typer.Option("--all", "-a", help="Also what has ended or failed to start.")] = False,
     type_: Annotated[
-        str | None, typer.Option("--type", "-t", help="Of this type only.", autocompletion=completing.types)
+        str | None, typer.Option("--type", "-t", help="Of this type only.", autocompletion=completion.types)
     ] = None,
     output: Form = Output.TABLE,
     context: ContextName = None,
@@ -110,7 +110,7 @@ def end(
         typer.Argument(
             metavar="INSTANCE",
             help="As for `berth info`; else the only active one.",
-            autocompletion=completing.instances,
+            autocompletion=completion.instances,
             show_default=False,
         ),
     ] = None,
@@ -120,7 +120,7 @@ def end(
 ) -> None:
     """Give instances back. What they opened is shut at once; their keys on this machine are removed."""
     from berth_cli.ui.errors import USAGE, CliError
-    from berth_cli.user.instances import following, showing, store
+    from berth_cli.user.instances import following, progress, store
 
     if all_ and which:
         raise CliError("--all and ids exclude each other: leave one out", USAGE)
@@ -138,6 +138,6 @@ def end(
         typer.echo(following.end(api, id_))
         store.forget(id_)
     if wait:
-        with showing.progress() as tell:
+        with progress.progress() as tell:
             for id_ in ids:
                 following.Follower(api, tell, None).until_ended(id_)

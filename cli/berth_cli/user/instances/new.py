@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from berth_cli.ui.options import Form, Output
-from berth_cli.user import completing
+from berth_cli.user import completion
 from berth_cli.user.session import ContextName, Json, connect, escaped
 
 if TYPE_CHECKING:
     from berth_cli.user.client import Api
-    from berth_cli.user.instances.asking import Keys, Wish
     from berth_cli.user.instances.following import Asked
+    from berth_cli.user.instances.request import Keys, Wish
 
 EXAMPLES = """
 Examples:
@@ -46,7 +46,7 @@ def new(
         typer.Argument(
             metavar="TYPE_OR_DEPLOYMENT",
             help="A type, or one or several deployments of one type: any of these.",
-            autocompletion=completing.types,
+            autocompletion=completion.types,
         ),
     ],
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is ready, and show how far it is.")] = False,
@@ -85,15 +85,15 @@ def new(
     A private key that Berth makes is kept below ~/.local/share/berth, and `berth ssh` uses it.
     """
     from berth_cli.ui.errors import USAGE, CliError
-    from berth_cli.user.instances import asking
+    from berth_cli.user.instances import request
 
     if notify is not None and not reserve:
         raise CliError("--notify tells of a turn in the queue: add --reserve", USAGE)
     if repo_path is not None and repo is None:
         raise CliError("--repo-path says where a repository goes: add --repo", USAGE)
-    wish = asking.Wish(tuple(targets), _seconds(for_), vpn, reserve, key, notify, repo, repo_path)
+    wish = request.Wish(tuple(targets), _seconds(for_), vpn, reserve, key, notify, repo, repo_path)
     patience = _seconds(timeout)
-    keys = asking.keys_of(key) if key is not None else None
+    keys = request.keys_of(key) if key is not None else None
     api = connect(context)
     asked, interrupted = _ask(api, wish, keys)
     if interrupted:
@@ -109,11 +109,11 @@ def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
 
     from berth_cli.ui.errors import BUSY, NOT_FOUND, CliError
     from berth_cli.user.client import Refused
-    from berth_cli.user.instances import asking, showing, store
+    from berth_cli.user.instances import progress, request, store
     from berth_cli.user.instances.following import Asked
 
-    path, body = asking.request(wish, keys)
-    with showing.uninterrupted() as interrupted:
+    path, body = request.request(wish, keys)
+    with progress.uninterrupted() as interrupted:
         try:
             made = api.post(path, body, key=str(uuid.uuid4()))
         except Refused as error:
@@ -134,11 +134,11 @@ def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
 
 def _follow(api: "Api", asked: "Asked", seconds: int | None, on_interrupt: OnInterrupt | None) -> Json:
     """Wait until it is ready, over interruptions after which somebody waits on."""
-    from berth_cli.user.instances import following, showing
+    from berth_cli.user.instances import following, progress
 
     while True:
         try:
-            with showing.progress() as tell:
+            with progress.progress() as tell:
                 return following.Follower(api, tell, seconds).until_ready(asked)
         except KeyboardInterrupt:
             _goes_on(api, asked, on_interrupt)
@@ -147,9 +147,9 @@ def _follow(api: "Api", asked: "Asked", seconds: int | None, on_interrupt: OnInt
 def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> None:
     """Decide after a Ctrl-C: return to wait on. Raises CliError that says how it was left or ended."""
     from berth_cli.ui.errors import INTERRUPTED, CliError
-    from berth_cli.user.instances import following, showing
+    from berth_cli.user.instances import following, progress
 
-    choice = on_interrupt or (OnInterrupt.ASK if showing.on_terminal() else OnInterrupt.LEAVE)
+    choice = on_interrupt or (OnInterrupt.ASK if progress.on_terminal() else OnInterrupt.LEAVE)
     if choice is OnInterrupt.ASK:
         try:
             word = _answer(asked.what)
@@ -159,7 +159,7 @@ def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> No
             return
         choice = OnInterrupt.CANCEL if word == "c" else OnInterrupt.LEAVE
     if choice is OnInterrupt.CANCEL:
-        with showing.uninterrupted():
+        with progress.uninterrupted():
             raise CliError(f"interrupted: {following.give_up(api, asked)}", INTERRUPTED)
     end = f"berth end {asked.instance}" if asked.instance else f"berth reservations cancel {asked.reservation}"
     raise CliError(f"interrupted: {asked.what} goes on; `{end}` gives it up", INTERRUPTED)

@@ -5,8 +5,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from berth_cli.ui.helping import Dashed
-from berth_cli.user import completing
+from berth_cli.ui.help import Dashed
+from berth_cli.user import completion
 from berth_cli.user.instances.commands import Which
 from berth_cli.user.session import ContextName, Json, connect, instance
 
@@ -91,7 +91,7 @@ def port_forward(
             metavar="INSTANCE_OR_PORTS",
             help="Ports, as kubectl has them: 8080:80, 80 for the same on both sides, :80 for a free one here;"
             " before them the instance, where you have several.",
-            autocompletion=completing.instances,
+            autocompletion=completion.instances,
         ),
     ],
     address: Annotated[str, typer.Option("--address", help="Address to listen on here.")] = "127.0.0.1",

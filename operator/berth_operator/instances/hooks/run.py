@@ -29,7 +29,7 @@ from berth_operator.instances.hooks.decide import (
     quarantine,
     wanted_after,
 )
-from berth_operator.instances.making import lease_parts
+from berth_operator.instances.lease_secrets import lease_parts
 from berth_operator.instances.manifests import hook as build
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.policy import closed_policy

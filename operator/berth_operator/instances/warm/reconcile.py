@@ -15,7 +15,7 @@ from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import TermState, World
 from berth_operator.engine.writes import create, refresh, refresh_pod, together, write_status
 from berth_operator.instances.decide import may_lack_secrets
-from berth_operator.instances.making import agent_secret, has_secrets, host_key
+from berth_operator.instances.lease_secrets import agent_secret, has_secrets, host_key
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import service

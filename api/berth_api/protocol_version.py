@@ -17,7 +17,7 @@ UNKNOWN_SECONDS: Final = 0.5
 """How often the Lease is read before an answer has come."""
 
 
-class Spoken:
+class ProtocolVersion:
     """The protocol that the leader speaks, as far as this process knows it."""
 
     def __init__(self, client: Client, namespace: str) -> None:

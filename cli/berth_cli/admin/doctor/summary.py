@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from berth_cli.admin.doctor import judging
+from berth_cli.admin.doctor import validation
 from berth_core import state
 from berth_core.kube.errors import UnreadableError
 from berth_core.kube.types import Object
@@ -57,13 +57,13 @@ class Held:
     """Active instances with a VPN."""
 
     def take(self, kind: type[Resource], schema: Object, obj: Object) -> None:
-        """Judge a resource. ``schema`` is its kind's (:func:`~berth_cli.admin.doctor.judging.schema_of`)."""
+        """Judge a resource. ``schema`` is its kind's (:func:`~berth_cli.admin.doctor.validation.schema_of`)."""
         metadata = obj["metadata"]
         name = f"{kind.KIND} {metadata['namespace']}/{metadata['name'][:80]}"
         self.counts[metadata["namespace"], kind.PLURAL] += 1
-        if why := judging.foreign(kind.KIND, metadata):
+        if why := validation.foreign(kind.KIND, metadata):
             self.foreign.add(f"{name} ({why})")
-        if paths := judging.refused(kind, schema, obj):
+        if paths := validation.refused(kind, schema, obj):
             self.refused.add(f"{name} ({', '.join(paths[:3])})")
         try:
             resource = kind.parse(obj)
@@ -79,10 +79,10 @@ class Held:
 
     def take_workload(self, what: str, metadata: Object) -> None:
         """Judge something that runs, or has something run."""
-        if not judging.is_berths(metadata):
+        if not validation.is_berths(metadata):
             self.workloads.add(f"{what} {metadata['namespace']}/{metadata['name']}")
 
     def take_policy(self, policy: Object) -> None:
         """Judge a NetworkPolicy."""
-        if judging.opens(policy):
+        if validation.opens(policy):
             self.openings.add(f"{policy['metadata']['namespace']}/{policy['metadata']['name']}")

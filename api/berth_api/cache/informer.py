@@ -11,7 +11,7 @@ from berth_core.reading import report
 Value = TypeVar("Value")
 
 
-class Typed(Generic[Value]):
+class Informer(Generic[Value]):
     """A list-and-watch cache whose objects are read once, when they change, and indexed by strings.
 
     Of objects of which ``read`` makes None nothing is kept.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from berth_cli.ui.coercing import quicken
+from berth_cli.ui.conversion import quicken
 
 PEOPLE = "With a token, over the HTTP API"
 KEEPERS = "With a kubeconfig, for those who run Berth"
