@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 SLOT := $(filter-out 0,$(BERTH_SLOT))
 CLUSTER_ENV := .berth/$(if $(SLOT),slot-$(SLOT)/)env
 # Says which tree it was that a long run tried.
-PRODUCT := $(BIN)/python tests/shared/product.py
+PRODUCT := $(BIN)/python tests/support/product.py
 OUTSIDE := nsenter --net=/run/netns/berth$(SLOT)-outside-110
 
 .PHONY: help
@@ -47,8 +47,8 @@ demo: up ## a tour of the main job, step by step
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_cluster prepare
 	@$(BIN)/pytest --durations=20 -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' \
-	  tests/faults tests/fuzz tests/sim tests/cluster tests/spec tests/unit
-	@$(BIN)/pytest --durations=20 -m alone tests/abuse tests/cluster tests/unit
+	  tests/faults tests/fuzz tests/sim tests/envtest tests/spec tests/unit
+	@$(BIN)/pytest --durations=20 -m alone tests/abuse tests/envtest tests/unit
 	@$(BIN)/pytest --durations=20 tests/e2e
 
 .PHONY: spec
@@ -61,8 +61,8 @@ test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a 
 	@$(BIN)/python -m berth_cluster prepare
 	@export FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} \
 	  FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM}; echo "FUZZ_SEED=$$FUZZ_SEED"; \
-	  $(BIN)/pytest --timeout 0 tests/fuzz tests/cluster/core/test_schemas.py; \
-	  $(BIN)/pytest -s tests/cluster/api/test_openapi.py
+	  $(BIN)/pytest --timeout 0 tests/fuzz tests/envtest/core/test_schemas.py; \
+	  $(BIN)/pytest -s tests/envtest/api/test_openapi.py
 
 .PHONY: test-abuse
 test-abuse: venv ## an hour of the worst client: what it makes the store, memory and other users bear (ABUSE_SECONDS=3600)
@@ -72,7 +72,7 @@ test-abuse: venv ## an hour of the worst client: what it makes the store, memory
 .PHONY: test-faults
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
 	@$(BIN)/python -m berth_cluster prepare
-	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/cluster/api/test_read_your_writes.py
+	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/envtest/api/test_read_your_writes.py
 	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py
 
 .PHONY: prove-store

@@ -3,7 +3,7 @@
 `make test-abuse` plays an hour (ABUSE_SECONDS) with the chart's bounds, `make test` a minute with bounds as much
 smaller, so that they are reached too. etcd, kube-apiserver and kube-controller-manager with the chart installed; a
 process of each sort with the chart's rights; the client has a token and the role `berth-user`. There are no nodes, so
-no build gets to its log: what bounds those, tests/cluster/operator_process/test_bounds.py and test_archive.py show.
+no build gets to its log: what bounds those, tests/envtest/operator/test_bounds.py and test_archive.py show.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 
-from ..cluster.chart.conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, introduce, policies_hold
+from ..envtest.chart.conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, introduce, policies_hold
 from .worst import Worst, silent_receiver
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.alone]

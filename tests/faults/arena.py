@@ -11,7 +11,7 @@ from berth_core.ids import deployment_id
 from berth_core.kube.errors import NotFoundError, UnavailableError
 from berth_core.kube.types import Kind, Object
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, condition
+from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, condition
 from .histories import Client
 from .model import Queue
 from .waiting import until

@@ -8,7 +8,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 
-from ..cluster.operator_process.conftest import lab_in
+from ..envtest.operator.conftest import lab_in
 from . import stage as stages
 from .seeds import SEED
 from .stage import Stage

@@ -13,7 +13,7 @@ from berth_core.ids import deployment_id
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind
 
-from ..cluster.operator_process.lab import is_tombstone
+from ..envtest.operator.lab import is_tombstone
 
 BERTH = "berth.dev/v1alpha1"
 KINDS = (

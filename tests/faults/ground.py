@@ -14,8 +14,8 @@ import httpx
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 
-from ..cluster.operator_process.earlier import NOW, Version
-from ..cluster.operator_process.lab import INSTANCES, PODS, RULES, SECRETS, SERVICES
+from ..envtest.operator.earlier import NOW, Version
+from ..envtest.operator.lab import INSTANCES, PODS, RULES, SECRETS, SERVICES
 from .arena import SIZE, Arena
 from .histories import CLIENTS, History, faults_of
 from .proxy import Fault, FaultProxy

@@ -16,7 +16,7 @@ import httpx
 from aiohttp import web
 from hypothesis import strategies as st
 
-from ..cluster.operator_process.lab import KEY
+from ..envtest.operator.lab import KEY
 from .model import Newcomer, Place, Queue
 from .proxy import Delay, Fault, Faults, Forget, Hold, Kill, LateAnswer, LoseAnswer, LoseRequest, Refuse, Stale
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Object
 
-from ..cluster.operator_process.builds import JOBS, REPORT, ended, pod_of, runs, says
-from ..cluster.operator_process.lab import BUILDS, PODS, RULES, Lab, condition
+from ..envtest.operator.builds import JOBS, REPORT, ended, pod_of, runs, says
+from ..envtest.operator.lab import BUILDS, PODS, RULES, Lab, condition
 
 ADDRESS = "198.51.100.9"
 """Of every pod with a script."""

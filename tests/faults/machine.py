@@ -27,8 +27,8 @@ from berth_core.kube.errors import ConflictError, NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_operator.instances.manifests.pod import CLOSED
 
-from ..cluster.agent.netns import NetNS, sh
-from ..cluster.operator_process.builds import COMMIT
+from ..envtest.agent.netns import NetNS, sh
+from ..envtest.operator.builds import COMMIT
 
 NODES = Kind("v1", "nodes", namespaced=False)
 PODS = Kind("v1", "pods")

@@ -17,7 +17,7 @@ from berth_cluster.ports import free_port
 from berth_cluster.processes import ProcessSpec
 from berth_cluster.testing import apply_crds
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, TYPES
+from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, TYPES
 from .balancer import Balancer
 from .waiting import until
 

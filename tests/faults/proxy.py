@@ -20,7 +20,7 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from ..cluster.api.gateway import HOP_BY_HOP, Gateway, begun, serving
+from ..envtest.api.gateway import HOP_BY_HOP, Gateway, begun, serving
 
 
 class Write(NamedTuple):

@@ -14,11 +14,11 @@ import httpx
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 
-from ..cluster.api import process as api_process
-from ..cluster.api.signing import Signer, write_keys
-from ..cluster.operator_process.conftest import lab_in
-from ..cluster.operator_process.lab import LEASES, Lab
-from ..cluster.operator_process.process import Operators, restricted_kubeconfig
+from ..envtest.api import process as api_process
+from ..envtest.api.signing import Signer, write_keys
+from ..envtest.operator.conftest import lab_in
+from ..envtest.operator.lab import LEASES, Lab
+from ..envtest.operator.process import Operators, restricted_kubeconfig
 from .proxy import FaultProxy, fault_proxy
 from .waiting import until
 

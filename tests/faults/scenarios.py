@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from berth_core import ids, names
 from berth_core.kube.types import Object
 
-from ..cluster.operator_process.builds import COMMIT, build, is_over, project
-from ..cluster.operator_process.lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, condition
+from ..envtest.operator.builds import COMMIT, build, is_over, project
+from ..envtest.operator.lab import BUILDS, DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, condition
 from .stage import Stage
 from .waiting import until
 

@@ -17,8 +17,8 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import Namespaces
 from berth_core.kube.types import Kind, Object
 
-from ..cluster.operator_process.builds import CI
-from ..cluster.operator_process.lab import (
+from ..envtest.operator.builds import CI
+from ..envtest.operator.lab import (
     BUILDS,
     DELIVERIES,
     DEPLOYMENTS,
@@ -30,7 +30,7 @@ from ..cluster.operator_process.lab import (
     TYPES,
     Lab,
 )
-from ..cluster.operator_process.process import Operators, restricted_kubeconfig
+from ..envtest.operator.process import Operators, restricted_kubeconfig
 from .dump import dump, unnumbered, worded
 from .jobs import jobs_played
 from .machine import Machine, machine

@@ -15,7 +15,7 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, condition, is_tombstone
+from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, condition, is_tombstone
 from .dump import any_epoch, dump
 from .proxy import Write
 from .release import Release, Served, release

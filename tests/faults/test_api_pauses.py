@@ -20,8 +20,8 @@ from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 from berth_core.kube.types import Object
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, SECRETS, condition, is_tombstone
 from ..conftest import is_long
+from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, SECRETS, condition, is_tombstone
 from .dump import dump
 from .pauses import Point
 from .release import Release, Served, release

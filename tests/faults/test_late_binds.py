@@ -13,7 +13,7 @@ from berth_core.kube.model import timestamp
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, KEY, PODS, TYPES
+from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, KEY, PODS, TYPES
 from .scenarios import free
 from .stage import Replica, Stage
 from .waiting import until

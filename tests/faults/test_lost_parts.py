@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from berth_core.kube.errors import UnavailableError
 from berth_core.kube.types import Kind
 
-from ..cluster.operator_process.lab import KEY, Lab
+from ..envtest.operator.lab import KEY, Lab
 from .ground import Ground, ground_in
 from .histories import History, Step, unkilled
 from .pauses import does_not_lead

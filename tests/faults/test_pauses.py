@@ -15,8 +15,8 @@ import pytest
 from berth_cluster.apiserver import ApiServer
 from berth_cluster.testing import make_namespaces
 
-from ..cluster.operator_process.conftest import lab_in
 from ..conftest import is_long
+from ..envtest.operator.conftest import lab_in
 from .pauses import Pause, Point, paused
 from .scenarios import LIFE, REVISED, SCENARIOS, Scenario
 from .seeds import SEED

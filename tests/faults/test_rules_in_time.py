@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from ..cluster.operator_process.lab import INSTANCES, RULES, condition
+from ..envtest.operator.lab import INSTANCES, RULES, condition
 from .proxy import Fault, LateAnswer
 from .scenarios import HOME, held
 from .stage import Stage

@@ -22,10 +22,10 @@ from berth_core.kube.errors import ConflictError, InvalidError
 from berth_core.kube.types import Kind, Object
 from berth_core.overrides import CONFLICT
 
-from ..cluster.operator_process.conftest import lab_in
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, POLICIES, TYPES, Lab, condition
-from ..cluster.operator_process.process import Operators, restricted_kubeconfig
 from ..conftest import is_long
+from ..envtest.operator.conftest import lab_in
+from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, POLICIES, TYPES, Lab, condition
+from ..envtest.operator.process import Operators, restricted_kubeconfig
 from .dump import any_epoch, normal
 from .schemas import objects, spec_schema
 from .seeds import SEED
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.apiserver
 CHANGES = 200 if is_long() else 12
 MADE_BY = frozenset({"typeName", "type"})
 # Without what is kept warm for nobody yet: which pod an instance gets then hangs on time. Its changes are tested in
-# tests/cluster/operator_process/test_warm.py.
+# tests/envtest/operator/test_warm.py.
 type_specs = objects(spec_schema("workspacetypes"), "spec").map(lambda spec: spec | {"warm": False})
 deployment_specs = objects(spec_schema("workspacedeployments"), "spec")
 

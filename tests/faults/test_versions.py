@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from berth_cluster.apiserver import ApiServer
 
-from ..cluster.operator_process.earlier import earlier
+from ..envtest.operator.earlier import earlier
 from .ground import Ground, ground_in
 from .histories import History, undisturbed
 from .seeds import SEED

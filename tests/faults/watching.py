@@ -11,7 +11,7 @@ from recording import goes_on, versions
 from berth_core.kube.errors import GoneError, UnavailableError
 from berth_core.kube.types import Kind, Object, WatchEvent
 
-from ..cluster.operator_process.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab
+from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, Lab
 from .model import Leases, Queue, Taking
 from .waiting import TICK
 

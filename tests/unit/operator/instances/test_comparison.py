@@ -1,0 +1,38 @@
+"""What stands as its manifest says is not written again."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from berth_operator.instances.manifests.comparison import stands
+from berth_operator.instances.manifests.disruption import budget
+
+from ..samples import lease_parts
+
+MANIFEST = budget(lease_parts())
+
+
+def found() -> dict[str, Any]:
+    """As the API server gives it."""
+    obj = copy.deepcopy(MANIFEST)
+    obj["metadata"] |= {"uid": "u", "resourceVersion": "7", "generation": 1}
+    return obj | {"status": {"currentHealthy": 1}}
+
+
+def test_what_the_api_server_adds_outside_of_the_spec_does_not_count() -> None:
+    assert stands(found(), MANIFEST)
+
+
+@pytest.mark.parametrize("where", ["spec", "labels", "ownerReferences"])
+def test_what_anybody_changed_is_written_again(where: str) -> None:
+    for change in ("gone", "more"):
+        obj = found()
+        part = obj if where == "spec" else obj["metadata"]
+        if change == "gone":
+            del part[where]
+        elif isinstance(part[where], list):
+            part[where].append({"name": "other"})
+        else:
+            part[where]["other"] = "x"
+        assert not stands(obj, MANIFEST), change
