@@ -1,4 +1,4 @@
-# `make demo` is the short way in. Everything is done by python -m berth_cluster; this file names it.
+# `make demo` is the short way in. Everything is done by python -m berth_dev; this file names it.
 # K8S=1.34.4 chooses another Kubernetes; CLUSTER=existing|kind another kind of cluster.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -32,20 +32,20 @@ $(VENV)/.synced: pyproject.toml uv.lock
 
 .PHONY: up
 up: venv ## the cluster with Berth and samples; writes .berth/env
-	@$(BIN)/python -m berth_cluster up
+	@$(BIN)/python -m berth_dev up
 
 .PHONY: down
 down: venv ## remove the cluster and all that belongs to it
-	@$(BIN)/python -m berth_cluster down
+	@$(BIN)/python -m berth_dev down
 
 .PHONY: demo
 demo: up ## a tour of the main job, step by step
-	@$(BIN)/python -m berth_cluster demo
+	@$(BIN)/python -m berth_dev demo
 
 # Folders with long files come first, so that the workers end at about the same time.
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
-	@$(BIN)/python -m berth_cluster prepare
+	@$(BIN)/python -m berth_dev prepare
 	@$(BIN)/pytest --durations=20 -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' \
 	  tests/faults tests/fuzz tests/sim tests/envtest tests/spec tests/unit
 	@$(BIN)/pytest --durations=20 -m alone tests/abuse tests/envtest tests/unit
@@ -53,12 +53,12 @@ test: lint ## every test, from unit to end-to-end
 
 .PHONY: spec
 spec: venv ## explore the lease protocol exhaustively, all cases; some minutes
-	@$(BIN)/python -m berth_cluster spec
+	@$(BIN)/python -m berth_dev spec
 	@spec/target/release/berth-spec check
 
 .PHONY: test-fuzz
 test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a new seed each time (FUZZ_SECONDS=600 FUZZ_OBJECTS=10000 FUZZ_SEED=1)
-	@$(BIN)/python -m berth_cluster prepare
+	@$(BIN)/python -m berth_dev prepare
 	@export FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} \
 	  FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM}; echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  $(BIN)/pytest --timeout 0 tests/fuzz tests/envtest/core/test_schemas.py; \
@@ -66,18 +66,18 @@ test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a 
 
 .PHONY: test-abuse
 test-abuse: venv ## an hour of the worst client: what it makes the store, memory and other users bear (ABUSE_SECONDS=3600)
-	@$(BIN)/python -m berth_cluster prepare
+	@$(BIN)/python -m berth_dev prepare
 	@ABUSE_SECONDS=$${ABUSE_SECONDS:-3600} $(BIN)/pytest -s tests/abuse
 
 .PHONY: test-faults
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
-	@$(BIN)/python -m berth_cluster prepare
+	@$(BIN)/python -m berth_dev prepare
 	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/envtest/api/test_read_your_writes.py
 	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py
 
 .PHONY: prove-store
 prove-store: venv ## the fake store of tests/sim against a real API server, with a new seed each time (REQUESTS=100000 SEED=1)
-	@$(BIN)/python -m berth_cluster prepare
+	@$(BIN)/python -m berth_dev prepare
 	@REQUESTS=$${REQUESTS:-100000} SEED=$${SEED:-$$RANDOM} $(BIN)/pytest -s tests/sim/test_store.py
 
 .PHONY: lint
@@ -86,11 +86,11 @@ lint: venv ## ruff, mypy, import-linter, helm lint, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m berth_cluster lint
+	@$(BIN)/python -m berth_dev lint
 
 .PHONY: generate
 generate: venv ## write generated files: CRDs, pages of the API and the command line, requirements
-	@$(BIN)/python -m berth_cluster generate
+	@$(BIN)/python -m berth_dev generate
 
 .PHONY: bench
 bench: up ## measure how long a lease's steps take (RUNS=100), and the API under load
@@ -122,7 +122,7 @@ bench-api: venv ## measure the API under load only, without the two-node cluster
 
 .PHONY: bench-leases
 bench-leases: venv ## measure leases with many deployments, without the two-node cluster: grants, whole lives, the operator's start
-	@$(BIN)/python -m berth_cluster prepare
+	@$(BIN)/python -m berth_dev prepare
 	@$(BIN)/python -m bench.leases
 
 .PHONY: prove

@@ -23,10 +23,10 @@ from rich.console import Console
 from berth_api.app import make_state
 from berth_api.auth.authentication import standing_of
 from berth_api.config import from_environment
-from berth_cluster import apiserver
-from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
+from berth_dev.envtest import apiserver
+from berth_dev.envtest.testing import Namespaces, apply_crds, make_namespaces
 
 INFO_RATE: Final = 20.0
 HEALTH_RATE: Final = 20.0

@@ -13,8 +13,8 @@ import aiohttp
 from bench.process import Process
 from prometheus_client.parser import text_string_to_metric_families
 
-from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.ports import free_port
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Measure what happens when many leases end at the same moment.
 
 etcd, kube-apiserver and the operator as they ship, the operator with a service account of its own; the nodes and the
-agents are played by this process (berth_cluster.puppets), so that its own share of the machine is in the figures.
+agents are played by this process (berth_dev.envtest.puppets), so that its own share of the machine is in the figures.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 from berth_cli.jobs.keys import ensure_keys
-from berth_cluster import apiserver
-from berth_cluster.accounts import EVERYTHING, account
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.expiring import Figures, expire_together
-from berth_cluster.puppets import Puppets
-from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
 from berth_core.kube.connection import connected
 from berth_core.kube.types import Kind
+from berth_dev.envtest import apiserver
+from berth_dev.envtest.accounts import EVERYTHING, account
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.expiring import Figures, expire_together
+from berth_dev.envtest.puppets import Puppets
+from berth_dev.envtest.testing import Namespaces, apply_crds, make_namespaces
 
 ACCOUNT: Final = "berth-operator"
 

@@ -26,11 +26,11 @@ from bench.report import Report
 from bench.restart import launch, lock, reconciled, restart
 from rich.console import Console
 
-from berth_cluster import apiserver
-from berth_cluster.accounts import EVERYTHING, account
-from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
+from berth_dev.envtest import apiserver
+from berth_dev.envtest.accounts import EVERYTHING, account
+from berth_dev.envtest.testing import Namespaces, apply_crds, make_namespaces
 
 PARTS: Final = ("grants", "contest", "lives", "turns", "restart")
 

@@ -18,10 +18,10 @@ from bench.process import Process
 from bench.replica import Replica, Signer
 from bench.report import Report
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_dev.envtest.apiserver import ApiServer
 
 AT_ONCE: Final = 24
 """Users who each have one lease after the other."""

@@ -19,7 +19,7 @@ from typing import Final
 import aiohttp
 import uvloop
 
-from berth_cluster.paths import REPOSITORY
+from berth_dev.paths import REPOSITORY
 
 PATIENCE: Final = 10.0
 """Seconds that a request may take; beyond that it counts as failed, with this time."""

@@ -1,4 +1,4 @@
-"""A played node for leases: kubelet and agents as berth_cluster.puppets has them, and the way in from outside.
+"""A played node for leases: kubelet and agents as berth_dev.envtest.puppets has them, and the way in from outside.
 
 Nothing is run: a pod is reported as running at once, and as ended once it is to be deleted. The operator's probe of
 the announced address arrives: each port of a Service's range has a socket that accepts and closes.
@@ -14,10 +14,10 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from berth_cli.jobs.keys import ensure_keys
-from berth_cluster.puppets import Puppets
-from berth_cluster.testing import Namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind
+from berth_dev.envtest.puppets import Puppets
+from berth_dev.envtest.testing import Namespaces
 
 NODE: Final = "played"
 ADDRESS: Final = "127.63.0.1"

@@ -17,8 +17,8 @@ from bench.process import Process
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.ports import free_port
 
 START_SECONDS: Final = 120
 

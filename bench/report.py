@@ -11,7 +11,7 @@ from bench.load import Sample
 from rich.console import Console
 from rich.table import Table
 
-from berth_cluster.paths import REPOSITORY
+from berth_dev.paths import REPOSITORY
 
 RESULTS: Final = REPOSITORY / ".berth" / "bench"
 

@@ -9,13 +9,13 @@ from bench.controller import Controller, Passes
 from bench.population import HOST_KEY, Population, in_parallel
 from bench.report import Report
 
-from berth_cluster.puppets import Puppets
 from berth_core import ids, names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import AVAILABLE
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_dev.envtest.puppets import Puppets
 
 LOCKED: Final = 100
 """Deployments that are locked while no operator runs."""

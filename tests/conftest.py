@@ -1,4 +1,4 @@
-"""Session fixtures: a real Kubernetes in three sizes. The work is done in berth_cluster."""
+"""Session fixtures: a real Kubernetes in three sizes. The work is done in berth_dev."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from hypothesis import settings
 from product import product
 from recording import TALLY
 
-from berth_cluster import apiserver as tiers
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.outside import Outside, clients
-from berth_cluster.testing import BerthCluster, Namespaces, apply_crds, berth_cluster, make_namespaces
+from berth_dev.cluster.outside import Outside, clients
+from berth_dev.envtest import apiserver as tiers
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import BerthCluster, Namespaces, apply_crds, berth_cluster, make_namespaces
 
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
 settings.register_profile("berth", deadline=None)

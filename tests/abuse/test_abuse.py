@@ -29,19 +29,19 @@ from bench.process import Process
 from bench.replica import Signer, environment, running
 
 from berth_cli.jobs.keys import ensure_keys
-from berth_cluster import apiserver as tiers
-from berth_cluster.accounts import speaking_for
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.commands import run
-from berth_cluster.components import ETCD_TOOLS, HELM, build
-from berth_cluster.paths import REPOSITORY
-from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
+from berth_dev.commands import run
+from berth_dev.components import ETCD_TOOLS, HELM, build
+from berth_dev.envtest import apiserver as tiers
+from berth_dev.envtest.accounts import speaking_for
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.paths import REPOSITORY
+from berth_dev.ports import free_port
 
 from ..envtest.chart.conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, introduce, policies_hold
 from .worst import Worst, silent_receiver

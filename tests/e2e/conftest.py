@@ -11,10 +11,10 @@ from anyio.from_thread import start_blocking_portal
 from lab import NAMESPACE, Lab, Person
 from recording import judged
 
-from berth_cluster import certificates, install
-from berth_cluster.outside import Outside
-from berth_cluster.testing import BerthCluster
 from berth_core.kube.connection import connected
+from berth_dev.cluster import certificates, install
+from berth_dev.cluster.outside import Outside
+from berth_dev.envtest.testing import BerthCluster
 
 RELEASE = "berth"
 START_SECONDS = 600

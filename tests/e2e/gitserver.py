@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from gitting import git
 
-from berth_cluster.network import NODES, Machine
+from berth_dev.cluster.network import NODES, Machine
 
 HTTP, HTTPS, SSH = 8080, 8443, 2222
 USER, TOKEN = "builder", "glpat-e2e-3b1f0c"

@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 from lab import Lab, Person
 
-from berth_cluster.network import NODES, Machine
-from berth_cluster.processes import Identity, every_pid
-from berth_cluster.testing import BerthCluster
 from berth_core import names
+from berth_dev.cluster.network import NODES, Machine
+from berth_dev.envtest.testing import BerthCluster
+from berth_dev.processes import Identity, every_pid
 
 CUT = f"""\
 table inet cut {{

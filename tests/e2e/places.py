@@ -11,8 +11,8 @@ from typing import Any
 from knocking import Source
 from lab import NAMESPACE, Lab
 
-from berth_cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE, Machine
-from berth_cluster.processes import Identity, every_pid
+from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE, Machine
+from berth_dev.processes import Identity, every_pid
 
 MORE = [str(NETWORK[last]) for last in range(120, 129)]
 """Addresses that an outside client gets besides its own."""

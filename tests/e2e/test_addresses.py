@@ -7,7 +7,7 @@ import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from places import IMAGE
 
-from berth_cluster.network import NODES
+from berth_dev.cluster.network import NODES
 
 pytestmark = pytest.mark.nodes
 

@@ -14,12 +14,12 @@ from builds import IMAGE, Builds, recipe, summary
 from gitserver import TOKEN, USER, GitServer, Repository, serving
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab
 
-from berth_cluster.network import HOST_ADDRESS, OUTSIDE
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.types import PODS
 from berth_core.names import ATTEMPT_LABEL, BUILD_LABEL, RUN_STEP, STEP_LABEL
 from berth_core.resources import Build
+from berth_dev.cluster.network import HOST_ADDRESS, OUTSIDE
 
 pytestmark = pytest.mark.nodes
 

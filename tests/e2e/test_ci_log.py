@@ -20,8 +20,8 @@ from builds import recipe
 from gitserver import GitServer, serving
 from lab import NAMESPACE, Lab, Person
 
-from berth_cluster.network import OUTSIDE
 from berth_core import names
+from berth_dev.cluster.network import OUTSIDE
 
 pytestmark = pytest.mark.nodes
 

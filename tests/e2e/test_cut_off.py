@@ -7,7 +7,7 @@ from lab import Lab, Person
 from mishaps import agents_cut_off, beside, kubelet_stopped, leader, leader_stopped, node_of
 from passing import TURN_SECONDS, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
 
-from berth_cluster.testing import BerthCluster
+from berth_dev.envtest.testing import BerthCluster
 
 
 @pytest.fixture

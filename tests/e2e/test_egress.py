@@ -14,7 +14,7 @@ from echoing import Echo
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from places import IMAGE, neighbours, netns_by_address
 
-from berth_cluster.network import HOST_ADDRESS, NETNS_FOLDER, NODES, OUTSIDE, Machine
+from berth_dev.cluster.network import HOST_ADDRESS, NETNS_FOLDER, NODES, OUTSIDE, Machine
 
 pytestmark = pytest.mark.nodes
 

@@ -5,9 +5,9 @@ import time
 import pytest
 from lab import NAMESPACE, Lab
 
-from berth_cluster.network import NODES
-from berth_cluster.processes import Identity
-from berth_cluster.testing import BerthCluster
+from berth_dev.cluster.network import NODES
+from berth_dev.envtest.testing import BerthCluster
+from berth_dev.processes import Identity
 
 pytestmark = pytest.mark.nodes
 

@@ -23,7 +23,7 @@ from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from places import Places, around, closed_again, opened
 from reference import WrittenRule
 
-from berth_cluster.network import NETWORK, POD_RANGE
+from berth_dev.cluster.network import NETWORK, POD_RANGE
 
 pytestmark = pytest.mark.nodes
 

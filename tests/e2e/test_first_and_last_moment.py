@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 from lab import DEPLOYMENT_TYPE, Lab, Person
 
-from berth_cluster.network import NODES
-from berth_cluster.processes import Identity
-from berth_cluster.testing import BerthCluster
+from berth_dev.cluster.network import NODES
+from berth_dev.envtest.testing import BerthCluster
+from berth_dev.processes import Identity
 
 pytestmark = pytest.mark.nodes
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
-from berth_cluster.network import NODES, Machine
-from berth_cluster.node import POD_PIDS
-from berth_cluster.testing import BerthCluster
+from berth_dev.cluster.network import NODES, Machine
+from berth_dev.cluster.node import POD_PIDS
+from berth_dev.envtest.testing import BerthCluster
 
 IMAGE: dict[str, object] = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
 TYPE = "kept_apart"

@@ -11,8 +11,8 @@ from passing import TURN_SECONDS, gets_in_alone, held_and_awaited, lent_to_nobod
 from session import Session
 from test_two_hands import door
 
-from berth_cluster.network import NODES
-from berth_cluster.testing import BerthCluster
+from berth_dev.cluster.network import NODES
+from berth_dev.envtest.testing import BerthCluster
 
 pytestmark = pytest.mark.long
 

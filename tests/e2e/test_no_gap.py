@@ -15,9 +15,9 @@ import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from places import netns_by_address, routes
 
-from berth_cluster.network import NODES
-from berth_cluster.processes import Identity
-from berth_cluster.testing import BerthCluster
+from berth_dev.cluster.network import NODES
+from berth_dev.envtest.testing import BerthCluster
+from berth_dev.processes import Identity
 
 pytestmark = pytest.mark.nodes
 

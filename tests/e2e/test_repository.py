@@ -12,7 +12,7 @@ from gitserver import Repository, serving
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from places import netns_by_address
 
-from berth_cluster.network import OUTSIDE
+from berth_dev.cluster.network import OUTSIDE
 
 TYPE = "cloning"
 TEMPLATE: dict[str, object] = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}

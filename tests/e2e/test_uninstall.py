@@ -37,7 +37,7 @@ def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: L
     lab.kubectl("wait", "pods", "-l", running, "-n", "berth", "--for=delete", "--timeout=60s")
 
     up = subprocess.run(
-        [str(lab.python), "-m", "berth_cluster", "up"], capture_output=True, text=True, check=False, timeout=300
+        [str(lab.python), "-m", "berth_dev", "up"], capture_output=True, text=True, check=False, timeout=300
     )
     assert up.returncode == 0, up.stdout + up.stderr
     assert ada.asks("GET", f"/instance/{instance}").json["status"] == "TERMINATED"
@@ -48,7 +48,7 @@ def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: L
 
 def test_the_tour_plays_to_its_end(lab: Lab, bob: Person) -> None:
     tour = subprocess.run(
-        [str(lab.python), "-m", "berth_cluster", "demo"],
+        [str(lab.python), "-m", "berth_dev", "demo"],
         capture_output=True,
         text=True,
         check=False,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from ..envtest.operator.conftest import lab_in
 from . import stage as stages

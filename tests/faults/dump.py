@@ -8,10 +8,10 @@ import json
 import re
 from typing import Any
 
-from berth_cluster.testing import Namespaces
 from berth_core.ids import deployment_id
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind
+from berth_dev.envtest.testing import Namespaces
 
 from ..envtest.operator.lab import is_tombstone
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import make_namespaces
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import make_namespaces
 
 from ..envtest.operator.earlier import NOW, Version
 from ..envtest.operator.lab import INSTANCES, PODS, RULES, SECRETS, SERVICES

@@ -20,11 +20,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
-from berth_cluster.paths import REPOSITORY
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.errors import ConflictError, NotFoundError
 from berth_core.kube.types import Kind, Object
+from berth_dev.paths import REPOSITORY
 from berth_operator.instances.manifests.pod import CLOSED
 
 from ..envtest.agent.netns import NetNS, sh

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.commands import run
-from berth_cluster.components import ETCD_TOOLS, build, control_plane_components
-from berth_cluster.control_plane import ControlPlane, ControlPlaneOptions
-from berth_cluster.errors import ClusterError
-from berth_cluster.ports import free_port
-from berth_cluster.processes import ProcessSpec
-from berth_cluster.testing import apply_crds
+from berth_dev.cluster.control_plane import ControlPlane, ControlPlaneOptions
+from berth_dev.commands import run
+from berth_dev.components import ETCD_TOOLS, build, control_plane_components
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import apply_crds
+from berth_dev.errors import ClusterError
+from berth_dev.ports import free_port
+from berth_dev.processes import ProcessSpec
 
 from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, RESERVATIONS, RULES, TYPES
 from .balancer import Balancer

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from ..envtest.api import process as api_process
 from ..envtest.api.signing import Signer, write_keys

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from berth_cluster.paths import REPOSITORY
+from berth_dev.paths import REPOSITORY
 
 Schema = dict[str, Any]
 WORDS = ("a", "b1", "some-thing", "x.example.test")

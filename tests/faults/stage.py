@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from ..envtest.operator.builds import CI
 from ..envtest.operator.lab import (

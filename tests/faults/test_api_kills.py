@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import make_namespaces
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import make_namespaces
 
 from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, condition, is_tombstone
 from .dump import any_epoch, dump

@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import make_namespaces
 from berth_core.kube.types import Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import make_namespaces
 
 from ..conftest import is_long
 from ..envtest.operator.lab import DEPLOYMENTS, INSTANCES, SECRETS, condition, is_tombstone

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from berth_cluster.apiserver import ApiServer
+from berth_dev.envtest.apiserver import ApiServer
 
 from ..conftest import is_long
 from .ground import Ground, ground_in

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import make_namespaces
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import make_namespaces
 
 from ..conftest import is_long
 from ..envtest.operator.conftest import lab_in

@@ -16,11 +16,11 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import make_namespaces
 from berth_core.kube.errors import ConflictError, InvalidError
 from berth_core.kube.types import Kind, Object
 from berth_core.overrides import CONFLICT
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import make_namespaces
 
 from ..conftest import is_long
 from ..envtest.operator.conftest import lab_in

@@ -11,7 +11,7 @@ from itertools import islice
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
+from berth_dev.envtest.apiserver import ApiServer
 
 from .differential.bodies import schemas
 from .differential.operations import Step

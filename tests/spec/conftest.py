@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from berth_cluster import spec
+from berth_dev import spec
 
 
 @dataclass(frozen=True)

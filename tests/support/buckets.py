@@ -12,9 +12,9 @@ from typing import Final
 
 import httpx
 
-from berth_cluster.components import BUCKETS, build
-from berth_cluster.pki import Authority
-from berth_cluster.ports import free_port
+from berth_dev.cluster.pki import Authority
+from berth_dev.components import BUCKETS, build
+from berth_dev.ports import free_port
 
 KEY_ID: Final = "tester"
 SECRET: Final = "a-secret-of-the-test"

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from berth_cluster.accounts import Rules
-from berth_cluster.paths import REPOSITORY
-from berth_cluster.testing import Namespaces
+from berth_dev.envtest.accounts import Rules
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.paths import REPOSITORY
 
 Right = tuple[str, str, str, str, str]
 """Place (workspaces, access, release or cluster), API group, resource, its name or nothing, verb."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import yaml
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.paths import REPOSITORY
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.paths import REPOSITORY
 
 HELD: Final = (
     "enum",

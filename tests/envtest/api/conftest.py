@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 
 from berth_cli.admin.keys import material
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces, make_namespaces
 from berth_core.keys import webhooks
 from berth_core.kube.connection import connected
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces, make_namespaces
+from berth_dev.ports import free_port
 
 from . import process
 from .gateway import Gateway, gateway

@@ -14,9 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
-from berth_cluster.apiserver import ApiServer
 from berth_core import names
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
 
 from .world import World
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import documented
 import httpx
 
-from berth_cluster.accounts import account
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces
+from berth_dev.envtest.accounts import account
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.ports import free_port
 
 START_SECONDS = 120
 

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NotThereError
 from redis.retry import Retry
 
-from berth_cluster.ports import free_port
+from berth_dev.ports import free_port
 
 START_SECONDS = 20
 

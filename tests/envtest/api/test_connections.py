@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_cluster.pki import Authority
+from berth_dev.cluster.pki import Authority
 
 from . import process
 from .ci import asked

@@ -7,10 +7,10 @@ from hashlib import sha256
 
 import pytest
 
-from berth_cluster.paths import REPOSITORY
 from berth_core import names
 from berth_core.kube.errors import NotFoundError
 from berth_core.resources import FirewallRule, Instance, Project, Reservation
+from berth_dev.paths import REPOSITORY
 
 from .conftest import Setting, made, user_client
 from .process import Api

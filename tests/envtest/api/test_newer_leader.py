@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from berth_api import protocol_version
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.types import LEASES
 from berth_core.leases.protocol import LEADER, NewerProtocolError
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from . import process
 from .conftest import Setting

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from berth_cluster.paths import REPOSITORY
+from berth_dev.paths import REPOSITORY
 
 from . import ci, process
 from .conftest import Setting

@@ -15,9 +15,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_cluster.testing import looked_at
 from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceDeployment
+from berth_dev.envtest.testing import looked_at
 
 from ...conftest import is_long
 from .conftest import made, user_client

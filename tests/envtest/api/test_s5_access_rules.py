@@ -9,9 +9,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from berth_cluster.testing import vanished
 from berth_core import ids, names
 from berth_core.resources import AccessRule, WorkspaceType
+from berth_dev.envtest.testing import vanished
 
 from .conftest import Setting, replica_with_an_old_cache, through_gateway, user_client
 from .process import Api

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from berth_cluster.testing import vanished
 from berth_core.kube.model import timestamp
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.instance import Repo
+from berth_dev.envtest.testing import vanished
 
 from .conftest import Setting, made, replica_with_an_old_cache, user_client
 from .process import Api

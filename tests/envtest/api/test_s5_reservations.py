@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from berth_api.reservations.service import MOST_WAITING
-from berth_cluster.testing import vanished
 from berth_core import ids, names
 from berth_core.kube import errors as cluster
 from berth_core.kube.types import Object
 from berth_core.resources import Reservation, WorkspaceDeployment
+from berth_dev.envtest.testing import vanished
 
 from .conftest import made, user_client
 from .process import Api

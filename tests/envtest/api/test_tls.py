@@ -24,7 +24,7 @@ from rerobots.api import APIClient
 
 from berth_api.__main__ import GRACE_SECONDS
 from berth_api.tls.listening import HANDSHAKE_SECONDS
-from berth_cluster.pki import Authority, Pair
+from berth_dev.cluster.pki import Authority, Pair
 
 from . import process
 from .conftest import TIMEOUT, Setting

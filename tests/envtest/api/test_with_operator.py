@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.kube.conditions import find
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.ports import free_port
 
 from . import process
 from .conftest import TIMEOUT, user_client

@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 
-from berth_cluster.testing import Namespaces, looked_at
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
+from berth_dev.envtest.testing import Namespaces, looked_at
 
 WAIT_SECONDS = 20
 LATER = "2026-01-01T00:00:00Z"

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from berth_cluster import apiserver as tiers
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.asking import APPLY, Asking, asking
-from berth_cluster.commands import run
-from berth_cluster.components import HELM, build
-from berth_cluster.errors import ClusterError
-from berth_cluster.paths import REPOSITORY
 from berth_core.resources import KINDS
+from berth_dev.commands import run
+from berth_dev.components import HELM, build
+from berth_dev.envtest import apiserver as tiers
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.asking import APPLY, Asking, asking
+from berth_dev.errors import ClusterError
+from berth_dev.paths import REPOSITORY
 
 CHART = REPOSITORY / "charts" / "berth"
 RELEASE = "berth"

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import httpx
 
-from berth_cluster.asking import APPLY, Asking
 from berth_core.kube.types import Object
 from berth_core.names import API_VERSION, FENCE_FINALIZER
 from berth_core.resources import KINDS
+from berth_dev.envtest.asking import APPLY, Asking
 
 from .conftest import ACCESS, NAMESPACE, WORKSPACES
 

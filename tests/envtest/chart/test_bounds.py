@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from berth_api.http.errors import FullError
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.asking import asking
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.asking import asking
 from berth_operator.quotas.users import said
 
 from .conftest import NAMESPACE, WORKSPACES, Helm, until

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from loosening import loosened
 
-from berth_cluster.accounts import speaking_for
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.errors import ClusterError
+from berth_dev.envtest.accounts import speaking_for
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.errors import ClusterError
 
 from .conftest import ACCESS, CHART, NAMESPACE, RELEASE, WORKSPACES, Helm, until
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.asking import Asking, asking
 from berth_core.kube.types import Object
 from berth_core.names import API_VERSION, FENCE_FINALIZER
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.asking import Asking, asking
 
 from . import matrix, matrix_kubernetes
 from .conftest import NAMESPACE, WORKSPACES, introduce

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.errors import ClusterError
-from berth_cluster.paths import REPOSITORY
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.errors import ClusterError
+from berth_dev.paths import REPOSITORY
 
 from .conftest import ACCESS, CHART, NAMESPACE, RELEASE, WORKSPACES, Helm, policies_hold
 
@@ -52,7 +52,7 @@ def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("words", [[], ["-f", str(REPOSITORY / "cluster/values.yaml")], EVERYTHING])
+@pytest.mark.parametrize("words", [[], ["-f", str(REPOSITORY / "dev/values.yaml")], EVERYTHING])
 def test_the_api_server_takes_everything(installed: ApiServer, helm: Helm, words: list[str]) -> None:
     installed.kubectl("create", "namespace", "lab-b", check=False)
     helm.install("--dry-run=server", *words)

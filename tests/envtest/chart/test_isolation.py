@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.errors import ClusterError
 from berth_core.resources import Build, Instance, Project, WorkspaceDeployment, WorkspaceType
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.errors import ClusterError
 from berth_operator.builds.manifests.jobs import BuildParts, fetch_job
 from berth_operator.enforcement.manifests import probe_pod
 from berth_operator.instances.manifests.common import LeaseParts

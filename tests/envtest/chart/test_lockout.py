@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.errors import ClusterError
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.errors import ClusterError
 
 from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person, until_granted
 

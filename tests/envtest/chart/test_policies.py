@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.asking import asking
-from berth_cluster.errors import ClusterError
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.asking import asking
+from berth_dev.errors import ClusterError
 
 from .conftest import (
     ACCESS,

@@ -7,8 +7,8 @@ import documented
 import pytest
 from documented import Right
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.asking import asking
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.asking import asking
 
 from .conftest import ACCESS, AGGREGATED, NAMESPACE, WORKSPACES, Helm
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.asking import APPLY, asking
-from berth_cluster.errors import ClusterError
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.asking import APPLY, asking
+from berth_dev.errors import ClusterError
 
 from . import matrix
 from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person, introduce

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from berth_cluster.errors import ClusterError
+from berth_dev.errors import ClusterError
 
 from .conftest import CHART, Helm
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from berth_cli.jobs.keys import ensure_keys
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 
 @dataclass(frozen=True)

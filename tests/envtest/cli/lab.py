@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from berth_cluster.testing import looked_at
 from berth_core import ids, names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
@@ -10,6 +9,7 @@ from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_core.names import API_VERSION
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_dev.envtest.testing import looked_at
 
 PODS = Kind("v1", "pods")
 SECRETS = Kind("v1", "secrets")

@@ -4,12 +4,12 @@ import json
 
 import yaml
 
-from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_dev.envtest.testing import Namespaces
 
 from . import lab
 from .conftest import Run

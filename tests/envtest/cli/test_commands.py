@@ -12,10 +12,10 @@ import yaml
 from typer.testing import CliRunner
 
 from berth_cli.main import app
-from berth_cluster.accounts import account
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.paths import REPOSITORY
-from berth_cluster.testing import Namespaces
+from berth_dev.envtest.accounts import account
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.paths import REPOSITORY
 
 from .conftest import Run
 

@@ -2,7 +2,6 @@
 
 import json
 
-from berth_cluster.testing import Namespaces, looked_at
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import condition
 from berth_core.kube.types import Object
@@ -10,6 +9,7 @@ from berth_core.leases import leasing
 from berth_core.leases.availability import QUARANTINED
 from berth_core.names import API_VERSION
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_dev.envtest.testing import Namespaces, looked_at
 
 from . import lab
 from .conftest import Run

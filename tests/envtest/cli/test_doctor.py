@@ -3,9 +3,6 @@
 import json
 from pathlib import Path
 
-from berth_cluster.accounts import account
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import condition
 from berth_core.kube.types import Object
@@ -13,6 +10,9 @@ from berth_core.leases import leasing
 from berth_core.leases.availability import QUARANTINED
 from berth_core.names import API_VERSION
 from berth_core.resources import WorkspaceType
+from berth_dev.envtest.accounts import account
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from . import lab
 from .conftest import Run

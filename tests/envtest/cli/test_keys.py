@@ -9,9 +9,9 @@ from typing import Any
 import jwt
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core.keys import webhooks
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from .conftest import Run
 

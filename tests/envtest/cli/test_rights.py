@@ -12,13 +12,13 @@ import yaml
 from berth_cli.admin.keys import rotation
 from berth_cli.admin.tokens import records
 from berth_cli.admin.users import accounts
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.paths import REPOSITORY
-from berth_cluster.testing import Namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Account, IssuedTokenSpec
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.paths import REPOSITORY
 
 from .conftest import Run
 

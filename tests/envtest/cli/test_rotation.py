@@ -14,12 +14,12 @@ from berth_cli.admin.keys import rotation
 from berth_cli.admin.keys.keyring import Row
 from berth_cli.admin.keys.publishing import CONFIGMAPS, SECRETS
 from berth_cli.jobs.keys import ensure_keys
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connect
 from berth_core.kube.types import Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from .conftest import Done, Run
 

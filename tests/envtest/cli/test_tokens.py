@@ -8,8 +8,6 @@ from typing import Any
 import jwt
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core import ids, names
 from berth_core.kube.client import Client
 from berth_core.kube.model import parse_time, timestamp
@@ -23,6 +21,8 @@ from berth_core.resources import (
     TokenRevocation,
     manifest,
 )
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from .conftest import Run
 

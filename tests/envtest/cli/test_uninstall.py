@@ -2,12 +2,12 @@
 
 import asyncio
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from . import lab
 from .conftest import Run

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from loosening import loosened
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.errors import InvalidError
@@ -22,6 +20,8 @@ from berth_core.resources import (
     TokenRevocation,
     WorkspaceDeployment,
 )
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from . import lab
 from .conftest import Run

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core import ids
 from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind
 from berth_core.resources import Account
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 from .conftest import Run
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 
 
 @pytest.fixture

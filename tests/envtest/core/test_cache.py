@@ -11,10 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster import apiserver as tiers
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.processes import Identity
-from berth_cluster.testing import apply_crds, make_namespaces
 from berth_core.kube import client as client_module
 from berth_core.kube.cache import Cache, Key, nothing, whole
 from berth_core.kube.client import Client
@@ -22,6 +18,10 @@ from berth_core.kube.connection import connected
 from berth_core.kube.errors import ForbiddenError, GoneError, UnavailableError
 from berth_core.kube.types import Object, WatchEvent
 from berth_core.resources import WorkspaceDeployment
+from berth_dev.envtest import apiserver as tiers
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import apply_crds, make_namespaces
+from berth_dev.processes import Identity
 
 from .objects import create, patch
 from .proxy import Proxy

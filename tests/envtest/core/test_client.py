@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.kube import errors
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connect, connected
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, WorkspaceDeployment
+from berth_dev.envtest.apiserver import ApiServer
 
 from .objects import create, manifest, patch
 from .proxy import Proxy

@@ -6,12 +6,12 @@ import time
 import pytest
 import yaml
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.errors import ClusterError
-from berth_cluster.paths import REPOSITORY
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.errors import ClusterError
+from berth_dev.paths import REPOSITORY
 
 LEASES = Kind("coordination.k8s.io/v1", "leases")
 RENEWED = '{"spec":{"renewTime":"2026-05-01T00:00:00.000000Z"}}'

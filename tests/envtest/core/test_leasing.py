@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import looked_at
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import NotFoundError, UnavailableError
@@ -15,6 +13,8 @@ from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_core.leases.leasing import BusyError
 from berth_core.resources import WorkspaceDeployment
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import looked_at
 
 from .objects import create, patch
 

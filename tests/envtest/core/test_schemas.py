@@ -16,7 +16,6 @@ import pytest
 import yaml
 from schema_values import spoilt, value
 
-from berth_cluster.paths import REPOSITORY
 from berth_core.firewall import Rule, parse_source
 from berth_core.kube import conditions
 from berth_core.kube.client import MERGE_PATCH, Client
@@ -27,6 +26,7 @@ from berth_core.names import API_VERSION
 from berth_core.queue import order
 from berth_core.queue.waiters import in_turn
 from berth_core.resources import KINDS, FirewallRule, Instance, Reservation, Resource, WorkspaceType
+from berth_dev.paths import REPOSITORY
 
 from .objects import NAMES, SPECS
 

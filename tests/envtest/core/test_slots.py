@@ -6,8 +6,6 @@ from itertools import count
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces, looked_at
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import NotFoundError, UnavailableError
@@ -16,6 +14,8 @@ from berth_core.leases.availability import Lease
 from berth_core.leases.leasing import BusyError
 from berth_core.leases.slots import Claimant, NoneLeftError, Places, Quota
 from berth_core.resources import Account, WorkspaceDeployment
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces, looked_at
 
 from .objects import create, manifest
 

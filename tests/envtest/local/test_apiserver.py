@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces, make_namespaces
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces, make_namespaces
 
 pytestmark = pytest.mark.apiserver
 

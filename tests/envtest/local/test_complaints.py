@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.components import kubernetes
-from berth_cluster.errors import ClusterError
-from berth_cluster.paths import require_space
+from berth_dev.components import kubernetes
+from berth_dev.errors import ClusterError
+from berth_dev.paths import require_space
 
 
 def complaint(command: list[str], environment: dict[str, str]) -> str:
-    """The one line of a command of berth_cluster that must fail."""
+    """The one line of a command of berth_dev that must fail."""
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
     )
@@ -24,7 +24,7 @@ def complaint(command: list[str], environment: dict[str, str]) -> str:
 
 
 def module(*words: str) -> list[str]:
-    return [sys.executable, "-m", "berth_cluster", *words]
+    return [sys.executable, "-m", "berth_dev", *words]
 
 
 def test_not_root(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.processes import Identity, every_pid
+from berth_dev.processes import Identity, every_pid
 
 pytestmark = [pytest.mark.nodes, pytest.mark.timeout(600)]
 
@@ -28,7 +28,7 @@ class Spare:
 
     def command(self, *words: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "berth_cluster", *words],
+            [sys.executable, "-m", "berth_dev", *words],
             env={**os.environ, "BERTH_SLOT": "1", "BERTH_STATE": str(self.state)},
             capture_output=True,
             text=True,

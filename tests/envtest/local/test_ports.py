@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from berth_cluster.ports import COUNT, FIRST
+from berth_dev.ports import COUNT, FIRST
 
-TAKE = "from berth_cluster.ports import free_port; print(*(free_port() for _ in range(50)), flush=True); input()"
+TAKE = "from berth_dev.ports import free_port; print(*(free_port() for _ in range(50)), flush=True); input()"
 
 
 def test_what_several_processes_are_given_is_free_and_theirs_alone() -> None:

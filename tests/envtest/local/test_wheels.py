@@ -2,8 +2,8 @@
 
 import pytest
 
-from berth_cluster import wheels
-from berth_cluster.errors import ClusterError
+from berth_dev.errors import ClusterError
+from berth_dev.images import wheels
 
 LINES = """\
 # a comment

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.paths import REPOSITORY
-from berth_cluster.ports import free_port
 from berth_core.keys import webhooks
+from berth_dev.paths import REPOSITORY
+from berth_dev.ports import free_port
 
 from .post import Post, receiving, shown
 from .process import Notifiers

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.pki import Authority
-from berth_cluster.testing import Namespaces
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build, Delivery, Project
+from berth_dev.cluster.pki import Authority
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
 from berth_operator.builds.manifests.commit_status import commit_status
 
 from .post import DELIVERIES, Got, Post, Receiver, receiving, shown

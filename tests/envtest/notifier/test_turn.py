@@ -15,12 +15,12 @@ from standardwebhooks import Webhook
 
 from berth_cli.admin.webhooks import secrets
 from berth_cli.jobs.keys import ensure_keys
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.ports import free_port
-from berth_cluster.testing import Namespaces
 from berth_core import ids, names
 from berth_core.kube.types import Kind
 from berth_core.resources import Reservation, WorkspaceDeployment, WorkspaceType
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces
+from berth_dev.ports import free_port
 
 from .post import DELIVERIES, Post, receiving, shown
 from .process import Notifiers

@@ -9,9 +9,9 @@ import ssl
 
 import aiohttp
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.processes import ProcessSpec
 from berth_core.kube.types import Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.processes import ProcessSpec
 
 from .lab import PODS, Lab
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from recording import SWITCH, judged
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.puppets import NODES, Puppets
-from berth_cluster.testing import Namespaces
 from berth_core.kube.connection import connected
 from berth_core.kube.types import Kind
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.puppets import NODES, Puppets
+from berth_dev.envtest.testing import Namespaces
 
 from .authority import authority
 from .lab import SECRETS, Lab

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from berth_cluster.paths import REPOSITORY
+from berth_dev.paths import REPOSITORY
 
 COMMIT = Path(__file__).with_name("earlier-commit")
 PARTS = ("core", "operator", "api")

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.testing import Namespaces
 from berth_core import names
 from berth_core.ids import uuid7
 from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
+from berth_dev.envtest.testing import Namespaces
 
 BERTH = "berth.dev/v1alpha1"
 INSTANCES = Kind(BERTH, "instances")

@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
 
 from .lab import Lab
 

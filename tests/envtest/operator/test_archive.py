@@ -13,13 +13,13 @@ import httpx
 import pytest
 from buckets import Bucket, bucket
 
-from berth_cluster.apiserver import ApiServer
 from berth_core import names
 from berth_core.archive.settings import ArchiveSettings, archive_settings
 from berth_core.archive.storage import Archive, key
 from berth_core.kube.errors import NotFoundError, UnavailableError
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind
+from berth_dev.envtest.apiserver import ApiServer
 from berth_operator.engine.workqueue import Key
 from berth_operator.sweeps.archive import SOON_SECONDS, sweep
 from berth_operator.sweeps.history import sweep_history

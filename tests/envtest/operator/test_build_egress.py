@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from berth_cluster.puppets import NODES, Puppets
 from berth_core.kube.types import Object
+from berth_dev.envtest.puppets import NODES, Puppets
 
 from .builds import CI, build, found, project, started
 from .lab import POLICIES, TYPES, Lab

@@ -8,9 +8,9 @@ from contextlib import aclosing
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.kube.errors import AlreadyExistsError
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
 
 from .broken_off import deletion_of, put_back
 from .builds import (

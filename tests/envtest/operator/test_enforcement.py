@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.kube.types import Object
+from berth_dev.envtest.apiserver import ApiServer
 
 from .lab import PODS, POLICIES, TYPES, Lab, condition
 from .process import Operators

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster import apiserver as tiers
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.commands import run
-from berth_cluster.components import ETCD_TOOLS, build
-from berth_cluster.errors import ClusterError
-from berth_cluster.processes import Identity, ProcessSpec
-from berth_cluster.testing import apply_crds, make_namespaces
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_core.leases.leasing import BusyError
+from berth_dev.commands import run
+from berth_dev.components import ETCD_TOOLS, build
+from berth_dev.envtest import apiserver as tiers
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import apply_crds, make_namespaces
+from berth_dev.errors import ClusterError
+from berth_dev.processes import Identity, ProcessSpec
 
 from .conftest import lab_in
 from .lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, Lab, condition

@@ -5,8 +5,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from berth_cluster.expiring import expire_together
-from berth_cluster.puppets import Puppets
+from berth_dev.envtest.expiring import expire_together
+from berth_dev.envtest.puppets import Puppets
 
 from .lab import DEPLOYMENTS, PODS, SECRETS, SERVICES, Lab
 

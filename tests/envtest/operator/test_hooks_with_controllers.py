@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces, make_namespaces
 from berth_core.kube.types import Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces, make_namespaces
 
 from .conftest import lab_in
 from .hooks import BOTH, JOBS, borrowed, end, exited, has_ended, reads, started

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from berth_cluster.puppets import NODES
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.puppets import NODES
 
 from .lab import INSTANCES, PODS, Lab, condition
 from .process import Operators

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import make_namespaces
 from berth_core.kube.connection import connect
 from berth_core.kube.errors import AlreadyExistsError, UnavailableError
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import make_namespaces
 from berth_operator.leadership.availability import Steadiness
 from berth_operator.leadership.leading import Leadership
 

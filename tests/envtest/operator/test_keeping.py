@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build
+from berth_dev.envtest.apiserver import ApiServer
 from berth_operator.builds.artifacts import PATIENCE, NotKept, NotYetError, keep
 from berth_operator.builds.cleanup import reconcile_remains
 from berth_operator.builds.manifests.jobs import Attempt

@@ -2,8 +2,8 @@
 
 import pytest
 
-from berth_cluster.puppets import Puppets
 from berth_core.kube.types import Object
+from berth_dev.envtest.puppets import Puppets
 from berth_operator.instances.manifests.service import NOBODY
 
 from .lab import INSTANCES, RULES, SERVICES, Lab, condition

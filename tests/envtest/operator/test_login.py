@@ -10,8 +10,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from berth_cluster.accounts import token
-from berth_cluster.apiserver import ApiServer
+from berth_dev.envtest.accounts import token
+from berth_dev.envtest.apiserver import ApiServer
 
 from ..api.gateway import Gateway, serving
 from .lab import DEPLOYMENTS, Lab, condition

@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from berth_cluster.testing import looked_at
 from berth_core import ids, names
 from berth_core.kube.errors import AlreadyExistsError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
+from berth_dev.envtest.testing import looked_at
 
 from ..api.gateway import Gateway, serving
 from .lab import DELIVERIES, DEPLOYMENTS, INSTANCES, KEY, PODS, RESERVATIONS, SECRETS, Lab, condition

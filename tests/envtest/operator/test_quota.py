@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces, make_namespaces
 from berth_core.kube.errors import ForbiddenError, NotFoundError
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces, make_namespaces
 
 from .conftest import lab_in
 from .lab import KEY, RESERVATIONS, RULES, Lab

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from berth_cluster.puppets import Puppets
 from berth_core.kube.types import Object
+from berth_dev.envtest.puppets import Puppets
 
 from .killing import kill, succeed
 from .lab import INSTANCES, PODS, Lab, condition

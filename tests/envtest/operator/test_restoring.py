@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.ids import uuid7
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
+from berth_dev.envtest.apiserver import ApiServer
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, RESERVATIONS, RULES, SECRETS, SERVICES, TYPES, Lab, condition
 from .process import Operators

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
 from berth_core.kube.connection import connected
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, SECRETS, Lab, condition, mounted
 

@@ -5,8 +5,8 @@ tests/e2e/test_egress.py sends packets.
 
 import pytest
 
-from berth_cluster.puppets import NODES, Puppets
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.puppets import NODES, Puppets
 
 from .lab import INSTANCES, POLICIES, Lab, condition
 from .process import Operators

@@ -8,9 +8,9 @@ from urllib.error import HTTPError
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.testing import Namespaces, make_namespaces
 from berth_core.kube.types import Kind
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces, make_namespaces
 
 from .conftest import lab_in
 from .lab import DEPLOYMENTS, Lab, condition

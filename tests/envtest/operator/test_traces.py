@@ -13,15 +13,15 @@ from recording import goes_on, recording, versions
 from typer.testing import CliRunner
 
 from berth_cli.main import app
-from berth_cluster.apiserver import ApiServer, running
-from berth_cluster.paths import REPOSITORY
-from berth_cluster.puppets import NODES, Puppets
-from berth_cluster.testing import apply_crds, make_namespaces
 from berth_core import ids, names
 from berth_core.kube.errors import GoneError
 from berth_core.kube.types import Object
 from berth_core.trace.commits import Commit
 from berth_core.trace.judge import judge
+from berth_dev.envtest.apiserver import ApiServer, running
+from berth_dev.envtest.puppets import NODES, Puppets
+from berth_dev.envtest.testing import apply_crds, make_namespaces
+from berth_dev.paths import REPOSITORY
 
 from .conftest import lab_in
 from .lab import INSTANCES, LEASES, PODS, RESERVATIONS, TYPES, Lab, condition

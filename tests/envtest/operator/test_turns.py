@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from berth_cluster.testing import looked_at
 from berth_core import ids
 from berth_core.kube.errors import ConflictError, InvalidError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
+from berth_dev.envtest.testing import looked_at
 from berth_operator.deliveries import MOST
 
 from .lab import (

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from loosening import loosened
 
-from berth_cluster.apiserver import ApiServer
 from berth_core import names
 from berth_core.kube.errors import InvalidError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
+from berth_dev.envtest.apiserver import ApiServer
 
 from .lab import (
     ACCESS_RULES,

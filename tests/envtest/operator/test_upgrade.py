@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster import apiserver as tiers
-from berth_cluster.apiserver import ApiServer
-from berth_cluster.puppets import NODES, Puppets
-from berth_cluster.testing import Namespaces, apply_crds, make_namespaces
 from berth_core import ids, names
 from berth_core.kube.types import Object
+from berth_dev.envtest import apiserver as tiers
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.puppets import NODES, Puppets
+from berth_dev.envtest.testing import Namespaces, apply_crds, make_namespaces
 
 from .conftest import lab_in
 from .earlier import Version, earlier

@@ -5,9 +5,9 @@ import base64
 import pytest
 from cryptography import x509
 
-from berth_cluster.puppets import Puppets
 from berth_core.kube.types import Kind, Object
 from berth_core.vpn.authority import serial_of
+from berth_dev.envtest.puppets import Puppets
 
 from .killing import Happens, deleted, kill, kill_when, succeed
 from .lab import INSTANCES, PODS, POLICIES, SECRETS, SERVICES, VPN_CLIENTS, Lab, condition

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from berth_cluster.apiserver import ApiServer
 from berth_core import ids, names
 from berth_core.kube.types import Kind, Object
+from berth_dev.envtest.apiserver import ApiServer
 
 from .broken_off import deletion_of, put_back
 from .killing import Happens, is_bound, kill_when, made, nothing_left

@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 import yaml
 
-from berth_cluster.processes import ProcessSpec
 from berth_core.kube.types import Object
+from berth_dev.processes import ProcessSpec
 
 from ..wire import Request, Response
 

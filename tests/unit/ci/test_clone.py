@@ -17,7 +17,7 @@ from gitting import git
 from berth_ci import clone
 from berth_ci.clone import Folders, reported
 from berth_ci.git import Git, LateError
-from berth_cluster.ports import free_port
+from berth_dev.ports import free_port
 
 PLENTY = 64 * 1024 * 1024
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from berth_cluster.archives import KEPT, KEPT_SECONDS, prune
+from berth_dev.images.archives import KEPT, KEPT_SECONDS, prune
 
 NOW = 1_800_000_000.0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from berth_cluster.certificates import MARK, SYSTEM_MARK, TRUST_VARIABLES, ensure, trust
-from berth_cluster.pki import Authority
+from berth_dev.cluster.certificates import MARK, SYSTEM_MARK, TRUST_VARIABLES, ensure, trust
+from berth_dev.cluster.pki import Authority
 
 NODES = ["198.18.0.11", "198.18.0.12"]
 

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from berth_cluster.ports import free_port
+from berth_dev.ports import free_port
 from berth_operator.agents.reachability import own_address, path_stands
 
 

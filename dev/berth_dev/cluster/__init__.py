@@ -1,0 +1,1 @@
+"""The two-node cluster on one machine, with Berth on it."""

@@ -1,0 +1,126 @@
+"""Writes the page of the HTTP API from its OpenAPI document: ``python -m berth_dev.docsgen.apipage FILE``."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from berth_api.app import make_app
+from berth_api.config import from_environment
+
+Json = dict[str, Any]
+
+INTRODUCTION = (
+    "# The HTTP API\n\n"
+    "Made from the API's OpenAPI document by `make generate`; a running API serves the document at `/openapi.json`"
+    " and a page of it at `/docs`.\n\n"
+    "Tokens go in `Authorization: Bearer …` ([tokens.md](tokens.md)). Bodies are JSON objects, whatever their"
+    " `Content-Type` says; no body is `{}`. A refusal has `error_message`; where something is busy the same text is in"
+    " `result_message`, where `POST /new…` fails also in `error`. A POST but `…/ka` may carry an `Idempotency-Key`. How"
+    " often one may ask is in [rate-limits.md](rate-limits.md).\n"
+)
+EVERYWHERE = ("406", "413", "422", "429", "500")
+"""Answers that all routes share; they stand once, above the routes."""
+
+
+def page(document: Json) -> str:
+    """Return the page in Markdown. Pure."""
+    operations = list(_operations(document))
+    lines = [INTRODUCTION, *_shared(operations)]
+    for tag in dict.fromkeys(operation["tags"][0] for _, _, operation in operations):
+        lines.append(f"## {tag.capitalize()}\n")
+        for path, method, operation in operations:
+            if operation["tags"][0] == tag:
+                lines += _operation(path, method, operation, document)
+    lines += ["## Bodies\n"]
+    for name, schema in sorted(document["components"]["schemas"].items()):
+        lines += _schema(name, schema)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+def _shared(operations: list[tuple[str, str, Json]]) -> Iterator[str]:
+    yield "Any route may answer:\n"
+    yield "| Status | When |\n|---|---|"
+    for status in EVERYWHERE:
+        texts = (o["responses"][status]["description"] for _, _, o in operations if status in o["responses"])
+        if text := next(texts, None):
+            yield f"| {status} | {text} |"
+    yield ""
+
+
+def _operation(path: str, method: str, operation: Json, document: Json) -> Iterator[str]:
+    yield f"### {method} {path}\n"
+    yield f"{operation['summary']}. {operation.get('description', '')} {_who(operation)}\n"
+    parameters = [p for p in operation.get("parameters", []) if p["name"] != "Idempotency-Key"]
+    if parameters:
+        yield "| Parameter | In | Meaning |\n|---|---|---|"
+        for parameter in parameters:
+            yield f"| `{parameter['name']}` | {parameter['in']} | {_cell(parameter.get('description', ''))} |"
+        yield ""
+    if body := operation.get("requestBody"):
+        yield f"Body: {_kind(body['content']['application/json']['schema'], document)}.\n"
+    yield "| Status | Answer |\n|---|---|"
+    for status, response in operation["responses"].items():
+        if status not in EVERYWHERE:
+            yield f"| {status} | {_answer(response, document)} |"
+    yield ""
+
+
+def _who(operation: Json) -> str:
+    wanted = operation.get("security")
+    if not wanted:
+        return "Needs no token."
+    return "A token is not needed, and makes a difference." if {} in wanted else "Needs a token."
+
+
+def _answer(response: Json, document: Json) -> str:
+    schema = response.get("content", {}).get("application/json", {}).get("schema") or {}
+    kind = _kind(schema, document) if schema else ""
+    text = _cell(response["description"])
+    if text == "Successful Response":
+        return kind or "An empty body."
+    return text if kind in ("", "[Refusal](#refusal)") else f"{text}: {kind}"
+
+
+def _kind(schema: Json, document: Json) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_kind(option, document) for option in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        inner = schema.get("items") or schema.get("prefixItems", [{}])[0]
+        return f"list of {_kind(inner, document)}" if inner else "list"
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {_kind(schema['additionalProperties'], document)} by id"
+    plain = str(schema.get("type") or "object")
+    return f"{plain} ({schema['format']})" if "format" in schema else plain
+
+
+def _schema(name: str, schema: Json) -> Iterator[str]:
+    yield f"### {name}\n"
+    yield f"{schema.get('description', '')}\n"
+    if "properties" not in schema:
+        return
+    required = set(schema.get("required", ()))
+    yield "| Field | Type | Meaning |\n|---|---|---|"
+    for field, inner in schema["properties"].items():
+        kind = _kind(inner, schema) + ("" if field in required else ", may be absent")
+        yield f"| `{field}` | {kind} | {_cell(inner.get('description', ''))} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(make_app(from_environment({})).openapi()))

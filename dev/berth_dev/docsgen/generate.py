@@ -1,0 +1,76 @@
+"""Files that are made from others: written by `make generate`, checked by `make lint`."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from berth_dev.commands import run
+from berth_dev.components import HELM, build
+from berth_dev.errors import ClusterError
+from berth_dev.paths import REPOSITORY
+from berth_dev.progress import step
+
+PYTHON = REPOSITORY / ".venv" / "bin" / "python"
+PAGES = {
+    "docs/api.md": "berth_dev.docsgen.apipage",
+    "docs/cli.md": "berth_dev.docsgen.clipage",
+    "charts/berth/files/not-public.json": "berth_dev.docsgen.notpublic",
+}
+CRD_FOLDERS = ("crds", "charts/berth/templates/crds")
+REQUIREMENTS = {
+    "images/berth/requirements.txt": ("--no-dev",),
+    "images/berth/build-requirements.txt": ("--only-group", "build"),
+}
+
+
+def generate(root: Path = REPOSITORY) -> None:
+    """Write all generated files under `root`."""
+    run([PYTHON, "-m", "berth_core.crdgen", *(root / folder for folder in CRD_FOLDERS)])
+    for name, module in PAGES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        run([PYTHON, "-m", module, root / name], env={"COLUMNS": "80"})
+    for name, choice in REQUIREMENTS.items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        words = ["export", "-q", "--frozen", *choice, "--no-emit-project", "--no-header"]
+        run([_uv(), *words, "-o", target], cwd=REPOSITORY)
+
+
+def check() -> None:
+    """Raise ClusterError where a generated file is not what its source makes, or helm finds fault."""
+    with step("checking generated files"), tempfile.TemporaryDirectory() as scratch:
+        fresh = Path(scratch)
+        for folder in CRD_FOLDERS:
+            (fresh / folder).mkdir(parents=True)
+        generate(fresh)
+        stale = [
+            str(path.relative_to(fresh))
+            for path in sorted(fresh.rglob("*"))
+            if path.is_file() and not _same(path, REPOSITORY / path.relative_to(fresh))
+        ]
+        extra = [
+            str(path.relative_to(REPOSITORY))
+            for folder in CRD_FOLDERS
+            for path in (REPOSITORY / folder).glob("*.yaml")
+            if not (fresh / folder / path.name).exists()
+        ]
+    if stale or extra:
+        raise ClusterError(f"generated files are out of date: run `make generate` ({', '.join(stale + extra)})")
+
+
+def helm_lint() -> None:
+    """`helm lint --strict` on the chart, with its own values and with the local cluster's."""
+    helm = build((HELM,)).path("helm")
+    chart = REPOSITORY / "charts" / "berth"
+    with step("helm lint"):
+        run([helm, "lint", "--strict", "--quiet", chart])
+        run([helm, "lint", "--strict", "--quiet", "-f", REPOSITORY / "dev" / "values.yaml", chart])
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _uv() -> Path | str:
+    own = REPOSITORY / ".berth-tools" / "bin" / "uv"
+    return own if own.exists() else shutil.which("uv") or own

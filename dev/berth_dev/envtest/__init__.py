@@ -1,0 +1,1 @@
+"""An API server for tests and benches, and what plays the rest of a cluster."""

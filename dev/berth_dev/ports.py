@@ -1,0 +1,36 @@
+"""TCP ports for what is started on this machine."""
+
+import itertools
+import os
+import socket
+from collections import deque
+
+from berth_dev.errors import ClusterError
+
+FIRST, COUNT = 20_000, 10_000
+"""Below NodePorts and below what the kernel gives to connections (net.ipv4.ip_local_port_range)."""
+_numbers = itertools.count(os.getpid() * 16)
+_claims: deque[socket.socket] = deque(maxlen=64)
+"""The latest only: what was to listen there does by then, or is gone."""
+
+
+def free_port() -> int:
+    """A port that nothing listens on now, and that nobody else was given lately by this function.
+
+    The claim to it is an abstract name of a Unix socket: one process of the network namespace has it, and it ends with
+    that process.
+    """
+    for port in (FIRST + next(_numbers) % COUNT for _ in range(COUNT)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0berth-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("", port))
+        except OSError:
+            claim.close()
+            continue
+        if len(_claims) == _claims.maxlen:
+            _claims[0].close()
+        _claims.append(claim)
+        return port
+    raise ClusterError(f"all ports from {FIRST} to {FIRST + COUNT - 1} are taken")
