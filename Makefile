@@ -80,12 +80,44 @@ prove-store: venv ## the fake store of tests/sim against a real API server, with
 	@$(BIN)/python -m berth_dev prepare
 	@REQUESTS=$${REQUESTS:-100000} SEED=$${SEED:-$$RANDOM} $(BIN)/pytest -s tests/sim/test_store.py
 
+.PHONY: check
+check: venv ## what a change must pass first: format, lint, types, unit tests; under a minute, without root
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/python -m berth_dev prose
+	@$(BIN)/codespell $$(git ls-files)
+	@$(BIN)/pytest -q -n auto --dist loadfile -m 'not alone and not thorough' tests/unit
+
+.PHONY: fmt
+fmt: venv ## format the code, and mend what ruff can mend
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+.PHONY: unit
+unit: venv ## all unit tests
+	@$(BIN)/pytest -q -n auto --dist loadfile tests/unit
+
+.PHONY: watch
+watch: venv ## unit tests again at each change of a file (TESTS=tests/unit/core)
+	@$(BIN)/watchfiles --filter python '$(BIN)/pytest -q -x -m "not thorough" $(or $(TESTS),tests/unit)' .
+
+.PHONY: test-changed
+test-changed: venv ## tests of tests/unit and tests/envtest that a change asks for (BASE=origin/main)
+	@$(BIN)/python -m berth_dev prepare
+	@$(BIN)/python -m berth_dev.checks.changed $(or $(BASE),HEAD) | xargs -r $(BIN)/pytest -q -n auto --dist loadfile
+
+.PHONY: test-steady
+test-steady: venv ## make test five times on one tree; goes on where it was interrupted, keeps logs (TIMES=5)
+	@$(BIN)/python -m berth_dev steady --times $(or $(TIMES),5)
+
 .PHONY: lint
-lint: venv ## ruff, mypy, import-linter, helm lint, generated files
+lint: venv ## ruff, mypy, import-linter, sentences and spelling, helm lint, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m berth_dev prose
+	@$(BIN)/codespell $$(git ls-files)
 	@$(BIN)/python -m berth_dev lint
 
 .PHONY: generate

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from berth_dev import packages, spec, supervisor
+from berth_dev.checks import prose, steady
 from berth_dev.cluster import install, loading, nodes
 from berth_dev.components import all_components, build
 from berth_dev.demo import tour
@@ -58,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
         run=_prepare
     )
     commands.add_parser("spec", help="build the checker of the lease protocol").set_defaults(run=_spec)
+    steady_runs = commands.add_parser("steady", help="every test, several times on one tree; goes on where it stopped")
+    steady_runs.add_argument("--times", type=int, default=5)
+    steady_runs.set_defaults(run=_steady)
+    commands.add_parser("prose", help="check how sentences read").set_defaults(run=_prose)
     commands.add_parser("build", help="build all components into the cache").set_defaults(run=_build)
     return parser
 
@@ -94,6 +99,14 @@ def _down(_: argparse.Namespace) -> None:
 
 def _demo(_: argparse.Namespace) -> None:
     tour.play(*install.running())
+
+
+def _steady(arguments: argparse.Namespace) -> None:
+    steady.run(arguments.times)
+
+
+def _prose(_: argparse.Namespace) -> None:
+    prose.check()
 
 
 def _lint(_: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ kept = sorted(
 assert not kept, kept
 from berth_core import ids
 from berth_core.kube.clock import StoreClock
-from berth_operator import clock
+from berth_operator.engine import clock
 loop = loops.running = Scheduler("x").loop("p")
 loop.skew = -40.0
 assert time.monotonic() == BOOTED and time.time() == BEGIN.timestamp() - 40.0

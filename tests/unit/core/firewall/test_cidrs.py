@@ -14,6 +14,8 @@ from berth_core.firewall import Action, IPBlock, Network, Rule, accepted_set, ip
 
 from .strategies import rules
 
+pytestmark = pytest.mark.thorough
+
 Address = IPv4Address | IPv6Address
 ADDRESS: dict[int, type[IPv4Address] | type[IPv6Address]] = {4: IPv4Address, 6: IPv6Address}
 BITS = {4: 32, 6: 128}

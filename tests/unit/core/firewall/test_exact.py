@@ -20,6 +20,8 @@ from berth_core.firewall import IPBlock, Rule, accepted_set, ip_blocks, network_
 
 from .test_networkpolicy import REQUEST
 
+pytestmark = pytest.mark.thorough
+
 SEED = int(os.environ.get("FIREWALL_SEED") or 20261125)
 PARTS, LISTS = 10, 1000
 TOPS = {4: 0xCB007100, 6: 0x20010DB8 << 96}

@@ -168,6 +168,7 @@ async def test_a_node_that_gives_no_logs_is_no_reason_to_give_the_archive_up(tmp
     assert (len(kept.log), kept.missing) == (1, "")
 
 
+@pytest.mark.thorough
 async def test_an_archive_that_hangs_costs_a_build_one_short_wait_and_the_next_ones_none() -> None:
     async with hanging() as endpoint:
         world = world_with(GatedArchive(ArchiveSettings(bucket="lab", endpoint=endpoint, key_id="k", secret="s")))
@@ -178,6 +179,7 @@ async def test_an_archive_that_hangs_costs_a_build_one_short_wait_and_the_next_o
         await asyncio.wait_for(gone_by_bounds(world), 1)
 
 
+@pytest.mark.thorough
 async def test_few_wait_for_an_archive_at_once_and_others_are_turned_away() -> None:
     async with hanging() as endpoint:
         archive = GatedArchive(ArchiveSettings(bucket="lab", endpoint=endpoint, key_id="k", secret="s"))

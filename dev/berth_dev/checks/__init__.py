@@ -1,0 +1,1 @@
+"""Checks of the repository itself, and which tests a change asks for."""
