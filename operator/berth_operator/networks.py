@@ -1,7 +1,7 @@
 """The cluster's own networks (nodes, their pods, Services, API servers), which no workspace reaches, and its runtimes.
 
-They are looked up when a process begins to lead, with each relist, and when a node comes; what changes then of networks
-is applied to every instance. What nodes say of their runtimes is taken over as they say it, for the next pods.
+They are looked up when a process begins to lead, with each relist, and when a node comes. Changes of networks are
+applied to every instance. Reports of nodes on their runtimes are taken over as they come, for the next pods.
 """
 
 from collections.abc import Iterable

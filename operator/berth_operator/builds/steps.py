@@ -198,10 +198,10 @@ def _to_repository(world: World, parts: BuildParts) -> list[Object]:
 
 
 async def _name_nonce(world: World, parts: BuildParts) -> str:
-    """Make the Secret without which the script does not start, then write its nonce down; each try draws another.
+    """Make the Secret that the script needs to start, then write its nonce down; each try draws another.
 
-    The write fails where the build has ended meanwhile, and with it the Job. What such a try has made goes at the
-    attempt's end, like all else of it (ADR 0024).
+    The write fails where the build has ended meanwhile: then no Job is made. The attempt's end deletes the Secret of
+    such a try, like all other objects of the attempt (ADR 0024).
     """
     nonce, status = new_nonce(), parts.build.status
     body = opaque(parts.metadata(names.build_secret(parts.id, parts.attempt, nonce)), {})

@@ -67,7 +67,7 @@ async def bind(world: World, seen: ObservedInstance) -> None:
         await _bind_warm(world, lease, warm, memory)
     else:
         await _bind_cold(world, lease, memory)
-        # What was kept warm for this lease, and does not serve it, goes.
+        # Warm objects of this lease that do not serve it are deleted.
         world.add(WARM, lease.namespace, seen.held.deployment)
     log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch, warm=lease.warm)
 
@@ -134,7 +134,7 @@ async def _name_secrets(world: World, lease: LeaseParts, memory: Memory, named: 
 
 
 async def make_missing(world: World, seen: ObservedInstance) -> None:
-    """Make what is missing of a bound instance, the pod last."""
+    """Make missing objects of a bound instance, the pod last."""
     instance = seen.instance
     if seen.deployment is None or seen.type is None:
         raise RuntimeError("the deployment or its type is gone: restore it, or end the instance")

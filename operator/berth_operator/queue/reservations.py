@@ -203,7 +203,7 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
 
 
 async def _public_key(world: World, instance: str) -> str:
-    """Make a key pair for one who brought no key, and keep it for him; return the public key."""
+    """Make a key pair for a user who brought no key, and keep it for them; return the public key."""
     pair = await asyncio.to_thread(make_key_pair)
     namespace = world.config.access_namespace
     try:

@@ -1,7 +1,7 @@
 """Deletes from the archive what was kept of Builds that are gone, while this process leads.
 
-Kubernetes deletes ConfigMaps with their Build, and nobody deletes what lies elsewhere. Where two installations were
-given one place, neither knows the other's Builds: so each workspace namespace's folder says whose it is, and another's
+Kubernetes deletes ConfigMaps with their Build, but nothing that lies elsewhere. Two installations that share one place
+do not know each other's Builds: so each workspace namespace's folder names its installation, and another's folder
 stays.
 """
 

@@ -25,7 +25,7 @@ from berth_operator.kinds import ISSUED, REVOCATIONS, SECRETS
 log = structlog.get_logger(__name__)
 
 GRACE: Final = timedelta(seconds=30)
-"""A revocation outlives its token by this, since the clocks of those who check tokens differ a little."""
+"""A revocation outlives its token by this, since the clocks of processes that check tokens differ a little."""
 SHORTEST_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 300.0
 MOST_REFUSALS: Final = 1000

@@ -1,7 +1,7 @@
 """Runs the hooks of a lease as Jobs: one before the workspace is opened, two when it has ended.
 
-What they have come to is written into the Instance's status before their Jobs are deleted, so that nothing is run
-twice, and into the deployment's by the write that gives the lease back, so that nobody takes a machine that failed.
+Their outcome is written into the Instance's status before their Jobs are deleted, so that no hook runs twice. The write
+that gives the lease back puts it into the deployment's status too, so that nobody takes a machine that failed.
 """
 
 from collections.abc import Sequence
