@@ -30,7 +30,7 @@ API_SERVER: Final = ("default", "kubernetes")
 
 
 async def survey(world: World) -> None:
-    """Find out what the cluster is like."""
+    """Find out the cluster's networks and runtimes."""
     await _survey_networks(world)
     if world.config.user_namespaces is UserNamespaces.AUTO:
         classes, _ = await world.client.list(RUNTIME_CLASSES)

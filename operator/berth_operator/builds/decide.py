@@ -22,7 +22,7 @@ PACKING: Final = timedelta(seconds=60)
 PATIENCE: Final = timedelta(seconds=60)
 """For an image that cannot be pulled: registries have bad moments."""
 CLEARING: Final = timedelta(seconds=30)
-"""For pods to be gone before the build is over all the same: a silent node keeps its pod."""
+"""For pods to be gone; then the build is over without that: a silent node keeps its pod."""
 
 HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 PULLING: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError"})

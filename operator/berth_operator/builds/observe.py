@@ -141,7 +141,7 @@ def _container(entry: Object) -> ContainerSeen:
 
 
 def _is_kept(instance: Object) -> bool:
-    """Whether nobody has asked an Instance back."""
+    """Whether an Instance was not asked to end, and has not ended."""
     return not instance["spec"].get("terminate") and not (instance.get("status") or {}).get("endTime")
 
 

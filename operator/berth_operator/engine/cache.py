@@ -92,7 +92,7 @@ class Store:
         return self._unreadable[kind].get((namespace, name))
 
     def put(self, kind: Kind, obj: Object) -> bool:
-        """Keep what a write or a read has answered, unless a newer version is known; whether it is the newest."""
+        """Keep the answer of a write or a read, unless a newer version is known; return whether it is the newest."""
         key, version = key_of(obj), version_of(obj)
         known = self._known(kind, key)
         if known < version:
@@ -101,9 +101,9 @@ class Store:
         return known <= version and key in self._objects[kind]
 
     def hear(self, kind: Kind, obj: Object) -> bool:
-        """Keep what a watch tells; whether it is news, on which nobody has acted.
+        """Keep an object that a watch tells of; return whether it is news, on which no pass has acted.
 
-        What was put is no news before it was heard, or :meth:`all_heard` was called.
+        An object that was put is news until it was heard, or :meth:`all_heard` was called.
         """
         key, version = key_of(obj), version_of(obj)
         known = self._known(kind, key)
@@ -136,7 +136,7 @@ class Store:
     def retain(self, kind: Kind, namespace: str, listed: Container[ObjectKey], version: str) -> list[Object]:
         """Forget and return what a live list of a namespace (empty for cluster-wide kinds) shows to have vanished.
 
-        ``version`` is the list's; what is younger stays.
+        ``version`` is the list's; younger objects stay.
         """
         vanished = [
             obj

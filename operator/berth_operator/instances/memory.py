@@ -39,7 +39,7 @@ class VpnMemory:
         return self.question is not None and not self.question.done()
 
     def meet(self, pod: PodView | None, *, other_pod: bool) -> None:
-        """Take note of the pod: another server has to be asked again, another pod's agent knows of nobody."""
+        """Take note of the pod: another server has to be asked again, another pod's agent knows no revoked client."""
         container = (pod.uid, pod.vpn.restarts) if pod is not None and pod.vpn.state == "running" else None
         if container != self.container:
             self.stop()

@@ -47,7 +47,7 @@ KINDS: Final = {INSTANCES: instance_goes_at, RESERVATIONS: reservation_goes_at, 
 
 
 async def sweep_history(world: World, _key: Key) -> float | None:
-    """Delete what was kept for long enough, or is too much; seconds after which to look again."""
+    """Delete objects past their retention, or too many; return the seconds after which to look again."""
     if not world.clock.trusted:
         return DISTRUST_SECONDS
     past, now = list(_past(world)), world.now()

@@ -78,8 +78,8 @@ async def prepared(world: World, seen: ObservedInstance) -> None:
 async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Sequence[Condition] | None:
     """Take the next step towards a machine that the next holder can have; None while there is more to do.
 
-    At the end: the conditions that the deployment gets with the end of the lease. Only who holds the live lease may
-    touch the machine, and only what was bound has touched it.
+    At the end: the conditions that the deployment gets with the end of the lease. Only the holder of the live lease
+    may touch the machine, and only a bound instance has touched it.
     """
     mine = Lease(instance.status.deployment or "", instance.status.epoch or 0)
     if mine not in leases:
