@@ -1,4 +1,4 @@
-"""``python3 -m berth_agent`` shuts the door, says so to whoever waits to start the workspace, and serves."""
+"""``python3 -m berth_agent`` shuts the door, says so to the hook that delays the workspace's start, and serves."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def main() -> int:
 
 
 def serve(paths: Paths) -> None:
-    """Answer the operator until SIGTERM. What is in force stays in force when this process ends."""
+    """Answer the operator until SIGTERM. The ruleset in force stays in force when this process ends."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     epoch, store = identity.own_epoch(paths), Store(paths)

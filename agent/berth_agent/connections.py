@@ -1,8 +1,8 @@
 """Ends TCP connections that others have opened to this pod: inside at once, and with a reset to the other side.
 
 It asks the kernel over netlink (``sock_diag(7)``, as ``ss --kill`` does), which needs NET_ADMIN and a kernel with
-CONFIG_INET_DIAG_DESTROY. What the workspace has opened itself, and what runs over the loopback, goes on: a program
-may need both to bring a machine to rest.
+CONFIG_INET_DIAG_DESTROY. Connections that the workspace has opened, and those over the loopback, go on: a
+program may need both to bring a machine to rest.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """Files that others read while they are written, and files that others may have put there.
 
-The folder that the VPN shares is the VPN's to write: what lies there may be a link, a pipe or a device.
+The VPN can write the folder that it shares: a file there may be a link, a pipe or a device.
 """
 
 import errno

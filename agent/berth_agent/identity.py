@@ -1,4 +1,4 @@
-"""Who we are (the epoch in our certificate) and who may talk to us (the operator, by name, from our CA)."""
+"""The agent's identity (the epoch in its certificate), and its only client (the operator, by name, from our CA)."""
 
 import os
 import re

@@ -16,7 +16,7 @@ _LONGEST_SLEEP = 3600.0
 
 
 class Wait(NamedTuple):
-    """What a coroutine waits for. ``until`` is on the monotonic clock."""
+    """A socket or a time that a coroutine waits for. ``until`` is on the monotonic clock."""
 
     sock: socket | None
     events: int

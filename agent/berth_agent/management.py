@@ -57,7 +57,7 @@ def connect(path: str) -> "Management | None":
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(SECONDS)
     try:
-        # A link could lead to a socket of somebody else.
+        # A link could lead to another program's socket.
         place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if not stat.S_ISSOCK(os.fstat(place).st_mode):

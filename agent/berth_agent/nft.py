@@ -23,7 +23,7 @@ def load(ruleset: str) -> None:
 
 
 def in_force() -> InForce | None:
-    """Ask the kernel; None where the table does not exist or is not one of ours. NftError when it cannot be asked."""
+    """Ask the kernel; None where the table does not exist or is not Berth's. NftError when it cannot be asked."""
     code, listing, complaint = _run(("--stateless", *_TABLE))
     if code and "No such file or directory" in complaint:
         return None

@@ -12,9 +12,9 @@ class Paths(NamedTuple):
     run: str = "/run/berth"
     """``authorized_keys`` and ``notice``, which the workspace reads."""
     state: str = "/var/lib/berth-agent"
-    """What was applied last, and what is being applied; survives a restart of the container."""
+    """The push that was applied last, and the one that is being applied; survives a restart of the container."""
     vpn: str = "/run/berth-vpn"
-    """What the VPN and the agent share; not there where the instance has no VPN."""
+    """Files that the VPN and the agent share; not there where the instance has no VPN."""
     port: int = 8470
 
     @property

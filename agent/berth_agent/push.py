@@ -1,4 +1,4 @@
-"""What the operator sends: reading it, and deciding whether it is newer than what is in force. Pure."""
+"""Reads a push of the operator, and decides whether it is newer than the one in force. Pure."""
 
 import json
 import re

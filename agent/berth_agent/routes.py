@@ -1,4 +1,4 @@
-"""What the agent answers: ``/v1/state``, ``/v1/listening`` and ``/v1/vpn``."""
+"""Routes of the agent: ``/v1/state``, ``/v1/listening`` and ``/v1/vpn``."""
 
 import time
 from typing import Final

@@ -2,7 +2,7 @@
 
 Where no NetworkPolicy is enforced the port is open to the whole pod network, so strangers are kept cheap: few
 connections, few seconds for the handshake, and when the places are taken the oldest client that has not shown the
-operator's certificate makes room. Who has shown it gets more time and may keep the connection.
+operator's certificate makes room. A client that has shown it gets more time and may keep the connection.
 """
 
 import errno

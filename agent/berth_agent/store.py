@@ -41,7 +41,7 @@ class Store:
         self._applied = os.path.join(paths.state, "applied.json")
 
     def in_force(self) -> InForce | None:
-        """What is in force, keys and notice included, as the kernel tells; None before the first ruleset."""
+        """State in force, keys and notice included, as the kernel tells; None before the first ruleset."""
         self._recover()
         return nft.in_force()
 
@@ -55,7 +55,7 @@ class Store:
         return wanted.of
 
     def start(self, initial: Push) -> bool:
-        """Put the first push in force where no table exists; whether that was so. What is in force stays."""
+        """Put the first push in force where no table exists; return whether that was so. A push in force stays."""
         self._recover()
         if nft.in_force() is not None:
             return False

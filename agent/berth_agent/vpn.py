@@ -3,11 +3,11 @@
 The operator sends the list of revoked clients (CRL), signed; OpenVPN reads it at each handshake. Order of one push:
 
 1. the list is put in place, so that no handshake that begins from now on lets a revoked client in;
-2. who is revoked is written down: a later push that lacks any of them is refused, since what is revoked stays so;
+2. revoked clients are written down: a later push that lacks any of them is refused, since revocations are final;
 3. sessions of revoked clients are ended, and handshakes under way, which may have looked at the list before.
 
-The management socket lies on a volume that the workspace does not have. The VPN, which talks to strangers, does: what
-lies there is not trusted, and no link is followed. OpenVPN serves one client on it at a time.
+The management socket lies on a volume that the workspace does not have. The VPN, which talks to strangers, does: files
+there are not trusted, and no link is followed. OpenVPN serves one client on it at a time.
 """
 
 import json
@@ -25,7 +25,7 @@ FAREWELL: Final = 0.05
 """How long a client has to be told before its session is cut."""
 MAX_REVOKED: Final = 1024
 LONGEST_PROBLEM: Final = 1000
-"""Bytes that are told of what the VPN's container says."""
+"""Most bytes of the VPN container's words that are reported."""
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CRL: Final = re.compile(r"-----BEGIN X509 CRL-----\n[A-Za-z0-9+/=\n]+-----END X509 CRL-----\n")
 
@@ -39,7 +39,7 @@ class Refusal(NamedTuple):
 
 
 class ShorterError(Exception):
-    """The list lacks somebody who is revoked already."""
+    """The list lacks a client that is revoked already."""
 
 
 def parse(body: bytes) -> Refusal:
@@ -78,7 +78,7 @@ class Vpn:
         return os.path.isdir(self._folder)
 
     async def state(self, wait: float) -> dict[str, object]:
-        """Whether it serves, waiting for it; else what keeps it from it, as far as it has said so."""
+        """Wait until it serves; return whether it does, and else the reason, as far as it has given one."""
         until = time.monotonic() + wait
         while not self._serves():
             if time.monotonic() >= until:
@@ -87,7 +87,7 @@ class Vpn:
         return {"ready": True, "problem": ""}
 
     async def refuse(self, wanted: Refusal) -> int:
-        """Put a list in force and end what it forbids; how many sessions were ended."""
+        """Put a list in force and end sessions that it forbids; return how many were ended."""
         if missing := set(self._known()) - set(wanted.revoked):
             raise ShorterError(f"the list lacks {len(missing)} clients that are revoked already")
         files.replace(self._crl, wanted.crl.encode(), 0o644)

@@ -1,4 +1,4 @@
-"""What runs in a build's pods beside its script: finds the commit, checks it out, packs what it leaves behind.
+"""Runs in a build's pods beside its script: finds the commit, checks it out, packs the files that the script leaves.
 
-And what clones a repository into a workspace (:mod:`berth_ci.clone`).
+It also clones a repository into a workspace (:mod:`berth_ci.clone`).
 """

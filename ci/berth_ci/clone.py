@@ -1,8 +1,8 @@
 """Clones a repository into a workspace before that starts, and reports how it went in the termination message.
 
-It always ends well: the workspace starts after it, with a clone or without. What it finds in the folder it never
-touches: where the whole pod was started again that is the holder's work. And it stays below its bounds by itself, since
-a pod that a node evicts for its disk is made again, and would be evicted again.
+It always ends with success: the workspace starts after it, with a clone or without. It never touches files that it
+finds in the folder: where the whole pod was started again they are the holder's work. It stays below its bounds by
+itself, since a pod that a node evicts for its disk is made again, and would be evicted again.
 """
 
 import json
@@ -23,7 +23,7 @@ from berth_ci.git import DENIED, LATE, MISSING, UNREACHABLE, Git, GitError
 from berth_ci.places import CLONE, SCRATCH, TERMINATION
 
 PATIENCE: Final = 10.0
-"""Seconds for which a repository that cannot be reached is tried again: somebody waits for his shell."""
+"""Seconds for which a repository that cannot be reached is tried again: the holder waits for the shell."""
 END: Final = 0.1
 """Share of the time that is left for tidying up and reporting."""
 MEMORY: Final = 512 * 1024 * 1024
@@ -61,7 +61,7 @@ _TOO_LARGE_SIGNS: Final = ("file too large", "cannot allocate memory", "out of m
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the clone goes, and what is noted of it: as long as the one lasts, so does the other."""
+    """Folders of the clone and of notes on it: the notes last as long as the clone."""
 
     clone: Path = CLONE
     state: Path = SCRATCH
@@ -78,7 +78,7 @@ class Folders:
 
 
 def main() -> int:
-    """Clone and report; the exit code is 0 whatever came of it."""
+    """Clone and report; the exit code is 0 whatever the outcome."""
     signal.signal(signal.SIGTERM, _leave)
     url, seconds, most = os.environ["BERTH_REPO_URL"], float(os.environ["BERTH_SECONDS"]), _most()
     _say(f"cloning {url}")
@@ -97,7 +97,7 @@ def limit(most: int) -> None:
 
 
 def reported(url: str, folders: Folders, seconds: float, most: int) -> dict[str, str]:
-    """Clone, if that was not tried before; what came of it: `commit` (empty for none), or `error` and `message`."""
+    """Clone, if that was not tried before; return `commit` (empty for none), or `error` and `message`."""
     if folders.outcome.exists():
         found: dict[str, str] = json.loads(folders.outcome.read_text(encoding="utf-8"))
         return found
@@ -114,7 +114,7 @@ def reported(url: str, folders: Folders, seconds: float, most: int) -> dict[str,
 def cloned(git: Git, url: str, folder: Path, most: int) -> str:
     """Clone into an empty folder, which stays empty where that fails; the commit, empty where there is none.
 
-    ``most`` bytes may it have, history and files together. Raises Failure and GitError.
+    It may have ``most`` bytes, history and files together. Raises Failure and GitError.
     """
     try:
         git.reach(*FRUGAL, "clone", "--quiet", "--no-checkout", "--", url, str(folder))
@@ -175,7 +175,7 @@ def _leave(_number: int, _frame: object) -> None:
 
 
 def _most() -> int:
-    """Bytes that it may have: half of what the workspace may, which has the rest for its work."""
+    """Bytes that the clone may have: half of the workspace's bound, which leaves the rest for its work."""
     return int(os.environ["BERTH_SPACE"]) // 2
 
 

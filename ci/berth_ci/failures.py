@@ -2,7 +2,7 @@
 
 
 class Failure(Exception):  # noqa: N818 (it is what the step came to)
-    """What the step has to say."""
+    """A step's failure: its reason and message."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -65,7 +65,7 @@ class GitError(Exception):
 
     @property
     def reason(self) -> str:
-        """What went wrong, in a word."""
+        """Cause of the failure, in a word."""
         for reason, signs in _SIGNS:
             if re.search(signs, self.words, re.IGNORECASE):
                 return reason
@@ -81,7 +81,7 @@ class LateError(GitError):
 
     @property
     def reason(self) -> str:
-        """What went wrong, in a word."""
+        """Cause of the failure, in a word."""
         return LATE
 
 

@@ -20,6 +20,6 @@ CREDENTIALS: Final = Path("/etc/berth/credentials")
 """The Secret that opens the repository; only where git runs."""
 MACHINE_KEY: Final = Path("/etc/berth/machine/key")
 CLONE: Final = Path("/repo")
-"""In a workspace's pod: what the workspace has where its holder wants it."""
+"""In a workspace's pod: the clone, which the workspace has where its holder wants it."""
 SCRATCH: Final = Path("/tmp")  # noqa: S108 (an emptyDir of the container's own)
 TERMINATION: Final = Path("/dev/termination-log")

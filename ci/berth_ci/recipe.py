@@ -33,7 +33,7 @@ class RecipeError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the file says."""
+    """Contents of the file."""
 
     image: str
     script: tuple[str, ...]

@@ -87,7 +87,7 @@ def _head(git: Git, branch: str) -> str:
 
 
 def _on_branch(git: Git, branch: str, commit: str) -> str:
-    """Get a branch's commits without what is in them, and make sure that one of them is meant."""
+    """Get a branch's commits without their contents, and make sure that one of them is meant."""
     for place in ("heads", "tags"):
         try:
             git.reach("fetch", "--quiet", "--no-tags", "--filter=tree:0", "origin", f"+refs/{place}/{branch}:{_TIP}")

@@ -31,7 +31,7 @@ def rendered(commands: Sequence[str], env: Mapping[str, str]) -> str:
 
 
 def known_hosts(machine: Machine) -> str:
-    """The machine's host keys, as ssh looks them up; what is no key on one line is left out."""
+    """The machine's host keys, as ssh looks them up; anything but a key on one line is left out."""
     where = machine.host if machine.port == 22 else f"[{machine.host}]:{machine.port}"
     return "".join(f"{where} {key}\n" for key in machine.host_keys if _KEY.fullmatch(key))
 

@@ -1,4 +1,4 @@
-"""What the notifier is told by its environment, read once (notifier/README.md lists the variables)."""
+"""Settings of the notifier from its environment, read once (notifier/README.md lists the variables)."""
 
 import os
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Sends what is due, and writes down how it went.
 
-Any number of replicas may run: an attempt belongs to who wins the compare-and-swap of the status that announces it
-(:mod:`berth_notifier.schedule`). It is made only while the time that was announced for it lasts on this process's
-monotonic clock, so that a process that slept does not send beside its successor.
+Any number of replicas may run: an attempt belongs to the one that wins the compare-and-swap of the status that
+announces it (:mod:`berth_notifier.schedule`). It is made only while the time that was announced for it lasts on this
+process's monotonic clock, so that a process that slept does not send beside its successor.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ DELIVERIES: Final = Delivery.api()
 LONGEST_NAP: Final = 30.0
 """Seconds after which times are looked at anew, whatever the clock did meanwhile."""
 HOLD: Final = timedelta(seconds=2)
-"""Pause of one that could not be claimed: somebody else did, or the cluster's API is away."""
+"""Pause of one that could not be claimed: another replica did, or the cluster's API is away."""
 RECORD_PAUSE: Final = 1.0
 GRACE_SECONDS: Final = 20.0
 """How long attempts under way may go on when the process is told to stop."""
@@ -88,13 +88,13 @@ class Notifier:
         if subject is not None:
             self._subjects[key] = subject
         self._set(key, delivery)
-        # What it says of itself counts for those that come before and after it.
+        # Its state counts for earlier and later Deliveries of its subject.
         for sibling in self._about(key[0], subject or before):
             if _key_of(sibling) != key:
                 self._set(_key_of(sibling), sibling)
 
     def _about(self, namespace: str, subject: str | None) -> list[Delivery]:
-        """All that say something of a subject."""
+        """All Deliveries of a subject."""
         if subject is None:
             return []
         return readable(Delivery, self._cache.by("subject", f"{namespace}/{subject}"))
@@ -168,7 +168,7 @@ class Notifier:
         await self._record(key, live, outcome, claimed_at + schedule.CLAIM.total_seconds())
 
     async def _record(self, key: Key, live: Delivery, outcome: Outcome, deadline: float) -> None:
-        """Write down how an attempt ended, for as long as nobody else may have begun the next."""
+        """Write down how an attempt ended, for as long as no other replica may have begun the next."""
         attempt = live.status.attempts
         while time.monotonic() < deadline:
             wanted = schedule.ended(live, outcome, datetime.now(UTC), random.random())  # noqa: S311 (jitter)

@@ -41,7 +41,7 @@ class Pending:
             self._due[key] = max(known[0], until), known[1]
 
     def take(self, now: datetime) -> list[Key]:
-        """Those that may begin now, the longest overdue first."""
+        """Deliveries that may begin now, the longest overdue first."""
         chosen: list[Key] = []
         busy = self._hosts.copy()
         for key, (due, host) in sorted(self._due.items(), key=lambda item: item[1][0]):
@@ -53,7 +53,7 @@ class Pending:
         return chosen
 
     def until_next(self, now: datetime) -> timedelta | None:
-        """Return the time until something not under way is due; zero or less for what waits for others to end."""
+        """Return the time until a Delivery not under way is due; zero or less for one that waits for others to end."""
         return min((due - now for key, (due, _) in self._due.items() if key not in self._active), default=None)
 
     @contextmanager

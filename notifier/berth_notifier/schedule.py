@@ -17,7 +17,7 @@ from berth_notifier.outcome import Outcome
 
 ATTEMPT_SECONDS: Final = 15.0
 CLAIM: Final = timedelta(seconds=30)
-"""How long nobody else tries: an attempt, and what clocks of replicas may differ."""
+"""How long no other replica tries: an attempt, and the difference that replicas' clocks may have."""
 DELAYS: Final = tuple(
     timedelta(seconds=seconds)
     for seconds in (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)

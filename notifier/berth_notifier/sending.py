@@ -1,7 +1,7 @@
 """One attempt: one POST, whose answer counts by its status alone.
 
-Nothing that the receiver says gets into a status or a log, so that nobody reads anything through us that he could not
-read himself. Redirects are not followed, cookies not kept, proxies of the environment not used.
+Nothing that the receiver says gets into a status or a log, so that nobody reads through us what they cannot read
+themselves. Redirects are not followed, cookies not kept, proxies of the environment not used.
 """
 
 import asyncio

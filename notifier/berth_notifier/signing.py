@@ -14,7 +14,7 @@ from berth_core.keys import webhooks
 
 @dataclass(frozen=True)
 class Keys:
-    """What signs; both halves are never shown."""
+    """The signing keys; both halves are never shown."""
 
     pem: bytes = field(repr=False)
     master: bytes = field(repr=False)

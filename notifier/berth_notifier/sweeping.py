@@ -37,7 +37,7 @@ async def run(client: Client, cache: Cache, retention: timedelta) -> None:
 
 
 async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetime) -> int:
-    """Delete what was over before ``now - retention``, and what is too much; how many that were."""
+    """Delete Deliveries that were over before ``now - retention``, and surplus ones; return how many that were."""
     old = due(readable(Delivery, cache.by("over", "yes")), retention, now)[:MOST_AT_ONCE]
     for delivery in old:
         metadata = delivery.metadata

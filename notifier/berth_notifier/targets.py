@@ -1,8 +1,8 @@
 """Where a webhook goes, read from its URL once and strictly. Pure.
 
-What people and programs read differently is refused: user names in the URL, other notations of addresses (one number,
-octal, hexadecimal, short, in other scripts, percent-encoded), dots at the end, backslashes. So the host that is checked
-and the host that is connected to cannot differ.
+Parts that people and programs read differently are refused: user names in the URL, other notations of addresses (one
+number, octal, hexadecimal, short, in other scripts, percent-encoded), dots at the end, backslashes. So the host that is
+checked and the host that is connected to cannot differ.
 """
 
 import re

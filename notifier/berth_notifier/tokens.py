@@ -1,7 +1,7 @@
 """Tokens of receivers of commit statuses: the only Secrets that this process reads, and only where a token may go.
 
-Whoever may write a Project or a Delivery chooses URL and Secret. So a Secret says by itself where its token may be
-sent: to URLs that begin with what it has under ``url``.
+Writers of a Project or a Delivery choose URL and Secret. So a Secret says by itself where its token may be sent: to
+URLs that begin with its value of ``url``.
 """
 
 import base64

@@ -19,9 +19,9 @@ LONGEST: Final = 900
 
 
 async def post(world: World, wanted: Object) -> str:
-    """Make a Delivery, unless it was made before; why there will be none, empty where there is one. Safe to repeat.
+    """Make a Delivery, unless it is there; return why there will be none, empty where there is one. Safe to repeat.
 
-    Nobody gains by a turn or a build that never ends: it is over, and says so without a webhook. Raises ClusterError.
+    Without a Delivery a turn or a build is still over, and says so, without a webhook. Raises ClusterError.
     """
     namespace, name, user = wanted["metadata"]["namespace"], wanted["metadata"]["name"], wanted["spec"]["user"]
     known, _ = await world.client.list(DELIVERIES, namespace, fields={"spec.user": user}, metadata_only=True)

@@ -1,4 +1,4 @@
-"""What can go wrong inside the operator. One tree."""
+"""Errors inside the operator, in one tree."""
 
 
 class OperatorError(Exception):

@@ -18,7 +18,7 @@ STUCK_SECONDS: Final = 60.0
 
 
 class Health:
-    """What the probes are told."""
+    """Answers the probes."""
 
     def __init__(self, world: World, leadership: Leadership) -> None:
         self._world = world

@@ -1,7 +1,7 @@
 """The cluster's own networks (nodes, their pods, Services, API servers), which no workspace reaches, and its runtimes.
 
-They are looked up when a process begins to lead, with each relist, and when a node comes; what changes then of networks
-is applied to every instance. What nodes say of their runtimes is taken over as they say it, for the next pods.
+They are looked up when a process begins to lead, with each relist, and when a node comes. Changes of networks are
+applied to every instance. Reports of nodes on their runtimes are taken over as they come, for the next pods.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ API_SERVER: Final = ("default", "kubernetes")
 
 
 async def survey(world: World) -> None:
-    """Find out what the cluster is like."""
+    """Find out the cluster's networks and runtimes."""
     await _survey_networks(world)
     if world.config.user_namespaces is UserNamespaces.AUTO:
         classes, _ = await world.client.list(RUNTIME_CLASSES)

@@ -32,8 +32,8 @@ PUSH_SECONDS: Final = 3.0
 LISTEN_SECONDS: Final = 5.0
 VPN_SECONDS: Final = 5.0
 KEEP_OPEN_SECONDS: Final = 1.0
-"""An open TLS connection takes half a megabyte, so one is kept for what follows at once: the probe after a push, which
-is the last on it."""
+"""An open TLS connection takes half a megabyte, so one is kept only for the request that follows at once: the probe
+after a push, which is the last on it."""
 RENEW_BEFORE: Final = timedelta(hours=8)
 MOST_ANSWER: Final = 64 * 1024
 """Bytes of an answer that are read."""
@@ -56,7 +56,7 @@ class AgentAddress:
 
 @dataclass(frozen=True)
 class Push:
-    """What is to be in force: a stamped ruleset, the keys that may log in, and what their owner is told."""
+    """The desired state of an agent: a stamped ruleset, the keys that may log in, and a notice for the holder."""
 
     generation: int
     digest: str
@@ -123,7 +123,7 @@ class AgentClient:
         return answer.get("listening") is True
 
     async def vpn(self, agent: AgentAddress) -> tuple[bool, str]:
-        """Wait until the VPN serves; whether it does, and after VPN_SECONDS what it says that keeps it from it."""
+        """Wait until the VPN serves. Return whether it does, and after VPN_SECONDS the reason that it gives."""
         path = f"/v1/vpn?wait={VPN_SECONDS:g}"
         status, answer = await self._request("GET", agent, path, seconds=VPN_SECONDS + 2)
         if status != 200:

@@ -48,7 +48,7 @@ class NotKept(dict[tuple[str, str], dict[str, float]], TermState):
 
 
 class Leftovers(asyncio.Event):
-    """Set when a build has begun anew: the archive is to lose what an earlier attempt left."""
+    """Set when a build has begun anew: the archive must lose the log and artifacts of earlier attempts."""
 
 
 class NotYetError(Exception):
@@ -61,7 +61,7 @@ class NotYetError(Exception):
 
 @dataclass(frozen=True)
 class Kept:
-    """What was kept, as the status says it; ``missing`` says what could not be."""
+    """The stored log and artifacts, as the status names them; ``missing`` says what could not be stored."""
 
     log: list[str]
     log_size: int

@@ -1,7 +1,7 @@
 """Gives back what a build had: its machine first, then its Jobs, pods and Secrets. Each step can be repeated.
 
-A live list by the build's label finds the machines, so that nothing is overlooked whatever the cache knows. All that a
-later attempt has stays: a former leader does not know that there is one.
+A live list by the build's label finds the machines, so that nothing is overlooked whatever the cache knows. Objects
+of a later attempt stay: a former leader does not know that there is one.
 """
 
 from collections.abc import Iterable

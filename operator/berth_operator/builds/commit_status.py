@@ -1,7 +1,7 @@
-"""How far a build is, is told to its project's receiver by Deliveries, which the notifier sends.
+"""Reports a build's progress to its project's receiver by Deliveries, which the notifier sends.
 
-The Delivery is made before the build says so (condition Told), under a name that follows from what it tells: a crash
-in between finds it there, and one that was deleted long after is not made again.
+The Delivery is made before the build's condition Told, under a name that follows from its content. A retry after a
+crash finds it there, and a Delivery that was deleted long after is not made again.
 """
 
 from berth_core import builds

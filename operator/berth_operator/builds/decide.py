@@ -1,4 +1,4 @@
-"""What follows for a build, from what is seen of it. Pure."""
+"""Decides the next step of a build from its observed state. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from berth_operator.builds import images
 from berth_operator.builds.observed import ContainerSeen, PodSeen, Report, SeenBuild, StepSeen, parse_report
 
 FETCH_SECONDS: Final = 300
-"""What finding the commit may take."""
+"""Time limit of finding the commit."""
 BEFORE_SECONDS: Final = 900
-"""What everything before the script may take: pulling its image, checking out."""
+"""Time limit of everything before the script: pulling its image, checking out."""
 AFTER_SECONDS: Final = 120
-"""What packing may take."""
+"""Time limit of packing."""
 PACKING: Final = timedelta(seconds=60)
 PATIENCE: Final = timedelta(seconds=60)
 """For an image that cannot be pulled: registries have bad moments."""
 CLEARING: Final = timedelta(seconds=30)
-"""For pods to be gone before the build is over all the same: a silent node keeps its pod."""
+"""For pods to be gone; then the build is over without that: a silent node keeps its pod."""
 
 HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 PULLING: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError"})
@@ -49,7 +49,7 @@ NOT_MADE: Final = "ClusterRefused"
 
 
 class Step(Enum):
-    """What is done next."""
+    """The next step of a build."""
 
     BEGIN = auto()
     SHOW = auto()
@@ -92,7 +92,7 @@ def decide(seen: SeenBuild, now: datetime) -> Plan:
 
 
 def ending(seen: SeenBuild, now: datetime) -> Plan | None:
-    """Its verdict is written down: what it had is given back, then it is over."""
+    """Give back what the build had once its verdict is written down; then it is over."""
     status = seen.build.status
     if status.reason is None or status.end_time is not None:
         return None
@@ -106,14 +106,14 @@ def ending(seen: SeenBuild, now: datetime) -> Plan | None:
 
 
 def fresh(seen: SeenBuild, _now: datetime) -> Plan | None:
-    """Nobody has looked at the attempt that is wanted."""
+    """The wanted attempt has not begun."""
     status = seen.build.status
     over = status.attempt is None or status.end_time is not None
     return Plan(Step.BEGIN) if over and status.attempt != seen.build.spec.attempt else None
 
 
 def over(seen: SeenBuild, _now: datetime) -> Plan | None:
-    """Nothing is left to be done, but for what a leader of before has made too late."""
+    """Nothing is left to do, except to clear objects that a former leader made too late."""
     if seen.build.status.end_time is None:
         return None
     return Plan(Step.CLEAR) if seen.remains else Plan(Step.SETTLED)
@@ -128,7 +128,7 @@ def unwanted(seen: SeenBuild, _now: datetime) -> Plan | None:
 
 
 def unfit(seen: SeenBuild, _now: datetime) -> Plan | None:
-    """It cannot be built, whoever waits."""
+    """It cannot be built, whether or not other builds wait."""
     spec, project = seen.build.spec, seen.project
     if project is None:
         return Plan(Step.END, NO_PROJECT, f"there is no Project {spec.project}: make it, then restart the build")

@@ -1,9 +1,9 @@
-"""Which builds may go on: those that run at the same time are few, and so are those that wait for a machine. Pure.
+"""Which builds may go on: the builds that run at a time are limited, and so are those that wait for a machine. Pure.
 
-A build has a place among those that run from its turn to its end, but for the time in which it waits for a machine:
-so it holds nobody up, however long that takes. When it gets its machine it goes on at once, even where that is one more
-than may run: a machine that somebody holds is not to stand idle. Of one user's builds only some wait for machines at a
-time, so that he is not ahead of everybody who comes after his first.
+A build has a place among the running ones from its turn to its end, except while it waits for a machine: so a long wait
+blocks no other build. When it gets its machine it goes on at once, even beyond the limit: a machine that is held must
+not stand idle. Only some of a user's builds wait for machines at a time, so that a user with many builds does not
+precede everybody who comes after the first of them.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ class Limits:
 
 
 def may_start(known: Iterable[Build], limits: Limits) -> list[Build]:
-    """Those whose turn it is to run now, in their order; a user at his limit holds nobody up."""
+    """Builds whose turn it is to run now, in their order. Users at their limit do not block others."""
     every = list(known)
     running = [build for build in every if builds.has_place(build)]
     free = limits.concurrent - len(running)
@@ -40,7 +40,7 @@ def may_start(known: Iterable[Build], limits: Limits) -> list[Build]:
 
 
 def may_ask(known: Iterable[Build], limits: Limits) -> list[Build]:
-    """Those that may queue for their machine now, in their order."""
+    """Builds that may queue for their machine now, in their order."""
     every = list(known)
     mine = Counter(build.spec.user for build in every if _reason(build) == builds.WAITING)
     chosen: list[Build] = []
@@ -65,7 +65,7 @@ def ahead_of(build: Build, known: Iterable[Build]) -> int:
 
 
 def _is_ready_to_start(build: Build) -> bool:
-    """Whether it waits for its turn. Only what a pass has looked at is started: it knows which attempt it is."""
+    """Whether it waits for its turn. A build starts only after a pass has begun its attempt in the status."""
     status = build.status
     if status.attempt != build.spec.attempt or builds.is_canceled(build) or build.metadata.deletion_timestamp:
         return False

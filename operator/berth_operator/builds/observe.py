@@ -1,4 +1,4 @@
-"""What is seen of a build: from the cache, read live where the cache would not do."""
+"""Observes a build: from the cache, and live where the cache would not do."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -83,7 +83,7 @@ def instance_of(world: World, build: Build) -> Instance | None:
 
 
 def machine_of(world: World, build: Build) -> MachineSeen | None:
-    """What is seen of the attempt's Instance."""
+    """Observed state of the attempt's Instance."""
     instance = instance_of(world, build)
     if instance is None:
         return None
@@ -141,7 +141,7 @@ def _container(entry: Object) -> ContainerSeen:
 
 
 def _is_kept(instance: Object) -> bool:
-    """Whether nobody has asked an Instance back."""
+    """Whether an Instance was not asked to end, and has not ended."""
     return not instance["spec"].get("terminate") and not (instance.get("status") or {}).get("endTime")
 
 
@@ -185,7 +185,7 @@ def _pod_of(pods: Iterable[Object], step: str, attempt: int) -> PodSeen | None:
 
 
 async def _refused(world: World, build: Build) -> tuple[str, str] | None:
-    """Why the build's user will never have the machine; None where he may. What caches refuse is read live."""
+    """Why the build's user will never have the machine; None where they may. Refusals by the cache are read live."""
     namespace, user, wanted = build.metadata.namespace, build.spec.user, build.status.workspace or ""
     kind = await world.find_type(namespace, wanted)
     if kind is None:

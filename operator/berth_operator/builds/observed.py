@@ -1,4 +1,4 @@
-"""What is seen of a build, for :mod:`berth_operator.builds.decide`. Pure."""
+"""Observed state of a build, for :mod:`berth_operator.builds.decide`. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ UNREAD: Final = "it was deleted before anybody read what it had come to"
 
 
 class Report(Model):
-    """What a step says in its termination message."""
+    """A step's report in its termination message."""
 
     commit: str | None = Field(None, pattern=r"^[0-9a-f]{40,64}$")
     image: str | None = Field(None, max_length=512)
@@ -57,7 +57,7 @@ class PodSeen:
     containers: Mapping[str, ContainerSeen] = field(default_factory=dict)
 
     def container(self, name: str) -> ContainerSeen:
-        """What is known of a container."""
+        """Observed state of a container."""
         return self.containers.get(name, ContainerSeen())
 
 
@@ -94,7 +94,7 @@ class SeenBuild:
     forbidden: str = ""
     """Why nothing is fetched from its repository."""
     ahead: int = 0
-    """Of the same user's builds, those that wait before it."""
+    """How many of the same user's builds wait before it."""
     most_waiting: int = 1
     allowed_images: tuple[str, ...] = ("*",)
     allowed_users: frozenset[str] = frozenset({"*"})
@@ -109,7 +109,7 @@ class SeenBuild:
     pods: bool = False
     """Some pod of it is there."""
     remains: bool = False
-    """It is over, and a Job, a pod or a machine of it is there all the same."""
+    """It is over, and a Job, a pod or a machine of it still exists."""
     clock_trusted: bool = True
 
 

@@ -84,7 +84,7 @@ async def reconcile_build(world: World, key: Key) -> float | None:
 
 
 async def _shut_out(world: World, key: Key, seen: SeenBuild) -> None:
-    """Keep what is out of reach out of reach of the build's pods, also where it became so a moment ago."""
+    """Bring the policy of the build's pods up to date where the blocked networks have changed."""
     networks, known = world.config.out_of_reach, world.state(ShutOut)
     if seen.project is None or (seen.fetch is None and seen.run is None):
         known.pop(key, None)  # it has no pod yet, or none any more
@@ -140,9 +140,9 @@ async def _step(world: World, seen: SeenBuild, plan: Plan) -> bool:
 
 
 async def _tell(world: World, seen: SeenBuild) -> bool:
-    """Tell the project's receiver how far it is, and write that down; whether anything was written.
+    """Tell the project's receiver how far it is, and write that down; return whether anything was written.
 
-    This comes before what follows, so that a build is not over before its end was told.
+    This comes before the next step, so that a build is not over before its end was told.
     """
     build = seen.build
     if seen.project is None:
@@ -174,9 +174,9 @@ def _parts(world: World, seen: SeenBuild) -> BuildParts:
 
 
 async def _begin(world: World, build: Build) -> None:
-    """Start the status of an attempt; what an earlier one said and left goes.
+    """Start the status of an attempt; status, log and artifacts of an earlier one go.
 
-    What it left in the archive goes with the next sweep, so that nobody waits for an archive here.
+    Its parts in the archive go with the next sweep, so that no pass waits for the archive here.
     """
     if build.status.kept_in == IN_ARCHIVE:
         world.state(Leftovers).set()
@@ -202,7 +202,7 @@ async def _begin(world: World, build: Build) -> None:
 
 
 async def _show(world: World, build: Build, plan: Plan) -> None:
-    """Say what it does, or waits for."""
+    """Show in the status what it does or waits for."""
     now, status = world.now(), build.status
     shown: list[Condition] = []
     if status.start_time is not None and status.commit is not None and status.workspace is not None:
@@ -218,7 +218,7 @@ async def _show(world: World, build: Build, plan: Plan) -> None:
 
 
 async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
-    """Keep what is to be kept, then write the verdict."""
+    """Keep log and artifacts, then write the verdict."""
     build, now, settings = seen.build, world.now(), world.config.ci
     kept = Kept([], 0, 0, None)
     if seen.fetch is not None and settings is not None:

@@ -65,7 +65,7 @@ async def start_fetching(world: World, parts: BuildParts) -> None:
 
 
 async def resolve(world: World, build: Build, plan: Plan) -> None:
-    """Write down what is built, and with what."""
+    """Write down the commit and the recipe of a build."""
     report, now = plan.report, world.now()
     if report is None:
         raise RuntimeError("only a build with a report is resolved")
@@ -88,7 +88,7 @@ async def resolve(world: World, build: Build, plan: Plan) -> None:
 async def ask_for_machine(world: World, parts: BuildParts) -> None:
     """Ask for the machine in the ordinary queue, with a key pair of the attempt's own.
 
-    The Instance's name can be known before, and is taken by whoever is first: the build ends where another has it.
+    The Instance's name can be known before, so another may take it first: then the build ends.
     """
     build, name = parts.build, parts.secret
     namespace = build.metadata.namespace
@@ -136,7 +136,7 @@ def is_owned(metadata: ObjectMeta, build: Build) -> bool:
 
 
 def is_made_as(instance: Instance, build: Build, spec: InstanceSpec) -> bool:
-    """Whether an Instance is what an earlier try has made: the build's own, all that was asked for, and no more."""
+    """Whether an earlier try has made an Instance: the build's own, all that was asked for, and no more."""
     return is_owned(instance.metadata, build) and instance.spec == spec.model_copy(
         update={"terminate": instance.spec.terminate, "expire_after": instance.spec.expire_after}
     )
@@ -155,9 +155,9 @@ async def start_script(world: World, parts: BuildParts, seen: SeenBuild) -> None
 
 
 async def renew_policy(world: World, parts: BuildParts, seen: SeenBuild) -> None:
-    """Have the NetworkPolicy say what is out of reach now.
+    """Bring the NetworkPolicy up to date with the networks that are out of reach now.
 
-    It is written over what was read: a write that comes late takes nothing back.
+    It is written at the version that was read, so that a late write takes nothing back.
     """
     body = run_policy(world, parts, seen) if seen.run is not None else fetch_policy(world, parts)
     namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
@@ -198,10 +198,10 @@ def _to_repository(world: World, parts: BuildParts) -> list[Object]:
 
 
 async def _name_nonce(world: World, parts: BuildParts) -> str:
-    """Make the Secret without which the script does not start, then write its nonce down; each try draws another.
+    """Make the Secret that the script needs to start, then write its nonce down; each try draws another.
 
-    The write fails where the build has ended meanwhile, and with it the Job. What such a try has made goes at the
-    attempt's end, like all else of it (ADR 0024).
+    The write fails where the build has ended meanwhile: then no Job is made. The attempt's end deletes the Secret of
+    such a try, like all other objects of the attempt (ADR 0024).
     """
     nonce, status = new_nonce(), parts.build.status
     body = opaque(parts.metadata(names.build_secret(parts.id, parts.attempt, nonce)), {})

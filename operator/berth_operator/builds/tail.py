@@ -11,7 +11,7 @@ class Tail:
 
     @property
     def content(self) -> bytes:
-        """What is kept, ``most`` bytes at the most."""
+        """The kept end of the text, ``most`` bytes at the most."""
         self._shorten()
         return bytes(self._kept)
 

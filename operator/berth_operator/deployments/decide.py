@@ -1,4 +1,4 @@
-"""What the status of a deployment and of a type should say. Pure."""
+"""Decides the status of a deployment and of a type. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

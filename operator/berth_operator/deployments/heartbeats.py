@@ -1,8 +1,8 @@
-"""When the Leases of machines were last seen renewed, on this process's monotonic clock.
+"""Notes when the Leases of machines were last seen renewed, on this process's monotonic clock.
 
-A renewal is noted as its event comes, and costs no pass: the pass over the deployment comes when silence would end
-its being online, or when it is not online. What machines write as the time of a renewal is compared with what they
-wrote before and with no clock.
+A renewal is noted as its event comes, and costs no pass. A pass over the deployment comes when silence would take it
+offline, or while it is not online. The time that a machine writes for a renewal is compared with the one that it wrote
+before, and with no clock.
 """
 
 import time
@@ -24,7 +24,7 @@ class _Seen:
 
 @dataclass
 class Heartbeats:
-    """Those of all deployments, by namespace and name."""
+    """Heartbeats of all deployments, by namespace and name."""
 
     _by_name: dict[tuple[str, str], _Seen] = field(default_factory=dict)
 
@@ -36,14 +36,14 @@ class Heartbeats:
         if known is None:
             self._by_name[key] = _Seen(version, renewal, time.monotonic())
             return True
-        # What comes late is no sign of life: the machine may be dead since.
+        # A late event is no sign of life: the machine may have died since.
         if version <= known.version or renewal == known.renewal:
             return False
         known.version, known.renewal, known.at, known.heard = version, renewal, time.monotonic(), True
         return known.silent
 
     def beat(self, lease: Object, heard_for: float) -> Beat:
-        """What is known of a Lease; ``heard_for`` is for how many seconds the cluster has answered without a break."""
+        """Heartbeat by a Lease; ``heard_for`` is for how many seconds the cluster has answered without a break."""
         self.note(lease)
         known = self._by_name[lease["metadata"]["namespace"], lease["metadata"]["name"]]
         age = time.monotonic() - known.at

@@ -1,7 +1,7 @@
-"""How a WorkspaceDeployment begins and how it goes (ADR 0023). Each step can be repeated.
+"""Begins and ends the life of a WorkspaceDeployment (ADR 0023). Each step can be repeated.
 
-A deployment can be deleted and made again under its name. So that nobody gets it while something of the earlier one
-may run, and no epoch is used twice, it is lent only once it has its finalizer and its first epoch; and it goes only
+A deployment can be deleted and made again under its name. Nobody may get it while something of the earlier one may run,
+and no epoch may be used twice. So a deployment is lent only once it has its finalizer and its first epoch. It goes only
 when nobody has it and nothing of it is left.
 """
 
@@ -61,7 +61,7 @@ async def finish(world: World, wd: WorkspaceDeployment) -> float | None:
 
 
 async def _earlier(world: World, wd: WorkspaceDeployment) -> list[Trace]:
-    """What an earlier deployment of the name made and that was there when this one was; what it made itself is not."""
+    """Traces of an earlier deployment of this name that were there when this one was; this one's own are left out."""
     metadata = wd.metadata
     found = await world.state(Traces).of(
         world.client, metadata.namespace, metadata.name, int(metadata.resource_version)

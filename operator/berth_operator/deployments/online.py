@@ -15,14 +15,14 @@ MISSING: Final = "LeaseMissing"
 
 @dataclass(frozen=True)
 class Beat:
-    """What is known of the Lease of one deployment."""
+    """Observed Lease of one deployment."""
 
     heard: bool
     """This process has seen it renewed; else it has only seen the Lease, which may be old."""
     age: float
     """Seconds since then."""
     silence: float
-    """Those of them in which a renewal would have been seen."""
+    """Seconds since then in which a renewal would have been seen."""
     limit: float = MOST_SILENCE
 
 

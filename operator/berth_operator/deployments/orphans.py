@@ -1,9 +1,9 @@
-"""Leases whose Instance does not come (ADR 0021).
+"""Gives back leases whose Instance does not come (ADR 0021).
 
-An id that Berth drew is the name of its Instance, and a create that was sent may come late. So the name is taken first,
-by a tombstone: whichever Instance then has the name ends in its own pass, and gives the lease back there. No other pass
-does. Of a uid that the API server gave, a live list says for good whether there is such an Instance: its lease is
-given back here, as is one whose Instance has ended or has another deployment.
+An id that Berth drew is the name of its Instance, and a create that was sent may come late. So a tombstone takes the
+name first: the Instance that then has the name ends in its own pass, and gives the lease back there. No other pass
+does. For a uid that the API server gave, a live list proves whether there is such an Instance. If there is none, its
+lease is given back here; so is a lease whose Instance has ended or has another deployment.
 """
 
 import time

@@ -116,14 +116,14 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
 
 
 def _cleaning(world: World, wd: WorkspaceDeployment) -> str:
-    """Which hook runs after the holder's end, as his Instance says."""
+    """Which hook runs after the holder's end, as the holder's Instance says."""
     holder = orphans.holder_in_cache(world, wd)
     told = find(holder.status.conditions, state.CLEANED) if holder is not None else None
     return told.message if told is not None else ""
 
 
 async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> online.Beat | None:
-    """What is known of the deployment's Lease. Before its silence takes effect it is read live."""
+    """Observed Lease of the deployment. It is read live before its silence takes effect."""
     namespace, name = wd.metadata.namespace, wd.metadata.name
     lease = world.store.get(LEASES, namespace, name)
     if wd.spec.heartbeat != "lease" or lease is None:

@@ -1,4 +1,4 @@
-"""Whether the cluster enforces NetworkPolicy, by what connections to a pod of our own met (ADR 0015). Pure."""
+"""Judges by connections to a probe's pod whether the cluster enforces NetworkPolicy (ADR 0015). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ STEADY: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What two connections to the pod met, the forbidden one first."""
+    """Outcome of two connections to the pod, the forbidden one first."""
 
     forbidden: bool
     """One to the port that the pod's policy does not name came about."""
@@ -32,7 +32,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a probe found out: status, reason and message of a condition."""
+    """Result of a probe: status, reason and message of a condition."""
 
     status: Literal["True", "False", "Unknown"]
     reason: str
@@ -84,7 +84,7 @@ def _open(reason: str, what: str) -> Verdict:
 
 
 def why_not_running(pod: Object | None) -> str:
-    """What keeps a pod from running, by its status, in a few words."""
+    """Reason why a pod does not run, by its status, in a few words."""
     status = (pod or {}).get("status") or {}
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}

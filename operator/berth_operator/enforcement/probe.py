@@ -1,8 +1,8 @@
 """Finds out, at the start and then every so often, whether the cluster enforces NetworkPolicy at all (ADR 0015).
 
-A pod of our own listens on two ports, of which its policy admits the operator to one, and tries to connect to the API
-server, which its policy forbids. ``decide.py`` judges what connections met; the verdict is a condition of
-every WorkspaceType, written in its pass, and a metric. The leader alone probes, in the first workspace namespace.
+The probe's pod listens on two ports; its policy admits the operator to one of them. The pod also tries to connect to
+the API server, which its policy forbids. ``decide.py`` judges the outcomes. The verdict is a condition of every
+WorkspaceType, written in its pass, and a metric. The leader alone probes, in the first workspace namespace.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ log = structlog.get_logger(__name__)
 POD_SECONDS: Final = 120.0
 """From the pod's creation until it runs: an image may have to be pulled."""
 SETTLE_SECONDS: Final = 20.0
-"""What an enforcer gets to put a policy in force once the pod runs."""
+"""Time that an enforcer has to put a policy in force once the pod runs."""
 SOON_SECONDS: Final = 300.0
-"""When to look again after anything but a clean bill."""
+"""Longest pause after a probe whose verdict is not True."""
 PAUSE_SECONDS: Final = 0.3
 CONNECT_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 2.0
@@ -46,7 +46,7 @@ class Enforcement:
 
 
 async def run(world: World) -> None:
-    """Probe again and again while this process leads; returns at once where nobody is to look."""
+    """Probe again and again while this process leads; return at once where probes are off."""
     interval = world.config.probe_interval
     if interval is None:
         return
@@ -114,7 +114,7 @@ async def _watched(world: World, namespace: str, name: str) -> Verdict:
 
 
 async def _address(world: World, namespace: str, name: str, seen: list[Object]) -> str | None:
-    """Address of the pod once it runs; None once it has ended. What is seen of it is appended to ``seen``."""
+    """Address of the pod once it runs; None once it has ended. Each observed version of it is appended to ``seen``."""
     fields = {"metadata.name": name}
     while True:
         listed, version = await world.client.list(PODS, namespace, fields=fields)
@@ -146,7 +146,7 @@ async def sample(address: str, admitted: int, forbidden: int) -> Sample:
 
 
 async def _first_line(address: str, port: int) -> bytes | None:
-    """What is said on a connection, empty where nothing is; None where none comes about."""
+    """First line that a connection brings, empty where it brings none; None where there is no connection."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(address, port)

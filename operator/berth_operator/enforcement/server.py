@@ -1,7 +1,7 @@
-"""What runs in the probe's pod (ADR 0015): ``python3 -m berth_operator.enforcement.server PORT…``.
+"""Runs in the probe's pod (ADR 0015): ``python3 -m berth_operator.enforcement.server PORT…``.
 
-Whoever connects to one of the ports is told in one line whether the pod itself can connect to the API server, which
-its NetworkPolicy forbids: ``open`` or ``shut``. Nothing is read from a connection. Standard library only.
+A client of one of the ports is told in one line whether the pod itself can connect to the API server, which its
+NetworkPolicy forbids: ``open`` or ``shut``. Nothing is read from a connection. Standard library only.
 """
 
 import asyncio

@@ -1,11 +1,11 @@
 """The last seen version of every watched object, with the look-ups that reconciling needs.
 
-Of Berth's own kinds only objects that can be read are shown: none stops a pass over others. What cannot be read is
-kept apart, for those who must not take it for something that is not there.
+Of Berth's own kinds only readable objects are shown, so that no unreadable one stops a pass over others. Unreadable
+objects are kept apart, for callers that must not take them for absent.
 
 Concurrency model: one event loop; the handlers hear, readers and writers put, the reconcilers read and never change
-what they read. Versions only go forward: a late event does not undo what a write of ours has put, nor bring back what
-was deleted. (resourceVersions are comparable as integers since Kubernetes 1.35 by contract, before that by fact.)
+what they read. Versions only go forward: a late event neither undoes a write of ours nor brings back a deleted object.
+(resourceVersions are comparable as integers since Kubernetes 1.35 by contract, before that by fact.)
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -60,7 +60,7 @@ class Store:
         self._models: dict[tuple[Kind, ObjectKey], Resource] = {}
         self._gone: dict[tuple[Kind, ObjectKey], int] = {}
         self._unheard: set[tuple[Kind, ObjectKey]] = set()
-        """What was put, and what no watch has told of since."""
+        """Objects that were put and of which no watch has told since."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -72,7 +72,7 @@ class Store:
         return [self._objects[kind][key] for key in keys if namespace in (None, key[0])]
 
     def models(self, resource: type[R], index: str, value: str, namespace: str | None = None) -> list[R]:
-        """Models of the same objects. Each version is parsed once: each pass of a waiter looks at all who wait."""
+        """Models of the same objects. Each version is parsed once: each pass of a waiter looks at all waiters."""
         return [self._model(resource, obj) for obj in self.by(resource.api(), index, value, namespace)]
 
     def counts(self, kind: Kind, index: str) -> Iterator[tuple[str, int]]:
@@ -92,7 +92,7 @@ class Store:
         return self._unreadable[kind].get((namespace, name))
 
     def put(self, kind: Kind, obj: Object) -> bool:
-        """Keep what a write or a read has answered, unless a newer version is known; whether it is the newest."""
+        """Keep the answer of a write or a read, unless a newer version is known; return whether it is the newest."""
         key, version = key_of(obj), version_of(obj)
         known = self._known(kind, key)
         if known < version:
@@ -101,9 +101,9 @@ class Store:
         return known <= version and key in self._objects[kind]
 
     def hear(self, kind: Kind, obj: Object) -> bool:
-        """Keep what a watch tells; whether it is news, on which nobody has acted.
+        """Keep an object that a watch tells of; return whether it is news, on which no pass has acted.
 
-        What was put is no news before it was heard, or :meth:`all_heard` was called.
+        An object that was put is news until it was heard, or :meth:`all_heard` was called.
         """
         key, version = key_of(obj), version_of(obj)
         known = self._known(kind, key)
@@ -136,7 +136,7 @@ class Store:
     def retain(self, kind: Kind, namespace: str, listed: Container[ObjectKey], version: str) -> list[Object]:
         """Forget and return what a live list of a namespace (empty for cluster-wide kinds) shows to have vanished.
 
-        ``version`` is the list's; what is younger stays.
+        ``version`` is the list's; younger objects stay.
         """
         vanished = [
             obj

@@ -1,8 +1,8 @@
 """The time that the operator acts by, and whether it may.
 
-The time is the store's (:mod:`berth_core.kube.clock`), so what is written and what is swept away never rests on this
-machine's clock. A machine whose clock differs from the API server's all the same ends nothing by time: one of the two
-is wrong, and nobody here knows which.
+The time is the store's (:mod:`berth_core.kube.clock`), so writes and sweeps never rest on this machine's clock. A
+machine whose clock differs from the API server's still ends nothing by time: one of the two clocks is wrong, and the
+operator cannot tell which.
 """
 
 import asyncio

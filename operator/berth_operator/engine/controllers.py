@@ -11,7 +11,7 @@ from berth_operator.engine.world import World
 from berth_operator.kinds import RELIST
 
 Pass = Callable[[World, Key], Awaitable[float | None]]
-"""Brings what a key names up to date; seconds after which it wants the key again."""
+"""Brings a key's object up to date; returns the seconds after which it wants the key again."""
 Wake = Callable[[World, Object, bool], None]
 """Puts the keys into the work queue that an object's change concerns; True where it was deleted."""
 NO_LABELS: Final[Mapping[str, str]] = {}
@@ -27,7 +27,7 @@ class Watch:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels that choose the objects; one subject at most names them."""
     concerns_nobody: Callable[[Object | None, Object], bool] | None = None
-    """Whether a change, from one version to another, wakes nobody."""
+    """Whether a change, from one version to another, wakes no pass."""
     listed: Callable[[World, str, int], None] | None = None
     """Told of each list of all: its namespace and resourceVersion. Such kinds are listed after the others."""
 
@@ -73,7 +73,7 @@ class Controllers:
         return next((watch.labels for watch in self.watches[kind] if watch.labels), NO_LABELS)
 
     def concerns_nobody(self, kind: Kind, before: Object | None, after: Object) -> bool:
-        """Whether a change wakes nobody."""
+        """Whether a change wakes no pass."""
         return any(one.concerns_nobody(before, after) for one in self.watches[kind] if one.concerns_nobody is not None)
 
 

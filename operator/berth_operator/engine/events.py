@@ -12,13 +12,13 @@ from berth_operator.kinds import EVENTS
 
 @dataclass(frozen=True)
 class Complaint:
-    """What is wrong or about to be: CamelCase reason and action (Kubernetes API conventions), and a sentence."""
+    """A problem, present or near: CamelCase reason and action (Kubernetes API conventions), and a sentence."""
 
     reason: str
     action: str
     note: str
     once: bool = False
-    """Said once of an object, whoever says it: the same words make the same Event."""
+    """Said once of an object, whichever process says it: the same words make the same Event."""
 
 
 async def warn(world: World, obj: Object, complaint: Complaint) -> None:

@@ -1,4 +1,4 @@
-"""In which order keys are worked on: two lanes, of which one goes first, yet never holds the other up for ever.
+"""Orders keys in two lanes: one goes first, yet never blocks the other for ever.
 
 Pure but for its state; each key waits in one lane, once. A key of the second lane that has n keys before it in its
 lane is taken after at most (n + 1) * (MOST_IN_A_ROW + 1) others, whatever comes into the first.

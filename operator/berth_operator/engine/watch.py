@@ -1,4 +1,4 @@
-"""What kopf watches for us. A handler keeps the object and puts keys into the work queue, nothing else."""
+"""Handlers of kopf's watches. A handler keeps the object and puts keys into the work queue, nothing else."""
 
 import time
 from collections.abc import Awaitable, Callable

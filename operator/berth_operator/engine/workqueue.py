@@ -26,13 +26,13 @@ FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 30.0
 LEADERLESS_DELAY: Final = 0.5
 UNREADABLE_DELAY: Final = 30.0
-"""Until another look at what rests on an object that cannot be read: the news of its change wake only itself."""
+"""Until another look at work that rests on an unreadable object: a change of that object wakes only its own key."""
 NOISY_AFTER: Final = 5
 """Failures in a row after which a key is reported to ``on_stuck``."""
 
 
 class Key(NamedTuple):
-    """What to reconcile: a sort of work, and the object's namespace and name."""
+    """An item of work: its sort, and the object's namespace and name."""
 
     sort: str
     namespace: str
@@ -109,7 +109,7 @@ class WorkQueue:
         self._open = True
 
     async def run(self) -> None:
-        """Work until cancelled; what waits then is forgotten."""
+        """Work until cancelled; keys that wait then are forgotten."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(self._workers):

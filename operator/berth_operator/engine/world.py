@@ -30,7 +30,7 @@ class TermState(ABC):
 
 @dataclass
 class World:
-    """Those of one process. Each subject keeps its own state in it, by the state's class."""
+    """Connections, settings and state of one process. Each subject keeps its own state in it, by the state's class."""
 
     config: Config
     client: Client
@@ -39,7 +39,7 @@ class World:
     archive: Archive | None = None
     """Where logs and artifacts of builds go; None for ConfigMaps."""
     confirm: Callable[[], Awaitable[None]] | None = None
-    """Reads live who leads; raises NotLeaderError where another does. None where nobody else can."""
+    """Reads the leader live; raises NotLeaderError where another process leads. None where no other can."""
     term: int = 0
     """Of this process as the leader (``leading.Leadership.term``)."""
     last_event: float = 0.0

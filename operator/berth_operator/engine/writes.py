@@ -18,7 +18,7 @@ CONFIRM_SECONDS: Final = 10.0
 
 
 async def write_status(world: World, resource: Resource, old: Model, new: Model) -> Object | None:
-    """Write the status where it differs; the object as it is then, None where nothing was written.
+    """Write the status where it differs; return the object as it is then, None where nothing was written.
 
     Raises:
         berth_core.kube.errors.ConflictError: somebody wrote in between; the cache has the live object then.
@@ -64,7 +64,7 @@ async def release_pod(world: World, namespace: str, name: str) -> None:
 
 
 async def refresh(world: World, kind: Kind, namespace: str, name: str) -> None:
-    """Read an object live into the cache. What was made again, and heard of before the answer, stays there."""
+    """Read an object live into the cache. A successor that was heard of before the answer stays there."""
     known = world.store.get(kind, namespace, name)
     try:
         world.store.put(kind, await world.client.get(kind, namespace, name))

@@ -1,4 +1,4 @@
-"""What to do next with one instance. Pure: read :data:`RULES` from top to bottom."""
+"""Decides the next step of one instance. Pure: read :data:`RULES` from top to bottom."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -49,12 +49,12 @@ def decide(seen: ObservedInstance, now: datetime) -> Plan:
 
 
 def ends_now(seen: ObservedInstance, now: datetime) -> bool:
-    """Whether it ends by what it says itself, its type and the time: nothing else need be observed then."""
+    """Whether its own spec, its type and the time end it: nothing else need be observed then."""
     return bool(told_to_end(seen, now) or expired(seen, now))
 
 
 def ended(seen: ObservedInstance, _now: datetime) -> Plan | None:
-    """What has ended stays ended; anything of it that turns up is cleared away."""
+    """An ended instance stays ended; anything of it that turns up is cleared away."""
     instance = seen.instance
     if not conditions.is_true(instance.status.conditions, state.ENDED):
         return None
@@ -232,7 +232,7 @@ def unproven(seen: ObservedInstance, now: datetime) -> Plan | None:
 
 
 def standing(seen: ObservedInstance, now: datetime) -> Plan | None:
-    """Everything is as it should be, or somebody else has to move first: say so in the status."""
+    """Everything is as it should be, or depends on another's action: say so in the status."""
     return Plan(Step.REPORT, again_at=_look_again(seen, now))
 
 
@@ -320,7 +320,7 @@ def _start_deadline(seen: ObservedInstance) -> datetime | None:
     if start is None:
         return None
     limits = seen.type.spec.limits if seen.type is not None else Limits()
-    # What the hook took, which has a limit of its own, does not count.
+    # The hook's time, which has a limit of its own, does not count.
     prepared = conditions.find(status.conditions, state.PREPARED)
     if prepared is not None and prepared.status == "True":
         start = prepared.last_transition_time

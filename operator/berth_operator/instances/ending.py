@@ -166,13 +166,13 @@ async def leases_of(world: World, namespace: str, instance_id: str) -> list[Leas
 
 
 async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
-    """Rules speak of what is gone: none of them shows as in force, or waits for another instance."""
+    """Delete the rules of an instance that is gone: none must show as in force, or wait for another instance."""
     rules, _ = await world.client.list(RULES, namespace, fields={"spec.instance": instance_id})
     await together(*(world.client.delete(RULES, namespace, rule["metadata"]["name"]) for rule in rules))
 
 
 def _has_vpn(world: World, namespace: str, instance_id: str) -> bool:
-    """Whether the instance had a VPN, or somebody made a client for one."""
+    """Whether the instance had a VPN, or a VPNClient names it."""
     known = world.store.by(INSTANCES, "id", instance_id, namespace)
     return any(obj["spec"].get("vpn") for obj in known) or bool(
         world.store.by(VPN_CLIENTS, "instance", instance_id, namespace)
@@ -188,7 +188,7 @@ async def _lease_of(world: World, instance: Instance) -> Lease | None:
 
 
 def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
-    """Name of what was kept warm for the lease, whoever has it; None where there surely is no such thing."""
+    """Name of the lease's warm objects, whoever has them; None where there surely are none."""
     if lease is None or not view.concerns(world, namespace, lease.deployment):
         return None
     return names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
@@ -197,7 +197,7 @@ def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
 def _known(
     world: World, namespace: str, instance_id: str, lease: Lease | None, warm: str | None
 ) -> list[tuple[Kind, str]]:
-    """Return what is deleted at once, by name: what opens the door first. The live lists that follow find the rest."""
+    """Return objects to delete at once, by name, those that open the door first. Live lists find the rest later."""
     found = [(SERVICES, names.instance_object(instance_id))]
     secrets: list[str] = []
     if lease is not None:
@@ -255,5 +255,5 @@ async def _gone(
 
 
 def _hook_of(obj: Object) -> str:
-    """Which hook it belongs to; empty for what belongs to none."""
+    """Which hook it belongs to; empty for an object of none."""
     return str(obj["metadata"]["labels"].get(names.HOOK_LABEL) or "")

@@ -1,4 +1,4 @@
-"""Makes objects of a lease, whether or not somebody has it yet. What is there already stays as it is."""
+"""Makes the Secrets of a lease, whether or not it has a holder yet. Existing ones stay as they are."""
 
 from berth_core import names
 from berth_core.leases.availability import Lease
@@ -15,7 +15,7 @@ from berth_operator.settings.config import VpnSettings
 
 
 def lease_parts(world: World, instance: Instance, lease: Lease) -> LeaseParts | None:
-    """Return what manifests of a lease are made from; None while the deployment or its type is not there."""
+    """Return the parts that a lease's manifests are made from; None while the deployment or its type is not there."""
     namespace = instance.metadata.namespace
     wd = world.deployment(namespace, lease.deployment)
     type_ = world.type_named(namespace, wd.spec.type) if wd else None

@@ -1,6 +1,6 @@
-"""What this process knows of running instances and that no resource holds.
+"""State of running instances that this process knows and no resource holds.
 
-What each agent acknowledged, what was probed: lost at a restart, and found out again by pushing and probing again.
+Acknowledgements of agents and results of probes are lost at a restart, and found out by pushing and probing again.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class VpnMemory:
         return self.question is not None and not self.question.done()
 
     def meet(self, pod: PodView | None, *, other_pod: bool) -> None:
-        """Take note of the pod: another server has to be asked again, another pod's agent knows of nobody."""
+        """Take note of the pod: another server has to be asked again, another pod's agent knows no revoked client."""
         container = (pod.uid, pod.vpn.restarts) if pod is not None and pod.vpn.state == "running" else None
         if container != self.container:
             self.stop()
@@ -93,9 +93,9 @@ class Memory:
     policy_version: int = 0
     """Its resourceVersion then: a list that shows an older one was asked for before."""
     ranges: list[str] | None = None
-    """What its load balancer was told last to let through; None where it was told nothing."""
+    """Source ranges that its load balancer was given last; None where it was given none."""
     found: bool = False
-    """It was opened before this process led: what belongs to it is looked at before it is written anew."""
+    """It was opened before this process led: its objects are read before they are written anew."""
     budget: bool = False
     """The PodDisruptionBudget was applied."""
     pod_uid: str = ""
@@ -111,12 +111,12 @@ class Memory:
     warned: str = ""
     """The notice that an Event tells of."""
     cleared: bool = False
-    """What was known by name was deleted once."""
+    """All objects known by name were deleted once."""
     nonces: dict[str, str] = field(default_factory=dict)
     """Of Secrets that are being made, and that no status names yet: of hooks by name, of its pod by ""."""
 
     def meet(self, pod: PodView | None, now: datetime) -> None:
-        """Take note of the pod; what was known of another one, or of earlier lives of its containers, is dropped."""
+        """Take note of the pod; drop state of another pod, or of earlier lives of its containers."""
         other_pod = pod is None or pod.uid != self.pod_uid
         self.vpn.meet(pod, other_pod=other_pod)
         if pod is None:
@@ -158,17 +158,17 @@ class Memory:
         return any(_version(rule) == (name, version) for rule in self.rules or ())
 
     def keep_rule(self, written: FirewallRule) -> None:
-        """Take over what a write of ours has made of a rule; where others changed something, rules are read again."""
+        """Take over a rule as a write of ours left it; where others changed something, rules are read again."""
         if self.rules is not None:
             self.rules = [written if _is_older(rule, written) else rule for rule in self.rules]
 
     @property
     def in_force(self) -> InForce | None:
-        """Return what the agent has for sure, with nothing on the way to it."""
+        """Return the state that the agent surely has, with no other push on its way."""
         return self.acknowledged if self.acknowledged == self.sent else None
 
     def outdate_policy(self) -> None:
-        """Take note that nobody knows what its NetworkPolicy should be, or is: the next pass pushes and applies."""
+        """Take note that its NetworkPolicy, desired and present, is unknown: the next pass pushes and applies."""
         self.policy, self.ranges, self.acknowledged = "", None, None
 
     def stop_probe(self) -> None:
@@ -178,7 +178,7 @@ class Memory:
             self.probe = None
 
     def stop(self) -> None:
-        """End what runs for it."""
+        """End tasks that run for it."""
         self.stop_probe()
         self.vpn.stop()
 
@@ -209,7 +209,7 @@ def _is_older(rule: FirewallRule, other: FirewallRule) -> bool:
 
 @dataclass
 class Memories(TermState):
-    """Those of all instances, by namespace and public id."""
+    """Memories of all instances, by namespace and public id."""
 
     by_id: dict[tuple[str, str], Memory] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Gathers what is known of one instance into one value. Reads live what a cache may not decide."""
+"""Observes one instance, as one value. It reads live what a cache may not decide."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -66,7 +66,7 @@ def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
 
 
 def _brief(world: World, instance: Instance) -> ObservedInstance:
-    """What the caches tell of it, which is enough to end it."""
+    """Its state by the caches, which is enough to end it."""
     namespace, name = instance.metadata.namespace, instance.status.deployment
     wd = world.deployment(namespace, name) if name else None
     type_ = world.type_named(namespace, wd.spec.type) if wd else None
@@ -80,7 +80,7 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     if claim is not None:
         wd = world.deployment(namespace, claim.deployment)
         seen = _claimed(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
-        # Who has an epoch never changes, and while its warm pod can be claimed it is not over: the cache will do.
+        # An epoch's holder never changes, and while its warm pod can be claimed it is not over: the cache will do.
         if seen.warm is not None:
             return seen
         wd = await read_deployment(world, namespace, claim.deployment)

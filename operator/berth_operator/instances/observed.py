@@ -1,4 +1,4 @@
-"""What is known of one instance when a decision is taken. Built by :mod:`berth_operator.instances.observe`."""
+"""Observed state of one instance when a decision is taken. Built by :mod:`berth_operator.instances.observe`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,21 +12,21 @@ from berth_operator.pods.view import PodView
 from berth_operator.podspec.isolation import Verdict
 
 STARTING = ("Starting", "the pod starts")
-"""What conditions say meanwhile."""
+"""Reason and message of conditions while the pod starts."""
 REFUSED = (
     "PathRefused",
     "the node refuses packets to the announced address: kube-proxy there does not serve the port yet, look at its log",
 )
-"""What they say while the way in is not there."""
+"""Reason and message of conditions while the node refuses packets to the announced address."""
 
 
 @dataclass(frozen=True)
 class AgentView:
-    """What this process knows of the agent in the present pod; nothing of it survives a restart of either."""
+    """State of the agent in the present pod, as this process knows it; a restart of either loses it."""
 
     acknowledged: InForce | None = None
     current: bool = False
-    """What was acknowledged is what the rules, the keys and the notice say now."""
+    """The acknowledged state has the present rules, keys and notice."""
     failures: int = 0
     """Pushes that failed in a row."""
     error: str = ""
@@ -51,7 +51,7 @@ class VpnView:
     ready: bool | None = None
     """Whether its server has its tunnel, as this process has heard; None while it was not asked."""
     problem: str = ""
-    """What keeps it from that, in its own words."""
+    """Why its server has no tunnel, in the server's own words."""
     address: Address | None = None
     """Where its clients find it."""
     must_refuse: bool = False
@@ -87,7 +87,7 @@ class ObservedInstance:
     held: Lease | None = None
     """The lease that is its own, read live where that matters (unbound, or the cache says it is lost)."""
     claiming: bool = False
-    """Its lease is being taken or given back elsewhere in this process: what comes of it is not known yet."""
+    """Its lease is being taken or given back elsewhere in this process: the outcome is not known yet."""
     lost: str = ""
     """Why the lease is not its own any more, from a live read; empty while it is."""
     warm: PodView | None = None
@@ -95,7 +95,7 @@ class ObservedInstance:
     waits_for: str = ""
     """For one that waits: why it cannot have any deployment, or not the one that it holds; empty where it may."""
     opened: bool = False
-    """What the lease opens is there: its pod, which is made last, and its Service."""
+    """The lease's objects are there: its pod, which is made last, and its Service."""
     pod: PodView | None = None
     previous_pod_created: datetime | None = None
     previous_pod_ended: datetime | None = None
@@ -111,7 +111,7 @@ class ObservedInstance:
     """Networks that no workspace reaches, whatever its type says."""
     agent: AgentView = AgentView()
     notice: str = ""
-    """What the holder's shell should tell now."""
+    """Notice for the holder's shell now."""
     rules_settled: bool = True
     """Every rule says that it is in force and names its Instance as owner."""
     quiet_since: datetime | None = None

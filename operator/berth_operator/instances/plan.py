@@ -1,4 +1,4 @@
-"""What a decision can say."""
+"""Possible results of a decision."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ class Step(Enum):
     WAIT = auto()
     """Show that it waits for a deployment."""
     TURN = auto()
-    """Let those that wait be served, in their order."""
+    """Let waiters be served, in their order."""
     MARK = auto()
     """Write down that the lease which was taken for it goes back, from when on it cannot be used."""
     RETURN = auto()
@@ -32,13 +32,13 @@ class Step(Enum):
     BIND = auto()
     """Open all that belongs to the lease and write down that it is bound."""
     OPEN = auto()
-    """Make what is missing of that, the pod last."""
+    """Make missing objects of the lease, the pod last."""
     RETIRE = auto()
     """Clear away a pod that will not serve again, the lease stays."""
     PUSH = auto()
     """Put rules and keys in force."""
     VPN = auto()
-    """Ask whether the VPN serves, have it refuse who is revoked, sign who is new."""
+    """Ask whether the VPN serves, have it refuse revoked clients, sign new ones."""
     PROBE = auto()
     """Find out whether sshd listens and packets arrive."""
     REPORT = auto()

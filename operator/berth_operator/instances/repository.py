@@ -1,4 +1,4 @@
-"""Whether the repository that a holder asked for is in his workspace, and why not (ADR 0020). Pure."""
+"""Whether the repository that a holder asked for is in the workspace, and why not (ADR 0020). Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -46,7 +46,7 @@ def seconds_of(type_: WorkspaceType) -> int:
 
 
 def cloned(seen: ObservedInstance) -> Shown:
-    """What came of the clone in the present pod, for the condition."""
+    """Outcome of the clone in the present pod, for the condition."""
     instance, pod = seen.instance, seen.pod
     if pod is None:
         return (False, *STARTING)

@@ -81,7 +81,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
     instance, pod = seen.instance, _pod(seen)
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
     if seen.vpn is not None and seen.vpn.must_refuse:
-        # Before the door opens: a pod that was made again knows of nobody who was revoked.
+        # Before the door opens: a pod that was made again knows no revoked client.
         try:
             await clients.refuse(world, instance, pod)
         except AgentError as error:

@@ -67,7 +67,7 @@ async def bind(world: World, seen: ObservedInstance) -> None:
         await _bind_warm(world, lease, warm, memory)
     else:
         await _bind_cold(world, lease, memory)
-        # What was kept warm for this lease, and does not serve it, goes.
+        # Warm objects of this lease that do not serve it are deleted.
         world.add(WARM, lease.namespace, seen.held.deployment)
     log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch, warm=lease.warm)
 
@@ -134,7 +134,7 @@ async def _name_secrets(world: World, lease: LeaseParts, memory: Memory, named: 
 
 
 async def make_missing(world: World, seen: ObservedInstance) -> None:
-    """Make what is missing of a bound instance, the pod last."""
+    """Make missing objects of a bound instance, the pod last."""
     instance = seen.instance
     if seen.deployment is None or seen.type is None:
         raise RuntimeError("the deployment or its type is gone: restore it, or end the instance")
@@ -168,7 +168,7 @@ async def _with_secrets(world: World, lease: LeaseParts, memory: Memory) -> Leas
 
 
 async def apply_sources(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
-    """Tell the cluster's enforcer, and a load balancer, whom the rules let in, where that was not told last."""
+    """Write the rules' sources into the NetworkPolicy, and a load balancer's Service, where they have changed."""
     mirrored = [] if source_ranges(rules, world.config) == memory.ranges else [_service(world, lease, memory, rules)]
     await together(_apply_policy(world, lease, memory, rules), *mirrored)
 
@@ -196,7 +196,7 @@ async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> 
 async def _apply(world: World, kind: Kind, manifest: Object, *, look: bool) -> Object:
     """Apply; with ``look`` only where a live read shows that it is not so already, which costs the API server less.
 
-    What stands then is returned.
+    Return the object as it stands then.
     """
     metadata = manifest["metadata"]
     if look:

@@ -78,7 +78,7 @@ def hook_starts(shown: InstanceStatus, hook: str, nonce: str) -> InstanceStatus:
 
 
 def ending(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
-    """Status of one that ends from now on. What was written before stays."""
+    """Status of one that ends from now on. Fields that were written before stay."""
     fields = {"id": instance.public_id, "reason": plan.reason, "message": plan.message, "address": None}
     return _with(instance, now, fields, {
         state.ENDED: (False, plan.reason, plan.message),
@@ -92,7 +92,7 @@ def prepared(instance: Instance, now: datetime) -> InstanceStatus:
 
 
 def cleaning(instance: Instance, step: Cleaning, now: datetime) -> InstanceStatus:
-    """Status of one whose machine is made ready for the next; what it came to stays."""
+    """Status of one whose machine is made ready for the next; its outcome stays."""
     return _with(instance, now, {}, {state.CLEANED: (not step.hook, step.reason, step.message)})
 
 

@@ -1,7 +1,7 @@
 """Since when the cluster's API has answered this process without a break.
 
-What did not arrive while it could not arrive proves nothing: a keep-alive ping is missed only in a time in which
-the cluster could have told of it. The leader's renewals, every few seconds, are what is asked.
+Silence counts only while the API answers: a keep-alive ping is missed only in a time in which the cluster could have
+told of it. The leader's renewals, every few seconds, show whether the API answers.
 """
 
 from datetime import datetime, timedelta
@@ -26,5 +26,5 @@ class Steadiness:
             self.since = now
 
     def broke(self) -> None:
-        """Take note that no answer came: what comes next begins a new run."""
+        """Take note that no answer came: the next one begins a new run."""
         self.since = None

@@ -1,8 +1,8 @@
-"""Who leads: a ``coordination.k8s.io`` Lease named ``berth-operator`` in the release's namespace.
+"""Elects the leader by a ``coordination.k8s.io`` Lease named ``berth-operator`` in the release's namespace.
 
 The holder renews every RENEW_SECONDS. It may write for DEADLINE_SECONDS from the moment at which its last
 successful renewal was *sent*, on its own clock since boot; another replica takes over when it has seen no renewal
-for LEASE_SECONDS on its own clock. The difference is what a write under way has left to arrive in.
+for LEASE_SECONDS on its own clock. The difference is the time that a write under way has left to arrive.
 
 The clock counts while a machine is suspended, but may stand still while a hypervisor has paused it. A former leader
 then takes itself for the leader; the order of its writes (ADR 0024) and its term fence what it sends.

@@ -1,7 +1,7 @@
 """Which release leads in a workspace namespace: one, named in the ConfigMap ``berth-release`` there (ADR 0023).
 
 Replicas of one release choose a leader by a Lease in their own namespace, so that two releases know nothing of each
-other. Whoever comes second leads nothing until an administrator has deleted the ConfigMap, or the first is uninstalled.
+other. The second release leads nothing until an administrator has deleted the ConfigMap, or the first is uninstalled.
 """
 
 import asyncio

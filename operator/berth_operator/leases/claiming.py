@@ -1,4 +1,4 @@
-"""The one place where the operator takes a lease for somebody who waits."""
+"""The one place where the operator takes a lease for a waiter."""
 
 import structlog
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 async def claim(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> Lease | None:
-    """Take the lease of a deployment for somebody whose turn it is; None where that cannot be.
+    """Take the lease of a deployment for the waiter whose turn it is; None where that cannot be.
 
     Afterwards the cache has the deployment as it is.
 
@@ -43,7 +43,7 @@ async def claim(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> Lease 
 
 
 async def _is_permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:
-    """Whether the access rules, read live, let somebody have a deployment."""
+    """Whether the access rules, read live, let a waiter have a deployment."""
     namespace = wd.metadata.namespace
     kind = world.type_named(namespace, wd.spec.type)
     rules, _ = await world.client.list(ACCESS_RULES, namespace, fields={"spec.deployment": wd.metadata.name})

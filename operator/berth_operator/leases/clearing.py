@@ -48,7 +48,7 @@ def _known(world: World, namespace: str, name: str) -> PodView | None:
 
 
 async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
-    """Delete what carries a lease's epoch, kept warm or opened; True once a live list finds nothing of it."""
+    """Delete objects with a lease's epoch, kept warm or opened; True once a live list finds nothing of it."""
     labels = [names.epoch_labels(lease.epoch, lease.deployment)]
     if left := await left_of(world, namespace, labels):
         await delete_all(world, left)

@@ -18,7 +18,7 @@ async def read_deployment(world: World, namespace: str, name: str) -> WorkspaceD
 
 
 async def held_deployment(world: World, waiter: Waiter) -> WorkspaceDeployment | None:
-    """Return the deployment whose lease was taken for one who waits: the cache says where, a live read whether.
+    """Return the deployment whose lease was taken for a waiter: the cache says where, a live read whether.
 
     The one that ``status.returned`` names comes first: no other is used, or named there, before it has gone.
     """

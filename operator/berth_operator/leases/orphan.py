@@ -20,7 +20,7 @@ class Orphan(NamedTuple):
 
 
 def orphan_of(wd: WorkspaceDeployment) -> Orphan | None:
-    """Return what a deployment's lease would be without its Instance; None where there is no lease."""
+    """Return a deployment's lease as an orphan, as if its Instance were missing; None where there is no lease."""
     lease = wd.status.lease
     return Orphan(wd.metadata.uid, wd.status.epoch, lease.instance) if lease is not None else None
 
@@ -32,7 +32,7 @@ def holder(wd: WorkspaceDeployment, instances: list[Instance]) -> Instance | Non
 
 
 def living(instances: list[Instance]) -> list[Instance]:
-    """Those that have not ended."""
+    """Instances that have not ended."""
     return [i for i in instances if i.status.end_time is None]
 
 

@@ -1,8 +1,8 @@
 """Leases that a former leader took beyond their user's quota: they go back unused (ADR 0010).
 
-First ``status.returned`` of whom it was taken for names the lease, by a compare-and-swap. Bound and the grant are
-compare-and-swaps of the same status, so from then on nobody begins to use that lease, and whoever gives it back late
-gives back what is unused. No other lease is named before that one has gone.
+First ``status.returned`` of the waiter that it was taken for names the lease, by a compare-and-swap. Bound and the
+grant are compare-and-swaps of the same status, so from then on nobody begins to use that lease. So it is unused even
+where it is given back late. No other lease is named before that one has gone.
 """
 
 import time

@@ -1,6 +1,6 @@
-"""What is there of leases and warm pods, by the deployment's name, listed once for many deployments.
+"""Traces of leases and warm pods, by the deployment's name, listed once for many deployments.
 
-Only whether there is nothing can be told by a shared list; whatever it shows is to be looked at again.
+A shared list proves only that there is no trace; any trace that it shows must be looked at again.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ class _Shared:
 
 
 class Traces:
-    """Lists of each namespace, as of the last time that somebody needed a later one."""
+    """Lists of each namespace, as of the last time that a pass needed a later one."""
 
     def __init__(self) -> None:
         self._shared: dict[str, _Shared] = defaultdict(_Shared)
         self._lock = asyncio.Lock()
 
     async def of(self, client: Client, namespace: str, deployment: str, version: int) -> list[Trace]:
-        """Return what was there at a resourceVersion that is not before ``version``, the deployment's own."""
+        """Return traces at a resourceVersion that is not before ``version``, the deployment's own."""
         async with self._lock:
             if self._shared[namespace].version < version:
                 self._shared[namespace] = await _listed(client, namespace)
@@ -39,7 +39,7 @@ class Traces:
 
 
 async def live(client: Client, namespace: str, deployment: str) -> list[Trace]:
-    """Return what is there of one deployment now."""
+    """Return the present traces of one deployment."""
     labels = {names.DEPLOYMENT_LABEL: deployment}
     lists = await together(*(client.list(kind, namespace, labels=labels, metadata_only=True) for kind in LISTED))
     return [one for objects, _ in lists for one in traces(objects)]

@@ -1,4 +1,4 @@
-"""What is kept of an object: of the bulky kinds only what is read.
+"""The part of an object that is kept: of the bulky kinds only fields that are read.
 
 A whole pod takes four times as much memory as what passes look at; the API server keeps the rest.
 """
@@ -36,7 +36,7 @@ _CONDITIONS: Final = ("PodScheduled", "DisruptionTarget")
 
 
 def slim(kind: Kind, obj: Object) -> Object:
-    """What is kept of an object as the API server gave it; the object itself stays as it was."""
+    """The part to keep of an object as the API server gave it; the object itself stays as it was."""
     if kind in _KEPT:
         return _KEPT[kind](obj)
     metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}

@@ -54,7 +54,7 @@ class PodView:
     vpn: ContainerView = NOT_REPORTED
     """Of an instance that has one."""
     repository: ContainerView | None = None
-    """What clones a repository into the workspace; None where the pod was made without."""
+    """The container that clones a repository into the workspace; None where the pod was made without."""
     containers: tuple[ContainerView, ...] = ()
     """All that the spec names, init containers and ephemeral ones too."""
     unschedulable_since: datetime | None = None
@@ -79,7 +79,7 @@ class PodView:
 
     @property
     def needed(self) -> tuple[ContainerView, ...]:
-        """What must run for a shell, in the order of the start; what clones a repository only until that has ended."""
+        """Containers that must run for a shell, in the order of the start; the cloning one only until it has ended."""
         cloning = self.repository is not None and self.repository.state != "terminated"
         return (self.agent, *((self.repository,) if self.repository is not None and cloning else ()), self.workspace)
 

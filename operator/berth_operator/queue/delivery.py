@@ -11,7 +11,7 @@ from berth_core.resources import Delivery, DeliverySpec, Reservation, manifest
 
 
 def delivery(reservation: Reservation, now: datetime) -> Object | None:
-    """Manifest of the Delivery for a reservation; None where nothing was granted, or nobody wants to be told.
+    """Manifest of the Delivery for a reservation; None where nothing was granted, or no webhook is asked for.
 
     Its name and its `webhook-id` follow from the reservation, so that making it again finds it there. It outlives the
     reservation and has no owner: the notifier deletes it.

@@ -1,8 +1,7 @@
-"""Who wants to know of a turn is told by a Delivery, which the notifier sends.
+"""Announces a turn by a Delivery, which the notifier sends.
 
-The Delivery is made before the reservation says so, and the same write says that nothing is left to be done. So a crash
-in between makes it again under the same name, which finds it there; and one that was deleted long after is not made
-again.
+The Delivery is made before the reservation says so, and the same write says that nothing is left to be done. So a retry
+after a crash in between finds it under the same name. A Delivery that was deleted long after is not made again.
 """
 
 from berth_core.kube.conditions import Condition, condition
@@ -14,7 +13,7 @@ from berth_operator.queue.delivery import delivery
 
 
 async def tell(world: World, reservation: Reservation) -> Condition | None:
-    """Make the Delivery of a turn that was taken; the condition Notified, None where nobody wants to be told."""
+    """Make the Delivery of a turn that was taken; the condition Notified, None where no webhook is asked for."""
     now = world.now()
     wanted = delivery(reservation, now)
     if wanted is None:

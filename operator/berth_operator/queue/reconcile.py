@@ -1,6 +1,6 @@
-"""One pass over those who wait for a type: leases are taken for them one after the other, whose turn it is first.
+"""One pass over the waiters for a type: takes leases for them one after the other, in the order of their turns.
 
-Before each lease those who wait are listed live, so that nobody is passed by one who came later (invariant I3).
+Before each lease the waiters are listed live, so that no later waiter passes an earlier one (invariant I3).
 """
 
 from typing import Final
@@ -23,16 +23,16 @@ from berth_operator.queue.waiting import PassedOver
 MOST_TURNS: Final = 20
 """Turns taken in one pass, so that no pass lasts for long."""
 TELL_SECONDS: Final = 0.2
-"""When one who saw something free and did not get it is told that it waits."""
+"""When a waiter that saw a free deployment and did not get it is told that it waits."""
 QUOTA_SECONDS: Final = 1.0
-"""When to look again where a slot that may come to nothing stood in the way."""
+"""When to look again where a slot that may go unused stood in the way."""
 
 Tried = set[tuple[str, str, str]]
-"""Instance, and uid and version of a deployment: what could not be had in this pass, as it was then."""
+"""Instance, and uid and version of a deployment: a deployment that could not be had in this pass, as it was then."""
 
 
 async def reconcile_turn(world: World, key: Key) -> float | None:
-    """Give what is free of a type (``key.name``) to those whose turn it is."""
+    """Give free deployments of a type (``key.name``) to the waiters whose turn it is."""
     tried: Tried = set()
     turns = 0
     while turns < MOST_TURNS:
@@ -58,7 +58,7 @@ async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried)
     def permitted(waiter: Waiter, wd: WorkspaceDeployment) -> bool:
         return _try(waiter, wd) not in tried and waiting.permitted(world, waiter, wd)
 
-    # Asked after the list: whom the list shows as waiting may have been given a lease before.
+    # Asked after the list: a waiter on the list may have been given a lease before.
     found = next_turn((w for w in waiters if not waiting.holds_lease(world, w)), offered, permitted)
     if found is None:
         return False

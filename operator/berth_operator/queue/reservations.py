@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS: Final = 8
 CLEARING_SECONDS: Final = 1.0
-"""When to look again at what was kept warm for a lease that goes back."""
+"""When to look again at warm objects of a lease that goes back."""
 SERVED_SECONDS: Final = 2.0
 """For the write that follows its lease; where that failed, the next pass makes up for it."""
 
@@ -98,7 +98,7 @@ def _waits(world: World, why: str) -> Condition:
 
 
 async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
-    """Write down what was taken for a reservation; give it back where the reservation is gone or has another.
+    """Write down the lease of a reservation; give it back where the reservation is gone or has another.
 
     The lease was read live after the reservation: had it gone back since, the compare-and-swap would fail.
     """
@@ -186,7 +186,7 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
         }
     )
     try:
-        # Whatever ends what a token made ends this too.
+        # A token's label comes along: ending the objects that a token made ends this one too.
         labels = {key: value for key, value in reservation.metadata.labels.items() if key == names.TOKEN_LABEL}
         body = manifest(Instance, namespace, name, spec, labels=labels, finalizers=[names.FENCE_FINALIZER])
         made = await world.client.create(INSTANCES, namespace, body)
@@ -203,7 +203,7 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
 
 
 async def _public_key(world: World, instance: str) -> str:
-    """Make a key pair for one who brought no key, and keep it for him; return the public key."""
+    """Make a key pair for a user who brought no key, and keep it for them; return the public key."""
     pair = await asyncio.to_thread(make_key_pair)
     namespace = world.config.access_namespace
     try:
@@ -224,7 +224,7 @@ async def _instance(world: World, namespace: str, name: str) -> Instance | None:
 
 
 async def _hand_over(world: World, namespace: str, lease: Lease, instance: str) -> None:
-    """Have a lease go back that is for nobody, where it is held still."""
+    """Have a lease without a waiter go back, where it is still held."""
     if (wd := await _held(world, namespace, lease, instance)) is not None:
         returning.hand_over(world, wd)
 

@@ -1,4 +1,4 @@
-"""Which of those who wait gets which deployment. Pure, and cheap enough for thousands of either."""
+"""Which waiter gets which deployment. Pure, and cheap enough for thousands of either."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,15 +14,15 @@ Permitted = Callable[[Waiter, WorkspaceDeployment], bool]
 
 
 def looks_free(deployment: Object) -> bool:
-    """What its Available condition says. Only the compare-and-swap of taking it knows."""
+    """Whether its condition Available is True. Only the compare-and-swap of taking it knows."""
     conditions = (deployment.get("status") or {}).get("conditions") or ()
     return any(c["type"] == AVAILABLE and c["status"] == "True" for c in conditions)
 
 
 def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[WorkspaceDeployment]:
-    """Those of some deployments of a type that can be had, best first.
+    """Deployments of a type that can be had, best first.
 
-    That is the newest type version, then the fewest instances, then by name. A type that is retired lends nothing.
+    The order is by newest type version, fewest instances, then name. A type that is retired lends nothing.
     """
     if kind is None or kind.spec.retired:
         return []
@@ -34,9 +34,9 @@ def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[Wo
 def next_turn(
     waiters: Iterable[Waiter], offered: Sequence[WorkspaceDeployment], permitted: Permitted
 ) -> tuple[Waiter, WorkspaceDeployment] | None:
-    """Return the first in turn for whom there is something, and the best of that; None where there is nobody.
+    """Return the first waiter in turn that an offer serves, and the best such offer; None where there is none.
 
-    Who may have none of what is offered is passed over, and keeps nobody from it.
+    A waiter that may have none of the offers is passed over, and blocks no others.
     """
     for waiter in waiters:
         if (best := best_for(waiter, offered, permitted)) is not None:
@@ -47,12 +47,12 @@ def next_turn(
 def best_for(
     waiter: Waiter, offered: Iterable[WorkspaceDeployment], permitted: Permitted
 ) -> WorkspaceDeployment | None:
-    """Return the first offer that serves one who waits and that he may have, or None."""
+    """Return the first offer that serves a waiter and that the waiter may have, or None."""
     return next((wd for wd in offered if waiter.wants(wd.metadata.name, wd.spec.type) and permitted(waiter, wd)), None)
 
 
 def obstacle(waiter: Waiter, waiters: Iterable[Waiter], deployments: Iterable[Object]) -> str:
-    """Why one who waits cannot have any now, in a sentence; the others wait in the same namespace."""
+    """Why a waiter cannot have any now, in a sentence; the others wait in the same namespace."""
     spec = waiter.resource.spec
     wanted = [(obj["metadata"]["name"], obj["spec"]["type"], looks_free(obj)) for obj in deployments]
     wanted = [entry for entry in wanted if waiter.wants(entry[0], entry[1])]

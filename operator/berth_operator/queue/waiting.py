@@ -1,4 +1,4 @@
-"""What the cache says of those who wait. It says where to look; turns rest on live reads."""
+"""Waiters, by the cache. It says where to look; turns rest on live reads."""
 
 from collections.abc import Container
 
@@ -21,13 +21,13 @@ class PassedOver(dict[tuple[str, str], str], TermState):
 
 
 def known(world: World, namespace: str) -> list[Waiter]:
-    """Those who wait in a namespace, in the order of their turns."""
+    """Waiters in a namespace, in the order of their turns."""
     reservations = world.store.models(Reservation, "waiting", "yes", namespace)
     return in_turn([*reservations, *world.store.models(Instance, "waiting", "yes", namespace)])
 
 
 def anybody(world: World, namespace: str) -> bool:
-    """Whether somebody waits in a namespace."""
+    """Whether a namespace has waiters."""
     return any(world.store.by(kind, "waiting", "yes", namespace) for kind in (RESERVATIONS, INSTANCES))
 
 
@@ -38,7 +38,7 @@ def offered(world: World, namespace: str, type_name: str) -> list[WorkspaceDeplo
 
 
 def permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:
-    """Whether the access rules let somebody have a deployment."""
+    """Whether the access rules let a waiter have a deployment."""
     namespace = wd.metadata.namespace
     kind = world.type_named(namespace, wd.spec.type)
     rules = world.store.by(ACCESS_RULES, "deployment", wd.metadata.name, namespace)
@@ -46,7 +46,7 @@ def permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:
 
 
 def holds_lease(world: World, waiter: Waiter) -> bool:
-    """Whether a lease was taken for somebody already, or is being taken."""
+    """Whether a lease was taken for a waiter already, or is being taken."""
     namespace = waiter.resource.metadata.namespace
     return waiter.instance in world.state(Serving) or bool(
         world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace)

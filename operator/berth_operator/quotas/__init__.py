@@ -1,1 +1,1 @@
-"""Says which users have as many objects as they may."""
+"""Publishes which users are at their quota."""

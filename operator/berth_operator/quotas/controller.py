@@ -1,4 +1,4 @@
-"""What counts against a user's quota, or an instance's, and the passes that say who has reached it."""
+"""Indexes of objects that count against a user's or an instance's quota, and tasks that keep the quotas."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -13,7 +13,7 @@ from berth_operator.quotas.users import WHOSE
 
 
 def _of_user(is_over: Callable[[Object], bool]) -> Indexer:
-    """Return an index by namespace and user of what is not over."""
+    """Return an index by namespace and user of objects that are not over."""
 
     def values(obj: Object) -> Iterable[str]:
         return () if is_over(obj) else (f"{obj['metadata']['namespace']}/{obj['spec'].get('user', '')}",)

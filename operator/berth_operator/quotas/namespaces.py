@@ -53,7 +53,7 @@ async def keep(world: World, hard: Mapping[str, str]) -> bool:
 
 
 async def drop(world: World) -> bool:
-    """Delete what an earlier setting had made; True once that is done."""
+    """Delete quotas of an earlier setting; True once that is done."""
     for namespace in (world.config.access_namespace, *world.config.workspace_namespaces):
         await world.client.delete(QUOTAS, namespace, NAME)
     return True

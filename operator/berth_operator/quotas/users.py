@@ -1,8 +1,9 @@
-"""Says in each workspace namespace which users have as many of a kind as one may, while this process leads.
+"""Publishes in each workspace namespace which users are at their quota of a kind, while this process leads.
 
 The policy `berth-allowances` refuses them more. An admission policy cannot count, so it reads this as its parameter:
-annotations of a ResourceQuota that bounds nothing itself, a kind that the API server has in its memory anyway. What
-comes before the word has spread, some seconds, is too much; it goes on, and the namespace's own quota bounds it.
+annotations of a ResourceQuota that bounds nothing itself, a kind that the API server has in its memory anyway. It takes
+some seconds to spread. Objects that are made meanwhile exceed the quota and stay; the namespace's own quota bounds
+them.
 """
 
 import asyncio
@@ -23,14 +24,14 @@ log = structlog.get_logger(__name__)
 
 NAME: Final = "berth-allowances"
 WHOSE: Final = "whose"
-"""Index of what counts against a quota: by namespace and user, or by namespace and instance."""
+"""Index of objects that count against a quota: by namespace and user, or by namespace and instance."""
 EVERY_SECONDS: Final = 1.0
 ANYWAY_SECONDS: Final = 10.0
-"""After so long it is written though nothing has changed: somebody may have deleted it."""
+"""After so long it is written even without a change: it may have been deleted."""
 KINDS: Final = (INSTANCES, RESERVATIONS, PROJECTS, BUILDS, RULES, VPN_CLIENTS)
 
 Full = Mapping[str, tuple[str, ...]]
-"""Users who have as many as they may, by kind (its plural), in order."""
+"""Names of users and instances at their quota, by kind (its plural), in order."""
 
 
 async def run(world: World) -> None:
@@ -52,7 +53,7 @@ async def run(world: World) -> None:
 
 
 def full(store: Store, most: Mapping[str, int], namespaces: Iterable[str]) -> dict[str, Full]:
-    """Return for each namespace who has as many as one may. Pure."""
+    """Return for each namespace which users and instances are at their quota. Pure."""
     found: dict[str, dict[str, tuple[str, ...]]] = {namespace: {} for namespace in namespaces}
     for kind in KINDS:
         if kind.plural not in most:
@@ -66,7 +67,7 @@ def full(store: Store, most: Mapping[str, int], namespaces: Iterable[str]) -> di
 
 
 def said(namespace: str, now: Full) -> Object:
-    """Return the ResourceQuota that says who that is. Pure."""
+    """Return the ResourceQuota that names them. Pure."""
     # Each on a line of its own, so that no name is a part of another.
     annotations = {
         f"{names.GROUP}/full-{plural}": "".join(f"\n{_line(name)}" for name in whose) + "\n"

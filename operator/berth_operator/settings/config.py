@@ -1,4 +1,4 @@
-"""What the operator is told by its environment, read once (operator/README.md lists the variables)."""
+"""Settings of the operator from its environment, read once (operator/README.md lists the variables)."""
 
 import os
 import re
@@ -44,7 +44,7 @@ class VpnSettings:
 
 @dataclass(frozen=True)
 class CloneSettings:
-    """What clones repositories into workspaces: the image that has git."""
+    """Settings of the container that clones repositories into workspaces: its image has git."""
 
     image: str
     pull_policy: str = "IfNotPresent"

@@ -1,7 +1,7 @@
 """Deletes from the archive what was kept of Builds that are gone, while this process leads.
 
-Kubernetes deletes ConfigMaps with their Build, and nobody deletes what lies elsewhere. Where two installations were
-given one place, neither knows the other's Builds: so each workspace namespace's folder says whose it is, and another's
+Kubernetes deletes ConfigMaps with their Build, but nothing that lies elsewhere. Two installations that share one place
+do not know each other's Builds: so each workspace namespace's folder names its installation, and another's folder
 stays.
 """
 
@@ -48,7 +48,7 @@ async def run(world: World) -> None:
 
 
 async def sweep(world: World, kept: Archive, namespace: str) -> int:
-    """Delete what is of no Build, or of an attempt before the one that its status speaks of; how many parts.
+    """Delete parts of no Build, or of an attempt before the one in its status; return how many.
 
     A part is written when its Build is there. So a part that was listed before the Builds has its own among them.
     Attempts only grow, so that a cache knows. Raises UnavailableError at the end where some could not be deleted.
@@ -78,7 +78,7 @@ async def sweep(world: World, kept: Archive, namespace: str) -> int:
 
 
 async def _owns(world: World, kept: Archive, namespace: str) -> bool:
-    """Whether a namespace's folder is this installation's; nobody's becomes it.
+    """Whether a namespace's folder is this installation's; a folder without an owner becomes so.
 
     After a new installation the ConfigMap has another uid: an annotation names the one before.
     """

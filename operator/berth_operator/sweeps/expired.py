@@ -25,7 +25,7 @@ from berth_operator.kinds import ISSUED, REVOCATIONS, SECRETS
 log = structlog.get_logger(__name__)
 
 GRACE: Final = timedelta(seconds=30)
-"""A revocation outlives its token by this, since the clocks of those who check tokens differ a little."""
+"""A revocation outlives its token by this, since the clocks of processes that check tokens differ a little."""
 SHORTEST_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 300.0
 MOST_REFUSALS: Final = 1000
@@ -44,7 +44,7 @@ class Due(NamedTuple):
 
 
 async def sweep_expired(world: World, _key: Key) -> float | None:
-    """Delete what has expired, and the oldest of too many refusals; seconds after which to look again."""
+    """Delete expired objects, and the oldest of too many refusals; return the seconds after which to look again."""
     if not world.clock.trusted:
         return SHORTEST_WAIT
     now, deleted, refused = world.now(), 0, Refusals()
@@ -96,7 +96,7 @@ async def _delete(world: World, one: Due) -> None:
 
 
 async def _pages(world: World) -> AsyncIterator[list[Due]]:
-    """Yield all that expires, some at a time: nobody bounds how much there is but those who make it."""
+    """Yield all objects that expire, some at a time: nothing but their makers bounds their number."""
     client, namespace = world.client, world.config.access_namespace
     models: dict[Kind, type[TokenRevocation | IssuedToken]] = {REVOCATIONS: TokenRevocation, ISSUED: IssuedToken}
     for kind, model in models.items():

@@ -37,7 +37,7 @@ BATCH: Final = 20
 MOST_AT_ONCE: Final = 100
 """Deleted in one pass."""
 PAUSE_SECONDS: Final = 2.0
-"""Between two such passes: 50 a second at most, so that those who have a lease notice nothing."""
+"""Between two such passes: 50 a second at most, so that holders notice nothing."""
 DISTRUST_SECONDS: Final = 30.0
 DROPPING_SECONDS: Final = 10.0
 """For so long one pass deletes logs and artifacts, however slow an archive is."""
@@ -47,7 +47,7 @@ KINDS: Final = {INSTANCES: instance_goes_at, RESERVATIONS: reservation_goes_at, 
 
 
 async def sweep_history(world: World, _key: Key) -> float | None:
-    """Delete what was kept for long enough, or is too much; seconds after which to look again."""
+    """Delete objects past their retention, or too many; return the seconds after which to look again."""
     if not world.clock.trusted:
         return DISTRUST_SECONDS
     past, now = list(_past(world)), world.now()

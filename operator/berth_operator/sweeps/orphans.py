@@ -1,4 +1,4 @@
-"""What is left of instances that do not exist: their pods, and private keys in the access namespace."""
+"""Deletes remains of instances that do not exist: their pods, and private keys in the access namespace."""
 
 from datetime import timedelta
 from typing import Final
@@ -24,7 +24,7 @@ CLEARING_SECONDS: Final = 1.0
 
 
 async def reconcile_orphan(world: World, key: Key) -> float | None:
-    """Clear what carries the label of an instance (``key.name`` is its public id) that does not exist.
+    """Clear objects with the label of an instance (``key.name`` is its public id) that does not exist.
 
     Where a lease says that the instance has a deployment, that deployment's pass does it, in its time.
     """
@@ -46,7 +46,7 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
 async def sweep_access(world: World, _key: Key) -> float | None:
     """Delete private keys whose instance does not exist, 30 s after they were made (their Instance may follow).
 
-    What has a time of its own to go (``sweeps/expired.py``) is none of these, whatever labels it carries.
+    Secrets with an expiry of their own (``sweeps/expired.py``) are left alone, whatever labels they carry.
     """
     namespace, labels = world.config.access_namespace, OURS | {names.INSTANCE_LABEL: ""}
     now, again, due = world.now(), SWEEP_SECONDS, list[tuple[str, Object]]()

@@ -1,4 +1,4 @@
-"""How long, and how much of, what is over is kept. Pure."""
+"""How long objects that are over are kept, and how many of them. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from berth_core.queue import order
 from berth_operator.settings.builds import Bounds
 
 REMEMBERED: Final = timedelta(hours=24)
-"""What a request with an Idempotency-Key made is kept for at least as long as the key counts: a repeat looks for it."""
+"""Objects of a request with an Idempotency-Key are kept at least as long as the key counts: a repeat looks for them."""
 
 REST: Final = 3072
 """Bytes of an object without keys and annotations."""
@@ -36,7 +36,7 @@ class Past:
 
     @property
     def weight(self) -> int:
-        """About how many bytes the cluster's store holds of it: what its maker chose, and the rest as :data:`REST`."""
+        """About how many bytes the cluster's store holds of it: its maker's fields, and the rest as :data:`REST`."""
         spec, metadata = self.obj["spec"], self.obj["metadata"]
         keys = spec.get("sshKeys") or (spec.get("instance") or {}).get("sshKeys") or ()
         notes = (*(metadata.get("annotations") or {}).items(), *(metadata.get("labels") or {}).items())
@@ -45,7 +45,7 @@ class Past:
 
 
 def beyond(past: Iterable[Past], bounds: Bounds, weigh: Callable[[Past], int] = lambda _: 1) -> list[Past]:
-    """Return what is too much, the oldest of each user and namespace.
+    """Return the surplus: the oldest of each user and namespace.
 
     A user who has too much takes no room from others in the namespace.
     """
@@ -90,8 +90,8 @@ def build_goes_at(obj: Object, retention: timedelta) -> datetime | None:
 def next_look(times: list[datetime], now: datetime, retention: timedelta) -> float:
     """Seconds until the next one goes.
 
-    What is not over yet goes later than ``retention`` from now on, so that nothing is missed. Those that go soon after
-    each other go together: within a tenth of the time that they were kept, or ten minutes.
+    Objects that are not over yet go later than ``retention`` from now on, so that nothing is missed. Objects that go
+    soon after each other go together: within a tenth of the time that they were kept, or ten minutes.
     """
     shortest = min(timedelta(minutes=10), retention / 10)
     return max(min([retention, *(at - now for at in times)]), shortest).total_seconds()

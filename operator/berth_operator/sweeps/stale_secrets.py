@@ -1,7 +1,7 @@
 """Deletes Secrets of live leases that no status names: a former leader made them and lost its compare-and-swap.
 
 No pod mounts them (ADR 0024). Where a leader that overlaps names one between the look and the deletion, its pod waits
-in vain and is made anew. What this process is making right now is named by no status either, and is left alone.
+in vain and is made anew. Secrets that this process is making right now, which no status names either, are left alone.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 async def sweep_secrets(world: World, listed: Sequence[Object]) -> None:
-    """Delete those that lost among some that a live list has found (metadata only)."""
+    """Delete stale Secrets among those that a live list has found (metadata only)."""
     for secret in listed:
         metadata = secret["metadata"]
         if await _is_lost(world, metadata):
@@ -81,7 +81,7 @@ async def _warm_lost(world: World, metadata: Object, labels: Object) -> bool:
 
 
 def _named_warm(world: World, wd: WorkspaceDeployment, epoch: int) -> set[str]:
-    """Names that Secrets of what is kept warm for an epoch may have, or of whose pod it became."""
+    """Names that Secrets of an epoch's warm pod may have, or of the instance that claimed it."""
     namespace, deployment = wd.metadata.namespace, wd.metadata.name
     making = world.state(WarmNonces).get((namespace, deployment))
     nonces = _either(wd.warm_nonce(epoch), making.nonce if making is not None and making.serves(wd, epoch) else None)

@@ -1,8 +1,8 @@
-"""What a process wrote too late: it led, was stopped at a write, and went on when another led and had gone further.
+"""Cleans up late writes of a former leader, which was stopped at a write and went on after another had gone further.
 
-A write that changes or takes away what is there names its version or uid, and is refused. What is made anew is not, nor
-is a NetworkPolicy that is applied: they are looked for when a process begins to lead, often in its first minutes, and
-with each relist, since nobody knows for how long a process may be stopped.
+A write that changes or deletes an object names its version or uid, and is refused. A create is not refused, nor is a
+NetworkPolicy that is applied. Both are looked for when a process begins to lead, often in its first minutes, and with
+each relist, since a process may be stopped for an unknown time.
 """
 
 from collections.abc import Container, Sequence
@@ -40,10 +40,10 @@ from berth_operator.sweeps.stale_secrets import sweep_secrets
 log = structlog.get_logger(__name__)
 
 FIRST_SECONDS: Final = 10.0
-"""After which one that begins to lead looks: by then it has bound what another had begun to bind."""
+"""After which a new leader looks: by then it has bound instances that another had begun to bind."""
 AGAIN_SECONDS: Final = 60.0
 TIMES: Final = 10
-"""How often one that has begun to lead looks again: in that time who led before is most likely to go on."""
+"""How often one that has begun to lead looks again: in that time a former leader is most likely to go on."""
 
 
 async def run(world: World) -> None:
@@ -52,7 +52,7 @@ async def run(world: World) -> None:
 
 
 async def sweep_late(world: World, key: Key) -> float | None:
-    """Clear what turned up of what had ended, and have NetworkPolicies applied anew that others changed or deleted."""
+    """Clear objects of what had ended, and have NetworkPolicies applied anew that others changed or deleted."""
     for namespace in world.config.workspace_namespaces:
         made, walls, as_of = set[str](), set[str](), "0"
         for kind in (SECRETS, SERVICES, POLICIES, BUDGETS):
@@ -89,7 +89,7 @@ async def _look_at(world: World, kind: Kind, objects: Sequence[Object]) -> None:
 
 
 async def _clear_over(world: World, kind: Kind, objects: Sequence[Object]) -> None:
-    """Delete what belongs to a build that is over, or to a pod that was kept warm for an epoch that is over."""
+    """Delete objects of a build that is over, or of a pod that was kept warm for an epoch that is over."""
     for obj in objects:
         metadata = obj["metadata"]
         if _is_over(world, metadata):
@@ -107,7 +107,7 @@ def _is_over(world: World, metadata: Object) -> bool:
         found = world.store.by(BUILDS, "id", build_id, metadata["namespace"])
         if pods_of(world, metadata["namespace"], build_id):
             return False  # a silent node may still run it: its NetworkPolicy shuts it in
-        # What is left of a build that is gone goes with it, by its owner references.
+        # Remains of a build that is gone go with it, by their owner references.
         return bool(found) and all(_has_ended(Build.parse(obj), attempt_of(metadata)) for obj in found)
     if names.WARM_LABEL not in labels:
         return False

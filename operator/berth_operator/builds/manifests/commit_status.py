@@ -40,9 +40,9 @@ _SAYS: Final = {
 
 
 def commit_status(build: Build, project: Project) -> Object | None:
-    """Manifest of the Delivery that tells how far a build is; None where nobody wants to know.
+    """Manifest of the Delivery that tells how far a build is; None where its project names no receiver.
 
-    None too before the repository has shown the commit: what a Build asks for is anybody's word.
+    None too before the repository has shown the commit: the commit that a Build names is not verified.
 
     Its name follows from the build, its attempt and how far that is, so that making it again finds it there. It has no
     owner: the notifier deletes it.

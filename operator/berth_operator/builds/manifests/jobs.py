@@ -200,7 +200,7 @@ def _job(parts: BuildParts, step: str, pod: Object, seconds: int) -> Object:
 
 
 def _pod(parts: BuildParts) -> Object:
-    """What all pods of a build share: they pass Pod Security `restricted` and have no token."""
+    """Fields that all pods of a build share: they pass Pod Security `restricted` and have no token."""
     spec: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,

@@ -1,1 +1,1 @@
-"""Notices before a lease ends, and the haste after that."""
+"""Warnings before a lease ends, and priority for overdue ends."""

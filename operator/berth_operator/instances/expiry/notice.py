@@ -1,4 +1,4 @@
-"""What is told of the end of a lease: to its holder before it, to all when it is late. Pure."""
+"""Texts on the end of a lease: for its holder before it, for all when it is late. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -1,6 +1,6 @@
 """Which work goes before all other. Pure.
 
-It only orders the work queue: what is overlooked here is done all the same, in its turn.
+It only orders the work queue: work that is overlooked here is done in its ordinary turn.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What people are told of a lease's end by Events, once for each end, whoever leads."""
+"""Announces a lease's end by Events, once for each end, whichever process leads."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from berth_operator.kinds import INSTANCES
 
 
 async def warn(world: World, seen: ObservedInstance, now: datetime) -> None:
-    """Post what is to be told and was not told yet."""
+    """Post the warning that is due and was not posted yet."""
     instance = seen.instance
     memory = world.state(Memories).known(instance.metadata.namespace, instance.public_id)
     obj = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)

@@ -1,1 +1,1 @@
-"""The firewall of an instance: its rules, and what they come to."""
+"""The firewall of an instance: its rules, and the ruleset made from them."""

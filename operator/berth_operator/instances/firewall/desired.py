@@ -1,4 +1,4 @@
-"""What an instance's firewall should be, from its FirewallRules."""
+"""Desired firewall of an instance, from its FirewallRules."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -57,12 +57,12 @@ def _body(rules: tuple[Rule, ...], own_address: str | None, tunnel: Tunnel | Non
 
 
 def ended() -> str:
-    """Ruleset without its stamp of a lease that is over: nobody gets in, and what stands ends with a reset."""
+    """Ruleset, without its stamp, of a lease that is over: it lets nobody in, and resets open connections."""
     return ruleset_body((), ended=True)
 
 
 def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str], notice: str = "") -> Push:
-    """What is sent to the agent."""
+    """Push for the agent."""
     return Push(generation, digest_of(ruleset), stamp(ruleset, epoch, generation), tuple(keys), notice)
 
 

@@ -1,4 +1,4 @@
-"""The FirewallRules of an instance, as of one moment, and what they come to."""
+"""The FirewallRules of an instance, as of one moment, and the ruleset made from them."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -99,7 +99,7 @@ def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[Fire
 
 
 def _readable(objects: Iterable[Object]) -> list[FirewallRule]:
-    """Rules of an instance. One that cannot be read lets nobody in.
+    """Rules of an instance. An unreadable rule lets nobody in.
 
     Raises:
         UnreadableError: one may keep somebody out. Without it the others mean something else, so all stays as it is.

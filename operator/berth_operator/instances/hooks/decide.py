@@ -1,4 +1,4 @@
-"""What the hooks of a lease have come to, and which follows. Pure."""
+"""Outcomes of a lease's hooks, and which hook follows. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RESET: Final = "reset"
 HEALTH: Final = "health"
 """Names of the hooks, in labels and in names of Jobs."""
 AFTER: Final = (RESET, HEALTH)
-"""Those that run when the workspace has ended, in their order."""
+"""Hooks that run when the workspace has ended, in their order."""
 RUNS: Final = {PREPARE: "Preparing", RESET: "Resetting", HEALTH: "Checking"}
 FAILS: Final = {RESET: "ResetFailed", HEALTH: "HealthCheckFailed"}
 """Reasons of the conditions Prepared and Cleaned, and of Quarantined, by hook."""
@@ -32,7 +32,7 @@ CLEAN: Final = "Clean"
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What cleaning has come to: ``hook`` is to be started (``start``), runs, or has failed; no hook: all is clean."""
+    """Progress of cleaning: ``hook`` is to be started (``start``), runs, or has failed; no hook: all is clean."""
 
     hook: str = ""
     start: bool = False
@@ -65,7 +65,7 @@ def wanted_after(hooks: Hooks) -> list[tuple[str, Hook]]:
 
 
 def next_after(wanted: Sequence[str], views: Mapping[str, HookView]) -> Cleaning:
-    """What follows of the hooks that run after an end: one after the other, the first failure is the last."""
+    """Next step of the hooks that run after an end: one after the other, until the first failure."""
     for name in wanted:
         view = views.get(name)
         if view is None:
@@ -108,7 +108,7 @@ def hook_view(job: Object, pods: Sequence[PodView]) -> HookView:
 
 
 def _last_word(pods: Sequence[PodView]) -> str:
-    """What is known of the last pod: its command's exit code, or what kept it from starting. Never its output."""
+    """Outcome of the last pod: its command's exit code, or why it did not start. Never its output."""
     for pod in sorted(pods, key=lambda pod: pod.created, reverse=True):
         for container in pod.containers:
             if container.exit_code:

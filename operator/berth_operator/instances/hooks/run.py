@@ -1,7 +1,7 @@
 """Runs the hooks of a lease as Jobs: one before the workspace is opened, two when it has ended.
 
-What they have come to is written into the Instance's status before their Jobs are deleted, so that nothing is run
-twice, and into the deployment's by the write that gives the lease back, so that nobody takes a machine that failed.
+Their outcome is written into the Instance's status before their Jobs are deleted, so that no hook runs twice. The write
+that gives the lease back puts it into the deployment's status too, so that nobody takes a machine that failed.
 """
 
 from collections.abc import Sequence
@@ -78,8 +78,8 @@ async def prepared(world: World, seen: ObservedInstance) -> None:
 async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Sequence[Condition] | None:
     """Take the next step towards a machine that the next holder can have; None while there is more to do.
 
-    At the end: the conditions that the deployment gets with the end of the lease. Only who holds the live lease may
-    touch the machine, and only what was bound has touched it.
+    At the end: the conditions that the deployment gets with the end of the lease. Only the holder of the live lease
+    may touch the machine, and only a bound instance has touched it.
     """
     mine = Lease(instance.status.deployment or "", instance.status.epoch or 0)
     if mine not in leases:

@@ -1,4 +1,4 @@
-"""What the manifests of one lease share."""
+"""Parts that the manifests of one lease share."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ class LeaseParts:
     """One lease, or one to come: whose, of what, and the type that says how."""
 
     instance: Instance | None
-    """None while nobody has it: what is made then is kept warm (ADR 0013)."""
+    """None while nobody has it: objects made then are kept warm (ADR 0013)."""
     deployment: WorkspaceDeployment
     type: WorkspaceType
     epoch: int
     warm: bool = False
-    """It uses what was made for the epoch before anybody had it."""
+    """It uses the warm objects of its epoch, made before anybody had it."""
     nonce: str | None = None
     """In the names of its Secrets (ADR 0024); None for those of an earlier version."""
 

@@ -40,7 +40,7 @@ def pod(lease: LeaseParts, config: Config) -> Object:
 
 
 def holding(lease: LeaseParts) -> Object:
-    """Metadata of a pod that somebody has; what nobody has needs no proof of its end beyond the kubelet's."""
+    """Metadata of a pod with a holder; a pod without one needs no proof of its end beyond the kubelet's."""
     if lease.instance is None:
         return {}
     fenced: Object = {"finalizers": [names.FENCE_FINALIZER]}

@@ -33,7 +33,7 @@ class Clone:
 
 
 def clone(lease: LeaseParts, config: Config) -> Clone | None:
-    """What is cloned for a lease; None where nothing is. Then the condition RepositoryReady says why."""
+    """Clone that a lease gets; None where it gets none. Then the condition RepositoryReady says why."""
     repo = lease.instance.spec.repo if lease.instance is not None else None
     if repo is None or config.clone is None:
         return None

@@ -15,7 +15,7 @@ from berth_operator.settings.config import Config
 PORT: Final = 2222
 """Port of the Service: clients are promised that it is never 22."""
 NOBODY: Final = "255.255.255.255/32"
-"""What a load balancer lets through while no rule accepts anyone: an empty list would mean everyone."""
+"""Source range for a load balancer while no rule accepts anyone: an empty list would mean everyone."""
 
 
 def service(lease: LeaseParts, config: Config, rules: Sequence[Rule]) -> Object:

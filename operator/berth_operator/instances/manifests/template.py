@@ -1,4 +1,4 @@
-"""What a type's template and a deployment's overrides say of every pod of a lease: the workspace's and the hooks'."""
+"""Fields of all pods of a lease, workspace and hooks, by the type's template and the deployment's overrides."""
 
 from typing import Final
 
@@ -15,8 +15,8 @@ from berth_operator.settings.confinement import Confinement
 SSHD_CAPABILITIES: Final = (
     "CHOWN", "SETUID", "SETGID", "SYS_CHROOT", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "AUDIT_WRITE",
 )  # fmt: skip
-"""What sshd needs, all of it within Pod Security's `baseline`. Without AUDIT_WRITE it ends each session that asks for a
-terminal, where the kernel has auditing."""
+"""Capabilities that sshd needs, all within Pod Security's `baseline`. Without AUDIT_WRITE it ends each session that
+asks for a terminal, where the kernel has auditing."""
 GRACE_SECONDS: Final = 2
 DEFAULT_REQUESTS: Final[dict[str, str | int]] = {"cpu": "50m", "memory": "64Mi"}
 DEFAULT_LIMITS: Final[dict[str, str | int]] = {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "4Gi"}
@@ -24,7 +24,7 @@ STAY: Final = [
     {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute"}
     for taint in ("not-ready", "unreachable")
 ]
-"""A silent node keeps its pods: the holder goes on where he was when it comes back."""
+"""A silent node keeps its pods: the holder's work goes on when the node comes back."""
 
 
 def common(lease: LeaseParts, config: Config, *, vpn: bool = False) -> Object:

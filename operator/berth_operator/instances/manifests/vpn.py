@@ -1,6 +1,6 @@
 """The VPN beside a workspace: its container, the Secret with its keys, the Secrets with its clients' profiles. Pure.
 
-An ordinary container, not one that starts first: whatever is wrong with it keeps nobody from his workspace.
+It is an ordinary container, not one that starts first: its failure does not keep the holder from the workspace.
 """
 
 from typing import Final
@@ -25,7 +25,7 @@ AUTHORITY_CERTIFICATE: Final = "ca.crt"
 AUTHORITY_KEY: Final = "ca.key"
 STATIC_KEY: Final = "tls-crypt.key"
 _MOUNTED: Final = (AUTHORITY_CERTIFICATE, "server.crt", "server.key", STATIC_KEY, REVOKED, "server.conf")
-"""What the server is given: all but the authority's key."""
+"""Files that the server gets: all but the authority's key."""
 
 
 def settings(lease: LeaseParts, config: Config) -> VpnSettings | None:
@@ -72,7 +72,7 @@ def container(wanted: VpnSettings) -> Object:
                 "protocol": wanted.tunnel.protocol.value.upper(),
             }
         ],
-        # What it says last is shown where it does not run.
+        # Its last output is shown where it does not run.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": _resources(wanted),
         "securityContext": _security(wanted),
@@ -85,7 +85,7 @@ def container(wanted: VpnSettings) -> Object:
 
 
 def volumes(lease: LeaseParts) -> list[Object]:
-    """Its keys, which no other container has, and what it shares with the agent, which the workspace has not."""
+    """Volumes of its keys, which no other container has, and of files that it shares with the agent alone."""
     items = [{"key": name, "path": name} for name in _MOUNTED]
     own = names.vpn_secret(lease.workspace_secret)
     return [

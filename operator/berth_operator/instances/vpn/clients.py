@@ -1,8 +1,8 @@
-"""The VPN of an instance: to ask whether it serves, to have it refuse who is revoked, to sign who is new.
+"""The VPN of an instance: asks whether it serves, has it refuse revoked clients, signs new ones.
 
 ``Instance.status.vpn.issued`` names each VPNClient (by uid) that was ever signed, and is written before anything is
-signed. Who is named there and is not there any more is revoked: nothing else is kept of him, and nobody who was once
-signed can be forgotten. What is there is listed live before somebody is refused, since that cannot be taken back.
+signed. A client that it names and that does not exist any more is revoked. Nothing else is kept of a revoked client,
+and no signed client can be forgotten. Clients are listed live before one is refused: a refusal cannot be taken back.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ LONGEST_RETRY: Final = 5.0
 
 
 def look(world: World, instance: Instance, memory: Memory, pod: PodView | None) -> VpnView | None:
-    """What is known of an instance's VPN; None where it has none."""
+    """Observed VPN of an instance; None where it has none."""
     if not instance.spec.vpn:
         return None
     if world.config.vpn is None:
@@ -65,7 +65,7 @@ def look(world: World, instance: Instance, memory: Memory, pod: PodView | None) 
 
 
 async def attend(world: World, seen: ObservedInstance) -> None:
-    """Do what is due. What fails is tried again later, and keeps nobody from his workspace."""
+    """Do what is due. A failed step is tried again later, and does not keep the holder from the workspace."""
     instance, view, pod = seen.instance, seen.vpn, seen.pod
     if view is None or pod is None or world.config.vpn is None:
         raise RuntimeError("only an instance with a VPN and a pod is attended to")
@@ -93,7 +93,7 @@ async def refuse(world: World, instance: Instance, pod: PodView) -> None:
     listed, _ = await world.client.list(VPN_CLIENTS, namespace, fields={"spec.instance": instance.public_id})
     revoked = _revoked(instance, listed)
     memory = world.state(Memories).of(namespace, instance.public_id)
-    if revoked <= memory.vpn.refused:  # the cache lacks somebody who is there: it will know
+    if revoked <= memory.vpn.refused:  # the cache lacks a client that exists: it will know
         memory.vpn.retry_at = time.monotonic() + FIRST_RETRY
         world.queue.add_after(_key(instance), FIRST_RETRY)
         return
@@ -217,7 +217,7 @@ def _revoked(instance: Instance, clients: Iterable[Object]) -> frozenset[str]:
 
 
 def _unsigned(clients: list[VPNClient]) -> list[VPNClient]:
-    """Who has no profile yet and has not been told that there will be none, oldest first."""
+    """Clients without a profile that were not told that there will be none, oldest first."""
     waiting = [
         client
         for client in clients

@@ -12,10 +12,10 @@ from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
 from berth_operator.pods.view import PodView
 
 LIFE: Final = timedelta(days=1)
-"""After this a pod that nobody took is made anew: images move under their tags."""
+"""After this an unclaimed pod is made anew: images move under their tags."""
 HELD_BACK: Final = timedelta(seconds=3)
 """While leases are being opened, the next pod is made this long after its deployment came free: starting it would take
-processor time from those who wait."""
+processor time from waiters."""
 RETRY_AFTER: Final = timedelta(seconds=30)
 """A pod that failed is made anew this long after it was made."""
 
@@ -38,7 +38,7 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class WarmSet:
-    """What is known of what was made for one epoch: its pod, if there is one, and else its Service."""
+    """Warm objects of one epoch: its pod, if there is one, and else its Service."""
 
     epoch: int
     pod: PodView | None = None
@@ -52,7 +52,7 @@ class WarmSet:
 
 @dataclass(frozen=True)
 class ObservedWarm:
-    """One deployment, and what was made for its epochs before anybody had them."""
+    """One deployment, and the warm objects of its epochs."""
 
     wd: WorkspaceDeployment | None
     type: WorkspaceType | None
@@ -62,12 +62,12 @@ class ObservedWarm:
     others_wait: bool = False
     """Leases of other deployments are being opened."""
     cold: bool = False
-    """Who has the deployment now has a pod of his own, so that he will not use the warm one."""
+    """The deployment's present holder has another pod, and so will not use the warm one."""
 
 
 @dataclass(frozen=True)
 class WarmPlan:
-    """What to do next; epochs that are not named stay as they are."""
+    """The next step; epochs that are not named stay as they are."""
 
     remove: tuple[int, ...] = ()
     make: int | None = None
@@ -75,7 +75,7 @@ class WarmPlan:
 
 
 def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
-    """What goes, and what is made once nothing else is there."""
+    """Decide which epochs' objects are removed, and for which they are made once no others are there."""
     next_epoch = next_epoch_of(seen, now)
     remove: list[int] = []
     again: list[datetime] = []

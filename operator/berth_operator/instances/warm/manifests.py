@@ -1,4 +1,4 @@
-"""What is made for an epoch before anybody has it (ADR 0013)."""
+"""Manifests of warm objects: made for an epoch before anybody has it (ADR 0013)."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One pass over what is kept warm for a WorkspaceDeployment (ADR 0013). Each step can be repeated."""
+"""One pass over the warm objects of a WorkspaceDeployment (ADR 0013). Each step can be repeated."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -44,7 +44,7 @@ class WarmNonces(dict[tuple[str, str], Drawn], TermState):
 
 
 async def reconcile_warm(world: World, key: Key) -> float | None:
-    """Throw away what is of no use any more; make what is missing."""
+    """Delete useless objects; make missing ones."""
     now = world.now()
     seen = _observe(world, key, now)
     if awaits_its_finalizer(seen.wd):
@@ -58,7 +58,7 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
         if one.epoch in plan.remove:
             await _remove(world, key, one)
     if plan.make is not None:
-        # Who takes the lease meanwhile makes a pod of his own: at least what is known already must be seen.
+        # A lease that is taken meanwhile gets another pod: at least what is known already must be seen.
         await read_deployment(world, key.namespace, key.name)
         seen = _observe(world, key, now)
         plan = decide(seen, now)
@@ -106,7 +106,7 @@ def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
 
 
 async def _with_secrets(world: World, seen: ObservedWarm, now: datetime) -> ObservedWarm:
-    """Look whether what nobody has waits for Secrets that are gone."""
+    """Look whether unclaimed pods wait for Secrets that are gone."""
     wd, type_ = seen.wd, seen.type
     if wd is None or type_ is None:
         return seen
@@ -173,7 +173,7 @@ async def _remove_secrets(world: World, parts: LeaseParts) -> None:
 
 
 async def _remove(world: World, key: Key, one: WarmSet) -> None:
-    """Delete all that belongs to an epoch, the Service last; what waits for the pod's end is done in a later pass.
+    """Delete all objects of an epoch, the Service last; those that must wait for the pod's end go in a later pass.
 
     The next pod for the epoch has things of the same names: a deletion that comes late must not take those.
     """

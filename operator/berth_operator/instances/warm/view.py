@@ -1,4 +1,4 @@
-"""What the cache knows of pods that are kept warm."""
+"""Warm pods, by the cache."""
 
 from berth_core.kube.types import Object
 from berth_core.leases.availability import Lease
@@ -21,7 +21,7 @@ def concerns(world: World, namespace: str, deployment: str) -> bool:
 
 
 def warm_sets(world: World, namespace: str, deployment: str) -> tuple[WarmSet, ...]:
-    """What was made for epochs of a deployment, by epoch."""
+    """Warm objects of a deployment, by epoch."""
     known = _known(world, namespace, deployment)
     wd = world.deployment(namespace, deployment)
     epochs = {epoch for obj in known if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
