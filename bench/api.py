@@ -1,7 +1,7 @@
 """Measures one replica of the API, with many resources, on etcd and kube-apiserver that it starts for itself.
 
-``make bench-api``, or ``python -m bench.api``. Steps: make the resources; start the API; the mixed load, first with
-nothing changing, then while leases change; pages with ``info``; verification of tokens. Prints a table, writes
+``make bench-api``, or ``python -m bench.api``. Steps: make the resources; start the API; the mixed load, first without
+changes, then while leases change; pages with ``info``; verification of tokens. Prints a table, writes
 ``.berth/bench/api.json``, and ends by itself; nothing here passes or fails. All of it is on loopback.
 """
 
@@ -102,8 +102,8 @@ async def loads(
 
 
 async def verification(report: Report, settings: dict[str, str], client: Client, signer: Signer) -> None:
-    """Time what a request's token costs, as the middleware judges it, with revocations around."""
-    tokens = [f"Bearer {signer.token(f'user-{n:03}')}" for n in range(200)]  # takes longer than an answer may be old
+    """Time the middleware's check of a request's token, with revocations present."""
+    tokens = [f"Bearer {signer.token(f'user-{n:03}')}" for n in range(200)]  # takes longer than a view may be old
     state = make_state(from_environment(settings), client, client)
     following = asyncio.create_task(state.revocations.run())
     try:

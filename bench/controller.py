@@ -1,4 +1,4 @@
-"""The operator as a process of its own, and what it says about its work."""
+"""The operator as a process of its own, and the metrics of its work."""
 
 import os
 import subprocess
@@ -19,12 +19,12 @@ from berth_dev.ports import free_port
 
 @dataclass(frozen=True)
 class Passes:
-    """What the operator has done and what waits: passes by sort, those that failed, keys that wait or are worked on."""
+    """Work of the operator: finished passes by sort, failed passes, and the age of its queue."""
 
     done: dict[str, float]
     failed: float
     age: float
-    """Seconds for which the key that was neglected longest has waited; 0 while there is nothing to do."""
+    """Seconds for which the oldest key has waited; 0 while there is nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Controller(Process):
     begun: float
 
     async def passes(self) -> Passes | None:
-        """Ask it; None while it does not listen yet."""
+        """Read its metrics; None while it does not listen yet."""
         try:
             async with aiohttp.ClientSession() as session, session.get(self._url("metrics")) as answer:
                 text = await answer.text()

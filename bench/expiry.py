@@ -1,7 +1,7 @@
-"""Measure what happens when many leases end at the same moment.
+"""Measure many leases that end at the same moment.
 
-etcd, kube-apiserver and the operator as they ship, the operator with a service account of its own; the nodes and the
-agents are played by this process (berth_dev.envtest.puppets), so that its own share of the machine is in the figures.
+etcd, kube-apiserver and the operator are as shipped, the operator with a service account of its own. This process plays
+the nodes and the agents (berth_dev.envtest.puppets), so the figures include its own share of the machine.
 """
 
 import argparse

@@ -18,9 +18,9 @@ from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 
 ASKED: Final = 45.0
-"""Grants a second that are asked for."""
+"""Requested grants a second."""
 STEPS: Final = (60.0, 80.0, 100.0, 120.0, 140.0, 160.0, 180.0, 200.0)
-"""Grants a second, tried until it is too much."""
+"""Rising rates of grants a second, tried until one is too high."""
 STEP_SECONDS: Final = 15.0
 SLOWEST: Final = 0.150
 """The p99 beyond which a rate is too high, in seconds."""
@@ -32,7 +32,7 @@ BUSY: Final = "All matching workspace deployments are busy. Try again later."
 
 
 class GrantedTwiceError(Exception):
-    """A deployment that many asked for at once was granted to more than one."""
+    """A deployment that many users asked for at once was granted to more than one of them."""
 
 
 def _grant(figure: str, target: str, token: str) -> Request:
@@ -65,7 +65,7 @@ async def granting(
 
 
 def _note(report: Report, name: str, samples: list[Sample]) -> tuple[float, float]:
-    """Add what a load came to; its p99 in seconds, and grants a second until the last answer."""
+    """Add a load's result; return its p99 in seconds, and grants a second until the last answer."""
     report.add(name, (s.seconds for s in samples))
     granted = [s for s in samples if s.status == 200 and json.loads(s.text)["success"]]
     achieved = len(granted) / max(s.due + s.seconds for s in samples)
@@ -101,7 +101,7 @@ async def contesting(report: Report, replica: Replica, client: Client, found: Po
 
 
 async def clear(client: Client, found: Population) -> None:
-    """Take away what the loads made, as if it had ended: no operator runs that could."""
+    """Remove instances and leases of the loads, as if they had ended; no operator runs that could."""
     kept = {instance for instance, _ in found.instances}
     held, namespace = await _held(client, found), found.namespace
     listed, _ = await client.list(Instance.api(), namespace, metadata_only=True)

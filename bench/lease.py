@@ -61,7 +61,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a run needs: the API, the cluster (to learn an address before READY), the deployment, the key pair."""
+    """Objects for a run: the API, the cluster (to learn an address before READY), the deployment, the key pair."""
 
     api: httpx.AsyncClient
     cluster: Client
@@ -73,7 +73,7 @@ class Bench:
     """Resident memory in MB by process and pid, while a lease is held."""
 
     async def run(self) -> None:
-        """One whole life of a lease."""
+        """Measure one whole life of a lease."""
         asked = monotonic()
         body = {"sshkey": self.key.with_suffix(".pub").read_text()}
         made = await self._call("POST", f"/new/{self.deployment}", body)
@@ -104,7 +104,7 @@ class Bench:
         return monotonic()
 
     async def _announced(self, instance: str) -> tuple[str, int]:
-        """Where the instance will be announced, as soon as the cluster knows."""
+        """Address of the instance, as soon as the cluster knows it."""
         labels, name = {INSTANCE_LABEL: instance}, instance_object(instance)
         while True:
             pods, _ = await self.cluster.list(Kind("v1", "pods"), self.namespace, labels=labels)
@@ -152,7 +152,7 @@ class Bench:
 
 
 async def free(api: httpx.AsyncClient, preferred: str) -> str:
-    """Return the id of a deployment that can be had: of the preferred type, else of any."""
+    """Return the id of a free deployment: of the preferred type, else of any."""
     for path in (f"/deployments/{preferred}", "/deployments"):
         listed = (await api.get(path, params={"maxlen": 0})).raise_for_status().json()["workspace_deployments"]
         if listed:
@@ -164,7 +164,7 @@ async def free(api: httpx.AsyncClient, preferred: str) -> str:
 
 
 async def connects(host: str, port: int, patience: float) -> bool:
-    """Whether a TCP connection comes about within ``patience`` seconds."""
+    """Whether a TCP connection succeeds within ``patience`` seconds."""
     try:
         async with asyncio.timeout(patience):
             _, writer = await asyncio.open_connection(host, port)
@@ -177,7 +177,7 @@ async def connects(host: str, port: int, patience: float) -> bool:
 async def until(host: str, port: int, *, opened: bool, every: float = SYN_EVERY) -> float:
     """Seconds until the port is as wanted, by one SYN every so many seconds; each has 50 ms to be answered.
 
-    For shut, the figure is when the last SYN that was still answered was sent.
+    For shut, the figure is the time at which the last answered SYN was sent.
     """
     start, last_other, pending = monotonic(), 0.0, set[asyncio.Task[tuple[float, bool]]]()
 

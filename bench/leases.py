@@ -48,7 +48,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Bench:
-    """What all parts work with."""
+    """Objects that all parts use."""
 
     options: Options
     report: Report

@@ -1,4 +1,4 @@
-"""Whole lives of leases through API and operator on a played node, and how soon who waits has what is given back."""
+"""Whole lives of leases through API and operator on a played node, and the time from a give-back to the next lease."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ _BY_THE_CLOCK: Final = {"patch leases", "update leases"}
 
 
 class News:
-    """The newest version of each object of a kind, by name, for those who wait for one."""
+    """The newest version of each object of a kind, by name, and a way to wait for a version."""
 
     def __init__(self, client: Client, kind: Kind, namespace: str) -> None:
         self._client = client
@@ -48,7 +48,7 @@ class News:
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator["News"]:
-        """Follow for the length of a ``with`` block."""
+        """Follow the objects for the length of a ``with`` block."""
         listed, version = await self._client.list(self._kind, self._namespace)
         self._seen = {obj["metadata"]["name"]: obj for obj in listed}
         task = asyncio.create_task(self._follow(version))
@@ -59,7 +59,7 @@ class News:
             await asyncio.gather(task, return_exceptions=True)
 
     async def until(self, name: str, holds: Callable[[Object], Any]) -> float:
-        """Wait until something holds of an object; when that was seen, on the monotonic clock."""
+        """Wait until an object meets a condition; return when that was seen, on the monotonic clock."""
         changed = self._changed.setdefault(name, asyncio.Event())
         async with asyncio.timeout(PATIENCE):
             while name not in self._seen or not holds(self._seen[name]):
@@ -79,14 +79,14 @@ class News:
 
 
 class Visitor:
-    """Somebody who asks the API."""
+    """A user of the API."""
 
     def __init__(self, session: aiohttp.ClientSession, token: str) -> None:
         self._session = session
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def new(self, target: str, **options: Any) -> str:
-        """Ask for an instance; its id, or with ``reserve`` that of the reservation."""
+        """Ask for an instance; return its id, or with ``reserve`` that of the reservation."""
         answer = await self._post(f"/new/{target}", {"sshkey": HOST_KEY, "expire_d": 3600} | options)
         return str(json.loads(answer)["id"])
 
@@ -104,7 +104,7 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What runs."""
+    """The running processes."""
 
     server: ApiServer
     client: Client
@@ -156,7 +156,7 @@ async def lives(report: Report, cluster: Cluster, found: Population, signer: Sig
 
 
 async def turns(report: Report, cluster: Cluster, found: Population, signer: Signer) -> None:
-    """Give one deployment from one user to the next who waits for it, again and again."""
+    """Hand one deployment from its holder to the waiter, again and again."""
     client, name, target = cluster.client, found.free[-1], found.deployments[-1]
     freed, handed, whole = [], [], []
     deployments = News(client, WorkspaceDeployment.api(), found.namespace)
@@ -189,7 +189,7 @@ async def turns(report: Report, cluster: Cluster, found: Population, signer: Sig
 
 @asynccontextmanager
 async def _changes(client: Client, namespace: str, name: str) -> AsyncIterator["asyncio.Queue[tuple[float, Object]]"]:
-    """Every version of a deployment from now on, with the time at which it was seen."""
+    """Yield a queue of all versions of a deployment from now on, with the times at which they were seen."""
     fields = {"metadata.name": name}
     _, version = await client.list(WorkspaceDeployment.api(), namespace, fields=fields)
     queue: asyncio.Queue[tuple[float, Object]] = asyncio.Queue()
@@ -207,7 +207,7 @@ async def _changes(client: Client, namespace: str, name: str) -> AsyncIterator["
 
 
 async def _handed_over(changes: "asyncio.Queue[tuple[float, Object]]", holder: str) -> tuple[float, float, str]:
-    """When the deployment was free, when the next had it, and the next instance."""
+    """Time when the deployment was free, time when the next holder had it, and the next instance."""
     free: float | None = None
     async with asyncio.timeout(PATIENCE):
         while True:

@@ -27,9 +27,9 @@ PATIENCE: Final = 10.0
 
 @dataclass(frozen=True)
 class Request:
-    """What to send: ``figure`` is the name under which its time is reported; ``token`` is empty for none.
+    """A request to send: ``figure`` is the name under which its time is reported; ``token`` is empty for none.
 
-    One with a ``body`` (JSON) is a POST.
+    A request with a ``body`` (JSON) is a POST.
     """
 
     figure: str
@@ -42,7 +42,7 @@ class Request:
 class Plan:
     """``rate`` requests a second to ``url``, drawn from ``requests``, for so many seconds.
 
-    With ``together``, so many are sent at the same moment, in their order, ``rate`` such moments a second at even
+    With ``together``, so many are sent at the same moment, in their order, at ``rate`` moments a second with even
     gaps.
     """
 
@@ -59,12 +59,12 @@ class Plan:
 
     @classmethod
     def load(cls, text: str) -> "Plan":
-        """Read what :meth:`dump` wrote."""
+        """Read the output of :meth:`dump`."""
         raw = json.loads(text)
         return cls(**raw | {"requests": tuple(Request(**one) for one in raw["requests"])})
 
     def moments(self) -> Iterator[tuple[float, Sequence[Request]]]:
-        """Seconds after the start, and what is due then."""
+        """Seconds after the start, and the requests due then."""
         draw = random.Random(self.seed)  # noqa: S311 (a repeatable load, no secret)
         due, sent = 0.0, 0
         while due < self.seconds and sent < len(self.requests):
@@ -92,7 +92,7 @@ class Sample:
 
 
 async def generate(plan: Plan) -> list[Sample]:
-    """Run a generator in a process of its own; bounded by the plan's length and some patience."""
+    """Run a generator in a process of its own, for the plan's length and some patience at most."""
     command = [sys.executable, "-m", "bench.load"]
     process = await asyncio.create_subprocess_exec(
         *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY

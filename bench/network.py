@@ -1,10 +1,10 @@
-"""Measures how soon a firewall obeys, on the two-node cluster, from an address outside of it.
+"""Measures how soon a firewall takes effect, on the two-node cluster, from an address outside of it.
 
 ``make bench-network`` runs it in the network namespace of an outside client, once with ``networkPolicy.sources: any``
 and once with ``exact``. One SYN is sent every 5 ms; each has 50 ms to be answered. From the answer of the API on:
 
-- shut: until the last SYN that was still let in was sent; open: until the first one that was let in was sent;
-- cut: until the last word that an open ssh session brought, 50 of which are said in a second.
+- shut: until the last accepted SYN was sent; open: until the first accepted SYN was sent;
+- cut: until the last word from an open ssh session, which sends 50 words a second.
 
 Prints a table in milliseconds; nothing here passes or fails.
 """
@@ -36,7 +36,7 @@ from berth_core.names import API_VERSION
 RULES: Final = Kind(API_VERSION, "firewallrules")
 TICKS: Final = "echo aboard; while :; do echo tick; sleep 0.02; done"
 QUIET: Final = 1.5
-"""Seconds without a word after which an open session counts as cut."""
+"""Seconds without output after which an open session counts as cut."""
 WANTED: Final = {
     "shut": "p95 ≤ 300, p99 ≤ 500",
     "open": "p95 ≤ 300, p99 ≤ 500; exact: p95 ≤ 1500",
@@ -46,7 +46,7 @@ WANTED: Final = {
 
 @dataclass
 class Bench:
-    """The API, the cluster, the key pair, and the instance that is tried."""
+    """The API, the cluster, the key pair, and the instance under test."""
 
     api: httpx.AsyncClient
     cluster: Client
@@ -58,7 +58,7 @@ class Bench:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     async def take(self) -> None:
-        """Get an instance and wait until it is READY; the one before must have ended."""
+        """Get an instance and wait until it is READY; the former one must have ended."""
         body = {"sshkey": self.key.with_suffix(".pub").read_text()}
         async with asyncio.timeout(DEADLINE):
             while (made := await self.api.post(f"/new/{self.type}", json=body)).status_code == 503:
@@ -69,21 +69,21 @@ class Bench:
         self.info = info
 
     async def shuts(self, figure: str, forbid: Callable[[], Awaitable[None]]) -> None:
-        """Forbid, and see when the port is shut."""
+        """Forbid access, and measure when the port is shut."""
         await forbid()
         self._add(figure, await self._until(opened=False))
 
     async def opens(self, figure: str) -> None:
-        """Allow by a rule, and see when the port is open."""
+        """Allow access by a rule, and measure when the port is open."""
         await self._call("POST", f"/firewall/{self.instance}", {"action": "ACCEPT"})
         self._add(figure, await self._until(opened=True))
 
     async def clear(self) -> None:
-        """Take all rules away, as the API does."""
+        """Remove all rules, as the API does."""
         await self._call("DELETE", f"/firewall/{self.instance}")
 
     async def remove_own(self) -> None:
-        """Take away the rule for this client's address, and no other."""
+        """Remove the rule for this client's address, and no other."""
         for rule in await self._rules():
             if not rule["metadata"]["name"].startswith("bench-"):
                 await self.cluster.delete(RULES, self.namespace, rule["metadata"]["name"])
@@ -104,7 +104,7 @@ class Bench:
                 await asyncio.sleep(POLL_EVERY)
 
     async def cuts(self, figure: str, act: Callable[[], Awaitable[None]]) -> None:
-        """Open a session, act, and see when the last word of the session came."""
+        """Open a session, act, and measure when the last word of the session came."""
         process = await asyncio.create_subprocess_exec(
             *self._ssh(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -164,7 +164,7 @@ def _in_force(rule: dict[str, Any]) -> bool:
 
 
 def table(title: str, seconds: dict[str, list[float]]) -> Table:
-    """Return count, p50, p95, p99 and max of each figure, in milliseconds, and what is wanted."""
+    """Return count, p50, p95, p99 and max of each figure, in milliseconds, and its goal."""
     shown = Table("figure", "n", "p50", "p95", "p99", "max", "wanted", title=f"{title}, milliseconds")
     for name, values in seconds.items():
         ordered = sorted(values)

@@ -1,7 +1,7 @@
-"""A played node for leases: kubelet and agents as berth_dev.envtest.puppets has them, and the way in from outside.
+"""A played node for leases: kubelet and agents of berth_dev.envtest.puppets, and ports for connections from outside.
 
-Nothing is run: a pod is reported as running at once, and as ended once it is to be deleted. The operator's probe of
-the announced address arrives: each port of a Service's range has a socket that accepts and closes.
+No container runs: a pod is reported as running at once, and as ended once it is to be deleted. The operator's probe of
+the announced address succeeds: each port of the Service range has a socket that accepts and closes.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from berth_dev.envtest.testing import Namespaces
 
 NODE: Final = "played"
 ADDRESS: Final = "127.63.0.1"
-"""Where the node's ports are."""
+"""Address of the node's ports."""
 FIRST_POD: Final = IPv4Address("127.200.0.1")
 PORTS: Final = range(30000, 32768)
 """Ports that the API server gives to Services."""
@@ -29,7 +29,7 @@ PORTS: Final = range(30000, 32768)
 
 @asynccontextmanager
 async def playing(client: Client, namespaces: Namespaces) -> AsyncIterator[Puppets]:
-    """Play a node, and make what an operator needs to begin, for the length of a ``with`` block."""
+    """Play a node, and make the objects that an operator needs to begin, for the length of a ``with`` block."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
     await client.create(Kind("v1", "serviceaccounts"), namespaces.workspaces, account)
     await ensure_keys(client, namespaces.release, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Types, deployments and instances for the bench of the API: what administrators, the API and the operator write."""
+"""Types, deployments and instances for the bench of the API, as administrators, the API and the operator write them."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ HOST_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1
 
 @dataclass(frozen=True)
 class Population:
-    """What was made. Names of free deployments; ids of deployments; ids of instances with their users."""
+    """Objects that were made: names of free deployments; ids of deployments; ids of instances with their users."""
 
     namespace: str
     types: tuple[str, ...]
@@ -43,7 +43,7 @@ class Population:
 
 
 async def populate(client: Client, namespace: str, access: str, deployments: int, instances: int) -> Population:
-    """Make everything; the first so many deployments are held by the instances."""
+    """Make all objects; the instances hold the first deployments, one each."""
     types = tuple(f"type_{n:02}" for n in range(TYPES))
     await in_parallel(_type(client, namespace, name) for name in (*types, PROBED))
     await in_parallel(_revocation(client, access, n) for n in range(REVOCATIONS))
@@ -60,7 +60,7 @@ async def populate(client: Client, namespace: str, access: str, deployments: int
 
 
 async def churn(client: Client, found: Population, rate: float, seconds: float) -> int:
-    """Take and give back leases of free deployments, so many changes a second; answer how many it came to."""
+    """Take and give back leases of free deployments, ``rate`` changes a second; answer the number of changes."""
     draw, start, done = random.Random(2), monotonic(), 0  # noqa: S311 (repeatable)
     holder, taken = ids.uuid7(0), list[Lease]()
     while monotonic() - start < seconds:
@@ -107,7 +107,7 @@ async def staleness(client: Client, namespace: str, url: str, seconds: float) ->
 
 
 async def in_parallel(jobs: Iterator[Coroutine[Any, Any, None]]) -> None:
-    """Do all of it, with a bounded number of requests under way."""
+    """Do all jobs, with a bounded number of requests under way."""
 
     # Workers share one iterator.
     async def work() -> None:

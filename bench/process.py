@@ -1,4 +1,4 @@
-"""A process of the bench's: what it takes of the machine."""
+"""A process of the bench: its use of the machine."""
 
 import os
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Process:
-    """A process that runs."""
+    """A running process."""
 
     pid: int
 
     def resident(self) -> tuple[float, float]:
-        """Resident memory in MB: now, and the most that it ever was."""
+        """Resident memory in MB: now, and its maximum so far."""
         lines = (line.split() for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
         found = {words[0]: int(words[1]) for words in lines if words and words[0] in {"VmRSS:", "VmHWM:"}}
         return found["VmRSS:"] / 1024, found["VmHWM:"] / 1024

@@ -41,14 +41,14 @@ class Signer:
         self.jwks.write_text(json.dumps({"keys": [jwk | {"kid": "bench", "use": "sig", "alg": "RS256"}]}))
 
     def token(self, user: str) -> str:
-        """Return a token of the user's, good for a day."""
+        """Return a token of the user's, valid for a day."""
         now = int(time.time())
         claims = {"sub": user, "iss": "berth", "aud": "berth", "iat": now, "exp": now + 86400}
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": "bench"})
 
 
 def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path) -> dict[str, str]:
-    """Environment of a replica on loopback whose limits on requests are out of the way."""
+    """Environment of a replica on loopback with limits on requests too high to matter."""
     return os.environ | {
         "KUBECONFIG": str(kubeconfig),
         "BERTH_NAMESPACE": namespaces.release,
@@ -65,7 +65,7 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path) -> dict[st
 
 @contextmanager
 def running(settings: dict[str, str], log: Path) -> Iterator[Replica]:
-    """Run a replica; it is there once ``/readyz`` answers 200."""
+    """Run a replica; it is ready once ``/readyz`` answers 200."""
     begun = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)

@@ -1,4 +1,4 @@
-"""What a bench found: a table on the terminal and a file with the same."""
+"""Results of a bench: a table on the terminal and a file with the same figures."""
 
 import json
 import statistics

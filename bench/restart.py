@@ -1,4 +1,4 @@
-"""The operator is started again with many deployments, and many instances on a played node."""
+"""Measures a restart of the operator with many deployments, and many instances on a played node."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from berth_dev.envtest.puppets import Puppets
 LOCKED: Final = 100
 """Deployments that are locked while no operator runs."""
 QUIET_SECONDS: Final = 5.0
-"""Without a pass and without anything to do: what went before is done."""
+"""Time without a pass and without waiting keys after which earlier work counts as done."""
 OBJECTS: Final = frozenset({"type", "deployment", "instance", "orphan", "reservation", "turn"})
 PATIENCE: Final = 600.0
 IDLE_SECONDS: Final = 30.0
@@ -50,7 +50,7 @@ async def launch(client: Client, found: Population, count: int) -> None:
 
 
 async def lock(client: Client, found: Population) -> list[str]:
-    """Lock some free deployments; their names."""
+    """Lock some free deployments; return their names."""
     chosen = list(found.free[-LOCKED:])
 
     async def one(name: str) -> None:
@@ -61,7 +61,7 @@ async def lock(client: Client, found: Population) -> list[str]:
 
 
 async def reconciled(controller: Controller) -> tuple[float, Passes]:
-    """Seconds from the operator's start until nothing was left to do, and what it did."""
+    """Seconds from the operator's start until nothing was left to do, and its passes."""
     last, since = Passes({}, 0, 1.0), monotonic()
     async with asyncio.timeout(PATIENCE):
         while not last.done or monotonic() - since < QUIET_SECONDS:
@@ -75,7 +75,7 @@ async def reconciled(controller: Controller) -> tuple[float, Passes]:
 async def restart(
     report: Report, client: Client, controller: Controller, puppets: Puppets, found: Population, locked: list[str]
 ) -> None:
-    """Measure an operator that was just started, with what was launched and locked before."""
+    """Measure an operator that was just started, with instances and locks made before."""
     seconds, passes = await reconciled(controller)
     report.others["operator: start to all reconciled, s"] = seconds
     report.others |= {f"operator: passes, {sort}": count for sort, count in sorted(passes.done.items())}
@@ -92,7 +92,7 @@ async def restart(
 
 
 def _of_objects(passes: Passes) -> float:
-    """Passes but those that come by the clock."""
+    """Passes, without the periodic ones."""
     return sum(count for sort, count in passes.done.items() if sort in OBJECTS)
 
 
@@ -102,7 +102,7 @@ async def _ready(client: Client, namespace: str) -> set[str]:
 
 
 async def _locked(client: Client, namespace: str) -> set[str]:
-    """Deployments whose status says that they are locked."""
+    """Deployments that their status shows as locked."""
     listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
     shown = ((obj["metadata"]["name"], c) for obj in listed for c in (obj.get("status") or {}).get("conditions") or ())
     return {name for name, c in shown if c["type"] == AVAILABLE and c["reason"] == "Lockout"}

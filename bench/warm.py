@@ -5,8 +5,8 @@ a type with ``warm: true`` and as many deployments as the burst has, takes them 
 run again and the machine is quiet), then all at once (each by its id), and removes them. Prints a table in
 milliseconds; nothing here passes or fails.
 
-When an instance is READY it hears from one watch of them all: clients that ask again and again would share the machine
-with what is measured.
+One watch of all instances tells when each is READY: polling clients would disturb the measured processes on the same
+machine.
 """
 
 import argparse
@@ -47,18 +47,18 @@ TEMPLATE: Final = {
 }
 ONE: Final = 0.020
 MANY: Final = 0.100
-"""Seconds between SYNs: of one client, and of each of many, who share a machine with what they measure."""
+"""Seconds between SYNs: of one client, and of each of many, which share the machine with the measured processes."""
 PATIENCE: Final = 0.050
 LOOK_EVERY: Final = 0.25
 QUIET: Final = 0.75
-"""Share of a second for which all processors are idle when nothing is going on."""
+"""Share of a second for which all processors are idle on a quiet machine."""
 DEADLINE: Final = 60.0
 PREPARE_DEADLINE: Final = 300.0
 
 
 @dataclass(frozen=True)
 class Door:
-    """Where the workspace of a deployment will answer."""
+    """Address at which the workspace of a deployment will answer."""
 
     deployment: str
     host: str
@@ -67,17 +67,17 @@ class Door:
 
 @dataclass(frozen=True)
 class Bench:
-    """The API, the cluster, the public key that is to be let in."""
+    """The API, the cluster, and the public key for the instances."""
 
     api: httpx.AsyncClient
     cluster: Client
     namespace: str
     key: str
     ready: defaultdict[str, asyncio.Future[float]] = field(default_factory=lambda: defaultdict(asyncio.Future))
-    """When each instance, by id, was READY."""
+    """Time when each instance, by id, was READY."""
 
     async def prepare(self, count: int) -> list[str]:
-        """Make the type and so many deployments of it; their names."""
+        """Make the type and so many deployments of it; return their names."""
         await self._make(TYPES, "WorkspaceType", "bench-warm", {"typeName": TYPE, "template": TEMPLATE, "warm": True})
         made = [f"bench-warm-{number}" for number in range(count)]
         for name in made:
@@ -85,7 +85,7 @@ class Bench:
         return made
 
     async def remove(self, made: Sequence[str]) -> None:
-        """Delete what was made, and wait until its pods are gone."""
+        """Delete type and deployments, and wait until their pods are gone."""
         for name in made:
             await self.cluster.delete(DEPLOYMENTS, self.namespace, name)
         await self.cluster.delete(TYPES, self.namespace, "bench-warm")
@@ -93,7 +93,7 @@ class Bench:
             await asyncio.sleep(LOOK_EVERY)
 
     async def doors(self, made: Sequence[str]) -> list[Door]:
-        """Wait until a pod that nobody has runs for each deployment, and nothing else is going on."""
+        """Wait until a warm pod runs for each deployment, and the machine is quiet."""
         async with asyncio.timeout(PREPARE_DEADLINE):
             while True:
                 pods = {pod["metadata"]["labels"][DEPLOYMENT_LABEL]: pod for pod in await self._pods() if _waits(pod)}
@@ -108,7 +108,7 @@ class Bench:
         return [Door(name, pods[name]["status"]["hostIP"], ports[pods[name]["metadata"]["name"]]) for name in made]
 
     async def lease(self, door: Door, every: float) -> tuple[str, dict[str, float]]:
-        """Take one; its id, and the seconds until the answer, the first connection and READY."""
+        """Take a deployment; return the instance's id, and seconds until answer, first connection and READY."""
         asked = monotonic()
         opened = asyncio.create_task(_opened(door, every))
         path = f"/new/{deployment_id(self.namespace, door.deployment)}"
@@ -120,7 +120,7 @@ class Bench:
         return made["id"], took
 
     async def end(self, instance: str) -> None:
-        """Give it back."""
+        """Give an instance back."""
         (await self.api.post(f"/terminate/{instance}")).raise_for_status()
 
     async def listen(self) -> None:
@@ -147,7 +147,7 @@ class Bench:
 
 
 def _waits(pod: dict[str, Any]) -> bool:
-    """Whether nobody has a pod and all of it runs."""
+    """Whether a pod is unclaimed and all its containers run."""
     metadata, status = pod["metadata"], pod["status"]
     statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     runs = len(statuses) == 2 and all("running" in one["state"] for one in statuses)
@@ -168,7 +168,7 @@ async def _idle_share(seconds: float) -> float:
 
 
 async def _opened(door: Door, every: float) -> float:
-    """When the first SYN that was answered was sent; one is sent every so often."""
+    """Time at which the first answered SYN was sent; one is sent every ``every`` seconds."""
     pending = set[asyncio.Task[float | None]]()
 
     async def knock() -> float | None:
@@ -210,7 +210,7 @@ async def _measure(bench: Bench, runs: int, burst: int, console: Console) -> Non
     try:
         one_by_one = []
         for number in track(range(runs), "one by one", console=Console(stderr=True)):
-            # Each when all is quiet again: what follows the end of one is not part of the next.
+            # Each when all is quiet again, so that the cleanup of one lease is not part of the next figure.
             door = (await bench.doors(made))[number % burst]
             instance, took = await bench.lease(door, ONE)
             one_by_one.append(took)

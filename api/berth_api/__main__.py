@@ -35,7 +35,7 @@ def main() -> None:
         sys.exit(2)
     app = make_app(config, certificate)
     Protocol.most_connections = config.most_connections
-    # uvicorn raises the signal anew when it has shut down: that is the end that was asked for.
+    # uvicorn raises the signal again after its shutdown: the process exits here.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(app.state.exit_status))
     uvicorn.run(
         app,
@@ -48,7 +48,7 @@ def main() -> None:
         lifespan="on",
         log_config=None,
         access_log=False,
-        # Who the peer is follows from BERTH_TRUSTED_PROXIES alone (http/client_address.py).
+        # The peer's address follows from BERTH_TRUSTED_PROXIES alone (http/client_address.py).
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -98,7 +98,7 @@ def make_app(config: Config, certificate: Certificate | None = None) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}",
     )
-    # A request passes them from the last to the first.
+    # A request passes these from the last to the first.
     app.add_middleware(Idempotent, recovery=Recovery())
     app.add_middleware(Negotiate)
     app.add_middleware(RateLimited)
@@ -114,7 +114,7 @@ def make_app(config: Config, certificate: Certificate | None = None) -> FastAPI:
 
 
 def make_state(config: Config, client: Client, logs: Client, certificate: Certificate | None = None) -> State:
-    """Make what all requests share; ``logs`` reads what may take long."""
+    """Make the state that all requests share; ``logs`` is the client for slow reads."""
     provider = ProviderKeys(config.provider) if config.provider is not None else None
     client.before_request = replay.before_look_up
     return State(
@@ -186,5 +186,5 @@ def _report(app: FastAPI, task: asyncio.Task[None]) -> None:
         app.state.exit_status = 1
         signal.raise_signal(signal.SIGTERM)
     else:
-        # /healthz fails from now on, and whoever runs the process starts it anew.
+        # /healthz fails from now on, so the process is restarted.
         log.error("task ended", task=task.get_name(), error=repr(error))

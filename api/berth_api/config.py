@@ -15,7 +15,7 @@ MOST_CONNECTIONS: Final = 1000
 
 
 class ConfigError(Exception):
-    """A variable has a value that cannot be used; the message says which and what to write."""
+    """A variable has an unusable value; the message names it and says what to write."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Listen:
 
 @dataclass(frozen=True)
 class RateLimit:
-    """How many requests a window holds, for each token and for each peer address without one; times in seconds."""
+    """Requests that a window allows, for each token and for each peer address without one; times in seconds."""
 
     per_token: int
     per_peer: int
@@ -38,7 +38,7 @@ class RateLimit:
     redis_url: str | None = field(repr=False)
     """It can hold a password."""
     keys_per_user: int = KEYS_PER_USER
-    """Records of requests with an Idempotency-Key that stay for 24 h, of one user in that time."""
+    """Records of one user's requests with an Idempotency-Key that stay for 24 h, in that time."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class Config:
-    """What the process was told. See :func:`from_environment`."""
+    """Configuration of the process. See :func:`from_environment`."""
 
     namespace: str
     workspace_namespaces: tuple[str, ...]

@@ -54,7 +54,7 @@ TypeName = Annotated[str, Path(description="Name of a workspace type.")]
 
 
 async def get_state(request: Request) -> State:
-    """Return what all requests share."""
+    """Return the state that all requests share."""
     state: State = request.app.state.berth
     return state
 
@@ -63,13 +63,13 @@ SharedState = Annotated[State, Depends(get_state)]
 
 
 async def get_caller(request: Request) -> Identity | None:
-    """Return who asks; a token that does not count is treated as none."""
+    """Return the caller; a token that does not count is treated as none."""
     standing: Standing = request.state.standing
     return standing.identity
 
 
 async def get_user(request: Request) -> Identity:
-    """Return who asks. Raises WrongTokenError, and AwayError where nobody can tell yet."""
+    """Return the caller. Raises WrongTokenError, and AwayError while the token cannot be judged."""
     standing: Standing = request.state.standing
     if standing.refusal is not None:
         raise standing.refusal
@@ -113,7 +113,7 @@ Body = Annotated[Mapping[str, Any], Depends(get_body)]
 
 
 async def get_query(request: Request) -> Mapping[str, str]:
-    """Return the query parameters; of one that is repeated the last counts."""
+    """Return the query parameters; of a repeated one the last value counts."""
     return request.query_params
 
 

@@ -19,7 +19,7 @@ class _Lines(structlog.BytesLogger):
 def configure() -> None:
     """Send structlog's records and the standard library's the same way.
 
-    Structlog's do not pass through the standard library: each request writes one, and that way is the longer one.
+    Structlog's records bypass the standard library, which is slower, since each request writes one.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -46,7 +46,7 @@ def configure() -> None:
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.INFO)
-    # Python's warnings too, or they would be lines that are no JSON.
+    # Python's warnings too, else their lines would not be JSON.
     logging.captureWarnings(capture=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)

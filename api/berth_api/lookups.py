@@ -1,7 +1,7 @@
-"""Live reads: of single objects by their public ids, of what is a user's, and of what decides about access.
+"""Live reads: of single objects by their public ids, of a user's objects, and of objects that decide about access.
 
-Requests that come at the same moment share them (:class:`berth_api.cache.coalescing.Reads`): each is given what was
-read after it asked.
+Concurrent requests share them (:class:`berth_api.cache.coalescing.Reads`): each gets a result that was read after it
+asked.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ async def type_named(state: State, namespace: str, name: str, *, live: bool = Fa
     """Return the type of a name (``typeName``); as :func:`type_of`."""
     known = state.caches.type_named(namespace, name)
     if known is not None and live:
-        # The oldest of a name stays the oldest while it is there, and one object is read sooner than a list.
+        # The oldest of a name stays the oldest while it exists, and one object is read faster than a list.
         known = await _get(state, WorkspaceType, namespace, known.metadata.name)
     if known is not None and known.spec.type_name == name:
         return known
@@ -100,7 +100,7 @@ async def reservations(state: State, user: str | None) -> list[Reservation]:
 
 
 async def reservation(state: State, reservation_id: str, user: str | None) -> Reservation | None:
-    """Read a reservation, live; one that was not made by the API is found only where it is the user's, or user None."""
+    """Read a reservation, live; one not made by the API is found only where it is the user's, or ``user`` is None."""
     namespaces = state.config.workspace_namespaces
     named = await asyncio.gather(*(_get(state, Reservation, namespace, reservation_id) for namespace in namespaces))
     found = [r for r in named if r is not None] or await reservations(state, user)
@@ -111,7 +111,7 @@ async def reservation(state: State, reservation_id: str, user: str | None) -> Re
 async def instance(state: State, instance_id: str) -> Instance | None:
     """Read an instance, live; None where there is none, or where it still waits for a deployment.
 
-    Where a cache knows which it is, one object is read.
+    Where a cache knows its name, one object is read.
     """
     known = state.caches.endings.by("id", instance_id)
     live = await _get(state, Instance, known[0].namespace, known[0].name) if len(known) == 1 else None
@@ -132,7 +132,7 @@ async def instance_for(state: State, identity: Identity, instance_id: str) -> In
 
 
 async def instances(state: State, user: str | None) -> list[Instance]:
-    """Read the instances of a user, or of everyone, live; those that wait for a deployment are left out."""
+    """Read the instances of a user, or of everyone, live; waiting ones without a deployment are left out."""
     found = await _list(state, Instance, {"spec.user": user} if user is not None else None)
     return [i for i in found if deployment_name(i) is not None]
 
@@ -150,7 +150,7 @@ def deployment_id(found: Instance) -> str:
 
 
 async def deployment_of(state: State, found: Instance) -> Deployment | None:
-    """Read the deployment that an instance has, had, or claims, live; None where it is no more, or never was one."""
+    """Read the deployment that an instance has, had, or claims, live; None where it was deleted, or never existed."""
     name = deployment_name(found)
     return await deployment_named(state, found.metadata.namespace, name) if name is not None else None
 
@@ -198,7 +198,7 @@ async def build_of(state: State, found: Project, build_id: str) -> Build | None:
 
 
 def _is_of(build: Build, found: Project) -> bool:
-    # By its user too: builds can outlive their project, whose name may then be that of somebody else's.
+    # By its user too: builds can outlive their project, whose name another user's project may then have.
     return (build.spec.project, build.spec.user) == (found.metadata.name, found.spec.user)
 
 
@@ -207,7 +207,7 @@ def _oldest(found: Sequence[Project]) -> Project:
 
 
 async def _by_id(state: State, kind: type[R], public_id: str) -> list[R]:
-    # What the API made is named by its id. The rest has it in its status.
+    # Objects made by the API are named by their id. Others have it in their status.
     if not ids.is_uuid(public_id):
         return []
     namespaces = state.config.workspace_namespaces

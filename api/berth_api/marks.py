@@ -1,4 +1,4 @@
-"""Marks on types, by which a replica's cache knows that it has seen what the others have made (docs/adr/0014)."""
+"""Marks on types, by which a replica's cache knows that it has seen the others' writes (docs/adr/0014)."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from berth_core.resources import WorkspaceType
 
 
 async def mark(state: State, kind: WorkspaceType) -> None:
-    """Tell all replicas that a rule or a reservation of a type was made or taken away, before the caller is told.
+    """Tell all replicas that a rule or a reservation of a type was made or deleted, before the caller is answered.
 
     Raises ClusterError.
     """
@@ -19,7 +19,7 @@ async def mark(state: State, kind: WorkspaceType) -> None:
             WorkspaceType.api(), kind.metadata.namespace, kind.metadata.name, body, subresource="status"
         )
     except cluster.NotFoundError:
-        return  # nothing of a type that is gone can be had
+        return  # nothing of a deleted type can be had
 
 
 async def mark_of(state: State, namespace: str, deployment: str) -> None:

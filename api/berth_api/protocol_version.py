@@ -1,4 +1,4 @@
-"""Keeps this process from serving beside a newer version's leader, which may rely on what this one does not know."""
+"""Keeps this process from serving beside a newer version's leader, which may rely on features unknown to this one."""
 
 import asyncio
 from typing import Final
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 EVERY_SECONDS: Final = 30.0
 UNKNOWN_SECONDS: Final = 0.5
-"""How often the Lease is read before an answer has come."""
+"""Seconds between reads of the Lease before the first answer."""
 
 
 class ProtocolVersion:
@@ -24,7 +24,7 @@ class ProtocolVersion:
         self._client = client
         self._namespace = namespace
         self.is_known = False
-        """Whether the leader's Lease was read once, or is not there."""
+        """Whether the leader's Lease was read once, or does not exist."""
 
     async def run(self) -> None:
         """Read the leader's Lease again and again, until cancelled.
@@ -38,7 +38,7 @@ class ProtocolVersion:
                 protocol.need_known(await self._client.get(LEASES, self._namespace, protocol.LEADER))
                 self.is_known = True
             except NotFoundError:
-                self.is_known = True  # nobody has led here yet
+                self.is_known = True  # there has been no leader yet
             except ClusterError as error:
                 log.warning("cannot read the leader's Lease", error=error.message)
             await asyncio.sleep(EVERY_SECONDS if self.is_known else UNKNOWN_SECONDS)

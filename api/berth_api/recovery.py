@@ -1,4 +1,4 @@
-"""Answers that a record does not hold whole: what was made before a process died, and private keys."""
+"""Answers that a record does not hold completely: objects made before a process died, and private keys."""
 
 import asyncio
 import base64
@@ -39,7 +39,7 @@ def _created(obj: Object) -> float:
 
 
 def _lost_its_claim(obj: Object) -> bool:
-    """Whether it is an Instance that came when its lease had been given up: nothing was made then."""
+    """Whether it is an Instance that came after its lease had been given up: then nothing was made."""
     return (obj.get("status") or {}).get("reason") == CLAIM_LOST
 
 
@@ -76,7 +76,7 @@ async def _launched(state: State, obj: Object) -> Answer:
 
 
 async def _has_its_lease(state: State, instance: Instance) -> bool:
-    """Whether an Instance that is not bound yet has its lease; one that came too late has none."""
+    """Whether an unbound Instance holds its lease; one that came too late does not."""
     claim, status = instance.spec.claim, instance.status
     if claim is None or status.epoch is not None or status.reason is not None:
         return True
@@ -87,7 +87,7 @@ async def _has_its_lease(state: State, instance: Instance) -> bool:
 
 async def _reserved(state: State, obj: Object) -> Answer:
     metadata, spec = obj["metadata"], Reservation.parse(obj).spec
-    # The process that made it may have died before it could say so.
+    # The process that made it may have died before it set the mark.
     if spec.workspace_type is not None:
         kind = await lookups.type_named(state, metadata["namespace"], spec.workspace_type)
         if kind is not None:
@@ -131,7 +131,7 @@ SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[An
     (Project, _registered),
     (Build, _asked),
 )
-"""The kinds that a POST can make, and the answers that say so."""
+"""Kinds that a POST can make, and their answers."""
 
 
 def _json(body: dict[str, Any]) -> Answer:
@@ -139,12 +139,12 @@ def _json(body: dict[str, Any]) -> Answer:
 
 
 class Recovery:
-    """Finds answers by what was made, and private keys by whose they are."""
+    """Finds answers by the objects made, and private keys by their owners."""
 
     async def answer_of(self, state: State, held: Held) -> Answer | None:
-        """Look, live, for what carries the key's label; None where there is nothing. Raises ClusterError, AwayError.
+        """Look, live, for objects with the key's label; None where there are none. Raises ClusterError, AwayError.
 
-        What is older than the record was made when the same key was used for another request, a day ago or longer.
+        Objects older than the record belong to another request with the same key, a day ago or longer.
         """
         for kind, shape in SHAPES:
             labelled = await _labelled(state, kind, held.digest)
@@ -154,7 +154,7 @@ class Recovery:
         return None
 
     async def whole(self, state: State, answer: Answer) -> Answer:
-        """Return a kept answer as it was given; without the private key where that is gone, with whose it was.
+        """Return a kept answer in its original form; without the private key where that was deleted with its owner.
 
         Raises ClusterError.
         """

@@ -1,4 +1,4 @@
-"""What the process holds: the connection, caches of the public lists, keys. Made once, shared by all requests."""
+"""State of the process: the connection, caches of the public lists, keys. Made once, shared by all requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class State:
-    """All that requests share."""
+    """State that all requests share."""
 
     config: Config
     client: Client
     logs: Client
-    """The same for what may take long: it has connections of its own."""
+    """Client for slow reads, with connections of its own."""
     caches: Caches
     tokens: TokenVerifier
     provider: ProviderKeys | None
@@ -53,7 +53,7 @@ class State:
         return found
 
     async def now(self) -> datetime:
-        """Return the store's time, for what makes or ages something; where it is not known the cluster is asked.
+        """Return the store's time, for creation times and ages; where it is not known, ask the cluster.
 
         Raises:
             AwayError: it is not known to within 2 s.

@@ -1,4 +1,4 @@
-"""Keeps the store's time known: any answer of the API server tells it, and here one is asked for."""
+"""Keeps the store's time known: any answer of the API server tells it, and this module asks for one."""
 
 import asyncio
 from typing import Final

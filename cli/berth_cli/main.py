@@ -1,4 +1,4 @@
-"""``berth``, also ``kubectl berth``. Commands import what they need when they run, so that help is quick."""
+"""``berth``, also ``kubectl berth``. Commands import their modules when they run, so that help is quick."""
 
 import sys
 from enum import StrEnum
@@ -90,7 +90,7 @@ Examples:
 
 @app.command(epilog=COMPLETION_EXAMPLES, rich_help_panel=OTHERS)
 def completion(shell: Annotated[Shell, typer.Argument(help="Which shell.")]) -> None:
-    """Print what a shell needs to complete commands, types and ids."""
+    """Print the script by which a shell completes commands, types and ids."""
     from typer.completion import get_completion_script  # type: ignore[attr-defined]  # not in its __all__
 
     typer.echo(get_completion_script(prog_name="berth", complete_var="_BERTH_COMPLETE", shell=shell.value))
@@ -112,7 +112,7 @@ def options(
 
 
 def main() -> None:
-    """Run a command; what it cannot do is one line on standard error and an exit code."""
+    """Run a command; a failure is one line on standard error and an exit code."""
     terminal.guard()
     try:
         app()

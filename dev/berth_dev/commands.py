@@ -47,6 +47,6 @@ def run(
 
 
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """The last lines a program said, on one line."""
+    """The last lines of a program's output, on one line."""
     said = (done.stderr or "").strip() or (done.stdout or "").strip()
     return " / ".join(line.strip() for line in said.splitlines()[-LAST_WORDS:])

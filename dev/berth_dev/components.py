@@ -1,8 +1,7 @@
 """The programs of the cluster, built from pinned Go modules into the cache.
 
-Each component is keyed by the content of its module files and its build flags: what is in
-the cache under that key is complete, since a build happens in a folder beside it and is
-renamed in one step.
+Each component is keyed by the content of its module files and its build flags. An entry in
+the cache is complete, since a build happens in a folder beside it and is renamed in one step.
 """
 
 import hashlib
@@ -43,7 +42,7 @@ class Component:
     linker_flags: str = "-s -w"
     links: tuple[str, ...] = ()
     cgo: bool = False
-    """It is linked with libraries of the machine."""
+    """Whether it is linked with libraries of the machine."""
 
     @property
     def source(self) -> Path:
@@ -52,7 +51,7 @@ class Component:
 
     @property
     def key(self) -> str:
-        """Hash of all that decides what comes out."""
+        """Hash of all inputs of the build."""
         digest = hashlib.sha256()
         sums = Path(self.modfile).with_suffix(".sum").name
         for path in sorted([self.source / self.modfile, self.source / sums, *self.source.glob("*.go")]):
@@ -64,7 +63,7 @@ class Component:
 
     @property
     def folder(self) -> Path:
-        """Where its programs are once built."""
+        """Folder of its built programs."""
         return cache_dir() / "components" / f"{self.name}-{self.key}"
 
 
@@ -95,7 +94,7 @@ def kubernetes(version: str | None = None) -> Component:
 
 
 ETCD = Component(name="etcd", programs={"etcd": "go.etcd.io/etcd/server/v3"})
-# Snapshots of etcd: taken, and put back. Apart from etcd, so that its build stays as it is.
+# Tools to save and restore snapshots of etcd. Apart from etcd, so that its build stays unchanged.
 ETCD_TOOLS = Component(
     name="etcd-tools",
     programs={name: f"go.etcd.io/etcd/{name}/v3" for name in ("etcdctl", "etcdutl")},
@@ -113,7 +112,7 @@ RUNC = Component(name="runc", programs={"runc": "github.com/opencontainers/runc"
 KUBE_ROUTER = Component(
     name="kube-router", programs={"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}
 )
-# The Kubernetes version that `helm lint` and `helm template` take for granted without a cluster.
+# The Kubernetes version that `helm lint` and `helm template` assume without a cluster.
 HELM_FLAGS = " ".join(
     f"-X helm.sh/helm/v3/pkg/chartutil.k8sVersion{part}={value}"
     for part, value in zip(("Major", "Minor"), DEFAULT_KUBERNETES.split(".")[:2], strict=True)
@@ -143,17 +142,17 @@ class Toolbox:
 
 
 def control_plane_components() -> tuple[Component, ...]:
-    """What etcd and kube-apiserver (and kubectl) need."""
+    """Components of etcd and kube-apiserver (and kubectl)."""
     return (ETCD, kubernetes())
 
 
 def all_components() -> tuple[Component, ...]:
-    """What the two-node cluster needs."""
+    """Components of the two-node cluster."""
     return (ETCD, kubernetes(), CONTAINERD, RUNC, KUBE_ROUTER, HELM)
 
 
 def build(components: tuple[Component, ...]) -> Toolbox:
-    """Build what the cache lacks, one after the other, and answer where everything is.
+    """Build the components that the cache lacks, one after the other, and answer the folders of all.
 
     Raises ClusterError where Go is missing, the disk is full, or a build fails.
     """

@@ -1,5 +1,5 @@
-"""The one error that a person sees: a single line that says what to do."""
+"""The one error that people see: a single line that says what to do."""
 
 
 class ClusterError(Exception):
-    """Something the person at the terminal can put right; its text is one line and says how."""
+    """A fault that the user can mend; its text is one line and says how."""

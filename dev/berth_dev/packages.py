@@ -1,4 +1,4 @@
-"""Debian packages that the cluster needs: what is missing is installed, nothing else."""
+"""Debian packages that the cluster needs: missing ones are installed, nothing else."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ def missing(needed: Sequence[str] = NEEDED) -> list[str]:
 
 
 def install_missing(needed: Sequence[str] = NEEDED) -> None:
-    """Install what is missing with apt; ClusterError where there is no apt, no root or no network."""
+    """Install missing packages with apt; ClusterError where there is no apt, no root or no network."""
     wanted = missing(needed)
     if not wanted:
         return

@@ -1,4 +1,4 @@
-"""Where things live: the repository, the cache of what was built, the state of the running cluster."""
+"""Paths: the repository, the cache of builds, the state of the running cluster."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""TCP ports for what is started on this machine."""
+"""TCP ports for servers on this machine."""
 
 import itertools
 import os
@@ -11,14 +11,14 @@ FIRST, COUNT = 20_000, 10_000
 """Below NodePorts and below what the kernel gives to connections (net.ipv4.ip_local_port_range)."""
 _numbers = itertools.count(os.getpid() * 16)
 _claims: deque[socket.socket] = deque(maxlen=64)
-"""The latest only: what was to listen there does by then, or is gone."""
+"""The latest claims only: the server for an older port listens by then, or is gone."""
 
 
 def free_port() -> int:
-    """A port that nothing listens on now, and that nobody else was given lately by this function.
+    """A port that nothing listens on now, and that this function did not give to others lately.
 
-    The claim to it is an abstract name of a Unix socket: one process of the network namespace has it, and it ends with
-    that process.
+    The claim is an abstract name of a Unix socket: one process of the network namespace holds it, and it ends with that
+    process.
     """
     for port in (FIRST + next(_numbers) % COUNT for _ in range(COUNT)):
         claim = socket.socket(socket.AF_UNIX)

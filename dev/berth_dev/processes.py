@@ -1,4 +1,4 @@
-"""What a supervised process is, and how processes are found and ended by their id."""
+"""Descriptions of supervised processes, and identities by which processes are found and ended."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class ProcessSpec:
         return [*prefix, *self.command]
 
     def save(self, folder: Path) -> None:
-        """Write it to `folder` in one step, which asks the supervisor there to run it."""
+        """Write it to `folder` in one step, so that the supervisor there runs it."""
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / f".{self.name}"
         scratch.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
@@ -41,14 +41,14 @@ class ProcessSpec:
 
     @staticmethod
     def load(path: Path) -> "ProcessSpec":
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         fields = json.loads(path.read_text(encoding="utf-8"))
         return ProcessSpec(**{**fields, "command": tuple(fields["command"])})
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process for certain: an id is used again, its start time (clock ticks since boot) is not."""
+    """A process, without ambiguity: ids are reused, but not with the same start time (clock ticks since boot)."""
 
     pid: int
     started: int
@@ -93,7 +93,7 @@ class Identity:
 
 
 def end(processes: Iterable[Identity], *, grace: float) -> None:
-    """SIGTERM all of them, and SIGKILL what is still there after `grace` seconds."""
+    """Send SIGTERM to all of them, and SIGKILL to those still there after `grace` seconds."""
     remaining = [process for process in processes if process.alive()]
     for process in remaining:
         process.send(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Progress on the terminal: what is being done and how long it took."""
+"""Progress on the terminal: each step and the time it took."""
 
 import time
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ OLDEST = (1, 85)
 
 
 def build() -> None:
-    """Build it, where needed with Debian's newer Rust; a moment where nothing changed since the last time."""
+    """Build it, where needed with Debian's newer Rust; quick where nothing changed since the last build."""
     if not is_new_enough():
         packages.install_missing(packages.RUST)
     with step("building the checker of the lease protocol"):

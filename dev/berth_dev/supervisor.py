@@ -1,7 +1,7 @@
-"""A small supervisor: runs what its folder says, restarts what ends, one thread, no sockets.
+"""A small supervisor: runs the processes of its folder, restarts ended ones; one thread, no sockets.
 
-The folder is the interface. `processes/NAME.json` is a process that should run, `pids/NAME`
-holds the one that does, `logs/NAME.log` what it said. A file that goes away ends its process.
+The folder is the interface. `processes/NAME.json` describes a process to run, `pids/NAME` identifies
+the running one, `logs/NAME.log` has its output. Deleting a description ends its process.
 All processes die with the supervisor, whatever ends it (parent-death signal).
 """
 
@@ -46,7 +46,7 @@ class Supervisor:
         self._log = _logger(folder / "logs" / "supervisor.log")
 
     def stop(self, *_: object) -> None:
-        """Ask `run` to end everything and return; fit to be a signal handler."""
+        """Ask `run` to end everything and return; usable as a signal handler."""
         self.stopping = True
 
     def run(self) -> None:
@@ -57,7 +57,7 @@ class Supervisor:
         self.end_all()
 
     def tick(self, now: float) -> None:
-        """One look at the folder and the processes; `now` is monotonic seconds."""
+        """Compare the folder with the processes once; `now` is monotonic seconds."""
         wanted = {path.stem: path for path in sorted((self.folder / "processes").glob("*.json"))}
         for name in [name for name in self._running if name not in wanted]:
             self._end(self._running.pop(name))

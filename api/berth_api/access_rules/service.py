@@ -21,7 +21,7 @@ from berth_core.resources.accessrule import AccessRuleSpec
 MOST_RULES: Final = 1000
 """Rules of one deployment."""
 ATTEMPTS: Final = 64
-"""Numbers that may be taken by others at the same time before the caller is told to try again."""
+"""Attempts at a free number while others take numbers; then the caller is told to try again."""
 SMALL_ID: Final = 65535
 """Public clients hold a rule's number in 16 bits."""
 
@@ -37,9 +37,9 @@ async def of_deployment(state: State, identity: Identity, deployment_id: str, to
 
 
 async def listed(state: State, identity: Identity, to_user: str | None) -> list[AccessRule]:
-    """List the rules that the caller may see: live those of what is his, and what else concerns him from the cache.
+    """List the rules that the caller may see: of owned deployments live, others that concern the caller from the cache.
 
-    Rules of deployments that are no more are shown to superusers only.
+    Rules of deleted deployments are shown to superusers only.
     """
     access.need_unconstrained(identity)
     if identity.superuser:
@@ -66,7 +66,7 @@ async def add(state: State, identity: Identity, deployment_id: str, wanted: Want
         try:
             await state.client.create(AccessRule.api(), found.namespace, _manifest(found, identity, number, wanted))
         except cluster.AlreadyExistsError:
-            taken.add(number)  # by another request at the same time, or as the name of a rule with another number
+            taken.add(number)  # by a concurrent request, or as the name of a rule with another number
             continue
         await marks.mark_of(state, found.namespace, found.name)
         return number
@@ -78,23 +78,23 @@ async def remove(state: State, identity: Identity, deployment_id: str, rule_id: 
     found = await _changeable(state, identity, deployment_id)
     doomed = [rule.metadata for rule in await lookups.rules_of(state, found) if rule.spec.rule_id == rule_id]
     if not doomed:
-        await marks.mark_of(state, found.namespace, found.name)  # it may have gone just now, and nobody said so
+        await marks.mark_of(state, found.namespace, found.name)  # it may have been deleted just now, without a mark
         raise MissingError("rule not found")
-    # Rules made with kubectl may share a number: all that have it go.
+    # Rules made with kubectl may share a number: delete all of that number.
     for metadata in doomed:
         await state.client.delete(AccessRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
     await marks.mark_of(state, found.namespace, found.name)
 
 
 async def lock(state: State, identity: Identity, deployment_id: str, *, locked: bool) -> None:
-    """Refuse new instances of a deployment from now on, or no more. Raises MissingError, NotPermittedError."""
+    """Refuse new instances of a deployment, or accept them again. Raises MissingError, NotPermittedError."""
     metadata = (await _changeable(state, identity, deployment_id)).resource.metadata
     body = {"metadata": {"uid": metadata.uid}, "spec": {"lockout": locked}}
     await state.client.patch(WorkspaceDeployment.api(), metadata.namespace, metadata.name, body)
 
 
 def next_rule_id(taken: Iterable[int]) -> int:
-    """Return the number after the greatest; where that is no small number any more, the least that is free.
+    """Return the number after the greatest; where that exceeds :data:`SMALL_ID`, the least that is free.
 
     >>> next_rule_id([]), next_rule_id([1, 7]), next_rule_id([1, 3, 70000])
     (1, 8, 2)
@@ -125,7 +125,7 @@ def _ordered(shown: Iterable[AccessRule], to_user: str | None) -> list[AccessRul
 
 def _manifest(found: Deployment, identity: Identity, number: int, wanted: WantedAccess) -> dict[str, object]:
     spec = AccessRuleSpec(deployment=found.name, user=wanted.user, capability=wanted.capability, rule_id=number)
-    # It goes when the deployment goes, and does not hold that up: for that no right on deployments is needed.
+    # The rule is deleted with the deployment and does not block its deletion, which would need a right on deployments.
     reference = found.resource.reference() | {"controller": False, "blockOwnerDeletion": False}
     return manifest(
         AccessRule,

@@ -1,7 +1,7 @@
-"""The one place that decides who may do what. Pure.
+"""Decides what a caller may do; no other module does. Pure.
 
-Order of the questions: is there a token, may it be used here at all (``in``), may it change things (``sc``), is
-the thing its user's. What is not the caller's is answered like what does not exist.
+Order of the questions: is there a token, may it be used here at all (``in``), may it change things (``sc``), is the
+thing its user's. A thing of another user is answered like one that does not exist.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from berth_core.state import is_active
 
 
 class Scope(StrEnum):
-    """What a request changes; the word completes the refusal of a read-only token."""
+    """Kind of change that a request makes; the word completes the refusal of a read-only token."""
 
     INSTANTIATION = "instantiation"
     TERMINATION = "termination"
@@ -50,18 +50,18 @@ def need_write(identity: Identity, scope: Scope) -> None:
 
 
 def need_own(identity: Identity, instance: Instance) -> None:
-    """Refuse anyone but the owner, a superuser, and a token for just this instance: as if there were none."""
+    """Refuse anyone but the owner, a superuser, and a token for just this instance, as if it did not exist."""
     if not may_use(identity, instance.public_id, instance.spec.user):
         raise instance_missing()
 
 
 def may_use(identity: Identity, instance_id: str, user: str) -> bool:
-    """Whether an instance of that user's is the caller's to use."""
+    """Whether the caller may use this instance of a user."""
     return identity.superuser or identity.instance == instance_id or identity.user == user
 
 
 def instance_missing() -> MissingError:
-    """The answer for an instance that is not there, or not the caller's."""
+    """Answer for an instance that does not exist, or is not the caller's."""
     return MissingError("instance not found")
 
 
@@ -74,39 +74,39 @@ def need_type(identity: Identity, type_name: str) -> None:
 def may_instantiate(
     identity: Identity, workspace_type: WorkspaceType, deployment: Deployment, rules: Iterable[AccessRule]
 ) -> bool:
-    """Whether the caller may have the deployment; ``rules`` are all those of this deployment. A superuser may."""
+    """Whether the caller may have the deployment; ``rules`` are all its rules. A superuser always may."""
     return identity.superuser or access.may_instantiate(identity.user, workspace_type, deployment.resource, rules)
 
 
 def owns(identity: Identity, deployment: Deployment) -> bool:
-    """Whether the deployment is in this user's hands: its access rules and its lockout."""
+    """Whether the user owns the deployment, and so may change its access rules and lockout."""
     return identity.superuser or identity.user in deployment.resource.spec.owners
 
 
 def need_owner(identity: Identity, deployment: Deployment) -> None:
-    """Refuse anyone but owners and superusers. The deployment is public, so nothing is hidden by a 404."""
+    """Refuse anyone but owners and superusers. The deployment is public, so no 404 hides it."""
     if not owns(identity, deployment):
         raise NotPermittedError("only owners of the workspace deployment may change its access rules and lockout")
 
 
 def concerns(identity: Identity, rule: AccessRule) -> bool:
-    """Whether a rule speaks of this user."""
+    """Whether a rule applies to this user."""
     return rule.spec.user in {identity.user, EVERYBODY}
 
 
 def need_own_reservation(identity: Identity, reservation: Reservation) -> None:
-    """Refuse anyone but the user who waits, and superusers: as if there were none."""
+    """Refuse anyone but the user who waits, and superusers, as if the reservation did not exist."""
     if not identity.superuser and identity.user != reservation.spec.user:
         raise reservation_missing()
 
 
 def reservation_missing() -> MissingError:
-    """The answer for a reservation that is not there, or not the caller's."""
+    """Answer for a reservation that does not exist, or is not the caller's."""
     return MissingError("reservation not found")
 
 
 def need_builder(identity: Identity) -> None:
-    """Refuse a token that may not have just any machine for any time: which one a build wants, its commit says."""
+    """Refuse a token limited to some types or one lease length: the commit decides which machine a build wants."""
     if identity.types is not None or identity.expire_d is not None:
         raise BadRequestError(
             "token scope does not permit builds: they may lease any type. Use a token without `wt` and `opt.expire_d`"
@@ -114,23 +114,23 @@ def need_builder(identity: Identity) -> None:
 
 
 def need_own_project(identity: Identity, project: Project) -> None:
-    """Refuse anyone but the project's user, and superusers: as if there were none."""
+    """Refuse anyone but the project's user, and superusers, as if the project did not exist."""
     if not identity.superuser and identity.user != project.spec.user:
         raise project_missing()
 
 
 def project_missing() -> MissingError:
-    """The answer for a project that is not there, or not the caller's."""
+    """Answer for a project that does not exist, or is not the caller's."""
     return MissingError("project not found")
 
 
 def build_missing() -> MissingError:
-    """The answer for a build that is not there, in a project that is the caller's."""
+    """Answer for a build that does not exist, in a project of the caller's."""
     return MissingError("build not found")
 
 
 def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int | None) -> int | None:
-    """Length of the lease in seconds, None for the type's default. Raises BadRequestError where it may not be so."""
+    """Length of the lease in seconds, None for the type's default. Raises BadRequestError where it is not allowed."""
     if identity.expire_d is not None:
         if asked not in (None, identity.expire_d):
             raise BadRequestError(f"token permits no value for option `expire_d` but {identity.expire_d}")
@@ -142,11 +142,11 @@ def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int |
 
 
 def listed_user(identity: Identity, asked: str | None = None) -> str | None:
-    """Whose things a list shows: the caller's; for a superuser those of ``asked``, or everyone's (None)."""
+    """User whose objects a list shows: the caller; for a superuser ``asked``, or everyone (None)."""
     return asked or None if identity.superuser else identity.user
 
 
 def need_active(instance: Instance) -> None:
-    """Refuse one that ends or has ended."""
+    """Refuse an instance that ends or has ended."""
     if not is_active(instance):
         raise BadRequestError("instance not active")

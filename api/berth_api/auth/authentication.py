@@ -1,4 +1,4 @@
-"""Who sends a request: read once, before anything else looks at it."""
+"""Identity of a request's sender, read once, before anything else looks at the request."""
 
 import time
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from berth_api.http.errors import ApiError, AwayError, WrongTokenError
 
 @dataclass(frozen=True)
 class Standing:
-    """What a request's token is worth: an identity, or why there is none. Neither: no token was sent.
+    """Result of reading a request's token: an identity, or why there is none. Neither: no token was sent.
 
-    ``unconfirmed`` is whom the token speaks for unless it was revoked a moment ago: it is verified, but the view of
-    revocations is too old. It is for those few routes that would rather err than fail; ``refusal`` is set all the same.
+    ``unconfirmed`` is the identity of a verified token while the view of revocations is too old to tell whether it was
+    revoked. It is for the few routes that accept that risk rather than fail; ``refusal`` is set all the same.
     """
 
     identity: Identity | None = None
@@ -28,7 +28,7 @@ class Standing:
 
 
 class Keys(Protocol):
-    """What tokens are judged by."""
+    """Parts that judge tokens."""
 
     @property
     def tokens(self) -> TokenVerifier:

@@ -9,7 +9,7 @@ from berth_api.auth.identity import Identity
 from berth_core import ids
 
 CLOCK_SKEW: Final = 5
-"""Seconds that the clock of who made the token may be ahead of ours."""
+"""Seconds that the clock of the token's maker may be ahead of ours."""
 LONGEST_USER: Final = 253
 WRITE_SCOPE: Final = "rw"
 
@@ -20,11 +20,11 @@ class ClaimError(Exception):
 
 @dataclass(frozen=True)
 class Issuer:
-    """Whose tokens count, and how. One issuer's keys never vouch for another's tokens.
+    """An issuer whose tokens count. One issuer's keys never vouch for another's tokens.
 
-    Of a token of Berth's own (``user_prefix`` None) all claims count. Of a provider's token only who it is for
-    counts, and that user's name is ``user_prefix`` and ``sub``. So that nobody else can have such a name, Berth's
-    own tokens are refused where ``sub`` begins with ``foreign_prefix``.
+    All claims of Berth's own tokens (``user_prefix`` None) count. A provider's token only names its user, as
+    ``user_prefix`` and ``sub``. Berth's own tokens are refused where ``sub`` begins with ``foreign_prefix``, so
+    that nobody else can have such a name.
     """
 
     name: str

@@ -1,11 +1,11 @@
-"""How old a view may be, by what its API server answered. Pure.
+"""Age of a view, by the answers of its API server. Pure.
 
-A probe that is answered says that the API server was in reach since it was asked, and so would have told of changes
-by the watch. The watch is given a second more than the probe. How long answers take makes the view older by just
-that: several probes are under way where it is long, and one that is lost costs no more than the time to the next.
+An answered probe shows that the API server was in reach when it was asked, so the watch would have told of changes.
+The watch is given a second more than the probe. A slow answer makes the view older by just the time it takes: several
+probes are under way then, and a lost one costs no more than the time to the next.
 
-After a silence that is not enough: what was held up may arrive in any order. Then only probes count that were asked
-a second after the first answer, which time the watch has had to catch up.
+After a silence that is not enough: delayed messages may arrive in any order. Then only probes count that were asked a
+second after the first answer, so that the watch has had time to catch up.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ SILENCE: Final = 3.0
 
 
 class Freshness:
-    """Up to when nothing was missed. Times are in seconds of one monotonic clock."""
+    """Moment up to which the view has missed nothing. Times are in seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self._known_at = float("-inf")
@@ -25,13 +25,13 @@ class Freshness:
         self._counts_from = float("-inf")
 
     def listed(self, now: float) -> None:
-        """Note that all is known as of now."""
+        """Note that everything was listed as of now."""
         self._known_at = self._heard_at = now
 
     def answered(self, asked_at: float, now: float, *, missing: bool) -> None:
-        """Note the answer to a probe; ``missing``: it told of something that the watch should have shown and did not.
+        """Note the answer to a probe; ``missing``: it counted objects that the watch should have shown and did not.
 
-        What is missing is so until everything was listed again, so the view becomes no younger meanwhile.
+        Missing objects stay missing until everything is listed again, so the view becomes no younger meanwhile.
         """
         if now - self._heard_at > SILENCE:
             self._counts_from = now + WATCH_LAG

@@ -1,4 +1,4 @@
-"""Who is asking, as a verified token says."""
+"""Identity of a caller, from a verified token."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Identity:
     superuser: bool = False
     organisation: str | None = None
     instance: str | None = None
-    """The only instance that it works for."""
+    """The only instance that the token works for."""
     read_only: bool = False
     types: frozenset[str] | None = None
     """Types it may instantiate; None for all."""
@@ -26,5 +26,5 @@ class Identity:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Label on what the token makes, which may have to end with it."""
+        """Label on objects that the token makes, by which they can be ended with it."""
         return names.token_labels(self.digest)

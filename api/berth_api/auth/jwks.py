@@ -33,9 +33,9 @@ def parse(data: bytes) -> Keys:
 
 
 def parse_published(data: bytes) -> Keys:
-    """Read the JWK set of somebody else: keys that cannot be used are passed over. ValueError where it is no set.
+    """Read the JWK set of a provider: keys that cannot be used are passed over. ValueError where it is no set.
 
-    Of keys with the same kid none counts: nobody could say which was meant.
+    Keys that share a kid do not count, since a token does not tell which one it means.
     """
     found: dict[str, list[RSAPublicKey]] = {}
     for jwk in _listed(data):
@@ -82,7 +82,7 @@ def _key(jwk: Any) -> tuple[str, RSAPublicKey] | None:
 
 
 class KeyFile:
-    """The keys of a file. A change is seen within :data:`LOOK_EVERY` seconds; a broken file leaves the keys before."""
+    """Keys of a file. A change is seen within :data:`LOOK_EVERY` seconds; with a broken file the former keys stay."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,7 +1,7 @@
 """The form of a token (RFC 7515, RFC 8725), before any key is looked at. Pure.
 
-Everything that the specifications allow and Berth has no use for is refused: whatever is not understood here could
-be understood otherwise elsewhere.
+Features of the specifications that Berth does not need are refused, since another program could understand them
+differently.
 """
 
 import base64
@@ -18,22 +18,22 @@ LONGEST_TOKEN: Final = 8192
 """Characters; beyond that a token is not even looked at."""
 ALGORITHM: Final = "RS256"
 TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
-"""What ``typ`` may be, in any case of letters; it may also be absent. Other kinds of signed things are no tokens."""
+"""Values of ``typ``, in any case of letters; it may also be absent. Signed objects of other types are no tokens."""
 REFUSED: Final = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc", "cty"})
-"""Header parameters that bring a key along, ask for what is not known here, or say that the payload is no claims."""
+"""Header parameters that bring a key along, ask for unsupported features, or mark a payload that is no claims."""
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
 class Unverified:
-    """What a token says, which nobody has vouched for yet."""
+    """Contents of a token whose signature is not verified yet."""
 
     kid: str
     claims: Mapping[str, Any]
 
     @classmethod
     def read(cls, token: str) -> Self:
-        """Take a token apart. ValueError where it has another form than Berth's tokens and those of providers."""
+        """Take a token apart. ValueError where it does not have the form of Berth's and providers' tokens."""
         header, payload, _ = (decode_part(part) for part in token.split("."))
         parameters, claims = parse_object(header), parse_object(payload)
         if parameters.get("alg") != ALGORITHM:

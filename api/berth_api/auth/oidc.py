@@ -1,7 +1,7 @@
 """Verification keys of an OIDC provider, fetched in the background.
 
-Requests never wait for the provider: they see the keys of the last fetch that worked, and while the provider is away
-those stay. The keys count for tokens of the provider's own issuer only (``auth/tokens.py``).
+Requests never wait for the provider: they use the keys of the last fetch that worked, also while it is away. The keys
+count for tokens of the provider's own issuer only (``auth/tokens.py``).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Pauses:
 
     regular: float = 600.0
     after_unknown_kid: float = 30.0
-    """At least so long after the last one, however many tokens with unknown kids come."""
+    """Least seconds between fetches, however many tokens with unknown kids come."""
     first_retry: float = 1.0
     longest_retry: float = 30.0
 
@@ -52,7 +52,7 @@ class ProviderKeys:
         self._wanted = asyncio.Event()
 
     def are_coming(self, monotonic_now: float) -> bool:
-        """Whether a fetch may bring a key that is not there. Asks for one, unless the last was a moment ago."""
+        """Whether a fetch may bring a missing key. Asks for a fetch, unless the last was a moment ago."""
         if not self.current or self._is_fetching:
             return True
         if monotonic_now - self._fetched_at >= self._pauses.after_unknown_kid:

@@ -37,20 +37,20 @@ WINDOW_MINUTES: Final = 15
 PER_PAIR: Final = RateLimitItemPerMinute(10, WINDOW_MINUTES, namespace="passwords-user")
 PER_PEER: Final = RateLimitItemPerMinute(20, WINDOW_MINUTES, namespace="passwords-peer")
 PER_SITE: Final = RateLimitItemPerMinute(60, WINDOW_MINUTES, namespace="passwords-site")
-"""Failures in a window, of a user at one network, of a network, and of all networks of an IPv6 /48 together."""
+"""Failures in a window: of a user from one network, of a network, and of all networks of an IPv6 /48 together."""
 PER_USER: Final = RateLimitItemPerMinute(2**31, WINDOW_MINUTES, namespace="passwords-everywhere")
-"""Counts failures of a user wherever they come from. They slow checks down, and refuse nothing."""
+"""Counts failures of a user from all networks. They slow checks down, and refuse nothing."""
 UNHURRIED: Final = 10
 """Failures of a user up to which a check is not slowed down."""
 FIRST_DELAY: Final = 0.1
 SLOWEST: Final = 5.0
 """Seconds that a check waits; each failure doubles the first."""
 MOST_AT_ONCE: Final = 16
-"""Pairs that are checked or wait for it, some 0.1 s each. More are turned away, rather than wait ever longer."""
+"""Pairs that are checked or wait for it, some 0.1 s each. More are refused, so that waiting times stay short."""
 MOST_OF_SUSPECTS: Final = MOST_AT_ONCE // 2
-"""Of these, where the pair's network or its /48 has failures; the rest is for networks that have none."""
+"""Share of these for networks with failures (their own or their /48's); the rest is for networks without."""
 MOST_OF_A_NETWORK: Final = 4
-"""Of these, and of those that are slowed down: one network keeps no other from being checked."""
+"""Checks of one network at a time, slowed-down ones included, so that no network blocks another."""
 Limits = tuple[tuple[RateLimitItem, str], ...]
 LONGEST_USER: Final = 253
 LONGEST_PASSWORD: Final = 1024
@@ -58,7 +58,7 @@ LONGEST_PASSWORD: Final = 1024
 
 
 class AuthenticationFailedError(ApiError):
-    """400: what was shown proves nothing."""
+    """400: the credentials are not valid."""
 
     def __init__(self) -> None:
         super().__init__("authentication failed")
@@ -72,7 +72,7 @@ class ThrottledError(ApiError):
 
 @dataclass(frozen=True)
 class Pair:
-    """What somebody claims to be, and to know."""
+    """User and password as a client claims them."""
 
     user: str
     password: str
@@ -82,12 +82,12 @@ class Pair:
 
     @property
     def is_possible(self) -> bool:
-        """Whether an account could be like that."""
+        """Whether an account could have such a name and password."""
         return 0 < len(self.user) <= LONGEST_USER and self.user.isprintable() and len(self.password) <= LONGEST_PASSWORD
 
 
 class Passwords:
-    """Checks pairs one after the other: each takes the memory that argon2id is made to take."""
+    """Checks pairs one after the other, since each check takes much memory (argon2id)."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
@@ -102,9 +102,10 @@ class Passwords:
     async def need_right(self, pair: Pair, peer: Address | None) -> None:
         """Refuse all but the right password of a user.
 
-        Failures are counted by this replica, for each network (a peer; of IPv6, each /64 and each /48) and each user
-        there. Too many of them, and the right password is refused there too, so that guessing learns nothing more.
-        Elsewhere it is checked late, but checked, unless so many networks without a failure ask at this moment.
+        This replica counts failures for each network (a peer; of IPv6, each /64 and each /48) and each user there.
+        After too many of them, it refuses the right password there too, so that guessing learns nothing more. From
+        elsewhere the password is still checked, though later, unless too many networks without a failure ask at this
+        moment.
 
         Raises:
             AuthenticationFailedError: it is not right.
@@ -141,7 +142,7 @@ class Passwords:
     async def _need_right(self, pair: Pair, limits: Limits) -> None:
         hashed = await self._hash_of(pair.user) if pair.is_possible else None
         async with self._one_at_a_time:
-            await self._need_tries(limits)  # those that were before us may have failed
+            await self._need_tries(limits)  # earlier checks may have failed meanwhile
             if not await asyncio.to_thread(self._is_right, hashed, pair.password) or hashed is None:
                 for item, whose in limits:
                     await self._failures.hit(item, whose)
@@ -155,7 +156,7 @@ class Passwords:
                 raise ThrottledError("too many wrong passwords. Try again later.", retry_after=wait)
 
     async def _hash_of(self, user: str) -> str | None:
-        # Live, so that a password counts as soon as it is set. As many requests for unknown users as for known ones.
+        # Read live, so that a password counts as soon as it is set. Unknown users cost as many requests as known ones.
         found, _ = await self._client.list(Account.api(), self._namespace, fields={"spec.user": user})
         accounts = sorted(readable(Account, found), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
         refs = [a.spec.password_secret_ref.name for a in accounts if a.spec.password_secret_ref is not None]
@@ -196,7 +197,7 @@ def _busy() -> AwayError:
 
 
 def _networks(peer: Address | None) -> tuple[str, ...]:
-    # Whoever has an IPv6 address has all of its /64, and may have its /48 as easily.
+    # The owner of an IPv6 address has all of its /64, and may have its /48 as easily.
     if isinstance(peer, IPv6Address):
         return tuple(str(IPv6Network((peer, length), strict=False)) for length in (64, 48))
     return (str(peer),)

@@ -1,7 +1,7 @@
-"""Tokens that do not count any more: TokenRevocations, and what Accounts say of their users' tokens.
+"""Tokens that no longer count: TokenRevocations, and purges in Accounts.
 
-Both are watched, so that an end takes effect on every replica at once, whoever wrote it. A replica whose view is too
-old to tell says so, rather than let a token pass that may have been revoked.
+Both are watched, so that a revocation takes effect on every replica at once, whoever wrote it. A replica whose view is
+too old to tell refuses with AwayError, rather than accept a token that may have been revoked.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from berth_core.resources import Account, TokenRevocation
 LONGEST_AGE: Final = 5.0
 """Seconds; a view that is older judges no token."""
 SHOWN_SECONDS: Final = 5.0
-"""How long the watch may take to show what was just written."""
+"""How long the watch may take to show a write of this replica."""
 
 
 class Revocations:
@@ -50,14 +50,14 @@ class Revocations:
 
     def need_valid(self, identity: Identity, monotonic_now: float) -> None:
         """Refuse a token that was ended. Raises WrongTokenError, and AwayError where the view is too old to tell."""
-        # What is known to be revoked stays revoked, however old the view.
+        # A known revocation stays valid, however old the view.
         if self.is_revoked(identity.digest, identity.user) or not _is_after(identity, self.valid_after(identity.user)):
             raise WrongTokenError
         if max(self._revoked.age(monotonic_now), self._accounts.age(monotonic_now)) > LONGEST_AGE:
             raise AwayError("nobody can tell whether tokens were revoked: the cluster cannot be reached. Try again.")
 
     def is_revoked(self, sha256: str, user: str | None) -> bool:
-        """Whether a token counts no more when this user holds it; None: when anyone does."""
+        """Whether a token no longer counts for this user; None: for anyone."""
         return bool(self._ends(sha256, user))
 
     def revoked_until(self, sha256: str, user: str | None) -> float:
@@ -67,11 +67,11 @@ class Revocations:
 
     def _ends(self, sha256: str, user: str | None) -> list[Object]:
         found = self._revoked.cache.by("sha256", sha256)
-        # Where nobody can tell whose token it ends, it ends anyone's.
+        # A revocation without a readable user applies to anyone's token.
         return [obj for obj in found if (whose := _text("user", obj)) == [] or user in whose]
 
     def valid_after(self, user: str) -> float:
-        """Seconds since the Epoch before which no token of the user counts; minus infinity where nothing was said."""
+        """Seconds since the Epoch before which no token of the user counts; minus infinity where no purge is known."""
         return max(map(_valid_after, self._accounts.cache.by("user", user)), default=float("-inf"))
 
     def in_advance(self, caller: str) -> int:
@@ -98,7 +98,7 @@ def _is_after(identity: Identity, moment: float) -> bool:
 
 
 def _text(field: str, obj: Object) -> list[str]:
-    """Text in a field of a spec, by which an object is found although it may not be readable."""
+    """Text in a field of a spec, by which an object is found even if the rest is unreadable."""
     return [text] if isinstance(text := at(obj, "spec", field), str) else []
 
 

@@ -26,7 +26,7 @@ _NO_KEYS: Final[Keys] = {}
 
 @dataclass(frozen=True)
 class Trusted:
-    """A provider: what its tokens must be, and its keys."""
+    """A provider: the demands on its tokens, and its keys."""
 
     issuer: Issuer
     keys: ProviderKeys
@@ -51,7 +51,7 @@ class TokenVerifier:
         return bool(self._keys.current(monotonic_now))
 
     def verify(self, token: str, *, now: float, monotonic_now: float) -> Identity:
-        """Return who the token speaks for. ``now`` is in seconds since the Epoch.
+        """Return the identity that the token proves. ``now`` is in seconds since the Epoch.
 
         Raises:
             WrongTokenError: it does not count.
@@ -63,7 +63,7 @@ class TokenVerifier:
         own = self._keys.current(monotonic_now)
         foreign = self._provider.keys.current if self._provider is not None else _NO_KEYS
         if own is not self._verified_with[0] or foreign is not self._verified_with[1]:
-            # A key that is gone ends its tokens at once.
+            # Tokens of a removed key end at once.
             self._verified.clear()
             self._verified_with = (own, foreign)
         digest = hashlib.sha256(token.encode()).hexdigest()

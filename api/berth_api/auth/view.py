@@ -1,10 +1,9 @@
-"""A cache that knows how old it may be, for decisions that must not rest on an old view.
+"""A cache that knows its age, for decisions that must not rest on an old view.
 
-A watch that stands says nothing while nothing happens, and neither does one whose API server is silent, or whose
-connection leads nowhere. So the API server is asked twice a second how many objects there are. What its answers say of
-the view's age is in :mod:`berth_api.auth.freshness`; a number that the cache does not come up to says that the watch
-is deaf, and everything is listed again. A dead connection is also found by TCP itself
-(``berth_core.kube.streams.KEEP_ALIVE``).
+An idle watch is silent, and so is one whose API server hangs or whose connection is dead. So the API server is asked
+twice a second how many objects there are. :mod:`berth_api.auth.freshness` derives the view's age from the answers.
+Where the cache has fewer objects than that, the watch is deaf, and everything is listed again. TCP itself finds dead
+connections, too (``berth_core.kube.streams.KEEP_ALIVE``).
 """
 
 import asyncio
@@ -24,11 +23,11 @@ log = structlog.get_logger(__name__)
 
 PROBE_EVERY: Final = 0.5
 PROBE_SECONDS: Final = 5.0
-"""How long an answer may take. Others are asked meanwhile."""
+"""How long an answer may take. Further probes are sent meanwhile."""
 LONGEST_DELAY: Final = 1.0
 """Seconds between attempts at a watch, so that tokens count soon after an outage."""
 LISTING_SECONDS: Final = 10.0
-"""How long listing again may take before the view is thought deaf once more."""
+"""How long listing again may take before the watch may count as deaf once more."""
 
 
 class _DeafError(Exception):
@@ -36,7 +35,7 @@ class _DeafError(Exception):
 
 
 class View:
-    """All objects of one kind in one namespace, by index, with the age of what is known."""
+    """All objects of one kind in one namespace, by index, with the age of the view."""
 
     def __init__(self, client: Client, kind: Kind, namespace: str, indexers: Mapping[str, Indexer]) -> None:
         self.cache = Cache(client, kind, [namespace], indexers=indexers, longest_delay=LONGEST_DELAY)
@@ -58,7 +57,7 @@ class View:
         return max(self._freshness.age(monotonic_now), self.cache.broken_for(monotonic_now))
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> None:
-        """Wait until something holds, looking after each change. Raises TimeoutError."""
+        """Wait until a condition holds, checking it after each change. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while not holds():
                 await self._changed.wait()
@@ -92,7 +91,7 @@ class View:
         except (cluster.ClusterError, TimeoutError) as error:
             log.warning("probe failed", kind=self._kind.plural, error=str(error) or type(error).__name__)
             return
-        # Both: what was there when this was asked should have arrived, and what was deleted since is no miss.
+        # The least of both: objects of the last count should have arrived, and objects deleted since are no miss.
         missing = len(self.cache) < min(before, count)
         self._counted = count
         self._freshness.answered(asked_at, time.monotonic(), missing=missing)

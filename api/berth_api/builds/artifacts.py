@@ -39,7 +39,7 @@ async def part(state: State, build: Build, name: str) -> bytes:
 
 
 async def pieces(state: State, build: Build) -> AsyncGenerator[bytes, None]:
-    """Yield the tarball (gzip), once it was read whole. Raises MissingError; ClusterError where it is not as told."""
+    """Yield the tarball (gzip), once it was read whole. Raises MissingError; ClusterError where it is damaged."""
     artifacts = build.status.artifacts if build.status.attempt == build.spec.attempt else None
     if artifacts is None:
         raise MissingError("no artifacts")

@@ -1,4 +1,4 @@
-"""How many read or follow logs at the same time: each may hold a connection to the cluster for as long as it takes."""
+"""Limits on concurrent readers and followers of logs: each may hold a connection to the cluster for long."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from berth_api.http.errors import ApiError
 
 MOST_OF_A_USER: Final = 10
 MOST: Final = 60
-"""In one process, of each sort."""
+"""Readers in one process, and as many followers."""
 CONNECTIONS: Final = 2 * MOST + 20
-"""To the cluster, for logs and artifacts alone: nothing else waits for slow readers. Parts that were kept need some."""
+"""Connections to the cluster for logs and artifacts alone, so that nothing else waits for slow readers. Kept parts
+need some."""
 RETRY_SECONDS: Final = 30.0
 
 
@@ -24,7 +25,7 @@ class TooManyFollowersError(ApiError):
 
 
 class Followers:
-    """Counts those who follow, or those who read; ``shown`` is told how many they are."""
+    """Counts followers, or readers; ``shown`` is called with their number."""
 
     def __init__(self, shown: Gauge) -> None:
         self._by_user: Counter[str] = Counter()
@@ -40,7 +41,7 @@ class Followers:
 
     @contextmanager
     def one(self, user: str) -> Iterator[None]:
-        """Count one for the length of a ``with`` block. Raises TooManyFollowersError where it is one too many."""
+        """Count one for the length of a ``with`` block. Raises TooManyFollowersError beyond the limit."""
         self._need_room(user)
         self._by_user[user] += 1
         self._shown.set(self._by_user.total())
@@ -54,4 +55,4 @@ class Followers:
 
 
 class Readers(Followers):
-    """Counts those who read a log without following it, or artifacts."""
+    """Counts readers of artifacts, and of logs that they do not follow."""

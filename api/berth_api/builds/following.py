@@ -1,9 +1,9 @@
 """Following the log of a build: each line as it is printed, each change of the build's state, then the end.
 
-Lines come from the containers, one after the other, and what is missing at the end from what was kept. Between them
+Lines come from the containers, one after the other; lines missing at the end come from the kept log. Between them
 the follower waits for the watches (:mod:`berth_api.builds.view`). Lines are numbered from 1 over the whole log, so a
-client that knows which it saw last goes on after it. Two tasks look ahead by one piece each, of lines and of states:
-what the client does not take is not read.
+client can resume after the last line it saw. Two tasks read ahead by one piece each, of lines and of states: nothing
+more is read until the client takes it.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 1.0
-"""How often is asked whether the caller may still follow, at most: within a second a revoked token counts no more."""
+"""Least time between checks whether the caller may still follow: a revoked token stops counting within a second."""
 REOPEN_SECONDS: Final = 2.0
-"""A stream that has ended is opened again when the watch does not say within this time that the container has."""
+"""How long the watch may take to show the end of a container after its stream; then the stream is opened again."""
 
 Lines = list[tuple[int, bytes]]
 
@@ -39,10 +39,10 @@ Lines = list[tuple[int, bytes]]
 async def events(
     state: State, build: Build, after: int, may_follow: Callable[[], bool], ending: asyncio.Event
 ) -> AsyncGenerator[bytes, None]:
-    """Yield server-sent events of the attempt that is wanted now, beginning with the line after ``after``.
+    """Yield server-sent events of the current attempt, beginning with the line after ``after``.
 
-    It ends after the event ``end``; without it where ``may_follow`` says no or ``ending`` is set, or the cluster
-    cannot be asked: then a client asks again from where it was.
+    The stream ends after the event ``end``. It ends without that event where ``may_follow`` says no, ``ending`` is set,
+    or the cluster is out of reach; the client then asks again from its last line.
     """
     with state.part(BuildView).bell(build) as bell:
         attempt = _Attempt(state, build, bell)
@@ -103,7 +103,7 @@ async def _merged(
                 beaten = loop.time()
                 yield None
             elif silent:
-                yield []  # so that whoever may not follow any more is found out
+                yield []  # so that the caller's right is checked again
     finally:
         tasks = [end, *pending.values()]
         for task in tasks:
@@ -130,12 +130,12 @@ class _Attempt:
         self._build = build
         self._bell = bell
         self._number = 0
-        """Of the last line that was read."""
+        """Number of the last line that was read."""
         self._first = build.spec.attempt
         self.word = builds.word(build)
 
     def last_word(self) -> Word:
-        """Return the state that it ended with; one that another attempt took the place of counts as canceled."""
+        """Return the final state; an attempt that another one replaced counts as canceled."""
         seen = self._seen()
         if seen is not None and seen.attempt == self._first:
             self.word = seen.word
@@ -152,7 +152,7 @@ class _Attempt:
             await self._bell.rung(heard)
 
     async def lines(self, after: int) -> AsyncGenerator[Lines, None]:
-        """Yield the lines after a number, some at a time, until there will be no more. Raises ClusterError."""
+        """Yield the lines after a number, some at a time, until the log is complete. Raises ClusterError."""
         if logs.is_stored(self._build):
             async for lines in self._kept():
                 yield _later(lines, after)
@@ -170,7 +170,7 @@ class _Attempt:
             yield _later(lines, after)
 
     def _seen(self) -> BuildSeen | None:
-        """The build as the watch shows it; None while that is older than what was read live."""
+        """The build as the watch shows it; None while the watch is behind the live read."""
         metadata = self._build.metadata
         seen = self._state.part(BuildView).build(metadata.namespace, metadata.name)
         return seen if seen is not None and seen.version >= int(metadata.resource_version) else None
@@ -210,7 +210,7 @@ class _Attempt:
             await self._bell.rung(heard)
 
     async def _printed(self, pod: PodSeen, container: str) -> AsyncGenerator[Lines, None]:
-        """Yield what a container prints, to its end; where a stream breaks, the next one goes on after it."""
+        """Yield the output of a container, to its end; after a break the next stream resumes there."""
         before = self._number
         while True:
             splitter, known = Splitter(), self._number - before
@@ -222,7 +222,7 @@ class _Attempt:
                         skipped, known = min(known, len(lines)), max(0, known - len(lines))
                         yield self._numbered(lines[skipped:])
             except cluster.NotFoundError:
-                return  # what it printed is kept, or lost
+                return  # its output is in the kept log, or lost
             except (cluster.InvalidError, cluster.UnavailableError) as error:
                 log.info("stream of a log broke", build=self._build.public_id, error=error.message)
             fate = await self._fate(pod, container)
@@ -232,7 +232,7 @@ class _Attempt:
                 return
 
     async def _fate(self, pod: PodSeen, container: str) -> str:
-        """Tell what became of a container whose stream has ended: ``ended``, ``gone`` with its pod, or it ``runs``."""
+        """State of a container whose stream has ended: ``ended``, ``gone`` with its pod, or it ``runs``."""
         try:
             async with asyncio.timeout(REOPEN_SECONDS):
                 while True:
@@ -249,7 +249,7 @@ class _Attempt:
             return "runs"
 
     async def _kept(self) -> AsyncGenerator[Lines, None]:
-        """Yield what follows of a log that was kept."""
+        """Yield the remaining lines of a kept log."""
         live = await self._read()
         if live is None or live.spec.attempt != self._first or not live.status.log:
             return  # nothing was printed, or it was deleted

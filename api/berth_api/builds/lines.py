@@ -3,7 +3,7 @@
 from typing import Final
 
 LONGEST_LINE: Final = 64 * 1024
-"""Bytes; what is longer becomes several lines, so that nobody makes us hold any amount of it."""
+"""Bytes; longer lines are split, which bounds the memory they take."""
 HEARTBEAT: Final = b": still here\n\n"
 
 
@@ -14,7 +14,7 @@ class Splitter:
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that are whole now."""
+        """Return the lines that are complete now."""
         *whole, rest = (bytes(self._pending) + data).split(b"\n")
         self._pending = bytearray(rest)
         lines = [piece for line in whole for piece in _pieces(line)]
@@ -37,7 +37,7 @@ def _pieces(line: bytes) -> list[bytes]:
 def line_event(number: int, line: bytes) -> bytes:
     """Return the event of a line of a log; its number is the event's id, by which a client goes on after a break.
 
-    Carriage returns end lines of an event stream, so what programs write over becomes lines of one event.
+    Carriage returns end lines of an event stream, so overwritten text becomes several lines of one event.
     """
     text = line.removesuffix(b"\r").decode(errors="replace")
     data = "".join(f"data: {part}\n" for part in text.split("\r"))

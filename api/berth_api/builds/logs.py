@@ -1,4 +1,4 @@
-"""Logs of a build: those of its containers while they are there, the kept ones afterwards."""
+"""Logs of a build: from its containers while they exist, from the kept log afterwards."""
 
 import zlib
 from collections.abc import AsyncGenerator
@@ -25,7 +25,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 async def text(state: State, build: Build) -> AsyncGenerator[bytes, None]:
-    """Yield what was printed so far by the attempt that is wanted. Raises ClusterError."""
+    """Yield the output of the current attempt so far. Raises ClusterError."""
     source = stored(state, build) if is_stored(build) else live(state, build)
     async with aclosing(source):
         async for piece in source:
@@ -33,12 +33,12 @@ async def text(state: State, build: Build) -> AsyncGenerator[bytes, None]:
 
 
 def is_stored(build: Build) -> bool:
-    """Whether the log of the attempt that is wanted was kept."""
+    """Whether the log of the current attempt was kept."""
     return build.status.attempt == build.spec.attempt and build.status.log is not None
 
 
 async def stored(state: State, build: Build) -> AsyncGenerator[bytes, None]:
-    """Yield a log that was kept. Raises MissingError where it is gone, ClusterError where it cannot be read."""
+    """Yield a kept log. Raises MissingError where it is gone, ClusterError where it cannot be read."""
     if not build.status.log:
         raise MissingError(DELETED)
     inflating = zlib.decompressobj(_GZIP)
@@ -60,7 +60,7 @@ async def stored(state: State, build: Build) -> AsyncGenerator[bytes, None]:
 
 
 async def live(state: State, build: Build) -> AsyncGenerator[bytes, None]:
-    """Yield what the containers that are there have printed, each with a line feed at its end."""
+    """Yield the output of the existing containers, each with a line feed at its end."""
     namespace = build.metadata.namespace
     for step, container in PARTS:
         pod = state.part(BuildView).pod(namespace, names.build_job(build.public_id, build.spec.attempt, step))
@@ -73,6 +73,6 @@ async def live(state: State, build: Build) -> AsyncGenerator[bytes, None]:
                     last = piece[-1:] or last
                     yield piece
         except (cluster.NotFoundError, cluster.InvalidError):
-            continue  # gone, or not begun after all, since the watch told of it
+            continue  # deleted, or not begun after all, since the watch showed it
         if last != b"\n":
             yield b"\n"

@@ -1,4 +1,4 @@
-"""What the bodies of /ci may say, checked. Pure."""
+"""Reads and checks the bodies of /ci. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ REPOSITORY: Final = (
     r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
     r'(?:/[!"$->@-~]*)?'
 )
-"""With a user name for ssh only, and no query: elsewhere either could be a token, which is shown with the project."""
+"""A user name is allowed for ssh only, and a query never: either could be a token, which is shown with the project."""
 BRANCH: Final = r"[A-Za-z0-9_][A-Za-z0-9_/+@=#-]*(?:\.[A-Za-z0-9_/+@=#-]+)*"
-"""Less than git-check-ref-format(1) allows: it ends up in a command line, where a leading dash would be an option."""
+"""Narrower than git-check-ref-format(1): the name goes into a command line, where a leading dash is an option."""
 LONGEST_BRANCH: Final = 255
 COMMIT: Final = "[0-9a-fA-F]{7,64}"
 _STARTING: Final = ("ns", "repo_type", "repo_branch", "repo_commit")
-"""Options of which any makes the request one for a build, and not for a project only."""
+"""Options of which any one turns the request into one for a build."""
 
 
 class Change(StrEnum):
-    """What can become of a build."""
+    """Changes of a build that can be asked for."""
 
     RESTART = "restart"
     CANCEL = "cancel"
@@ -35,7 +35,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Revision:
-    """What is built: the head of a branch, or a commit, or a commit of a branch."""
+    """Revision to build: the head of a branch, or a commit, or a commit of a branch."""
 
     branch: str | None
     commit: str | None

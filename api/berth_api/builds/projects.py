@@ -1,8 +1,8 @@
 """Projects: repositories whose revisions are built.
 
-The name that clients use is the project's for all namespaces, and the oldest keeps it. What is made here lies in the
-first workspace namespace, in an object whose name follows from the project's: of two who ask for one name at the same
-time one finds that of the other.
+A project's name counts in all namespaces, and the oldest project keeps it. New projects lie in the first workspace
+namespace, and the object's name follows from the project's: of two concurrent requests for one name, one finds the
+object of the other.
 """
 
 from typing import Final
@@ -45,14 +45,14 @@ async def register(state: State, identity: Identity, wanted: WantedProject) -> P
 
 
 async def named(state: State, identity: Identity, name: str, repo_url: str) -> Project:
-    """Return the caller's project of a name, made where it is new. Raises TakenError, BadRequestError."""
+    """Return the caller's project of a name; make it where it is new. Raises TakenError, BadRequestError."""
     for _ in range(2):
         found = await lookups.project(state, name)
         if found is not None:
             return _usable(identity, found, repo_url)
         await _need_room(state, identity)
         try:
-            # Without the label of an Idempotency-Key: what was asked for is the build.
+            # Without the label of an Idempotency-Key: the request is for the build.
             return await _make(state, identity, name, repo_url, labels={})
         except cluster.AlreadyExistsError:
             continue  # somebody else made it meanwhile
@@ -68,7 +68,7 @@ def _usable(identity: Identity, found: Project, repo_url: str) -> Project:
 
 
 async def _need_room(state: State, identity: Identity) -> None:
-    """Refuse one more project to who has enough. The count is not a lock: requests at once may pass."""
+    """Refuse a project beyond the limit. The count is not a lock: concurrent requests may exceed it."""
     if len(await lookups.projects(state, identity.user)) >= MOST:
         raise BadRequestError(f"at most {MOST} projects of one user: have an administrator delete some")
 

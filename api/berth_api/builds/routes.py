@@ -72,7 +72,7 @@ GZIP: Final = "application/gzip"
 WORDS: Final = {"schema": {"type": "string"}}
 BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 UNBUFFERED: Final = {"X-Accel-Buffering": "no"}
-"""For proxies that would hold back what comes slowly."""
+"""For proxies that would buffer slow answers."""
 PAGES: Final = query_parameters(max_per_page="Most builds on a page, at most 100.", page="Which page, from 1.")
 FOLLOWING: Final[dict[str, Any]] = {
     "parameters": [
@@ -89,13 +89,13 @@ FOLLOWING: Final[dict[str, Any]] = {
 
 
 async def get_reader(user: User) -> Identity:
-    """Return who asks. Raises BadRequestError for a token that works for one instance only."""
+    """Return the caller. Raises BadRequestError for a token that works for one instance only."""
     access.need_unconstrained(user)
     return user
 
 
 async def get_writer(user: User) -> Identity:
-    """Return who wants to change something. Raises BadRequestError for tokens that may not."""
+    """Return the caller of a change. Raises BadRequestError for tokens that may not change anything."""
     access.need_unconstrained(user)
     access.need_write(user, Scope.CHANGE)
     return user
@@ -196,7 +196,7 @@ async def change_job(state: SharedState, writer: Writer, body: Body, project_id:
 async def log(
     request: Request, state: SharedState, reader: Reader, query: Query, project_id: ProjectId, job_id: JobId
 ) -> Response:
-    """Show what a build has printed; with `follow` what it prints, until it has ended."""
+    """Show the output of a build so far; with `follow` also further output, until the build has ended."""
     found = (await service.one(state, reader, project_id, job_id)).build
     if not listing.flag(query, "follow"):
         return Streamed(await _counted(state.part(Readers), reader, logs.text(state, found)), TEXT, {})
@@ -230,7 +230,7 @@ async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, j
 async def _counted(
     among: Followers, reader: Identity, pieces: AsyncGenerator[bytes, None]
 ) -> AsyncGenerator[bytes, None]:
-    """Wait for the first piece, and count who reads until the last one. Raises TooManyFollowersError."""
+    """Wait for the first piece, and count the reader until the last one. Raises TooManyFollowersError."""
 
     async def counted() -> AsyncGenerator[bytes, None]:
         async with aclosing(pieces):
@@ -252,7 +252,7 @@ async def _followed(request: Request, state: State, reader: Identity, found: Bui
 
 
 def _still_counts(state: State, identity: Identity) -> bool:
-    """Whether the token of a request that takes long still counts."""
+    """Whether the token of a long request still counts."""
     try:
         state.revocations.need_valid(identity, time.monotonic())
     except (WrongTokenError, AwayError):

@@ -13,7 +13,7 @@ def _whole(pattern: str) -> str:
 
 
 def _either(*names: str) -> dict[str, Any]:
-    """JSON schema of an object that has a text in one of some fields at least."""
+    """JSON schema of an object with a text in at least one of some fields."""
     return {"anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in names]}
 
 
@@ -27,7 +27,7 @@ Commit = Annotated[str, Field(description="Hash of a commit.", pattern=_whole(op
 
 
 class ProjectToRegister(BaseModel):
-    """A project of which nothing is to be built yet; its id is chosen for it."""
+    """A project without a build yet; the server chooses its id."""
 
     repo_url: Repository
     ns: None = None
@@ -37,7 +37,7 @@ class ProjectToRegister(BaseModel):
 
 
 class ProjectToBuild(BaseModel):
-    """A build of a project, which is made where it is new: of a branch, a commit, or both."""
+    """A build of a branch, a commit, or both; its project is made where it is new."""
 
     model_config = ConfigDict(json_schema_extra=_either("repo_branch", "repo_commit"))
 
@@ -49,7 +49,7 @@ class ProjectToBuild(BaseModel):
 
 
 class ProjectRequest(RootModel[ProjectToRegister | ProjectToBuild]):
-    """A project, and the build of it where one is wanted."""
+    """A project, and its build where one is wanted."""
 
 
 class BuildRequest(BaseModel):
@@ -62,7 +62,7 @@ class BuildRequest(BaseModel):
 
 
 class BuildChange(BaseModel):
-    """What is to become of a build."""
+    """A change of a build."""
 
     do: Literal["restart", "cancel"]
 
@@ -93,7 +93,7 @@ class Asked(BaseModel):
 
 
 class Artifacts(BaseModel):
-    """What a build left behind."""
+    """Files that a build left behind."""
 
     size: int = Field(description="Bytes.")
     sha256: str = Field(description="In hex.")

@@ -1,7 +1,7 @@
-"""Builds of a project: asked for, looked at, run again, given up. The operator runs them.
+"""Builds of a project: start, show, restart, cancel. The operator runs them.
 
-A build is its project's user's, whoever asks for it: his quotas and the access rules for him decide which machine it
-gets, so a superuser who starts it lends nobody his own rights.
+A build belongs to its project's user, whoever asks for it. The quotas and access rules of that user decide which
+machine it gets, so a superuser who starts it does not lend their rights.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ MOST_WAITING: Final = 100
 """Builds of one user that wait for their turn."""
 MOST_LISTED: Final = 100
 ATTEMPTS: Final = 8
-"""Changes of one build between read and write before the caller is told to try again."""
+"""Attempts at a write while others change the build; then the caller is told to try again."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ async def one(state: State, identity: Identity, project: str, build_id: str) -> 
 
 
 async def start(state: State, project: Project, identity: Identity, revision: Revision) -> str:
-    """Ask for a build; its id. Raises BadRequestError."""
+    """Make a build and return its id. Raises BadRequestError."""
     access.need_builder(identity)
-    # The count is not a lock: requests at once may pass.
+    # The count is not a lock: concurrent requests may exceed it.
     if sum(build.spec.user == project.spec.user for build in state.part(BuildView).waiting()) >= MOST_WAITING:
         raise BadRequestError(f"at most {MOST_WAITING} builds of one user may wait: cancel some first")
     metadata = project.metadata
@@ -82,7 +82,7 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
 
 
 async def change(state: State, identity: Identity, project: str, build_id: str, wanted: Change) -> None:
-    """Run a build again, or give it up. Raises MissingError, BadRequestError."""
+    """Restart a build, or cancel it. Raises MissingError, BadRequestError."""
     if wanted is Change.RESTART:
         access.need_builder(identity)
     for _ in range(ATTEMPTS):
@@ -114,13 +114,13 @@ def _changed(build: Build, wanted: Change) -> Object:
 
 
 def _owner(project: Project) -> Object:
-    """Let the builds go with their project; it need not wait for them."""
+    """Owner reference by which builds are deleted with their project, which does not wait for them."""
     metadata = project.metadata
     return {"apiVersion": API_VERSION, "kind": Project.KIND, "name": metadata.name, "uid": metadata.uid}
 
 
 def _places(state: State, live: Iterable[Build]) -> dict[tuple[str, str], int]:
-    """Places of all that wait, by the watch; of those that were read live as they are."""
+    """Places of all waiting builds, from the watch; ``live`` ones as they were read."""
     known = {_key(build): build for build in (*state.part(BuildView).waiting(), *live)}
     return builds.positions(known.values())
 
@@ -138,5 +138,5 @@ def _key(build: Build) -> tuple[str, str]:
 
 
 def _age(build: Build) -> tuple[float, str]:
-    # Names of those that the API makes grow within a second, too.
+    # Names of builds that the API makes grow within a second, too.
     return parse_time(build.metadata.creation_timestamp).timestamp(), build.metadata.name

@@ -19,7 +19,7 @@ def projects(found: Iterable[Project]) -> Shape:
 
 
 def build(seen: Seen) -> Shape:
-    """Shape a build. What is said of an attempt is said of the one that is wanted."""
+    """Shape a build; fields of an attempt are those of the current one."""
     resource, spec = seen.build, seen.build.spec
     shape: Shape = {
         "id": resource.public_id,
@@ -50,7 +50,7 @@ def build(seen: Seen) -> Shape:
 
 
 def _message(resource: Build) -> str | None:
-    """Why it ended; before that what it waits for."""
+    """Reason of the build's end; before that, of its wait."""
     if resource.status.message is not None or builds.word(resource) in ENDINGS:
         return resource.status.message
     waits = conditions.find(resource.status.conditions, ENDED)

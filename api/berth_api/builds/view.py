@@ -1,7 +1,7 @@
-"""Builds and their pods as watches show them: for places in the queue, and for those who follow a log.
+"""Builds and their pods as watches show them: for places in the queue, and for followers of logs.
 
-Concurrency model: one event loop. Followers look at what is here and wait for a bell that every change rings, so
-nobody asks the cluster again and again. A watch may lag by up to a second: who needs to know reads live.
+Concurrency model: one event loop. Followers look at this view and wait for a bell that every change rings, so they do
+not poll the cluster. A watch may lag by up to a second; decisions need a live read.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 
 
 class Bell:
-    """Tells who waits that something about a build has changed."""
+    """Wakes waiters when something about a build has changed."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -32,13 +32,13 @@ class Bell:
         self._next = asyncio.Event()
 
     def ring(self) -> None:
-        """Wake all who wait."""
+        """Wake all waiters."""
         self.count += 1
         self._next.set()
         self._next = asyncio.Event()
 
     async def rung(self, heard: int) -> None:
-        """Wait until it has rung more often than ``heard``."""
+        """Wait until the bell has rung more often than ``heard``."""
         if self.count == heard:
             await self._next.wait()
 
@@ -50,11 +50,11 @@ class BuildSeen:
     version: int
     """Its resourceVersion."""
     attempt: int
-    """The one that is wanted; the rest is of this one."""
+    """The current attempt; the other fields are about it."""
     word: Word
     has_ended: bool
     waiting: Build | None
-    """The whole of it while it waits for its turn."""
+    """The whole Build while it waits for its turn."""
 
     @classmethod
     def of(cls, obj: Object) -> Self:
@@ -103,13 +103,13 @@ class BuildView:
         self._pods: Informer[PodSeen] = Informer(pods, PodSeen.of, {"job": lambda pod: pod.job})
         self._bells: dict[Key, Bell] = {}
         self._names: dict[str, Key] = {}
-        """Of the builds that somebody follows, by public id."""
+        """Keys of followed builds, by public id."""
         self._builds.listen(self._build_changed)
         self._pods.listen(self._pod_changed)
 
     @property
     def caches(self) -> dict[str, Cache]:
-        """What is to be run, by kind."""
+        """The caches to run, by kind."""
         return {Build.KIND: self._builds.cache, "Pod": self._pods.cache}
 
     def build(self, namespace: str, name: str) -> BuildSeen | None:
@@ -117,7 +117,7 @@ class BuildView:
         return self._builds.get(namespace, name)
 
     def pod(self, namespace: str, job: str) -> PodSeen | None:
-        """Return the pod of a Job. A Job of a build makes one; of several the last in the order of names is taken."""
+        """Return the pod of a Job. A Job of a build makes one; of several, the last by name counts."""
         found = [pod for pod in self._pods.by("job", job) if self._pods.get(namespace, pod.name) is pod]
         return max(found, key=lambda pod: pod.name) if found else None
 
@@ -127,7 +127,7 @@ class BuildView:
 
     @contextmanager
     def bell(self, build: Build) -> Iterator[Bell]:
-        """Hear of a build's changes for the length of a ``with`` block, together with others who do."""
+        """Follow a build's changes for the length of a ``with`` block; all followers share one bell."""
         key = build.metadata.namespace, build.metadata.name
         bell = self._bells.setdefault(key, Bell())
         self._names[build.public_id] = key

@@ -26,9 +26,9 @@ from berth_core.resources import AccessRule, Instance, Reservation, Resource, Wo
 STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
 BROKEN_SECONDS: Final = 1.0
-"""A watch that has not been standing for longer decides nothing."""
+"""A watch that has been broken for longer decides nothing."""
 ROWS_AT_ONCE: Final = 25
-"""Rows that are made anew before requests have their turn on the event loop."""
+"""Rows that are made anew before the event loop turns to requests."""
 
 
 class Caches:
@@ -36,7 +36,7 @@ class Caches:
 
     def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
         def cache(kind: type[Resource]) -> Cache:
-            # What is read from the objects is kept by those below; the objects would take several times as much.
+            # The informers below keep the parsed values; the objects would take several times as much memory.
             return Cache(client, kind.api(), namespaces, keep=nothing)
 
         self.types = Informer(cache(WorkspaceType), WorkspaceType.parse, {"name": lambda t: t.spec.type_name})
@@ -72,14 +72,14 @@ class Caches:
         return self._prepared
 
     async def keep_rows(self) -> None:
-        """Prepare the lists once all is there, then work off what changes leave in doubt, until cancelled."""
+        """Prepare the lists once everything is listed, then work off rows in doubt after changes, until cancelled."""
         for cache in self.all.values():
             await cache.synced()
         await self._settle()
         for order in sorted(ORDERS):
             self.rows.prepare(order)
             await asyncio.sleep(0)
-        # What is there now stays: looking through it for garbage would stop everything for 100 ms at a time.
+        # These objects stay: searching them for garbage would stop everything for 100 ms at a time.
         gc.collect()
         gc.freeze()
         self._prepared = True
@@ -112,9 +112,9 @@ class Caches:
             raise AwayError("the cluster cannot be reached. Try again later.")
 
     def are_current(self, kind: WorkspaceType) -> bool:
-        """Whether rules and reservations of a type are here that were marked before it was read, live.
+        """Whether the caches have all rules and reservations marked on a type before it was read, live.
 
-        A watch that has not been standing for a second says nothing about what kubectl changed.
+        A watch that has been broken for longer than a second may have missed changes made with kubectl.
         """
         namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
         now = asyncio.get_running_loop().time()
@@ -124,7 +124,7 @@ class Caches:
         )
 
     def anybody_waits(self, deployment: Deployment) -> bool:
-        """Whether somebody waits for a deployment, whoever he is and whether or not he may have it."""
+        """Whether anyone waits for a deployment, whether or not they may have it."""
         return self.queues().applying(deployment.resource) > 0 or any(
             waiter.namespace == deployment.namespace and waiter.wants(deployment.name, deployment.type)
             for waiter in self.waiting
@@ -135,7 +135,7 @@ class Caches:
         return self.rules.by("deployment", f"{deployment.namespace}/{deployment.name}")
 
     def queues(self) -> Queues:
-        """Queue lengths, always as of now."""
+        """Queue lengths, always current."""
         return self.rows.queues
 
     def type_named(self, namespace: str, name: str) -> WorkspaceType | None:
@@ -149,7 +149,7 @@ def _deployment_of_rule(rule: AccessRule) -> str:
 
 
 def _waiting(obj: Object) -> Waiter | None:
-    """Who waits with an Instance that was made with kubectl; None where an object has begun already, as most have."""
+    """Waiter of an Instance made with kubectl; None where the Instance has a deployment already, as most have."""
     if at(obj, "spec", "claim") or at(obj, "status", "epoch"):
         return None  # without reading all of it
     instance = Instance.parse(obj)

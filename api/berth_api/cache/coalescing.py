@@ -1,6 +1,6 @@
-"""What requests that come at the same moment share: live reads, and the wait for somebody's lease.
+"""Sharing among concurrent requests: live reads, and the wait for another request's lease.
 
-Where many ask for one deployment, each by itself would read the same things live, and all but one for nothing.
+Many requests for one deployment would each read the same objects live, and all but one for nothing.
 Concurrency model: one event loop; state changes between two awaits only.
 """
 
@@ -12,28 +12,28 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 LONGEST_WAIT: Final = 0.02
-"""Seconds for which a read waits for one of the same that is under way; then they are under way side by side.
+"""Seconds for which a read waits for a running read of the same key; then both run side by side.
 
-Short, since a list may take 100 ms: the API server waits until its cache has caught up with the store, about which it
-asks ten times a second. Lists that begin one after the other end together then.
+Short, since a list may take 100 ms: the API server waits until its cache has caught up with the store, which it checks
+ten times a second. Lists that begin one after the other then end together.
 """
 SHOWN_SECONDS: Final = 1.0
-"""After so long the caches show a lease that was taken."""
+"""Seconds until the caches show a lease that was taken."""
 
 
 class Reads:
-    """Live reads that are under way. Nobody is given an answer that was read before he asked."""
+    """Live reads under way. A caller never gets an answer that was read before its request."""
 
     def __init__(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
-        """``before`` is awaited before each read; what it raises keeps the read from being made."""
+        """``before`` is awaited before each read; an error of it prevents the read."""
         self._before = before
         self._under_way: dict[Hashable, asyncio.Event] = {}
         self._next: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def of(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """Read, together with all who ask for the same before it begins; what ``read`` raises is raised to all.
+        """Read once for all callers that ask for the same key before it begins; errors of ``read`` are raised to all.
 
-        ``key`` says what is read. Whoever is given the answer must not change it.
+        ``key`` identifies the read. Callers must not change the answer.
         """
         if self._before is not None:
             await self._before()
@@ -42,7 +42,7 @@ class Reads:
             before = self._under_way.get(key)
             if before is None:
                 return await self._read(key, read)
-            # Its answer may have left the cluster already, so it is too old for who asks now.
+            # Its answer may have left the cluster already, so it is too old for this caller.
             task = self._next[key] = asyncio.create_task(self._read_after(before, key, read))
             task.add_done_callback(_looked_at)
         answer: T = await asyncio.shield(task)
@@ -73,7 +73,7 @@ class Claims:
         self._taken: dict[tuple[str, str], float] = {}
 
     def is_under_way(self, deployment: tuple[str, str]) -> bool:
-        """Whether somebody is about to take its lease, and so most likely has it soon, or has just taken it."""
+        """Whether a request is about to take its lease, and so most likely has it soon, or has just taken it."""
         until = self._taken.get(deployment)
         return deployment in self._under_way or (until is not None and _now() < until)
 
@@ -84,7 +84,7 @@ class Claims:
 
     @contextmanager
     def of(self, deployment: tuple[str, str]) -> Iterator[None]:
-        """Say for the length of a ``with`` block that its lease is being taken; the lease decides who gets it."""
+        """Note for the length of a ``with`` block that its lease is being taken; the lease decides who gets it."""
         if deployment in self._under_way:
             yield
             return
@@ -96,7 +96,7 @@ class Claims:
             end.set()
 
     async def over(self, deployments: Iterable[tuple[str, str]]) -> None:
-        """Wait until those who are about to take these leases now have them, or not."""
+        """Wait until requests that are about to take these leases have succeeded or failed."""
         for end in [self._under_way[one] for one in deployments if one in self._under_way]:
             await end.wait()
 
@@ -106,6 +106,6 @@ def _now() -> float:
 
 
 def _looked_at(task: asyncio.Task[Any]) -> None:
-    # Else an error is reported as forgotten when everybody who asked has gone.
+    # Else an error is reported as never retrieved when all callers have gone.
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""A deployment as requests look at it. Pure."""
+"""A deployment as requests see it. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Deployment:
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing stands against taking its lease."""
+        """Whether its lease can be taken."""
         return self.reason == FREE
 
     @property
@@ -55,12 +55,12 @@ class Deployment:
 
     @property
     def is_online(self) -> bool:
-        """Whether nothing says that the machine is away."""
+        """Whether the machine is not known to be away."""
         found = conditions.find(self.resource.status.conditions, ONLINE)
         return found is None or found.status != "False"
 
 
 def holder_of(found: Sequence[Deployment]) -> Deployment:
-    """Return the one of several that claim one id that has it."""
+    """Return which of several deployments that claim one id has it."""
     elder = oldest(deployment.resource for deployment in found)
     return next(deployment for deployment in found if deployment.resource is elder)

@@ -6,7 +6,7 @@ from berth_core.resources import WorkspaceType
 
 
 def deployment_info(deployment: Deployment, kind: WorkspaceType | None, description: str, queue_length: int) -> Shape:
-    """Shape what lists with ``info`` say of a deployment."""
+    """Shape a deployment's entry in lists with ``info``."""
     spec, status = deployment.resource.spec, deployment.resource.status
     return {
         "type": deployment.type,

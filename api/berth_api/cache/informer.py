@@ -1,4 +1,4 @@
-"""What is kept of the objects of a cache."""
+"""Parsed and indexed values of the objects of a cache."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
@@ -12,9 +12,9 @@ Value = TypeVar("Value")
 
 
 class Informer(Generic[Value]):
-    """A list-and-watch cache whose objects are read once, when they change, and indexed by strings.
+    """A list-and-watch cache whose objects are parsed once, when they change, and indexed by strings.
 
-    Of objects of which ``read`` makes None nothing is kept.
+    Objects for which ``read`` returns None are not kept.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class Informer(Generic[Value]):
         self._listeners.append(listener)
 
     def get(self, namespace: str, name: str) -> Value | None:
-        """One by the name of its object; None where there is none."""
+        """Value by the name of its object; None where there is none."""
         return self._values.get((namespace, name))
 
     def by(self, index: str, value: str) -> list[Value]:
-        """Those whose indexer yields the value."""
+        """Values whose indexer yields ``value``."""
         return list(self._indexes[index].get(value, {}).values())
 
     def __iter__(self) -> Iterator[Value]:

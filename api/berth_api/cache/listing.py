@@ -15,12 +15,12 @@ Item = TypeVar("Item")
 Key = tuple[str, str]
 """(namespace, name)"""
 Tie = tuple[bool, int, str, str, str]
-"""Order among equals: can be had first, then the shorter queue, then id, namespace, name. No two are the same."""
+"""Order among equals: free ones first, then the shorter queue, then id, namespace, name. No two are the same."""
 Place = tuple[str | int | tuple[int, ...], Tie]
-"""What rows are sorted by, in one order; no two rows have the same."""
+"""Sort key of a row in one order; no two rows have the same."""
 
 GREATEST: Final = 10**18
-"""No list is as long; what is greater makes no difference."""
+"""Longer than any list; greater numbers make no difference."""
 FALSE_WORDS: Final = frozenset({"0", "f", "false"})
 INCREASING_TYPE: Final = "inc_wtype"
 DECREASING_START: Final = "dec_start_date"
@@ -38,7 +38,7 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A deployment with what lists show, search and sort by, all of it worked out once."""
+    """A deployment with all that lists show, search and sort by, computed once."""
 
     deployment: Deployment
     description: str
@@ -52,7 +52,7 @@ class Row:
     """Type, region and description, case folded, with NUL between them."""
     tie: Tie = field(init=False, repr=False)
     info: orjson.Fragment = field(init=False, repr=False, compare=False)
-    """What lists with ``info`` say of it, as JSON."""
+    """Its entry in lists with ``info``, as JSON."""
 
     def __post_init__(self) -> None:
         wd, region = self.deployment, self.deployment.resource.spec.region
@@ -72,7 +72,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list of deployments is narrowed to; ``included`` None is all types."""
+    """Filters of a list of deployments; ``included`` None is all types."""
 
     text: str = ""
     longest: int | None = None
@@ -113,7 +113,7 @@ def filters(query: Mapping[str, str], suffix: str | None) -> Filters:
 
 
 def folded(text: str) -> str:
-    """Return a text as searches compare it: in one case, and without NUL, which keeps the texts of a row apart."""
+    """Return a text as searches compare it: in one case, and without NUL, which separates the texts of a row."""
     return text.replace("\0", "").casefold()
 
 
@@ -144,13 +144,13 @@ def order(sort_by: str | None) -> str:
 
 
 def placed(order: str) -> Callable[[Row], Place]:
-    """Return the sort key of one of the orders; ties go the same way, whatever the direction."""
+    """Return the sort key of one of the orders; ties are broken the same way in both directions."""
     return _PLACES[order]
 
 
 @lru_cache(maxsize=32_768)
 def _backwards(text: str) -> tuple[int, ...]:
-    """Return what sorts the other way round than the text; the end comes after every character."""
+    """Return a key that sorts in the reverse order of the text; the end comes after every character."""
     return (*(-ord(character) for character in text), 1)
 
 

@@ -1,10 +1,10 @@
 """Lists of deployments that are kept while deployments, types and reservations change. Pure.
 
-Whoever asks for a list gets a view: the rows that pass some filters, in some order. A view that was asked for
-is kept, and each change of a row moves that row alone, by bisection. A change that many rows follow from (of a
-type's description, of a queue) only puts them in doubt; :meth:`Rows.settle` works that off in pieces, so that
-nobody waits long for the event loop. Of very many rows each is made anew first, and then one order after the other
-is sorted anew, which is much less work than to move each row.
+A list is a view: the rows that pass some filters, in some order. Views are kept, and each change of a row moves that
+row alone, by bisection. A change that affects many rows (of a type's description, of a queue) only puts them in doubt.
+:meth:`Rows.settle` works doubts off in pieces, so that nobody waits long for the event loop. Where very many rows are
+in doubt, all of them are made anew first, and then one order after the other is sorted, which is much less work than
+moving each row.
 """
 
 from bisect import bisect_left
@@ -22,7 +22,7 @@ from berth_core.resources import Reservation, WorkspaceType
 VIEWS: Final = 64
 """Filtered views that are kept; each change costs some microseconds for each of them."""
 MANY: Final = 500
-"""So many rows in doubt at once, and making views anew is less work than moving rows in them."""
+"""Number of rows in doubt beyond which sorting views anew is less work than moving rows in them."""
 _EVERYTHING: Final = Filters(with_dissolved=True)
 
 
@@ -43,7 +43,7 @@ class View:
         return self._ids
 
     def replace(self, old: Row | None, new: Row | None) -> None:
-        """Follow a change of one row; None where it was not there, or is no more."""
+        """Apply a change of one row; None where it is new, or was deleted."""
         was = self._place(old) if old is not None and listing.passes(old, self.wanted) else None
         now = self._place(new) if new is not None and listing.passes(new, self.wanted) else None
         if was is not None and was == now and new is not None:
@@ -57,7 +57,7 @@ class View:
             self._ids = None
 
     def remake(self, latest: Mapping[Key, Row]) -> None:
-        """Follow a change of many rows, none of which is new or no more."""
+        """Apply a change of many rows, none of which is new or deleted."""
         self.rows = [latest[row.key] for row in self.rows]
         self.rows.sort(key=self._place)
         self._ids = None
@@ -80,24 +80,24 @@ class Rows:
         self._doubted: dict[Key, None] = {}
         self._to_make: list[Key] = []
         self._made: dict[Key, Row] = {}
-        """Of many rows in doubt: those that have yet to be made anew, and those that were, which no view has yet."""
+        """Of many rows in doubt: keys yet to be made anew, and rows made anew that no view has yet."""
         self._behind: set[str] = set()
         self._before: dict[Key, Row] = {}
-        """Orders whose views have these rows as they were, and not as in ``_rows``."""
+        """Orders whose views are behind ``_rows``, and the former rows that they still have."""
         self._whole: dict[str, View] = {}
         self._views: OrderedDict[tuple[Filters, str], View] = OrderedDict()
 
     @property
     def is_settled(self) -> bool:
-        """Whether all rows are as they should be."""
+        """Whether all rows and views are current."""
         return not (self._doubted or self._to_make or self._behind)
 
     def deployment_changed(self, key: Key, deployment: Deployment | None) -> None:
-        """Take in a deployment; None where it is no more."""
+        """Take in a deployment; None where it was deleted."""
         self._replace(key, self._row(deployment) if deployment is not None else None)
 
     def type_changed(self, namespace: str, name: str, kind: WorkspaceType | None) -> None:
-        """Take in which type has a name now; None where none has."""
+        """Take in the type that has a name now; None where none has."""
         before = self._types.pop((namespace, name), None)
         if kind is not None:
             self._types[namespace, name] = kind
@@ -105,7 +105,7 @@ class Rows:
             self._doubt(self._by_type.get((namespace, name), {}))
 
     def reservation_changed(self, old: Reservation | None, new: Reservation | None) -> None:
-        """Take in a reservation; None where it was not there, or is no more."""
+        """Take in a reservation; None where it is new, or was deleted."""
         if old is not None:
             self.queues.remove(old)
         if new is not None:
@@ -119,13 +119,13 @@ class Rows:
                 self._doubt((namespace, name) for name in spec.deployments or ())
 
     def settle(self, most: int) -> None:
-        """Work off some doubts: ``most`` rows, or of many at once four times as many, or an order of those."""
+        """Work off some doubts: ``most`` rows; where many are in doubt, four times as many, or one order."""
         if self._behind:
             self._remake(self._behind.pop())
         elif self._to_make:
             self._make(4 * most)
         elif len(self._doubted) > self._many:
-            # What comes in doubt from now on has its turn after them.
+            # Rows that come in doubt from now on have their turn after them.
             self._to_make = list(self._doubted)
             self._doubted.clear()
         else:
@@ -135,7 +135,7 @@ class Rows:
                     self._replace(key, self._row(old.deployment))
 
     def prepare(self, order: str) -> None:
-        """Make ready what all views of an order are made from."""
+        """Make the full list from which all views of an order are made."""
         if order not in self._whole:
             self._whole[order] = View(_EVERYTHING, order, sorted(self._rows.values(), key=listing.placed(order)))
 

@@ -1,1 +1,1 @@
-"""What can be had: /workspaces, /deployments, /deployment, /queuelen."""
+"""Types and deployments: /workspaces, /deployments, /deployment, /queuelen."""

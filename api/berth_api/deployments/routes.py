@@ -1,4 +1,4 @@
-"""What can be had: /workspaces, /deployments, /deployment, /queuelen."""
+"""Types and deployments: /workspaces, /deployments, /deployment, /queuelen."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -87,6 +87,6 @@ async def one(state: SharedState, caller: Caller, deployment_id: DeploymentId) -
     responses=refusals(_404=UNKNOWN),
 )
 async def queue_length(state: SharedState, deployment_id: DeploymentId) -> JSON:
-    """Show how many come before a newcomer."""
+    """Show the length of the queue before a newcomer."""
     found = await service.existing(state, deployment_id)
     return JSON({"id": found.id, "len": service.queue_length(state, found)})

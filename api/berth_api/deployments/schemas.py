@@ -1,4 +1,4 @@
-"""What can be had."""
+"""Types and deployments."""
 
 from pydantic import BaseModel, Field
 

@@ -1,4 +1,4 @@
-"""What can be had: types and deployments."""
+"""Types and deployments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from berth_core.resources import WorkspaceType
 
 @dataclass(frozen=True)
 class Detail:
-    """A deployment with all that its page shows; ``own_instance`` is the id of the caller's active instance there."""
+    """A deployment with all facts of its page; ``own_instance`` is the id of the caller's active instance there."""
 
     deployment: Deployment
     type: WorkspaceType | None
@@ -25,7 +25,7 @@ class Detail:
 
 
 def type_names(state: State, *, with_dissolved: bool) -> list[str]:
-    """Names of the types; with those that are kept for their history only, where asked for."""
+    """Names of the types; ``with_dissolved`` adds types that are kept for their history only."""
     state.caches.need_fresh()
     names = {t.spec.type_name for t in state.caches.types if with_dissolved or not t.spec.retired}
     return sorted(names.union(state.caches.rows.dissolved) if with_dissolved else names)
@@ -50,7 +50,7 @@ async def detail(state: State, deployment_id: str, identity: Identity | None) ->
 
 
 async def detail_of(state: State, found: Deployment, identity: Identity | None) -> Detail:
-    """Add what a deployment's page shows."""
+    """Add the facts of a deployment's page."""
     own = await _own_instance(state, found, identity)
     return Detail(found, await lookups.type_of(state, found), queue_length(state, found), own)
 

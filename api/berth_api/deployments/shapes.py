@@ -18,7 +18,7 @@ def deployment_detail(detail: Detail, identity: Identity | None) -> Shape:
         shape["lockout"] = True
     if spec.dissolved is not None:
         shape["dissolved"] = spec.dissolved
-    # A token for one instance learns of no other.
+    # A token for one instance must not learn of another.
     if detail.own_instance is not None and identity is not None and identity.instance in {None, detail.own_instance}:
         shape["instance"] = detail.own_instance
     if identity is not None and identity.superuser and (heartbeat := _heartbeat(deployment)) is not None:

@@ -15,6 +15,6 @@ class FirewallRequest(BaseModel):
 
 
 class FirewallRules(BaseModel):
-    """Rules in the order in which they count; null while there is no chain yet."""
+    """Rules in the order of their evaluation; null while there is no chain yet."""
 
     rules: list[list[str]] | None = Field(description="Pairs of a network in CIDR notation and an action.")

@@ -1,4 +1,4 @@
-"""An instance's firewall: FirewallRule resources in the order in which they count."""
+"""An instance's firewall: FirewallRule resources in the order of their evaluation."""
 
 import asyncio
 from typing import Final
@@ -21,7 +21,7 @@ from berth_core.state import BOUND
 
 MOST_RULES: Final = 256
 ATTEMPTS: Final = 64
-"""Places that may be taken by others at the same time before the caller is told to try again."""
+"""Attempts at a free place while others take places; then the caller is told to try again."""
 
 
 async def rules(state: State, identity: Identity, instance_id: str) -> list[FirewallRule] | None:
@@ -48,7 +48,7 @@ async def append(state: State, identity: Identity, instance_id: str, wanted: Wan
 
 
 async def clear(state: State, identity: Identity, instance_id: str) -> None:
-    """Remove all rules; those that let in go first, so that it never opens on the way."""
+    """Remove all rules, ACCEPT rules first, so that the firewall never opens on the way."""
     found = await _changeable(state, identity, instance_id)
     present = await _ordered(state, found)
     letting_in = [rule for rule in present if rule.spec.action == Action.ACCEPT]
@@ -77,7 +77,7 @@ def _is_bound(instance: Instance) -> bool:
 
 
 async def _ordered(state: State, instance: Instance) -> list[FirewallRule]:
-    # By what the spec says, not by label, so that rules made with kubectl are seen and cleared too.
+    # By the spec, not by label, so that rules made with kubectl are listed and cleared too.
     objects, _ = await state.client.list(
         FirewallRule.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
     )

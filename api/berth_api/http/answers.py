@@ -20,7 +20,7 @@ class JSON(Response):
 
 
 class Empty(Response):
-    """Success without a body. It names the media type all the same, as every answer does."""
+    """Success without a body. Like every answer, it names the media type."""
 
     media_type = "application/json"
 

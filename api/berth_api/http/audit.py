@@ -16,15 +16,15 @@ log = structlog.get_logger("berth.audit")
 
 CHANGING: Final = frozenset({"POST", "DELETE"})
 MADE: Final = ("id", "rule_id", "client_id", "pid", "jid")
-"""Fields of answers that name what was made."""
+"""Fields of answers that name new objects."""
 LONGEST: Final = 256
-"""Characters of a text that somebody else chose."""
+"""Characters kept of a text that a client chose."""
 DIGEST: Final = 16
-"""Hex digits of a token's SHA-256 that tell which it was."""
+"""Hex digits of a token's SHA-256 that identify it."""
 
 
 def record(scope: Scope, status: int, body: bytes) -> None:
-    """Write the line of a request that was answered so; status 0: it was not. Others than changes are left out."""
+    """Write the line of an answered request; status 0: it had no answer. Requests that change nothing are left out."""
     found = _route_of(scope)
     if found is None:
         return
@@ -49,14 +49,14 @@ def record(scope: Scope, status: int, body: bytes) -> None:
 
 
 def result_of(status: int, answer: Mapping[str, Any]) -> str:
-    """Say in a word what came of it: busy is a refusal, though its status is 503. Pure."""
+    """Return the result in a word: busy is a refusal, though its status is 503. Pure."""
     if 200 <= status < 400:
         return "ok"
     return "refused" if 400 <= status < 500 or "result_message" in answer else "failed"
 
 
 def _route_of(scope: Scope) -> tuple[str, dict[str, Any]] | None:
-    """Template and parameters of the changing route that was asked for; None where it is none, or a mere ping."""
+    """Template and parameters of the requested route; None where it changes nothing, or is a mere ping."""
     if scope["method"] not in CHANGING:
         return None
     for route in scope["app"].state.known_routes:
@@ -68,7 +68,7 @@ def _route_of(scope: Scope) -> tuple[str, dict[str, Any]] | None:
 
 
 def _who(scope: Scope, template: str) -> tuple[str | None, str | None]:
-    """Who asked, and by what proof. A purge can be asked for with a password: then whom it claims to be."""
+    """Caller and kind of proof. A purge can be asked for with a password: then the claimed user."""
     state = scope["state"]
     claimed = _claimed(scope) if template == "/purge" else None
     if claimed is not None:

@@ -1,4 +1,4 @@
-"""Who is at the other end. Pure."""
+"""Address of the client, behind trusted proxies too. Pure."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -33,8 +33,8 @@ def is_trusted(address: Address, proxies: Networks) -> bool:
 def peer_of(socket: str, forwarded: Sequence[str], proxies: Networks) -> Address | None:
     """Address of the peer: the socket's, or behind trusted proxies the right-most hop that is no such proxy.
 
-    ``forwarded`` holds the values of the ``X-Forwarded-For`` headers in their order. A hop that is no address
-    ends the walk: what stands left of it could be anybody's word.
+    ``forwarded`` holds the values of the ``X-Forwarded-For`` headers in their order. A hop that is no address ends the
+    walk: anybody could have written the hops left of it.
     """
     peer = parse_address(socket)
     if peer is None:

@@ -1,4 +1,4 @@
-"""What holds for every request: its id, common headers, a log line, metrics, the last resort for failures."""
+"""Work for every request: its id, common headers, a log line, metrics, and the handler of unexpected failures."""
 
 import re
 import time
@@ -37,7 +37,7 @@ EXPOSED: Final = ", ".join(
 """Headers that a page of another origin may read."""
 _AUDITED_BYTES: Final = 64 * 1024
 _SHOWN_CHARACTERS: Final = 64
-"""Of a path that is none of ours: it may hold anything, such as a token that somebody wanted to revoke."""
+"""Characters shown of an unknown path, which may hold anything, such as a token that somebody wanted to revoke."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -61,7 +61,7 @@ class Envelope:
         except ClientDisconnect:
             log.info("client went away")
         except Exception:
-            # The last resort of the process: the client learns an id, the log learns the rest.
+            # The last resort: the client gets only an id, the log gets the details.
             log.exception("unexpected failure")
             if not exchange.status:
                 await errors.internal(exchange.request_id)(scope, receive, exchange.send)
@@ -77,7 +77,7 @@ class _Exchange:
         self._send = send
         self._begun = time.perf_counter()
         self._body = bytearray() if scope["method"] in audit.CHANGING else None
-        """The answer, where the audit wants to know what it says."""
+        """Body of the answer, for the audit of changes; else None."""
         self.headers = Headers(scope=scope)
         self.status = 0
         socket = scope["client"][0] if scope.get("client") else ""

@@ -1,7 +1,7 @@
-"""What a request can be refused with: one tree of errors, and the one handler that turns them into answers.
+"""Refusals of requests: one tree of errors, and the one handler that turns them into answers.
 
-Every refusal is JSON with ``error_message``. Clients of old read ``result_message`` where something is busy and
-``error`` where ``POST /new…`` fails, so the same text stands there too.
+Every refusal is JSON with ``error_message``. Old clients read ``result_message`` where something is busy and ``error``
+where ``POST /new…`` fails, so the same text stands there too.
 """
 
 import math
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 ALL_BUSY = "All matching workspace deployments are busy. Try again later."
 INSTANCE_BUSY = "This instance is busy. Try again later."
 FULL_SECONDS: Final = 60.0
-"""When to try again where a quota is full."""
+"""Seconds until a retry where a quota is full."""
 _BEYOND: Final = re.compile(r"'berth-allowances'.* denied request: (?P<why>.+)", re.DOTALL)
 _EXCEEDED: Final = re.compile(r"exceeded quota: (?P<quota>[^,]+), requested: (?P<requested>.+?)(?:, used: |$)")
 
@@ -42,7 +42,7 @@ class ApiError(Exception):
 
 
 class BadRequestError(ApiError):
-    """400: the request cannot be understood, or not in this state."""
+    """400: the request is malformed, or not possible in this state."""
 
 
 class UnrecognizedError(BadRequestError):
@@ -53,20 +53,20 @@ class UnrecognizedError(BadRequestError):
 
 
 class WrongTokenError(ApiError):
-    """400: a token is needed, and there is none that counts."""
+    """400: a valid token is needed, and there is none."""
 
     def __init__(self) -> None:
         super().__init__("wrong authorization token")
 
 
 class NotPermittedError(ApiError):
-    """403: the access rules do not let this user in."""
+    """403: the access rules do not permit it to this user."""
 
     status = 403
 
 
 class MissingError(ApiError):
-    """404: there is none, or none that this caller may know of."""
+    """404: the object does not exist, or this caller may not know of it."""
 
     status = 404
 
@@ -104,7 +104,7 @@ class KeyReusedError(ApiError):
 
 
 class TooManyKeysError(ApiError):
-    """429: a user has as many records of requests with a key as may be, and none of them may be dropped."""
+    """429: the user has the greatest allowed number of records of requests with a key, and none may be dropped."""
 
     status = 429
 
@@ -116,7 +116,7 @@ class TooManyKeysError(ApiError):
 
 
 class FullError(ApiError):
-    """429: a bound lets no more be made, until something of that kind is over or the bound is raised."""
+    """429: a bound on objects of that kind is reached, until one is deleted or the bound is raised."""
 
     status = 429
 
@@ -125,7 +125,7 @@ class FullError(ApiError):
 
     @classmethod
     def of(cls, refusal: str) -> Self | None:
-        """Read what the cluster said when it refused to make something; None where that was no bound in number."""
+        """Read the cluster's refusal to make an object; None where its reason is no bound on their number."""
         if beyond := _BEYOND.search(refusal):
             return cls(beyond["why"])
         told = _EXCEEDED.search(refusal)
@@ -156,7 +156,7 @@ class BusyError(ApiError):
 
 
 class AwayError(ApiError):
-    """503: something that the answer depends on is out of reach."""
+    """503: something that the answer depends on is unavailable."""
 
     status = 503
 
@@ -176,7 +176,7 @@ def answer(error: ApiError, path: str) -> Response:
 
 
 def internal(request_id: str) -> Response:
-    """Shape the answer for a failure that nobody expected."""
+    """Shape the answer for an unexpected failure."""
     return JSON({"error_message": "internal error", "request_id": request_id}, status_code=500)
 
 
@@ -191,7 +191,7 @@ async def handle(request: Request, error: Exception) -> Response:
         log.warning("cluster unavailable", error=error.message, status=error.status)
         return answer(AwayError("the cluster cannot be reached. Try again later.", retry_after=error.retry_after), path)
     if isinstance(error, cluster.ForbiddenError):
-        # A policy, a quota or a webhook: what it refuses now it may let in later, and nothing is wrong in here.
+        # A policy, a quota or a webhook: it may permit later what it refuses now, and this process has no fault.
         log.error("cluster refused", error=error.message)
         if (full := FullError.of(error.message)) is not None:
             return answer(full, path)
@@ -217,7 +217,7 @@ def _unrecognized(request: Request) -> Response:
 def allowed_methods(request: Request) -> set[str]:
     """Methods that the request's path is served with; empty where it is unknown."""
     methods: set[str] = set()
-    # Beside the routers' routes there are those of the application itself, such as /docs.
+    # The application itself has routes beside those of the routers, such as /docs.
     for route in (*request.app.state.known_routes, *request.app.routes):
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:

@@ -1,4 +1,4 @@
-"""What is settled before routing: the version asked for, and preflights of browsers."""
+"""Decisions before routing: the requested version, HEAD, and preflights of browsers."""
 
 import re
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ VERSION: Final = "1"
 REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 """Headers that a page of another origin may send."""
 BODILESS: Final = "bodiless"
-"""In the state of a request's scope: nobody wants the body of the answer."""
+"""Key in the state of a request's scope: the answer's body is not wanted."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _VERSIONED: Final = re.compile(r"application/vnd\.(?:rerobots|berth)\.v([0-9]+)\+json", re.IGNORECASE)
 
 
 def version_refused(accept: Sequence[str]) -> bool:
-    """Whether the ``Accept`` headers ask for versions, and none of them is served. Pure."""
+    """Whether the ``Accept`` headers ask only for versions that are not served. Pure."""
     ranges = [part.partition(";")[0].strip() for value in accept for part in value.split(",")]
     versions = [match.group(1) for part in ranges if (match := _VERSIONED.fullmatch(part))]
     others = any(part in {"*/*", "application/*", "application/json"} for part in ranges)
@@ -30,7 +30,7 @@ def version_refused(accept: Sequence[str]) -> bool:
 
 
 class Negotiate:
-    """ASGI middleware that answers what needs no route."""
+    """ASGI middleware that answers requests that need no route."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -53,7 +53,7 @@ class Negotiate:
             await self._app(scope, receive, send)
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve HEAD as GET (RFC 9110, section 9.3.2). The server leaves out the body: it goes by its own scope."""
+        """Serve HEAD as GET (RFC 9110, section 9.3.2). The server leaves out the body, by its own scope."""
         inner = {**scope, "method": "GET"}
         inner["state"][BODILESS] = True
         try:

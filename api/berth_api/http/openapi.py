@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI finds in the routes, and what holds for all of them."""
+"""The OpenAPI document: FastAPI's findings in the routes, and facts that hold for all of them."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -21,7 +21,7 @@ TOKEN: Final = {"HTTPBearer": list[str]()}
 UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/instance/{instance_id}/ka"})
 SERVICE: Final = frozenset({"/healthz", "/readyz"})
 KEYLESS: Final = frozenset({"/instance/{instance_id}/ka"})
-"""POSTs that are the same however often they come: no record is kept of them, whatever key they carry."""
+"""POSTs that are idempotent by themselves: no record is kept of them, whatever key they carry."""
 EVERYWHERE: Final = {
     "X-Request-Id": "Id of the request, as logs have it.",
     "X-API-Version": "The version that answers.",
@@ -51,7 +51,7 @@ class Application(FastAPI):
     def __init__(self, config: Config, *, need_token: frozenset[Call], know_caller: Call, **settings: Any) -> None:
         """``need_token`` are dependencies of routes that refuse a request without a token.
 
-        ``know_caller`` is that of routes to which a token makes a difference.
+        ``know_caller`` is the dependency of routes to which a token makes a difference.
         """
         super().__init__(**settings)
         self.config = config
@@ -90,7 +90,7 @@ def _routes(app: FastAPI) -> Iterator[APIRoute]:
 
 
 def _hoist_body(operation: Json, schemas: Json) -> None:
-    """Move the schema of a body, and those that it refers to, to where references find them."""
+    """Move the schema of a body, and the schemas that it refers to, to where references find them."""
     content = operation.get("requestBody", {}).get("content", {})
     for media in content.values():
         schema = media["schema"]

@@ -1,4 +1,4 @@
-"""What the bodies of requests may say, checked. Pure but for the decoding of keys."""
+"""Reads and checks the bodies of requests. Pure but for the decoding of keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ CAPABILITIES: Final[Mapping[str, Capability]] = {
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """How an instance is wanted. ``expire_d`` is in seconds; ``sshkey`` is one normalised public key."""
+    """Options of a wanted instance. ``expire_d`` is in seconds; ``sshkey`` is one normalised public key."""
 
     sshkey: str | None = None
     vpn: bool = False

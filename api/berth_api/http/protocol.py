@@ -1,8 +1,8 @@
-"""The server's side of a connection: a malformed request gets JSON too, and nobody holds a connection for long.
+"""The server's side of a connection: a malformed request gets JSON too, and idle clients hold no connection for long.
 
-A head and a body have to come, and an answer has to be taken, within a time. Connections are limited in number: one
-more ends the one that has waited for its client for longest, be it for TLS, a request, the rest of one, or for taking
-an answer. It is refused where none waits, since whole requests are being answered on all.
+The client has limited time to send head and body, and to take an answer. Connections are limited in number: one more
+ends the connection that has waited longest for its client, be it for TLS, a request, the rest of one, or for taking an
+answer. Where none waits, because complete requests are being answered on all, the new one is refused.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ log = structlog.get_logger(__name__)
 LARGEST_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers; the parser itself would take any number."""
 HEAD_SECONDS: Final = 10.0
-"""How long a client may take to send a request line with its headers, from the first byte, or from connecting on."""
+"""How long a client may take to send a request line with its headers, from the first byte or the connection on."""
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a body, from the end of the head on."""
 WRITE_SECONDS: Final = 60.0
-"""How long a client may take nothing of an answer of which much waits to be sent."""
+"""How long a client may take nothing of an answer while the write buffer is full."""
 ENDING: Final = "ending"
 """In the state of a request's scope: an asyncio.Event that is set when the process is to end."""
 
@@ -40,7 +40,7 @@ class Protocol(HttpToolsProtocol):
 
     most_connections: ClassVar[int] = MOST_CONNECTIONS
     everyone: ClassVar[dict["Protocol", None]] = {}
-    """All connections; at the end those whose client has done something last."""
+    """All connections, by the client's last activity; the most recent one is last."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -50,7 +50,7 @@ class Protocol(HttpToolsProtocol):
         self._end: Callable[[], object]
 
     def enter(self, end: Callable[[], object]) -> None:
-        """Count as a connection from now on, and as one that waits for its client; ``end`` ends it at once."""
+        """Count as a connection from now on, which waits for its client; ``end`` ends it at once."""
         self._end = end
         self.connections.add(self)
         self.everyone[self] = None
@@ -62,7 +62,7 @@ class Protocol(HttpToolsProtocol):
         self.everyone.pop(self, None)
 
     def make_room(self) -> bool:
-        """End the connection that has waited for longest where there are too many; False where none but this waits."""
+        """End the connection that has waited longest where there are too many; False where no other one waits."""
         if len(self.connections) <= self.most_connections:
             return True
         one = next((one for one in self.everyone if one._waits and one is not self), None)
@@ -74,7 +74,7 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether requests can come, or could: with TLS not before client and server agree on it."""
+        """Whether requests can or could come: with TLS only after the handshake."""
         return self.transport is not None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
@@ -102,7 +102,7 @@ class Protocol(HttpToolsProtocol):
         self._time("head", HEAD_SECONDS, self._end_slow)
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application. What is raised here becomes :meth:`send_400_response`."""
+        """Hand the request to the application. An exception here becomes :meth:`send_400_response`."""
         self._in_head = False
         self._untime("head")
         self._time("body", BODY_SECONDS, self._end_slow)
@@ -116,12 +116,12 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Be idle, or go on with the next request."""
+        """Become idle, or go on with the next request."""
         self._wait()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Wait until the client has taken some of the answer, and not for ever."""
+        """Wait until the client has taken some of the answer, for a limited time."""
         super().pause_writing()
         self._wait()
         self._time("write", WRITE_SECONDS, lambda _: self.transport.abort())
@@ -132,7 +132,7 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; end the connection where a head finds no end."""
+        """Read on; end the connection where the head is too large."""
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -140,7 +140,7 @@ class Protocol(HttpToolsProtocol):
                 self.send_400_response("the head of the request is too large")
 
     def shutdown(self) -> None:
-        """End when the answer under way has ended; one that would go on for long is told to end (``ENDING``)."""
+        """End after the answer under way; a long answer is told to end (``ENDING``)."""
         if not self.is_open:
             self._end()
             return
@@ -149,13 +149,13 @@ class Protocol(HttpToolsProtocol):
             ending.set()
 
     def _wait(self) -> None:
-        """Be the one that has waited for its client for the shortest time."""
-        if self in self.everyone:  # not one that has ended, of which a request goes on
+        """Become the connection that has waited for its client for the shortest time."""
+        if self in self.everyone:  # not an ended connection whose request still runs
             self.everyone[self] = self.everyone.pop(self)
 
     @property
     def _waits(self) -> bool:
-        """Whether the client has to do something: all but answer a whole request, of which the client takes some."""
+        """Whether the client has to act: always, unless a complete request is answered and the answer is taken."""
         if self.cycle is None or self.transport.is_closing():
             return True
         return self.cycle.response_complete or self.cycle.more_body or "write" in self._timers
@@ -169,7 +169,7 @@ class Protocol(HttpToolsProtocol):
             timer.cancel()
 
     def _end_slow(self, what: str) -> None:
-        # Without it, connections that say nothing would be held for as long as their clients like.
+        # Without this, silent clients could hold connections for ever.
         if self.transport.is_closing():
             return
         if self.cycle is not None and self.cycle.response_started and what == "body":
@@ -178,7 +178,7 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response(f"the {what} of the request took too long")
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request that the application could see, and end the connection."""
+        """Refuse a malformed request, which the application never sees, and end the connection."""
         self._refuse("400 Bad Request", "malformed HTTP request", reason=msg)
 
     def _refuse(self, status: str, message: str, *, reason: str = "", retry_after: int | None = None) -> None:

@@ -22,7 +22,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def query_parameters(**described: str) -> dict[str, Any]:
-    """Describe query parameters for the OpenAPI document: every value is accepted, odd ones mean the default."""
+    """Describe query parameters for the OpenAPI document: every value is accepted, an invalid one means the default."""
     parameters = [
         {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": text}
         for name, text in described.items()

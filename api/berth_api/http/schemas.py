@@ -1,4 +1,4 @@
-"""What answers of all routes have in common."""
+"""Common parts of all routes' answers."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Printable = Annotated[str, WithJsonSchema({"type": "string", "format": "printabl
 
 
 class Refusal(BaseModel):
-    """Why not."""
+    """A refusal, with its reason."""
 
     error_message: str
     result_message: str | None = Field(None, description="The same, where something is busy.")

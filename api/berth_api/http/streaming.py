@@ -16,16 +16,16 @@ from berth_core.kube import errors as cluster
 log = structlog.get_logger(__name__)
 
 LONGEST_SECONDS: Final = 300.0
-"""For the whole of a body that does not wait for news."""
+"""Longest time for the whole of a body that does not wait for events."""
 SEND_SECONDS: Final = 60.0
-"""A client that takes nothing for so long is given up."""
+"""Seconds without progress after which a client is given up."""
 
 
 class Streamed(StreamingResponse):
-    """A body that comes from a generator, as fast as the client takes it, and no faster.
+    """A body from a generator, sent no faster than the client takes it.
 
-    The generator is closed when the answer ends, however it ends. What it raises breaks the connection off, so that
-    the client can tell that this was not all; so does a client that is slow for ``longest`` seconds in all.
+    The generator is closed when the answer ends, however it ends. An error of it breaks the connection off, so that the
+    client can tell that the body is incomplete. So does a client that takes more than ``longest`` seconds in all.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Streamed(StreamingResponse):
             except TimeoutError as error:
                 raise ClientDisconnect from error
             except (cluster.ClusterError, ApiError) as error:
-                # Without its end the answer is not whole, and the server closes the connection.
+                # Without its end the answer is incomplete, and the server closes the connection.
                 log.warning("answer broken off", error=error.message)
 
 
 async def begun(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Wait for the first piece, so that what goes wrong before it is answered as an error; return all of them."""
+    """Wait for the first piece, so that a failure before it becomes an error answer; return all pieces."""
     try:
         first = await anext(pieces)
     except StopAsyncIteration:

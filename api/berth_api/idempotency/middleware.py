@@ -29,17 +29,17 @@ from berth_core.kube import errors as cluster
 log = structlog.get_logger(__name__)
 
 WAIT_SECONDS: Final = 1.0
-"""When to ask again for an answer that is under way."""
+"""Seconds after which to ask again for an answer under way."""
 
 
 class Recovery(Protocol):
-    """Finds answers that a record does not hold whole."""
+    """Finds answers that a record does not hold completely."""
 
     async def answer_of(self, state: State, held: Held) -> Answer | None:
-        """Look for what a request made that was not answered; None where there is nothing."""
+        """Look for objects of a request that was never answered; None where there are none."""
 
     async def whole(self, state: State, answer: Answer) -> Answer:
-        """Return a kept answer as it was given."""
+        """Return a kept answer in its original form."""
 
 
 class Idempotent:
@@ -50,7 +50,7 @@ class Idempotent:
         self._recovery = recovery
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Only a POST with the header and a token that counts is looked at."""
+        """Serve one request. Only a POST with the header and a valid token is handled here."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
@@ -63,14 +63,14 @@ class Idempotent:
             exchange = await _exchange(scope, receive, values, identity)
             answer = await self._answer(exchange)
         except (ApiError, cluster.ClusterError) as error:
-            # The handler of such errors stands further in than this middleware.
+            # The handler of such errors runs inside this middleware, so it does not see them.
             response = await errors.handle(Request(scope), error)
             await response(scope, receive, send)
         else:
             await _send(answer, send)
 
     async def _answer(self, exchange: "_Exchange") -> Answer:
-        """Let the request run; from its first look-up on it has a record, or is stopped for what another's says."""
+        """Run the request. At its first look-up it gets a record, or is stopped by the record of an earlier request."""
         record = _Record(exchange, self._recovery)
         token = replay.running.set(record.run)
         answer: Answer | None = None
@@ -87,7 +87,7 @@ class Idempotent:
 
 
 class StoppedError(Exception):
-    """The request is not to run: it gets the answer of an earlier one, or is refused for a reason."""
+    """Stops a request that must not run: it gets the answer of an earlier one, or a refusal."""
 
     def __init__(self, answer: Answer | None, reason: Exception | None = None) -> None:
         super().__init__(reason)
@@ -117,9 +117,9 @@ class _Record:
         self.run.started = held.record.started
 
     async def _held(self) -> Held:
-        replay.running.set(None)  # of this task: what it looks up is not the request's
+        replay.running.set(None)  # in this task only: its own look-ups need no record
         state = self._exchange.state
-        await state.now()  # a record has an age
+        await state.now()  # a record needs the store's time
         step, held = await self._counted_begin()
         if step is Step.REFUSE:
             raise KeyReusedError
@@ -138,7 +138,7 @@ class _Record:
         return held
 
     async def _counted_begin(self) -> tuple[Step | None, Held]:
-        """Make the record, and count it: before it is there, lest requests at once all pass."""
+        """Make the record. It is counted before, lest concurrent requests all pass the limit."""
         exchange, records = self._exchange, self._records
         allowance = self._counted = await exchange.state.limiter.take_key(exchange.identity)
         is_new = False
@@ -153,7 +153,7 @@ class _Record:
         return step, held
 
     async def close(self, answer: Answer | None) -> None:
-        """Keep the answer, or note that there is none to keep. A request that was stopped has no record of its own."""
+        """Keep the answer, or note that there is none to keep. A stopped request has no record of its own."""
         if self.run.started is None or self._begun is None:
             return
         held = await self._begun
@@ -172,10 +172,10 @@ class _Record:
             log.warning("answer not kept", idempotency=held.digest, error=error.message)
         else:
             if answer.is_refusal:
-                await self._uncount()  # too many of those go before their time
+                await self._uncount()  # refusals beyond a number are deleted early
 
     async def _release(self, held: Held, *, unsure: bool) -> None:
-        # Where this fails, the record counts as that of a dead process after DEAD_SECONDS.
+        # If this fails, the record counts as abandoned after DEAD_SECONDS.
         try:
             if unsure:
                 await self._records.mark_unsure(held)
@@ -188,15 +188,15 @@ class _Record:
                 await self._uncount()
 
     async def _uncount(self) -> None:
-        """Count one record less: it was not made, was dropped, or others count it."""
+        """Count one record less: it was not made, was dropped, or is counted elsewhere."""
         if self._counted is not None:
             await self._exchange.state.limiter.give_key_back(self._exchange.identity, self._counted)
 
 
 def _goes_on(scope: Scope) -> bool:
-    """Whether a request is served without a record: pings always, ends of instances while no record can have an age.
+    """Whether a request needs no record: pings never do, ends of instances do not while the store's time is unknown.
 
-    Pings are the same however often they come, and are answered while the cluster, and so the record, is away.
+    Pings are idempotent, and are answered while the cluster, and so the record, is out of reach.
     """
     path, state = scope["path"], scope["app"].state.berth
     return path.endswith("/ka") or (path.startswith("/terminate/") and not state.client.clock.is_known)
@@ -219,12 +219,12 @@ class _Exchange:
         return state
 
     def replayed(self, answer: Answer) -> Answer:
-        """Mark an answer as that of an earlier request."""
+        """Mark an answer as a replay of an earlier request's."""
         self.scope["state"]["replayed"] = True
         return Answer(answer.status, (*answer.headers, (b"idempotency-replayed", b"true")), answer.body)
 
     async def run(self, app: ASGIApp) -> Answer:
-        """Let the application answer, and catch the answer whole."""
+        """Let the application answer, and capture the complete answer."""
         pending = [self.body]
         caught: list[Message] = []
 

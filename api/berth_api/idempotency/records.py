@@ -1,7 +1,7 @@
 """Records of requests with an ``Idempotency-Key``: a Secret for each user and key, since answers are the user's own.
 
-Their times are the store's, the start never earlier than it was and the present never later than it is: however the
-clocks of replicas differ, none of them takes a record for older than it is.
+Times are the store's. The recorded start is never too early and the present never too late, so no replica takes a
+record for older than it is, however their clocks differ.
 """
 
 import base64
@@ -36,7 +36,7 @@ class Held:
     uid: str
     version: str
     created: float
-    """When the store made it, to the second, in seconds since the Epoch."""
+    """Time when the store made the record, to the second, in seconds since the Epoch."""
 
 
 class Records:
@@ -51,9 +51,9 @@ class Records:
         return self._client.clock
 
     async def begin(self, digest: str, fingerprint: str) -> tuple[Step | None, Held]:
-        """Make the record, or decide by the one that is there; None: it is new, so the request is the first.
+        """Make the record, or judge the existing one; None: the record is new, so the request is the first.
 
-        A record that is to be taken over has been: nobody else has it. The store's time must be known. Raises
+        For ``TAKE_OVER`` the record has been taken over already, exclusively. The store's time must be known. Raises
         ClusterError, AwayError.
         """
         for _ in range(ATTEMPTS):
@@ -61,7 +61,7 @@ class Records:
             held: Held | None
             try:
                 held = await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
-                # A process that had stood still is told by the answer what time it is, and begins anew.
+                # The answer corrects the time of a process that had been stopped; it begins anew.
                 step = None if now >= held.created else Step.REPLACE
             except cluster.AlreadyExistsError:
                 held = await self._find(digest)
@@ -77,7 +77,7 @@ class Records:
                 else:
                     return step, held
             except (cluster.ConflictError, cluster.NotFoundError):
-                continue  # another request replaces it, or takes it over
+                continue  # another request replaces the record, or takes it over
         raise AwayError("others use the same Idempotency-Key at this moment. Try again.")
 
     async def exists(self, digest: str) -> bool:
@@ -87,7 +87,7 @@ class Records:
     async def complete(self, held: Held, answer: Answer, *, user: str) -> None:
         """Keep the answer. Raises ClusterError; ConflictError where another request has taken the record over.
 
-        A refusal of the user's gets a label: the operator drops the oldest of too many.
+        A refusal gets the user's label: the operator deletes a user's oldest beyond a number.
         """
         labels = {names.REFUSED_LABEL: ids.user_object(user)} if answer.is_refusal else {}
         await self._write(held, replace(held.record, phase=Phase.ANSWERED, answer=answer), labels)

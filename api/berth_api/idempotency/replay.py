@@ -1,9 +1,9 @@
-"""What makes a request a repeat of another, and what a request does that is one. Pure but for the context of a run.
+"""Decides whether a request repeats another, and what a repeat does. Pure but for the context of a run.
 
 Each user and key has a record in the cluster (``records.py``), made before the request looks anything up and
-completed with its answer. So what is refused before that, for its form or for want of a right, has none. A request
-that finds a record whose process died takes it over, and first looks for what the dead one made: that carries the label
-of :func:`labels`.
+completed with its answer. A request that is refused before that, for its form or for want of a right, has none. A
+request that finds the record of a dead process takes it over. It first looks for objects that the dead process made,
+which carry the label of :func:`labels`.
 """
 
 import hashlib
@@ -23,61 +23,61 @@ from berth_core.kube.clock import StoreClock
 
 HEADER: Final = b"idempotency-key"
 DEAD_SECONDS: Final = 60.0
-"""A request that has not been answered for so long never will be: its process died."""
+"""Seconds without an answer after which a request's process counts as dead."""
 MAKING_SECONDS: Final = 15.0
-"""For so long after the start in its record a request may begin to make things, by the store's time.
+"""Seconds after the start in its record, by the store's time, in which a request may begin to make things.
 
-What it sends then has reached the cluster or never will when the request counts as dead: a write before it takes at
-most 10 s, and the API server gives up on a write after 34 s.
+Its last write has reached the cluster, or never will, when the request counts as dead: a write before it takes at most
+10 s, and the API server gives up on a write after 34 s.
 """
 KEY_FIELD: Final = "sshkey"
 PROFILE_FIELD: Final = "ovpn"
 SECRET_FIELDS: Final = {KEY_FIELD: "id", PROFILE_FIELD: "client_id"}
-"""Of an answer's body: what holds a private key, and the field beside it that says whose it is: an instance's, or that
-of a client of its VPN."""
+"""Fields of an answer's body with a private key, and the field beside it with the id of its owner: an instance, or a
+client of its VPN."""
 LARGEST_REFUSAL: Final = 1024
-"""Bytes that are kept of a refusal's body."""
+"""Bytes kept of a refusal's body."""
 NOT_KNOWN_YET: Final = "it is not known yet what the first request made. Try again later."
 PASSING: Final = frozenset({408, 409, 425, 429})
-"""Refusals that speak of the moment, not of the request."""
+"""Temporary refusals, which do not depend on the request."""
 
 
 class Phase(StrEnum):
-    """How far the first request has come."""
+    """Progress of the first request."""
 
     STARTED = "started"
     UNSURE = "unsure"
-    """It failed after it had begun to make something, which may be there all the same."""
+    """The request failed after it had begun to make an object, which may exist all the same."""
     ANSWERED = "answered"
 
 
 @dataclass(frozen=True, repr=False)
 class Answer:
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     key_of: str | None = None
-    """Whose private key belongs into the body, and has been left out."""
+    """Owner (id) of the private key that was left out of the body; None where none was."""
     key_field: str = KEY_FIELD
-    """Where it belongs."""
+    """Field of the body that the key belongs into."""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether nothing came of the request."""
+        """Whether the request was refused."""
         return self.status >= 400
 
     @property
     def is_kept(self) -> bool:
-        """Whether a repeated request gets this answer; else it runs anew."""
+        """Whether a repeat gets this answer; else it runs anew."""
         return self.status < 500 and self.status not in PASSING
 
 
 def without_key(answer: Answer) -> Answer:
-    """Return the answer as it is kept. Pure.
+    """Return the answer as it is kept, without a private key. Pure.
 
-    A record can outlive whose key it is, and no private key may: it is read from its own Secret for a repeat.
+    A record can outlive the key's owner, and a private key must not: a repeat reads it from its own Secret.
     """
     fields = orjson.loads(answer.body or b"{}")
     for field_, owner in SECRET_FIELDS.items():
@@ -92,7 +92,7 @@ def shortened(answer: Answer) -> Answer:
     headers = tuple((name, value) for name, value in answer.headers if name == b"content-type")
     body, fields = answer.body, orjson.loads(answer.body or b"{}")
     while len(body) > LARGEST_REFUSAL:
-        # A character takes six bytes in JSON at the most; the same text may stand in several fields.
+        # A character takes at most six bytes in JSON; the same text may stand in several fields.
         longest = max(fields, key=lambda name: len(str(fields[name])))
         fields[longest] = str(fields[longest])[: len(str(fields[longest])) // 2]
         body = orjson.dumps(fields)
@@ -100,7 +100,7 @@ def shortened(answer: Answer) -> Answer:
 
 
 def with_key(answer: Answer, key: str) -> Answer:
-    """Return the answer as it was given. Pure."""
+    """Return the answer in its original form, with its private key. Pure."""
     return replace(answer, body=orjson.dumps(orjson.loads(answer.body) | {answer.key_field: key}), key_of=None)
 
 
@@ -116,19 +116,19 @@ class Record:
 
 
 class Step(StrEnum):
-    """What a request does that finds a record."""
+    """Next step of a request that finds a record."""
 
     REPLACE = "replace"
     REFUSE = "refuse"
     REPLAY = "replay"
     WAIT = "wait"
     LOOK = "look"
-    """Look for what was made; wait where nothing is seen yet."""
+    """Look for objects that were made; wait where none is seen yet."""
     TAKE_OVER = "take over"
 
 
 def judge(record: Record, fingerprint: str, now: float) -> Step:
-    """Decide what a request does that finds a record. Pure."""
+    """Decide the next step of a request that finds a record. Pure."""
     if now >= record.expires:
         return Step.REPLACE
     if record.fingerprint != fingerprint:
@@ -141,15 +141,16 @@ def judge(record: Record, fingerprint: str, now: float) -> Step:
 
 
 def digest_of(user: str, key: str) -> str:
-    """Name of a user's key: 40 hex digits. A key says nothing about that of another user."""
+    """Name of a user's key: 40 hex digits. The same key of another user has another name."""
     return hashlib.sha256(f"{user}\0{key}".encode()).hexdigest()[:40]
 
 
 def fingerprint_of(method: str, path: str, query: bytes, body: bytes, identity: Identity, *, key: str) -> str:
-    """What makes a request the same: what it asks for, and with which rights.
+    """Fingerprint of a request: its content, and the rights of its token.
 
     An answer can hold a private key, so a token with other rights than the first does not get it. A body can hold a
-    password, so nobody can try out bodies on a fingerprint who does not know the key, which is kept nowhere.
+    password. The fingerprint is keyed with the Idempotency-Key, which is stored nowhere, so bodies cannot be guessed by
+    trial.
     """
     types = sorted(identity.types) if identity.types is not None else None
     rights = [identity.superuser, identity.read_only, identity.instance, types, identity.expire_d]
@@ -173,22 +174,22 @@ class Run:
 
     digest: str
     started: float | None
-    """As its record says; None while it has none."""
+    """Start by its record; None while it has none."""
     clock: StoreClock
     begin: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
-    """Makes its record; awaited before each look-up."""
+    """Makes the record; awaited before each look-up."""
     has_begun_to_make: bool = False
     is_refused_for_now: bool = False
-    """A refusal speaks of the moment, though its status does not say so: it is not kept."""
+    """The refusal is temporary, though its status does not say so: it is not kept."""
 
 
 running: Final[ContextVar[Run | None]] = ContextVar("idempotency_run", default=None)
 
 
 async def before_look_up() -> None:
-    """Make the record of the request under way, where it has a key: it is about to look something up.
+    """Make the record of the request under way, where it has a key; called before each look-up.
 
-    Raises what says that the request is not to run (``idempotency.StoppedError``).
+    Raises ``idempotency.StoppedError`` where the request must not run.
     """
     run = running.get()
     if run is not None and run.begin is not None:
@@ -202,17 +203,17 @@ def current() -> str | None:
 
 
 def refuse_for_now() -> None:
-    """Say that the request under way is refused by what passes: a repeat of it runs anew."""
+    """Note that the request under way is refused for a temporary reason: a repeat of it runs anew."""
     run = running.get()
     if run is not None:
         run.is_refused_for_now = True
 
 
 def labels() -> dict[str, str]:
-    """Labels for an object that the request under way makes; ask right before it is sent to the cluster.
+    """Labels for an object that the request under way makes; call this right before the object is sent to the cluster.
 
     Raises:
-        UnavailableError: the request has taken so long, for all that is known, that a repeat may soon count it as dead.
+        UnavailableError: the request may have taken so long that a repeat may soon count it as dead.
 
     """
     run = running.get()

@@ -1,1 +1,1 @@
-"""What a user has: /instances, /instance, /terminate."""
+"""Instances of a user: /instances, /instance, /terminate."""

@@ -1,4 +1,4 @@
-"""What a user has: /instances, /instance, /terminate."""
+"""Instances of a user: /instances, /instance, /terminate."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a user has, and how he asks for it."""
+"""Instances, and requests for them."""
 
 from typing import Literal
 
@@ -39,7 +39,7 @@ class LaunchRequest(BaseModel):
 
 
 class LaunchAnyRequest(LaunchRequest):
-    """The same, with the deployments to choose from."""
+    """Options of an instance, with the deployments to choose from; unknown options are ignored."""
 
     wds: list[str] = Field(description="Ids of deployments, all of one type.", min_length=1, max_length=256)
 
@@ -74,14 +74,14 @@ class Instances(BaseModel):
 
 
 class Forward(BaseModel):
-    """Where ssh answers."""
+    """Address and port of ssh."""
 
     ipv4: str
     port: int
 
 
 class Progress(BaseModel):
-    """Steps of a start, each with whether it is done."""
+    """Steps of a start: whether each is done."""
 
     bound: bool = Field(description="A deployment is its own.")
     prepared: bool | None = Field(None, description="The type's hook has run, where there is one.")

@@ -1,4 +1,4 @@
-"""What a user has: instances, their keys, their end."""
+"""Instances of a user: lists, private keys, termination."""
 
 import base64
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ SECRETS = Kind("v1", "secrets")
 
 @dataclass(frozen=True)
 class Held:
-    """An instance with the words that clients know; ``type`` is empty where its deployment is no more."""
+    """An instance in the words of clients; ``type`` is empty where its deployment was deleted."""
 
     instance: Instance
     state: Word
@@ -39,12 +39,12 @@ class Held:
 
     @property
     def start_time(self) -> str:
-        """When it was bound, or asked for."""
+        """Time when the instance was bound, or else asked for."""
         return self.instance.status.start_time or self.instance.metadata.creation_timestamp
 
 
 async def listed(state: State, identity: Identity, query: Mapping[str, str], type_name: str | None) -> Page[Held]:
-    """List the caller's instances, live; a superuser's list is everyone's, or that of ``user``."""
+    """List the caller's instances, live; a superuser's list has everyone's, or those of ``user``."""
     access.need_unconstrained(identity)
     state.caches.need_fresh()
     found = await lookups.instances(state, access.listed_user(identity, query.get("user")))
@@ -62,7 +62,7 @@ async def listed(state: State, identity: Identity, query: Mapping[str, str], typ
 
 
 async def detail(state: State, identity: Identity, instance_id: str) -> tuple[Held, Detail | None]:
-    """Read one instance and its deployment, live; the deployment is None where it is no more."""
+    """Read one instance and its deployment, live; the deployment is None where it was deleted."""
     found = await lookups.instance_for(state, identity, instance_id)
     deployment = await lookups.deployment_of(state, found)
     held = _held(found, deployment)
@@ -71,7 +71,7 @@ async def detail(state: State, identity: Identity, instance_id: str) -> tuple[He
     lease = deployment.resource.status.lease
     if lease is None or lease.instance != instance_id:
         return held, await service.detail_of(state, deployment, identity)
-    # The instance there is the one that was just read: no need to read it again.
+    # The instance there was just read: no need to read it again.
     own = instance_id if lease.user == identity.user and is_active(found) else None
     kind, length = await lookups.type_of(state, deployment), service.queue_length(state, deployment)
     return held, Detail(deployment, kind, length, own)
@@ -94,7 +94,7 @@ async def store_key(state: State, instance_id: str, pair: KeyPair) -> None:
 
 
 async def terminate(state: State, identity: Identity, instance_id: str) -> None:
-    """Ask for the end of an instance. Raises BadRequestError with the state's word where that has come already."""
+    """Ask for the end of an instance. Raises BadRequestError with the state's word where it ends or has ended."""
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.TERMINATION)
     found = await lookups.instance_for(state, identity, instance_id)

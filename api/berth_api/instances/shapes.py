@@ -64,7 +64,7 @@ def instance_detail(held: Held, detail: Detail | None, identity: Identity, vpn_c
 
 
 def progress(instance: Instance) -> Shape:
-    """Say which steps of a start are done, in their order; those that this instance does not have are left out."""
+    """Tell which steps of a start are done, in their order; steps that this instance does not have are left out."""
     found = {c.type: c.status == "True" for c in instance.status.conditions}
     shape: Shape = {"bound": found.get(BOUND, False)}
     if PREPARED in found:
@@ -78,9 +78,9 @@ def progress(instance: Instance) -> Shape:
 
 
 def _repository(instance: Instance, repo: Repo) -> Shape:
-    """Say what came of the repository that was asked for."""
+    """Shape the result of cloning the requested repository."""
     shape: Shape = {"url": repo.url, "cloned": False}
-    with suppress(ValueError):  # one of kubectl's that has no place: the message says why
+    with suppress(ValueError):  # made with kubectl, without a usable path: the message says why
         shape["path"] = place(repo.url, repo.path)
     if (found := find(instance.status.conditions, REPOSITORY_READY)) is not None:
         shape |= {"cloned": found.status == "True", "message": found.message}
@@ -92,7 +92,7 @@ def _limits(detail: Detail | None) -> Limits:
 
 
 def instance_summary(held: Held) -> Shape:
-    """Shape what lists with ``details`` say of an instance."""
+    """Shape an instance's entry in lists with ``details``."""
     return {
         "id": held.instance.public_id,
         "status": held.state.value,

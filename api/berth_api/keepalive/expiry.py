@@ -1,8 +1,8 @@
-"""Until when an instance has its deployment, and how far that can be put off. Pure.
+"""End of an instance's lease, and limits of its extension. Pure.
 
 The operator writes ``status.expireTime`` when the instance becomes ready, and again when it sees that
 ``spec.expireAfter`` was changed. Between that change and its write the end follows from the spec, by the same rule
-(its instances/status.py), so that whoever extends sees the new end at once.
+(its instances/status.py), so that the caller of an extension sees the new end at once.
 """
 
 import math
@@ -21,21 +21,21 @@ SECOND = timedelta(seconds=1)
 
 
 class QueuedError(ApiError):
-    """409: others wait for what the caller wants to keep."""
+    """409: others wait for the deployment that the caller wants to keep."""
 
     status = 409
 
 
 @dataclass(frozen=True)
 class Extension:
-    """What is asked for, and what it is judged by; times are in seconds."""
+    """A wanted extension, and the facts to judge it by; times are in seconds."""
 
     instance: Instance
     limits: Limits
     expire_d: int
     """From now to the end, or from readiness where that has yet to come."""
     longest: int | None
-    """From readiness to the end, as far as the caller's token goes; None for no bound."""
+    """Bound of the caller's token, from readiness to the end; None for no bound."""
     others_wait: bool
 
 
@@ -71,7 +71,7 @@ def lease_seconds(asked: int | None, limits: Limits) -> int | None:
 
 
 def extended(wish: Extension, now: datetime) -> int:
-    """Return the new ``spec.expireAfter``. Raises BadRequestError or QueuedError, which say what is possible."""
+    """Return the new ``spec.expireAfter``. Raises BadRequestError or QueuedError, which tell the limits."""
     status = wish.instance.status
     if status.ready_time is None:
         total = wish.expire_d
@@ -91,7 +91,7 @@ def extended(wish: Extension, now: datetime) -> int:
 
 
 def _end(ready: datetime, seconds: int) -> datetime:
-    # People read the end in tables: whole seconds.
+    # Whole seconds, since people read the end in tables.
     return (ready + timedelta(seconds=seconds)).replace(microsecond=0)
 
 

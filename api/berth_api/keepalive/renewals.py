@@ -1,17 +1,17 @@
-"""What a process remembers of the keep-alives that it renewed. Pure."""
+"""Times of the latest keep-alive renewals of a process. Pure."""
 
 from collections import OrderedDict
 from typing import Final
 
 RENEW_EVERY: Final = 5.0
-"""Seconds for which a renewal is good enough for further pings."""
+"""Seconds for which a renewal covers further pings."""
 MOST_REMEMBERED: Final = 10_000
 
 
 class Renewals:
-    """When this process renewed which keep-alive last. It holds only what is recent, and not more than so many.
+    """When this process last renewed each keep-alive. It holds only recent renewals, ``most`` of them at most.
 
-    What is forgotten costs one more write.
+    A forgotten renewal costs one more write.
     """
 
     def __init__(self, most: int = MOST_REMEMBERED) -> None:

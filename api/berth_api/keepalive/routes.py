@@ -24,9 +24,9 @@ EXTENSION["requestBody"]["required"] = True
 
 
 async def get_pinger(request: Request, caller: Caller) -> Identity:
-    """Return who pings: also with a token of which nobody can tell now whether it was revoked. Raises WrongTokenError.
+    """Return the caller of a ping, also while it is unknown whether the token was revoked. Raises WrongTokenError.
 
-    That is so while the cluster is away, when a ping must not be refused.
+    That happens while the cluster is out of reach, when a ping must not be refused.
     """
     standing: Standing = request.state.standing
     if caller is None and standing.unconfirmed is not None:
@@ -51,9 +51,9 @@ Pinger = Annotated[Identity, Depends(get_pinger)]
 async def keep_alive(request: Request, state: SharedState, pinger: Pinger, _: Body, instance_id: InstanceId) -> Empty:
     """Say that the holder is there; an instance made with `keepalive` is ended after 60 seconds without a ping.
 
-    Only a ping that keeps nothing of the caller's counts as a request.
+    Only a ping that keeps no instance of the caller's counts as a request.
     """
-    # Before anything is read, so that it costs nothing once no more are left.
+    # Before any read, so that a ping beyond the limit costs nothing.
     is_free = service.keeps(state, pinger, instance_id)
     if not is_free:
         await count(request.scope)

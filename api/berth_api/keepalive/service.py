@@ -24,13 +24,13 @@ from berth_core.resources.workspacetype import Limits
 log = structlog.get_logger(__name__)
 
 SILENCE_SECONDS: Final = 60
-"""Without a ping for this long the operator ends the instance."""
+"""Time without a ping after which the operator ends the instance."""
 ATTEMPTS: Final = 8
-"""Changes of the same instance by others in between, after which the caller is told to try again."""
+"""Attempts at a write while others change the instance; then the caller is told to try again."""
 
 
 def keeps(state: State, identity: Identity, instance_id: str) -> bool:
-    """Whether a ping keeps an instance of the caller's, as far as a cache knows: others count against their token."""
+    """Whether a ping keeps an instance of the caller's, by the cache. Other pings count against the token's limit."""
     known = state.caches.endings.by("id", instance_id)
     return any(one.is_kept_alive and access.may_use(identity, instance_id, one.user) for one in known)
 
@@ -38,8 +38,8 @@ def keeps(state: State, identity: Identity, instance_id: str) -> bool:
 async def ping(state: State, identity: Identity, instance_id: str, monotonic_now: float) -> None:
     """Renew the keep-alive of an instance.
 
-    While the cluster is away nothing is written and nothing is refused: clients of old give up for good on an
-    error, and silence counts only from when they can be heard again.
+    While the cluster is out of reach, nothing is written and nothing is refused: old clients give up for good on an
+    error, and silence counts only from when pings can be recorded again.
     """
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.CHANGE)
@@ -58,7 +58,7 @@ async def ping(state: State, identity: Identity, instance_id: str, monotonic_now
 async def extend(state: State, identity: Identity, instance_id: str, expire_d: int) -> str | None:
     """Put off the end of an instance to ``expire_d`` seconds from now.
 
-    Returns the new end, None for one that is not ready yet. Raises an ApiError that says what is possible.
+    Returns the new end, None for an instance that is not ready yet. Raises an ApiError that says what is possible.
     """
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.CHANGE)
@@ -70,7 +70,7 @@ async def extend(state: State, identity: Identity, instance_id: str, expire_d: i
         try:
             changed = await _write(state, found, seconds)
         except cluster.ConflictError:
-            continue  # it changed since it was read: it may end by now, or have another end
+            continue  # changed since it was read: it may have ended, or have another end
         except cluster.NotFoundError as error:
             raise access.instance_missing() from error
         end = expiry.expires(changed, wish.limits)
@@ -94,7 +94,7 @@ async def _extension(state: State, identity: Identity, found: Instance, expire_d
 
 
 def _others_wait(state: State, deployment: WorkspaceDeployment, user: str) -> bool:
-    """Whether somebody but the user waits for the deployment."""
+    """Whether another user waits for the deployment."""
     state.caches.need_fresh()
     if state.caches.queues().applying(deployment) == 0:
         return False
@@ -112,7 +112,7 @@ async def _write(state: State, found: Instance, seconds: int) -> Instance:
 
 
 async def _renew(state: State, found: Instance) -> None:
-    """Write down that somebody was heard now. By compare-and-swap: a write that comes late takes no later one back."""
+    """Record a ping now. By compare-and-swap, so that a late write does not undo a later one."""
     namespace, name = found.metadata.namespace, names.keep_alive_lease(found.public_id)
     spec = {"renewTime": _micro_time(state.client.clock.now())}
     try:
@@ -125,7 +125,7 @@ async def _renew(state: State, found: Instance) -> None:
 
 
 def _lease(found: Instance, name: str, spec: Object) -> Object:
-    # blockOwnerDeletion would need a right of its own, and nothing waits for this Lease.
+    # blockOwnerDeletion would need a further right, and nothing waits for this Lease.
     owner = {key: value for key, value in found.reference().items() if key != "blockOwnerDeletion"}
     return {
         "apiVersion": LEASES.api_version,

@@ -1,13 +1,13 @@
-"""Whether a newcomer may take the lease of a deployment now: by its access rules, and by who waits for it.
+"""Whether a newcomer may take the lease of a deployment now: by its access rules and its waiters.
 
-Nobody may pass those who wait, nor by rules that are gone, so both are asked for live. But a live list takes up to
-100 ms, and most of the time nothing has changed. So whatever this API makes or takes away of them leaves another mark
-on the type before its caller is answered (:func:`mark`), and single objects, such as the type, are read live in a few
-milliseconds. A cache that has seen the type's resourceVersion has seen all that was marked before it, and then a
-deployment for which nobody waits is had by what the caches say. In all other cases the lists decide, and before a
-caller is told that the rules do not permit it.
+A newcomer must not overtake waiters, nor get in by deleted rules, so both need live facts. But a live list takes up to
+100 ms, and most of the time nothing has changed. So every write of this API to rules or reservations changes the mark
+of the type before its caller is answered (:mod:`berth_api.marks`). Single objects, such as the type, are read live in a
+few milliseconds. A cache that has seen the type's resourceVersion has seen all writes that were marked before it; then
+a deployment without waiters is granted by the caches alone. In all other cases live lists decide. They also decide
+before a caller is told that the rules do not permit it.
 
-What is made with kubectl leaves no mark: it counts here from when the watch brings it (docs/adr/0014).
+Objects made with kubectl leave no mark: they count once the watch brings them (docs/adr/0014).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from berth_core.resources import WorkspaceDeployment, WorkspaceType
 
 @dataclass(frozen=True)
 class Live:
-    """What is listed live for one wish."""
+    """Live lists for one wish."""
 
     line: Line
     rules: Rules
@@ -34,7 +34,7 @@ class Live:
 async def admit(
     state: State, wish: Wish, deployment: Deployment, live: Live
 ) -> tuple[WorkspaceType, WorkspaceDeployment] | None:
-    """Return the deployment and its type where the caller may have it by what is so now; None where he may not."""
+    """Return the deployment and its type, as of now, where the caller may have it; None where they may not."""
     kind, present = await asyncio.gather(
         lookups.type_of(state, deployment, live=True),
         lookups.deployment_named(state, deployment.namespace, deployment.name),
@@ -48,7 +48,7 @@ async def admit(
 
 
 def _is_clear(state: State, wish: Wish, kind: WorkspaceType, present: Deployment) -> bool:
-    """Whether the caches suffice to say that he may have it, and nobody waits for it."""
+    """Whether the caches suffice to tell that the caller may have it and nobody waits for it."""
     caches = state.caches
     if not caches.are_current(kind) or caches.anybody_waits(present):
         return False

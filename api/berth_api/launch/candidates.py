@@ -1,4 +1,4 @@
-"""What a wish for an instance could be served with, and what the wish amounts to as a resource."""
+"""Deployments that could serve a wish for an instance, with their types, access rules and waiters."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from berth_core.resources import AccessRule, WorkspaceType
 
 @dataclass(frozen=True)
 class Candidates:
-    """Deployments that match; their types by namespace and type; where the access rules of each are found."""
+    """Matching deployments, their types by namespace and type, and a function that finds the access rules of each."""
 
     deployments: Sequence[Deployment]
     types: Mapping[tuple[str, str], WorkspaceType]
@@ -38,13 +38,13 @@ class Candidates:
         return access.may_instantiate(identity, self.type_of(deployment), deployment, self.rules(deployment))
 
     def is_awaited(self, identity: Identity, deployment: Deployment, waiters: Sequence[Waiter]) -> bool:
-        """Whether somebody else waits for one of the deployments and may have it."""
+        """Whether another user waits for one of the deployments and may have it."""
         kind, rules = self.type_of(deployment), self.rules(deployment)
         return ahead_of(identity.user, waiters, kind, deployment.resource, rules)
 
 
 class Line:
-    """Those who wait for what one wish is about, listed live when first asked for, once for each namespace."""
+    """Waiters for one wish's deployments, listed live at the first use, once for each namespace."""
 
     def __init__(self, client: Client, places: Places, reads: Reads) -> None:
         self._client = client
@@ -53,18 +53,18 @@ class Line:
         self._known: dict[str, Sequence[Waiter]] = {}
 
     def known(self, namespace: str) -> Sequence[Waiter]:
-        """Those who wait in a namespace, nobody where that was not asked yet."""
+        """Waiters of a namespace; none where it was not listed yet."""
         return self._known.get(namespace, ())
 
     async def waiters(self, namespace: str) -> Sequence[Waiter]:
-        """Those who wait in a namespace."""
+        """Waiters of a namespace."""
         if namespace not in self._known:
             read = partial(waitlist.waiters, self._client, namespace)
             self._known[namespace] = await self._reads.of(("waiters", namespace), read)
         return self._known[namespace]
 
     async def able(self, namespace: str, kind: WorkspaceType) -> Sequence[Waiter]:
-        """Those of them who may have another one of a type: who has as many as he may have keeps nobody from it."""
+        """Waiters that may have another lease of a type. Waiters at their quota do not block newcomers."""
         waiters, quota = await self.waiters(namespace), Quota.of(kind)
         if quota is None or not waiters:
             return waiters
@@ -76,7 +76,7 @@ class Line:
 
 
 class Rules:
-    """Access rules of deployments for one wish: listed live when first asked for, once for each deployment."""
+    """Access rules of deployments for one wish: listed live at the first use, once for each deployment."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -90,7 +90,7 @@ class Rules:
         return self._known[name]
 
     async def among(self, deployments: Sequence[Deployment]) -> Callable[[Deployment], Sequence[AccessRule]]:
-        """Where the rules of each of some deployments are found; those of several are in one list a namespace."""
+        """Function that finds the rules of each deployment; for several deployments, one list a namespace is read."""
         if len(deployments) == 1:
             only = await self.of(deployments[0])
             return lambda _: only
@@ -99,7 +99,7 @@ class Rules:
 
 
 async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> Candidates:
-    """Find what matches the target, in the caches or live; nothing when one of several ids is unknown.
+    """Find the deployments that match the target, in the caches or live; none when one of several ids is unknown.
 
     Live rules are listed only where the caches may lack some (:mod:`berth_api.launch.admission`).
     """
@@ -108,7 +108,7 @@ async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> C
     for deployment in {(d.namespace, d.type): d for d in found}.values():
         if (kind := await lookups.type_of(state, deployment, live=live)) is not None:
             types[deployment.namespace, deployment.type] = kind
-    # A deployment whose type was taken away cannot be had by anyone.
+    # Nobody can have a deployment whose type was deleted.
     served = [d for d in found if (d.namespace, d.type) in types]
     if live and not all(map(state.caches.are_current, types.values())):
         return Candidates(served, types, await rules.among(served))
@@ -116,7 +116,7 @@ async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> C
 
 
 def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
-    """Choose for this caller. Raises BadRequestError where his token or the mixture of types does not permit it."""
+    """Choose for this caller. Raises BadRequestError where the token or the mixture of types does not permit it."""
     if len({d.type for d in candidates.deployments}) > 1:
         raise BadRequestError("all deployments in `wds` must be of one type")
     for type_name in {d.type for d in candidates.deployments}:

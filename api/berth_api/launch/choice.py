@@ -9,7 +9,7 @@ from berth_api.cache.deployment import Deployment
 
 
 class Refusal(Enum):
-    """Why there is none to be had."""
+    """Reason why no deployment can be had."""
 
     UNKNOWN = auto()
     DISSOLVED = auto()
@@ -21,10 +21,10 @@ class Refusal(Enum):
 
 @dataclass(frozen=True)
 class Choice:
-    """What a newcomer may have among candidates. Each part is worked out when it is asked for: most need only ``free``.
+    """A newcomer's choice among candidates. Each part is computed on demand: most requests need only ``free``.
 
-    ``gone`` says whether a candidate was taken away for good, ``permitted`` whether the caller may use it, ``length``
-    how many stand before it.
+    ``gone`` tells whether a candidate was dissolved, ``permitted`` whether the caller may use it, ``length`` how many
+    wait for it.
     """
 
     candidates: Sequence[Deployment]
@@ -34,22 +34,22 @@ class Choice:
 
     @cached_property
     def free(self) -> tuple[Deployment, ...]:
-        """Deployments to try, best first: the newest type version, then those that were lent least."""
+        """Deployments to try, best first: the newest type version, then the least used."""
         found = sorted((d for d in self.candidates if d.is_free), key=_rank)
         return tuple(d for d in found if not self.gone(d) and self.permitted(d))
 
     @cached_property
     def usable(self) -> tuple[Deployment, ...]:
-        """All that the caller may use, whatever keeps them busy: those that move first, then the shortest queue first.
+        """All deployments that the caller may use, busy or not: moving queues first, then the shortest queue first.
 
-        The queue of what is locked out or offline does not move.
+        The queue of a locked-out or offline deployment does not move.
         """
         found = (d for d in self.candidates if not self.gone(d) and self.permitted(d))
         return tuple(sorted(found, key=lambda d: (_obstacle(d) is not None, self.length(d), _rank(d))))
 
     @cached_property
     def refusal(self) -> Refusal:
-        """What the answer says where none of ``free`` can be had: the first of ``usable`` decides."""
+        """Reason to give where none of ``free`` can be had: the first of ``usable`` decides."""
         if not self.candidates:
             return Refusal.UNKNOWN
         if all(map(self.gone, self.candidates)):
@@ -60,7 +60,7 @@ class Choice:
 
 
 def _obstacle(deployment: Deployment) -> Refusal | None:
-    """What keeps everybody out, however short the queue is."""
+    """Obstacle for all callers, however short the queue is."""
     if deployment.resource.spec.lockout:
         return Refusal.LOCKED_OUT
     return None if deployment.is_online else Refusal.OFFLINE

@@ -1,4 +1,4 @@
-"""Key pairs for users: made ahead where we make them, checked where they bring one."""
+"""Pool of key pairs for users, made ahead."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ POOL_SIZE: Final = 32
 
 
 class KeyPool:
-    """Key pairs made ahead by one worker thread, so that nobody waits for the making of one."""
+    """Key pairs made ahead by one worker thread, so that requests do not wait for one."""
 
     def __init__(self, size: int = POOL_SIZE) -> None:
         self._pairs: asyncio.Queue[KeyPair] = asyncio.Queue(size)
@@ -22,7 +22,7 @@ class KeyPool:
             metrics.KEYS_AHEAD.set(self._pairs.qsize())
 
     async def take(self) -> KeyPair:
-        """Return a pair that nobody else gets; waits for the next one when the pool is empty."""
+        """Return a pair for one caller only; waits for the next one when the pool is empty."""
         pair = await self._pairs.get()
         metrics.KEYS_AHEAD.set(self._pairs.qsize())
         return pair

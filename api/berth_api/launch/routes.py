@@ -21,7 +21,7 @@ from berth_api.state import State
 
 
 class TargetConvertor(Convertor[str]):
-    """What follows /new in a path: the name of a type, or the id of a deployment. Only an id has hyphens."""
+    """Target after /new in a path: the name of a type, or the id of a deployment. Only an id has hyphens."""
 
     regex = f"(?:{TypeNameConvertor.regex}|{PublicIdConvertor.regex})"
 

@@ -1,12 +1,12 @@
 """POST /new: choose a deployment, take its lease, make the Instance.
 
-A deployment for which somebody else waits is not had, though it is free: whoever waited already when the request came
-is not passed by it (:mod:`berth_api.launch.admission`).
+A newcomer does not get a free deployment for which another user waits: a request never overtakes earlier waiters
+(:mod:`berth_api.launch.admission`).
 
-The lease comes first: its compare-and-swap decides who wins, and before it, where the type has a limit for each user,
-a slot (:mod:`berth_core.leases.slots`). What can fail after it fails so that nothing stays:
-where the Instance surely was not made, a tombstone takes its name, and the operator gives the lease back at once; where
-that is not sure, or this process ends in between, the operator does both when it has missed the Instance for 30 s.
+The lease comes first: its compare-and-swap decides who wins. Before it, where the type has a limit for each user, a
+slot is taken (:mod:`berth_core.leases.slots`). A failure after the lease leaves nothing behind. Where the Instance
+surely was not made, a tombstone takes its name, and the operator gives the lease back at once. Where that is not sure,
+or this process ends in between, the operator does both after missing the Instance for 30 s.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ log = structlog.get_logger(__name__)
 
 NONE_MATCHES: Final = "no matching wdeployment found"
 RETRY_AFTER_UNSURE: Final = 5.0
-"""Seconds; the operator has tidied up after 30."""
+"""Seconds; the operator needs 30 to clean up."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +76,7 @@ class Claimed:
 
 
 async def launch(state: State, wish: Wish) -> Launched | Reserved:
-    """Get an instance, or where the wish says so a place in the queue. Raises an ApiError that says why not."""
+    """Get an instance, or a place in the queue where the wish permits it. Raises an ApiError with the reason."""
     access.need_unconstrained(wish.identity)
     access.need_write(wish.identity, Scope.INSTANTIATION)
     if wish.target.type is not None:
@@ -111,7 +111,7 @@ def _places(state: State) -> Places:
 
 
 async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Reserved:
-    """Take a lease. The caches say what to try first; a grant and a refusal always rest on live reads."""
+    """Take a lease. The caches choose the first attempts; a grant and a refusal always rest on live reads."""
     rules = Rules(state)
     for live in (False, True):
         line = Line(state.client, _places(state), state.reads)
@@ -134,7 +134,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
                 state.claims.took(name)
                 return claimed
         if passed:
-            # What became of those is known when the live round looks.
+            # Wait for those leases, so that the live round sees the result.
             await state.claims.over(passed)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
         kind = found.type_of(choice.usable[0])
@@ -145,7 +145,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
 
 
 async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live) -> Claimed | None:
-    """Take the lease of a deployment where the caller may have it; None where it is not to be had."""
+    """Take the lease of a deployment where the caller may have it; None where it cannot be had."""
     admitted = await admission.admit(state, wish, deployment, live)
     if admitted is None:
         return None
@@ -154,7 +154,7 @@ async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deploym
 
 
 async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
-    """Refuse a reservation to who has as many as he may have; once he waits, his turn counts again."""
+    """Refuse a reservation to a user at their quota; once a user waits, the quota is checked at their turn."""
     quota = Quota.of(kind)
     if quota is not None:
         held = await slots.held(state.client, _places(state), quota.type, wish.identity.user)
@@ -163,7 +163,7 @@ async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
 
 
 async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployment, *, now: datetime) -> Lease | None:
-    """Take the lease; None where it is not to be had. Raises NotPermittedError where the user has enough."""
+    """Take the lease; None where it cannot be had. Raises NotPermittedError where the user is at their quota."""
     metadata = seen.metadata
     try:
         return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=seen)
@@ -174,7 +174,7 @@ async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployme
 
 
 def _has_enough(error: slots.NoneLeftError) -> NotPermittedError:
-    """Refuse what is beyond a quota: until something ends, which may be what this very request has left behind."""
+    """Return the refusal beyond a quota. It lasts until a lease ends, which may be a remnant of this very request."""
     replay.refuse_for_now()
     return NotPermittedError(str(error))
 
@@ -186,7 +186,7 @@ def _refused(refusal: Refusal, target: Target) -> ApiError:
         Refusal.DISSOLVED: MissingError(NONE_MATCHES) if by_type else BadRequestError("workspace deployment dissolved"),
         Refusal.FORBIDDEN: NotPermittedError("the access rules do not permit this instantiation"),
         Refusal.LOCKED_OUT: BadRequestError("workspace deployment is locked out: it takes no new instances"),
-        # Of a type, machines that are away do not count: nothing matches.
+        # Offline machines of a type do not count: nothing matches.
         Refusal.OFFLINE: MissingError(NONE_MATCHES)
         if by_type
         else AwayError("workspace deployment is offline. Try again later.", retry_after=30),
@@ -203,13 +203,13 @@ def _spec(wish: Wish, claimed: Claimed, pair: KeyPair | None) -> InstanceSpec:
 
 
 async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pair: KeyPair | None) -> None:
-    """Store the private key, then make the Instance; undo what is known to be half done."""
+    """Store the private key, then make the Instance; undo the lease where the Instance surely was not made."""
     namespace, lease, spec = claimed.deployment.namespace, claimed.lease, _spec(wish, claimed, pair)
     made_surely_not = True
     try:
         if pair is not None:
             await instances.store_key(state, instance_id, pair)
-        # With the finalizer from the beginning, since the operator would have to add it before it opens anything.
+        # With the finalizer from the start; else the operator would have to add it before it opens anything.
         body = manifest(
             Instance,
             namespace,
@@ -236,9 +236,9 @@ async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pa
 
 
 async def _create(state: State, namespace: str, body: Object, spec: InstanceSpec) -> None:
-    """Make the Instance; one that is there already must be the very same, and not a tombstone.
+    """Make the Instance; an existing one must be the very same, and not a tombstone.
 
-    Raises UnavailableError where the operator was faster to take its name: this request took too long.
+    Raises UnavailableError where the operator took its name first: this request took too long.
     """
     try:
         await state.client.create(Instance.api(), namespace, body)
@@ -253,7 +253,7 @@ async def _create(state: State, namespace: str, body: Object, spec: InstanceSpec
 
 
 async def _undo(state: State, namespace: str, lease: Lease, instance_id: str, user: str) -> None:
-    """Have the operator give a lease back at once whose Instance surely was not made, nor will be."""
+    """Have the operator give a lease back at once; its Instance surely was not made, nor will be."""
     try:
         await tombstones.bury(state.client, namespace, lease, instance=instance_id, user=user)
     except cluster.ClusterError as error:

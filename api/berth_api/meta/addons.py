@@ -12,7 +12,7 @@ router = APIRouter(tags=["addons"])
 
 
 class RestConvertor(Convertor[str]):
-    """What follows in a path."""
+    """Rest of a path."""
 
     regex = "[A-Za-z0-9_][A-Za-z0-9_.~:@/-]{0,511}"
 

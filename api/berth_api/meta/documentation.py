@@ -1,4 +1,4 @@
-"""GET /docs: the commands for people. It has no script and loads nothing, and browsers are told to hold it to that."""
+"""GET /docs: the commands for people. It has no script and loads nothing; its headers make browsers enforce that."""
 
 from collections.abc import Iterator
 from html import escape

@@ -1,4 +1,4 @@
-"""For those who run the process: /healthz and /readyz."""
+"""Probes of the process: /healthz and /readyz."""
 
 import time
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ router = APIRouter(tags=["service"])
     responses={503: {"model": Health, "description": "It should be started anew."}},
 )
 async def healthy(request: Request) -> JSON:
-    """Fail when a task of the process has ended, which none should."""
+    """Fail when a task of the process has ended."""
     ended = [task.get_name() for task in request.app.state.tasks if task.done()]
     return JSON({"ended": ended}, status_code=503 if ended else 200)
 
@@ -33,8 +33,7 @@ async def healthy(request: Request) -> JSON:
 async def ready(state: SharedState) -> JSON:
     """Fail until the lists are there, tokens can be verified, and the cluster's time and leader are known.
 
-    A cluster that is out of reach later does not count: clients get a 503 that says so, which is better than
-    no answer at all.
+    A cluster that is out of reach later does not count: clients get a 503 that says so, which is better than no answer.
     """
     missing = [kind for kind, cache in state.caches.all.items() if not cache.is_synced]
     if not missing and not state.caches.is_synced():

@@ -73,6 +73,6 @@ def _base(request: Request) -> str:
 
 
 def _first(request: Request, header: str, form: re.Pattern[str], otherwise: str) -> str:
-    """Return the first value of a header, which is what the outermost proxy saw; another one where it has no form."""
+    """Return the first value of a header, which the outermost proxy saw; ``otherwise`` where its form is wrong."""
     value = request.headers.get(header, "").partition(",")[0].strip()
     return value if form.fullmatch(value) else otherwise

@@ -21,7 +21,7 @@ class Readiness(BaseModel):
 
 
 class WebhookKey(BaseModel):
-    """What verifies webhooks."""
+    """The key that verifies webhooks."""
 
     key: str = Field(
         description="Ed25519 public key: `whpk_`, then the key's 32 bytes in base64. It verifies signatures `v1a`."

@@ -1,4 +1,4 @@
-"""What receivers of webhooks need to know: /.well-known/berth-webhook-key."""
+"""The public key for receivers of webhooks: /.well-known/berth-webhook-key."""
 
 import asyncio
 

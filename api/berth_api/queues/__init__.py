@@ -1,1 +1,1 @@
-"""How long one waits: /qlen."""
+"""Waiting times: /qlen."""

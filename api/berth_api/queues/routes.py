@@ -1,4 +1,4 @@
-"""How long one waits: /qlen."""
+"""Waiting times: /qlen."""
 
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ WDS: Final = {
     openapi_extra={"parameters": [WDS]},
 )
 async def of_deployments(state: SharedState, user: User, query: Query) -> JSON:
-    """Show the queues of those of some deployments that the caller may instantiate."""
+    """Show the queues of the listed deployments that the caller may instantiate."""
     found = service.of_deployments(state, user, service.wanted_ids(query), state.client.clock.now())
     return _answer(found)
 

@@ -1,4 +1,4 @@
-"""How long one waits."""
+"""Waiting times."""
 
 from pydantic import BaseModel, Field, RootModel
 

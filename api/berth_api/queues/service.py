@@ -1,4 +1,4 @@
-"""How long one waits for a deployment: from the public lists."""
+"""Waiting times for deployments, from the public lists."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ def of_type(state: State, identity: Identity, type_name: str, now: datetime) -> 
 
 
 def of_deployments(state: State, identity: Identity, wanted: Iterable[str], now: datetime) -> dict[str, Queue]:
-    """Queues of those of some deployments that the caller may instantiate. Raises MissingError for an unknown id."""
+    """Queues of the wanted deployments that the caller may instantiate. Raises MissingError for an unknown id."""
     access.need_unconstrained(identity)
     state.caches.need_fresh()
     return _queues(state, identity, [_known(state, deployment_id) for deployment_id in wanted], now)

@@ -1,4 +1,4 @@
-"""Who a request counts for, whether it passes, and what its answer says of that. Pure."""
+"""Limit that a request counts against, whether it passes, and the headers that tell so. Pure."""
 
 import math
 import re
@@ -19,7 +19,7 @@ KEPT_SECONDS: Final = 24 * 3600
 
 SERVICE_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 IPV6_PREFIX: Final = 64
-"""Bits of an IPv6 address that count: the rest is for the network's owner to choose, as often as they like."""
+"""Bits of an IPv6 address that count: its owner can choose the rest freely."""
 _KEEP_ALIVE: Final = re.compile(r"/instance/[0-9a-fA-F-]{36}/ka")
 
 
@@ -36,18 +36,18 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a store has counted in a window."""
+    """Count of a store in a window."""
 
     requests: int
     reset: int
-    """When the window ends, in seconds since the Epoch, rounded up: one value for all requests of a window."""
+    """End of the window, in seconds since the Epoch, rounded up: one value for all requests of a window."""
     left: float
     """Seconds until then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a request is told: N = ``limit``, M = ``remaining``, T = ``reset``; 0 ≤ M < N always."""
+    """Limits as an answer tells them: N = ``limit``, M = ``remaining``, T = ``reset``; 0 ≤ M < N always."""
 
     limit: int
     window: int
@@ -61,7 +61,7 @@ class Allowance:
 def is_limited(method: str, path: str, *, by_token: bool) -> bool:
     """Whether a request counts before its route looks at it.
 
-    What runs a process does not. A ping with a token counts where its route finds nothing that it keeps.
+    Probes and documentation do not count. A ping with a token counts where its route finds no instance that it keeps.
     """
     if path in SERVICE_PATHS or path.startswith("/docs/"):
         return False
@@ -69,19 +69,19 @@ def is_limited(method: str, path: str, *, by_token: bool) -> bool:
 
 
 def limit_of(settings: RateLimit, identity: Identity | None, peer: Address | None) -> Limit:
-    """Return the limit for a valid token, else for the address; those without a known one share a limit."""
+    """Return the limit for a valid token, else for the address; requests without a known address share a limit."""
     if identity is not None:
         return _limit("token", identity.digest, settings.per_token, settings.window)
     return _limit("peer", _network(peer), settings.per_peer, settings.window)
 
 
 def limit_of_keys(settings: RateLimit, identity: Identity) -> Limit:
-    """Return the limit for records of a user's requests with a key, of those that stay for 24 h."""
+    """Return the limit for those records of a user's requests with a key that stay for 24 h."""
     return _limit("keys", ids.user_object(identity.user), settings.keys_per_user, KEPT_SECONDS)
 
 
 def _limit(kind: str, who: str, requests: int, window: int) -> Limit:
-    # N and the window are in the key, so that with other settings a count begins anew.
+    # N and the window are in the key, so that other settings begin a new count.
     key = RateLimitItemPerSecond(requests, window, kind).key_for(who)
     return Limit(kind, key, requests, window)
 
@@ -100,7 +100,7 @@ def is_preflight(method: str, asked: Sequence[str]) -> bool:
 
 
 def judge(limit: Limit, reading: Reading) -> Allowance:
-    """Say whether the request passes that is the reading's last, and what is left after it."""
+    """Decide whether the last request of the reading passes, and how many are left after it."""
     return Allowance(
         limit=limit.requests,
         window=limit.window,
@@ -128,5 +128,5 @@ def headers(allowance: Allowance) -> dict[str, str]:
 
 
 def refusal(allowance: Allowance) -> str:
-    """Return what a refused client is told."""
+    """Return the message for a refused client."""
     return f"too many requests; try again after {datetime.fromtimestamp(allowance.reset, UTC):%Y-%m-%dT%H:%M:%SZ}"

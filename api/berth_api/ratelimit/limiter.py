@@ -45,15 +45,15 @@ class Limiter:
         self.refusal_status = settings.refusal_status
         self._settings = settings
         self._memory: defaultdict[int, MemoryStore] = defaultdict(MemoryStore)
-        """By length of the windows, of which there are two."""
+        """By length of the windows, of which there are two kinds."""
         self._shared = SharedStore(settings.redis_url) if settings.redis_url is not None else None
         self._free = asyncio.Semaphore(AT_ONCE)
         self._outage: asyncio.Task[None] | None = None
-        # The first request then finds a connection, and the log says at once when a URL leads nowhere.
+        # The first request then finds a connection, and the log tells at once of a wrong URL.
         self._greeting = asyncio.ensure_future(self._ask(lambda shared: shared.take(PROBE)))
 
     async def take(self, identity: Identity | None, peer: Address | None) -> Allowance:
-        """Count a request of the token's, or else of the address."""
+        """Count a request against the token, or else against the address."""
         limit = limit_of(self._settings, identity, peer)
         if self._is_exempt(identity):
             return judge(limit, untouched(limit, time.time()))
@@ -63,18 +63,18 @@ class Limiter:
         return allowance
 
     async def look(self, identity: Identity | None, peer: Address | None) -> Allowance:
-        """Say what is left, and count nothing; this never refuses."""
+        """Return the remaining allowance, and count nothing; this never refuses."""
         limit = limit_of(self._settings, identity, peer)
         reading = untouched(limit, time.time()) if self._is_exempt(identity) else await self._look(limit)
         return replace(judge(limit, reading), passes=True)
 
     async def take_key(self, identity: Identity) -> Allowance:
-        """Count a record of a user's requests with a key that is to be made."""
+        """Count a new record of a user's requests with a key."""
         limit = limit_of_keys(self._settings, identity)
         return judge(limit, untouched(limit, time.time()) if self._is_exempt(identity) else await self._take(limit))
 
     async def give_key_back(self, identity: Identity, taken: Allowance) -> None:
-        """Count one record less of those that were counted in the window of ``taken``."""
+        """Count one record less in the window of ``taken``."""
         limit = limit_of_keys(self._settings, identity)
         await self._ask(lambda shared: shared.give_back(limit, taken.reset))
         self._memory[limit.window].give_back(limit, taken.reset)
@@ -121,7 +121,7 @@ class Limiter:
 
     def _begin_outage(self, shared: SharedStore, error: Exception) -> None:
         if self._is_away():
-            return  # another request that was under way has said so
+            return  # another concurrent request has logged it
         OUTAGES.inc()
         STORE_AWAY.set(1)
         log.error(
@@ -146,7 +146,7 @@ async def _until_back(shared: SharedStore) -> None:
 
 
 def _end_outage(task: asyncio.Task[None]) -> None:
-    # Whatever ended the task, requests ask the store again from here on.
+    # However the task ended, requests ask the store again from here on.
     STORE_AWAY.set(0)
     if task.cancelled():
         return

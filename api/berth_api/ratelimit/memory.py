@@ -1,7 +1,7 @@
 """Counts in the memory of the process.
 
-All windows of a store last equally long, so they end in the order in which they began: what has ended is always at the
-front of one ordered dict, and clearing it away costs nothing per request, however many addresses come along. The stores
+All windows of a store last equally long, so they end in the order in which they began: ended windows are always at the
+front of one ordered dict, and removing them costs nothing per request, however many addresses there are. The stores
 of the ``limits`` library look at every key again and again instead (docs/rate-limits.md has the figures).
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 from berth_api.ratelimit.allowance import Limit, Reading, untouched
 
 MOST_WINDOWS: Final = 200_000
-"""Beyond that the oldest are given up: their owners get a new window early, and nobody else loses anything."""
+"""Windows in memory; beyond that the oldest are dropped, so their owners get a new window early."""
 
 
 class _Window:
@@ -24,10 +24,10 @@ class _Window:
 
 
 class MemoryStore:
-    """Windows by key. Not for threads: one call runs to its end before the next begins.
+    """Windows by key. Not thread-safe: one call must end before the next begins.
 
-    ``monotonic`` (seconds) decides when a window ends, so that nobody gains or loses when the clock is set;
-    ``now`` (seconds since the Epoch) is for what clients are told.
+    ``monotonic`` (seconds) decides when a window ends, so that setting the clock changes nothing; ``now`` (seconds
+    since the Epoch) is for the answers to clients.
     """
 
     def __init__(self, most: int = MOST_WINDOWS) -> None:

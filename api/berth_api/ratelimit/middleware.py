@@ -1,4 +1,4 @@
-"""Counts each request before its route, and refuses what is too much."""
+"""Counts each request before its route, and refuses requests beyond the limit."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,7 +19,7 @@ class TooManyRequestsError(ApiError):
 
 
 class RateLimited:
-    """ASGI middleware: counts each request, refuses what is too much, says in ``limit_headers`` what is left."""
+    """ASGI middleware: counts each request, refuses those beyond the limit, sets ``limit_headers``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,7 +36,7 @@ class RateLimited:
 
 
 async def count(scope: Scope) -> None:
-    """Count a request, and say in ``limit_headers`` what is left. Raises TooManyRequestsError."""
+    """Count a request, and set ``limit_headers``. Raises TooManyRequestsError."""
     limiter: Limiter = scope["app"].state.berth.limiter
     allowance = await _allowance(limiter, scope)
     scope["state"]["limit_headers"].update(headers(allowance))
@@ -45,8 +45,8 @@ async def count(scope: Scope) -> None:
 
 
 def _token(scope: Scope) -> Identity | None:
-    # One of which nobody can tell just now counts as its own, or in an outage its user would use up what others at the
-    # address have.
+    # A token that cannot be judged now counts on its own; else in an outage its user would use up the limit that others
+    # at the address share.
     standing = scope["state"]["standing"]
     identity: Identity | None = standing.identity or standing.unconfirmed
     return identity
@@ -56,7 +56,7 @@ async def _allowance(limiter: Limiter, scope: Scope) -> Allowance:
     # A token that does not count is treated as none: its requests are the address's.
     identity = _token(scope)
     peer = scope["state"]["peer"]
-    # Browsers send preflights on their own, and without the token: they would use up what others at the address have.
+    # Browsers send preflights without the token: these would use up the limit that others at the address share.
     if is_preflight(scope["method"], Headers(scope=scope).getlist("access-control-request-method")):
         return await limiter.look(identity, peer)
     return await limiter.take(identity, peer)

@@ -22,16 +22,16 @@ PORT: Final = 6379
 SECONDS: Final = 0.25
 """How long a request waits for the server, where the URL has no ``socket_timeout``."""
 TURNS: Final = 10
-"""Turns of the event loop in which an answer is taken that arrived while the process itself was busy."""
+"""Turns of the event loop in which an answer is still taken that arrived while the process itself was busy."""
 FAILURES: Final = (RedisError, OSError)
-"""What a server that is away, slow or not willing leads to; TimeoutError is an OSError."""
+"""Errors of a server that is unreachable, slow or refuses; TimeoutError is an OSError."""
 _SCHEMES: Final = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
 _GIVE_BACK: Final = """
 local ends, requests = redis.call('PEXPIRETIME', KEYS[1]), tonumber(redis.call('GET', KEYS[1]) or 0)
 if math.ceil(ends / 1000) == tonumber(ARGV[1]) and requests > 0 then redis.call('DECR', KEYS[1]) end
 """
 PROBE: Final = Limit("probe", "probe", 1, 1)
-"""What is counted to see whether the server does what requests need."""
+"""Limit that is counted to check that the server works."""
 
 
 def store_url(text: str) -> str:
@@ -60,8 +60,8 @@ def _with_port(parts: SplitResult, port: int) -> str:
 class SharedStore(RedisStorage):
     """Windows as counters that expire, on a server of version 7 or later (any Valkey).
 
-    Each request is one transaction: the increment decides whether it passes and what is left, and the end of the
-    window is read as the server has it, so that every replica says the same.
+    Each request is one transaction: the increment decides whether it passes and how many are left. The end of the
+    window is the server's, so that every replica tells the same.
     """
 
     def __init__(self, url: str) -> None:
@@ -69,7 +69,7 @@ class SharedStore(RedisStorage):
         try:
             super().__init__(store_url(url), implementation="redispy", key_prefix=PREFIX)
             self._redis: Redis = cast(RedispyBridge, self.bridge).storage
-            # The library would try again for seconds. It also learns here of options in the URL that there are not.
+            # The library would retry for seconds. Making a connection also finds unknown options in the URL.
             self._redis.set_retry(Retry(NoBackoff(), 0))
             self._redis.connection_pool.make_connection()
             options = self._redis.connection_pool.connection_kwargs
@@ -78,11 +78,11 @@ class SharedStore(RedisStorage):
             raise ConfigError("BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used") from None
 
     async def take(self, limit: Limit) -> Reading:
-        """Count one request. Raises one of FAILURES, after about SECONDS, or what the URL says, at the latest."""
+        """Count one request. Raises one of FAILURES, after about SECONDS, or the URL's time limit, at the latest."""
         key = self.bridge.prefixed_key(limit.key)
         async with self._redis.pipeline(transaction=True) as transaction:
             transaction.incr(key)
-            # NX: the window ends when its first request said, and a key that somebody made persistent ends too.
+            # NX: the first request of a window sets its end, and a key that somebody made persistent ends too.
             transaction.expire(key, limit.window, nx=True)
             transaction.pexpiretime(key)
             transaction.pttl(key)
@@ -121,7 +121,7 @@ async def _answer(transaction: Pipeline, patience: float) -> list[Any]:
                 break
             await asyncio.sleep(0)
     finally:
-        # Does nothing when it is done; else it closes the connection, so that no late answer is taken for another.
+        # Does nothing to a done task; else it closes the connection, so that no late answer is taken for another.
         task.cancel()
     await asyncio.wait({task})
     if task.cancelled():

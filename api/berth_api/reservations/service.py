@@ -1,8 +1,8 @@
 """Places in the queue: Reservation resources.
 
-A Reservation lies in one namespace, and what it waits for are deployments of that namespace: names in ``spec`` mean
-nothing elsewhere, and its instance will lie beside it. Of candidates in several namespaces it waits for those in the
-namespace of the one with the shortest queue; a list keeps only these, and only those that the rules permit now.
+A Reservation lies in one namespace and waits for deployments of that namespace: names in ``spec`` mean nothing
+elsewhere, and its instance will lie beside it. Where candidates lie in several namespaces, it is the namespace of the
+one with the shortest queue. A list keeps only the deployments there that the rules permit now.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from berth_core.resources.reservation import ReservationSpec
 MOST_WAITING: Final = 100
 """Reservations of one user that wait."""
 ATTEMPTS: Final = 8
-"""Changes of one reservation between read and delete before the caller is told to try again."""
+"""Attempts at a delete while others change the reservation; then the caller is told to try again."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Place:
 
 
 async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequence[Deployment]) -> Reserved:
-    """Make a reservation for what the caller may use, the shortest queue first; ``kind`` is the first one's type.
+    """Make a reservation for the ``usable`` deployments, the shortest queue first; ``kind`` is the first one's type.
 
-    Raises BadRequestError where he has too many. The count is not a lock: requests at once may pass.
+    Raises BadRequestError where the caller has too many. The count is not a lock: concurrent requests may exceed it.
     """
     if sum(map(order.waits, await lookups.reservations(state, wish.identity.user))) >= MOST_WAITING:
         raise BadRequestError(f"at most {MOST_WAITING} reservations of one user may wait: give up some first")
@@ -76,7 +76,7 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
 
 
 async def listed(state: State, identity: Identity) -> list[Place]:
-    """List the caller's reservations that wait, live, in the order of the queue; a superuser's list is everyone's."""
+    """List the caller's waiting reservations, live, in the order of the queue; a superuser's list has everyone's."""
     access.need_unconstrained(identity)
     return await _places(state, access.listed_user(identity))
 
@@ -92,7 +92,7 @@ async def one(state: State, identity: Identity, reservation_id: str) -> Place:
 
 
 async def cancel(state: State, identity: Identity, reservation_id: str) -> None:
-    """Give up a place. Raises MissingError where the turn has come already: then there is an instance to end."""
+    """Give up a place. Raises MissingError where the turn has come already; there is an instance to end then."""
     access.need_unconstrained(identity)
     access.need_write(identity, Scope.CHANGE)
     for _ in range(ATTEMPTS):
@@ -122,7 +122,7 @@ async def _waiting(state: State, identity: Identity, reservation_id: str) -> Res
 
 
 async def _places(state: State, user: str | None) -> list[Place]:
-    """Places of a user's reservations, or of everyone's: his read live, among all others as the caches have them."""
+    """Places of a user's reservations, or of everyone's: the user's are read live, all others come from the caches."""
     state.caches.need_fresh()
     mine = await lookups.reservations(state, user)
     others = [r for r in state.caches.reservations if user is not None and r.spec.user != user]
@@ -141,7 +141,7 @@ def _type_named(state: State, namespace: str, name: str) -> str | None:
 
 
 def _endings_of(state: State) -> Callable[[Reservation], list[str | None]]:
-    """Ends of the leases that stand before a reservation, None for what is free; those of a type are gathered once."""
+    """Ends of the leases before a reservation, None for a free deployment; the leases of a type are gathered once."""
     known: dict[tuple[str, str], list[str | None]] = {}
 
     def endings(reservation: Reservation) -> list[str | None]:

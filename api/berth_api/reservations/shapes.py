@@ -23,7 +23,7 @@ def reservation(place: Place) -> Shape:
 
 
 def description(waiting: Reservation) -> str:
-    """Say what it waits for: ``type T``, ``deployment ID``, or ``deployments ID,ID``, with public ids."""
+    """Name the target of its wait: ``type T``, ``deployment ID``, or ``deployments ID,ID``, with public ids."""
     if waiting.spec.workspace_type is not None:
         return f"type {waiting.spec.workspace_type}"
     found = [ids.deployment_id(waiting.metadata.namespace, name) for name in waiting.spec.deployments or ()]

@@ -14,7 +14,7 @@ from berth_core.resources.instance import InstanceSpec
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked for: any deployment of a type, or any of some ids."""
+    """Wanted deployments: any of a type, or any of some ids."""
 
     type: str | None = None
     deployments: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Wish:
-    """The caller, the target, how it is wanted, and from where."""
+    """A request for an instance: caller, target, options, and the caller's address."""
 
     identity: Identity
     target: Target
@@ -41,7 +41,7 @@ def need_fit(wish: Wish, kind: WorkspaceType) -> None:
 
 
 def wished(wish: Wish, kind: WorkspaceType) -> InstanceSpec:
-    """Spec of the instance that is wished for, without what follows from the lease, or from a key that is made."""
+    """Spec of the wanted instance, without the fields that come from the lease or from a generated key."""
     options = wish.options
     return InstanceSpec(
         user=wish.identity.user,

@@ -23,12 +23,12 @@ LOOK_SECONDS: Final = 2.0
 
 
 class CertificateError(Exception):
-    """The files do not serve; the message says why and what to mend."""
+    """The files cannot be used; the message says why and what to mend."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A certificate with its key, ready to serve; ``seen`` tells files that were changed."""
+    """A certificate with its key, ready to serve; ``seen`` identifies the files, to detect changes."""
 
     context: ssl.SSLContext
     begins: datetime
@@ -45,7 +45,7 @@ class Loaded:
         context.set_alpn_protocols(["http/1.1"])
         try:
             seen = _seen(certificate, key)
-            # An empty password, or OpenSSL asks the terminal for that of an encrypted key.
+            # An empty password; else OpenSSL asks the terminal for the password of an encrypted key.
             context.load_cert_chain(certificate, key, password="")
             leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
         except (OSError, ValueError) as error:
@@ -57,7 +57,7 @@ class Loaded:
 
 
 class Certificate:
-    """The certificate that the API serves with. A bad or missing new one leaves the one before in place."""
+    """The certificate that the API serves with. The former one stays in place of a bad or missing new one."""
 
     def __init__(self, folder: Path) -> None:
         """Load it. Raises CertificateError."""
@@ -76,7 +76,7 @@ class Certificate:
             await asyncio.sleep(LOOK_SECONDS)
 
     def look(self, now: datetime) -> None:
-        """Load the files where they have changed, and say so where they do not serve."""
+        """Load the files where they have changed, and log it where they cannot be used."""
         try:
             if not self._unchanged():
                 self._use(Loaded.read(self._folder), now)
@@ -89,7 +89,7 @@ class Certificate:
         self._tell()
 
     def warnings(self, now: datetime) -> Iterator[str]:
-        """Say what an administrator has to mend."""
+        """List faults that an administrator has to mend."""
         if self._problem is not None:
             yield f"the new certificate cannot be used, the one before stays: {self._problem}"
         if self._current.expires <= now:

@@ -1,6 +1,6 @@
-"""Listening with TLS: connections count from when they are accepted, and agree on TLS within a time.
+"""Listening with TLS: connections count from their acceptance, and must finish the handshake within a time.
 
-The event loop's own server tells of a connection when it has agreed. Those that never do would have no number.
+The event loop's own server tells of a connection only after its handshake, so it does not count unfinished ones.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from berth_api.http.protocol import Protocol
 log = structlog.get_logger(__name__)
 
 HANDSHAKE_SECONDS: Final = 3.0
-"""How long a client may take to agree on TLS."""
+"""How long a client may take for the TLS handshake."""
 GOODBYE_SECONDS: Final = 2.0
-"""How long an ended connection waits for the client to say so too; clients that look away hold no shutdown up."""
+"""How long an ended connection waits for the client's own end, so that silent clients do not delay a shutdown."""
 AT_A_TIME: Final = 64
-"""Connections that are accepted before others have their turn."""
+"""Connections that are accepted before other tasks have their turn."""
 PAUSE_SECONDS: Final = 1.0
-"""How long none is accepted where the process has no descriptor left."""
+"""Pause in accepting when the process has no descriptor left."""
 
 
 class Loop(uvloop.Loop):
@@ -42,7 +42,7 @@ class Loop(uvloop.Loop):
 
 
 class Listener:
-    """A server: accepts connections, counts them, and has them agree on TLS."""
+    """A server: accepts connections, counts them, and starts their TLS handshakes."""
 
     def __init__(self, factory: Callable[[], Protocol], context: ssl.SSLContext, listens: socket.socket) -> None:
         """Begin."""
@@ -64,7 +64,7 @@ class Listener:
         listens.close()
 
     async def wait_closed(self) -> None:
-        """Return: the connections are waited for by who has their set."""
+        """Return at once: the owner of the set of connections waits for them."""
 
     def _listen(self) -> None:
         self._loop.add_reader(self.sockets[0], self._accept)
@@ -86,12 +86,12 @@ class Listener:
             task = self._loop.create_task(self._agree(protocol, accepted))
             self._tasks.add(task)
             task.add_done_callback(partial(self._agreed, protocol, accepted))
-            # Where no room can be made there is one more now, until it is told so in TLS, or another one comes.
+            # Where no room can be made, this one stays in excess until it is refused by TLS, or another one comes.
             protocol.enter(task.cancel)
             protocol.make_room()
 
     async def _agree(self, protocol: Protocol, accepted: socket.socket) -> None:
-        with suppress(OSError):  # it took too long, went away, or wants what is not offered
+        with suppress(OSError):  # too slow, gone, or without a common TLS setting
             await self._loop.connect_accepted_socket(
                 lambda: protocol,
                 accepted,

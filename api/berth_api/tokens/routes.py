@@ -51,7 +51,7 @@ Digest = Annotated[str, Path(description="SHA-256 of the token's text, in hex.",
 
 
 class DescribedBasic(SecurityBase):
-    """HTTP Basic for the OpenAPI document; the pair is read by :func:`pair_of`, which refuses in our own form."""
+    """HTTP Basic for the OpenAPI document; :func:`pair_of` reads the pair, with Berth's own refusals."""
 
     def __init__(self) -> None:
         self.model = HTTPBase(scheme="basic", description="The user and his password, for a purge.")
@@ -65,7 +65,7 @@ PAIR_OR_BEARER: Final = [Depends(DescribedBasic()), *BEARER]
 
 
 async def get_prover(request: Request) -> Identity:
-    """Return who asks, as a token proves. Raises AuthenticationFailedError, and AwayError where nobody can tell yet."""
+    """Return the caller, proved by a token. Raises AuthenticationFailedError; AwayError while it cannot be judged."""
     standing: Standing = request.state.standing
     if standing.identity is not None:
         return standing.identity
@@ -85,7 +85,7 @@ Prover = Annotated[Identity, Depends(get_prover)]
     dependencies=BEARER,
 )
 async def revoke(state: SharedState, user: Prover, sha256: Digest) -> Empty:
-    """End a token of the caller's, this one too; a superuser ends anyone's. An unknown one is revoked in advance."""
+    """End a token of the caller's, this one too; a superuser ends anyone's. An unknown token is revoked in advance."""
     await service.revoke(state, user, sha256)
     return Empty()
 
@@ -115,9 +115,9 @@ async def purge(request: Request, state: SharedState, body: Body) -> Empty:
 
 
 def pair_of(authorization: list[str], body: Mapping[str, Any]) -> Pair | None:
-    """Return the user and password that a request shows, None where it shows none. Pure.
+    """Return the user and password of a request, None where it has none. Pure.
 
-    Raises AuthenticationFailedError where what it shows is no pair (RFC 7617).
+    Raises AuthenticationFailedError where its credentials are no pair (RFC 7617).
     """
     schemes = [value.partition(" ") for value in authorization]
     basic = [credentials.strip() for scheme, _, credentials in schemes if scheme.lower() == "basic"]

@@ -1,6 +1,6 @@
-"""The end of tokens: TokenRevocation resources, and Accounts that say from when on tokens count.
+"""The end of tokens: TokenRevocation resources, and Accounts with the time from which tokens count.
 
-A change is answered once this replica applies it. The others watch the same resources.
+A change is answered once this replica applies it. The other replicas watch the same resources.
 """
 
 import asyncio
@@ -34,24 +34,23 @@ log = structlog.get_logger(__name__)
 
 MOST_IN_ADVANCE: Final = 1000
 ATTEMPTS: Final = 8
-"""Writes of others that may come in between before the caller is told to try again."""
+"""Attempts at a write while others write; then the caller is told to try again."""
 LOOP_EARLY: Final = 0.005
-"""Seconds by which event loops may wake too early: uvloop rounds to milliseconds."""
+"""Seconds by which event loops may wake too early, since uvloop rounds to milliseconds."""
 
 _in_turn: "weakref.WeakValueDictionary[str, asyncio.Lock]" = weakref.WeakValueDictionary()
-"""One lock for each caller who revokes in advance just now."""
+"""One lock for each caller that revokes in advance at the moment."""
 
 
 async def revoke(state: State, identity: Identity, sha256: str) -> None:
     """End one token of the caller's, or for a superuser anyone's, by its SHA-256 (hex). Safe to repeat.
 
-    A token may always end itself; to end others it must be neither read-only nor for one instance only.
-    A hash that Berth knows nothing of is revoked in advance, at most :data:`MOST_IN_ADVANCE` of one caller. They are
-    counted one after the other in this process; a caller who asks several replicas at once may exceed the number by
-    what the others write while a watch lags, a few for each replica.
+    A token may always end itself; to end others it must be neither read-only nor for one instance only. An unknown hash
+    is revoked in advance, at most :data:`MOST_IN_ADVANCE` of one caller. This process counts them one after the other;
+    a caller who asks several replicas at once may exceed the number by a few for each replica, while a watch lags.
 
     Raises:
-        BadRequestError: the token may not do it, or there are too many in advance.
+        BadRequestError: the token may not do it, or too many are revoked in advance.
         AwayError: it is not sure yet that the revocation is applied.
 
     """
@@ -70,14 +69,14 @@ async def revoke(state: State, identity: Identity, sha256: str) -> None:
 
 
 async def _expires(state: State, identity: Identity, sha256: str) -> str | None:
-    """When a token of the caller's ends by itself; None where Berth knows nothing of it."""
+    """Expiry of a token of the caller's; None where Berth does not know the token."""
     if sha256 == identity.digest:
         return _time(identity.expires)
     try:
         obj = await state.client.get(IssuedToken.api(), state.config.access_namespace, sha256)
     except cluster.NotFoundError:
         return None
-    # One that cannot be read says neither whose the token is nor until when it counts.
+    # An unreadable record tells neither the token's user nor its expiry.
     issued = reading.read(IssuedToken, obj)
     if issued is None:
         return None
@@ -98,7 +97,7 @@ async def _revoke_in_advance(state: State, sha256: str, user: str | None, caller
 
 
 async def _write_revocation(state: State, spec: TokenRevocationSpec, labels: dict[str, str]) -> None:
-    """Make it, and where there is one that ends before, another beside it: what is written cannot be changed."""
+    """Make the revocation. Beside one that ends earlier, make another, since revocations are immutable."""
     name, until = ids.revocation(spec.sha256, spec.user), parse_time(spec.expires).timestamp()
     labels = labels | {names.MANAGED_BY_LABEL: names.MANAGED_BY}
     for own_name in (name, f"{name}-{until:.0f}"):
@@ -127,9 +126,9 @@ async def purge_by_token(state: State, identity: Identity) -> None:
 async def purge(state: State, user: str, *, shown: float | None = None) -> None:
     """End all tokens of a user that were issued until now; those issued after this returns count.
 
-    ``iat`` has whole seconds. So tokens count that were issued from the next full second on, and this returns when
-    that has come. It reckons by the store's time: where tokens are made by a slower clock, new ones count as much
-    later. ``shown`` is the ``iat`` of the token that is the proof, which can come from a clock that is ahead.
+    ``iat`` has whole seconds, so tokens issued from the next full second on count, and this returns when that second
+    has come. It goes by the store's time: where a slower clock issues tokens, new ones count that much later. ``shown``
+    is the ``iat`` of the token that is the proof, which can come from a clock that is ahead.
 
     Raises:
         AwayError: it is not sure yet that the purge is applied.
@@ -146,18 +145,18 @@ async def purge(state: State, user: str, *, shown: float | None = None) -> None:
     else:
         raise AwayError("others are changing the same account. Try again.")
     await state.revocations.valid_after_shown(user, valid_after)
-    # Not by the clock, which may be set back meanwhile.
+    # Not by the wall clock, which may be set back meanwhile.
     await asyncio.sleep(max(0.0, begun + valid_after - earliest - time.monotonic()) + LOOP_EARLY)
     log.info("tokens purged", user=user, valid_after=_time(valid_after))
 
 
 def counts_from(now: float, shown: float | None) -> int:
-    """First second in which a token must have been issued to count after a purge. Pure; seconds since the Epoch."""
+    """First second in which a token can be issued to count after a purge. Pure; seconds since the Epoch."""
     return math.floor(max(now, shown or now)) + 1
 
 
 async def _write_valid_after(state: State, user: str, valid_after: int) -> None:
-    """Write it into the user's Account, which is made if there is none. Raises ConflictError."""
+    """Write the time into the user's Account, which is made if there is none. Raises ConflictError."""
     namespace, kind = state.config.access_namespace, Account.api()
     found, _ = await state.client.list(kind, namespace, fields={"spec.user": user})
     if not found:

@@ -35,7 +35,7 @@ async def show(state: State, identity: Identity, instance_id: str) -> tuple[Inst
 
 
 async def client_ids(state: State, instance: Instance) -> list[str]:
-    """Ids of the clients of a VPN as they were signed, the workspace's own first; none while it is being prepared."""
+    """Ids of a VPN's clients in the order of signing, the workspace's own first; none while it is being prepared."""
     if not instance.spec.vpn or not is_ready(instance) or not is_active(instance):
         return []
     signed = [client.metadata.uid for client in await _clients(state, instance) if _is_signed(client)]
@@ -45,10 +45,10 @@ async def client_ids(state: State, instance: Instance) -> list[str]:
 
 
 async def add_client(state: State, identity: Identity, instance_id: str) -> tuple[str, str]:
-    """Make a client; its id and its profile, which has its private key in it.
+    """Make a client; return its id and its profile, which contains its private key.
 
-    Raises BadRequestError where there is no VPN, or it signs no more, BusyError while it is being prepared, or the
-    client is not signed in time.
+    Raises BadRequestError where there is no VPN or it signs no more. Raises BusyError while it is being prepared, or
+    where the client is not signed in time.
     """
     found = await _changeable(state, identity, instance_id)
     if not found.spec.vpn:
@@ -79,7 +79,7 @@ async def add_client(state: State, identity: Identity, instance_id: str) -> tupl
 
 
 async def revoke_client(state: State, identity: Identity, instance_id: str, client_id: str) -> None:
-    """Revoke a client. Raises MissingError where there is none of that id."""
+    """Revoke a client. Raises MissingError for an unknown id."""
     found = await _changeable(state, identity, instance_id)
     if found.spec.vpn and client_id == WORKSPACE:
         raise BadRequestError("the workspace's own end of the VPN cannot be revoked: end the instance")
@@ -104,7 +104,7 @@ async def profile_of(state: State, made: VPNClient) -> str:
 
 
 async def stored_profile(state: State, client_id: str) -> str:
-    """Read the profile of a client that is signed. Raises NotFoundError of the cluster where it was revoked."""
+    """Read the profile of a signed client. Raises NotFoundError of the cluster where it was revoked."""
     secret = await state.client.get(SECRETS, state.config.access_namespace, names.vpn_profile(client_id))
     return base64.b64decode(secret["data"][names.VPN_PROFILE]).decode()
 
@@ -115,7 +115,7 @@ def is_ready(instance: Instance) -> bool:
 
 
 async def _signed(state: State, client: VPNClient) -> None:
-    """Follow a client until it is signed. Raises BadRequestError where the operator says that it will not be."""
+    """Follow a client until it is signed. Raises BadRequestError where the operator refuses it."""
     metadata, name = client.metadata, {"metadata.name": client.metadata.name}
     version = metadata.resource_version
     while True:
@@ -143,7 +143,7 @@ def _is_signed(client: VPNClient) -> bool:
 
 
 async def _clients(state: State, instance: Instance) -> list[VPNClient]:
-    # By what the spec says, not by label, so that those made with kubectl are listed too.
+    # By the spec, not by label, so that clients made with kubectl are listed too.
     objects, _ = await state.client.list(
         VPNClient.api(), instance.metadata.namespace, fields={"spec.instance": instance.public_id}
     )

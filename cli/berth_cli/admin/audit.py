@@ -1,4 +1,4 @@
-"""``berth audit``: whether what a cluster did is what the lease protocol allows."""
+"""``berth audit``: checks a cluster's audit logs against the lease protocol."""
 
 import gzip
 from collections.abc import Iterator

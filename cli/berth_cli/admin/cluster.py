@@ -41,13 +41,13 @@ def ask(kubeconfig: Path | None, work: Callable[[Client], Awaitable[T]]) -> T:
 async def server_time(client: Client) -> datetime:
     """Return the API server's time, to the second (RFC 9110, ``Date``).
 
-    What one machine writes and another acts on, such as from when a key signs, must not depend on their own clocks.
+    Times that one machine writes and another acts on, such as the start of a key, must not depend on their own clocks.
     """
     return parsedate_to_datetime(await client.server_date()).astimezone(UTC)
 
 
 def _kubeconfig(given: Path | None) -> str:
-    """The option, else KUBECONFIG, else ~/.kube/config."""
+    """Path of the kubeconfig: the option, else KUBECONFIG, else ~/.kube/config."""
     chosen = str(given) if given else os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     if not any(Path(part).is_file() for part in chosen.split(os.pathsep)):
         raise CliError(f"there is no kubeconfig at {chosen}: name one with --kubeconfig or KUBECONFIG", UNREACHABLE)

@@ -1,7 +1,7 @@
-"""Entry point ``berth-check``: before an upgrade, lists what exists and could not be made under the new version.
+"""Entry point ``berth-check``: before an upgrade, lists objects that could not be made under the new version.
 
-It goes on, so the upgrade does too, whatever is found or cannot be read. The chart keeps the Job, whose log says what
-to look at.
+It never fails for findings or unreadable objects, so the upgrade goes on. The chart keeps the Job, whose log has the
+findings.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS: Final = 60.0
 LONGEST_SECONDS: Final = 200.0
-"""Less than the chart gives the Job: a Job that is out of time fails, and the upgrade with it."""
+"""Less than the chart's deadline for the Job: a Job that is out of time fails, and the upgrade with it."""
 
 
 async def _job() -> None:
@@ -47,7 +47,7 @@ async def _look(client: Client) -> None:
 
 
 def main() -> None:
-    """Look over the namespaces that the environment names."""
+    """Check the namespaces that the environment names."""
     common.run(_job())
 
 

@@ -1,4 +1,4 @@
-"""What the chart's Jobs share: settings from the environment, JSON logs, patience with the cluster."""
+"""Common code of the chart's Jobs: settings from the environment, JSON logs, retries while the cluster is away."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a Job's work; what it cannot do ends it with exit code 1 and one line in the log."""
+    """Run a Job's work; a failure ends it with exit code 1 and one line in the log."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -48,7 +48,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def patiently(step: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """Repeat a step that is safe to repeat while the cluster cannot be reached, for so many seconds at most."""
+    """Retry an idempotent step while the cluster cannot be reached, for so many seconds at most."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:

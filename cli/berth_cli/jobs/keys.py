@@ -2,7 +2,8 @@
 
 The chart runs it before an installation and before each upgrade. The objects belong to no release, so that
 upgrades, uninstalls and GitOps tools leave them alone. `berth key rotate` and `berth key remove` change the signing
-keys; whatever they were doing, and a key put into the Secret by hand (``<kid>.pem``), this Job publishes what is held.
+keys. This Job publishes all held keys, also after an interrupted rotation or removal, or for a key put into the Secret
+by hand (``<kid>.pem``).
 """
 
 import base64
@@ -32,7 +33,7 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 async def ensure_keys(client: Client, namespace: str, now: datetime) -> None:
-    """Make what is missing of the keys of tokens and webhooks, and of the agents' CA. Safe to repeat."""
+    """Make missing keys of tokens and webhooks, and the agents' CA where it is missing. Safe to repeat."""
     await _ensure_authority(client, namespace, now)
     await _ensure_signing(client, namespace, now)
     await secrets.ensure(client, namespace)
@@ -50,7 +51,7 @@ async def _ensure_authority(client: Client, namespace: str, now: datetime) -> No
 
 
 async def _ensure_signing(client: Client, namespace: str, now: datetime) -> None:
-    """Make a signing key where there is no Secret for them. Raises CliError where that holds none."""
+    """Make a signing key where their Secret is missing. Raises CliError where the Secret holds none."""
     found = await _secret_of(client, namespace, names.SIGNING_SECRET)
     if found is None:
         kid, pem = material.new_signing_key()

@@ -1,4 +1,4 @@
-"""Stops the processes of a release, and takes away the pods that its operator keeps warm."""
+"""Stops the processes of a release, and removes the pods that its operator keeps warm."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ POD_GRACE: Final = 1
 
 
 async def close(client: Client, namespace: str, process: str, seconds: float) -> None:
-    """Scale `api` or `operator` to nothing and wait until its pods are gone; on a silent node they never go."""
+    """Scale `api` or `operator` to zero and wait until its pods are gone; on a silent node they never go."""
     try:
         body: Object = {"spec": {"replicas": 0}}
         await client.patch(DEPLOYMENTS, namespace, f"berth-{process}", body, subresource="scale")
@@ -40,7 +40,7 @@ async def close(client: Client, namespace: str, process: str, seconds: float) ->
 
 
 async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> None:
-    """Remove what is kept warm for nobody, once the operator, which would make it again, is closed."""
+    """Remove warm pods and their objects. Call it after the operator's end, which would make them again."""
     for namespace in namespaces:
         if not (kept := await _warm(client, namespace)):
             continue
@@ -51,14 +51,14 @@ async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> Non
             await client.delete(SECRETS, namespace, secret)
         if left := await _until_gone(client, namespace, WARM, seconds):
             log.warning("warm pods do not end; they go when their nodes come back", pods=left)
-        # What keeps a pod from the network goes last.
+        # NetworkPolicies, which isolate the pods, go last.
         for name in kept:
             await client.delete(POLICIES, namespace, name)
         log.info("warm pods removed", namespace=namespace, count=len(kept))
 
 
 async def _warm(client: Client, namespace: str) -> list[str]:
-    """Names of what was made before anybody had it: a pod, and what belongs to it, have one name."""
+    """Names of warm pods; a pod and the objects that belong to it have one name."""
     found = set[str]()
     for kind in (SERVICES, PODS):
         listed, _ = await client.list(kind, namespace, labels=WARM, metadata_only=True)
@@ -67,11 +67,11 @@ async def _warm(client: Client, namespace: str) -> list[str]:
 
 
 async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> list[str]:
-    """Names of the Secrets that such pods mount: the deployments' status knows the nonces. No Secret is listed here."""
+    """Names of the Secrets that such pods mount, by the nonces in the deployments' status. No Secret is listed here."""
     listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
     nonces: dict[str, str] = {}
     for obj in listed:
-        # Not by the model: an object that cannot be read may keep something warm too.
+        # Not by the model: an unreadable object may have a warm pod too.
         epoch, nonce = (at(obj, "status", "warm", field) for field in ("epoch", "nonce"))
         if isinstance(epoch, int) and isinstance(nonce, str) and re.fullmatch(NONCE, nonce):
             nonces[names.warm_object(ids.deployment_id(namespace, obj["metadata"]["name"]), epoch)] = nonce
@@ -80,7 +80,7 @@ async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> 
 
 
 async def _until_gone(client: Client, namespace: str, labels: dict[str, str], seconds: float) -> list[str]:
-    """Wait for the end of pods; names of those that are left after so many seconds."""
+    """Wait for the end of pods; return the names of those left after so many seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while pods := (await client.list(PODS, namespace, labels=labels, metadata_only=True))[0]:

@@ -1,12 +1,14 @@
-"""Entry point ``berth-uninstall``: ends all leases and takes our finalizers away, before the operator goes.
+"""Entry point ``berth-uninstall``: ends all leases and removes our finalizers, before the operator goes.
 
-The chart runs it before it deletes anything. It closes the API first (no replicas), so that nobody takes a new
-lease meanwhile, and gives up the places of those who wait. While a lease does not end within the deadline it fails
-and the uninstall stops: the operator still runs, and somebody can look. With BERTH_UNINSTALL_FORCE it goes on, as
-`berth release --force` does for each lease.
-When no lease is left the operator goes, which would make warm pods and put finalizers on deployments again; then the
-warm pods go.
-At the end it deletes what holds private keys of users, which no operator would delete any more.
+The chart runs it before it deletes anything. It scales the API to zero first, so that nobody takes a new lease
+meanwhile, and deletes waiting reservations. Where a lease does not end within the deadline, it fails and the uninstall
+stops: the operator still runs, and somebody can investigate. With BERTH_UNINSTALL_FORCE it goes on, as `berth release
+--force` does for each lease.
+
+When no lease is left, it stops the operator, which would make warm pods and put finalizers on deployments again. Then
+it removes the warm pods.
+
+At the end it deletes Secrets with private keys of users, which no operator would delete any more.
 """
 
 import asyncio
@@ -38,16 +40,16 @@ PODS: Final = Kind("v1", "pods")
 SECRETS: Final = Kind("v1", "secrets")
 CONFIG_MAPS: Final = Kind("v1", "configmaps")
 CLOSING_SECONDS: Final = 40.0
-"""How long pods of our processes get: somewhat more than the chart's grace period. At most the deadline."""
+"""How long pods of our processes may take to end: somewhat more than the chart's grace period. At most the deadline."""
 LOOK_SECONDS: Final = 1.0
 FORCED_SECONDS: Final = 20.0
-"""How long the operator gets to finish in order once the pods count as stopped; at most the deadline again."""
+"""How long the operator may take to finish once the pods count as stopped; at most the deadline again."""
 FORCED_REASON: Final = "uninstalled by force"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the chart's values say. ``deadline`` is in seconds."""
+    """Settings from the chart's values. ``deadline`` is in seconds."""
 
     namespace: str
     workspaces: tuple[str, ...]
@@ -57,7 +59,7 @@ class Settings:
 
 
 async def uninstall(client: Client, settings: Settings) -> None:
-    """End every lease, remove warm pods, take our finalizers away, delete private keys.
+    """End every lease, remove warm pods and our finalizers, delete private keys.
 
     Raises CliError after the deadline.
     """
@@ -85,7 +87,7 @@ async def uninstall(client: Client, settings: Settings) -> None:
 
 
 async def _empty_queue(client: Client, namespaces: Iterable[str]) -> None:
-    """Delete the reservations that wait: what ends would go to the next in turn."""
+    """Delete waiting reservations, which would get the deployments that become free."""
     for namespace in namespaces:
         waiting, _ = await client.list(Reservation.api(), namespace, fields=NOT_GRANTED)
         for obj in waiting:
@@ -93,7 +95,7 @@ async def _empty_queue(client: Client, namespaces: Iterable[str]) -> None:
 
 
 async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) -> list[str]:
-    """Ask every instance to end and wait; returns what has not ended after so many seconds."""
+    """Ask every instance to end and wait; returns instances and leases left after so many seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
@@ -119,7 +121,7 @@ async def _vouch(client: Client, namespaces: Iterable[str]) -> None:
 
 
 async def _free(client: Client, namespaces: Iterable[str]) -> None:
-    """Give back what the operator did not, and let the pods go."""
+    """Give back the leases that the operator did not, and delete the pods."""
     now = datetime.now(UTC)
     for wd in await _leased(client, namespaces):
         metadata, instance = wd["metadata"], at(wd, "status", "lease", "instance")
@@ -139,7 +141,7 @@ async def _free(client: Client, namespaces: Iterable[str]) -> None:
 
 
 async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
-    """Take our finalizer from all resources, so that each can be deleted when no operator is there."""
+    """Remove our finalizer from all resources, so that each can be deleted without an operator."""
     for namespace in namespaces:
         for kind in (Instance.api(), WorkspaceDeployment.api()):
             listed, _ = await client.list(kind, namespace, metadata_only=True)
@@ -148,7 +150,7 @@ async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
 
 
 async def _leave(client: Client, settings: Settings) -> None:
-    """Take away what says that this release leads in its workspace namespaces, so that another can."""
+    """Remove this release's claim on its workspace namespaces, so that another release can lead there."""
     for namespace in settings.workspaces:
         try:
             found = await client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
@@ -191,7 +193,7 @@ async def _pods(client: Client, namespace: str) -> list[Object]:
 
 
 async def _listed(client: Client, kind: Kind, namespaces: Iterable[str]) -> list[Object]:
-    """Read objects as they are: one that no model takes is ended and given back like the others."""
+    """Read objects without a model, so that unreadable ones are ended and given back like the others."""
     found: list[Object] = []
     for namespace in namespaces:
         found += (await client.list(kind, namespace))[0]
@@ -229,7 +231,7 @@ async def _job() -> None:
 
 
 def main() -> None:
-    """Do it for the namespaces that the environment names."""
+    """Uninstall in the namespaces that the environment names."""
     common.run(_job())
 
 

@@ -1,7 +1,7 @@
-"""Words of the command line as plain values, without the library that typer loads for it.
+"""Conversion of command line words to plain values, without the library that typer loads for it.
 
 typer builds a pydantic adapter for each parameter, which takes longer than the rest of the start. Texts, flags,
-choices, paths and lists of these need none; what else there is goes typer's way.
+choices, paths and lists of these need none; other types go typer's way.
 """
 
 import types
@@ -34,7 +34,7 @@ def quicken(parameters: Iterable[Any]) -> None:
 
 
 def is_plain(annotation: Any, info: Any) -> bool:
-    """Tell whether a parameter is a text, a flag, a choice, a path, or a list of these, and no more is asked. Pure."""
+    """Whether a parameter is a text, a flag, a choice, a path, or a list of these, without further demands. Pure."""
     kind = get_args(annotation)[0] if get_origin(annotation) is list else annotation
     if not isinstance(kind, type) or isinstance(kind, types.GenericAlias) or info.parser or info.envvar:
         return False

@@ -1,4 +1,4 @@
-"""What a command says when it cannot do what it was asked, and how it exits."""
+"""Errors of commands and their exit codes."""
 
 from typing import Final
 

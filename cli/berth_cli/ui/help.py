@@ -1,4 +1,4 @@
-"""How help looks: commands by audience, examples as they are typed, and nothing loaded for it that takes long.
+"""Form of help texts: commands by audience, examples as they are typed, without slow imports.
 
 rich would draw frames around the same words and take longer to load than everything else together.
 """
@@ -19,7 +19,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _verbatim(formatter: Any, epilog: str | None) -> None:
-    """Write examples line by line; blank lines that only keep them apart are left out."""
+    """Write examples line by line, without the blank lines that separate them."""
     if epilog is None:
         return
     lines = cleandoc(epilog).splitlines()
@@ -29,9 +29,9 @@ def _verbatim(formatter: Any, epilog: str | None) -> None:
 
 
 class Command(TyperCommand):
-    """A command whose examples are not wrapped, and whose words are read quickly.
+    """A command whose examples are not wrapped, and whose words are converted quickly.
 
-    typer types the parameters of what is overridden here by classes of its own copy of click, which are not public.
+    typer annotates the methods overridden here with classes of its own copy of click, which are not public.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -45,19 +45,19 @@ class Command(TyperCommand):
 
 
 class Dashed(Command):
-    """A command that takes another command after ``--``; what stands there is in ``ctx.meta[AFTER]``, else None."""
+    """A command that takes another command after ``--``, which is then in ``ctx.meta[AFTER]``, else None."""
 
     AFTER = "berth.after"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep what stands behind the first ``--`` away from the parser."""
+        """Keep the words behind the first ``--`` away from the parser."""
         at = args.index("--") if "--" in args else len(args)
         ctx.meta[self.AFTER] = args[at + 1 :] if at < len(args) else None
         return super().parse_args(ctx, args[:at])
 
 
 class Group(TyperGroup):
-    """Commands below each other, by audience where that is told."""
+    """List of commands, by audience where they have one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words before the command."""

@@ -31,7 +31,7 @@ class Column(Generic[Row]):
 
 @dataclass(frozen=True)
 class Table(Generic[Row]):
-    """How rows of one kind are shown: ``name`` names a row, ``wire`` is its JSON, ``good`` makes it green."""
+    """Form of rows of one kind: ``name`` names a row, ``wire`` is its JSON, ``good`` makes it green."""
 
     columns: Sequence[Column[Row]]
     name: Callable[[Row], str]
@@ -55,7 +55,7 @@ def show(rows: Sequence[Row], table: Table[Row], output: Output, nothing: str) -
 
 
 def show_one(row: Row, table: Table[Row], output: Output) -> None:
-    """Print one row: what does not apply is left out of the lines for people."""
+    """Print one row; fields that do not apply are left out of the lines for people."""
     if output in (Output.JSON, Output.YAML):
         structured(table.wire(row), output)
     elif output is Output.NAME:
@@ -69,7 +69,7 @@ def show_one(row: Row, table: Table[Row], output: Output) -> None:
 
 
 def structured(value: Any, output: Output) -> None:
-    """Print something as JSON or YAML."""
+    """Print a value as JSON or YAML."""
     if output is Output.JSON:
         typer.echo(json.dumps(value, indent=2))
     else:
@@ -79,7 +79,7 @@ def structured(value: Any, output: Output) -> None:
 
 
 def tabular(headings: Sequence[str], rows: Sequence[Sequence[str | None]], good: Sequence[bool]) -> None:
-    """Print a table; ``-`` stands for what does not apply, and rows that are ``good`` are green on a terminal."""
+    """Print a table; ``-`` marks fields that do not apply, and ``good`` rows are green on a terminal."""
     cells = [list(headings), *([printable(word) if word else "-" for word in row] for row in rows)]
     widths = [max(map(_cells, column)) for column in zip(*cells, strict=True)]
     colours = [BOLD, *(GREEN if is_good else "" for is_good in good)]

@@ -1,4 +1,4 @@
-"""Reads lists for people: what cannot be read is left out, and standard error says so."""
+"""Reads lists for people: unreadable objects are left out and named on standard error."""
 
 from collections.abc import Iterable
 from typing import Final, TypeVar
@@ -15,12 +15,12 @@ SHOWN: Final = 5
 
 
 def readable(kind: type[R], objects: Iterable[Object]) -> list[R]:
-    """Return those of some objects that can be read, and name the others on standard error."""
+    """Return the readable ones of some objects, and name the others on standard error."""
     return split(kind, objects)[0]
 
 
 def split(kind: type[R], objects: Iterable[Object]) -> tuple[list[R], list[Object]]:
-    """Return what can be read, and the objects that cannot, which standard error names."""
+    """Return the readable objects, and the unreadable ones, which are named on standard error."""
     read, left = list[R](), list[Object]()
     for obj in objects:
         try:

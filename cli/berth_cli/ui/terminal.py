@@ -1,7 +1,7 @@
-"""Standard output and error on a terminal: control characters that others wrote are shown, not obeyed.
+"""Standard output and error on a terminal: control characters from others are shown, not obeyed.
 
-Texts of the API, of resources and of builds' logs may hold any: they would rename the window, hide what was printed, or
-answer in the user's place. Files and pipes get every byte as it is.
+Texts of the API, of resources and of builds' logs may hold control characters, which could rename the window, hide
+output, or answer in the user's place. Files and pipes get every byte unchanged.
 """
 
 import codecs
@@ -13,7 +13,7 @@ class Terminal(io.TextIOWrapper):
     """A stream to a terminal."""
 
     def write(self, text: str) -> int:
-        """Write a text in which nothing but the ends of lines and tabs moves the cursor."""
+        """Write a text in which only line ends and tabs move the cursor."""
         super().write(visible(text))
         return len(text)
 
@@ -27,9 +27,9 @@ def guard() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream.isatty():
-            # typer would go around a stream that takes ASCII only.
+            # typer would bypass a stream that takes ASCII only.
             encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
-            # Not the stream's own `surrogateescape`, by which a text of JSON would become any byte.
+            # Not the stream's own `surrogateescape`, by which a JSON text could become any byte.
             setattr(sys, name, Terminal(stream.buffer, encoding, "backslashreplace", line_buffering=True))
 
 

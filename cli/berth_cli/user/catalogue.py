@@ -1,4 +1,4 @@
-"""``berth types`` and ``berth search``: what there is, and what is free."""
+"""``berth types`` and ``berth search``: types and deployments, and which are free."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Final
@@ -61,7 +61,7 @@ def is_free(info: Json) -> bool:
 
 
 def state(info: Json) -> str:
-    """Say it in a word. Pure."""
+    """State of a deployment in a word. Pure."""
     return "free" if is_free(info) else "busy" if info["online"] else "offline"
 
 

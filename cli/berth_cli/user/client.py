@@ -1,7 +1,7 @@
 """The HTTP API from the outside: JSON in and out, refusals as CliErrors that name the next step.
 
-The standard library's client, for the start-up time; it goes by HTTPS_PROXY and NO_PROXY. Redirects are refused: the
-token goes to the address that people named, and nowhere else. Over plain HTTP it goes to this machine only, and past no
+It uses the standard library's client, for the start-up time, which respects HTTPS_PROXY and NO_PROXY. Redirects are
+refused: the token goes only to the named address. Over plain HTTP the token goes to this machine only, and through no
 proxy, unless its context says `insecure`.
 """
 
@@ -23,7 +23,7 @@ from berth_cli.user.contexts import Place
 ACCEPT: Final = "application/vnd.rerobots.v1+json"
 ANSWER_SECONDS: Final = 30.0
 SILENT_SECONDS: Final = 60.0
-"""A stream says something at least every 15 s."""
+"""A stream sends something at least every 15 s."""
 WRONG_TOKEN: Final = frozenset({"wrong authorization token", "authentication failed"})
 HINTS: Final = {
     "instance not found": "`berth list` shows yours",
@@ -34,12 +34,12 @@ HINTS: Final = {
     "no workspace deployment found with given ID": "`berth search` shows what there is",
     "no workspace type found with given name": "`berth types` shows what there is",
 }
-"""What people do next, by what the API says."""
+"""Next steps for people, by the API's messages."""
 _FAULTS: Final = (OSError, HTTPException)
 
 
 class Refused(CliError):  # noqa: N818 (a refusal is an answer)
-    """The API said no, or nothing: ``status`` is 0 then. ``said`` is its own text, ``retry_after`` in seconds."""
+    """The API refused, or did not answer (``status`` 0). ``said`` is its own text, ``retry_after`` in seconds."""
 
     def __init__(self, message: str, code: int, status: int, said: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, code)
@@ -55,7 +55,7 @@ class Api:
         parts = urlsplit(place.api)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise CliError(f"{place.api!r} ({place.source}) is no address of an API: write https://…", USAGE)
-        # Not everything that reads an address takes the same part of these for the host.
+        # Programs differ in which part of such an address they take for the host.
         if "@" in parts.netloc or "\\" in place.api:
             raise CliError(f"the address of the API ({place.source}) has a user or a backslash: leave them out", USAGE)
         if place.token and _is_plain(place) and not (place.insecure or _is_here(place)):
@@ -69,12 +69,12 @@ class Api:
         self._opener = build_opener(_NoRedirects, *_trust(place))
 
     def get(self, path: str, **query: str | int | None) -> Any:
-        """Read something; ``path`` is escaped by the caller where it holds words of people (``session.escaped``)."""
+        """Send a GET; the caller escapes words of people in ``path`` (``session.escaped``)."""
         asked = {name: value for name, value in query.items() if value is not None}
         return self._json("GET", f"{path}?{urlencode(asked)}" if asked else path)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None) -> Any:
-        """Ask for something; with an Idempotency-Key what is lost on the way is asked once more."""
+        """Send a POST; with an Idempotency-Key an unanswered request is sent once more."""
         try:
             return self._json("POST", path, body or {}, key)
         except Refused as error:
@@ -83,16 +83,16 @@ class Api:
             return self._json("POST", path, body or {}, key)
 
     def delete(self, path: str) -> Any:
-        """Take something away."""
+        """Send a DELETE."""
         return self._json("DELETE", path)
 
     def read(self, path: str) -> bytes:
-        """Read something that is no JSON."""
+        """Send a GET whose answer is no JSON."""
         with self._answered(self._request("GET", path, None, {"Accept": "*/*"}), self._seconds) as response:
             return response.read()
 
     def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
-        """Read a stream line by line, as they come, without their ends. Raises Refused where it breaks off."""
+        """Yield the lines of a stream as they come, without their ends. Raises Refused where it breaks off."""
         with self._answered(self._request("GET", path, None, dict(headers)), SILENT_SECONDS) as response:
             while line := response.readline():
                 yield line.rstrip(b"\r\n")
@@ -121,7 +121,7 @@ class Api:
 
     @contextmanager
     def _answered(self, request: Request, seconds: float) -> Iterator[HTTPResponse]:
-        """Send a request; what goes wrong until its answer is read is a Refused."""
+        """Send a request; a failure until its answer is read raises Refused."""
         try:
             with self._opener.open(request, timeout=seconds) as response:
                 yield response
@@ -152,7 +152,7 @@ def _is_here(place: Place) -> bool:
 
 
 def _trust(place: Place) -> list[BaseHandler]:
-    """Load the authorities that count, where there is TLS at all: it takes some milliseconds."""
+    """Load the trusted authorities, only for TLS, since it takes some milliseconds."""
     if _is_plain(place):
         return [ProxyHandler({})] if _is_here(place) else []
     try:
@@ -162,14 +162,14 @@ def _trust(place: Place) -> list[BaseHandler]:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """A redirect is an answer like any other refusal."""
+    """Makes a redirect an answer like any other refusal."""
 
     def redirect_request(self, *_: Any) -> None:
         """Follow none."""
 
 
 def refusal(status: int, headers: Message | Mapping[str, str], body: bytes, place: Place) -> Refused:
-    """Turn an answer into what people read: what was said, and what to do. Pure."""
+    """Turn an answer into an error for people: the API's text, and the next step. Pure."""
     said = _said(body)
     retry = headers.get("Retry-After") or ""
     seconds = float(retry) if retry.isdecimal() else None

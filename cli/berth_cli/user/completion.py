@@ -1,4 +1,4 @@
-"""What shells complete: ids and types, asked of the API. A shell that waits is worse than no completion."""
+"""Completions for shells: ids and types, from the API. Requests are short, since a hanging shell is worse than none."""
 
 import re
 from typing import Final
@@ -26,7 +26,7 @@ def names(incomplete: str) -> list[str]:
         known = contexts.load()[0].by_name
         return [name for name in known if name.startswith(incomplete) and PLAIN.fullmatch(name)]
     except CliError:
-        return []  # nobody reads an error while he presses the tab key
+        return []  # nobody reads an error while pressing the tab key
 
 
 def _ask(path: str, field: str) -> list[str]:
@@ -36,5 +36,5 @@ def _ask(path: str, field: str) -> list[str]:
         found = list(Api(contexts.place(None), SECONDS).get(path)[field])
     except (CliError, KeyError, TypeError):
         return []  # the same
-    # A shell may evaluate what it completes, and the API is another's word.
+    # A shell may evaluate completions, and the API is not trusted that far.
     return [one for one in found if isinstance(one, str) and PLAIN.fullmatch(one)]

@@ -1,4 +1,4 @@
-"""``berth config``: which API, with which token."""
+"""``berth config``: contexts, each an API and a token."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +40,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completion.n
 
 @app.callback()
 def configuration() -> None:
-    """Contexts: which API, with which token; in ~/.config/berth/config.toml."""
+    """Contexts, each an API and a token, in ~/.config/berth/config.toml."""
 
 
 @app.command(epilog=SHOW_EXAMPLES)
@@ -84,7 +84,7 @@ def _token(context: "Context") -> str:
 
 @app.command(epilog=USE_EXAMPLES)
 def use(name: Name) -> None:
-    """Make a context the one that counts where nothing else is named."""
+    """Make a context the default."""
     from berth_cli.user import contexts
 
     known, path = contexts.load()

@@ -1,4 +1,4 @@
-"""Where the API is and with which token: from the environment and from `~/.config/berth/config.toml`.
+"""Address of the API and token: from the environment and from `~/.config/berth/config.toml`.
 
     current-context = "lab"
 
@@ -8,8 +8,8 @@
     ca-file = "lab-ca.pem"        # only where the API has a certificate of a private authority
     insecure = true               # only where api is http:// and the token may cross the network in the clear
 
-A token goes to no API but its context's. `--context` counts for more than BERTH_API and BERTH_TOKEN, these for more
-than BERTH_CONTEXT and `current-context`.
+A token goes only to its own context's API. `--context` takes precedence over BERTH_API and BERTH_TOKEN, and these over
+BERTH_CONTEXT and `current-context`.
 """
 
 import os
@@ -41,7 +41,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Contexts:
-    """What a configuration file says."""
+    """Contents of a configuration file."""
 
     current: str | None
     by_name: Mapping[str, Context]
@@ -49,7 +49,7 @@ class Contexts:
 
 @dataclass(frozen=True)
 class Place:
-    """Where requests go. ``source`` says for people where that was found."""
+    """Target of requests. ``source`` tells people where it was found."""
 
     api: str
     token: str | None = field(repr=False)
@@ -97,7 +97,7 @@ def _context(name: str, table: Any, path: Path) -> Context:
 
 
 def chosen(wanted: str | None, environment: Mapping[str, str], known: Contexts, path: Path) -> Context:
-    """Decide which API and token count, and from where. Raises CliError that says how to name one. Pure."""
+    """Choose API and token, with their source. Raises CliError that says how to name one. Pure."""
     api = environment.get("BERTH_API")
     variable = next((name for name in TOKEN_VARIABLES if environment.get(name)), None)
     token = environment[variable] if variable else None
@@ -118,7 +118,7 @@ def chosen(wanted: str | None, environment: Mapping[str, str], known: Contexts, 
 
 
 def with_current(text: str, name: str) -> str:
-    r"""Return the file's text with another current context; all else stays as people wrote it. Pure.
+    r"""Return the file's text with another current context; all else stays unchanged. Pure.
 
     >>> with_current("[contexts.lab]", "lab")
     'current-context = "lab"\n\n[contexts.lab]'
@@ -155,7 +155,7 @@ def _path(text: str | None) -> Path | None:
 
 
 def load(environment: Mapping[str, str] = os.environ) -> tuple[Contexts, Path]:
-    """Read the file; none is as good as an empty one."""
+    """Read the file; a missing one counts as empty."""
     path = config_path(environment)
     try:
         return parse(path.read_text(encoding="utf-8"), path), path
@@ -166,7 +166,7 @@ def load(environment: Mapping[str, str] = os.environ) -> tuple[Contexts, Path]:
 
 
 def place(wanted: str | None, environment: Mapping[str, str] = os.environ) -> Place:
-    """Find out where requests go, and read the token."""
+    """Find the target of requests, and read the token."""
     known, path = load(environment)
     context = chosen(wanted, environment, known, path)
     token = context.token

@@ -1,4 +1,4 @@
-"""``berth reservations`` and ``berth queue``: who waits, and how long."""
+"""``berth reservations`` and ``berth queue``: waiting reservations, and lengths of queues."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +50,7 @@ def places_in_the_queue(ctx: typer.Context, output: Form = Output.TABLE, context
 
 @app.command(name="list", epilog=LIST_EXAMPLES)
 def list_(output: Form = Output.TABLE, context: ContextName = None) -> None:
-    """Show your reservations that wait, in the order of the queue."""
+    """Show your waiting reservations, in the order of the queue."""
     from berth_cli.ui.printing import show
     from berth_cli.user import shapes
 
@@ -85,7 +85,7 @@ def queue(
     output: Form = Output.TABLE,
     context: ContextName = None,
 ) -> None:
-    """Show how many wait for what you may have, and when it comes free."""
+    """Show the queues of deployments that you may have, and when these become free."""
     from berth_cli.ui.printing import show
     from berth_cli.user import shapes
 

@@ -1,4 +1,4 @@
-"""What commands begin with: the API that is meant, and the instance that is meant."""
+"""First steps of commands: find the API and the instance that are meant."""
 
 import os
 import re
@@ -28,7 +28,7 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def connect(context: str | None) -> "Api":
-    """Return the API that is meant. Raises CliError; warns of a token that others can read."""
+    """Return the chosen API. Raises CliError; warns of a token that others can read."""
     from berth_cli.user.client import Api
 
     known, path = contexts.load()
@@ -44,7 +44,7 @@ def active(api: "Api") -> list[Json]:
 
 
 def instance(api: "Api", word: str | None) -> Json:
-    """Read the instance that people mean: by its id, some of its digits, its type or deployment; else the only one."""
+    """Read the meant instance: by its id, some of its digits, its type or deployment; else the only one."""
     if word is not None and is_id(word):
         return dict(api.get(f"/instance/{escaped(word)}"))
     found: Json = api.get(f"/instance/{escaped(meant(active(api), word))}")
@@ -52,7 +52,7 @@ def instance(api: "Api", word: str | None) -> Json:
 
 
 def meant(there: list[Json], word: str | None) -> str:
-    """Decide which id is meant. Raises CliError that names those there are. Pure."""
+    """Return the id that is meant. Raises CliError that names the existing ones. Pure."""
     fitting = [one for one in there if word is None or _fits(one, word)]
     if len(fitting) == 1:
         return str(fitting[0]["id"])

@@ -1,4 +1,4 @@
-"""How answers of the API look to people. Pure but for the clock, by which ages are told."""
+"""Form of the API's answers for people. Pure but for the clock, from which ages follow."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -13,13 +13,13 @@ def _now() -> datetime:
 
 
 def address(info: Json) -> str | None:
-    """Return where ssh answers."""
+    """Return address and port of ssh."""
     fwd = info.get("fwd")
     return f"{fwd['ipv4']}:{fwd['port']}" if fwd else None
 
 
 def until(info: Json) -> str | None:
-    """Return when it ends, and how long that is."""
+    """Return the end, and the time left until then."""
     end = info.get("expires")
     return f"{end} (in {times.left(end, _now())})" if end else None
 

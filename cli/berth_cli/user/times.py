@@ -1,4 +1,4 @@
-"""Times as people read them: how long ago, how long still. Pure."""
+"""Times for people: how long ago, how long still. Pure."""
 
 import re
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ def length(seconds: float) -> str:
 
 
 def whole(text: str) -> str:
-    """Leave out what is less than a second of an RFC 3339 time.
+    """Cut the fraction of a second from an RFC 3339 time.
 
     >>> whole("2026-05-01T12:00:00.402485Z")
     '2026-05-01T12:00:00Z'

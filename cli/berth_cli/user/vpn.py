@@ -98,7 +98,7 @@ def _id(api: "Api", which: str | None) -> str:
 
 
 def _made(api: "Api", id_: str) -> Json:
-    """Ask for a client until the VPN is there, within bounds."""
+    """Ask for a client until the VPN is ready, within bounds."""
     import time
 
     from berth_cli.ui.errors import BUSY, FAILED, CliError
@@ -118,7 +118,7 @@ def _made(api: "Api", id_: str) -> Json:
 
 
 def _write(file: Path, profile: str) -> None:
-    """Write a profile for this user alone; what is there already is another's key, and stays."""
+    """Write a profile for this user alone; an existing file may hold another key, and stays."""
     import os
 
     from berth_cli.ui.errors import FAILED, CliError
@@ -127,7 +127,7 @@ def _write(file: Path, profile: str) -> None:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as written:
             written.write(profile)
     except OSError as error:
-        # The profile exists nowhere else any more: rather print it than lose it.
+        # The profile exists nowhere else: print it rather than lose it.
         typer.echo(profile, nl=False)
         raise CliError(
             f"{file} cannot be written ({error.strerror}): the profile was printed instead", FAILED

@@ -1,4 +1,4 @@
-"""TLS of the API in clusters that `up` makes: an authority of its own, a certificate, and what clients trust."""
+"""TLS of the API in clusters that `up` makes: an authority, a certificate, and the file of authorities for clients."""
 
 import base64
 import datetime as dt
@@ -24,7 +24,7 @@ SYSTEM_MARK = "# The system's authorities\n"
 MARK = "# The authority of Berth's local cluster\n"
 RENEWED_BEFORE = dt.timedelta(days=30)
 TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-"""What OpenSSL (Python, Rust, curl), requests and pip, curl before others, and Node.js read."""
+"""Variables that OpenSSL (Python, Rust, curl), requests and pip, curl with precedence, and Node.js read."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,18 @@ class Certificate:
 
 
 def ensure(folder: Path, addresses: Sequence[str]) -> Certificate:
-    """The certificate in `folder` for addresses and the Service's names; made where there is none that serves."""
+    """The certificate in `folder` for addresses and the Service's names; made where there is no usable one."""
     hosts = [*SERVICE, *LOCAL, *addresses]
     kept = Certificate(Pair(folder / "api.crt", folder / "api.key"), folder / "ca.crt")
     if not _serves(kept, hosts, dt.datetime.now(dt.UTC)):
         Authority(folder, "Berth's local cluster").server("api", hosts=hosts)
-    # Nothing is signed with it again: another certificate gets another authority.
+    # The key is not used again: another certificate gets another authority.
     (folder / "ca.key").unlink(missing_ok=True)
     return kept
 
 
 def _serves(kept: Certificate, hosts: Sequence[str], now: dt.datetime) -> bool:
-    """Whether a certificate names these hosts, lasts, and is its authority's."""
+    """Whether a certificate names these hosts, does not expire soon, and is its authority's."""
     if not all(path.is_file() for path in (kept.pair.certificate, kept.pair.key, kept.authority)):
         return False
     certificate = x509.load_pem_x509_certificate(kept.pair.certificate.read_bytes())
@@ -84,7 +84,7 @@ def trust(folder: Path, authority: Path) -> dict[str, str]:
 
 
 def _named(environment: Mapping[str, str]) -> str:
-    """The authorities that variables of this shell name; of an earlier file of Berth's, those that it had from them."""
+    """Authorities that variables of this shell name; of an earlier file of Berth's, only the ones taken from them."""
     names = [environment.get("SSL_CERT_FILE"), environment.get("REQUESTS_CA_BUNDLE")]
     texts = [Path(name).read_text(encoding="utf-8") for name in names if name and Path(name).is_file()]
     own = [text.partition(SYSTEM_MARK)[0] if SYSTEM_MARK in text else "" if MARK in text else text for text in texts]

@@ -22,7 +22,7 @@ POLL = 0.05
 
 @dataclass(frozen=True)
 class ControlPlaneOptions:
-    """Where the control plane listens, and whether etcd waits for the disk.
+    """Addresses of the control plane, and whether etcd waits for the disk.
 
     `advertise` is the address that others reach the API server at; `durable` keeps etcd's
     fsync, which tests of a throwaway API server do without.

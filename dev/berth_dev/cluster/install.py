@@ -23,7 +23,7 @@ WORKSPACES = "berth-workspaces"
 SAMPLES = REPOSITORY / "samples"
 NODE_PORT = 30080
 LOCAL_APIS = tuple(f"https://{node.address}:{NODE_PORT}" for node in network.NODES)
-# What people source; a cluster in another slot has a folder of its own.
+# Folder of the file to source; a cluster in another slot has a folder of its own.
 ENVIRONMENT = REPOSITORY / ".berth" / (f"slot-{network.SLOT}" if network.SLOT else "")
 TLS_FOLDER = ENVIRONMENT / "tls"
 HELM_TIMEOUT = 240
@@ -40,7 +40,7 @@ class Target:
     helm: Path
     helm_arguments: tuple[str, ...]
     certificate: Certificate | None = None
-    """The API's; None where the cluster's owner sees to it."""
+    """The API's; None where the cluster's owner provides it."""
 
     def run_kubectl(self, *words: str, stdin: str | None = None) -> str:
         """Run kubectl on it and answer its standard output."""
@@ -52,7 +52,7 @@ class Target:
 
 
 def up() -> Target:
-    """Cluster, images, chart, samples and `.berth/env`; what is there already stays."""
+    """Make cluster, images, release, samples and `.berth/env`; existing parts stay."""
     kind_of_cluster = _kind_of_cluster()
     if kind_of_cluster == "local":
         target = local()
@@ -66,7 +66,7 @@ def up() -> Target:
 
 
 def down() -> None:
-    """Remove what `up` made: the whole cluster, or from an existing one Berth and the samples."""
+    """Undo `up`: remove the whole cluster, or from an existing one Berth and the samples."""
     kind_of_cluster = _kind_of_cluster()
     if kind_of_cluster == "local":
         nodes.stop()
@@ -118,7 +118,7 @@ def running() -> tuple[str, Path, Path]:
 
 
 def install(target: Target) -> None:
-    """`helm upgrade --install`, then the samples; ClusterError with what the pods say where it fails."""
+    """Run `helm upgrade --install`, then apply the samples; ClusterError with the pods' reasons where it fails."""
     with step("installing Berth with helm"):
         if target.certificate is not None:
             _apply_certificate(target, target.certificate)
@@ -131,19 +131,19 @@ def install(target: Target) -> None:
     if SAMPLES.is_dir():
         with step("applying samples"):
             _apply_samples(target)
-            # From then on they can be lent.
+            # Then the deployments can be lent.
             for field in ("{.metadata.finalizers}", "{.status.observedGeneration}"):
                 chosen = ("wait", "wd", "--all", "-n", WORKSPACES, f"--for=jsonpath={field}")
                 target.run_kubectl(*chosen, f"--timeout={HELM_TIMEOUT}s")
 
 
 def _certificate(*addresses: str) -> Certificate:
-    """The API's certificate for where it answers; the same in each run, so that clients need to trust it once."""
+    """The API's certificate for its addresses; the same in each run, so that clients need to trust it once."""
     return certificates.ensure(TLS_FOLDER, [*addresses, *os.environ.get("BERTH_API_NAMES", "").split()])
 
 
 def _secured(certificate: Certificate) -> tuple[str, ...]:
-    """Words for helm by which another certificate makes new pods, and so is served at once."""
+    """Arguments for helm by which a new certificate makes new pods, and so is served at once."""
     return ("--set-string", f"api.podAnnotations.certificate={certificate.digest}")
 
 
@@ -168,7 +168,7 @@ def _apply_samples(target: Target) -> None:
 
 
 def _why(target: Target) -> str:
-    """What keeps the release's pods from being ready, on one line."""
+    """Reasons why the release's pods are not ready, on one line."""
     pods = json.loads(target.run_kubectl("get", "pods", "-n", RELEASE, "-o", "json"))["items"]
     reasons = []
     for pod in pods:

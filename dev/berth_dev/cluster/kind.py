@@ -1,4 +1,4 @@
-"""A cluster with kind, where a Docker engine is there: the images come from the same Containerfiles."""
+"""A cluster with kind, which needs a Docker engine: the images come from the same Containerfiles."""
 
 import shutil
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Ending everything that a cluster of a state folder left on the machine, and nothing else.
+"""Removes everything that a cluster of a state folder left on the machine, and nothing else.
 
-Works from what is there rather than from what should be, so that it serves after a crash at
-any point as well as for an ordinary stop.
+It looks at the machine rather than at records, so that it works after a crash at any point as
+well as for an ordinary stop.
 """
 
 import os
@@ -93,9 +93,9 @@ def _mounts_under(state: Path) -> list[str]:
 
 
 def _remove_cgroups() -> None:
-    """Empty cgroups stay when the kubelet was not there to remove them."""
+    """Remove empty cgroups, which stay when no kubelet was there to remove them."""
     for folder in (folder for machine in network.NODES for folder in machine.cgroups if folder.is_dir()):
-        # Nested ones first: a cgroup is removed with rmdir once it has no children.
+        # Nested ones first: rmdir removes a cgroup once it has no children.
         for nested in sorted(folder.rglob("*"), reverse=True):
             if nested.is_dir():
                 nested.rmdir()

@@ -1,4 +1,4 @@
-"""Images into the nodes' containerd: only what a node does not have in this content yet."""
+"""Loads images into the nodes' containerd: only those that a node lacks in this content."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +48,7 @@ def _load_node(cluster: Cluster, machine: network.Machine, images: list[Built]) 
     for built in images:
         run([*ctr, "import", "--local", built.archive])
         run([*ctr, "tag", "--force", built.image.reference, tag(built)])
-        # A kubelet that runs out of disk removes images that nothing uses. No registry has these.
+        # A kubelet that runs out of disk removes unused images, and no registry has these.
         run([*ctr, "label", built.image.reference, "io.cri-containerd.pinned=pinned"])
         recorded = {**_recorded(cluster, machine), built.image.name: built.key}
         _record(cluster, machine).write_text(json.dumps(recorded), encoding="utf-8")

@@ -2,13 +2,13 @@
 
 The machine itself is 198.18.0.1 (the range of RFC 2544, for benchmarks, which no real network
 uses), nodes and outside clients are namespaces beside it. All packet filter state of the
-cluster stays inside the namespaces. The bridge carries the state folder's path as its alias:
-that is how we know it as ours. `BERTH_SLOT` (0 to 9) gives a second cluster addresses of its
+cluster stays inside the namespaces. The bridge carries the state folder's path as its alias,
+by which we know it as ours. `BERTH_SLOT` (0 to 9) gives a second cluster addresses of its
 own, 198.18.<slot>.0/24, so that tests of starting and stopping leave the first one alone.
 
 Outside clients have a second address, 33.18.<slot>.<n>, in a range that counts as public but that
-no network announces: workspaces reach it without a word from their type. Only nodes have routes to
-it; the machine itself has none, so nothing of it leaves the namespaces.
+no network announces: workspaces reach it without a setting in their type. Only nodes have routes to
+it; the machine itself has none, so no packet to it leaves the namespaces.
 """
 
 import ipaddress
@@ -37,7 +37,7 @@ SETTINGS = {"ipv4/ip_forward": "1", "bridge/bridge-nf-call-iptables": "1"}
 class Machine:
     """A namespace with one address on the bridge; nodes also have a range of pod addresses.
 
-    `public` is an address besides that counts as public; outside clients have one.
+    `public` is a further address that counts as public; outside clients have one.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Machine:
 
     @property
     def cgroups(self) -> list[Path]:
-        """Where the cgroup of its pods is: a folder in each of the kernel's hierarchies, whether it is there or not."""
+        """Paths of its pods' cgroup: a folder in each of the kernel's hierarchies, existing or not."""
         hierarchies = sorted(CGROUPS.glob("*/cgroup.procs")) if not (CGROUPS / "cgroup.controllers").exists() else []
         return [procs.parent / self.namespace for procs in hierarchies] or [CGROUPS / self.namespace]
 
@@ -77,7 +77,7 @@ OUTSIDE = tuple(
 
 
 def owner() -> str:
-    """The state folder of the cluster whose bridge is there; empty where there is none."""
+    """The state folder of the cluster that owns the existing bridge; empty where there is none."""
     shown = run(["ip", "-j", "link", "show", "dev", BRIDGE], check=False)
     if shown.returncode != 0:
         return ""
@@ -135,14 +135,14 @@ def create(state: Path) -> None:
 
 
 def remove(state: Path) -> None:
-    """Remove what `create` made, as far as it is there and ours."""
+    """Undo `create`: remove namespaces and bridge, as far as they exist and are ours."""
     if (holder := owner()) and holder != str(state):
         return
     for machine in (*NODES, *OUTSIDE):
         if (NETNS_FOLDER / machine.namespace).exists():
             run(["ip", "netns", "delete", machine.namespace])
-        # The kernel keeps a namespace, and so its cable, until its last orphaned connection has timed out. The cable
-        # goes at once; that the kernel took it away first is fine.
+        # The kernel keeps a namespace, and so its cable, until its last orphaned connection has timed out. So the cable
+        # is deleted at once; the kernel may have removed it first.
         if (LINKS_FOLDER / machine.link).exists():
             run(["ip", "link", "delete", machine.link], check=False)
     if holder:

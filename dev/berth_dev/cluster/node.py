@@ -1,4 +1,4 @@
-"""What runs on a node: containerd, kubelet, kube-proxy, kube-router, and their configuration."""
+"""Processes of a node: containerd, kubelet, kube-proxy, kube-router, and their configuration."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ POD_PIDS = 1024
 
 @dataclass(frozen=True)
 class NodePaths:
-    """A node's own folder in the state folder, and what is where in it."""
+    """A node's own folder in the state folder, and paths in it."""
 
     folder: Path
 
@@ -38,7 +38,7 @@ class NodePaths:
 
     @property
     def second(self) -> Path:
-        """Where runc keeps the state of containers of the second handler, by their ids."""
+        """Folder in which runc keeps the state of containers of the second handler, by their ids."""
         return self.folder / "runc-second"
 
     @property
@@ -57,7 +57,7 @@ class Node:
         self.paths.folder.mkdir(parents=True, exist_ok=True)
 
     def manifest(self) -> dict[str, object]:
-        """The Node object: made before the kubelet, so that it has its pod range from the start."""
+        """The Node object; it is made before the kubelet starts, so that it has its pod range from the start."""
         return {
             "apiVersion": "v1",
             "kind": "Node",
@@ -135,7 +135,7 @@ class Node:
             "failSwapOn": False,
             "imageGCHighThresholdPercent": 100,
             "oomScoreAdj": 0,
-            # One workspace or script does not take all processes of its node.
+            # One workspace or script must not take all processes of its node.
             "podLogsDir": str(folder / "pod-logs"),
             "podPidsLimit": POD_PIDS,
             "readOnlyPort": 0,
@@ -209,7 +209,7 @@ class Node:
 
 
 def node_paths(state: Path, machine: Machine) -> NodePaths:
-    """Where a node's files are under the state folder."""
+    """Paths of a node's files under the state folder."""
     return NodePaths(folder=state / "nodes" / machine.name)
 
 

@@ -42,10 +42,10 @@ class Cluster(ApiServer):
 
 
 def start() -> Cluster:
-    """Bring the cluster up, or answer the one that runs if it is what these files describe.
+    """Bring the cluster up, or answer the running one if it matches these files.
 
-    What a crash left behind is cleared first. Raises ClusterError with nothing but the logs
-    left where it cannot start.
+    Remains of a crash are cleared first. Where it cannot start, it leaves only the logs and
+    raises ClusterError.
     """
     require_root()
     packages.install_missing()
@@ -69,14 +69,14 @@ def start() -> Cluster:
 
 
 def stop() -> None:
-    """End the cluster and remove its state folder; nothing to do is fine."""
+    """End the cluster and remove its state folder. Idempotent."""
     require_root()
     with lock(), step("stopping the cluster"):
         leftovers.clear(state_dir())
 
 
 def find() -> Cluster | None:
-    """The cluster that runs now, whatever it was made from; None where none is whole."""
+    """The running cluster, whatever it was made from; None where none has started completely."""
     state = state_dir()
     supervisor = Identity.load(state / "supervisor.pid")
     recorded = _recorded(state)
@@ -112,7 +112,7 @@ def require_root() -> None:
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """One start or stop at a time on this machine."""
+    """Allow one start or stop at a time on this machine."""
     with LOCK.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -172,7 +172,7 @@ def _start_supervisor(state: Path) -> None:
 
 
 def _recorded(state: Path) -> dict[str, str]:
-    """What the last complete start wrote down; empty where there was none."""
+    """Record of the last complete start; empty where there was none."""
     try:
         recorded: dict[str, str] = json.loads((state / "cluster.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -184,7 +184,7 @@ def _inputs() -> str:
     """Hash of what a cluster is made from: a change means a new cluster."""
     digest = hashlib.sha256(f"{network.NETWORK}".encode())
     for component in all_components():
-        # helm is no part of what runs.
+        # helm is no part of the running cluster.
         digest.update(b"" if component is HELM else component.key.encode())
     for name in CONFIGURATION:
         digest.update((Path(__file__).parent / name).read_bytes())

@@ -22,7 +22,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Login:
-    """How to open a shell: address (host, port), the private key, the known hosts that ssh may trust."""
+    """Login for ssh: address (host, port), the private key, the known hosts that ssh may trust."""
 
     address: tuple[str, int]
     key: Path
@@ -31,7 +31,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Outside:
-    """One client outside of the cluster; `address` is what the cluster sees as its source."""
+    """One client outside of the cluster; `address` is the source address that the cluster sees."""
 
     machine: Machine
 
@@ -50,7 +50,7 @@ class Outside:
         return self.machine.command(*words)
 
     def run(self, *words: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a command at this address; its exit code is the caller's to judge."""
+        """Run a command at this address; the caller judges its exit code."""
         return commands.run(self.command(*words), check=False, timeout=timeout)
 
     def request(
@@ -58,7 +58,7 @@ class Outside:
     ) -> Answer:
         """Send an HTTP request with curl, `body` as JSON; ClusterError where no answer came within 30 s.
 
-        `authority` has the certificates that count; without it the system's do.
+        `authority` is the file of trusted certificates; without it the system's count.
         """
         words = ["curl", "-sS", "--max-time", "30", "-X", method, "-w", "\n%{http_code}", url]
         if authority is not None:
@@ -76,7 +76,7 @@ class Outside:
     def ssh(self, login: Login, command: str, *, patience: int = 15) -> subprocess.CompletedProcess[str]:
         """Run a command over ssh as root, trusting nothing but the login's known hosts.
 
-        Exit code 255 is ssh's own failure, 124 that the other end fell silent for `patience` seconds.
+        Exit code 255 is ssh's own failure; 124 means that the other end was silent for `patience` seconds.
         """
         host, port = login.address
         settings = (*SSH_OPTIONS, f"UserKnownHostsFile={login.known_hosts}")

@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALIDITY = dt.timedelta(days=3650)
 BEGINS = -dt.timedelta(hours=1)
-"""From now, so that clocks which differ take it."""
+"""Begin of certificates, relative to now, so that slower clocks accept them."""
 
 
 @dataclass(frozen=True)

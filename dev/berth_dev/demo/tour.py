@@ -1,7 +1,7 @@
 """The tour of the main job: every step is printed with its command and its real result.
 
-Ada and Bob sit at two addresses outside of the cluster. What they do is done with curl and ssh
-there; nothing is simulated, and a step whose result is not as it should be ends the tour.
+Ada and Bob sit at two addresses outside of the cluster and use curl and ssh there. Nothing is
+simulated, and a step with a wrong result ends the tour.
 """
 
 import json
@@ -25,7 +25,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Lease:
-    """What somebody holds: the instance, its deployment, and how to log in."""
+    """A lease of a visitor: the instance, its deployment, and the login."""
 
     instance: str
     deployment: str
@@ -35,7 +35,7 @@ class Lease:
 def play(api: str, authority: Path, kubeconfig: Path) -> None:
     """Play all steps against the API at `api`, whose certificate `authority` has signed.
 
-    Raises ClusterError at the first that goes wrong.
+    Raises ClusterError at the first that fails.
     """
     first, second, *_ = clients()
     out.print(f"The API answers at {api}; curl trusts the authority that `make up` made: {authority}", soft_wrap=True)
@@ -66,7 +66,7 @@ def _token(user: str, kubeconfig: Path) -> str:
 
 
 def _give_back_earlier(*visitors: Visitor) -> None:
-    """End what an earlier tour left, so that this one finds something free."""
+    """End instances of an earlier tour, so that this one finds a free deployment."""
     for visitor in visitors:
         for instance in json.loads(visitor.send("GET", "/instances").text)["workspace_instances"]:
             visitor.send("POST", f"/terminate/{instance}")
@@ -83,7 +83,7 @@ def _wait_ended(visitor: Visitor, instance: str) -> float:
 
 
 def _look_around(visitor: Visitor) -> str:
-    """List types and deployments; answers the type of one that is free."""
+    """List types and deployments; answers the type of a free one."""
     _title("What is there? Types, and deployments that nobody holds")
     visitor.ask("GET", "/workspaces")
     free: dict[str, Any] = visitor.ask("GET", "/deployments?maxlen=0&info")

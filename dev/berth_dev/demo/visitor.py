@@ -1,4 +1,4 @@
-"""Somebody at an address outside of the cluster, whose every command and result is printed."""
+"""A visitor at an address outside of the cluster, whose every command and result is printed."""
 
 import json
 import time
@@ -56,7 +56,7 @@ class Visitor:
         return self.at.request(method, f"{self.api}{path}", token=self.token, body=body, authority=self.authority)
 
     def instance(self, instance: str) -> dict[str, Any]:
-        """What the API says about an instance now."""
+        """Present state of an instance by the API."""
         answer = self.send("GET", f"/instance/{instance}")
         if answer.status != 200:
             raise ClusterError(f"GET /instance/{instance} answered {answer.status}: {answer.text.strip()}")
@@ -64,7 +64,7 @@ class Visitor:
         return found
 
     def enters(self, login: Login, command: str) -> None:
-        """Run a command over ssh and print what it says; ClusterError where it is not let in.
+        """Run a command over ssh and print its output; ClusterError where ssh is not let in.
 
         A rule that was added a moment ago may need another try: for at most 5 s.
         """
@@ -82,7 +82,7 @@ class Visitor:
     def is_refused(self, login: Login) -> None:
         """Try ssh and print why it does not get in; ClusterError where it does.
 
-        What was forbidden a moment ago is promised to be shut within half a second.
+        A rule that was removed a moment ago is promised to take effect within half a second.
         """
         self._show_ssh(login, "true")
         promised = time.monotonic() + SHUT_WITHIN
@@ -106,7 +106,7 @@ class Visitor:
 
 
 def wait(what: str, seconds: float, met: Callable[[], bool]) -> float:
-    """Ask `met` until it says yes; the seconds it took. ClusterError after `seconds`."""
+    """Call `met` until it is true; return the seconds it took. ClusterError after `seconds`."""
     started = time.monotonic()
     while not met():
         if time.monotonic() - started > seconds:

@@ -1,1 +1,1 @@
-"""Files that are made from others."""
+"""Generated files."""

@@ -20,7 +20,7 @@ INTRODUCTION = (
     " often one may ask is in [rate-limits.md](rate-limits.md).\n"
 )
 EVERYWHERE = ("406", "413", "422", "429", "500")
-"""Answers that all routes share; they stand once, above the routes."""
+"""Answers that all routes share; the page has them once, above the routes."""
 
 
 def page(document: Json) -> str:

@@ -89,7 +89,7 @@ def page() -> str:
 
 
 def _commands(root: Any, panel: str) -> Iterator[tuple[str, Any]]:
-    """Each command of an audience with its whole name; groups give theirs."""
+    """Each command of an audience with its full name, the commands of groups included."""
     for name, command in root.commands.items():
         if command.rich_help_panel != panel:
             continue

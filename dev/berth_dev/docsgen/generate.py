@@ -1,4 +1,4 @@
-"""Files that are made from others: written by `make generate`, checked by `make lint`."""
+"""Generated files: written by `make generate`, checked by `make lint`."""
 
 import shutil
 import tempfile
@@ -37,7 +37,7 @@ def generate(root: Path = REPOSITORY) -> None:
 
 
 def check() -> None:
-    """Raise ClusterError where a generated file is not what its source makes, or helm finds fault."""
+    """Raise ClusterError where a generated file differs from its source's output, or helm finds a fault."""
     with step("checking generated files"), tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch)
         for folder in CRD_FOLDERS:

@@ -1,4 +1,4 @@
-"""Writes what the notifier's NetworkPolicy leaves out: ``python -m berth_dev.docsgen.notpublic FILE``."""
+"""Writes the networks that the notifier's NetworkPolicy excludes: ``python -m berth_dev.docsgen.notpublic FILE``."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from berth_core.firewall import Action, Rule, accepted_set, lies_in, special
 
 
 def left_out() -> dict[str, list[str]]:
-    """Fewest networks, by IP version, that have all special networks within those of public addresses."""
+    """Fewest networks, by IP version, that cover all special networks within the public ranges."""
     networks = special.networks((*special.NEVER, *special.NOT_PUBLIC))
     rules = [Rule(one, Action.ACCEPT) for one in networks if any(lies_in(one, public) for public in special.PUBLIC)]
     fewest = accepted_set(rules)

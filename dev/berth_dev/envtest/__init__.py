@@ -1,1 +1,1 @@
-"""An API server for tests and benches, and what plays the rest of a cluster."""
+"""An API server for tests and benches, and code that plays the rest of a cluster."""

@@ -1,4 +1,4 @@
-"""Accounts of processes that are tried or measured: their rights, and kubeconfigs that speak for them."""
+"""Service accounts of processes under test or measurement: their rights and kubeconfigs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +10,17 @@ from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.asking import APPLY, Asking, asking
 
 Rules = list[dict[str, Any]]
-"""Of a Role."""
+"""Rules of a Role."""
 
 EVERYTHING: Final[Mapping[str, Rules]] = {"": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}
 _CORE: Final = "api/v1"
 _RBAC: Final = "apis/rbac.authorization.k8s.io/v1"
 _SECONDS: Final = 3 * 3600
-"""For which a token is good: longer than any run of the tests."""
+"""Seconds for which a token is valid: longer than any run of the tests."""
 
 
 def account(server: ApiServer, name: str, namespace: str, rules: Mapping[str, Rules], folder: Path) -> Path:
-    """Make a service account with rules by namespace ("" for all); write a kubeconfig that speaks for it."""
+    """Make a service account with rules by namespace ("" for all); write its kubeconfig."""
     with asking(server) as ask:
         _apply(ask, _CORE, "ServiceAccount", namespace, name, {})
         for where, of_role in rules.items():
@@ -33,7 +33,7 @@ def account(server: ApiServer, name: str, namespace: str, rules: Mapping[str, Ru
 
 
 def speaking_for(server: ApiServer, name: str, namespace: str, folder: Path) -> Path:
-    """Write ``NAME.kubeconfig``, which speaks for a service account, to a folder."""
+    """Write ``NAME.kubeconfig`` of a service account to a folder."""
     config = yaml.safe_load(server.kubeconfig.read_text(encoding="utf-8"))
     for user in config["users"]:
         user["user"] = {"token": token(server, name, namespace)}

@@ -89,7 +89,7 @@ def serve(folder: Path, *, controllers: bool, until_eof: bool, audit_policy: Pat
 def running(
     folder: Path, *, controllers: bool = False, audit_policy: Path | None = None, timeout: float = 120
 ) -> Iterator[ApiServer]:
-    """The tier as a context: started in a process of its own, gone with ours whatever happens."""
+    """The tier as a context: started in a process of its own, which ends with ours in any case."""
     tools = build(control_plane_components())
     command = [sys.executable, "-m", "berth_dev", "controllers" if controllers else "apiserver"]
     audited = ["--audit-policy", str(audit_policy)] if audit_policy else []

@@ -1,4 +1,4 @@
-"""Requests to an API server in somebody's name, over one connection: a table of them takes no process for each."""
+"""Requests to an API server in the name of others, over one connection, without a process for each."""
 
 import base64
 import ssl
@@ -19,7 +19,7 @@ APPLY = "application/apply-patch+yaml"
 
 @dataclass(frozen=True)
 class Asking:
-    """A connection to an API server as its administrator, who speaks for others."""
+    """A connection to an API server as its administrator, which impersonates others."""
 
     client: httpx.Client
 
@@ -36,8 +36,8 @@ class Asking:
     ) -> httpx.Response:
         """Send a request in the name of ``who`` (empty for the administrator), without effect where it is ``dry``.
 
-        ``groups`` are those of a node, which has none by its name as an account has. Of a watch the answer's head is
-        read only.
+        ``groups`` are needed for a node, whose name implies none, unlike an account's. Of a watch only the answer's
+        head is read.
         """
         headers = {"Content-Type": MERGE if method == "PATCH" and kind == "application/json" else kind}
         spoken = [("Impersonate-User", who)] if who else []

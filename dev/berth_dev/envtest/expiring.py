@@ -1,6 +1,6 @@
-"""Leases that expire at the same moment: how soon each is marked, its pod's deletion asked for, and the lease free.
+"""Leases that expire at the same moment: times until each is marked, its pod's deletion is asked for, and it is free.
 
-For the bench and for a smaller test. An operator runs already; nodes are played
+For the bench and for a smaller test. An operator must be running; nodes are played
 (:mod:`berth_dev.envtest.puppets`).
 """
 
@@ -28,16 +28,16 @@ R = TypeVar("R")
 
 @dataclass
 class Figures:
-    """Seconds. ``launched`` and ``warned`` are until all were; the others are of each lease, after its end."""
+    """Seconds. ``launched`` and ``warned`` are until all leases were; the others are for each lease, after its end."""
 
     launched: float = 0.0
     warned: float = 0.0
     marked: list[float] = field(default_factory=list)
-    """Until the Instance says that and why it ends."""
+    """Until the Instance has its reason to end."""
     deleting: list[float] = field(default_factory=list)
     """Until its pod has a deletionTimestamp."""
     given_back: list[float] = field(default_factory=list)
-    """Until the Instance says that nothing is left; its deployment is free then."""
+    """Until the Instance has its end time; its deployment is free then."""
 
 
 async def expire_together(client: Client, puppets: Puppets, count: int, *, lead: float) -> Figures:
@@ -79,7 +79,7 @@ async def _make(client: Client, namespace: str, count: int) -> None:
 
 
 async def _launch(client: Client, namespace: str, number: int) -> str:
-    """What the API does for ``POST /new``; returns the instance's id."""
+    """Launch an instance as the API does for ``POST /new``; returns its id."""
     now = datetime.now(UTC)
     instance, deployment = ids.uuid7(int(now.timestamp() * 1000)), f"brief-{number}"
     lease = await leasing.take(client, namespace, deployment, instance=instance, user="ada", now=now)
@@ -90,13 +90,13 @@ async def _launch(client: Client, namespace: str, number: int) -> str:
 
 
 async def _ends_at(client: Client, namespace: str, name: str, end: datetime) -> None:
-    """As if it had become ready an hour before its end."""
+    """Set the end of an instance, as if it had become ready an hour before."""
     times = {"readyTime": timestamp(end - timedelta(hours=1)), "expireTime": timestamp(end)}
     await client.patch(Instance.api(), namespace, name, {"status": times}, subresource="status")
 
 
 async def _endings(client: Client, namespace: str, left: set[str]) -> tuple[dict[str, datetime], dict[str, datetime]]:
-    """When each was seen to be marked, and to have ended."""
+    """Times when each was first seen marked, and ended."""
     marked: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
     _, version = await client.list(Instance.api(), namespace, metadata_only=True)

@@ -1,8 +1,8 @@
-"""Plays the nodes for pods of leases, where none runs: a kubelet's words, and agents that answer as the real one does.
+"""Plays the nodes for pods of leases, where none runs: a kubelet's reports, and agents that answer like real ones.
 
 A pod is bound, reported as running at an address of its own on loopback, and reported as terminated once it is to be
-deleted; containers that come before the workspace end with the words that a test gives them. Each pod has an agent's
-server with the certificate from its Secret. Nothing is run and no packet is filtered.
+deleted. Containers before the workspace end with the messages that a test gives them. Each pod has an agent's server
+with the certificate from its Secret. No container runs and no packet is filtered.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class Puppets:
 
     @asynccontextmanager
     async def playing(self) -> AsyncIterator[None]:
-        """Play for the length of a ``with`` block."""
+        """Play the node for the length of a ``with`` block."""
         await self._make_node()
         runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -71,7 +71,7 @@ class Puppets:
             await runner.cleanup()
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> None:
-        """Wait until something holds that pushes or pods change; TimeoutError after so many seconds."""
+        """Wait until a condition on pushes or pods holds; TimeoutError after so many seconds."""
         async with asyncio.timeout(seconds):
             while not holds():
                 self._news.clear()
@@ -85,7 +85,7 @@ class Puppets:
         await self.client.patch(NODES, None, self.node, status, subresource="status")
 
     async def _run(self, runner: web.AppRunner) -> None:
-        """Follow the pods; each is dealt with by one task at a time."""
+        """Follow the pods; one task at a time handles each."""
         addresses = self._addresses()
         served: dict[str, str] = {}
         latest: dict[str, Object] = {}
@@ -125,7 +125,7 @@ class Puppets:
                     yield event.object
 
     async def _play(self, pod: Object, address: str) -> None:
-        """Say what a kubelet would say next, if anything."""
+        """Send a kubelet's next report, if any."""
         name, phase = pod["metadata"]["name"], (pod.get("status") or {}).get("phase")
         try:
             if not pod["spec"].get("nodeName"):
@@ -193,7 +193,7 @@ _TERMINATED: Final[Object] = {"terminated": {"exitCode": 0, "reason": "Completed
 
 
 def _containers(pod: Object, state: Object, last_words: Mapping[str, str] = MappingProxyType({})) -> Object:
-    """Report all containers in one state; with their last words those that are over before the others begin."""
+    """Report all containers in one state; those that end before the others begin, with their termination messages."""
 
     def of(group: str, one: Object) -> Object:
         if group == "containers" or one.get("restartPolicy") == "Always" or "terminated" in state:

@@ -1,4 +1,4 @@
-"""What the test fixtures are made of: namespaces of a test's own, CRDs applied and established."""
+"""Parts of the test fixtures: namespaces of a test's own, CRDs applied and established."""
 
 import uuid
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ class BerthCluster(Cluster):
 
 
 def berth_cluster() -> BerthCluster:
-    """The cluster with Berth as the work tree has it, and nobody holding anything.
+    """The cluster with Berth from the work tree, without instances.
 
-    A running cluster is used again: only images and releases that changed are rolled out.
+    A running cluster is used again: only changed images and releases are rolled out.
     """
     target = install.local()
     install.install(target)
@@ -57,7 +57,7 @@ def berth_cluster() -> BerthCluster:
 
 
 async def looked_at(client: Client, made: Object) -> Object:
-    """Let the operator have looked at a deployment for the first time, where none runs: from then on it is lent."""
+    """Mark a deployment as the operator does at its first pass, where none runs; then it can be lent."""
     kind, metadata = WorkspaceDeployment.api(), made["metadata"]
     where = (metadata["namespace"], metadata["name"])
     await client.patch(kind, *where, {"metadata": {"finalizers": [names.FENCE_FINALIZER]}})
@@ -65,7 +65,7 @@ async def looked_at(client: Client, made: Object) -> Object:
 
 
 async def vanished(client: Client, namespace: str, name: str) -> None:
-    """Let a deployment have gone, as the operator lets it go when nobody has it."""
+    """Delete a deployment and its finalizer, as the operator does when nobody has it."""
     await client.delete(WorkspaceDeployment.api(), namespace, name)
     await client.patch(WorkspaceDeployment.api(), namespace, name, {"metadata": {"finalizers": None}})
 
@@ -90,5 +90,5 @@ def apply_crds(server: ApiServer, folder: Path = REPOSITORY / "crds") -> None:
     arguments = [word for path in files for word in ("-f", str(path))]
     server.kubectl("apply", "--server-side", *arguments)
     server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *arguments)
-    # Established comes before the storage is there; kubectl waits as the 429 of the first lists asks.
+    # Established comes before the storage is ready; kubectl waits as the 429 of the first lists asks.
     server.kubectl("get", ",".join(f"{path.stem}.berth.dev" for path in files), "--all-namespaces")

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final
 
 KEPT: Final = 3
-"""Archives of an image that stay, whenever they were asked for."""
+"""Newest archives of an image, which stay in any case."""
 KEPT_SECONDS: Final = 3600
-"""One that was asked for so lately may be about to be loaded, by this source tree or another."""
+"""Time in which an archive in use stays: this source tree or another may be about to load it."""
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold back builds of other source trees: all give their images the same names, in one store."""
+    """Block builds of other source trees: all give their images the same names, in one store."""
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -32,7 +32,7 @@ KEY = hashlib.sha256(repr((NAME, SUITE, DROPPED, "security")).encode()).hexdiges
 def buildah(*words: str | Path) -> list[str]:
     """A buildah command on our own storage."""
     storage = cache_dir() / "images" / "storage"
-    # What is mounted now must be forgotten when the machine restarts, so it is kept in /run.
+    # The list of mounts must not survive a restart of the machine, so it is kept in /run.
     mounted = f"/run/berth-buildah-{hashlib.sha256(str(storage).encode()).hexdigest()[:8]}"
     return ["buildah", "--root", str(storage), "--runroot", mounted, *map(str, words)]
 

@@ -72,7 +72,7 @@ ALL = (PAUSE, WORKSPACE, VPN, CI, BERTH)
 
 
 def build_all() -> tuple[Built, ...]:
-    """Build what the cache lacks of all images, the sandbox's first."""
+    """Build the images that the cache lacks, the sandbox's first."""
     return tuple(build(image) for image in ALL)
 
 

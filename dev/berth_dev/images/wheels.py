@@ -18,7 +18,7 @@ from berth_dev.progress import step
 
 GLIBC = 36
 PYTHON = "3.11"
-"""Debian bookworm's. Which patch release it is at changes while the image is built from the same Containerfile."""
+"""Debian bookworm's Python. Its patch release can change while the Containerfile stays the same."""
 PATCHES = range(40)
 RECIPES = ("images/berth/requirements.txt", "images/berth/build-requirements.txt")
 
@@ -46,7 +46,7 @@ def wanted(requirements: str, machine: str) -> str:
     """The requirements that a Linux with any patch release of the image's Python may ask for, a line each, unmarked.
 
     pip judges environment markers by the Python that it runs in, whatever `--python-version` says, so it gets none.
-    A wheel too many does no harm: in the image pip judges the markers again. Raises ClusterError for a line that is
+    A surplus wheel does no harm: in the image pip judges the markers again. Raises ClusterError for a line that is
     no requirement.
     """
     return "".join(

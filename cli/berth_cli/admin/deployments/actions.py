@@ -14,7 +14,7 @@ from berth_core.resources import WorkspaceDeployment, WorkspaceDeploymentSpec, W
 
 
 async def add(client: Client, namespace: str, name: str, spec: WorkspaceDeploymentSpec) -> WorkspaceDeployment:
-    """Make a deployment of a type that is there. Raises CliError."""
+    """Make a deployment of an existing type. Raises CliError."""
     types, _ = await client.list(WorkspaceType.api(), namespace, fields={"spec.typeName": spec.type})
     if not types:
         raise CliError(
@@ -46,7 +46,7 @@ async def lock(client: Client, namespace: str, word: str, *, lockout: bool) -> s
 
 @dataclass(frozen=True)
 class Dissolving:
-    """A deployment that is to be taken away, and who has it."""
+    """A deployment to dissolve, and its holder."""
 
     deployment: WorkspaceDeployment
 
@@ -59,7 +59,7 @@ class Dissolving:
 
 
 async def look(client: Client, namespace: str, word: str) -> Dissolving:
-    """Find out what dissolving a deployment means. Raises CliError where it was done before."""
+    """Find out the effect of dissolving a deployment. Raises CliError where it was dissolved before."""
     wd = await deployment_named(client, namespace, word)
     if wd.spec.dissolved is not None:
         raise CliError(f"{wd.metadata.name} was dissolved at {wd.spec.dissolved}: nothing to do")
@@ -67,12 +67,12 @@ async def look(client: Client, namespace: str, word: str) -> Dissolving:
 
 
 async def dissolve(client: Client, found: Dissolving) -> str:
-    """Take a deployment away. Returns what was done."""
+    """Dissolve a deployment. Returns what was done."""
     await _patch(client, found.deployment, {"dissolved": timestamp(await server_time(client))})
     return f"{found.deployment.metadata.name} is dissolved"
 
 
 async def _patch(client: Client, wd: WorkspaceDeployment, spec: Object) -> None:
-    """Change exactly the deployment that was looked at: the uid tells it from another of the same name."""
+    """Change exactly the deployment that was read: the uid tells it from another of the same name."""
     body: Object = {"metadata": {"uid": wd.metadata.uid}, "spec": spec}
     await client.patch(WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, body)

@@ -1,4 +1,4 @@
-"""``berth deployment``: words about machines."""
+"""``berth deployment``: commands about machines."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -50,7 +50,7 @@ Deployment = Annotated[str, typer.Argument(help="Name or id of the deployment.")
 
 
 class Heartbeat(StrEnum):
-    """What shows that a machine is there."""
+    """Sign of life of a machine."""
 
     NONE = "none"
     NODE = "node"
@@ -108,7 +108,7 @@ def add(
 
 @app.command(epilog=LOCK_EXAMPLES)
 def lock(deployment: Deployment, workspaces: Workspaces = "berth-workspaces", kubeconfig: Kubeconfig = None) -> None:
-    """Refuse new instances of a deployment; who has it keeps it."""
+    """Refuse new instances of a deployment; its holder keeps it."""
     from berth_cli.admin import cluster
     from berth_cli.admin.deployments import actions
 
@@ -131,7 +131,7 @@ def dissolve(
     workspaces: Workspaces = "berth-workspaces",
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Take a machine away for good. Its history stays; this cannot be undone."""
+    """Remove a machine for good. Its history stays; this cannot be undone."""
     import sys
 
     from berth_cli.admin import cluster
@@ -158,7 +158,7 @@ def release(
     """Take a deployment out of the quarantine that a failed hook began.
 
     Needs the rights to read and patch workspacedeployments there (the role berth-admin has them). A deployment whose
-    node is silent has a lease still: `berth release DEPLOYMENT --force` is for that.
+    node is silent still has a lease: use `berth release DEPLOYMENT --force` for that.
     """
     from berth_cli.admin import cluster
     from berth_cli.admin.deployments import quarantine
@@ -180,7 +180,7 @@ def _labels(words: list[str]) -> dict[str, str]:
 
 
 def _spec(wanted: dict[str, object]) -> "WorkspaceDeploymentSpec":
-    """Check the parts as the resource has them. Raises CliError."""
+    """Make a valid spec of the parts. Raises CliError."""
     from pydantic import ValidationError
 
     from berth_cli.ui.errors import USAGE, CliError

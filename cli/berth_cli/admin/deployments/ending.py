@@ -1,4 +1,4 @@
-"""Ending a lease at an administrator's word."""
+"""Ending a lease by an administrator's order."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,7 @@ PODS: Final = Kind("v1", "pods")
 
 @dataclass(frozen=True)
 class Wish:
-    """Which deployment (name or id) is to be free, and why."""
+    """Deployment (name or id) to free, and the reason."""
 
     deployment: str
     namespace: str
@@ -61,7 +61,7 @@ async def _instance(client: Client, namespace: str, public_id: str) -> Instance 
 
 
 async def _vouch(client: Client, wish: Wish, deployment: str, epoch: int) -> list[str]:
-    """Mark the pods of the lease's epoch, and no others, as stopped by an administrator's word."""
+    """Mark the pods of the lease's epoch, and no others, as stopped by an administrator's order."""
     labels = names.epoch_labels(epoch, deployment)
     pods, _ = await client.list(PODS, wish.namespace, labels=labels, metadata_only=True)
     body: Object = {"metadata": {"annotations": {names.FORCED_ANNOTATION: wish.reason}}}

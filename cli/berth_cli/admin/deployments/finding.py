@@ -1,4 +1,4 @@
-"""Deployments as people name them."""
+"""Finds deployments by the names that people use."""
 
 from berth_cli.ui.errors import NOT_FOUND, CliError
 from berth_cli.ui.reading import readable

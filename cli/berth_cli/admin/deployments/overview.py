@@ -1,4 +1,4 @@
-"""The notice board: what is free, who has what, until when. Pure."""
+"""Overview of deployments: free or held, by whom, until when. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

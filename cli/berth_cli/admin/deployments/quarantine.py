@@ -1,4 +1,4 @@
-"""Taking a deployment out of quarantine at an administrator's word."""
+"""Taking a deployment out of quarantine by an administrator's order."""
 
 from berth_cli.admin.deployments.finding import deployment_named
 from berth_cli.ui.errors import FAILED, CliError
@@ -14,7 +14,7 @@ NODE_LOST = "NodeLost"
 async def release(client: Client, deployment: str, namespace: str, reason: str) -> list[str]:
     """Write that the present quarantine of a deployment (name or id) is over. Returns what was done.
 
-    The word counts for the epoch that was seen here: a quarantine that begins meanwhile is another.
+    The order counts for the epoch that was read here; a quarantine that begins meanwhile stays.
     """
     wd = await deployment_named(client, namespace, deployment)
     name, found = wd.metadata.name, find(wd.status.conditions, QUARANTINED)

@@ -1,4 +1,4 @@
-"""``berth status``: deployments and who has them."""
+"""``berth status``: deployments and their holders."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +25,7 @@ def status(
     output: Form = Output.TABLE,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Show what is free, who has what, since when, until when, and at which address."""
+    """Show each deployment: free or held, by whom, since when, until when, and at which address."""
     from berth_cli.admin import cluster
     from berth_cli.admin.deployments import overview
     from berth_cli.ui.reading import readable

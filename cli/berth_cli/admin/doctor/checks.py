@@ -39,5 +39,5 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
 
 
 def findings(facts: F, chosen: Sequence[Callable[[F], Iterator[Finding]]]) -> list[Finding]:
-    """All that was found, in the order of the checks."""
+    """All findings, in the order of the checks."""
     return [finding for check in chosen for finding in check(facts)]

@@ -1,4 +1,4 @@
-"""``berth doctor``: what keeps a Berth from working as it should."""
+"""``berth doctor``: finds faults of a cluster and of Berth in it."""
 
 from typing import Annotated
 
@@ -27,9 +27,9 @@ def doctor(
     namespace: Release = "berth",
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Look over the cluster and Berth in it, and say how to mend what is not well. Nothing is changed.
+    """Check the cluster and Berth in it, and say how to mend faults. Nothing is changed.
 
-    Exit code 1 where something has failed. What you may not read is `unknown`.
+    Exit code 1 where something has failed. The result is `unknown` where you lack the right to read.
     """
     from berth_cli.admin import cluster
     from berth_cli.admin.doctor import checks, facts

@@ -1,4 +1,4 @@
-"""What a checkup knows of a cluster, and how it is read: what may not be read is said to be unseen."""
+"""Facts of a checkup, read from the cluster. A fact that the caller may not read is :class:`Unseen`."""
 
 import base64
 import json
@@ -60,7 +60,7 @@ _ALLOWED: Final = re.compile(r"runtimeClassName in (\[.*\])$")
 
 @dataclass(frozen=True)
 class Unseen:
-    """Something that could not be read, and why."""
+    """A fact that could not be read, and why."""
 
     why: str
 
@@ -70,16 +70,16 @@ class Values:
     """Limits that the chart's values set for objects."""
 
     most: Mapping[str, int] | Unseen
-    """How many objects of a kind (its plural) a workspace namespace may hold."""
+    """Most objects of a kind (its plural) in a workspace namespace."""
     closed: Sequence[Network] | Unseen
-    """Networks that nothing reaches."""
+    """Networks that workspaces cannot reach."""
     runtime_classes: Sequence[str] | Unseen
     """RuntimeClasses that types may name; empty for any."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Stored objects that Berth's own rules judge, and the values that the rules are made of."""
+    """Stored objects that Berth's own rules judge, and the values of these rules."""
 
     values: Values
     held: Held
@@ -106,7 +106,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Facts(Stored):
-    """What was seen. Processes are the release's Deployments by component, None where there is none."""
+    """All facts. Processes are the release's Deployments by component, None where there is none."""
 
     release: str
     version: str
@@ -125,7 +125,7 @@ class Facts(Stored):
     authority: bytes | Unseen | None
     """Certificate (PEM) of the agents' authority."""
     keys: Mapping[str, bool] | Unseen
-    """Which of the release's key objects are there, by name."""
+    """Whether each of the release's key objects exists, by name."""
 
 
 def environment(process: Object | None, container: str) -> dict[str, str]:
@@ -141,7 +141,7 @@ def words(text: str) -> list[str]:
 
 
 async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Facts:
-    """Read all facts. Workspace namespaces that are not given are those of the operator's environment."""
+    """Read all facts. Without ``workspaces``, the namespaces are those of the operator's environment."""
     version = str((await client.request("GET", "/version"))["gitVersion"])
     now, here = await server_time(client), datetime.now(UTC)
     processes = await _seen(_processes(client, release))
@@ -166,7 +166,7 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
 
 
 def given(variables: Mapping[str, str]) -> Values:
-    """Return the values that environment variables have, as the chart gives them to its Job. Pure."""
+    """Return the values from the environment variables that the chart gives to its Job. Pure."""
     objects, quota = (json.loads(variables.get(name) or "{}") for name in (BOUNDS_VARIABLE, QUOTA_VARIABLE))
     return Values(
         most=objects | _numbers(quota),
@@ -176,14 +176,14 @@ def given(variables: Mapping[str, str]) -> Values:
 
 
 async def workspaces_of(client: Client, release: str) -> list[str]:
-    """Return the workspace namespaces of a release; empty where nothing says them to this caller."""
+    """Return the workspace namespaces of a release; empty where this caller cannot learn them."""
     process = await _seen(_one(client, PROCESSES, release, "berth-operator"))
     told = {} if isinstance(process, Unseen) else environment(process, "operator")
     return words(told.get(WORKSPACES_VARIABLE, ""))
 
 
 async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str]) -> Held:
-    """Look over what workspace and access namespaces hold, page by page."""
+    """Judge the objects of workspace and access namespaces, page by page."""
     held = Held()
     for kind in KINDS:
         schema = schema_of(kind)
@@ -257,7 +257,7 @@ async def _quotas(client: Client, workspaces: Sequence[str]) -> dict[str, int]:
 
 
 def _numbers(hard: Mapping[str, Any]) -> dict[str, int]:
-    """Read what a quota has of countable kinds. The rest keeps its amount beside its name: it is not counted here."""
+    """Read a quota's numbers of countable kinds. Others are not counted here; their name gets the amount."""
     read = {name: _WHOLE.fullmatch(str(most)) for name, most in hard.items()}
     return {
         name if match else f"{name} ({hard[name]})": int(match[1]) * THOUSANDS[match[2]] if match else 0
@@ -289,7 +289,7 @@ async def _one(client: Client, kind: Kind, namespace: str | None, name: str) -> 
 async def _in(
     client: Client, kind: Kind, namespaces: Sequence[str | None], labels: Mapping[str, str] | None = None
 ) -> list[Object]:
-    """Read all objects of some namespaces, without what says who wrote their fields."""
+    """Read all objects of some namespaces, without ``managedFields``."""
     found: list[Object] = []
     for namespace in namespaces:
         async for page, _ in client.pages(kind, namespace, labels=labels):

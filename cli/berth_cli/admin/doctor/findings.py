@@ -1,4 +1,4 @@
-"""What was found, and how grave it is. Pure."""
+"""Findings and their levels. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from berth_cli.admin.doctor.facts import Unseen
 
 
 class Level(StrEnum):
-    """How it is."""
+    """Level of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. ``mend`` is empty where there is nothing to do."""
+    """Result of one check. ``mend`` is empty where there is nothing to do."""
 
     check: str
     level: Level
@@ -32,7 +32,7 @@ class Finding:
 
 
 def unseen(check: str, found: Unseen) -> Finding:
-    """Return the finding for what could not be read."""
+    """Return the finding for a fact that could not be read."""
     return Finding(check, Level.UNKNOWN, found.why, "ask an administrator of the cluster, who may read it")
 
 

@@ -14,7 +14,7 @@ ALL_KINDS: Final = tuple(kind.KIND for kind in KINDS)
 
 
 def readable(facts: Stored) -> Iterator[Finding]:
-    """Resources are all such that this version reads them."""
+    """All resources can be read by this version."""
     check = "readable"
     yield from unlisted(check, facts.held.unseen, ALL_KINDS)
     if found := facts.held.unreadable:
@@ -25,7 +25,7 @@ def readable(facts: Stored) -> Iterator[Finding]:
 
 
 def marks(facts: Stored) -> Iterator[Finding]:
-    """Nobody's resources look like what Berth makes."""
+    """No user's resources look like objects that Berth makes."""
     check = "names and labels"
     yield from unlisted(check, facts.held.unseen, ALL_KINDS)
     if found := facts.held.foreign:

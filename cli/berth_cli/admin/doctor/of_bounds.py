@@ -13,7 +13,7 @@ PLURALS = {kind.PLURAL: kind.KIND for kind in KINDS} | {plural: plural for plura
 
 
 def fields(facts: Stored) -> Iterator[Finding]:
-    """Fields of resources are as their kinds take them now."""
+    """Fields of resources are valid by the present schemas of their kinds."""
     check = "fields"
     yield from unlisted(check, facts.held.unseen, ALL_KINDS)
     if found := facts.held.refused:

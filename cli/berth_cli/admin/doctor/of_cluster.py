@@ -1,4 +1,4 @@
-"""Whether the cluster is one that Berth can keep its promises on. Pure."""
+"""Checks whether Berth can keep its promises on this cluster. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ ENFORCED: Final = "NetworkPolicyEnforced"
 
 
 def version(facts: Facts) -> Iterator[Finding]:
-    """Kubernetes is one that Berth supports."""
+    """The Kubernetes version is one that Berth supports."""
     match = re.match(r"v(\d+)\.(\d+)", facts.version)
     oldest = ".".join(map(str, OLDEST))
     if match is None:
@@ -29,7 +29,7 @@ def version(facts: Facts) -> Iterator[Finding]:
 
 
 def clock(facts: Facts) -> Iterator[Finding]:
-    """The clock here is right enough to read times by."""
+    """The clock of this machine is exact enough to read times by."""
     off = (facts.here - facts.now).total_seconds()
     if abs(off) > CLOCK_SECONDS:
         says = f"this machine is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the API server"

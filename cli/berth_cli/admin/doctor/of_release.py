@@ -1,4 +1,4 @@
-"""Whether what the chart installed is there and works. Pure."""
+"""Checks whether the chart's objects exist and work. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from berth_core.resources import KINDS, WorkspaceType
 from berth_core.resources.workspacetype import EnvVar
 
 CLOCK_SECONDS: Final = 5.0
-"""From there on the operator acts on no time any more."""
+"""Clock difference from which on the operator no longer acts on times."""
 LEADER_SECONDS: Final = 15.0
 SOON: Final = timedelta(days=30)
 _DOTTED: Final = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
@@ -111,7 +111,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
 
 
 def certificates(facts: Facts) -> Iterator[Finding]:
-    """The authority of the agents is there and lasts."""
+    """The agents' authority exists and does not expire soon."""
     check = "agents' authority"
     if isinstance(facts.authority, Unseen):
         yield unseen(check, facts.authority)
@@ -137,7 +137,7 @@ def certificates(facts: Facts) -> Iterator[Finding]:
 
 
 def keys(facts: Facts) -> Iterator[Finding]:
-    """The keys of tokens and webhooks are there."""
+    """The keys of tokens and webhooks exist."""
     check = "keys"
     if isinstance(facts.keys, Unseen):
         yield unseen(check, facts.keys)
@@ -151,7 +151,7 @@ def keys(facts: Facts) -> Iterator[Finding]:
 
 
 def egress(facts: Stored) -> Iterator[Finding]:
-    """Addresses that types and deployments hand to their workspaces are within reach of these."""
+    """Workspaces can reach the addresses that types and deployments give them."""
     check = "egress"
     types, deployments, closed = facts.types, facts.deployments, facts.values.closed
     for part in (types, deployments, closed):
@@ -176,7 +176,7 @@ def egress(facts: Stored) -> Iterator[Finding]:
 
 
 def _lost(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network]) -> set[str]:
-    """Addresses in variables of a type's workspaces that these do not reach."""
+    """Addresses in variables of a type's workspaces that the workspaces cannot reach."""
     try:
         reached = kind.spec.network.reached(closed)
     except ValueError:
@@ -202,7 +202,7 @@ def addresses(value: str) -> list[str]:
 
 
 def machines(facts: Facts) -> Iterator[Finding]:
-    """Deployments can be had, or say why not."""
+    """Deployments are available, or say why not."""
     check = "deployments"
     deployments = facts.deployments
     if isinstance(deployments, Unseen):

@@ -12,7 +12,7 @@ from berth_core.resources import Instance, Resource, WorkspaceDeployment, Worksp
 
 SHOWN: Final = 5
 LONGEST: Final = 200
-"""Characters of a name that is kept: before there were bounds, names and messages had up to a MiB."""
+"""Characters kept of a name: before there were bounds, names and messages had up to a MiB."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Held:
             self.vpns.append(resource)
 
     def take_workload(self, what: str, metadata: Object) -> None:
-        """Judge something that runs, or has something run."""
+        """Judge a workload."""
         if not validation.is_berths(metadata):
             self.workloads.add(f"{what} {metadata['namespace']}/{metadata['name']}")
 

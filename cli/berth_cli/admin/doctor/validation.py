@@ -1,4 +1,4 @@
-"""Judges one object while it is listed, so that only its name need be kept. Pure."""
+"""Judges one object during the listing, so that only its name need be kept. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from berth_core.resources import Build, Instance, Project, Reservation, Resource
 RESERVED: Final = re.compile(r"[biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|p-[0-9a-f]{40}$")
 """Names that only Berth gives (policy `berth-marks`)."""
 BY_ID: Final = (Instance.KIND, Reservation.KIND, Build.KIND)
-"""Kinds of which Berth's are named by their ids."""
+"""Kinds whose objects Berth names by their ids."""
 PREFIX: Final = f"{names.GROUP}/"
 BERTHS: Final = (names.API_MANAGER, names.OPERATOR_MANAGER, names.CLI_MANAGER)
 LONGEST_NAME: Final = 63
@@ -30,7 +30,7 @@ WORKLOADS: Final = {
 }
 NETWORK_POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
 _TERM: Final = re.compile(r"(!?)self\.matches\(r'(.*)'\)|size\(self\) <= (\d+)|(isIP)\(self\)")
-"""One term of a rule that is judged here: its groups are a negation and a pattern, a length, and `isIP`."""
+"""One term of a judged rule: its groups are a negation and a pattern, a length, and `isIP`."""
 
 
 def foreign(what: str, metadata: Object) -> str:
@@ -57,7 +57,7 @@ def _fields(entry: Object) -> dict[str, Any]:
 
 
 def is_berths(metadata: Object) -> bool:
-    """Whether Berth made a workload, or another workload did, which is judged itself."""
+    """Whether a workload was made by Berth, or by another workload, which is judged itself."""
     labels = metadata.get("labels") or {}
     owned = any(owner.get("controller") and _is_workload(owner) for owner in metadata.get("ownerReferences") or ())
     return owned or labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY or names.PROBE_LABEL in labels
@@ -88,7 +88,7 @@ def refused(kind: type[Resource], schema: Object, obj: Object) -> list[str]:
 
 
 def broken(schema: Object, value: Any, path: str) -> Iterator[str]:
-    """Yield paths of fields that a schema refuses. Of its rules in CEL those count that :func:`is_judged` knows."""
+    """Yield paths of fields that a schema refuses. Only those CEL rules count that :func:`is_judged` knows."""
     if value is None:
         return
     if not _fits(schema, value):
@@ -127,7 +127,7 @@ def _fits(schema: Object, value: Any) -> bool:
 
 
 def is_judged(rule: str) -> bool:
-    """Whether a rule in CEL is one that is judged here: of one text, by patterns, length or as an IP address."""
+    """Whether a CEL rule is judged here: about one text, by patterns, length or as an IP address."""
     return all(_TERM.fullmatch(term) for term in rule.split(" && "))
 
 

@@ -45,7 +45,7 @@ def keys_of_tokens() -> None:
 
 @app.command(name="list", epilog=LIST_EXAMPLES)
 def list_(output: Form = Output.TABLE, namespace: Release = "berth", kubeconfig: Kubeconfig = None) -> None:
-    """Show the keys: since when there is each, whether it signs, whether tokens of it are accepted."""
+    """Show the keys: their age, whether each signs, and whether its tokens are accepted."""
     from berth_cli.admin import cluster
     from berth_cli.admin.keys import rotation
     from berth_cli.ui import printing
@@ -98,7 +98,7 @@ def remove(
 ) -> None:
     """Forget a key that does not sign (any more): all tokens that it signed end within 90 s, for good.
 
-    It says first which recorded tokens these are. Removing the next key ends its rotation.
+    The recorded tokens are listed first. Removing the next key ends its rotation.
     A kid that begins with `-` goes after `--`.
     """
     from berth_cli.admin import cluster

@@ -1,8 +1,8 @@
-"""The signing keys as their Secret holds them: which one signs, and what a rotation makes of them. Pure.
+"""The signing keys as their Secret holds them: the active key, and the steps of a rotation. Pure.
 
-A rotation is three states of the Secret, so that a crash between any two writes leaves one from which a repeat goes
-on: the next key is held and cannot sign yet; it is published and has a time; its time has come. Nobody needs to write
-the last one: whoever signs finds it out, and the next change of the Secret puts it down.
+A rotation has three states, so that a repeat can go on after a crash between any two writes: the next key is held and
+cannot sign yet; it is published and has a time; its time has come. The last state needs no write: signers find it out,
+and the next change of the Secret records it.
 """
 
 import base64
@@ -24,7 +24,7 @@ SPREAD: Final = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Keyring:
-    """The keys (kid to PEM) and who signs. ``since`` is kid to time made; ``version`` the Secret's resourceVersion."""
+    """The keys by kid, and their roles. ``since`` has the times of their making; ``version`` is the resourceVersion."""
 
     held: Mapping[str, bytes]
     active: str | None
@@ -50,7 +50,7 @@ class Keyring:
         )
 
     def annotations(self) -> dict[str, str | None]:
-        """As the Secret holds them; None for one that is not there."""
+        """Annotations of the Secret; None for one to remove."""
         return {
             names.ACTIVE_KID_ANNOTATION: self.active,
             names.NEXT_KID_ANNOTATION: self.next,
@@ -93,10 +93,10 @@ def with_next(ring: Keyring, kid: str, pem: bytes, now: datetime) -> Keyring:
 
 
 def timed(ring: Keyring, kid: str, now: datetime, *, renew: bool, at_once: bool) -> Keyring:
-    """Say from when the next key signs. It must be published.
+    """Set the time from which the next key signs. It must be published.
 
-    ``renew`` counts the time anew, for a key that was published only now. A key that is not the next one (any more)
-    is left as it is.
+    ``renew`` counts the time anew, for a key that was published only now. A key that is not (or no longer) the next
+    one is left unchanged.
     """
     ring = settled(ring, now)
     if ring.next != kid:
@@ -109,7 +109,7 @@ def timed(ring: Keyring, kid: str, now: datetime, *, renew: bool, at_once: bool)
 
 
 def without(ring: Keyring, kid: str, now: datetime) -> Keyring:
-    """Take a key away; the next one too, which ends its rotation. Raises CliError for the one that signs."""
+    """Remove a key; removing the next one ends its rotation. Raises CliError for the key that signs."""
     if kid in ring.held and kid == signer(ring, now):
         raise CliError(f"key {kid} signs tokens: make another with `berth key rotate`, and remove this one then")
     ring = settled(ring, now)

@@ -58,7 +58,7 @@ def thumbprint(key: rsa.RSAPublicKey) -> str:
 
 
 def merged_jwks(published: dict[str, Any], own: dict[str, bytes]) -> dict[str, Any]:
-    """JWK set with what is published already, and the public halves of our keys (kid to PEM) that lack in it."""
+    """JWK set of the published keys, and of the missing public halves of our keys (kid to PEM)."""
     known = list(published.get("keys", []))
     kids = {key.get("kid") for key in known}
     return {"keys": [*known, *(jwk(pem, kid) for kid, pem in sorted(own.items()) if kid not in kids)]}
@@ -86,7 +86,7 @@ def new_authority(now: datetime) -> Authority:
 
 
 def new_webhook_keys() -> dict[str, bytes]:
-    """Make what signs webhooks (``core.keys.webhooks``), as its Secret holds it: an Ed25519 key, 32 random bytes."""
+    """Make the keys for webhooks (``core.keys.webhooks``) as their Secret holds them: Ed25519, 32 random bytes."""
     return {
         names.WEBHOOK_PRIVATE_KEY: _pem(Ed25519PrivateKey.generate()),
         names.WEBHOOK_MASTER: secrets.token_bytes(MASTER_BYTES),

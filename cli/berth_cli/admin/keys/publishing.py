@@ -1,7 +1,7 @@
 """The verification keys in their ConfigMap, which API pods mount. All writes are compare-and-swap, safe to repeat.
 
-Who publishes reads the ConfigMap before the Secret, and who removes a key writes the Secret before the ConfigMap. So
-a key that is being removed cannot be published again by somebody who still saw it: his write fails, and he looks again.
+A publisher reads the ConfigMap before the Secret; a remover of a key writes the Secret before the ConfigMap. So a
+publisher that still saw a removed key cannot publish it again: its write fails, and it reads both again.
 """
 
 import json
@@ -18,13 +18,13 @@ from berth_core.kube.types import Kind, Object
 SECRETS: Final = Kind("v1", "secrets")
 CONFIGMAPS: Final = Kind("v1", "configmaps")
 ATTEMPTS: Final = 8
-"""Lost compare-and-swaps after which a writer gives up."""
+"""Failed compare-and-swaps after which a writer gives up."""
 
 
 async def publish(client: Client, namespace: str) -> frozenset[str]:
     """Publish the public halves of all keys that are held. Returns the kids that were not published before.
 
-    Keys that are published and no longer held stay: tokens of theirs may live.
+    Published keys that are no longer held stay, since their tokens may still live.
     """
     for _ in range(ATTEMPTS):
         found = await read(client, namespace)
@@ -37,7 +37,7 @@ async def publish(client: Client, namespace: str) -> frozenset[str]:
 
 
 async def unpublish(client: Client, namespace: str, kid: str) -> None:
-    """Take a key away, after the Secret lost it."""
+    """Remove a key from the ConfigMap, after the Secret lost it."""
     for _ in range(ATTEMPTS):
         found = await read(client, namespace)
         if found is None:
@@ -76,7 +76,7 @@ def kids(published: dict[str, Any]) -> frozenset[str]:
 
 
 async def _write(client: Client, namespace: str, found: Object | None, wanted: dict[str, Any]) -> bool:
-    """Put the set there; False where somebody else wrote in between."""
+    """Write the set; False where another writer came in between."""
     data = {names.JWKS_KEY: json.dumps(wanted, sort_keys=True)}
     metadata: Object = {"name": names.VERIFICATION_CONFIGMAP, "namespace": namespace}
     try:

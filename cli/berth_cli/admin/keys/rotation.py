@@ -18,7 +18,7 @@ from berth_core.resources import IssuedToken
 
 @dataclass(frozen=True)
 class Rotation:
-    """What came of a rotation. ``signs_from`` is None for a key that signs now; ``joined``: it was begun before."""
+    """Result of a rotation. ``signs_from`` is None for a key that signs now; ``joined``: it was begun before."""
 
     kid: str
     before: str
@@ -28,7 +28,7 @@ class Rotation:
 
 @dataclass(frozen=True)
 class Removal:
-    """What the removal of a key means: the recorded tokens that end with it."""
+    """Effect of the removal of a key: the recorded tokens that end with it."""
 
     kid: str
     tokens: tuple[IssuedToken, ...]
@@ -47,14 +47,14 @@ async def look(client: Client, namespace: str) -> Keyring:
 
 
 async def listing(client: Client, namespace: str) -> list[Row]:
-    """All keys, held and published."""
+    """Return all keys, held and published."""
     ring = await look(client, namespace)
     published = publishing.kids(publishing.jwks(await publishing.read(client, namespace)))
     return keyring.rows(ring, published, await server_time(client))
 
 
 async def rotate(client: Client, namespace: str, *, at_once: bool) -> Rotation:
-    """Make a key, publish it, and say from when it signs; a rotation under way is finished instead."""
+    """Make a key, publish it, and set the time from which it signs; a rotation under way is finished instead."""
     made, pem = material.new_signing_key()
     ring = await _swap(client, namespace, lambda ring, now: keyring.with_next(ring, made, pem, now))
     kid, before = ring.next, ring.active
@@ -68,7 +68,7 @@ async def rotate(client: Client, namespace: str, *, at_once: bool) -> Rotation:
 
 
 async def removal(client: Client, namespace: str, access: str, kid: str) -> Removal:
-    """Find out what the removal of a key would end. Raises CliError for the key that signs, and for an unknown one."""
+    """Find the tokens that the removal of a key ends. Raises CliError for the signing key and an unknown one."""
     ring = await look(client, namespace)
     now = await server_time(client)
     published = publishing.kids(publishing.jwks(await publishing.read(client, namespace)))
@@ -82,13 +82,13 @@ async def removal(client: Client, namespace: str, access: str, kid: str) -> Remo
 
 
 async def remove(client: Client, namespace: str, kid: str) -> None:
-    """Forget a key: the private half first, then the public one. Raises CliError for the key that signs."""
+    """Remove a key: the private half first, then the public one. Raises CliError for the key that signs."""
     await _swap(client, namespace, lambda ring, now: keyring.without(ring, kid, now))
     await publishing.unpublish(client, namespace, kid)
 
 
 async def _swap(client: Client, namespace: str, change: Callable[[Keyring, datetime], Keyring]) -> Keyring:
-    """Change the Secret by compare-and-swap; returns what it holds now."""
+    """Change the Secret by compare-and-swap; returns its present keys."""
     for _ in range(ATTEMPTS):
         before = await look(client, namespace)
         after = change(before, await server_time(client))

@@ -1,4 +1,4 @@
-"""``berth restore``: after a backup without status was put back."""
+"""``berth restore``: repairs a cluster after a backup without status was put back."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,8 +33,8 @@ def restore(
 ) -> None:
     """End all instances of a backup, and let leases begin with epochs that were never used.
 
-    Berth must not run meanwhile. Nothing is deleted: the operator clears away what is left of the instances, when it
-    is started again. Repeat the command for each workspace namespace.
+    Berth must not run meanwhile. Nothing is deleted: the operator removes the remains of the instances when it is
+    started again. Repeat the command for each workspace namespace.
     """
     from berth_cli.admin import cluster
     from berth_cli.admin.restore import steps as restoration

@@ -1,4 +1,4 @@
-"""After a backup without status was put back: what ends, with which epochs deployments begin, who waits. Pure."""
+"""Plan after the restore of a backup without status: instances to end, epochs of deployments, waiters. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ from berth_core.resources.workspacedeployment import HeldLease
 
 REASON: Final = "Berth's resources were restored from a backup; what it had was lost"
 NOBODY: Final = "(unknown)"
-"""Whose lease it was, where no Instance says it."""
+"""User of a lease where no Instance tells it."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is there."""
+    """Existing objects."""
 
     instances: Sequence[Instance]
     deployments: Sequence[WorkspaceDeployment]
     reservations: Sequence[Reservation]
     opened: Sequence[Object]
-    """Pods, Services, Secrets and Jobs that were made for leases, or warm; their metadata suffices."""
+    """Pods, Services, Secrets and Jobs of leases, or kept warm; their metadata suffices."""
     unreadable: Sequence[Object] = ()
-    """Instances and Reservations that cannot be read; the epochs that they speak of count."""
+    """Instances and Reservations that cannot be read; the epochs in them count."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do. Without ``writes`` it is for people."""
+    """One step. Without ``writes`` it is left to people."""
 
     target: Resource
     what: str
@@ -50,9 +50,9 @@ class Step:
 
 
 def plan(found: Found, above: int, now: datetime) -> list[Step]:
-    """Everything to do. With nothing left to do it is done, so that it can be repeated.
+    """Return all steps; none when nothing is left to do, so that it can be repeated.
 
-    ``above`` is an epoch that somebody knows of otherwise; 0 for none.
+    ``above`` is an epoch known from elsewhere; 0 for none.
     """
     steps = [_end(instance, now) for instance in found.instances if _runs(instance)]
     floors, left = epochs(found), _last(one for one in traces(found.opened) if one.instance)
@@ -71,9 +71,9 @@ def plan(found: Found, above: int, now: datetime) -> list[Step]:
 
 
 def place(metadata: ObjectMeta) -> Queued:
-    """Return the place in the queue that a reservation had: by the export's annotation, else by a name of the API's.
+    """Return a reservation's former place in the queue: by the export's annotation, else by a name of the API's.
 
-    It is never behind the place that it has without one: what the backup says cannot be later than its return.
+    It is never behind its present place: times in the backup cannot be later than the restore.
     """
     now = order.queued(metadata)
     since, _, version = metadata.annotations.get(names.QUEUED_ANNOTATION, "").partition(" ")
@@ -86,7 +86,7 @@ def place(metadata: ObjectMeta) -> Queued:
 
 
 def epochs(found: Found) -> dict[str, int]:
-    """Return the highest epoch that anything speaks of, by the deployment's name."""
+    """Return the highest epoch found anywhere, by the deployment's name."""
     highest: dict[str, int] = {}
     for name, epoch in _mentioned(found):
         highest[name] = max(highest.get(name, 0), epoch)
@@ -114,7 +114,7 @@ def _mentioned(found: Found) -> Iterable[tuple[str, int]]:
 
 
 def _last(found: Iterable[Trace]) -> dict[str, Trace]:
-    """What is left of the last lease of each deployment, by its name: what was there first of it."""
+    """Oldest remaining object of the last lease of each deployment, by its name."""
     last: dict[str, Trace] = {}
     for one in sorted(found, key=lambda one: (one.epoch, one.instance, one.created), reverse=True):
         known = last.setdefault(one.deployment, one)
@@ -128,7 +128,7 @@ def _runs(instance: Instance) -> bool:
 
 
 def _end(instance: Instance, now: datetime) -> Step:
-    """What the operator writes when something ends; it goes on from there, and looks for what is left."""
+    """Write the end of an instance as the operator does; the operator goes on from there and removes the remains."""
     shown = [
         condition(kind, False, state.RESTORED, REASON, now=now, generation=instance.metadata.generation)
         for kind in (state.ENDED, state.READY)
@@ -139,7 +139,7 @@ def _end(instance: Instance, now: datetime) -> Step:
 
 
 def _hold(wd: WorkspaceDeployment, floor: int, left: Trace, users: Mapping[str, str], now: datetime) -> Step:
-    """Let the last instance have it, under a new epoch, until the operator has seen that nothing of it is left."""
+    """Give the lease to the last instance, under a new epoch, until the operator has seen that its remains are gone."""
     user, since = users.get(left.instance, NOBODY), left.created or timestamp(now)
     lease = HeldLease(instance=left.instance, user=user, claimed_at=since)
     raised: tuple[Object, ...] = ({"epoch": floor},) if floor > wd.status.epoch else ()
@@ -155,7 +155,7 @@ def _waits(reservation: Reservation) -> Step:
 
 
 def _renew(wd: WorkspaceDeployment, floor: int, left: Trace | None, users: Mapping[str, str], now: datetime) -> Step:
-    """Let its holder, or whoever had it later, have it under a new epoch; the lease is given back in between."""
+    """Give the lease to its holder, or to a later one, under a new epoch; it is given back in between."""
     given_back: Object = {"lease": None}
     free = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": None})})
     if left is not None and left.epoch > wd.status.epoch:

@@ -1,4 +1,4 @@
-"""Reads what a restore is about, and does what :mod:`berth_cli.admin.restore.plan` says."""
+"""Reads the objects for a restore, and performs the steps of :mod:`berth_cli.admin.restore.plan`."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,12 +21,12 @@ LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 PODS: Final = Kind("v1", "pods")
 LEADER: Final = "berth-operator"
 SILENT: Final = timedelta(seconds=15)
-"""A leader that has not renewed for so long does not lead any more."""
+"""Time without a renewal after which a leader no longer leads."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be restored, and an epoch to stay above."""
+    """Release and workspace namespace to restore, and an epoch to stay above."""
 
     release: str
     workspaces: str
@@ -34,15 +34,15 @@ class Wish:
 
 
 async def look(client: Client, wish: Wish) -> list[Step]:
-    """Say what there is to do."""
+    """Return the steps to do."""
     now = await cluster.server_time(client)
     return plan.plan(await _found(client, wish.workspaces), wish.above, now)
 
 
 async def restore(client: Client, wish: Wish) -> list[Step]:
-    """Do it, and return what was done and what is left to people. Safe to repeat.
+    """Perform the steps and return them, those left to people included. Safe to repeat.
 
-    Raises CliError while Berth runs: it would take leases, with epochs that were used before.
+    Raises CliError while Berth runs: it would take leases with epochs that were used before.
     """
     await _check_that_nobody_works(client, wish.release)
     steps = await look(client, wish)

@@ -1,4 +1,4 @@
-"""What is in a token, and its signature."""
+"""Claims of a token, and its signature."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ from berth_core.resources import IssuedTokenSpec
 LONGEST_LIFE: Final = timedelta(days=366)
 LONGEST_USER: Final = 253
 LONGEST_TOKEN: Final = 8192
-"""Characters that the API reads of a token."""
+"""Characters of the longest token that the API reads."""
 MOST_TYPES: Final = 64
 WRITE_SCOPE: Final = "rw"
 _TYPE: Final = re.compile(r"[A-Za-z_0-9]+")
@@ -24,7 +24,7 @@ ALGORITHM: Final = "RS256"
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What a token shall say. ``life`` counts from now."""
+    """Wanted contents of a token. ``life`` counts from now."""
 
     user: str
     life: timedelta
@@ -39,13 +39,13 @@ class TokenRequest:
 
 
 def check_user(user: str) -> None:
-    """Raise ValueError for what is no user's name."""
+    """Raise ValueError unless the text is a user's name."""
     if not 0 < len(user) <= LONGEST_USER or not user.isprintable():
         raise ValueError(f"a user's name has 1 to {LONGEST_USER} printable characters")
 
 
 def check(request: TokenRequest) -> None:
-    """Raise ValueError for what the API would refuse."""
+    """Raise ValueError where the API would refuse the token."""
     check_user(request.user)
     if request.life > LONGEST_LIFE:
         raise ValueError(f"a token lives at most {LONGEST_LIFE.days} days; make another one then")
@@ -60,7 +60,7 @@ def check(request: TokenRequest) -> None:
 
 
 def claims(request: TokenRequest, now: datetime) -> dict[str, Any]:
-    """Return the claims (RFC 7519, and Berth's own). Raises ValueError for what the API would refuse."""
+    """Return the claims (RFC 7519, and Berth's own). Raises ValueError where the API would refuse them."""
     check(request)
     issued = int(now.timestamp())
     said: dict[str, Any] = {
@@ -87,7 +87,7 @@ def sign(said: dict[str, Any], *, kid: str, pem: bytes) -> str:
 
 
 def record(request: TokenRequest, said: dict[str, Any], token: str) -> IssuedTokenSpec:
-    """Return what is kept of a token: who, what and how long, never the token."""
+    """Return the record of a token: user, rights and times, never the token itself."""
     return IssuedTokenSpec(
         sha256=digest(token),
         user=request.user,
@@ -105,5 +105,5 @@ def _time(seconds: int) -> str:
 
 
 def digest(token: str) -> str:
-    """SHA-256 of a token, hex: what it is revoked by and what logs call it."""
+    """SHA-256 of a token, hex, by which it is revoked and named in logs."""
     return hashlib.sha256(token.encode("ascii")).hexdigest()

@@ -1,4 +1,4 @@
-"""Ends what was made with a token that is revoked."""
+"""Ends objects that were made with a revoked token."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,16 +12,15 @@ from berth_core.reading import at
 from berth_core.resources import AccessRule, Build, FirewallRule, Instance, Project, Reservation, Resource, VPNClient
 
 DELETED: Final = (Reservation, VPNClient, FirewallRule, AccessRule, Project)
-"""Kinds that are over when they are deleted; with a Project its builds go. Reservations come first: their turns make
-Instances."""
+"""Kinds that end by deletion; a Project's builds go with it. Reservations come first: their turns make Instances."""
 SHUT: Final = (("action", ("DROP", "REJECT")), ("capability", ("CAP_NO_INSTANTIATE",)))
-"""Fields and values of rules that only shut: they stay, since without them more would be open."""
+"""Fields and values of rules that only forbid: they stay, since their removal would permit more."""
 LATE_SECONDS: Final = 20.0
-"""After so long nothing is under way any more that began while the token counted."""
+"""Time after which no request is under way any more that began while the token counted."""
 
 
 async def end(client: Client, namespaces: Iterable[str], sha256: str) -> list[str]:
-    """End what a token made, now and once more when nothing new can come of it. Returns what was done."""
+    """End a token's objects, now and once more when no new ones can come. Returns what was done."""
     places = list(namespaces)
     done = [told for namespace in places for told in await _once(client, namespace, sha256)]
     await asyncio.sleep(LATE_SECONDS)

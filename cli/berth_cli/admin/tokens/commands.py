@@ -73,8 +73,8 @@ def create(
 ) -> None:
     """Print a new token on standard output, and its SHA-256 on standard error.
 
-    Needs the right to read the Secret `berth-token-signing`. Berth keeps no copy: who loses it makes another.
-    What was made, for whom and until when, is recorded before the token is printed; see `berth token list`.
+    Needs the right to read the Secret `berth-token-signing`. Berth keeps no copy: make another if it is lost.
+    Its user, rights and expiry are recorded before the token is printed; see `berth token list`.
     """
     from berth_cli.admin.tokens import claims as tokens
     from berth_cli.admin.tokens import signing
@@ -109,7 +109,7 @@ def list_(
     access_namespace: Access = "berth-access",
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Show the tokens that `berth token create` made, what each may, and whether it still counts.
+    """Show the tokens that `berth token create` made, their rights, and whether they still count.
 
     STATE is counts, expired, revoked, purged (its user ended all tokens of the time), or key removed.
     """

@@ -1,4 +1,4 @@
-"""The register of tokens: what was made, what it may, and whether it still counts. Pure."""
+"""The register of tokens: their users, their rights, and whether they still count. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Seen:
-    """What says whether tokens count: revocations, accounts by user, kids that verify."""
+    """Facts that decide whether tokens count: revocations, accounts by user, kids that verify."""
 
     revocations: Mapping[str, list[TokenRevocation]]
     accounts: Mapping[str, Account]
@@ -48,7 +48,7 @@ class Seen:
 
     @classmethod
     def of(cls, revocations: Iterable[TokenRevocation], accounts: Iterable[Account], kids: frozenset[str]) -> "Seen":
-        """Sort them for looking up."""
+        """Index them for look-ups."""
         by_digest: dict[str, list[TokenRevocation]] = {}
         for revocation in revocations:
             by_digest.setdefault(revocation.spec.sha256, []).append(revocation)
@@ -56,14 +56,14 @@ class Seen:
 
 
 def rows(tokens: Iterable[IssuedToken], seen: Seen, now: datetime) -> list[Row]:
-    """One row a token, by user, the newest first."""
+    """Return one row a token, by user, the newest first."""
     made = [_row(token, seen, now) for token in tokens]
     made.sort(key=lambda row: parse_time(row.issued), reverse=True)
     return sorted(made, key=lambda row: row.user)
 
 
 def may(spec: IssuedTokenSpec) -> str:
-    """What a token may, in words.
+    """Rights of a token, in words.
 
     >>> may(IssuedTokenSpec(sha256="0" * 64, user="a", issued="", expires="", read_only=True, types=["b", "c"]))
     'read, types b, c'

@@ -1,4 +1,4 @@
-"""Records of tokens: those that were made, and those that do not count any more. Kept in the access namespace."""
+"""Records of issued and of revoked tokens. Kept in the access namespace."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ from berth_core.resources import IssuedToken, IssuedTokenSpec, TokenRevocation, 
 
 
 async def record(client: Client, namespace: str, spec: IssuedTokenSpec, kid: str) -> None:
-    """Write down that a token was made, and which key signed it."""
+    """Record a new token, and the key that signed it."""
     labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
     body = manifest(IssuedToken, namespace, spec.sha256, spec, labels=labels, annotations={names.KID_ANNOTATION: kid})
     try:
@@ -28,7 +28,7 @@ async def record(client: Client, namespace: str, spec: IssuedTokenSpec, kid: str
 
 
 async def issued(client: Client, namespace: str, user: str | None = None) -> list[IssuedToken]:
-    """Return the recorded tokens, a user's only where one is named."""
+    """Return the recorded tokens; only a user's where one is named."""
     fields = None if user is None else {"spec.user": user}
     listed, _ = await client.list(IssuedToken.api(), namespace, fields=fields)
     return readable(IssuedToken, listed)
@@ -41,7 +41,7 @@ async def revocations(client: Client, namespace: str) -> list[TokenRevocation]:
 
 
 async def whole(client: Client, namespace: str, sha256: str) -> str:
-    """Return a SHA-256 of which the first digits are given, by the only record that has them. Raises CliError."""
+    """Return the SHA-256 that begins with some digits, by the only record that has them. Raises CliError."""
     if len(sha256) == 64:
         return sha256
     listed, _ = await client.list(IssuedToken.api(), namespace, metadata_only=True)
@@ -63,7 +63,7 @@ async def find(client: Client, namespace: str, sha256: str) -> IssuedToken | Non
 
 
 async def revoke(client: Client, namespace: str, sha256: str, user: str | None, expires: datetime) -> str:
-    """End a token until it would have expired anyway. Safe to repeat. Returns until when the revocation is kept."""
+    """Revoke a token until its expiry. Safe to repeat. Returns until when the revocation is kept."""
     spec = TokenRevocationSpec(sha256=sha256, user=user, expires=timestamp(expires))
     name = ids.revocation(sha256, user)
     body = manifest(TokenRevocation, namespace, name, spec, labels={names.MANAGED_BY_LABEL: names.MANAGED_BY})
@@ -72,20 +72,20 @@ async def revoke(client: Client, namespace: str, sha256: str, user: str | None, 
     except AlreadyExistsError:
         there = await client.get(TokenRevocation.api(), namespace, name)
         kept = at(there, "spec", "expires")
-        # One that cannot be read ends its token too.
+        # An unreadable revocation ends its token too.
         return kept if is_time(kept) else TokenRevocation.parse(there).spec.expires
     return spec.expires
 
 
 def ends(revocation: TokenRevocation, token: IssuedTokenSpec) -> bool:
-    """Whether a revocation is of that token, and counts against its user. Pure."""
+    """Whether a revocation applies to the token and its user. Pure."""
     return revocation.spec.sha256 == token.sha256 and revocation.spec.user in (None, token.user)
 
 
 def still_counts(
     tokens: Iterable[IssuedToken], ended: Iterable[TokenRevocation], tokens_valid_after: str | None, now: datetime
 ) -> list[IssuedToken]:
-    """Those of a user's tokens that are neither expired, nor revoked, nor ended by his purge. Pure."""
+    """Tokens of a user that are neither expired, nor revoked, nor ended by the user's purge. Pure."""
     revoked: dict[str, list[TokenRevocation]] = {}
     for revocation in ended:
         revoked.setdefault(revocation.spec.sha256, []).append(revocation)

@@ -21,13 +21,13 @@ from berth_core.kube.types import Kind
 NAMESPACES: Final = Kind("v1", "namespaces", namespaced=False)
 LEAST_DIGITS: Final = 8
 MOST_KEPT: Final = timedelta(days=3660)
-"""No revocation is kept longer, whatever a token says of itself."""
+"""Longest time for which a revocation is kept, whatever the token's own expiry."""
 _HEX: Final = re.compile(rf"[0-9a-f]{{{LEAST_DIGITS},64}}")
 
 
 @dataclass(frozen=True)
 class Target:
-    """Which token: its SHA-256 or the beginning of it, and when it expires (seconds since the Epoch) if it says so."""
+    """A token by its SHA-256 or the beginning of it, with its own expiry (seconds since the Epoch) if known."""
 
     sha256: str
     exp: int | None = None
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Wish:
-    """A token, whose it must be (None: anyone's), and how long it lives at most where nothing else says it."""
+    """A token, its required user (None: anyone), and its longest life where its expiry is unknown."""
 
     target: Target
     user: str | None
@@ -45,8 +45,8 @@ class Wish:
 def target(text: str) -> Target:
     """Read a token, or the hex digits of its SHA-256. Raises ValueError.
 
-    A token's own `exp` may be believed unverified: the revocation is of exactly this text, and one that is not
-    what it says it is never counted.
+    A token's own `exp` may be trusted unverified: the revocation is for exactly this text, and a forged token never
+    counts.
     """
     text = text.strip()
     if _HEX.fullmatch(text.lower()):
@@ -64,7 +64,7 @@ def target(text: str) -> Target:
 
 
 def until(wish: Wish, recorded: str | None, now: datetime) -> datetime:
-    """When the token ends by itself: as recorded, else as it says, else as the caller says, else the longest life."""
+    """Expiry of the token: as recorded, else its own, else as the caller says, else after the longest life."""
     if recorded is not None:
         return parse_time(recorded)
     latest = now + MOST_KEPT
@@ -75,14 +75,14 @@ def until(wish: Wish, recorded: str | None, now: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """Where to look for what a token made: named namespaces, else the workspace namespaces of a release."""
+    """Where to look for a token's objects: named namespaces, else the workspace namespaces of a release."""
 
     release: str
     workspaces: Sequence[str]
 
 
 async def revoke(client: Client, namespace: str, wish: Wish, made: Aftermath | None = None) -> str:
-    """Revoke the token, then end what it made where that is asked for. Returns what was done. Raises CliError."""
+    """Revoke the token, then end its objects where that is asked for. Returns what was done. Raises CliError."""
     sha256 = await records.whole(client, namespace, wish.target.sha256)
     record = await records.find(client, namespace, sha256)
     if record is not None and wish.user not in (None, record.spec.user):
@@ -107,7 +107,7 @@ async def revoke(client: Client, namespace: str, wish: Wish, made: Aftermath | N
 
 
 async def _ended(client: Client, made: Aftermath | None, sha256: str, told: str) -> list[str]:
-    """End what a token made. The CliError says what was done (``told``) before it was not known where to look."""
+    """End a token's objects. The CliError for an unknown place to look repeats what was done before (``told``)."""
     if made is None:
         return []
     places = list(made.workspaces) or await facts.workspaces_of(client, made.release)
@@ -125,11 +125,11 @@ async def _ended(client: Client, made: Aftermath | None, sha256: str, told: str)
 
 
 async def _is_there(client: Client, namespace: str) -> bool:
-    """Whether there is a namespace: a list in one that is not there is empty."""
+    """Whether a namespace exists: a list in a missing one is empty."""
     try:
         await client.get(NAMESPACES, None, namespace)
     except NotFoundError:
         return False
     except ForbiddenError:
-        return True  # in one that is not there nobody with so few rights may list
+        return True  # in a missing namespace a caller with few rights may not list
     return True

@@ -1,4 +1,4 @@
-"""Making a token: signed with the key that the cluster holds, and recorded before anybody sees it."""
+"""Making a token: signed with the cluster's key, and recorded before it is shown."""
 
 import uuid
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from berth_core.kube.model import parse_time
 from berth_core.resources import Account
 
 SKEW: Final = timedelta(seconds=5)
-"""How far ahead of the API's clock a token may be issued."""
+"""Longest time that a token may be issued ahead of the API's clock."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Which installation: namespaces of the release and of what users may fetch, and how to reach them."""
+    """An installation: its release and access namespaces, and how to reach them."""
 
     release: str
     access: str
@@ -48,9 +48,9 @@ def token(request: claims.TokenRequest, place: Place) -> str:
 
 
 def issue_time(account: Account | None, now: datetime) -> datetime:
-    """When a token counts as issued: now, or just after a purge that another clock dated a little later. Pure.
+    """Time of issue of a token: now, or just after a purge that another clock dated a little later. Pure.
 
-    Raises CliError where the purge is dated so late that the API would refuse a token that respects it.
+    Raises CliError where the purge is dated so late that the API would refuse a token issued after it.
     """
     if account is None or account.spec.tokens_valid_after is None:
         return now

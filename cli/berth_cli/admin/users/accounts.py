@@ -36,7 +36,7 @@ class Row:
 
 
 async def find(client: Client, namespace: str, user: str) -> Account | None:
-    """Return a user's Account, None where he has none. Raises CliError where another user's stands in its place."""
+    """Return a user's Account, None where there is none. Raises CliError where another user's takes its name."""
     name = ids.user_object(user)
     try:
         account = Account.parse(await client.get(Account.api(), namespace, name))
@@ -51,7 +51,7 @@ async def find(client: Client, namespace: str, user: str) -> Account | None:
 
 
 async def add(client: Client, namespace: str, user: str, password_hash: str | None) -> str:
-    """Make an account, with a password where a hash is given. Returns what was done."""
+    """Make an account, with a password if a hash is given. Returns what was done."""
     name = ids.user_object(user)
     body = manifest(Account, namespace, name, AccountSpec(user=user), labels={names.MANAGED_BY_LABEL: names.MANAGED_BY})
     try:
@@ -72,14 +72,14 @@ async def add(client: Client, namespace: str, user: str, password_hash: str | No
 
 
 async def set_password(client: Client, namespace: str, user: str, password_hash: str) -> str:
-    """Replace the password's hash. Safe to repeat; it also finishes an `add` that was cut off."""
+    """Replace the password's hash. Safe to repeat; it also finishes an interrupted `add`."""
     account = await _need(client, namespace, user)
     await _put(client, account, password_hash)
     return f"the password of {user} is set"
 
 
 async def listing(client: Client, namespace: str) -> list[Row]:
-    """All accounts, by user."""
+    """Return all accounts, by user."""
     listed, _ = await client.list(Account.api(), namespace)
     found = [
         Row(
@@ -97,7 +97,7 @@ async def listing(client: Client, namespace: str) -> list[Row]:
 async def remove(client: Client, namespace: str, user: str, *, force: bool) -> list[str]:
     """Delete an account and its password, unless tokens that its purge ended would count again.
 
-    With ``force`` those that are recorded are revoked one by one first. Returns what was done.
+    With ``force``, recorded ones are revoked one by one first. Returns what was done.
     """
     account = await _need(client, namespace, user)
     now = await server_time(client)
@@ -121,7 +121,7 @@ async def remove(client: Client, namespace: str, user: str, *, force: bool) -> l
 
 
 def purge_matters_until(account: Account, now: datetime) -> datetime | None:
-    """Until when a token that the account's purge ended could live; None where none can any more. Pure."""
+    """Latest expiry of a token that the account's purge ended; None where all have expired. Pure."""
     after = account.spec.tokens_valid_after
     until = parse_time(after) + LONGEST_LIFE + timedelta(seconds=1) if after else None
     return until if until is not None and until > now else None
@@ -154,7 +154,7 @@ async def _need(client: Client, namespace: str, user: str) -> Account:
 
 
 async def _put(client: Client, account: Account, password_hash: str) -> None:
-    """Write the Secret first, then what names it: an account never names a Secret that was not there yet."""
+    """Write the Secret first, then its reference, so that an account never names a missing Secret."""
     namespace, name = account.metadata.namespace, account.metadata.name
     secret: Object = {
         "apiVersion": "v1",
@@ -171,7 +171,7 @@ async def _put(client: Client, account: Account, password_hash: str) -> None:
     await client.apply(SECRETS, secret)
     reference = account.spec.password_secret_ref
     if reference is None or reference.name != names.password_secret(name):
-        # The uid makes sure that this is still the same account. Nothing else of it is touched: no version is needed.
+        # The uid makes sure that this is still the same account. No other field is touched, so no version is needed.
         body: Object = {
             "metadata": {"uid": account.metadata.uid},
             "spec": {"passwordSecretRef": {"name": names.password_secret(name)}},
@@ -180,7 +180,7 @@ async def _put(client: Client, account: Account, password_hash: str) -> None:
 
 
 async def _delete(client: Client, account: Account) -> None:
-    """Delete exactly the account that was looked at: a purge in between changes it, and must be looked at anew."""
+    """Delete exactly the account that was read: a purge in between changes it and must be considered."""
     namespace, name = account.metadata.namespace, account.metadata.name
     seen = {"uid": account.metadata.uid, "resourceVersion": account.metadata.resource_version}
     body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": seen}

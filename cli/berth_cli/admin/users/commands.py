@@ -1,4 +1,4 @@
-"""``berth user``: accounts, and the passwords that prove who asks for a purge."""
+"""``berth user``: accounts, and the passwords that authorize a purge."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +55,7 @@ PasswordStdin = Annotated[
 
 @app.callback()
 def accounts_of_users() -> None:
-    """Accounts of users. Who has none is a user too: an account holds a password, and what a purge ended."""
+    """Accounts of users. An account holds a password and the time of a purge; users without either need none."""
 
 
 @app.command(epilog=ADD_EXAMPLES)
@@ -99,7 +99,7 @@ def set_password(
 def list_(
     output: Form = Output.TABLE, access_namespace: Access = "berth-access", kubeconfig: Kubeconfig = None
 ) -> None:
-    """Show the accounts: whether there is a password, and since when tokens must have been issued to count."""
+    """Show the accounts: whether there is a password, and from when on issued tokens count."""
     from berth_cli.admin import cluster
     from berth_cli.admin.users import accounts
     from berth_cli.ui import printing
@@ -127,9 +127,9 @@ def remove(
     access_namespace: Access = "berth-access",
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Delete an account and its password. The user's tokens count on: end them with `berth token revoke`.
+    """Delete an account and its password. The user's tokens still count: end them with `berth token revoke`.
 
-    What a purge ended must stay ended, so an account that had one is kept until such tokens would have expired.
+    Tokens that a purge ended must stay ended, so an account with a purge is kept until they would have expired.
     """
     from berth_cli.admin.users import accounts
 

@@ -11,7 +11,7 @@ _TOO_LONG = f"a password has at most {MOST_BYTES} bytes: take a shorter one"
 
 
 def ask(user: str, *, from_stdin: bool) -> str:
-    """Read a new password, twice on a terminal. Raises CliError (wrong usage) where it will not do."""
+    """Read a new password, twice on a terminal. Raises CliError (wrong usage) for an unsuitable one."""
     password = _piped() if from_stdin else _typed(user)
     try:
         check(password)
@@ -21,7 +21,7 @@ def ask(user: str, *, from_stdin: bool) -> str:
 
 
 def check(password: str) -> None:
-    """Raise ValueError for a password that will not do. Pure."""
+    """Raise ValueError for an unsuitable password. Pure."""
     if len(password) < LEAST_CHARACTERS:
         raise ValueError(f"a password has at least {LEAST_CHARACTERS} characters: take a longer one")
     if not password.isprintable():
@@ -38,7 +38,7 @@ def hashed(password: str) -> str:
 
 
 def _piped() -> str:
-    """Standard input, less one end of a line; no more is read than shows that it is too long."""
+    """Standard input without its last line feed; no more is read than needed to tell that it is too long."""
     data = sys.stdin.buffer.read(MOST_BYTES + 3)
     data = data.removesuffix(b"\n").removesuffix(b"\r")
     if len(data) > MOST_BYTES:

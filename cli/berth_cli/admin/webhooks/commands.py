@@ -1,4 +1,4 @@
-"""``berth webhook``: what receivers of webhooks need."""
+"""``berth webhook``: secrets for receivers of webhooks."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ Examples:
 
 @app.callback()
 def webhooks_of_users() -> None:
-    """Webhooks (`eurl`): what their receivers need."""
+    """Webhooks (`eurl`): secrets for their receivers."""
 
 
 @app.command(epilog=EXAMPLES)
@@ -27,9 +27,9 @@ def secret(
     namespace: Release = "berth",
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Print the secret with which a user verifies the webhooks that are sent to him; give it to nobody else.
+    """Print the secret with which a user verifies their webhooks; give it to nobody else.
 
-    It is always the same one, until the installation gets new keys for webhooks.
+    It stays the same until the installation gets new keys for webhooks.
     """
     from berth_cli.admin import cluster
     from berth_cli.admin.tokens import claims

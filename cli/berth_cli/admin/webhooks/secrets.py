@@ -1,4 +1,4 @@
-"""The keys that sign webhooks: made once by the keys Job; who asks for a user's own secret gets it."""
+"""The keys that sign webhooks, made once by the keys Job, and the secrets of users that follow from them."""
 
 import base64
 import binascii
@@ -24,19 +24,19 @@ async def ensure(client: Client, namespace: str) -> None:
     """Make the keys where they are missing, and publish the public one. Safe to repeat.
 
     Raises:
-        CliError: the Secret is there and holds no such keys.
+        CliError: the Secret exists but holds no such keys.
 
     """
     try:
         await _read(client, namespace)
     except NotFoundError:
         await _create(client, SECRETS, namespace, names.WEBHOOK_SECRET, {"data": _encoded(material.new_webhook_keys())})
-    # Read again: another run may have been faster, and what is published must belong to what signs.
+    # Read again: another run may have been faster, and the published key must belong to the signing key.
     await _publish(client, namespace, _public_key(await _read(client, namespace)))
 
 
 async def user_secret(client: Client, namespace: str, user: str) -> str:
-    """Return the secret (`whsec_…`) with which a user verifies his webhooks. Raises CliError where there is none."""
+    """Return the secret (`whsec_…`) with which a user verifies webhooks. Raises CliError where there is none."""
     try:
         secret = await _read(client, namespace)
     except NotFoundError as error:

@@ -89,7 +89,7 @@ Follow = Annotated[
 
 @app.callback()
 def builds_of_repositories() -> None:
-    """Builds of your repositories: a `.berth.yml` in each says what is run, and on which machine."""
+    """Builds of your repositories: a `.berth.yml` in each names the script to run, and the machine."""
 
 
 @app.command(epilog=RUN_EXAMPLES)
@@ -104,7 +104,7 @@ def run(
     output: Form = Output.TABLE,
     context: ContextName = None,
 ) -> None:
-    """Build what a repository's remote has; what is only on this machine is not built."""
+    """Build a revision of a repository's remote; commits that are only on this machine are not built."""
     import uuid
 
     from berth_cli.ui.errors import USAGE, CliError
@@ -202,7 +202,7 @@ def restart(
     output: Form = Output.TABLE,
     context: ContextName = None,
 ) -> None:
-    """Run a build that has ended once more, under the same id."""
+    """Run an ended build once more, under the same id."""
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
@@ -218,7 +218,7 @@ def artifacts(
     project: Project = None,
     context: ContextName = None,
 ) -> None:
-    """Fetch what a build left."""
+    """Fetch the files that a build left."""
     from berth_cli.ui.errors import FAILED, CliError
     from berth_cli.user.builds import logs as building
 

@@ -9,7 +9,7 @@ LINE = "message"
 
 @dataclass(frozen=True)
 class Event:
-    """One event; ``id`` is the last one that was told, with which a stream goes on after it broke off."""
+    """One event; ``id`` is the last id so far, with which a stream resumes after a break."""
 
     name: str
     data: str
@@ -17,7 +17,7 @@ class Event:
 
 
 def events(lines: Iterable[bytes]) -> Iterator[Event]:
-    """Read a stream's lines, without their ends; comments are heartbeats, and what is not finished is no event.
+    """Read a stream's lines, without their ends; comments are heartbeats, and an unfinished event does not count.
 
     >>> list(events([b"id: 1", b"data: hello", b""]))
     [Event(name='message', data='hello', id='1')]

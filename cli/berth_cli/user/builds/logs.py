@@ -19,7 +19,7 @@ PATIENCE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Checkout:
-    """The repository of this folder: where it comes from, and what is checked out."""
+    """The repository of this folder: its remote, and the revision that is checked out."""
 
     url: str
     branch: str | None
@@ -31,7 +31,7 @@ class Checkout:
 
 
 def checkout() -> Checkout | None:
-    """Look at the folder; None where it is no clone of a git repository that has a remote."""
+    """Read the folder's repository; None where it is no git clone with a remote."""
     url = _git("remote", "get-url", "origin")
     return Checkout(url, _git("symbolic-ref", "--short", "-q", "HEAD") or None) if url else None
 
@@ -45,7 +45,7 @@ def _git(*words: str) -> str:
 
 
 def project_of(api: Api, wanted: str | None) -> str:
-    """Return the id of the project that is meant: as named, else this folder's, else the only one."""
+    """Return the id of the meant project: as named, else this folder's, else the only one."""
     if wanted is not None:
         return wanted
     known: dict[str, Json] = api.get("/ci/projects")
@@ -93,7 +93,7 @@ def build_of(there: list[Json], word: str | None) -> str:
 
 
 def follow(api: Api, project: str, build: str, line: Callable[[str], None], status: Callable[[str], None]) -> str:
-    """Read a log while it grows, over connections that break; returns the status that the build ended with."""
+    """Read a log while it grows, across broken connections; returns the build's final status."""
     last: str | None = None
     heard = time.monotonic()
     while True:

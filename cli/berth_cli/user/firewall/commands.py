@@ -1,4 +1,4 @@
-"""``berth firewall``: who may connect to an instance."""
+"""``berth firewall``: the addresses that may connect to an instance."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,19 +59,19 @@ Words = Annotated[
 
 @app.callback()
 def firewall_of_an_instance() -> None:
-    """Who may connect to an instance: rules in order, the first that matches decides, no match drops."""
+    """Access to an instance: rules in order, the first that matches decides, no match drops."""
 
 
 @app.command(epilog=SHOW_EXAMPLES)
 def show(which: Which = None, output: Form = Output.TABLE, context: ContextName = None) -> None:
-    """Show the rules in the order in which they count."""
+    """Show the rules in the order of their evaluation."""
     api = connect(context)
     _print(_rules(api, _id(api, which)), output)
 
 
 @app.command(epilog=ALLOW_EXAMPLES)
 def allow(words: Words = None, output: Form = Output.TABLE, context: ContextName = None) -> None:
-    """Let addresses or networks in; without any the one that you have now. Rules are added at the end."""
+    """Let addresses or networks in; without any, your present address. Rules are added at the end."""
     _add(words, "ACCEPT", output, context)
 
 
@@ -82,7 +82,7 @@ def deny(
     output: Form = Output.TABLE,
     context: ContextName = None,
 ) -> None:
-    """Keep addresses or networks out. Connections that they have end within half a second."""
+    """Keep addresses or networks out. Their open connections end within half a second."""
     from berth_cli.ui.errors import USAGE, CliError
     from berth_cli.user.firewall import rules
 
@@ -93,7 +93,7 @@ def deny(
 
 @app.command(epilog=CLEAR_EXAMPLES)
 def clear(which: Which = None, output: Form = Output.TABLE, context: ContextName = None) -> None:
-    """Remove all rules: nobody gets in any more, you neither."""
+    """Remove all rules: nobody gets in any more, not even you."""
     api = connect(context)
     id_ = _id(api, which)
     api.delete(f"/firewall/{escaped(id_)}")

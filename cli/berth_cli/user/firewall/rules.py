@@ -11,7 +11,7 @@ Rule = tuple[str, str]
 
 @dataclass(frozen=True)
 class Wanted:
-    """For which instance (None: the only active one), and which sources; none for the caller's own address."""
+    """Instance of a command (None: the only active one), and its sources; none for the caller's own address."""
 
     which: str | None
     sources: tuple[str, ...]
@@ -36,7 +36,7 @@ def network(text: str) -> Network | None:
 
 
 def overruled(rules: Sequence[Rule], source: str, action: str) -> Rule | None:
-    """Return an earlier rule that decides for the whole of a source, and otherwise; None where there is none.
+    """Return an earlier rule that decides differently for the whole of a source; None where there is none.
 
     >>> overruled([("0.0.0.0/0", "ACCEPT")], "192.0.2.7", "DROP")
     ('0.0.0.0/0', 'ACCEPT')

@@ -1,4 +1,4 @@
-"""``berth list``, ``info``, ``extend`` and ``end``: what one has."""
+"""``berth list``, ``info``, ``extend`` and ``end``: instances of the caller."""
 
 from typing import Annotated
 
@@ -118,7 +118,7 @@ def end(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the machine is free again.")] = False,
     context: ContextName = None,
 ) -> None:
-    """Give instances back. What they opened is shut at once; their keys on this machine are removed."""
+    """Give instances back. Their connections are cut at once; their keys on this machine are removed."""
     from berth_cli.ui.errors import USAGE, CliError
     from berth_cli.user.instances import following, progress, store
 

@@ -1,4 +1,4 @@
-"""Following what was asked for until it is READY, through the queue and the start; and giving it up."""
+"""Following a request through the queue and the start until READY; and giving it up."""
 
 import time
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from berth_cli.user.session import Json, escaped
 
 Tell = Callable[[str], None]
 PATIENCE_SECONDS = 60.0
-"""How long the API may be away while one waits."""
+"""How long the API may be away during the wait."""
 MADE_SECONDS = 30.0
-"""From the end of a reservation until its instance is there, at most: then it was given up."""
+"""Longest time from the end of a reservation until its instance exists; after it the reservation was given up."""
 
 
 @dataclass
 class Asked:
-    """What came of a request so far: an instance, or a reservation and then its instance."""
+    """Result of a request so far: an instance, or a reservation and then its instance."""
 
     instance: str | None = None
     reservation: str | None = None
@@ -28,12 +28,12 @@ class Asked:
 
     @property
     def what(self) -> str:
-        """Name it for people."""
+        """Its name for people."""
         return f"instance {self.instance}" if self.instance else f"reservation {self.reservation}"
 
 
 class Follower:
-    """Looks again and again, tells what is seen, and bears with an API that is away for a moment."""
+    """Polls the API, tells the progress, and tolerates short outages of the API."""
 
     def __init__(self, api: Api, tell: Tell, seconds: float | None) -> None:
         self._api = api
@@ -42,7 +42,7 @@ class Follower:
         self._until = None if seconds is None else time.monotonic() + seconds
 
     def until_ready(self, asked: Asked) -> Json:
-        """Wait until READY; the instance as `GET /instance/:id` shows it. Raises CliError."""
+        """Wait until READY; return the instance as `GET /instance/:id` shows it. Raises CliError."""
         queued = asked.reservation is not None
         if asked.instance is None:
             self._turn(asked)
@@ -64,7 +64,7 @@ class Follower:
         raise AssertionError("looks do not end")
 
     def until_ended(self, instance: str) -> None:
-        """Wait until all that an instance opened is gone."""
+        """Wait until an instance has ended completely."""
         for pause in waiting.looks(waiting.INSTANCE_LOOK):
             info = self._look(f"/instance/{escaped(instance)}")
             if info is None or info["status"] in ("TERMINATED", "INIT_FAIL"):
@@ -73,7 +73,7 @@ class Follower:
             self._sleep(pause, Asked(instance))
 
     def _turn(self, asked: Asked) -> None:
-        """Wait in the queue until the reservation is gone; then its instance is made."""
+        """Wait in the queue until the reservation is gone; its instance is made then."""
         for pause in waiting.looks(waiting.QUEUE_LOOK):
             found = self._look(f"/reservation/{escaped(asked.reservation or '')}")
             if found is None:
@@ -84,7 +84,7 @@ class Follower:
         asked.instance = asked.expected or _newest(self._api)
 
     def _look(self, path: str) -> Json | None:
-        """Read something; None where it is not there."""
+        """Read an object; None where it does not exist."""
         while True:
             try:
                 found: Json = self._api.get(path)
@@ -108,7 +108,7 @@ class Follower:
 
 
 def _newest(api: Api) -> str:
-    """The turn came before anybody looked: the caller's newest instance is what the reservation became."""
+    """Id of the caller's newest instance: the reservation's, when its turn came before it was read once."""
     there = session.active(api)
     if not there:
         raise CliError("the reservation is gone, and there is no instance: it was given up", NOT_FOUND)
@@ -116,7 +116,7 @@ def _newest(api: Api) -> str:
 
 
 def place(api: Api, asked: Asked) -> Json | None:
-    """Read the reservation; None where its turn has come, and then the instance is known."""
+    """Read the reservation; None where its turn has come, with the instance set in ``asked``."""
     try:
         return dict(api.get(f"/reservation/{escaped(asked.reservation or '')}"))
     except Refused as error:
@@ -127,7 +127,7 @@ def place(api: Api, asked: Asked) -> Json | None:
 
 
 def give_up(api: Api, asked: Asked) -> str:
-    """End what was asked for, whatever it has become meanwhile. Returns what was done."""
+    """End the reservation or the instance that came of it. Returns what was done."""
     if asked.instance is None:
         try:
             api.delete(f"/reservation/{escaped(asked.reservation or '')}")
@@ -141,7 +141,7 @@ def give_up(api: Api, asked: Asked) -> str:
 
 
 def end(api: Api, instance: str) -> str:
-    """End an instance; one that ends already is left alone. Returns what was done."""
+    """End an instance; an ending or ended one is left alone. Returns what was done."""
     try:
         api.post(f"/terminate/{escaped(instance)}")
     except Refused as error:

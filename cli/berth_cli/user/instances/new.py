@@ -1,4 +1,4 @@
-"""``berth new``: ask for an instance, wait in the queue, and for its READY."""
+"""``berth new``: asks for an instance, waits in the queue and until READY."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -33,7 +33,7 @@ Examples:
 
 
 class OnInterrupt(StrEnum):
-    """What a Ctrl-C means while one waits."""
+    """Meaning of a Ctrl-C during the wait."""
 
     ASK = "ask"
     CANCEL = "cancel"
@@ -104,7 +104,7 @@ def new(
 
 
 def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
-    """Send the request; what was made, and whether there was a Ctrl-C meanwhile."""
+    """Send the request; return the result, and whether there was a Ctrl-C meanwhile."""
     import uuid
 
     from berth_cli.ui.errors import BUSY, NOT_FOUND, CliError
@@ -133,7 +133,7 @@ def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
 
 
 def _follow(api: "Api", asked: "Asked", seconds: int | None, on_interrupt: OnInterrupt | None) -> Json:
-    """Wait until it is ready, over interruptions after which somebody waits on."""
+    """Wait until it is ready, also after interruptions that are answered with waiting on."""
     from berth_cli.user.instances import following, progress
 
     while True:
@@ -145,7 +145,7 @@ def _follow(api: "Api", asked: "Asked", seconds: int | None, on_interrupt: OnInt
 
 
 def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> None:
-    """Decide after a Ctrl-C: return to wait on. Raises CliError that says how it was left or ended."""
+    """Decide after a Ctrl-C; return to wait on. Raises CliError that tells whether the request was left or ended."""
     from berth_cli.ui.errors import INTERRUPTED, CliError
     from berth_cli.user.instances import following, progress
 
@@ -166,7 +166,7 @@ def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> No
 
 
 def _answer(what: str) -> str:
-    """Ask until the answer is one."""
+    """Ask until the answer is valid."""
     while True:
         text = typer.prompt(f"\n{what}: [c]ancel it, [l]eave it, [w]ait on", default="w", err=True)
         word = str(text).strip().lower()[:1]
@@ -175,7 +175,7 @@ def _answer(what: str) -> str:
 
 
 def _remember(asked: "Asked", keys: "Keys | None") -> None:
-    """Note which of the user's own keys opens the instance, so that `berth ssh` finds it."""
+    """Record which of the user's own keys opens the instance, so that `berth ssh` finds it."""
     from berth_cli.user.instances import store
 
     if asked.instance is not None and keys is not None and keys.private is not None:

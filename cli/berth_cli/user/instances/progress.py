@@ -11,13 +11,13 @@ import typer
 
 
 def on_terminal() -> bool:
-    """Whether somebody watches and can be asked."""
+    """Whether there is a terminal, so that the user can be asked."""
     return sys.stderr.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Yield what is to be called with each state of things."""
+    """Yield a function to call with each new state."""
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _moving() as tell:
             yield tell
@@ -52,9 +52,9 @@ def _by_lines() -> Callable[[str], None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[Callable[[], bool]]:
-    """Let a Ctrl-C wait until the answer to a request is there, so that nothing is made that nobody knows of.
+    """Delay a Ctrl-C until a request is answered, so that no instance is made without the user's knowledge.
 
-    Yields what tells whether there was one. The second Ctrl-C waits for nothing.
+    Yields a function that tells whether there was one. A second Ctrl-C is not delayed.
     """
     caught = False
 

@@ -1,4 +1,4 @@
-"""Asking for an instance: what is sent, and the key that will open it."""
+"""Asking for an instance: the request, and the key that will open it."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ _TYPE: Final = re.compile(r"[A-Za-z_0-9]+")
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asks for; ``key`` is a private or a public key file of his."""
+    """A user's wish; ``key`` is a private or a public key file of the user's."""
 
     targets: tuple[str, ...]
     seconds: int | None = None
@@ -30,14 +30,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Keys:
-    """The public key that is sent, and the private key that fits where it is known."""
+    """The public key to send, and its private key where it is known."""
 
     public: str
     private: Path | None
 
 
 def request(wish: Wish, keys: Keys | None) -> tuple[str, dict[str, Any]]:
-    """Return path and body of the request (`POST /new…`). Pure. Raises CliError for a target that can be none."""
+    """Return path and body of the request (`POST /new…`). Pure. Raises CliError for an impossible target."""
     _check(wish.targets)
     body: dict[str, Any] = {}
     if keys is not None:
@@ -55,7 +55,7 @@ def request(wish: Wish, keys: Keys | None) -> tuple[str, dict[str, Any]]:
 
 
 def _check(targets: Sequence[str]) -> None:
-    """Refuse what is no type and no id: a deployment's own name, say, which the API does not know."""
+    """Refuse a target that is no type and no id: a deployment's own name, say, which the API does not know."""
     for target in targets:
         if len(targets) > 1 and not is_id(target):
             raise CliError(f"of several each must be a deployment's id, which {target!r} is not", USAGE)
@@ -65,7 +65,7 @@ def _check(targets: Sequence[str]) -> None:
 
 
 def keys_of(path: Path) -> Keys:
-    """Read a key file: a public key as it is; of a private key the public half beside it, else by ssh-keygen."""
+    """Read a key file: a public key as it is; for a private key the public half beside it, else from ssh-keygen."""
     path = path.expanduser()
     beside = path if path.suffix == ".pub" else path.with_name(f"{path.name}.pub")
     private = path.with_suffix("") if path.suffix == ".pub" else path
@@ -80,7 +80,7 @@ def keys_of(path: Path) -> Keys:
         raise CliError(f"there is no key {path}: make one with ssh-keygen, or leave --key out", USAGE)
     words = ["ssh-keygen", "-y", "-f", str(path)]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603 (no shell; his own file)
+        done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603 (no shell; own file)
     except FileNotFoundError as error:
         raise CliError("there is no ssh-keygen here: give the public key (FILE.pub) to --key", USAGE) from error
     except subprocess.CalledProcessError as error:

@@ -1,7 +1,7 @@
-"""What Berth keeps on this machine of an instance: its private key and its host keys, by id, for this user alone.
+"""Files of an instance on this machine: its private key and its host keys, by id, for this user alone.
 
 Below `~/.local/share/berth/instances/<id>/` (XDG Base Directory Specification): `key`, where Berth made one; `identity`
-with the path of the user's own private key, where he named it; `known_hosts`.
+with the path of the user's own private key, where one was named; `known_hosts`.
 """
 
 import os
@@ -16,7 +16,7 @@ KEY: Final = "key"
 IDENTITY: Final = "identity"
 KNOWN_HOSTS: Final = "known_hosts"
 _KEY: Final = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [ -~]*)?")
-"""A public key in OpenSSH's form, on one line: the API's word could hold more."""
+"""A public key in OpenSSH's form, on one line: the API's text could hold more."""
 _SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
@@ -39,7 +39,7 @@ def keep_identity(instance: str, private: Path) -> None:
 
 
 def keep_known_hosts(instance: str, host_keys: list[str]) -> Path:
-    """Keep what the API says of the host keys, under a name that is the instance's own whatever its address."""
+    """Keep the host keys from the API, under a name of the instance that does not depend on its address."""
     fitting = (key for key in host_keys if _KEY.fullmatch(key))
     return _write(instance, KNOWN_HOSTS, "".join(f"{alias(instance)} {key}\n" for key in fitting))
 
@@ -56,7 +56,7 @@ def key(instance: str) -> Path | None:
 
 
 def identity(instance: str) -> Path | None:
-    """The user's own private key, where he named one for this instance and it is still there."""
+    """The user's own private key, where one was named for this instance and still exists."""
     try:
         path = Path((folder(instance) / IDENTITY).read_text(encoding="utf-8").removesuffix("\n"))
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def identity(instance: str) -> Path | None:
 
 
 def forget(instance: str) -> None:
-    """Remove an instance's files: its keys open nothing any more."""
+    """Remove an instance's files, whose keys open nothing any more."""
     shutil.rmtree(folder(instance), ignore_errors=True)
 
 

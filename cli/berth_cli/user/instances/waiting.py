@@ -1,4 +1,4 @@
-"""What one waits for between asking for an instance and its READY, and how long until the next look. Pure."""
+"""Steps from a request to READY, and the pauses between looks. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NAMES: Final = {
     "network": "network",
     "vpn": "vpn",
 }
-"""Steps of the API (field `progress`) in their order, and what people call them."""
+"""Steps of the API (field `progress`) in their order, and their names for people."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Step:
 
 
 def looks(longest: float) -> Iterator[float]:
-    """Seconds between looks: short at first, never longer than ``longest``; an hour costs no 3600 requests."""
+    """Seconds between looks: short at first, never longer than ``longest``, to keep requests few."""
     pause = FIRST_LOOK
     while True:
         yield pause
@@ -66,6 +66,6 @@ def line(found: list[Step]) -> str:
 
 
 def place(reservation: Json) -> str:
-    """Say where in the queue a reservation is."""
+    """Tell a reservation's place in the queue."""
     eta = f", its turn comes by {reservation['eta']}" if reservation.get("eta") else ""
     return f"queue: place {reservation['position']}{eta}"

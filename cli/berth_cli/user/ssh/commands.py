@@ -54,7 +54,7 @@ def ssh(
 ) -> None:
     """Open a shell in an instance, or run a command there: write it after `--`.
 
-    The host keys are those that the API announces, so ssh asks nothing. Your ssh configuration counts where it does
+    The host keys are those that the API announces, so ssh asks nothing. Your ssh configuration counts as far as it does
     not contradict this.
     """
     from berth_cli.ui.errors import USAGE, CliError
@@ -98,7 +98,7 @@ def port_forward(
     identity: Identity = None,
     context: ContextName = None,
 ) -> None:
-    """Make ports of an instance ports of this machine, until Ctrl-C."""
+    """Forward ports of this machine to an instance, until Ctrl-C."""
     from berth_cli.user.ssh import openssh
 
     which, ports = openssh.ports(words)
@@ -117,7 +117,7 @@ def _login(which: str | None, identity: Path | None, context: str | None) -> "ss
 
 
 def _become(command: list[str]) -> NoReturn:
-    """Let the program take this process's place: its exit code, its terminal and its signals are its own."""
+    """Replace this process by the program, which so has its own exit code, terminal and signals."""
     import os
     import sys
 

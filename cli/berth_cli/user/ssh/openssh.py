@@ -1,4 +1,4 @@
-"""What OpenSSH is called with."""
+"""Arguments for OpenSSH."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from berth_cli.user.session import Json, escaped
 
 CONNECT_SECONDS: Final = 15
 ALIVE_SECONDS: Final = 10
-"""After this much silence ssh asks whether the other side lives, and gives up after the third question."""
+"""Seconds of silence after which ssh asks whether the other side lives; it gives up after the third question."""
 _USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _PORTS: Final = re.compile(r"(\d{0,5}):(\d{1,5})|(\d{1,5})")
 _INSTANCE_PATH: Final = re.compile(r"([A-Za-z0-9_-]*):(.*)", re.DOTALL)
@@ -24,7 +24,7 @@ _INSTANCE_PATH: Final = re.compile(r"([A-Za-z0-9_-]*):(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Login:
-    """How to get into an instance. ``made`` says that Berth made the key, which has no passphrase."""
+    """Login to an instance. ``made``: Berth made the key, which has no passphrase."""
 
     alias: str
     host: str
@@ -41,7 +41,7 @@ class Login:
 
 
 def login(api: Api, info: Json, identity: Path | None) -> Login:
-    """Gather what a login needs, and keep host keys and key on this machine. Raises CliError until it is READY."""
+    """Prepare a login, and keep host keys and key on this machine. Raises CliError until the instance is READY."""
     id_, status = info["id"], info["status"]
     if status != "READY":
         hint = "`berth info` shows how far it is" if status == "INIT" else "`berth new` takes another"
@@ -53,7 +53,7 @@ def login(api: Api, info: Json, identity: Path | None) -> Login:
     made = None if own is not None else store.key(id_) or _fetched(api, id_)
     host, port, user = str(info["fwd"]["ipv4"]), int(info["fwd"]["port"]), str(info["rootuser"])
     if not (_USER.fullmatch(user) and _is_address(host)):
-        # What begins with a dash would be an option of ssh.
+        # A word that begins with a dash would be an option of ssh.
         raise CliError(f"the API says that instance {id_} is at {user}@{host}, which is no user and address", FAILED)
     return Login(store.alias(id_), host, port, user, known_hosts, own or made, made is not None)
 
@@ -67,7 +67,7 @@ def _is_address(text: str) -> bool:
 
 
 def _fetched(api: Api, id_: str) -> Path | None:
-    """Fetch the key that Berth made, as for what was asked for elsewhere; None: the user has his own."""
+    """Fetch the key that Berth made, for an instance requested on another machine; None: the user brought a key."""
     try:
         return store.keep_key(id_, api.get(f"/instance/{escaped(id_)}/sshkey")["key"])
     except Refused as error:
@@ -77,7 +77,7 @@ def _fetched(api: Api, id_: str) -> Path | None:
 
 
 def options(login: Login) -> list[str]:
-    """Return options of ssh and scp: these host keys and none else, and no questions but for a key's passphrase."""
+    """Return options of ssh and scp: only these host keys, and no questions but for a key's passphrase."""
     settings = [
         "StrictHostKeyChecking=yes",
         f"UserKnownHostsFile={_quoted(login.known_hosts)}",
@@ -98,12 +98,12 @@ def options(login: Login) -> list[str]:
 
 
 def _quoted(path: Path) -> str:
-    """Write a path for ssh's configuration, which knows quotes and % for its own ends (ssh_config(5))."""
+    """Quote a path for ssh's configuration, where quotes and % are special (ssh_config(5))."""
     return '"' + str(path).replace("%", "%%") + '"'
 
 
 def instance_of(words: Sequence[str]) -> str | None:
-    """Say which instance `scp` means; None for the only active one. Raises CliError for none or two. Pure.
+    """Return the instance that `scp` means; None for the only active one. Raises CliError for none or two. Pure.
 
     >>> instance_of([":a", "."]), instance_of(["a", "7f3e:b"])
     (None, '7f3e')
@@ -129,12 +129,12 @@ def remote(word: str, target: str) -> str:
 
 
 def _remote_part(word: str) -> re.Match[str] | None:
-    """A colon that comes before any slash makes a word remote, as for scp itself."""
+    """Match a remote word: one with a colon before any slash, as for scp itself."""
     return _INSTANCE_PATH.fullmatch(word)
 
 
 def ports(words: Sequence[str]) -> tuple[str | None, list[tuple[int, int]]]:
-    """Tell the instance from the ports (here, there); 0 stands for a free one here. Raises CliError. Pure.
+    """Separate the instance from the ports (here, there); 0 stands for a free one here. Raises CliError. Pure.
 
     >>> ports(["8080:80", ":5000", "22"])
     (None, [(8080, 80), (0, 5000), (22, 22)])
@@ -154,7 +154,7 @@ def ports(words: Sequence[str]) -> tuple[str | None, list[tuple[int, int]]]:
 
 
 def forwards(address: str, wanted: Sequence[tuple[int, int]]) -> list[str]:
-    """Return ssh's options for ports; it says each when it listens, and ends where one cannot be had."""
+    """Return ssh's options for ports; ssh prints each when it listens, and ends where one is not available."""
     bound = [(here or _free_port(address), there) for here, there in wanted]
     said = "; ".join(shlex.join(["echo", f"{address}:{here} is port {there} there"]) for here, there in bound)
     options = ["-o", "ExitOnForwardFailure=yes", "-o", "PermitLocalCommand=yes", "-o", f"LocalCommand={said}"]
