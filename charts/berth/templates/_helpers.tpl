@@ -204,7 +204,7 @@ refuses all of them too, and more (core/berth_core/firewall/special.py, from whi
 {{- $found | uniq | toJson -}}
 {{- end }}
 
-{{/* Storage of builds' logs and artifacts: environment, mounts, volumes of operator and API; empty for the cluster. */}}
+{{/* Storage of builds' logs and artifacts: environment, mounts, volumes of operator and API; empty for ConfigMaps. */}}
 {{- define "berth.archiveEnvironment" -}}
 {{- with .Values.ci.archive -}}
 {{- if .bucket -}}
