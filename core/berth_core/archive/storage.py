@@ -32,7 +32,7 @@ class SilentError(UnavailableError):
 class Archive:
     """Puts, gets and deletes. Every call can be repeated, and raises UnavailableError where there is no answer.
 
-    No call takes much longer than PATIENCE, whatever the archive does.
+    No call takes much longer than PATIENCE and the time for its bytes, even if the archive hangs.
     """
 
     def __init__(self, settings: ArchiveSettings) -> None:

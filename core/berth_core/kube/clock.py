@@ -47,7 +47,7 @@ class Offset:
 
 
 def steady() -> float:
-    """Read a clock that nobody sets, in seconds; where the system has one, it counts while the machine sleeps too."""
+    """Read the monotonic clock, in seconds; where the system has such a clock, it counts sleep of the machine too."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 

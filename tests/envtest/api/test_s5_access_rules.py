@@ -110,7 +110,7 @@ async def test_neither_a_grant_nor_a_refusal_nor_an_owners_list_rests_on_a_cache
             assert [r["wdeployment_id"] for r in listed if r["wdeployment_id"] in (closing, opening)] == [opening]
             assert (await bob_there.post(f"/new/{closing}")).status_code == 403
             assert (await bob_there.post(f"/new/{opening}")).status_code == 200
-            # Of the type, Bob may have only the deployment that is held already: the free one is refused, despite the cache.
+            # Of the type, Bob may have only the deployment that is taken: the free one is refused, despite the cache.
             await add(alice, other, NO)
             assert (await bob_there.post(f"/new/{kind}")).status_code == 503
 
