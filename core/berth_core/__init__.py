@@ -1,1 +1,1 @@
-"""What Berth's processes share: names, typed resources, conditions, the cluster client, caches, leasing."""
+"""Shared parts of Berth's processes: names, typed resources, conditions, the cluster client, caches, leasing."""

@@ -1,4 +1,4 @@
-"""Builds: their order, and the words that clients know, derived from spec and conditions and never stored. Pure."""
+"""Order of builds, and their states for clients, derived from spec and conditions and never stored. Pure."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -11,23 +11,23 @@ from berth_core.resources.build import Build
 RESOLVED: Final = "Resolved"
 """The commit was found, and its .berth.yml says what to do."""
 WORKSPACE_READY: Final = "WorkspaceReady"
-"""The machine that it wants is there; only of builds that want one."""
+"""The build's machine is there; only for builds that need one."""
 RUNNING: Final = "Running"
-"""It has a place among those that run at the same time."""
+"""The build counts among the builds that run at the same time."""
 ENDED: Final = "Ended"
 TOLD: Final = "Told"
-"""The Delivery was made that tells its latest state to the project's receiver; only where there is one."""
+"""The Delivery of the latest state to the project's receiver was made; only where there is a receiver."""
 
 PASSED: Final = "Passed"
 SCRIPT_FAILED: Final = "ScriptFailed"
 CANCELED: Final = "Canceled"
-"""Values of ``Build.status.reason`` that have words of their own; every other one means that it errored."""
+"""Values of ``Build.status.reason`` that have words of their own; every other value means ``errored``."""
 
 
 POSTPONED: Final = "Postponed"
-"""Of WorkspaceReady: others of its user's builds wait for a machine before it; it has no place among those that run."""
+"""Of WorkspaceReady: earlier builds of its user wait for machines; it does not count as running."""
 WAITING: Final = "Waiting"
-"""Of WorkspaceReady: it waits for a machine in the queue; it has no place among those that run."""
+"""Of WorkspaceReady: it waits for a machine in the queue; it does not count as running."""
 STARTING: Final = "Starting"
 READY: Final = "Ready"
 """Of WorkspaceReady: the machine is its own."""
@@ -49,7 +49,7 @@ _BY_REASON: Final = {PASSED: Word.PASSED, SCRIPT_FAILED: Word.FAILED, CANCELED: 
 
 
 def word(build: Build) -> Word:
-    """Return the word for a build's attempt that is wanted; a restart counts from the moment it was asked for."""
+    """Return the state of the attempt that the spec wants. A restart counts from the moment of its request."""
     status = build.status
     if status.attempt != build.spec.attempt:
         return Word.CANCELED if is_canceled(build) else Word.QUEUED
@@ -61,36 +61,36 @@ def word(build: Build) -> Word:
 
 
 def is_canceled(build: Build) -> bool:
-    """Whether the attempt that is wanted was canceled."""
+    """Whether the attempt that the spec wants was canceled."""
     return (build.spec.cancel or 0) >= build.spec.attempt
 
 
 def has_ended(build: Build) -> bool:
-    """Whether nothing is left to be done for the attempt that is wanted."""
+    """Whether nothing is left to do for the attempt that the spec wants."""
     status = build.status
     return status.attempt == build.spec.attempt and conditions.is_true(status.conditions, ENDED)
 
 
 def has_place(build: Build) -> bool:
-    """Whether it is one of those that run at the same time: who waits for a machine is not."""
+    """Whether the build counts among the builds that run at the same time. Builds that wait for a machine do not."""
     status = build.status
     begun = status.start_time is not None and status.end_time is None
     return begun and not waits_for_machine(build)
 
 
 def waits_for_machine(build: Build) -> bool:
-    """Whether it has everything but the machine that it wants, and has not ended."""
+    """Whether the build lacks only its machine, and has not ended."""
     found = conditions.find(build.status.conditions, WORKSPACE_READY)
     return build.status.reason is None and found is not None and found.reason in (POSTPONED, WAITING)
 
 
 def turn(build: Build) -> Turn:
-    """Place of a build in the order in which those that wait get to run: that of people."""
+    """Place of a build in the order of waiting builds; the order is that of reservations."""
     return turn_of(build.metadata, build.status.queued, build.spec.priority)
 
 
 def positions(builds: Iterable[Build]) -> dict[tuple[str, str], int]:
-    """Place of each build that waits among those of its namespace, by namespace and name. The first is 1."""
+    """Place of each waiting build in its namespace, by namespace and name. The first is 1."""
     waiting = sorted((build for build in builds if word(build) is Word.QUEUED), key=turn)
     counts: dict[str, int] = {}
     found: dict[tuple[str, str], int] = {}

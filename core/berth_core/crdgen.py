@@ -20,11 +20,11 @@ LONGEST_TIME = 64
 LONGEST_QUANTITY = 64
 MOST_KEYS = 128
 NO_LIST = {"minItems": 1, "maxItems": 0}
-"""The API server lets lists pass for strings that have a format: no list has so many entries."""
+"""Keywords that no list satisfies: the API server accepts a list in place of a string with a format."""
 LARGEST = 2**53 - 1
-"""Bounds of fields that name none of their own. Only the API server knows them: objects that are beyond stay readable.
+"""Default bound of whole numbers. The default bounds are in the CRDs only: objects beyond them stay readable.
 
-Whole numbers of a status have none: versions of the store and numbers of rulesets go up to 63 bits.
+Whole numbers of a status have no bound: versions of the store and numbers of rulesets go up to 63 bits.
 """
 
 
@@ -115,7 +115,7 @@ def _structural(node: Any, definitions: Object) -> Any:
 
 
 def _bounded(node: Object, largest: int | None) -> Object:
-    """Give bounds to what has none."""
+    """Add default bounds to fields without bounds."""
     out = dict(node)
     if "x-kubernetes-int-or-string" in node:
         out.setdefault("maxLength", LONGEST_QUANTITY)
@@ -141,7 +141,7 @@ def _list_type(items: Object) -> Object:
 
 
 def write(folder: Path) -> None:
-    """Write one file a kind into the folder; for a chart's templates under the value that says to install kinds."""
+    """Write one file per kind into the folder. In a chart's templates, a value of the chart guards the file."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
         text = HEADER + yaml.safe_dump(definition(kind), sort_keys=False, width=110)

@@ -1,4 +1,4 @@
-"""Hosts as URLs and images name them: names, addresses, and what some read as one and others as the other. Pure."""
+"""Hosts in URLs and images: names, addresses, and texts that programs read as either of them. Pure."""
 
 import re
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ def address_of(host: str) -> Address | None:
 
     Raises:
         ValueError: resolvers read it as an address in another notation (``127.1``, ``0x7f.1``, ``2130706433``), or it
-            is a name of whichever machine asks.
+            names the machine that resolves it (``localhost``).
 
     >>> address_of("192.0.2.7")
     IPv4Address('192.0.2.7')

@@ -1,4 +1,4 @@
-"""Public ids: opaque UUIDs that outlive backup and restore where they can."""
+"""Public ids: opaque UUIDs that survive backup and restore where possible."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ _PLAIN_USER: Final = re.compile(r"(?!u-)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def uuid7_at(moment: datetime) -> str:
-    """Return a UUIDv7 for a time, which is the store's: other processes read it."""
+    """Return a UUIDv7 for a time of the store; other processes read this time."""
     return uuid7(int(moment.timestamp() * 1000))
 
 
@@ -48,7 +48,7 @@ def is_uuid(text: str) -> bool:
 
 
 def is_drawn(text: str) -> bool:
-    """Tell whether Berth drew the id itself (UUIDv7 or UUIDv5), so that it is the name of its object.
+    """Tell whether Berth made the id itself (UUIDv7 or UUIDv5), so that it is the name of its object.
 
     The uid that an API server gives is a UUIDv4.
 

@@ -1,4 +1,4 @@
-"""Names that the parts of Berth agree on (docs/architecture.md, "Names"). Nothing else spells them."""
+"""Names that the parts of Berth share (docs/architecture.md, "Names"). They are spelt out only here."""
 
 import hashlib
 from typing import Final
@@ -13,56 +13,57 @@ DEPLOYMENT_LABEL: Final = "berth.dev/deployment"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "berth"
 WARM_LABEL: Final = "berth.dev/warm"
-"""On a pod that was made before anybody had the lease of its epoch, and on what belongs to it (ADR 0013)."""
+"""On a pod that was made before the lease of its epoch was taken, and on the objects of that pod (ADR 0013)."""
 INSTANCE_ANNOTATION: Final = INSTANCE_LABEL
-"""On a warm pod: who has it. No label, since enforcers of NetworkPolicy begin anew when labels of a pod change."""
+"""On a warm pod: its instance. Not a label: enforcers of NetworkPolicy start over when a pod's labels change."""
 MADE_FROM_ANNOTATION: Final = "berth.dev/made-from"
-"""On a warm pod: digest of what it was made from."""
+"""On a warm pod: digest of the specs that it was made from."""
 NONCE_ANNOTATION: Final = "berth.dev/nonce"
 """On a warm pod: the nonce in the names of its Secrets; absent from pods that an earlier version made (ADR 0024)."""
 HOST_KEY_ANNOTATION: Final = "berth.dev/host-key"
-"""On a warm pod: the public half of its host key, so that nobody need ask for the Secret when it gets a holder."""
+"""On a warm pod: the public half of its host key, which saves a read of the Secret when the pod gets a holder."""
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 PROBE_LABEL: Final = "berth.dev/probe"
 """On the pod and the NetworkPolicy that show whether NetworkPolicy is enforced: the pod's name (ADR 0015)."""
 FENCE_FINALIZER: Final = "berth.dev/fence"
 FORCED_ANNOTATION: Final = "berth.dev/released-by-force"
-"""On a pod: an administrator's word, with a reason, that its containers are gone though no kubelet says so."""
+"""On a pod: an administrator's reason to declare its containers gone although no kubelet reports it."""
 IDEMPOTENCY_LABEL: Final = "berth.dev/idempotency"
-"""On a Secret: it remembers the answer to a request with an Idempotency-Key. On what such a request made: which."""
+"""On a Secret: it keeps the answer to a request with an Idempotency-Key. On objects of such a request: the key's."""
 REFUSED_LABEL: Final = "berth.dev/refused-for"
-"""On such a Secret: whose request was refused (``ids.user_object``); of these the oldest go when there are too many."""
+"""On such a Secret: the user whose request was refused (``ids.user_object``). Of too many, the oldest are deleted."""
 TOKEN_LABEL: Final = "berth.dev/token"  # noqa: S105 (a label)
-"""On what a request over HTTP made: which token it had (:func:`token_labels`)."""
+"""On objects that a request over HTTP made: the token of the request (:func:`token_labels`)."""
 IN_ADVANCE_LABEL: Final = "berth.dev/in-advance-for"
-"""On a TokenRevocation: who revoked a token that Berth knows nothing of (``ids.user_object``)."""
+"""On a TokenRevocation: the user who revoked a token that Berth does not know (``ids.user_object``)."""
 EXPIRES_ANNOTATION: Final = "berth.dev/expires"
-"""On objects in the access namespace: when they are deleted (RFC 3339)."""
+"""On objects in the access namespace: time of their deletion (RFC 3339)."""
 QUEUED_ANNOTATION: Final = "berth.dev/queued"
-"""On Reservations of an export: since when they waited (RFC 3339), a blank, and the version that they had first."""
+"""On Reservations of an export: their ``status.queued``, as the time (RFC 3339), a blank, and the version."""
 PUBLIC_KEY_ANNOTATION: Final = "berth.dev/public-key"
-"""On a Secret with a private key that we made for a user: the public key to it."""
+"""On a Secret with a private key that Berth made for a user: the public key."""
 HOOK_LABEL: Final = "berth.dev/hook"
-"""On a Job that runs a hook of a lease, and on its pods: which hook."""
+"""On a Job that runs a hook of a lease, and on its pods: the hook's name."""
 BUILD_LABEL: Final = "berth.dev/build"
-"""On everything that an attempt at a build makes: the build's public id."""
+"""On all objects of an attempt at a build: the build's public id."""
 STEP_LABEL: Final = "berth.dev/build-step"
 """On the Jobs of a build and their pods: ``fetch`` or ``run``."""
 ATTEMPT_LABEL: Final = "berth.dev/build-attempt"
-"""On the same: which attempt at the build."""
+"""On all objects of an attempt at a build: the number of the attempt."""
 HEARTBEAT_LABEL: Final = "berth.dev/heartbeat"
 """On a Lease (coordination.k8s.io) that is named after a deployment: ``true`` makes its renewals heartbeats."""
 PROTOCOL_ANNOTATION: Final = "berth.dev/protocol"
 """On the leader's Lease: number of the lease protocol that the last leader spoke."""
 PROTOCOL: Final = 2
-"""Grows when an older process could break what a newer operator relies on: 2 brought tombstones, nonces and terms.
+"""Version of the lease protocol. It grows when an older process could break assumptions of a newer operator.
 
-Operators and API processes refuse to run where a greater number was written. Without the annotation it is 1.
+Version 2 brought tombstones, nonces and terms. Operators and API processes refuse to run where a greater number was
+written. Without the annotation it is 1.
 """
 NEVER_MADE_LABEL: Final = "berth.dev/never-made"
-"""On an Instance: a tombstone, which keeps the name of one that was never made from coming late (ADR 0021)."""
+"""On an Instance: it is a tombstone, which blocks the name of an Instance that was never made (ADR 0021)."""
 RELEASE_REASON_ANNOTATION: Final = "berth.dev/release-reason"
-"""On an Instance: why an administrator ended it."""
+"""On an Instance: the reason of the administrator who ended it."""
 
 OPERATOR_MANAGER: Final = "berth-operator"
 API_MANAGER: Final = "berth-api"
@@ -75,17 +76,17 @@ AGENT_CONTAINER: Final = "agent"
 WORKSPACE_CONTAINER: Final = "workspace"
 VPN_CONTAINER: Final = "vpn"
 REPOSITORY_CONTAINER: Final = "repo"
-"""Clones a repository into the workspace before that starts, where its holder asked for one."""
+"""Clones a repository into the workspace before the workspace starts, where its holder asked for one."""
 HOOK_CONTAINER: Final = "hook"
 FETCH_CONTAINER: Final = "fetch"
 CHECKOUT_CONTAINER: Final = "checkout"
 SCRIPT_CONTAINER: Final = "script"
-"""Containers of a build whose output is its log, in this order: of the Job ``fetch``, and of the Job ``run``."""
+"""Containers whose output is a build's log, in this order: one of the Job ``fetch``, two of the Job ``run``."""
 ARTIFACTS_CONTAINER: Final = "artifacts"
-"""Runs beside the script and packs what that leaves behind."""
+"""Runs beside the script and packs the files that it leaves."""
 FETCH_STEP: Final = "fetch"
 RUN_STEP: Final = "run"
-"""The Jobs of a build, by the label STEP_LABEL and in their names."""
+"""Steps of a build: values of the label STEP_LABEL, and parts of the Jobs' names."""
 SSH_PORT_NAME: Final = "ssh"
 VPN_PORT: Final = 1194
 VPN_PORT_NAME: Final = "vpn"
@@ -96,10 +97,10 @@ VERIFICATION_CONFIGMAP: Final = "berth-token-verification"
 ACTIVE_KID_ANNOTATION: Final = "berth.dev/active-kid"
 """On the signing Secret: the key that signs."""
 NEXT_KID_ANNOTATION: Final = "berth.dev/next-kid"
-"""On the signing Secret: the key that signs once the time of the next annotation has come; without that, not yet."""
+"""On the signing Secret: the key that signs from the time in NEXT_FROM_ANNOTATION on; not yet without that."""
 NEXT_FROM_ANNOTATION: Final = "berth.dev/next-from"
 KEYS_SINCE_ANNOTATION: Final = "berth.dev/keys-since"
-"""On the signing Secret: when each key was made; a JSON object of kid to time (RFC 3339)."""
+"""On the signing Secret: times at which the keys were made; a JSON object of kid to time (RFC 3339)."""
 KID_ANNOTATION: Final = "berth.dev/kid"
 """On an IssuedToken: the key that signed it."""
 JWKS_KEY: Final = "jwks.json"
@@ -109,14 +110,14 @@ WEBHOOK_PRIVATE_KEY: Final = "ed25519.pem"
 WEBHOOK_MASTER: Final = "master"
 """Keys of the Secret that signs webhooks (``berth_core.keys.webhooks``)."""
 WEBHOOK_PUBLIC_KEY: Final = "public-key"
-"""Key of the ConfigMap with its public half."""
+"""Key of the ConfigMap with the public half."""
 
 RELEASE_CONFIGMAP: Final = "berth-release"
 ARCHIVE_OWNER_ANNOTATION: Final = "berth.dev/archive-owner"
-"""On that ConfigMap: whose folder in the archive is this installation's too, by the uid of the ConfigMap before."""
-"""In a workspace namespace: which release leads there."""
+"""On that ConfigMap: uid of an earlier one, whose folder in the archive belongs to this installation too."""
+"""In a workspace namespace: the release that leads there."""
 RELEASE_KEY: Final = "release"
-"""Key of it: the release's namespace."""
+"""Key of that ConfigMap: the release's namespace."""
 
 HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
@@ -126,13 +127,13 @@ PART_KEY: Final = "part"
 """Key of a ConfigMap (``binaryData``) that holds a part of a build's log or artifacts."""
 STATUS_TOKEN: Final = "token"  # noqa: S105 (a key of a Secret)
 STATUS_URL: Final = "url"
-"""Keys of a Secret with the token of a receiver of commit statuses: the token, and where it may be sent to."""
+"""Keys of a Secret with the token of a receiver of commit statuses: the token, and the prefix of allowed URLs."""
 PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
 
 
 def instance_object(instance_id: str) -> str:
-    """Name of an instance's pod, Service, NetworkPolicy and disruption budget; also of its Secret for users."""
+    """Name of an instance's pod, Service, NetworkPolicy and disruption budget, and of its Secret for users."""
     return f"i-{instance_id}"
 
 
@@ -147,22 +148,22 @@ def keep_alive_lease(instance_id: str) -> str:
 
 
 def workspace_secret(instance_id: str, epoch: int, nonce: str | None) -> str:
-    """Name of the Secret that the workspace container mounts; without a nonce that of an earlier version."""
+    """Name of the Secret that the workspace container mounts; without a nonce, the name in an earlier version."""
     return _with_nonce(f"i-{instance_id}-e{epoch}", nonce)
 
 
 def warm_secret(pod: str, nonce: str | None) -> str:
-    """Name of the same Secret of a warm pod, by the pod's name."""
+    """Name of the Secret that a warm pod's workspace container mounts, by the pod's name."""
     return _with_nonce(pod, nonce)
 
 
 def agent_secret(workspace: str) -> str:
-    """Name of the Secret that the agent mounts, by that of the workspace's."""
+    """Name of the Secret that the agent mounts, by the name of the workspace's Secret."""
     return f"{workspace}-agent"
 
 
 def vpn_secret(workspace: str) -> str:
-    """Name of the Secret with the VPN's authority and its server's keys, by that of the workspace's."""
+    """Name of the Secret with the VPN's authority and its server's keys, by the name of the workspace's Secret."""
     return f"{workspace}-vpn"
 
 
@@ -182,7 +183,7 @@ def hook_secret(job: str, nonce: str | None) -> str:
 
 
 def project_object(name: str) -> str:
-    """Name of the Project that the API makes, by the name that clients use: one for each."""
+    """Name of the Project that the API makes, by the name that clients use."""
     return "p-" + hashlib.sha256(name.encode()).hexdigest()[:40]
 
 
@@ -202,18 +203,18 @@ def build_secret(build_id: str, attempt: int, nonce: str) -> str:
 
 
 def build_part(build_id: str, attempt: int, what: str, number: int) -> str:
-    """Name of a ConfigMap with a part of what a build's attempt left: ``log`` or ``artifacts``."""
+    """Name of a ConfigMap with a part of a build attempt's ``log`` or ``artifacts``."""
     return f"b-{build_id}-{attempt}-{what}-{number}"
 
 
 def attempt_of_part(name: str) -> int | None:
-    """Attempt that a name of :func:`build_part` speaks of; None where it is no such name."""
+    """Number of the attempt in a name of :func:`build_part`; None for other names."""
     words = name.rsplit("-", 3)
     return int(words[1]) if len(words) == 4 and words[1].isdecimal() else None
 
 
 def build_labels(build_id: str, attempt: int) -> dict[str, str]:
-    """Labels of everything that an attempt at a build makes."""
+    """Labels of all objects of an attempt at a build."""
     return {BUILD_LABEL: build_id, ATTEMPT_LABEL: str(attempt), MANAGED_BY_LABEL: MANAGED_BY}
 
 
@@ -223,12 +224,12 @@ def password_secret(account: str) -> str:
 
 
 def delivery(reservation_uid: str) -> str:
-    """Name of the Delivery that tells of a reservation's turn: one for each, so that making it can be repeated."""
+    """Name of the Delivery about a reservation's turn: one for each, so that creation is idempotent."""
     return f"turn-{reservation_uid}"
 
 
 def status_delivery(build_uid: str, attempt: int, step: int) -> str:
-    """Name of the Delivery that tells how far an attempt at a build is: one for each step."""
+    """Name of the Delivery about the progress of a build's attempt: one for each step."""
     return f"status-{build_uid}-{attempt}-{step}"
 
 
@@ -238,12 +239,12 @@ def agent_dns(pod: str, epoch: int) -> str:
 
 
 def epoch_labels(epoch: int, deployment: str) -> dict[str, str]:
-    """Labels of everything that was made for one epoch of a deployment, whether or not somebody has it."""
+    """Labels of all objects of one epoch of a deployment, with or without a holder."""
     return {EPOCH_LABEL: str(epoch), DEPLOYMENT_LABEL: deployment, MANAGED_BY_LABEL: MANAGED_BY}
 
 
 def lease_labels(instance_id: str, epoch: int, deployment: str) -> dict[str, str]:
-    """Labels that everything opened by one lease carries."""
+    """Labels of all objects of one lease."""
     return {INSTANCE_LABEL: instance_id, **epoch_labels(epoch, deployment)}
 
 
@@ -252,5 +253,5 @@ def _with_nonce(name: str, nonce: str | None) -> str:
 
 
 def token_labels(sha256: str) -> dict[str, str]:
-    """Label on what a request with a token made, by the token's SHA-256: as many of its digits as a label holds."""
+    """Label on objects that a request with a token made: the first 63 digits of the token's SHA-256."""
     return {TOKEN_LABEL: sha256[:63]}

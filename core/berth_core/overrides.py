@@ -1,8 +1,8 @@
 """Adds a deployment's overrides to its type's template. Pure.
 
-Overrides add, and replace plain environment variables: so two machines of one type get their addresses. They change
-nothing that the template says of the node and of devices, whoever writes the deployment: the template may have power
-over its node.
+Overrides add entries, and replace plain environment variables: so two machines of one type get their addresses. They
+never change the template's node labels and devices: the template may have power over its node, and the writer of the
+deployment need not.
 """
 
 from typing import Final, TypeVar
@@ -11,7 +11,7 @@ from berth_core.resources.workspacedeployment import Overrides
 from berth_core.resources.workspacetype import Template
 
 CONFLICT: Final = "OverridesConflict"
-"""Condition of a deployment whose overrides say other than its type's template; it is not leased."""
+"""Condition of a deployment whose overrides contradict its type's template; it is not leased."""
 V = TypeVar("V")
 
 
@@ -27,7 +27,7 @@ def devices(template: Template, overrides: Overrides) -> dict[str, int]:
 
 
 def conflicts(template: Template, overrides: Overrides) -> list[str]:
-    """Return each override that does not count, as a path within spec.overrides; empty where all do."""
+    """Return each override without effect, as a path within spec.overrides; empty where all have effect."""
     nodes = _others(overrides.node_selector, template.node_selector)
     devices = _others(overrides.devices, template.devices)
     devices |= {name for name in overrides.devices if not _is_device(template, name)}
@@ -39,6 +39,6 @@ def _others(these: dict[str, V], those: dict[str, V]) -> set[str]:
 
 
 def _is_device(template: Template, name: str) -> bool:
-    """Whether it names a device: not cpu, memory or the like, nor what the template bounds among its resources."""
+    """Whether it names a device: not cpu, memory or the like, nor a resource that the template bounds itself."""
     bounded = template.resources.limits.keys() | template.resources.requests.keys()
     return "/" in name and name not in bounded

@@ -23,7 +23,7 @@ def parse(text: str | int) -> Decimal:
 
 
 def larger(amount: str | int, other: str | int) -> str | int:
-    """Return the larger of two amounts; the first where it is none, which the cluster refuses with its own words."""
+    """Return the larger of two amounts; the first where one is malformed: the cluster refuses it with a message."""
     try:
         return amount if parse(amount) >= parse(other) else other
     except ValueError:

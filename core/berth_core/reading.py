@@ -1,7 +1,7 @@
-"""Reads objects one by one: one that cannot be read stops only itself.
+"""Reads objects one by one, so that an unreadable one does not affect the others.
 
-The API server checks an object against the schema of the day on which it was written. After a change of the schema,
-and until then where the schema accepts more than the models, a list may hold an object that no model takes.
+The API server checks an object against the schema that is current when it is written. A list may hold an object that
+the models refuse, after a change of the schema, or where the schema accepts more than the models.
 """
 
 from collections import OrderedDict
@@ -41,7 +41,7 @@ def report(error: UnreadableError) -> None:
 
 
 def read(kind: type[R], obj: Object) -> R | None:
-    """Read one of several objects. One that cannot be read is reported; its kind's stand-in, if any, counts for it."""
+    """Read one of several objects. An unreadable one is reported, and replaced by its kind's stand-in, if any."""
     try:
         return kind.parse(obj)
     except UnreadableError as error:
@@ -50,12 +50,12 @@ def read(kind: type[R], obj: Object) -> R | None:
 
 
 def readable(kind: type[R], objects: Iterable[Object]) -> list[R]:
-    """Read those of some objects that can be read."""
+    """Read objects, and leave out unreadable ones that have no stand-in."""
     return [resource for obj in objects if (resource := read(kind, obj)) is not None]
 
 
 def at(obj: Any, *path: str) -> Any:
-    """Return what stands at a path of an object that no schema may hold for; None where the path ends before."""
+    """Return the value at a path of an object that may break its schema; None where the path ends early."""
     for step in path:
         if not isinstance(obj, dict):
             return None

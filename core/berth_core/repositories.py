@@ -1,7 +1,7 @@
-"""Which repositories are cloned into workspaces, and where they go (ADR 0020). Pure.
+"""Repositories that may be cloned into workspaces, and the folders of the clones (ADR 0020). Pure.
 
-The API and the resources refuse by the same expressions, which RE2 (CEL) and Python read alike; what the expressions
-cannot say, the operator shows as a condition.
+The API and the resources check with the same expressions, which RE2 (CEL) and Python read alike. The operator shows
+other obstacles as a condition.
 """
 
 import posixpath
@@ -14,19 +14,19 @@ from berth_core import hosts
 from berth_core.firewall.special import Address
 
 HOME: Final = "/root"
-"""Where relative paths begin: the holder's home."""
+"""Base of relative paths: the holder's home."""
 LONGEST_URL: Final = 2048
 LONGEST_PATH: Final = 255
 
 _SEGMENT: Final = "[A-Za-z0-9._+~@-]+"
 URL: Final = r'^(https?|git)://[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
-"""No user, password or query: whatever opens a repository does not get into resources, events and logs."""
+"""No user, password or query: credentials of a repository must not get into resources, events and logs."""
 PROJECT_URL: Final = r'^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[A-Za-z0-9._:\[\]-]+(/[!"$->@-~]*)?$'
 """The same with ssh, and a user's name for that only: elsewhere it would be a token."""
 STATUS_URL: Final = r"^https?://[^/@?]+(/[^?]*)?$"
 PATH: Final = f"^/?{_SEGMENT}(/{_SEGMENT})*/?$"
 NEVER: Final = r"(^|/)\.\.?(/|$)|^/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root/?$|run|sbin|sys|usr|var)(/|$)"
-"""Paths that lead elsewhere than they say, or to what the system or Berth needs."""
+"""Paths with ``.`` or ``..``, and folders that the system or Berth needs."""
 
 URL_WANTED: Final = (
     "takes an https, http or git URL without user, password or query, since only what everyone may read is cloned: for"
@@ -49,7 +49,7 @@ NAME_WANTED: Final = "ends with no name that a folder could have: say in `path` 
 
 
 def place(url: str, path: str | None) -> str:
-    """Absolute path of the clone in the workspace. Raises ValueError, which says what is wrong with which of both."""
+    """Absolute path of the clone in the workspace. Raises ValueError, which names the wrong one of both."""
     if len(url) > LONGEST_URL or not re.fullmatch(URL, url):
         raise ValueError(f"`url` {URL_WANTED}")
     try:
@@ -67,12 +67,12 @@ def place(url: str, path: str | None) -> str:
 
 
 def address(url: str) -> Address | None:
-    """Address that a repository's host is given by; None for a name. Raises ValueError for a host that is neither."""
+    """Address of a repository's host; None where the host is a name. Raises ValueError for a host that is neither."""
     return hosts.address_of(urlsplit(url).hostname or "")
 
 
 def obstacle(found: str, volumes: Iterable[str]) -> str:
-    """First of a type's volumes (paths in the workspace) that a clone there would touch; empty where it has room."""
+    """First of a type's volumes (paths in the workspace) that overlaps with a clone there; empty where none does."""
     for volume in volumes:
         if _is_within(found, volume) or _is_within(volume, found):
             return volume
@@ -80,12 +80,12 @@ def obstacle(found: str, volumes: Iterable[str]) -> str:
 
 
 def taken(found: str, volume: str) -> str:
-    """Say that a place is a volume's already."""
+    """Message for a path that overlaps with a volume."""
     return f"{found} is in the way of the type's volume at {volume}: choose another `path`"
 
 
 def _name(url: str) -> str:
-    """Name of the repository; empty where no folder can have it."""
+    """Name of the repository; empty where it is no possible name of a folder."""
     path = url.partition("://")[2].partition("/")[2].rstrip("/")
     name = path.rpartition("/")[2].removesuffix(".git")
     fits = len(name) <= LONGEST_PATH and re.fullmatch(_SEGMENT, name) and name not in (".", "..")

@@ -1,4 +1,4 @@
-"""The historic words for an instance's state, derived from spec and conditions and never stored. Pure."""
+"""The states of instances in the HTTP API, derived from spec and conditions and never stored. Pure."""
 
 from enum import StrEnum
 from typing import Final
@@ -43,7 +43,7 @@ ENDINGS: Final = frozenset({Word.INIT_FAIL, Word.TERMINATING, Word.TERMINATED})
 
 
 def word(instance: Instance) -> Word:
-    """Return the historic word for an instance."""
+    """Return the state of an instance in the HTTP API."""
     status = instance.status
     ended = conditions.is_true(status.conditions, ENDED)
     if status.reason == START_FAILED:

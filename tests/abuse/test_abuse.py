@@ -73,7 +73,7 @@ def scaled(most: int, least: int = 20) -> str:
 
 @dataclass(frozen=True)
 class Lab:
-    """What runs."""
+    """Processes and clients of a test."""
 
     server: ApiServer
     client: Client

@@ -83,7 +83,7 @@ class Builds:
         return self._content(build.status.artifacts.config_maps)
 
     def leftovers(self, build: Build) -> list[str]:
-        """What carries the build's label and is more than what was kept of it."""
+        """Objects with the build's label that should be gone."""
         selector = f"berth.dev/build={build.public_id}"
         printed = self.lab.kubectl(
             "get", "jobs,pods,secrets,networkpolicies", "-n", NAMESPACE, "-l", selector, "-o", "name"

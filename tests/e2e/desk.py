@@ -1,4 +1,4 @@
-"""Somebody's desk: a home of his own, where he types `berth`, also in a terminal (tmux) whose screen is read."""
+"""A person's desk: a home of their own and the command `berth`, also in a terminal (tmux) whose screen is read."""
 
 import os
 import subprocess
@@ -16,14 +16,14 @@ PROMPT = "desk>"
 
 @dataclass(frozen=True)
 class Desk:
-    """A person at his desk; ``home`` is his alone, and exists."""
+    """A person at a desk; ``home`` is the person's alone, and exists."""
 
     person: Person
     home: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """As a login gives it, with where the API is and his token."""
+        """Environment as after a login, with the API's URL and the person's token."""
         lab = self.person.lab
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BERTH_", "XDG_", "TMUX"))}
         return kept | {

@@ -1,4 +1,4 @@
-"""What goes wrong with nodes and processes: each is a context in which it is so; leaving it puts things right again."""
+"""Failures of nodes and processes: each is a context manager, whose end repairs the failure."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Whose address it is: what the API takes for the caller's, and what the workspace sees, on both nodes."""
+"""Addresses of callers: the one that the API sees, and the one that the workspace sees, on both nodes."""
 
 import json
 from dataclasses import replace

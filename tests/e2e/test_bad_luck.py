@@ -1,4 +1,4 @@
-"""What goes wrong in a lease: images, scheduling, crashes, evictions, the time."""
+"""Failures during a lease: images, scheduling, crashes, evictions, time."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from shell import Shell
 
 
 def end_of_lease(moment: str) -> str:
-    """What the holder is told of it."""
+    """Notice of the end for the holder."""
     return f"This lease ends at {moment.replace('T', ' ').removesuffix('Z')} UTC"
 
 
 def in_force(lab: Lab, instance: str) -> Any:
-    """What the only rule of an instance says of itself."""
+    """Condition InForce of the only rule of an instance."""
     (rule,) = [rule for rule in lab.objects("fwr") if rule["spec"]["instance"] == instance]
     return next(c for c in rule["status"]["conditions"] if c["type"] == "InForce")
 

@@ -140,7 +140,7 @@ def test_a_build_is_followed_while_it_runs(ada: Person, bob: Person, server: Git
 
 
 def fetched(person: Person, path: str) -> bytes:
-    """What a path answers, byte by byte."""
+    """Body of the answer to a path."""
     url, token = f"{person.lab.apis[person.api]}{path}", f"Authorization: Bearer {person.token}"
     command = person.inside(["curl", "-sS", "--fail", "--max-time", "30", "-H", token, url])
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout

@@ -59,7 +59,7 @@ def holding(lab: Lab, person: Person, what: str) -> Iterator[tuple[str, Any]]:
 
 
 def reaches(person: Person, info: Any, targets: list[str]) -> set[str]:
-    """Those of the targets (``HOST:PORT``) that a TCP connection from the workspace gets to."""
+    """Targets (``HOST:PORT``) that a TCP connection from the workspace reaches."""
     done = person.ssh(info, TRY.format(" ".join(targets)))
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
@@ -109,7 +109,7 @@ def lets_everybody_in(lab: Lab, person: Person, instance: str) -> None:
 
 
 def own_parts(lab: Lab, other: str, info: Any) -> list[str]:
-    """What no workspace may reach: API server, kubelets, metadata, our own pods, other instances."""
+    """Targets that no workspace may reach: API server, kubelets, metadata, Berth's pods, other instances."""
     ours = json.loads(lab.kubectl("get", "pods", "-n", "berth", "-o", "json"))["items"]
     api = [pod["status"]["podIP"] for pod in ours if "api" in pod["metadata"]["name"]]
     instance = lab.get("pod", f"i-{other}")["status"]["podIP"]
@@ -126,7 +126,7 @@ def own_parts(lab: Lab, other: str, info: Any) -> list[str]:
 
 
 def seen_by_a_plain_pod(pods: dict[str, str], targets: list[str]) -> set[str]:
-    """Those of the targets that a pod without policies gets to: else their silence would say nothing."""
+    """Targets that a pod without policies reaches: only their silence proves something."""
 
     found = netns_by_address()
     command = ["nsenter", f"--net={found[next(iter(pods.values()))]}", "bash", "-c", TRY.format(" ".join(targets))]

@@ -39,7 +39,7 @@ class Stranger:
         self._process.stdin.flush()
 
     def gives_up(self) -> tuple[list[str], int, float]:
-        """When he got in; how often he tried; the longest time in which he did not, in seconds."""
+        """Times of success; number of tries; the longest time without success, in seconds."""
         said, _ = self._process.communicate(timeout=20)
         *got_in, sum_of_it = said.splitlines()
         words = sum_of_it.replace(",", "").split()

@@ -83,7 +83,7 @@ def test_the_holder_finds_his_repository_with_its_history_and_works_in_it(lab: L
         "## main...origin/main\nroot:755\n"
     )
     assert shell(ada, instance, "mount | grep -c ' /root/arm '") == "1\n"
-    # What cloned it is over, has left nothing else, and knew nothing of the cluster.
+    # The cloning container has ended, has left nothing else, and had no access to the cluster.
     assert shell(ada, instance, "ls -A /root/arm | sort | tr '\\n' ' '") == ".git README src "
 
     # A pod that starts again as a whole clones nothing over what its holder did, and says what it said.

@@ -1,4 +1,4 @@
-"""What one replica of the API is told, the other obeys: ended tokens, access to deployments, times."""
+"""Each replica of the API obeys requests to the other: ended tokens, access to deployments, times."""
 
 import hashlib
 import json

@@ -84,7 +84,7 @@ class Arena:
         return True
 
     def unsettled(self) -> list[str]:
-        """What has yet to come."""
+        """Events that have yet to come."""
         leases = self.watching.leases
         promised = {*self.queue.newcomers, *self.queue.granted}
         places = [obj for obj in self._mine(RESERVATIONS) if condition(obj, "Fulfilled", "status") != "True"]

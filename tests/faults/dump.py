@@ -1,6 +1,6 @@
 """All that a test's namespaces hold, in a form in which two runs of the same thing are equal.
 
-What is made anew in each run (ids, times, ports, keys) is replaced by a word for it; everything else stays.
+Values that differ in each run (ids, times, ports, keys) are replaced by a word; everything else stays.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ async def dump(client: Client, namespaces: Namespaces) -> list[str]:
         (f"{kind.plural}/{obj['metadata']['name']}", obj)
         for (kind, _), (objects, _) in zip(places, lists, strict=True)
         for obj in objects
-        # Who leads is no result of anything; the name of what was never made stays taken for a while.
+        # The leader's Lease depends on no input; a tombstone stays for a while.
         if obj["metadata"]["name"] != "berth-operator" and not is_tombstone(obj)
     ]
     named = {

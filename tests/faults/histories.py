@@ -1,7 +1,7 @@
-"""What clients do and what goes wrong meanwhile, as hypothesis makes it up; and how one such history is played.
+"""Histories that hypothesis makes up, of clients' actions and of faults meanwhile; and how one of them is played.
 
-The fault proxies strike by number: "the third write of the operator meets a 409". Which request that is depends on
-what happens at the same time, so a seed brings back the same plan and not the same moment.
+The fault proxies strike by number: "the third write of the operator meets a 409". The request with that number depends
+on concurrent events, so a seed repeats the plan and not the moment.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ histories = st.builds(History, clients=acts, faults=st.builds(add, plans, st.lis
 
 
 def faults_of(history: History, process: str, met: list[Fault]) -> Faults:
-    """What a process's proxy does; ``met`` takes the faults that met a request."""
+    """Faults of a process's proxy; those that met a request are added to ``met``."""
     planned = {(s.sort, s.nth): s.fault for s in history.faults if s.process == process}
     seen: Counter[str] = Counter()
 
@@ -108,7 +108,7 @@ def faults_of(history: History, process: str, met: list[Fault]) -> Faults:
 
 @dataclass
 class Client:
-    """One user, who remembers what he was told."""
+    """One user, who remembers the answers."""
 
     name: str
     http: httpx.AsyncClient
@@ -128,7 +128,7 @@ class Client:
             try:
                 await getattr(self, step.act)(step)
             except httpx.TransportError:
-                continue  # he does not learn what became of it
+                continue  # the user does not learn the outcome
 
     async def ask(self, step: Step, *, reserve: bool = False) -> bool:
         """Ask for an instance, or for a place where there is none; whether the answer promises one of them."""

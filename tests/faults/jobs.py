@@ -32,7 +32,7 @@ async def run(lab: Lab) -> None:
 
 
 async def _play(lab: Lab, job: Object) -> None:
-    # What is not found was deleted meanwhile, and a kubelet would end it.
+    # A pod that is not found was deleted meanwhile, and a kubelet would end it.
     with suppress(NotFoundError):
         pod = await pod_of(lab, job)
         if job["metadata"]["name"].endswith("-fetch"):

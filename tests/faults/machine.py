@@ -88,7 +88,7 @@ class Machine:
                     await self._lost()
 
     def in_force(self) -> dict[str, str]:
-        """What the agent has put in force: the ruleset, and the keys that may log in."""
+        """State that the agent has put in force: the ruleset, and the keys that may log in."""
         keys = self._folder / "run" / "authorized_keys"
         table = self._netns.sh("nft", "list", "table", "inet", "berth", check=False)
         return {"table": table, "keys": keys.read_text() if self._agent is not None else ""}
@@ -208,7 +208,7 @@ def _statuses(pod: Object, states: Callable[[Object, bool], Object]) -> Object:
 
 
 def _cloning(pod: Object, ip: str) -> Object:
-    """What comes before the workspace runs, its repository the last of it."""
+    """Status of a pod before its workspace runs, while the repository is cloned."""
 
     def state(container: Object, comes_first: bool) -> Object:
         if container in pod["spec"]["containers"]:

@@ -1,7 +1,7 @@
-"""What must be true of leases and of the queue, told from what can be seen from outside. Imports nothing of Berth.
+"""Invariants of leases and of the queue, checked from outside. Imports nothing of Berth.
 
-Two sources: events of the cluster's objects in the order of their versions, and what clients asked and were answered,
-with times of one clock. What cannot be decided, because two things happened at the same time, is no breach.
+Two sources: events of the cluster's objects in the order of their versions, and clients' requests and answers, with
+times of one clock. Cases that cannot be decided, because two events happened at the same time, are no breach.
 """
 
 import math
@@ -14,7 +14,7 @@ Object = dict[str, Any]
 
 @dataclass
 class Leases:
-    """Who had what. `breaches` says what must never have happened."""
+    """Holders of deployments. `breaches` lists violations."""
 
     breaches: list[str] = field(default_factory=list)
     held: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -114,9 +114,9 @@ class Taking:
 
 @dataclass
 class Queue:
-    """Who waited. A jump is a taking while another, who surely came before, surely waits for the same.
+    """Waiters. A jump is a taking while another user, who surely came before, surely waits for the same.
 
-    Nobody is kept by what he waits for himself from what he asks for at once.
+    Users are not blocked by their own waiting reservations.
     """
 
     places: dict[str, Place] = field(default_factory=dict)

@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Pause:
-    """What is played: a scenario whose leader is stopped at a point for so many seconds at the least."""
+    """A scenario whose leader is stopped at a point for at least this number of seconds."""
 
     scenario: Scenario
     point: Point

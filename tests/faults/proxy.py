@@ -100,7 +100,7 @@ def is_bookkeeping(path: str) -> bool:
 
 
 def sort_of(request: web.Request) -> str:
-    """What a request is."""
+    """Sort of a request: write, watch, list or read."""
     if request.method != "GET":
         return "write"
     if "watch" in request.query:
@@ -120,7 +120,7 @@ class FaultProxy(Gateway):
         """When the last write was answered."""
         self.faults: Faults | None = None
         self.kill: Callable[[], None] | None = None
-        """What a `Kill` does."""
+        """Callback that a `Kill` calls."""
         self.struck = asyncio.Event()
         """Set once the process was killed or stopped at its write."""
         self.under_way = 0

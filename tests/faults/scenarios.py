@@ -1,6 +1,6 @@
-"""What is played with the operator, undisturbed and then with a kill after each of its writes.
+"""Scenarios for the operator, played undisturbed and then with a kill after each of its writes.
 
-A scenario is where it begins, what begins it, and when it is over.
+A scenario has a start, an action that begins it, and a condition for its end.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ class Scenario:
     before: Act
     """Brings everything to where it begins."""
     act: Act
-    """What people do then."""
+    """Action of people that begins it."""
     over: Act
     """Returns when it is over."""
     points: int

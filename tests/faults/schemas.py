@@ -1,7 +1,7 @@
 """Strategies that make specs from the schemas of the resources, as the cluster's API server checks them.
 
 A schema says less than Kubernetes does about what may stand in a pod: where it says nothing of use, `PLAIN` has values
-that pods may have. What else the API server refuses is not looked at.
+that pods may have. Other refusals of the API server are ignored.
 """
 
 import re

@@ -117,7 +117,7 @@ class Stage:
         await replica._open.aclose()
 
     async def seen(self) -> list[str]:
-        """What the namespaces hold, and what the agent has put in force."""
+        """Content of the namespaces, and the state that the agent has put in force."""
         inside = self.machine.in_force()
         outside = await dump(self.lab.client, self.lab.namespaces)
         table = GENERATION.sub(r"\1<generation>", inside["table"])
@@ -128,7 +128,7 @@ class Stage:
         await until(lambda: replica.proxy.quiet_for() >= quiet, "the operator writes no more", seconds)
 
     async def settled(self, replica: Replica, *, quiet: float = 0.7, seconds: float = 30) -> list[str]:
-        """What there is once a replica has written nothing for a while."""
+        """State once a replica has written nothing for a while."""
         await self.silent(replica, quiet=quiet, seconds=seconds)
         return await self.seen()
 

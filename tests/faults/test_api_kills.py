@@ -1,7 +1,7 @@
 """The API process is killed right after each of its writes in turn; the client asks another one again.
 
-What the dead one had begun is finished, or undone after 30 s: in the end there is one instance and one lease, as if
-nothing had happened, but for the number of the lease. Several kills are waited for at the same time.
+The unfinished work of the dead process is finished, or undone after 30 s. In the end there is one instance and one
+lease, as without a kill, but for the number of the lease. Several kills are waited for at the same time.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def asked(served: Served, user: httpx.AsyncClient, key: str) -> httpx.Resp
 
 
 async def insist(made: Release, user: httpx.AsyncClient, key: str) -> None:
-    """Ask another process until the user has an instance; without a key, look first whether he has one."""
+    """Ask another process until the user has an instance; without a key, look first whether the user has one."""
     second = await made.serve()
     deadline = time.monotonic() + UNDONE_SECONDS[key]
     while True:
@@ -58,7 +58,7 @@ async def insist(made: Release, user: httpx.AsyncClient, key: str) -> None:
 
 
 async def end(made: Release) -> list[str]:
-    """What there is once the one instance is bound and the operator writes no more."""
+    """State once the one instance is bound and the operator writes no more."""
     found, _ = await made.lab.client.list(INSTANCES, made.lab.namespace)
     instances = [obj for obj in found if not is_tombstone(obj)]
     assert len(instances) == 1

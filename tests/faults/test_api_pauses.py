@@ -90,7 +90,7 @@ class Case:
             )
 
     async def served(self, second: Served, other: httpx.AsyncClient) -> str:
-        """What the other process comes to: the instance that it made, or found; empty where there was one already."""
+        """Result of the other process: the instance that it made or found; empty where there was one already."""
         deadline = time.monotonic() + SERVED_SECONDS
         while True:
             answer = await self.ask(second, other)

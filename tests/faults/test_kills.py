@@ -42,7 +42,7 @@ async def killed_after(stage: Stage, scenario: Scenario, write: int, leader: Rep
     struck = asyncio.ensure_future(leader.proxy.struck.wait())
     await asyncio.wait([over, struck], return_when=asyncio.FIRST_COMPLETED, timeout=30)
     if not struck.done():
-        # What follows the end, such as the last conditions: what there must be may be late.
+        # Writes after the end, such as the last conditions: those that must come may be late.
         await asyncio.wait([struck], timeout=LAST_SECONDS if write <= scenario.points else 1.5)
     if struck.done():
         await stage.bury(leader)

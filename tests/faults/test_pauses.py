@@ -1,7 +1,7 @@
 """The leader is stopped at one of its writes, for so long that another leads, and does no harm when it goes on.
 
-What it had sent is refused or says what is so already, or is cleared away; it writes nothing else. Pauses are played
-side by side, on stages of their own, since most of the time nothing happens on any of them.
+Its late writes are refused, change nothing, or are cleaned up; it writes nothing else. Pauses are played side by side,
+on stages of their own, since most of the time nothing happens on any of them.
 """
 
 import asyncio

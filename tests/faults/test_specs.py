@@ -74,7 +74,7 @@ class Shop:
             await self.lab.until(kind, name, _is_up_to_date, seconds=20)
 
     async def effects(self, name: str) -> list[str]:
-        """What the operator makes of a type and its deployment, in a form that is the same for every name."""
+        """Effects of a type and its deployment by the operator, in a form that is the same for every name."""
         await self.seen(name)
         wd = await self.lab.get(DEPLOYMENTS, name)
         kind = await self.lab.get(TYPES, name)

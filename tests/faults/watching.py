@@ -18,7 +18,7 @@ from .waiting import TICK
 
 @dataclass
 class Watching:
-    """What there is of three kinds, as of the last event, and the model that was told of all of them."""
+    """Objects of three kinds as of the last event, and the model that got all events."""
 
     lab: Lab
     leases: Leases = field(default_factory=Leases)

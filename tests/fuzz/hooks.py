@@ -1,9 +1,9 @@
 """Lets schemathesis speak to the API: fresh tokens, ids that exist, and today's statuses for the historic ones.
 
 The contract answers 400 where HTTP has 401, 405 or 409 today. Each is told from the others by its message, and
-shown to the checks as what it means, so that all of them can judge: a request without a token that got through,
-a method that is not served and not refused, valid data that was refused. What FUZZ_SETTING (a JSON file) holds:
-``key`` (PEM), ``kid``, ``user``, and ``known`` (values by the name of a path parameter).
+shown to the checks with its modern status, so that all of them can judge: a request without a token that got through,
+a method that is not served and not refused, valid data that was refused. FUZZ_SETTING (a JSON file) holds ``key``
+(PEM), ``kid``, ``user``, and ``known`` (values by the name of a path parameter).
 """
 
 import copy

@@ -33,7 +33,7 @@ class FixedAuthority(Authority):
 
 
 class SimulatedAgents(AgentClient):
-    """Reaches the agents of what runs. Who leads is asked in the step that sends a body, as by the real one."""
+    """Reaches the agents of running pods. Checks leadership in the step that sends a body, as the real client does."""
 
     def __init__(self, cluster: Cluster, loop: Loop, nodes: Nodes, network: Network, leadership: Leadership) -> None:
         super().__init__(FixedAuthority())

@@ -95,7 +95,7 @@ class Cluster:
         content = MERGE if method == "PATCH" else "application/json"
         response = self.handle(Request(method, path, {}, body if body is not None else {}, content, sender=sender))
         if response.status >= 300 and response.status not in (404, 409):
-            # Whoever is played does nothing that a real API server refuses: else a history tests less than it seems to.
+            # Played processes do nothing that a real API server refuses: else a history tests less than it seems to.
             self.violated(f"played: {sender} was refused with {response.status}: {response.body.get('message')}"[:300])
         return response
 

@@ -1,6 +1,6 @@
 """``make prove-mutants``: plays histories with each mutant until one breaks an invariant that the code keeps there.
 
-Each mutant has a process of its own. What it breaks counts where the same history without it breaks nothing.
+Each mutant has a process of its own. A breach counts where the same history without the mutant has none.
 """
 
 import gc

@@ -72,7 +72,7 @@ class Nodes:
     """Deployments whose kubelet neither hears nor says anything."""
     hook_fails: float = 0.0
     build_pods: "BuildPods | None" = None
-    """What the pods of builds do; None where nothing is built."""
+    """Behaviour of the pods of builds; None where nothing is built."""
     running: dict[str, Running] = field(default_factory=dict)
     _pods: dict[str, Kubelet] = field(default_factory=dict)
     _addresses: int = 0

@@ -98,7 +98,7 @@ def _is_create(request: Request) -> bool:
 
 
 def _contend(stage: Stage, first: Api, second: Api) -> Users:
-    """Ada asks the first process, and repeats what comes to nothing; Bob asks the second one until something is his."""
+    """Ada asks the first process, and repeats failed requests; Bob asks the second one until a request succeeds."""
     world, users = stage.world, Users(stage)
     stage.apis.remove(second)
 

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 
 
 class Part:
-    """What people do with it, by :data:`tests.sim.plan.MORE`, and what must hold of it. Made before any process."""
+    """A part of the product: people's actions with it, by :data:`tests.sim.plan.MORE`, and its invariants.
+
+    Made before any process.
+    """
 
     OPERATOR: ClassVar[Mapping[str, Any]] = {}
-    """What the operator's configuration has for it."""
+    """Settings for it in the operator's configuration."""
 
     def __init__(self, stage: "Stage") -> None:
         self.stage = stage

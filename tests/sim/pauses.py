@@ -1,7 +1,7 @@
 """Histories in which the leader's machine is paused between a user's slot and the lease, until the slot is dropped.
 
-Meanwhile the user takes another lease. No clock of the paused machine has noticed anything. What is beyond the quota
-goes back, also where the write that begins to use it is under way.
+Meanwhile the user takes another lease. No clock of the paused machine has noticed anything. A lease beyond the quota
+is given back, also where the write that begins to use it is under way.
 """
 
 import random

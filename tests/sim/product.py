@@ -1,9 +1,8 @@
 """Imports the product with its clocks replaced, and puts the few parts aside that reach outside of the process.
 
-What is replaced, beside clocks and chance
-(:mod:`tests.sim.clocks`): the path check (sockets), our own address (a socket), host keys (cryptography), garbage
-collection at the start of the API (it would stop the simulation for longer than a history takes), and logs, which go
-into the trace.
+Replaced parts, beside clocks and chance (:mod:`tests.sim.clocks`): the path check (sockets), the process's own address
+(a socket), host keys (cryptography), garbage collection at the start of the API (it would stop the simulation for
+longer than a history takes), and logs, which go into the trace.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ PROCESSES: Final = ("berth_api.app", "berth_operator.__main__", "berth_agent.pus
 KNOCK_SECONDS: Final = 0.01
 
 told: Cluster | None = None
-"""Whose trace the logs go into."""
+"""The cluster whose trace gets the logs."""
 verbose = False
 """Whether the passes' own notes go there too."""
 

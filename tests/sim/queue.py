@@ -1,4 +1,4 @@
-"""I3: nobody who waits is passed. Who waits is kept up to date with every commit."""
+"""I3: no waiter is passed. The list of waiters is updated with every commit."""
 
 from dataclasses import dataclass, field
 from typing import Final

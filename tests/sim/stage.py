@@ -98,7 +98,7 @@ class Stage:
         self.places: list[str] = []
         """Machines that have a node, ``""`` for the node of none."""
         self.specs: dict[str, Object] = {}
-        """What is written of each machine when it is made again."""
+        """Spec of each machine for when it is made again."""
         self._numbers = 0
         self._replicas = 0
         self.made(TYPES, TYPE, self.setting.type_spec())

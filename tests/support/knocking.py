@@ -1,6 +1,6 @@
-"""Knocks from any network namespace and source address, by TCP, UDP and ICMP echo, and what they met.
+"""Knocks from any network namespace and source address, by TCP, UDP and ICMP echo, and their results.
 
-What answers must do so at once: ``SILENCE`` seconds without a word count as a drop. Linux only, as root.
+Answers must come at once: ``SILENCE`` seconds without a word count as a drop. Linux only, as root.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ MEETS = {
     "udp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
     "icmp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
 }
-"""What docs/firewall.md says that a packet meets, by protocol and action. An established connection too."""
+"""Results that docs/firewall.md promises, by protocol and action; for established connections too."""
 SILENCE = 1.0
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 _BY_ICMP = {2, 3}
@@ -116,7 +116,7 @@ class Knock:
 
 
 def told(sock: socket.socket, refusal: OSError) -> str:
-    """What a failed try was told: nothing, a reset, or by ICMP that the port cannot be reached."""
+    """Result of a failed try: nothing, a reset, or an ICMP message that the port cannot be reached."""
     if isinstance(refusal, TimeoutError) and refusal.errno is None:
         return SILENT
     try:
@@ -133,7 +133,7 @@ def told(sock: socket.socket, refusal: OSError) -> str:
 
 
 def talks(sock: socket.socket) -> str:
-    """What becomes of an established TCP connection to something that echoes."""
+    """Fate of an established TCP connection to an echo server."""
     try:
         sock.settimeout(SILENCE)
         sock.sendall(b"still there?\n")
@@ -146,7 +146,7 @@ def talks(sock: socket.socket) -> str:
 
 
 def all_met(knocks: Iterable[Knock]) -> list[str]:
-    """What each of them met, tried side by side."""
+    """Result of each knock, all tried side by side."""
     knocks = list(knocks)
     with ThreadPoolExecutor(max(1, min(96, len(knocks)))) as threads:
         return list(threads.map(Knock.met, knocks))
@@ -165,7 +165,7 @@ def all_meet(knocks: Sequence[Knock], wanted: Sequence[str]) -> list[str]:
 
 
 def all_told(knocks: Iterable[Knock]) -> list[tuple[Knock, str]]:
-    """What becomes of each connection that came about, tried side by side; they are closed then."""
+    """Fate of each established connection, all tried side by side and then closed."""
     held = [(knock, knock.held) for knock in knocks if knock.held is not None]
     with ThreadPoolExecutor(max(1, min(64, len(held)))) as threads:
         found = list(threads.map(lambda pair: (pair[0], talks(pair[1])), held))

@@ -1,7 +1,7 @@
-"""What the rules of a firewall mean, said a second time: the plainest evaluator there is.
+"""A second evaluator of firewall rules, as simple as possible.
 
-Nothing of Berth is imported here, nor the library that Berth reads addresses with, so that an error there cannot hide
-here. A rule is a pair of texts, source in CIDR notation and action.
+It imports nothing of Berth, nor the library with which Berth reads addresses, so that an error there cannot hide here.
+A rule is a pair of texts, source in CIDR notation and action.
 """
 
 import socket
@@ -58,7 +58,7 @@ def decided(rules: Iterable[tuple[Range, str]], version: int, value: int) -> str
 
 
 def verdict(rules: Iterable[WrittenRule], source: str) -> str:
-    """What a packet from that address meets: ACCEPT, DROP or REJECT."""
+    """Fate of a packet from that address: ACCEPT, DROP or REJECT."""
     return decided(read(rules), *number(source))
 
 

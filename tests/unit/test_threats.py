@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "threats.md").read_text()
 ROWS = {row.split("|")[1].strip(): row for row in PAGE.splitlines() if re.match(r"\| T\d+ \|", row)}
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
-LEAVES = PAGE.partition("## Attack trees")[2].partition("## What holds")[0]
+LEAVES = PAGE.partition("## Attack trees")[2].partition("## Defences")[0]
 
 
 def is_there(path: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-{{/* Names are fixed: the processes find each other by them (core/berth_core/names.py). One release a namespace. */}}
+{{/* Names are fixed: processes find each other by them (core/berth_core/names.py). One release a namespace. */}}
 
 {{- define "berth.selector" -}}
 app.kubernetes.io/name: berth
@@ -35,7 +35,7 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* What Pod Security `restricted` asks of a pod, and of a container. */}}
+{{/* Settings of a pod and of a container that Pod Security `restricted` requires. */}}
 {{- define "berth.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -52,7 +52,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Where a process may run, from its values. */}}
+{{/* Placement of a process on nodes, from its values. */}}
 {{- define "berth.placement" -}}
 {{- with .nodeSelector }}
 nodeSelector:
@@ -90,7 +90,7 @@ subjects:
 {{- end }}
 
 {{/*
-Has a policy (`policy`) refuse what it finds: where `namespaces` are given in these only, with `params` once for each
+Binds a policy (`policy`) so that it refuses: where `namespaces` are given, in these only; with `params`, once for each
 object of its paramKind in the same namespace.
 */}}
 {{- define "berth.enforced" -}}
@@ -119,7 +119,7 @@ spec:
   {{- end }}
 {{- end }}
 
-{{/* Condition of a policy: whether anybody but Kubernetes' own controllers asks, which collect garbage and delete namespaces. */}}
+{{/* Condition of a policy: the request is not from Kubernetes' own controllers (garbage collection, namespaces). */}}
 {{- define "berth.notKubernetes" -}}
 - name: not-kubernetes-itself
   expression: >-
@@ -127,14 +127,14 @@ spec:
     && request.userInfo.username != "system:kube-controller-manager"
 {{- end }}
 
-{{/* The same: whether somebody asks who may not write what is Berth's own. */}}
+{{/* Condition of a policy: the requester may not write Berth's own marks. */}}
 {{- define "berth.withoutClaim" -}}
 - name: without-claim
   expression: >-
     !authorizer.group("berth.dev").resource("instances").namespace(request.namespace).check("claim").allowed()
 {{- end }}
 
-{{/* The same: whether an API process asks, of any release. */}}
+{{/* Condition of a policy: the requester is an API process, of any release. */}}
 {{- define "berth.byTheApi" -}}
 - name: by-the-api-process
   expression: request.userInfo.username.matches("^system:serviceaccount:[^:]+:berth-api$")
@@ -171,14 +171,14 @@ whether the name is one that Berth gives.
   expression: >-
     object.metadata.?finalizers.orValue([]).filter(f, request.operation == "CREATE"
       || !(f in oldObject.metadata.?finalizers.orValue([])))
-# What is named after an id, what the API names by a hash, and what says which release leads (core/berth_core/names.py).
+# Names from an id, names from a hash by the API, and the ConfigMap of the leading release (core/berth_core/names.py).
 - name: hasReservedName
   expression: >-
     object.metadata.?name.orValue("").matches(
       "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}.*|p-[0-9a-f]{40}|berth-release)$")
 {{- end }}
 
-{{/* Annotations of what a hook needs and of the hook itself. */}}
+{{/* Annotations of a hook and of the objects that it needs. */}}
 {{- define "berth.hook" -}}
 helm.sh/hook: {{ .events }}
 helm.sh/hook-weight: {{ .weight | quote }}
@@ -186,8 +186,8 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
 {{/*
-What is no public address, of 0.0.0.0/0 and of 2000::/3, with the networks of each that values close; lists as JSON. The
-notifier refuses all of it too, and more (core/berth_core/firewall/special.py, from which the file is made).
+Networks in 0.0.0.0/0 and in 2000::/3 that are not public, and those that values block; lists as JSON. The notifier
+refuses all of them too, and more (core/berth_core/firewall/special.py, from which the file is made).
 */}}
 {{- define "berth.notPublic4" -}}
 {{- $found := get (.Files.Get "files/not-public.json" | fromJson) "4" -}}
@@ -204,7 +204,7 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- $found | uniq | toJson -}}
 {{- end }}
 
-{{/* Where logs and artifacts of builds lie: environment, mounts and volumes of operator and API; empty for the cluster. */}}
+{{/* Storage of builds' logs and artifacts: environment, mounts, volumes of operator and API; empty for ConfigMaps. */}}
 {{- define "berth.archiveEnvironment" -}}
 {{- with .Values.ci.archive -}}
 {{- if .bucket -}}
@@ -257,7 +257,7 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- end }}
 {{- end }}
 
-{{/* What a pod may reach for the bucket of ci.archive, its name included: items of a policy's egress. */}}
+{{/* Egress of a pod to the bucket of ci.archive and to DNS for its name: items of a policy's egress. */}}
 {{- define "berth.archiveEgress" -}}
 {{- $archive := .Values.ci.archive -}}
 {{- $policy := .Values.networkPolicy -}}
@@ -280,7 +280,7 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- with .Values.tokens.oidc }}{{ if .issuer }}{{ .caConfigMap }}{{ end }}{{ end -}}
 {{- end }}
 
-{{/* How the API speaks, and the port of its Service. */}}
+{{/* Scheme of the API, and the port of its Service. */}}
 {{- define "berth.apiScheme" -}}
 {{- if .Values.api.tls.secretName }}https{{ else }}http{{ end -}}
 {{- end }}
@@ -288,7 +288,7 @@ notifier refuses all of it too, and more (core/berth_core/firewall/special.py, f
 {{- .Values.api.service.port | default (ternary 443 80 (eq (include "berth.apiScheme" .) "https")) -}}
 {{- end }}
 
-{{/* Plain HTTP beyond the cluster; the chart's only door is api.allowPlainHttp. */}}
+{{/* Plain HTTP beyond the cluster, which only api.allowPlainHttp permits. */}}
 {{- define "berth.checkPlainHttp" -}}
 {{- $api := .Values.api -}}
 {{- $clear := "tokens and keys would cross the network in the clear. Set" -}}

@@ -1,4 +1,4 @@
-"""Where the archive is, as the environment says."""
+"""Location of the archive, from environment variables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ _BUCKET, _FOLDER = "s3", "file"
 
 @dataclass(frozen=True)
 class ArchiveSettings:
-    """Where the archive is: :func:`archive_settings` reads the variables."""
+    """Location of the archive. :func:`archive_settings` reads it from the environment."""
 
     folder: Path | None = None
     bucket: str = ""
     prefix: str = ""
     endpoint: str = ""
-    """Of a bucket that is not Amazon's."""
+    """URL of the S3 API of a bucket that is not Amazon's."""
     region: str = "us-east-1"
     ca_file: Path | None = None
-    """Certificates of authorities that the endpoint is trusted by; None for the usual ones."""
+    """Certificates of the authorities that vouch for the endpoint; None for the usual ones."""
     key_id: str = ""
     secret: str = field(default="", repr=False)
 

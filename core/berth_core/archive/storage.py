@@ -1,4 +1,4 @@
-"""Where logs and artifacts of builds lie outside of the cluster's store: a bucket (S3 API), or a folder on a volume.
+"""Storage for logs and artifacts of builds outside of the cluster's store: a bucket (S3 API), or a folder on a volume.
 
 Keys are paths: workspace namespace, ``metadata.uid`` of the Build, name of the part.
 """
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config  # they are not there at run time
 
 PATIENCE: Final = 5.0
-"""Seconds until an answer, to which what is written or read adds its time."""
+"""Seconds to wait for an answer, plus the time for the bytes that are written or read."""
 SLOWEST: Final = 2 * 1024 * 1024
-"""Bytes a second that a usable archive takes and gives."""
+"""Least bytes per second that a usable archive reads and writes."""
 RETRYING: Final = timedelta(seconds=PATIENCE)
 
 
@@ -32,7 +32,7 @@ class SilentError(UnavailableError):
 class Archive:
     """Puts, gets and deletes. Every call can be repeated, and raises UnavailableError where there is no answer.
 
-    No call takes much longer than PATIENCE, whatever the archive does.
+    No call takes much longer than PATIENCE and the time for its bytes, even if the archive hangs.
     """
 
     def __init__(self, settings: ArchiveSettings) -> None:
@@ -43,12 +43,12 @@ class Archive:
             self._store = _bucket(settings)
 
     async def put(self, key: str, content: bytes) -> None:
-        """Write what lies under a key, whole."""
+        """Write the whole content of a key."""
         async with self.request(len(content)):
             await self._store.put_async(key, content)
 
     async def get(self, key: str) -> bytes:
-        """Read what lies under a key. Raises NotFoundError."""
+        """Read the content of a key. Raises NotFoundError."""
         async with self.request():
             try:
                 found = await self._store.get_async(key)
@@ -58,7 +58,7 @@ class Archive:
             return bytes(await found.bytes_async())
 
     async def delete(self, key: str) -> None:
-        """Delete what lies under a key, if it is there."""
+        """Delete a key, if it exists."""
         async with self.request():
             with suppress(FileNotFoundError):
                 await self._store.delete_async(key)
@@ -76,7 +76,7 @@ class Archive:
 
     @asynccontextmanager
     async def request(self, size: int = 0) -> AsyncIterator[None]:
-        """Bound one request that moves so many bytes, and say what is wrong in this project's errors."""
+        """Limit the time of one request that moves ``size`` bytes, and turn failures into this project's errors."""
         seconds = PATIENCE + size / SLOWEST
         try:
             async with asyncio.timeout(seconds):
@@ -88,7 +88,7 @@ class Archive:
 
 
 def key(namespace: str, uid: str, part: str) -> str:
-    """Key of a part of what was kept of the Build with a uid."""
+    """Key of a part of a Build's log or artifacts, by the Build's uid."""
     return f"{namespace}/{uid}/{part}"
 
 
@@ -111,6 +111,6 @@ def _bucket(settings: ArchiveSettings) -> S3Store:
 
 
 def _unavailable(error: Exception) -> UnavailableError:
-    """Say what is wrong in a line: the library's own words go on for several, and may quote the request."""
+    """Return an error of one line: the library's messages have several lines, and may quote the request."""
     first = next(iter(str(error).splitlines()), "")
     return UnavailableError(f"the archive does not answer as it should: {type(error).__name__}: {first[:200]}")

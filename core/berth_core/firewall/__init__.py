@@ -1,4 +1,4 @@
-"""From a holder's ordered rules to what enforces them: an nftables ruleset, a set of networks, a NetworkPolicy.
+"""Compiles a holder's ordered rules to an nftables ruleset, a set of networks, and a NetworkPolicy.
 
 Everything here is pure: no I/O, no clock. docs/firewall.md says what the results guarantee.
 """

@@ -1,4 +1,4 @@
-"""Compiles rules to the smallest sets of networks that say the same, for what knows only networks.
+"""Compiles rules to the smallest equivalent sets of networks, for enforcers that know only networks.
 
 The rules' prefixes form a tree (two prefixes are nested or apart). Each node gets the colour, accepted or not, of
 the first rule that covers it; between a node and its child lie only siblings of the node's colour. One pass over
@@ -116,7 +116,7 @@ def _grow(prefixes: list[_Prefix], order: dict[_Prefix, int], colours: list[bool
 
 
 def _node(value: int, length: int, colour: bool, children: tuple[_Node, ...]) -> _Node:
-    """Drop children that say nothing new; two halves of one colour make the whole of that colour."""
+    """Make a node without redundant children; two halves of one colour make the whole of that colour."""
     halves = [child for child in children if child.uniform and child.length == length + 1]
     if len(halves) == 2 and halves[0].colour == halves[1].colour:
         return _Node(value, length, halves[0].colour, (), uniform=True)
@@ -132,7 +132,7 @@ def _halves(node: _Node) -> Iterator[tuple[_Prefix, _Node | None]]:
 
 
 def _beside(child: _Node, length: int) -> Iterator[_Prefix]:
-    """What the prefix of that length around a child has beside it."""
+    """Yield the prefixes that, with the child, make up the prefix of ``length`` bits around it."""
     for longer in range(length + 1, child.length + 1):
         yield (child.value >> (child.length - longer)) ^ 1, longer
 
@@ -179,7 +179,7 @@ def _uniform(prefix: _Prefix, colour: bool) -> tuple[_Plan, _Plan]:
 
 
 def _switch(prefix: _Prefix, outside: _Plan, inside: _Plan) -> tuple[_Plan, _Plan]:
-    """Open a block over all of the prefix, or cut all of it out, where that makes it cheaper."""
+    """Open a block over the whole prefix, or cut it out whole, where that is cheaper."""
     if inside.cost + 1 < outside.cost:
         opened = _Plan(inside.cost + 1, blocks=(*inside.blocks, (prefix, inside.holes)))
         return opened, inside

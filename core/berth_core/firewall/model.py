@@ -13,7 +13,7 @@ _MAPPED_BITS = 0xFFFF << 32
 
 
 class Action(StrEnum):
-    """What happens to packets from a rule's source."""
+    """Fate of packets from a rule's source."""
 
     ACCEPT = "ACCEPT"
     DROP = "DROP"
@@ -60,7 +60,7 @@ def parse_source(text: str) -> Network:
 def parse_network(text: str) -> Network:
     """Read a network as settings name it, without bits behind the prefix length. ValueError otherwise.
 
-    IPv4 in IPv6 form (``::ffff:192.168.7.0/120``) becomes IPv4, as it is in packets and in what they are compared with.
+    IPv4 in IPv6 form (``::ffff:192.168.7.0/120``) becomes IPv4, as in packets and in the rules for them.
     """
     return _plain(ip_network(text))
 
@@ -75,7 +75,7 @@ def _plain(network: Network) -> Network:
 
 def lies_in(inner: Network, outer: Network) -> bool:
     """Whether all addresses of a network are addresses of another one, which may be of the other IP version."""
-    # The versions are the same there, which no type can say.
+    # The versions are equal here, which no type can express.
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type] # of one version
 
 
@@ -88,5 +88,5 @@ def parse_action(text: str) -> Action:
 
 
 def of_version(rules: Iterable[Rule], version: int) -> list[Rule]:
-    """Those rules whose source is of that IP version (4 or 6), in their order."""
+    """Return the rules whose source has that IP version (4 or 6), in their order."""
     return [rule for rule in rules if rule.source.version == version]

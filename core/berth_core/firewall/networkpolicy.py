@@ -1,4 +1,4 @@
-"""Builds the NetworkPolicy of one instance: the outer wall around what nftables decides exactly inside the pod."""
+"""Builds the NetworkPolicy of one instance: the outer wall; nftables decides exactly inside the pod."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 class Sources(StrEnum):
-    """What the policy lets through to the ports that users reach."""
+    """Sources that the policy lets through to the ports that users reach."""
 
     EXACT = "exact"
     """The networks that the rules accept."""
@@ -25,11 +25,12 @@ class Sources(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """Where pods may connect to: the networks that somebody has named, and with ``public`` all public addresses.
+    """Destinations of pods: ``networks`` from a type or setting, and with ``public`` all public addresses.
 
-    Nobody gets to the ``blocked`` networks (API server, kubelets, pods, Services, machines), nor to those of
-    ``special.NEVER``, whatever is named. An IPv6 address with an IPv4 address inside (NAT64, 6to4) is reached only
-    where both are. A NetworkPolicy says nothing of mapped ones: packets to these leave the pod as IPv4.
+    No pod reaches the ``blocked`` networks (API server, kubelets, pods, Services, machines) or those of
+    ``special.NEVER``, even where ``networks`` has them. A pod reaches an IPv6 address with an IPv4 address inside
+    (NAT64, 6to4) only where it reaches both. A NetworkPolicy has no mapped addresses: packets to these leave the pod as
+    IPv4.
     """
 
     networks: tuple[Network, ...] = ()
@@ -37,7 +38,7 @@ class Egress:
     blocked: tuple[Network, ...] = ()
 
     def reaches(self, network: Network) -> bool:
-        """Whether pods get to all addresses of a network."""
+        """Whether pods reach all addresses of a network."""
         return any(lies_in(network, reached) for reached in accepted_set(_order(self)))
 
 
@@ -51,11 +52,10 @@ class OperatorPods:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRequest:
-    """What the policy of one instance depends on.
+    """Input for the policy of one instance.
 
-    ``selector`` are the labels that choose the instance's pod, ``dns`` the peers that it asks for names, ``ports`` the
-    (protocol, port) pairs that users reach, the first of them ssh. ``ip_versions`` are those that the cluster's pods
-    have.
+    ``selector`` are the labels that choose the instance's pod, ``dns`` its name servers, ``ports`` the (protocol, port)
+    pairs that users reach, ssh first, and ``ip_versions`` those of the cluster's pods.
     """
 
     name: str
@@ -88,7 +88,7 @@ def network_policy(request: PolicyRequest) -> dict[str, Any]:
 
 
 def _users(request: PolicyRequest) -> list[dict[str, Any]]:
-    """Ingress to the users' ports. No accepted source is no entry at all: an empty ``from`` would mean everybody."""
+    """Ingress to the users' ports. No accepted source means no entry: an empty ``from`` would mean everybody."""
     ports = _ports(request.ports)
     if request.sources is Sources.ANY:
         return [{"ports": ports}]
@@ -108,7 +108,7 @@ def _operator(request: PolicyRequest) -> dict[str, Any]:
 def egress_rules(
     egress: Egress, dns: Sequence[Mapping[str, Any]] = (), ip_versions: frozenset[int] = frozenset({4, 6})
 ) -> list[dict[str, Any]]:
-    """Egress entries of a policy; ``dns`` are the peers that are asked for names where pods get anywhere at all."""
+    """Egress entries of a policy; ``dns`` are the name servers, which are left out where pods reach nothing else."""
     blocks = [block for block in _reached(egress) if block.cidr.version in ip_versions]
     found: list[dict[str, Any]] = [{"to": [_block(block) for block in blocks]}] if blocks else []
     if dns and (egress.public or egress.networks):
@@ -123,7 +123,7 @@ def _reached(egress: Egress) -> tuple[IPBlock, ...]:
 
 
 def _fit(blocks: Iterable[IPBlock]) -> Iterator[IPBlock]:
-    """Leave out mapped addresses, which the API server compares with IPv6 blocks as IPv4, and so finds outside."""
+    """Leave out mapped addresses: the API server reads them as IPv4, and so finds them outside of IPv6 blocks."""
     for block in blocks:
         if not lies_in(block.cidr, special.MAPPED):
             kept = tuple(hole for hole in block.except_ if not lies_in(hole, special.MAPPED))
@@ -136,7 +136,7 @@ def _order(egress: Egress) -> list[Rule]:
     not_public = special.networks(special.NOT_PUBLIC)
     rules = _all(never, Action.DROP)
     if any(special.may_carry(network) for network in egress.networks):
-        # Such a network names a way, not what is behind it.
+        # Such a network names a translator, not the addresses behind it.
         rules += _all(_inside(never), Action.DROP)
         rules += _all(_common(_inside(egress.networks), egress.networks), Action.ACCEPT)
         rules += _all(_inside(not_public), Action.DROP)
@@ -155,7 +155,7 @@ def _inside(networks: Iterable[Network]) -> list[Network]:
 
 
 def _common(ones: Iterable[Network], others: Iterable[Network]) -> list[Network]:
-    """Networks that lie in one of both lists; of two that overlap, the one is within the other."""
+    """Intersection of two lists of networks: of two networks that overlap, one is within the other."""
     pairs = [(one, other) for one in ones for other in others]
     return [one for one, other in pairs if lies_in(one, other)] + [other for one, other in pairs if lies_in(other, one)]
 

@@ -2,20 +2,20 @@
 
 How packets are judged (docs/firewall.md has the reasons):
 
-- ``input``: replies to what the workspace opened itself, and the agent's port, pass. Every packet of a
-  connection's original direction is judged by the rules again, established or not, so that a rule which forbids
-  cuts what runs already. An ICMP error about an inbound connection is judged by that connection's source.
+- ``input``: replies to connections of the workspace, and packets to the agent's port, pass. The rules judge every
+  packet of a connection's original direction, established or not, so that a new rule also cuts connections that
+  stand. An ICMP error about an inbound connection is judged by that connection's source.
 - ``output``: replies to inbound connections go only to sources that the rules accept. A TCP packet that belongs to
-  no known connection and opens none is a remainder of one that was cut: it must not start a new entry, which
-  would turn the forbidden peer's packets into "replies". Nothing that the workspace opens gets to metadata services and
-  link-local addresses, nor to IPv6 addresses that have these inside, whether or not the cluster enforces its
-  NetworkPolicy yet; neighbours and resolvers are asked.
-- the VPN's tunnel, where there is one: what comes out of it is from clients that the VPN has admitted, and gets to
+  no known connection and opens none is left from one that was cut: it must not start a new entry, which
+  would turn the forbidden peer's packets into "replies". No connection of the workspace reaches metadata services and
+  link-local addresses, nor IPv6 addresses that have these inside, whether or not the cluster enforces its
+  NetworkPolicy yet; neighbour discovery and resolvers are excepted.
+- the VPN's tunnel, where there is one: packets from it come from clients that the VPN has admitted, and reach
   everything but the agent's port. (The packets that carry the tunnel are judged as all others.)
-- no match is silence, and nothing is forwarded.
-- once the lease has ended: as without rules, but TCP connections that stand end with a reset and not in silence.
+- packets without a match are dropped silently, and nothing is forwarded.
+- once the lease has ended: as without rules, but established TCP connections end with a reset and not in silence.
 
-The transaction makes, deletes and makes again the table, so loading it replaces all of it or nothing.
+The transaction creates, deletes and creates the table again, so loading it replaces all of it or nothing.
 """
 
 import re
@@ -33,7 +33,7 @@ from berth_core.firewall.verdicts import Verdict, verdicts
 _HEAD: Final = "table inet berth\ndelete table inet berth\ntable inet berth {\n"
 _NEVER: Final = special.networks(special.NEVER)
 _OUT_OF_REACH: Final = (*_NEVER, *(form for network in _NEVER for form in special.forms(network)))
-"""With the IPv6 addresses that have one of these inside."""
+"""Networks of ``special.NEVER``, and the IPv6 addresses that have one of their addresses inside."""
 _COMMENT: Final = re.compile(r'^\tcomment "berth e\d+ g\d+ [0-9a-f]{64}"\n', re.MULTILINE)
 
 
@@ -44,7 +44,7 @@ class Ports:
     agent: int = names.AGENT_PORT
     """Open to everyone at this layer; mutual TLS and the NetworkPolicy protect it."""
     ssh: int = names.SSH_PORT
-    """Where the operator's path check knocks."""
+    """Target of the operator's path check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def compile_ruleset(
     ports: Ports = Ports(),
     operator_sources: Sequence[Network] = (),
 ) -> str:
-    """Text for ``nft -f`` that puts the rules in force, first match first, everything else dropped.
+    """Return the text for ``nft -f`` that enforces the rules: the first match decides, everything else is dropped.
 
     A SYN to the ssh port from ``operator_sources`` that no rule matches is answered with ICMP "administratively
     prohibited" (EHOSTUNREACH for IPv4, EACCES for IPv6): the operator learns that packets arrive without getting in.
@@ -73,18 +73,18 @@ def compile_ruleset(
 
 
 def closed_ruleset(epoch: int, *, ports: Ports = Ports()) -> str:
-    """Generation 0: what is in force before the first push. Nobody gets in, no path check is answered."""
+    """Generation 0, in force before the first push. Nobody gets in, and no path check is answered."""
     return compile_ruleset((), epoch=epoch, generation=0, ports=ports)
 
 
 def stamp(body: str, epoch: int, generation: int) -> str:
-    """Return a body with the table comment that says what it is: ``berth e<epoch> g<generation> <digest>``."""
+    """Return a body with the table comment that identifies it: ``berth e<epoch> g<generation> <digest>``."""
     comment = f'\tcomment "berth e{epoch} g{generation} {digest_of(body)}"\n'
     return body.replace(_HEAD, _HEAD + comment, 1)
 
 
 def digest_of(ruleset: str) -> str:
-    """SHA-256 (hex) of a ruleset without its comment line, so that same rules have the same in every generation."""
+    """SHA-256 (hex) of a ruleset without its comment line, so that equal rules have one digest in all generations."""
     return sha256(_COMMENT.sub("", ruleset, count=1).encode()).hexdigest()
 
 
@@ -126,7 +126,7 @@ def ruleset_body(
 def _input(ports: Ports, tunnel: Tunnel | None) -> str:
     return _chain("input", [
         "type filter hook input priority filter; policy drop;",
-        # The holder is root in this network namespace: without this line he could keep the agent busy.
+        # The holder is root in this network namespace, and could keep the agent busy without this line.
         f'iif "lo" tcp dport {ports.agent} reject with tcp reset',
         'iif "lo" accept',
         *_from_tunnel(ports, tunnel),
@@ -141,7 +141,7 @@ def _input(ports: Ports, tunnel: Tunnel | None) -> str:
 
 
 def _from_tunnel(ports: Ports, tunnel: Tunnel | None) -> list[str]:
-    """By name, since the interface comes and goes. No NetworkPolicy sees what is inside of a tunnel."""
+    """Rules for the tunnel by its name, since the interface comes and goes. No NetworkPolicy sees inside a tunnel."""
     if tunnel is None:
         return []
     return [
@@ -164,7 +164,7 @@ def _output(ports: Ports, tunnel: Tunnel | None) -> str:
         "ct direction reply goto peers",
         "ct state { new, invalid } tcp flags & (fin | syn | rst | ack) != syn drop",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
-        # A resolver may have such an address. By number (tcp, udp), as above; the NetworkPolicy says which one.
+        # A resolver may have a link-local address; the NetworkPolicy limits which one. Protocols by number, as above.
         "meta l4proto { 6, 17 } th dport 53 accept",
         *_matches(_OUT_OF_REACH, "{family} daddr", "drop"),
     ])  # fmt: skip
@@ -175,9 +175,9 @@ def _chain(name: str, lines: Sequence[str] | Iterator[str]) -> str:
 
 
 def _by_source(judged: Sequence[Sequence[Verdict]], field: str, reject: str) -> Iterator[str]:
-    """One line for each IP version that rules speak of: a map of ranges, in which a packet's source finds its verdict.
+    """Yield a line for each IP version in the rules: a map from ranges of sources to verdicts.
 
-    200 lines of sets would be 200 sets to load, and to be looked through by each packet.
+    A set for each of 200 rules would mean 200 sets to load, and 200 look-ups for each packet.
     """
     meet = {Action.ACCEPT: "accept", Action.DROP: "drop", Action.REJECT: reject}
     for (family, protocol), found in zip((("ip", "ipv4"), ("ip6", "ipv6")), judged, strict=True):
@@ -189,7 +189,7 @@ def _by_source(judged: Sequence[Sequence[Verdict]], field: str, reject: str) -> 
 
 
 def _matches(networks: Sequence[Network], field: str, verdict: str) -> Iterator[str]:
-    """One line for each IP version: packets whose ``field`` (with ``{family}``) is in the networks meet the verdict."""
+    """Yield a line for each IP version: packets with ``field`` (with ``{family}``) in the networks get the verdict."""
     four: list[Network] = list(collapse_addresses(n for n in networks if isinstance(n, IPv4Network)))
     six: list[Network] = list(collapse_addresses(n for n in networks if isinstance(n, IPv6Network)))
     for family, protocol, merged in (("ip", "ipv4", four), ("ip6", "ipv6", six)):

@@ -1,4 +1,4 @@
-"""Special networks: what nobody reaches, whatever names it, and what else is no public address. Pure.
+"""Special networks: those that nobody ever reaches, and others that are not public. Pure.
 
 The only such list. NetworkPolicies of workspaces, hooks and builds follow it, rulesets in pods, the notifier's own
 check, and its NetworkPolicy in the chart (``make generate``). It has IANA's registries of special-purpose addresses
@@ -24,7 +24,7 @@ NEVER: Final = _read(
     ("168.63.129.16/32", "a metadata service"),
     ("169.254.0.0/16", "link-local"),
     ("192.0.0.192/32", "a metadata service"),
-    # Neither says at a place that prefixes could tell which IPv4 address is inside.
+    # In both, the IPv4 address inside is at no fixed place, so prefixes cannot select it.
     ("64:ff9b:1::/48", "NAT64 of a local prefix"),
     ("2001::/32", "Teredo"),
     ("fd00:42::42/128", "a metadata service"),
@@ -34,7 +34,7 @@ NEVER: Final = _read(
     ("fd20:ce::254/128", "a metadata service"),
     ("fe80::/10", "link-local"),
 )
-"""Networks that nothing Berth runs for users reaches, and why."""
+"""Networks that no pod for users reaches, and the reason."""
 
 NOT_PUBLIC: Final = _read(
     ("0.0.0.0/8", "unspecified"),
@@ -66,13 +66,13 @@ NOT_PUBLIC: Final = _read(
     ("fec0::/10", "site-local"),
     ("ff00::/8", "multicast"),
 )
-"""Networks besides that are reached only where somebody has named them, and what they are."""
+"""More networks, which pods reach only where a type or a setting names them, and their purpose."""
 
 PUBLIC: Final[tuple[Network, ...]] = (IPv4Network("0.0.0.0/0"), IPv6Network("2000::/3"))
-"""Where public addresses are: in these and in none of the special networks."""
+"""Networks of public addresses, apart from the special networks in them."""
 
 MAPPED: Final = IPv6Network("::ffff:0:0/96")
-"""Packets to these addresses leave as IPv4, and are judged as that."""
+"""Packets to these addresses leave as IPv4, and are judged as IPv4."""
 _CARRIERS: Final = (
     MAPPED,
     *(IPv6Network(text) for text in ("::ffff:0:0:0/96", "::/96", "64:ff9b::/96", "2002::/16")),
@@ -83,7 +83,7 @@ _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 
 def networks(named: _Named) -> tuple[Network, ...]:
-    """Return the networks of a list without what they are."""
+    """Return the networks of a list without their purposes."""
     return tuple(network for network, _ in named)
 
 
@@ -93,7 +93,7 @@ def within(address: Address, where: Iterable[Network]) -> bool:
 
 
 def never(address: Address) -> str | None:
-    """Why nobody reaches an address, whatever names it; None where somebody may."""
+    """Why nobody ever reaches an address; None where somebody may."""
     return _first(address, NEVER)
 
 
@@ -121,7 +121,7 @@ def carried(address: Address) -> IPv4Address | None:
 
 
 def forms(network: Network) -> Iterator[IPv6Network]:
-    """IPv6 networks whose addresses have one of an IPv4 network's inside, but for ISATAP, which is no prefix."""
+    """Yield the IPv6 networks that carry an IPv4 network's addresses inside; not ISATAP, which has no prefix."""
     if isinstance(network, IPv4Network):
         for carrier in _CARRIERS:
             inside = int(network.network_address) << (96 - carrier.prefixlen)

@@ -1,6 +1,6 @@
-"""Resolves the order of rules: which action decides about each address, as ranges that do not overlap.
+"""Resolves ordered rules to ranges of addresses that do not overlap, each with its action.
 
-A packet filter finds its range among them in one look, however many rules there are.
+A packet filter finds the range of an address in one look-up, however many rules there are.
 """
 
 import heapq
@@ -14,7 +14,7 @@ from berth_core.firewall.model import Action, Rule, of_version
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What packets from ``first`` to ``last``, both included, meet."""
+    """Action for packets from the addresses ``first`` to ``last``, both included."""
 
     version: int
     first: int
@@ -23,7 +23,7 @@ class Verdict:
 
     @property
     def everything(self) -> bool:
-        """Whether it is about all addresses of its IP version."""
+        """Whether it covers all addresses of its IP version."""
         return self.last - self.first == (1 << (32 if self.version == 4 else 128)) - 1
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class Verdict:
 
 
 def verdicts(rules: Sequence[Rule], version: int) -> list[Verdict]:
-    """Ranges in order, neighbours of one action joined; what no rule matches is in none of them."""
+    """Return ranges in order, neighbours of one action joined. Addresses that no rule matches are in none."""
     ranges = [(int(rule.source[0]), int(rule.source[-1]), rule.action) for rule in of_version(rules, version)]
     starting: dict[int, list[int]] = {}
     for index, (first, _, _) in enumerate(ranges):

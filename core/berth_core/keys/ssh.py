@@ -1,4 +1,4 @@
-"""Key pairs that Berth makes for users who bring no key, and the Secret in the access namespace that keeps one."""
+"""Key pairs for users who bring no key, and the Secret in the access namespace that keeps one."""
 
 import base64
 import binascii

@@ -1,7 +1,7 @@
 """Keys of webhooks in the forms of the Standard Webhooks specification. Pure.
 
-An installation has one Ed25519 key, which anybody can verify by its public half, and one master secret, from which
-every user's own secret follows: who knows his own can forge nothing that is sent to others.
+An installation has one Ed25519 key, whose signatures anybody can verify with its public half, and one master secret,
+from which each user's secret is derived. A user's own secret does not suffice to forge messages to other users.
 """
 
 import base64
@@ -22,7 +22,7 @@ _PURPOSE: Final = b"berth webhook secret of "
 
 
 def user_secret(master: bytes, user: str) -> str:
-    """Return the secret that signs what is sent to a user (`whsec_…`), for symmetric signatures (`v1`)."""
+    """Return the secret that signs messages to a user (`whsec_…`), for symmetric signatures (`v1`)."""
     derived = hmac.new(master, _PURPOSE + user.encode(), hashlib.sha256).digest()
     return SECRET_PREFIX + base64.b64encode(derived).decode("ascii")
 

@@ -1,4 +1,4 @@
-"""What the cluster's API answers, turned into the errors of :mod:`berth_core.kube.errors`."""
+"""Turns answers of the cluster's API into objects, or into the errors of :mod:`berth_core.kube.errors`."""
 
 import asyncio
 import re
@@ -11,11 +11,11 @@ import orjson
 from berth_core.kube import errors
 
 _NOT_YET: Final = re.compile(r'forbidden: (User ".*" cannot |not yet ready to handle request)')
-"""Words of the authorizer (k8s.io/apiserver, ``responsewriters.Forbidden``), and admission before it is ready."""
+"""Messages of the authorizer (k8s.io/apiserver, ``responsewriters.Forbidden``), and of admission before it is ready."""
 
 
 class StoppedError(Exception):
-    """A write was stopped before it was sent. On its way through aiohttp it becomes the cause of another error."""
+    """A write was stopped before it was sent. aiohttp wraps this error: it becomes the cause of another one."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
@@ -23,7 +23,7 @@ class StoppedError(Exception):
 
 
 class translated:  # noqa: N801 (reads as a statement)
-    """Turn failures of the connection into UnavailableError, and raise the reason why a write was stopped."""
+    """Turn failures of the connection into UnavailableError, and re-raise the reason why a write was stopped."""
 
     def __enter__(self) -> None:
         return None
@@ -36,10 +36,10 @@ class translated:  # noqa: N801 (reads as a statement)
 
 
 def object_of(data: bytes) -> dict[str, Any]:
-    """Return the object that an answer, or a line of a watch, is. Pure.
+    """Parse an answer, or a line of a watch, as an object. Pure.
 
     Raises:
-        berth_core.kube.errors.ClusterError: it is none: something between here and the API server has answered.
+        berth_core.kube.errors.ClusterError: it is no object: something in front of the API server has answered.
 
     """
     try:
@@ -53,7 +53,7 @@ def object_of(data: bytes) -> dict[str, Any]:
 
 
 def error_of(status: int, data: bytes, headers: Mapping[str, str]) -> errors.ClusterError:
-    """Return the error that an answer is; ``data`` is its body, a Status of the API server's or anything else. Pure."""
+    """Return the error for an answer; ``data`` is its body, a Status of the API server or anything else. Pure."""
     try:
         parsed = object_of(data)
     except errors.ClusterError:
@@ -66,7 +66,7 @@ def error_of(status: int, data: bytes, headers: Mapping[str, str]) -> errors.Clu
 
 
 def from_status(code: int, status: dict[str, Any], retry_after: float) -> errors.ClusterError:
-    """Return the error that a Status of the API server's is; ``retry_after`` is in seconds. Pure."""
+    """Return the error for a Status of the API server; ``retry_after`` is in seconds. Pure."""
     message = str(status.get("message") or status.get("reason") or f"HTTP status {code}")
     details = status.get("details") or {}
     if code == 409:

@@ -1,9 +1,9 @@
 """A list-and-watch cache of one kind.
 
 One task owns the store; readers on the same event loop see whole objects and never wait. After a break the
-watch goes on from the last resourceVersion; when that is too old (410) the collection is listed again, what
-changed meanwhile is told, and what vanished is reported as deleted. A list is read and stored in small pieces,
-between which the event loop serves others: meanwhile readers see some objects as they were and some as they are.
+watch goes on from the last resourceVersion. When that is too old (410), the collection is listed again: listeners
+hear of objects that changed meanwhile, and of vanished ones as deleted. A list is read and stored in small pieces,
+between which the event loop serves other tasks: meanwhile readers see a mix of older and newer objects.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Keep = Callable[[Object], Object]
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 5.0
 PIECE: Final = 25
-"""Objects of a list that are stored before others have their turn on the event loop."""
+"""Objects of a list that are stored before other tasks run on the event loop."""
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -54,8 +54,8 @@ _NOTHING: Final[Object] = {}
 class Cache:
     """All objects of one kind in some namespaces (None: in all), by key and by index.
 
-    ``keep`` makes what is kept of an object for readers; indexers and listeners are given the whole object, but
-    for its bookkeeping (managed fields, kubectl's copy), which takes more memory than all the rest.
+    ``keep`` reduces an object to the part that readers need. Indexers and listeners get the whole object, without
+    its bookkeeping (managed fields, kubectl's copy), which takes more memory than all the rest.
     ``longest_delay`` is the longest pause, in seconds, between attempts at a watch that fail.
     """
 
@@ -107,14 +107,14 @@ class Cache:
         return all(event.is_set() for event in self._unlisted.values())
 
     def broken_for(self, monotonic_now: float) -> float:
-        """Seconds for which some watch has not been standing; 0 when all stand."""
+        """Seconds since the oldest break of a watch that is still broken; 0 when all watches stand."""
         return max((monotonic_now - since for since in self._broken_since.values()), default=0.0)
 
     def seen(self, namespace: str) -> int:
-        """Greatest resourceVersion up to which all changes in a namespace are known to be in the cache; 0 before any.
+        """Greatest resourceVersion up to which the cache has all changes of a namespace; 0 before the first list.
 
-        It is comparable with those of other kinds of the same API group, as integers: by contract since Kubernetes 1.35
-        within a kind, and in fact within what lies in one etcd.
+        It is comparable, as an integer, with those of other kinds of the same API group: by contract since Kubernetes
+        1.35 within a kind, and in fact within one etcd.
         """
         return self._seen.get(None if self._scopes == [None] else namespace, 0)
 
@@ -137,7 +137,7 @@ class Cache:
         delay, version = FIRST_DELAY, None
 
         def stands() -> None:
-            # Not before the server has taken the watch on: an attempt that fails must not make the break look new.
+            # Only once the server has accepted the watch: a failed attempt must not make the break look new.
             self._broken_since.pop(scope, None)
 
         while True:
@@ -157,7 +157,7 @@ class Cache:
             except errors.ClusterError as error:
                 log.warning("watch broke", kind=self._kind.plural, namespace=scope, error=error.message)
                 pause, delay = delay, min(delay * 2, self._longest_delay)
-            # Servers end watches from time to time. Whatever the reason: until the next one stands, nothing is heard.
+            # Servers end watches from time to time. Until the next watch stands, no changes arrive.
             self._broken_since.setdefault(scope, loop.time())
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
 

@@ -1,4 +1,4 @@
-"""The client itself. It never retries: whoever calls knows whether a repeat is right."""
+"""The client of the cluster's API. It never retries: the caller knows whether a retry is safe."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -21,15 +21,15 @@ JSON_TYPE: Final = "application/json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REQUEST_SECONDS: Final = 10.0
 NO_LIMIT: Final = aiohttp.ClientTimeout(total=None)
-"""Total times are asyncio's to keep: aiohttp's swallow the cancellation of a task that comes at the same moment."""
+"""asyncio limits total times: aiohttp's limit swallows the cancellation of a task that comes at the same moment."""
 WATCH_SECONDS: Final = 290
 PAGE_SIZE: Final = 250
-"""Objects in a page: reading one takes some milliseconds, in which the event loop does nothing else."""
+"""Objects in a page: reading a page takes some milliseconds, in which the event loop does nothing else."""
 _PLAIN: Final = {"Accept": JSON_TYPE, "Content-Type": JSON_TYPE}
 
 
 async def _at_once() -> None:
-    """Keep nobody waiting."""
+    """Return without waiting."""
 
 
 class Client:
@@ -39,9 +39,9 @@ class Client:
         self._api = api
         self._manager = manager
         self.clock = clock or StoreClock()
-        """The store's time, by the answers that came."""
+        """The store's time, estimated from the answers."""
         self.before_request: Callable[[], Awaitable[None]] = _at_once
-        """Awaited before each request but watches, logs and :meth:`server_date`; what it raises stops the request."""
+        """Awaited before each request except watches, logs and :meth:`server_date`; an exception stops the request."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,12 +72,12 @@ class Client:
         metadata_only: bool = False,
         not_older_than: int | None = None,
     ) -> tuple[list[Object], str]:
-        """Read all objects that match as of one moment, live and consistent; with the collection's resourceVersion.
+        """Read all matching objects as of one moment, live and consistent, with the collection's resourceVersion.
 
-        With ``metadata_only`` the API server sends nothing else of the objects, so no Secret's content travels.
-        With ``not_older_than``, a resourceVersion, the moment may be any since that one: the API server answers from
-        memory, and need not find out first how far etcd is, which takes up to 100 ms (Kubernetes API Concepts,
-        resourceVersionMatch).
+        With ``metadata_only`` the API server sends only metadata, so no Secret's content travels.
+        With ``not_older_than``, a resourceVersion, the moment is that version's or any later one: the API server
+        answers from memory, without asking etcd for its latest version, which takes up to 100 ms (Kubernetes API
+        Concepts, resourceVersionMatch).
         """
         query = selectors(labels, fields)
         if not_older_than is not None:
@@ -99,7 +99,7 @@ class Client:
         ``metadata_only`` is as for :meth:`list`.
 
         Raises:
-            GoneError: it took so long that the cluster has forgotten that moment.
+            GoneError: reading took so long that the cluster has forgotten that moment.
 
         """
         query = selectors(labels, None) | {"limit": str(PAGE_SIZE)}
@@ -112,7 +112,7 @@ class Client:
             query["continue"] = following
 
     async def count(self, kind: Kind, namespace: str | None = None) -> int:
-        """How many objects there are, live and consistent; cheap, whatever the number."""
+        """Number of objects, live and consistent; cheap for any number."""
         query = {"limit": "1"}
         answer = await self.request("GET", kind.path(namespace), query=query, accept=METADATA_LIST)
         return len(answer.get("items") or []) + int(answer["metadata"].get("remainingItemCount") or 0)
@@ -128,7 +128,7 @@ class Client:
         return await self.request("POST", kind.path(namespace), body=body, query={"fieldManager": self._manager})
 
     async def apply(self, kind: Kind, body: Object, *, force: bool = True, subresource: str | None = None) -> Object:
-        """Server-side apply: make the object so, in the fields that the body names. Safe to repeat."""
+        """Server-side apply: create the object, or set the fields that the body names. Safe to repeat."""
         metadata = body["metadata"]
         query = {"fieldManager": self._manager, "force": "true" if force else "false"}
         path = kind.path(metadata.get("namespace"), metadata["name"], subresource)
@@ -158,9 +158,9 @@ class Client:
         resource_version: str | None = None,
         grace_seconds: int | None = None,
     ) -> None:
-        """Delete an object, with ``uid`` only that one, with ``resource_version`` only as it was seen.
+        """Delete an object; with ``uid`` only that object, with ``resource_version`` only in that version.
 
-        One that is gone already is no error, unless a ``resource_version`` says that it was there.
+        An object that is gone already is no error, unless a ``resource_version`` is given.
 
         Raises:
             ConflictError: another object has the name, or the object was changed meanwhile.
@@ -191,11 +191,11 @@ class Client:
     ) -> AsyncGenerator[WatchEvent, None]:
         """Follow a collection from a resourceVersion on, bookmarks included, until the server ends the watch.
 
-        ``opened`` is called once the server has taken the watch on.
+        ``opened`` is called once the server has accepted the watch.
 
         Raises:
             GoneError: the resourceVersion is too old.
-            UnavailableError: the connection broke, or the server did not take the watch on.
+            UnavailableError: the connection broke, or the server did not accept the watch.
 
         """
         query = selectors(labels, fields) | {
@@ -206,7 +206,7 @@ class Client:
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENT_SECONDS)
         with translated():
-            # Else a dead connection would be waited for as long as for a quiet watch.
+            # Otherwise a dead connection would be waited for as long as a quiet watch.
             async with asyncio.timeout(REQUEST_SECONDS):
                 response = await self._send("GET", kind.path(namespace), query, None, dict(_PLAIN), timeout)
             if response.status >= 300:
@@ -227,11 +227,11 @@ class Client:
     async def pod_log(
         self, namespace: str, pod: str, container: str, *, follow: bool = False, limit_bytes: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Yield what a container has printed, in pieces as they come; with ``follow`` until it ends.
+        """Yield the output of a container, in pieces as they come; with ``follow`` until it ends.
 
-        Nothing is read ahead of who takes the pieces. The end of a stream that is followed does not mean that the
-        container has ended: servers close long ones. With ``limit_bytes`` no more than about so much comes, from the
-        beginning on. Of a log that the node has rotated, what it keeps comes.
+        Nothing is read before the caller takes it. The end of a followed stream does not mean that the container has
+        ended: servers close long streams. With ``limit_bytes``, at most about that many bytes come, from the
+        beginning on. Of a rotated log, only the part that the node has kept comes.
 
         Raises:
             NotFoundError: there is no such pod.
@@ -275,7 +275,7 @@ class Client:
         content_type: str = JSON_TYPE,
         accept: str = JSON_TYPE,
     ) -> Object:
-        """Send one request and return the parsed answer. For what the methods above do not cover."""
+        """Send one request and return the parsed answer. For requests that the methods above do not cover."""
         if method != "GET" and body is None:
             raise ValueError("a write has a body: with it goes the check before it is sent")
         await self.before_request()

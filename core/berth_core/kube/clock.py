@@ -1,7 +1,7 @@
-"""The store's time: the API server's, by the ``Date`` of its answers and a clock of this machine that nobody sets.
+"""The store's time: the API server's, estimated from the ``Date`` of its answers and this machine's monotonic clock.
 
 Each answer bounds the difference of the two clocks; several answers narrow it. The bounds are pure (:class:`Offset`);
-:class:`StoreClock` adds the readings. docs/adr/0022-the-stores-time.md says what rests on it.
+:class:`StoreClock` adds the readings. docs/adr/0022-the-stores-time.md says what depends on it.
 """
 
 import time
@@ -14,9 +14,9 @@ from typing import Final, Self
 MOST_WIDTH: Final = 2.0
 """Seconds between the bounds up to which the store's time counts as known."""
 DRIFT: Final = 0.001
-"""Seconds by which two clocks may part in a second: NTP slews each by at most half of that."""
+"""Seconds by which two clocks may drift apart in a second: NTP slews each by at most half of that."""
 MOST_JUMP: Final = 1.0
-"""Seconds by which the wall clock may part from the steady one until one of the two was set, or stood still."""
+"""Seconds by which the wall clock may depart from the steady one; beyond, one of the two was set or stood still."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Offset:
 
     @classmethod
     def told(cls, sent: float, date: float, received: float) -> Self:
-        """Return what one answer tells: ``date`` has whole seconds, and was read between the other two readings."""
+        """Return the bounds from one answer: ``date`` has whole seconds, read between ``sent`` and ``received``."""
         return cls(date - received, date + 1 - sent)
 
     @property
     def width(self) -> float:
-        """How far the bounds are apart."""
+        """Seconds between the bounds."""
         return self.most - self.least
 
     def aged(self, seconds: float) -> "Offset":
@@ -41,13 +41,13 @@ class Offset:
         return Offset(self.least - DRIFT * seconds, self.most + DRIFT * seconds)
 
     def narrowed(self, newer: "Offset") -> "Offset":
-        """Return what both allow; where they contradict each other a clock was set, and the newer counts alone."""
+        """Return the intersection; where it is empty a clock was set, and the newer bounds count alone."""
         least, most = max(self.least, newer.least), min(self.most, newer.most)
         return Offset(least, most) if least <= most else newer
 
 
 def steady() -> float:
-    """Read a clock that nobody sets, in seconds; where the system has one, it counts while the machine sleeps too."""
+    """Read the monotonic clock, in seconds; where the system has such a clock, it counts sleep of the machine too."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -62,10 +62,10 @@ class StoreClock:
         """Both clocks at the latest answer, the steady one first."""
         self._date = ("", 0.0)
         self.was_known = False
-        """Whether the time has been known once."""
+        """Whether the time has ever been known."""
 
     def saw(self, sent: float, date: str | None, received: float) -> None:
-        """Take note of an answer; ``date`` is its ``Date`` header (RFC 9110), the others are by the steady clock."""
+        """Take note of an answer: its ``Date`` header (RFC 9110), and the steady clock before and after."""
         seconds = self._seconds(date or "")
         if seconds is None:
             return
@@ -81,9 +81,9 @@ class StoreClock:
         return known is not None and known.width <= MOST_WIDTH
 
     def bounds(self) -> tuple[float, float]:
-        """Return the earliest and the latest that it can be, in seconds since the Epoch; ask :attr:`is_known` before.
+        """Return the earliest and the latest possible time, in seconds since the Epoch; ask :attr:`is_known` before.
 
-        While it is not known both are what :meth:`now` says.
+        While the time is not known, both are the result of :meth:`now`.
         """
         offset, now = self._known(), self.steady()
         if offset is None or offset.width > MOST_WIDTH:
@@ -91,20 +91,20 @@ class StoreClock:
         return now + offset.least, now + offset.most
 
     def now(self) -> datetime:
-        """Return the store's time: this machine's where the answers allow it, else the bound that is next to it."""
+        """Return the store's time: this machine's where it is within the bounds, else the bound next to it."""
         offset, now, wall = self._known(), self.steady(), self._wall()
         told = min(max(wall, now + offset.least), now + offset.most) if offset else wall
         return datetime.fromtimestamp(told, UTC)
 
     def _known(self) -> Offset | None:
-        """Bounds as of now; None where a clock was set, or stood still, since the latest answer."""
+        """Bounds as of now; None where a clock was set or stood still since the latest answer."""
         if self._offset is None:
             return None
         passed, walked = self.steady() - self._read[0], self._wall() - self._read[1]
         return self._offset.aged(max(passed, 0.0)) if abs(walked - passed) <= MOST_JUMP else None
 
     def _seconds(self, date: str) -> float | None:
-        """Seconds since the Epoch of a header; None of what is none. Many answers have the same one."""
+        """Seconds since the Epoch in a header; None for an invalid one. Many answers have the same header."""
         if date != self._date[0]:
             try:
                 self._date = date, parsedate_to_datetime(date).timestamp()

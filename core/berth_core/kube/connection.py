@@ -1,4 +1,4 @@
-"""Connects to the cluster's API, with a kubeconfig file or from inside of a pod."""
+"""Connects to the cluster's API, with a kubeconfig file or from inside a pod."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,9 +17,9 @@ from berth_core.kube.clock import StoreClock
 
 CONNECTIONS: Final = 200
 UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
-"""Most of what a large list costs the API server is its compression (docs/performance.md)."""
+"""Compression is most of the API server's work for a large list (docs/performance.md)."""
 UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
-"""What the library raises for a configuration that it cannot use; it trusts the file's shape."""
+"""Exceptions of the library for an unusable configuration; it does not check the file's shape."""
 
 
 async def connect(
@@ -32,9 +32,9 @@ async def connect(
 ) -> Client:
     """Connect with a kubeconfig file, or with the pod's service account where ``kubeconfig`` is None.
 
-    ``manager`` is the field manager that writes are recorded under. ``before_write`` is called once for each write, in
-    the step of the event loop that sends it; what it raises stops the write. At most ``connections`` are open at once;
-    who needs more waits. Clients that share a ``clock`` tell each other the store's time.
+    ``manager`` is the field manager of writes. ``before_write`` is called once for each write, in the step of the
+    event loop that sends it; an exception stops the write. At most ``connections`` are open at once; further requests
+    wait. Clients may share a ``clock``, and so their knowledge of the store's time.
 
     Raises:
         ClusterError: the file, or the service account, cannot be used.
@@ -50,7 +50,7 @@ async def connect(
         where = f"kubeconfig {kubeconfig}" if kubeconfig else "service account of this pod"
         raise errors.ClusterError(f"the {where} cannot be used: {error}") from error
     configuration.connection_pool_maxsize = connections
-    # Without a proxy in the environment there is nothing to trust it for, and looking takes two threads a request.
+    # trust_env only serves for a proxy in the environment, and costs two threads a request.
     traces = [tracing(before_write)] if before_write is not None else []
     configuration.client_session_kwargs = {
         "trust_env": bool(getproxies()),
@@ -61,10 +61,10 @@ async def connect(
 
 
 def tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
-    """Have each write checked at the last moment: it may have waited for a connection, or for its turn, for seconds.
+    """Check each write at the last moment: it may have waited for a connection, or for its turn, for seconds.
 
-    Only writes have a body. aiohttp keeps back the head of a request until it has the first piece of its body, asks
-    what traces it, and sends both in one piece; nothing else of this process runs in between.
+    Only writes have a body. aiohttp holds the head of a request until it has the first piece of the body, calls
+    the trace, and sends both in one piece; no other task of this process runs in between.
     """
 
     async def ask(*_: object) -> None:

@@ -1,10 +1,10 @@
-"""What can go wrong between Berth and the cluster's API. One tree, so that callers catch what they mean."""
+"""Errors between Berth and the cluster's API. One tree, so that callers catch as much or as little as they need."""
 
 from typing import Any
 
 
 class ClusterError(Exception):
-    """The API server refused, or could not be asked. ``status`` is the HTTP status, 0 where there was none."""
+    """The API server refused, or could not be reached. ``status`` is the HTTP status, 0 where there was none."""
 
     def __init__(self, message: str, *, status: int = 0, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class InvalidError(ClusterError):
 
 
 class ForbiddenError(ClusterError):
-    """403 of an admission plugin: a policy, a quota or a webhook does not let this identity do that."""
+    """403 of an admission plugin: a policy, a quota or a webhook refuses the request."""
 
 
 class UnavailableError(ClusterError):
@@ -48,13 +48,13 @@ class UnavailableError(ClusterError):
 class NoRightError(ForbiddenError, UnavailableError):
     """401, or 403 of the authorizer: this identity lacks a right, or the API server cannot look it up yet.
 
-    Which of the two, only a later answer shows: an API server that was just started serves before it knows all roles,
-    and one that has lost its store knows no ServiceAccount.
+    Only a later answer shows which of the two it was: an API server serves after a start before it knows all roles,
+    and knows no ServiceAccount while it has lost its store.
     """
 
 
 class UnreadableError(ClusterError):
-    """An object is there, and this version of Berth cannot read it: its schema was another one when it was stored."""
+    """An object exists that this version of Berth cannot read: its schema was another when the object was stored."""
 
     def __init__(self, kind: str, metadata: dict[str, Any], why: str) -> None:
         self.kind = kind

@@ -13,7 +13,7 @@ TIME: Final = (
     r"^[1-8][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
     r"(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
-"""The API server's ``date-time`` takes more than RFC 3339 has, and years that leave no room for sums."""
+"""The API server's ``date-time`` accepts more than RFC 3339, and years that overflow in sums."""
 
 Time = Annotated[str, Field(pattern=TIME, json_schema_extra={"format": "date-time"})]
 """RFC 3339, which Berth writes in UTC with ``Z``."""
@@ -22,10 +22,10 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 """Name of a Kubernetes object."""
 
 Word = Annotated[str, Field(json_schema_extra={"maxLength": 253})]
-"""Name of something in a list. Longer ones that exist are refused no more, only new ones."""
+"""Name in a list. Only the API server refuses longer names: those that are stored already stay readable."""
 
 LONGEST_LEASE: Final = 100 * 365 * 86_400
-"""Seconds: what a time that is given in seconds comes to at most."""
+"""Greatest value of a time in seconds."""
 Seconds = Annotated[int, Field(json_schema_extra={"maximum": LONGEST_LEASE})]
 
 
@@ -36,7 +36,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def is_time(value: object) -> bool:
-    """Whether a value of an object that may not be readable is a time."""
+    """Whether a value, possibly from an unreadable object, is a time."""
     return isinstance(value, str) and re.fullmatch(TIME, value) is not None
 
 
@@ -46,10 +46,10 @@ def parse_time(text: str) -> datetime:
 
 
 class Model(BaseModel):
-    """Base of all parts: camelCase on the wire, snake_case here; unknown fields are kept out."""
+    """Base of all parts: camelCase on the wire, snake_case here; unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
     def wire(self) -> Object:
-        """Return the part as the API server takes it: unset and absent fields left out."""
+        """Return the part in the API server's form, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

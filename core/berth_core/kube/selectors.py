@@ -1,4 +1,4 @@
-"""Selectors of lists and watches, as the query string has them. Pure."""
+"""Selectors of lists and watches for the query string. Pure."""
 
 from collections.abc import Mapping
 

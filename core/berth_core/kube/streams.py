@@ -1,4 +1,4 @@
-"""Answers that go on: lines of a watch, and connections that must not die unnoticed."""
+"""Streamed answers: lines of a watch, and keep-alive of their connections."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -14,11 +14,11 @@ KEEP_ALIVE: Final = {
     "TCP_KEEPINTVL": (socket.IPPROTO_TCP, 1),
     "TCP_KEEPCNT": (socket.IPPROTO_TCP, 3),
 }
-"""Of a watch's socket: an idle peer that has gone without a word is noticed after 5 s."""
+"""Options of a watch's socket: a peer that vanished silently is noticed after 5 s."""
 
 
 def keep_alive(response: aiohttp.ClientResponse) -> None:
-    """Have the kernel ask a silent peer whether it is there."""
+    """Have the kernel probe a silent peer."""
     # A short answer may have ended its connection already: then there is nothing to keep.
     transport = response.connection.transport if response.connection is not None else None
     if transport is not None:

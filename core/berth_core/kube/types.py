@@ -1,4 +1,4 @@
-"""What is read and written: kinds of objects, the objects themselves, and news of them."""
+"""Kinds of objects, the objects themselves, and events of watches."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """Where objects of one kind live: ``Kind("berth.dev/v1alpha1", "instances")``."""
+    """A kind of objects, by its place in the API: ``Kind("berth.dev/v1alpha1", "instances")``."""
 
     api_version: str
     plural: str

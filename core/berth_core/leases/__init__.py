@@ -1,1 +1,1 @@
-"""The lease of a deployment: taking it, giving it back, its epochs and the quota of its holders."""
+"""The lease of a deployment: taking it, giving it back, its epochs and the quotas of holders."""

@@ -10,11 +10,11 @@ from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.base import Returned
 
 NEVER_MADE_MESSAGE: Final = "it was never made: the request for it came to nothing, and can be made again"
-"""Why a tombstone has ended."""
+"""Reason that a tombstone shows for its end."""
 
 AVAILABLE: Final = "Available"
 BEGUN: Final = "Begun"
-"""False while something of an earlier deployment of the same name is left; absent where nothing ever was."""
+"""False while objects of an earlier deployment of the same name are left; absent where there never were any."""
 CLEANING: Final = "Cleaning"
 QUARANTINED: Final = "Quarantined"
 
@@ -27,7 +27,7 @@ class Lease:
     epoch: int
 
     def goes_back(self, mark: Returned | None) -> bool:
-        """Whether the status of whom it was taken for says that it is never used."""
+        """Whether ``mark``, the ``status.returned`` of the lease's instance or reservation, names this lease."""
         return mark is not None and (mark.deployment, mark.epoch) == (self.deployment, self.epoch)
 
 
@@ -70,5 +70,5 @@ def _deleted_while_leased(wd: WorkspaceDeployment) -> str:
 
 
 def is_tombstone(instance: Instance) -> bool:
-    """Whether it only keeps a name, and was never anybody's to use."""
+    """Whether the Instance only reserves a name, and never served a user."""
     return instance.spec.terminate and names.NEVER_MADE_LABEL in instance.metadata.labels

@@ -1,4 +1,4 @@
-"""Epochs that objects speak of: what leases and warm pods left says which were used. Pure."""
+"""Epochs in the labels of objects: remains of leases and warm pods show which epochs were used. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -7,7 +7,7 @@ from berth_core import names
 from berth_core.kube.types import Object
 
 HIGHEST: Final = 2**53
-"""Beyond this no epoch is believed: some readers of JSON would round it."""
+"""Greatest epoch that is accepted: some readers of JSON round larger numbers."""
 
 
 class Trace(NamedTuple):
@@ -16,7 +16,7 @@ class Trace(NamedTuple):
     deployment: str
     epoch: int
     instance: str
-    """Public id of the instance whose it is; empty for what is kept warm and nobody has."""
+    """Public id of its instance; empty for objects that are kept warm without a holder."""
     created: str
     name: str
     owners: frozenset[str]
@@ -24,7 +24,7 @@ class Trace(NamedTuple):
 
 
 def traces(objects: Iterable[Object]) -> list[Trace]:
-    """Read what objects were made for from their metadata; those without sound labels are left out.
+    """Read the traces in the metadata of objects; objects without sound labels are left out.
 
     A warm pod names its instance in an annotation (ADR 0013), everything else in a label.
     """
@@ -41,7 +41,7 @@ def traces(objects: Iterable[Object]) -> list[Trace]:
 
 
 def epoch_of(labels: Mapping[str, str]) -> int | None:
-    """Epoch that labels name; None where they name none, or not as Berth does: anybody can make such an object."""
+    """Epoch in labels; None where it is missing or malformed: anybody can make such an object."""
     label = labels.get(names.EPOCH_LABEL) or ""
     sound = label.isascii() and label.isdigit() and 1 <= int(label) <= HIGHEST
     return int(label) if sound else None

@@ -45,16 +45,16 @@ async def take(
     seen: WorkspaceDeployment | None = None,
     after: int | None = None,
 ) -> Lease:
-    """Take the lease of a deployment for an instance (public id). Safe to repeat: the holder gets his lease again.
+    """Take the lease of a deployment for an instance (public id). Idempotent: the holder gets its lease again.
 
-    Who has just read the deployment live passes it as ``seen``, which saves a read: the first compare-and-swap is at
-    its resourceVersion. ``after`` is the epoch at which the caller has judged who may have it: what was read of a
-    machine counts until the machine has another holder.
+    A caller that has just read the deployment live passes it as ``seen``, which saves a read: the first
+    compare-and-swap is at its resourceVersion. ``after`` is the epoch at which the caller has decided who may have the
+    deployment: the decision is void once the deployment has had another holder.
 
     Raises:
         BusyError: somebody has it or had it since, or it is locked, dissolved, offline or in quarantine.
         berth_core.kube.errors.NotFoundError: no such deployment.
-        berth_core.kube.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
+        berth_core.kube.errors.UnavailableError: the cluster cannot be reached, or others kept writing.
 
     """
     for attempt in range(ATTEMPTS):
@@ -85,7 +85,7 @@ async def give_back(
     now: datetime,
     conditions: Sequence[Condition] = (),
 ) -> None:
-    """Give a lease back; call it only when all that the lease opened was observed gone. Safe to repeat.
+    """Give a lease back. Call it only once everything that the lease opened was observed gone. Idempotent.
 
     A lease that is not the live one (other holder, later epoch, deployment deleted) is left alone.
     ``completed`` counts the instance as one that was ready. ``conditions`` are written by the same compare-and-swap,
@@ -112,7 +112,7 @@ async def _read(client: Client, namespace: str, deployment: str) -> WorkspaceDep
 
 
 async def _let_others_finish(attempt: int) -> None:
-    """Wait a little before another try, longer each time, so that writers do not keep stepping on each other."""
+    """Wait a little before a retry, longer each time, so that writers do not keep colliding."""
     if attempt:
         await asyncio.sleep(random.uniform(0.0, BACK_OFF_SECONDS * 2**attempt))  # noqa: S311 (jitter)
 

@@ -1,4 +1,4 @@
-"""The number of the lease protocol on the leader's Lease, and whether this version may run beside it. Pure."""
+"""The version number of the lease protocol on the leader's Lease; decides whether this version may run. Pure."""
 
 from typing import Any, Final
 
@@ -9,11 +9,11 @@ LEADER: Final = "berth-operator"
 
 
 class NewerProtocolError(Exception):
-    """A newer version of Berth has led here: this one must not write beside it, or after it."""
+    """A newer version of Berth has led here: this version must not write beside it or after it."""
 
 
 def need_known(lease: dict[str, Any]) -> None:
-    """Raise NewerProtocolError where the leader's Lease shows a number that this version does not know."""
+    """Raise NewerProtocolError where the leader's Lease has a protocol number that this version does not know."""
     spoken = int((lease["metadata"].get("annotations") or {}).get(names.PROTOCOL_ANNOTATION) or 1)
     if spoken > names.PROTOCOL:
         raise NewerProtocolError(

@@ -1,17 +1,17 @@
-"""Slots: how a type's ``limits.maxPerUser`` holds exactly, whoever takes leases at the same moment.
+"""Slots enforce a type's ``limits.maxPerUser`` exactly, even when several processes take leases at the same moment.
 
-A user has of a type the leases in the user's name, in all workspace namespaces. A slot stands for a lease that
-is about to be taken: an entry in the status of the user's Account, made by compare-and-swap while slots and leases
-together are fewer than the limit, and dropped once the lease was taken, or was not to be had. So those who take
-at once see each other, and the end of a lease frees its place by itself.
+Leases count by the user's name, in all workspace namespaces. A slot stands for a lease that is about to be taken. It
+is an entry in the status of the user's Account, made by compare-and-swap while slots and leases together are below the
+limit, and dropped once the lease was taken or refused. So concurrent takers see each other, and the end of a lease
+frees its place by itself.
 
-A slot whose taker stood still is dropped by others, and no clock tells it: that of a paused machine stood still with
-it. So a lease counts as within the limit if its slot is seen after it was taken. One whose slot is gone is used only
-where the others' slots and leases are few enough (:func:`need_room`): whoever takes a slot from then on sees it. Else
-it goes back.
+Others drop the slot of a taker that stood still. The taker's clock does not show it: the clock of a paused machine
+stands still too. So a lease is within the limit if its slot is still there after the lease was taken. A lease whose
+slot is gone is used only if the others' slots and leases leave room (:func:`need_room`): later takers of a slot see
+that lease. Otherwise it is given back.
 
-The API process and the operator take leases through :class:`Claimant`. A slot whose taker died is dropped by the
-operator when it has seen it for ``KEPT_SECONDS``. Types without a limit cost nothing.
+The API process and the operator take leases through :class:`Claimant`. The operator drops the slot of a dead taker
+once it has seen the slot for ``KEPT_SECONDS``. Types without a limit need no slots.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ from berth_core.resources.account import Slot
 log = structlog.get_logger(__name__)
 
 KEPT_SECONDS: Final = 25.0
-"""The operator drops a slot that it has seen for so long: its taker is gone."""
+"""Seconds after which the operator drops a slot that it has seen: its taker is gone."""
 PATIENCE_SECONDS: Final = 8.0
-"""How long a writer tries against others who write the same Account."""
+"""Seconds for which a writer retries while others write the same Account."""
 LONGEST_BACK_OFF: Final = 0.05
 MOST_SLOTS: Final = 1000
 """Entries that an Account can hold."""
@@ -47,7 +47,7 @@ Undo = Callable[[str, Lease], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Places:
-    """Where Accounts are, and where leases are."""
+    """Namespaces of Accounts and of leases."""
 
     access: str
     workspaces: tuple[str, ...]
@@ -68,7 +68,7 @@ class Quota:
 
 
 class NoneLeftError(Exception):
-    """The user has as many as allowed. ``passing``: some of them only as slots, which may come to nothing."""
+    """The user is at the quota. ``passing``: some of the places are slots, which may be dropped again."""
 
     def __init__(self, quota: Quota, *, passing: bool) -> None:
         super().__init__(f"no more than {quota.most} active instances of this type for one user")
@@ -86,12 +86,12 @@ async def held(client: Client, places: Places, type_name: str, user: str) -> fro
 
 
 class Claimant:
-    """One instance of a user that is to have a deployment: takes leases for it within the user's quotas.
+    """Takes leases for one instance of a user, within the user's quotas.
 
-    ``undo`` has a lease given back that was taken and is not to be had after all. It must not let anybody else have the
-    deployment before nothing is left of the lease's epoch.
+    ``undo`` gives back a lease that was taken but exceeds the quota. It must not free the deployment before everything
+    of the lease's epoch is gone.
 
-    Used as ``async with``: its slot is dropped at the end, or before by :meth:`close`. One :meth:`take` at a time.
+    Use it as ``async with``: the slot is dropped at the end, or earlier by :meth:`close`. One :meth:`take` at a time.
     """
 
     def __init__(
@@ -129,15 +129,15 @@ class Claimant:
         seen: WorkspaceDeployment | None = None,
         after: int | None = None,
     ) -> Lease:
-        """Take the lease of a deployment; ``quota`` is that of its type, None where it has none. Safe to repeat.
+        """Take the lease of a deployment; ``quota`` is that of its type, None where it has none. Idempotent.
 
         ``seen`` and ``after`` are as for :func:`berth_core.leases.leasing.take`.
 
         Raises:
-            NoneLeftError: the user has as many as allowed.
+            NoneLeftError: the user is at the quota.
             berth_core.leases.leasing.BusyError: the deployment cannot be had.
             berth_core.kube.errors.NotFoundError: no such deployment.
-            berth_core.kube.errors.UnavailableError: the cluster cannot be asked, others kept writing, or this
+            berth_core.kube.errors.UnavailableError: the cluster cannot be reached, others kept writing, or this
                 process stood still until its slot was dropped.
 
         """
@@ -158,7 +158,7 @@ class Claimant:
         return lease
 
     async def close(self) -> None:
-        """Drop the slot. One that cannot be dropped now is the operator's to drop: it counts no lease twice."""
+        """Drop the slot. If that fails, the operator drops it later; no lease counts twice meanwhile."""
         async with self._closing:
             if not self._written:
                 return
@@ -181,7 +181,7 @@ class Claimant:
                 return
 
     async def _confirm(self, quota: Quota, namespace: str, lease: Lease) -> None:
-        """Make sure that the slot was there until the lease was; else the lease is not the user's to have."""
+        """Check that the slot still exists after the lease was taken; otherwise undo the lease and raise."""
         try:
             account = await _read(self._client, self._places, self._user)
             if Slot(instance=self._instance, type=quota.type) not in account.status.slots:
@@ -192,15 +192,15 @@ class Claimant:
 
 
 async def need_room(client: Client, places: Places, quota: Quota, *, user: str, instance: str) -> Account:
-    """Return the user's Account, as it was before the look at the leases, where an instance is within the quota.
+    """Check that an instance is within the quota, and return the user's Account as read before the leases.
 
     Raises:
-        NoneLeftError: without that instance the user has as many as allowed.
-        berth_core.kube.errors.UnavailableError: the cluster cannot be asked.
+        NoneLeftError: the user is at the quota without that instance.
+        berth_core.kube.errors.UnavailableError: the cluster cannot be reached.
 
     """
     account = await _read(client, places, user)
-    # After the Account, never before: a taker that dropped its slot until then is seen by its lease.
+    # After the Account, never before: of a taker that has dropped its slot by then, the lease is seen.
     leases = await held(client, places, quota.type, user) - {instance}
     pending = {slot.instance for slot in account.status.slots if slot.type == quota.type} - {instance}
     if len(leases | pending) >= quota.most:
@@ -209,7 +209,7 @@ async def need_room(client: Client, places: Places, quota: Quota, *, user: str, 
 
 
 async def _read(client: Client, places: Places, user: str) -> Account:
-    """Read the user's Account, which is made where there is none."""
+    """Read the user's Account; create it where there is none."""
     kind, namespace, name = Account.api(), places.access, ids.user_object(user)
     try:
         return Account.parse(await client.get(kind, namespace, name))
@@ -222,10 +222,10 @@ async def _read(client: Client, places: Places, user: str) -> Account:
 
 
 async def drop(client: Client, access: str, account: str, instances: frozenset[str]) -> None:
-    """Drop the slots of some instances from an Account (its name). Safe to repeat.
+    """Drop the slots of some instances from an Account (its name). Idempotent.
 
     Raises:
-        berth_core.kube.errors.UnavailableError: the cluster cannot be asked, or others kept writing.
+        berth_core.kube.errors.UnavailableError: the cluster cannot be reached, or others kept writing.
 
     """
     attempts = _Attempts(f"others kept writing the status of Account {account}")
@@ -252,7 +252,7 @@ async def _write(client: Client, account: Account, slots: Sequence[Slot]) -> boo
 
 
 class _Attempts:
-    """Tries until the patience is over, with growing pauses in which others may finish."""
+    """Retries until PATIENCE_SECONDS are over, with growing pauses in which others may finish."""
 
     def __init__(self, complaint: str) -> None:
         self._complaint = complaint
@@ -260,7 +260,7 @@ class _Attempts:
         self._pause = 0.0
 
     async def another(self) -> bool:
-        """Whether to try again; raises UnavailableError where it is no use any more."""
+        """Wait, and return True to try again; raises UnavailableError when the time is over."""
         if self._pause:
             if time.monotonic() > self._end:
                 raise errors.UnavailableError(self._complaint)

@@ -1,7 +1,7 @@
-"""Takes the name of an Instance that was never made, so that it cannot come late (ADR 0021).
+"""Takes the name of an Instance that was never made, so that a late write cannot create it (ADR 0021).
 
-A lease for which Berth drew the instance's id goes back only in the pass over the Instance of that name. Where there
-is none, a tombstone is made: an Instance with the lease's claim that is ended from the beginning.
+Where Berth chose the instance's id, only a reconcile of the Instance of that name gives the lease back. Where there is
+no such Instance, a tombstone is made: an Instance with the lease's claim that is to end from the beginning.
 """
 
 from berth_core import names
@@ -13,12 +13,12 @@ from berth_core.resources.instance import Claim
 
 
 async def bury(client: Client, namespace: str, lease: Lease, *, instance: str, user: str) -> Object:
-    """Make the tombstone of an instance (public id) for which ``user`` holds the lease; its own pass gives that back.
+    """Make the tombstone of an instance (public id) for which ``user`` holds the lease. Its reconcile gives that back.
 
     Raises:
-        berth_core.kube.errors.AlreadyExistsError: there is an Instance of that name: it has come, or was buried before.
+        berth_core.kube.errors.AlreadyExistsError: the name is taken, by the Instance itself or by its tombstone.
         berth_core.kube.errors.InvalidError, berth_core.kube.errors.ForbiddenError: a quota or a webhook refuses it.
-        berth_core.kube.errors.UnavailableError: the cluster cannot be asked.
+        berth_core.kube.errors.UnavailableError: the cluster cannot be reached.
 
     """
     spec = InstanceSpec(

@@ -1,7 +1,7 @@
-"""The live list of those who wait.
+"""The live list of waiters.
 
-Whoever takes a lease, API or operator, reads it before: what was written before that read is in it, so that nobody
-who waits already is passed by a newcomer. What is written after it came later than the newcomer.
+API and operator read it before they take a lease. It has every waiter that was written before the read, so no
+newcomer passes an earlier waiter. Later writes come after the newcomer.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from berth_core.resources import Instance, Reservation
 
 NOT_GRANTED: Final = {"status.grant.instance": ""}
 NOT_BOUND: Final = {"spec.claim.deployment": "", "status.deployment": "", "status.reason": ""}
-"""Nor over: those that ended while they waited are many, and whoever asks for a machine waits for this list."""
+"""Instances without a lease that do not end. Ended ones are many, and every request for a machine reads this list."""
 
 
 async def waiters(client: Client, namespace: str) -> list[Waiter]:
-    """List those who wait in a namespace, consistently, in the order in which they are served."""
+    """List the waiters in a namespace, read consistently, in the order in which they are served."""
     (reservations, _), (instances, _) = await asyncio.gather(
         client.list(Reservation.api(), namespace, fields=NOT_GRANTED),
         client.list(Instance.api(), namespace, fields=NOT_BOUND),

@@ -1,4 +1,4 @@
-"""Who may instantiate a deployment. Pure."""
+"""Decides whether a user may instantiate a deployment. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,10 +12,10 @@ FORBIDS: Final = "CAP_NO_INSTANTIATE"
 def may_instantiate(
     user: str, workspace_type: WorkspaceType, deployment: WorkspaceDeployment, rules: Iterable[AccessRule]
 ) -> bool:
-    """Whether this user may have the deployment; ``rules`` are all those of this deployment.
+    """Whether this user may have the deployment; ``rules`` are all rules of this deployment.
 
-    The most specific answer counts: rules that name the user, then that he is an owner, then rules for everybody,
-    then the type's default. Of two rules that are equally specific, the one that forbids wins.
+    The most specific answer counts: rules that name the user, then ownership, then rules for everybody, then the
+    type's default. Of two equally specific rules, the one that forbids wins.
     """
     by_user: dict[str, set[str]] = {}
     for rule in rules:

@@ -1,8 +1,8 @@
-"""Who waits for what, and in which order. Pure.
+"""Reservations that wait for deployments, and their order. Pure.
 
-The order is that of the store: the higher priority, the earlier second in which the API server made the object, the
-lower version that the object had first. The operator keeps both in ``status.queued`` with its first write. No clock of
-a client, an API process or the operator has a say, nor does a name that somebody chose.
+The order is that of the store: the higher priority, then the earlier second in which the API server made the object,
+then the lower first version of the object. The operator keeps second and version in ``status.queued`` with its first
+write. No clock of a client, an API process or the operator counts, nor does a name that somebody chose.
 
 A reservation is served by deployments of its own namespace, like everything that names deployments.
 """
@@ -21,12 +21,12 @@ from berth_core.resources.base import ObjectMeta, Queued
 WAITING: Final = "Waiting"
 FULFILLED: Final = "Fulfilled"
 NOTIFIED: Final = "Notified"
-"""Of a Reservation with an eventUrl: whether the Delivery that tells of its turn was made."""
+"""Condition of a Reservation with an eventUrl: whether the Delivery about its turn was made."""
 
 Turn = tuple[int, int, int, str]
 """Sort key of a queue: the least comes first."""
 Key = tuple[str, str]
-"""Namespace, and name of something in it."""
+"""Namespace and name of an object."""
 TypeOf = Callable[[str, str], str | None]
 """Type of a deployment by namespace and name; None where there is no such deployment."""
 
@@ -39,7 +39,7 @@ def waits(reservation: Reservation) -> bool:
 
 
 def is_settled(reservation: Reservation) -> bool:
-    """Whether its turn has come and nothing is left to be done for it."""
+    """Whether its turn has come and nothing is left to do for it."""
     return conditions.find(reservation.status.conditions, FULFILLED) is not None
 
 
@@ -51,26 +51,26 @@ def applies(reservation: Reservation, wd: WorkspaceDeployment) -> bool:
 
 
 def turn(reservation: Reservation) -> Turn:
-    """Place of a reservation in the order in which those who wait are served."""
+    """Place of a reservation in the order in which waiters are served."""
     return turn_of(reservation.metadata, reservation.status.queued, reservation.spec.priority)
 
 
 def turn_of(metadata: ObjectMeta, kept: Queued | None, priority: int = 0) -> Turn:
-    """Place of a resource in the order in which those who wait are served; ``kept`` is its ``status.queued``."""
+    """Place of a resource in the order in which waiters are served; ``kept`` is its ``status.queued``."""
     place = kept or queued(metadata)
     return -priority, int(parse_time(place.since).timestamp()), place.version, metadata.name
 
 
 def queued(metadata: ObjectMeta) -> Queued:
-    """Return the place of a resource whose status has none yet: each write until then moves it back."""
+    """Return the place of a resource whose status has none yet; until it has, each write moves the resource back."""
     version = metadata.resource_version
     return Queued(since=metadata.creation_timestamp, version=int(version) if version.isdecimal() else 0)
 
 
 def positions(reservations: Iterable[Reservation], type_of: TypeOf) -> dict[Key, int]:
-    """Place of each that waits among those that wait for the same things: that some deployment could serve too.
+    """Place of each waiting reservation among those that some deployment could serve as well.
 
-    The first is 1. One pass: what is ahead is counted by type, and by name in bit sets, one bit a reservation.
+    The first is 1. One pass: rivals ahead are counted by type, and by name in bit sets, one bit a reservation.
     """
     types: Counter[Key] = Counter()
     lists: Counter[Key] = Counter()
@@ -94,7 +94,7 @@ def positions(reservations: Iterable[Reservation], type_of: TypeOf) -> dict[Key,
 
 
 def eta(position: int, endings: Iterable[str | None]) -> str | None:
-    """When the turn comes if all leases end when they must: one deployment for each who waits, the first ones first.
+    """When the turn comes if all leases end at their latest time, with one deployment for each waiter in order.
 
     ``endings`` has an entry for each deployment that could serve: the end of its lease (RFC 3339), None where it
     is free. The answer is None where it is not known.
@@ -104,7 +104,7 @@ def eta(position: int, endings: Iterable[str | None]) -> str | None:
 
 
 class Queues:
-    """Numbers of reservations that apply, for any deployment, from one pass over them all."""
+    """Counts of applicable reservations for any deployment, from one pass over all reservations."""
 
     def __init__(self, reservations: Iterable[Reservation] = ()) -> None:
         self._by_type: Counter[Key] = Counter()
@@ -117,7 +117,7 @@ class Queues:
         self._count(reservation, 1)
 
     def remove(self, reservation: Reservation) -> None:
-        """Count a reservation no more that was added just so."""
+        """Uncount a reservation that was added in the same state."""
         self._count(reservation, -1)
 
     def _count(self, reservation: Reservation, change: int) -> None:
@@ -135,6 +135,6 @@ class Queues:
         return self._by_type[namespace, wd.spec.type] + self._by_name[namespace, wd.metadata.name]
 
     def length(self, wd: WorkspaceDeployment) -> int:
-        """Queue length as clients see it: 0 when it is not in use and nobody waits, else 1 + those who wait."""
+        """Queue length for clients: 0 when the deployment is not leased and nobody waits, else 1 + waiters."""
         applying = self.applying(wd)
         return 0 if wd.status.lease is None and applying == 0 else 1 + applying

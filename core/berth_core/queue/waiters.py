@@ -1,4 +1,4 @@
-"""Those who wait for a deployment, and what they keep newcomers from. Pure."""
+"""Waiters for deployments, and whether they block newcomers. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from berth_core.resources import AccessRule, Instance, Reservation, WorkspaceDep
 
 @dataclass(frozen=True)
 class Waiter:
-    """Somebody who waits, with a Reservation or with an Instance that was made with kubectl."""
+    """A waiter: a Reservation, or an Instance that was made with kubectl."""
 
     resource: Reservation | Instance
     instance: str
@@ -23,7 +23,7 @@ class Waiter:
 
     @classmethod
     def of(cls, resource: Reservation | Instance) -> Self:
-        """Look at a resource that waits (:func:`waits`)."""
+        """Make the waiter of a resource that waits (:func:`waits`)."""
         metadata = resource.metadata
         if isinstance(resource, Reservation):
             instance = ids.turn_instance(metadata.uid)
@@ -37,12 +37,12 @@ class Waiter:
 
     @property
     def namespace(self) -> str:
-        """Namespace of the resource, and of all that it waits for."""
+        """Namespace of the resource, and of all deployments that it waits for."""
         return self.resource.metadata.namespace
 
     @property
     def user(self) -> str:
-        """Who waits."""
+        """User who waits."""
         return self.resource.spec.user
 
     def wants(self, deployment: str, type_name: str) -> bool:
@@ -51,7 +51,7 @@ class Waiter:
         return spec.workspace_type == type_name or deployment in (spec.deployments or ())
 
     def may_have(self, kind: WorkspaceType, deployment: WorkspaceDeployment, rules: Iterable[AccessRule]) -> bool:
-        """Whether the access rules, all those of the deployment, let its user have it."""
+        """Whether the user may have the deployment; ``rules`` are all access rules of the deployment."""
         return self.superuser or may_instantiate(self.user, kind, deployment, rules)
 
 
@@ -65,7 +65,7 @@ def waits(resource: Reservation | Instance) -> bool:
 
 
 def in_turn(resources: Iterable[Reservation | Instance]) -> list[Waiter]:
-    """Those of some resources that wait, in the order in which they are served."""
+    """Waiters among some resources, in the order in which they are served."""
     return sorted((Waiter.of(resource) for resource in resources if waits(resource)), key=lambda waiter: waiter.turn)
 
 
@@ -76,9 +76,9 @@ def ahead_of(
     deployment: WorkspaceDeployment,
     rules: Iterable[AccessRule],
 ) -> bool:
-    """Whether somebody waits for a deployment and may have it, so that a newcomer may not.
+    """Whether another user waits for a deployment and may have it, so that a newcomer may not.
 
-    ``waiters`` wait in the deployment's namespace. Nobody is kept from it by what he waits for himself.
+    ``waiters`` are those of the deployment's namespace. Users are not blocked by their own waiting resources.
     """
     every = list(rules)
     name, type_name = deployment.metadata.name, deployment.spec.type

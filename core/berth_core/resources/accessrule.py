@@ -14,37 +14,39 @@ LONGEST_NAME: Final = 253
 
 
 class AccessRuleSpec(Model):
-    """One rule. The most specific one that speaks of a user decides. Never changed."""
+    """A rule that allows or forbids. The most specific rule for a user decides. Never changed."""
 
     deployment: Name = Field(description="Name of the WorkspaceDeployment in the same namespace.")
     user: str = Field(
-        EVERYBODY, description="Whom it is about; `*` for everybody.", min_length=1, max_length=LONGEST_NAME
+        EVERYBODY, description="User that the rule is about; `*` for everybody.", min_length=1, max_length=LONGEST_NAME
     )
     capability: Literal["CAP_INSTANTIATE", "CAP_NO_INSTANTIATE"] = Field(
-        description="What the user may do, or may not."
+        description="CAP_INSTANTIATE lets the user instantiate the deployment, CAP_NO_INSTANTIATE forbids it."
     )
-    param: str | None = Field(None, description="Argument of the capability; none takes one yet.", max_length=1024)
+    param: str | None = Field(
+        None, description="Argument of the capability; no capability takes one yet.", max_length=1024
+    )
     rule_id: int = Field(
         alias="ruleID",
-        description="Number by which clients name the rule; unique among the rules of a deployment.",
+        description="Number of the rule in the HTTP API; unique among the rules of a deployment.",
         ge=1,
         le=GREATEST_ID,
     )
 
 
 class AccessRule(Resource):
-    """A rule of access to a deployment."""
+    """A rule that allows users to instantiate a deployment, or forbids it."""
 
     KIND: ClassVar[str] = "AccessRule"
     PLURAL: ClassVar[str] = "accessrules"
     SHORT: ClassVar[str] = "acr"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.deployment", ".spec.user")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="Deployment", json_path=".spec.deployment", description="Access to what"),
-        Column(name="User", json_path=".spec.user", description="Whom it is about"),
-        Column(name="Capability", json_path=".spec.capability", description="What the user may do, or may not"),
-        Column(name="Id", type="integer", json_path=".spec.ruleID", description="Number that clients use"),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+        Column(name="Deployment", json_path=".spec.deployment", description="Deployment that the rule is about"),
+        Column(name="User", json_path=".spec.user", description="User that the rule is about"),
+        Column(name="Capability", json_path=".spec.capability", description="Whether the rule allows or forbids"),
+        Column(name="Id", type="integer", json_path=".spec.ruleID", description="Number of the rule in the HTTP API"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -57,12 +59,12 @@ class AccessRule(Resource):
 
     @classmethod
     def stand_in(cls, obj: Object) -> Self | None:
-        """Forbid: whether the rule forbids cannot be told. Its user, or everybody where the user cannot be told."""
+        """Return a rule that forbids: for the same user, or for everybody where the user is unreadable."""
         spec = obj.get("spec")
         spec = spec if isinstance(spec, dict) else {}
         deployment, user, number = spec.get("deployment"), spec.get("user"), spec.get("ruleID")
         if not _is_name(deployment):
-            return None  # it speaks of none
+            return None  # it names no deployment
         rule = AccessRuleSpec(
             deployment=str(deployment),
             user=str(user) if _is_name(user) else EVERYBODY,

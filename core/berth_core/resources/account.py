@@ -1,4 +1,4 @@
-"""Account: what Berth knows of a user beyond his tokens."""
+"""Account: settings of a user, and the user's leases under way."""
 
 from typing import ClassVar
 
@@ -11,55 +11,68 @@ from berth_core.resources.base import Column, Resource, Rule
 class PasswordSecret(Model):
     """A Secret in the Account's namespace, with the password's argon2id hash under the key `hash`."""
 
-    name: Name = Field(description="Its name.")
+    name: Name = Field(description="Name of the Secret.")
 
 
 class AccountSpec(Model):
-    """What is set about a user. Users without an Account are users too."""
+    """Settings of a user. Users need no Account."""
 
-    user: str = Field(description="The user's name, as `sub` of his tokens has it.", min_length=1, max_length=253)
+    user: str = Field(
+        description="Name of the user, as in the claim `sub` of the user's tokens.", min_length=1, max_length=253
+    )
     tokens_valid_after: Time | None = Field(
-        None, description="Tokens that were issued before this time do not count. Never cleared, never earlier."
+        None, description="Tokens that were issued before this time are rejected. Never cleared, never earlier."
     )
     password_secret_ref: PasswordSecret | None = Field(
-        None, description="Hash of the password that proves who asks for a purge; absent for no password."
+        None,
+        description="Secret with the hash of the password that authenticates the user for a purge; absent for no"
+        " password.",
     )
 
 
 class Slot(Model):
-    """A place in a quota that is taken while a lease is being taken; whoever takes the lease drops it."""
+    """A place in a quota, held while Berth takes a lease. The taker drops it afterwards."""
 
     instance: str = Field(
-        description="Public id of the instance that is to have the lease.", min_length=1, max_length=253
+        description="Public id of the instance that the lease is taken for.", min_length=1, max_length=253
     )
-    type: str = Field(description="typeName whose `limits.maxPerUser` it counts for.", min_length=1, max_length=128)
+    type: str = Field(
+        description="typeName of the WorkspaceType whose `limits.maxPerUser` the slot counts towards.",
+        min_length=1,
+        max_length=128,
+    )
 
 
 class AccountStatus(Model):
-    """What is under way for the user."""
+    """State that Berth keeps for the user."""
 
     slots: list[Slot] = Field(
         default_factory=list,
-        description="Leases that are being taken under a quota. Cleared once taken: leases count by themselves.",
+        description="Leases that Berth is taking for the user under a quota. Cleared once taken, since leases count"
+        " by themselves.",
         max_length=1000,
     )
-    taking: bool | None = Field(None, description="True while there are slots; a selectable field.")
+    taking: bool | None = Field(None, description="True while there are slots, absent otherwise; a selectable field.")
 
 
 class Account(Resource):
-    """A user's account."""
+    """Account of a user: the password's Secret, the end of earlier tokens, and leases that are being taken."""
 
     KIND: ClassVar[str] = "Account"
     PLURAL: ClassVar[str] = "accounts"
     SHORT: ClassVar[str] = "acct"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".status.taking")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="User", json_path=".spec.user", description="Who"),
-        Column(name="Password", json_path=".spec.passwordSecretRef.name", description="Secret with its hash"),
+        Column(name="User", json_path=".spec.user", description="Name of the user"),
         Column(
-            name="Tokens-After", json_path=".spec.tokensValidAfter", description="Earlier tokens do not count any more"
+            name="Password", json_path=".spec.passwordSecretRef.name", description="Secret with the password's hash"
         ),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+        Column(
+            name="Tokens-After",
+            json_path=".spec.tokensValidAfter",
+            description="Tokens that were issued earlier are rejected",
+        ),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(rule="self.spec.user == oldSelf.spec.user", message="spec.user cannot be changed: make another Account"),

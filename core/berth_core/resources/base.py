@@ -12,11 +12,11 @@ from berth_core.names import API_VERSION
 
 LONGEST_WHY: Final = 512
 NONCE: Final = "^[a-z0-9]+$"
-"""Of a nonce in an object's name (ADR 0024)."""
+"""Pattern of a nonce in an object's name (ADR 0024)."""
 
 
 class OwnerReference(Model):
-    """Who goes before this object goes."""
+    """An owner of an object; the object is deleted after its owners."""
 
     api_version: str
     kind: str
@@ -43,22 +43,26 @@ class ObjectMeta(Model):
 
 
 class Queued(Model):
-    """Place in the queue, by the store: the earlier second first, then the lower version."""
+    """Place in the queue: the earlier second goes first, then the lower version. Both come from the API server."""
 
-    since: Time = Field(description="When it came: metadata.creationTimestamp; after a restore, that in the backup.")
-    version: int = Field(description="metadata.resourceVersion when this was first written.", ge=0)
+    since: Time = Field(
+        description="Time of arrival: metadata.creationTimestamp; after a restore, the one in the backup."
+    )
+    version: int = Field(
+        description="metadata.resourceVersion that the object had when this place was first written.", ge=0
+    )
 
 
 class Returned(Model):
     """A lease that was taken beyond its user's quota."""
 
     deployment: str = Field(description="Name of the WorkspaceDeployment.", min_length=1, max_length=253)
-    epoch: int = Field(description="Epoch of the lease.", ge=1)
+    epoch: int = Field(description="Epoch of the lease: its number among the leases of the deployment.", ge=1)
 
 
 RETURNED: Final = (
-    "The lease that goes back since it was beyond its user's quota. It is never used. Replaced by a later one, once it"
-    " has gone; never cleared."
+    "Lease that is given back unused, since it was beyond its user's quota. A later one replaces it once it has gone;"
+    " never cleared."
 )
 
 
@@ -75,8 +79,8 @@ class Column(Model):
 class Rule(Model):
     """A CEL rule of a kind, at its root or where ``at`` says: ``spec``, ``status.epoch``.
 
-    The API server pays for each step from ``self`` to a field by the number of fields beside it, with every write:
-    what is written often has its rules where few steps are needed.
+    With every write, each step from ``self`` to a field costs the API server time for every field beside it. So rules
+    of frequently written parts stand close to these.
     """
 
     rule: str
@@ -93,7 +97,7 @@ QUEUED_RULE: Final = Rule(
 
 
 def returned_rules(known: str, lease: str) -> tuple[Rule, ...]:
-    """Rules of a status with ``returned``. Where it has the field ``known``, ``lease`` is the one that is used."""
+    """Rules of a status with ``returned``. Where the status has the field ``known``, ``lease`` is the lease in use."""
     return (
         Rule(
             at="status", rule="!has(oldSelf.returned) || has(self.returned)", message="status.returned is never removed"
@@ -121,7 +125,7 @@ class Resource(Model):
 
     @classmethod
     def api(cls) -> Kind:
-        """Where the API server serves the kind."""
+        """API version and plural name under which the API server serves the kind."""
         return Kind(API_VERSION, cls.PLURAL)
 
     @classmethod
@@ -129,7 +133,7 @@ class Resource(Model):
         """Read an object as the API server gave it.
 
         Raises:
-            UnreadableError: the models do not take it. What it holds does not show in the message.
+            UnreadableError: the models refuse the object. The message does not show its content.
 
         """
         try:
@@ -141,12 +145,12 @@ class Resource(Model):
 
     @classmethod
     def stand_in(cls, obj: Object) -> Self | None:
-        """Return what counts in place of an object that cannot be read; None where nothing need be there for it."""
+        """Return the resource that replaces an unreadable object; None where none is needed."""
         del obj
         return None
 
     def reference(self) -> Object:
-        """Owner reference to this object, for what it makes."""
+        """Owner reference to this object, for objects that are made for it."""
         return {
             "apiVersion": API_VERSION,
             "kind": self.KIND,
@@ -171,5 +175,5 @@ R = TypeVar("R", bound=Resource)
 
 
 def oldest(resources: Iterable[R]) -> R:
-    """Return the one of several resources with one id or name that has it: the first that was made."""
+    """Return the oldest of several resources with the same id or name, which keeps it."""
     return min(resources, key=lambda r: (r.metadata.creation_timestamp, r.metadata.namespace, r.metadata.name))

@@ -10,69 +10,77 @@ from berth_core.resources.base import Column, Resource, Rule
 
 
 class DeliverySpec(Model):
-    """What is sent, and where. Never changed."""
+    """Content and receiver of the message. Never changed."""
 
     url: str = Field(description="http(s) URL of the receiver.", max_length=2048, pattern=r"^https?://")
-    payload: str = Field(description="Body of the request, letter by letter: JSON.", min_length=2, max_length=16384)
+    payload: str = Field(
+        description="Body of the request (JSON), sent exactly as it is here.", min_length=2, max_length=16384
+    )
     form: Literal["webhook", "github", "gitlab", "gitea"] = Field(
         "webhook",
-        description="webhook: signed by Standard Webhooks. Else the status of a commit: not signed, but with the"
-        " token that this provider wants, in the header that it wants it in.",
+        description="webhook: a message that is signed by Standard Webhooks. Others: a commit status, not signed,"
+        " with the token in the header that this provider expects.",
     )
     id: str = Field(
-        description="`webhook-id` of every attempt: receivers know repetitions by it.",
+        description="Value of the header `webhook-id` in every attempt, by which receivers recognize repetitions.",
         pattern=r"^[A-Za-z0-9_-]+$",
         max_length=128,
     )
-    user: str = Field(description="Whom it tells; his secret signs a webhook.", min_length=1, max_length=253)
+    user: str = Field(
+        description="User that the message is for; a webhook is signed with this user's secret.",
+        min_length=1,
+        max_length=253,
+    )
     reservation: str | None = Field(
-        None, description="Public id of the reservation that it is about, where it is.", max_length=253
+        None, description="Public id of the reservation that the message is about, if any.", max_length=253
     )
     instance: str | None = Field(
-        None, description="Public id of the instance that it is about, where it is.", max_length=253
+        None, description="Public id of the instance that the message is about, if any.", max_length=253
     )
-    build: str | None = Field(None, description="Public id of the build that it is about, where it is.", max_length=253)
+    build: str | None = Field(
+        None, description="Public id of the build that the message is about, if any.", max_length=253
+    )
     token_secret: Name | None = Field(
         None,
         description="Secret with the provider's token, in the release's namespace: `token`, and under `url` the"
-        " beginning of the URLs that it may be sent to. Absent: no token is sent.",
+        " beginning of the URLs that the token may be sent to. Absent: no token is sent.",
     )
     subject: str | None = Field(
         None,
-        description="What it says something of. Those with one subject are sent in the order of `sequence`; one that"
-        " waits is given up when there is a later one.",
+        description="Key of the thing that the message reports on. Deliveries with the same subject are sent in the"
+        " order of `sequence`; a waiting one is given up when there is a later one.",
         max_length=253,
     )
-    sequence: int = Field(0, description="Its place among those with its subject.", ge=0)
+    sequence: int = Field(0, description="Place among the Deliveries with the same subject.", ge=0)
 
 
 class DeliveryStatus(Model):
-    """How far it got."""
+    """Progress of the delivery."""
 
-    attempts: int = Field(0, description="Attempts that were begun. Never shrinks.", ge=0)
+    attempts: int = Field(0, description="Number of attempts that were begun. Never shrinks.", ge=0)
     last_attempt: Time | None = Field(None, description="When the latest attempt was begun. Absent before the first.")
     next_attempt: Time | None = Field(
         None,
-        description="Not before this the next attempt begins; an attempt under way ends before it."
-        " Absent before the first, and cleared when it was delivered or given up.",
+        description="Earliest time of the next attempt; an attempt under way ends before it. Absent before the"
+        " first, and cleared when the message was delivered or given up.",
     )
-    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
-        default_factory=list, description="Delivered, GivenUp. Never cleared, only changed.", max_length=16
+        default_factory=list, description="Conditions: Delivered, GivenUp. Never cleared, only changed.", max_length=16
     )
 
 
 class Delivery(Resource):
-    """A webhook to send, once at least. The operator makes it, the notifier sends it and deletes it a week later."""
+    """A webhook to send at least once. The operator makes it; the notifier sends it and deletes it a week later."""
 
     KIND: ClassVar[str] = "Delivery"
     PLURAL: ClassVar[str] = "deliveries"
     SHORT: ClassVar[str] = "dlv"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.reservation", ".spec.build")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="User", json_path=".spec.user", description="Whom it tells"),
-        Column(name="Instance", json_path=".spec.instance", description="What it is about"),
-        Column(name="Build", json_path=".spec.build", priority=1, description="What it is about"),
+        Column(name="User", json_path=".spec.user", description="User that the message is for"),
+        Column(name="Instance", json_path=".spec.instance", description="Instance that the message is about"),
+        Column(name="Build", json_path=".spec.build", priority=1, description="Build that the message is about"),
         Column(name="Attempts", type="integer", json_path=".status.attempts", description="Attempts begun"),
         Column(
             name="Delivered",
@@ -91,7 +99,7 @@ class Delivery(Resource):
             priority=1,
             description="How the latest attempt ended",
         ),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(rule="self.spec == oldSelf.spec", message="a Delivery's spec cannot be changed"),

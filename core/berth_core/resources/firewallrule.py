@@ -10,20 +10,24 @@ from berth_core.resources.base import Column, Resource, Rule
 
 
 class FirewallRuleSpec(Model):
-    """One rule. The first that matches a packet's source decides; no match drops. Never changed."""
+    """A rule for incoming packets. The first that matches a packet's source decides; no match drops. Never changed."""
 
-    instance: Name = Field(description="Public id of the instance.")
-    order: int = Field(0, description="Lower comes first; ties by name.", ge=0, le=2147483647)
-    source: str = Field(description="Network in CIDR notation.", min_length=1, max_length=49)
-    action: Literal["ACCEPT", "DROP", "REJECT"] = Field("ACCEPT", description="What happens to the packet.")
+    instance: Name = Field(description="Public id of the instance that the rule protects.")
+    order: int = Field(
+        0, description="Place among the instance's rules: lower comes first; ties by name.", ge=0, le=2147483647
+    )
+    source: str = Field(description="Network that packets come from, in CIDR notation.", min_length=1, max_length=49)
+    action: Literal["ACCEPT", "DROP", "REJECT"] = Field(
+        "ACCEPT", description="ACCEPT lets the packet in, DROP discards it silently, REJECT answers it with a refusal."
+    )
 
 
 class FirewallRuleStatus(Model):
-    """What is observed of the rule."""
+    """Observed state of the rule."""
 
-    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
-        default_factory=list, description="InForce, Readable. Never cleared, only changed.", max_length=16
+        default_factory=list, description="Conditions: InForce, Readable. Never cleared, only changed.", max_length=16
     )
 
 
@@ -35,14 +39,14 @@ class FirewallRule(Resource):
     SHORT: ClassVar[str] = "fwr"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.instance",)
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="Instance", json_path=".spec.instance", description="Whose firewall"),
+        Column(name="Instance", json_path=".spec.instance", description="Instance that the rule protects"),
         Column(name="Order", type="integer", json_path=".spec.order", description="Lower comes first"),
-        Column(name="Source", json_path=".spec.source", description="From where"),
-        Column(name="Action", json_path=".spec.action", description="What happens"),
+        Column(name="Source", json_path=".spec.source", description="Network that packets come from"),
+        Column(name="Action", json_path=".spec.action", description="ACCEPT, DROP or REJECT"),
         Column(
             name="InForce",
             json_path='.status.conditions[?(@.type=="InForce")].status',
-            description="Whether the agent has it",
+            description="Whether the agent enforces it",
         ),
         Column(
             name="Why",
@@ -50,7 +54,7 @@ class FirewallRule(Resource):
             priority=1,
             description="Why it is not in force",
         ),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -24,136 +24,154 @@ MOST_VPN_CLIENTS: Final = 256
 
 
 class Claim(Model):
-    """The lease that was taken for this instance before it was made."""
+    """A lease that Berth took for this instance before making it."""
 
     deployment: str = Field(description="Name of the WorkspaceDeployment.", min_length=1, max_length=253)
-    epoch: int = Field(description="Epoch of the lease.", ge=1)
+    epoch: int = Field(description="Epoch of the lease: its number among the leases of the deployment.", ge=1)
 
 
 class Repo(Model):
     """A git repository that is cloned into the workspace."""
 
     url: str = Field(
-        description="Where it is: https, http or git, and for everyone to read.", min_length=1, max_length=2048
+        description="URL of the repository: https, http or git, readable for everyone.", min_length=1, max_length=2048
     )
     path: str | None = Field(
         None,
-        description="Where it is put: absolute, or below /root; absent for a folder there of the repository's name.",
+        description="Folder of the clone: absolute, or relative to /root; absent for a folder there of the"
+        " repository's name.",
         max_length=4096,
     )
 
 
 class InstanceSpec(Model):
-    """What the user asks for. Only `terminate` and `expireAfter` may change."""
+    """The user's request. Only `terminate` and `expireAfter` may change."""
 
     workspace_type: str | None = Field(
-        None, description="typeName: any deployment of it.", pattern=r"^[A-Za-z_0-9]+$", max_length=128
+        None,
+        description="typeName of a WorkspaceType: any deployment of it will do.",
+        pattern=r"^[A-Za-z_0-9]+$",
+        max_length=128,
     )
     deployments: list[Word] | None = Field(
-        None, description="Names of deployments: any of them.", min_length=1, max_length=256
+        None, description="Names of WorkspaceDeployments: any of them will do.", min_length=1, max_length=256
     )
     claim: Claim | None = Field(
         None,
-        description="Set by Berth only (verb `claim` on instances)."
-        " Absent: the operator takes the lease, in the queue's order.",
+        description="Lease that the instance uses. Set by Berth only (verb `claim` on instances). Absent: the"
+        " operator takes a lease, in the queue's order.",
     )
     user: str = Field(
-        description="Who holds it: the requester, unless he has the verb `actfor` on instances.",
+        description="User who holds the machine. Naming another user than oneself needs the verb `actfor` on"
+        " instances.",
         min_length=1,
         max_length=253,
     )
     requester_address: str | None = Field(
-        None, description="IP address that the first firewall rule lets in; absent for none.", max_length=45
+        None, description="IP address that the first firewall rule lets in; absent for no such rule.", max_length=45
     )
     ssh_keys: list[str] = Field(
-        default_factory=list, description="Public keys, in OpenSSH's form, that open a shell.", max_length=32
+        default_factory=list, description="Public keys, in OpenSSH's form, that may log in by ssh.", max_length=32
     )
-    vpn: bool = Field(False, description="Whether a VPN runs beside the workspace.")
+    vpn: bool = Field(False, description="Whether a VPN server runs beside the workspace.")
     expire_after: Seconds | None = Field(
         None, description="Seconds from readiness to the end; absent for the type's default.", ge=1
     )
-    keep_alive: bool = Field(False, description="End it when no ping came for 60 seconds.")
-    repo: Repo | None = Field(None, description="A git repository that is cloned into the workspace before it starts.")
-    terminate: bool = Field(False, description="End it. Never cleared.")
+    keep_alive: bool = Field(
+        False, description="Whether the instance ends when no keep-alive ping came for 60 seconds."
+    )
+    repo: Repo | None = Field(None, description="Git repository that is cloned into the workspace before it starts.")
+    terminate: bool = Field(False, description="Setting it to true ends the instance. Never cleared.")
 
 
 class Address(Model):
-    """Where ssh answers."""
+    """Address and port of the workspace's ssh server."""
 
-    ipv4: str = Field(description="IPv4 address.", max_length=15)
-    port: int = Field(description="TCP port.", ge=1, le=65535)
+    ipv4: str = Field(description="IPv4 address of the ssh server.", max_length=15)
+    port: int = Field(description="TCP port of the ssh server.", ge=1, le=65535)
 
 
 class InForce(Model):
-    """The firewall ruleset that the agent acknowledged."""
+    """The firewall ruleset that the agent in the pod acknowledged."""
 
-    generation: int = Field(description="Its number; grows with each change.", ge=0)
-    digest: str = Field(description="Its digest.", max_length=64)
+    generation: int = Field(description="Number of the ruleset; grows with each change.", ge=0)
+    digest: str = Field(description="Digest of the ruleset.", max_length=64)
 
 
 class VPNIssued(Model):
-    """What was signed for the instance's VPN."""
+    """Clients whose certificates were signed for the instance's VPN."""
 
     issued: list[Word] = Field(
         default_factory=list,
-        description="uids of the VPNClients that were signed. Who is not there any more is revoked. Never cleared.",
+        description="uids of the VPNClients whose certificates were signed. A client whose VPNClient was deleted is"
+        " revoked. Never cleared.",
         max_length=MOST_VPN_CLIENTS,
     )
 
 
 class InstanceStatus(Model):
-    """What is observed of the instance."""
+    """Observed state of the instance."""
 
-    id: str | None = Field(None, description="Public id. Set once.", max_length=253)
+    id: str | None = Field(None, description="Public id: the id in the HTTP API. Set once.", max_length=253)
     queued: Queued | None = Field(
         None,
-        description="Place in the queue, of one without a claim. Set with the first write of the status; may only move"
-        " back.",
+        description="Place in the queue, for an instance without a claim. Set with the first write of the status; it"
+        " can only move back.",
     )
     returned: Returned | None = Field(None, description=RETURNED)
-    deployment: str | None = Field(None, description="Name of the deployment it is bound to. Set once.", max_length=253)
-    epoch: int | None = Field(None, description="Epoch of its lease. Set once.", ge=1)
+    deployment: str | None = Field(
+        None, description="Name of the WorkspaceDeployment that the instance is bound to. Set once.", max_length=253
+    )
+    epoch: int | None = Field(
+        None, description="Epoch of the lease: its number among the leases of the deployment. Set once.", ge=1
+    )
     nonce: str | None = Field(
         None,
-        description="In the names of the Secrets that its pod mounts, so that no late write can bring them back."
-        " Set with the epoch. Replaced when these Secrets were deleted while it runs; absent from Instances that an"
-        " earlier version bound. Never cleared.",
+        description="Part of the names of the Secrets that the pod mounts, so that no late write can bring them"
+        " back. Set with the epoch. Replaced when these Secrets were deleted while it runs; absent from Instances"
+        " that an earlier version bound. Never cleared.",
         pattern=NONCE,
         max_length=16,
     )
     hook_nonces: dict[str, str] = Field(
         default_factory=dict,
-        description="The same for the Secret that each hook's pod mounts, by hook. Never cleared, only added to.",
+        description="Part of the name of the Secret that each hook's pod mounts, by hook. Never cleared, only added"
+        " to.",
     )
     warm: bool | None = Field(
-        None, description="Whether its pod is the one that was kept warm for its epoch. Set with the epoch."
+        None, description="Whether the pod is the one that was kept warm for the epoch. Set with the epoch."
     )
     address: Address | None = Field(
-        None, description="Where ssh answers. Cleared while the pod is lost and when it ends."
+        None,
+        description="Address of the workspace's ssh server. Cleared while the pod is lost and when the instance ends.",
     )
     host_keys: list[str] = Field(
         default_factory=list,
-        description="The workspace's public host keys, ed25519 first. Never cleared.",
+        description="Public host keys of the workspace's ssh server, ed25519 first. Never cleared.",
         max_length=8,
     )
-    start_time: Time | None = Field(None, description="When it was bound. Never cleared.")
-    ready_time: Time | None = Field(None, description="When it was first ready. Never cleared.")
+    start_time: Time | None = Field(None, description="When the instance was bound to its deployment. Never cleared.")
+    ready_time: Time | None = Field(None, description="When the instance was first ready. Never cleared.")
     expire_time: Time | None = Field(
-        None, description="When it will be ended. Set at readiness, changed by extension only."
+        None, description="When Berth will end the instance. Set at readiness, changed by extension only."
     )
-    end_time: Time | None = Field(None, description="When all that it opened was gone. Set once.")
+    end_time: Time | None = Field(None, description="When all that the instance opened was gone. Set once.")
     reason: str | None = Field(
-        None, description="Why it ends or ended. Set once: an instance that ends never comes back.", max_length=128
+        None,
+        description="Why the instance ends or ended. Set once: an instance that ends never comes back.",
+        max_length=128,
     )
     message: str | None = Field(None, description="The reason in a sentence.", max_length=4096)
-    firewall: InForce | None = Field(None, description="The ruleset in force. Cleared with each new pod.")
-    vpn: VPNIssued | None = Field(None, description="Clients of its VPN. Never cleared.")
-    pod_uid: str | None = Field(None, description="uid of the pod that the other fields speak of.", max_length=64)
-    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    firewall: InForce | None = Field(None, description="Ruleset that the agent enforces. Cleared with each new pod.")
+    vpn: VPNIssued | None = Field(None, description="Clients of the instance's VPN. Never cleared.")
+    pod_uid: str | None = Field(
+        None, description="metadata.uid of the pod that the other fields describe.", max_length=64
+    )
+    observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, UserNamespace, Ready, Ended,"
-        " Cleaned, Readable. Never cleared, only changed.",
+        description="Conditions: Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, UserNamespace,"
+        " Ready, Ended, Cleaned, Readable. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -167,9 +185,9 @@ def _immutable(field: str) -> tuple[Rule, Rule]:
 
 
 def repository_rules(at: str) -> tuple[Rule, ...]:
-    """Rules of a Repo at a place in a resource: what Berth clones, and where it may go (ADR 0020).
+    """Rules of a Repo at a path in a resource: URLs that Berth clones, and folders for the clone (ADR 0020).
 
-    As rules, not as patterns of the fields: Instances that were made before them stay readable.
+    They are rules and not patterns of the fields, so that Instances that were made before them stay readable.
     """
     fits = f"size(self) <= {repositories.LONGEST_PATH} && self.matches(r'{repositories.PATH}')"
     return (
@@ -187,7 +205,7 @@ def repository_rules(at: str) -> tuple[Rule, ...]:
 
 
 class Instance(Resource):
-    """A user's time with a deployment."""
+    """A user's time with a machine: the lease of a deployment, and the workspace that runs under it."""
 
     KIND: ClassVar[str] = "Instance"
     PLURAL: ClassVar[str] = "instances"
@@ -200,8 +218,8 @@ class Instance(Resource):
         ".status.reason",
     )
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="User", json_path=".spec.user", description="Who has it"),
-        Column(name="Deployment", json_path=".status.deployment", description="What he has"),
+        Column(name="User", json_path=".spec.user", description="User who holds the machine"),
+        Column(name="Deployment", json_path=".status.deployment", description="Deployment that it is bound to"),
         Column(
             name="Ready",
             json_path='.status.conditions[?(@.type=="Ready")].status',
@@ -210,10 +228,10 @@ class Instance(Resource):
         Column(
             name="Why", json_path='.status.conditions[?(@.type=="Ready")].reason', description="Why it is not ready"
         ),
-        Column(name="Address", json_path=".status.address.ipv4", description="Where ssh answers"),
-        Column(name="Port", type="integer", json_path=".status.address.port", description="On which port"),
-        Column(name="Since", type="date", json_path=".status.startTime", description="Since when"),
-        Column(name="Until", json_path=".status.expireTime", description="Until when"),
+        Column(name="Address", json_path=".status.address.ipv4", description="Address of the ssh server"),
+        Column(name="Port", type="integer", json_path=".status.address.port", description="Port of the ssh server"),
+        Column(name="Since", type="date", json_path=".status.startTime", description="When it was bound"),
+        Column(name="Until", json_path=".status.expireTime", description="When it will be ended"),
         Column(name="Ended", type="date", json_path=".status.endTime", priority=1, description="When it ended"),
         Column(name="Epoch", type="integer", json_path=".status.epoch", priority=1, description="Epoch of the lease"),
         Column(
@@ -283,5 +301,5 @@ class Instance(Resource):
 
     @property
     def public_id(self) -> str:
-        """The id that clients know it by."""
+        """Public id: the id in the HTTP API."""
         return ids.instance_id(self.metadata.name, self.metadata.uid)

@@ -11,68 +11,85 @@ from berth_core.resources.instance import InstanceSpec, repository_rules
 
 
 class Grant(Model):
-    """What the reservation got when its turn came: a lease that was taken for it."""
+    """A lease that Berth took for the reservation when its turn came."""
 
-    deployment: str = Field(description="Name of the deployment.", max_length=253)
-    epoch: int = Field(description="Epoch of the lease.", ge=1)
-    instance: str = Field(description="Public id of the instance.", max_length=253)
+    deployment: str = Field(description="Name of the WorkspaceDeployment.", max_length=253)
+    epoch: int = Field(description="Epoch of the lease: its number among the leases of the deployment.", ge=1)
+    instance: str = Field(description="Public id of the instance that the lease was taken for.", max_length=253)
 
 
 class ReservationSpec(Model):
-    """A wish to have a deployment when it is free. Never changed."""
+    """A request for a deployment once it is free. Never changed."""
 
-    user: str = Field(description="Who waits.", min_length=1, max_length=253)
+    user: str = Field(description="User who waits.", min_length=1, max_length=253)
     workspace_type: str | None = Field(
-        None, description="typeName: any deployment of it.", pattern=r"^[A-Za-z_0-9]+$", max_length=128
+        None,
+        description="typeName of a WorkspaceType: any deployment of it will do.",
+        pattern=r"^[A-Za-z_0-9]+$",
+        max_length=128,
     )
     deployments: list[Word] | None = Field(
-        None, description="Names of deployments: any of them.", min_length=1, max_length=256
+        None, description="Names of WorkspaceDeployments: any of them will do.", min_length=1, max_length=256
     )
     event_url: str | None = Field(
-        None, description="http(s) URL that is told when the turn has come.", max_length=2048, pattern=r"^https?://"
+        None,
+        description="http(s) URL that receives a webhook when the turn has come.",
+        max_length=2048,
+        pattern=r"^https?://",
     )
-    priority: int = Field(0, description="Higher goes first (verb `prioritize` on reservations).", ge=-1000, le=1000)
+    priority: int = Field(
+        0,
+        description="Reservations with a higher priority go first. Other than 0 needs the verb `prioritize` on"
+        " reservations.",
+        ge=-1000,
+        le=1000,
+    )
     superuser: bool = Field(
-        False, description="Its user is a superuser: access rules do not bind him (verb `actfor` on instances)."
+        False,
+        description="Whether the user is a superuser, whom access rules do not bind (verb `actfor` on instances).",
     )
-    instance: InstanceSpec = Field(description="The instance to make.")
+    instance: InstanceSpec = Field(description="Instance that Berth makes when the turn has come.")
 
 
 class ReservationStatus(Model):
-    """What is observed of the reservation."""
+    """Observed state of the reservation."""
 
     queued: Queued | None = Field(
-        None, description="Place in the queue. Set with the first write of the status; may only move back."
+        None, description="Place in the queue. Set with the first write of the status; it can only move back."
     )
     returned: Returned | None = Field(None, description=RETURNED)
-    grant: Grant | None = Field(None, description="Set once, when the turn has come.")
-    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    grant: Grant | None = Field(
+        None, description="Lease that was taken for the reservation. Set once, when the turn has come."
+    )
+    observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Waiting; Fulfilled once nothing is left to be done; Notified, with spec.eventUrl, once the"
-        " Delivery was made that tells of it; Readable. Never cleared, only changed.",
+        description="Conditions: Waiting; Fulfilled, once nothing is left to be done; Notified, with spec.eventUrl,"
+        " once the Delivery of the webhook was made; Readable. Never cleared, only changed.",
         max_length=16,
     )
 
 
 class Reservation(Resource):
-    """A place in the queue."""
+    """A place in the queue for a deployment."""
 
     KIND: ClassVar[str] = "Reservation"
     PLURAL: ClassVar[str] = "reservations"
     SHORT: ClassVar[str] = "rsv"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.workspaceType", ".status.grant.instance")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="User", json_path=".spec.user", description="Who waits"),
-        Column(name="Type", json_path=".spec.workspaceType", description="For which type"),
+        Column(name="User", json_path=".spec.user", description="User who waits"),
+        Column(name="Type", json_path=".spec.workspaceType", description="typeName that it waits for"),
         Column(name="Priority", type="integer", json_path=".spec.priority", description="Higher goes first"),
         Column(
             name="Waiting",
             json_path='.status.conditions[?(@.type=="Waiting")].status',
             description="Whether it still waits",
         ),
-        Column(name="Instance", json_path=".status.grant.instance", description="What it got"),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it waits"),
+        Column(
+            name="Instance", json_path=".status.grant.instance", description="Public id of the instance that it got"
+        ),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

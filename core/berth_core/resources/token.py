@@ -1,4 +1,4 @@
-"""IssuedToken and TokenRevocation: tokens that were made, and tokens that do not count any more."""
+"""IssuedToken and TokenRevocation: tokens that were made, and tokens that were revoked."""
 
 from typing import ClassVar
 
@@ -11,17 +11,19 @@ SHA256 = r"^[0-9a-f]{64}$"
 
 
 class IssuedTokenSpec(Model):
-    """What was said when a token was made. The token itself is nowhere. Never changed."""
+    """Record of a token. The token itself is not stored. Never changed."""
 
     sha256: str = Field(description="SHA-256 of the token, in hex.", pattern=SHA256)
-    user: str = Field(description="Whom it speaks for.", min_length=1, max_length=253)
-    issued: Time = Field(description="When it was made.")
-    expires: Time = Field(description="Until when it counts.")
-    superuser: bool = Field(False, description="Whether it sees and ends everything.")
-    read_only: bool = Field(False, description="Whether it only reads.")
-    instance: str | None = Field(None, description="The only instance that it works for.", max_length=253)
+    user: str = Field(description="User that the token stands for.", min_length=1, max_length=253)
+    issued: Time = Field(description="When the token was made.")
+    expires: Time = Field(description="When the token expires.")
+    superuser: bool = Field(False, description="Whether the token may see and end everything.")
+    read_only: bool = Field(False, description="Whether the token may only read.")
+    instance: str | None = Field(
+        None, description="Public id of the only instance that the token works for; absent for all.", max_length=253
+    )
     types: list[Word] = Field(
-        default_factory=list, description="The only types that it may instantiate; empty for all.", max_length=64
+        default_factory=list, description="typeNames that the token may instantiate; empty for all.", max_length=64
     )
 
 
@@ -33,11 +35,16 @@ class IssuedToken(Resource):
     SHORT: ClassVar[str] = "tok"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user",)
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="User", json_path=".spec.user", description="Whom it speaks for"),
-        Column(name="Superuser", type="boolean", json_path=".spec.superuser", description="Whether it may everything"),
-        Column(name="Reads", type="boolean", json_path=".spec.readOnly", description="Whether it only reads"),
+        Column(name="User", json_path=".spec.user", description="User that the token stands for"),
+        Column(
+            name="Superuser",
+            type="boolean",
+            json_path=".spec.superuser",
+            description="Whether the token may do everything",
+        ),
+        Column(name="Reads", type="boolean", json_path=".spec.readOnly", description="Whether the token may only read"),
         Column(name="Issued", type="date", json_path=".spec.issued", description="When it was made"),
-        Column(name="Until", json_path=".spec.expires", description="Until when it counts"),
+        Column(name="Until", json_path=".spec.expires", description="When the token expires"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(rule="self.spec == oldSelf.spec", message="an IssuedToken's spec cannot be changed"),
@@ -48,30 +55,33 @@ class IssuedToken(Resource):
 
 
 class TokenRevocationSpec(Model):
-    """A token that does not count. Never changed."""
+    """A revoked token. Never changed."""
 
     sha256: str = Field(description="SHA-256 of the token, in hex.", pattern=SHA256)
     user: str | None = Field(
         None,
-        description="Counts against a token of this user only; absent against anyone's, as superusers say it.",
+        description="Only a token of this user is revoked. Absent, as superusers set it: the token is revoked"
+        " whoever its user is.",
         min_length=1,
         max_length=253,
     )
-    expires: Time = Field(description="When the token would have expired: the revocation is deleted then.")
+    expires: Time = Field(description="When the token would have expired; the revocation is deleted then.")
 
 
 class TokenRevocation(Resource):
-    """The end of one token."""
+    """Revocation of one token."""
 
     KIND: ClassVar[str] = "TokenRevocation"
     PLURAL: ClassVar[str] = "tokenrevocations"
     SHORT: ClassVar[str] = "trv"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.user", ".spec.sha256")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="User", json_path=".spec.user", description="Whose token; empty for anyone's"),
-        Column(name="SHA256", json_path=".spec.sha256", description="Which token"),
+        Column(name="User", json_path=".spec.user", description="User of the token; empty for any user"),
+        Column(name="SHA256", json_path=".spec.sha256", description="SHA-256 of the token"),
         Column(name="Until", json_path=".spec.expires", description="When the token would have expired"),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when"),
+        Column(
+            name="Age", type="date", json_path=".metadata.creationTimestamp", description="When the token was revoked"
+        ),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

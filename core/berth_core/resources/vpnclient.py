@@ -1,4 +1,4 @@
-"""VPNClient: somebody who may come into an instance's VPN."""
+"""VPNClient: a client that may connect to an instance's VPN."""
 
 from typing import ClassVar
 
@@ -10,32 +10,33 @@ from berth_core.resources.base import Column, Resource, Rule
 
 
 class VPNClientSpec(Model):
-    """Which VPN. Never changed; deleting the VPNClient revokes it."""
+    """The VPN that the client may use. Never changed; deleting the VPNClient revokes the client."""
 
-    instance: Name = Field(description="Public id of the instance.")
+    instance: Name = Field(description="Public id of the instance whose VPN the client uses.")
 
 
 class SecretRef(Model):
-    """Where the profile is."""
+    """The Secret with the client's OpenVPN profile."""
 
-    namespace: Name = Field(description="Its namespace: the one of private keys that users may fetch.")
-    name: Name = Field(description="Its name; the profile has the key `profile.ovpn`.")
+    namespace: Name = Field(description="Namespace of the Secret: the one of private keys that users may fetch.")
+    name: Name = Field(description="Name of the Secret; the profile is under the key `profile.ovpn`.")
 
 
 class VPNClientStatus(Model):
-    """What is observed of the client."""
+    """Observed state of the client."""
 
     client_id: str | None = Field(
         None,
         alias="clientID",
-        description="Id that users know it by: the uid of this object. Set once.",
+        description="Id of the client in the HTTP API: the uid of this object. Set once.",
         max_length=64,
     )
-    secret_ref: SecretRef | None = Field(None, description="Secret with the profile. Set once.")
-    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    secret_ref: SecretRef | None = Field(None, description="Secret with the client's OpenVPN profile. Set once.")
+    observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Ready: it is signed, and its profile can be fetched; Readable. Never cleared, only changed.",
+        description="Conditions: Ready (the client's certificate is signed, and its profile can be fetched),"
+        " Readable. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -48,8 +49,8 @@ class VPNClient(Resource):
     SHORT: ClassVar[str] = "vpnc"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.instance",)
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="Instance", json_path=".spec.instance", description="Whose VPN"),
-        Column(name="Client", json_path=".status.clientID", description="Id that users know it by"),
+        Column(name="Instance", json_path=".spec.instance", description="Instance whose VPN the client uses"),
+        Column(name="Client", json_path=".status.clientID", description="Id of the client in the HTTP API"),
         Column(
             name="Ready",
             json_path='.status.conditions[?(@.type=="Ready")].status',
@@ -61,7 +62,7 @@ class VPNClient(Resource):
             priority=1,
             description="Why it is not ready",
         ),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -1,4 +1,4 @@
-"""WorkspaceDeployment: one machine of a type, and who has it."""
+"""WorkspaceDeployment: one machine of a type, and its holder."""
 
 from typing import ClassVar, Literal
 
@@ -12,31 +12,35 @@ from berth_core.resources.workspacetype import EnvVar
 
 
 class Overrides(Model):
-    """What differs from the type's template for this machine."""
+    """Differences of a machine from its type's template."""
 
     node_selector: dict[str, str] = Field(
-        default_factory=dict, description="Added to the template's, whose keys keep their values."
+        default_factory=dict,
+        description="Node labels that are added to the template's `nodeSelector`, whose keys keep their values.",
     )
     devices: dict[str, int] = Field(
-        default_factory=dict, description="Added to the template's, whose amounts stay: names of devices only."
+        default_factory=dict,
+        description="Devices that are added to the template's `devices`, whose amounts stay; names of devices only.",
     )
     env: list[EnvVar] = Field(
-        default_factory=list, description="Added to the template's; wins by name.", max_length=128
+        default_factory=list,
+        description="Environment variables that are added to the template's, and replace those of the same name.",
+        max_length=128,
     )
 
 
 class QuarantineRelease(Model):
-    """An administrator's word that a deployment may be lent again."""
+    """An administrator's decision that a deployment may be lent again."""
 
     epoch: int = Field(description="Epoch (status.epoch) whose quarantine is over.", ge=1)
-    reason: str = Field("", description="Why, for those who ask later.", max_length=1024)
+    reason: str = Field("", description="Reason for the release, for later readers.", max_length=1024)
 
 
 class WorkspaceDeploymentSpec(Model):
     """One machine that is lent out."""
 
     type: str = Field(
-        description="typeName of the WorkspaceType; never changed.",
+        description="typeName of the machine's WorkspaceType; never changed.",
         pattern=r"^[A-Za-z_0-9]+$",
         min_length=1,
         max_length=128,
@@ -44,83 +48,90 @@ class WorkspaceDeploymentSpec(Model):
     type_version: int = Field(
         1, description="Version of the type's hardware or software; newer ones are lent first.", ge=0
     )
-    region: str = Field("", description="Where the machine stands.", max_length=128)
-    description: str = Field("", description="For people: what is special about this one.", max_length=4096)
+    region: str = Field("", description="Place where the machine stands.", max_length=128)
+    description: str = Field("", description="Text for people: what is special about this machine.", max_length=4096)
     owners: list[Word] = Field(
-        default_factory=list, description="Users who may lock it and change its access rules.", max_length=64
+        default_factory=list,
+        description="Users who may lock the deployment and change its access rules.",
+        max_length=64,
     )
-    lockout: bool = Field(False, description="Refuse new instances; those that run go on.")
+    lockout: bool = Field(False, description="Refuse new instances; running ones go on.")
     dissolved: Time | None = Field(None, description="When the machine was taken away for good. Never cleared.")
     heartbeat: Literal["none", "node", "lease"] = Field(
         "none",
-        description="What shows that the machine is there: nothing; a Ready node among those that it selects; or a"
-        " Lease (coordination.k8s.io) of the deployment's name with the label berth.dev/heartbeat=true, renewed every"
-        " 60 seconds at least (sooner where its leaseDurationSeconds says so).",
+        description="Proof that the machine is there. none: not needed. node: a Ready node among those that it"
+        " selects. lease: a Lease (coordination.k8s.io) of the deployment's name with the label"
+        " berth.dev/heartbeat=true, renewed every 60 seconds at least (sooner where its leaseDurationSeconds says"
+        " so).",
     )
     quarantine_release: QuarantineRelease | None = Field(
         None,
-        description="Ends a quarantine that a failed hook began (`berth deployment release`). Counts for one epoch, so"
-        " it is never cleared and never ends a later quarantine.",
+        description="Ends a quarantine that a failed hook began (`berth deployment release`). Counts for one epoch,"
+        " so it is never cleared and never ends a later quarantine.",
     )
-    overrides: Overrides = Field(default_factory=Overrides, description="What differs from the type's template.")
+    overrides: Overrides = Field(
+        default_factory=Overrides, description="Differences of this machine from the type's template."
+    )
 
 
 class HeldLease(Model):
-    """Who has the deployment."""
+    """Holder of the deployment."""
 
     instance: str = Field(description="Public id of the instance that holds it.", min_length=1, max_length=253)
-    user: str = Field(description="The instance's user.", min_length=1, max_length=253)
+    user: str = Field(description="User of that instance.", min_length=1, max_length=253)
     claimed_at: Time = Field(description="When the lease was taken.")
 
 
 class WarmSecrets(Model):
-    """Which Secrets a pod that is kept warm mounts."""
+    """Secrets that a pod that is kept warm mounts."""
 
     epoch: int = Field(description="Epoch of the lease that the pod is for.", ge=1)
     nonce: str = Field(
-        description="In the names of its Secrets, so that no late write can bring them back.",
+        description="Part of the names of the pod's Secrets, so that no late write can bring them back.",
         pattern=NONCE,
         max_length=16,
     )
 
 
 class WorkspaceDeploymentStatus(Model):
-    """What is observed of the deployment; the lease in it is the only truth about who has it."""
+    """Observed state of the deployment. Its `lease` alone decides which instance holds the deployment."""
 
-    id: str | None = Field(None, description="Public id. Set once.", max_length=253)
+    id: str | None = Field(None, description="Public id: the id in the HTTP API. Set once.", max_length=253)
     lease: HeldLease | None = Field(
-        None, description="Present while somebody has it; cleared when all that the lease opened is gone."
+        None,
+        description="Holder of the deployment; absent while it has none. Cleared when all that the lease opened is"
+        " gone.",
     )
     epoch: int = Field(
         0,
-        description="Grows by one with each lease that is taken. Never cleared; begins above what an earlier deployment"
-        " of the name left, and a restore may begin higher.",
+        description="Number of the latest lease; grows by one with each lease that is taken. Never cleared; begins"
+        " above the epochs of an earlier deployment of the name, and a restore may begin higher.",
         ge=0,
     )
     warm: WarmSecrets | None = Field(
         None,
-        description="Secrets of the pod that is kept warm. Written before the pod is made; counts for its epoch only,"
-        " so it is never cleared.",
+        description="Secrets of the pod that is kept warm. Written before the pod is made; counts for its epoch"
+        " only, so it is never cleared.",
     )
-    instances: int = Field(0, description="Completed instances. Never cleared.", ge=0)
-    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    instances: int = Field(0, description="Number of completed instances. Never cleared.", ge=0)
+    observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Online, Available, Begun, Cleaning, Quarantined, IdConflict, OverridesConflict, Readable. Never"
-        " cleared, only changed.",
+        description="Conditions: Online, Available, Begun, Cleaning, Quarantined, IdConflict, OverridesConflict,"
+        " Readable. Never cleared, only changed.",
         max_length=16,
     )
 
 
 class WorkspaceDeployment(Resource):
-    """A machine of a type."""
+    """A machine of a type. At most one instance holds it at a time."""
 
     KIND: ClassVar[str] = "WorkspaceDeployment"
     PLURAL: ClassVar[str] = "workspacedeployments"
     SHORT: ClassVar[str] = "wd"
     SELECTABLE: ClassVar[tuple[str, ...]] = (".spec.type", ".status.id", ".status.lease.instance", ".status.lease.user")
     COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="Type", json_path=".spec.type", description="typeName"),
+        Column(name="Type", json_path=".spec.type", description="typeName of the machine"),
         Column(
             name="Available",
             json_path='.status.conditions[?(@.type=="Available")].status',
@@ -129,11 +140,11 @@ class WorkspaceDeployment(Resource):
         Column(
             name="Why",
             json_path='.status.conditions[?(@.type=="Available")].reason',
-            description="Why it can or cannot",
+            description="Why it can or cannot be had",
         ),
-        Column(name="Holder", json_path=".status.lease.user", description="Who has it"),
-        Column(name="Since", type="date", json_path=".status.lease.claimedAt", description="Since when"),
-        Column(name="Region", json_path=".spec.region", description="Where it stands"),
+        Column(name="Holder", json_path=".status.lease.user", description="User who holds it"),
+        Column(name="Since", type="date", json_path=".status.lease.claimedAt", description="When the lease was taken"),
+        Column(name="Region", json_path=".spec.region", description="Place where the machine stands"),
         Column(name="Instance", json_path=".status.lease.instance", priority=1, description="Instance that holds it"),
         Column(name="Epoch", type="integer", json_path=".status.epoch", priority=1, description="Leases ever taken"),
         Column(name="Id", json_path=".status.id", priority=1, description="Public id"),
@@ -143,7 +154,7 @@ class WorkspaceDeployment(Resource):
             priority=1,
             description="Why, in a sentence",
         ),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -189,7 +200,7 @@ class WorkspaceDeployment(Resource):
 
     @property
     def public_id(self) -> str:
-        """The id that clients know it by."""
+        """Public id: the id in the HTTP API."""
         return ids.deployment_id(self.metadata.namespace, self.metadata.name)
 
     @property
@@ -198,6 +209,6 @@ class WorkspaceDeployment(Resource):
         return names.FENCE_FINALIZER in self.metadata.finalizers and self.status.observed_generation is not None
 
     def warm_nonce(self, epoch: int) -> str | None:
-        """Nonce of the Secrets of what is kept warm for an epoch; None where an earlier version made them, or none."""
+        """Nonce of a warm pod's Secrets for an epoch; None where there are none or an earlier version made them."""
         warm = self.status.warm
         return warm.nonce if warm is not None and warm.epoch == epoch else None

@@ -1,4 +1,4 @@
-"""WorkspaceType: what can be had, and how its pod is made."""
+"""WorkspaceType: a type of machine, and the template of its pods."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,7 +24,7 @@ class EnvVar(Model):
 
 
 class Resources(Model):
-    """What the workspace's container may use."""
+    """Requests and limits of the workspace's container."""
 
     requests: Quantities = Field(default_factory=dict, description="Reserved amounts, such as cpu and memory.")
     limits: Quantities = Field(default_factory=dict, description="Amounts that are never exceeded.")
@@ -34,27 +34,29 @@ class EmptyDir(Model):
     """Scratch space that lives as long as the pod."""
 
     medium: Literal["", "Memory"] = Field("", description="Memory for a tmpfs; empty for the node's disk.")
-    size_limit: str | None = Field(None, description="Most that it may hold, such as 1Gi.", max_length=32)
+    size_limit: str | None = Field(None, description="Size limit, such as 1Gi.", max_length=32)
 
 
 class NamedSource(Model):
     """An object in the workspace's namespace."""
 
-    name: str = Field(description="Its name.", min_length=1, max_length=253)
+    name: str = Field(description="Name of the object.", min_length=1, max_length=253)
 
 
 class HostPath(Model):
     """A path of the node. Needs the verb `elevate` on workspacetypes."""
 
     path: str = Field(description="Absolute path on the node.", pattern=r"^/", max_length=4096)
-    type: str | None = Field(None, description="What must be there, as in a pod's hostPath volume.", max_length=32)
+    type: str | None = Field(
+        None, description="Check of the path before it is mounted, as `type` in a pod's hostPath volume.", max_length=32
+    )
 
 
 class Volume(Model):
     """Storage that the workspace sees. Exactly one source is given."""
 
     name: str = Field(description="Name of the volume.", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)
-    mount_path: str = Field(description="Where the workspace sees it.", pattern=r"^/", max_length=4096)
+    mount_path: str = Field(description="Absolute path in the workspace.", pattern=r"^/", max_length=4096)
     read_only: bool = Field(False, description="Whether the workspace can only read it.")
     empty_dir: EmptyDir | None = Field(None, description="Scratch space.")
     config_map: NamedSource | None = Field(None, description="A ConfigMap's entries as files.")
@@ -78,7 +80,7 @@ class ResourceClaim(Model):
 
     name: str = Field(description="Name of the claim within the pod.", min_length=1, max_length=63)
     resource_claim_template_name: str = Field(
-        description="Template the claim is made from.", min_length=1, max_length=253
+        description="ResourceClaimTemplate that the claim is made from.", min_length=1, max_length=253
     )
 
 
@@ -92,7 +94,9 @@ class Template(Model):
     image_pull_secrets: list[NamedSource] = Field(
         default_factory=list, description="Secrets for the image's registry.", max_length=8
     )
-    command: list[str] = Field(default_factory=list, description="Instead of the image's entry point.", max_length=64)
+    command: list[str] = Field(
+        default_factory=list, description="Command that replaces the image's entry point.", max_length=64
+    )
     env: list[EnvVar] = Field(default_factory=list, description="Environment of the workspace.", max_length=128)
     resources: Resources = Field(default_factory=Resources, description="Requests and limits of the workspace.")
     volumes: list[Volume] = Field(default_factory=list, description="Storage of the workspace.", max_length=32)
@@ -119,20 +123,22 @@ class Limits(Model):
     """Bounds on what a user gets. All times are in seconds."""
 
     default_expire_after: Seconds | None = Field(
-        None, description="Length of a lease that asks for none; absent for no end.", ge=1
+        None, description="Length of a lease whose instance asks for none; absent for no end.", ge=1
     )
     max_expire_after: Seconds | None = Field(None, description="Longest lease; absent for no bound.", ge=1)
-    max_per_user: int | None = Field(None, description="Most active instances of this type for a user.", ge=1)
+    max_per_user: int | None = Field(
+        None, description="Most active instances of this type for a user; absent for no bound.", ge=1
+    )
     max_extension_when_queued: Seconds | None = Field(
-        None, description="Longest extension while others wait; absent for none.", ge=0
+        None, description="Longest extension while others wait; absent for no extension.", ge=0
     )
     start_timeout: int = Field(
-        300, description="An instance that is not ready after this time has failed.", ge=10, le=86400
+        300, description="Time after which an instance that is not ready has failed.", ge=10, le=86400
     )
 
 
 class Hook(Model):
-    """A command that runs between users: as a Job, with the template's parts and the deployment's overrides."""
+    """A command that runs between users as a Job, with the template's parts and the deployment's overrides."""
 
     command: list[str] = Field(
         description="The command and its arguments. An exit code other than 0 is a failure.",
@@ -143,23 +149,26 @@ class Hook(Model):
         None, description="Image that it runs from; absent for the template's.", min_length=1, max_length=1024
     )
     timeout: int = Field(
-        60, description="Seconds after which it has failed, counted from when its Job was made.", ge=1, le=86400
+        60,
+        description="Seconds after which the command has failed, counted from the creation of its Job.",
+        ge=1,
+        le=86400,
     )
 
 
 class Hooks(Model):
-    """What runs around each lease."""
+    """Commands that Berth runs before and after each lease."""
 
     prepare: Hook | None = Field(
-        None, description="Before the workspace is opened. A failure ends the instance (StartFailed)."
+        None, description="Runs before the workspace is opened. A failure ends the instance (StartFailed)."
     )
     reset: Hook | None = Field(
         None,
-        description="When the workspace has ended, before the lease is given back. A failure puts the deployment in"
-        " quarantine.",
+        description="Runs when the workspace has ended, before the lease is given back. A failure puts the"
+        " deployment in quarantine.",
     )
     health_check: Hook | None = Field(
-        None, description="After reset has succeeded. A failure puts the deployment in quarantine."
+        None, description="Runs after reset has succeeded. A failure puts the deployment in quarantine."
     )
 
     @property
@@ -169,26 +178,29 @@ class Hooks(Model):
 
 
 class Network(Model):
-    """Where the workspace may connect to."""
+    """Networks that the workspace may connect to."""
 
     egress: Literal["open", "none", "list"] = Field(
-        "open", description="To public addresses and the `allowed` networks, nowhere, or the `allowed` networks only."
+        "open",
+        description="open: public addresses and the `allowed` networks. none: nowhere. list: the `allowed` networks"
+        " only.",
     )
     allowed: list[Annotated[str, Field(max_length=49)]] = Field(
         default_factory=list,
-        description="Networks in CIDR notation. Parts that are out of reach for everybody do not count: the cluster's"
-        " own, metadata services, and those of the values instances.blockedCidrs and instances.machineCidrs.",
+        description="Networks in CIDR notation. Parts that are out of reach for everybody do not count: the"
+        " cluster's own, metadata services, and those of the values instances.blockedCidrs and"
+        " instances.machineCidrs.",
         max_length=64,
     )
 
     def reached(self, blocked: Sequence[firewall.Network]) -> firewall.Egress:
-        """Return where workspaces get to, in a cluster in which nobody gets to the blocked networks."""
+        """Return the destinations that workspaces reach, in a cluster with these blocked networks."""
         named = tuple(firewall.parse_source(text) for text in self.allowed)
         return firewall.Egress(named, public=self.egress == "open", blocked=tuple(blocked))
 
 
 class WorkspaceTypeSpec(Model):
-    """What can be had."""
+    """Properties of the type, and the template of its workspaces."""
 
     type_name: str = Field(
         description="Name by which clients ask for the type; unique and never changed.",
@@ -196,47 +208,52 @@ class WorkspaceTypeSpec(Model):
         min_length=1,
         max_length=128,
     )
-    description: str = Field("", description="For people: what it is.", max_length=4096)
+    description: str = Field("", description="Text for people: what the type is.", max_length=4096)
     supported_addons: list[Word] = Field(
         default_factory=list, description="Add-ons that clients may use.", max_length=32
     )
     template: Template = Field(description="Parts of the workspace's pod.")
     access: Literal["open", "closed"] = Field(
-        "open", description="Who may instantiate where no access rule speaks: everyone, or owners only."
+        "open",
+        description="Access where no access rule decides: open for everyone, closed for all but the deployment's"
+        " owners.",
     )
     limits: Limits = Field(default_factory=Limits, description="Bounds on what a user gets.")
-    hooks: Hooks = Field(default_factory=Hooks, description="What runs around each lease.")
-    network: Network = Field(default_factory=Network, description="Where the workspace may connect to.")
+    hooks: Hooks = Field(default_factory=Hooks, description="Commands that Berth runs before and after each lease.")
+    network: Network = Field(default_factory=Network, description="Networks that the workspace may connect to.")
     warm: bool = Field(
         False,
-        description="Keep a pod running and shut for each free deployment, so that a lease need not wait for one."
-        " Not with hooks, and not for instances with a VPN.",
+        description="Whether a pod is kept running and shut for each free deployment, so that a lease need not wait"
+        " for one. Not with hooks, and not for instances with a VPN.",
     )
     retired: bool = Field(False, description="Whether the type is only kept for its history.")
 
     @field_validator("warm", mode="before")
     @classmethod
     def _was_a_number(cls, value: object) -> object:
-        """Types that were stored when this was a number of pods have one still."""
+        """Accept a number of pods, which earlier versions stored here."""
         return value > 0 if isinstance(value, int) else value
 
 
 class WorkspaceTypeStatus(Model):
-    """What is observed of the type."""
+    """Observed state of the type."""
 
-    observed_generation: int | None = Field(None, description="Generation of the spec that was last looked at.")
+    observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
-        default_factory=list, description="Ready, IdConflict, Readable. Never cleared, only changed.", max_length=16
+        default_factory=list,
+        description="Conditions: Ready, IdConflict, Readable. Never cleared, only changed.",
+        max_length=16,
     )
     admission_mark: str | None = Field(
         None,
-        description="Another one after each access rule and reservation that the HTTP API makes or takes away.",
+        description="Random value that the HTTP API replaces with each access rule or reservation that it makes or"
+        " deletes.",
         max_length=64,
     )
 
 
 class WorkspaceType(Resource):
-    """A type of workspace."""
+    """A type of workspace: the template, limits and hooks of all its deployments."""
 
     KIND: ClassVar[str] = "WorkspaceType"
     PLURAL: ClassVar[str] = "workspacetypes"
@@ -250,7 +267,7 @@ class WorkspaceType(Resource):
             json_path='.status.conditions[?(@.type=="Ready")].status',
             description="Whether it can be used",
         ),
-        Column(name="Description", json_path=".spec.description", description="What it is"),
+        Column(name="Description", json_path=".spec.description", description="Description for people"),
         Column(name="Image", json_path=".spec.template.image", priority=1, description="Image of the workspace"),
         Column(
             name="Why",
@@ -258,7 +275,7 @@ class WorkspaceType(Resource):
             priority=1,
             description="Why it is not ready",
         ),
-        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since when it exists"),
+        Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

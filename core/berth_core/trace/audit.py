@@ -1,8 +1,8 @@
-"""Makes commits of a Kubernetes audit log (``audit.k8s.io/v1`` Events, one a line). Pure.
+"""Makes commits from a Kubernetes audit log (``audit.k8s.io/v1`` Events, one a line). Pure.
 
-Secrets are logged at level Metadata, so that none of their content is in the log: a Secret is known by its name, and
-its writes have no resourceVersion. A write with a version is put where its version says; one without where its answer
-was sent. Where a request was sent after another one's answer, the two stay in that order (ADR 0025).
+Secrets are logged at level Metadata, so none of their content is in the log: a Secret is known by its name, and
+its writes have no resourceVersion. Writes with a version are ordered by it; writes without one by the time of their
+answers. Where a request was sent after another one's answer, the two stay in that order (ADR 0025).
 """
 
 import json
@@ -49,7 +49,7 @@ def _commits(event: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Commit]]:
         if commit is not None:
             yield event, replace(commit, by=by)
         return
-    # A deletion that is answered with a Status, or an object of which only the metadata of the request is logged.
+    # A deletion that was answered with a Status, or an object of which only the request's metadata is logged.
     name = reference.get("name") or ((event.get("requestObject") or {}).get("metadata") or {}).get("name")
     if name and (event["verb"] == "delete" or plural == "secrets"):
         happened = {"create": ADDED, "delete": DELETED}.get(event["verb"], MODIFIED)
@@ -69,14 +69,17 @@ def _happened(verb: str, answer: dict[str, Any]) -> str:
 
 
 def _ordered(found: list[tuple[str, Commit]]) -> list[Commit]:
-    """By version where there is one. Its place among those without is the earliest answer to it or a later version."""
+    """Order by version, and by time of the answer among the others.
+
+    Among writes without a version, a version has the time of the earliest answer to itself or a later version.
+    """
     versioned = sorted((entry for entry in found if entry[1].version), key=lambda entry: entry[1].version)
     earliest, placed = "~", []
     for stamp, commit in reversed(versioned):
         earliest = min(earliest, stamp)
         placed.append((earliest, 1, commit))
     placed.reverse()
-    # Of two at the same instant the one without a version comes first: what was deleted is gone.
+    # Of two at the same instant the one without a version comes first: a deleted object is gone.
     bare = [(stamp, 0, commit) for stamp, commit in found if not commit.version]
     merged = sorted([*placed, *bare], key=lambda entry: (entry[0], entry[1]))
     commits, version, seen = [], 0, set[tuple[str, int]]()

@@ -12,12 +12,12 @@ _OWN: Final = ("version", "event", "plural", "namespace", "name", "by", "known")
 
 
 class TraceError(Exception):
-    """A line that is no commit; the message says which."""
+    """A line is no commit; the message says which line."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """An object as one write left it. ``fields`` are those that the protocol is about (docs: exclusive-lease.md)."""
+    """An object after one write. ``fields`` are those that the protocol needs (docs: exclusive-lease.md)."""
 
     version: int
     """resourceVersion; of a write whose answer names none, that of the commit before it."""
@@ -29,7 +29,7 @@ class Commit:
     by: str = ""
     """The writer, as far as it is known."""
     known: bool = False
-    """It was there when the trace began: taken as it is, not judged."""
+    """Whether the object existed before the trace began: it is taken as it is, not judged."""
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def line(self) -> str:

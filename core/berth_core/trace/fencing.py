@@ -1,4 +1,4 @@
-"""Which pods may run, by the lease and by the order of the writes that open it (I2). Pure."""
+"""Checks which pods may run, by the lease and by the order of the writes that open it (I2). Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,7 +40,7 @@ def unfenced(deployment: Fields | None, pod: Fields) -> str:
 
 
 def unordered(pod: Fields, instance: Fields) -> str:
-    """Why an instance's pod came before what must be there first; those of earlier versions have no nonce."""
+    """Why an instance's pod came before its prerequisites; instances of earlier versions have no nonce."""
     nonce = instance["nonce"]
     if nonce is not None:
         if any(f"-{nonce}" in name for name in pod["mounts"]):
@@ -52,7 +52,7 @@ def unordered(pod: Fields, instance: Fields) -> str:
 
 
 def warm_unordered(pod: Fields, written: Iterable[tuple[int, str]]) -> str:
-    """The same for a pod that is kept warm; ``written`` are epochs and nonces that the deployment's status has had."""
+    """Same check for a warm pod; ``written`` are epochs and nonces that the deployment's status has had."""
     plain = all(name.endswith((f"-e{pod['epoch']}", f"-e{pod['epoch']}-agent")) for name in pod["mounts"])
     named = any(
         epoch == pod["epoch"] and any(f"-{nonce}" in name for name in pod["mounts"]) for epoch, nonce in written

@@ -1,7 +1,6 @@
-"""Says of each commit whether the lease protocol allows it after those before (design: I1, I2, I5). Pure.
+"""Judges of each commit whether the lease protocol allows it after the earlier ones (design: I1, I2, I5). Pure.
 
-A gap in the trace is not held against anybody: an object that was never seen counts as unknown, and rules
-that need it are passed over.
+A gap in the trace is no breach: an object that was never seen counts as unknown, and rules that need it are skipped.
 """
 
 from collections.abc import Iterable
@@ -55,7 +54,7 @@ def judge(commits: Iterable[Commit]) -> Verdict:
 
 
 class Judge:
-    """Knows the state that the commits so far have left."""
+    """Keeps the state after the commits so far."""
 
     def __init__(self) -> None:
         self.verdict = Verdict()
@@ -65,14 +64,14 @@ class Judge:
         self._over: set[Name] = set()
         """Public ids of instances that were seen to end."""
         self._came: set[Name] = set()
-        """Instances whose making is in the trace."""
+        """Instances whose creation is in the trace."""
         self._late: set[tuple[str, Name]] = set()
-        """Objects that came when their instance had ended, or was gone."""
+        """Objects that were made after their instance had ended, or was gone."""
         self._nonces: dict[Name, set[tuple[int, str]]] = {}
         """By deployment: epochs and nonces that were written for warm pods."""
 
     def see(self, commit: Commit) -> list[Breach]:
-        """Judge the next commit; the breaches that it is."""
+        """Judge the next commit, and return its breaches."""
         self.verdict.commits += 1
         found: list[Breach] = []
         key = commit.namespace, commit.name
@@ -165,18 +164,18 @@ class Judge:
                 )
 
     def _instance_of(self, namespace: str, public_id: str) -> Fields | None:
-        """Return the Instance with that id; not another that was made under its name since."""
+        """Return the Instance with that id; not a later one of the same name."""
         named = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
         return named if named is not None and named["id"] == public_id else None
 
     def _waiter(self, namespace: str, public_id: str) -> Fields | None:
-        """Return the Instance with that id, where its lease is taken when its turn comes, and it has used none."""
+        """Return the Instance with that id, if it still waits: without a claim, an epoch and a reason."""
         instance = self._instance_of(namespace, public_id)
         begun = instance is None or instance["claim"] or instance["epoch"] is not None or instance["reason"]
         return None if begun else instance
 
     def _left(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
-        """Remains of a lease when it is given back, without those that came too late and do nothing."""
+        """Remains of a lease when it is given back, without harmless late objects."""
         epoch = deployment["epoch"]
         unused = self._waiter(key[0], instance) is not None
         for plural in BELONGINGS:
@@ -187,14 +186,14 @@ class Judge:
                 unlabelled = of.get("deployment") is None and _is_named(name[1], instance, deployment)
                 if name[0] != key[0] or not (mine or warm or unlabelled):
                     continue
-                # Of an unused lease a Secret is late that a former leader made, which was about to use it.
+                # A Secret of an unused lease counts as late: a former leader made it, which was about to use it.
                 late = (plural, name) in self._late or (unused and plural == "secrets")
                 if (late or (warm and not of.get("instance"))) and not self._matters(plural, name, of):
                     continue
                 yield plural, name[1]
 
     def _matters(self, plural: str, name: Name, of: dict[str, Any]) -> bool:
-        """Whether a late thing can still do something."""
+        """Whether a late object can still have an effect."""
         if plural == "pods":
             return fencing.can_run(self._now, name[0], of)
         if plural == "secrets":
@@ -241,7 +240,7 @@ class Judge:
                 after["user"] != deployment["lease"]["user"]
             ):
                 yield "bound-by-lease", "the lease is another user's", look
-        # Of an Instance that was there before the trace began, or has a warm pod, the Secret may be older than both.
+        # For an Instance from before the trace, or with a warm pod, the Secret may be older than the trace.
         warm = any(pod["warm"] and pod["instance"] == after["id"] for pod in self._now.get("pods", {}).values())
         secret = f"i-{after['id']}-e{after['epoch']}-{after['nonce']}"
         if after["nonce"] and not warm and key in self._came and (key[0], secret) not in self._now.get("secrets", {}):
@@ -266,7 +265,7 @@ class Judge:
     def _check_what_runs(
         self, commit: Commit, before: dict[str, Any] | None, after: dict[str, Any] | None
     ) -> Iterable[tuple[str, str, str]]:
-        """Whatever runs or can be started belongs to the lease of its own instance and epoch (I2)."""
+        """Check that every pod that runs or can start belongs to the lease of its own instance and epoch (I2)."""
         if commit.plural not in ("pods", "secrets", "workspacedeployments"):
             return
         for name, pod in self._now.get("pods", {}).items():
@@ -294,7 +293,7 @@ class Judge:
             return name == commit.name
         if commit.plural == "secrets":
             return commit.name in pod["mounts"]
-        # A give-back has a rule of its own, which names all that is left.
+        # A give-back has a rule of its own, which names all remains.
         given_back = before is not None and after is not None and before["lease"] and not after["lease"]
         changed = before is None or after is None or before["lease"] != after["lease"]
         return pod["deployment"] == commit.name and changed and not given_back
@@ -306,7 +305,7 @@ class Judge:
         if pod.get("hook") or not pod["mounts"]:
             return ""
         owner = self._instance_of(namespace, pod["instance"])
-        # Where somebody has deleted Secrets of a lease, its Instance names others.
+        # Where somebody has deleted the Secrets of a lease, its Instance names new ones.
         is_renewed = owner is not None and owner["nonce"] is not None and not fencing.unordered(pod, owner)
         if pod["warm"] and not is_renewed:
             return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
@@ -331,7 +330,7 @@ class Judge:
 
 def _leader(before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
     grew, same = after["transitions"] - before["transitions"], after["holder"] == before["holder"]
-    # A leader that renewed too late, and finds nobody else there, begins another term.
+    # A leader that renewed too late, and finds no other leader, begins another term.
     if grew != int(bool(after["holder"]) and (not same or grew > 0)):
         yield (
             "leader",
@@ -342,7 +341,7 @@ def _leader(before: dict[str, Any], after: dict[str, Any]) -> Iterable[tuple[str
 
 
 def _is_named(name: str, instance: str, deployment: dict[str, Any]) -> bool:
-    """Whether a name alone says that a thing is of a lease: of Secrets an audit log tells no more."""
+    """Whether the name alone assigns an object to a lease: an audit log has nothing else of Secrets."""
     epoch = deployment["epoch"]
     bases = (f"i-{instance}-e{epoch}", f"w-{deployment.get('id')}-e{epoch}")
     return any(name == base or name.startswith(f"{base}-") for base in bases)

@@ -1,4 +1,4 @@
-"""Makes commits of Kubernetes objects: of each kind the fields that the lease protocol is about. Pure."""
+"""Makes commits from Kubernetes objects, with the fields of each kind that the lease protocol needs. Pure."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,7 +11,7 @@ Object = dict[str, Any]
 
 
 def project(event: str, plural: str, obj: Object, *, known: bool = False) -> Commit | None:
-    """Return the commit that an event of a watch tells of; None for kinds and Leases that have no part in it."""
+    """Return the commit of an event of a watch; None for objects that have no part in the lease protocol."""
     if plural not in KINDS:
         return None
     fields = KINDS[plural](obj)

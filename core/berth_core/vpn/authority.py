@@ -1,4 +1,4 @@
-"""The certificate authority of one instance's VPN: EC P-256, for that instance only, gone with it."""
+"""The certificate authority of one instance's VPN: EC P-256, for that instance only, and deleted with it."""
 
 import secrets
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 BACKDATED: Final = timedelta(minutes=10)
-"""How far clocks of nodes and clients may lag behind ours."""
+"""Time by which clocks of nodes and clients may lag behind ours."""
 AUTHORITY_LIFE: Final = timedelta(days=3650)
-"""The lease ends the VPN, not the date."""
+"""Long, since the end of the lease ends the VPN, not the date."""
 CLIENT_LIFE: Final = timedelta(days=366)
 SERVER_NAME: Final = "server"
 STATIC_KEY_BYTES: Final = 256
@@ -30,7 +30,7 @@ class KeyPair:
 
 
 class Authority:
-    """Signs for one VPN. ``certificate`` and ``key`` are PEM; ValueError where they do not serve."""
+    """Signs for one VPN. ``certificate`` and ``key`` are PEM; ValueError where they are unusable."""
 
     def __init__(self, certificate: bytes, key: bytes) -> None:
         self._certificate = x509.load_pem_x509_certificate(certificate)
@@ -41,7 +41,7 @@ class Authority:
 
     @classmethod
     def new(cls, instance_id: str, epoch: int, now: datetime) -> Self:
-        """Make the authority of one instance's lease; its name says whose it is."""
+        """Make the authority of one instance's lease; its name has the instance and the epoch."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(f"{instance_id} e{epoch}")
         certificate = (
@@ -61,7 +61,7 @@ class Authority:
         return KeyPair(_certificate_pem(self._certificate), _pem(self._key))
 
     def server(self, now: datetime) -> KeyPair:
-        """Certificate of the VPN's server, as long as the authority's."""
+        """Certificate of the VPN's server, valid as long as the authority's."""
         serial = x509.random_serial_number()
         return self._issue(SERVER_NAME, serial, ExtendedKeyUsageOID.SERVER_AUTH, now, AUTHORITY_LIFE)
 
@@ -70,7 +70,7 @@ class Authority:
         return self._issue(client_id, serial_of(client_id), ExtendedKeyUsageOID.CLIENT_AUTH, now, life)
 
     def revocations(self, client_ids: Iterable[str], now: datetime) -> str:
-        """List of revoked clients (CRL, PEM). It does not run out before the authority does."""
+        """List of revoked clients (CRL, PEM). It does not expire before the authority."""
         ids = sorted(set(client_ids))
         start, end = now - BACKDATED, self._certificate.not_valid_after_utc
         builder = (
@@ -114,7 +114,7 @@ def serial_of(client_id: str) -> int:
 
 
 def static_key(entropy: bytes | None = None) -> str:
-    """Key for tls-crypt in OpenVPN's form, drawn anew unless its 256 bytes are given."""
+    """Key for tls-crypt in OpenVPN's form, random unless its 256 bytes are given."""
     drawn = secrets.token_bytes(STATIC_KEY_BYTES) if entropy is None else entropy
     if len(drawn) != STATIC_KEY_BYTES:
         raise ValueError(f"a static key has {STATIC_KEY_BYTES} bytes")

@@ -11,18 +11,18 @@ DEVICE: Final = "berth-vpn"
 """Name of the tunnel's interface in the pod; the firewall's rules name it."""
 SECRET_PLACE: Final = "/etc/berth-vpn"  # noqa: S105 (a folder)
 RUN_PLACE: Final = "/run/berth-vpn"
-"""What the server and the agent share: the list of revoked clients and the management socket."""
+"""Folder that server and agent share, with the list of revoked clients and the management socket."""
 REVOKED: Final = "crl.pem"
 MANAGEMENT: Final = "management.sock"
 USER, GROUP = "nobody", "nogroup"
-"""Of the server once it has its tunnel, which it keeps as long as it runs."""
+"""User and group of the server once it has its tunnel, which it keeps as long as it runs."""
 LARGEST: Final = 16
 SMALLEST: Final = 28
 """Prefix lengths that a tunnel's network may have."""
 
 
 class Protocol(StrEnum):
-    """What carries the tunnel."""
+    """Transport protocol of the tunnel."""
 
     UDP = "udp"
     TCP = "tcp"
@@ -30,13 +30,13 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True)
 class Tunnel:
-    """What all VPNs of a release have in common."""
+    """Settings that all VPNs of a release share."""
 
     protocol: Protocol
     network: IPv4Network
     """Addresses inside: the first is the workspace's, the others are clients'."""
     port: int
-    """Where the server listens in the pod."""
+    """Port of the server in the pod."""
 
     @property
     def workspace(self) -> IPv4Address:
@@ -45,13 +45,13 @@ class Tunnel:
 
     @property
     def places(self) -> int:
-        """How many clients can be connected at once."""
+        """Number of clients that can be connected at once."""
         return self.network.num_addresses - 3
 
 
 @dataclass(frozen=True)
 class Remote:
-    """Where clients find the server from outside."""
+    """Address and port of the server from outside."""
 
     address: str
     port: int
@@ -94,7 +94,7 @@ def server_configuration(tunnel: Tunnel) -> str:
         "script-security 1",
         "persist-key",
         "persist-tun",
-        # Whoever may do something with a packet that it reads finds a process without a capability.
+        # The process has no capabilities, in case that a packet exploits it.
         f"user {USER}",
         f"group {GROUP}",
         "keepalive 5 20",
@@ -104,7 +104,7 @@ def server_configuration(tunnel: Tunnel) -> str:
 
 
 def profile(tunnel: Tunnel, remote: Remote, *, authority: str, pair: KeyPair, static_key: str) -> str:
-    """Profile that ``openvpn --config`` connects with as it is; it has the client's private key in it."""
+    """Profile for ``openvpn --config``, complete with the client's private key."""
     udp = tunnel.protocol is Protocol.UDP
     lines = [
         "client",
@@ -118,7 +118,7 @@ def profile(tunnel: Tunnel, remote: Remote, *, authority: str, pair: KeyPair, st
         "server-poll-timeout 10",
         "persist-key",
         "persist-tun",
-        # So that the server notices at once that the client has gone; TCP says it by itself.
+        # So that the server notices at once that the client has gone; with TCP it does anyway.
         *(["explicit-exit-notify 1"] if udp else []),
         "verb 3",
     ]

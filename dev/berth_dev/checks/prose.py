@@ -17,7 +17,7 @@ SUBJECT: Final = re.compile(r"(?:^|(?<=[.!?:;] ))(Who|What|Whoever|Whose|Whom|Th
 PRONOUN: Final = re.compile(r"\b([Hh]e|[Hh]is|[Hh]im|[Hh]imself)\b")
 CODE: Final = re.compile(r"`[^`\n]*`|^```.*?^```", re.MULTILINE | re.DOTALL)
 LEFT_OUT: Final = ("CHANGELOG.md", "docs/performance.md", "docs/api.md", "docs/cli.md", "docs/mutants.md")
-"""What was true of earlier versions, and pages that are written from code that is checked itself."""
+"""Pages of earlier versions, and pages written from code that is checked itself."""
 
 
 def check(repository: Path = REPOSITORY) -> None:

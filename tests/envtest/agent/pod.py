@@ -59,7 +59,7 @@ class Pod:
         self.write_initial(EPOCH, closed_ruleset(EPOCH), ["ssh-ed25519 AAAAinitial holder"])
         self.mount: tuple[Path, str] | None = None
         self.vpn = folder / "no-vpn"
-        """What the agent shares with the VPN, where there is one."""
+        """Folder that the agent shares with the VPN, where there is one."""
         self.process: subprocess.Popen[str] | None = None
         self.log = folder / "agent.log"
         self._wire()

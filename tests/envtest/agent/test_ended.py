@@ -19,7 +19,7 @@ def sshd(served: Pod) -> Iterator[socket.socket]:
 
 
 def ends(pod: Pod, generation: int, *, cut: bool = True) -> Answer:
-    """What the operator pushes when a lease is over; without ``cut`` as by a kernel that cannot end connections."""
+    """Push the end of a lease, as the operator does; without ``cut``, as to a kernel that cannot end connections."""
     ruleset = stamp(ruleset_body((), ended=True), EPOCH, generation)
     body = {
         "epoch": EPOCH,

@@ -1,4 +1,4 @@
-"""What reaches a pod under which rules: real packets between network namespaces, judged by the kernel."""
+"""Packets that reach a pod under various rules: real ones between network namespaces, judged by the kernel."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ SILENCE = 0.25
 
 
 def knock(pod: Pod, source: str, *, port: int = 22) -> str:
-    """What a TCP connection from a source meets: ACCEPT, DROP, REJECT or PROHIBITED."""
+    """Fate of a TCP connection from a source: ACCEPT, DROP, REJECT or PROHIBITED."""
     to = (pod.ip6 if ":" in source else pod.ip, port)
     try:
         pod.outside.connect(to, source=source, timeout=SILENCE).close()
@@ -38,13 +38,13 @@ def knock(pod: Pod, source: str, *, port: int = 22) -> str:
 
 
 def knock_all(pod: Pod, sources: list[str]) -> list[str]:
-    """What each source meets at ssh, asked at once."""
+    """Fate of a connection to ssh from each source, all tried at once."""
     with ThreadPoolExecutor(len(sources)) as threads:
         return list(threads.map(lambda source: knock(pod, source), sources))
 
 
 def heard(sock: socket.socket) -> bytes | None:
-    """What the socket receives within the time of silence; None for nothing."""
+    """Bytes that the socket receives within the time of silence; None for nothing."""
     return sock.recv(100) if select.select([sock], [], [], SILENCE)[0] else None
 
 
@@ -252,7 +252,7 @@ def test_no_metadata_service_is_reached_from_the_first_moment_on(pod: Pod, pushe
 
 
 def test_the_agents_port_as_a_source_opens_no_way_out(pod: Pod) -> None:
-    """Before the agent listens its port is anybody's in the pod. What it answers itself is in `test_protocol.py`."""
+    """Before the agent listens, any process in the pod may use its port. Its own answers are in `test_protocol.py`."""
     for address in ("169.254.169.254", "8.8.8.8"):
         pod.outside.sh("ip", "address", "add", address, "dev", "lo")
         pod.inside.sh("ip", "route", "add", address, "via", "198.18.200.10")

@@ -1,4 +1,4 @@
-"""What the operator's knock makes of what it meets: only what the instance itself says counts as having arrived."""
+"""The operator's path check: only an answer of the instance itself counts as arrival."""
 
 import asyncio
 import socket

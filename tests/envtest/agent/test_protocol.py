@@ -195,7 +195,7 @@ def test_a_client_without_certificate_or_with_old_tls_gets_nowhere(served: Pod, 
 
 
 def answer_of(sock: socket.socket, context: ssl.SSLContext | None = None, name: str = "") -> bytes:
-    """What comes back to a request; nothing where the agent ends the connection."""
+    """Answer to a request; empty where the agent ends the connection."""
     try:
         tls = context.wrap_socket(sock, server_hostname=name) if context else sock
         tls.sendall(b"GET /v1/state HTTP/1.1\r\n\r\n")

@@ -60,7 +60,7 @@ def test_the_table_is_met_to_the_last_case(served: Pod) -> None:
 
 
 def addresses(pod: Pod) -> list[str]:
-    """Those of the outside that a pod of this test can be reached from: all of IPv6, some of IPv4."""
+    """Outside addresses from which a pod of this test can be reached: all of IPv6, some of IPv4."""
     six = [f"2001:db8:200::{last:x}" for last in LASTS]
     for address in six:
         pod.outside.sh("ip", "addr", "add", f"{address}/64", "dev", "out0", "nodad", check=False)

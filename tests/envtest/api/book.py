@@ -34,7 +34,7 @@ class Book:
         return await self.world.client.get(SECRETS, self.world.namespaces.access, name)
 
     async def fields(self, key: dict[str, str], user: str = "alice") -> dict[str, Any]:
-        """What the record says."""
+        """Fields of the record."""
         read: dict[str, Any] = json.loads(base64.b64decode((await self.read(key, user))["data"]["record"]))
         return read
 

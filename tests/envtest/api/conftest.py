@@ -30,7 +30,7 @@ TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Setting:
-    """What API processes of the tests share."""
+    """Settings that API processes of the tests share."""
 
     server: ApiServer
     namespaces: Namespaces

@@ -29,7 +29,7 @@ Place = tuple[str, str]
 
 @dataclass
 class Printed:
-    """What a container has printed."""
+    """Output of a container."""
 
     data: bytes = b""
     ended: bool = False

@@ -46,7 +46,7 @@ async def test_of_32_requests_over_two_replicas_exactly_as_many_as_may_are_grant
         granted = [answer.json()["id"] for answer in answers if answer.status_code == 200]
         refused = next(answer for answer in answers if answer.status_code == 403)
         assert refused.json()["error"] == "no more than 3 active instances of this type for one user"
-        # What ends makes place for one, and no more.
+        # An ended lease makes place for one, and no more.
         await give_back(world, granted[0])
         again = await asyncio.gather(*((one, other)[n % 2].post(f"/new/{kind}") for n in range(4)))
         assert Counter(answer.status_code for answer in again) == {200: 1, 403: 3}

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.apiserver
 
 PAIRS: Final = 500 if is_long() else 120
 CLIENTS: Final = 6
-"""How many write and read at the same time; each has a list of his own, which stays short."""
+"""Clients that write and read at the same time; each has a list of its own, which stays short."""
 WRITERS: Final = [f"writer-{number}" for number in range(CLIENTS)]
 
 Pair = Callable[[httpx.AsyncClient, httpx.AsyncClient, int], Awaitable[None]]

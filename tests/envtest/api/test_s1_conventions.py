@@ -227,7 +227,7 @@ async def test_preflights_allow_configured_origins_only(http: httpx.AsyncClient)
         answer = await http.options(path, headers=asked | {"Origin": "https://evil.example.test"})
         assert answer.status_code == 200
         assert "Access-Control-Allow-Origin" not in answer.headers
-        # What is kept of an answer to one origin must not be given to another.
+        # A cached answer to one origin must not be given to another.
         assert "Origin" in answer.headers["Vary"]
     for path in ("/workspaces", "/nowhere"):
         answer = await http.get(path, headers={"Origin": "https://lab.example.test"})

@@ -133,7 +133,7 @@ RBAC = (
     'instances.berth.dev is forbidden: User "system:serviceaccount:berth:berth-api" cannot {verb} resource "instances"'
     ' in API group "berth.dev" in the namespace "lab": RBAC: role.rbac.authorization.k8s.io "berth-api" not found'
 )
-"""What an API server says that was just started and has not read its roles."""
+"""Answer of an API server that was just started and has not read its roles."""
 
 
 async def test_an_api_server_that_has_not_read_its_roles_yet_is_503(between: Between, world: World) -> None:

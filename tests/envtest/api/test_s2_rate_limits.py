@@ -27,7 +27,7 @@ NOTHING = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Told:
-    """What an answer says of the limit."""
+    """Status and rate limit headers of an answer."""
 
     status: int
     limit: int

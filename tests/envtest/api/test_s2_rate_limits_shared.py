@@ -105,7 +105,7 @@ async def test_an_outage_fails_no_request_and_is_told_once(replicas: Replicas, s
         assert sorted(t.remaining for t in told) == list(range(PER_TOKEN - 64, PER_TOKEN))
         assert {t.status for t in told} == {200}
         await counts_in(server, clients[0], api)
-        # What the server had counted before stands.
+        # The server's earlier count still stands.
         assert Told.by(await clients[0].get("/workspaces")).remaining < PER_TOKEN - 2
     new = api.log.read_text().removeprefix(before)
     assert new.count("rate limit store does not answer") == 1
@@ -162,7 +162,7 @@ async def test_a_server_that_is_away_is_asked_seldom() -> None:
             while len(later()) < 2:
                 assert (await asking.take(None, PEER)).passes
                 await asyncio.sleep(0)
-    # What was under way when it was lost; then probes after 0.5 s and after 1 s more, and nothing in between.
+    # Requests under way when the store was lost; then probes after 0.5 s and after 1 s more, and nothing in between.
     first, second = later()
     assert len(asked) - 2 <= AT_ONCE
     assert first - asked[0] >= 0.5

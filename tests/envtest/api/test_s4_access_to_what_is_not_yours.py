@@ -48,7 +48,7 @@ def public(status: int = 200) -> Expected:
 
 
 def one_s_own(status: int = 200) -> Expected:
-    """For everybody with a token, about what is his."""
+    """Expected for everybody with a token, about their own objects."""
     return table(read_only=status, elsewhere=400, here=400, other=status, owner=status)
 
 
@@ -87,7 +87,7 @@ def government() -> Expected:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a request can be about; made anew where the one before may have been changed."""
+    """Objects that a request can be about; made anew where the previous request may have changed them."""
 
     type_name: str
     deployment: str

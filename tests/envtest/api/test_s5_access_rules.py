@@ -105,12 +105,12 @@ async def test_neither_a_grant_nor_a_refusal_nor_an_owners_list_rests_on_a_cache
             assert [r["capability"] for r in await shown(alice_there, closing)] == [NO]
             assert await shown(alice_there, opening) == []
         async with user_client(replica, signer.token("bob")) as bob_there:
-            # His public list shows that the cache is old.
+            # Bob's public list shows that the cache is old.
             listed = (await bob_there.get("/rules?to_user=bob")).json()["rules"]
             assert [r["wdeployment_id"] for r in listed if r["wdeployment_id"] in (closing, opening)] == [opening]
             assert (await bob_there.post(f"/new/{closing}")).status_code == 403
             assert (await bob_there.post(f"/new/{opening}")).status_code == 200
-            # Of the type he may have only what he has already: the free one is not for him, whatever the cache says.
+            # Of the type, Bob may have only the deployment that is taken: the free one is refused, despite the cache.
             await add(alice, other, NO)
             assert (await bob_there.post(f"/new/{kind}")).status_code == 503
 

@@ -153,7 +153,7 @@ async def test_who_comes_back_gets_the_lines_after_his_last(
     kubelet.say(fetch, "fetch", "one\ntwo\n")
     async with following(alice, path_of("back", jid)) as events:
         assert await some(events, 3) == [status("running"), line(1, "one"), line(2, "two")]
-    # Whoever has gone holds no stream.
+    # A follower that has gone holds no stream.
     await kubelet.streaming(0)
     kubelet.say(fetch, "fetch", "three\n")
     async with following(alice, path_of("back", jid), after=2) as events:

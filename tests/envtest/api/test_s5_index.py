@@ -29,7 +29,7 @@ def shape(path: str) -> str:
 
 
 def paths_of(template: str) -> set[str]:
-    """What a URL template (RFC 6570) stands for: with and without each optional segment."""
+    """Paths of a URL template (RFC 6570), with and without each optional segment."""
     path = re.sub(r"{\?[^}]*}", "", template)
     optional = re.search(r"{/[^}]*}", path)
     if optional is None:

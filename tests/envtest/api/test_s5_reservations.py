@@ -41,7 +41,7 @@ async def resource(world: World, place: str) -> Reservation:
 
 
 async def listed(client: httpx.AsyncClient, *places: str) -> list[dict[str, Any]]:
-    """What the list and the single objects say of some reservations, in the list's order."""
+    """Some reservations as the list and the single objects show them, in the list's order."""
     shown = [r for r in (await client.get("/reservations")).json()["reservations"] if r["id"] in places]
     assert [(await client.get(f"/reservation/{r['id']}")).json() for r in shown] == shown
     return shown

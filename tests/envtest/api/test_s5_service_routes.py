@@ -1,6 +1,6 @@
-"""Contract §5, "Service routes": for those who run the process, and for those who read what it can do.
+"""Contract §5, "Service routes": for operators of the process, and for readers of its description.
 
-What is not limited is tested in test_s2_rate_limits.py, readiness without a cluster in test_s1_outages.py.
+Routes without a limit are tested in test_s2_rate_limits.py, readiness without a cluster in test_s1_outages.py.
 """
 
 import re

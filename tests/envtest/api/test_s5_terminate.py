@@ -1,4 +1,4 @@
-"""Contract §5, POST /terminate. What the operator does is written here in its place."""
+"""Contract §5, POST /terminate. The tests write the operator's part."""
 
 import httpx
 import pytest

@@ -1,6 +1,6 @@
-"""Every request that the matrix asks of everybody, and who may make it: kinds, verbs, and fields that are not for all.
+"""All requests of the matrix, and the accounts that may make them: kinds, verbs, and fields that are not for all.
 
-Requests go to real objects, and have no effect. What is not listed for somebody is refused to them.
+Requests go to real objects, and have no effect. A request that is not listed for an account is refused to it.
 """
 
 from collections.abc import Iterator
@@ -179,7 +179,7 @@ def rows() -> list[Row]:
 
 
 def sent(ask: Asking, who: str, row: Row) -> bool:
-    """Make a request in somebody's name; whether it was granted. What is replaced is replaced by itself."""
+    """Make a request in somebody's name; whether it was granted. A PUT replaces an object by itself."""
     body = ask("", "GET", row.path).json() if row.method == "PUT" else row.body
     return not is_refused(ask(who, row.method, row.path, body, dry=row.dry, kind=row.kind))
 
@@ -359,7 +359,7 @@ def _templates() -> Iterator[Row]:
         ("hostPath", {"volumes": [mount | {"hostPath": {"path": "/dev"}}]}, ""),
         ("tolerations", {"tolerations": [{"operator": "Exists"}]}, ""),
         ("runtimeClassName", {"runtimeClassName": "x"}, ""),
-        # Whoever may get them; the cluster's own admin may.
+        # For accounts that may get these objects, such as the cluster's own admin.
         ("a ConfigMap", {"volumes": [mount | {"configMap": {"name": "x"}}]}, "owner"),
         ("a PersistentVolumeClaim", {"volumes": [mount | {"persistentVolumeClaim": {"name": "x"}}]}, "owner"),
         ("imagePullSecrets", {"imagePullSecrets": [{"name": "x"}]}, "owner"),

@@ -1,4 +1,4 @@
-"""What the values say about the API process reaches it: environment, files, and the ways out that it needs."""
+"""Values for the API process reach it: environment, files, and the egress that it needs."""
 
 import functools
 from pathlib import Path

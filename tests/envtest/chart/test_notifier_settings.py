@@ -1,4 +1,4 @@
-"""What the values say about webhooks reaches the notifier: environment, files, and where packets of it may go."""
+"""Values for webhooks reach the notifier: environment, files, and egress."""
 
 from ipaddress import ip_network
 from typing import Any

@@ -1,4 +1,4 @@
-"""What each process may do, and above all what it may not."""
+"""Rights of each process, and above all the rights that it lacks."""
 
 import itertools
 from typing import Any

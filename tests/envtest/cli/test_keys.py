@@ -17,7 +17,7 @@ from .conftest import Run
 
 
 def objects(apiserver: ApiServer, namespaces: Namespaces) -> dict[str, Any]:
-    """What the Job makes, by name."""
+    """Objects that the Job makes, by name."""
     secrets = ("secret/berth-agent-ca", "secret/berth-token-signing", "secret/berth-webhook-signing")
     published = ("configmap/berth-token-verification", "configmap/berth-webhook-key")
     listed = json.loads(apiserver.kubectl("get", *secrets, *published, "-n", namespaces.release, "-o", "json"))

@@ -36,7 +36,7 @@ class Setting:
         return str(done.out.strip())
 
     async def rows(self) -> list[Row]:
-        """What `berth key list` shows."""
+        """Rows that `berth key list` shows."""
         return await rotation.listing(self.client, self.namespaces.release)
 
     def key(self, *words: str) -> Done:

@@ -83,7 +83,7 @@ class Terminal:
         os.write(self._ours, f"{words}\n".encode())
 
     def rest(self) -> str:
-        """What is shown until the end."""
+        """Output until the end."""
         try:
             while data := os.read(self._ours, 4096):
                 self.seen += data.decode()

@@ -33,7 +33,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Somebody:
-    """Somebody's machine: his home, the API he uses, and his token. No test before had a user of this name."""
+    """A user's machine: home, API and token. No earlier test had a user of this name."""
 
     name: str
     home: Path

@@ -194,7 +194,7 @@ async def test_waiting_in_the_queue_goes_on_with_the_instance_of_the_turn(
         assert lines_until(process, "queue: place 1")
         place = ada.berth("reservations", "list", "-o", "json").out
         (reservation,) = json.loads(place)
-        # What the operator does when the turn comes.
+        # As the operator does when the turn comes.
         deployment = (await alice.get(f"/instance/{held}")).json()["deployment"]
         name = (await world.deployment_resource(deployment)).metadata.name
         spec: Object = {"user": ada.name, "deployments": [name], "claim": {"deployment": name, "epoch": 1}}

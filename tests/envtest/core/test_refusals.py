@@ -1,4 +1,4 @@
-"""What the API server refuses of our resources, and what it tells people to write instead."""
+"""Berth's resources that the API server refuses, and its messages, which say what to write instead."""
 
 import re
 from typing import Any

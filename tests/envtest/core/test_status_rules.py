@@ -1,4 +1,4 @@
-"""What nobody can write into a status, with whatever rights: the lease's and an instance's invariants."""
+"""Invariants of leases and instances: status writes that are refused to everybody."""
 
 from typing import Any
 

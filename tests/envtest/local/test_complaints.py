@@ -1,4 +1,4 @@
-"""What is missing is said in one line that tells what to do, and nothing half-done is left."""
+"""A missing prerequisite is reported in one line that tells what to do, and nothing half-done is left."""
 
 import os
 import subprocess

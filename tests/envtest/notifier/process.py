@@ -67,7 +67,7 @@ class Notifiers:
                     assert time.monotonic() < deadline, f"not ready: {self.log(self.ports.index(port)).read_text()}"
 
     def log(self, number: int) -> Path:
-        """What a process wrote."""
+        """Log file of a process."""
         return self.folder / f"notifier-{number}.log"
 
     def stop_all(self) -> None:

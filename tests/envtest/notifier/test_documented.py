@@ -1,4 +1,4 @@
-"""What docs/webhooks.md tells receivers to do works as it is written there."""
+"""Instructions for receivers in docs/webhooks.md work as they are written."""
 
 import asyncio
 import os
@@ -92,7 +92,7 @@ async def test_openssl_verifies_with_the_public_key(
 
 
 def openssl(folder: Path, body: bytes, settings: dict[str, str]) -> str:
-    """What the page's commands say about a body."""
+    """Output of the page's commands for a body."""
     (folder / "body.json").write_bytes(body)
     words = ["bash", "-e", "-c", block("bash")]
     done = subprocess.run(words, cwd=folder, env=os.environ | settings, capture_output=True, text=True, timeout=30)

@@ -84,7 +84,7 @@ async def test_pauses_and_counts_outlast_the_process(post: Post, notifiers: Noti
         assert parse_time(again.status.last_attempt or "") >= due
         again = await post.until("mine", lambda d: d.status.attempts == 2 and _pause(d) > timedelta(minutes=2))
         assert timedelta(minutes=4) <= _pause(again) <= timedelta(minutes=5, seconds=30)
-        # Who does not want to wait says so in the status, as for a receiver that is back.
+        # A change of nextAttempt in the status shortens the wait, as for a receiver that is back.
         await post.patch_status("mine", {"nextAttempt": timestamp(datetime.now(UTC))})
         done = await post.until("mine", is_delivered)
     assert done.status.attempts == 3

@@ -33,7 +33,7 @@ DELIVERED = ("True", "Delivered")
 
 @dataclass(frozen=True)
 class Tls:
-    """What the receivers show, and by what the notifier verifies it."""
+    """Certificate of the receivers, and the authority by which the notifier verifies it."""
 
     context: ssl.SSLContext
     authority: Path

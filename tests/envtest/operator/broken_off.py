@@ -1,6 +1,6 @@
 """A pod's deletion that was broken off: the API server had marked it in etcd, and did not come to remove it.
 
-That takes a request which is broken off within a millisecond. What it leaves is put back here as etcd remembers it.
+That takes a request which is broken off within a millisecond. This module restores the state after it from etcd.
 """
 
 import asyncio

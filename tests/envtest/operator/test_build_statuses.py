@@ -20,7 +20,7 @@ TOLD = {
 
 
 async def told(lab: Lab) -> list[Object]:
-    """What is to be sent, in its order."""
+    """Specs of the Deliveries, in their order."""
     objects, _ = await lab.client.list(DELIVERIES, lab.namespace)
     return sorted((obj["spec"] for obj in objects), key=lambda spec: int(spec["sequence"]))
 
@@ -43,7 +43,7 @@ async def test_each_step_is_told_once_over_restarts_of_operator_and_build(lab: L
     assert {(spec["form"], spec["tokenSecret"], spec["user"], spec["build"]) for spec in first} == {
         ("github", "hub-token", "ada", uid)
     }
-    # What the notifier has deleted long after is not told again, by no leader.
+    # No leader makes a Delivery again that the notifier has deleted after its retention.
     for spec in first:
         name = f"status-{uid}-1-{spec['sequence'] % 10}"
         await lab.client.delete(DELIVERIES, lab.namespace, name)

@@ -1,4 +1,4 @@
-"""What happens because time passes. It passes once for all of it."""
+"""Effects of passing time. It passes once for all tests."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What types and deployments say of themselves."""
+"""Statuses of types and deployments."""
 
 import subprocess
 

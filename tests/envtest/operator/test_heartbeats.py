@@ -28,7 +28,7 @@ async def machine(lab: Lab, name: str, *, limit: int | None = LIMIT, labelled: b
 
 
 async def renew(lab: Lab, name: str, told: str | None = None) -> None:
-    """What a machine does; its clock may say what it likes."""
+    """Renew a Lease as a machine does, by any clock."""
     now = told or datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     await lab.client.patch(LEASES, lab.namespace, name, {"spec": {"renewTime": now}})
 

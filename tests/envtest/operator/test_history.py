@@ -1,4 +1,4 @@
-"""What is over is listed for a while, and then goes in small batches."""
+"""Ended objects are listed for a while, and then deleted in small batches."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -61,7 +61,7 @@ async def api_pod(lab: Lab, ready_since: datetime | None) -> None:
 
 
 async def ping(lab: Lab, instance_id: str) -> None:
-    """What the API process does for POST /instance/:id/ka."""
+    """Renew the Lease as the API process does for POST /instance/:id/ka."""
     name = f"i-{instance_id}"
     spec = {"renewTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}
     body: Object = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": {"name": name}, "spec": spec}

@@ -1,4 +1,4 @@
-"""What a former leader wrote too late, after an instance's end, does not stay."""
+"""Late writes of a former leader, after an instance's end, are cleaned up."""
 
 import asyncio
 import signal

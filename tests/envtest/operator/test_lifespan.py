@@ -32,7 +32,7 @@ async def holds(lab: Lab, deployment: str) -> str:
 
 
 async def attest(lab: Lab, pod: str) -> None:
-    """What `berth release --force` does."""
+    """Declare a pod's containers gone, as `berth release --force` does."""
     body = {"metadata": {"annotations": {"berth.dev/released-by-force": "the machine is off"}}}
     await lab.client.patch(PODS, lab.namespace, pod, body)
 

@@ -54,7 +54,7 @@ async def test_watches_go_on_with_the_token_that_came_after_the_refused_one(
         await lab.type()
         await lab.deployment("one")
         await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
-        # What was there at the start may come from the first list; this comes from the watch.
+        # The first state may come from the first list; this change comes from the watch.
         await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"lockout": True}})
         await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Lockout")
         assert gateway.refusals

@@ -126,7 +126,7 @@ async def test_a_lease_waits_for_its_instance_from_when_the_operator_saw_it_not_
     instance = ids.uuid7(0)
     past = datetime.now(UTC) - timedelta(hours=1)
     await leasing.take(lab.client, lab.namespace, "one", instance=instance, user="ada", now=past)
-    # What is looked at at once shows that the pass over it has been.
+    # A change that is processed at once shows that the pass over the deployment is done.
     await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"lockout": True}})
     looked = await lab.until(
         DEPLOYMENTS, "one", lambda o: o["status"].get("observedGeneration") == o["metadata"]["generation"]

@@ -1,4 +1,4 @@
-"""An instance with a repository. What clones it is played here: tests/e2e/test_repository.py has real ones."""
+"""An instance with a repository. The tests play the cloning container: tests/e2e/test_repository.py has real ones."""
 
 import json
 
@@ -33,7 +33,7 @@ async def told(lab: Lab, instance: Object) -> tuple[str | None, str | None, str]
 
 
 async def container_of(lab: Lab, instance: Object) -> Object | None:
-    """What clones in its pod, with the path that the workspace has the clone at."""
+    """The cloning container of its pod, with the path of the clone in the workspace."""
     spec = (await lab.get(PODS, f"i-{instance['metadata']['name']}"))["spec"]
     found = next((one for one in spec["initContainers"] if one["name"] == "repo"), None)
     mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}

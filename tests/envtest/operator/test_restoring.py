@@ -72,7 +72,7 @@ class Backup:
 
 
 async def launch(lab: Lab, deployment: str) -> str:
-    """What the API does for POST /new; returns the instance's id."""
+    """Launch an instance as the API does for POST /new; return its id."""
     now = datetime.now(UTC)
     name = uuid7(int(now.timestamp() * 1000))
     lease = await leasing.take(lab.client, lab.namespace, deployment, instance=name, user="ada", now=now)
@@ -97,7 +97,7 @@ async def run_on_a_silent_node(lab: Lab, node: str, pod: str) -> None:
 
 
 async def attest(lab: Lab, pod: str) -> None:
-    """What `berth release --force` does."""
+    """Declare a pod's containers gone, as `berth release --force` does."""
     body = {"metadata": {"annotations": {"berth.dev/released-by-force": "the machine is off"}}}
     await lab.client.patch(PODS, lab.namespace, pod, body)
 
@@ -221,7 +221,7 @@ async def test_a_pod_that_was_kept_warm_holds_its_deployment_after_a_restore_and
     operators.start()
     await lab.until(DEPLOYMENTS, "held", lambda o: condition(o, "Quarantined", "status") == "True", seconds=20)
     await lab.until(DEPLOYMENTS, "idle", lambda o: condition(o, "Begun") == "Remains")
-    # What no kubelet confirms goes by an administrator's hand.
+    # An administrator removes the pods that no kubelet confirms to be gone.
     await attest(lab, pods["held"])
     await lab.client.delete(PODS, lab.namespace, pods["idle"], grace_seconds=0)
     for name, epoch in (("held", 2), ("idle", 1)):

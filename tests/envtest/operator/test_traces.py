@@ -1,4 +1,4 @@
-"""What a real operator commits is what the lease protocol allows, as a watch and as an audit log tell it."""
+"""The commits of a real operator follow the lease protocol, by a watch and by an audit log."""
 
 import asyncio
 import json

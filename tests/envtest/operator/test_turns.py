@@ -1,4 +1,4 @@
-"""Whose turn it is: what is freed goes to the first who may have it, at once, and to nobody else."""
+"""Turns: a freed deployment goes at once to the first waiter who may have it, and to nobody else."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ def is_waiting(obj: Object) -> bool:
 
 
 async def hold(lab: Lab, deployment: str, user: str = "holder") -> str:
-    """Let somebody have a deployment; the name of his Instance."""
+    """Let a user have a deployment; return the name of the Instance."""
     name = f"has-{deployment}"
     await lab.instance(name, user=user, deployments=[deployment])
     await lab.until(INSTANCES, name, lambda o: condition(o, "Bound", "status") == "True", seconds=30)

@@ -89,7 +89,7 @@ async def test_clients_are_signed_refused_when_deleted_and_gone_with_their_insta
         assert await lab.absent(VPN_CLIENTS, client["metadata"]["name"])
         assert await lab.absent(SECRETS, f"v-{client['metadata']['uid']}", lab.namespaces.access)
     assert await lab.secrets(instance) == []
-    # What comes after the end goes too.
+    # A client that is made after the end is deleted too.
     await lab.create(VPN_CLIENTS, "late", {"instance": instance})
     await lab.until_gone(VPN_CLIENTS, "late")
 

@@ -90,7 +90,7 @@ def _returned_is_unused(lease: str, known: str) -> Predicate:
     def holds(new: Any, _: Any) -> bool:
         if not _has(new, "returned") or not _has(new, known):
             return True
-        # What is compared with a field that is absent is an error, which counts only where nothing else differs.
+        # A comparison with an absent field is an error, which counts only where nothing else differs.
         of_lease = ((name, _get(new, f"{lease}{name}")) for name in ("epoch", "deployment"))
         return any(value is not None and value != _get(new, f"returned.{name}") for name, value in of_lease)
 

@@ -152,7 +152,7 @@ def shaped(node: Node, value: Any, old: Any = MISSING, *, nulls: bool = False) -
 
 
 def check(node: Node, value: Any, old: Any, path: str, found: Found) -> None:
-    """Add a value's errors. What is as it was is not looked at again (validation ratcheting)."""
+    """Add a value's errors. An unchanged value is not checked again (validation ratcheting)."""
     if node.opaque or (old is not MISSING and same(value, old)):
         return
     if not (isinstance(value, str | int) and not isinstance(value, bool) if node.int_or_string else _fits(node, value)):

@@ -1,4 +1,4 @@
-"""What the agent reads of requests and of OpenVPN's answers; sessions that are cut are in tests/envtest/agent."""
+"""The agent's parsing of requests and of OpenVPN's answers; sessions that are cut are in tests/envtest/agent."""
 
 import json
 from typing import Any

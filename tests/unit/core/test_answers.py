@@ -1,4 +1,4 @@
-"""What is made of answers, those of the API server and those of whatever stands before it."""
+"""Errors for answers of the API server, and of proxies before it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who waits for what, and in which order."""
+"""Reservations that wait, and their order."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

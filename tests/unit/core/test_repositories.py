@@ -25,7 +25,7 @@ NEEDED = (
     "/usr",
     "/var",
 )
-"""What nothing may be mounted over; all but / and /root also with what is below."""
+"""Paths that nothing may be mounted over; all but / and /root include everything below."""
 
 paths = st.text(st.sampled_from("/.aetcrunvo-~ \0:\n"), max_size=24) | st.lists(
     st.sampled_from(["", ".", "..", "etc", "root", "run", "berth", "a", "...", "lib32"]), max_size=6

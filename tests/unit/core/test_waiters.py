@@ -1,4 +1,4 @@
-"""Those who wait, and whom they keep from what."""
+"""Waiters, and whether they block newcomers."""
 
 from typing import Any
 
@@ -52,9 +52,9 @@ def test_the_instance_of_a_turn_follows_from_the_reservation() -> None:
         ([instance("i", workspaceType="arm")], [], "open", "bob", True),
         ([reservation("r", workspaceType="leg")], [], "open", "bob", False),
         ([reservation("r", deployments=["two"])], [], "open", "bob", False),
-        # For himself he may wait and take what is free.
+        # A user's own reservation does not block the user.
         ([reservation("r", workspaceType="arm")], [], "open", "carol", False),
-        # Who may not have it keeps nobody from it.
+        # A waiter who may not have the deployment blocks nobody.
         ([reservation("r", workspaceType="arm")], [], "closed", "bob", False),
         ([reservation("r", workspaceType="arm")], [rule("carol", NO)], "open", "bob", False),
         ([reservation("r", workspaceType="arm")], [rule("carol", YES)], "closed", "bob", True),

@@ -1,4 +1,4 @@
-"""What stays of built images."""
+"""Retention of built images."""
 
 import os
 from pathlib import Path

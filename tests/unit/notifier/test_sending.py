@@ -1,4 +1,4 @@
-"""What a receiver gets, and what its answers mean."""
+"""Requests to a receiver, and the meaning of its answers."""
 
 import base64
 import json

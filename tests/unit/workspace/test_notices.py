@@ -1,4 +1,4 @@
-"""What the workspace image tells those who are logged in."""
+"""Notices of the workspace image to logged-in users."""
 
 import os
 import select
@@ -16,7 +16,7 @@ WARNING = "This lease ends at 12:00:00 UTC.\n"
 
 @pytest.fixture
 def screen(tmp_path: Path) -> Iterator[int]:
-    """What a session shows: the other side of a terminal that `tmp_path/pts` has as number 3."""
+    """Output of a session: the other side of a terminal that `tmp_path/pts` has as number 3."""
     master, slave = os.openpty()
     (tmp_path / "pts").mkdir()
     (tmp_path / "pts" / "3").symlink_to(os.ttyname(slave))

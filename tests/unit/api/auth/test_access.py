@@ -1,4 +1,4 @@
-"""Who may instantiate what: one decision over superuser, rules, owner, and the type's default."""
+"""The right to instantiate: one decision over superuser, rules, owner, and the type's default."""
 
 from typing import Any
 

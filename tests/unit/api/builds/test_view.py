@@ -1,4 +1,4 @@
-"""What followers see of builds and pods."""
+"""The view of builds and pods for followers."""
 
 import asyncio
 

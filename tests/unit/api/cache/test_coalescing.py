@@ -1,4 +1,4 @@
-"""What requests share that come at the same moment."""
+"""Simultaneous requests share their work."""
 
 import asyncio
 

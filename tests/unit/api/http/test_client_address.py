@@ -1,4 +1,4 @@
-"""Whose address counts."""
+"""The client's address, behind trusted and untrusted proxies."""
 
 from ipaddress import ip_address, ip_network
 

@@ -1,4 +1,4 @@
-"""What a replica remembers of its renewals."""
+"""A replica's memory of its renewals."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Who a request counts for, what passes, what the headers say."""
+"""The account of a request, its allowance, and the headers."""
 
 import math
 import traceback

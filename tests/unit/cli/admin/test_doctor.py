@@ -1,4 +1,4 @@
-"""What `berth doctor` finds, by what there is."""
+"""Findings of `berth doctor`."""
 
 import copy
 from dataclasses import replace

@@ -25,7 +25,7 @@ def secret(*kids: str, **annotations: str) -> Object:
 
 
 def applied(obj: Object, patch: Object) -> Object:
-    """What a merge patch (RFC 7396) makes of the parts that a Keyring reads."""
+    """Apply a merge patch (RFC 7396) to the parts that a Keyring reads."""
     said = obj["metadata"]["annotations"] | patch["metadata"]["annotations"]
     data = obj["data"] | patch["data"]
     kept = {"annotations": {k: v for k, v in said.items() if v is not None}, "resourceVersion": "7"}

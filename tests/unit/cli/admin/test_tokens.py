@@ -1,4 +1,4 @@
-"""What tokens say."""
+"""Claims of tokens."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta

@@ -69,7 +69,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def on_terminal(environment: dict[str, str], *words: str) -> str:
-    """What `berth WORDS` writes to a terminal."""
+    """Output of `berth WORDS` to a terminal."""
     ours, theirs = pty.openpty()
     with subprocess.Popen([TOOL, *words], env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
@@ -85,7 +85,7 @@ def on_terminal(environment: dict[str, str], *words: str) -> str:
 
 
 def piped(environment: dict[str, str], *words: str) -> bytes:
-    """What `berth WORDS` writes into a pipe."""
+    """Output of `berth WORDS` into a pipe."""
     return subprocess.run([TOOL, *words], env=environment, capture_output=True, check=True).stdout
 
 

@@ -1,4 +1,4 @@
-"""What people read of the API's refusals, of types, times and queues."""
+"""Texts for people about the API's refusals, types, times and queues."""
 
 from datetime import UTC, datetime
 from pathlib import Path

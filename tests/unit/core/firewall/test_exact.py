@@ -1,4 +1,4 @@
-"""What is compiled says what the rules say: 10,000 random lists against an evaluator that knows nothing of Berth.
+"""Compiled rules are equivalent to their source: 10,000 random lists against an evaluator that knows nothing of Berth.
 
 The lists are drawn from few prefixes, so that they nest, overlap, repeat and touch; each is tried at the edges of every
 range in it, and of every range that was compiled from it. FIREWALL_SEED chooses other lists.

@@ -1,4 +1,4 @@
-"""What OpenVPN is told. That it connects is shown with a real client on nodes (tests/e2e/test_vpn.py)."""
+"""Configuration of OpenVPN. tests/e2e/test_vpn.py shows with a real client on nodes that it connects."""
 
 import re
 from ipaddress import IPv4Address, IPv4Network

@@ -1,4 +1,4 @@
-"""What follows for a build: rule by rule, from what is seen of it."""
+"""The next step for a build, rule by rule, from its observed state."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Whose turn it is among builds: an order like that of people, with limits for all and for each user."""
+"""Turns of builds: an order like that of reservations, with limits for all and for each user."""
 
 import uuid
 from collections import Counter
@@ -79,7 +79,7 @@ def test_starts_keep_the_limits_and_the_order(known: list[Build], limits: Limits
     for one in passed_over:
         full = len(running) + len(chosen) >= limits.concurrent
         later = [other for other in chosen if builds.turn(other) > builds.turn(one)]
-        # Nobody goes first but those whose predecessor's user has all that he may have.
+        # A build goes before its predecessor only where the predecessor's user is at the limit.
         assert full or after[one.spec.user] >= limits.per_user
         assert not later or after[one.spec.user] >= limits.per_user
 

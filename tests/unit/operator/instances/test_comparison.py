@@ -1,4 +1,4 @@
-"""What stands as its manifest says is not written again."""
+"""An object that matches its manifest is not written again."""
 
 import copy
 from typing import Any

@@ -63,7 +63,7 @@ def waiting_for(reason: str, message: str = "") -> ContainerView:
             ObservedInstance(RETURNING, held=LEASE, deployment=deployment(), type=type_(), waits_for="beyond"),
             Step.RETURN,
         ),
-        # What is marked goes back also where there is room by now.
+        # A marked lease goes back even where there is room by now.
         (ObservedInstance(RETURNING, held=LEASE, deployment=deployment(), type=type_()), Step.RETURN),
         (ObservedInstance(RETURNING, held=LATER, deployment=deployment(), type=type_()), Step.BIND),
         (ObservedInstance(RETURNING, held=LATER, deployment=deployment(), type=type_(), waits_for="beyond"), Step.MARK),

@@ -210,7 +210,7 @@ def test_it_settles_with_one_pod_for_the_next_epoch_and_touches_nobody_s(
 
 
 def _done(state: ObservedWarm, plan: WarmPlan, now: datetime) -> ObservedWarm:
-    """What is there once a plan was carried out."""
+    """State after a plan was carried out."""
     sets = tuple(one for one in state.sets if one.epoch not in plan.remove and one.epoch != plan.make)
     if plan.make is not None:
         sets += (WarmSet(plan.make, warm(epoch=plan.make, created=now)),)

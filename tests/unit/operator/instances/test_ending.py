@@ -1,4 +1,4 @@
-"""What the agent of a lease that ends is told, and how often."""
+"""Pushes to the agent of a lease that ends, and their number."""
 
 from typing import cast
 

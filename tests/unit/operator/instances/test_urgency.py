@@ -1,4 +1,4 @@
-"""What is to be ended by now goes before other work."""
+"""Due ends go before other work."""
 
 from typing import Any
 

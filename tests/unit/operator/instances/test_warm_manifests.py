@@ -24,7 +24,7 @@ KEY = "ssh-ed25519 AAAA"
 
 
 def parts(*, held: bool = False, epoch: int = 3, overrides: dict[str, Any] | None = None, **spec: Any) -> LeaseParts:
-    """What is kept warm for an epoch of `one`, before anybody has it or after."""
+    """Parts of the warm pod for an epoch of `one`, with or without a holder."""
     instance = bound(sshKeys=["ssh-ed25519 A"]) if held else None
     return LeaseParts(instance, deployment(overrides=overrides or {}), type_(**spec), epoch, warm=True)
 

@@ -1,4 +1,4 @@
-"""What is kept of an object answers every question that is asked of it."""
+"""The cached part of an object suffices for all its readers."""
 
 import copy
 from typing import Any

@@ -49,7 +49,7 @@ def anyone(_waiter: Waiter, _wd: WorkspaceDeployment) -> bool:
 def served(
     resources: Sequence[Reservation | Instance], machines: list[Object], permitted: Any = anyone
 ) -> list[tuple[str, str]]:
-    """Who gets what, one turn after the other."""
+    """Waiters and their deployments, one turn after the other."""
     waiters, offered = in_turn(resources), offers(KIND, machines)
     found = []
     while turn := next_turn(waiters, offered, permitted):
