@@ -87,7 +87,7 @@ check: venv ## what a change must pass first: format, lint, types, unit tests; u
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/python -m berth_dev prose
 	@$(BIN)/codespell $$(git ls-files)
-	@$(BIN)/pytest -q -n auto --dist loadfile -m 'not alone and not thorough' tests/unit
+	@$(BIN)/pytest -q -n auto --dist loadfile --hypothesis-profile quick -m 'not alone and not thorough' tests/unit
 
 .PHONY: fmt
 fmt: venv ## format the code, and mend what ruff can mend

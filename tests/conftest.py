@@ -16,6 +16,7 @@ from berth_dev.envtest.testing import BerthCluster, Namespaces, apply_crds, bert
 
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
 settings.register_profile("berth", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)  # make check
 settings.load_profile("berth")
 
 
