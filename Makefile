@@ -111,14 +111,19 @@ test-steady: venv ## make test five times on one tree; goes on where it was inte
 	@$(BIN)/python -m berth_dev steady --times $(or $(TIMES),5)
 
 .PHONY: lint
-lint: venv ## ruff, mypy, import-linter, sentences and spelling, helm lint, generated files
+lint: venv ## ruff, mypy, import-linter, sentences and spelling, the site, helm lint, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m berth_dev prose
 	@$(BIN)/codespell $$(git ls-files)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@$(BIN)/python -m berth_dev lint
+
+.PHONY: docs
+docs: venv ## the site of the documentation, into .berth/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: generate
 generate: venv ## write generated files: CRDs, pages of the API and the command line, requirements
@@ -162,5 +167,5 @@ prove: venv ## play simulated histories of the real code (HISTORIES=100 SEED=1 S
 	@trap '$(PRODUCT)' EXIT; $(BIN)/python -m tests.sim
 
 .PHONY: prove-mutants
-prove-mutants: venv ## how many histories find each deliberate mistake in the real code and write docs/mutants.md (HISTORIES=2000 each, MINUTES=40 in all, JOBS=2, MUTANTS=0,5)
+prove-mutants: venv ## how many histories find each deliberate mistake in the real code and write docs/explanation/mutants.md (HISTORIES=2000 each, MINUTES=40 in all, JOBS=2, MUTANTS=0,5)
 	@trap '$(PRODUCT)' EXIT; WRITE=1 $(BIN)/python -m tests.sim mutants

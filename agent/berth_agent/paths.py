@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Paths(NamedTuple):
-    """Folders and the port; the defaults are those of the pod (docs/architecture.md)."""
+    """Folders and the port; the defaults are those of the pod (docs/explanation/architecture.md)."""
 
     secret: str = "/etc/berth-agent"  # noqa: S105 (a folder)
     """``tls.crt``, ``tls.key``, ``ca.crt``, ``initial.json``; read only."""

@@ -1,4 +1,4 @@
-"""Where things are in a build's pods. The operator's manifests say the same (docs/architecture.md)."""
+"""Where things are in a build's pods. The operator's manifests say the same (docs/explanation/architecture.md)."""
 
 from pathlib import Path
 from typing import Final

@@ -61,7 +61,7 @@ def read_recipe(git: Git, commit: str) -> str:
     try:
         listed = git.run("ls-tree", commit, "--", recipe.FILE).split()
         if not listed or listed[1] != "blob" or listed[0] == "120000":
-            raise Failure(NO_RECIPE, f"commit {commit[:12]} has no file {recipe.FILE}: add one (docs/ci.md)")
+            raise Failure(NO_RECIPE, f"commit {commit[:12]} has no file {recipe.FILE}: add one (docs/how-to/ci.md)")
         if int(git.run("cat-file", "-s", listed[2])) > recipe.LARGEST:
             raise Failure(WRONG, f"{recipe.FILE} is larger than {recipe.LARGEST} bytes")
         return git.raw("cat-file", "blob", listed[2]).decode("utf-8")

@@ -1,4 +1,4 @@
-"""Names that the parts of Berth share (docs/architecture.md, "Names"). They are spelt out only here."""
+"""Names that the parts of Berth share (docs/explanation/architecture.md, "Names"). They are spelt out only here."""
 
 import hashlib
 from typing import Final

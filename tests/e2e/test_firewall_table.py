@@ -91,7 +91,7 @@ class Table:
         return found
 
     def wanted(self, knock: Knock, rules: list[WrittenRule]) -> str:
-        """Result that docs/firewall.md promises for a knock, by the verdict of the reference evaluator."""
+        """Result that docs/explanation/firewall.md promises for a knock, by the verdict of the reference evaluator."""
         if knock.source.name == "same pod":
             return RESET if knock.to[1] == AGENT else ANSWERED
         if knock.to[1] == AGENT:

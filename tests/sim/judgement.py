@@ -135,7 +135,7 @@ def _firewall(stage: Stage, public_id: str, status: Object) -> None:
 
 
 def _may_be_old(stage: Stage, name: str, public_id: str) -> bool:
-    """Whether a NetworkPolicy was written by a request that came late; the next sweep finds it (docs/status.md)."""
+    """Whether a NetworkPolicy was written by a late request; the next sweep finds it (docs/explanation/status.md)."""
     written = stage.oracle.walled.get(name, 0.0)
     came_late = written - stage.oracle.ruled.get(public_id, written) > SETTLED_SECONDS
     return came_late and stage.world.now - written < SWEPT_SECONDS

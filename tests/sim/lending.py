@@ -22,7 +22,7 @@ NEEDED: Final = {
 }
 """Conditions that keep a machine from being lent, and their values then."""
 KNOWN_WITHIN: Final = timedelta(seconds=2)
-"""As exactly a process knows the store's time (docs/exclusive-lease.md)."""
+"""As exactly a process knows the store's time (docs/explanation/exclusive-lease.md)."""
 
 
 class Lending:

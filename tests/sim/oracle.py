@@ -1,6 +1,7 @@
 """The oracle: looks at every commit and at each start and end of containers, and knows what clients were told.
 
-It is incremental: a commit costs what it changes. The invariants are those of docs/architecture.md (I1 to I8).
+It is incremental: a commit costs what it changes. The invariants I1 to I8 are those of
+docs/explanation/exclusive-lease.md.
 """
 
 from collections.abc import Callable

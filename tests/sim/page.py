@@ -7,7 +7,7 @@ from typing import Final
 
 from .mutating import Mutant
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "mutants.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/explanation/mutants.md"
 BEGIN: Final = "<!-- made by make prove-mutants -->\n"
 END: Final = "<!-- end -->\n"
 HEAD: Final = "| Mutant | In | Set | Histories until found | Breaks |\n|---|---|---|---|---|\n"

@@ -25,7 +25,7 @@ MEETS = {
     "udp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
     "icmp": {"ACCEPT": ANSWERED, "DROP": SILENT, "REJECT": UNREACHABLE},
 }
-"""Results that docs/firewall.md promises, by protocol and action; for established connections too."""
+"""Results that docs/explanation/firewall.md promises, by protocol and action; for established connections too."""
 SILENCE = 1.0
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 _BY_ICMP = {2, 3}

@@ -1,4 +1,4 @@
-"""docs/threats.md names tests that are there, and each leaf of its trees a row of its table."""
+"""docs/explanation/threats.md names tests that are there, and each leaf of its trees a row of its table."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "threats.md").read_text()
+PAGE = (ROOT / "docs/explanation/threats.md").read_text()
 ROWS = {row.split("|")[1].strip(): row for row in PAGE.splitlines() if re.match(r"\| T\d+ \|", row)}
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 LEAVES = PAGE.partition("## Attack trees")[2].partition("## Defences")[0]

@@ -2,7 +2,7 @@
 
 All windows of a store last equally long, so they end in the order in which they began: ended windows are always at the
 front of one ordered dict, and removing them costs nothing per request, however many addresses there are. The stores
-of the ``limits`` library look at every key again and again instead (docs/rate-limits.md has the figures).
+of the ``limits`` library look at every key again and again instead (docs/reference/rate-limits.md has the figures).
 """
 
 import math

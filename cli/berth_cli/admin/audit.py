@@ -51,7 +51,9 @@ def verify(
         f" {verdict.bound} instances bound, {verdict.served} pods started"
     )
     if not verdict.commits:
-        raise CliError('no commit of Berth is in these files: see docs/operations.md, "Audit log", for the policy')
+        raise CliError(
+            'no commit of Berth is in these files: see docs/how-to/operations.md, "Audit log", for the policy'
+        )
     if verdict.breaches:
         raise CliError(f"{len(verdict.breaches)} commits are no legal steps of the lease protocol")
 

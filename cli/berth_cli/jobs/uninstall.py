@@ -71,8 +71,8 @@ async def uninstall(client: Client, settings: Settings) -> None:
         raise CliError(
             f"not ended within {settings.deadline:g} s: {', '.join(left)}. See their conditions and the operator's log"
             f" (kubectl logs -n {settings.namespace} deployment/berth-operator); free the lease of a lost node with"
-            " `berth release DEPLOYMENT --force` and uninstall again; docs/helm.md says how to go on by force, and how"
-            " to bring Berth back"
+            " `berth release DEPLOYMENT --force` and uninstall again; docs/how-to/helm.md says how to go on by force,"
+            " and how to bring Berth back"
         )
     if left:
         log.warning("going on by force", left=left)

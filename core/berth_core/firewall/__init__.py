@@ -1,6 +1,6 @@
 """Compiles a holder's ordered rules to an nftables ruleset, a set of networks, and a NetworkPolicy.
 
-Everything here is pure: no I/O, no clock. docs/firewall.md says what the results guarantee.
+Everything here is pure: no I/O, no clock. docs/explanation/firewall.md says what the results guarantee.
 """
 
 from berth_core.firewall import special

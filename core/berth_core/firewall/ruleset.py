@@ -1,6 +1,6 @@
 """Compiles rules to the text of one nftables transaction for the table ``inet berth``.
 
-How packets are judged (docs/firewall.md has the reasons):
+How packets are judged (docs/explanation/firewall.md has the reasons):
 
 - ``input``: replies to connections of the workspace, and packets to the agent's port, pass. The rules judge every
   packet of a connection's original direction, established or not, so that a new rule also cuts connections that

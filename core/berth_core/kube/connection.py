@@ -17,7 +17,7 @@ from berth_core.kube.clock import StoreClock
 
 CONNECTIONS: Final = 200
 UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
-"""Compression is most of the API server's work for a large list (docs/performance.md)."""
+"""Compression is most of the API server's work for a large list (docs/explanation/performance.md)."""
 UNREADABLE: Final = (k8s_config.ConfigException, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError)
 """Exceptions of the library for an unusable configuration; it does not check the file's shape."""
 

@@ -14,7 +14,7 @@ INTRODUCTION = (
     "# The HTTP API\n\n"
     "Made from the API's OpenAPI document by `make generate`; a running API serves the document at `/openapi.json`"
     " and a page of it at `/docs`.\n\n"
-    "Tokens go in `Authorization: Bearer …` ([tokens.md](tokens.md)). Bodies are JSON objects, whatever their"
+    "Tokens go in `Authorization: Bearer …` ([tokens.md](../how-to/tokens.md)). Bodies are JSON objects, whatever their"
     " `Content-Type` says; no body is `{}`. A refusal has `error_message`; where something is busy the same text is in"
     " `result_message`, where `POST /new…` fails also in `error`. A POST but `…/ka` may carry an `Idempotency-Key`. How"
     " often one may ask is in [rate-limits.md](rate-limits.md).\n"

@@ -12,8 +12,9 @@ from berth_dev.progress import step
 
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 PAGES = {
-    "docs/api.md": "berth_dev.docsgen.apipage",
-    "docs/cli.md": "berth_dev.docsgen.clipage",
+    "docs/reference/api.md": "berth_dev.docsgen.apipage",
+    "docs/reference/cli.md": "berth_dev.docsgen.clipage",
+    "docs/adr/index.md": "berth_dev.docsgen.decisions",
     "charts/berth/files/not-public.json": "berth_dev.docsgen.notpublic",
 }
 CRD_FOLDERS = ("crds", "charts/berth/templates/crds")

@@ -1,4 +1,4 @@
-"""Talks to the agents over mutual TLS 1.3 (docs/architecture.md, "The agent's protocol").
+"""Talks to the agents over mutual TLS 1.3 (docs/explanation/architecture.md, "The agent's protocol").
 
 Connections are kept open and shared; every answer is from an agent whose certificate names the pod and the epoch
 that was asked for. Safe for concurrent use by the tasks of one event loop. Whether this process leads is asked again

@@ -76,7 +76,7 @@ def test_kubectl_finds_it(apiserver: ApiServer) -> None:
 
 
 def test_the_page_has_every_command() -> None:
-    page = (REPOSITORY / "docs" / "cli.md").read_text()
+    page = (REPOSITORY / "docs/reference/cli.md").read_text()
     assert [line for line in commands() if f"\n### berth {' '.join(line)}\n" not in page] == []
 
 

@@ -1,4 +1,4 @@
-"""Each command works with the rights that docs/tokens.md gives it, and no others."""
+"""Each command works with the rights that docs/how-to/tokens.md gives it, and no others."""
 
 import json
 import re
@@ -33,7 +33,7 @@ PASSWORD = "correct horse battery"
 
 def documented() -> dict[str, tuple[str, str]]:
     """Cells of the page's table, by command."""
-    page = (REPOSITORY / "docs" / "tokens.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/how-to/tokens.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `((?:token|key|user|webhook) [a-z-]+)` \|(.*)\|(.*)\|$", page, re.MULTILINE)
     return {command: (release, access) for command, release, access in rows}
 

@@ -1,4 +1,4 @@
-"""The manifests of docs/hooks.md, as a lab's administrator would apply them."""
+"""The manifests of docs/how-to/hooks.md, as a lab's administrator would apply them."""
 
 import re
 import time
@@ -18,7 +18,7 @@ RENEWED = '{"spec":{"renewTime":"2026-05-01T00:00:00.000000Z"}}'
 
 
 def manifests() -> list[str]:
-    page = (REPOSITORY / "docs" / "hooks.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/how-to/hooks.md").read_text(encoding="utf-8")
     return re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 
 

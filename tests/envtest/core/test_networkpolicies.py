@@ -16,7 +16,7 @@ BLOCKED = tuple(map(ip_network, ("10.0.0.0/8", "192.168.7.0/24", "fd12::/64")))
 @pytest.mark.parametrize(
     "named",
     [
-        ("0.0.0.0/0", "::/0"),  # docs/helm.md, "Upgrade"
+        ("0.0.0.0/0", "::/0"),  # docs/how-to/helm.md, "Upgrade"
         ("192.168.7.0/24", "64:ff9b::/96"),
         ("::/0",),
         ("::/1",),

@@ -1,4 +1,4 @@
-"""Instructions for receivers in docs/webhooks.md work as they are written."""
+"""Instructions for receivers in docs/how-to/webhooks.md work as they are written."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.apiserver
 
 def block(language: str) -> str:
     """The page's only block of a language."""
-    page = (REPOSITORY / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/how-to/webhooks.md").read_text(encoding="utf-8")
     (found,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
     return str(found)
 

@@ -142,7 +142,7 @@ async def test_what_is_of_no_build_goes_and_nothing_of_another_installation(
 
     await until(says_whose)
     assert await has(archive, [*kept, *gone, marker])
-    # One that is gone for good is followed on purpose, as docs/ci.md says.
+    # One that is gone for good is followed on purpose, as docs/how-to/ci.md says.
     operators.stop_all()
     follows = {"metadata": {"annotations": {"berth.dev/archive-owner": "another"}}}
     await lab.client.patch(CONFIG_MAPS, lab.namespace, "berth-release", follows)

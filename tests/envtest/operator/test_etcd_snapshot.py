@@ -1,4 +1,4 @@
-"""The store is put back from a snapshot of etcd, as docs/operations.md says: nothing two-handed comes of it."""
+"""The store is put back from a snapshot of etcd, as docs/how-to/operations.md says: nothing two-handed comes of it."""
 
 import os
 import shutil

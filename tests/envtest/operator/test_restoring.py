@@ -28,7 +28,7 @@ OF_THE_CLUSTER = ("uid", "resourceVersion", "creationTimestamp", "generation", "
 
 @dataclass
 class Backup:
-    """Berth's resources of one namespace, as docs/operations.md exports and imports them."""
+    """Berth's resources of one namespace, as docs/how-to/operations.md exports and imports them."""
 
     lab: Lab
     server: ApiServer

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.apiserver
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ApiServer, Path]]:
     """An API server that writes an audit log, by the policy that docs/ has."""
     folder = tmp_path_factory.mktemp("audited")
-    with running(folder, audit_policy=REPOSITORY / "docs" / "audit-policy.yaml") as server:
+    with running(folder, audit_policy=REPOSITORY / "docs/how-to/audit-policy.yaml") as server:
         apply_crds(server)
         yield server, folder / "audit.log"
 

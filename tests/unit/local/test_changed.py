@@ -12,4 +12,4 @@ def test_a_change_of_the_core_reaches_tests_of_what_rests_on_it() -> None:
 
 def test_a_changed_test_is_run_and_other_files_ask_for_none() -> None:
     own = "tests/unit/agent/test_wire.py"
-    assert concerned({own, "docs/tokens.md", "tests/unit/agent/test_gone.py"}, REPOSITORY) == [own]
+    assert concerned({own, "docs/how-to/tokens.md", "tests/unit/agent/test_gone.py"}, REPOSITORY) == [own]

@@ -18,7 +18,7 @@ def readable(facts: Stored) -> Iterator[Finding]:
     check = "readable"
     yield from unlisted(check, facts.held.unseen, ALL_KINDS)
     if found := facts.held.unreadable:
-        mend = "correct them with kubectl edit, or delete them: they count as docs/operations.md says until then"
+        mend = "correct them with kubectl edit, or delete them: they count as docs/how-to/operations.md says until then"
         yield Finding(check, Level.WARNING, f"{found.count} cannot be read: {found}", mend)
     elif not any(kind in facts.held.unseen for kind in ALL_KINDS):
         yield Finding(check, Level.OK, "all resources can be read")

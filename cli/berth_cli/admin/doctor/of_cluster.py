@@ -122,7 +122,8 @@ def tun(facts: Facts) -> Iterator[Finding]:
     ready = sum(1 for _, found in shown if found is not None and found.status == "True")
     for one, found in bad:
         mend = (
-            f"kubectl logs -n {one.metadata.namespace} i-{one.public_id} -c vpn; docs/vpn.md has other ways of vpn.tun"
+            f"kubectl logs -n {one.metadata.namespace} i-{one.public_id} -c vpn;"
+            " docs/how-to/vpn.md has other ways of vpn.tun"
         )
         says = f"the VPN of instance {one.public_id} is not ready ({found.reason}): {found.message}"
         yield Finding("TUN", Level.WARNING, says, mend)

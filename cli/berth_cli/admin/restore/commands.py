@@ -16,7 +16,7 @@ Examples:
 
   berth restore --yes
 
-docs/operations.md says how to make a backup and how to put it back.
+docs/how-to/operations.md says how to make a backup and how to put it back.
 """
 
 

@@ -1,4 +1,4 @@
-"""The Jobs of a build (docs/architecture.md, "A build's pods"). Pure."""
+"""The Jobs of a build (docs/explanation/architecture.md, "A build's pods"). Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The pod of a lease (docs/architecture.md, "The pod of a lease")."""
+"""The pod of a lease (docs/explanation/architecture.md, "The pod of a lease")."""
 
 from typing import Final
 
