@@ -18,7 +18,6 @@ PRONOUN: Final = re.compile(r"\b([Hh]e|[Hh]is|[Hh]im|[Hh]imself)\b")
 CODE: Final = re.compile(r"`[^`\n]*`|^```.*?^```", re.MULTILINE | re.DOTALL)
 LEFT_OUT: Final = (
     "CHANGELOG.md",
-    "docs/explanation/performance.md",
     "docs/reference/api.md",
     "docs/reference/cli.md",
     "docs/explanation/mutants.md",

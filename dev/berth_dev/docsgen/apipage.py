@@ -7,6 +7,7 @@ from typing import Any
 
 from berth_api.app import make_app
 from berth_api.config import from_environment
+from berth_dev.docsgen.tables import table
 
 Json = dict[str, Any]
 
@@ -46,30 +47,25 @@ def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 def _shared(operations: list[tuple[str, str, Json]]) -> Iterator[str]:
     yield "Any route may answer:\n"
-    yield "| Status | When |\n|---|---|"
-    for status in EVERYWHERE:
-        texts = (o["responses"][status]["description"] for _, _, o in operations if status in o["responses"])
-        if text := next(texts, None):
-            yield f"| {status} | {text} |"
-    yield ""
+    texts = {
+        status: operation["responses"][status]["description"]
+        for status in EVERYWHERE
+        for _, _, operation in reversed(operations)
+        if status in operation["responses"]
+    }
+    yield from table(("Status", "When"), texts.items())
 
 
 def _operation(path: str, method: str, operation: Json, document: Json) -> Iterator[str]:
     yield f"### {method} {path}\n"
     yield f"{operation['summary']}. {operation.get('description', '')} {_who(operation)}\n"
     parameters = [p for p in operation.get("parameters", []) if p["name"] != "Idempotency-Key"]
-    if parameters:
-        yield "| Parameter | In | Meaning |\n|---|---|---|"
-        for parameter in parameters:
-            yield f"| `{parameter['name']}` | {parameter['in']} | {_cell(parameter.get('description', ''))} |"
-        yield ""
+    rows = ((f"`{one['name']}`", one["in"], one.get("description", "")) for one in parameters)
+    yield from table(("Parameter", "In", "Meaning"), rows)
     if body := operation.get("requestBody"):
         yield f"Body: {_kind(body['content']['application/json']['schema'], document)}.\n"
-    yield "| Status | Answer |\n|---|---|"
-    for status, response in operation["responses"].items():
-        if status not in EVERYWHERE:
-            yield f"| {status} | {_answer(response, document)} |"
-    yield ""
+    answers = ((s, _answer(r, document)) for s, r in operation["responses"].items() if s not in EVERYWHERE)
+    yield from table(("Status", "Answer"), answers)
 
 
 def _who(operation: Json) -> str:
@@ -82,7 +78,7 @@ def _who(operation: Json) -> str:
 def _answer(response: Json, document: Json) -> str:
     schema = response.get("content", {}).get("application/json", {}).get("schema") or {}
     kind = _kind(schema, document) if schema else ""
-    text = _cell(response["description"])
+    text = response["description"]
     if text == "Successful Response":
         return kind or "An empty body."
     return text if kind in ("", "[Refusal](#refusal)") else f"{text}: {kind}"
@@ -108,18 +104,16 @@ def _kind(schema: Json, document: Json) -> str:
 def _schema(name: str, schema: Json) -> Iterator[str]:
     yield f"### {name}\n"
     yield f"{schema.get('description', '')}\n"
-    if "properties" not in schema:
-        return
     required = set(schema.get("required", ()))
-    yield "| Field | Type | Meaning |\n|---|---|---|"
-    for field, inner in schema["properties"].items():
-        kind = _kind(inner, schema) + ("" if field in required else ", may be absent")
-        yield f"| `{field}` | {kind} | {_cell(inner.get('description', ''))} |"
-    yield ""
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    rows = (
+        (
+            f"`{field}`",
+            _kind(inner, schema) + ("" if field in required else ", may be absent"),
+            inner.get("description", ""),
+        )
+        for field, inner in schema.get("properties", {}).items()
+    )
+    yield from table(("Field", "Type", "Meaning"), rows)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typer.main import get_command
 from berth_cli.main import app
 from berth_cli.ui.errors import MEANINGS
 from berth_cli.ui.help import KEEPERS, OTHERS, PEOPLE
+from berth_dev.docsgen.tables import table
 
 INTRODUCTION = """# The command line
 
@@ -110,12 +111,7 @@ def _command(path: str, command: Any) -> Iterator[str]:
     yield ""
     records = (parameter.get_help_record(context) for parameter in command.get_params(context))
     rows = [record for record in records if record is not None and not _is_left_out(record[0])]
-    if rows:
-        yield "| Word | Meaning |"
-        yield "|---|---|"
-        for words, meaning in rows:
-            yield f"| `{_cell(words)}` | {_cell(meaning)} |"
-        yield ""
+    yield from table(("Word", "Meaning"), ((f"`{words}`", meaning) for words, meaning in rows))
     if command.epilog:
         yield "```"
         yield from (
@@ -127,10 +123,6 @@ def _command(path: str, command: Any) -> Iterator[str]:
 
 def _is_left_out(words: str) -> bool:
     return any(word.strip(",") in LEFT_OUT for word in words.split())
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def main() -> None:

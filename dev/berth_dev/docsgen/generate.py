@@ -14,6 +14,10 @@ PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 PAGES = {
     "docs/reference/api.md": "berth_dev.docsgen.apipage",
     "docs/reference/cli.md": "berth_dev.docsgen.clipage",
+    "docs/reference/resources.md": "berth_dev.docsgen.resources",
+    "docs/reference/values.md": "berth_dev.docsgen.values",
+    "docs/reference/rights.md": "berth_dev.docsgen.rights",
+    "docs/reference/metrics.md": "berth_dev.docsgen.metrics",
     "docs/adr/index.md": "berth_dev.docsgen.decisions",
     "charts/berth/files/not-public.json": "berth_dev.docsgen.notpublic",
 }
