@@ -8,12 +8,14 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from berth_api import log, metrics
+from berth_api import metrics
 from berth_api.app import make_app
-from berth_api.config import ConfigError, from_environment
+from berth_api.config import from_environment
 from berth_api.http.protocol import Protocol
 from berth_api.ratelimit.shared import store_url
 from berth_api.tls.certificate import Certificate, CertificateError
+from berth_core.process import logs
+from berth_core.process.settings import SettingError
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 20
@@ -21,16 +23,16 @@ GRACE_SECONDS = 20
 
 def main() -> None:
     """Serve until SIGTERM; exit status 1 beside the leader of a newer version, 2 where the configuration is wrong."""
-    log.configure()
+    logs.configure()
     try:
         config = from_environment(os.environ)
         if config.kubeconfig is not None and not Path(config.kubeconfig).is_file():
-            raise ConfigError(f"KUBECONFIG={config.kubeconfig} is no file")
+            raise SettingError(f"KUBECONFIG={config.kubeconfig} is no file")
         if config.rate_limit.redis_url is not None:
             store_url(config.rate_limit.redis_url)
         certificate = Certificate(config.tls_folder) if config.tls_folder is not None else None
         metrics.serve(config.metrics_listen)
-    except (ConfigError, CertificateError, OSError) as error:
+    except (SettingError, CertificateError, OSError) as error:
         structlog.get_logger(__name__).error("cannot start", error=str(error))
         sys.exit(2)
     app = make_app(config, certificate)

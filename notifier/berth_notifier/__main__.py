@@ -14,10 +14,13 @@ from berth_core.kube.conditions import is_true
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import ClusterError
 from berth_core.kube.types import Object
+from berth_core.process import logs
+from berth_core.process.health import serving
 from berth_core.reading import at, read
 from berth_core.resources import Delivery
-from berth_notifier import connecting, health, logs, sweeping
+from berth_notifier import connecting, sweeping
 from berth_notifier.config import Config
+from berth_notifier.health import Health
 from berth_notifier.notifying import DELIVERIES, Notifier
 from berth_notifier.pending import MOST_AT_ONCE
 from berth_notifier.sending import Sender
@@ -51,8 +54,9 @@ async def _main(config: Config) -> None:
                 client, DELIVERIES, config.workspace_namespaces, indexers={"over": _over, "subject": _subject}
             )
             notifier = Notifier(client, cache, sender)
+            health = Health(notifier, cache)
             try:
-                async with health.serving(config.listen, notifier, cache):
+                async with serving(config.listen, health.alive, health.ready):
                     await _until_told(
                         asyncio.create_task(cache.run(), name="cache"),
                         asyncio.create_task(sweeping.run(client, cache, config.retention), name="sweeping"),

@@ -4,11 +4,10 @@ Everything but public addresses is refused (``berth_core.firewall.special``). An
 address is refused as a form; where the allow-list has the form, what it carries must be allowed too.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from berth_core.firewall import Network, parse_network, special
+from berth_core.firewall import Network, special
 from berth_core.firewall.special import Address
 
 
@@ -44,8 +43,3 @@ class Policy:
         if special.within(address, self.blocked):
             return "one of the cluster's own"
         return special.why_not_public(address)
-
-
-def networks(words: Iterable[str]) -> tuple[Network, ...]:
-    """Read networks in CIDR notation. Raises ValueError."""
-    return tuple(map(parse_network, words))

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from berth_core.firewall import Network
-from berth_notifier.addresses import Policy, networks
+from pydantic import Field, TypeAdapter
 
-KEYS_FOLDER: Final = "/etc/berth/webhook-signing"
+from berth_core.process.settings import NETWORKS, PORT, Settings
+from berth_notifier.addresses import Policy
+
+KEYS_FOLDER: Final = Path("/etc/berth/webhook-signing")
+DAYS: Final = TypeAdapter(Annotated[int, Field(ge=1, le=3650)])
 
 
 @dataclass(frozen=True)
@@ -31,41 +34,21 @@ class Config:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the variables; ValueError names the one that is missing or malformed."""
-        namespaces = _words(environment.get("BERTH_WORKSPACE_NAMESPACES", ""))
-        if not namespaces:
-            raise ValueError("the environment variable BERTH_WORKSPACE_NAMESPACES is not set")
-        ca_file = environment.get("BERTH_WEBHOOK_CA_FILE")
+        """Read the variables. Raises SettingError."""
+        settings = Settings(environment)
+        settings.required("BERTH_WORKSPACE_NAMESPACES")
         return cls(
-            namespace=environment.get("BERTH_NAMESPACE") or "berth",
-            workspace_namespaces=namespaces,
-            status_secrets=_words(environment.get("BERTH_STATUS_SECRETS", "")),
+            namespace=settings.text("BERTH_NAMESPACE", "berth"),
+            workspace_namespaces=settings.words("BERTH_WORKSPACE_NAMESPACES"),
+            status_secrets=settings.words("BERTH_STATUS_SECRETS"),
             policy=Policy(
-                allowed=_networks(environment, "BERTH_WEBHOOK_ALLOWED_CIDRS"),
-                blocked=_networks(environment, "BERTH_BLOCKED_CIDRS"),
-                machines=_networks(environment, "BERTH_MACHINE_CIDRS"),
+                allowed=settings.read("BERTH_WEBHOOK_ALLOWED_CIDRS", NETWORKS, ()),
+                blocked=settings.read("BERTH_BLOCKED_CIDRS", NETWORKS, ()),
+                machines=settings.read("BERTH_MACHINE_CIDRS", NETWORKS, ()),
             ),
-            keys=Path(environment.get("BERTH_WEBHOOK_KEYS") or KEYS_FOLDER),
-            ca_file=Path(ca_file) if ca_file else None,
-            retention=timedelta(days=_number(environment, "BERTH_WEBHOOK_RETENTION_DAYS", 7, 3650)),
-            listen=_number(environment, "BERTH_LISTEN", 8080, 65535),
-            kubeconfig=environment.get("KUBECONFIG") or None,
+            keys=settings.path("BERTH_WEBHOOK_KEYS") or KEYS_FOLDER,
+            ca_file=settings.path("BERTH_WEBHOOK_CA_FILE"),
+            retention=timedelta(days=settings.read("BERTH_WEBHOOK_RETENTION_DAYS", DAYS, 7)),
+            listen=settings.read("BERTH_LISTEN", PORT, 8080),
+            kubeconfig=settings.text("KUBECONFIG") or None,
         )
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _networks(environment: Mapping[str, str], variable: str) -> tuple[Network, ...]:
-    try:
-        return networks(_words(environment.get(variable, "")))
-    except ValueError as error:
-        raise ValueError(f"{variable} takes networks in CIDR notation: {error}") from error
-
-
-def _number(environment: Mapping[str, str], variable: str, default: int, most: int) -> int:
-    text = environment.get(variable) or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise ValueError(f"{variable} is {text!r}; write a whole number from 1 to {most}")
-    return int(text)

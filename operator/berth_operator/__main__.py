@@ -17,6 +17,8 @@ from berth_core.kube.clock import StoreClock
 from berth_core.kube.connection import connect
 from berth_core.kube.errors import ClusterError, NotFoundError, UnavailableError
 from berth_core.leases.protocol import NewerProtocolError
+from berth_core.process import logs
+from berth_core.process.health import serving
 from berth_operator.agents.certificates import Authority
 from berth_operator.agents.client import AgentClient
 from berth_operator.builds.archive import GatedArchive
@@ -29,7 +31,6 @@ from berth_operator.kinds import SECRETS
 from berth_operator.leadership.availability import Steadiness
 from berth_operator.leadership.leading import Leadership
 from berth_operator.leadership.term import lead
-from berth_operator.logs import configure
 from berth_operator.registry import CONTROLLERS, make_world
 from berth_operator.settings.config import Config
 
@@ -45,7 +46,7 @@ REFUSED: Final = (
 
 def main() -> None:
     """Run until SIGTERM; exit status 1 with one line that says what to do where it cannot start."""
-    configure()
+    logs.configure()
     try:
         asyncio.run(_main(Config.from_environment()))
     except (ValueError, OSError, ClusterError) as error:
@@ -80,7 +81,7 @@ async def _main(config: Config) -> None:
         world.provide(Steadiness, steadiness)
         world.archive = GatedArchive(config.archive) if config.archive is not None else None
         health = Health(world, leadership)
-        async with health.serving(config.listen):
+        async with serving(config.listen, health.alive, health.ready, health.measure):
             await world.clock.compare(plain)
             try:
                 await _run(world, plain, leadership, health)

@@ -41,7 +41,7 @@ class Limiter:
     """Counts requests of one window after another."""
 
     def __init__(self, settings: RateLimit) -> None:
-        """Prepare, and connect to the shared store in the background. Raises ConfigError."""
+        """Prepare, and connect to the shared store in the background. Raises SettingError."""
         self.refusal_status = settings.refusal_status
         self._settings = settings
         self._memory: defaultdict[int, MemoryStore] = defaultdict(MemoryStore)

@@ -14,8 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from berth_api.config import ConfigError
 from berth_api.ratelimit.allowance import Limit, Reading, untouched
+from berth_core.process.settings import SettingError
 
 PREFIX: Final = "berth"
 PORT: Final = 6379
@@ -35,7 +35,7 @@ PROBE: Final = Limit("probe", "probe", 1, 1)
 
 
 def store_url(text: str) -> str:
-    """Return the URL as the client library wants it. Raises ConfigError, without the text: it can hold a password."""
+    """Return the URL as the client library wants it. Raises SettingError, without the text: it can hold a password."""
     advice = (
         "BERTH_RATE_LIMIT_REDIS_URL is no URL such as redis://:password@host:6379/0 (or rediss://, valkey://, "
         "valkeys://); write special characters of the password as %XX"
@@ -44,9 +44,9 @@ def store_url(text: str) -> str:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ConfigError(advice) from None
+        raise SettingError(advice) from None
     if parts.scheme not in _SCHEMES or not host:
-        raise ConfigError(advice)
+        raise SettingError(advice)
     return _with_port(parts, port or PORT)
 
 
@@ -65,7 +65,7 @@ class SharedStore(RedisStorage):
     """
 
     def __init__(self, url: str) -> None:
-        """Prepare; nothing is connected yet. Raises ConfigError."""
+        """Prepare; nothing is connected yet. Raises SettingError."""
         try:
             super().__init__(store_url(url), implementation="redispy", key_prefix=PREFIX)
             self._redis: Redis = cast(RedispyBridge, self.bridge).storage
@@ -75,7 +75,7 @@ class SharedStore(RedisStorage):
             options = self._redis.connection_pool.connection_kwargs
             self._patience = float(options.get("socket_timeout") or SECONDS)
         except (ConfigurationError, TypeError, ValueError):
-            raise ConfigError("BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used") from None
+            raise SettingError("BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used") from None
 
     async def take(self, limit: Limit) -> Reading:
         """Count one request. Raises one of FAILURES, after about SECONDS, or the URL's time limit, at the latest."""

@@ -17,6 +17,7 @@ from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import ClusterError
+from berth_core.process.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ async def _job() -> None:
 
 
 async def _look(client: Client) -> None:
-    places = (common.words(os.environ.get(name, "")) for name in (facts.WORKSPACES_VARIABLE, facts.ACCESS_VARIABLE))
+    places = map(Settings(os.environ).words, (facts.WORKSPACES_VARIABLE, facts.ACCESS_VARIABLE))
     held = await facts.hold(client, *places)
     seen = facts.Stored(facts.given(os.environ), held)
     found = [one for one in checks.findings(seen, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]

@@ -31,6 +31,7 @@ from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_core.leases.waitlist import NOT_GRANTED
+from berth_core.process import settings
 from berth_core.reading import at
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 
@@ -48,8 +49,8 @@ FORCED_REASON: Final = "uninstalled by force"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings from the chart's values. ``deadline`` is in seconds."""
+class Release:
+    """The release, and settings from the chart's values. ``deadline`` is in seconds."""
 
     namespace: str
     workspaces: tuple[str, ...]
@@ -58,32 +59,32 @@ class Settings:
     force: bool
 
 
-async def uninstall(client: Client, settings: Settings) -> None:
+async def uninstall(client: Client, release: Release) -> None:
     """End every lease, remove warm pods and our finalizers, delete private keys.
 
     Raises CliError after the deadline.
     """
-    closing = min(CLOSING_SECONDS, settings.deadline)
-    await close(client, settings.namespace, "api", closing)
-    await _empty_queue(client, settings.workspaces)
-    left = await _end_all(client, settings.workspaces, settings.deadline)
-    if left and not settings.force:
+    closing = min(CLOSING_SECONDS, release.deadline)
+    await close(client, release.namespace, "api", closing)
+    await _empty_queue(client, release.workspaces)
+    left = await _end_all(client, release.workspaces, release.deadline)
+    if left and not release.force:
         raise CliError(
-            f"not ended within {settings.deadline:g} s: {', '.join(left)}. See their conditions and the operator's log"
-            f" (kubectl logs -n {settings.namespace} deployment/berth-operator); free the lease of a lost node with"
+            f"not ended within {release.deadline:g} s: {', '.join(left)}. See their conditions and the operator's log"
+            f" (kubectl logs -n {release.namespace} deployment/berth-operator); free the lease of a lost node with"
             " `berth release DEPLOYMENT --force` and uninstall again; docs/how-to/helm.md says how to go on by force,"
             " and how to bring Berth back"
         )
     if left:
         log.warning("going on by force", left=left)
-        await _vouch(client, settings.workspaces)
-        await _end_all(client, settings.workspaces, min(FORCED_SECONDS, settings.deadline))
-        await _free(client, settings.workspaces)
-    await close(client, settings.namespace, "operator", closing)
-    await cool(client, settings.workspaces, closing)
-    await _unfence(client, settings.workspaces)
-    await _leave(client, settings)
-    await _forget(client, settings.access)
+        await _vouch(client, release.workspaces)
+        await _end_all(client, release.workspaces, min(FORCED_SECONDS, release.deadline))
+        await _free(client, release.workspaces)
+    await close(client, release.namespace, "operator", closing)
+    await cool(client, release.workspaces, closing)
+    await _unfence(client, release.workspaces)
+    await _leave(client, release)
+    await _forget(client, release.access)
 
 
 async def _empty_queue(client: Client, namespaces: Iterable[str]) -> None:
@@ -149,14 +150,14 @@ async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
                 await _take_finalizer(client, kind, obj)
 
 
-async def _leave(client: Client, settings: Settings) -> None:
+async def _leave(client: Client, release: Release) -> None:
     """Remove this release's claim on its workspace namespaces, so that another release can lead there."""
-    for namespace in settings.workspaces:
+    for namespace in release.workspaces:
         try:
             found = await client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
         except NotFoundError:
             continue
-        if (found.get("data") or {}).get(names.RELEASE_KEY) == settings.namespace:
+        if (found.get("data") or {}).get(names.RELEASE_KEY) == release.namespace:
             await client.delete(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP, uid=found["metadata"]["uid"])
 
 
@@ -218,16 +219,18 @@ async def _patch(client: Client, kind: Kind, namespace: str, name: str, body: Ob
 
 
 async def _job() -> None:
-    settings = Settings(
-        namespace=common.setting(os.environ, "BERTH_NAMESPACE"),
-        workspaces=common.words(common.setting(os.environ, "BERTH_WORKSPACE_NAMESPACES")),
-        access=common.setting(os.environ, "BERTH_ACCESS_NAMESPACE"),
-        deadline=float(common.setting(os.environ, "BERTH_UNINSTALL_DEADLINE", "240")),
-        force=common.setting(os.environ, "BERTH_UNINSTALL_FORCE", "false").lower() == "true",
+    given = settings.Settings(os.environ)
+    given.required("BERTH_WORKSPACE_NAMESPACES")
+    release = Release(
+        namespace=given.required("BERTH_NAMESPACE"),
+        workspaces=given.words("BERTH_WORKSPACE_NAMESPACES"),
+        access=given.required("BERTH_ACCESS_NAMESPACE"),
+        deadline=given.read("BERTH_UNINSTALL_DEADLINE", settings.COUNT, 240),
+        force=given.read("BERTH_UNINSTALL_FORCE", settings.SWITCH, default=False),
     )
     async with connected(names.CLI_MANAGER, os.environ.get("KUBECONFIG") or None) as client:
-        await common.patiently(lambda: uninstall(client, settings), settings.deadline)
-    log.info("no lease is left and nothing is fenced", namespaces=settings.workspaces)
+        await common.patiently(lambda: uninstall(client, release), release.deadline)
+    log.info("no lease is left and nothing is fenced", namespaces=release.workspaces)
 
 
 def main() -> None:

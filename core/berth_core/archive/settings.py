@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from berth_core.process.settings import SettingError, Settings
+
 _BUCKET, _FOLDER = "s3", "file"
 
 
@@ -25,25 +27,24 @@ class ArchiveSettings:
 
 
 def archive_settings(environment: Mapping[str, str]) -> ArchiveSettings | None:
-    """Read the variables; None where there is no archive. ValueError names the one that is malformed."""
-    text = (environment.get("BERTH_ARCHIVE") or "").strip()
-    if not text:
+    """Read the variables; None where there is no archive. Raises SettingError."""
+    settings = Settings(environment)
+    if not (text := settings.text("BERTH_ARCHIVE")):
         return None
     url = urlsplit(text)
     if url.scheme == _FOLDER and not url.netloc and url.path.startswith("/"):
         return ArchiveSettings(folder=Path(url.path))
     if url.scheme != _BUCKET or not url.netloc or url.query or url.fragment:
-        raise ValueError(f"BERTH_ARCHIVE is {text!r}; write s3://BUCKET/PREFIX or file:///FOLDER")
-    endpoint = (environment.get("BERTH_ARCHIVE_ENDPOINT") or "").rstrip("/")
+        raise SettingError(f"BERTH_ARCHIVE is {text!r}; write s3://BUCKET/PREFIX or file:///FOLDER")
+    endpoint = settings.text("BERTH_ARCHIVE_ENDPOINT").rstrip("/")
     if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
-        raise ValueError(f"BERTH_ARCHIVE_ENDPOINT is {endpoint!r}; write a URL such as https://s3.example.org")
-    ca_file = environment.get("BERTH_ARCHIVE_CA_FILE")
+        raise SettingError(f"BERTH_ARCHIVE_ENDPOINT is {endpoint!r}; write a URL such as https://s3.example.org")
     return ArchiveSettings(
         bucket=url.netloc,
         prefix=url.path.strip("/"),
         endpoint=endpoint,
-        region=environment.get("BERTH_ARCHIVE_REGION") or "us-east-1",
-        ca_file=Path(ca_file) if ca_file else None,
-        key_id=environment.get("BERTH_ARCHIVE_KEY_ID") or "",
-        secret=environment.get("BERTH_ARCHIVE_SECRET") or "",
+        region=settings.text("BERTH_ARCHIVE_REGION", "us-east-1"),
+        ca_file=settings.path("BERTH_ARCHIVE_CA_FILE"),
+        key_id=settings.text("BERTH_ARCHIVE_KEY_ID"),
+        secret=settings.text("BERTH_ARCHIVE_SECRET"),
     )

@@ -6,14 +6,15 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final, Literal, Self
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import Annotated, Final, Literal, Self
 
-import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, Json, TypeAdapter
 
 from berth_core import durations, names
 from berth_core.archive.settings import ArchiveSettings, archive_settings
-from berth_core.firewall import Network, Sources, parse_network
+from berth_core.firewall import Network, Sources
+from berth_core.process.settings import LENGTH, NETWORKS, PORT, SWITCH, TEXTS, Settings, split
 from berth_core.resources import KINDS
 from berth_core.vpn import Protocol, Tunnel, configuration
 from berth_operator.settings.builds import Bounds, CiSettings, bounds, ci_settings
@@ -23,12 +24,47 @@ from berth_operator.settings.runtimes import Runtimes, UserNamespaces
 __all__ = ["CiSettings", "CloneSettings", "Config", "ServiceType", "VpnSettings"]
 
 ServiceType = Literal["NodePort", "LoadBalancer"]
+IF_NOT_PRESENT: Final = "IfNotPresent"
+HISTORY_RETENTION: Final = timedelta(days=30)
 HISTORY: Final = Bounds(per_user=1000, per_namespace=10_000)
 HISTORY_BYTES: Final = Bounds(per_user=16 << 20, per_namespace=128 << 20)
 MKNOD: Final = "mknod"
 PRIVILEGED: Final = "privileged"
 """Ways to /dev/net/tun; any other word is the name of a device resource."""
 _RESOURCE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+def _user_namespaces(text: str) -> str:
+    """Values of before there was `auto` keep their meaning."""
+    return {"true": "always", "false": "never"}.get(text, text)
+
+
+def _plural(text: str) -> str:
+    if all(text != kind.api().plural for kind in KINDS):
+        raise ValueError(f"{text} is no kind of Berth's; write its plural")
+    return text
+
+
+def _interval(text: str) -> timedelta | None:
+    return None if text == "off" else durations.parse(text)
+
+
+def _tun(text: str) -> str:
+    if text not in (MKNOD, PRIVILEGED) and not _RESOURCE.fullmatch(text):
+        raise ValueError("write mknod, privileged, or the name of a device resource")
+    return text
+
+
+SERVICE_TYPE: Final[TypeAdapter[ServiceType]] = TypeAdapter(ServiceType)
+ADDRESSES: Final = TypeAdapter(Annotated[tuple[IPv4Address | IPv6Address, ...], BeforeValidator(split)])
+USER_NAMESPACES: Final = TypeAdapter(Annotated[UserNamespaces, BeforeValidator(_user_namespaces)])
+COUNTS: Final = TypeAdapter(
+    Json[Mapping[Annotated[str, AfterValidator(_plural)], Annotated[int, Field(ge=1, strict=True)]]]
+)
+"""A JSON object: how many of a kind of Berth's, by its plural."""
+INTERVAL: Final = TypeAdapter(Annotated[timedelta | None, BeforeValidator(_interval)])
+TUNNEL: Final = TypeAdapter(Annotated[IPv4Network, BeforeValidator(configuration.parse_network)])
+TUN: Final = TypeAdapter(Annotated[str, BeforeValidator(_tun)])
 
 
 @dataclass(frozen=True)
@@ -86,7 +122,7 @@ class Config:
     """None: nothing is built."""
     archive: ArchiveSettings | None = None
     """None: logs and artifacts of builds lie in ConfigMaps."""
-    history_retention: timedelta = timedelta(days=30)
+    history_retention: timedelta = HISTORY_RETENTION
     history: Bounds = HISTORY
     """How many Instances, Builds and Reservations that are over, of each kind."""
     history_bytes: Bounds = HISTORY_BYTES
@@ -107,149 +143,54 @@ class Config:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the variables; ValueError names the one that is missing or malformed."""
+        """Read the variables. Raises SettingError."""
+        settings = Settings(environment)
+        settings.required("BERTH_WORKSPACE_NAMESPACES")
         return cls(
-            namespace=_required(environment, "BERTH_NAMESPACE"),
-            workspace_namespaces=_words(_required(environment, "BERTH_WORKSPACE_NAMESPACES")),
-            access_namespace=_required(environment, "BERTH_ACCESS_NAMESPACE"),
-            agent_image=_required(environment, "BERTH_AGENT_IMAGE"),
-            identity=environment.get("BERTH_IDENTITY") or socket.gethostname(),
-            agent_pull_policy=environment.get("BERTH_AGENT_IMAGE_PULL_POLICY") or "IfNotPresent",
-            service_type=_service_type(environment.get("BERTH_SERVICE_TYPE") or "NodePort"),
-            sources=_sources(environment.get("BERTH_NETWORK_POLICY_SOURCES") or "exact"),
-            node_addresses=_addresses(environment.get("BERTH_NODE_ADDRESSES") or "{}"),
-            blocked=_networks(environment, "BERTH_BLOCKED_CIDRS"),
-            machines=_networks(environment, "BERTH_MACHINE_CIDRS"),
-            resolvers=_resolvers(environment.get("BERTH_RESOLVERS", "")),
-            block_cluster=environment.get("BERTH_BLOCK_CLUSTER_NETWORKS", "true").lower() == "true",
-            user_namespaces=_user_namespaces(environment.get("BERTH_USER_NAMESPACES") or "auto"),
-            confinement=confinement(environment, "BERTH_INSTANCE"),
-            vpn=_vpn(environment),
-            clone=_clone(environment),
+            namespace=settings.required("BERTH_NAMESPACE"),
+            workspace_namespaces=settings.words("BERTH_WORKSPACE_NAMESPACES"),
+            access_namespace=settings.required("BERTH_ACCESS_NAMESPACE"),
+            agent_image=settings.required("BERTH_AGENT_IMAGE"),
+            identity=settings.text("BERTH_IDENTITY") or socket.gethostname(),
+            agent_pull_policy=settings.text("BERTH_AGENT_IMAGE_PULL_POLICY", IF_NOT_PRESENT),
+            service_type=settings.read("BERTH_SERVICE_TYPE", SERVICE_TYPE, "NodePort"),
+            sources=settings.read("BERTH_NETWORK_POLICY_SOURCES", TypeAdapter(Sources), Sources.EXACT),
+            node_addresses=settings.read("BERTH_NODE_ADDRESSES", TEXTS, {}),
+            blocked=settings.read("BERTH_BLOCKED_CIDRS", NETWORKS, ()),
+            machines=settings.read("BERTH_MACHINE_CIDRS", NETWORKS, ()),
+            resolvers=settings.read("BERTH_RESOLVERS", ADDRESSES, ()),
+            block_cluster=settings.read("BERTH_BLOCK_CLUSTER_NETWORKS", SWITCH, default=True),
+            user_namespaces=settings.read("BERTH_USER_NAMESPACES", USER_NAMESPACES, UserNamespaces.AUTO),
+            confinement=confinement(settings, "BERTH_INSTANCE"),
+            vpn=_vpn(settings),
+            clone=_clone(settings),
             ci=ci_settings(environment),
             archive=archive_settings(environment),
-            history_retention=_length(environment, "BERTH_HISTORY_RETENTION", "30d"),
-            history=bounds(environment, "BERTH_HISTORY", HISTORY),
-            history_bytes=bounds(environment, "BERTH_HISTORY_BYTES", HISTORY_BYTES),
-            most_objects=_counts(environment, "BERTH_MOST_OBJECTS"),
-            most_each=_counts(environment, "BERTH_MOST_EACH"),
-            probe_interval=_interval(environment, "BERTH_PROBE_INTERVAL"),
-            listen=_port(environment.get("BERTH_LISTEN") or "8080"),
-            kubeconfig=environment.get("KUBECONFIG") or None,
+            history_retention=settings.read("BERTH_HISTORY_RETENTION", LENGTH, HISTORY_RETENTION),
+            history=bounds(settings, "BERTH_HISTORY", HISTORY),
+            history_bytes=bounds(settings, "BERTH_HISTORY_BYTES", HISTORY_BYTES),
+            most_objects=settings.read("BERTH_MOST_OBJECTS", COUNTS, {}),
+            most_each=settings.read("BERTH_MOST_EACH", COUNTS, {}),
+            probe_interval=settings.read("BERTH_PROBE_INTERVAL", INTERVAL, None),
+            listen=settings.read("BERTH_LISTEN", PORT, 8080),
+            kubeconfig=settings.text("KUBECONFIG") or None,
         )
 
 
-def _required(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "").strip()
-    if not value:
-        raise ValueError(f"the environment variable {name} is not set")
-    return value
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _service_type(text: str) -> ServiceType:
-    match text:
-        case "NodePort" | "LoadBalancer":
-            return text
-    raise ValueError(f"BERTH_SERVICE_TYPE is {text!r}; write NodePort or LoadBalancer")
-
-
-def _sources(text: str) -> Sources:
-    try:
-        return Sources(text)
-    except ValueError as exc:
-        raise ValueError(f"BERTH_NETWORK_POLICY_SOURCES is {text!r}; write exact or any") from exc
-
-
-def _user_namespaces(text: str) -> UserNamespaces:
-    earlier = {"true": UserNamespaces.ALWAYS, "false": UserNamespaces.NEVER}  # values of before there was `auto`
-    try:
-        return earlier.get(text) or UserNamespaces(text)
-    except ValueError as exc:
-        raise ValueError(f"BERTH_USER_NAMESPACES is {text!r}; write auto, always or never") from exc
-
-
-def _addresses(text: str) -> Mapping[str, str]:
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
-        raise ValueError("BERTH_NODE_ADDRESSES is not JSON") from exc
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ValueError("BERTH_NODE_ADDRESSES must be a JSON object of node names and addresses")
-    return found
-
-
-def _counts(environment: Mapping[str, str], name: str) -> Mapping[str, int]:
-    try:
-        found = orjson.loads(environment.get(name) or "{}")
-    except orjson.JSONDecodeError as exc:
-        raise ValueError(f"{name} is not JSON") from exc
-    plurals = {kind.api().plural for kind in KINDS}
-    if not isinstance(found, dict) or not all(type(most) is int and most > 0 for most in found.values()):
-        raise ValueError(f"{name} must be a JSON object of kinds and positive numbers")
-    if unknown := found.keys() - plurals:
-        raise ValueError(f"{name} names {min(unknown)}; write plurals of Berth's kinds")
-    return found
-
-
-def _networks(environment: Mapping[str, str], name: str) -> tuple[Network, ...]:
-    try:
-        return tuple(map(parse_network, _words(environment.get(name, ""))))
-    except ValueError as exc:
-        raise ValueError(f"{name}: {exc}") from exc
-
-
-def _resolvers(text: str) -> tuple[IPv4Address | IPv6Address, ...]:
-    try:
-        return tuple(ip_address(word) for word in _words(text))
-    except ValueError as exc:
-        raise ValueError(f"BERTH_RESOLVERS: {exc}; write addresses, not names") from exc
-
-
-def _vpn(environment: Mapping[str, str]) -> VpnSettings | None:
-    image = environment.get("BERTH_VPN_IMAGE", "").strip()
-    if not image:
+def _vpn(settings: Settings) -> VpnSettings | None:
+    if not (image := settings.text("BERTH_VPN_IMAGE")):
         return None
-    protocol = environment.get("BERTH_VPN_PROTOCOL") or "udp"
-    if protocol not in tuple(Protocol):
-        raise ValueError(f"BERTH_VPN_PROTOCOL is {protocol!r}; write udp or tcp")
-    try:
-        network = configuration.parse_network(environment.get("BERTH_VPN_NETWORK") or "10.92.0.0/22")
-    except ValueError as exc:
-        raise ValueError(f"BERTH_VPN_NETWORK: {exc}") from exc
-    tun = environment.get("BERTH_VPN_TUN") or MKNOD
-    if tun not in (MKNOD, PRIVILEGED) and not _RESOURCE.fullmatch(tun):
-        raise ValueError(f"BERTH_VPN_TUN is {tun!r}; write mknod, privileged, or the name of a device resource")
+    protocol = settings.read("BERTH_VPN_PROTOCOL", TypeAdapter(Protocol), Protocol.UDP)
+    network = settings.read("BERTH_VPN_NETWORK", TUNNEL, configuration.parse_network("10.92.0.0/22"))
     return VpnSettings(
         image=image,
-        tunnel=Tunnel(Protocol(protocol), network, names.VPN_PORT),
-        pull_policy=environment.get("BERTH_VPN_IMAGE_PULL_POLICY") or "IfNotPresent",
-        tun=tun,
+        tunnel=Tunnel(protocol, network, names.VPN_PORT),
+        pull_policy=settings.text("BERTH_VPN_IMAGE_PULL_POLICY", IF_NOT_PRESENT),
+        tun=settings.read("BERTH_VPN_TUN", TUN, MKNOD),
     )
 
 
-def _clone(environment: Mapping[str, str]) -> CloneSettings | None:
-    image = environment.get("BERTH_CLONE_IMAGE", "").strip()
-    if not image:
+def _clone(settings: Settings) -> CloneSettings | None:
+    if not (image := settings.text("BERTH_CLONE_IMAGE")):
         return None
-    return CloneSettings(image, environment.get("BERTH_CLONE_IMAGE_PULL_POLICY") or "IfNotPresent")
-
-
-def _length(environment: Mapping[str, str], name: str, default: str) -> timedelta:
-    try:
-        return durations.parse(environment.get(name) or default)
-    except ValueError as exc:
-        raise ValueError(f"{name}: {exc}") from exc
-
-
-def _interval(environment: Mapping[str, str], name: str) -> timedelta | None:
-    return None if (environment.get(name) or "off") == "off" else _length(environment, name, "")
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise ValueError(f"BERTH_LISTEN is {text!r}; write a port number")
-    return int(text)
+    return CloneSettings(image, settings.text("BERTH_CLONE_IMAGE_PULL_POLICY", IF_NOT_PRESENT))

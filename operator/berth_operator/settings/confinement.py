@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
+from berth_core.process.settings import TEXTS, Settings
 
-RUNTIME_DEFAULT: Final = '{"type": "RuntimeDefault"}'
+RUNTIME_DEFAULT: Final = {"type": "RuntimeDefault"}
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Confinement:
 
     runtime_class: str = ""
     """RuntimeClass where nothing else names one; empty for the node's default runtime."""
-    seccomp: Mapping[str, str] = field(default_factory=lambda: dict(orjson.loads(RUNTIME_DEFAULT)))
+    seccomp: Mapping[str, str] = field(default_factory=RUNTIME_DEFAULT.copy)
     """``seccompProfile`` of containers that do a user's work."""
     app_armor: Mapping[str, str] = field(default_factory=dict)
     """``appArmorProfile`` of them; empty for what the node's runtime does by itself."""
@@ -25,20 +25,10 @@ class Confinement:
         return {"seccompProfile": self.seccomp} | ({"appArmorProfile": self.app_armor} if self.app_armor else {})
 
 
-def confinement(environment: Mapping[str, str], prefix: str) -> Confinement:
-    """Read the variables that begin with the prefix; ValueError names the one that is malformed."""
+def confinement(settings: Settings, prefix: str) -> Confinement:
+    """Read the variables that begin with the prefix. Raises SettingError."""
     return Confinement(
-        runtime_class=environment.get(f"{prefix}_RUNTIME_CLASS", ""),
-        seccomp=_profile(environment, f"{prefix}_SECCOMP_PROFILE", RUNTIME_DEFAULT),
-        app_armor=_profile(environment, f"{prefix}_APPARMOR_PROFILE", "{}"),
+        runtime_class=settings.text(f"{prefix}_RUNTIME_CLASS"),
+        seccomp=settings.read(f"{prefix}_SECCOMP_PROFILE", TEXTS, RUNTIME_DEFAULT),
+        app_armor=settings.read(f"{prefix}_APPARMOR_PROFILE", TEXTS, {}),
     )
-
-
-def _profile(environment: Mapping[str, str], name: str, default: str) -> dict[str, str]:
-    try:
-        found = orjson.loads(environment.get(name) or default)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"{name} is not JSON") from error
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ValueError(f"{name} must be a JSON object such as {RUNTIME_DEFAULT}")
-    return found

@@ -4,7 +4,8 @@ from ipaddress import ip_network
 from typing import Any
 
 from berth_core.firewall import lies_in, special
-from berth_notifier import addresses
+from berth_core.process.settings import networks
+from berth_notifier.addresses import Policy
 from berth_notifier.config import Config
 
 from .conftest import NAMESPACE, Helm
@@ -39,7 +40,7 @@ def ways_out(helm: Helm, *values: str) -> tuple[list[Any], list[Any], list[Any]]
 def test_the_values_reach_the_process(helm: Helm) -> None:
     plain = config(helm)
     assert plain.workspace_namespaces == ("berth-workspaces",)
-    assert plain.policy == addresses.Policy()
+    assert plain.policy == Policy()
     assert (plain.ca_file, plain.retention.days) == (None, 7)
     changed = config(
         helm,
@@ -51,10 +52,10 @@ def test_the_values_reach_the_process(helm: Helm) -> None:
         "webhooks.retentionDays=30",
     )
     assert changed.workspace_namespaces == ("lab-a", "lab-b")
-    assert changed.policy == addresses.Policy(
-        allowed=addresses.networks(["192.168.7.0/24", "fd00:7::/64"]),
-        blocked=addresses.networks(["8.8.4.0/24"]),
-        machines=addresses.networks(["192.168.9.0/24"]),
+    assert changed.policy == Policy(
+        allowed=networks("192.168.7.0/24,fd00:7::/64"),
+        blocked=networks("8.8.4.0/24"),
+        machines=networks("192.168.9.0/24"),
     )
     assert (str(changed.ca_file), changed.retention.days) == ("/etc/berth/webhook-ca/ca.crt", 30)
 

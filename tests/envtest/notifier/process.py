@@ -51,8 +51,8 @@ class Notifiers:
             process = subprocess.Popen(
                 [sys.executable, "-m", "berth_notifier"],
                 env={"PATH": os.environ["PATH"], **settings, **environment},
-                stderr=log,
                 stdout=log,
+                stderr=log,
             )
         self.running.append(process)
         self.serving.append(self.ports[-1])

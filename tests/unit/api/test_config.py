@@ -4,8 +4,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from berth_api.config import ConfigError, Listen, from_environment
+from berth_api.config import Listen, from_environment
 from berth_api.http.negotiation import version_refused
+from berth_core.process.settings import SettingError
 
 
 def test_the_defaults_are_those_of_the_chart() -> None:
@@ -53,7 +54,7 @@ def test_values_are_read() -> None:
     ],
 )
 def test_a_wrong_value_is_refused_with_the_variables_name(variable: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=variable):
+    with pytest.raises(SettingError, match=variable):
         from_environment({variable: value})
 
 
@@ -85,7 +86,7 @@ def test_a_provider_needs_an_issuer_and_keys_of_its_own() -> None:
         {"BERTH_OIDC_USER_PREFIX": ""},
         {"BERTH_OIDC_JWKS_URL": "file:///etc/passwd"},
     ):
-        with pytest.raises(ConfigError, match="BERTH_OIDC"):
+        with pytest.raises(SettingError, match="BERTH_OIDC"):
             from_environment(provider | change)
 
 

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from berth_core.process.settings import networks
 from berth_notifier import outcome
-from berth_notifier.addresses import Policy, networks
+from berth_notifier.addresses import Policy
 
 from .receiver import Receiver, message, receiving, sending, zone
 
@@ -88,7 +89,7 @@ REFUSED_ADDRESSES = [
     "2600:1::5efe:7f00:1",
     "2600:1::200:5efe:a00:1",
 ]
-BLOCKED = Policy(blocked=networks(["9.9.9.0/24", "2620:fe::/48"]))
+BLOCKED = Policy(blocked=networks("9.9.9.0/24,2620:fe::/48"))
 
 REFUSED_URLS = [
     # One number, hexadecimal, octal, short
@@ -235,7 +236,7 @@ async def test_a_name_that_changes_its_mind_is_asked_once_for_each_attempt_and_c
         asked += 1
         return answers[asked - 1]
 
-    only = Policy(allowed=networks(["127.0.0.1/32"]))
+    only = Policy(allowed=networks("127.0.0.1/32"))
     async with receiving("0.0.0.0") as inside, sending(only, lookup) as sender:
         spec = message(f"http://rebinding.example:{inside.port}/")
         ends = [(await sender.send(spec, datetime.now(UTC))).reason for _ in answers]
@@ -244,7 +245,7 @@ async def test_a_name_that_changes_its_mind_is_asked_once_for_each_attempt_and_c
 
 
 async def test_a_form_that_is_allowed_is_no_way_to_what_is_not() -> None:
-    nat64 = Policy(allowed=networks(["64:ff9b::/96"]))
+    nat64 = Policy(allowed=networks("64:ff9b::/96"))
     for address in ("64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe"):
         assert (await attempt("http://example.org/", [address], nat64)).reason == outcome.ADDRESS_REFUSED
 
@@ -253,7 +254,7 @@ async def test_a_form_that_is_allowed_is_no_way_to_what_is_not() -> None:
 async def test_a_redirect_leads_nowhere(status: int, location: str, inside: Receiver) -> None:
     where = f"http://127.0.0.1:{inside.port}{location}"
     answer = f"HTTP/1.1 {status} Moved\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode()
-    allowed = Policy(allowed=networks(["127.0.0.0/8"]))
+    allowed = Policy(allowed=networks("127.0.0.0/8"))
     async with receiving(answer=answer) as redirecting:
         ended = await attempt(f"http://127.0.0.1:{redirecting.port}/", policy=allowed)
     assert (ended.reason, ended.final) == (outcome.REFUSED_BY_RECEIVER, False)

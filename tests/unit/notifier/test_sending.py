@@ -18,13 +18,14 @@ from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from berth_core.keys import webhooks
+from berth_core.process.settings import networks
 from berth_notifier import connecting, outcome, sending
-from berth_notifier.addresses import Policy, networks
+from berth_notifier.addresses import Policy
 
 from .receiver import KEYS, PEM, message, receiving, zone
 from .receiver import sending as sender_with
 
-LAB = Policy(allowed=networks(["127.0.0.0/8", "::1/128"]))
+LAB = Policy(allowed=networks("127.0.0.0/8,::1/128"))
 NAME = "receiver.example"
 
 

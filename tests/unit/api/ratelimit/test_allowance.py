@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_api.auth.identity import Identity
-from berth_api.config import ConfigError, RateLimit, from_environment
+from berth_api.config import RateLimit, from_environment
 from berth_api.ratelimit import Limiter
 from berth_api.ratelimit.allowance import (
     Limit,
@@ -24,6 +24,7 @@ from berth_api.ratelimit.allowance import (
 )
 from berth_api.ratelimit.memory import MemoryStore
 from berth_api.ratelimit.shared import store_url
+from berth_core.process.settings import SettingError
 
 SETTINGS = RateLimit(
     per_token=3600, per_peer=60, window=3600, refusal_status=429, superusers_exempt=False, redis_url=None
@@ -220,12 +221,12 @@ def test_redis_and_valkey_urls_are_understood(written: str, used: str) -> None:
 )
 async def test_a_url_that_cannot_be_used_is_refused_without_telling_the_password(url: str) -> None:
     settings = RateLimit(1, 1, 1, 429, superusers_exempt=False, redis_url=url)
-    with pytest.raises(ConfigError, match="BERTH_RATE_LIMIT_REDIS_URL") as refused:
+    with pytest.raises(SettingError, match="BERTH_RATE_LIMIT_REDIS_URL") as refused:
         Limiter(settings)
     assert "hush" not in "".join(traceback.format_exception(refused.value))
     assert "hush" not in repr(settings)
 
 
 def test_refusals_are_429_or_403() -> None:
-    with pytest.raises(ConfigError, match="BERTH_RATE_LIMIT_REFUSAL_STATUS='200'"):
+    with pytest.raises(SettingError, match="BERTH_RATE_LIMIT_REFUSAL_STATUS is '200'"):
         from_environment({"BERTH_RATE_LIMIT_REFUSAL_STATUS": "200"})

@@ -1,25 +1,9 @@
-"""Settings and patience of the chart's Jobs."""
+"""Patience of the chart's Jobs."""
 
 import pytest
 
 from berth_cli.jobs import common
-from berth_cli.ui.errors import CliError
 from berth_core.kube.errors import ForbiddenError, UnavailableError
-
-
-def test_a_setting_is_what_the_environment_says() -> None:
-    assert common.setting({"A": " one "}, "A") == "one"
-    assert common.setting({"A": ""}, "A", "two") == "two"
-
-
-def test_a_missing_setting_is_named() -> None:
-    with pytest.raises(CliError, match="BERTH_NAMESPACE is not set"):
-        common.setting({}, "BERTH_NAMESPACE")
-
-
-def test_comma_lists() -> None:
-    assert common.words("a, b,,c ") == ("a", "b", "c")
-    assert common.words("") == ()
 
 
 class Step:

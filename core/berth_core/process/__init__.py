@@ -1,0 +1,1 @@
+"""Parts of every process: its settings, logs and health."""
