@@ -6,6 +6,7 @@ from enum import Enum, auto
 from functools import cached_property
 
 from berth_api.cache.deployment import Deployment
+from berth_core.leases.availability import preference
 
 
 class Refusal(Enum):
@@ -34,7 +35,7 @@ class Choice:
 
     @cached_property
     def free(self) -> tuple[Deployment, ...]:
-        """Deployments to try, best first: the newest type version, then the least used."""
+        """Deployments to try, best first."""
         found = sorted((d for d in self.candidates if d.is_free), key=_rank)
         return tuple(d for d in found if not self.gone(d) and self.permitted(d))
 
@@ -67,5 +68,4 @@ def _obstacle(deployment: Deployment) -> Refusal | None:
 
 
 def _rank(deployment: Deployment) -> tuple[int, int, str]:
-    resource = deployment.resource
-    return -resource.spec.type_version, resource.status.instances, deployment.id
+    return preference(deployment.resource)

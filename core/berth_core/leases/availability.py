@@ -31,6 +31,11 @@ class Lease:
         return mark is not None and (mark.deployment, mark.epoch) == (self.deployment, self.epoch)
 
 
+def preference(wd: WorkspaceDeployment) -> tuple[int, int, str]:
+    """Sort key of free deployments, best first: the newest type version, the least used, then by name."""
+    return -wd.spec.type_version, wd.status.instances, wd.metadata.name
+
+
 def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
     """Return the Available condition that follows from a deployment's spec and status. Pure.
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from berth_core.kube.types import Object
-from berth_core.leases.availability import AVAILABLE, availability
+from berth_core.leases.availability import AVAILABLE, availability, preference
 from berth_core.queue.waiters import Waiter
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 
@@ -20,15 +20,12 @@ def looks_free(deployment: Object) -> bool:
 
 
 def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[WorkspaceDeployment]:
-    """Deployments of a type that can be had, best first.
-
-    The order is by newest type version, fewest instances, then name. A type that is retired lends nothing.
-    """
+    """Deployments of a type that can be had, best first. A type that is retired lends nothing."""
     if kind is None or kind.spec.retired:
         return []
     # The condition may be older than the spec.
     found = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj)]
-    return sorted((wd for wd in found if availability(wd, now=_NO_TIME).status == "True"), key=_rank)
+    return sorted((wd for wd in found if availability(wd, now=_NO_TIME).status == "True"), key=preference)
 
 
 def next_turn(
@@ -66,10 +63,6 @@ def obstacle(waiter: Waiter, waiters: Iterable[Waiter], deployments: Iterable[Ob
     ahead = sum(other.turn < waiter.turn and other.wants(name, type_name) for other in waiters)
     place = f"; ahead of it: {ahead}" if ahead else ""
     return f"none is free of {_some(name for name, _, _ in wanted)}{place}"
-
-
-def _rank(wd: WorkspaceDeployment) -> tuple[int, int, str]:
-    return -wd.spec.type_version, wd.status.instances, wd.metadata.name
 
 
 def _some(names: Iterable[str], most: int = 8) -> str:
