@@ -16,13 +16,14 @@ from berth_api.builds.options import Change, Revision
 from berth_api.builds.view import BuildView
 from berth_api.cache import listing
 from berth_api.cache.listing import Page
-from berth_api.http.errors import AwayError, BadRequestError
+from berth_api.http.errors import BadRequestError
 from berth_api.idempotency import replay
 from berth_api.state import State
 from berth_core import builds, ids, names
 from berth_core.builds import ENDINGS
 from berth_core.kube import errors as cluster
 from berth_core.kube.model import parse_time
+from berth_core.kube.swap import swap
 from berth_core.kube.types import Object
 from berth_core.names import API_VERSION
 from berth_core.resources import Build, BuildSpec, Project, manifest
@@ -30,8 +31,6 @@ from berth_core.resources import Build, BuildSpec, Project, manifest
 MOST_WAITING: Final = 100
 """Builds of one user that wait for their turn."""
 MOST_LISTED: Final = 100
-ATTEMPTS: Final = 8
-"""Attempts at a write while others change the build; then the caller is told to try again."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,8 @@ async def change(state: State, identity: Identity, project: str, build_id: str, 
     """Restart a build, or cancel it. Raises MissingError, BadRequestError."""
     if wanted is Change.RESTART:
         access.need_builder(identity)
-    for _ in range(ATTEMPTS):
+
+    async def attempt() -> None:
         build = (await one(state, identity, project, build_id)).build
         metadata = build.metadata
         body = {
@@ -94,12 +94,10 @@ async def change(state: State, identity: Identity, project: str, build_id: str, 
         }
         try:
             await state.client.patch(Build.api(), metadata.namespace, metadata.name, body)
-        except cluster.ConflictError:
-            continue  # changed since it was read: perhaps it has ended
         except cluster.NotFoundError as error:
             raise access.build_missing() from error
-        return
-    raise AwayError("others are changing the same build. Try again.")
+
+    await swap(attempt, f"build {build_id}")
 
 
 def _changed(build: Build, wanted: Change) -> Object:

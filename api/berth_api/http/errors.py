@@ -187,6 +187,9 @@ async def handle(request: Request, error: Exception) -> Response:
         return answer(error, path)
     if isinstance(error, HTTPException | RequestValidationError):
         return _unrecognized(request)
+    if isinstance(error, cluster.ConflictError | cluster.ContendedError):
+        log.warning("write conflict", error=error.message)
+        return answer(AwayError("others are changing the same thing. Try again."), path)
     if isinstance(error, cluster.UnavailableError):
         log.warning("cluster unavailable", error=error.message, status=error.status)
         return answer(AwayError("the cluster cannot be reached. Try again later.", retry_after=error.retry_after), path)
@@ -196,9 +199,6 @@ async def handle(request: Request, error: Exception) -> Response:
         if (full := FullError.of(error.message)) is not None:
             return answer(full, path)
         return answer(AwayError("the cluster does not permit it at the moment. Try again later."), path)
-    if isinstance(error, cluster.ConflictError):
-        log.warning("write conflict", error=error.message)
-        return answer(AwayError("others are changing the same thing. Try again."), path)
     if isinstance(error, cluster.UnreadableError):
         report(error)
         return answer(AwayError("something that this needs cannot be read: ask an administrator."), path)

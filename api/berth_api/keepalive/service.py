@@ -9,13 +9,14 @@ from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.http.errors import AwayError, MissingError
+from berth_api.http.errors import MissingError
 from berth_api.keepalive import expiry
 from berth_api.keepalive.expiry import Extension
 from berth_api.keepalive.renewals import Renewals
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import errors as cluster
+from berth_core.kube.swap import swap
 from berth_core.kube.types import LEASES, Object
 from berth_core.queue.order import applies, waits
 from berth_core.resources import Instance, WorkspaceDeployment
@@ -25,8 +26,6 @@ log = structlog.get_logger(__name__)
 
 SILENCE_SECONDS: Final = 60
 """Time without a ping after which the operator ends the instance."""
-ATTEMPTS: Final = 8
-"""Attempts at a write while others change the instance; then the caller is told to try again."""
 
 
 def keeps(state: State, identity: Identity, instance_id: str) -> bool:
@@ -62,21 +61,21 @@ async def extend(state: State, identity: Identity, instance_id: str, expire_d: i
     """
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.CHANGE)
-    for _ in range(ATTEMPTS):
+
+    async def attempt() -> str | None:
         found = await lookups.instance_for(state, identity, instance_id)
         access.need_active(found)
         wish = await _extension(state, identity, found, expire_d)
         seconds = expiry.extended(wish, await state.now())
         try:
             changed = await _write(state, found, seconds)
-        except cluster.ConflictError:
-            continue  # changed since it was read: it may have ended, or have another end
         except cluster.NotFoundError as error:
             raise access.instance_missing() from error
         end = expiry.expires(changed, wish.limits)
         log.info("extended", instance=instance_id, expire_after=seconds, expires=end)
         return end
-    raise AwayError("others are changing the same instance. Try again.")
+
+    return await swap(attempt, f"instance {instance_id}")
 
 
 async def _extension(state: State, identity: Identity, found: Instance, expire_d: int) -> Extension:

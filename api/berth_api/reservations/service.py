@@ -14,20 +14,19 @@ from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import Deployment
-from berth_api.http.errors import AwayError, BadRequestError
+from berth_api.http.errors import BadRequestError
 from berth_api.idempotency import replay
 from berth_api.reservations.wish import Wish, wished
 from berth_api.state import State
 from berth_core import ids, names
 from berth_core.kube import errors as cluster
+from berth_core.kube.swap import swap
 from berth_core.queue import order
 from berth_core.resources import Reservation, WorkspaceType, manifest
 from berth_core.resources.reservation import ReservationSpec
 
 MOST_WAITING: Final = 100
 """Reservations of one user that wait."""
-ATTEMPTS: Final = 8
-"""Attempts at a delete while others change the reservation; then the caller is told to try again."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,8 @@ async def cancel(state: State, identity: Identity, reservation_id: str) -> None:
     """Give up a place. Raises MissingError where the turn has come already; there is an instance to end then."""
     access.need_unconstrained(identity)
     access.need_write(identity, Scope.CHANGE)
-    for _ in range(ATTEMPTS):
+
+    async def attempt() -> None:
         metadata = (await _waiting(state, identity, reservation_id)).metadata
         try:
             await state.client.delete(
@@ -105,12 +105,10 @@ async def cancel(state: State, identity: Identity, reservation_id: str) -> None:
                 uid=metadata.uid,
                 resource_version=metadata.resource_version,
             )
-        except cluster.ConflictError:
-            continue  # changed since it was read: perhaps its turn has come
         except cluster.NotFoundError as error:
             raise access.reservation_missing() from error
-        return
-    raise AwayError("others are changing the same reservation. Try again.")
+
+    await swap(attempt, f"reservation {reservation_id}")
 
 
 async def _waiting(state: State, identity: Identity, reservation_id: str) -> Reservation:

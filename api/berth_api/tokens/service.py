@@ -15,10 +15,11 @@ import structlog
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
-from berth_api.http.errors import AwayError, BadRequestError
+from berth_api.http.errors import BadRequestError
 from berth_api.state import State
 from berth_core import ids, names, reading
 from berth_core.kube import errors as cluster
+from berth_core.kube.swap import swap
 from berth_core.resources import (
     Account,
     AccountSpec,
@@ -33,8 +34,6 @@ from berth_core.resources import (
 log = structlog.get_logger(__name__)
 
 MOST_IN_ADVANCE: Final = 1000
-ATTEMPTS: Final = 8
-"""Attempts at a write while others write; then the caller is told to try again."""
 LOOP_EARLY: Final = 0.005
 """Seconds by which event loops may wake too early, since uvloop rounds to milliseconds."""
 
@@ -136,14 +135,7 @@ async def purge(state: State, user: str, *, shown: float | None = None) -> None:
     """
     begun, (earliest, latest) = time.monotonic(), state.client.clock.bounds()
     valid_after = counts_from(latest, shown)
-    for _ in range(ATTEMPTS):
-        try:
-            await _write_valid_after(state, user, valid_after)
-        except cluster.ConflictError:
-            continue  # somebody wrote in between
-        break
-    else:
-        raise AwayError("others are changing the same account. Try again.")
+    await swap(lambda: _write_valid_after(state, user, valid_after), f"the account of {user}")
     await state.revocations.valid_after_shown(user, valid_after)
     # Not by the wall clock, which may be set back meanwhile.
     await asyncio.sleep(max(0.0, begun + valid_after - earliest - time.monotonic()) + LOOP_EARLY)

@@ -27,6 +27,7 @@ from berth_core import names, state
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import ConflictError, NotFoundError, UnreadableError
+from berth_core.kube.swap import swap
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
@@ -172,7 +173,9 @@ async def _forget(client: Client, access: str) -> None:
 async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
     """Remove our finalizer by compare-and-swap. Safe to repeat."""
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-    for _ in range(leasing.ATTEMPTS):
+
+    async def attempt() -> None:
+        nonlocal obj
         finalizers = obj["metadata"].get("finalizers") or []
         if names.FENCE_FINALIZER not in finalizers:
             return
@@ -180,12 +183,13 @@ async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
         body: Object = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}}
         try:
             await client.patch(kind, namespace, name, body)
-            return
         except NotFoundError:
             return
         except ConflictError:
             obj = await client.get(kind, namespace, name)
-    raise CliError(f"others kept writing {kind.plural} {namespace}/{name}: uninstall again")
+            raise
+
+    await swap(attempt, f"{kind.plural} {namespace}/{name}")
 
 
 async def _pods(client: Client, namespace: str) -> list[Object]:

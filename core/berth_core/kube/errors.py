@@ -45,6 +45,10 @@ class UnavailableError(ClusterError):
         self.retry_after = retry_after
 
 
+class ContendedError(UnavailableError):
+    """Others kept writing the same object between a writer's reads and writes."""
+
+
 class NoRightError(ForbiddenError, UnavailableError):
     """401, or 403 of the authorizer: this identity lacks a right, or the API server cannot look it up yet.
 

@@ -5,24 +5,18 @@ status at a resourceVersion that was just read live; CEL rules on the resource r
 process and the operator both call these functions and nothing else writes the lease.
 """
 
-import asyncio
-import random
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from berth_core.kube import errors
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import Condition, merged
 from berth_core.kube.model import timestamp
+from berth_core.kube.swap import swap
 from berth_core.kube.types import Object
 from berth_core.leases.availability import Lease, availability
 from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.workspacedeployment import HeldLease
-
-ATTEMPTS: Final = 8
-"""Lost compare-and-swaps after which a writer gives up. Only other writers of the same status cause them."""
-BACK_OFF_SECONDS: Final = 0.002
 
 
 class BusyError(Exception):
@@ -57,8 +51,9 @@ async def take(
         berth_core.kube.errors.UnavailableError: the cluster cannot be reached, or others kept writing.
 
     """
-    for attempt in range(ATTEMPTS):
-        await _let_others_finish(attempt)
+
+    async def attempt() -> Lease:
+        nonlocal seen
         wd, seen = seen or await _read(client, namespace, deployment), None
         held = wd.status.lease
         if held is not None and held.instance == instance:
@@ -70,9 +65,10 @@ async def take(
             raise BusyError("Leased", f"it was free after epoch {after}, and somebody has had it since")
         lease = HeldLease(instance=instance, user=user, claimed_at=timestamp(now))
         epoch = wd.status.epoch + 1
-        if await _swap(client, wd, lease, {"epoch": epoch}, now):
-            return Lease(deployment, epoch)
-    raise errors.UnavailableError(f"others kept writing the status of deployment {deployment}")
+        await _swap(client, wd, lease, {"epoch": epoch}, now)
+        return Lease(deployment, epoch)
+
+    return await swap(attempt, f"the status of deployment {deployment}")
 
 
 async def give_back(
@@ -91,8 +87,8 @@ async def give_back(
     ``completed`` counts the instance as one that was ready. ``conditions`` are written by the same compare-and-swap,
     so that nobody can take a deployment between its lease's end and its quarantine.
     """
-    for attempt in range(ATTEMPTS):
-        await _let_others_finish(attempt)
+
+    async def attempt() -> None:
         try:
             wd = await _read(client, namespace, lease.deployment)
         except errors.NotFoundError:
@@ -102,24 +98,18 @@ async def give_back(
             return
         told = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, conditions)})
         wd = wd.model_copy(update={"status": told})
-        if await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now):
-            return
-    raise errors.UnavailableError(f"others kept writing the status of deployment {lease.deployment}")
+        await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now)
+
+    await swap(attempt, f"the status of deployment {lease.deployment}")
 
 
 async def _read(client: Client, namespace: str, deployment: str) -> WorkspaceDeployment:
     return WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, deployment))
 
 
-async def _let_others_finish(attempt: int) -> None:
-    """Wait a little before a retry, longer each time, so that writers do not keep colliding."""
-    if attempt:
-        await asyncio.sleep(random.uniform(0.0, BACK_OFF_SECONDS * 2**attempt))  # noqa: S311 (jitter)
-
-
 async def _swap(
     client: Client, wd: WorkspaceDeployment, lease: HeldLease | None, fields: Object, now: datetime
-) -> bool:
+) -> None:
     after = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": lease})})
     conditions = merged(wd.status.conditions, [availability(after, now=now)])
     body = {
@@ -130,10 +120,4 @@ async def _swap(
             "conditions": [c.wire() for c in conditions],
         },
     }
-    try:
-        await client.patch(
-            WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, body, subresource="status"
-        )
-    except errors.ConflictError:
-        return False
-    return True
+    await client.patch(WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, body, subresource="status")

@@ -12,13 +12,13 @@ from berth_cli.admin.keys.keyring import Keyring
 from berth_cli.ui.errors import CliError
 from berth_core import names
 from berth_core.kube.client import Client
-from berth_core.kube.errors import ConflictError, NotFoundError
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.swap import swap
 from berth_core.kube.types import Kind, Object
 
 SECRETS: Final = Kind("v1", "secrets")
 CONFIGMAPS: Final = Kind("v1", "configmaps")
-ATTEMPTS: Final = 8
-"""Failed compare-and-swaps after which a writer gives up."""
+CONFIGMAP: Final = f"ConfigMap {names.VERIFICATION_CONFIGMAP}"
 
 
 async def publish(client: Client, namespace: str) -> frozenset[str]:
@@ -26,27 +26,30 @@ async def publish(client: Client, namespace: str) -> frozenset[str]:
 
     Published keys that are no longer held stay, since their tokens may still live.
     """
-    for _ in range(ATTEMPTS):
+
+    async def attempt() -> frozenset[str]:
         found = await read(client, namespace)
         ring = Keyring.parse(await client.get(SECRETS, namespace, names.SIGNING_SECRET))
         before = jwks(found)
         after = material.merged_jwks(before, dict(ring.held))
-        if await _write(client, namespace, found, after):
-            return kids(after) - kids(before)
-    raise _contended()
+        await _write(client, namespace, found, after)
+        return kids(after) - kids(before)
+
+    return await swap(attempt, CONFIGMAP)
 
 
 async def unpublish(client: Client, namespace: str, kid: str) -> None:
     """Remove a key from the ConfigMap, after the Secret lost it."""
-    for _ in range(ATTEMPTS):
+
+    async def attempt() -> None:
         found = await read(client, namespace)
         if found is None:
             await publish(client, namespace)
-            continue
-        left = {"keys": [key for key in jwks(found).get("keys", []) if key.get("kid") != kid]}
-        if await _write(client, namespace, found, left):
             return
-    raise _contended()
+        left = {"keys": [key for key in jwks(found).get("keys", []) if key.get("kid") != kid]}
+        await _write(client, namespace, found, left)
+
+    await swap(attempt, CONFIGMAP)
 
 
 async def read(client: Client, namespace: str) -> Object | None:
@@ -75,25 +78,17 @@ def kids(published: dict[str, Any]) -> frozenset[str]:
     return frozenset(str(key["kid"]) for key in published["keys"] if "kid" in key)
 
 
-async def _write(client: Client, namespace: str, found: Object | None, wanted: dict[str, Any]) -> bool:
-    """Write the set; False where another writer came in between."""
+async def _write(client: Client, namespace: str, found: Object | None, wanted: dict[str, Any]) -> None:
+    """Write the set. Raises ConflictError where another writer came in between."""
     data = {names.JWKS_KEY: json.dumps(wanted, sort_keys=True)}
     metadata: Object = {"name": names.VERIFICATION_CONFIGMAP, "namespace": namespace}
-    try:
-        if found is None:
-            metadata["labels"] = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
-            await client.create(CONFIGMAPS, namespace, {"metadata": metadata, "data": data})
-        elif jwks(found) != wanted or names.JWKS_KEY not in (found.get("data") or {}):
-            metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
-            body: Object = {"metadata": metadata, "data": data}
-            await client.patch(CONFIGMAPS, namespace, names.VERIFICATION_CONFIGMAP, body)
-    except ConflictError:
-        return False
-    return True
-
-
-def _contended() -> CliError:
-    return CliError(f"others kept writing ConfigMap {names.VERIFICATION_CONFIGMAP}: repeat the command")
+    if found is None:
+        metadata["labels"] = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
+        await client.create(CONFIGMAPS, namespace, {"metadata": metadata, "data": data})
+    elif jwks(found) != wanted or names.JWKS_KEY not in (found.get("data") or {}):
+        metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+        body: Object = {"metadata": metadata, "data": data}
+        await client.patch(CONFIGMAPS, namespace, names.VERIFICATION_CONFIGMAP, body)
 
 
 _DAMAGED: Final = (

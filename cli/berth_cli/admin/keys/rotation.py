@@ -7,12 +7,13 @@ from datetime import datetime
 from berth_cli.admin.cluster import server_time
 from berth_cli.admin.keys import keyring, material, publishing
 from berth_cli.admin.keys.keyring import Keyring, Row
-from berth_cli.admin.keys.publishing import ATTEMPTS, SECRETS
+from berth_cli.admin.keys.publishing import SECRETS
 from berth_cli.admin.tokens import records
 from berth_cli.ui.errors import NOT_FOUND, CliError
 from berth_core import names
 from berth_core.kube.client import Client
-from berth_core.kube.errors import ConflictError, NotFoundError
+from berth_core.kube.errors import NotFoundError
+from berth_core.kube.swap import swap
 from berth_core.resources import IssuedToken
 
 
@@ -89,14 +90,12 @@ async def remove(client: Client, namespace: str, kid: str) -> None:
 
 async def _swap(client: Client, namespace: str, change: Callable[[Keyring, datetime], Keyring]) -> Keyring:
     """Change the Secret by compare-and-swap; returns its present keys."""
-    for _ in range(ATTEMPTS):
+
+    async def attempt() -> Keyring:
         before = await look(client, namespace)
         after = change(before, await server_time(client))
-        if after == before:
-            return after
-        try:
+        if after != before:
             await client.patch(SECRETS, namespace, names.SIGNING_SECRET, keyring.change(before, after))
-        except ConflictError:
-            continue
         return after
-    raise CliError(f"others kept writing Secret {names.SIGNING_SECRET}: repeat the command")
+
+    return await swap(attempt, f"Secret {names.SIGNING_SECRET}")
