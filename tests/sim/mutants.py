@@ -279,8 +279,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a request makes something however late it is",
-        "berth_api.idempotency.replay.labels",
-        "latest > run.started + MAKING_SECONDS",
+        "berth_api.idempotency.replay.Run.begin_making",
+        "latest > self.started + MAKING_SECONDS",
         "False",
         which="dead",
     ),

@@ -11,7 +11,7 @@ from berth_api.cache.deployment import Deployment
 from berth_api.deployments import service
 from berth_api.http.errors import AwayError, BadRequestError, MissingError
 from berth_api.http.options import WantedAccess
-from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import errors as cluster
@@ -64,7 +64,7 @@ async def add(state: State, identity: Identity, deployment_id: str, wanted: Want
     for _ in range(ATTEMPTS):
         number = next_rule_id(taken)
         try:
-            await state.client.create(AccessRule.api(), found.namespace, _manifest(found, identity, number, wanted))
+            await create(state.client, AccessRule, _manifest(found, identity, number, wanted))
         except cluster.AlreadyExistsError:
             taken.add(number)  # by a concurrent request, or as the name of a rule with another number
             continue
@@ -132,6 +132,6 @@ def _manifest(found: Deployment, identity: Identity, number: int, wanted: Wanted
         found.namespace,
         f"rule-{number}",
         spec,
-        labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | replay.labels(),
+        labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
         ownerReferences=[reference],
     )

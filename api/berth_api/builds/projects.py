@@ -5,6 +5,8 @@ namespace, and the object's name follows from the project's: of two concurrent r
 object of the other.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from berth_api import lookups
@@ -12,10 +14,11 @@ from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.builds.options import WantedProject
 from berth_api.http.errors import AwayError, BadRequestError, TakenError
-from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.state import State
 from berth_core import ids, names
 from berth_core.kube import errors as cluster
+from berth_core.kube.types import Object
 from berth_core.resources import Project, ProjectSpec, manifest
 
 MOST: Final = 100
@@ -41,7 +44,9 @@ async def register(state: State, identity: Identity, wanted: WantedProject) -> P
     """Make a project under an id that is chosen for it. Raises BadRequestError."""
     await _need_room(state, identity)
     name = ids.uuid7_at(await state.now())
-    return await _make(state, identity, name, wanted.repo_url, labels=replay.labels())
+    with _refusals():
+        body = _manifest(state, identity, name, wanted.repo_url)
+        return Project.parse(await create(state.client, Project, body))
 
 
 async def named(state: State, identity: Identity, name: str, repo_url: str) -> Project:
@@ -53,7 +58,9 @@ async def named(state: State, identity: Identity, name: str, repo_url: str) -> P
         await _need_room(state, identity)
         try:
             # Without the label of an Idempotency-Key: the request is for the build.
-            return await _make(state, identity, name, repo_url, labels={})
+            with _refusals():
+                body = _manifest(state, identity, name, repo_url)
+                return Project.parse(await state.client.create(Project.api(), body["metadata"]["namespace"], body))
         except cluster.AlreadyExistsError:
             continue  # somebody else made it meanwhile
     raise AwayError("others are making the same project. Try again.")
@@ -73,12 +80,15 @@ async def _need_room(state: State, identity: Identity) -> None:
         raise BadRequestError(f"at most {MOST} projects of one user: have an administrator delete some")
 
 
-async def _make(state: State, identity: Identity, name: str, repo_url: str, *, labels: dict[str, str]) -> Project:
-    namespace = state.config.workspace_namespaces[0]
+def _manifest(state: State, identity: Identity, name: str, repo_url: str) -> Object:
     spec = ProjectSpec(name=name, user=identity.user, repo_url=repo_url)
-    all_labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | labels
-    body = manifest(Project, namespace, names.project_object(name), spec, labels=all_labels)
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels
+    return manifest(Project, state.config.workspace_namespaces[0], names.project_object(name), spec, labels=labels)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
     try:
-        return Project.parse(await state.client.create(Project.api(), namespace, body))
+        yield
     except cluster.InvalidError as error:
         raise BadRequestError(error.message) from error

@@ -17,7 +17,7 @@ from berth_api.builds.view import BuildView
 from berth_api.cache import listing
 from berth_api.cache.listing import Page
 from berth_api.http.errors import BadRequestError
-from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.state import State
 from berth_core import builds, ids, names
 from berth_core.builds import ENDINGS
@@ -71,10 +71,10 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
     metadata = project.metadata
     spec = BuildSpec(project=metadata.name, user=project.spec.user, branch=revision.branch, commit=revision.commit)
     build_id = ids.uuid7_at(await state.now())
-    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels | replay.labels()
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels
     body = manifest(Build, metadata.namespace, build_id, spec, labels=labels, ownerReferences=[_owner(project)])
     try:
-        await state.client.create(Build.api(), metadata.namespace, body)
+        await create(state.client, Build, body)
     except cluster.InvalidError as error:
         raise BadRequestError(error.message) from error
     return build_id

@@ -9,7 +9,7 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.http.errors import INSTANCE_BUSY, AwayError, BadRequestError, BusyError
 from berth_api.http.options import WantedRule
-from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.state import State
 from berth_core import names
 from berth_core.firewall.model import Action
@@ -40,7 +40,7 @@ async def append(state: State, identity: Identity, instance_id: str, wanted: Wan
     for order in range(first, first + ATTEMPTS):
         body = _manifest(found, identity, order, wanted)
         try:
-            await state.client.create(FirewallRule.api(), found.metadata.namespace, body)
+            await create(state.client, FirewallRule, body)
         except cluster.AlreadyExistsError:
             continue  # another request took this place at the same time
         return
@@ -98,8 +98,6 @@ def _manifest(instance: Instance, identity: Identity, order: int, wanted: Wanted
         instance.metadata.namespace,
         f"{instance.metadata.name}-{order}",
         spec,
-        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
-        | identity.labels
-        | replay.labels(),
+        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
         ownerReferences=[instance.reference()],
     )

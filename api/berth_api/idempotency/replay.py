@@ -3,7 +3,7 @@
 Each user and key has a record in the cluster (``records.py``), made before the request looks anything up and
 completed with its answer. A request that is refused before that, for its form or for want of a right, has none. A
 request that finds the record of a dead process takes it over. It first looks for objects that the dead process made,
-which carry the label of :func:`labels`.
+which ``making.py`` has labelled.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ from typing import Final
 import orjson
 
 from berth_api.auth.identity import Identity
-from berth_core import names
 from berth_core.kube import errors as cluster
 from berth_core.kube.clock import StoreClock
 
@@ -40,6 +39,10 @@ LARGEST_REFUSAL: Final = 1024
 NOT_KNOWN_YET: Final = "it is not known yet what the first request made. Try again later."
 PASSING: Final = frozenset({408, 409, 425, 429})
 """Temporary refusals, which do not depend on the request."""
+
+
+class TooLateError(cluster.UnavailableError):
+    """The request has taken so long that a repeat may soon count it as dead: it makes nothing."""
 
 
 class Phase(StrEnum):
@@ -182,6 +185,15 @@ class Run:
     is_refused_for_now: bool = False
     """The refusal is temporary, though its status does not say so: it is not kept."""
 
+    def begin_making(self) -> None:
+        """Note that an object is sent next. Raises TooLateError."""
+        if self.started is None:
+            raise RuntimeError("a request with a key looks something up before it makes anything")
+        _, latest = self.clock.bounds()
+        if not self.clock.is_known or latest > self.started + MAKING_SECONDS:
+            raise TooLateError("the request took too long to make anything", retry_after=DEAD_SECONDS)
+        self.has_begun_to_make = True
+
 
 running: Final[ContextVar[Run | None]] = ContextVar("idempotency_run", default=None)
 
@@ -207,22 +219,3 @@ def refuse_for_now() -> None:
     run = running.get()
     if run is not None:
         run.is_refused_for_now = True
-
-
-def labels() -> dict[str, str]:
-    """Labels for an object that the request under way makes; call this right before the object is sent to the cluster.
-
-    Raises:
-        UnavailableError: the request may have taken so long that a repeat may soon count it as dead.
-
-    """
-    run = running.get()
-    if run is None:
-        return {}
-    if run.started is None:
-        raise RuntimeError("a request with a key looks something up before it makes anything")
-    _, latest = run.clock.bounds()
-    if not run.clock.is_known or latest > run.started + MAKING_SECONDS:
-        raise cluster.UnavailableError("the request took too long to make anything", retry_after=DEAD_SECONDS)
-    run.has_begun_to_make = True
-    return {names.IDEMPOTENCY_LABEL: run.digest}

@@ -30,6 +30,7 @@ from berth_api.http.errors import (
     NotPermittedError,
 )
 from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.instances import service as instances
 from berth_api.launch import admission, candidates
 from berth_api.launch.admission import Live
@@ -215,13 +216,13 @@ async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pa
             namespace,
             instance_id,
             spec,
-            labels=wish.identity.labels | replay.labels(),
+            labels=dict(wish.identity.labels),
             finalizers=[names.FENCE_FINALIZER],
         )
         made_surely_not = False
-        await _create(state, namespace, body, spec)
+        await _create(state, body, spec)
     except cluster.ClusterError as error:
-        made_surely_not |= not isinstance(error, cluster.UnavailableError)
+        made_surely_not |= not isinstance(error, cluster.UnavailableError) or isinstance(error, replay.TooLateError)
         log.warning("launch failed", instance=instance_id, deployment=lease.deployment, error=error.message)
         metrics.LAUNCHES.labels("failed").inc()
         if made_surely_not:
@@ -235,16 +236,17 @@ async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pa
         raise
 
 
-async def _create(state: State, namespace: str, body: Object, spec: InstanceSpec) -> None:
+async def _create(state: State, body: Object, spec: InstanceSpec) -> None:
     """Make the Instance; an existing one must be the very same, and not a tombstone.
 
     Raises UnavailableError where the operator took its name first: this request took too long.
     """
     try:
-        await state.client.create(Instance.api(), namespace, body)
+        await create(state.client, Instance, body)
     except cluster.AlreadyExistsError as error:
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         try:
-            found = Instance.parse(await state.client.get(Instance.api(), namespace, body["metadata"]["name"]))
+            found = Instance.parse(await state.client.get(Instance.api(), namespace, name))
         except cluster.NotFoundError:
             found = None  # it has ended, and was deleted
         mine = found is not None and (found.spec.user, found.spec.claim) == (spec.user, spec.claim)

@@ -15,7 +15,7 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import Deployment
 from berth_api.http.errors import BadRequestError
-from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.reservations.wish import Wish, wished
 from berth_api.state import State
 from berth_core import ids, names
@@ -64,10 +64,10 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
         instance=wished(wish, kind),
     )
     reservation_id = ids.uuid7_at(await state.now())
-    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | wish.identity.labels | replay.labels()
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY} | wish.identity.labels
     body = manifest(Reservation, namespace, reservation_id, spec, labels=labels)
     try:
-        await state.client.create(Reservation.api(), namespace, body)
+        await create(state.client, Reservation, body)
     except cluster.InvalidError as error:
         raise BadRequestError(error.message) from error
     await marks.mark(state, kind)

@@ -10,6 +10,7 @@ from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.http.errors import INSTANCE_BUSY, ApiError, BadRequestError, BusyError, MissingError
 from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.state import State
 from berth_core import names
 from berth_core.kube import conditions
@@ -63,13 +64,11 @@ async def add_client(state: State, identity: Identity, instance_id: str) -> tupl
         "",
         VPNClientSpec(instance=found.public_id),
         generateName=f"{found.metadata.name}-",
-        labels={names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY}
-        | identity.labels
-        | replay.labels(),
+        labels={names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
         ownerReferences=[found.reference()],
     )
     del body["metadata"]["name"]
-    made = VPNClient.parse(await state.client.create(VPNClient.api(), found.metadata.namespace, body))
+    made = VPNClient.parse(await create(state.client, VPNClient, body))
     try:
         return made.metadata.uid, await profile_of(state, made)
     except (ApiError, cluster.ClusterError) as error:

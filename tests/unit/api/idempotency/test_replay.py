@@ -1,5 +1,7 @@
 """When a request is a repeat of another, and what comes of that."""
 
+from typing import cast
+
 import orjson
 import pytest
 from hypothesis import given
@@ -7,11 +9,14 @@ from hypothesis import strategies as st
 
 from berth_api.auth.identity import Identity
 from berth_api.idempotency import replay
+from berth_api.idempotency.making import create
 from berth_api.idempotency.replay import DEAD_SECONDS, Answer, Phase, Record, Run, Step, judge
 from berth_api.ratelimit.allowance import KEPT_SECONDS
 from berth_core import names
-from berth_core.kube import errors as cluster
+from berth_core.kube.client import Client
 from berth_core.kube.clock import StoreClock
+from berth_core.kube.types import Object
+from berth_core.resources import Instance
 
 ALICE = Identity(user="alice", digest="0" * 64, expires=2e9)
 ANSWER = Answer(200, (), b"{}")
@@ -97,8 +102,25 @@ def test_what_is_asked_and_with_which_rights_makes_a_request(other: tuple[str, s
     assert replay.fingerprint_of(*other, key="k") != first
 
 
-def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None:
-    assert replay.labels() == {}
+class Cluster:
+    """Keeps what is created."""
+
+    def __init__(self) -> None:
+        self.made: list[Object] = []
+
+    async def create(self, _kind: object, _namespace: str, body: Object) -> Object:
+        self.made.append(body)
+        return body
+
+
+async def made(client: Cluster) -> Object:
+    body = {"metadata": {"namespace": "lab", "name": "x", "labels": {"a": "b"}}}
+    return await create(cast(Client, client), Instance, body)
+
+
+async def test_an_object_carries_the_key_of_its_request_while_it_may_make_things() -> None:
+    client = Cluster()
+    assert (await made(client))["metadata"]["labels"] == {"a": "b"}
     assert replay.current() is None
     at = 1e9
     clock = StoreClock(lambda: at, lambda: at)
@@ -108,25 +130,28 @@ def test_what_a_request_makes_carries_its_key_while_it_may_make_things() -> None
     try:
         assert replay.current() == "d" * 40
         assert not run.has_begun_to_make
-        assert replay.labels() == {names.IDEMPOTENCY_LABEL: "d" * 40}
+        assert (await made(client))["metadata"]["labels"] == {"a": "b", names.IDEMPOTENCY_LABEL: "d" * 40}
         assert run.has_begun_to_make
         at += replay.MAKING_SECONDS - 1.1
-        assert replay.labels()
+        await made(client)
         at += 0.2  # the store's time may be a second later than the least that it is
-        with pytest.raises(cluster.UnavailableError):
-            replay.labels()
+        with pytest.raises(replay.TooLateError):
+            await made(client)
         run.clock = StoreClock()
-        with pytest.raises(cluster.UnavailableError):
-            replay.labels()  # no time is known
+        with pytest.raises(replay.TooLateError):
+            await made(client)  # no time is known
+        assert len(client.made) == 3
     finally:
         replay.running.reset(token)
 
 
-def test_a_request_with_a_key_makes_nothing_before_it_has_a_record() -> None:
+async def test_a_request_with_a_key_makes_nothing_before_it_has_a_record() -> None:
+    client = Cluster()
     token = replay.running.set(Run("d" * 40, None, StoreClock()))
     try:
         with pytest.raises(RuntimeError, match="looks something up"):
-            replay.labels()
+            await made(client)
+        assert client.made == []
     finally:
         replay.running.reset(token)
 
