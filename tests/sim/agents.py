@@ -23,7 +23,11 @@ class FixedAuthority(Authority):
     """A CA whose certificates say what they are for: making real ones takes longer than a history."""
 
     def __init__(self) -> None:
-        self.pem = "certificate of the authority"
+        """Hold no key."""
+
+    @property
+    def pem(self) -> str:
+        return "certificate of the authority"
 
     def agent(self, pod: str, epoch: int, now: datetime) -> KeyPair:
         return KeyPair(f"certificate of {pod} epoch {epoch}", "key")

@@ -14,7 +14,7 @@ class FixedVpn:
         self.pair = KeyPair(certificate.decode(), key.decode())
 
     @classmethod
-    def new(cls, instance: str, epoch: int, now: datetime) -> Self:  # noqa: ARG003 (as the real one is asked)
+    def of(cls, instance: str, epoch: int, now: datetime) -> Self:  # noqa: ARG003 (as the real one is asked)
         """Make that of one lease."""
         return cls(f"authority of {instance} epoch {epoch}".encode(), b"key")
 
@@ -26,6 +26,6 @@ class FixedVpn:
         """Certificate of a client."""
         return KeyPair(f"certificate of {client}", "key")
 
-    def revocations(self, clients: Iterable[str], now: datetime) -> str:
+    def revoked(self, clients: Iterable[str], now: datetime) -> str:
         """List of revoked clients."""
         return " ".join(sorted(clients))

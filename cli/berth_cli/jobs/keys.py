@@ -45,7 +45,9 @@ async def _ensure_authority(client: Client, namespace: str, now: datetime) -> No
     if await _secret_of(client, namespace, names.AGENT_CA_SECRET) is not None:
         return
     made = material.new_authority(now)
-    body = _secret(namespace, names.AGENT_CA_SECRET, {"tls.crt": made.certificate, "tls.key": made.key})
+    body = _secret(
+        namespace, names.AGENT_CA_SECRET, {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
+    )
     body["type"] = "kubernetes.io/tls"
     await _create(client, namespace, body)
 

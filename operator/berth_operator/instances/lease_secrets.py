@@ -48,9 +48,9 @@ async def agent_secret(world: World, lease: LeaseParts) -> None:
 async def vpn_secret(world: World, lease: LeaseParts, wanted: VpnSettings) -> None:
     """Make the Secret with the keys of the lease's VPN."""
     now = world.now()
-    authority = VpnAuthority.new(lease.id, lease.epoch, now)
+    authority = VpnAuthority.of(lease.id, lease.epoch, now)
     server = authority.server(now)
-    body = vpn.secret(lease, wanted, authority, (server.certificate, server.key), authority.revocations((), now))
+    body = vpn.secret(lease, wanted, authority, (server.certificate, server.key), authority.revoked((), now))
     await create(world, SECRETS, body)
 
 

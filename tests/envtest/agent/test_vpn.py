@@ -38,7 +38,7 @@ class Server:
     def __init__(self, pod: Pod, protocol: Protocol) -> None:
         self.pod, self.tunnel = pod, Vpn(protocol, NETWORK, 1194)
         self.now = datetime.now(UTC)
-        self.authority, self.static = Authority.new(INSTANCE, EPOCH, self.now), static_key()
+        self.authority, self.static = Authority.of(INSTANCE, EPOCH, self.now), static_key()
         self.keys, self.run = pod.folder / "vpn-keys", Path(tempfile.mkdtemp(prefix="berth-vpn-", dir="/tmp"))
         self.keys.mkdir()
         self.run.chmod(0o777)  # as an emptyDir, which everybody may reach
@@ -49,7 +49,7 @@ class Server:
             "server.crt": server.certificate,
             "server.key": server.key,
             "tls-crypt.key": self.static,
-            "crl.pem": self.authority.revocations((), self.now),
+            "crl.pem": self.authority.revoked((), self.now),
             "server.conf": configuration.replace(SECRET_PLACE, str(self.keys)).replace(RUN_PLACE, str(self.run)),
         }
         for name, text in files.items():
@@ -82,7 +82,7 @@ class Server:
         return profile(self.tunnel, remote, authority=own, pair=pair, static_key=self.static)
 
     def refuse(self, *revoked: str, epoch: int = EPOCH) -> Answer:
-        crl = self.authority.revocations(revoked, self.now)
+        crl = self.authority.revoked(revoked, self.now)
         body = {"epoch": epoch, "crl": crl, "revoked": sorted(revoked)}
         return self.pod.request("PUT", "/v1/vpn", json.dumps(body))
 
@@ -220,7 +220,7 @@ def test_the_server_that_reads_packets_is_nobody_and_has_no_capability(pod: Pod,
 
 def test_expired_foreign_and_unsigned_profiles_are_refused(pod: Pod, vpn_of: Any) -> None:
     vpn: Server = vpn_of()
-    stranger = Authority.new(INSTANCE, EPOCH, vpn.now)
+    stranger = Authority.of(INSTANCE, EPOCH, vpn.now)
     refused = {
         "certificate has expired": vpn.profile(str(uuid.uuid4()), timedelta(seconds=-30)),
         "unable to get local issuer": vpn.profile(str(uuid.uuid4()), authority=stranger),

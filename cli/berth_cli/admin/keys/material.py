@@ -4,31 +4,19 @@ import base64
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 
 from berth_core import names
+from berth_core.pki import Authority, KeyPair, pem
 
 RSA_BITS: Final = 2048
 MASTER_BYTES: Final = 32
 CA_LIFE: Final = timedelta(days=3650)
-BACKDATED: Final = timedelta(minutes=10)
-"""How far clocks of nodes may lag behind ours."""
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A self-signed CA: certificate and private key, PEM."""
-
-    certificate: bytes
-    key: bytes
 
 
 def new_signing_key() -> tuple[str, bytes]:
@@ -40,7 +28,7 @@ def new_signing_key() -> tuple[str, bytes]:
         key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
         kid = thumbprint(key.public_key())
         if not kid.startswith("-"):
-            return kid, _pem(key)
+            return kid, pem(key)
 
 
 def jwk(pem: bytes, kid: str) -> dict[str, str]:
@@ -64,31 +52,15 @@ def merged_jwks(published: dict[str, Any], own: dict[str, bytes]) -> dict[str, A
     return {"keys": [*known, *(jwk(pem, kid) for kid, pem in sorted(own.items()) if kid not in kids)]}
 
 
-def new_authority(now: datetime) -> Authority:
-    """Make a CA (EC P-256) that signs leaf certificates only."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "berth agents")])
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + CA_LIFE)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_SIGNS_CERTIFICATES, critical=True)
-        .add_extension(identifier, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return Authority(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+def new_authority(now: datetime) -> KeyPair:
+    """Make the CA of the agents."""
+    return Authority.new("berth agents", now, CA_LIFE).pair
 
 
 def new_webhook_keys() -> dict[str, bytes]:
     """Make the keys for webhooks (``core.keys.webhooks``) as their Secret holds them: Ed25519, 32 random bytes."""
     return {
-        names.WEBHOOK_PRIVATE_KEY: _pem(Ed25519PrivateKey.generate()),
+        names.WEBHOOK_PRIVATE_KEY: pem(Ed25519PrivateKey.generate()),
         names.WEBHOOK_MASTER: secrets.token_bytes(MASTER_BYTES),
     }
 
@@ -104,22 +76,3 @@ def _octets(number: int) -> bytes:
 
 def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-_SIGNS_CERTIFICATES: Final = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)

@@ -99,7 +99,7 @@ async def refuse(world: World, instance: Instance, pod: PodView) -> None:
         return
     authority = await _authority(world, instance)
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
-    ended = await world.state(AgentClient).refuse(agent, authority.revocations(revoked, world.now()), sorted(revoked))
+    ended = await world.state(AgentClient).refuse(agent, authority.revoked(revoked, world.now()), sorted(revoked))
     new, access = revoked - memory.vpn.refused, world.config.access_namespace
     await together(*(world.client.delete(SECRETS, access, names.vpn_profile(one)) for one in sorted(new)))
     memory.vpn.refused = revoked

@@ -82,7 +82,7 @@ def well() -> Facts:
         ingresses=[],
         values=Values(most={}, closed=[], runtime_classes=[]),
         held=held(),
-        authority=material.new_authority(NOW).certificate,
+        authority=material.new_authority(NOW).certificate.encode(),
         keys={"berth-token-signing": True},
     )
 
@@ -196,7 +196,7 @@ def test_an_authority_that_is_gone_ends_or_is_none() -> None:
     long_ago = NOW - material.CA_LIFE - timedelta(days=1)
     assert only(replace(well(), authority=None)).level is Level.FAILED
     assert only(replace(well(), authority=b"x")).level is Level.FAILED
-    assert "ended" in only(replace(well(), authority=material.new_authority(long_ago).certificate)).says
+    assert "ended" in only(replace(well(), authority=material.new_authority(long_ago).certificate.encode())).says
 
 
 def test_keys_that_are_missing() -> None:

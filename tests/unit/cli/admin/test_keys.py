@@ -59,7 +59,7 @@ def test_another_kind_of_key_is_refused() -> None:
 
 def test_the_authority_signs_leaves_and_nothing_else() -> None:
     made = material.new_authority(NOW)
-    certificate = x509.load_pem_x509_certificate(made.certificate)
+    certificate = x509.load_pem_x509_certificate(made.certificate.encode())
     basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 0)
@@ -67,7 +67,7 @@ def test_the_authority_signs_leaves_and_nothing_else() -> None:
     assert not usage.digital_signature
     assert certificate.not_valid_before_utc < NOW < certificate.not_valid_after_utc
     certificate.verify_directly_issued_by(certificate)
-    key: Any = serialization.load_pem_private_key(made.key, password=None)
+    key: Any = serialization.load_pem_private_key(made.key.encode(), password=None)
     assert isinstance(key.curve, ec.SECP256R1)
     assert key.public_key() == certificate.public_key()
 

@@ -12,13 +12,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from berth_core.pki import BACKDATED
 from berth_core.vpn import Authority, KeyPair, static_key
-from berth_core.vpn.authority import AUTHORITY_LIFE, BACKDATED, CLIENT_LIFE, serial_of
+from berth_core.vpn.authority import AUTHORITY_LIFE, CLIENT_LIFE, serial_of
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 ID = "01900000-0000-7000-8000-000000000001"
 CLIENT = "0b5a1c52-6a3e-4f65-9e0a-000000000001"
-AUTHORITY = Authority.new(ID, 3, NOW)
+AUTHORITY = Authority.of(ID, 3, NOW)
 OWN = x509.load_pem_x509_certificate(AUTHORITY.pair.certificate.encode())
 
 
@@ -27,7 +28,7 @@ def certificate(pair: KeyPair) -> x509.Certificate:
 
 
 def listed(client_ids: Collection[str]) -> x509.CertificateRevocationList:
-    return x509.load_pem_x509_crl(AUTHORITY.revocations(client_ids, NOW).encode())
+    return x509.load_pem_x509_crl(AUTHORITY.revoked(client_ids, NOW).encode())
 
 
 def test_every_certificate_is_of_the_instances_own_authority_and_signs_handshakes_only() -> None:
@@ -47,7 +48,7 @@ def test_every_certificate_is_of_the_instances_own_authority_and_signs_handshake
 
 
 def test_another_authority_of_the_same_instance_did_not_sign_them() -> None:
-    other = certificate(Authority.new(ID, 3, NOW).client(CLIENT, NOW))
+    other = certificate(Authority.of(ID, 3, NOW).client(CLIENT, NOW))
     with pytest.raises(InvalidSignature):
         other.verify_directly_issued_by(OWN)
 

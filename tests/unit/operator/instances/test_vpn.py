@@ -77,7 +77,7 @@ def test_the_workspace_sees_neither_keys_nor_the_management_socket_and_nobody_th
     assert mounts["workspace"] & {"berth-vpn", "berth-vpn-run"} == set()
     (volume,) = (one["secret"] for one in spec["volumes"] if one["name"] == "berth-vpn")
     assert (volume["secretName"], volume["defaultMode"]) == (f"i-{ID}-e3-vpn", 0o400)
-    authority = Authority.new(ID, 3, NOW)
+    authority = Authority.of(ID, 3, NOW)
     made = vpn.secret(lease(), SETTINGS, authority, ("CERT", "KEY"), "CRL")
     assert {item["key"] for item in volume["items"]} == set(made["data"]) - {"ca.key"}
     assert made["immutable"] is True
