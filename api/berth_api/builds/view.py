@@ -15,6 +15,7 @@ from berth_core import builds, names
 from berth_core.builds import Word
 from berth_core.kube.cache import Cache, Key, nothing
 from berth_core.kube.client import Client
+from berth_core.kube.containers import reported
 from berth_core.kube.types import PODS, Object
 from berth_core.resources import Build
 
@@ -78,9 +79,8 @@ class PodSeen:
     @classmethod
     def of(cls, obj: Object) -> Self:
         """Look at a pod."""
-        metadata, status = obj["metadata"], obj.get("status") or {}
-        found = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-        states = {one["name"]: next(iter(one.get("state") or {}), "waiting") for one in found}
+        metadata = obj["metadata"]
+        states = {name: container.state for name, container in reported(obj).items()}
         labels = metadata.get("labels") or {}
         return cls(metadata["name"], labels.get(JOB_LABEL, ""), labels.get(names.BUILD_LABEL, ""), states)
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from berth_core import builds, names
 from berth_core.kube import conditions
+from berth_core.kube.containers import Container
 from berth_core.kube.model import parse_time
 from berth_operator.builds import images
-from berth_operator.builds.observed import ContainerSeen, PodSeen, Report, SeenBuild, StepSeen, parse_report
+from berth_operator.builds.observed import PodSeen, Report, SeenBuild, StepSeen, parse_report
 
 FETCH_SECONDS: Final = 300
 """Time limit of finding the commit."""
@@ -171,7 +172,7 @@ def unresolved(seen: SeenBuild, _now: datetime) -> Plan | None:
         return None
     if seen.fetch is None:
         return Plan(Step.FETCH)
-    fetch = seen.fetch.pod.container(names.FETCH_CONTAINER) if seen.fetch.pod else ContainerSeen()
+    fetch = seen.fetch.pod.container(names.FETCH_CONTAINER) if seen.fetch.pod else Container()
     if fetch.ended:
         report = parse_report(fetch.message)
         if report is not None and report.whole and fetch.exit_code == 0:
@@ -256,7 +257,7 @@ def shut_out(seen: SeenBuild, _now: datetime) -> Plan | None:
 def running(seen: SeenBuild, now: datetime) -> Plan | None:
     """It runs; when time alone changes that, the next look follows."""
     pod = seen.run.pod if seen.run else None
-    script = pod.container(names.SCRIPT_CONTAINER) if pod else ContainerSeen()
+    script = pod.container(names.SCRIPT_CONTAINER) if pod else Container()
     due: datetime | None = None
     if script.state == "running" and script.started is not None:
         due = max(script.started + timedelta(seconds=seen.build.status.timeout or 0), now)
@@ -284,7 +285,7 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def _verdict(pod: PodSeen, script: ContainerSeen, now: datetime) -> Plan:
+def _verdict(pod: PodSeen, script: Container, now: datetime) -> Plan:
     artifacts = pod.container(names.ARTIFACTS_CONTAINER)
     packed_by = (script.finished or now) + PACKING
     if not artifacts.ended and now < packed_by:
@@ -295,7 +296,7 @@ def _verdict(pod: PodSeen, script: ContainerSeen, now: datetime) -> Plan:
     return Plan(Step.END, builds.SCRIPT_FAILED, message, exit_code=script.exit_code)
 
 
-def _late(seen: SeenBuild, script: ContainerSeen, now: datetime) -> Plan | None:
+def _late(seen: SeenBuild, script: Container, now: datetime) -> Plan | None:
     timeout = seen.build.status.timeout or 0
     message = f"the script ran for longer than {timeout} s: shorten it, or raise `timeout` in .berth.yml"
     if seen.run is not None and seen.run.failed:
@@ -305,7 +306,7 @@ def _late(seen: SeenBuild, script: ContainerSeen, now: datetime) -> Plan | None:
     return Plan(Step.END, TIMEOUT, message) if now >= script.started + timedelta(seconds=timeout) else None
 
 
-def _unpulled(pod: PodSeen, script: ContainerSeen, now: datetime) -> Plan | None:
+def _unpulled(pod: PodSeen, script: Container, now: datetime) -> Plan | None:
     if script.state != "waiting":
         return None
     if script.reason in HOPELESS or (script.reason in PULLING and now >= _since(pod) + PATIENCE):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from berth_core import names, state
 from berth_core.kube import conditions
+from berth_core.kube.containers import reported
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
@@ -14,7 +15,7 @@ from berth_core.resources import AccessRule, Build, Instance, Project, Workspace
 from berth_operator.builds.decide import NO_TYPE, REFUSED
 from berth_operator.builds.limits import ahead_of
 from berth_operator.builds.manifests.network import repository_egress, why_not
-from berth_operator.builds.observed import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.builds.observed import UNREAD, MachineSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.engine.world import World
 from berth_operator.kinds import ACCESS_RULES, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
 
@@ -115,28 +116,12 @@ def door_of(world: World, build: Build, machine: MachineSeen) -> str:
 def pod_seen(pod: Object) -> PodSeen:
     """Read a pod as the cache keeps it."""
     status = pod.get("status") or {}
-    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return PodSeen(
         name=pod["metadata"]["name"],
         ip=status.get("podIP") or "",
         reason=status.get("reason") or "",
         created=parse_time(pod["metadata"]["creationTimestamp"]),
-        containers={entry["name"]: _container(entry) for entry in entries},
-    )
-
-
-def _container(entry: Object) -> ContainerSeen:
-    current = entry.get("state") or {}
-    word = next((word for word in ("running", "terminated", "waiting") if word in current), "waiting")
-    detail = current.get(word) or {}
-    started, finished = detail.get("startedAt"), detail.get("finishedAt")
-    return ContainerSeen(
-        state=word,
-        reason=detail.get("reason") or "",
-        message=detail.get("message") or "",
-        exit_code=int(detail.get("exitCode") or 0),
-        started=parse_time(started) if started else None,
-        finished=parse_time(finished) if finished else None,
+        containers=reported(pod),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import Field, ValidationError
 
+from berth_core.kube.containers import Container
 from berth_core.kube.model import Model
 from berth_core.resources import Build, Project
 
@@ -30,23 +31,6 @@ class Report(Model):
 
 
 @dataclass(frozen=True)
-class ContainerSeen:
-    """One container; ``state`` is waiting, running or terminated."""
-
-    state: str = "waiting"
-    reason: str = ""
-    message: str = ""
-    exit_code: int = 0
-    started: datetime | None = None
-    finished: datetime | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it will do no more."""
-        return self.state == "terminated"
-
-
-@dataclass(frozen=True)
 class PodSeen:
     """The pod of a step."""
 
@@ -54,11 +38,11 @@ class PodSeen:
     ip: str = ""
     reason: str = ""
     created: datetime | None = None
-    containers: Mapping[str, ContainerSeen] = field(default_factory=dict)
+    containers: Mapping[str, Container] = field(default_factory=dict)
 
-    def container(self, name: str) -> ContainerSeen:
+    def container(self, name: str) -> Container:
         """Observed state of a container."""
-        return self.containers.get(name, ContainerSeen())
+        return self.containers.get(name, Container())
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import orjson
 from berth_core import names, repositories, state
 from berth_core.firewall import Network, parse_source
 from berth_core.kube.conditions import find
+from berth_core.kube.containers import Container
 from berth_core.resources import WorkspaceType
 from berth_core.resources.instance import Repo
 from berth_operator.instances.observed import STARTING, ObservedInstance
-from berth_operator.pods.view import ORDINARY, ContainerView
+from berth_operator.pods.view import ORDINARY
 
 MOST_SECONDS: Final = 60
 """For a clone. The workspace waits for it, so a type with a shorter start leaves it half of that."""
@@ -72,7 +73,7 @@ def _not_tried(seen: ObservedInstance) -> tuple[str, str]:
     return ("NotOffered", "no repository is cloned here: the operator has no image for it (BERTH_CLONE_IMAGE)")
 
 
-def _on_its_way(container: ContainerView) -> tuple[str, str]:
+def _on_its_way(container: Container) -> tuple[str, str]:
     if container.state == "running":
         return CLONING
     if container.reason in ORDINARY:

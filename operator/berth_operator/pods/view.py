@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from berth_core import names
+from berth_core.kube.containers import Container, reported
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.epochs import epoch_of
@@ -14,22 +15,7 @@ ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
 CONTROLLERS = "kube-controller-manager"
 
 
-@dataclass(frozen=True)
-class ContainerView:
-    """One container, as the kubelet reported it last."""
-
-    state: str
-    """``running``, ``waiting`` or ``terminated``."""
-    id: str = ""
-    reason: str = ""
-    """Why it waits or ended."""
-    message: str = ""
-    restarts: int = 0
-    exit_code: int | None = None
-    """Of one that ended."""
-
-
-NOT_REPORTED = ContainerView("waiting", reason="NotReported")
+NOT_REPORTED = Container(reason="NotReported")
 
 
 @dataclass(frozen=True)
@@ -49,13 +35,13 @@ class PodView:
     ip: str = ""
     isolated: bool = False
     """It has a user namespace of its own."""
-    agent: ContainerView = NOT_REPORTED
-    workspace: ContainerView = NOT_REPORTED
-    vpn: ContainerView = NOT_REPORTED
+    agent: Container = NOT_REPORTED
+    workspace: Container = NOT_REPORTED
+    vpn: Container = NOT_REPORTED
     """Of an instance that has one."""
-    repository: ContainerView | None = None
+    repository: Container | None = None
     """The container that clones a repository into the workspace; None where the pod was made without."""
-    containers: tuple[ContainerView, ...] = ()
+    containers: tuple[Container, ...] = ()
     """All that the spec names, init containers and ephemeral ones too."""
     unschedulable_since: datetime | None = None
     unschedulable: str = ""
@@ -78,7 +64,7 @@ class PodView:
     """In the names of a warm one's Secrets; None for one that an earlier version made."""
 
     @property
-    def needed(self) -> tuple[ContainerView, ...]:
+    def needed(self) -> tuple[Container, ...]:
         """Containers that must run for a shell, in the order of the start; the cloning one only until it has ended."""
         cloning = self.repository is not None and self.repository.state != "terminated"
         return (self.agent, *((self.repository,) if self.repository is not None and cloning else ()), self.workspace)
@@ -117,11 +103,7 @@ class PodView:
 def pod_view(pod: Object) -> PodView:
     """Read a pod as the API server gave it."""
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
-    reported = {
-        entry["name"]: _container(entry)
-        for group in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
-        for entry in status.get(group) or ()
-    }
+    seen = reported(pod)
     wanted = [
         container["name"]
         for group in ("initContainers", "containers", "ephemeralContainers")
@@ -141,13 +123,11 @@ def pod_view(pod: Object) -> PodView:
         node=spec.get("nodeName") or "",
         ip=status.get("podIP") or "",
         isolated=spec.get("hostUsers") is False,
-        agent=reported.get(names.AGENT_CONTAINER, NOT_REPORTED),
-        workspace=reported.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
-        vpn=reported.get(names.VPN_CONTAINER, NOT_REPORTED),
-        repository=reported.get(names.REPOSITORY_CONTAINER, NOT_REPORTED)
-        if names.REPOSITORY_CONTAINER in wanted
-        else None,
-        containers=tuple(reported.get(name, NOT_REPORTED) for name in wanted),
+        agent=seen.get(names.AGENT_CONTAINER, NOT_REPORTED),
+        workspace=seen.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
+        vpn=seen.get(names.VPN_CONTAINER, NOT_REPORTED),
+        repository=seen.get(names.REPOSITORY_CONTAINER, NOT_REPORTED) if names.REPOSITORY_CONTAINER in wanted else None,
+        containers=tuple(seen.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",
         presumed=phase_is_presumed(pod)
@@ -191,17 +171,3 @@ def goes(pod: Object) -> bool:
     """
     metadata = pod["metadata"]
     return bool(metadata.get("deletionTimestamp")) and metadata.get("deletionGracePeriodSeconds") != 0
-
-
-def _container(entry: Object) -> ContainerView:
-    state = entry.get("state") or {}
-    word = next((word for word in ("running", "terminated", "waiting") if word in state), "waiting")
-    detail = state.get(word) or {}
-    return ContainerView(
-        state=word,
-        id=entry.get("containerID") or "",
-        reason=detail.get("reason") or "",
-        message=detail.get("message") or "",
-        restarts=int(entry.get("restartCount") or 0),
-        exit_code=detail.get("exitCode"),
-    )

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from berth_core.kube.client import Client
+from berth_core.kube.containers import Container
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build
 from berth_dev.envtest.apiserver import ApiServer
 from berth_operator.builds.artifacts import PATIENCE, NotKept, NotYetError, keep
 from berth_operator.builds.cleanup import reconcile_remains
 from berth_operator.builds.manifests.jobs import Attempt
-from berth_operator.builds.observed import ContainerSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.builds.observed import PodSeen, SeenBuild, StepSeen
 from berth_operator.engine.workqueue import Key
 from berth_operator.kinds import BUILD_REMAINS
 from berth_operator.settings.builds import CiSettings
@@ -58,7 +59,7 @@ async def test_a_build_ends_without_its_log_where_room_never_comes(lab: Lab, api
         await lab.client.create(PODS, lab.namespace, body | {"spec": spec})
         world = await world_of(lab)
         made = Build.parse(await lab.get(BUILDS, "one"))
-        fetch = PodSeen("prints", containers={"fetch": ContainerSeen("terminated", started=datetime.now(UTC))})
+        fetch = PodSeen("prints", containers={"fetch": Container("terminated", started=datetime.now(UTC))})
         seen = SeenBuild(made, fetch=StepSeen(pod=fetch))
         with pytest.raises(NotYetError):
             await keep(world, Attempt(made), CiSettings("ci"), seen)

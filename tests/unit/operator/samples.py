@@ -4,20 +4,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from berth_core.kube.conditions import condition
+from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.leases.availability import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.observed import AgentView, ObservedInstance
-from berth_operator.pods.view import ContainerView, PodView
+from berth_operator.pods.view import PodView
 from berth_operator.settings.config import Config
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 ID = "01900000-0000-7000-8000-000000000001"
 LEASE = Lease("one", 3)
 ADDRESS = Address(ipv4="198.51.100.11", port=30123)
-RUNNING = ContainerView("running", id="c1")
+RUNNING = Container("running", id="c1")
 CONFIG = Config(
     namespace="berth",
     workspace_namespaces=("lab",),

@@ -18,6 +18,7 @@ from berth_core.archive.settings import ArchiveSettings
 from berth_core.archive.storage import PATIENCE as PATIENCE_FOR_ANSWERS
 from berth_core.archive.storage import Archive
 from berth_core.kube.client import Client
+from berth_core.kube.containers import Container
 from berth_core.kube.errors import NotFoundError, UnavailableError
 from berth_core.kube.types import Object
 from berth_core.resources import Build
@@ -34,7 +35,7 @@ from berth_operator.builds.artifacts import (
     unpacked,
 )
 from berth_operator.builds.manifests.jobs import Attempt
-from berth_operator.builds.observed import ContainerSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.builds.observed import PodSeen, SeenBuild, StepSeen
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.world import World
 from berth_operator.registry import make_world
@@ -103,7 +104,7 @@ def world_with(kept: Archive | None, log_error: UnavailableError | None = None) 
 
 
 async def kept_of(world: World) -> Kept:
-    over = {name: ContainerSeen("terminated", started=NOW) for name in ("checkout", "artifacts", "script")}
+    over = {name: Container("terminated", started=NOW) for name in ("checkout", "artifacts", "script")}
     seen = SeenBuild(ended(), fetch=StepSeen(), run=StepSeen(pod=PodSeen("run", containers=over)))
     return await keep(world, Attempt(seen.build), CiSettings("ci"), seen)
 

@@ -9,6 +9,7 @@ import pytest
 
 from berth_core import builds
 from berth_core.kube.conditions import condition
+from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.resources import Build, Project
 from berth_operator.builds.decide import (
@@ -21,7 +22,7 @@ from berth_operator.builds.decide import (
     Step,
     decide,
 )
-from berth_operator.builds.observed import UNREAD, ContainerSeen, MachineSeen, PodSeen, SeenBuild, StepSeen
+from berth_operator.builds.observed import UNREAD, MachineSeen, PodSeen, SeenBuild, StepSeen
 
 from ..samples import NOW, at
 
@@ -49,10 +50,10 @@ def resolved(**status: Any) -> SeenBuild:
 
 
 def fetch(**container: Any) -> StepSeen:
-    return StepSeen(pod=PodSeen("pod", containers={"fetch": ContainerSeen(**container)}))
+    return StepSeen(pod=PodSeen("pod", containers={"fetch": Container(**container)}))
 
 
-def run(*, failed: str = "", ip: str = "", **containers: ContainerSeen) -> StepSeen:
+def run(*, failed: str = "", ip: str = "", **containers: Container) -> StepSeen:
     return StepSeen(failed, PodSeen("pod", ip=ip, created=NOW, containers=containers))
 
 
@@ -73,7 +74,7 @@ def test_a_list_that_was_narrowed_counts_for_scripts_that_have_not_begun() -> No
     assert ends(replace(resolved(), **narrowed)) == "ImageForbidden"
     waits = MachineSeen("m", waits_for="its turn")
     assert ends(replace(resolved(workspace="bench"), machine=waits, **narrowed)) == "ImageForbidden"
-    assert step(replace(resolved(), run=run(script=ContainerSeen("running", started=NOW)), **narrowed)) is Step.SHOW
+    assert step(replace(resolved(), run=run(script=Container("running", started=NOW)), **narrowed)) is Step.SHOW
 
 
 def test_an_attempt_begins_when_it_is_new_or_the_one_before_is_over() -> None:
@@ -190,7 +191,7 @@ def test_the_door_is_opened_for_the_pod_s_address() -> None:
     assert step(replace(seen, run=run(ip="10.0.0.9"), door="10.0.0.9")) is Step.SHOW
 
 
-DONE = ContainerSeen("terminated", started=NOW, finished=NOW)
+DONE = Container("terminated", started=NOW, finished=NOW)
 
 
 def test_the_script_s_end_is_the_build_s_once_its_artifacts_are_packed() -> None:
@@ -198,7 +199,7 @@ def test_the_script_s_end_is_the_build_s_once_its_artifacts_are_packed() -> None
         script = replace(DONE, exit_code=code)
         plan = decide(replace(resolved(), run=run(checkout=DONE, script=script, artifacts=DONE)), NOW)
         assert (plan.step, plan.reason, plan.exit_code) == (Step.END, reason, code)
-        packing = replace(resolved(), run=run(script=script, artifacts=ContainerSeen("running")))
+        packing = replace(resolved(), run=run(script=script, artifacts=Container("running")))
         assert decide(packing, NOW) == Plan(Step.SHOW, "Packing", "its artifacts are packed", again_at=NOW + PACKING)
         assert ends(packing, NOW + PACKING) == reason
     killed = run(script=replace(DONE, exit_code=137, reason="OOMKilled"), artifacts=DONE)
@@ -206,26 +207,26 @@ def test_the_script_s_end_is_the_build_s_once_its_artifacts_are_packed() -> None
 
 
 def test_a_script_has_so_much_time_by_a_clock_that_is_right() -> None:
-    seen = replace(resolved(), run=run(script=ContainerSeen("running", started=NOW)))
+    seen = replace(resolved(), run=run(script=Container("running", started=NOW)))
     assert decide(seen, at(59)).again_at == at(60)
     assert ends(seen, at(60)) == "Timeout"
     assert step(replace(seen, clock_trusted=False), at(60)) is Step.SHOW
-    stopped = run(failed="DeadlineExceeded", script=ContainerSeen("running", started=NOW))
+    stopped = run(failed="DeadlineExceeded", script=Container("running", started=NOW))
     assert ends(replace(seen, run=stopped, clock_trusted=False)) == "Timeout"
 
 
 def test_an_image_that_cannot_be_pulled_is_given_some_time() -> None:
-    seen = replace(resolved(), run=run(checkout=DONE, script=ContainerSeen(reason="ImagePullBackOff")))
+    seen = replace(resolved(), run=run(checkout=DONE, script=Container(reason="ImagePullBackOff")))
     assert decide(seen, NOW).again_at == NOW + PATIENCE
     assert ends(seen, NOW + PATIENCE) == "ImageFailed"
-    hopeless = replace(resolved(), run=run(checkout=DONE, script=ContainerSeen(reason="InvalidImageName")))
+    hopeless = replace(resolved(), run=run(checkout=DONE, script=Container(reason="InvalidImageName")))
     assert ends(hopeless) == "ImageFailed"
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerError", "InvalidImageName"])
 def test_the_kubelet_s_words_about_an_image_are_not_told(reason: str) -> None:
     words = "dial tcp 10.1.2.3:22: connect: connection refused"
-    script = ContainerSeen(reason=reason, message=words)
+    script = Container(reason=reason, message=words)
     told = decide(replace(resolved(), run=run(checkout=DONE, script=script)), NOW + PATIENCE)
     assert told.reason == "ImageFailed"
     assert "10.1.2.3" not in told.message
@@ -233,7 +234,7 @@ def test_the_kubelet_s_words_about_an_image_are_not_told(reason: str) -> None:
 
 
 def test_a_pod_that_is_lost_is_told() -> None:
-    begun = ContainerSeen("running", started=NOW)
+    begun = Container("running", started=NOW)
     assert ends(replace(resolved(), run=StepSeen("BackoffLimitExceeded"))) == "PodLost"
     assert ends(replace(resolved(), run=run(failed="BackoffLimitExceeded"))) == "PodLost"
     assert ends(replace(resolved(), run=run(failed="BackoffLimitExceeded", script=begun))) == "PodLost"

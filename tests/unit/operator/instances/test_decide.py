@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core import names
+from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.leases.availability import Lease
 from berth_operator.instances.decide import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets, refused
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan, Step
-from berth_operator.pods.view import NOT_REPORTED, ContainerView
+from berth_operator.pods.view import NOT_REPORTED
 
 from ..samples import LEASE, NOW, agent, at, bound, deployment, ended_condition, instance, pod, seen, type_
 
@@ -25,8 +26,8 @@ GONE = {"pod": None, "agent": agent(acknowledged=None, current=False, listening=
 SILENT = pod(phase="Pending", ip="", agent=NOT_REPORTED, workspace=NOT_REPORTED, containers=())
 
 
-def waiting_for(reason: str, message: str = "") -> ContainerView:
-    return ContainerView("waiting", reason=reason, message=message)
+def waiting_for(reason: str, message: str = "") -> Container:
+    return Container("waiting", reason=reason, message=message)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_what_has_ended_is_only_cleared_away(changes: dict[str, Any], step: Step
         ({"phase": "Running"}, 10, False),
         ({"containers": (waiting_for("PodInitializing"), waiting_for("ContainerCreating"))}, 10, True),
         ({"containers": (waiting_for("ErrImagePull"),)}, 10, False),
-        ({"containers": (ContainerView("running"),)}, 10, False),
+        ({"containers": (Container("running"),)}, 10, False),
     ],
 )
 def test_where_a_node_says_nothing_of_a_pod_its_secrets_are_looked_for(
@@ -161,7 +162,7 @@ def test_an_unschedulable_pod_fails_after_some_patience_with_the_scheduler_s_wor
 
 
 def test_a_workspace_that_crashes_before_it_was_ever_ready_fails_and_a_later_one_stays() -> None:
-    crashing = pod(workspace=ContainerView("waiting", reason="CrashLoopBackOff", restarts=CRASHES))
+    crashing = pod(workspace=Container("waiting", reason="CrashLoopBackOff", restarts=CRASHES))
     assert decide(seen(**GONE | {"pod": crashing}), at(1)).reason == "StartFailed"
     was_ready = bound(status={"readyTime": timestamp(NOW)})
     assert decide(seen(instance=was_ready, pod=crashing, agent=agent(listening=None)), at(1)).step is not Step.END

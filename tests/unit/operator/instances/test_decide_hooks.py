@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.kube.conditions import find
+from berth_core.kube.containers import Container
 from berth_operator.instances import status
 from berth_operator.instances.decide import decide
 from berth_operator.instances.hooks.decide import (
@@ -21,7 +22,6 @@ from berth_operator.instances.hooks.decide import (
 )
 from berth_operator.instances.observed import HookView, Progress
 from berth_operator.instances.plan import Step
-from berth_operator.pods.view import ContainerView
 
 from ..samples import NOW, at, bound, pod, seen, type_
 
@@ -93,7 +93,7 @@ def test_a_job_says_how_far_its_hook_is(kinds: tuple[str, ...], progress: Progre
 
 def ended(code: int, reason: str = "Error", **changes: Any) -> Any:
     secret = "the password is hunter2"
-    return pod(containers=(ContainerView("terminated", reason=reason, message=secret, exit_code=code),), **changes)
+    return pod(containers=(Container("terminated", reason=reason, message=secret, exit_code=code),), **changes)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def ended(code: int, reason: str = "Error", **changes: Any) -> Any:
         ([ended(137, "OOMKilled")], "exit code 137, OOMKilled"),
         ([ended(1, created=at(-9)), ended(2)], "exit code 2"),
         ([ended(0), ended(4, created=at(-9))], "exit code 4"),
-        ([pod(containers=(ContainerView("waiting", reason="ErrImagePull"),))], "its container waits: ErrImagePull"),
+        ([pod(containers=(Container("waiting", reason="ErrImagePull"),))], "its container waits: ErrImagePull"),
         ([pod(unschedulable_since=NOW, unschedulable="0/2 nodes")], "no node can run its pod: 0/2 nodes"),
         ([pod(containers=(), reason="Evicted")], "Evicted"),
     ],
@@ -116,7 +116,7 @@ def test_a_failure_names_the_last_known_cause_and_no_output(pods: list[Any], why
 def test_a_hook_that_took_too_long_says_so() -> None:
     late = job("Failed", reason="DeadlineExceeded")
     assert hook_view(late, ()).why == "it did not end within 60 s"
-    waits = pod(containers=(ContainerView("waiting", reason="ImagePullBackOff"),))
+    waits = pod(containers=(Container("waiting", reason="ImagePullBackOff"),))
     assert hook_view(late, [waits]).why == "it did not end within 60 s (its container waits: ImagePullBackOff)"
 
 

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.kube.conditions import condition
+from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
 from berth_operator.instances.warm.decide import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
-from berth_operator.pods.view import ContainerView, PodView
+from berth_operator.pods.view import PodView
 
 from ..samples import ID, NOW, at, deployment, instance, pod, type_
 
@@ -129,7 +130,7 @@ def test_a_claimed_pod_is_its_instance_s_to_end() -> None:
 
 
 def test_it_serves_who_has_the_lease_even_while_it_starts() -> None:
-    for one in (warm(), warm(phase="Pending", node="", ip="", agent=ContainerView("waiting"))):
+    for one in (warm(), warm(phase="Pending", node="", ip="", agent=Container("waiting"))):
         assert serves(WarmSet(4, one), instance(), WANTED)
 
 
@@ -143,7 +144,7 @@ def test_it_serves_who_has_the_lease_even_while_it_starts() -> None:
         WarmSet(4, warm(), silent=True),
         WarmSet(4, warm(), stray=True),
         WarmSet(4, warm(unschedulable_since=NOW)),
-        WarmSet(4, warm(workspace=ContainerView("running", restarts=1))),
+        WarmSet(4, warm(workspace=Container("running", restarts=1))),
         WarmSet(4, warm(holder=OTHER)),
     ],
 )

@@ -1,9 +1,9 @@
 import asyncio
 
+from berth_core.kube.containers import Container
 from berth_core.resources import FirewallRule
 from berth_core.resources.instance import InForce
 from berth_operator.instances.memory import Memory
-from berth_operator.pods.view import ContainerView
 
 from ..samples import NOW, at, pod, rule
 
@@ -27,7 +27,7 @@ def test_nothing_is_forgotten_while_the_containers_live() -> None:
 
 def test_a_restarted_agent_must_acknowledge_again() -> None:
     memory = filled()
-    memory.meet(pod(agent=ContainerView("running", restarts=1)), at(1))
+    memory.meet(pod(agent=Container("running", restarts=1)), at(1))
     assert facts(memory) == (False, True, True)
 
 
@@ -41,14 +41,14 @@ def test_an_agent_has_in_force_for_sure_only_the_last_that_was_sent() -> None:
     memory.acknowledged = second
     assert memory.in_force == second
     # A late push is for the pod, whichever agent of it takes it.
-    memory.meet(pod(agent=ContainerView("running", restarts=1)), at(1))
+    memory.meet(pod(agent=Container("running", restarts=1)), at(1))
     assert (memory.in_force, memory.sent) == (None, second)
     memory.meet(pod(uid="pod-2", created=at(9)), at(10))
     assert memory.sent is None
 
 
 def test_a_restarted_or_ended_workspace_must_listen_again() -> None:
-    for workspace in (ContainerView("running", restarts=1), ContainerView("terminated")):
+    for workspace in (Container("running", restarts=1), Container("terminated")):
         memory = filled()
         memory.meet(pod(workspace=workspace), at(1))
         assert facts(memory) == (True, False, True)
@@ -60,7 +60,7 @@ def test_only_the_first_workspace_container_that_a_process_sees_may_be_as_the_st
     assert memory.first_met
     memory.meet(pod(), at(1))
     assert memory.first_met
-    memory.meet(pod(workspace=ContainerView("running", restarts=1)), at(2))
+    memory.meet(pod(workspace=Container("running", restarts=1)), at(2))
     assert not memory.first_met
 
 

@@ -9,6 +9,7 @@ import pytest
 from berth_core import state
 from berth_core.firewall import parse_source
 from berth_core.kube.conditions import find
+from berth_core.kube.containers import Container
 from berth_operator.instances import status
 from berth_operator.instances.decide import decide
 from berth_operator.instances.manifests.common import LeaseParts
@@ -18,16 +19,16 @@ from berth_operator.instances.observed import AgentView
 from berth_operator.instances.plan import Plan, Step
 from berth_operator.instances.warm.decide import WarmSet, serves
 from berth_operator.instances.warm.manifests import made_from
-from berth_operator.pods.view import ContainerView, PodView, pod_view
+from berth_operator.pods.view import PodView, pod_view
 from berth_operator.settings.config import CloneSettings, Config
 
 from ..samples import CONFIG, ID, NOW, RUNNING, at, bound, deployment, instance, pod, seen, type_
 
 URL = "https://git.example.org/lab/$arm.git"
 WITH = replace(CONFIG, clone=CloneSettings(image="berth-ci:1"))
-DONE = ContainerView("terminated", id="c9", reason="Completed", message='{"commit": "abc"}', exit_code=0)
-WAITING = ContainerView("waiting", reason="PodInitializing")
-PULLING = ContainerView("waiting", reason="ImagePullBackOff", message="no such image")
+DONE = Container("terminated", id="c9", reason="Completed", message='{"commit": "abc"}', exit_code=0)
+WAITING = Container("waiting", reason="PodInitializing")
+PULLING = Container("waiting", reason="ImagePullBackOff", message="no such image")
 
 
 def lease(**spec: Any) -> LeaseParts:
@@ -147,9 +148,7 @@ def test_it_never_takes_so_long_that_the_start_fails(timeout: int, seconds: str)
         (replace(DONE, message='{"error": "X", "message": "why"}'), ("False", "CloneFailed", "X: why")),
     ],
 )
-def test_the_condition_says_how_far_it_is_and_what_came_of_it(
-    container: ContainerView, said: tuple[str, str, str]
-) -> None:
+def test_the_condition_says_how_far_it_is_and_what_came_of_it(container: Container, said: tuple[str, str, str]) -> None:
     assert shown(asked(pod=pod(repository=container))) == said
 
 
@@ -190,7 +189,7 @@ def test_a_failed_clone_leaves_the_instance_ready() -> None:
 
 
 @pytest.mark.parametrize("over", [DONE, replace(DONE, reason="Error", exit_code=1)])
-def test_what_has_ended_is_no_obstacle(over: ContainerView) -> None:
+def test_what_has_ended_is_no_obstacle(over: Container) -> None:
     assert pod(repository=over).needed == (RUNNING, RUNNING)
     assert pod(repository=RUNNING).needed == (RUNNING, RUNNING, RUNNING)
 
@@ -203,7 +202,7 @@ def test_an_image_that_cannot_be_pulled_is_the_charts() -> None:
 
 
 def test_a_path_that_cannot_be_mounted_is_named_as_a_reason() -> None:
-    broken = ContainerView("waiting", reason="RunContainerError", message="not a directory")
+    broken = Container("waiting", reason="RunContainerError", message="not a directory")
     plan = decide(asked(pod=pod(workspace=broken, repository=DONE), image_error_since=NOW), at(20))
     assert (plan.step, "or put the repository elsewhere" in plan.message) == (Step.END, True)
 

@@ -4,13 +4,13 @@ import pytest
 
 from berth_core import state
 from berth_core.kube.conditions import find
+from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.resources.instance import InForce, InstanceStatus
 from berth_operator.engine.writes import changes
 from berth_operator.instances import status
 from berth_operator.instances.observed import AgentView, ObservedInstance
 from berth_operator.instances.plan import Plan, Step
-from berth_operator.pods.view import ContainerView
 from berth_operator.podspec.isolation import ISOLATED, Verdict
 
 from ..samples import ADDRESS, LEASE, NOW, agent, at, bound, instance, pod, seen, type_
@@ -84,11 +84,11 @@ def test_starting_changes_nothing_until_something_is_wrong() -> None:
     started = instance(status=begun.wire())
     for progress in (
         {"pod": pod(node="", ip="")},
-        {"pod": pod(agent=ContainerView("waiting", reason="PodInitializing"))},
+        {"pod": pod(agent=Container("waiting", reason="PodInitializing"))},
         {"agent": agent(listening=None, path=None)},
     ):
         assert changes(begun, after(seen(**COLD | {"instance": started} | progress))) == {}
-    broken = pod(workspace=ContainerView("waiting", reason="ErrImagePull", message="not found"))
+    broken = pod(workspace=Container("waiting", reason="ErrImagePull", message="not found"))
     new = after(seen(**COLD | {"instance": started, "pod": broken}))
     assert shown(new, state.READY) == ("False", "ErrImagePull")
 
@@ -189,8 +189,8 @@ def test_a_new_operator_process_shows_what_was_ready_as_ready_until_it_knows_bet
     "other",
     [
         {"pod": pod(uid="pod-2")},
-        {"pod": pod(workspace=ContainerView("terminated"))},
-        {"pod": pod(agent=ContainerView("waiting"))},
+        {"pod": pod(workspace=Container("terminated"))},
+        {"pod": pod(agent=Container("waiting"))},
         {"address": None},
         {"silent_node": "node-1"},
     ],

@@ -9,6 +9,7 @@ import pytest
 from berth_core import state
 from berth_core.firewall import Rule
 from berth_core.kube.conditions import find
+from berth_core.kube.containers import Container
 from berth_core.resources.instance import Address
 from berth_core.vpn import Authority, Protocol, Tunnel
 from berth_operator.instances import status
@@ -21,7 +22,6 @@ from berth_operator.instances.manifests.service import announced, service
 from berth_operator.instances.memory import VpnMemory
 from berth_operator.instances.observed import VpnView
 from berth_operator.instances.plan import Plan, Step
-from berth_operator.pods.view import ContainerView
 from berth_operator.settings.config import Config, VpnSettings
 
 from ..samples import CONFIG, ID, NOW, RUNNING, agent, at, bound, deployment, pod, seen, type_
@@ -110,8 +110,8 @@ def shown(**changes: Any) -> tuple[str, str, str]:
         ({"vpn": VpnView()}, ("False", "Starting")),
         ({"vpn": VpnView(ready=False, problem="no /dev/net/tun")}, ("False", "NoTunnel")),
         ({"vpn": VpnView(ready=True)}, ("False", "NoAddress")),
-        ({"pod": pod(vpn=ContainerView("waiting", reason="ErrImagePull"))}, ("False", "ErrImagePull")),
-        ({"pod": pod(vpn=ContainerView("waiting", reason="ContainerCreating"))}, ("True", "Serving")),
+        ({"pod": pod(vpn=Container("waiting", reason="ErrImagePull"))}, ("False", "ErrImagePull")),
+        ({"pod": pod(vpn=Container("waiting", reason="ContainerCreating"))}, ("True", "Serving")),
         ({"pod": None}, ("False", "Starting")),
     ],
 )

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth_core.kube.containers import Container
 from berth_operator.kinds import PODS
 from berth_operator.pods.projection import slim
-from berth_operator.pods.view import NOT_REPORTED, ContainerView, PodView, pod_view
+from berth_operator.pods.view import NOT_REPORTED, PodView, pod_view
 
 from ..samples import NOW, RUNNING, pod
 
-OVER = ContainerView("terminated", reason="Completed")
-WAITS = ContainerView("waiting", reason="ContainerCreating")
+OVER = Container("terminated", reason="Completed")
+WAITS = Container("waiting", reason="ContainerCreating")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_only_the_kubelet_s_word_or_an_administrator_s_counts(view: PodView, har
     presumed=st.booleans(),
 )
 def test_a_running_container_is_never_harmless(states: list[str], phase: str, deleting: bool, presumed: bool) -> None:
-    containers = tuple(ContainerView(state) for state in [*states, "running"])
+    containers = tuple(Container(state) for state in [*states, "running"])
     assert not pod(phase=phase, deleting=deleting, presumed=presumed, containers=containers).harmless
 
 
