@@ -1,8 +1,9 @@
-"""Rights as operator/README.md, api/README.md and notifier/README.md list them."""
+"""Rights of the processes, as the chart's files/rights.yaml lists them."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+import yaml
 
 from berth_dev.envtest.accounts import Rules
 from berth_dev.envtest.testing import Namespaces
@@ -11,36 +12,17 @@ from berth_dev.paths import REPOSITORY
 Right = tuple[str, str, str, str, str]
 """Place (workspaces, access, release or cluster), API group, resource, its name or nothing, verb."""
 
-PLACES = {"each": "workspaces", "access": "access", "release": "release", "cluster": "cluster"}
 
-
-def operator() -> set[Right]:
-    """The operator's table: scope, group, resources, verbs."""
-    return set(_scoped("operator/README.md"))
-
-
-def notifier() -> set[Right]:
-    """The notifier's table, of the same form."""
-    return set(_scoped("notifier/README.md"))
-
-
-def _scoped(path: str) -> Iterator[Right]:
-    place = ""
-    for cells in _rows(path):
-        place = PLACES.get(cells[0].split(" ")[0], place)
-        resources, _, only = cells[2].partition(" named ")
-        for resource in re.findall(r"`([^`]+)`", resources):
-            for verb in cells[3].replace(" ", "").split(","):
-                yield place, _group(cells[1]), resource, only.strip("`"), verb
-
-
-def api() -> set[Right]:
-    """The API's table: group, resource, verbs, where."""
+def rights(process: str) -> set[Right]:
+    """The rights of a process."""
+    listed = yaml.safe_load((REPOSITORY / "charts" / "berth" / "files" / "rights.yaml").read_text())[process]
     return {
-        (PLACES[re.split(r"\W", where)[0]], _group(group), resource.strip("`"), only.strip("`"), verb)
-        for group, resources, verbs, where in _rows("api/README.md")
-        for resource, _, only in [resources.partition(" named ")]
-        for verb in re.sub(r"\(.*\)|`", "", verbs).replace(" ", "").split(",")
+        (place, rule.get("group", "berth.dev"), resource, name, verb)
+        for place, rules in listed.items()
+        for rule in rules
+        for resource in rule["resources"]
+        for name in rule.get("names", [""])
+        for verb in rule["verbs"]
     }
 
 
@@ -58,17 +40,3 @@ def rules(rights: set[Right], namespaces: Namespaces) -> Mapping[str, Rules]:
         rule: dict[str, Any] = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
         found.setdefault(names[place], []).append(rule | only)
     return found
-
-
-def _rows(path: str) -> Iterator[list[str]]:
-    """Cells of the rows of the table under "Rights" that name an API group."""
-    text = (REPOSITORY / path).read_text()
-    section = text[text.index("## Rights") :].split("\n## ", 1)[0]
-    for line in section.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) > 3 and any("`" in cell or cell == "(core)" for cell in cells[:2]):
-            yield cells
-
-
-def _group(cell: str) -> str:
-    return "" if cell == "(core)" else cell.strip("`")

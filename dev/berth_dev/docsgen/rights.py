@@ -1,4 +1,4 @@
-"""Writes the page of the rights from the rendered chart: ``python -m berth_dev.docsgen.rights FILE``."""
+"""Writes the page of the rights from the chart: ``python -m berth_dev.docsgen.rights FILE``."""
 
 import sys
 from collections.abc import Iterator
@@ -16,18 +16,33 @@ Json = dict[str, Any]
 
 HEAD: Final = """# Rights
 
-Made from the chart with its own values, in a release `berth` of the namespace `berth`, by `make generate`. A Role's \
-rights hold in the named namespace, those of a ClusterRole everywhere, or where a RoleBinding names it. The READMEs \
-of the [operator](../../operator/README.md), the [API](../../api/README.md) and the \
-[notifier](../../notifier/README.md) say what each right is for.
+Made from the chart with its own values, in a release `berth` of the namespace `berth`, by `make generate`. The \
+processes' rights are those of [files/rights.yaml](../../charts/berth/files/rights.yaml). No rule has a wildcard.
 """
+OTHERS: Final = """## People and Jobs
+
+A Role's rights hold in the named namespace, those of a ClusterRole where it is bound.
+"""
+PROCESSES: Final = {"operator": "operator", "api": "API", "notifier": "notifier"}
+PLACES: Final = {
+    "release": "release's namespace",
+    "access": "namespace for access",
+    "workspaces": "each workspace namespace",
+    "cluster": "everywhere",
+}
+RIGHTS: Final = REPOSITORY / "charts" / "berth" / "files" / "rights.yaml"
 
 
-def page(manifests: list[Json]) -> str:
-    """Return the page in Markdown for the manifests of a rendered chart. Pure."""
-    roles = [one for one in manifests if one["kind"] in ("ClusterRole", "Role")]
+def page(rights: Json, manifests: list[Json]) -> str:
+    """Return the page in Markdown for the processes' rights and the manifests of a rendered chart. Pure."""
+    processes = {f"berth-{process}" for process in rights}
+    roles = [one for one in manifests if one["kind"] in ("ClusterRole", "Role") and not _is_of(one, processes)]
     bound = [one for one in manifests if one["kind"] in ("ClusterRoleBinding", "RoleBinding")]
     lines = [HEAD]
+    for process, places in rights.items():
+        rows = ((PLACES[place], *rule(_full(one)), one["for"]) for place in places for one in places[place])
+        lines += [f"## The {PROCESSES[process]}", "", *table(("Where", "Resources", "Verbs", "For"), rows)]
+    lines.append(OTHERS)
     for role in sorted(roles, key=lambda role: (role["metadata"]["name"], role["metadata"].get("namespace", ""))):
         lines += section(role, bound)
     return "\n".join(lines).rstrip() + "\n"
@@ -36,7 +51,7 @@ def page(manifests: list[Json]) -> str:
 def section(role: Json, bound: list[Json]) -> Iterator[str]:
     """Yield the lines about one role."""
     name, namespace = role["metadata"]["name"], role["metadata"].get("namespace")
-    yield f"## {role['kind']} {name}{f' in {namespace}' if namespace else ''}\n"
+    yield f"### {role['kind']} {name}{f' in {namespace}' if namespace else ''}\n"
     holders = sorted({holder for binding in bound for holder in subjects(binding, role)})
     yield f"Held by {', '.join(holders)}.\n" if holders else "Bound to nobody by the chart.\n"
     yield from table(("Resources", "Verbs"), (rule(one) for one in role.get("rules") or ()))
@@ -63,6 +78,21 @@ def rule(one: Json) -> tuple[str, str]:
     return ", ".join(words) + only, ", ".join(one["verbs"])
 
 
+def _is_of(role: Json, processes: set[str]) -> bool:
+    name = role["metadata"]["name"]
+    return name in processes or name.removesuffix("-berth") in processes
+
+
+def _full(one: Json) -> Json:
+    """Return a rule of rights.yaml in the form of a Role's."""
+    return {
+        "apiGroups": [one.get("group", "berth.dev")],
+        "resources": one["resources"],
+        "resourceNames": one.get("names"),
+        "verbs": one["verbs"],
+    }
+
+
 def resource(name: str, group: str) -> str:
     """Return a resource with its group, and its subresource after both.
 
@@ -76,4 +106,5 @@ def resource(name: str, group: str) -> str:
 if __name__ == "__main__":
     helm = build((HELM,)).path("helm")
     rendered = run([helm, "template", "berth", REPOSITORY / "charts" / "berth", "--namespace=berth"]).stdout
-    Path(sys.argv[1]).write_text(page([one for one in yaml.safe_load_all(rendered) if one]), encoding="utf-8")
+    found = yaml.safe_load(RIGHTS.read_text(encoding="utf-8"))
+    Path(sys.argv[1]).write_text(page(found, [one for one in yaml.safe_load_all(rendered) if one]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The API as a process of its own, with the rights that api/README.md lists and no others."""
+"""The API as a process of its own, with the rights that charts/berth/files/rights.yaml lists and no others."""
 
 import asyncio
 import os
@@ -99,5 +99,5 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, authority: P
 
 def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Path) -> Path:
     """A kubeconfig for a service account with the documented rights."""
-    rules = documented.rules(documented.api(), namespaces)
+    rules = documented.rules(documented.rights("api"), namespaces)
     return account(server, "berth-api", namespaces.release, rules, folder)

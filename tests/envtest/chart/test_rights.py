@@ -212,9 +212,9 @@ def granted(objects: list[dict[str, Any]], account: str) -> set[Right]:
 
 def test_the_rights_are_those_that_each_process_documents(helm: Helm) -> None:
     objects = helm.render()
-    assert granted(objects, "berth-operator") == documented.operator()
-    assert granted(objects, "berth-api") == documented.api()
-    assert granted(objects, "berth-notifier") == documented.notifier()
+    assert granted(objects, "berth-operator") == documented.rights("operator")
+    assert granted(objects, "berth-api") == documented.rights("api")
+    assert granted(objects, "berth-notifier") == documented.rights("notifier")
 
 
 def test_the_clusters_own_roles_have_berths_rights_only_by_value(helm: Helm) -> None:

@@ -1,4 +1,4 @@
-"""The notifier as a process of its own, with the rights that notifier/README.md lists and no others."""
+"""The notifier as a process of its own, with the rights that charts/berth/files/rights.yaml lists and no others."""
 
 import asyncio
 import os
@@ -94,6 +94,6 @@ def restricted_kubeconfig(
     server: ApiServer, namespaces: Namespaces, folder: Path, tokens: tuple[str, ...] = ()
 ) -> Path:
     """A kubeconfig for a service account with the documented rights; `tokens` are the listed Secrets."""
-    rights = documented.notifier() | {("release", "", "secrets", name, "get") for name in tokens}
+    rights = documented.rights("notifier") | {("release", "", "secrets", name, "get") for name in tokens}
     rules = documented.rules(rights, namespaces)
     return account(server, "berth-notifier", namespaces.release, rules, folder)

@@ -1,4 +1,4 @@
-"""The operator as a process of its own, with the rights that operator/README.md lists and no others."""
+"""The operator as a process of its own, with the rights that charts/berth/files/rights.yaml lists and no others."""
 
 import os
 import signal
@@ -58,5 +58,5 @@ class Operators:
 
 def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Path) -> Path:
     """A kubeconfig for a service account with the documented rights."""
-    rules = documented.rules(documented.operator(), namespaces)
+    rules = documented.rules(documented.rights("operator"), namespaces)
     return account(server, f"operator-{namespaces.release}", namespaces.release, rules, folder)
