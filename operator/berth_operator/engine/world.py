@@ -42,8 +42,8 @@ class World:
     """Reads the leader live; raises NotLeaderError where another process leads. None where no other can."""
     term: int = 0
     """Of this process as the leader (``leading.Leadership.term``)."""
-    last_event: float = 0.0
-    """When a watch last told something, on the monotonic clock."""
+    last_event: float | None = None
+    """When a watch last told something, on the monotonic clock; None before that."""
     watches_began: dict[str, float] = field(default_factory=dict)
     """When the list from which a watch begins was last answered, by the kind's plural, on the monotonic clock."""
     queue: WorkQueue = field(init=False)
