@@ -66,8 +66,9 @@ class SharedStore(RedisStorage):
 
     def __init__(self, url: str) -> None:
         """Prepare; nothing is connected yet. Raises SettingError."""
+        address = store_url(url)
         try:
-            super().__init__(store_url(url), implementation="redispy", key_prefix=PREFIX)
+            super().__init__(address, implementation="redispy", key_prefix=PREFIX)
             self._redis: Redis = cast(RedispyBridge, self.bridge).storage
             # The library would retry for seconds. Making a connection also finds unknown options in the URL.
             self._redis.set_retry(Retry(NoBackoff(), 0))

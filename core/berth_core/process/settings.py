@@ -39,6 +39,8 @@ def _switch(text: str) -> bool:
 
 
 COUNT: Final = TypeAdapter(Annotated[int, Field(ge=1, lt=2**31)])
+AMOUNT: Final = TypeAdapter(Annotated[int, Field(ge=1)])
+"""Such as bytes."""
 PORT: Final = TypeAdapter(Annotated[int, Field(ge=1, lt=2**16)])
 PORTS: Final = TypeAdapter(Annotated[frozenset[Annotated[int, Field(ge=1, lt=2**16)]], BeforeValidator(split)])
 LENGTH: Final = TypeAdapter(Annotated[timedelta, BeforeValidator(durations.parse)])

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Json, TypeAdapter
 
 from berth_core.firewall import Network, parse_network
-from berth_core.process.settings import COUNT, LENGTH, NETWORKS, OBJECT, PORTS, TEXTS, Settings, split
+from berth_core.process.settings import AMOUNT, LENGTH, NETWORKS, OBJECT, PORTS, TEXTS, Settings, split
 from berth_operator.settings.confinement import Confinement, confinement
 
 
@@ -93,16 +93,16 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
     return CiSettings(
         image=image,
         pull_policy=settings.text("BERTH_CI_IMAGE_PULL_POLICY", "IfNotPresent"),
-        concurrent=settings.read("BERTH_CI_CONCURRENT", COUNT, 5),
-        per_user=settings.read("BERTH_CI_MAX_PER_USER", COUNT, 2),
-        most_waiting=settings.read("BERTH_CI_MAX_WAITING_PER_USER", COUNT, 100),
+        concurrent=settings.read("BERTH_CI_CONCURRENT", AMOUNT, 5),
+        per_user=settings.read("BERTH_CI_MAX_PER_USER", AMOUNT, 2),
+        most_waiting=settings.read("BERTH_CI_MAX_WAITING_PER_USER", AMOUNT, 100),
         max_timeout=int(settings.read("BERTH_CI_MAX_TIMEOUT", LENGTH, LONGEST_TIMEOUT).total_seconds()),
         egress=egress,
         public=public,
         allowed=settings.read("BERTH_CI_ALLOWED_CIDRS", NETWORKS, ()),
         repository_ports=settings.read("BERTH_CI_REPOSITORY_PORTS", PORTS, frozenset()),
-        log_max_bytes=min(settings.read("BERTH_CI_LOG_MAX_BYTES", COUNT, 4 << 20), LARGEST_LOG),
-        artifacts_max_bytes=min(settings.read("BERTH_CI_ARTIFACTS_MAX_BYTES", COUNT, 1 << 20), LARGEST_ARTIFACTS),
+        log_max_bytes=min(settings.read("BERTH_CI_LOG_MAX_BYTES", AMOUNT, 4 << 20), LARGEST_LOG),
+        artifacts_max_bytes=min(settings.read("BERTH_CI_ARTIFACTS_MAX_BYTES", AMOUNT, 1 << 20), LARGEST_ARTIFACTS),
         kept_retention=settings.read("BERTH_CI_KEPT_RETENTION", LENGTH, KEPT_RETENTION),
         kept_builds=bounds(settings, "BERTH_CI_KEPT_BUILDS", KEPT_BUILDS),
         kept_bytes=bounds(settings, "BERTH_CI_KEPT_BYTES", KEPT_BYTES),
@@ -119,6 +119,6 @@ def ci_settings(environment: Mapping[str, str]) -> CiSettings | None:
 def bounds(settings: Settings, name: str, default: Bounds) -> Bounds:
     """Read ``<name>_PER_USER`` and ``<name>_PER_NAMESPACE``. Raises SettingError."""
     return Bounds(
-        per_user=settings.read(f"{name}_PER_USER", COUNT, default.per_user),
-        per_namespace=settings.read(f"{name}_PER_NAMESPACE", COUNT, default.per_namespace),
+        per_user=settings.read(f"{name}_PER_USER", AMOUNT, default.per_user),
+        per_namespace=settings.read(f"{name}_PER_NAMESPACE", AMOUNT, default.per_namespace),
     )

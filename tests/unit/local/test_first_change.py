@@ -49,6 +49,8 @@ def test_its_changes_apply_and_its_commands_say_what_it_shows(tmp_path: Path) ->
             words = line.replace("make generate", f"{sys.executable} -m berth_dev generate").split()
             shown.append(run(*words))
     generated, stat, tests = shown
-    assert (generated, stat) == ("", re.search(r"^```\n( crds/.*?)^```", page, re.MULTILINE | re.DOTALL)[1])  # type: ignore[index]
+    told = re.search(r"^```\n( crds/.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert told is not None
+    assert (generated, stat) == ("", told[1])
     assert re.search(r"\d+ passed", tests)
     assert "failed" not in tests

@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from berth_core.process.settings import (
+    AMOUNT,
     COUNT,
     LENGTH,
     NETWORKS,
@@ -26,6 +27,7 @@ from berth_core.process.settings import (
     ("kind", "text", "value"),
     [
         (COUNT, " 12 ", 12),
+        (AMOUNT, "1099511627776", 1 << 40),
         (PORT, "65535", 65535),
         (PORTS, "22, 443,", {22, 443}),
         (LENGTH, "90s", timedelta(seconds=90)),
@@ -44,6 +46,7 @@ def test_a_variable_is_read_by_its_type(kind: TypeAdapter[Any], text: str, value
     ("kind", "text"),
     [
         (COUNT, "0"),
+        (AMOUNT, "0"),
         (COUNT, "-1"),
         (COUNT, "1e3"),
         (COUNT, "99999999999"),

@@ -25,6 +25,14 @@ def test_defaults() -> None:
     assert Config.from_environment(LEAST | {"BERTH_PROBE_INTERVAL": "off"}).probe_interval is None
 
 
+def test_bounds_in_bytes_may_be_as_large_as_the_chart_allows() -> None:
+    names = ("BERTH_HISTORY_BYTES_PER_NAMESPACE", "BERTH_CI_KEPT_BYTES_PER_NAMESPACE")
+    config = Config.from_environment(LEAST | dict.fromkeys(names, str(1 << 40)) | {"BERTH_CI_IMAGE": "berth-ci:1"})
+    assert config.history_bytes.per_namespace == 1 << 40
+    assert config.ci is not None
+    assert config.ci.kept_bytes.per_namespace == 1 << 40
+
+
 def test_everything() -> None:
     config = Config.from_environment(
         LEAST
