@@ -3,11 +3,12 @@
 import asyncio
 import re
 import signal
-import subprocess
 import time
 import urllib.request
 from collections.abc import Awaitable
 from dataclasses import dataclass
+
+from forked import Process
 
 from .proxy import FaultProxy
 from .scenarios import Scenario
@@ -38,7 +39,7 @@ class Point:
     def __str__(self) -> str:
         return f"a pause {'before' if self.held else 'after'} write {self.write}"
 
-    def stop(self, proxy: FaultProxy, process: subprocess.Popen[bytes]) -> None:
+    def stop(self, proxy: FaultProxy, process: Process) -> None:
         """Stop a process when it comes there."""
         strike = proxy.hold_at if self.held else proxy.strike_after
         strike(self.write, lambda: process.send_signal(signal.SIGSTOP))

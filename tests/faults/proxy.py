@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 import aiohttp
 from aiohttp import web
+from forked import Process
 
 from ..envtest.api.gateway import HOP_BY_HOP, Gateway, begun, serving
 
@@ -157,12 +157,12 @@ class FaultProxy(Gateway):
         """Strike no more."""
         self._strike = self._hold = None
 
-    def kill_after(self, write: int, process: subprocess.Popen[bytes]) -> None:
+    def kill_after(self, write: int, process: Process) -> None:
         """Kill the process so; nothing of it arrives any more."""
 
         self.strike_after(write, lambda: self.bury(process))
 
-    def bury(self, process: subprocess.Popen[bytes]) -> None:
+    def bury(self, process: Process) -> None:
         """Kill the process; nothing of it arrives any more, and nothing reaches it."""
         self._closed = True
         os.kill(process.pid, signal.SIGKILL)

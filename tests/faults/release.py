@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 import signal
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from forked import Process
 
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.testing import Namespaces
@@ -31,7 +31,7 @@ class Served:
     """An API process and its proxy."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Process
     proxy: FaultProxy
     settings: dict[str, str]
     log: Path

@@ -4,7 +4,6 @@ import asyncio
 import difflib
 import re
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from forked import Process
 
 from berth_core.kube.types import Kind, Object
 from berth_dev.envtest.apiserver import ApiServer
@@ -48,7 +48,7 @@ STARTED_SECONDS = 120.0
 class Replica:
     """An operator process, and the proxy through which it reaches the cluster."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     proxy: FaultProxy
     number: int
     _open: AsyncExitStack

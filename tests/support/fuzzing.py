@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 CORPUS: Final = Path(__file__).parents[1] / "fuzz" / "corpus"
-SECONDS: Final = float(os.environ.get("FUZZ_SECONDS", "45"))
+SECONDS: Final = float(os.environ.get("FUZZ_SECONDS", "15"))
 SEED: Final = int(os.environ.get("FUZZ_SEED", "1"))
 BATCH: Final = 100
 CPU_SECONDS: Final = 5.0

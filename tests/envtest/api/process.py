@@ -3,8 +3,6 @@
 import asyncio
 import os
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import documented
 import httpx
+from forked import Process
 
 from berth_dev.envtest.accounts import account
 from berth_dev.envtest.apiserver import ApiServer
@@ -28,7 +27,7 @@ class Api:
 
     url: str
     metrics_url: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
 
@@ -51,10 +50,9 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes:
     }
 
 
-def start(settings: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+def start(settings: dict[str, str], log: Path) -> Process:
     """Start a process, and do not wait for it."""
-    with log.open("wb") as output:
-        return subprocess.Popen([sys.executable, "-m", "berth_api"], env=settings, stdout=output, stderr=output)
+    return Process("berth_api", settings, log)
 
 
 @contextmanager
@@ -83,7 +81,7 @@ async def in_thread(run: AbstractContextManager[Api]) -> AsyncIterator[Api]:
         await asyncio.to_thread(stack.close)
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, authority: Path | None = None) -> None:
+def wait_for(url: str, process: Process, log: Path, authority: Path | None = None) -> None:
     """Wait until a URL answers 200."""
     trust = ssl.create_default_context(cafile=authority)
     deadline = time.monotonic() + START_SECONDS

@@ -3,14 +3,13 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import documented
 import httpx
+from forked import Process
 
 from berth_dev.envtest.accounts import account
 from berth_dev.envtest.apiserver import ApiServer
@@ -30,13 +29,13 @@ class Notifiers:
     namespaces: Namespaces
     keys: Path
     folder: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Process] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     """Where each serves its health and metrics."""
     serving: list[int] = field(default_factory=list)
     """Ports of those that were not stopped."""
 
-    def start(self, allowed: str = HERE, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, allowed: str = HERE, **environment: str) -> Process:
         """Start one; `allowed` are the networks that it may send to though they are private."""
         self.ports.append(free_port())
         settings = {
@@ -47,13 +46,8 @@ class Notifiers:
             "BERTH_WEBHOOK_KEYS": str(self.keys),
             "BERTH_LISTEN": str(self.ports[-1]),
         }
-        with self.log(len(self.running)).open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "berth_notifier"],
-                env={"PATH": os.environ["PATH"], **settings, **environment},
-                stdout=log,
-                stderr=log,
-            )
+        settings |= {"PATH": os.environ["PATH"], **environment}
+        process = Process("berth_notifier", settings, self.log(len(self.running)))
         self.running.append(process)
         self.serving.append(self.ports[-1])
         return process

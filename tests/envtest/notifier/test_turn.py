@@ -3,14 +3,13 @@
 import base64
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from forked import Process
 from standardwebhooks import Webhook
 
 from berth_cli.admin.webhooks import secrets
@@ -50,13 +49,8 @@ def operator(apiserver: ApiServer, namespaces: Namespaces, mounted: Path) -> Ite
         "BERTH_AGENT_IMAGE": "berth.invalid/berth:test",
         "BERTH_LISTEN": str(free_port()),
     }
-    with (mounted / "operator.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "berth_operator"],
-            env={"PATH": os.environ["PATH"], **settings},
-            stdout=log,
-            stderr=log,
-        )
+    settings |= {"PATH": os.environ["PATH"]}
+    process = Process("berth_operator", settings, mounted / "operator.log")
     yield
     process.terminate()
     process.wait(timeout=20)

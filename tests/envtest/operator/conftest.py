@@ -3,13 +3,13 @@
 import base64
 import os
 import secrets
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from forked import Process
 from recording import SWITCH, judged
 
 from berth_core.kube.connection import connected
@@ -74,6 +74,6 @@ def operators(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> I
 
 
 @pytest.fixture
-def operator(lab: Lab, operators: Operators) -> subprocess.Popen[bytes]:
+def operator(lab: Lab, operators: Operators) -> Process:
     """One operator that runs."""
     return operators.start()

@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import documented
+from forked import Process
 
 from berth_dev.envtest.accounts import account
 from berth_dev.envtest.apiserver import ApiServer
@@ -22,10 +21,10 @@ class Operators:
     kubeconfig: Path
     namespaces: Namespaces
     folder: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Process] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
 
-    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, **environment: str) -> Process:
         port, number = free_port(), len(self.running)
         settings = {
             "KUBECONFIG": str(self.kubeconfig),
@@ -37,13 +36,8 @@ class Operators:
             "BERTH_LISTEN": str(port),
             "BERTH_LOG_LEVEL": "DEBUG",
         }
-        with open(self.folder / f"operator-{number}.log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "berth_operator"],
-                env={"PATH": os.environ["PATH"], **settings, **environment},
-                stderr=log,
-                stdout=log,
-            )
+        log = self.folder / f"operator-{number}.log"
+        process = Process("berth_operator", {"PATH": os.environ["PATH"], **settings, **environment}, log)
         self.running.append(process)
         self.ports.append(port)
         return process

@@ -1,8 +1,7 @@
 """From an Instance to a lease with everything that it opens."""
 
-import subprocess
-
 import pytest
+from forked import Process
 
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition, mounted
 
@@ -77,7 +76,7 @@ async def test_a_claim_that_is_not_the_live_lease_ends_as_claim_lost(lab: Lab, c
 
 
 async def test_a_rule_made_with_kubectl_gets_the_instance_as_owner_only_where_it_is_its_own(
-    lab: Lab, operator: subprocess.Popen[bytes]
+    lab: Lab, operator: Process
 ) -> None:
     await lab.type()
     await lab.deployment("one")

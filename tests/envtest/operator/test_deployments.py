@@ -1,8 +1,7 @@
 """Statuses of types and deployments."""
 
-import subprocess
-
 import pytest
+from forked import Process
 
 from berth_core.kube.types import Kind
 
@@ -14,9 +13,7 @@ pytestmark = pytest.mark.apiserver
 NODES = Kind("v1", "nodes", namespaced=False)
 
 
-async def test_of_two_types_with_one_name_only_the_older_can_be_used(
-    lab: Lab, operator: subprocess.Popen[bytes]
-) -> None:
+async def test_of_two_types_with_one_name_only_the_older_can_be_used(lab: Lab, operator: Process) -> None:
     await lab.type()
     await lab.until(TYPES, "bench", lambda o: condition(o, "Ready", "status") == "True", seconds=30)
     await lab.create(TYPES, "younger", {"typeName": "bench", "template": {"image": "other:1"}})
@@ -27,7 +24,7 @@ async def test_of_two_types_with_one_name_only_the_older_can_be_used(
     assert operator.poll() is None
 
 
-async def test_a_lockout_and_its_end_show(lab: Lab, operator: subprocess.Popen[bytes]) -> None:
+async def test_a_lockout_and_its_end_show(lab: Lab, operator: Process) -> None:
     await lab.type()
     await lab.deployment("one")
     await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"lockout": True}})
@@ -40,7 +37,7 @@ async def test_a_lockout_and_its_end_show(lab: Lab, operator: subprocess.Popen[b
 
 
 async def test_a_deployment_with_a_node_s_heartbeat_is_online_while_its_node_is_ready(
-    lab: Lab, operator: subprocess.Popen[bytes]
+    lab: Lab, operator: Process
 ) -> None:
     name = f"node-{lab.namespace}"
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"robot": lab.namespace}}}

@@ -9,6 +9,7 @@ import urllib.request
 from urllib.error import HTTPError
 
 import pytest
+from forked import Process
 
 from berth_core import names
 
@@ -32,7 +33,7 @@ async def leader(lab: Lab, *, other_than: str = "", seconds: float = 20) -> str:
     return str(lease["spec"]["holderIdentity"])
 
 
-def process_of(operators: Operators, identity: str) -> subprocess.Popen[bytes]:
+def process_of(operators: Operators, identity: str) -> Process:
     return operators.running[int(identity.split("_")[0].removeprefix("operator-"))]
 
 
@@ -100,7 +101,7 @@ async def test_a_leader_that_was_stopped_too_long_writes_no_more(lab: Lab, opera
     assert await asyncio.to_thread(still_running, stopped)
 
 
-def still_running(process: subprocess.Popen[bytes]) -> bool:
+def still_running(process: Process) -> bool:
     """Whether it goes on as the one that waits."""
     try:
         process.wait(timeout=1)

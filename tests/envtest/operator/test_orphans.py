@@ -1,7 +1,6 @@
 """Leases whose Instance does not come, or comes late (ADR 0021)."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from forked import Process
 
 from berth_core import ids, names
 from berth_core.kube.errors import AlreadyExistsError
@@ -97,7 +97,7 @@ async def test_an_instance_that_comes_while_its_lease_is_given_up_keeps_it(
 
 
 async def test_the_name_of_an_instance_that_does_not_come_is_taken_before_its_lease_goes_back(
-    lab: Lab, operator: subprocess.Popen[bytes]
+    lab: Lab, operator: Process
 ) -> None:
     await lab.type()
     await lab.deployment("one")
@@ -156,7 +156,7 @@ async def test_a_lease_of_an_instance_that_was_deleted_before_it_was_bound_goes_
 
 
 async def test_a_lease_that_is_refused_its_instance_is_held_until_the_warm_pod_of_its_epoch_is_gone(
-    lab: Lab, operator: subprocess.Popen[bytes]
+    lab: Lab, operator: Process
 ) -> None:
     await lab.type(warm=True)
     await lab.deployment("one")
@@ -174,9 +174,7 @@ async def test_a_lease_that_is_refused_its_instance_is_held_until_the_warm_pod_o
     assert operator.poll() is None
 
 
-async def test_a_turn_whose_instance_a_quota_refuses_keeps_no_machine(
-    lab: Lab, operator: subprocess.Popen[bytes]
-) -> None:
+async def test_a_turn_whose_instance_a_quota_refuses_keeps_no_machine(lab: Lab, operator: Process) -> None:
     await lab.type()
     await lab.deployment("one")
     none = {"count/instances.berth.dev": "0"}
@@ -192,7 +190,7 @@ async def test_a_turn_whose_instance_a_quota_refuses_keeps_no_machine(
     assert operator.poll() is None
 
 
-async def test_a_quota_that_is_raised_in_time_ends_no_turn(lab: Lab, operator: subprocess.Popen[bytes]) -> None:
+async def test_a_quota_that_is_raised_in_time_ends_no_turn(lab: Lab, operator: Process) -> None:
     await lab.type()
     await lab.deployment("one")
     none = {"count/instances.berth.dev": "0"}

@@ -1,9 +1,9 @@
 """A node that nobody hears of. This tier has no kubelets, so every node is one."""
 
-import subprocess
 from typing import Any
 
 import pytest
+from forked import Process
 
 from berth_core.kube.connection import connected
 from berth_core.kube.types import Kind, Object
@@ -48,9 +48,7 @@ async def bound_to_a_node(lab: Lab) -> tuple[str, str]:
     return node, pod
 
 
-async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(
-    lab: Lab, operator: subprocess.Popen[bytes]
-) -> None:
+async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(lab: Lab, operator: Process) -> None:
     node, pod = await bound_to_a_node(lab)
     lost = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ready") == "NodeLost")
     assert node in str(condition(lost, "Ready", "message"))
@@ -67,9 +65,7 @@ async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(
     assert operator.poll() is None
 
 
-async def test_a_pod_that_waits_for_secrets_that_are_gone_is_made_anew(
-    lab: Lab, operator: subprocess.Popen[bytes]
-) -> None:
+async def test_a_pod_that_waits_for_secrets_that_are_gone_is_made_anew(lab: Lab, operator: Process) -> None:
     _, pod = await bound_to_a_node(lab)
     first = await lab.get(PODS, pod)
     for secret in mounted(first):
@@ -85,7 +81,7 @@ async def test_a_pod_that_waits_for_secrets_that_are_gone_is_made_anew(
 
 
 async def test_the_garbage_collector_s_word_does_not_free_it_and_the_kubelet_s_after_it_does(
-    lab: Lab, operator: subprocess.Popen[bytes]
+    lab: Lab, operator: Process
 ) -> None:
     _, pod = await bound_to_a_node(lab)
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
@@ -104,7 +100,7 @@ async def test_the_garbage_collector_s_word_does_not_free_it_and_the_kubelet_s_a
 
 
 async def test_nor_does_it_under_the_out_of_service_taint_when_it_gives_no_reason(
-    lab: Lab, apiserver: ApiServer, operator: subprocess.Popen[bytes]
+    lab: Lab, apiserver: ApiServer, operator: Process
 ) -> None:
     """A container that was said to wait may have started since."""
     _, pod = await bound_to_a_node(lab)

@@ -1,7 +1,6 @@
 """An object that an earlier schema let in and that no model takes stops only itself."""
 
 import asyncio
-import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from unittest.mock import ANY
 
 import httpx
 import pytest
+from forked import Process
 from loosening import loosened
 
 from berth_core import names
@@ -82,7 +82,7 @@ async def _store(lab: Lab, kind: Kind, name: str, spec: Object, status: Object) 
 
 @pytest.mark.usefixtures("odd")
 async def test_others_get_their_turns_beside_objects_that_cannot_be_read(
-    lab: Lab, operators: Operators, operator: subprocess.Popen[bytes]
+    lab: Lab, operators: Operators, operator: Process
 ) -> None:
     await lab.type()
     await lab.deployment("one")
@@ -110,7 +110,7 @@ async def test_others_get_their_turns_beside_objects_that_cannot_be_read(
 
 
 @pytest.mark.usefixtures("odd")
-async def test_an_object_says_when_it_can_be_read_again(lab: Lab, operator: subprocess.Popen[bytes]) -> None:
+async def test_an_object_says_when_it_can_be_read_again(lab: Lab, operator: Process) -> None:
     await lab.until(DEPLOYMENTS, "odd", lambda o: condition(o, "Readable", "status") == "False", seconds=30)
     await lab.client.patch(DEPLOYMENTS, lab.namespace, "odd", {"spec": {"heartbeat": "none"}})
     await lab.until(DEPLOYMENTS, "odd", lambda o: condition(o, "Readable", "status") == "True", seconds=30)

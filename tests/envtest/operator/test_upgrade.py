@@ -2,12 +2,12 @@
 
 import asyncio
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from forked import Process
 
 from berth_core import ids, names
 from berth_core.kube.types import Object
@@ -88,7 +88,7 @@ async def puts_in_force(lab: Lab, instance: Object, name: str) -> None:
     await lab.until(RULES, name, lambda rule: condition(rule, "InForce", "status") == "True", seconds=SECONDS)
 
 
-async def succeeds(lab: Lab, operators: Operators, old: subprocess.Popen[bytes]) -> None:
+async def succeeds(lab: Lab, operators: Operators, old: Process) -> None:
     """Replace the operator of the version before by one of this version."""
     old.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(old.wait, 30) == 0

@@ -2,10 +2,10 @@
 
 import base64
 import json
-import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from forked import Process
 
 from berth_core import ids, names
 from berth_core.kube.types import Kind, Object
@@ -56,9 +56,7 @@ async def ends(lab: Lab, name: str) -> None:
     await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
 
 
-async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(
-    lab: Lab, operator: subprocess.Popen[bytes]
-) -> None:
+async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(lab: Lab, operator: Process) -> None:
     await lab.type(warm=True)
     await lab.deployment("one")
     pod, name = await kept(lab, 1), name_of(lab, 1)

@@ -1,0 +1,71 @@
+"""Berth's processes, forked from one that has imported them already: an import costs a second of a processor or two.
+
+The fork server of the standard library starts nothing of Berth. Each child has the environment that it is given, runs
+``main()`` of its program, and ends as the program would by itself.
+"""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+PROGRAMS: Final = ("berth_operator", "berth_api", "berth_notifier")
+_CONTEXT: Final = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([f"{program}.__main__" for program in PROGRAMS])
+
+
+class Process:
+    """A running program, with the part of ``subprocess.Popen`` that tests use."""
+
+    def __init__(self, program: str, environment: Mapping[str, str], log: Path) -> None:
+        """Start ``program``, such as ``berth_api``; it writes to ``log``, which is emptied first."""
+        log.write_bytes(b"")
+        self._process = _CONTEXT.Process(target=_run, args=(program, dict(environment), str(log)))
+        self._process.start()
+        self.pid = self._process.pid or 0
+        self.args = [sys.executable, "-m", program]
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """See :attr:`returncode`."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end. Raises subprocess.TimeoutExpired after so many seconds."""
+        self._process.join(timeout)
+        status = self._process.exitcode
+        if status is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _run(program: str, environment: Mapping[str, str], log: str) -> None:
+    with open(log, "ab", buffering=0) as output:
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [program]
+    importlib.import_module(f"{program}.__main__").main()
