@@ -149,8 +149,8 @@ def _lifespan(config: Config, certificate: Certificate | None) -> Callable[[Fast
             client = await stack.enter_async_context(await connect(API_MANAGER, config.kubeconfig))
             apart = await connect(API_MANAGER, config.kubeconfig, connections=CONNECTIONS, clock=client.clock)
             state = make_state(config, client, await stack.enter_async_context(apart), certificate)
-            caches = state.caches.all | state.part(BuildView).caches
-            jobs = {f"cache {kind}": cache.run() for kind, cache in caches.items()}
+            reflectors = {**state.caches.all, **state.part(BuildView).reflectors}
+            jobs = {f"cache {kind}": reflector.run() for kind, reflector in reflectors.items()}
             jobs |= {
                 "rows": state.caches.keep_rows(),
                 "keys": state.part(KeyPool).run(),

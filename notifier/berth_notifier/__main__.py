@@ -10,14 +10,13 @@ import structlog
 from berth_core import names
 from berth_core.keys.webhooks import DELIVERED, GIVEN_UP
 from berth_core.kube.cache import Cache
-from berth_core.kube.conditions import is_true
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import ClusterError
+from berth_core.kube.reflector import Reflector
 from berth_core.kube.types import Object
 from berth_core.process import logs
 from berth_core.process.health import serving
-from berth_core.reading import at, read
-from berth_core.resources import Delivery
+from berth_core.reading import at
 from berth_notifier import connecting, sweeping
 from berth_notifier.config import Config
 from berth_notifier.health import Health
@@ -50,16 +49,16 @@ async def _main(config: Config) -> None:
             tokens = Tokens(client, config.namespace, config.status_secrets)
             # Read for each attempt: a Secret that was changed counts as soon as the kubelet has it.
             sender = Sender(connector, lambda: Keys.read(config.keys), tokens.read, f"berth/{version('berth')}")
-            cache = Cache(
-                client, DELIVERIES, config.workspace_namespaces, indexers={"over": _over, "subject": _subject}
-            )
-            notifier = Notifier(client, cache, sender)
-            health = Health(notifier, cache)
+            # Whole objects: models would take more than twice as much memory, and most of them are over.
+            cache = Cache[Object](lambda obj: obj, {"over": _over, "subject": _subject})
+            deliveries = Reflector(client, DELIVERIES, config.workspace_namespaces, cache)
+            notifier = Notifier(client, deliveries, sender)
+            health = Health(notifier, deliveries)
             try:
                 async with serving(config.listen, health.alive, health.ready):
                     await _until_told(
-                        asyncio.create_task(cache.run(), name="cache"),
-                        asyncio.create_task(sweeping.run(client, cache, config.retention), name="sweeping"),
+                        asyncio.create_task(deliveries.run(), name="cache"),
+                        asyncio.create_task(sweeping.run(client, deliveries, config.retention), name="sweeping"),
                         asyncio.create_task(notifier.run(), name="notifier"),
                     )
             finally:
@@ -86,14 +85,15 @@ async def _until_told(*tasks: asyncio.Task[None]) -> None:
 
 
 def _over(obj: Object) -> tuple[str, ...]:
-    delivery = read(Delivery, obj)
-    shown = delivery.status.conditions if delivery is not None else ()
-    return ("yes",) if any(is_true(shown, kind) for kind in (DELIVERED, GIVEN_UP)) else ()
+    conditions = at(obj, "status", "conditions")
+    shown = conditions if isinstance(conditions, list) else []
+    true = [at(one, "type") for one in shown if at(one, "status") == "True"]
+    return ("yes",) if DELIVERED in true or GIVEN_UP in true else ()
 
 
 def _subject(obj: Object) -> tuple[str, ...]:
     subject = at(obj, "spec", "subject")
-    return (f"{obj['metadata']['namespace']}/{subject}",) if subject is not None else ()
+    return (str(subject),) if subject is not None else ()
 
 
 if __name__ == "__main__":

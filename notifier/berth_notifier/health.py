@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from berth_core.kube.cache import Cache
+from berth_core.kube.reflector import Reflector
+from berth_core.kube.types import Object
 from berth_notifier.notifying import LONGEST_NAP, Notifier
 
 STUCK_SECONDS: Final = LONGEST_NAP + 30.0
@@ -14,15 +15,15 @@ STUCK_SECONDS: Final = LONGEST_NAP + 30.0
 class Health:
     """Answers the probes."""
 
-    def __init__(self, notifier: Notifier, cache: Cache) -> None:
+    def __init__(self, notifier: Notifier, deliveries: Reflector[Object]) -> None:
         self._notifier = notifier
-        self._cache = cache
+        self._deliveries = deliveries
 
     def alive(self) -> tuple[bool, Mapping[str, Any]]:
         """Whether the loop goes on."""
         age = time.monotonic() - self._notifier.last_look
-        return age < STUCK_SECONDS or not self._cache.is_synced, {"lastLookSeconds": round(age, 3)}
+        return age < STUCK_SECONDS or not self._deliveries.is_synced, {"lastLookSeconds": round(age, 3)}
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         """Whether all Deliveries were listed."""
-        return self._cache.is_synced, {"listed": self._cache.is_synced}
+        return self._deliveries.is_synced, {"listed": self._deliveries.is_synced}

@@ -14,12 +14,13 @@ from typing import Final
 import structlog
 
 from berth_core.keys.webhooks import GIVEN_UP
-from berth_core.kube.cache import Cache, Key
+from berth_core.kube.cache import Key
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import find
 from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
+from berth_core.kube.reflector import Reflector
 from berth_core.kube.types import Object
-from berth_core.reading import read, readable
+from berth_core.reading import at, read, readable
 from berth_core.resources import Delivery
 from berth_core.resources.delivery import DeliveryStatus
 from berth_notifier import metrics, schedule, targets
@@ -42,21 +43,21 @@ GRACE_SECONDS: Final = 20.0
 class Notifier:
     """Sends the Deliveries of a cache."""
 
-    def __init__(self, client: Client, cache: Cache, sender: Sender) -> None:
+    def __init__(self, client: Client, deliveries: Reflector[Object], sender: Sender) -> None:
         self._client = client
-        self._cache = cache
+        self._deliveries = deliveries
+        self._cache = deliveries.cache
         self._sender = sender
         self._pending = Pending()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._subjects: dict[Key, str] = {}
         self.last_look = time.monotonic()
         """When the loop last looked at what is due."""
-        cache.listen(self._heard)
+        self._cache.listen(self._heard)
 
     async def run(self) -> None:
         """Send until cancelled; then let attempts under way end."""
-        await self._cache.synced()
+        await self._deliveries.synced()
         try:
             while True:
                 self._changed.clear()
@@ -81,15 +82,10 @@ class Notifier:
         except TimeoutError:
             return
 
-    def _heard(self, key: Key, obj: Object | None) -> None:
-        delivery = read(Delivery, obj) if obj is not None else None
-        before = self._subjects.pop(key, None)
-        subject = delivery.spec.subject if delivery is not None else None
-        if subject is not None:
-            self._subjects[key] = subject
-        self._set(key, delivery)
+    def _heard(self, key: Key, before: Object | None, obj: Object | None) -> None:
+        self._set(key, read(Delivery, obj) if obj is not None else None)
         # Its state counts for earlier and later Deliveries of its subject.
-        for sibling in self._about(key[0], subject or before):
+        for sibling in self._about(key[0], at(obj, "spec", "subject") or at(before, "spec", "subject")):
             if _key_of(sibling) != key:
                 self._set(_key_of(sibling), sibling)
 
@@ -97,7 +93,7 @@ class Notifier:
         """All Deliveries of a subject."""
         if subject is None:
             return []
-        return readable(Delivery, self._cache.by("subject", f"{namespace}/{subject}"))
+        return readable(Delivery, self._cache.by("subject", str(subject), namespace))
 
     def _set(self, key: Key, delivery: Delivery | None) -> None:
         due = None

@@ -11,6 +11,8 @@ import structlog
 from berth_core.kube.cache import Cache
 from berth_core.kube.client import Client
 from berth_core.kube.errors import ClusterError
+from berth_core.kube.reflector import Reflector
+from berth_core.kube.types import Object
 from berth_core.reading import readable
 from berth_core.resources import Delivery
 from berth_notifier import metrics, schedule
@@ -25,18 +27,18 @@ MOST_KEPT: Final = 200
 """Of one user in a namespace, of those that are over."""
 
 
-async def run(client: Client, cache: Cache, retention: timedelta) -> None:
+async def run(client: Client, deliveries: Reflector[Object], retention: timedelta) -> None:
     """Sweep every ten minutes until cancelled. Replicas may do it at the same time."""
-    await cache.synced()
+    await deliveries.synced()
     while True:
         try:
-            await sweep(client, cache, retention, datetime.now(UTC))
+            await sweep(client, deliveries.cache, retention, datetime.now(UTC))
         except ClusterError as error:
             log.warning("cannot delete what is over", error=error.message)
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
 
 
-async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetime) -> int:
+async def sweep(client: Client, cache: Cache[Object], retention: timedelta, now: datetime) -> int:
     """Delete Deliveries that were over before ``now - retention``, and surplus ones; return how many that were."""
     old = due(readable(Delivery, cache.by("over", "yes")), retention, now)[:MOST_AT_ONCE]
     for delivery in old:

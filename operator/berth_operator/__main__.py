@@ -6,9 +6,8 @@ import gc
 import signal
 import sys
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import kopf
 import structlog
 
 from berth_core import names
@@ -22,16 +21,15 @@ from berth_core.process.health import serving
 from berth_operator.agents.certificates import Authority
 from berth_operator.agents.client import AgentClient
 from berth_operator.builds.archive import GatedArchive
-from berth_operator.engine import resync, watch
+from berth_operator.engine import watch
 from berth_operator.engine.clock import Clock
-from berth_operator.engine.login import Login
 from berth_operator.engine.world import World
 from berth_operator.health import Health
 from berth_operator.kinds import SECRETS
 from berth_operator.leadership.availability import Steadiness
 from berth_operator.leadership.leading import Leadership
 from berth_operator.leadership.term import lead
-from berth_operator.registry import CONTROLLERS, make_world
+from berth_operator.registry import make_world
 from berth_operator.settings.config import Config
 
 log = structlog.get_logger(__name__)
@@ -54,7 +52,7 @@ def main() -> None:
         sys.exit(1)
     except ExceptionGroup as group:
         newer = group.subgroup(NewerProtocolError)
-        if newer is None and group.subgroup(kopf.LoginError) is None:
+        if newer is None and group.subgroup(watch.LoginError) is None:
             raise
         log.error("cannot run", error=REFUSED if newer is None else str(_first(newer)))
         sys.exit(1)
@@ -92,7 +90,7 @@ async def _main(config: Config) -> None:
 async def _run(world: World, plain: Client, leadership: Leadership, health: Health) -> None:
     ready, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(_watch(world, ready))
+        watching = tasks.create_task(watch.run(world, ready))
         watching.add_done_callback(lambda _: stop.set())
         watching.add_done_callback(lambda _: ready.set())
         await ready.wait()
@@ -122,20 +120,6 @@ def _on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-
-
-async def _watch(world: World, ready: asyncio.Event) -> None:
-    """Watch until cancelled."""
-    # kopf would make one from the name of the user, which containers need not have; it exports no type for it.
-    identity: Any = world.config.identity
-    await kopf.operator(
-        registry=watch.registry(world, Login(world.config.kubeconfig, partial(resync.watch_begins, world))),
-        settings=watch.settings(CONTROLLERS),
-        standalone=True,
-        identity=identity,
-        namespaces=list(world.config.workspace_namespaces),
-        ready_flag=ready,
-    )
 
 
 async def _authority(client: Client, namespace: str) -> Authority:

@@ -34,7 +34,7 @@ async def survey(world: World) -> None:
     await _survey_networks(world)
     if world.config.user_namespaces is UserNamespaces.AUTO:
         classes, _ = await world.client.list(RUNTIME_CLASSES)
-        nodes = {one["metadata"]["name"]: node_runtimes(one) for one in world.store.all(NODES)}
+        nodes = {one["metadata"]["name"]: node_runtimes(one) for one in world.cache[NODES]}
         known = Runtimes(nodes, {one["metadata"]["name"]: class_view(one) for one in classes})
         world.config = replace(world.config, runtimes=known)
 
@@ -57,7 +57,7 @@ async def _survey_networks(world: World) -> None:
         servers = await world.client.get(ENDPOINTS, *API_SERVER)
     except NotFoundError:  # an administrator can turn it off
         servers = None
-    found = own_networks(world.store.all(NODES), ranges, servers)
+    found = own_networks(world.cache[NODES], ranges, servers)
     if found == world.config.own_networks:
         return
     world.config = replace(world.config, own_networks=found)

@@ -1,15 +1,18 @@
 """All subjects of the operator, in the order in which their passes are asked for, and the work queue."""
 
+from functools import partial
 from typing import Any, Final
 
+from berth_core.kube.cache import Cache
 from berth_core.kube.client import Client
 from berth_core.kube.errors import ClusterError
+from berth_core.kube.types import Kind, Object
 from berth_operator import networks
 from berth_operator.builds import controller as builds
 from berth_operator.deployments import controller as deployments
 from berth_operator.enforcement import probe
 from berth_operator.engine import events
-from berth_operator.engine.cache import Store
+from berth_operator.engine.cache import shown
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.controllers import Controller, Controllers
 from berth_operator.engine.events import Complaint
@@ -72,10 +75,19 @@ CONTROLLERS: Final = Controllers(
 
 def make_world(config: Config, client: Client, clock: Clock, **more: Any) -> World:
     """Return the world of a process, with all subjects. ``more`` are fields of :class:`World`."""
-    world = World(config, client, clock, Store(CONTROLLERS.indexes, slim), **more)
+    world = World(config, client, clock, make_caches(), **more)
     world.provide(Controllers, CONTROLLERS)
     world.queue = make_queue(world)
     return world
+
+
+def make_caches() -> dict[Kind, Cache[Object]]:
+    """Return an empty cache for each kind that is watched."""
+    return {kind: Cache(partial(_kept, kind), indexes) for kind, indexes in CONTROLLERS.indexes.items()}
+
+
+def _kept(kind: Kind, obj: Object) -> Object | None:
+    return shown(kind, slim(kind, obj))
 
 
 def make_queue(world: World) -> WorkQueue:
@@ -88,7 +100,7 @@ def make_queue(world: World) -> WorkQueue:
         await _post_event(world, key, error)
 
     def urgent(key: Key) -> bool:
-        found = world.store.get(INSTANCES, key.namespace, key.name) if key.sort == INSTANCE else None
+        found = world.cache[INSTANCES].get(key.namespace, key.name) if key.sort == INSTANCE else None
         return found is not None and world.clock.trusted and urgency.must_end(found, world.now())
 
     return WorkQueue(reconcile, urgent=urgent, on_stuck=on_stuck)
@@ -97,7 +109,7 @@ def make_queue(world: World) -> WorkQueue:
 async def _post_event(world: World, key: Key, error: Exception) -> None:
     """Tell people with ``kubectl describe`` about an object whose passes keep failing."""
     kind = CONTROLLERS.objects.get(key.sort)
-    obj = world.store.get(kind, key.namespace, key.name) if kind else None
+    obj = world.cache[kind].get(key.namespace, key.name) if kind else None
     if obj is None:
         return
     message = str(error) if isinstance(error, ClusterError | OperatorError) else f"{type(error).__name__}: see the logs"

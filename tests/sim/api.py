@@ -94,7 +94,7 @@ class Api:
                 tasks.create_task(kept.run())
             tasks.create_task(state.caches.keep_rows())
             if self._builds:
-                for kept in state.part(BuildView).caches.values():
+                for kept in state.part(BuildView).reflectors.values():
                     tasks.create_task(kept.run())
             tasks.create_task(keep_time(client))
             self.state = state

@@ -182,7 +182,7 @@ MUTANTS: Final = (
     Mutant(
         "nobody wakes the deployment of an Instance that ended before it was bound",
         "berth_operator.instances.controller._instance",
-        'world.store.by(DEPLOYMENTS, "holder", public_id(obj), namespace)',
+        'world.cache[DEPLOYMENTS].by("holder", public_id(obj), namespace)',
         "()",
         which="gone",
     ),

@@ -17,7 +17,8 @@ from berth_api.auth.freshness import Freshness
 from berth_core.kube import errors as cluster
 from berth_core.kube.cache import Cache, Indexer
 from berth_core.kube.client import Client
-from berth_core.kube.types import Kind
+from berth_core.kube.reflector import Reflector
+from berth_core.kube.types import Kind, Object
 
 log = structlog.get_logger(__name__)
 
@@ -37,15 +38,16 @@ class _DeafError(Exception):
 class View:
     """All objects of one kind in one namespace, by index, with the age of the view."""
 
-    def __init__(self, client: Client, kind: Kind, namespace: str, indexers: Mapping[str, Indexer]) -> None:
-        self.cache = Cache(client, kind, [namespace], indexers=indexers, longest_delay=LONGEST_DELAY)
+    def __init__(self, client: Client, kind: Kind, namespace: str, indexes: Mapping[str, Indexer[Object]]) -> None:
+        self.cache = Cache[Object](lambda obj: obj, indexes)
+        self._reflector = Reflector(client, kind, [namespace], self.cache, longest_delay=LONGEST_DELAY)
         self._client = client
         self._kind = kind
         self._namespace = namespace
         self._freshness = Freshness()
         self._counted = 0
         self._changed = asyncio.Event()
-        self.cache.listen(lambda _key, _obj: self._tell())
+        self.cache.listen(lambda *_: self._tell())
 
     @property
     def is_synced(self) -> bool:
@@ -54,7 +56,7 @@ class View:
 
     def age(self, monotonic_now: float) -> float:
         """Seconds for which the view may have missed something; infinite before it was there."""
-        return max(self._freshness.age(monotonic_now), self.cache.broken_for(monotonic_now))
+        return max(self._freshness.age(monotonic_now), self._reflector.broken_for(monotonic_now))
 
     async def until(self, holds: Callable[[], bool], seconds: float) -> None:
         """Wait until a condition holds, checking it after each change. Raises TimeoutError."""
@@ -68,15 +70,15 @@ class View:
         while True:
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self.cache.run())
+                    tasks.create_task(self._reflector.run())
                     tasks.create_task(self._probe_until_deaf(trusted_until))
             except* _DeafError:
                 log.error("a watch missed objects: listing again", kind=self._kind.plural, namespace=self._namespace)
             trusted_until = time.monotonic() + LISTING_SECONDS
 
     async def _probe_until_deaf(self, trusted_until: float) -> None:
-        if not self.cache.is_synced:
-            await self.cache.synced()
+        if not self._reflector.is_synced:
+            await self._reflector.synced()
             self._freshness.listed(time.monotonic())
         async with asyncio.TaskGroup() as probes:
             while True:

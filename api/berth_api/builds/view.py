@@ -5,18 +5,19 @@ not poll the cluster. A watch may lag by up to a second; decisions need a live r
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from berth_api.cache.informer import Informer
 from berth_core import builds, names
 from berth_core.builds import Word
-from berth_core.kube.cache import Cache, Key, nothing
+from berth_core.kube.cache import Cache, Key
 from berth_core.kube.client import Client
 from berth_core.kube.containers import reported
+from berth_core.kube.reflector import Reflector
 from berth_core.kube.types import PODS, Object
+from berth_core.reading import read
 from berth_core.resources import Build
 
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
@@ -58,9 +59,10 @@ class BuildSeen:
     """The whole Build while it waits for its turn."""
 
     @classmethod
-    def of(cls, obj: Object) -> Self:
-        """Look at a resource."""
-        build = Build.parse(obj)
+    def of(cls, obj: Object) -> Self | None:
+        """Look at a resource; None where it cannot be read."""
+        if (build := read(Build, obj)) is None:
+            return None
         word = builds.word(build)
         waiting = build if word is Word.QUEUED else None
         version = int(build.metadata.resource_version)
@@ -96,21 +98,19 @@ class PodSeen:
 class BuildView:
     """Caches of Builds and of the pods of their Jobs."""
 
-    def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
-        spaces = list(namespaces)
-        self._builds: Informer[BuildSeen] = Informer(Cache(client, Build.api(), spaces, keep=nothing), BuildSeen.of, {})
-        pods = Cache(client, PODS, spaces, labels={names.BUILD_LABEL: ""}, keep=nothing)
-        self._pods: Informer[PodSeen] = Informer(pods, PodSeen.of, {"job": lambda pod: pod.job})
+    def __init__(self, client: Client, namespaces: Sequence[str]) -> None:
+        self._builds = Cache(BuildSeen.of)
+        self._pods = Cache(PodSeen.of, {"job": lambda pod: (pod.job,)})
+        self.reflectors: Final[Mapping[str, Reflector[Any]]] = {
+            Build.KIND: Reflector(client, Build.api(), namespaces, self._builds),
+            "Pod": Reflector(client, PODS, namespaces, self._pods, labels={names.BUILD_LABEL: ""}),
+        }
+        """The reflectors to run, by kind."""
         self._bells: dict[Key, Bell] = {}
         self._names: dict[str, Key] = {}
         """Keys of followed builds, by public id."""
         self._builds.listen(self._build_changed)
         self._pods.listen(self._pod_changed)
-
-    @property
-    def caches(self) -> dict[str, Cache]:
-        """The caches to run, by kind."""
-        return {Build.KIND: self._builds.cache, "Pod": self._pods.cache}
 
     def build(self, namespace: str, name: str) -> BuildSeen | None:
         """Return a build by the name of its object."""
@@ -118,8 +118,8 @@ class BuildView:
 
     def pod(self, namespace: str, job: str) -> PodSeen | None:
         """Return the pod of a Job. A Job of a build makes one; of several, the last by name counts."""
-        found = [pod for pod in self._pods.by("job", job) if self._pods.get(namespace, pod.name) is pod]
-        return max(found, key=lambda pod: pod.name) if found else None
+        pods = self._pods.by("job", job, namespace)
+        return pods[-1] if pods else None
 
     def waiting(self) -> list[Build]:
         """Return the builds that wait for their turn."""

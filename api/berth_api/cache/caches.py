@@ -2,26 +2,26 @@
 
 import asyncio
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from berth_api import metrics
 from berth_api.cache.deployment import Deployment
-from berth_api.cache.informer import Informer
 from berth_api.cache.listing import ORDERS
 from berth_api.cache.lists import Rows
 from berth_api.http.errors import AwayError
 from berth_core import ids
-from berth_core.kube.cache import Cache, Key, nothing
+from berth_core.kube.cache import Cache, Key
 from berth_core.kube.client import Client
 from berth_core.kube.model import is_time
+from berth_core.kube.reflector import Reflector
 from berth_core.kube.types import Object
 from berth_core.queue.order import Queues
 from berth_core.queue.waiters import Waiter, waits
 from berth_core.reading import at, read
-from berth_core.resources import AccessRule, Instance, Reservation, Resource, WorkspaceDeployment, WorkspaceType, oldest
+from berth_core.resources import AccessRule, Instance, Reservation, WorkspaceDeployment, WorkspaceType, oldest
 
 STALE_SECONDS: Final = 5.0
 """Lists older than this are not shown."""
@@ -34,21 +34,24 @@ ROWS_AT_ONCE: Final = 25
 class Caches:
     """The public lists."""
 
-    def __init__(self, client: Client, namespaces: Iterable[str]) -> None:
-        def cache(kind: type[Resource]) -> Cache:
-            # The informers below keep the parsed values; the objects would take several times as much memory.
-            return Cache(client, kind.api(), namespaces, keep=nothing)
-
-        self.types = Informer(cache(WorkspaceType), WorkspaceType.parse, {"name": lambda t: t.spec.type_name})
-        self.deployments = Informer(
-            cache(WorkspaceDeployment),
-            lambda obj: Deployment.of(WorkspaceDeployment.parse(obj)),
-            {"id": lambda d: d.id, "type": lambda d: d.type},
-        )
-        self.reservations: Informer[Reservation] = Informer(cache(Reservation), Reservation.parse, {})
-        self.rules = Informer(cache(AccessRule), partial(read, AccessRule), {"deployment": _deployment_of_rule})
-        self.endings = Informer(cache(Instance), Ending.of, {"id": lambda e: e.instance})
-        self.waiting: Informer[Waiter] = Informer(self.endings.cache, _waiting, {})
+    def __init__(self, client: Client, namespaces: Sequence[str]) -> None:
+        # Parsed values only: the objects would take several times as much memory.
+        self.types = Cache(partial(read, WorkspaceType), {"name": lambda t: (t.spec.type_name,)})
+        self.deployments = Cache(_deployment, {"id": lambda d: (d.id,), "type": lambda d: (d.type,)})
+        self.reservations = Cache(partial(read, Reservation))
+        self.rules = Cache(partial(read, AccessRule), {"deployment": lambda r: (r.spec.deployment,)})
+        self.endings = Cache(Ending.of, {"id": lambda e: (e.instance,), "waiting": _waiting})
+        self.all: Final[Mapping[str, Reflector[Any]]] = {
+            kind.KIND: Reflector(client, kind.api(), namespaces, cache)
+            for kind, cache in (
+                (WorkspaceType, self.types),
+                (WorkspaceDeployment, self.deployments),
+                (Reservation, self.reservations),
+                (AccessRule, self.rules),
+                (Instance, self.endings),
+            )
+        }
+        """The reflectors that feed them, by kind."""
         self.rows = Rows()
         self._doubts = asyncio.Event()
         self._prepared = False
@@ -56,25 +59,14 @@ class Caches:
         self.deployments.listen(lambda key, _, deployment: self.rows.deployment_changed(key, deployment))
         self.reservations.listen(self._reservation_changed)
 
-    @property
-    def all(self) -> dict[str, Cache]:
-        """The caches by kind."""
-        return {
-            WorkspaceType.KIND: self.types.cache,
-            WorkspaceDeployment.KIND: self.deployments.cache,
-            Reservation.KIND: self.reservations.cache,
-            AccessRule.KIND: self.rules.cache,
-            Instance.KIND: self.endings.cache,
-        }
-
     def is_synced(self) -> bool:
         """Whether everything has been listed once, and lists can be shown."""
         return self._prepared
 
     async def keep_rows(self) -> None:
         """Prepare the lists once everything is listed, then work off rows in doubt after changes, until cancelled."""
-        for cache in self.all.values():
-            await cache.synced()
+        for reflector in self.all.values():
+            await reflector.synced()
         await self._settle()
         for order in sorted(ORDERS):
             self.rows.prepare(order)
@@ -105,7 +97,7 @@ class Caches:
     def need_fresh(self) -> None:
         """Raise AwayError where the lists are not there yet or may be old."""
         now = asyncio.get_running_loop().time()
-        broken = {kind: cache.broken_for(now) for kind, cache in self.all.items()}
+        broken = {kind: reflector.broken_for(now) for kind, reflector in self.all.items()}
         for kind, seconds in broken.items():
             metrics.CACHE_BROKEN.labels(kind).set(seconds)
         if not self.is_synced() or max(broken.values()) > STALE_SECONDS:
@@ -118,21 +110,19 @@ class Caches:
         """
         namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
         now = asyncio.get_running_loop().time()
-        return all(
-            cache.seen(namespace) >= version and cache.broken_for(now) <= BROKEN_SECONDS
-            for cache in (self.rules.cache, self.reservations.cache, self.endings.cache)
-        )
+        watches = [self.all[kind.KIND] for kind in (AccessRule, Reservation, Instance)]
+        return all(one.seen(namespace) >= version and one.broken_for(now) <= BROKEN_SECONDS for one in watches)
 
     def anybody_waits(self, deployment: Deployment) -> bool:
         """Whether anyone waits for a deployment, whether or not they may have it."""
         return self.queues().applying(deployment.resource) > 0 or any(
-            waiter.namespace == deployment.namespace and waiter.wants(deployment.name, deployment.type)
-            for waiter in self.waiting
+            ending.waiter is not None and ending.waiter.wants(deployment.name, deployment.type)
+            for ending in self.endings.by("waiting", "yes", deployment.namespace)
         )
 
     def rules_of(self, deployment: Deployment) -> list[AccessRule]:
         """Access rules of a deployment."""
-        return self.rules.by("deployment", f"{deployment.namespace}/{deployment.name}")
+        return self.rules.by("deployment", deployment.name, deployment.namespace)
 
     def queues(self) -> Queues:
         """Queue lengths, always current."""
@@ -140,27 +130,32 @@ class Caches:
 
     def type_named(self, namespace: str, name: str) -> WorkspaceType | None:
         """Return the type of a deployment in a namespace; of several of that name the oldest."""
-        found = [t for t in self.types.by("name", name) if t.metadata.namespace == namespace]
+        found = self.types.by("name", name, namespace)
         return oldest(found) if found else None
 
 
-def _deployment_of_rule(rule: AccessRule) -> str:
-    return f"{rule.metadata.namespace}/{rule.spec.deployment}"
+def _deployment(obj: Object) -> Deployment | None:
+    resource = read(WorkspaceDeployment, obj)
+    return Deployment.of(resource) if resource is not None else None
 
 
-def _waiting(obj: Object) -> Waiter | None:
+def _waiter(obj: Object) -> Waiter | None:
     """Waiter of an Instance made with kubectl; None where the Instance has a deployment already, as most have."""
     if at(obj, "spec", "claim") or at(obj, "status", "epoch"):
         return None  # without reading all of it
-    instance = Instance.parse(obj)
-    return Waiter.of(instance) if waits(instance) else None
+    instance = read(Instance, obj)
+    return Waiter.of(instance) if instance is not None and waits(instance) else None
+
+
+def _waiting(ending: "Ending") -> Iterable[str]:
+    return () if ending.waiter is None else ("yes",)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """User and end of an instance; ``expires`` is None where there is no end, or it is not known.
 
-    ``is_kept_alive``: pings keep it, and it has not begun to end.
+    ``is_kept_alive``: pings keep it, and it has not begun to end. ``waiter`` is for one that waits for a deployment.
     """
 
     instance: str
@@ -170,6 +165,7 @@ class Ending:
     name: str
     expires: str | None
     is_kept_alive: bool
+    waiter: Waiter | None
 
     @classmethod
     def of(cls, obj: Object) -> Self:
@@ -179,4 +175,4 @@ class Ending:
         public_id, user = ids.instance_id(name, metadata["uid"]), at(obj, "spec", "user")
         ends = at(obj, "status", "reason") or at(obj, "spec", "terminate") or metadata.get("deletionTimestamp")
         is_kept = at(obj, "spec", "keepAlive") is True and not ends
-        return cls(public_id, user or "", namespace, name, end if is_time(end) else None, is_kept)
+        return cls(public_id, user or "", namespace, name, end if is_time(end) else None, is_kept, _waiter(obj))

@@ -35,7 +35,7 @@ async def ready(state: SharedState) -> JSON:
 
     A cluster that is out of reach later does not count: clients get a 503 that says so, which is better than no answer.
     """
-    missing = [kind for kind, cache in state.caches.all.items() if not cache.is_synced]
+    missing = [kind for kind, reflector in state.caches.all.items() if not reflector.is_synced]
     if not missing and not state.caches.is_synced():
         missing.append("lists")
     if not state.revocations.is_synced:

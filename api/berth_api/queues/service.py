@@ -69,7 +69,7 @@ def _may_have(state: State, identity: Identity, deployment: Deployment) -> bool:
         return False
     if identity.types is not None and deployment.type not in identity.types:
         return False
-    rules = state.caches.rules.by("deployment", f"{deployment.namespace}/{deployment.name}")
+    rules = state.caches.rules_of(deployment)
     return access.may_instantiate(identity, kind, deployment, rules)
 
 

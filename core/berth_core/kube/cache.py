@@ -1,216 +1,200 @@
-"""A list-and-watch cache of one kind.
+"""The last seen objects of one kind, with the look-ups that readers need. Pure.
 
-One task owns the store; readers on the same event loop see whole objects and never wait. After a break the
-watch goes on from the last resourceVersion. When that is too old (410), the collection is listed again: listeners
-hear of objects that changed meanwhile, and of vanished ones as deleted. A list is read and stored in small pieces,
-between which the event loop serves other tasks: meanwhile readers see a mix of older and newer objects.
+Watches, reads and writes of one event loop feed it; its readers never change what they read. Versions only go forward:
+a late event neither undoes a write of ours nor brings back a deleted object. (resourceVersions are comparable as
+integers since Kubernetes 1.35 by contract, before that by fact.)
 """
 
-import asyncio
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar
 
-import structlog
+from berth_core.kube.types import Object
 
-from berth_core.kube import errors
-from berth_core.kube.client import Client
-from berth_core.kube.types import Kind, Object
-
-log = structlog.get_logger(__name__)
-
+Value = TypeVar("Value")
+M = TypeVar("M")
 Key = tuple[str, str]
-"""(namespace, name)"""
-Indexer = Callable[[Object], Iterable[str]]
-Listener = Callable[[Key, Object | None], None]
-Keep = Callable[[Object], Object]
-
-FIRST_DELAY: Final = 0.1
-LONGEST_DELAY: Final = 5.0
-PIECE: Final = 25
-"""Objects of a list that are stored before other tasks run on the event loop."""
+"""(namespace, name); the namespace is empty for cluster-wide kinds."""
+Indexer = Callable[[Value], Iterable[str]]
+MOST_TOMBSTONES: Final = 1024
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def key_of(obj: Object) -> Key:
-    """Namespace and name of an object; the namespace is empty for cluster-wide ones."""
-    metadata = obj["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
+class Cache(Generic[Value]):
+    """Objects of one kind as ``read`` shows them, by key and by index.
 
-
-def whole(obj: Object) -> Object:
-    """Keep all of an object."""
-    return obj
-
-
-def nothing(_: Object) -> Object:
-    """Keep nothing but the key: for caches that only tell their listeners."""
-    return _NOTHING
-
-
-_NOTHING: Final[Object] = {}
-
-
-class Cache:
-    """All objects of one kind in some namespaces (None: in all), by key and by index.
-
-    ``keep`` reduces an object to the part that readers need. Indexers and listeners get the whole object, without
-    its bookkeeping (managed fields, kubectl's copy), which takes more memory than all the rest.
-    ``longest_delay`` is the longest pause, in seconds, between attempts at a watch that fail.
+    Objects for which ``read`` returns None cannot be read. They are kept apart as they are, so that none stops a pass
+    over others, for callers that must not take them for absent.
     """
 
     def __init__(
         self,
-        client: Client,
-        kind: Kind,
-        namespaces: Iterable[str] | None = None,
-        *,
-        labels: Mapping[str, str] | None = None,
-        indexers: Mapping[str, Indexer] | None = None,
-        keep: Keep = whole,
-        longest_delay: float = LONGEST_DELAY,
+        read: Callable[[Object], Value | None],
+        indexes: Mapping[str, Indexer[Value]] | None = None,
     ) -> None:
-        self._client = client
-        self._kind = kind
-        self._scopes: list[str | None] = [None] if namespaces is None else list(namespaces)
-        self._labels = labels
-        self._indexers = dict(indexers or {})
-        self._keep = keep
-        self._longest_delay = longest_delay
-        self._objects: dict[Key, Object] = {}
-        self._versions: dict[Key, str] = {}
-        self._indexes: dict[str, dict[str, set[Key]]] = {name: {} for name in self._indexers}
-        self._indexed: dict[Key, list[tuple[str, str]]] = {}
-        self._listeners: list[Listener] = []
-        self._unlisted = {scope: asyncio.Event() for scope in self._scopes}
-        self._broken_since: dict[str | None, float] = {}
-        self._seen: dict[str | None, int] = {}
+        self._read = read
+        self._indexers = dict(indexes or {})
+        self._values: dict[Key, Value] = {}
+        self._unreadable: dict[Key, Object] = {}
+        self._versions: dict[Key, int] = {}
+        self._indexes: dict[str, dict[str, dict[Key, Value]]] = {name: {} for name in self._indexers}
+        self._models: dict[Key, Any] = {}
+        self._gone: dict[Key, int] = {}
+        """Tombstones: versions of deletions."""
+        self._unheard: set[Key] = set()
+        """Objects that were put and of which no watch has told since."""
+        self._listeners: list[Callable[[Key, Value | None, Value | None], None]] = []
 
-    def listen(self, listener: Listener) -> None:
-        """Call back with ``(key, object or None)`` after each change; must not block."""
+    def listen(self, listener: Callable[[Key, Value | None, Value | None], None]) -> None:
+        """Call back with ``(key, value before, value after)`` after each change; must not block."""
         self._listeners.append(listener)
 
-    async def run(self) -> None:
-        """Keep the cache current until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for scope in self._scopes:
-                tasks.create_task(self._follow(scope))
-
-    async def synced(self) -> None:
-        """Wait until every namespace has been listed once."""
-        for event in self._unlisted.values():
-            await event.wait()
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether every namespace has been listed once."""
-        return all(event.is_set() for event in self._unlisted.values())
-
-    def broken_for(self, monotonic_now: float) -> float:
-        """Seconds since the oldest break of a watch that is still broken; 0 when all watches stand."""
-        return max((monotonic_now - since for since in self._broken_since.values()), default=0.0)
-
-    def seen(self, namespace: str) -> int:
-        """Greatest resourceVersion up to which the cache has all changes of a namespace; 0 before the first list.
-
-        It is comparable, as an integer, with those of other kinds of the same API group: by contract since Kubernetes
-        1.35 within a kind, and in fact within one etcd.
-        """
-        return self._seen.get(None if self._scopes == [None] else namespace, 0)
-
-    def get(self, namespace: str, name: str) -> Object | None:
+    def get(self, namespace: str, name: str) -> Value | None:
         """One object, or None."""
-        return self._objects.get((namespace, name))
+        return self._values.get((namespace, name))
 
-    def by(self, index: str, value: str) -> list[Object]:
-        """Objects whose indexer named ``index`` yields the value, in no special order."""
-        return [self._objects[key] for key in self._indexes[index].get(value, ())]
+    def by(self, index: str, value: str, namespace: str | None = None) -> list[Value]:
+        """Objects by an index: in one namespace, sorted by name, or in all, in no special order."""
+        entries = self._indexes[index].get(value, {})
+        if namespace is None:
+            return list(entries.values())
+        return [entries[key] for key in sorted(entries) if key[0] == namespace]
 
-    def __iter__(self) -> Iterator[Object]:
-        return iter(list(self._objects.values()))
+    def models(self, parse: Callable[[Value], M], index: str, value: str, namespace: str) -> list[M]:
+        """Models of the same objects, by the one ``parse`` of a cache. Each version is parsed once.
+
+        (Each pass of a waiter looks at all waiters.)
+        """
+        entries, models = self._indexes[index].get(value, {}), self._models
+        keys = [key for key in sorted(entries) if key[0] == namespace]
+        for key in keys:
+            if key not in models:
+                models[key] = parse(entries[key])
+        return [models[key] for key in keys]
+
+    def counts(self, index: str) -> Iterator[tuple[str, int]]:
+        """How many objects there are by each value of an index."""
+        return ((value, len(entries)) for value, entries in self._indexes[index].items())
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(list(self._values.values()))
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._values)
 
-    async def _follow(self, scope: str | None) -> None:
-        loop = asyncio.get_running_loop()
-        delay, version = FIRST_DELAY, None
+    def unreadable(self, namespace: str | None = None) -> list[Object]:
+        """Objects that are there and cannot be read, in one namespace or in all. Nothing holds for their form."""
+        return [obj for key, obj in self._unreadable.items() if namespace in (None, key[0])]
 
-        def stands() -> None:
-            # Only once the server has accepted the watch: a failed attempt must not make the break look new.
-            self._broken_since.pop(scope, None)
+    def unreadable_one(self, namespace: str, name: str) -> Object | None:
+        """One of those, or None."""
+        return self._unreadable.get((namespace, name))
 
-        while True:
-            pause = FIRST_DELAY
-            try:
-                if version is None:
-                    version = await self._relist(scope)
-                async for event in self._client.watch(self._kind, scope, version, labels=self._labels, opened=stands):
-                    version, delay = event.object["metadata"]["resourceVersion"], FIRST_DELAY
-                    if event.type == "DELETED":
-                        self._remove(key_of(event.object))
-                    elif event.type != "BOOKMARK":
-                        self._store(event.object)
-                    self._seen[scope] = int(version)
-            except errors.GoneError:
-                version = None
-            except errors.ClusterError as error:
-                log.warning("watch broke", kind=self._kind.plural, namespace=scope, error=error.message)
-                pause, delay = delay, min(delay * 2, self._longest_delay)
-            # Servers end watches from time to time. Until the next watch stands, no changes arrive.
-            self._broken_since.setdefault(scope, loop.time())
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+    def put(self, obj: Object) -> bool:
+        """Keep the answer of a write or a read, unless a newer version is known; return whether it is the newest."""
+        key, version = key_of(obj), version_of(obj)
+        known = self._known(key)
+        if known < version:
+            self._keep(key, version, obj)
+            self._unheard.add(key)
+        return known <= version and key in self._values
 
-    async def _relist(self, scope: str | None) -> str:
-        self._seen.pop(scope, None)
-        listed, version = set[Key](), ""
-        async for objects, as_of in self._client.pages(self._kind, scope, labels=self._labels):
-            version = as_of
-            for number, obj in enumerate(objects):
-                key = key_of(obj)
-                listed.add(key)
-                if self._versions.get(key) != obj["metadata"]["resourceVersion"]:
-                    self._store(obj)
-                if number % PIECE == PIECE - 1:
-                    await asyncio.sleep(0)
-        for key in [key for key in self._objects if scope in (None, key[0]) and key not in listed]:
-            self._remove(key)
-        self._seen[scope] = int(version)
-        self._unlisted[scope].set()
-        return version
+    def hear(self, obj: Object) -> bool:
+        """Keep an object that a watch tells of; return whether it is news, on which no pass has acted.
 
-    def _store(self, obj: Object) -> None:
-        key = key_of(obj)
-        _strip(obj["metadata"])
-        self._unindex(key)
-        self._objects[key] = self._keep(obj)
-        self._versions[key] = obj["metadata"]["resourceVersion"]
-        if self._indexers:
-            self._indexed[key] = [(name, value) for name, indexer in self._indexers.items() for value in indexer(obj)]
-        for name, value in self._indexed.get(key, ()):
-            self._indexes[name].setdefault(value, set()).add(key)
-        self._tell(key, obj)
+        An object that was put is news until it was heard, or :meth:`all_heard` was called.
+        """
+        key, version = key_of(obj), version_of(obj)
+        known = self._known(key)
+        if known > version:
+            return False
+        news = known < version or key in self._unheard
+        self._unheard.discard(key)
+        if known < version:
+            self._keep(key, version, obj)
+        return news
 
-    def _remove(self, key: Key) -> None:
-        self._unindex(key)
-        if self._objects.pop(key, None) is not None:
-            del self._versions[key]
-            self._tell(key, None)
+    def all_heard(self) -> None:
+        """Take note that there will be a pass over everything that is known."""
+        self._unheard.clear()
 
-    def _unindex(self, key: Key) -> None:
-        for name, value in self._indexed.pop(key, ()):
-            keys = self._indexes[name].get(value, set())
-            keys.discard(key)
-            if not keys:
-                self._indexes[name].pop(value, None)
+    def remove(self, obj: Object) -> None:
+        """Forget a deleted object; later news of older versions are ignored."""
+        self._bury(key_of(obj), version_of(obj))
 
-    def _tell(self, key: Key, obj: Object | None) -> None:
+    def retain(self, namespace: str, listed: Container[Key], version: str) -> list[Value | Object]:
+        """Forget and return what a live list of a namespace (empty for cluster-wide kinds) shows to have vanished.
+
+        ``version`` is the list's; younger objects stay.
+        """
+        as_of = int(version)
+        keys = [key for key, known in self._versions.items() if key[0] == namespace and known <= as_of]
+        vanished = [key for key in keys if key not in listed]
+        objects = [self._values[key] if key in self._values else self._unreadable[key] for key in vanished]
+        for key in vanished:
+            self._bury(key, self._versions[key])
+        return objects
+
+    def _known(self, key: Key) -> int:
+        """Newest version that is known of an object, or of its deletion; -1 where there is none."""
+        known = self._versions.get(key)
+        return known if known is not None else self._gone.get(key, -1)
+
+    def _keep(self, key: Key, version: int, obj: Object) -> None:
+        new = self._read(obj)
+        old = self._drop(key)
+        self._versions[key] = version
+        if new is None:
+            self._unreadable[key] = obj
+        else:
+            self._values[key] = new
+            for index, values in self._indexers.items():
+                for value in values(new):
+                    self._indexes[index].setdefault(value, {})[key] = new
+        self._tell(key, old, new)
+
+    def _bury(self, key: Key, version: int) -> None:
+        if self._known(key) > version:
+            return
+        self._unheard.discard(key)
+        self._gone[key] = version
+        while len(self._gone) > MOST_TOMBSTONES:
+            self._gone.pop(next(iter(self._gone)))
+        if key in self._versions:
+            self._tell(key, self._drop(key), None)
+
+    def _drop(self, key: Key) -> Value | None:
+        self._versions.pop(key, None)
+        self._unreadable.pop(key, None)
+        self._models.pop(key, None)
+        old = self._values.pop(key, None)
+        if old is not None:
+            for index, values in self._indexers.items():
+                entries = self._indexes[index]
+                for value in values(old):
+                    del entries[value][key]
+                    if not entries[value]:
+                        del entries[value]
+        return old
+
+    def _tell(self, key: Key, old: Value | None, new: Value | None) -> None:
         for listener in self._listeners:
-            listener(key, obj)
+            listener(key, old, new)
 
 
-def _strip(metadata: Object) -> None:
+def key_of(obj: Object) -> Key:
+    """Namespace, empty for cluster-wide kinds, and name."""
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def version_of(obj: Object) -> int:
+    """Return the resourceVersion."""
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def strip_bookkeeping(obj: Object) -> Object:
+    """Take managed fields and kubectl's copy off an object, which take more memory than the rest; return it."""
+    metadata = obj["metadata"]
     metadata.pop("managedFields", None)
-    annotations = metadata.get("annotations")
-    if annotations is not None:
+    if annotations := metadata.get("annotations"):
         annotations.pop(_LAST_APPLIED, None)
+    return obj

@@ -11,9 +11,8 @@ from kubernetes.aio import client as k8s
 from berth_core.kube import errors
 from berth_core.kube.answers import error_of, from_status, object_of, translated
 from berth_core.kube.clock import StoreClock
-from berth_core.kube.selectors import selectors
 from berth_core.kube.streams import SILENT_SECONDS, keep_alive, lines
-from berth_core.kube.types import PODS, Kind, Object, WatchEvent
+from berth_core.kube.types import PODS, Kind, Object, WatchEvent, selectors
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"

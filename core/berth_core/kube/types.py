@@ -1,5 +1,6 @@
-"""Kinds of objects, the objects themselves, and events of watches."""
+"""Kinds of objects and their URLs, the objects themselves, and events of watches."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -39,3 +40,18 @@ class WatchEvent:
 
     type: str
     object: Object
+
+
+def selectors(labels: Mapping[str, str] | None, fields: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the query of a list or watch for labels (an empty value asks for the label itself) and fields."""
+    query = {}
+    if labels:
+        query["labelSelector"] = ",".join(f"{k}={v}" if v else k for k, v in labels.items())
+    if fields:
+        query["fieldSelector"] = ",".join(f"{k}={_escaped(v)}" for k, v in fields.items())
+    return query
+
+
+def _escaped(value: str) -> str:
+    # As apimachinery's fields.EscapeValue: a user's name must not add terms to the selector.
+    return value.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")

@@ -34,14 +34,14 @@ async def clear(world: World, attempt: Attempt, *, pods_gone: bool) -> None:
 
 async def reconcile_remains(world: World, key: Key) -> float | None:
     """Clear what carries the label of a build (``key.name`` is its public id) that does not exist."""
-    if world.store.by(BUILDS, "id", key.name, key.namespace):
+    if world.cache[BUILDS].by("id", key.name, key.namespace):
         return None
     # Its status has its id before anything else carries it. A list of all builds is as large as users make them.
     known, _ = await world.client.list(BUILDS, key.namespace, fields={"status.id": key.name}, metadata_only=True)
     if known:
         return None
     world.state(NotKept).pop((key.namespace, key.name), None)
-    pods = world.store.by(PODS, "build", key.name, key.namespace)
+    pods = world.cache[PODS].by("build", key.name, key.namespace)
     await _clear(world, key.namespace, key.name, None, pods_gone=not pods)
     log.info("cleared what a deleted build left", build=key.name)
     return AGAIN_SECONDS if pods else None
@@ -56,13 +56,13 @@ async def _clear(world: World, namespace: str, build_id: str, last: int | None, 
     labels = {names.BUILD_LABEL: build_id}
     instances, _ = await world.client.list(INSTANCES, namespace, labels=labels)
     await together(*(_dismiss(world, instance) for instance in of_these(instances)))
-    for pod in of_these(world.store.by(PODS, "build", build_id, namespace)):
+    for pod in of_these(world.cache[PODS].by("build", build_id, namespace)):
         if not goes(pod):
             await world.client.delete(
                 PODS, namespace, pod["metadata"]["name"], uid=pod["metadata"]["uid"], grace_seconds=GRACE
             )
     # Pods first: what deletes them after their Job gives them all the time that they ask for.
-    for job in of_these(world.store.by(JOBS, "build", build_id, namespace)):
+    for job in of_these(world.cache[JOBS].by("build", build_id, namespace)):
         await world.client.delete(JOBS, namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
     kinds = (SECRETS, POLICIES) if pods_gone else (SECRETS,)
     for kind in kinds:
@@ -78,7 +78,7 @@ async def _dismiss(world: World, instance: Object) -> None:
         return
     try:
         body = {"spec": {"terminate": True}}
-        world.store.put(INSTANCES, await world.client.patch(INSTANCES, metadata["namespace"], metadata["name"], body))
+        world.cache[INSTANCES].put(await world.client.patch(INSTANCES, metadata["namespace"], metadata["name"], body))
         log.info("machine given back", instance=metadata["name"])
     except NotFoundError:
         log.info("the machine's Instance is gone", instance=metadata["name"])

@@ -38,7 +38,7 @@ def _child(world: World, obj: Object, _gone: bool) -> None:
     build_id, namespace = (obj["metadata"].get("labels") or {}).get(names.BUILD_LABEL), obj["metadata"]["namespace"]
     if not build_id:
         return
-    owners = world.store.by(BUILDS, "id", build_id, namespace)
+    owners = world.cache[BUILDS].by("id", build_id, namespace)
     for owner in owners:
         world.add(BUILD, namespace, owner["metadata"]["name"])
     if not owners:

@@ -17,7 +17,7 @@ from berth_operator.builds.limits import ahead_of
 from berth_operator.builds.manifests.network import repository_egress, why_not
 from berth_operator.builds.observed import UNREAD, MachineSeen, PodSeen, SeenBuild, StepSeen
 from berth_operator.engine.world import World
-from berth_operator.kinds import ACCESS_RULES, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
+from berth_operator.kinds import ACCESS_RULES, BUILDS, DEPLOYMENTS, INSTANCES, JOBS, PODS, PROJECTS, RULES
 
 STEPS = (names.FETCH_STEP, names.RUN_STEP)
 
@@ -40,7 +40,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
         return seen
     pods = pods_of(world, namespace, public_id)
     if status.end_time is not None:
-        jobs, instances = (world.store.by(kind, "build", public_id, namespace) for kind in (JOBS, INSTANCES))
+        jobs, instances = (world.cache[kind].by("build", public_id, namespace) for kind in (JOBS, INSTANCES))
         return replace(seen, pods=bool(pods), remains=bool(pods or jobs or any(map(_is_kept, instances))))
     project = await _project(world, build)
     seen = replace(seen, pods=bool(pods), project=project)
@@ -60,12 +60,12 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
 
 def active(world: World, namespace: str) -> list[Build]:
     """Builds of a namespace that are not over."""
-    return world.store.models(Build, "active", "yes", namespace)
+    return world.cache[BUILDS].models(Build.parse, "active", "yes", namespace)
 
 
 def pods_of(world: World, namespace: str, public_id: str) -> list[Object]:
     """Pods of a build, of all its attempts."""
-    return world.store.by(PODS, "build", public_id, namespace)
+    return world.cache[PODS].by("build", public_id, namespace)
 
 
 def attempt_of(metadata: Object) -> int:
@@ -77,7 +77,7 @@ def attempt_of(metadata: Object) -> int:
 def instance_of(world: World, build: Build) -> Instance | None:
     """Return the Instance that the status names by its uid; another of the same name is none."""
     name = names.build_object(build.public_id, build.status.attempt or 1)
-    found = world.store.get(INSTANCES, build.metadata.namespace, name)
+    found = world.cache[INSTANCES].get(build.metadata.namespace, name)
     if found is None or found["metadata"]["uid"] != build.status.instance_uid:
         return None
     return Instance.parse(found)
@@ -107,7 +107,7 @@ def machine_of(world: World, build: Build) -> MachineSeen | None:
 def door_of(world: World, build: Build, machine: MachineSeen) -> str:
     """Address that the build's own FirewallRule lets in; empty where there is none."""
     name = names.build_object(build.public_id, build.status.attempt or 1)
-    for rule in world.store.by(RULES, "instance", machine.public_id, build.metadata.namespace):
+    for rule in world.cache[RULES].by("instance", machine.public_id, build.metadata.namespace):
         if rule["metadata"]["name"] == name:
             return str(rule["spec"]["source"]).partition("/")[0]
     return ""
@@ -132,19 +132,19 @@ def _is_kept(instance: Object) -> bool:
 
 async def _project(world: World, build: Build) -> Project | None:
     namespace, name = build.metadata.namespace, build.spec.project
-    found = world.store.get(PROJECTS, namespace, name)
+    found = world.cache[PROJECTS].get(namespace, name)
     if found is None:  # it may have been made a moment ago
         try:
             found = await world.client.get(PROJECTS, namespace, name)
         except NotFoundError:
             return None
-        world.store.put(PROJECTS, found)
+        world.cache[PROJECTS].put(found)
     return Project.parse(found)
 
 
 async def _step(world: World, build: Build, step: str, pods: Iterable[Object]) -> StepSeen | None:
     namespace, attempt = build.metadata.namespace, build.status.attempt or 1
-    job = world.store.get(JOBS, namespace, names.build_job(build.public_id, attempt, step))
+    job = world.cache[JOBS].get(namespace, names.build_job(build.public_id, attempt, step))
     if job is None:
         return None
     holds = {
@@ -175,9 +175,9 @@ async def _refused(world: World, build: Build) -> tuple[str, str] | None:
     kind = await world.find_type(namespace, wanted)
     if kind is None:
         return NO_TYPE, f"there is no type {wanted}: correct `workspace` in .berth.yml"
-    known = world.store.by(DEPLOYMENTS, "type", wanted, namespace)
+    known = world.cache[DEPLOYMENTS].by("type", wanted, namespace)
     named = (wd["metadata"]["name"] for wd in known)
-    rules = [rule for name in named for rule in world.store.by(ACCESS_RULES, "deployment", name, namespace)]
+    rules = [rule for name in named for rule in world.cache[ACCESS_RULES].by("deployment", name, namespace)]
     if _may_have_one(user, kind, known, rules):
         return None
     live, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"spec.type": wanted})

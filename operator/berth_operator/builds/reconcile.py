@@ -61,7 +61,7 @@ async def reconcile_build(world: World, key: Key) -> float | None:
         return None
     try:
         for _ in range(MOST_STEPS):
-            found = world.store.get(BUILDS, key.namespace, key.name)
+            found = world.cache[BUILDS].get(key.namespace, key.name)
             if found is None or found["metadata"].get("deletionTimestamp"):
                 world.state(ShutOut).pop(key, None)
                 return None
@@ -77,7 +77,7 @@ async def reconcile_build(world: World, key: Key) -> float | None:
         return error.seconds
     except (ConflictError, NotFoundError):
         await refresh(world, BUILDS, key.namespace, key.name)
-        if world.store.get(BUILDS, key.namespace, key.name) is None:
+        if world.cache[BUILDS].get(key.namespace, key.name) is None:
             return None
         raise
     return SHORTEST_WAIT

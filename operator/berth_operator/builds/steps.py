@@ -109,7 +109,7 @@ async def ask_for_machine(world: World, parts: BuildParts) -> None:
             raise _name_taken("Instance", name) from None
     except InvalidError as error:
         raise BuildEndsError(REFUSED, f"the machine was refused: {error.message}") from error
-    world.store.put(INSTANCES, made)
+    world.cache[INSTANCES].put(made)
     named = {"instance": name, "instance_uid": made["metadata"]["uid"]}
     await write_status(world, build, build.status, build.status.model_copy(update=named))
     log.info("machine asked for", build=parts.id, workspace=build.status.workspace)
@@ -224,7 +224,7 @@ def _door(world: World, build: Build, seen: SeenBuild) -> MachineDoor:
 async def _make_job(world: World, body: Object) -> None:
     namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
     try:
-        world.store.put(JOBS, await world.client.create(JOBS, namespace, body))
+        world.cache[JOBS].put(await world.client.create(JOBS, namespace, body))
     except AlreadyExistsError:
         await refresh(world, JOBS, namespace, name)
     log.info("job made", job=name)
@@ -242,4 +242,4 @@ async def open_door(world: World, seen: SeenBuild) -> None:
     if made is None:
         await refresh(world, RULES, seen.build.metadata.namespace, name)
     else:
-        world.store.put(RULES, made)
+        world.cache[RULES].put(made)

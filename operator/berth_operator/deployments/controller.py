@@ -15,16 +15,16 @@ from berth_operator.kinds import DEPLOYMENT, DEPLOYMENTS, LEASES, NODES, PODS, T
 def _deployment(world: World, obj: Object, _gone: bool) -> None:
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
     world.add(DEPLOYMENT, namespace, name)
-    for rival in world.store.by(DEPLOYMENTS, "id", ids.deployment_id(namespace, name)):
+    for rival in world.cache[DEPLOYMENTS].by("id", ids.deployment_id(namespace, name)):
         world.add(DEPLOYMENT, rival["metadata"]["namespace"], rival["metadata"]["name"])
 
 
 def _type(world: World, obj: Object, _gone: bool) -> None:
     namespace, type_name = obj["metadata"]["namespace"], obj["spec"]["typeName"]
-    for same in world.store.by(TYPES, "typeName", type_name, namespace):
+    for same in world.cache[TYPES].by("typeName", type_name, namespace):
         world.add(TYPE, namespace, same["metadata"]["name"])
     world.add(TYPE, namespace, obj["metadata"]["name"])
-    for wd in world.store.by(DEPLOYMENTS, "type", type_name, namespace):
+    for wd in world.cache[DEPLOYMENTS].by("type", type_name, namespace):
         world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
 
 
@@ -55,10 +55,10 @@ def _heartbeat(world: World, obj: Object, gone: bool) -> None:
 
 
 def _node(world: World, obj: Object, _gone: bool) -> None:
-    for pod in world.store.by(PODS, "node", obj["metadata"]["name"]):
+    for pod in world.cache[PODS].by("node", obj["metadata"]["name"]):
         if deployment := (pod["metadata"].get("labels") or {}).get(names.DEPLOYMENT_LABEL):
             world.add(DEPLOYMENT, pod["metadata"]["namespace"], deployment)
-    for wd in world.store.all(DEPLOYMENTS):
+    for wd in world.cache[DEPLOYMENTS]:
         if wd["spec"].get("heartbeat") == "node":
             world.add(DEPLOYMENT, wd["metadata"]["namespace"], wd["metadata"]["name"])
 

@@ -86,7 +86,7 @@ async def _raise(world: World, wd: WorkspaceDeployment, before: list[Trace]) -> 
 def _epochs_of_instances(world: World, wd: WorkspaceDeployment) -> list[int]:
     """Epochs that Instances claim or had; they stay for a while after their end."""
     name, namespace = wd.metadata.name, wd.metadata.namespace
-    known = (*world.store.by(INSTANCES, "mentions", name, namespace), *world.store.unreadable(INSTANCES, namespace))
+    known = (*world.cache[INSTANCES].by("mentions", name, namespace), *world.cache[INSTANCES].unreadable(namespace))
     parts = [part for obj in known for part in (at(obj, "spec", "claim"), at(obj, "status"))]
     found = [at(part, "epoch") for part in parts if at(part, "deployment") == name]
     return [epoch for epoch in found if isinstance(epoch, int)]
@@ -111,7 +111,7 @@ async def _set_finalizers(world: World, wd: WorkspaceDeployment, finalizers: lis
     body = {"metadata": {"resourceVersion": wd.metadata.resource_version, "finalizers": finalizers or None}}
     written = await world.client.patch(DEPLOYMENTS, wd.metadata.namespace, wd.metadata.name, body)
     if not written["metadata"].get("deletionTimestamp"):  # else it may be gone, and is not put back
-        world.store.put(DEPLOYMENTS, written)
+        world.cache[DEPLOYMENTS].put(written)
     return WorkspaceDeployment.parse(written)
 
 

@@ -39,7 +39,7 @@ def holder_in_cache(world: World, wd: WorkspaceDeployment) -> Instance | None:
     """Return the instance that a deployment's lease is for, as last seen."""
     if wd.status.lease is None:
         return None
-    found = world.store.by(INSTANCES, "id", wd.status.lease.instance, wd.metadata.namespace)
+    found = world.cache[INSTANCES].by("id", wd.status.lease.instance, wd.metadata.namespace)
     return holder(wd, [Instance.parse(obj) for obj in found])
 
 
@@ -111,7 +111,7 @@ async def _buried(world: World, namespace: str, lease: Lease, instance: str, use
         log.warning("the cluster refuses a tombstone", instance=instance, error=error.message)
         return False
     else:
-        world.store.put(INSTANCES, made)
+        world.cache[INSTANCES].put(made)
         log.warning("an Instance did not come; its name is taken", instance=instance, deployment=lease.deployment)
     world.state(Refusals).forget(instance)
     return True

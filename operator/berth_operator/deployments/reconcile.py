@@ -49,7 +49,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         return None
     rivals = [
         WorkspaceDeployment.parse(o)
-        for o in world.store.by(DEPLOYMENTS, "id", wd.public_id)
+        for o in world.cache[DEPLOYMENTS].by("id", wd.public_id)
         if o["metadata"]["uid"] != wd.metadata.uid
     ]
     beat = await _beat(world, wd, now)
@@ -73,7 +73,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
 
 async def reconcile_type(world: World, key: Key) -> float | None:
     """Bring a type's status up to date."""
-    found = world.store.get(TYPES, key.namespace, key.name)
+    found = world.cache[TYPES].get(key.namespace, key.name)
     if found is None:
         return None
     type_ = WorkspaceType.parse(found)
@@ -95,7 +95,7 @@ def _node_ready(world: World, wd: WorkspaceDeployment, type_: WorkspaceType | No
     wanted = overrides.node_selector(type_.spec.template, added) if type_ else added.node_selector
     return any(
         node_is_ready(node) and wanted.items() <= (node["metadata"].get("labels") or {}).items()
-        for node in world.store.all(NODES)
+        for node in world.cache[NODES]
     )
 
 
@@ -108,7 +108,7 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
     holder = orphans.holder_in_cache(world, wd)
     if holder is not None and holder.status.reason is None:
         return ""
-    pods = [pod_view(pod) for pod in world.store.by(PODS, "instance", lease.instance, namespace)]
+    pods = [pod_view(pod) for pod in world.cache[PODS].by("instance", lease.instance, namespace)]
     sets = warm_sets(world, namespace, wd.metadata.name)
     pods += [one.pod for one in sets if one.pod is not None and one.epoch == wd.status.epoch]
     silent = (p.node for p in pods if p.node and not p.harmless and not node_is_ready(world.node(p.node)))
@@ -125,7 +125,7 @@ def _cleaning(world: World, wd: WorkspaceDeployment) -> str:
 async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> online.Beat | None:
     """Observed Lease of the deployment. It is read live before its silence takes effect."""
     namespace, name = wd.metadata.namespace, wd.metadata.name
-    lease = world.store.get(LEASES, namespace, name)
+    lease = world.cache[LEASES].get(namespace, name)
     if wd.spec.heartbeat != "lease" or lease is None:
         return None
     since = world.state(Steadiness).since
@@ -137,5 +137,5 @@ async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> online.
         lease = await world.client.get(LEASES, namespace, name)
     except NotFoundError:
         return beat
-    world.store.put(LEASES, lease)
+    world.cache[LEASES].put(lease)
     return world.state(Heartbeats).beat(lease, heard_for)

@@ -68,7 +68,7 @@ def tell(world: World, verdict: Verdict) -> None:
     metrics.POLICY_PROBED.set_to_current_time()
     say = log.info if verdict.status == "True" else log.warning
     say("probed NetworkPolicy", enforced=verdict.status, reason=verdict.reason, message=verdict.message)
-    for found in world.store.all(TYPES):
+    for found in world.cache[TYPES]:
         world.add(TYPE, found["metadata"]["namespace"], found["metadata"]["name"])
 
 

@@ -4,13 +4,13 @@ from typing import Final
 
 import structlog
 
+from berth_core.kube.cache import key_of
 from berth_core.kube.conditions import condition
 from berth_core.kube.errors import InvalidError, NotFoundError, UnreadableError
 from berth_core.kube.types import Kind, Object
 from berth_core.names import API_VERSION
 from berth_core.reading import at
 from berth_core.resources import KINDS, Resource
-from berth_operator.engine.cache import key_of
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.kinds import READABILITY
@@ -26,7 +26,7 @@ _WITH_STATUS: Final[dict[str, type[Resource]]] = {
 def judge(world: World, kind: Kind, obj: Object) -> None:
     """Ask for a pass where the status of an object that is in the store does not say whether it can be read."""
     namespace, name = key_of(obj)
-    unreadable = world.store.unreadable_one(kind, namespace, name) is not None
+    unreadable = world.cache[kind].unreadable_one(namespace, name) is not None
     if kind.plural in _WITH_STATUS and _said(obj) != unreadable:
         world.add(READABILITY, namespace, f"{kind.plural}/{name}")
 
@@ -36,7 +36,7 @@ async def reconcile_readability(world: World, key: Key) -> float | None:
     plural, _, name = key.name.partition("/")
     resource = _WITH_STATUS[plural]
     kind = resource.api()
-    obj = world.store.get(kind, key.namespace, name) or world.store.unreadable_one(kind, key.namespace, name)
+    obj = world.cache[kind].get(key.namespace, name) or world.cache[kind].unreadable_one(key.namespace, name)
     if obj is None:
         return None
     why = _why_not(resource, obj)
@@ -61,7 +61,7 @@ async def reconcile_readability(world: World, key: Key) -> float | None:
     except (InvalidError, NotFoundError) as error:
         log.warning("cannot say that it cannot be read", kind=resource.KIND, name=name, error=error.message)
         return None
-    world.store.put(kind, written)
+    world.cache[kind].put(written)
     return None
 
 

@@ -10,8 +10,8 @@ from typing import Final
 import structlog
 
 from berth_core.kube.errors import GoneError, UnavailableError
+from berth_core.kube.reflector import take_list
 from berth_core.kube.types import Kind
-from berth_operator.engine.cache import ObjectKey, key_of
 from berth_operator.engine.controllers import Controllers, wake, wake_gone
 from berth_operator.engine.readability import judge
 from berth_operator.engine.workqueue import Key
@@ -28,16 +28,11 @@ LONGEST_PAUSE: Final = 5.0
 
 async def relist(world: World, kind: Kind) -> None:
     """List a kind in all namespaces, take that over into the cache, and wake what vanished."""
-    controllers = world.state(Controllers)
+    controllers, cache = world.state(Controllers), world.cache[kind]
     namespaces = world.config.workspace_namespaces if kind.namespaced else (None,)
     for namespace in namespaces:
-        listed, version = set[ObjectKey](), "0"
-        async for page, as_of in world.client.pages(kind, namespace, labels=controllers.labels(kind)):
-            version = as_of
-            for obj in page:
-                world.store.put(kind, obj)
-                listed.add(key_of(obj))
-        for obj in world.store.retain(kind, namespace or "", listed, version):
+        keys, version = await take_list(world.client, kind, namespace, controllers.labels(kind), cache.put)
+        for obj in cache.retain(namespace or "", keys, version):
             wake_gone(world, kind, obj)
         for watch in controllers.watches[kind]:
             if watch.listed is not None:
@@ -70,12 +65,12 @@ async def relist_all(world: World) -> None:
 def wake_all(world: World) -> None:
     """Ask for a pass over everything that is known, and for every sweep, in the order of the subjects."""
     controllers = world.state(Controllers)
-    world.store.all_heard()
-    for kind in controllers.watches:
-        for obj in world.store.all(kind):
+    for kind, cache in world.cache.items():
+        cache.all_heard()
+        for obj in cache:
             judge(world, kind, obj)
             wake(world, kind, obj)
-        for obj in world.store.unreadable(kind):
+        for obj in cache.unreadable():
             judge(world, kind, obj)
     for sort in (sort for one in controllers.all for sort in one.sweeps):
         world.add(sort, "", "")

@@ -1,18 +1,21 @@
-"""Handlers of kopf's watches. A handler keeps the object and puts keys into the work queue, nothing else."""
+"""kopf's watches. A handler keeps the object and puts keys into the work queue, nothing else."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import kopf
 
 from berth_core import names
+from berth_core.kube.cache import key_of
 from berth_core.kube.streams import SILENT_SECONDS
 from berth_core.kube.types import Kind
-from berth_operator.engine.cache import key_of
 from berth_operator.engine.controllers import Controllers, wake, wake_gone
 from berth_operator.engine.login import Login
 from berth_operator.engine.readability import judge
+from berth_operator.engine.resync import watch_begins
 from berth_operator.engine.world import World
 
 SERVER_SECONDS: Final = 290
@@ -20,6 +23,23 @@ CHUNK: Final = 100
 """Objects that are listed at once before a watch begins: each has a task of its own while it is dealt with."""
 IDLE_SECONDS: Final = 0.05
 """How long such a task waits for more news of its object. It takes more memory than most objects."""
+
+
+LoginError: Final = kopf.LoginError
+
+
+async def run(world: World, ready: asyncio.Event) -> None:
+    """Watch until cancelled. Raises LoginError in a group where the API server refuses this process's credentials."""
+    # kopf would make one from the name of the user, which containers need not have; it exports no type for it.
+    identity: Any = world.config.identity
+    await kopf.operator(
+        registry=registry(world, Login(world.config.kubeconfig, partial(watch_begins, world))),
+        settings=settings(world.state(Controllers)),
+        standalone=True,
+        identity=identity,
+        namespaces=list(world.config.workspace_namespaces),
+        ready_flag=ready,
+    )
 
 
 def registry(world: World, login: Login) -> kopf.OperatorRegistry:
@@ -70,19 +90,20 @@ class _NothingKept(kopf.DiffBaseStorage):
 
 def keeper(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
     """Return the handler of a kind: ``event`` has the ``type``, None for what a list showed, and the ``object``."""
+    cache = world.cache[kind]
 
     async def keep(event: Any, **_: Any) -> None:
         world.last_event = time.monotonic()
         obj = event["object"]
         if event["type"] == "DELETED":
-            world.store.remove(kind, obj)
+            cache.remove(obj)
             wake_gone(world, kind, obj)
             return
-        known = world.store.get(kind, *key_of(obj))
-        if not world.store.hear(kind, obj):
+        known = cache.get(*key_of(obj))
+        if not cache.hear(obj):
             return
         judge(world, kind, obj)
-        kept = world.store.get(kind, *key_of(obj))
+        kept = cache.get(*key_of(obj))
         if kept is not None and not world.state(Controllers).concerns_nobody(kind, known, kept):
             wake(world, kind, kept)
 

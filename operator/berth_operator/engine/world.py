@@ -1,17 +1,17 @@
 """Connections, settings and state that every pass works with."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from berth_core.archive.storage import Archive
+from berth_core.kube.cache import Cache
 from berth_core.kube.client import Client
-from berth_core.kube.types import Object
+from berth_core.kube.types import Kind, Object
 from berth_core.reading import at
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType, oldest
-from berth_operator.engine.cache import Store
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.workqueue import Key, WorkQueue
 from berth_operator.kinds import DEPLOYMENTS, NODES, TYPES
@@ -35,7 +35,8 @@ class World:
     config: Config
     client: Client
     clock: Clock
-    store: Store
+    cache: Mapping[Kind, Cache[Object]]
+    """The last seen objects of every watched kind."""
     archive: Archive | None = None
     """Where logs and artifacts of builds go; None for ConfigMaps."""
     confirm: Callable[[], Awaitable[None]] | None = None
@@ -76,7 +77,7 @@ class World:
 
     def deployment(self, namespace: str, name: str) -> WorkspaceDeployment | None:
         """Return a deployment as last seen."""
-        found = self.store.get(DEPLOYMENTS, namespace, name)
+        found = self.cache[DEPLOYMENTS].get(namespace, name)
         return WorkspaceDeployment.parse(found) if found else None
 
     def type_named(self, namespace: str, type_name: str) -> WorkspaceType | None:
@@ -87,9 +88,9 @@ class World:
 
     def types_named(self, namespace: str, type_name: str) -> list[Resource]:
         """Return all that say they have the name; only the metadata of those that cannot be read."""
-        unreadable = self.store.unreadable(TYPES, namespace)
+        unreadable = self.cache[TYPES].unreadable(namespace)
         return [
-            *self.store.models(WorkspaceType, "typeName", type_name, namespace),
+            *self.cache[TYPES].models(WorkspaceType.parse, "typeName", type_name, namespace),
             *(Resource.parse(obj) for obj in unreadable if at(obj, "spec", "typeName") == type_name),
         ]
 
@@ -104,7 +105,7 @@ class World:
             return known
         found, _ = await self.client.list(TYPES, namespace, fields={"spec.typeName": type_name})
         for obj in found:
-            self.store.put(TYPES, obj)
+            self.cache[TYPES].put(obj)
         if (known := self.type_named(namespace, type_name)) is not None:
             return known
         types = [WorkspaceType.parse(obj) for obj in found]  # one that cannot be read ends nothing that it serves
@@ -112,7 +113,7 @@ class World:
 
     def node(self, name: str) -> Object | None:
         """Return a node as last seen."""
-        return self.store.get(NODES, "", name) if name else None
+        return self.cache[NODES].get("", name) if name else None
 
 
 def node_is_ready(node: Object | None) -> bool:

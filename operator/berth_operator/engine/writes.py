@@ -32,7 +32,7 @@ async def write_status(world: World, resource: Resource, old: Model, new: Model)
     written = await world.client.patch(
         kind, resource.metadata.namespace, resource.metadata.name, body, subresource="status"
     )
-    world.store.put(kind, written)
+    world.cache[kind].put(written)
     return written
 
 
@@ -45,13 +45,13 @@ async def set_finalizer(world: World, instance: Instance, *, present: bool) -> I
     body = {"metadata": {"resourceVersion": instance.metadata.resource_version, "finalizers": wanted or None}}
     written = await world.client.patch(INSTANCES, instance.metadata.namespace, instance.metadata.name, body)
     if present:
-        world.store.put(INSTANCES, written)
+        world.cache[INSTANCES].put(written)
     return Instance.parse(written)
 
 
 async def release_pod(world: World, namespace: str, name: str) -> None:
     """Take our finalizer off a pod, at the version in the cache: what was seen of it is still so, or this fails."""
-    pod = world.store.get(PODS, namespace, name)
+    pod = world.cache[PODS].get(namespace, name)
     if pod is None:
         return
     metadata = pod["metadata"]
@@ -60,17 +60,17 @@ async def release_pod(world: World, namespace: str, name: str) -> None:
     try:
         await world.client.patch(PODS, namespace, name, body)
     except NotFoundError:
-        world.store.remove(PODS, pod)
+        world.cache[PODS].remove(pod)
 
 
 async def refresh(world: World, kind: Kind, namespace: str, name: str) -> None:
     """Read an object live into the cache. A successor that was heard of before the answer stays there."""
-    known = world.store.get(kind, namespace, name)
+    known = world.cache[kind].get(namespace, name)
     try:
-        world.store.put(kind, await world.client.get(kind, namespace, name))
+        world.cache[kind].put(await world.client.get(kind, namespace, name))
     except NotFoundError:
         if known is not None:
-            world.store.remove(kind, known)
+            world.cache[kind].remove(known)
 
 
 async def refresh_pod(world: World, namespace: str, name: str) -> None:

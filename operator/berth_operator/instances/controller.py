@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from berth_core import names
+from berth_core.kube.cache import version_of
 from berth_core.kube.types import Object
-from berth_operator.engine.cache import index_by, public_id, version_of
+from berth_operator.engine.cache import index_by, public_id
 from berth_operator.engine.controllers import Controller, Watch
 from berth_operator.engine.world import World
 from berth_operator.instances.firewall.rules import RulesListed
@@ -42,7 +43,7 @@ def _instance(world: World, obj: Object, gone: bool) -> None:
         world.add(DEPLOYMENT, metadata["namespace"], deployment)
     # A lease that was taken for it before it was bound is for nobody now.
     namespace = metadata["namespace"]
-    for wd in world.store.by(DEPLOYMENTS, "holder", public_id(obj), namespace):
+    for wd in world.cache[DEPLOYMENTS].by("holder", public_id(obj), namespace):
         world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
 
 
@@ -52,7 +53,7 @@ def _is_history(world: World, obj: Object) -> bool:
     if not status.get("endTime") or metadata.get("deletionTimestamp"):
         return False
     own = status.get("id") or metadata["name"]
-    return not any(world.store.by(kind, "instance", own, metadata["namespace"]) for kind in (PODS, JOBS, VPN_CLIENTS))
+    return not any(world.cache[kind].by("instance", own, metadata["namespace"]) for kind in (PODS, JOBS, VPN_CLIENTS))
 
 
 def _child(world: World, obj: Object, _gone: bool) -> None:
@@ -64,7 +65,7 @@ def _of_instance(world: World, obj: Object) -> None:
     instance_id, namespace = holder_of(obj), obj["metadata"]["namespace"]
     if not instance_id:
         return
-    owners = world.store.by(INSTANCES, "id", instance_id, namespace)
+    owners = world.cache[INSTANCES].by("id", instance_id, namespace)
     for owner in owners:
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
     if not owners:
@@ -78,13 +79,13 @@ def _warm(world: World, obj: Object) -> None:
         return
     world.add(WARM, namespace, deployment)
     # Its Service does not name the instance that has it.
-    for bound in world.store.by(INSTANCES, "deployment", deployment, namespace):
+    for bound in world.cache[INSTANCES].by("deployment", deployment, namespace):
         world.add(INSTANCE, namespace, bound["metadata"]["name"])
 
 
 def _rule(world: World, obj: Object, gone: bool) -> None:
     namespace, instance_id = obj["metadata"]["namespace"], obj["spec"]["instance"]
-    owners = world.store.by(INSTANCES, "id", instance_id, namespace)
+    owners = world.cache[INSTANCES].by("id", instance_id, namespace)
     memory = world.state(Memories).known(namespace, instance_id)
     if memory is None and gone and any(not (owner.get("status") or {}).get("endTime") for owner in owners):
         # A deletion leaves no other trace for the first pass to find.
@@ -99,24 +100,24 @@ def _rule(world: World, obj: Object, gone: bool) -> None:
 
 def _vpn_client(world: World, obj: Object, _gone: bool) -> None:
     namespace = obj["metadata"]["namespace"]
-    for owner in world.store.by(INSTANCES, "id", obj["spec"]["instance"], namespace):
+    for owner in world.cache[INSTANCES].by("id", obj["spec"]["instance"], namespace):
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
 
 def _deployment(world: World, obj: Object, gone: bool) -> None:
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-    concerned = world.store.by(INSTANCES, "deployment", name, namespace)
+    concerned = world.cache[INSTANCES].by("deployment", name, namespace)
     # Another operator may have taken it for one that waits, and have stopped leading since.
     if lease := (obj.get("status") or {}).get("lease"):
-        concerned += world.store.by(INSTANCES, "id", lease["instance"], namespace)
+        concerned += world.cache[INSTANCES].by("id", lease["instance"], namespace)
     if gone:
-        concerned += world.store.by(INSTANCES, "waiting", "yes", namespace)
+        concerned += world.cache[INSTANCES].by("waiting", "yes", namespace)
     for instance in concerned:
         world.add(INSTANCE, namespace, instance["metadata"]["name"])
 
 
 def _node(world: World, obj: Object, _gone: bool) -> None:
-    for pod in world.store.by(PODS, "node", obj["metadata"]["name"]):
+    for pod in world.cache[PODS].by("node", obj["metadata"]["name"]):
         _of_instance(world, pod)
 
 
@@ -127,7 +128,7 @@ def _rules_listed(world: World, namespace: str, version: int) -> None:
 async def _relisted(world: World) -> None:
     """Drop what is remembered of instances that are over; have the rest pushed again."""
     memories = world.state(Memories)
-    living = (obj for obj in world.store.all(INSTANCES) if not (obj.get("status") or {}).get("endTime"))
+    living = (obj for obj in world.cache[INSTANCES] if not (obj.get("status") or {}).get("endTime"))
     memories.retain({(obj["metadata"]["namespace"], public_id(obj)) for obj in living})
     memories.outdate_pushes()
 

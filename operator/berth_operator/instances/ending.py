@@ -161,7 +161,7 @@ async def leases_of(world: World, namespace: str, instance_id: str) -> list[Leas
     """Leases that an instance holds, read live by the selectable field."""
     held, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"status.lease.instance": instance_id})
     for obj in held:
-        world.store.put(DEPLOYMENTS, obj)
+        world.cache[DEPLOYMENTS].put(obj)
     return [Lease(obj["metadata"]["name"], int(obj["status"]["epoch"])) for obj in held]
 
 
@@ -173,9 +173,9 @@ async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
 
 def _has_vpn(world: World, namespace: str, instance_id: str) -> bool:
     """Whether the instance had a VPN, or a VPNClient names it."""
-    known = world.store.by(INSTANCES, "id", instance_id, namespace)
+    known = world.cache[INSTANCES].by("id", instance_id, namespace)
     return any(obj["spec"].get("vpn") for obj in known) or bool(
-        world.store.by(VPN_CLIENTS, "instance", instance_id, namespace)
+        world.cache[VPN_CLIENTS].by("instance", instance_id, namespace)
     )
 
 
@@ -201,7 +201,7 @@ def _known(
     found = [(SERVICES, names.instance_object(instance_id))]
     secrets: list[str] = []
     if lease is not None:
-        known = world.store.by(INSTANCES, "id", instance_id, namespace)
+        known = world.cache[INSTANCES].by("id", instance_id, namespace)
         nonces = {(obj.get("status") or {}).get("nonce") for obj in known}
         secrets += [names.workspace_secret(instance_id, lease.epoch, nonce) for nonce in nonces]
         if warm is not None:
@@ -248,9 +248,9 @@ async def _gone(
     if left := [(kind, obj) for kind, obj in left if _hook_of(obj) not in but]:
         log.info("not gone yet", instance=instance_id, left=listed(left))
         return False
-    for job in world.store.by(JOBS, "instance", instance_id, namespace):
+    for job in world.cache[JOBS].by("instance", instance_id, namespace):
         if job["metadata"]["labels"].get(names.HOOK_LABEL) not in but:
-            world.store.remove(JOBS, job)
+            world.cache[JOBS].remove(job)
     return True
 
 

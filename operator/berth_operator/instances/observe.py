@@ -43,7 +43,7 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     pod = pod_of(world, namespace, public_id)
     memory.meet(pod, now)
     if instance.status.reason is not None or instance.status.end_time is not None:
-        left = any(world.store.by(kind, "instance", public_id, namespace) for kind in (PODS, JOBS, VPN_CLIENTS))
+        left = any(world.cache[kind].by("instance", public_id, namespace) for kind in (PODS, JOBS, VPN_CLIENTS))
         return ObservedInstance(instance, pod=pod, leftover=left, clock_trusted=world.clock.trusted)
     if ends_now(brief := _brief(world, instance), now):
         return brief
@@ -54,10 +54,10 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
 
 def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
     """Return the instance's pod as last seen: its own, or a warm one that it has claimed."""
-    found = world.store.get(PODS, namespace, names.instance_object(public_id)) or next(
+    found = world.cache[PODS].get(namespace, names.instance_object(public_id)) or next(
         (
             pod
-            for pod in world.store.by(PODS, "instance", public_id, namespace)
+            for pod in world.cache[PODS].by("instance", public_id, namespace)
             if names.WARM_LABEL in pod["metadata"]["labels"]
         ),
         None,
@@ -119,7 +119,7 @@ def _waits_for(world: World, instance: Instance) -> str:
     for type_name in waiting.types_for(world, namespace, instance.spec.wire()):
         if best_for(waiter, waiting.offered(world, namespace, type_name), partial(waiting.permitted, world)):
             return ""
-        found += world.store.by(DEPLOYMENTS, "type", type_name, namespace)
+        found += world.cache[DEPLOYMENTS].by("type", type_name, namespace)
     return obstacle(waiter, waiting.known(world, namespace), found)
 
 
@@ -137,7 +137,7 @@ async def _bound(
     if type_ is None and wd is not None:
         type_ = await world.find_type(namespace, wd.spec.type)
     node = world.node(pod.node) if pod else None
-    service = world.store.get(SERVICES, namespace, pod.name if pod else names.instance_object(public_id))
+    service = world.cache[SERVICES].get(namespace, pod.name if pod else names.instance_object(public_id))
     address, problem = announced(service, node, world.config.node_addresses or {})
     _note_image_errors(memory, pod, now)
     wait = isolation = None

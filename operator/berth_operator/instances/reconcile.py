@@ -8,7 +8,6 @@ import structlog
 from berth_core import names
 from berth_core.kube.errors import ConflictError, ForbiddenError, InvalidError, UnavailableError
 from berth_core.resources import Instance
-from berth_operator.engine.cache import Store
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.engine.writes import refresh_instance, refresh_pod
@@ -40,7 +39,7 @@ async def reconcile_instance(world: World, key: Key) -> float | None:
     except ConflictError:
         # Somebody wrote in between: the next pass must see what.
         await refresh_instance(world, key.namespace, key.name)
-        if (instance := _cached(world.store, key)) is not None:
+        if (instance := _cached(world, key)) is not None:
             pod = pod_of(world, key.namespace, instance.public_id)
             await refresh_pod(world, key.namespace, pod.name if pod else names.instance_object(instance.public_id))
         raise
@@ -48,7 +47,7 @@ async def reconcile_instance(world: World, key: Key) -> float | None:
 
 async def _steps(world: World, key: Key) -> float | None:
     for _ in range(MOST_STEPS):
-        instance = _cached(world.store, key)
+        instance = _cached(world, key)
         if instance is None:
             return None
         now = world.now()
@@ -149,6 +148,6 @@ def _is_deleted(seen: ObservedInstance) -> bool:
     return seen.instance.metadata.deletion_timestamp is not None
 
 
-def _cached(store: Store, key: Key) -> Instance | None:
-    found = store.get(INSTANCES, key.namespace, key.name)
+def _cached(world: World, key: Key) -> Instance | None:
+    found = world.cache[INSTANCES].get(key.namespace, key.name)
     return Instance.parse(found) if found else None

@@ -9,13 +9,13 @@ import structlog
 
 from berth_core import state
 from berth_core.firewall import Rule
+from berth_core.kube.cache import version_of
 from berth_core.kube.conditions import condition, merged
 from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases.availability import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
-from berth_operator.engine.cache import version_of
 from berth_operator.engine.world import World
 from berth_operator.engine.writes import create, refresh_instance, refresh_pod, set_finalizer, together, write_status
 from berth_operator.instances import status
@@ -107,7 +107,7 @@ async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
             _apply_policy(world, lease, memory, compiled),
         )
     if made is not None:
-        world.store.put(RULES, made)  # else rules that are read before its watch tells of it would lack it
+        world.cache[RULES].put(made)  # else rules that are read before its watch tells of it would lack it
     of = Lease(lease.deployment.metadata.name, lease.epoch)
     isolation = of_lease(lease, world.config, vpn=vpn.settings(lease, world.config) is not None)
     bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), isolation=isolation)
@@ -124,7 +124,7 @@ async def _name_secrets(world: World, lease: LeaseParts, memory: Memory, named: 
         await write_status(world, instance, instance.status, named)
     except ConflictError:
         await refresh_instance(world, lease.namespace, instance.metadata.name)
-        live = world.store.get(INSTANCES, lease.namespace, instance.metadata.name)
+        live = world.cache[INSTANCES].get(lease.namespace, instance.metadata.name)
         if live is not None and (live.get("status") or {}).get("nonce") not in (instance.status.nonce, lease.nonce):
             ours = secret_names(world, lease)
             await together(*(world.client.delete(SECRETS, lease.namespace, name) for name in ours))
@@ -239,7 +239,7 @@ async def _service(world: World, lease: LeaseParts, memory: Memory, rules: Seque
             await _ports_exhausted(world, lease.holder)
         raise
     memory.ranges = source_ranges(rules, world.config)
-    world.store.put(SERVICES, made)
+    world.cache[SERVICES].put(made)
 
 
 async def _ports_exhausted(world: World, instance: Instance) -> None:
@@ -247,7 +247,7 @@ async def _ports_exhausted(world: World, instance: Instance) -> None:
     shown = condition(
         state.NETWORK_READY, False, "PortsExhausted", message, now=world.now(), generation=instance.metadata.generation
     )
-    known = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)
+    known = world.cache[INSTANCES].get(instance.metadata.namespace, instance.metadata.name)
     live = Instance.parse(known) if known else instance
     conditions = merged(live.status.conditions, [shown])
     await write_status(world, live, live.status, live.status.model_copy(update={"conditions": conditions}))
@@ -258,4 +258,4 @@ async def _make_pod(world: World, lease: LeaseParts) -> None:
     if made is None:
         await refresh_pod(world, lease.namespace, lease.name)
     else:
-        world.store.put(PODS, made)
+        world.cache[PODS].put(made)

@@ -43,7 +43,7 @@ async def remove_pod(world: World, namespace: str, name: str) -> None:
 
 
 def _known(world: World, namespace: str, name: str) -> PodView | None:
-    found = world.store.get(PODS, namespace, name)
+    found = world.cache[PODS].get(namespace, name)
     return pod_view(found) if found else None
 
 

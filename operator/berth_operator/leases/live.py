@@ -23,7 +23,7 @@ async def held_deployment(world: World, waiter: Waiter) -> WorkspaceDeployment |
     The one that ``status.returned`` names comes first: no other is used, or named there, before it has gone.
     """
     namespace, mark = waiter.namespace, waiter.resource.status.returned
-    names_of = [obj["metadata"]["name"] for obj in world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace)]
+    names_of = [obj["metadata"]["name"] for obj in world.cache[DEPLOYMENTS].by("holder", waiter.instance, namespace)]
     if mark is not None and names_of:
         names_of.insert(0, mark.deployment)
     for name in dict.fromkeys(names_of):

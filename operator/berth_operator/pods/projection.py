@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from berth_core import names
+from berth_core.kube.cache import strip_bookkeeping
 from berth_core.kube.types import Kind, Object
 from berth_operator.kinds import PODS, SERVICES
 from berth_operator.pods.view import CONTROLLERS, phase_is_presumed
 
-_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA: Final = (
     "name",
     "namespace",
@@ -39,10 +39,10 @@ def slim(kind: Kind, obj: Object) -> Object:
     """The part to keep of an object as the API server gave it; the object itself stays as it was."""
     if kind in _KEPT:
         return _KEPT[kind](obj)
-    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
-    if _LAST_APPLIED in metadata.get("annotations", {}):
-        metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k != _LAST_APPLIED}
-    return {**obj, "metadata": metadata}
+    metadata = dict(obj["metadata"])
+    if "annotations" in metadata:
+        metadata["annotations"] = dict(metadata["annotations"])
+    return strip_bookkeeping({**obj, "metadata": metadata})
 
 
 def _pod(obj: Object) -> Object:

@@ -24,7 +24,7 @@ def _reservation(world: World, obj: Object, gone: bool) -> None:
     namespace = obj["metadata"]["namespace"]
     if gone:
         # Where a lease was taken for it and nothing else happened, the deployment's pass gives it back.
-        for wd in world.store.by(DEPLOYMENTS, "holder", ids.turn_instance(obj["metadata"]["uid"]), namespace):
+        for wd in world.cache[DEPLOYMENTS].by("holder", ids.turn_instance(obj["metadata"]["uid"]), namespace):
             world.add(DEPLOYMENT, namespace, wd["metadata"]["name"])
     elif not order.is_settled(Reservation.parse(obj)):
         world.add(RESERVATION, namespace, obj["metadata"]["name"])
@@ -55,7 +55,7 @@ def _type(world: World, obj: Object, _gone: bool) -> None:
 def _access_rule(world: World, obj: Object, _gone: bool) -> None:
     """Ask for the turns of a deployment's type: the rules for it have changed."""
     namespace = obj["metadata"]["namespace"]
-    wd = world.store.get(DEPLOYMENTS, namespace, obj["spec"]["deployment"])
+    wd = world.cache[DEPLOYMENTS].get(namespace, obj["spec"]["deployment"])
     if wd is not None and waiting.anybody(world, namespace):
         world.add(TURN, namespace, wd["spec"]["type"])
 

@@ -101,7 +101,7 @@ def _pass_over(world: World, waiter: Waiter, why: str) -> None:
 
 def _tell(world: World, key: Key) -> None:
     """Let those Instances that got nothing say that they wait."""
-    for obj in world.store.by(INSTANCES, "waiting", "yes", key.namespace):
+    for obj in world.cache[INSTANCES].by("waiting", "yes", key.namespace):
         if key.name in waiting.types_for(world, key.namespace, obj["spec"]) and not _says_that_it_waits(obj):
             world.queue.add_after(Key(INSTANCE, key.namespace, obj["metadata"]["name"]), TELL_SECONDS)
 

@@ -55,7 +55,7 @@ SERVED_SECONDS: Final = 2.0
 
 async def reconcile_reservation(world: World, key: Key) -> float | None:
     """Finish a turn that has begun; of one that has not, show that it waits."""
-    found = world.store.get(RESERVATIONS, key.namespace, key.name)
+    found = world.cache[RESERVATIONS].get(key.namespace, key.name)
     if found is None:
         return None
     reservation = Reservation.parse(found)
@@ -65,7 +65,7 @@ async def reconcile_reservation(world: World, key: Key) -> float | None:
         return await _step(world, reservation)
     except (ConflictError, NotFoundError):
         await refresh(world, RESERVATIONS, key.namespace, key.name)
-        if world.store.get(RESERVATIONS, key.namespace, key.name) is None:
+        if world.cache[RESERVATIONS].get(key.namespace, key.name) is None:
             return None  # it was given up meanwhile
         raise
 
@@ -119,7 +119,7 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
             log.info("granted", reservation=name, instance=instance, deployment=lease.deployment, epoch=lease.epoch)
             world.add(RESERVATION, namespace, name)
             return
-        live = world.store.get(RESERVATIONS, namespace, name)
+        live = world.cache[RESERVATIONS].get(namespace, name)
         if live is None or live["metadata"]["uid"] != reservation.metadata.uid:
             break
         reservation = Reservation.parse(live)
@@ -198,7 +198,7 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
             raise
         return "InstanceRefused", f"the cluster refuses spec.instance: {error.message}"[:1024]
     world.state(Refusals).forget(name)
-    world.store.put(INSTANCES, made)
+    world.cache[INSTANCES].put(made)
     return None
 
 

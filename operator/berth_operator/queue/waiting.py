@@ -22,18 +22,18 @@ class PassedOver(dict[tuple[str, str], str], TermState):
 
 def known(world: World, namespace: str) -> list[Waiter]:
     """Waiters in a namespace, in the order of their turns."""
-    reservations = world.store.models(Reservation, "waiting", "yes", namespace)
-    return in_turn([*reservations, *world.store.models(Instance, "waiting", "yes", namespace)])
+    reservations = world.cache[RESERVATIONS].models(Reservation.parse, "waiting", "yes", namespace)
+    return in_turn([*reservations, *world.cache[INSTANCES].models(Instance.parse, "waiting", "yes", namespace)])
 
 
 def anybody(world: World, namespace: str) -> bool:
     """Whether a namespace has waiters."""
-    return any(world.store.by(kind, "waiting", "yes", namespace) for kind in (RESERVATIONS, INSTANCES))
+    return any(world.cache[kind].by("waiting", "yes", namespace) for kind in (RESERVATIONS, INSTANCES))
 
 
 def offered(world: World, namespace: str, type_name: str) -> list[WorkspaceDeployment]:
     """Deployments of a type that can be had, best first."""
-    found = world.store.by(DEPLOYMENTS, "type", type_name, namespace)
+    found = world.cache[DEPLOYMENTS].by("type", type_name, namespace)
     return offers(world.type_named(namespace, type_name), found)
 
 
@@ -41,7 +41,7 @@ def permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:
     """Whether the access rules let a waiter have a deployment."""
     namespace = wd.metadata.namespace
     kind = world.type_named(namespace, wd.spec.type)
-    rules = world.store.by(ACCESS_RULES, "deployment", wd.metadata.name, namespace)
+    rules = world.cache[ACCESS_RULES].by("deployment", wd.metadata.name, namespace)
     return kind is not None and waiter.may_have(kind, wd, map(AccessRule.parse, rules))
 
 
@@ -49,7 +49,7 @@ def holds_lease(world: World, waiter: Waiter) -> bool:
     """Whether a lease was taken for a waiter already, or is being taken."""
     namespace = waiter.resource.metadata.namespace
     return waiter.instance in world.state(Serving) or bool(
-        world.store.by(DEPLOYMENTS, "holder", waiter.instance, namespace)
+        world.cache[DEPLOYMENTS].by("holder", waiter.instance, namespace)
     )
 
 
@@ -57,7 +57,7 @@ def types_for(world: World, namespace: str, spec: Object) -> set[str]:
     """Types of the deployments that could serve a Reservation or an Instance with that spec."""
     if spec.get("workspaceType"):
         return {spec["workspaceType"]}
-    named = (world.store.get(DEPLOYMENTS, namespace, name) for name in spec.get("deployments") or ())
+    named = (world.cache[DEPLOYMENTS].get(namespace, name) for name in spec.get("deployments") or ())
     return {wd["spec"]["type"] for wd in named if wd is not None}
 
 
@@ -69,5 +69,5 @@ def wake_turns(world: World, namespace: str, spec: Object) -> None:
 
 def reservation_for(world: World, namespace: str, instance_id: str) -> Object | None:
     """Return the reservation whose turn makes that instance."""
-    found = world.store.by(RESERVATIONS, "instance", instance_id, namespace)
+    found = world.cache[RESERVATIONS].by("instance", instance_id, namespace)
     return found[0] if found else None

@@ -13,9 +13,9 @@ from typing import Final
 import structlog
 
 from berth_core import names
+from berth_core.kube.cache import Cache
 from berth_core.kube.errors import ClusterError
-from berth_core.kube.types import Object
-from berth_operator.engine.cache import Store
+from berth_core.kube.types import Kind, Object
 from berth_operator.engine.world import World
 from berth_operator.errors import NotLeaderError
 from berth_operator.kinds import BUILDS, INSTANCES, OURS, PROJECTS, QUOTAS, RESERVATIONS, RULES, VPN_CLIENTS
@@ -41,7 +41,7 @@ async def run(world: World) -> None:
         if loop.time() >= anyway_at:
             written.clear()
             anyway_at = loop.time() + ANYWAY_SECONDS
-        found = full(world.store, world.config.most_each, world.config.workspace_namespaces)
+        found = full(world.cache, world.config.most_each, world.config.workspace_namespaces)
         try:
             for namespace, now in found.items():
                 if written.get(namespace) != now:
@@ -52,13 +52,13 @@ async def run(world: World) -> None:
         await asyncio.sleep(EVERY_SECONDS)
 
 
-def full(store: Store, most: Mapping[str, int], namespaces: Iterable[str]) -> dict[str, Full]:
+def full(cache: Mapping[Kind, Cache[Object]], most: Mapping[str, int], namespaces: Iterable[str]) -> dict[str, Full]:
     """Return for each namespace which users and instances are at their quota. Pure."""
     found: dict[str, dict[str, tuple[str, ...]]] = {namespace: {} for namespace in namespaces}
     for kind in KINDS:
         if kind.plural not in most:
             continue
-        reached = sorted(whose for whose, count in store.counts(kind, WHOSE) if count >= most[kind.plural])
+        reached = sorted(whose for whose, count in cache[kind].counts(WHOSE) if count >= most[kind.plural])
         for whose in reached:
             namespace, _, name = whose.partition("/")
             if namespace in found:

@@ -58,7 +58,7 @@ async def sweep(world: World, kept: Archive, namespace: str) -> int:
     found = [path async for path in kept.keys(namespace)]
     pages = world.client.pages(BUILDS, namespace, metadata_only=True)
     living = {obj["metadata"]["uid"] async for page, _ in pages for obj in page}
-    attempts = {obj["metadata"]["uid"]: (obj.get("status") or {}).get("attempt", 0) for obj in world.store.all(BUILDS)}
+    attempts = {obj["metadata"]["uid"]: (obj.get("status") or {}).get("attempt", 0) for obj in world.cache[BUILDS]}
     failed: list[UnavailableError] = []
     deleted = 0
     for path in found:

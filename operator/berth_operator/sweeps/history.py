@@ -106,7 +106,7 @@ async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bo
 def _past(world: World) -> Iterator[Past]:
     retention = world.config.history_retention
     for kind, goes_at in KINDS.items():
-        for obj in world.store.all(kind):
+        for obj in world.cache[kind]:
             if at := goes_at(obj, retention):
                 yield Past(kind, obj, at - retention, at, kept_bytes(obj["status"]) if kind == BUILDS else 0)
 

@@ -28,7 +28,7 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
 
     Where a lease says that the instance has a deployment, that deployment's pass does it, in its time.
     """
-    if world.store.by(INSTANCES, "id", key.name, key.namespace):
+    if world.cache[INSTANCES].by("id", key.name, key.namespace):
         return None
     async for page, _ in world.client.pages(INSTANCES, key.namespace, metadata_only=True):
         if any(public_id(obj) == key.name for obj in page):
@@ -70,8 +70,8 @@ async def sweep_access(world: World, _key: Key) -> float | None:
 
 def _seems_needed(world: World, instance_id: str) -> bool:
     """Whether the cache knows that the instance exists and has not ended, or that a lease waits for it."""
-    known = world.store.by(INSTANCES, "id", instance_id)
-    return any(map(_lives, known)) or bool(world.store.by(DEPLOYMENTS, "holder", instance_id))
+    known = world.cache[INSTANCES].by("id", instance_id)
+    return any(map(_lives, known)) or bool(world.cache[DEPLOYMENTS].by("holder", instance_id))
 
 
 async def _living(world: World) -> set[str]:

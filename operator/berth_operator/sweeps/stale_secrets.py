@@ -45,7 +45,7 @@ async def _is_lost(world: World, metadata: Object) -> bool:
 
 async def _instance_lost(world: World, metadata: Object, labels: Object) -> bool:
     namespace, name = metadata["namespace"], metadata["name"]
-    cached = world.store.by(INSTANCES, "id", labels[names.INSTANCE_LABEL], namespace)
+    cached = world.cache[INSTANCES].by("id", labels[names.INSTANCE_LABEL], namespace)
     if not cached or name in _named(world, Instance.parse(cached[0]), labels):
         return False
     try:
@@ -85,7 +85,7 @@ def _named_warm(world: World, wd: WorkspaceDeployment, epoch: int) -> set[str]:
     namespace, deployment = wd.metadata.namespace, wd.metadata.name
     making = world.state(WarmNonces).get((namespace, deployment))
     nonces = _either(wd.warm_nonce(epoch), making.nonce if making is not None and making.serves(wd, epoch) else None)
-    for obj in world.store.by(INSTANCES, "deployment", deployment, namespace):
+    for obj in world.cache[INSTANCES].by("deployment", deployment, namespace):
         holder = Instance.parse(obj)
         if holder.status.warm and holder.status.epoch == epoch:
             memory = world.state(Memories).of(namespace, holder.public_id)

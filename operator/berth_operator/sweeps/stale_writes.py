@@ -11,11 +11,11 @@ from typing import Final
 import structlog
 
 from berth_core import builds, names
+from berth_core.kube.cache import version_of
 from berth_core.kube.types import Kind, Object
 from berth_core.leases.epochs import epoch_of
 from berth_core.resources import Build
 from berth_operator.builds.observe import attempt_of, pods_of
-from berth_operator.engine.cache import version_of
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.instances.ending import clear
@@ -65,9 +65,9 @@ async def sweep_late(world: World, key: Key) -> float | None:
                     as_of = version
         _restore(world, namespace, walls, int(as_of))
         made.discard("")
-        ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
+        ruled = {rule["spec"]["instance"] for rule in world.cache[RULES] if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
-            if not (found := world.store.by(INSTANCES, "id", instance_id, namespace)):
+            if not (found := world.cache[INSTANCES].by("id", instance_id, namespace)):
                 if instance_id in made:  # a rule may be made before its Instance
                     world.add(ORPHAN, namespace, instance_id)
             elif all((obj.get("status") or {}).get("endTime") for obj in found):
@@ -104,7 +104,7 @@ def _is_over(world: World, metadata: Object) -> bool:
     """
     labels = metadata["labels"]
     if build_id := labels.get(names.BUILD_LABEL):
-        found = world.store.by(BUILDS, "id", build_id, metadata["namespace"])
+        found = world.cache[BUILDS].by("id", build_id, metadata["namespace"])
         if pods_of(world, metadata["namespace"], build_id):
             return False  # a silent node may still run it: its NetworkPolicy shuts it in
         # Remains of a build that is gone go with it, by their owner references.
@@ -150,14 +150,14 @@ def _restore(world: World, namespace: str, walls: Container[str], as_of: int) ->
 
 def _apply_anew(world: World, memory: Memory, namespace: str, instance_id: str) -> None:
     memory.outdate_policy()
-    for owner in world.store.by(INSTANCES, "id", instance_id, namespace):
+    for owner in world.cache[INSTANCES].by("id", instance_id, namespace):
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
 
 def _claimant(world: World, policy: Object) -> str:
     """Public id of the instance that has claimed the warm pod which a NetworkPolicy is about; empty where none has."""
     metadata = policy["metadata"]
-    pod = world.store.get(PODS, metadata["namespace"], metadata["name"])
+    pod = world.cache[PODS].get(metadata["namespace"], metadata["name"])
     return holder_of(pod) if pod is not None else ""
 
 

@@ -6,16 +6,16 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from berth_core.kube import client as client_module
-from berth_core.kube.cache import Cache, Key, nothing, whole
+from berth_core.kube.cache import Cache, Key
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.errors import ForbiddenError, GoneError, UnavailableError
+from berth_core.kube.reflector import Reflector
 from berth_core.kube.types import Object, WatchEvent
 from berth_core.resources import WorkspaceDeployment
 from berth_dev.envtest import apiserver as tiers
@@ -42,15 +42,15 @@ class Own:
 
 
 class Follower:
-    """A running cache and what it told."""
+    """A running reflector, its cache, and what that told."""
 
-    def __init__(self, cache: Cache) -> None:
-        self.cache = cache
+    def __init__(self, reflector: Reflector[Object]) -> None:
+        self.reflector, self.cache = reflector, reflector.cache
         self.told: list[tuple[Key, bool]] = []
         self._changed = asyncio.Event()
-        cache.listen(self._tell)
+        self.cache.listen(self._tell)
 
-    def _tell(self, key: Key, obj: Object | None) -> None:
+    def _tell(self, key: Key, _: Object | None, obj: Object | None) -> None:
         self.told.append((key, obj is not None))
         self._changed.set()
 
@@ -67,12 +67,12 @@ class Follower:
 
 @asynccontextmanager
 async def following(client: Client, *namespaces: str) -> AsyncIterator[Follower]:
-    indexers = {"type": lambda obj: [obj["spec"]["type"]], "region": lambda obj: [obj["spec"].get("region") or "none"]}
-    follower = Follower(Cache(client, DEPLOYMENTS, namespaces, indexers=indexers))
-    task = asyncio.create_task(follower.cache.run())
+    indexes = {"type": lambda obj: [obj["spec"]["type"]], "region": lambda obj: [obj["spec"].get("region") or "none"]}
+    follower = Follower(Reflector(client, DEPLOYMENTS, namespaces, Cache(whole, indexes)))
+    task = asyncio.create_task(follower.reflector.run())
     try:
         async with asyncio.timeout(SECONDS):
-            await follower.cache.synced()
+            await follower.reflector.synced()
         yield follower
     finally:
         task.cancel()
@@ -83,7 +83,7 @@ async def following(client: Client, *namespaces: str) -> AsyncIterator[Follower]
 async def test_it_has_what_was_there_and_what_comes(client: Client, namespace: str) -> None:
     await create(client, namespace, WorkspaceDeployment, "before")
     async with following(client, namespace) as follower:
-        assert follower.cache.is_synced
+        assert follower.reflector.is_synced
         assert follower.names() == {"before"}
         await create(client, namespace, WorkspaceDeployment, "after")
         await follower.until(lambda: follower.names() == {"before", "after"})
@@ -119,7 +119,7 @@ async def test_it_follows_several_namespaces_and_no_other(client: Client, apiser
         await follower.until(lambda: follower.names() == {"one", "two"})
 
 
-async def test_listeners_see_all_but_bookkeeping_whatever_is_kept(client: Client, namespace: str) -> None:
+async def test_all_but_bookkeeping_is_kept(client: Client, namespace: str) -> None:
     kubectl = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "berth.dev/test": "kept"}
     body = {
         "apiVersion": "berth.dev/v1alpha1",
@@ -128,19 +128,12 @@ async def test_listeners_see_all_but_bookkeeping_whatever_is_kept(client: Client
         "spec": {"type": "misty"},
     }
     await client.create(DEPLOYMENTS, namespace, body)
-    for keep, kept in ((whole, "misty"), (nothing, None)):
-        cache, seen = Cache(client, DEPLOYMENTS, [namespace], keep=keep), list[Object]()
-        cache.listen(partial(_note, seen))
-        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(cache.run())
-            await cache.synced()
-            task.cancel()
-        assert [obj["spec"]["type"] for obj in seen] == ["misty"]
-        assert "managedFields" not in seen[0]["metadata"]
-        assert seen[0]["metadata"]["annotations"] == {"berth.dev/test": "kept"}
-        held = cache.get(namespace, "one")
+    async with following(client, namespace) as follower:
+        held = follower.cache.get(namespace, "one")
         assert held is not None
-        assert held.get("spec", {}).get("type") == kept
+        assert held["spec"]["type"] == "misty"
+        assert "managedFields" not in held["metadata"]
+        assert held["metadata"]["annotations"] == {"berth.dev/test": "kept"}
 
 
 async def test_a_list_of_several_pages_arrives_whole(
@@ -209,28 +202,28 @@ async def test_what_was_missed_is_made_up_for(own: Own) -> None:
 async def test_a_broken_watch_is_known_to_be_broken(own: Own) -> None:
     loop = asyncio.get_running_loop()
     async with following(own.proxied, own.namespace) as follower:
-        assert follower.cache.broken_for(loop.time()) == 0.0
+        assert follower.reflector.broken_for(loop.time()) == 0.0
         own.proxy.cut()
-        await until(lambda: follower.cache.broken_for(loop.time()) > 0.0)
+        await until(lambda: follower.reflector.broken_for(loop.time()) > 0.0)
         own.proxy.mend()
         await create(own.direct, own.namespace, WorkspaceDeployment, "comes")
         await follower.until(lambda: follower.names() == {"comes"})
-        assert follower.cache.broken_for(loop.time()) == 0.0
+        assert follower.reflector.broken_for(loop.time()) == 0.0
 
 
 async def test_attempts_that_fail_do_not_make_the_break_look_new(own: Own) -> None:
     loop = asyncio.get_running_loop()
     async with following(own.proxied, own.namespace) as follower:
         own.proxy.cut()
-        await until(lambda: follower.cache.broken_for(loop.time()) > 0.0)
+        await until(lambda: follower.reflector.broken_for(loop.time()) > 0.0)
         now = loop.time()
-        begun = now - follower.cache.broken_for(now)
+        begun = now - follower.reflector.broken_for(now)
         attempts = own.proxy.refused
         await until(lambda: own.proxy.refused >= attempts + 3)
         now = loop.time()
-        assert follower.cache.broken_for(now) == pytest.approx(now - begun, abs=0.01)
+        assert follower.reflector.broken_for(now) == pytest.approx(now - begun, abs=0.01)
         own.proxy.mend()
-        await until(lambda: follower.cache.broken_for(loop.time()) == 0.0)
+        await until(lambda: follower.reflector.broken_for(loop.time()) == 0.0)
 
 
 async def test_a_watch_that_has_ended_is_broken_until_the_next_one_stands(
@@ -240,11 +233,11 @@ async def test_a_watch_that_has_ended_is_broken_until_the_next_one_stands(
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(client_module, "WATCH_SECONDS", 2)
     async with following(own.proxied, own.namespace) as follower:
-        await until(lambda: follower.cache.broken_for(loop.time()) > 0.0)
+        await until(lambda: follower.reflector.broken_for(loop.time()) > 0.0)
         own.proxy.hush()
-        await until(lambda: follower.cache.broken_for(loop.time()) > 0.5)
+        await until(lambda: follower.reflector.broken_for(loop.time()) > 0.5)
         own.proxy.speak()
-        await until(lambda: follower.cache.broken_for(loop.time()) == 0.0)
+        await until(lambda: follower.reflector.broken_for(loop.time()) == 0.0)
 
 
 async def test_a_watch_that_is_not_taken_on_fails(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,8 +306,8 @@ async def test_the_end_of_a_watch_is_not_noticed(
         assert follower.told == [((namespace, "late"), True)]
 
 
-def _note(seen: list[Object], _: Key, obj: Object | None) -> None:
-    seen.append(obj or {})
+def whole(obj: Object) -> Object:
+    return obj
 
 
 async def crash_apiserver(own: Own) -> None:

@@ -181,7 +181,7 @@ async def test_a_part_that_an_archive_never_lets_go_keeps_no_other(lab: Lab, tmp
     # So do the bounds of what is kept.
     archive.stays = stuck[0]
     for obj in (await lab.client.list(BUILDS, lab.namespace))[0]:
-        world.store.put(BUILDS, obj)
+        world.cache[BUILDS].put(obj)
     await sweep_history(world, Key("history", "", ""))
     assert await has(archive, stuck[:1])
     assert not await has(archive, other[:1])
@@ -202,7 +202,7 @@ async def test_what_an_attempt_left_goes_with_a_sweep_and_what_is_newer_stays(la
     for path in newer:
         await archive.put(path, b"kept")
     await lab.status_patch(BUILDS, "one", {"attempt": 2})
-    world.store.put(BUILDS, await lab.get(BUILDS, "one"))
+    world.cache[BUILDS].put(await lab.get(BUILDS, "one"))
     assert await sweep(world, archive, lab.namespace) == len(kept)
     assert await has(archive, newer)
 

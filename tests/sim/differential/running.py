@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from berth_core.kube.selectors import selectors
-from berth_core.kube.types import Object
+from berth_core.kube.types import Object, selectors
 
 from ..store import Gone, Store
 from ..store.kinds import Resource, served, target

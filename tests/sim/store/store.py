@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from berth_core.kube.selectors import selectors
-from berth_core.kube.types import Object, WatchEvent
+from berth_core.kube.types import Object, WatchEvent, selectors
 
 from ..wire import Commit, Request, Response
 from . import problems, reads

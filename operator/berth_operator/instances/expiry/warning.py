@@ -15,7 +15,7 @@ async def warn(world: World, seen: ObservedInstance, now: datetime) -> None:
     """Post the warning that is due and was not posted yet."""
     instance = seen.instance
     memory = world.state(Memories).known(instance.metadata.namespace, instance.public_id)
-    obj = world.store.get(INSTANCES, instance.metadata.namespace, instance.metadata.name)
+    obj = world.cache[INSTANCES].get(instance.metadata.namespace, instance.metadata.name)
     complaint = _complaint(seen, now)
     note = complaint.note if complaint else ""
     if memory is None or obj is None or memory.warned == note:

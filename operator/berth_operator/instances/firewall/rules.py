@@ -5,13 +5,13 @@ from ipaddress import ip_address
 
 from berth_core import names
 from berth_core.firewall import Action, Tunnel
+from berth_core.kube.cache import version_of
 from berth_core.kube.errors import UnreadableError
 from berth_core.kube.types import Object
 from berth_core.reading import at, report
 from berth_core.resources import FirewallRule, Instance
 from berth_core.vpn import DEVICE
 from berth_operator.agents.reachability import own_address
-from berth_operator.engine.cache import version_of
 from berth_operator.engine.world import TermState, World
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.memory import Memory
@@ -67,7 +67,7 @@ async def read_rules(world: World, instance: Instance, memory: Memory) -> list[F
     listed, _ = await world.client.list(RULES, namespace, fields=fields, not_older_than=since)
     for obj in listed:
         # A watch that has to begin anew tells nothing of what was made and deleted meanwhile: relist() finds it here.
-        world.store.put(RULES, obj)
+        world.cache[RULES].put(obj)
     rules = _readable(listed)
     if memory.rules_changed == changed:
         memory.rules = rules
@@ -83,7 +83,7 @@ def _known_until(world: World, instance: Instance, memory: Memory) -> int | None
     as_of = world.state(RulesListed).get(namespace)
     if as_of is None:
         return None
-    known = world.store.by(RULES, "instance", instance.public_id, namespace)
+    known = world.cache[RULES].by("instance", instance.public_id, namespace)
     return max(as_of, memory.rules_heard, *map(version_of, known))
 
 
@@ -91,10 +91,10 @@ def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[Fire
     """Rules as the last list of all rules showed them; None where news came since."""
     namespace = instance.metadata.namespace
     as_of = world.state(RulesListed).get(namespace)
-    known = world.store.by(RULES, "instance", instance.public_id, namespace)
+    known = world.cache[RULES].by("instance", instance.public_id, namespace)
     if as_of is None or memory.rules_changed or any(version_of(rule) > as_of for rule in known):
         return None
-    unreadable = world.store.unreadable(RULES, namespace)
+    unreadable = world.cache[RULES].unreadable(namespace)
     return _readable([*known, *(obj for obj in unreadable if at(obj, "spec", "instance") == instance.public_id)])
 
 
@@ -122,7 +122,7 @@ def presume_rules(world: World, instance: Instance, memory: Memory, made: Object
     Nobody but who asked for the instance knows of it yet, and a list costs its holder up to 100 ms. Another rule that
     is made meanwhile is heard of, as in every later moment.
     """
-    heard = world.store.by(RULES, "instance", instance.public_id, instance.metadata.namespace)
+    heard = world.cache[RULES].by("instance", instance.public_id, instance.metadata.namespace)
     memory.presume_rules([FirewallRule.parse(made)] if made is not None else [], heard, changed)
 
 

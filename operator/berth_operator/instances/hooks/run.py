@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 async def look(world: World, instance: Instance, hook: str) -> HookView | None:
     """How far a hook of the instance's lease is; None while it was not started."""
     namespace, public_id = instance.metadata.namespace, instance.public_id
-    job = world.store.get(JOBS, namespace, names.hook_object(public_id, instance.status.epoch or 0, hook))
+    job = world.cache[JOBS].get(namespace, names.hook_object(public_id, instance.status.epoch or 0, hook))
     if job is None:
         return None
     view = hook_view(job, ())
@@ -135,9 +135,9 @@ async def _start(world: World, lease: LeaseParts, named: tuple[str, Hook], shown
     memory.nonces.pop(name, None)
     manifest = build.job(lease, name, nonce, hook, world.config)
     try:
-        world.store.put(JOBS, await world.client.create(JOBS, namespace, manifest))
+        world.cache[JOBS].put(await world.client.create(JOBS, namespace, manifest))
     except AlreadyExistsError:
-        world.store.put(JOBS, await world.client.get(JOBS, namespace, manifest["metadata"]["name"]))
+        world.cache[JOBS].put(await world.client.get(JOBS, namespace, manifest["metadata"]["name"]))
     log.info("hook started", hook=name, instance=lease.id, deployment=lease.deployment.metadata.name, epoch=lease.epoch)
 
 
@@ -148,9 +148,9 @@ async def _nothing_runs(world: World, lease: LeaseParts, name: str) -> bool:
     if not pods:
         return True
     await refresh(world, JOBS, namespace, job)
-    if world.store.get(JOBS, namespace, job) is None:
+    if world.cache[JOBS].get(namespace, job) is None:
         for pod in pods:
-            world.store.put(PODS, pod)
+            world.cache[PODS].put(pod)
             await remove_pod(world, namespace, pod["metadata"]["name"])
     return False
 

@@ -46,12 +46,12 @@ def look(world: World, instance: Instance, memory: Memory, pod: PodView | None) 
     if world.config.vpn is None:
         return VpnView(offered=False)
     namespace, known = instance.metadata.namespace, memory.vpn
-    service = world.store.get(SERVICES, namespace, names.instance_object(instance.public_id))
+    service = world.cache[SERVICES].get(namespace, names.instance_object(instance.public_id))
     mapping = world.config.node_addresses or {}
     address, _ = announced(service, world.node(pod.node) if pod else None, mapping, port_name=names.VPN_PORT_NAME)
-    objects = world.store.by(VPN_CLIENTS, "instance", instance.public_id, namespace)
+    objects = world.cache[VPN_CLIENTS].by("instance", instance.public_id, namespace)
     clients = [VPNClient.parse(obj) for obj in objects]
-    present = (*objects, *world.store.unreadable(VPN_CLIENTS, namespace))
+    present = (*objects, *world.cache[VPN_CLIENTS].unreadable(namespace))
     must_refuse = not _revoked(instance, present) <= known.refused
     must_ask = pod is not None and pod.vpn.state == "running" and not known.ready and not known.asking
     must_sign = bool(known.ready) and address is not None and bool(_unsigned(clients))
@@ -147,7 +147,7 @@ def _ask(world: World, instance: Instance, pod: PodView) -> None:
 async def _sign(world: World, instance: Instance, settings: VpnSettings, remote: Remote) -> None:
     """Sign all clients that are new: write down who, make their profiles, say so."""
     namespace = instance.metadata.namespace
-    objects = world.store.by(VPN_CLIENTS, "instance", instance.public_id, namespace)
+    objects = world.cache[VPN_CLIENTS].by("instance", instance.public_id, namespace)
     clients = _unsigned([VPNClient.parse(obj) for obj in objects])
     if not clients:
         return
@@ -191,7 +191,7 @@ async def _tell(world: World, client: VPNClient, *, ready: bool, reason: str, me
         written = await world.client.patch(VPN_CLIENTS, metadata.namespace, metadata.name, body, subresource="status")
     except NotFoundError:  # revoked meanwhile: its event brings the instance back
         return
-    world.store.put(VPN_CLIENTS, written)
+    world.cache[VPN_CLIENTS].put(written)
 
 
 async def _authority(world: World, instance: Instance) -> Authority:

@@ -76,7 +76,7 @@ async def claim_pod(world: World, lease: LeaseParts, pod: PodView) -> None:
     """
     if pod.holder:
         return
-    known = world.store.get(PODS, lease.namespace, pod.name)
+    known = world.cache[PODS].get(lease.namespace, pod.name)
     if known is None or known["metadata"]["uid"] != pod.uid or known["metadata"].get("deletionTimestamp"):
         raise ConflictError(f"the pod {pod.name} is gone")
     try:
@@ -86,7 +86,7 @@ async def claim_pod(world: World, lease: LeaseParts, pod: PodView) -> None:
     except (ConflictError, NotFoundError) as error:
         await refresh_pod(world, lease.namespace, pod.name)
         raise ConflictError(f"the pod {pod.name} was changed meanwhile") from error
-    world.store.put(PODS, written)
+    world.cache[PODS].put(written)
 
 
 def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
@@ -96,7 +96,7 @@ def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
         wd,
         type_,
         view.warm_sets(world, key.namespace, key.name),
-        others_wait=bool(world.store.by(INSTANCES, "opening", "yes")),
+        others_wait=bool(world.cache[INSTANCES].by("opening", "yes")),
         cold=_has_a_cold_pod(world, wd),
     )
     epoch = next_epoch_of(seen, now)
@@ -124,7 +124,7 @@ def _has_a_cold_pod(world: World, wd: WorkspaceDeployment | None) -> bool:
     """Whether the instance that holds the lease was bound without the warm pod."""
     if wd is None or wd.status.lease is None:
         return False
-    holders = world.store.by(INSTANCES, "id", wd.status.lease.instance, wd.metadata.namespace)
+    holders = world.cache[INSTANCES].by("id", wd.status.lease.instance, wd.metadata.namespace)
     bound = [i.status for i in map(Instance.parse, holders)]
     return any(status.epoch == wd.status.epoch and not status.warm for status in bound)
 
@@ -147,7 +147,7 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
         drawn = world.state(WarmNonces)[place] = Drawn(wd.metadata.uid, epoch, new_nonce())
     nonce = drawn.nonce
     parts = _parts(wd, seen.type, epoch, nonce)
-    world.store.put(SERVICES, await world.client.apply(SERVICES, service(parts, world.config, ())))
+    world.cache[SERVICES].put(await world.client.apply(SERVICES, service(parts, world.config, ())))
     with unused_where_unknown(world.state(WarmNonces), place):
         key, *_ = await together(
             host_key(world, parts),
@@ -164,7 +164,7 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     if made is None:
         await refresh_pod(world, parts.namespace, parts.name)
     else:
-        world.store.put(PODS, made)
+        world.cache[PODS].put(made)
     log.info("warm pod made", deployment=wd.metadata.name, epoch=epoch)
 
 
@@ -180,7 +180,7 @@ async def _remove(world: World, key: Key, one: WarmSet) -> None:
     name = names.warm_object(ids.deployment_id(key.namespace, key.name), one.epoch)
     if one.pod is not None:
         await _remove_pod(world, key.namespace, one.pod)
-        if world.store.get(PODS, key.namespace, name) is not None:
+        if world.cache[PODS].get(key.namespace, name) is not None:
             return
     labels = {names.WARM_LABEL: "true", **names.epoch_labels(one.epoch, key.name)}
     for kind in (SECRETS, POLICIES, SERVICES):
@@ -200,7 +200,7 @@ async def _delete(world: World, kind: Kind, metadata: Object) -> None:
 
 async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:
     """Delete a pod as it was seen: one that was claimed meanwhile stays."""
-    known = world.store.get(PODS, namespace, pod.name)
+    known = world.cache[PODS].get(namespace, pod.name)
     if known is None or goes(known) or holder_of(known):
         return
     version = known["metadata"]["resourceVersion"]

@@ -15,8 +15,8 @@ from berth_operator.pods.view import PodView, pod_view
 def concerns(world: World, namespace: str, deployment: str) -> bool:
     """Whether pods are kept warm for a deployment, or something of such a pod is there."""
     # Asked in every pass over a deployment: nothing is parsed.
-    wd = world.store.get(DEPLOYMENTS, namespace, deployment)
-    types = world.store.by(TYPES, "typeName", wd["spec"]["type"], namespace) if wd is not None else ()
+    wd = world.cache[DEPLOYMENTS].get(namespace, deployment)
+    types = world.cache[TYPES].by("typeName", wd["spec"]["type"], namespace) if wd is not None else ()
     return any(type_["spec"].get("warm") for type_ in types) or bool(_known(world, namespace, deployment))
 
 
@@ -41,11 +41,11 @@ def offer(
 
 
 def _known(world: World, namespace: str, deployment: str) -> list[Object]:
-    return [obj for kind in (SERVICES, PODS) for obj in world.store.by(kind, "warm", deployment, namespace)]
+    return [obj for kind in (SERVICES, PODS) for obj in world.cache[kind].by("warm", deployment, namespace)]
 
 
 def _warm_set(world: World, namespace: str, deployment: str, wd: WorkspaceDeployment | None, epoch: int) -> WarmSet:
-    for obj in world.store.by(PODS, "warm", deployment, namespace):
+    for obj in world.cache[PODS].by("warm", deployment, namespace):
         pod = pod_view(obj)
         if pod.epoch == epoch:
             silent = bool(pod.node) and not node_is_ready(world.node(pod.node))

@@ -37,9 +37,9 @@ def world() -> World:
     """A world that knows one instance, and may not read."""
     made = make_world(CONFIG, cast(Client, SimpleNamespace(list=_ask)), Clock())
     made.queue = cast(Any, SimpleNamespace(add=lambda _key: None))
-    made.store.put(INSTANCES, bound().wire())
-    made.store.put(RULES, wire("second", 9, order=1))
-    made.store.put(RULES, wire("first", 4))
+    made.cache[INSTANCES].put(bound().wire())
+    made.cache[RULES].put(wire("second", 9, order=1))
+    made.cache[RULES].put(wire("first", 4))
     return made
 
 
@@ -64,7 +64,7 @@ async def test_without_a_list_of_all_they_are_read(world: World) -> None:
 
 async def test_one_that_is_younger_than_the_list_makes_them_be_read(world: World) -> None:
     world.state(RulesListed)["lab"] = LISTED
-    world.store.put(RULES, wire("third", 11))
+    world.cache[RULES].put(wire("third", 11))
     with pytest.raises(AskedError) as asked:
         await read(world)
     assert asked.value.args == (ID, 11), "what was heard is in the list"
@@ -76,7 +76,7 @@ async def test_one_that_was_deleted_since_makes_them_be_read(world: World, *, kn
     if known:
         assert await read(world) == ["first", "second"]
     gone = wire("first", 12)
-    world.store.remove(RULES, gone)
+    world.cache[RULES].remove(gone)
     wake(world, RULES, gone, gone=True)
     with pytest.raises(AskedError) as asked:
         await read(world)
@@ -85,7 +85,7 @@ async def test_one_that_was_deleted_since_makes_them_be_read(world: World, *, kn
 
 async def test_the_rules_of_what_has_ended_leave_no_trace(world: World) -> None:
     ended = bound(status={"endTime": "2026-11-25T12:00:00Z"}, metadata={"resourceVersion": "13"})
-    world.store.put(INSTANCES, ended.wire())
+    world.cache[INSTANCES].put(ended.wire())
     wake(world, RULES, wire("first", 14), gone=True)
     assert world.state(Memories).known("lab", ID) is None
 
@@ -96,7 +96,7 @@ async def test_one_that_came_and_went_while_no_watch_told_is_found_by_the_next_l
 
     world.client = cast(Client, SimpleNamespace(list=show))
     assert await read(world) == ["first", "ghost"]
-    vanished = world.store.retain(RULES, "lab", {("lab", "first")}, "13")
+    vanished = world.cache[RULES].retain("lab", {("lab", "first")}, "13")
     for gone in vanished:
         wake(world, RULES, gone, gone=True)
     memory = world.state(Memories).of("lab", ID)
@@ -122,7 +122,7 @@ async def test_a_rule_that_lets_in_and_cannot_be_read_lets_nobody_in(world: Worl
     world.state(RulesListed)["lab"] = LISTED
     odd = wire("odd", 9, order=0)
     odd["spec"]["order"] = -1
-    world.store.put(RULES, odd)
+    world.cache[RULES].put(odd)
     assert await read(world) == ["first", "second"]
 
 
@@ -130,6 +130,6 @@ async def test_with_another_that_cannot_be_read_the_firewall_stays_as_it_is(worl
     world.state(RulesListed)["lab"] = LISTED
     odd = wire("odd", 9, order=0)
     odd["spec"]["action"] = "LOG"
-    world.store.put(RULES, odd)
+    world.cache[RULES].put(odd)
     with pytest.raises(UnreadableError):
         await read(world)

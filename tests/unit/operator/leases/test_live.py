@@ -25,12 +25,12 @@ class Cluster:
 
     def __init__(self, made: Object | None) -> None:
         self.world = make_world(CONFIG, cast(Client, self), Clock())
-        self.world.store.put(DEPLOYMENTS, deployment(3))
+        self.world.cache[DEPLOYMENTS].put(deployment(3))
         self._made = made
 
     async def get(self, kind: Kind, _namespace: str, name: str) -> Object:
         if self._made is not None:
-            self.world.store.hear(kind, self._made)
+            self.world.cache[kind].hear(self._made)
         raise NotFoundError(f"{kind.plural} {name} not found")
 
 

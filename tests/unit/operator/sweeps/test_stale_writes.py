@@ -37,9 +37,9 @@ class Swept:
 
         self.world = make_world(CONFIG, cast(Client, SimpleNamespace(pages=pages)), Clock())
         self.world.queue = cast(Any, SimpleNamespace(add=self.added.append))
-        self.world.store.put(INSTANCES, bound().wire())
+        self.world.cache[INSTANCES].put(bound().wire())
         claimed = metadata | {"labels": WARM, "annotations": {names.INSTANCE_ANNOTATION: ID}}
-        self.world.store.put(PODS, {"metadata": claimed, "spec": {}, "status": {}})
+        self.world.cache[PODS].put({"metadata": claimed, "spec": {}, "status": {}})
 
     @property
     def memory(self) -> Memory:
