@@ -11,8 +11,8 @@ from berth_api.access_rules.schemas import AccessRuleMade, AccessRuleRequest, Ac
 from berth_api.access_rules.shapes import access_rule
 from berth_api.dependencies import BEARER, Body, DeploymentId, Query, SharedState, User
 from berth_api.http.answers import JSON, Empty
-from berth_api.http.options import wanted_access
-from berth_api.http.requests import json_body, query_parameters, refusals
+from berth_api.http.bodies import bound
+from berth_api.http.requests import query_parameters, refusals
 from berth_core.resources import AccessRule
 
 
@@ -72,11 +72,15 @@ async def list_of_deployment(state: SharedState, user: User, query: Query, deplo
     summary="Make an access rule",
     response_model=AccessRuleMade,
     responses=REFUSALS,
-    openapi_extra=json_body(AccessRuleRequest),
 )
-async def add(state: SharedState, user: User, body: Body, deployment_id: DeploymentId) -> JSON:
+async def add(
+    state: SharedState,
+    user: User,
+    options: Annotated[AccessRuleRequest, bound(AccessRuleRequest)],
+    deployment_id: DeploymentId,
+) -> JSON:
     """Permit or forbid a user, or everybody, to instantiate a deployment. The most specific rule decides."""
-    return JSON({"rule_id": await service.add(state, user, deployment_id, wanted_access(body))})
+    return JSON({"rule_id": await service.add(state, user, deployment_id, options.cap, options.user)})
 
 
 @router.delete(

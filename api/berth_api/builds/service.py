@@ -12,7 +12,7 @@ from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.builds import projects
-from berth_api.builds.options import Change, Revision
+from berth_api.builds.schemas import Change, Revision
 from berth_api.builds.view import BuildView
 from berth_api.cache import listing
 from berth_api.cache.listing import Page
@@ -82,7 +82,7 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
 
 async def change(state: State, identity: Identity, project: str, build_id: str, wanted: Change) -> None:
     """Restart a build, or cancel it. Raises MissingError, BadRequestError."""
-    if wanted is Change.RESTART:
+    if wanted == "restart":
         access.need_builder(identity)
 
     async def attempt() -> None:
@@ -101,7 +101,7 @@ async def change(state: State, identity: Identity, project: str, build_id: str, 
 
 
 def _changed(build: Build, wanted: Change) -> Object:
-    if wanted is Change.RESTART:
+    if wanted == "restart":
         if not builds.has_ended(build):
             raise BadRequestError("build has not ended")
         return {"attempt": build.spec.attempt + 1}

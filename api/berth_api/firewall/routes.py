@@ -1,16 +1,16 @@
 """An instance's firewall: /firewall."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter
 
-from berth_api.dependencies import BEARER, Body, InstanceId, Peer, SharedState, User
+from berth_api.dependencies import BEARER, InstanceId, Peer, SharedState, User
 from berth_api.firewall import service
-from berth_api.firewall.schemas import FirewallRequest, FirewallRules
+from berth_api.firewall.schemas import FirewallRequest, FirewallRules, cidr
 from berth_api.http.answers import JSON, Empty
+from berth_api.http.bodies import bound
 from berth_api.http.errors import INSTANCE_BUSY
-from berth_api.http.options import wanted_rule
-from berth_api.http.requests import json_body, refusals
+from berth_api.http.requests import refusals
 
 router = APIRouter(tags=["firewall"], dependencies=BEARER)
 
@@ -28,16 +28,16 @@ async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
     return JSON({"rules": [(rule.spec.source, rule.spec.action) for rule in rules]})
 
 
-@router.post(
-    PATH,
-    summary="Append a rule",
-    responses=CHANGE_REFUSALS,
-    response_class=Empty,
-    openapi_extra=json_body(FirewallRequest),
-)
-async def append(state: SharedState, user: User, peer: Peer, body: Body, instance_id: InstanceId) -> Empty:
+@router.post(PATH, summary="Append a rule", responses=CHANGE_REFUSALS, response_class=Empty)
+async def append(
+    state: SharedState,
+    user: User,
+    peer: Peer,
+    options: Annotated[FirewallRequest, bound(FirewallRequest)],
+    instance_id: InstanceId,
+) -> Empty:
     """Append a rule; without `src` it is about the caller's address."""
-    await service.append(state, user, instance_id, wanted_rule(body, peer))
+    await service.append(state, user, instance_id, options.src or cidr(str(peer)), options.action)
     return Empty()
 
 

@@ -1,55 +1,11 @@
-"""Instances, and requests for them."""
+"""Instances."""
 
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from berth_api.deployments.schemas import DeploymentDetail
-from berth_api.http.schemas import ClonePath, GitUrl, HttpUrl, SshKey
 from berth_api.vpn.schemas import VpnStatus
-
-
-class Repo(BaseModel):
-    """A git repository."""
-
-    url: GitUrl = Field(
-        description="https, http or git URL of up to 2048 characters, without user, password or query: what everyone"
-        " may read."
-    )
-    path: ClonePath | None = Field(
-        None,
-        description="Where it is put, up to 255 characters: absolute, or below /root; without it a folder there of the"
-        " repository's name.",
-    )
-
-
-class LaunchRequest(BaseModel):
-    """Options of an instance; unknown ones are ignored."""
-
-    sshkey: SshKey | None = Field(None, description="Public key in OpenSSH's form; without it a pair is made.")
-    vpn: bool | None = Field(False, description="Whether a VPN runs beside it.")
-    reserve: bool | None = Field(False, description="Wait in the queue when all are busy.")
-    eurl: HttpUrl | None = Field(
-        None, description="http(s) URL that is told when the turn has come; up to 2048 characters."
-    )
-    expire_d: int | None = Field(None, description="Seconds from readiness to the end.", ge=1, le=2**31 - 1)
-    keepalive: bool | None = Field(False, description="End it when no ping came for 60 seconds.")
-    allow_noop: bool | None = Field(False, description="Answer with an active instance of the caller's that matches.")
-    repo: Repo | None = Field(None, description="A git repository that is cloned into it.")
-
-
-class LaunchAnyRequest(LaunchRequest):
-    """Options of an instance, with the deployments to choose from; unknown options are ignored."""
-
-    wds: list[str] = Field(description="Ids of deployments, all of one type.", min_length=1, max_length=256)
-
-
-class Launched(BaseModel):
-    """An instance that was made."""
-
-    success: bool
-    id: str
-    sshkey: str | None = Field(None, description="Private key (PKCS#1 PEM) where the request gave no public one.")
 
 
 class InstanceSummary(BaseModel):

@@ -1,22 +1,21 @@
 """POST /new: get an instance."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.auth.identity import Identity
-from berth_api.dependencies import BEARER, Body, Peer, PublicIdConvertor, SharedState, TypeNameConvertor, User
+from berth_api.dependencies import BEARER, Peer, PublicIdConvertor, SharedState, TypeNameConvertor, User
 from berth_api.http.answers import JSON
+from berth_api.http.bodies import bound
 from berth_api.http.client_address import Address
-from berth_api.http.options import launch_options, wanted_deployments
-from berth_api.http.requests import json_body, refusals
-from berth_api.instances.schemas import LaunchAnyRequest, Launched, LaunchRequest
+from berth_api.http.requests import refusals
+from berth_api.launch.schemas import LaunchAnyRequest, Launched
 from berth_api.launch.service import NONE_MATCHES, launch
 from berth_api.reservations.schemas import Reserved as ReservedShown
 from berth_api.reservations.service import Reserved
-from berth_api.reservations.wish import Target, Wish
+from berth_api.reservations.wish import LaunchRequest, Target, Wish
 from berth_api.state import State
 
 
@@ -54,11 +53,12 @@ REFUSALS: Final = refusals(
     summary="Get an instance of any of some deployments",
     response_model=Launched | ReservedShown,
     responses=REFUSALS,
-    openapi_extra=json_body(LaunchAnyRequest),
 )
-async def new_of_any(state: SharedState, user: User, peer: Peer, body: Body) -> JSON:
+async def new_of_any(
+    state: SharedState, user: User, peer: Peer, options: Annotated[LaunchAnyRequest, bound(LaunchAnyRequest)]
+) -> JSON:
     """Get an instance of the best of the listed deployments that is free, or with `reserve` a place in the queue."""
-    return await _new(state, user, peer, body, Target(deployments=wanted_deployments(body)))
+    return await _new(state, user, peer, options, Target(deployments=tuple(options.wds)))
 
 
 @router.post(
@@ -66,19 +66,24 @@ async def new_of_any(state: SharedState, user: User, peer: Peer, body: Body) -> 
     summary="Get an instance of a type or of a deployment",
     response_model=Launched | ReservedShown,
     responses=REFUSALS,
-    openapi_extra=json_body(LaunchRequest),
 )
-async def new(state: SharedState, user: User, peer: Peer, body: Body, target: LaunchTarget) -> JSON:
+async def new(
+    state: SharedState,
+    user: User,
+    peer: Peer,
+    options: Annotated[LaunchRequest, bound(LaunchRequest)],
+    target: LaunchTarget,
+) -> JSON:
     """Get an instance of the best deployment of a type that is free, or of one deployment.
 
     With `reserve` it is a place in the queue where there is none.
     """
     wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
-    return await _new(state, user, peer, body, wanted)
+    return await _new(state, user, peer, options, wanted)
 
 
-async def _new(state: State, user: Identity, peer: Address, body: Mapping[str, Any], target: Target) -> JSON:
-    launched = await launch(state, Wish(user, target, launch_options(body), peer))
+async def _new(state: State, user: Identity, peer: Address, options: LaunchRequest, target: Target) -> JSON:
+    launched = await launch(state, Wish(user, target, options, peer))
     if isinstance(launched, Reserved):
         return JSON({"success": False, "id": launched.reservation})
     answer: dict[str, Any] = {"success": True, "id": launched.instance}

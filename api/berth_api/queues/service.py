@@ -8,8 +8,8 @@ from datetime import datetime
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import Deployment, holder_of
+from berth_api.http.bodies import MOST_DEPLOYMENTS
 from berth_api.http.errors import BadRequestError, MissingError
-from berth_api.http.options import MOST_DEPLOYMENTS
 from berth_api.state import State
 from berth_core.kube.model import parse_time
 
