@@ -19,7 +19,7 @@ from berth_api.app import make_state
 from berth_api.auth.identity import Identity
 from berth_api.builds import projects
 from berth_api.builds import service as ci_builds
-from berth_api.builds.schemas import BuildChange, Revision
+from berth_api.builds.schemas import BuildChange
 from berth_api.builds.view import BuildView
 from berth_api.config import Config, from_environment
 from berth_api.firewall import service as firewall
@@ -31,11 +31,11 @@ from berth_api.http.errors import ApiError
 from berth_api.idempotency.middleware import Idempotent
 from berth_api.instances import service as instances
 from berth_api.keepalive import service as keeping
-from berth_api.launch import routes
 from berth_api.launch.keys import KeyPool
+from berth_api.launch.service import launch
 from berth_api.recovery import Recovery
 from berth_api.reservations import service as reservations
-from berth_api.reservations.wish import LaunchRequest, Target
+from berth_api.reservations.wish import LaunchRequest, Target, Wish
 from berth_api.state import State
 from berth_api.timekeeping import keep_time
 from berth_api.vpn import service as vpn
@@ -155,7 +155,8 @@ async def _routed(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _new(state: State, user: Identity, body: dict[str, Any], target: str) -> JSON:
     wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
-    return await routes._new(state, user, PEER, bind(LaunchRequest, body), wanted)
+    launched = await launch(state, Wish(user, wanted, bind(LaunchRequest, body), PEER))
+    return JSON(launched.model_dump(exclude_none=True))
 
 
 async def _terminate(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> Empty:
@@ -191,7 +192,7 @@ async def _ping(state: State, user: Identity, _: dict[str, Any], instance_id: st
 
 async def _build(state: State, user: Identity, _: dict[str, Any], project: str) -> JSON:
     found = await projects.one(state, user, project)
-    return JSON({"pid": project, "jid": await ci_builds.start(state, found, user, Revision("main", None))})
+    return JSON({"pid": project, "jid": await ci_builds.start(state, found, user, ci_builds.Revision("main", None))})
 
 
 async def _change(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:

@@ -1,10 +1,12 @@
 """Access to deployments."""
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from berth_api.http.bodies import Options, said
+from berth_core import ids
+from berth_core.resources import AccessRule
 from berth_core.resources.accessrule import EVERYBODY
 
 LONGEST_USER: Final = 253
@@ -45,6 +47,19 @@ class AccessRuleShown(BaseModel):
     wdeployment_id: str
     capability: Capability
     param: str | None = Field(description="Argument of the capability; none takes one yet.")
+
+    @classmethod
+    def of(cls, rule: AccessRule) -> Self:
+        """Show a rule."""
+        metadata, spec = rule.metadata, rule.spec
+        return cls(
+            id=spec.rule_id,
+            date_created=metadata.creation_timestamp,
+            user=spec.user,
+            wdeployment_id=ids.deployment_id(metadata.namespace, spec.deployment),
+            capability=spec.capability,
+            param=spec.param,
+        )
 
 
 class AccessRules(BaseModel):

@@ -29,11 +29,9 @@ from berth_api.builds.schemas import (
     ProjectToRegister,
     Started,
 )
-from berth_api.builds.shapes import build as build_shape
-from berth_api.builds.shapes import projects as projects_shape
 from berth_api.cache import listing
 from berth_api.dependencies import BEARER, Query, SharedState, User
-from berth_api.http.answers import JSON, Empty
+from berth_api.http.answers import Empty
 from berth_api.http.bodies import bound
 from berth_api.http.errors import AwayError, WrongTokenError
 from berth_api.http.negotiation import BODILESS
@@ -108,46 +106,45 @@ ProjectId = Annotated[str, Path(description="Id of a project.")]
 JobId = Annotated[str, Path(description="Id of a build.")]
 
 
-@router.get("/ci/projects", summary="The caller's projects", response_model=Projects)
-async def projects(state: SharedState, reader: Reader) -> JSON:
+@router.get("/ci/projects", summary="The caller's projects")
+async def projects(state: SharedState, reader: Reader) -> Projects:
     """List the projects; a superuser sees everyone's."""
-    return JSON(projects_shape(await ci_projects.listed(state, reader)))
+    return Projects.of(await ci_projects.listed(state, reader))
 
 
 @router.post(
     "/ci/new",
     summary="Start a build, or register a project",
-    response_model=Started,
+    response_model_exclude_none=True,
     responses=refusals(_400=WRONG, _409="The name is another user's project, or of another repository."),
 )
-async def new(state: SharedState, writer: Writer, options: Annotated[ProjectRequest, bound(ProjectRequest)]) -> JSON:
+async def new(state: SharedState, writer: Writer, options: Annotated[ProjectRequest, bound(ProjectRequest)]) -> Started:
     """Start a build of a project, which is made where it is new; with `repo_url` alone only register the project."""
     wanted = options.root
     if isinstance(wanted, ProjectToRegister):
         registered = await ci_projects.register(state, writer, wanted.repo_url)
-        return JSON({"pid": registered.spec.name})
+        return Started(pid=registered.spec.name)
     access.need_builder(writer)
     project = await ci_projects.named(state, writer, wanted.ns, wanted.repo_url)
-    return JSON({"pid": wanted.ns, "jid": await service.start(state, project, writer, wanted.revision)})
+    return Started(pid=wanted.ns, jid=await service.start(state, project, writer, wanted.revision))
 
 
 @router.get(
     JOBS,
     summary="Builds of a project",
-    response_model=Builds,
+    response_model_exclude_none=True,
     responses=refusals(_404=NO_PROJECT),
     openapi_extra=PAGES,
 )
-async def jobs(state: SharedState, reader: Reader, query: Query, project_id: ProjectId) -> JSON:
+async def jobs(state: SharedState, reader: Reader, query: Query, project_id: ProjectId) -> Builds:
     """List the builds of a project, the newest first."""
     page = await service.listed(state, reader, project_id, query)
-    return JSON({"jobs": [build_shape(seen) for seen in page.items], "page_count": page.count})
+    return Builds(jobs=[BuildDetail.of(seen) for seen in page.items], page_count=page.count)
 
 
 @router.post(
     JOBS,
     summary="Start a build of a project",
-    response_model=Asked,
     responses=refusals(_400=WRONG, _404=NO_PROJECT),
 )
 async def new_job(
@@ -155,16 +152,16 @@ async def new_job(
     writer: Writer,
     options: Annotated[BuildRequest, bound(BuildRequest)],
     project_id: ProjectId,
-) -> JSON:
+) -> Asked:
     """Start a build of a branch, a commit, or a commit that must be on a branch."""
     project = await ci_projects.one(state, writer, project_id)
-    return JSON({"jid": await service.start(state, project, writer, options.revision), "pid": project_id})
+    return Asked(jid=await service.start(state, project, writer, options.revision), pid=project_id)
 
 
-@router.get(JOB, summary="One build", response_model=BuildDetail, responses=refusals(_404=UNKNOWN))
-async def job(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> JSON:
+@router.get(JOB, summary="One build", response_model_exclude_none=True, responses=refusals(_404=UNKNOWN))
+async def job(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> BuildDetail:
     """Show a build."""
-    return JSON(build_shape(await service.one(state, reader, project_id, job_id)))
+    return BuildDetail.of(await service.one(state, reader, project_id, job_id))
 
 
 @router.post(

@@ -1,12 +1,17 @@
 """Builds."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
+from berth_api.builds.service import Change, Revision, Seen
 from berth_api.http.bodies import LONGEST_URL, Options, said
+from berth_core import builds
+from berth_core.builds import ENDED, ENDINGS
+from berth_core.kube import conditions
+from berth_core.resources import Build, Project
+from berth_core.resources.build import BuildStatus
 
 PROJECT: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 REPOSITORY: Final = (
@@ -20,16 +25,6 @@ BRANCH: Final = r"[A-Za-z0-9_][A-Za-z0-9_/+@=#-]*(?:\.[A-Za-z0-9_/+@=#-]+)*"
 COMMIT: Final = "[0-9a-fA-F]{7,64}"
 _STARTING: Final = ("ns", "repo_type", "repo_branch", "repo_commit")
 """Options of which any one turns the request into one for a build."""
-
-Change = Literal["restart", "cancel"]
-
-
-@dataclass(frozen=True)
-class Revision:
-    """Revision to build: the head of a branch, or a commit, or a commit of a branch."""
-
-    branch: str | None
-    commit: str | None
 
 
 def _either(*names: str) -> dict[str, Any]:
@@ -133,6 +128,18 @@ class ProjectSummary(BaseModel):
 class Projects(RootModel[dict[str, ProjectSummary]]):
     """Projects by id."""
 
+    @classmethod
+    def of(cls, projects: Iterable[Project]) -> Self:
+        """Show projects, by the names that clients use."""
+        return cls(
+            {
+                project.spec.name: ProjectSummary(
+                    created=project.metadata.creation_timestamp, repo_url=project.spec.repo_url
+                )
+                for project in projects
+            }
+        )
+
 
 class Started(BaseModel):
     """A project, and its build where one was asked for."""
@@ -161,19 +168,53 @@ class BuildDetail(BaseModel):
     id: str
     pid: str = Field(description="Id of its project.")
     status: Literal["queued", "running", "passed", "failed", "errored", "canceled"]
+    created: str
+    attempt: int = Field(description="From 1.")
+    artifacts: Artifacts | None = Field(None, description="Where it left something behind.")
     branch: str | None = None
     commit: str | None = Field(None, description="As it was asked for; in full once it was found.")
-    created: str
+    position: int | None = Field(None, description="Place among those that wait, from 1.")
+    instance: str | None = Field(None, description="Id of the instance that it has or had.")
     started: str | None = None
     ended: str | None = None
-    attempt: int = Field(description="From 1.")
     message: str | None = Field(None, description="Why it ended, or what it waits for.")
     exit_code: int | None = Field(None, description="What the script ended with.")
-    position: int | None = Field(None, description="Place among those that wait, from 1.")
     image: str | None = Field(None, description="Image that the script runs in.")
     workspace: str | None = Field(None, description="Type of the machine that it wants.")
-    instance: str | None = Field(None, description="Id of the instance that it has or had.")
-    artifacts: Artifacts | None = Field(None, description="Where it left something behind.")
+
+    @classmethod
+    def of(cls, seen: Seen) -> Self:
+        """Show a build; fields of an attempt are those of the current one."""
+        resource, spec = seen.build, seen.build.spec
+        current = resource.status.attempt == spec.attempt
+        status = resource.status if current else BuildStatus()
+        artifacts = status.artifacts
+        return cls(
+            id=resource.public_id,
+            pid=seen.project.spec.name,
+            status=builds.word(resource).value,
+            created=resource.metadata.creation_timestamp,
+            attempt=spec.attempt,
+            artifacts=Artifacts(size=artifacts.size, sha256=artifacts.sha256) if artifacts is not None else None,
+            branch=spec.branch,
+            commit=status.commit or spec.commit,
+            position=seen.position,
+            instance=seen.instance,
+            started=status.start_time,
+            ended=status.end_time,
+            message=_message(resource) if current else None,
+            exit_code=status.exit_code,
+            image=status.image,
+            workspace=status.workspace,
+        )
+
+
+def _message(resource: Build) -> str | None:
+    """Reason of the build's end; before that, of its wait."""
+    if resource.status.message is not None or builds.word(resource) in ENDINGS:
+        return resource.status.message
+    waits = conditions.find(resource.status.conditions, ENDED)
+    return (waits.message or None) if waits is not None else None
 
 
 class Builds(BaseModel):

@@ -6,13 +6,12 @@ machine it gets, so a superuser who starts it does not lend their rights.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.builds import projects
-from berth_api.builds.schemas import Change, Revision
 from berth_api.builds.view import BuildView
 from berth_api.cache import listing
 from berth_api.cache.listing import Page
@@ -31,6 +30,17 @@ from berth_core.resources import Build, BuildSpec, Project, manifest
 MOST_WAITING: Final = 100
 """Builds of one user that wait for their turn."""
 MOST_LISTED: Final = 100
+
+
+Change = Literal["restart", "cancel"]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Revision to build: the head of a branch, or a commit, or a commit of a branch."""
+
+    branch: str | None
+    commit: str | None
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,6 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-Shape = dict[str, Any]
-"""A JSON object."""
-
 
 class JSON(Response):
     """A JSON body."""

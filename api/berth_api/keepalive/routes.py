@@ -9,7 +9,7 @@ from berth_api.auth import access
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
 from berth_api.dependencies import BEARER, Body, Caller, InstanceId, SharedState, User
-from berth_api.http.answers import JSON, Empty
+from berth_api.http.answers import Empty
 from berth_api.http.bodies import bound
 from berth_api.http.errors import ApiError
 from berth_api.http.requests import refusals
@@ -66,7 +66,6 @@ async def keep_alive(request: Request, state: SharedState, pinger: Pinger, _: Bo
 @router.post(
     "/instance/{instance_id:id}/extend",
     summary="Put off the end of an instance",
-    response_model=Extended,
     responses=refusals(
         _400="A wrong value, too long, no later than now, or the instance ends or has ended.",
         _404="instance not found",
@@ -78,6 +77,6 @@ async def extend(
     user: User,
     options: Annotated[ExtendRequest, bound(ExtendRequest)],
     instance_id: InstanceId,
-) -> JSON:
+) -> Extended:
     """Put off the end, to some seconds from now."""
-    return JSON({"expires": await service.extend(state, user, instance_id, options.expire_d)})
+    return Extended(expires=await service.extend(state, user, instance_id, options.expire_d))

@@ -28,4 +28,6 @@ class Launched(BaseModel):
 
     success: bool
     id: str
-    sshkey: str | None = Field(None, description="Private key (PKCS#1 PEM) where the request gave no public one.")
+    sshkey: str | None = Field(
+        None, description="Private key (PKCS#1 PEM) where the request gave no public one.", repr=False
+    )

@@ -10,8 +10,8 @@ from berth_api.builds.schemas import (
     ProjectRequest,
     ProjectToBuild,
     ProjectToRegister,
-    Revision,
 )
+from berth_api.builds.service import Revision
 from berth_api.http.bodies import bind
 from berth_api.http.errors import BadRequestError
 
