@@ -129,12 +129,13 @@ def said(text: str) -> WrapValidator:
 
 
 def _refusal(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors(include_url=False)[0]
     reason = first["ctx"]["error"] if first["type"] == "value_error" else None
     if not first["loc"]:
         return str(reason or first["msg"])
     option, *inner = first["loc"]
-    if inner or _is_of_type(first["type"]):
+    no_word = first["type"] == "literal_error" and not isinstance(first["input"], str | None)
+    if inner or no_word or _is_of_type(first["type"]):
         return f"value for option `{option}` has wrong type"
     text = reason or first["msg"].replace("Input should be", "must be").replace("'", "`")
     return f"value for option `{option}` {text}"

@@ -12,7 +12,6 @@ from berth_api.config import Config
 from berth_api.http import requests
 from berth_api.http.answers import Empty
 from berth_api.http.bodies import Bound, takes_nothing
-from berth_api.http.schemas import Refusal
 
 Json = dict[str, Any]
 Call = Callable[..., Any]
@@ -74,7 +73,6 @@ def describe(app: Application) -> Json:
     )
     schemas = document["components"]["schemas"]
     document["components"]["headers"] = HEADERS
-    schemas["Refusal"] = Refusal.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for route in _routes(app):

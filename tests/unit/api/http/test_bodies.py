@@ -161,6 +161,9 @@ def test_rules_are_read(body: dict[str, object], source: str | None, action: str
         (ProjectRequest, PROJECT | {"ns": "a"}, "value for option `repo_type` must be `git`"),
         (BuildRequest, {}, "option `branch` or `commit` is required"),
         (BuildChange, {}, "value for option `do` must be `restart` or `cancel`"),
+        (BuildChange, {"do": 1}, "value for option `do` has wrong type"),
+        (ProjectRequest, PROJECT | {"ns": "a", "repo_type": 1}, "value for option `repo_type` has wrong type"),
+        (AccessRuleRequest, {"cap": 1}, "value for option `cap` must be CAP_INSTANTIATE or CAP_NO_INSTANTIATE"),
         (BuildChange, {"do": "stop"}, "value for option `do` must be `restart` or `cancel`"),
     ],
 )
