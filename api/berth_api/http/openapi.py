@@ -10,7 +10,6 @@ from fastapi.routing import APIRoute
 
 from berth_api.config import Config
 from berth_api.http import requests
-from berth_api.http.answers import Empty
 from berth_api.http.bodies import Bound, takes_nothing
 
 Json = dict[str, Any]
@@ -104,8 +103,6 @@ def _complete(operation: Json, route: APIRoute, method: str, app: Application) -
     path, responses = route.path_format, operation["responses"]
     if responses.get("422", {}).get("description") == "Validation Error":
         del responses["422"]
-    if route.response_class is Empty:
-        responses["200"] = {"description": "Done; the body is empty."}
     _secure(operation, route, app)
     _describe_path(operation, route)
     if path not in SERVICE:
