@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPBearer
 from starlette.convertors import Convertor, register_url_convertor
@@ -11,9 +10,9 @@ from starlette.convertors import Convertor, register_url_convertor
 from berth_api.auth import access
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
+from berth_api.http.bodies import get_body
 from berth_api.http.client_address import Address
 from berth_api.http.errors import BadRequestError
-from berth_api.http.requests import read_body
 from berth_api.state import State
 
 
@@ -92,21 +91,6 @@ async def get_peer(request: Request) -> Address:
 
 
 Peer = Annotated[Address, Depends(get_peer)]
-
-
-async def get_body(request: Request) -> Mapping[str, Any]:
-    """Read the body as a JSON object, whatever its Content-Type; none is an empty object."""
-    data = await read_body(request)
-    if not data.strip():
-        return {}
-    try:
-        parsed = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise BadRequestError("request body is not a JSON object")
-    request.state.claimed_user = parsed.get("user")  # for the audit of /purge
-    return parsed
 
 
 Body = Annotated[Mapping[str, Any], Depends(get_body)]

@@ -22,8 +22,9 @@ from yarl import URL
 
 from berth_agent import management, push, vpn, wire
 from berth_api.auth.jws import Unverified, has_form
+from berth_api.http.bodies import bind
 from berth_api.http.errors import BadRequestError
-from berth_api.http.options import launch_options
+from berth_api.reservations.wish import LaunchRequest
 from berth_ci import recipe, script
 from berth_core import repositories
 from berth_core.firewall import parse_source
@@ -284,11 +285,11 @@ def _same(host: str, other: str) -> bool:
 def test_a_url_of_a_request_or_a_resource_is_read_or_refused(url: str) -> None:
     with in_time():
         with suppress(BadRequestError):
-            options = launch_options({"eurl": url})
+            options = bind(LaunchRequest, {"eurl": url})
             assert options.eurl is not None
             assert urlsplit(options.eurl).hostname
         with suppress(BadRequestError):
-            launch_options({"repo": {"url": url}})
+            bind(LaunchRequest, {"repo": {"url": url}})
         with suppress(ValueError):
             where = Repository.of(url)
             assert where.host == urlsplit(url).hostname

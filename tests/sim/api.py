@@ -14,26 +14,28 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from berth_api.access_rules import service as rules
+from berth_api.access_rules.schemas import AccessRuleRequest
 from berth_api.app import make_state
 from berth_api.auth.identity import Identity
 from berth_api.builds import projects
 from berth_api.builds import service as ci_builds
-from berth_api.builds.options import Change, Revision
+from berth_api.builds.schemas import BuildChange
 from berth_api.builds.view import BuildView
 from berth_api.config import Config, from_environment
 from berth_api.firewall import service as firewall
+from berth_api.firewall.schemas import FirewallRequest, cidr
 from berth_api.http import errors
 from berth_api.http.answers import JSON, Empty
+from berth_api.http.bodies import bind
 from berth_api.http.errors import ApiError
-from berth_api.http.options import wanted_access, wanted_rule
 from berth_api.idempotency.middleware import Idempotent
 from berth_api.instances import service as instances
 from berth_api.keepalive import service as keeping
-from berth_api.launch import routes
 from berth_api.launch.keys import KeyPool
+from berth_api.launch.service import launch
 from berth_api.recovery import Recovery
 from berth_api.reservations import service as reservations
-from berth_api.reservations.wish import Target
+from berth_api.reservations.wish import LaunchRequest, Target, Wish
 from berth_api.state import State
 from berth_api.timekeeping import keep_time
 from berth_api.vpn import service as vpn
@@ -153,7 +155,8 @@ async def _routed(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _new(state: State, user: Identity, body: dict[str, Any], target: str) -> JSON:
     wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
-    return await routes._new(state, user, PEER, body, wanted)
+    launched = await launch(state, Wish(user, wanted, bind(LaunchRequest, body), PEER))
+    return JSON(launched.model_dump(exclude_none=True))
 
 
 async def _terminate(state: State, user: Identity, _: dict[str, Any], instance_id: str) -> Empty:
@@ -172,7 +175,8 @@ async def _cancel(state: State, user: Identity, _: dict[str, Any], reservation_i
 
 
 async def _rule(state: State, user: Identity, body: dict[str, Any], instance_id: str) -> Empty:
-    await firewall.append(state, user, instance_id, wanted_rule(body, PEER))
+    rule = bind(FirewallRequest, body)
+    await firewall.append(state, user, instance_id, rule.src or cidr(str(PEER)), rule.action)
     return Empty()
 
 
@@ -188,17 +192,18 @@ async def _ping(state: State, user: Identity, _: dict[str, Any], instance_id: st
 
 async def _build(state: State, user: Identity, _: dict[str, Any], project: str) -> JSON:
     found = await projects.one(state, user, project)
-    return JSON({"pid": project, "jid": await ci_builds.start(state, found, user, Revision("main", None))})
+    return JSON({"pid": project, "jid": await ci_builds.start(state, found, user, ci_builds.Revision("main", None))})
 
 
 async def _change(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:
     project, build_id, word = words.split(".")
-    await ci_builds.change(state, user, project, build_id, Change(word))
+    await ci_builds.change(state, user, project, build_id, bind(BuildChange, {"do": word}).do)
     return Empty()
 
 
 async def _forbid(state: State, user: Identity, body: dict[str, Any], deployment: str) -> JSON:
-    return JSON({"id": await rules.add(state, user, deployment, wanted_access(body))})
+    rule = bind(AccessRuleRequest, body)
+    return JSON({"id": await rules.add(state, user, deployment, rule.cap, rule.user)})
 
 
 async def _permit(state: State, user: Identity, _: dict[str, Any], words: str) -> Empty:

@@ -7,12 +7,11 @@ from fastapi import APIRouter, Path
 from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.access_rules import service
-from berth_api.access_rules.schemas import AccessRuleMade, AccessRuleRequest, AccessRules
-from berth_api.access_rules.shapes import access_rule
+from berth_api.access_rules.schemas import AccessRuleMade, AccessRuleRequest, AccessRules, AccessRuleShown
 from berth_api.dependencies import BEARER, Body, DeploymentId, Query, SharedState, User
-from berth_api.http.answers import JSON, Empty
-from berth_api.http.options import wanted_access
-from berth_api.http.requests import json_body, query_parameters, refusals
+from berth_api.http.answers import Empty
+from berth_api.http.bodies import bound
+from berth_api.http.requests import query_parameters, refusals
 from berth_core.resources import AccessRule
 
 
@@ -46,11 +45,10 @@ REFUSALS: Final = refusals(_400=WRONG_TOKEN, _403=NOT_OWNER, _404=UNKNOWN, _503=
 @router.get(
     "/rules",
     summary="Access rules",
-    response_model=AccessRules,
     responses=refusals(_400=WRONG_TOKEN, _503=AWAY),
     openapi_extra=PARAMETERS,
 )
-async def list_all(state: SharedState, user: User, query: Query) -> JSON:
+async def list_all(state: SharedState, user: User, query: Query) -> AccessRules:
     """List the rules of the caller's deployments, and those that concern the caller; a superuser sees all."""
     return _shown(await service.listed(state, user, query.get("to_user") or None))
 
@@ -58,11 +56,10 @@ async def list_all(state: SharedState, user: User, query: Query) -> JSON:
 @router.get(
     "/deployment/{deployment_id:id}/rules",
     summary="Access rules of a deployment",
-    response_model=AccessRules,
     responses=refusals(_400=WRONG_TOKEN, _404=UNKNOWN, _503=AWAY),
     openapi_extra=PARAMETERS,
 )
-async def list_of_deployment(state: SharedState, user: User, query: Query, deployment_id: DeploymentId) -> JSON:
+async def list_of_deployment(state: SharedState, user: User, query: Query, deployment_id: DeploymentId) -> AccessRules:
     """List the rules of one deployment: all for its owners and superusers, for others those that concern them."""
     return _shown(await service.of_deployment(state, user, deployment_id, query.get("to_user") or None))
 
@@ -70,13 +67,16 @@ async def list_of_deployment(state: SharedState, user: User, query: Query, deplo
 @router.post(
     "/deployment/{deployment_id:id}/rule",
     summary="Make an access rule",
-    response_model=AccessRuleMade,
     responses=REFUSALS,
-    openapi_extra=json_body(AccessRuleRequest),
 )
-async def add(state: SharedState, user: User, body: Body, deployment_id: DeploymentId) -> JSON:
+async def add(
+    state: SharedState,
+    user: User,
+    options: Annotated[AccessRuleRequest, bound(AccessRuleRequest)],
+    deployment_id: DeploymentId,
+) -> AccessRuleMade:
     """Permit or forbid a user, or everybody, to instantiate a deployment. The most specific rule decides."""
-    return JSON({"rule_id": await service.add(state, user, deployment_id, wanted_access(body))})
+    return AccessRuleMade(rule_id=await service.add(state, user, deployment_id, options.cap, options.user))
 
 
 @router.delete(
@@ -115,5 +115,5 @@ async def unlock(state: SharedState, user: User, deployment_id: DeploymentId) ->
     return Empty()
 
 
-def _shown(found: Iterable[AccessRule]) -> JSON:
-    return JSON({"rules": [access_rule(rule) for rule in found]})
+def _shown(found: Iterable[AccessRule]) -> AccessRules:
+    return AccessRules(rules=[AccessRuleShown.of(rule) for rule in found])

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from berth_api import lookups, marks
+from berth_api.access_rules.schemas import Capability
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import Deployment
 from berth_api.deployments import service
 from berth_api.http.errors import AwayError, BadRequestError, MissingError
-from berth_api.http.options import WantedAccess
 from berth_api.idempotency.making import create
 from berth_api.state import State
 from berth_core import names
@@ -53,8 +53,11 @@ async def listed(state: State, identity: Identity, to_user: str | None) -> list[
     return _ordered([*shown, *(rule for rule in others if _has_deployment(state, rule))], to_user)
 
 
-async def add(state: State, identity: Identity, deployment_id: str, wanted: WantedAccess) -> int:
-    """Make a rule and return its number. Raises MissingError, NotPermittedError, BadRequestError."""
+async def add(state: State, identity: Identity, deployment_id: str, capability: Capability, user: str) -> int:
+    """Make a rule about a user, `*` for everybody; return its number.
+
+    Raises MissingError, NotPermittedError, BadRequestError.
+    """
     found = await _changeable(state, identity, deployment_id)
     present = await lookups.rules(state)
     key = found.namespace, found.name
@@ -63,8 +66,9 @@ async def add(state: State, identity: Identity, deployment_id: str, wanted: Want
     taken = {rule.spec.rule_id for rule in present}
     for _ in range(ATTEMPTS):
         number = next_rule_id(taken)
+        spec = AccessRuleSpec(deployment=found.name, user=user, capability=capability, rule_id=number)
         try:
-            await create(state.client, AccessRule, _manifest(found, identity, number, wanted))
+            await create(state.client, AccessRule, _manifest(identity, found, spec))
         except cluster.AlreadyExistsError:
             taken.add(number)  # by a concurrent request, or as the name of a rule with another number
             continue
@@ -123,14 +127,13 @@ def _ordered(shown: Iterable[AccessRule], to_user: str | None) -> list[AccessRul
     return sorted(chosen, key=lambda rule: (rule.spec.rule_id, rule.metadata.namespace, rule.metadata.name))
 
 
-def _manifest(found: Deployment, identity: Identity, number: int, wanted: WantedAccess) -> dict[str, object]:
-    spec = AccessRuleSpec(deployment=found.name, user=wanted.user, capability=wanted.capability, rule_id=number)
+def _manifest(identity: Identity, found: Deployment, spec: AccessRuleSpec) -> dict[str, object]:
     # The rule is deleted with the deployment and does not block its deletion, which would need a right on deployments.
     reference = found.resource.reference() | {"controller": False, "blockOwnerDeletion": False}
     return manifest(
         AccessRule,
         found.namespace,
-        f"rule-{number}",
+        f"rule-{spec.rule_id}",
         spec,
         labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
         ownerReferences=[reference],

@@ -12,7 +12,6 @@ from typing import Final
 from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.builds.options import WantedProject
 from berth_api.http.errors import AwayError, BadRequestError, TakenError
 from berth_api.idempotency.making import create
 from berth_api.state import State
@@ -40,12 +39,12 @@ async def one(state: State, identity: Identity, name: str) -> Project:
     return found
 
 
-async def register(state: State, identity: Identity, wanted: WantedProject) -> Project:
+async def register(state: State, identity: Identity, repo_url: str) -> Project:
     """Make a project under an id that is chosen for it. Raises BadRequestError."""
     await _need_room(state, identity)
     name = ids.uuid7_at(await state.now())
     with _refusals():
-        body = _manifest(state, identity, name, wanted.repo_url)
+        body = _manifest(state, identity, name, repo_url)
         return Project.parse(await create(state.client, Project, body))
 
 

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
@@ -18,8 +17,8 @@ from berth_api.builds import artifacts as ci_artifacts
 from berth_api.builds import following, logs, service
 from berth_api.builds import projects as ci_projects
 from berth_api.builds.followers import Followers, Readers
-from berth_api.builds.options import PROJECT, wanted_build, wanted_change, wanted_project
 from berth_api.builds.schemas import (
+    PROJECT,
     Asked,
     BuildChange,
     BuildDetail,
@@ -27,17 +26,17 @@ from berth_api.builds.schemas import (
     Builds,
     ProjectRequest,
     Projects,
+    ProjectToRegister,
     Started,
 )
-from berth_api.builds.shapes import build as build_shape
-from berth_api.builds.shapes import projects as projects_shape
 from berth_api.cache import listing
-from berth_api.dependencies import BEARER, Body, Query, SharedState, User
-from berth_api.http.answers import JSON, Empty
+from berth_api.dependencies import BEARER, Query, SharedState, User
+from berth_api.http.answers import Empty
+from berth_api.http.bodies import bound
 from berth_api.http.errors import AwayError, WrongTokenError
 from berth_api.http.negotiation import BODILESS
 from berth_api.http.protocol import ENDING
-from berth_api.http.requests import json_body, query_parameters, refusals
+from berth_api.http.requests import query_parameters, refusals
 from berth_api.http.streaming import Streamed, begun
 from berth_api.state import State
 from berth_core.resources import Build
@@ -107,67 +106,62 @@ ProjectId = Annotated[str, Path(description="Id of a project.")]
 JobId = Annotated[str, Path(description="Id of a build.")]
 
 
-def _needed(model: type[BaseModel]) -> dict[str, Any]:
-    described = json_body(model)
-    described["requestBody"]["required"] = True
-    return described
-
-
-@router.get("/ci/projects", summary="The caller's projects", response_model=Projects)
-async def projects(state: SharedState, reader: Reader) -> JSON:
+@router.get("/ci/projects", summary="The caller's projects")
+async def projects(state: SharedState, reader: Reader) -> Projects:
     """List the projects; a superuser sees everyone's."""
-    return JSON(projects_shape(await ci_projects.listed(state, reader)))
+    return Projects.of(await ci_projects.listed(state, reader))
 
 
 @router.post(
     "/ci/new",
     summary="Start a build, or register a project",
-    response_model=Started,
+    response_model_exclude_none=True,
     responses=refusals(_400=WRONG, _409="The name is another user's project, or of another repository."),
-    openapi_extra=_needed(ProjectRequest),
 )
-async def new(state: SharedState, writer: Writer, body: Body) -> JSON:
+async def new(state: SharedState, writer: Writer, options: Annotated[ProjectRequest, bound(ProjectRequest)]) -> Started:
     """Start a build of a project, which is made where it is new; with `repo_url` alone only register the project."""
-    wanted = wanted_project(body)
-    if wanted.name is None or wanted.revision is None:
-        registered = await ci_projects.register(state, writer, wanted)
-        return JSON({"pid": registered.spec.name})
+    wanted = options.root
+    if isinstance(wanted, ProjectToRegister):
+        registered = await ci_projects.register(state, writer, wanted.repo_url)
+        return Started(pid=registered.spec.name)
     access.need_builder(writer)
-    project = await ci_projects.named(state, writer, wanted.name, wanted.repo_url)
-    return JSON({"pid": wanted.name, "jid": await service.start(state, project, writer, wanted.revision)})
+    project = await ci_projects.named(state, writer, wanted.ns, wanted.repo_url)
+    return Started(pid=wanted.ns, jid=await service.start(state, project, writer, wanted.revision))
 
 
 @router.get(
     JOBS,
     summary="Builds of a project",
-    response_model=Builds,
+    response_model_exclude_none=True,
     responses=refusals(_404=NO_PROJECT),
     openapi_extra=PAGES,
 )
-async def jobs(state: SharedState, reader: Reader, query: Query, project_id: ProjectId) -> JSON:
+async def jobs(state: SharedState, reader: Reader, query: Query, project_id: ProjectId) -> Builds:
     """List the builds of a project, the newest first."""
     page = await service.listed(state, reader, project_id, query)
-    return JSON({"jobs": [build_shape(seen) for seen in page.items], "page_count": page.count})
+    return Builds(jobs=[BuildDetail.of(seen) for seen in page.items], page_count=page.count)
 
 
 @router.post(
     JOBS,
     summary="Start a build of a project",
-    response_model=Asked,
     responses=refusals(_400=WRONG, _404=NO_PROJECT),
-    openapi_extra=_needed(BuildRequest),
 )
-async def new_job(state: SharedState, writer: Writer, body: Body, project_id: ProjectId) -> JSON:
+async def new_job(
+    state: SharedState,
+    writer: Writer,
+    options: Annotated[BuildRequest, bound(BuildRequest)],
+    project_id: ProjectId,
+) -> Asked:
     """Start a build of a branch, a commit, or a commit that must be on a branch."""
-    revision = wanted_build(body)
     project = await ci_projects.one(state, writer, project_id)
-    return JSON({"jid": await service.start(state, project, writer, revision), "pid": project_id})
+    return Asked(jid=await service.start(state, project, writer, options.revision), pid=project_id)
 
 
-@router.get(JOB, summary="One build", response_model=BuildDetail, responses=refusals(_404=UNKNOWN))
-async def job(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> JSON:
+@router.get(JOB, summary="One build", response_model_exclude_none=True, responses=refusals(_404=UNKNOWN))
+async def job(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> BuildDetail:
     """Show a build."""
-    return JSON(build_shape(await service.one(state, reader, project_id, job_id)))
+    return BuildDetail.of(await service.one(state, reader, project_id, job_id))
 
 
 @router.post(
@@ -177,11 +171,16 @@ async def job(state: SharedState, reader: Reader, project_id: ProjectId, job_id:
         _400="A value is wrong, the token does not permit it, or the build has not ended, or has.", _404=UNKNOWN
     ),
     response_class=Empty,
-    openapi_extra=_needed(BuildChange),
 )
-async def change_job(state: SharedState, writer: Writer, body: Body, project_id: ProjectId, job_id: JobId) -> Empty:
+async def change_job(
+    state: SharedState,
+    writer: Writer,
+    options: Annotated[BuildChange, bound(BuildChange)],
+    project_id: ProjectId,
+    job_id: JobId,
+) -> Empty:
     """Run a build that has ended again, under the same id; or give up one that has not."""
-    await service.change(state, writer, project_id, job_id, wanted_change(body))
+    await service.change(state, writer, project_id, job_id, options.do)
     return Empty()
 
 

@@ -6,13 +6,12 @@ machine it gets, so a superuser who starts it does not lend their rights.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.builds import projects
-from berth_api.builds.options import Change, Revision
 from berth_api.builds.view import BuildView
 from berth_api.cache import listing
 from berth_api.cache.listing import Page
@@ -31,6 +30,17 @@ from berth_core.resources import Build, BuildSpec, Project, manifest
 MOST_WAITING: Final = 100
 """Builds of one user that wait for their turn."""
 MOST_LISTED: Final = 100
+
+
+Change = Literal["restart", "cancel"]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Revision to build: the head of a branch, or a commit, or a commit of a branch."""
+
+    branch: str | None
+    commit: str | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
 
 async def change(state: State, identity: Identity, project: str, build_id: str, wanted: Change) -> None:
     """Restart a build, or cancel it. Raises MissingError, BadRequestError."""
-    if wanted is Change.RESTART:
+    if wanted == "restart":
         access.need_builder(identity)
 
     async def attempt() -> None:
@@ -101,7 +111,7 @@ async def change(state: State, identity: Identity, project: str, build_id: str, 
 
 
 def _changed(build: Build, wanted: Change) -> Object:
-    if wanted is Change.RESTART:
+    if wanted == "restart":
         if not builds.has_ended(build):
             raise BadRequestError("build has not ended")
         return {"attempt": build.spec.attempt + 1}

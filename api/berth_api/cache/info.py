@@ -1,11 +1,14 @@
 """How a deployment looks in lists. Pure."""
 
+from typing import Any
+
 from berth_api.cache.deployment import Deployment
-from berth_api.http.answers import Shape
 from berth_core.resources import WorkspaceType
 
 
-def deployment_info(deployment: Deployment, kind: WorkspaceType | None, description: str, queue_length: int) -> Shape:
+def deployment_info(
+    deployment: Deployment, kind: WorkspaceType | None, description: str, queue_length: int
+) -> dict[str, Any]:
     """Shape a deployment's entry in lists with ``info``."""
     spec, status = deployment.resource.spec, deployment.resource.status
     return {

@@ -1,6 +1,14 @@
 """Types and deployments."""
 
+from typing import Self
+
 from pydantic import BaseModel, Field
+
+from berth_api.auth.identity import Identity
+from berth_api.cache.deployment import ONLINE, Deployment
+from berth_api.cache.info import deployment_info
+from berth_api.deployments.service import Detail
+from berth_core.kube.conditions import find
 
 
 class WorkspaceTypes(BaseModel):
@@ -23,14 +31,42 @@ class DeploymentInfo(BaseModel):
     online: bool
 
 
-class DeploymentDetail(DeploymentInfo):
+class _Identified(BaseModel):
+    id: str
+
+
+class DeploymentDetail(DeploymentInfo, _Identified):
     """A deployment."""
 
-    id: str
     lockout: bool | None = Field(None, description="Present when new instances are refused.")
     dissolved: str | None = Field(None, description="When it was taken away for good.")
     instance: str | None = Field(None, description="The caller's own active instance there.")
     heartbeat: str | None = Field(None, description="For superusers: since when it has been as `online` says.")
+
+    @classmethod
+    def of(cls, detail: Detail, identity: Identity | None) -> Self:
+        """Show a deployment to a caller."""
+        deployment, kind = detail.deployment, detail.type
+        spec = deployment.resource.spec
+        description = spec.description or (kind.spec.description if kind is not None else "")
+        # A token for one instance must not learn of another.
+        own = identity is not None and identity.instance in {None, detail.own_instance}
+        return cls(
+            id=deployment.id,
+            **deployment_info(deployment, kind, description, detail.queue_length),
+            lockout=spec.lockout or None,
+            dissolved=spec.dissolved,
+            instance=detail.own_instance if own else None,
+            heartbeat=_heartbeat(deployment) if identity is not None and identity.superuser else None,
+        )
+
+
+def _heartbeat(deployment: Deployment) -> str | None:
+    """Since when the machine has been as ``online`` says; None where nothing watches it."""
+    if deployment.resource.spec.heartbeat == "none":
+        return None
+    online = find(deployment.resource.status.conditions, ONLINE)
+    return online.last_transition_time if online is not None else None
 
 
 class Deployments(BaseModel):

@@ -1,16 +1,16 @@
 """An instance's firewall: /firewall."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter
 
-from berth_api.dependencies import BEARER, Body, InstanceId, Peer, SharedState, User
+from berth_api.dependencies import BEARER, InstanceId, Peer, SharedState, User
 from berth_api.firewall import service
-from berth_api.firewall.schemas import FirewallRequest, FirewallRules
-from berth_api.http.answers import JSON, Empty
+from berth_api.firewall.schemas import FirewallRequest, FirewallRules, cidr
+from berth_api.http.answers import Empty
+from berth_api.http.bodies import bound
 from berth_api.http.errors import INSTANCE_BUSY
-from berth_api.http.options import wanted_rule
-from berth_api.http.requests import json_body, refusals
+from berth_api.http.requests import refusals
 
 router = APIRouter(tags=["firewall"], dependencies=BEARER)
 
@@ -19,25 +19,24 @@ CHANGE_REFUSALS: Final = REFUSALS | refusals(_503=INSTANCE_BUSY)
 PATH: Final = "/firewall/{instance_id:id}"
 
 
-@router.get(PATH, summary="Rules in the order in which they count", response_model=FirewallRules, responses=REFUSALS)
-async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
+@router.get(PATH, summary="Rules in the order in which they count", responses=REFUSALS)
+async def show(state: SharedState, user: User, instance_id: InstanceId) -> FirewallRules:
     """List the rules; null while there is no chain yet."""
     rules = await service.rules(state, user, instance_id)
-    if rules is None:
-        return JSON({"rules": None})
-    return JSON({"rules": [(rule.spec.source, rule.spec.action) for rule in rules]})
+    pairs = [[rule.spec.source, rule.spec.action] for rule in rules] if rules is not None else None
+    return FirewallRules(rules=pairs)
 
 
-@router.post(
-    PATH,
-    summary="Append a rule",
-    responses=CHANGE_REFUSALS,
-    response_class=Empty,
-    openapi_extra=json_body(FirewallRequest),
-)
-async def append(state: SharedState, user: User, peer: Peer, body: Body, instance_id: InstanceId) -> Empty:
+@router.post(PATH, summary="Append a rule", responses=CHANGE_REFUSALS, response_class=Empty)
+async def append(
+    state: SharedState,
+    user: User,
+    peer: Peer,
+    options: Annotated[FirewallRequest, bound(FirewallRequest)],
+    instance_id: InstanceId,
+) -> Empty:
     """Append a rule; without `src` it is about the caller's address."""
-    await service.append(state, user, instance_id, wanted_rule(body, peer))
+    await service.append(state, user, instance_id, options.src or cidr(str(peer)), options.action)
     return Empty()
 
 

@@ -7,8 +7,8 @@ from berth_api import lookups
 from berth_api.auth import access
 from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
+from berth_api.firewall import schemas
 from berth_api.http.errors import INSTANCE_BUSY, AwayError, BadRequestError, BusyError
-from berth_api.http.options import WantedRule
 from berth_api.idempotency.making import create
 from berth_api.state import State
 from berth_core import names
@@ -30,15 +30,16 @@ async def rules(state: State, identity: Identity, instance_id: str) -> list[Fire
     return await _ordered(state, found) if _is_bound(found) else None
 
 
-async def append(state: State, identity: Identity, instance_id: str, wanted: WantedRule) -> None:
-    """Add a rule behind all others."""
+async def append(state: State, identity: Identity, instance_id: str, source: str, action: schemas.Action) -> None:
+    """Add a rule behind all others; ``source`` is in CIDR notation."""
     found = await _changeable(state, identity, instance_id)
     present = await _ordered(state, found)
     if len(present) >= MOST_RULES:
         raise BadRequestError(f"a firewall has at most {MOST_RULES} rules: clear them first")
     first = max((rule.spec.order for rule in present), default=-1) + 1
     for order in range(first, first + ATTEMPTS):
-        body = _manifest(found, identity, order, wanted)
+        spec = FirewallRuleSpec(instance=found.public_id, order=order, source=source, action=action)
+        body = _manifest(identity, found, spec)
         try:
             await create(state.client, FirewallRule, body)
         except cluster.AlreadyExistsError:
@@ -90,14 +91,12 @@ async def _delete(state: State, rule: FirewallRule) -> None:
     await state.client.delete(FirewallRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
 
 
-def _manifest(instance: Instance, identity: Identity, order: int, wanted: WantedRule) -> dict[str, object]:
-    instance_id = instance.public_id
-    spec = FirewallRuleSpec(instance=instance_id, order=order, source=wanted.source, action=wanted.action.value)
+def _manifest(identity: Identity, instance: Instance, spec: FirewallRuleSpec) -> dict[str, object]:
     return manifest(
         FirewallRule,
         instance.metadata.namespace,
-        f"{instance.metadata.name}-{order}",
+        f"{instance.metadata.name}-{spec.order}",
         spec,
-        labels={names.INSTANCE_LABEL: instance_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
+        labels={names.INSTANCE_LABEL: spec.instance, names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
         ownerReferences=[instance.reference()],
     )

@@ -5,9 +5,6 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-Shape = dict[str, Any]
-"""A JSON object."""
-
 
 class JSON(Response):
     """A JSON body."""
@@ -22,7 +19,5 @@ class JSON(Response):
 class Empty(Response):
     """Success without a body. Like every answer, it names the media type."""
 
-    media_type = "application/json"
-
     def __init__(self, status_code: int = 200) -> None:
-        super().__init__(b"", status_code)
+        super().__init__(b"", status_code, media_type="application/json")

@@ -10,12 +10,12 @@ from fastapi.routing import APIRoute
 
 from berth_api.config import Config
 from berth_api.http import requests
-from berth_api.http.answers import Empty
-from berth_api.http.schemas import Refusal
+from berth_api.http.bodies import Bound, takes_nothing
 
 Json = dict[str, Any]
 Call = Callable[..., Any]
 
+REFERENCE: Final = "#/components/schemas/{model}"
 REFUSAL: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
 TOKEN: Final = {"HTTPBearer": list[str]()}
 UNLIMITED: Final = frozenset({"/healthz", "/readyz", "/instance/{instance_id}/ka"})
@@ -72,13 +72,12 @@ def describe(app: Application) -> Json:
     )
     schemas = document["components"]["schemas"]
     document["components"]["headers"] = HEADERS
-    schemas["Refusal"] = Refusal.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for route in _routes(app):
         for method in sorted(route.methods or ()):
             operation = document["paths"][route.path_format][method.lower()]
-            _hoist_body(operation, schemas)
+            _describe_body(operation, route, schemas)
             _complete(operation, route, method, app)
     return document
 
@@ -89,34 +88,21 @@ def _routes(app: FastAPI) -> Iterator[APIRoute]:
             yield route
 
 
-def _hoist_body(operation: Json, schemas: Json) -> None:
-    """Move the schema of a body, and the schemas that it refers to, to where references find them."""
-    content = operation.get("requestBody", {}).get("content", {})
-    for media in content.values():
-        schema = media["schema"]
-        if "title" in schema:
-            schemas |= {name: _rereferred(found) for name, found in schema.pop("$defs", {}).items()}
-            schemas[schema["title"]] = _rereferred(schema)
-            media["schema"] = {"$ref": f"#/components/schemas/{schema['title']}"}
-
-
-def _rereferred(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_rereferred(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    return {
-        key: value.replace("#/$defs/", "#/components/schemas/") if key == "$ref" else _rereferred(value)
-        for key, value in node.items()
-    }
+def _describe_body(operation: Json, route: APIRoute, schemas: Json) -> None:
+    """Describe the JSON body that a dependency of the route reads; it is required where no body is refused."""
+    for call in _calls(route.dependant):
+        if isinstance(call, Bound):
+            found = call.model.model_json_schema(ref_template=REFERENCE)
+            schemas |= found.pop("$defs", {}) | {call.model.__name__: found}
+            reference = {"$ref": REFERENCE.format(model=call.model.__name__)}
+            content = {"application/json": {"schema": reference}}
+            operation["requestBody"] = {"required": not takes_nothing(call.model), "content": content}
 
 
 def _complete(operation: Json, route: APIRoute, method: str, app: Application) -> None:
     path, responses = route.path_format, operation["responses"]
     if responses.get("422", {}).get("description") == "Validation Error":
         del responses["422"]
-    if route.response_class is Empty:
-        responses["200"] = {"description": "Done; the body is empty."}
     _secure(operation, route, app)
     _describe_path(operation, route)
     if path not in SERVICE:

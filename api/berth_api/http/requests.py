@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from fastapi import Request
-from pydantic import BaseModel
 
 from berth_api.http.errors import TooLargeError
 from berth_api.http.schemas import Refusal
@@ -28,13 +27,6 @@ def query_parameters(**described: str) -> dict[str, Any]:
         for name, text in described.items()
     ]
     return {"parameters": parameters}
-
-
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Describe a JSON body for the OpenAPI document."""
-    required = any(field.is_required() for field in model.model_fields.values())
-    content = {"application/json": {"schema": model.model_json_schema()}}
-    return {"requestBody": {"required": required, "content": content}}
 
 
 def refusals(**described: str) -> dict[int | str, dict[str, Any]]:

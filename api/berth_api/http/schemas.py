@@ -1,15 +1,6 @@
 """Common parts of all routes' answers."""
 
-from typing import Annotated
-
-from pydantic import BaseModel, Field, WithJsonSchema
-
-SshKey = Annotated[str, WithJsonSchema({"type": "string", "format": "ssh-public-key"})]
-HttpUrl = Annotated[str, WithJsonSchema({"type": "string", "format": "http-url"})]
-GitUrl = Annotated[str, WithJsonSchema({"type": "string", "format": "git-url"})]
-ClonePath = Annotated[str, WithJsonSchema({"type": "string", "format": "clone-path"})]
-Cidr = Annotated[str, WithJsonSchema({"type": "string", "format": "cidr"})]
-Printable = Annotated[str, WithJsonSchema({"type": "string", "format": "printable"})]
+from pydantic import BaseModel, Field
 
 
 class Refusal(BaseModel):

@@ -7,11 +7,10 @@ from fastapi import APIRouter
 
 from berth_api.auth.identity import Identity
 from berth_api.dependencies import BEARER, Body, InstanceId, Query, SharedState, TypeName, User
-from berth_api.http.answers import JSON, Empty
+from berth_api.http.answers import Empty
 from berth_api.http.requests import query_parameters, refusals
 from berth_api.instances import service as instances
-from berth_api.instances.schemas import InstanceDetail, Instances, PrivateKey
-from berth_api.instances.shapes import instance_detail, instance_summary
+from berth_api.instances.schemas import InstanceDetail, Instances, InstanceSummary, PrivateKey
 from berth_api.state import State
 from berth_api.vpn import service as vpn
 
@@ -33,11 +32,10 @@ PARAMETERS: Final = query_parameters(
 @router.get(
     "/instances",
     summary="The caller's instances",
-    response_model=Instances,
     responses=refusals(_400=WRONG_TOKEN),
     openapi_extra=PARAMETERS,
 )
-async def list_all(state: SharedState, user: User, query: Query) -> JSON:
+async def list_all(state: SharedState, user: User, query: Query) -> Instances:
     """List instances of all types."""
     return await _list(state, user, query, None)
 
@@ -45,51 +43,45 @@ async def list_all(state: SharedState, user: User, query: Query) -> JSON:
 @router.get(
     "/instances/{type_name:type}",
     summary="The caller's instances of a type",
-    response_model=Instances,
     responses=refusals(_400=WRONG_TOKEN),
     openapi_extra=PARAMETERS,
 )
-async def list_of_type(state: SharedState, user: User, query: Query, type_name: TypeName) -> JSON:
+async def list_of_type(state: SharedState, user: User, query: Query, type_name: TypeName) -> Instances:
     """List instances of one type."""
     return await _list(state, user, query, type_name)
 
 
-async def _list(state: State, user: Identity, query: Mapping[str, str], type_name: str | None) -> JSON:
+async def _list(state: State, user: Identity, query: Mapping[str, str], type_name: str | None) -> Instances:
     page = await instances.listed(state, user, query, type_name)
     detailed = "details" in query
-    return JSON(
-        {
-            "workspace_instances": [
-                instance_summary(held) if detailed else held.instance.public_id for held in page.items
-            ],
-            "workspace_deployments": [held.deployment for held in page.items],
-            "page_count": page.count,
-        }
+    return Instances(
+        workspace_instances=[InstanceSummary.of(held) if detailed else held.instance.public_id for held in page.items],
+        workspace_deployments=[held.deployment for held in page.items],
+        page_count=page.count,
     )
 
 
 @router.get(
     "/instance/{instance_id:id}",
     summary="One instance",
-    response_model=InstanceDetail,
+    response_model_exclude_none=True,
     responses=refusals(_400=WRONG_TOKEN, _404=UNKNOWN),
 )
-async def one(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
+async def one(state: SharedState, user: User, instance_id: InstanceId) -> InstanceDetail:
     """Show an instance."""
     held, deployment = await instances.detail(state, user, instance_id)
     clients = await vpn.client_ids(state, held.instance)
-    return JSON(instance_detail(held, deployment, user, clients))
+    return InstanceDetail.of(held, deployment, user, clients)
 
 
 @router.get(
     "/instance/{instance_id:id}/sshkey",
     summary="The private key that was made for an instance",
-    response_model=PrivateKey,
     responses=refusals(_400="The instance ends or has ended.", _404="No such instance, or its user brought a key."),
 )
-async def private_key(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
+async def private_key(state: SharedState, user: User, instance_id: InstanceId) -> PrivateKey:
     """Show the private key."""
-    return JSON({"key": await instances.private_key(state, user, instance_id)})
+    return PrivateKey(key=await instances.private_key(state, user, instance_id))
 
 
 @router.post(

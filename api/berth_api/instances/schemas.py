@@ -1,62 +1,41 @@
-"""Instances, and requests for them."""
+"""Instances."""
 
-from typing import Literal
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
+from berth_api.auth.identity import Identity
 from berth_api.deployments.schemas import DeploymentDetail
-from berth_api.http.schemas import ClonePath, GitUrl, HttpUrl, SshKey
+from berth_api.deployments.service import Detail
+from berth_api.instances.service import Held
+from berth_api.keepalive.expiry import expires
 from berth_api.vpn.schemas import VpnStatus
+from berth_core.kube.conditions import find
+from berth_core.repositories import place
+from berth_core.resources import Instance, instance
+from berth_core.resources.workspacetype import Limits
+from berth_core.state import (
+    BOUND,
+    NETWORK_READY,
+    POD_READY,
+    PREPARED,
+    REPOSITORY_READY,
+    VPN_READY,
+    Word,
+    is_active,
+)
 
-
-class Repo(BaseModel):
-    """A git repository."""
-
-    url: GitUrl = Field(
-        description="https, http or git URL of up to 2048 characters, without user, password or query: what everyone"
-        " may read."
-    )
-    path: ClonePath | None = Field(
-        None,
-        description="Where it is put, up to 255 characters: absolute, or below /root; without it a folder there of the"
-        " repository's name.",
-    )
-
-
-class LaunchRequest(BaseModel):
-    """Options of an instance; unknown ones are ignored."""
-
-    sshkey: SshKey | None = Field(None, description="Public key in OpenSSH's form; without it a pair is made.")
-    vpn: bool | None = Field(False, description="Whether a VPN runs beside it.")
-    reserve: bool | None = Field(False, description="Wait in the queue when all are busy.")
-    eurl: HttpUrl | None = Field(
-        None, description="http(s) URL that is told when the turn has come; up to 2048 characters."
-    )
-    expire_d: int | None = Field(None, description="Seconds from readiness to the end.", ge=1, le=2**31 - 1)
-    keepalive: bool | None = Field(False, description="End it when no ping came for 60 seconds.")
-    allow_noop: bool | None = Field(False, description="Answer with an active instance of the caller's that matches.")
-    repo: Repo | None = Field(None, description="A git repository that is cloned into it.")
-
-
-class LaunchAnyRequest(LaunchRequest):
-    """Options of an instance, with the deployments to choose from; unknown options are ignored."""
-
-    wds: list[str] = Field(description="Ids of deployments, all of one type.", min_length=1, max_length=256)
-
-
-class Launched(BaseModel):
-    """An instance that was made."""
-
-    success: bool
-    id: str
-    sshkey: str | None = Field(None, description="Private key (PKCS#1 PEM) where the request gave no public one.")
+ROOT_USER: Final = "root"
+Status = Literal["INIT", "INIT_FAIL", "READY", "TERMINATING", "TERMINATED"]
 
 
 class InstanceSummary(BaseModel):
     """An instance in lists."""
 
     id: str
-    status: Literal["INIT", "INIT_FAIL", "READY", "TERMINATING", "TERMINATED"]
+    status: Status
     deployment: str
     type: str
     region: str
@@ -64,11 +43,25 @@ class InstanceSummary(BaseModel):
     rootuser: str
     endtime: str | None = None
 
+    @classmethod
+    def of(cls, held: Held) -> Self:
+        """Show an instance."""
+        return cls(
+            id=held.instance.public_id,
+            status=held.state.value,
+            deployment=held.deployment,
+            type=held.type,
+            region=held.region,
+            starttime=held.start_time,
+            rootuser=ROOT_USER,
+            endtime=held.instance.status.end_time,
+        )
+
 
 class Instances(BaseModel):
     """A page of instances; the two lists are parallel."""
 
-    workspace_instances: list[str | InstanceSummary]
+    workspace_instances: list[str] | list[InstanceSummary]
     workspace_deployments: list[str]
     page_count: int
 
@@ -90,20 +83,58 @@ class Progress(BaseModel):
     network: bool = Field(description="Its firewall is in force and its address known.")
     vpn: bool | None = Field(None, description="The VPN serves, where it was asked for.")
 
+    @classmethod
+    def of(cls, found: Instance) -> Self:
+        """Show which steps of a start are done."""
+        done = {c.type: c.status == "True" for c in found.status.conditions}
+        return cls(
+            bound=done.get(BOUND, False),
+            prepared=done.get(PREPARED),
+            repo=done.get(REPOSITORY_READY, False) if found.spec.repo is not None else None,
+            pod=done.get(POD_READY, False),
+            network=done.get(NETWORK_READY, False),
+            vpn=done.get(VPN_READY, False) if found.spec.vpn else None,
+        )
+
 
 class Cloned(BaseModel):
     """A repository in an instance."""
 
     url: str
-    path: str | None = Field(None, description="Where it is in the workspace.")
     cloned: bool
+    path: str | None = Field(None, description="Where it is in the workspace.")
     message: str | None = Field(None, description="What came of it, and where it is not there what to do.")
 
+    @classmethod
+    def of(cls, found: Instance, repo: instance.Repo) -> Self:
+        """Show the result of cloning the requested repository."""
+        path, condition = None, find(found.status.conditions, REPOSITORY_READY)
+        with suppress(ValueError):  # made with kubectl, without a usable path: the message says why
+            path = place(repo.url, repo.path)
+        return cls(
+            url=repo.url,
+            cloned=condition is not None and condition.status == "True",
+            path=path,
+            message=condition.message if condition is not None else None,
+        )
 
-class InstanceDetail(InstanceSummary):
+
+class Null(RootModel[None]):
+    """Null that is shown where fields without a value are left out."""
+
+
+class InstanceDetail(BaseModel):
     """An instance."""
 
-    wdinfo: DeploymentDetail | None
+    id: str
+    deployment: str
+    type: str
+    region: str
+    status: Status
+    starttime: str
+    rootuser: str
+    wdinfo: DeploymentDetail | Null
+    endtime: str | None = None
     expires: str | None = Field(None, description="When it will be ended, where it has an end.")
     fwd: Forward | None = None
     hostkeys: list[str] | None = Field(None, description="OpenSSH public key lines, ed25519 first.")
@@ -112,8 +143,38 @@ class InstanceDetail(InstanceSummary):
     progress: Progress | None = Field(None, description="While INIT: how far the start has come.")
     message: str | None = Field(None, description="Why INIT_FAIL.")
 
+    @classmethod
+    def of(cls, held: Held, detail: Detail | None, identity: Identity, vpn_clients: Sequence[str] = ()) -> Self:
+        """Show an instance; ``vpn_clients`` are the ids of its VPN's clients, where it has one."""
+        found, status = held.instance, held.instance.status
+        shown = cls(
+            id=found.public_id,
+            deployment=held.deployment,
+            type=held.type,
+            region=held.region,
+            status=held.state.value,
+            starttime=held.start_time,
+            rootuser=ROOT_USER,
+            wdinfo=DeploymentDetail.of(detail, identity) if detail is not None else Null(None),
+            endtime=status.end_time,
+            progress=Progress.of(found) if held.state is Word.INIT else None,
+            message=(status.message or None) if held.state is Word.INIT_FAIL else None,
+        )
+        if is_active(found):
+            address, repo = status.address, found.spec.repo
+            shown.expires = expires(found, _limits(detail))
+            shown.fwd = Forward(ipv4=address.ipv4, port=address.port) if address is not None else None
+            shown.hostkeys = status.host_keys or None
+            shown.vpn = VpnStatus.of(found, vpn_clients) if found.spec.vpn else None
+            shown.repo = Cloned.of(found, repo) if repo is not None else None
+        return shown
+
 
 class PrivateKey(BaseModel):
     """A private key."""
 
     key: str = Field(description="PKCS#1 PEM.")
+
+
+def _limits(detail: Detail | None) -> Limits:
+    return detail.type.spec.limits if detail is not None and detail.type is not None else Limits()

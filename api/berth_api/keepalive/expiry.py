@@ -6,13 +6,10 @@ The operator writes ``status.expireTime`` when the instance becomes ready, and a
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from berth_api.http.errors import ApiError, BadRequestError
-from berth_api.http.options import MOST_SECONDS
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.resources import Instance
 from berth_core.resources.workspacetype import Limits
@@ -37,20 +34,6 @@ class Extension:
     longest: int | None
     """Bound of the caller's token, from readiness to the end; None for no bound."""
     others_wait: bool
-
-
-def wanted_extension(body: Mapping[str, Any]) -> int:
-    """Read the body of POST /instance/:id/extend. Raises BadRequestError."""
-    expire_d = body.get("expire_d")
-    if expire_d is None:
-        raise BadRequestError("option `expire_d` is required: seconds from now to the end")
-    if isinstance(expire_d, float) and expire_d.is_integer():
-        expire_d = int(expire_d)  # JSON has one kind of numbers
-    if not isinstance(expire_d, int) or isinstance(expire_d, bool):
-        raise BadRequestError("value for option `expire_d` has wrong type")
-    if not 1 <= expire_d <= MOST_SECONDS:
-        raise BadRequestError("value for option `expire_d` must be a positive number of seconds")
-    return expire_d
 
 
 def expires(instance: Instance, limits: Limits) -> str | None:

@@ -1,7 +1,7 @@
 """Keeping an instance: /instance/:id/ka, /instance/:id/extend."""
 
 import time
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 
@@ -9,18 +9,15 @@ from berth_api.auth import access
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
 from berth_api.dependencies import BEARER, Body, Caller, InstanceId, SharedState, User
-from berth_api.http.answers import JSON, Empty
+from berth_api.http.answers import Empty
+from berth_api.http.bodies import bound
 from berth_api.http.errors import ApiError
-from berth_api.http.requests import json_body, refusals
+from berth_api.http.requests import refusals
 from berth_api.keepalive import service
-from berth_api.keepalive.expiry import wanted_extension
 from berth_api.keepalive.schemas import Extended, ExtendRequest
 from berth_api.ratelimit import count
 
 router = APIRouter(tags=["instances"], dependencies=BEARER)
-
-EXTENSION: Final = json_body(ExtendRequest)
-EXTENSION["requestBody"]["required"] = True
 
 
 async def get_pinger(request: Request, caller: Caller) -> Identity:
@@ -69,14 +66,17 @@ async def keep_alive(request: Request, state: SharedState, pinger: Pinger, _: Bo
 @router.post(
     "/instance/{instance_id:id}/extend",
     summary="Put off the end of an instance",
-    response_model=Extended,
     responses=refusals(
         _400="A wrong value, too long, no later than now, or the instance ends or has ended.",
         _404="instance not found",
         _409="Others wait, and it is more than the type permits then.",
     ),
-    openapi_extra=EXTENSION,
 )
-async def extend(state: SharedState, user: User, body: Body, instance_id: InstanceId) -> JSON:
+async def extend(
+    state: SharedState,
+    user: User,
+    options: Annotated[ExtendRequest, bound(ExtendRequest)],
+    instance_id: InstanceId,
+) -> Extended:
     """Put off the end, to some seconds from now."""
-    return JSON({"expires": await service.extend(state, user, instance_id, wanted_extension(body))})
+    return Extended(expires=await service.extend(state, user, instance_id, options.expire_d))

@@ -2,15 +2,13 @@
 
 from pydantic import BaseModel, Field
 
-from berth_api.http.options import MOST_SECONDS
+from berth_api.http.bodies import Options, Seconds
 
 
-class ExtendRequest(BaseModel):
+class ExtendRequest(Options):
     """A later end."""
 
-    expire_d: int = Field(
-        description="Seconds from now to the end; before readiness, from readiness.", ge=1, le=MOST_SECONDS
-    )
+    expire_d: Seconds = Field(description="Seconds from now to the end; before readiness, from readiness.")
 
 
 class Extended(BaseModel):

@@ -1,23 +1,17 @@
 """POST /new: get an instance."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
 from starlette.convertors import Convertor, register_url_convertor
 
-from berth_api.auth.identity import Identity
-from berth_api.dependencies import BEARER, Body, Peer, PublicIdConvertor, SharedState, TypeNameConvertor, User
-from berth_api.http.answers import JSON
-from berth_api.http.client_address import Address
-from berth_api.http.options import launch_options, wanted_deployments
-from berth_api.http.requests import json_body, refusals
-from berth_api.instances.schemas import LaunchAnyRequest, Launched, LaunchRequest
+from berth_api.dependencies import BEARER, Peer, PublicIdConvertor, SharedState, TypeNameConvertor, User
+from berth_api.http.bodies import bound
+from berth_api.http.requests import refusals
+from berth_api.launch.schemas import LaunchAnyRequest, Launched
 from berth_api.launch.service import NONE_MATCHES, launch
-from berth_api.reservations.schemas import Reserved as ReservedShown
-from berth_api.reservations.service import Reserved
-from berth_api.reservations.wish import Target, Wish
-from berth_api.state import State
+from berth_api.reservations.schemas import Reserved
+from berth_api.reservations.wish import LaunchRequest, Target, Wish
 
 
 class TargetConvertor(Convertor[str]):
@@ -52,36 +46,32 @@ REFUSALS: Final = refusals(
 @router.post(
     "/new",
     summary="Get an instance of any of some deployments",
-    response_model=Launched | ReservedShown,
+    response_model_exclude_none=True,
     responses=REFUSALS,
-    openapi_extra=json_body(LaunchAnyRequest),
 )
-async def new_of_any(state: SharedState, user: User, peer: Peer, body: Body) -> JSON:
+async def new_of_any(
+    state: SharedState, user: User, peer: Peer, options: Annotated[LaunchAnyRequest, bound(LaunchAnyRequest)]
+) -> Launched | Reserved:
     """Get an instance of the best of the listed deployments that is free, or with `reserve` a place in the queue."""
-    return await _new(state, user, peer, body, Target(deployments=wanted_deployments(body)))
+    return await launch(state, Wish(user, Target(deployments=tuple(options.wds)), options, peer))
 
 
 @router.post(
     "/new/{target:target}",
     summary="Get an instance of a type or of a deployment",
-    response_model=Launched | ReservedShown,
+    response_model_exclude_none=True,
     responses=REFUSALS,
-    openapi_extra=json_body(LaunchRequest),
 )
-async def new(state: SharedState, user: User, peer: Peer, body: Body, target: LaunchTarget) -> JSON:
+async def new(
+    state: SharedState,
+    user: User,
+    peer: Peer,
+    options: Annotated[LaunchRequest, bound(LaunchRequest)],
+    target: LaunchTarget,
+) -> Launched | Reserved:
     """Get an instance of the best deployment of a type that is free, or of one deployment.
 
     With `reserve` it is a place in the queue where there is none.
     """
     wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
-    return await _new(state, user, peer, body, wanted)
-
-
-async def _new(state: State, user: Identity, peer: Address, body: Mapping[str, Any], target: Target) -> JSON:
-    launched = await launch(state, Wish(user, target, launch_options(body), peer))
-    if isinstance(launched, Reserved):
-        return JSON({"success": False, "id": launched.reservation})
-    answer: dict[str, Any] = {"success": True, "id": launched.instance}
-    if launched.private_key is not None:
-        answer["sshkey"] = launched.private_key
-    return JSON(answer)
+    return await launch(state, Wish(user, wanted, options, peer))

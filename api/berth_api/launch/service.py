@@ -37,8 +37,9 @@ from berth_api.launch.admission import Live
 from berth_api.launch.candidates import Line, Rules
 from berth_api.launch.choice import Refusal
 from berth_api.launch.keys import KeyPool
+from berth_api.launch.schemas import Launched
 from berth_api.reservations import service as reservations
-from berth_api.reservations.service import Reserved
+from berth_api.reservations.schemas import Reserved
 from berth_api.reservations.wish import Target, Wish, need_fit, wished
 from berth_api.state import State
 from berth_core import ids, names
@@ -59,14 +60,6 @@ RETRY_AFTER_UNSURE: Final = 5.0
 """Seconds; the operator needs 30 to clean up."""
 
 
-@dataclass(frozen=True, repr=False)
-class Launched:
-    """An instance that is the caller's; ``private_key`` where we made one for it."""
-
-    instance: str
-    private_key: str | None = None
-
-
 @dataclass(frozen=True)
 class Claimed:
     """A lease that was taken for the caller."""
@@ -83,7 +76,7 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
     if wish.target.type is not None:
         access.need_type(wish.identity, wish.target.type)
     if wish.options.allow_noop and (present := await _present(state, wish)) is not None:
-        return Launched(present)
+        return Launched(success=True, id=present)
     instance_id = ids.uuid7_at(await state.now())
     user = wish.identity.user
 
@@ -104,7 +97,7 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
         made = _make(state, instance_id, claimed, wish, pair)
         await asyncio.gather(made, claimant.close())
     metrics.LAUNCHES.labels("made").inc()
-    return Launched(instance_id, pair.private if pair is not None else None)
+    return Launched(success=True, id=instance_id, sshkey=pair.private if pair is not None else None)
 
 
 def _places(state: State) -> Places:

@@ -6,7 +6,6 @@ from typing import Final
 from fastapi import APIRouter, Request
 
 from berth_api.dependencies import SharedState
-from berth_api.http.answers import JSON
 from berth_api.meta.schemas import Commands
 
 router = APIRouter(tags=["commands"])
@@ -53,11 +52,11 @@ _SCHEME: Final = re.compile("https?")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-@router.get("/", summary="The commands, as URL templates by name", response_model=Commands)
-async def commands(request: Request, state: SharedState) -> JSON:
+@router.get("/", summary="The commands, as URL templates by name")
+async def commands(request: Request, state: SharedState) -> Commands:
     """List the commands."""
     base = state.config.public_url or _base(request)
-    return JSON({name: base + template for name, template in COMMANDS.items()})
+    return Commands({name: base + template for name, template in COMMANDS.items()})
 
 
 def _base(request: Request) -> str:

@@ -5,7 +5,6 @@ import asyncio
 from fastapi import APIRouter
 
 from berth_api.dependencies import SharedState
-from berth_api.http.answers import JSON
 from berth_api.http.errors import MissingError
 from berth_api.http.requests import refusals
 from berth_api.meta.schemas import WebhookKey
@@ -16,14 +15,13 @@ router = APIRouter(tags=["webhooks"])
 @router.get(
     "/.well-known/berth-webhook-key",
     summary="The key that verifies webhooks",
-    response_model=WebhookKey,
     responses=refusals(_404="no key of webhooks is published"),
 )
-async def key(state: SharedState) -> JSON:
+async def key(state: SharedState) -> WebhookKey:
     """Show the public half of the key that signs webhooks (`eurl`), by the Standard Webhooks scheme."""
     # Read for each request: the kubelet replaces the file when the key changes, and receivers ask rarely.
     try:
         text = await asyncio.to_thread(state.config.webhook_key_file.read_text, encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingError("no key of webhooks is published") from error
-    return JSON({"key": text.strip()})
+    return WebhookKey(key=text.strip())

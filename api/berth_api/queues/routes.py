@@ -1,15 +1,13 @@
 """Waiting times: /qlen."""
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter
 
 from berth_api.dependencies import BEARER, Query, SharedState, TypeName, User
-from berth_api.http.answers import JSON
 from berth_api.http.requests import refusals
 from berth_api.queues import service
 from berth_api.queues.schemas import QueueStates
-from berth_api.queues.service import Queue
 
 router = APIRouter(tags=["deployments"], dependencies=BEARER)
 
@@ -25,27 +23,19 @@ WDS: Final = {
 @router.get(
     "/qlen",
     summary="Queues of some deployments",
-    response_model=QueueStates,
     responses=refusals(_400="`wds` is missing or too long, or the token does not count.", _404="An id is unknown."),
     openapi_extra={"parameters": [WDS]},
 )
-async def of_deployments(state: SharedState, user: User, query: Query) -> JSON:
+async def of_deployments(state: SharedState, user: User, query: Query) -> QueueStates:
     """Show the queues of the listed deployments that the caller may instantiate."""
-    found = service.of_deployments(state, user, service.wanted_ids(query), state.client.clock.now())
-    return _answer(found)
+    return service.of_deployments(state, user, service.wanted_ids(query), state.client.clock.now())
 
 
 @router.get(
     "/qlen/{type_name:type}",
     summary="Queues of the deployments of a type",
-    response_model=QueueStates,
     responses=refusals(_404="no workspace type found with given name"),
 )
-async def of_type(state: SharedState, user: User, type_name: TypeName) -> JSON:
+async def of_type(state: SharedState, user: User, type_name: TypeName) -> QueueStates:
     """Show the queues of the deployments of a type that the caller may instantiate."""
-    return _answer(service.of_type(state, user, type_name, state.client.clock.now()))
-
-
-def _answer(found: dict[str, Queue]) -> JSON:
-    shape: dict[str, Any] = {id_: {"qlen": queue.length, "rem": queue.remaining} for id_, queue in found.items()}
-    return JSON(shape)
+    return service.of_type(state, user, type_name, state.client.clock.now())

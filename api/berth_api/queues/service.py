@@ -2,24 +2,16 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import Deployment, holder_of
+from berth_api.http.bodies import MOST_DEPLOYMENTS
 from berth_api.http.errors import BadRequestError, MissingError
-from berth_api.http.options import MOST_DEPLOYMENTS
+from berth_api.queues.schemas import QueueState, QueueStates
 from berth_api.state import State
 from berth_core.kube.model import parse_time
-
-
-@dataclass(frozen=True)
-class Queue:
-    """Length of a deployment's queue, and seconds until its present lease ends; None where there is no end."""
-
-    length: int
-    remaining: int | None
 
 
 def wanted_ids(query: Mapping[str, str]) -> tuple[str, ...]:
@@ -33,7 +25,7 @@ def wanted_ids(query: Mapping[str, str]) -> tuple[str, ...]:
     return found
 
 
-def of_type(state: State, identity: Identity, type_name: str, now: datetime) -> dict[str, Queue]:
+def of_type(state: State, identity: Identity, type_name: str, now: datetime) -> QueueStates:
     """Queues of the deployments of a type that the caller may instantiate. Raises MissingError for an unknown type."""
     access.need_unconstrained(identity)
     state.caches.need_fresh()
@@ -43,7 +35,7 @@ def of_type(state: State, identity: Identity, type_name: str, now: datetime) -> 
     return _queues(state, identity, found, now)
 
 
-def of_deployments(state: State, identity: Identity, wanted: Iterable[str], now: datetime) -> dict[str, Queue]:
+def of_deployments(state: State, identity: Identity, wanted: Iterable[str], now: datetime) -> QueueStates:
     """Queues of the wanted deployments that the caller may instantiate. Raises MissingError for an unknown id."""
     access.need_unconstrained(identity)
     state.caches.need_fresh()
@@ -57,10 +49,12 @@ def _known(state: State, deployment_id: str) -> Deployment:
     return holder_of(found)
 
 
-def _queues(state: State, identity: Identity, found: Iterable[Deployment], now: datetime) -> dict[str, Queue]:
+def _queues(state: State, identity: Identity, found: Iterable[Deployment], now: datetime) -> QueueStates:
     queues = state.caches.queues()
     permitted = sorted((d for d in found if _may_have(state, identity, d)), key=lambda d: d.id)
-    return {d.id: Queue(queues.length(d.resource), _remaining(state, d, now)) for d in permitted}
+    return QueueStates(
+        {d.id: QueueState(qlen=queues.length(d.resource), rem=_remaining(state, d, now)) for d in permitted}
+    )
 
 
 def _may_have(state: State, identity: Identity, deployment: Deployment) -> bool:

@@ -5,11 +5,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path
 
 from berth_api.dependencies import BEARER, SharedState, User
-from berth_api.http.answers import JSON, Empty
+from berth_api.http.answers import Empty
 from berth_api.http.requests import refusals
 from berth_api.reservations import service
 from berth_api.reservations.schemas import Reservations, ReservationShown
-from berth_api.reservations.shapes import reservation
 
 router = APIRouter(tags=["reservations"], dependencies=BEARER)
 
@@ -23,23 +22,23 @@ AWAY: Final = "The cluster is out of reach, or others are changing the same thin
 @router.get(
     "/reservations",
     summary="The caller's reservations",
-    response_model=Reservations,
+    response_model_exclude_none=True,
     responses=refusals(_400=WRONG_TOKEN, _503=AWAY),
 )
-async def list_all(state: SharedState, user: User) -> JSON:
+async def list_all(state: SharedState, user: User) -> Reservations:
     """List the reservations that wait, in the order of the queue; a superuser sees everyone's."""
-    return JSON({"reservations": [reservation(place) for place in await service.listed(state, user)]})
+    return Reservations(reservations=await service.listed(state, user))
 
 
 @router.get(
     PATH,
     summary="One reservation",
-    response_model=ReservationShown,
+    response_model_exclude_none=True,
     responses=refusals(_400=WRONG_TOKEN, _404=UNKNOWN, _503=AWAY),
 )
-async def one(state: SharedState, user: User, reservation_id: ReservationId) -> JSON:
+async def one(state: SharedState, user: User, reservation_id: ReservationId) -> ReservationShown:
     """Show a reservation that waits."""
-    return JSON(reservation(await service.one(state, user, reservation_id)))
+    return await service.one(state, user, reservation_id)
 
 
 @router.delete(

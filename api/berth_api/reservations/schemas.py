@@ -1,6 +1,11 @@
 """Places in the queue."""
 
+from typing import Self
+
 from pydantic import BaseModel, Field
+
+from berth_core import ids
+from berth_core.resources import Reservation
 
 
 class Reserved(BaseModel):
@@ -23,8 +28,30 @@ class ReservationShown(BaseModel):
         None, description="When the turn comes if all leases end when they must; absent where that is not known."
     )
 
+    @classmethod
+    def of(cls, reservation: Reservation, position: int, eta: str | None) -> Self:
+        """Show a reservation that waits; ``position`` counts from 1."""
+        metadata = reservation.metadata
+        return cls(
+            id=ids.instance_id(metadata.name, metadata.uid),
+            created=metadata.creation_timestamp,
+            desc=_description(reservation),
+            user=reservation.spec.user,
+            position=position,
+            instance=ids.turn_instance(metadata.uid),
+            eta=eta,
+        )
+
 
 class Reservations(BaseModel):
     """Reservations that wait, in the order of the queue."""
 
     reservations: list[ReservationShown]
+
+
+def _description(waiting: Reservation) -> str:
+    """Name the target of its wait: ``type T``, ``deployment ID``, or ``deployments ID,ID``, with public ids."""
+    if waiting.spec.workspace_type is not None:
+        return f"type {waiting.spec.workspace_type}"
+    found = [ids.deployment_id(waiting.metadata.namespace, name) for name in waiting.spec.deployments or ()]
+    return f"{'deployment' if len(found) == 1 else 'deployments'} {','.join(found)}"

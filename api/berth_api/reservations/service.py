@@ -6,7 +6,6 @@ one with the shortest queue. A list keeps only the deployments there that the ru
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from berth_api import lookups, marks
@@ -16,6 +15,7 @@ from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import Deployment
 from berth_api.http.errors import BadRequestError
 from berth_api.idempotency.making import create
+from berth_api.reservations.schemas import ReservationShown, Reserved
 from berth_api.reservations.wish import Wish, wished
 from berth_api.state import State
 from berth_core import ids, names
@@ -27,22 +27,6 @@ from berth_core.resources.reservation import ReservationSpec
 
 MOST_WAITING: Final = 100
 """Reservations of one user that wait."""
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """A place in the queue that is the caller's; ``reservation`` is its public id."""
-
-    reservation: str
-
-
-@dataclass(frozen=True)
-class Place:
-    """A reservation that waits. ``position`` counts from 1; ``eta`` is RFC 3339, None where it is not known."""
-
-    reservation: Reservation
-    position: int
-    eta: str | None
 
 
 async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequence[Deployment]) -> Reserved:
@@ -71,21 +55,21 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
     except cluster.InvalidError as error:
         raise BadRequestError(error.message) from error
     await marks.mark(state, kind)
-    return Reserved(reservation_id)
+    return Reserved(success=False, id=reservation_id)
 
 
-async def listed(state: State, identity: Identity) -> list[Place]:
+async def listed(state: State, identity: Identity) -> list[ReservationShown]:
     """List the caller's waiting reservations, live, in the order of the queue; a superuser's list has everyone's."""
     access.need_unconstrained(identity)
     return await _places(state, access.listed_user(identity))
 
 
-async def one(state: State, identity: Identity, reservation_id: str) -> Place:
+async def one(state: State, identity: Identity, reservation_id: str) -> ReservationShown:
     """Read one reservation that waits, live. Raises MissingError."""
     access.need_unconstrained(identity)
     found = await _waiting(state, identity, reservation_id)
     for place in await _places(state, found.spec.user):
-        if place.reservation.metadata.uid == found.metadata.uid:
+        if place.instance == ids.turn_instance(found.metadata.uid):
             return place
     raise access.reservation_missing()  # its turn came between the two reads
 
@@ -119,7 +103,7 @@ async def _waiting(state: State, identity: Identity, reservation_id: str) -> Res
     return found
 
 
-async def _places(state: State, user: str | None) -> list[Place]:
+async def _places(state: State, user: str | None) -> list[ReservationShown]:
     """Places of a user's reservations, or of everyone's: the user's are read live, all others come from the caches."""
     state.caches.need_fresh()
     mine = await lookups.reservations(state, user)
@@ -129,7 +113,7 @@ async def _places(state: State, user: str | None) -> list[Place]:
     places = []
     for reservation in sorted(filter(order.waits, mine), key=order.turn):
         position = positions[reservation.metadata.namespace, reservation.metadata.name]
-        places.append(Place(reservation, position, order.eta(position, endings(reservation))))
+        places.append(ReservationShown.of(reservation, position, order.eta(position, endings(reservation))))
     return places
 
 

@@ -2,8 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.openapi.models import HTTPBase
@@ -13,10 +12,11 @@ from starlette.convertors import Convertor, register_url_convertor
 from berth_api.auth.authentication import Standing
 from berth_api.auth.identity import Identity
 from berth_api.auth.passwords import AuthenticationFailedError, Pair
-from berth_api.dependencies import BEARER, Body, SharedState
+from berth_api.dependencies import BEARER, SharedState
 from berth_api.http.answers import Empty
+from berth_api.http.bodies import bound
 from berth_api.http.errors import WrongTokenError
-from berth_api.http.requests import json_body, refusals
+from berth_api.http.requests import refusals
 from berth_api.tokens import service
 from berth_api.tokens.schemas import PurgeRequest
 
@@ -96,14 +96,14 @@ async def revoke(state: SharedState, user: Prover, sha256: Digest) -> Empty:
     responses=PURGE_REFUSALS,
     response_class=Empty,
     dependencies=PAIR_OR_BEARER,
-    openapi_extra=json_body(PurgeRequest),
 )
-async def purge(request: Request, state: SharedState, body: Body) -> Empty:
+async def purge(request: Request, state: SharedState, options: Annotated[PurgeRequest, bound(PurgeRequest)]) -> Empty:
     """End all tokens issued until now. The proof is a user and password (HTTP Basic, or the body), or else a token.
 
     Of a pair and a token only the pair is checked; of two pairs that of HTTP Basic.
     """
-    pair = pair_of(request.headers.getlist("authorization"), body)
+    request.state.claimed_user = options.user  # for the audit, whatever becomes of it
+    pair = pair_of(request.headers.getlist("authorization"), options)
     if pair is None:
         await service.purge_by_token(state, await get_prover(request))
     else:
@@ -114,7 +114,7 @@ async def purge(request: Request, state: SharedState, body: Body) -> Empty:
     return Empty()
 
 
-def pair_of(authorization: list[str], body: Mapping[str, Any]) -> Pair | None:
+def pair_of(authorization: list[str], options: PurgeRequest) -> Pair | None:
     """Return the user and password of a request, None where it has none. Pure.
 
     Raises AuthenticationFailedError where its credentials are no pair (RFC 7617).
@@ -129,9 +129,8 @@ def pair_of(authorization: list[str], body: Mapping[str, Any]) -> Pair | None:
         if not colon or len(basic) > 1:
             raise AuthenticationFailedError
         return Pair(user, password)
-    if not body.keys() & {"user", "password"}:
+    if not options.model_fields_set:
         return None
-    shown = body.get("user"), body.get("password")
-    if not isinstance(shown[0], str) or not isinstance(shown[1], str):
+    if not isinstance(options.user, str) or not isinstance(options.password, str):
         raise AuthenticationFailedError
-    return Pair(shown[0], shown[1])
+    return Pair(options.user, options.password)

@@ -6,12 +6,11 @@ from fastapi import APIRouter, Path
 from starlette.convertors import Convertor, register_url_convertor
 
 from berth_api.dependencies import BEARER, Body, InstanceId, SharedState, User
-from berth_api.http.answers import JSON, Empty
+from berth_api.http.answers import Empty
 from berth_api.http.errors import INSTANCE_BUSY
 from berth_api.http.requests import refusals
 from berth_api.vpn import service
 from berth_api.vpn.schemas import VpnClient, VpnStatus
-from berth_api.vpn.shapes import vpn_status
 
 router = APIRouter(tags=["vpn"], dependencies=BEARER)
 
@@ -39,28 +38,27 @@ INACTIVE: Final = "The instance ends or has ended."
 @router.get(
     "/vpn/{instance_id:id}",
     summary="State of the VPN",
-    response_model=VpnStatus,
+    response_model_exclude_none=True,
     responses=refusals(_400=INACTIVE, _404="instance not found"),
 )
-async def show(state: SharedState, user: User, instance_id: InstanceId) -> JSON:
+async def show(state: SharedState, user: User, instance_id: InstanceId) -> VpnStatus:
     """Show whether there is a VPN, and its clients."""
-    return JSON(vpn_status(*await service.show(state, user, instance_id)))
+    return VpnStatus.of(*await service.show(state, user, instance_id))
 
 
 @router.post(
     "/vpn/{instance_id:id}",
     summary="Make a VPN client",
-    response_model=VpnClient,
     responses=refusals(
         _400="It has no VPN, or one that signs no more clients, or it ends or has ended.",
         _404="instance not found",
         _503=INSTANCE_BUSY,
     ),
 )
-async def add(state: SharedState, user: User, _: Body, instance_id: InstanceId) -> JSON:
+async def add(state: SharedState, user: User, _: Body, instance_id: InstanceId) -> VpnClient:
     """Make a client; 503 while the VPN is being prepared."""
     client_id, profile = await service.add_client(state, user, instance_id)
-    return JSON({"client_id": client_id, "ovpn": profile})
+    return VpnClient(client_id=client_id, ovpn=profile)
 
 
 @router.delete(

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth_api.http.bodies import bind
 from berth_api.http.errors import BadRequestError
 from berth_api.keepalive import expiry
 from berth_api.keepalive.expiry import Extension, QueuedError
+from berth_api.keepalive.schemas import ExtendRequest
 from berth_core.kube.model import timestamp
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.workspacetype import Limits
@@ -133,10 +135,12 @@ def test_while_others_wait_the_type_says_how_much() -> None:
 
 
 def test_a_number_is_one_however_it_is_written() -> None:
-    assert expiry.wanted_extension({"expire_d": 60.0}) == expiry.wanted_extension({"expire_d": 60}) == 60
+    assert (
+        bind(ExtendRequest, {"expire_d": 60.0}) == bind(ExtendRequest, {"expire_d": 60}) == ExtendRequest(expire_d=60)
+    )
 
 
 @pytest.mark.parametrize("value", [None, "60", 1.5, float("inf"), True, [], {}, 0, -1, 2**31])
 def test_a_wrong_expire_d_is_named(value: object) -> None:
     with pytest.raises(BadRequestError, match="option `expire_d`"):
-        expiry.wanted_extension({"expire_d": value})
+        bind(ExtendRequest, {"expire_d": value})

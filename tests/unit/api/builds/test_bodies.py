@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from berth_api.builds.options import Change, Revision, WantedProject, wanted_build, wanted_change, wanted_project
+from berth_api.builds.schemas import (
+    BuildChange,
+    BuildRequest,
+    ProjectRequest,
+    ProjectToBuild,
+    ProjectToRegister,
+)
+from berth_api.builds.service import Revision
+from berth_api.http.bodies import bind
 from berth_api.http.errors import BadRequestError
 
 URL = "https://git.example.test/lab/arm.git"
@@ -13,10 +21,14 @@ FULL = {"ns": "arm", "repo_type": "git", "repo_url": URL, "repo_branch": "main"}
 
 
 def test_both_forms_of_a_new_project() -> None:
-    assert wanted_project({"repo_url": URL}) == WantedProject(URL)
-    assert wanted_project(FULL) == WantedProject(URL, "arm", Revision("main", None))
-    both = FULL | {"repo_commit": COMMIT}
-    assert wanted_project(both) == WantedProject(URL, "arm", Revision("main", COMMIT))
+    assert bind(ProjectRequest, {"repo_url": URL, "ns": None}).root == ProjectToRegister(repo_url=URL)
+    for given, revision in (
+        (FULL, Revision("main", None)),
+        (FULL | {"repo_commit": COMMIT}, Revision("main", COMMIT)),
+    ):
+        wanted = bind(ProjectRequest, given).root
+        assert isinstance(wanted, ProjectToBuild)
+        assert (wanted.repo_url, wanted.ns, wanted.revision) == (URL, "arm", revision)
 
 
 @pytest.mark.parametrize(
@@ -55,25 +67,25 @@ def test_both_forms_of_a_new_project() -> None:
 )
 def test_what_is_wrong_is_named(change: dict[str, Any], option: str) -> None:
     with pytest.raises(BadRequestError, match=f"`{option}`"):
-        wanted_project(FULL | change)
+        bind(ProjectRequest, FULL | change)
 
 
 def test_a_build_has_a_branch_or_a_commit() -> None:
-    assert wanted_build({"branch": "main"}) == Revision("main", None)
-    assert wanted_build({"branch": "main", "commit": COMMIT}) == Revision("main", COMMIT)
+    assert bind(BuildRequest, {"branch": "main"}).revision == Revision("main", None)
+    assert bind(BuildRequest, {"branch": "main", "commit": COMMIT}).revision == Revision("main", COMMIT)
     for body in ({}, {"branch": None}, {"commit": "main"}):
         with pytest.raises(BadRequestError, match="commit"):
-            wanted_build(body)
+            bind(BuildRequest, body)
 
 
 def test_a_build_can_be_restarted_and_canceled() -> None:
-    assert wanted_change({"do": "restart"}) is Change.RESTART
-    assert wanted_change({"do": "cancel"}) is Change.CANCEL
+    assert bind(BuildChange, {"do": "restart"}).do == "restart"
+    assert bind(BuildChange, {"do": "cancel"}).do == "cancel"
     for body in ({}, {"do": "stop"}, {"do": 1}, {"do": None}):
         with pytest.raises(BadRequestError, match="`do`"):
-            wanted_change(body)
+            bind(BuildChange, body)
 
 
 def test_a_user_name_stands_in_urls_of_ssh_only() -> None:
     url = "ssh://git@git.example.test:2222/lab/arm.git"
-    assert wanted_project({"repo_url": url}) == WantedProject(url)
+    assert bind(ProjectRequest, {"repo_url": url}).root == ProjectToRegister(repo_url=url)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from berth_api.builds.schemas import BuildDetail, Projects
 from berth_api.builds.service import Seen
-from berth_api.builds.shapes import build, projects
 from berth_core.resources import Build, Project
 
 PROJECT = Project.parse(
@@ -23,6 +23,10 @@ def seen(status: dict[str, Any] | None = None, position: int | None = None, **sp
         "status": status or {},
     }
     return Seen(Build.parse(obj), PROJECT, position)
+
+
+def build(seen: Seen) -> dict[str, Any]:
+    return BuildDetail.of(seen).model_dump(exclude_none=True)
 
 
 def ended(message: str, word: str = "False") -> list[dict[str, str]]:
@@ -69,4 +73,4 @@ def test_after_a_restart_nothing_is_said_of_the_attempt_before() -> None:
 
 def test_projects_are_shown_by_the_names_that_clients_use() -> None:
     expected = {"created": "2026-01-01T00:00:00Z", "repo_url": "https://git.example.test/arm.git"}
-    assert projects([PROJECT]) == {"arm": expected}
+    assert Projects.of([PROJECT]).model_dump() == {"arm": expected}
