@@ -94,7 +94,7 @@ def play(
     done = subprocess.run(
         ["bash", "-c", script(wanted, replaced)],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **environment},
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", "PYTHONUNBUFFERED": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
