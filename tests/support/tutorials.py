@@ -25,8 +25,8 @@ VARYING = (
     (re.compile(r"[ \t]+"), " "),
 )
 """Parts of an output that differ from run to run, and their place-holders."""
-FLEETING = re.compile(r"build ID: (queued|running)|machine […✓] .*")
-"""States that may be over before a client looks, and a progress that a terminal overwrites."""
+FLEETING = re.compile(r"build ID: \w+|machine […✓] .*")
+"""States of a build, which come beside the lines of its log, and a progress that a terminal overwrites."""
 
 
 @dataclass
