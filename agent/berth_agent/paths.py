@@ -1,7 +1,16 @@
 """Where the agent finds and leaves its files. Environment variables move them for tests and odd set-ups."""
 
 import os
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+VARIABLES: Final = {
+    "BERTH_AGENT_SECRET_DIR": "Folder with the agent's certificates and its first push; read only.",
+    "BERTH_AGENT_RUN_DIR": "Folder of the files that the workspace reads.",
+    "BERTH_AGENT_STATE_DIR": "Folder of the push that was applied last.",
+    "BERTH_AGENT_VPN_DIR": "Folder of the files that the VPN and the agent share.",
+    "BERTH_AGENT_PORT": "Port of the agent, 1 to 65535.",
+}
 
 
 class Paths(NamedTuple):
@@ -23,13 +32,13 @@ class Paths(NamedTuple):
         return os.path.join(self.state, "closed")
 
     @classmethod
-    def from_environment(cls) -> "Paths":
-        """Read BERTH_AGENT_PORT, and BERTH_AGENT_<NAME>_DIR for SECRET, RUN, STATE and VPN."""
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Paths":
+        """Read the variables."""
         defaults = cls()
         return cls(
-            secret=os.environ.get("BERTH_AGENT_SECRET_DIR", defaults.secret),
-            run=os.environ.get("BERTH_AGENT_RUN_DIR", defaults.run),
-            state=os.environ.get("BERTH_AGENT_STATE_DIR", defaults.state),
-            vpn=os.environ.get("BERTH_AGENT_VPN_DIR", defaults.vpn),
-            port=int(os.environ.get("BERTH_AGENT_PORT", defaults.port)),
+            secret=environment.get("BERTH_AGENT_SECRET_DIR", defaults.secret),
+            run=environment.get("BERTH_AGENT_RUN_DIR", defaults.run),
+            state=environment.get("BERTH_AGENT_STATE_DIR", defaults.state),
+            vpn=environment.get("BERTH_AGENT_VPN_DIR", defaults.vpn),
+            port=int(environment.get("BERTH_AGENT_PORT", defaults.port)),
         )

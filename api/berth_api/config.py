@@ -1,4 +1,4 @@
-"""Configuration by environment variables; api/README.md lists them."""
+"""Configuration by environment variables; docs/reference/environment.md lists them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from berth_core.archive.settings import ArchiveSettings, archive_settings
 from berth_core.process.settings import COUNT, SWITCH, SettingError, Settings, split
@@ -18,6 +18,38 @@ MOST_CONNECTIONS: Final = 1000
 ISSUER: Final = "berth"
 JWKS_FILE: Final = Path("/etc/berth/token-verification/jwks.json")
 WEBHOOK_KEY_FILE: Final = Path("/etc/berth/webhook-key/public-key")
+VARIABLES: Final = {
+    "BERTH_NAMESPACE": "The release's namespace.",
+    "BERTH_WORKSPACE_NAMESPACES": "Namespaces with Berth's resources.",
+    "BERTH_ACCESS_NAMESPACE": "Namespace of private keys that users may fetch.",
+    "BERTH_LISTEN": "Address and port of the API.",
+    "BERTH_METRICS_LISTEN": "Address and port of `/metrics`.",
+    "BERTH_TLS_DIR": "Folder with `tls.crt` (the chain) and `tls.key`, PEM, read again when they change; plain HTTP"
+    " where it is empty.",
+    "BERTH_PUBLIC_URL": "Base of the URLs in `GET /`; the request's where it is empty.",
+    "BERTH_TOKEN_ISSUER": "`iss` that tokens must have.",
+    "BERTH_TOKEN_AUDIENCE": "`aud` that tokens must have.",
+    "BERTH_JWKS_FILE": "Verification keys of tokens, read again when the file changes.",
+    "BERTH_TOKEN_LONGEST_LIFE": "Seconds that `exp` of a token may lie ahead.",
+    "BERTH_WEBHOOK_KEY_FILE": "Public key of webhooks, read for each request.",
+    "BERTH_OIDC_ISSUER": "`iss` of a provider whose tokens count too.",
+    "BERTH_OIDC_JWKS_URL": "URL of the provider's keys; set with the issuer.",
+    "BERTH_OIDC_AUDIENCE": "`aud` that the provider's tokens must have.",
+    "BERTH_OIDC_USER_PREFIX": "Prefix of the provider's `sub`; never empty.",
+    "BERTH_OIDC_CA_FILE": "CA certificates (PEM) for that URL; the system's where it is empty.",
+    "BERTH_RATE_LIMIT_PER_TOKEN": "Requests in a window for each token.",
+    "BERTH_RATE_LIMIT_PER_PEER": "Requests in a window for each address without a token.",
+    "BERTH_RATE_LIMIT_WINDOW": "Seconds of a window.",
+    "BERTH_RATE_LIMIT_REFUSAL_STATUS": "Status of a refusal; 403 is the historic one.",
+    "BERTH_RATE_LIMIT_SUPERUSERS_EXEMPT": "Whether superusers' tokens are not limited.",
+    "BERTH_RATE_LIMIT_REDIS_URL": "Redis or Valkey that counts for all replicas, such as"
+    " `redis://:password@host:6379/0`; each replica counts in memory where it is empty.",
+    "BERTH_IDEMPOTENCY_KEYS_PER_USER": "Requests of one user with an Idempotency-Key whose answers are kept for 24 h.",
+    "BERTH_TRUSTED_PROXIES": "Proxies whose `X-Forwarded-For` counts.",
+    "BERTH_ALLOWED_ORIGINS": "Origins for CORS, or `*`.",
+    "BERTH_MOST_CONNECTIONS": "Connections of clients at a time.",
+    "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
+}
 
 
 @dataclass(frozen=True)
@@ -89,10 +121,11 @@ def _listen(text: str) -> Listen:
     return Listen(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 (a pod's own address is not known ahead)
 
 
-LISTEN: Final = TypeAdapter(Annotated[Listen, BeforeValidator(_listen)])
-PROXIES: Final = TypeAdapter(Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(split)])
+LISTEN: Final = TypeAdapter(Annotated[Listen, BeforeValidator(_listen), Field(description="ADDRESS:PORT")])
+PROXIES: Final = TypeAdapter(
+    Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(split), Field(description="networks, comma list")]
+)
 REFUSAL: Final = TypeAdapter(Annotated[Literal[429, 403], BeforeValidator(int)])
-"""429, or the historic 403."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Config:
@@ -107,13 +140,13 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         access_namespace=settings.text("BERTH_ACCESS_NAMESPACE", "berth-access"),
         listen=settings.read("BERTH_LISTEN", LISTEN, _listen(":8080")),
         metrics_listen=settings.read("BERTH_METRICS_LISTEN", LISTEN, _listen(":9090")),
-        tls_folder=settings.path("BERTH_TLS_DIR"),
+        tls_folder=settings.path("BERTH_TLS_DIR", None),
         public_url=settings.text("BERTH_PUBLIC_URL").rstrip("/") or None,
         token_issuer=settings.text("BERTH_TOKEN_ISSUER", ISSUER),
         token_audience=settings.text("BERTH_TOKEN_AUDIENCE", "berth"),
-        jwks_file=settings.path("BERTH_JWKS_FILE") or JWKS_FILE,
+        jwks_file=settings.path("BERTH_JWKS_FILE", JWKS_FILE),
         longest_token_life=settings.read("BERTH_TOKEN_LONGEST_LIFE", COUNT, LONGEST_TOKEN_LIFE),
-        webhook_key_file=settings.path("BERTH_WEBHOOK_KEY_FILE") or WEBHOOK_KEY_FILE,
+        webhook_key_file=settings.path("BERTH_WEBHOOK_KEY_FILE", WEBHOOK_KEY_FILE),
         provider=_provider(settings, environment.get("BERTH_OIDC_USER_PREFIX", "oidc:")),
         rate_limit=RateLimit(
             per_token=settings.read("BERTH_RATE_LIMIT_PER_TOKEN", COUNT, 3600),
@@ -147,5 +180,5 @@ def _provider(settings: Settings, prefix: str) -> Provider | None:
         audience=settings.text("BERTH_OIDC_AUDIENCE", "berth"),
         jwks_url=url,
         user_prefix=prefix,
-        ca_file=settings.path("BERTH_OIDC_CA_FILE"),
+        ca_file=settings.path("BERTH_OIDC_CA_FILE", None),
     )

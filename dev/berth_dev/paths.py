@@ -10,6 +10,20 @@ from berth_dev.errors import ClusterError
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPONENTS = REPOSITORY / "dev" / "components"
 GIBIBYTE = 1 << 30
+VARIABLES = {
+    "BERTH_CACHE": "Folder of built programs, base images and wheels, about 3 GB, safe to delete; `berth` in"
+    " `$XDG_CACHE_HOME`, else `~/.cache/berth`.",
+    "BERTH_STATE": "Folder of the running cluster: logs, data, kubeconfigs; `/var/lib/berth-cluster` by default.",
+    "BERTH_SLOT": "Number of the cluster, 0 to 9: a second one has 198.18.SLOT.0/24 and others of its own; give it a"
+    " BERTH_STATE of its own. 0 by default.",
+    "BERTH_API_NAMES": "Further names and addresses in the API's certificate, with blanks between.",
+    "BERTH_API": "URL of the API, for CLUSTER=existing.",
+    "CLUSTER": "Kind of cluster: `local` (by default), `existing` or `kind`.",
+    "HELM_ARGS": "Further words of `helm`, for CLUSTER=existing.",
+    "K8S": "Version of Kubernetes; `1.37.2` by default, `1.34.4` is the oldest.",
+    "KUBECONFIG": "Way to the cluster, for CLUSTER=existing.",
+    "XDG_CACHE_HOME": "Folder of caches.",
+}
 
 
 def cache_dir() -> Path:

@@ -1,4 +1,4 @@
-"""Settings of the notifier from its environment, read once (notifier/README.md lists the variables)."""
+"""Settings of the notifier from its environment, read once (docs/reference/environment.md lists them)."""
 
 import os
 from collections.abc import Mapping
@@ -13,6 +13,19 @@ from berth_core.process.settings import NETWORKS, PORT, Settings
 from berth_notifier.addresses import Policy
 
 KEYS_FOLDER: Final = Path("/etc/berth/webhook-signing")
+VARIABLES: Final = {
+    "BERTH_WORKSPACE_NAMESPACES": "Namespaces with Deliveries.",
+    "BERTH_NAMESPACE": "The release's namespace, where Secrets with tokens lie.",
+    "BERTH_STATUS_SECRETS": "Names of the Secrets whose tokens may be sent with statuses of commits.",
+    "BERTH_WEBHOOK_ALLOWED_CIDRS": "Networks that may be sent to though they are private.",
+    "BERTH_BLOCKED_CIDRS": "More networks that may not, such as the cluster's.",
+    "BERTH_MACHINE_CIDRS": "Networks where machines stand, which may not whatever is allowed.",
+    "BERTH_WEBHOOK_KEYS": "Folder with the signing keys.",
+    "BERTH_WEBHOOK_CA_FILE": "CA for receivers' certificates; the system's where it is empty.",
+    "BERTH_WEBHOOK_RETENTION_DAYS": "Days for which settled Deliveries are kept.",
+    "BERTH_LISTEN": "Port of `/healthz` and `/metrics`.",
+    "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
+}
 DAYS: Final = TypeAdapter(Annotated[int, Field(ge=1, le=3650)])
 
 
@@ -46,8 +59,8 @@ class Config:
                 blocked=settings.read("BERTH_BLOCKED_CIDRS", NETWORKS, ()),
                 machines=settings.read("BERTH_MACHINE_CIDRS", NETWORKS, ()),
             ),
-            keys=settings.path("BERTH_WEBHOOK_KEYS") or KEYS_FOLDER,
-            ca_file=settings.path("BERTH_WEBHOOK_CA_FILE"),
+            keys=settings.path("BERTH_WEBHOOK_KEYS", KEYS_FOLDER),
+            ca_file=settings.path("BERTH_WEBHOOK_CA_FILE", None),
             retention=timedelta(days=settings.read("BERTH_WEBHOOK_RETENTION_DAYS", DAYS, 7)),
             listen=settings.read("BERTH_LISTEN", PORT, 8080),
             kubeconfig=settings.text("KUBECONFIG") or None,

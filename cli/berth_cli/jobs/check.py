@@ -6,7 +6,8 @@ findings.
 
 import asyncio
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -26,21 +27,51 @@ LONGEST_SECONDS: Final = 200.0
 """Less than the chart's deadline for the Job: a Job that is out of time fails, and the upgrade with it."""
 
 
+VARIABLES: Final = {
+    facts.WORKSPACES_VARIABLE: "Workspace namespaces.",
+    facts.ACCESS_VARIABLE: "Namespace of private keys for users.",
+    facts.BOUNDS_VARIABLE: "JSON object: objects of a kind that a workspace namespace may hold.",
+    facts.QUOTA_VARIABLE: "JSON object: `hard` of the ResourceQuota that the chart makes.",
+    facts.RUNTIME_CLASSES_VARIABLE: "RuntimeClasses that types may name.",
+    **dict.fromkeys(facts.CLOSED_VARIABLES, "Networks that no workspace reaches."),
+    "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
+}
+
+
+class Given(NamedTuple):
+    """Settings of the Job."""
+
+    workspaces: tuple[str, ...]
+    access: tuple[str, ...]
+    values: facts.Values
+    kubeconfig: str | None
+
+
+def given(environment: Mapping[str, str]) -> Given:
+    """Read the settings from the environment."""
+    settings = Settings(environment)
+    return Given(
+        workspaces=settings.words(facts.WORKSPACES_VARIABLE),
+        access=settings.words(facts.ACCESS_VARIABLE),
+        values=facts.given(environment),
+        kubeconfig=settings.text("KUBECONFIG") or None,
+    )
+
+
 async def _job() -> None:
+    job = given(os.environ)
     try:
-        kubeconfig = os.environ.get("KUBECONFIG") or None
-        async with asyncio.timeout(LONGEST_SECONDS), connected(names.CLI_MANAGER, kubeconfig) as client:
-            await common.patiently(lambda: _look(client), PATIENCE_SECONDS)
+        async with asyncio.timeout(LONGEST_SECONDS), connected(names.CLI_MANAGER, job.kubeconfig) as client:
+            await common.patiently(lambda: _look(client, job), PATIENCE_SECONDS)
     except ClusterError as error:
         log.warning("what exists cannot be looked at", error=error.message)
     except TimeoutError:
         log.warning("what exists is too much to look at", seconds=LONGEST_SECONDS)
 
 
-async def _look(client: Client) -> None:
-    places = map(Settings(os.environ).words, (facts.WORKSPACES_VARIABLE, facts.ACCESS_VARIABLE))
-    held = await facts.hold(client, *places)
-    seen = facts.Stored(facts.given(os.environ), held)
+async def _look(client: Client, job: Given) -> None:
+    held = await facts.hold(client, job.workspaces, job.access)
+    seen = facts.Stored(job.values, held)
     found = [one for one in checks.findings(seen, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
     for one in found:
         log.warning(one.says, check=one.check, mend=one.mend)

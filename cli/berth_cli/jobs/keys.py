@@ -9,6 +9,7 @@ by hand (``<kid>.pem``).
 import base64
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -26,6 +27,7 @@ from berth_core.kube.connection import connected
 from berth_core.kube.errors import AlreadyExistsError, NotFoundError
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Object
+from berth_core.process.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -94,15 +96,27 @@ def _metadata(namespace: str, name: str) -> Object:
     return {"name": name, "namespace": namespace, "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY}}
 
 
-async def _job(namespace: str) -> None:
-    async with connected(names.CLI_MANAGER, os.environ.get("KUBECONFIG") or None) as client:
+VARIABLES: Final = {
+    "BERTH_NAMESPACE": "Namespace of the keys, the release's.",
+    "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
+}
+
+
+def given(environment: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the namespace of the keys, and the kubeconfig if any."""
+    settings = Settings(environment)
+    return settings.text("BERTH_NAMESPACE", "berth"), settings.text("KUBECONFIG") or None
+
+
+async def _job(namespace: str, kubeconfig: str | None) -> None:
+    async with connected(names.CLI_MANAGER, kubeconfig) as client:
         await common.patiently(lambda: ensure_keys(client, namespace, datetime.now(UTC)), PATIENCE_SECONDS)
     log.info("the keys are there", namespace=namespace)
 
 
 def main() -> None:
     """Make the keys in the namespace that BERTH_NAMESPACE names."""
-    common.run(_job(os.environ.get("BERTH_NAMESPACE") or "berth"))
+    common.run(_job(*given(os.environ)))
 
 
 if __name__ == "__main__":

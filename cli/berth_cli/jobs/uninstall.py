@@ -13,7 +13,7 @@ At the end it deletes Secrets with private keys of users, which no operator woul
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -47,6 +47,14 @@ LOOK_SECONDS: Final = 1.0
 FORCED_SECONDS: Final = 20.0
 """How long the operator may take to finish once the pods count as stopped; at most the deadline again."""
 FORCED_REASON: Final = "uninstalled by force"
+VARIABLES: Final = {
+    "BERTH_NAMESPACE": "The release's namespace.",
+    "BERTH_WORKSPACE_NAMESPACES": "Workspace namespaces.",
+    "BERTH_ACCESS_NAMESPACE": "Namespace of private keys for users.",
+    "BERTH_UNINSTALL_DEADLINE": "Seconds in which all leases must have ended.",
+    "BERTH_UNINSTALL_FORCE": "Whether the uninstall goes on where leases have not ended.",
+    "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Release:
     access: str
     deadline: float
     force: bool
+    kubeconfig: str | None = None
 
 
 async def uninstall(client: Client, release: Release) -> None:
@@ -222,17 +231,23 @@ async def _patch(client: Client, kind: Kind, namespace: str, name: str, body: Ob
         log.info("gone meanwhile", kind=kind.plural, name=name)
 
 
-async def _job() -> None:
-    given = settings.Settings(os.environ)
+def release_of(environment: Mapping[str, str]) -> Release:
+    """Read the release from the environment. Raises SettingError."""
+    given = settings.Settings(environment)
     given.required("BERTH_WORKSPACE_NAMESPACES")
-    release = Release(
+    return Release(
         namespace=given.required("BERTH_NAMESPACE"),
         workspaces=given.words("BERTH_WORKSPACE_NAMESPACES"),
         access=given.required("BERTH_ACCESS_NAMESPACE"),
         deadline=given.read("BERTH_UNINSTALL_DEADLINE", settings.COUNT, 240),
         force=given.read("BERTH_UNINSTALL_FORCE", settings.SWITCH, default=False),
+        kubeconfig=given.text("KUBECONFIG") or None,
     )
-    async with connected(names.CLI_MANAGER, os.environ.get("KUBECONFIG") or None) as client:
+
+
+async def _job() -> None:
+    release = release_of(os.environ)
+    async with connected(names.CLI_MANAGER, release.kubeconfig) as client:
         await common.patiently(lambda: uninstall(client, release), release.deadline)
     log.info("no lease is left and nothing is fenced", namespaces=release.workspaces)
 

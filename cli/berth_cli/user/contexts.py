@@ -22,6 +22,19 @@ from typing import Any, Final
 from berth_cli.ui.errors import NOT_FOUND, USAGE, CliError
 
 TOKEN_VARIABLES: Final = ("BERTH_TOKEN", "REROBOTS_API_TOKEN")
+VARIABLES: Final = {
+    "BERTH_API": "URL of the API.",
+    "BERTH_TOKEN": "Token for that API, or in place of the current context's.",
+    "REROBOTS_API_TOKEN": "The same where BERTH_TOKEN is not set.",
+    "BERTH_CA_FILE": "File of certificates (PEM) of the authorities that vouch for BERTH_API.",
+    "BERTH_CONTEXT": "Context in place of the current one, where BERTH_API is not set.",
+    "XDG_CONFIG_HOME": "Folder of `berth/config.toml`; `~/.config` where it is empty.",
+    "XDG_DATA_HOME": "Folder of `berth/`, with private keys of instances; `~/.local/share` where it is empty.",
+    "KUBECONFIG": "Way to the cluster for administrators' commands; `~/.kube/config` where it is empty.",
+    "NO_COLOR": "Any text: no colours.",
+    "TERM": "`dumb`: no colours, and no line that moves.",
+    "_BERTH_COMPLETE": "Set by the shell's completion.",
+}
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CURRENT_LINE: Final = re.compile(r"(?m)^current-context[ \t]*=.*$")
 

@@ -3,11 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from berth_core.process.settings import SettingError, Settings
 
 _BUCKET, _FOLDER = "s3", "file"
+VARIABLES: Final = {
+    "BERTH_ARCHIVE": "Place of logs and artifacts of builds: `s3://BUCKET/PREFIX` or `file:///FOLDER`; ConfigMaps where"
+    " it is empty.",
+    "BERTH_ARCHIVE_ENDPOINT": "URL of a bucket's S3 API; Amazon's where it is empty.",
+    "BERTH_ARCHIVE_REGION": "Region of the bucket.",
+    "BERTH_ARCHIVE_CA_FILE": "CA certificates (PEM) for the endpoint; the public authorities' where it is empty.",
+    "BERTH_ARCHIVE_KEY_ID": "Credentials for the bucket; those of the surroundings (`AWS_…`) where it is empty.",
+    "BERTH_ARCHIVE_SECRET": "Secret part of these credentials.",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ def archive_settings(environment: Mapping[str, str]) -> ArchiveSettings | None:
         prefix=url.path.strip("/"),
         endpoint=endpoint,
         region=settings.text("BERTH_ARCHIVE_REGION", "us-east-1"),
-        ca_file=settings.path("BERTH_ARCHIVE_CA_FILE"),
+        ca_file=settings.path("BERTH_ARCHIVE_CA_FILE", None),
         key_id=settings.text("BERTH_ARCHIVE_KEY_ID"),
         secret=settings.text("BERTH_ARCHIVE_SECRET"),
     )

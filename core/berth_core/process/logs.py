@@ -13,6 +13,8 @@ QUIET: Final = ("aiohttp", "asyncio", "kopf", "kubernetes")
 SERVER: Final = ("uvicorn", "uvicorn.error", "uvicorn.access")
 """Loggers with handlers of their own."""
 
+VARIABLES: Final = {"BERTH_LOG_LEVEL": "Level of the logs: DEBUG, INFO, WARNING, ERROR; INFO where it is empty."}
+
 
 class _Lines(structlog.BytesLogger):
     """Writes whole lines, and knows which module they are from."""
@@ -27,7 +29,7 @@ def configure() -> None:
 
     Structlog's records bypass the standard library, which is slower: the API writes one for each request.
     """
-    level = logging.getLevelNamesMapping().get(os.environ.get("BERTH_LOG_LEVEL", "").upper(), logging.INFO)
+    level = logging.getLevelNamesMapping().get(os.environ.get("BERTH_LOG_LEVEL", "INFO").upper(), logging.INFO)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -42,14 +42,20 @@ COUNT: Final = TypeAdapter(Annotated[int, Field(ge=1, lt=2**31)])
 AMOUNT: Final = TypeAdapter(Annotated[int, Field(ge=1)])
 """Such as bytes."""
 PORT: Final = TypeAdapter(Annotated[int, Field(ge=1, lt=2**16)])
-PORTS: Final = TypeAdapter(Annotated[frozenset[Annotated[int, Field(ge=1, lt=2**16)]], BeforeValidator(split)])
-LENGTH: Final = TypeAdapter(Annotated[timedelta, BeforeValidator(durations.parse)])
-"""Such as ``12h`` or ``30d``."""
-NETWORKS: Final = TypeAdapter(Annotated[tuple[Network, ...], BeforeValidator(networks)])
-SWITCH: Final = TypeAdapter(Annotated[bool, BeforeValidator(_switch)])
-TEXTS: Final = TypeAdapter(Json[Mapping[str, str]])
-"""A JSON object of texts."""
-OBJECT: Final = TypeAdapter(Json[Mapping[str, Any]])
+PORTS: Final = TypeAdapter(
+    Annotated[
+        frozenset[Annotated[int, Field(ge=1, lt=2**16)]], BeforeValidator(split), Field(description="ports, comma list")
+    ]
+)
+LENGTH: Final = TypeAdapter(
+    Annotated[timedelta, BeforeValidator(durations.parse), Field(description="length such as `90s`, `12h` or `30d`")]
+)
+NETWORKS: Final = TypeAdapter(
+    Annotated[tuple[Network, ...], BeforeValidator(networks), Field(description="networks, comma list")]
+)
+SWITCH: Final = TypeAdapter(Annotated[bool, BeforeValidator(_switch), Field(description="`true` or `false`")])
+TEXTS: Final = TypeAdapter(Annotated[Json[Mapping[str, str]], Field(description="JSON object of texts")])
+OBJECT: Final = TypeAdapter(Annotated[Json[Mapping[str, Any]], Field(description="JSON object")])
 
 
 class Settings:
@@ -68,9 +74,9 @@ class Settings:
             raise SettingError(f"the environment variable {name} is not set")
         return text
 
-    def path(self, name: str) -> Path | None:
-        """Return the path that a variable names, if any."""
-        return Path(text) if (text := self.text(name)) else None
+    def path(self, name: str, default: D) -> Path | D:
+        """Return the path that a variable names."""
+        return Path(text) if (text := self.text(name)) else default
 
     def words(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return a variable's list; an empty text is an empty list."""

@@ -241,7 +241,7 @@ class WorkspaceTypeStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Conditions: Ready, IdConflict, Readable. Never cleared, only changed.",
+        description="Conditions: Ready, IdConflict, NetworkPolicyEnforced, Readable. Never cleared, only changed.",
         max_length=16,
     )
     admission_mark: str | None = Field(

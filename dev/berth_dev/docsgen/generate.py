@@ -18,6 +18,8 @@ PAGES = {
     "docs/reference/values.md": "berth_dev.docsgen.values",
     "docs/reference/rights.md": "berth_dev.docsgen.rights",
     "docs/reference/metrics.md": "berth_dev.docsgen.metrics",
+    "docs/reference/conditions.md": "berth_dev.docsgen.conditions",
+    "docs/reference/environment.md": "berth_dev.docsgen.environment",
     "docs/adr/index.md": "berth_dev.docsgen.decisions",
     "charts/berth/files/not-public.json": "berth_dev.docsgen.notpublic",
 }

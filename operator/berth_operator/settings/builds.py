@@ -1,11 +1,11 @@
-"""How builds are made, from the operator's environment (operator/README.md lists the variables)."""
+"""How builds are made, from the operator's environment (docs/reference/environment.md lists the variables)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Json, TypeAdapter
+from pydantic import BeforeValidator, Field, Json, TypeAdapter
 
 from berth_core.firewall import Network, parse_network
 from berth_core.process.settings import AMOUNT, LENGTH, NETWORKS, OBJECT, PORTS, TEXTS, Settings, split
@@ -39,9 +39,42 @@ def _egress(text: str) -> tuple[bool, tuple[Network, ...]]:
     return OPEN in words, tuple(parse_network(word) for word in words if word not in (OPEN, NOWHERE))
 
 
-EGRESS: Final = TypeAdapter(Annotated[tuple[bool, tuple[Network, ...]], BeforeValidator(_egress)])
+VARIABLES: Final = {
+    "BERTH_CI_IMAGE": "Image that runs in builds beside their scripts; without it nothing is built.",
+    "BERTH_CI_IMAGE_PULL_POLICY": "Pull policy of that image.",
+    "BERTH_CI_CONCURRENT": "Builds of a workspace namespace that run at the same time.",
+    "BERTH_CI_MAX_PER_USER": "Builds of one user among them; also those of one user that wait for machines.",
+    "BERTH_CI_MAX_WAITING_PER_USER": "Builds of one user that may wait for their turn.",
+    "BERTH_CI_MAX_TIMEOUT": "Longest `timeout` of a script.",
+    "BERTH_CI_EGRESS": "Destinations of scripts without a machine; `open` are public addresses.",
+    "BERTH_CI_ALLOWED_CIDRS": "Networks of repositories though they are not public.",
+    "BERTH_CI_REPOSITORY_PORTS": "Ports that repositories may have besides 22, 80, 443 and 9418.",
+    "BERTH_CI_LOG_MAX_BYTES": "Bytes of the end of a log that are kept; 33554432 at most.",
+    "BERTH_CI_ARTIFACTS_MAX_BYTES": "Bytes of artifacts, compressed; 33554432 at most.",
+    "BERTH_CI_KEPT_RETENTION": "Time for which logs and artifacts are kept.",
+    "BERTH_CI_KEPT_BUILDS_PER_USER": "Builds of one user in a workspace namespace that have logs and artifacts.",
+    "BERTH_CI_KEPT_BUILDS_PER_NAMESPACE": "Builds in a workspace namespace that have them.",
+    "BERTH_CI_KEPT_BYTES_PER_USER": "Bytes of logs and artifacts of one user in a workspace namespace.",
+    "BERTH_CI_KEPT_BYTES_PER_NAMESPACE": "Bytes of logs and artifacts in a workspace namespace.",
+    "BERTH_CI_DISK": "Size of the work folder, as Kubernetes writes quantities.",
+    "BERTH_CI_RESOURCES": "Requests and limits of the script.",
+    "BERTH_CI_NODE_SELECTOR": "Labels of the nodes for builds.",
+    "BERTH_CI_RUNTIME_CLASS": "RuntimeClass of pods of builds.",
+    "BERTH_CI_SECCOMP_PROFILE": "`seccompProfile` of scripts.",
+    "BERTH_CI_APPARMOR_PROFILE": "`appArmorProfile` of scripts; empty for the runtime's own.",
+    "BERTH_CI_TOLERATIONS": "Taints that pods of builds tolerate.",
+    "BERTH_CI_ALLOWED_IMAGES": "Beginnings of names of images for scripts; `*` for every registry that has a name.",
+    "BERTH_CI_ALLOWED_USERS": "Users who may build; `*` for everyone.",
+}
+EGRESS: Final = TypeAdapter(
+    Annotated[
+        tuple[bool, tuple[Network, ...]],
+        BeforeValidator(_egress),
+        Field(description="`none`, or networks and `open`, comma list"),
+    ]
+)
 """Whether public addresses are reached, and the networks that are reached besides."""
-OBJECTS: Final = TypeAdapter(Json[tuple[Mapping[str, Any], ...]])
+OBJECTS: Final = TypeAdapter(Annotated[Json[tuple[Mapping[str, Any], ...]], Field(description="JSON list of objects")])
 
 
 @dataclass(frozen=True)

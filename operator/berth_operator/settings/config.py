@@ -1,4 +1,4 @@
-"""Settings of the operator from its environment, read once (operator/README.md lists the variables)."""
+"""Settings of the operator from its environment, read once (docs/reference/environment.md lists them)."""
 
 import os
 import re
@@ -55,16 +55,67 @@ def _tun(text: str) -> str:
     return text
 
 
+VARIABLES: Final = {
+    "BERTH_NAMESPACE": "The release's namespace.",
+    "BERTH_WORKSPACE_NAMESPACES": "Workspace namespaces.",
+    "BERTH_ACCESS_NAMESPACE": "Namespace of private keys for users.",
+    "BERTH_AGENT_IMAGE": "Image with the agent.",
+    "BERTH_AGENT_IMAGE_PULL_POLICY": "Pull policy of the agent's image.",
+    "BERTH_IDENTITY": "Name of this replica, its pod's; the host's name where it is empty.",
+    "BERTH_SERVICE_TYPE": "Type of the Services of instances.",
+    "BERTH_NETWORK_POLICY_SOURCES": "Whether NetworkPolicies let only accepted sources in, or leave that to nftables.",
+    "BERTH_NODE_ADDRESSES": "IPv4 address that clients use for a node, by the node's name.",
+    "BERTH_BLOCKED_CIDRS": "Networks that workspaces never reach.",
+    "BERTH_MACHINE_CIDRS": "Networks where machines stand; workspaces do not reach them either.",
+    "BERTH_RESOLVERS": "DNS servers that pods made for users ask in place of the cluster's.",
+    "BERTH_BLOCK_CLUSTER_NETWORKS": "Whether workspaces do not reach nodes, pods, Services and API servers either.",
+    "BERTH_USER_NAMESPACES": "Pods that run with `hostUsers: false`.",
+    "BERTH_INSTANCE_RUNTIME_CLASS": "RuntimeClass of pods of types that name none.",
+    "BERTH_INSTANCE_SECCOMP_PROFILE": "`seccompProfile` of workspaces and hooks.",
+    "BERTH_INSTANCE_APPARMOR_PROFILE": "`appArmorProfile` of workspaces and hooks; empty for the runtime's own.",
+    "BERTH_VPN_IMAGE": "Image of VPNs; without it none is offered.",
+    "BERTH_VPN_IMAGE_PULL_POLICY": "Pull policy of the VPN's image.",
+    "BERTH_VPN_PROTOCOL": "Transport of the tunnel.",
+    "BERTH_VPN_NETWORK": "Addresses inside of each VPN.",
+    "BERTH_VPN_TUN": "Way to /dev/net/tun.",
+    "BERTH_CLONE_IMAGE": "Image that clones repositories into workspaces; without it none is cloned.",
+    "BERTH_CLONE_IMAGE_PULL_POLICY": "Pull policy of that image.",
+    "BERTH_HISTORY_RETENTION": "Time for which ended Instances and Builds and fulfilled Reservations are kept.",
+    "BERTH_HISTORY_PER_USER": "Number of each of these kinds that is kept of one user in a workspace namespace.",
+    "BERTH_HISTORY_PER_NAMESPACE": "Number of each of these kinds that is kept in a workspace namespace.",
+    "BERTH_HISTORY_BYTES_PER_USER": "Bytes of all these kinds that are kept of one user in a workspace namespace.",
+    "BERTH_HISTORY_BYTES_PER_NAMESPACE": "Bytes of all these kinds that are kept in a workspace namespace.",
+    "BERTH_MOST_OBJECTS": "Objects of a kind that a workspace namespace holds; any number of kinds that are not named.",
+    "BERTH_MOST_EACH": "Objects of a kind that are not over, of one user in a workspace namespace; rules and VPN"
+    " clients of one instance.",
+    "BERTH_PROBE_INTERVAL": "Interval of tests whether NetworkPolicy is enforced; `off` where it is empty.",
+    "BERTH_LISTEN": "Port of `/healthz`, `/readyz` and `/metrics`.",
+    "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
+}
 SERVICE_TYPE: Final[TypeAdapter[ServiceType]] = TypeAdapter(ServiceType)
-ADDRESSES: Final = TypeAdapter(Annotated[tuple[IPv4Address | IPv6Address, ...], BeforeValidator(split)])
+ADDRESSES: Final = TypeAdapter(
+    Annotated[tuple[IPv4Address | IPv6Address, ...], BeforeValidator(split), Field(description="addresses, comma list")]
+)
 USER_NAMESPACES: Final = TypeAdapter(Annotated[UserNamespaces, BeforeValidator(_user_namespaces)])
 COUNTS: Final = TypeAdapter(
-    Json[Mapping[Annotated[str, AfterValidator(_plural)], Annotated[int, Field(ge=1, strict=True)]]]
+    Annotated[
+        Json[Mapping[Annotated[str, AfterValidator(_plural)], Annotated[int, Field(ge=1, strict=True)]]],
+        Field(description="JSON object of numbers from 1, by a kind's plural"),
+    ]
 )
-"""A JSON object: how many of a kind of Berth's, by its plural."""
-INTERVAL: Final = TypeAdapter(Annotated[timedelta | None, BeforeValidator(_interval)])
-TUNNEL: Final = TypeAdapter(Annotated[IPv4Network, BeforeValidator(configuration.parse_network)])
-TUN: Final = TypeAdapter(Annotated[str, BeforeValidator(_tun)])
+INTERVAL: Final = TypeAdapter(
+    Annotated[timedelta | None, BeforeValidator(_interval), Field(description="length such as `1h`, or `off`")]
+)
+TUNNEL: Final = TypeAdapter(
+    Annotated[
+        IPv4Network,
+        BeforeValidator(configuration.parse_network),
+        Field(description="IPv4 network from /16 to /28"),
+    ]
+)
+TUN: Final = TypeAdapter(
+    Annotated[str, BeforeValidator(_tun), Field(description="`mknod`, `privileged`, or a device resource")]
+)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,26 @@ def run_job(parts: BuildParts, nonce: str, machine: MachineSeen | None) -> Objec
     return _job(parts, names.RUN_STEP, pod, BEFORE_SECONDS + (status.timeout or 0) + AFTER_SECONDS)
 
 
+SCRIPT_VARIABLES: Final = {
+    **dict.fromkeys(("CI", "CONTINUOUS_INTEGRATION", "BERTH", "TRAVIS"), "`true`."),
+    "HOME": "Folder that the script may write to.",
+    **dict.fromkeys(("BERTH_BRANCH", "TRAVIS_BRANCH"), "Branch or tag that was asked for; empty for a commit alone."),
+    **dict.fromkeys(("BERTH_COMMIT", "TRAVIS_COMMIT"), "Commit, in full."),
+    **dict.fromkeys(("BERTH_BUILD_ID", "TRAVIS_BUILD_ID", "TRAVIS_JOB_ID"), "The build's id."),
+    "BERTH_BUILD_ATTEMPT": "Number of the attempt, from 1.",
+    "BERTH_PROJECT": "The project's name.",
+    "BERTH_REPO_URL": "URL of the repository.",
+    "TRAVIS_REPO_SLUG": "Last two parts of the URL's path.",
+    "TRAVIS_BUILD_DIR": "Folder of the repository.",
+    "BERTH_INSTANCE": "Id of the build's machine; this and the next only with a machine.",
+    "BERTH_INSTANCE_HOST": "Address at which the machine's ssh answers, as root.",
+    "BERTH_INSTANCE_PORT": "Port of that ssh.",
+    "BERTH_INSTANCE_KEY": "File of the private key to the machine.",
+    "BERTH_INSTANCE_KNOWN_HOSTS": "File of the machine's host keys.",
+    "BERTH_INSTANCE_SSH_CONFIG": 'File with all that: `ssh -F "$BERTH_INSTANCE_SSH_CONFIG" workspace COMMAND`.',
+}
+
+
 def script_env(parts: BuildParts, machine: MachineSeen | None) -> dict[str, str | None]:
     """Environment of the script."""
     build, url = parts.build, parts.project.spec.repo_url

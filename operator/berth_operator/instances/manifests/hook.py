@@ -62,6 +62,13 @@ def _labels(lease: LeaseParts, name: str) -> dict[str, str]:
     return lease.labels | {names.HOOK_LABEL: name}
 
 
+VARIABLES: Final = {
+    "BERTH_HOOK": "Name of the hook: `prepare`, `reset` or `health`.",
+    "BERTH_DEPLOYMENT": "Name of the deployment.",
+    "BERTH_INSTANCE": "Id of the instance.",
+}
+
+
 def _container(lease: LeaseParts, name: str, hook: Hook, config: Config) -> Object:
     template = lease.type.spec.template
     about = {"BERTH_HOOK": name, "BERTH_DEPLOYMENT": lease.deployment.metadata.name, "BERTH_INSTANCE": lease.id}

@@ -72,7 +72,7 @@ def test_an_empty_variable_is_as_good_as_none(environment: dict[str, str]) -> No
     settings = Settings(environment)
     assert settings.read("BERTH_X", COUNT, 7) == 7
     assert settings.text("BERTH_X", "default") == "default"
-    assert settings.path("BERTH_X") is None
+    assert settings.path("BERTH_X", None) is None
     with pytest.raises(SettingError, match="BERTH_X is not set"):
         settings.required("BERTH_X")
 
@@ -84,4 +84,4 @@ def test_an_empty_list_is_a_list() -> None:
 
 
 def test_paths_are_paths() -> None:
-    assert Settings({"BERTH_X": "/etc/berth"}).path("BERTH_X") == Path("/etc/berth")
+    assert Settings({"BERTH_X": "/etc/berth"}).path("BERTH_X", None) == Path("/etc/berth")

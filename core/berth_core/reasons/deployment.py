@@ -1,0 +1,113 @@
+"""Conditions of WorkspaceDeployments."""
+
+from typing import Final
+
+from berth_core import overrides
+from berth_core.leases.availability import AVAILABLE, BEGUN, CLEANING, QUARANTINED
+from berth_core.reasons.table import WAIT, Conditions, Reason
+
+ONLINE: Final = "Online"
+ID_CONFLICT: Final = "IdConflict"
+
+_AVAILABLE: Final = (
+    Reason(
+        "Dissolved",
+        (AVAILABLE,),
+        "The deployment was dissolved: it stays for its history only.",
+        "Make another deployment for the machine.",
+    ),
+    Reason("Leased", (AVAILABLE,), "An instance has the deployment; the message names the user.", WAIT),
+    Reason("Deleting", (AVAILABLE,), "The deployment is being deleted, and what was made of it goes.", WAIT),
+    Reason(
+        "Lockout",
+        (AVAILABLE,),
+        "`spec.lockout` refuses new instances.",
+        "`berth deployment unlock DEPLOYMENT` when the machine may be lent again.",
+    ),
+    Reason("Offline", (AVAILABLE,), "The condition Online is False.", "See Online."),
+    Reason(
+        "New",
+        (AVAILABLE,),
+        "The operator has not looked at the deployment, or objects of an earlier one are left.",
+        "Wait; where it stays, check that the operator runs.",
+    ),
+    Reason("Free", (AVAILABLE,), "The deployment can be had."),
+)
+_ONLINE: Final = (
+    Reason("NoHeartbeat", (ONLINE,), "`spec.heartbeat` is `none`: the deployment counts as online."),
+    Reason("NodeReady", (ONLINE,), "A node that the deployment selects is Ready."),
+    Reason(
+        "NodeNotReady",
+        (ONLINE,),
+        "No node that the deployment selects is Ready.",
+        "Bring the node back, label a node, or correct the node selector.",
+    ),
+    Reason("HeartbeatSeen", (ONLINE,), "The machine renews its Lease."),
+    Reason("HeartbeatLost", (ONLINE,), "The machine has not renewed its Lease in time.", "Look after the machine."),
+    Reason(
+        "HeartbeatAwaited",
+        (ONLINE,),
+        "The Lease is there and was never renewed.",
+        "Start what renews it on the machine.",
+    ),
+    Reason(
+        "LeaseMissing",
+        (ONLINE,),
+        "`spec.heartbeat` is `lease`, and there is no such Lease.",
+        "Make the Lease that the message names.",
+    ),
+)
+_BETWEEN: Final = (
+    Reason("Remains", (BEGUN,), "Objects of an earlier deployment of this name are left.", WAIT),
+    Reason("NothingLeft", (BEGUN,), "Nothing of an earlier deployment of this name is left."),
+    Reason("HooksRun", (CLEANING,), "A hook runs between the last holder and the next.", WAIT),
+    Reason("HooksEnded", (CLEANING,), "No hook runs."),
+    Reason("Cleaning", (AVAILABLE,), "A hook runs between the last holder and the next.", WAIT),
+)
+_SEE: Final = "See to the machine, then `berth deployment release DEPLOYMENT`."
+_QUARANTINE: Final = (
+    Reason("Quarantined", (AVAILABLE,), "The condition Quarantined is True.", "See Quarantined."),
+    Reason("ResetFailed", (QUARANTINED,), "The hook `reset` failed after the last lease.", _SEE),
+    Reason("HealthCheckFailed", (QUARANTINED,), "The hook `healthCheck` failed after the last lease.", _SEE),
+    Reason("TypeMissing", (QUARANTINED,), "The type, which has the hooks, was gone when the lease ended.", _SEE),
+    Reason(
+        "NodeLost",
+        (QUARANTINED,),
+        "The node is silent while a pod of the holder's must end on it.",
+        "Bring the node back, or `berth release DEPLOYMENT --force` when the machine is surely off.",
+    ),
+    Reason("Sound", (QUARANTINED,), "Nothing is known against the machine."),
+    Reason("Released", (QUARANTINED,), "An administrator ended the quarantine."),
+)
+_CONFLICTS: Final = (
+    Reason("Unique", (ID_CONFLICT,), "No older deployment has the same id."),
+    Reason(
+        "IdConflict",
+        (ID_CONFLICT, AVAILABLE),
+        "An older deployment has the same id.",
+        "Delete one of the two, or give one another `spec.id`.",
+    ),
+    Reason("Adds", (overrides.CONFLICT,), "The overrides only add to the template."),
+    Reason(
+        "Differs",
+        (overrides.CONFLICT,),
+        "The overrides would change what the type's template says.",
+        "Take that out of the overrides, or change the template.",
+    ),
+    Reason("OverridesConflict", (AVAILABLE,), "The condition OverridesConflict is True.", "See Differs."),
+)
+TABLES: Final = (
+    Conditions(
+        "WorkspaceDeployment",
+        {
+            AVAILABLE: "The deployment can be had now.",
+            ONLINE: "The heartbeat says that the machine is there.",
+            BEGUN: "Nothing of an earlier deployment of this name is left; absent where there was none.",
+            CLEANING: "A hook runs between the last holder and the next.",
+            QUARANTINED: "The deployment is not lent until the cause is gone or an administrator releases it.",
+            ID_CONFLICT: "An older deployment has the same id.",
+            overrides.CONFLICT: "The overrides contradict the type's template; absent where they never did.",
+        },
+        (*_AVAILABLE, *_ONLINE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS),
+    ),
+)
