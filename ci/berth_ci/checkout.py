@@ -102,7 +102,7 @@ def _await(machine: Machine) -> None:
                 connection.settimeout(CONNECT_SECONDS)
                 if connection.recv(4) == b"SSH-":
                     return
-                why = "what answered is no ssh server"
+                why = "the answer is not an ssh server's"
         except OSError as error:
             why = str(error)
         time.sleep(PAUSE)

@@ -48,14 +48,14 @@ BROKEN: Final = "CloneBroken"
 INSIDE: Final = "clone it inside, where there is no limit but the machine's own, such as with --depth 1"
 ADVICE: Final = {
     STOPPED: INSIDE,
-    DENIED: "only what everyone may read is cloned: clone it inside, with your own credentials",
+    DENIED: "only public repositories are cloned: clone it inside, with your own credentials",
     MISSING: "correct the URL, or clone it inside",
     UNREACHABLE: "correct the URL; the type says where workspaces may connect to (network.egress)",
     LATE: f"if the type lets workspaces connect there (network.egress), it is large or its server slow: {INSIDE}",
     TOO_LARGE: INSIDE,
 }
 _FAILED: Final = "the repository could not be cloned"
-_MIDWAY: Final = "cloning was stopped midway, perhaps for want of memory; what is there of it is incomplete"
+_MIDWAY: Final = "cloning was stopped midway, perhaps for want of memory; the clone is incomplete"
 _TOO_LARGE_SIGNS: Final = ("file too large", "cannot allocate memory", "out of memory")
 
 
@@ -107,7 +107,7 @@ def reported(url: str, folders: Folders, seconds: float, most: int) -> dict[str,
         noted.write_text(json.dumps(report), encoding="utf-8")
         noted.replace(folders.outcome)
     except OSError as error:  # another run will say that this one was stopped
-        _say(f"what came of it could not be noted: {error}")
+        _say(f"the outcome of the clone could not be written: {error}")
     return report
 
 

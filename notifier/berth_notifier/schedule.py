@@ -43,7 +43,7 @@ def over_since(delivery: Delivery) -> datetime | None:
 
 
 def is_superseded(delivery: Delivery, siblings: Iterable[Delivery]) -> bool:
-    """Whether a later one says more of the same subject; ``siblings`` are all that have it."""
+    """Whether a later message replaces it of the same subject; ``siblings`` are all that have it."""
     return any(other.spec.sequence > delivery.spec.sequence for other in siblings)
 
 
@@ -75,7 +75,7 @@ def _surely_ended(status: DeliveryStatus) -> datetime | None:
 def begun(delivery: Delivery, now: datetime, *, superseded: bool = False) -> DeliveryStatus:
     """Status that says that an attempt begins now; or that it is given up, where there were enough, or later ones."""
     if superseded:
-        return _given_up(delivery, now, SUPERSEDED, "a later one says more")
+        return _given_up(delivery, now, SUPERSEDED, "a later message replaces it")
     if delivery.status.attempts >= MOST_ATTEMPTS:
         # The process died in the last attempt: how that ended is not known.
         return _given_up(delivery, now, "AttemptsExhausted", f"{MOST_ATTEMPTS} attempts failed")

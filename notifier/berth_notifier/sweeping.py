@@ -32,7 +32,7 @@ async def run(client: Client, cache: Cache, retention: timedelta) -> None:
         try:
             await sweep(client, cache, retention, datetime.now(UTC))
         except ClusterError as error:
-            log.warning("cannot delete what is over", error=error.message)
+            log.warning("cannot delete ended Deliveries", error=error.message)
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
 
 
@@ -44,7 +44,7 @@ async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetim
         await client.delete(DELIVERIES, metadata.namespace, metadata.name, uid=metadata.uid)
     if old:
         metrics.DELETED.inc(len(old))
-        log.info("deleted what was over", deleted=len(old))
+        log.info("deleted ended Deliveries", deleted=len(old))
     return len(old)
 
 

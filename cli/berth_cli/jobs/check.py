@@ -32,9 +32,9 @@ async def _job() -> None:
         async with asyncio.timeout(LONGEST_SECONDS), connected(names.CLI_MANAGER, kubeconfig) as client:
             await common.patiently(lambda: _look(client), PATIENCE_SECONDS)
     except ClusterError as error:
-        log.warning("what exists cannot be looked at", error=error.message)
+        log.warning("existing objects cannot be checked", error=error.message)
     except TimeoutError:
-        log.warning("what exists is too much to look at", seconds=LONGEST_SECONDS)
+        log.warning("existing objects are too many to check in time", seconds=LONGEST_SECONDS)
 
 
 async def _look(client: Client) -> None:
@@ -44,7 +44,7 @@ async def _look(client: Client) -> None:
     found = [one for one in checks.findings(seen, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
     for one in found:
         log.warning(one.says, check=one.check, mend=one.mend)
-    log.info("looked at what exists", checks=len(checks.BEFORE_AN_UPGRADE), warnings=len(found))
+    log.info("existing objects are checked", checks=len(checks.BEFORE_AN_UPGRADE), warnings=len(found))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from berth_cli.ui.conversion import quicken
 
 PEOPLE = "With a token, over the HTTP API"
-KEEPERS = "With a kubeconfig, for those who run Berth"
+KEEPERS = "With a kubeconfig, for administrators"
 OTHERS = "About this tool"
 Function = TypeVar("Function", bound=Callable[..., Any])
 

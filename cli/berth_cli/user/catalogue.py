@@ -87,7 +87,7 @@ def types(output: Form = Output.TABLE, context: ContextName = None) -> None:
     api = connect(context)
     names = api.get("/workspaces")["workspace_types"]
     infos = api.get("/deployments", info=1)["info"].values()
-    show(summaries(names, infos), TYPES, output, "there are no types here: ask those who run this Berth")
+    show(summaries(names, infos), TYPES, output, "there are no types here: ask an administrator")
 
 
 def search(
@@ -96,8 +96,8 @@ def search(
         list[str] | None,
         typer.Option("--type", "-t", help="Of this type; may be repeated.", autocompletion=completion.types),
     ] = None,
-    free: Annotated[bool, typer.Option("--free", help="Only what can be had now.")] = False,
-    dissolved: Annotated[bool, typer.Option("--dissolved", help="Also what was taken away for good.")] = False,
+    free: Annotated[bool, typer.Option("--free", help="Only free ones.")] = False,
+    dissolved: Annotated[bool, typer.Option("--dissolved", help="Also dissolved ones.")] = False,
     output: Form = Output.TABLE,
     context: ContextName = None,
 ) -> None:

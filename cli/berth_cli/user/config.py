@@ -12,7 +12,7 @@ from berth_cli.user import completion
 if TYPE_CHECKING:
     from berth_cli.user.contexts import Context
 
-app = Commands(help="Which API, with which token.")
+app = Commands(help="Contexts: an API, and a token for it.")
 
 SHOW_EXAMPLES = """
 Examples:

@@ -5,8 +5,8 @@
     [contexts.lab]
     api = "https://berth.example.org"
     token-file = "lab.token"      # beside this file; or: token = "…"
-    ca-file = "lab-ca.pem"        # only where the API has a certificate of a private authority
-    insecure = true               # only where api is http:// and the token may cross the network in the clear
+    ca-file = "lab-ca.pem"        # for a certificate of a private authority
+    insecure = true               # for http:// where the token may cross the network in the clear
 
 A token goes only to its own context's API. `--context` takes precedence over BERTH_API and BERTH_TOKEN, and these over
 BERTH_CONTEXT and `current-context`.
@@ -177,7 +177,7 @@ def place(wanted: str | None, environment: Mapping[str, str] = os.environ) -> Pl
             raise CliError(f"the token of context {context.name} cannot be read: {error}", USAGE) from error
     token = token.strip() if token else None
     if token is not None and not (token.isascii() and token.isprintable()):
-        raise CliError(f"what {context.name} has as a token is none: a token is one line of ASCII", USAGE)
+        raise CliError(f"the token of context {context.name} is not one line of ASCII: write it again", USAGE)
     return Place(context.api.rstrip("/"), token, context.name, context.ca_file, context.insecure)
 
 

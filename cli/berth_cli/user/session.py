@@ -18,7 +18,7 @@ ContextName = Annotated[
     typer.Option(
         "--context",
         metavar="NAME",
-        help="Which API and token; else BERTH_API and BERTH_TOKEN, else as BERTH_CONTEXT or `berth config use` says.",
+        help="API and token; else BERTH_API and BERTH_TOKEN, else as BERTH_CONTEXT or `berth config use` says.",
         autocompletion=completion.names,
     ),
 ]

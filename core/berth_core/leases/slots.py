@@ -1,7 +1,7 @@
 """Slots enforce a type's ``limits.maxPerUser`` exactly, even when several processes take leases at the same moment.
 
-Leases count by the user's name, in all workspace namespaces. A slot stands for a lease that is about to be taken. It
-is an entry in the status of the user's Account, made by compare-and-swap while slots and leases together are below the
+Leases count by the user's name, in all workspace namespaces. A slot stands for a lease that is about to be taken: an
+entry in the status of the user's Account. It is made by compare-and-swap while slots and leases together are below the
 limit, and dropped once the lease was taken or refused. So concurrent takers see each other, and the end of a lease
 frees its place by itself.
 

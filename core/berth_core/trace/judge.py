@@ -124,7 +124,7 @@ class Judge:
                 yield (
                     "deletion-waits",
                     f"the deployment was deleted while {held['instance']} had its lease",
-                    "who took the finalizer off, and whether a pod of that instance still runs",
+                    "the writer that took the finalizer off, and whether a pod of that instance still runs",
                 )
             return
         if before is None:
@@ -135,16 +135,16 @@ class Judge:
         if held is None and lease is not None:
             self.verdict.taken += 1
             if grew != 1:
-                yield "one-epoch", f"a lease was taken, and the epoch grew by {grew}", "who wrote the status"
+                yield "one-epoch", f"a lease was taken, and the epoch grew by {grew}", "the writer of the status"
             if before["deleting"]:
-                yield "deletion-waits", "a deployment that is being deleted was taken", "who wrote the status"
+                yield "deletion-waits", "a deployment that is being deleted was taken", "the writer of the status"
         elif held is not None and grew > 0:
-            yield "one-epoch", "the epoch grew while the lease was held", "who wrote the status"
+            yield "one-epoch", "the epoch grew while the lease was held", "the writer of the status"
         if held is not None and lease is not None and held["instance"] != lease["instance"]:
             yield (
                 "one-holder",
                 f"the lease passed from {held['instance']} to {lease['instance']} without being given back",
-                "who wrote the status",
+                "the writer of the status",
             )
         if held is not None and lease is None:
             self.verdict.given_back += 1
@@ -160,7 +160,7 @@ class Judge:
                 yield (
                     "marked-first",
                     f"the lease of {held['instance']} (epoch {before['epoch']}) was given back, which may use it still",
-                    "who wrote the status of the deployment",
+                    "the writer of the deployment's status",
                 )
 
     def _instance_of(self, namespace: str, public_id: str) -> Fields | None:
@@ -209,19 +209,19 @@ class Judge:
     ) -> Iterable[tuple[str, str, str]]:
         if after is None:
             if before is not None and before["epoch"] is not None and not before["ended"]:
-                yield "finalizer", "a bound Instance is gone before it ended", "who took its finalizer off"
+                yield "finalizer", "a bound Instance is gone before it ended", "the writer that took its finalizer off"
             return
         was = before or dict.fromkeys(after)
         for name in ("reason", "epoch", "terminate", "ended"):
             if was[name] and after[name] != was[name]:
-                yield "set-once", f"{name} changed from {was[name]!r} to {after[name]!r}", "who wrote the Instance"
+                yield "set-once", f"{name} changed from {was[name]!r} to {after[name]!r}", "the writer of the Instance"
         if was["reason"] and was["nonce"] and after["nonce"] != was["nonce"]:
-            yield "set-once", "the nonce of an instance that ends changed", "who wrote the status"
+            yield "set-once", "the nonce of an instance that ends changed", "the writer of the status"
         if was["epoch"] is None and after["epoch"] is not None:
             yield from self._bound(key, was, after)
         if after["ended"] and not was["ended"]:
             if not after["reason"]:
-                yield "ended", "it ended without a reason", "who wrote the status"
+                yield "ended", "it ended without a reason", "the writer of the status"
             # A tombstone was never Bound: the lease that it must give back is the one that it claims.
             of = after if after["epoch"] is not None else after["claim"]
             if of and self._holds(key[0], after["id"], of):
@@ -231,7 +231,7 @@ class Judge:
         self.verdict.bound += 1
         look = f"workspacedeployments/{after['deployment']} at this version"
         if was["terminate"] or was["reason"] or (key[0], after["id"]) in self._over:
-            yield "never-made", "an Instance became Bound that was to end already", "who wrote the status"
+            yield "never-made", "an Instance became Bound that was to end already", "the writer of the status"
         deployment = self._now.get("workspacedeployments", {}).get((key[0], after["deployment"]))
         if deployment is not None:
             if not self._holds(key[0], after["id"], after):
@@ -258,7 +258,11 @@ class Judge:
         if after["running"] and not before["running"]:
             self.verdict.served += 1
         if before["instance"] and after["instance"] != before["instance"]:
-            yield "one-holder", f"a pod of {before['instance']} became one of {after['instance']}", "who wrote it"
+            yield (
+                "one-holder",
+                f"a pod of {before['instance']} became one of {after['instance']}",
+                "the writer of the pod",
+            )
         if before["over"] and after["running"]:
             yield "ended", "a container runs in a pod that was over", "the node's kubelet"
 

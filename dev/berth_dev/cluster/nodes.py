@@ -56,7 +56,7 @@ def start() -> Cluster:
         if _recorded(state).get("inputs") == inputs and (running := find()) and _serves(running):
             note(f"the cluster in {state} is running")
             return running
-        with step("clearing what an earlier run left"):
+        with step("removing the remains of an earlier run"):
             leftovers.clear(state)
         network.require_free(state)
         network.require_bridge_filter()

@@ -52,7 +52,7 @@ def play(api: str, authority: Path, kubeconfig: Path) -> None:
         _hand_over(ada, bob, lease, Path(folder))
     out.rule("The cluster goes on running")
     out.print(". .berth/env                     sets kubectl, helm, berth and $BERTH_API", soft_wrap=True)
-    out.print("kubectl get wt,wd,inst,fwr -A    shows what is free, who has what, until when", soft_wrap=True)
+    out.print("kubectl get wt,wd,inst,fwr -A    shows free machines, holders, and ends of leases", soft_wrap=True)
     out.print("make down                        removes everything", soft_wrap=True)
 
 

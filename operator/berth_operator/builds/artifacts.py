@@ -102,7 +102,7 @@ async def drop_parts(world: World, build: Build) -> None:
         elif world.archive is not None:
             await world.archive.delete(storage.key(metadata.namespace, metadata.uid, name))
         else:
-            log.warning("what was kept of a build lies in an archive that is not configured", build=metadata.name)
+            log.warning("logs and artifacts of a build lie in an archive that is not configured", build=metadata.name)
 
 
 async def drop(world: World, obj: Object) -> None:

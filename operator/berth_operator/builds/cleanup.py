@@ -43,7 +43,7 @@ async def reconcile_remains(world: World, key: Key) -> float | None:
     world.state(NotKept).pop((key.namespace, key.name), None)
     pods = world.store.by(PODS, "build", key.name, key.namespace)
     await _clear(world, key.namespace, key.name, None, pods_gone=not pods)
-    log.info("cleared what a deleted build left", build=key.name)
+    log.info("deleted the remains of a deleted build", build=key.name)
     return AGAIN_SECONDS if pods else None
 
 

@@ -21,7 +21,7 @@ async def tell(world: World, build: Build, project: Project) -> Condition | None
     wanted = commit_status(build, project)
     if wanted is None:
         return None
-    message = f"Delivery {wanted['metadata']['name']} says how it went"
+    message = f"Delivery {wanted['metadata']['name']} reports the outcome"
     before = conditions.find(build.status.conditions, builds.TOLD)
     if before is not None and before.message.endswith(message):
         return before

@@ -44,8 +44,8 @@ class Verdict:
 
 
 ENFORCED: Final = Verdict("True", "Enforced", "a probe met what its NetworkPolicy says, in both directions")
-NOT_PROBED: Final = Verdict("Unknown", "NotProbed", "networkPolicy.probeInterval is off: nobody looks")
-WALLS: Final = "rules of firewalls hold all the same, by nftables in each pod; what types say of egress does not"
+NOT_PROBED: Final = Verdict("Unknown", "NotProbed", "networkPolicy.probeInterval is off: set an interval for a test")
+WALLS: Final = "firewall rules hold nevertheless, by nftables in each pod; the egress rules of types do not"
 
 
 def settled(samples: Sequence[Sample]) -> bool:
@@ -62,16 +62,16 @@ def judged(samples: Sequence[Sample]) -> Verdict:
         return ENFORCED
     reached = [sample for sample in samples if sample.admitted][-STEADY:]
     if not reached:
-        return unknown("ProbeUnreachable", "the probe's pod runs, and no connection to it came about")
+        return unknown("ProbeUnreachable", "the probe's pod runs, and no connection to it succeeded")
     inward = reached[-1].forbidden
     outward = bool(reached[-1].outward)
     if inward and outward:
-        return _open("NotEnforced", "a NetworkPolicy keeps nobody out of a pod, nor in it")
+        return _open("NotEnforced", "a NetworkPolicy stops no connection to a pod or from it")
     if inward:
-        return _open("IngressNotEnforced", "a NetworkPolicy keeps nobody out of a pod")
+        return _open("IngressNotEnforced", "a NetworkPolicy stops no connection to a pod")
     if outward:
-        return _open("EgressNotEnforced", "a NetworkPolicy keeps no pod from connecting to the API server")
-    return unknown("ProbeUnsteady", "connections to the probe's pod met now this and now that")
+        return _open("EgressNotEnforced", "a NetworkPolicy stops no connection from a pod to the API server")
+    return unknown("ProbeUnsteady", "connections to the probe's pod succeeded and failed by turns")
 
 
 def unknown(reason: str, why: str) -> Verdict:

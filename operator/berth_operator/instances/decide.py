@@ -129,7 +129,7 @@ def unbound(seen: ObservedInstance, now: datetime) -> Plan | None:
 def refused(seen: ObservedInstance, plan: Plan, told: str, now: datetime, *, for_good: bool) -> Plan | None:
     """End of one whose lease cannot be opened, since the cluster refuses a part of it; None where a later try may do.
 
-    What is invalid stays so; what is forbidden, such as more than a quota, has as long as a start may take.
+    An invalid part stays invalid. A forbidden one, such as a pod beyond a quota, is tried until startTimeout.
     """
     if plan.step not in OPENING or seen.instance.status.ready_time is not None:
         return None

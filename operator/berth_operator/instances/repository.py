@@ -19,7 +19,7 @@ MOST_SECONDS: Final = 60
 CLONING: Final = ("Cloning", "the repository is being cloned")
 FAILED: Final = "CloneFailed"
 SILENT: Final = (
-    "what cloned it has said nothing of how it went: clone inside, or ask for the log of the pod's container"
+    "the clone reported no outcome: clone inside, or ask for the log of the pod's container"
     f" {names.REPOSITORY_CONTAINER}"
 )
 Shown = tuple[bool, str, str]
@@ -78,7 +78,7 @@ def _on_its_way(container: Container) -> tuple[str, str]:
         return CLONING
     if container.reason in ORDINARY:
         return STARTING
-    return (container.reason, container.message or "what clones it does not run")
+    return (container.reason, container.message or "the container that clones it does not run")
 
 
 def _told(message: str) -> Shown | None:

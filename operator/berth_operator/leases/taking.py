@@ -42,7 +42,12 @@ async def take_lease(world: World, wd: WorkspaceDeployment, *, instance: str, us
 
     async def leave(where: str, lease: Lease) -> None:
         # The pass over the waiter finds it. A process that was paused could take away what another has begun to use.
-        log.warning("lease left to be looked at", namespace=where, deployment=lease.deployment, epoch=lease.epoch)
+        log.warning(
+            "lease left to the next reconciliation of its holder",
+            namespace=where,
+            deployment=lease.deployment,
+            epoch=lease.epoch,
+        )
 
     namespace, places, quota = wd.metadata.namespace, _places(world), _quota(world, wd.metadata.namespace, wd.spec.type)
     async with Claimant(world.client, places, instance=instance, user=user, undo=leave) as claimant:

@@ -166,8 +166,8 @@ def holder_of(pod: Object) -> str:
 def goes(pod: Object) -> bool:
     """Whether a pod's deletion was asked for, and need not be asked for again.
 
-    The API server marks a pod, and then removes it. Where it was broken off between the two, as when the process that
-    asked died, the pod stays there with a grace period of 0, until its deletion is asked for again.
+    The API server marks a pod, and then removes it. Where it was interrupted between the two, the pod stays there
+    with a grace period of 0, until its deletion is asked for again.
     """
     metadata = pod["metadata"]
     return bool(metadata.get("deletionTimestamp")) and metadata.get("deletionGracePeriodSeconds") != 0

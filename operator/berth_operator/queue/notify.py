@@ -20,5 +20,5 @@ async def tell(world: World, reservation: Reservation) -> Condition | None:
         return None
     if why := await post(world, wanted):
         return condition(order.NOTIFIED, False, "DeliveryRefused", why, now=now)
-    message = f"Delivery {wanted['metadata']['name']} says how it went"
+    message = f"Delivery {wanted['metadata']['name']} reports the outcome"
     return condition(order.NOTIFIED, True, "DeliveryMade", message, now=now)

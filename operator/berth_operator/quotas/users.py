@@ -48,7 +48,7 @@ async def run(world: World) -> None:
                     await world.client.apply(QUOTAS, said(namespace, now))
                     written[namespace] = now
         except (ClusterError, NotLeaderError) as error:
-            log.warning("cannot say yet who has as many as one may", error=str(error))
+            log.warning("cannot publish yet which users are at their quota", error=str(error))
         await asyncio.sleep(EVERY_SECONDS)
 
 

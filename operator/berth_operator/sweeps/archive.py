@@ -38,7 +38,9 @@ async def run(world: World) -> None:
             try:
                 deleted = await sweep(world, world.archive, namespace)
                 if deleted:
-                    log.info("deleted what was kept of builds that are gone", namespace=namespace, parts=deleted)
+                    log.info(
+                        "deleted archived logs and artifacts of deleted builds", namespace=namespace, parts=deleted
+                    )
             except ClusterError as error:
                 log.warning("cannot sweep the archive yet", namespace=namespace, error=error.message)
                 wait = SOON_SECONDS

@@ -59,7 +59,7 @@ async def sweep_expired(world: World, _key: Key) -> float | None:
         if deleted >= MOST_AT_ONCE:
             break
     if deleted:
-        log.info("deleted what had expired, or was too much", deleted=deleted)
+        log.info("deleted expired objects, and those beyond the bounds", deleted=deleted)
     return next_look([soonest], now, more=deleted >= MOST_AT_ONCE)
 
 

@@ -60,7 +60,7 @@ async def sweep_history(world: World, _key: Key) -> float | None:
         await together(*(_delete(world, one) for one in due[start : min(start + BATCH, MOST_AT_ONCE)]))
     if due:
         left = max(len(due) - MOST_AT_ONCE, 0)
-        log.info("deleted what was over for long, or too much", deleted=len(due) - left, left=left)
+        log.info("deleted ended objects beyond the retention or the bounds", deleted=len(due) - left, left=left)
     if len(due) > MOST_AT_ONCE:
         return PAUSE_SECONDS
     gone = {one.obj["metadata"]["uid"] for one in due}
@@ -93,13 +93,13 @@ async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bo
         metadata = one.obj["metadata"]
         try:
             await drop(world, one.obj)
-            log.info("deleted what was kept of a build", build=metadata["name"], bytes=one.size)
+            log.info("deleted logs and artifacts of a build", build=metadata["name"], bytes=one.size)
         except (ConflictError, NotFoundError):
             await refresh(world, BUILDS, metadata["namespace"], metadata["name"])
         except ClusterError as error:
             failed.append(error.message)
     if failed:
-        log.warning("cannot delete what was kept of some builds yet", builds=len(failed), error=failed[0])
+        log.warning("cannot delete logs and artifacts of some builds yet", builds=len(failed), error=failed[0])
     return bool(waiting) and not failed
 
 

@@ -39,7 +39,7 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
     if not await clear(world, key.namespace, key.name, None):
         return CLEARING_SECONDS
     world.state(Memories).forget(key.namespace, key.name)
-    log.warning("cleared what an instance left", instance=key.name, namespace=key.namespace)
+    log.warning("deleted the remains of an instance", instance=key.name, namespace=key.namespace)
     return None
 
 

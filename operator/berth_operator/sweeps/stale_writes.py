@@ -73,7 +73,7 @@ async def sweep_late(world: World, key: Key) -> float | None:
             elif all((obj.get("status") or {}).get("endTime") for obj in found):
                 await clear(world, namespace, instance_id, None)
                 world.state(Memories).forget(namespace, instance_id)
-                log.warning("cleared what came after the end", instance=instance_id, namespace=namespace)
+                log.warning("deleted a stale write", instance=instance_id, namespace=namespace)
     if key.name and int(key.name) < TIMES:
         world.queue.add_after(Key(LATE, "", str(int(key.name) + 1)), AGAIN_SECONDS)
     return None
@@ -94,7 +94,7 @@ async def _clear_over(world: World, kind: Kind, objects: Sequence[Object]) -> No
         metadata = obj["metadata"]
         if _is_over(world, metadata):
             await world.client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
-            log.warning("cleared what came after the end", kind=kind.plural, name=metadata["name"])
+            log.warning("deleted a stale write", kind=kind.plural, name=metadata["name"])
 
 
 def _is_over(world: World, metadata: Object) -> bool:

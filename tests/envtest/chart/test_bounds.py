@@ -64,7 +64,7 @@ def test_whoever_has_as_many_as_one_may_makes_no_more(installed: ApiServer) -> N
     assert refusal("ada", OPERATOR) == "", "turns of those who wait are the operator's to take"
     assert refusal("ada", labels={"berth.dev/never-made": "true"}) == ""
     written("ada")
-    until(lambda: refusal(odd) == "", "who has fewer is refused still")
+    until(lambda: refusal(odd) == "", "a user with fewer is refused still")
     installed.kubectl("delete", "resourcequota", "berth-allowances", "-n", WORKSPACES)
     until(lambda: refusal("ada") == "", "she is refused still")
 

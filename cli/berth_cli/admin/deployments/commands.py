@@ -62,10 +62,10 @@ def add(
     name: Annotated[str, typer.Argument(help="Name of the deployment, such as misty-3.")],
     type_: Annotated[str, typer.Option("--type", "-t", help="Its type, as clients name it.")],
     region: Annotated[str, typer.Option(help="Where the machine stands.")] = "",
-    description: Annotated[str, typer.Option(help="What is special about this one.")] = "",
+    description: Annotated[str, typer.Option(help="Note on this machine, for users.")] = "",
     type_version: Annotated[int, typer.Option(min=0, help="Version of its hardware; newer ones are lent first.")] = 1,
     owner: Annotated[list[str] | None, typer.Option(help="User who may lock it; may be repeated.")] = None,
-    heartbeat: Annotated[Heartbeat, typer.Option(help="What shows that it is there.")] = Heartbeat.NONE,
+    heartbeat: Annotated[Heartbeat, typer.Option(help="Proof that the machine is there.")] = Heartbeat.NONE,
     node_selector: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Label of the node it is wired to; may be repeated.")
     ] = None,
@@ -151,7 +151,7 @@ def dissolve(
 @app.command(epilog=RELEASE_EXAMPLES)
 def release(
     deployment: Deployment,
-    reason: Annotated[str, typer.Option(help="Why; kept with the deployment.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason; kept with the deployment.")] = "",
     workspaces: Workspaces = "berth-workspaces",
     kubeconfig: Kubeconfig = None,
 ) -> None:

@@ -21,7 +21,12 @@ Examples:
 def doctor(
     workspaces: Annotated[
         list[str] | None,
-        typer.Option("--workspaces", "-w", metavar="NAMESPACE", help="Of deployments; else those the operator has."),
+        typer.Option(
+            "--workspaces",
+            "-w",
+            metavar="NAMESPACE",
+            help="Namespace of deployments, may be repeated; else those of the operator.",
+        ),
     ] = None,
     output: Form = Output.TABLE,
     namespace: Release = "berth",

@@ -226,7 +226,7 @@ async def _values(
     if isinstance(processes, Unseen):
         told = processes
     elif processes["operator"] is None:
-        told = Unseen("the operator, whose environment has the bounds, is not there")
+        told = Unseen("the operator is not there; its environment has the bounds")
     else:
         told = environment(processes["operator"], "operator")
     quotas = await _seen(_quotas(client, workspaces))

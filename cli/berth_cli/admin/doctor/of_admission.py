@@ -32,7 +32,7 @@ def marks(facts: Stored) -> Iterator[Finding]:
         mend = "they go on; make them again under other names, without labels, annotations and owners of berth.dev"
         yield Finding(check, Level.WARNING, f"{found.count} look like Berth's own: {found}", mend)
     elif not any(kind in facts.held.unseen for kind in ALL_KINDS):
-        yield Finding(check, Level.OK, "no resource looks like Berth's own and is not")
+        yield Finding(check, Level.OK, "no user's resource looks like Berth's own")
 
 
 def workloads(facts: Stored) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def workloads(facts: Stored) -> Iterator[Finding]:
         mend = "move them to another namespace: they run on, but in a workspace namespace no new pods are made for them"
         yield Finding(check, Level.WARNING, f"{found.count} are not Berth's: {found}", mend)
     elif not any(kind in facts.held.unseen for kind in WORKLOADS):
-        yield Finding(check, Level.OK, "the workspace namespaces have Berth's only")
+        yield Finding(check, Level.OK, "the workspace namespaces have Berth's workloads only")
 
 
 def openings(facts: Stored) -> Iterator[Finding]:
@@ -76,9 +76,9 @@ def added(facts: Stored) -> Iterator[Finding]:
     }
     for name, paths in wrong.items():
         mend = f"take that out of spec.overrides of {name}, or change the type's template: it is not leased until then"
-        yield Finding(check, Level.FAILED, f"those of {name} would change its type's {', '.join(paths)}", mend)
+        yield Finding(check, Level.FAILED, f"overrides of {name} would change its type's {', '.join(paths)}", mend)
     if not wrong:
-        yield Finding(check, Level.OK, f"those of {len(deployments)} deployments add to their types")
+        yield Finding(check, Level.OK, f"overrides of {len(deployments)} deployments only add to their types")
 
 
 def runtime_classes(facts: Stored) -> Iterator[Finding]:

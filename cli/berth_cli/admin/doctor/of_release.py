@@ -147,7 +147,7 @@ def keys(facts: Facts) -> Iterator[Finding]:
         mend = "restore them from a backup, or `helm upgrade` the release, whose Job makes what is missing"
         yield Finding(check, Level.FAILED, f"not there: {', '.join(missing)}", mend)
     else:
-        yield Finding(check, Level.OK, "those of tokens and webhooks are there")
+        yield Finding(check, Level.OK, "the keys of tokens and webhooks are there")
 
 
 def egress(facts: Stored) -> Iterator[Finding]:
@@ -180,7 +180,7 @@ def _lost(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Net
     try:
         reached = kind.spec.network.reached(closed)
     except ValueError:
-        return {"what spec.network.allowed, which has no networks, would have let through"}
+        return {"destinations of spec.network.allowed, which has no networks"}
     return {text for one in variables for text in addresses(one.value) if not reached.reaches(parse_source(text))}
 
 
@@ -220,6 +220,6 @@ def machines(facts: Facts) -> Iterator[Finding]:
         mend = f"when it is well, or off: `berth {word} {name} --reason …`"
         yield Finding(check, Level.WARNING, f"{name} is in quarantine ({found.reason}): {found.message}", mend)
     if not there:
-        yield Finding(check, Level.WARNING, "there is none to be had", "`berth deployment add` makes one")
+        yield Finding(check, Level.WARNING, "there are no deployments", "`berth deployment add` makes one")
     elif not bad:
         yield Finding(check, Level.OK, f"{len(there)}, none in quarantine")

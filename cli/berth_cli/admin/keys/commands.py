@@ -90,7 +90,7 @@ def rotate(
 
 @app.command(epilog=REMOVE_EXAMPLES)
 def remove(
-    kid: Annotated[str, typer.Argument(help="Which key; `berth key list` shows them.")],
+    kid: Annotated[str, typer.Argument(help="Id of the key; `berth key list` shows them.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     namespace: Release = "berth",
     access_namespace: Access = "berth-access",

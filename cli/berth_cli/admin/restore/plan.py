@@ -16,7 +16,7 @@ from berth_core.resources import Instance, Reservation, Resource, WorkspaceDeplo
 from berth_core.resources.base import ObjectMeta, Queued
 from berth_core.resources.workspacedeployment import HeldLease
 
-REASON: Final = "Berth's resources were restored from a backup; what it had was lost"
+REASON: Final = "Berth's resources were restored from a backup; the instance's workspace was lost"
 NOBODY: Final = "(unknown)"
 """User of a lease where no Instance tells it."""
 

@@ -53,7 +53,7 @@ def tokens_of_the_api() -> None:
 
 @app.command(epilog=CREATE_EXAMPLES)
 def create(
-    user: Annotated[str, typer.Option(help="Whom the token speaks for.")],
+    user: Annotated[str, typer.Option(help="User that the token stands for.")],
     expires: Annotated[str, typer.Option(help="How long it lives, such as 90m, 12h or 30d; at most 366d.")] = "30d",
     superuser: Annotated[bool, typer.Option("--superuser", help="Sees and ends everything.")] = False,
     scope: Annotated[

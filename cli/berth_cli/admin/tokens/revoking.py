@@ -113,13 +113,13 @@ async def _ended(client: Client, made: Aftermath | None, sha256: str, told: str)
     places = list(made.workspaces) or await facts.workspaces_of(client, made.release)
     if not places:
         raise CliError(
-            f"{told}. What it made was not looked for: there is no operator in namespace {made.release} that says"
+            f"{told}. Its objects were not looked for: there is no operator in namespace {made.release} that says"
             " where; repeat the command with --workspaces, or with the release's --namespace",
             NOT_FOUND,
         )
     for place in places:
         if not await _is_there(client, place):
-            raise CliError(f"{told}. What it made was not looked for: there is no namespace {place}", NOT_FOUND)
+            raise CliError(f"{told}. Its objects were not looked for: there is no namespace {place}", NOT_FOUND)
     done = await cleanup.end(client, places, sha256)
     return done or [f"nothing that it made is left in {', '.join(places)}"]
 

@@ -74,7 +74,7 @@ Examples:
   berth ci artifacts 7f3e2a10 --project arm -f artifacts.tar.gz
 """
 Project = Annotated[
-    str | None, typer.Option("--project", "-p", help="Which project; else that of this folder's repository.")
+    str | None, typer.Option("--project", "-p", help="Name of the project; else that of this folder's repository.")
 ]
 Build = Annotated[
     str | None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from berth_cli.user.client import Api
     from berth_cli.user.firewall.rules import Rule
 
-app = Commands(help="Who may connect to an instance.")
+app = Commands(help="Addresses that may connect to an instance.")
 
 SHOW_EXAMPLES = """
 Examples:
@@ -87,7 +87,9 @@ def deny(
     from berth_cli.user.firewall import rules
 
     if not rules.wanted(words or []).sources:
-        raise CliError("whom? Write an address or a network; `berth firewall clear` shuts everyone out", USAGE)
+        raise CliError(
+            "which addresses? Write an address or a network; `berth firewall clear` shuts everyone out", USAGE
+        )
     _add(words, "REJECT" if reject else "DROP", output, context)
 
 

@@ -54,7 +54,7 @@ Which = Annotated[
 
 
 def list_(
-    all_: Annotated[bool, typer.Option("--all", "-a", help="Also what has ended or failed to start.")] = False,
+    all_: Annotated[bool, typer.Option("--all", "-a", help="Also ended ones, and those that failed to start.")] = False,
     type_: Annotated[
         str | None, typer.Option("--type", "-t", help="Of this type only.", autocompletion=completion.types)
     ] = None,

@@ -68,14 +68,17 @@ def new(
         typer.Option("--repo-path", metavar="PATH", help="With --repo: where to; else below /root by its name."),
     ] = None,
     notify: Annotated[
-        str | None, typer.Option("--notify", metavar="URL", help="With --reserve: is told when the turn has come.")
+        str | None,
+        typer.Option("--notify", metavar="URL", help="With --reserve: receives a webhook when the turn has come."),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="TIME", help="With --wait: how long at most (exit code 7).")
+        str | None, typer.Option("--timeout", metavar="TIME", help="With --wait: longest wait (exit code 7).")
     ] = None,
     on_interrupt: Annotated[
         OnInterrupt | None,
-        typer.Option("--on-interrupt", help="What Ctrl-C does while waiting; ask on a terminal, else leave."),
+        typer.Option(
+            "--on-interrupt", help="Effect of Ctrl-C while waiting; else ask on a terminal, and leave without one."
+        ),
     ] = None,
     output: Form = Output.TABLE,
     context: ContextName = None,

@@ -77,7 +77,7 @@ async def read_rules(world: World, instance: Instance, memory: Memory) -> list[F
 def _known_until(world: World, instance: Instance, memory: Memory) -> int | None:
     """Return the newest moment that anything heard of its rules is of; None where no list has shown them all yet.
 
-    What was deleted before the list of all rules is in no news.
+    Events do not tell of rules that were deleted before the list of all rules.
     """
     namespace = instance.metadata.namespace
     as_of = world.state(RulesListed).get(namespace)

@@ -121,7 +121,7 @@ def ill(facts: Facts) -> list[Finding]:
 
 def only(facts: Facts) -> Finding:
     (found,) = ill(facts)
-    assert found.mend, "what is not well says how to mend it"
+    assert found.mend, "each fault says how to mend it"
     return found
 
 
