@@ -78,9 +78,9 @@ class NoneLeftError(Exception):
 
 async def held(client: Client, places: Places, type_name: str, user: str) -> frozenset[str]:
     """Instances (public ids) that hold a lease of the type for the user, read live."""
-    wanted = {"status.lease.user": user, "spec.type": type_name}
+    fields = {"status.lease.user": user, "spec.type": type_name}
     lists = await asyncio.gather(
-        *(client.list(WorkspaceDeployment.api(), namespace, fields=wanted) for namespace in places.workspaces)
+        *(client.list(WorkspaceDeployment.api(), namespace, fields=fields) for namespace in places.workspaces)
     )
     return frozenset(obj["status"]["lease"]["instance"] for objects, _ in lists for obj in objects)
 
@@ -231,11 +231,11 @@ async def drop(client: Client, access: str, account: str, instances: frozenset[s
     attempts = _Attempts(f"others kept writing the status of Account {account}")
     while await attempts.another():
         try:
-            found = Account.parse(await client.get(Account.api(), access, account))
+            holder = Account.parse(await client.get(Account.api(), access, account))
         except errors.NotFoundError:
             return
-        left = [slot for slot in found.status.slots if slot.instance not in instances]
-        if len(left) == len(found.status.slots) or await _write(client, found, left):
+        slots = [slot for slot in holder.status.slots if slot.instance not in instances]
+        if len(slots) == len(holder.status.slots) or await _write(client, holder, slots):
             return
 
 

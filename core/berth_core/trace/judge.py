@@ -73,7 +73,7 @@ class Judge:
     def see(self, commit: Commit) -> list[Breach]:
         """Judge the next commit, and return its breaches."""
         self.verdict.commits += 1
-        found: list[Breach] = []
+        breaches: list[Breach] = []
         key = commit.namespace, commit.name
         kind = self._now.setdefault(commit.plural, {})
         before = kind.get(key)
@@ -92,12 +92,12 @@ class Judge:
             if commit.event == ADDED and not commit.known:
                 self._came.add(key)
         if judged:
-            found += [Breach(commit, *told) for told in self._check(commit, key, before, after)]
-            found += [Breach(commit, *told) for told in self._check_what_runs(commit, before, after)]
+            breaches += [Breach(commit, *told) for told in self._check(commit, key, before, after)]
+            breaches += [Breach(commit, *told) for told in self._check_what_runs(commit, before, after)]
         if commit.plural == "instances" and after is not None and after["ended"]:
             self._over.add((commit.namespace, after["id"]))
-        self.verdict.breaches += found
-        return found
+        self.verdict.breaches += breaches
+        return breaches
 
     def _check(
         self, commit: Commit, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
@@ -118,12 +118,12 @@ class Judge:
     def _deployment(
         self, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
     ) -> Iterable[tuple[str, str, str]]:
-        held = before["lease"] if before else None
+        former = before["lease"] if before else None
         if after is None:
-            if held is not None:
+            if former is not None:
                 yield (
                     "deletion-waits",
-                    f"the deployment was deleted while {held['instance']} had its lease",
+                    f"the deployment was deleted while {former['instance']} had its lease",
                     "the writer that took the finalizer off, and whether a pod of that instance still runs",
                 )
             return
@@ -132,41 +132,41 @@ class Judge:
         lease, epoch, grew = after["lease"], after["epoch"], after["epoch"] - before["epoch"]
         if grew < 0:
             yield "epoch-grows", f"the epoch shrank from {before['epoch']} to {epoch}", "a restore of an old backup"
-        if held is None and lease is not None:
+        if former is None and lease is not None:
             self.verdict.taken += 1
             if grew != 1:
                 yield "one-epoch", f"a lease was taken, and the epoch grew by {grew}", "the writer of the status"
             if before["deleting"]:
                 yield "deletion-waits", "a deployment that is being deleted was taken", "the writer of the status"
-        elif held is not None and grew > 0:
+        elif former is not None and grew > 0:
             yield "one-epoch", "the epoch grew while the lease was held", "the writer of the status"
-        if held is not None and lease is not None and held["instance"] != lease["instance"]:
+        if former is not None and lease is not None and former["instance"] != lease["instance"]:
             yield (
                 "one-holder",
-                f"the lease passed from {held['instance']} to {lease['instance']} without being given back",
+                f"the lease passed from {former['instance']} to {lease['instance']} without being given back",
                 "the writer of the status",
             )
-        if held is not None and lease is None:
+        if former is not None and lease is None:
             self.verdict.given_back += 1
-            for plural, name in self._left(key, held["instance"], before):
+            for plural, name in self._left(key, former["instance"], before):
                 yield (
                     "nothing-left",
-                    f"the lease of {held['instance']} (epoch {before['epoch']}) was given back while {plural}/{name}"
+                    f"the lease of {former['instance']} (epoch {before['epoch']}) was given back while {plural}/{name}"
                     " of it was still there",
                     f"{plural}/{name}: when it was made and when it went",
                 )
-            waiter = self._waiter(key[0], held["instance"])
+            waiter = self._waiter(key[0], former["instance"])
             if waiter is not None and waiter.get("returned") != {"deployment": key[1], "epoch": before["epoch"]}:
                 yield (
                     "marked-first",
-                    f"the lease of {held['instance']} (epoch {before['epoch']}) was given back, which may use it still",
+                    f"the lease of {former['instance']} (epoch {before['epoch']}) was given back; it may use it still",
                     "the writer of the deployment's status",
                 )
 
     def _instance_of(self, namespace: str, public_id: str) -> Fields | None:
         """Return the Instance with that id; not a later one of the same name."""
-        named = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
-        return named if named is not None and named["id"] == public_id else None
+        instance = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
+        return instance if instance is not None and instance["id"] == public_id else None
 
     def _waiter(self, namespace: str, public_id: str) -> Fields | None:
         """Return the Instance with that id, if it still waits: without a claim, an epoch and a reason."""
