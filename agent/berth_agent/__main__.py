@@ -51,8 +51,8 @@ def close(paths: Paths, store: Store, epoch: int) -> None:
         initial = push.parse(file.read())
     if initial.of.epoch != epoch:
         raise ValueError(f"initial.json is of epoch {initial.of.epoch}, the certificate of epoch {epoch}")
-    done = store.start(initial)
-    log.event("closed" if done else "a ruleset is in force already", epoch=epoch)
+    state = store.start(initial)
+    log.event("closed" if state else "a ruleset is in force already", epoch=epoch)
 
 
 def say_so(pipe: str) -> None:

@@ -99,8 +99,8 @@ def limit(most: int) -> None:
 def reported(url: str, folders: Folders, seconds: float, most: int) -> dict[str, str]:
     """Clone, if that was not tried before; return `commit` (empty for none), or `error` and `message`."""
     if folders.outcome.exists():
-        found: dict[str, str] = json.loads(folders.outcome.read_text(encoding="utf-8"))
-        return found
+        outcome: dict[str, str] = json.loads(folders.outcome.read_text(encoding="utf-8"))
+        return outcome
     report = _failed(Failure(STOPPED, _MIDWAY)) if folders.begun.exists() else _tried(url, folders, seconds, most)
     try:
         noted = folders.outcome.with_suffix(".new")

@@ -74,9 +74,9 @@ async def _until_told(*tasks: asyncio.Task[None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    told = asyncio.create_task(stop.wait())
-    ended, _ = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    signal_task = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait([signal_task, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    signal_task.cancel()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -87,8 +87,8 @@ async def _until_told(*tasks: asyncio.Task[None]) -> None:
 
 def _over(obj: Object) -> tuple[str, ...]:
     delivery = read(Delivery, obj)
-    shown = delivery.status.conditions if delivery is not None else ()
-    return ("yes",) if any(is_true(shown, kind) for kind in (DELIVERED, GIVEN_UP)) else ()
+    entries = delivery.status.conditions if delivery is not None else ()
+    return ("yes",) if any(is_true(entries, kind) for kind in (DELIVERED, GIVEN_UP)) else ()
 
 
 def _subject(obj: Object) -> tuple[str, ...]:

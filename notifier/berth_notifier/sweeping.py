@@ -51,10 +51,10 @@ async def sweep(client: Client, cache: Cache, retention: timedelta, now: datetim
 def due(deliveries: list[Delivery], retention: timedelta, now: datetime) -> list[Delivery]:
     """Return Deliveries that have been over for longer than ``retention`` or are too many, the oldest first. Pure."""
     ends = [(since, delivery) for delivery in deliveries if (since := schedule.over_since(delivery)) is not None]
-    newer, found = Counter[tuple[str, str]](), list[Delivery]()
+    newer, surplus = Counter[tuple[str, str]](), list[Delivery]()
     for since, delivery in sorted(ends, key=lambda end: end[0], reverse=True):
         whose = delivery.metadata.namespace, delivery.spec.user
         newer[whose] += 1
         if newer[whose] > MOST_KEPT or since + retention <= now:
-            found.append(delivery)
-    return found[::-1]
+            surplus.append(delivery)
+    return surplus[::-1]
