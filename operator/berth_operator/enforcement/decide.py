@@ -88,10 +88,10 @@ def why_not_running(pod: Object | None) -> str:
     status = (pod or {}).get("status") or {}
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}
-        for held in (state.get("waiting"), state.get("terminated")):
-            if held:
-                return f"its container is {held.get('reason') or 'not running'}"
-    for found in status.get("conditions") or ():
-        if found["type"] == "PodScheduled" and found["status"] == "False":
-            return f"it is not scheduled: {found.get('message') or found.get('reason') or ''}"[:300]
+        for reason in (state.get("waiting"), state.get("terminated")):
+            if reason:
+                return f"its container is {reason.get('reason') or 'not running'}"
+    for entry in status.get("conditions") or ():
+        if entry["type"] == "PodScheduled" and entry["status"] == "False":
+            return f"it is not scheduled: {entry.get('message') or entry.get('reason') or ''}"[:300]
     return "its status does not say why"

@@ -55,14 +55,14 @@ def cloned(seen: ObservedInstance) -> Shown:
         return (False, *_not_tried(seen))
     if pod.repository.state != "terminated":
         return (False, *_on_its_way(pod.repository))
-    told = _told(pod.repository.message)
-    if told is None:
+    outcome = _told(pod.repository.message)
+    if outcome is None:
         # A kubelet that has forgotten the container has forgotten its words.
-        known = find(instance.status.conditions, state.REPOSITORY_READY)
-        if known is not None and instance.status.pod_uid == pod.uid:
-            return (known.status == "True", known.reason, known.message)
+        former = find(instance.status.conditions, state.REPOSITORY_READY)
+        if former is not None and instance.status.pod_uid == pod.uid:
+            return (former.status == "True", former.reason, former.message)
         return (False, FAILED, SILENT)
-    return told
+    return outcome
 
 
 def _not_tried(seen: ObservedInstance) -> tuple[str, str]:

@@ -43,18 +43,18 @@ async def remove_pod(world: World, namespace: str, name: str) -> None:
 
 
 def _known(world: World, namespace: str, name: str) -> PodView | None:
-    found = world.store.get(PODS, namespace, name)
-    return pod_view(found) if found else None
+    obj = world.store.get(PODS, namespace, name)
+    return pod_view(obj) if obj else None
 
 
 async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
     """Delete objects with a lease's epoch, kept warm or opened; True once a live list finds nothing of it."""
     labels = [names.epoch_labels(lease.epoch, lease.deployment)]
-    if left := await left_of(world, namespace, labels):
-        await delete_all(world, left)
-        left = await left_of(world, namespace, labels)
-    if left:
-        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=listed(left))
+    if remains := await left_of(world, namespace, labels):
+        await delete_all(world, remains)
+        remains = await left_of(world, namespace, labels)
+    if remains:
+        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=listed(remains))
         return False
     policy = names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
     await world.client.delete(POLICIES, namespace, policy)
@@ -63,16 +63,16 @@ async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
 
 async def left_of(world: World, namespace: str, labels: list[dict[str, str]]) -> list[tuple[Kind, Object]]:
     """Return what live lists find with any of some labels, of the kinds that must not remain."""
-    asked = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
+    queries = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
     lists = await together(
-        *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in asked)
+        *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in queries)
     )
-    found = {
+    remains = {
         obj["metadata"]["uid"]: (kind, obj)
-        for (kind, _), (objects, _) in zip(asked, lists, strict=True)
+        for (kind, _), (objects, _) in zip(queries, lists, strict=True)
         for obj in objects
     }
-    return list(found.values())
+    return list(remains.values())
 
 
 def listed(objects: Iterable[tuple[Kind, Object]]) -> list[str]:

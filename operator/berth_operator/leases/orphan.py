@@ -50,10 +50,10 @@ class Sightings(TermState):
 
     def age(self, orphan: Orphan, now: float) -> float:
         """Seconds for which the Instance of that lease is missing; the first time is now."""
-        known = self.since.get(orphan.deployment)
-        if known is None or known[0] != orphan:
-            known = self.since[orphan.deployment] = orphan, now
-        return now - known[1]
+        sighting = self.since.get(orphan.deployment)
+        if sighting is None or sighting[0] != orphan:
+            sighting = self.since[orphan.deployment] = orphan, now
+        return now - sighting[1]
 
     def backdate(self, orphan: Orphan, now: float) -> None:
         """Have the Instance count as missing for so long that nobody waits for it any more."""

@@ -81,12 +81,14 @@ def _quota(world: World, namespace: str, type_name: str) -> Quota | None:
 async def sweep_slots(world: World, _key: Key) -> float | None:
     """Drop slots that have been there for so long that their taker must be gone."""
     access = world.config.access_namespace
-    found, _ = await world.client.list(ACCOUNTS, access, fields={"status.taking": "true"})
+    objects, _ = await world.client.list(ACCOUNTS, access, fields={"status.taking": "true"})
     present = {
-        (account.metadata.name, slot.instance) for account in readable(Account, found) for slot in account.status.slots
+        (account.metadata.name, slot.instance)
+        for account in readable(Account, objects)
+        for slot in account.status.slots
     }
-    known = world.state(SlotsSeen)
-    known.since, due = overdue(present, known.since, time.monotonic())
+    memory = world.state(SlotsSeen)
+    memory.since, due = overdue(present, memory.since, time.monotonic())
     for account, instances in due.items():
         await slots.drop(world.client, access, account, instances)
         log.warning("dropped slots whose taker is gone", account=account, instances=sorted(instances))

@@ -55,9 +55,9 @@ async def sweep_access(world: World, _key: Key) -> float | None:
             if names.EXPIRES_ANNOTATION in metadata.get("annotations", {}):
                 continue
             instance_id = metadata["labels"][names.INSTANCE_LABEL]
-            left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
-            if left > 0:
-                again = min(again, left)
+            seconds = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
+            if seconds > 0:
+                again = min(again, seconds)
             elif world.clock.trusted and not _seems_needed(world, instance_id):
                 due.append((instance_id, metadata))
     living = await _living(world) if due else set()
@@ -70,8 +70,8 @@ async def sweep_access(world: World, _key: Key) -> float | None:
 
 def _seems_needed(world: World, instance_id: str) -> bool:
     """Whether the cache knows that the instance exists and has not ended, or that a lease waits for it."""
-    known = world.store.by(INSTANCES, "id", instance_id)
-    return any(map(_lives, known)) or bool(world.store.by(DEPLOYMENTS, "holder", instance_id))
+    instances = world.store.by(INSTANCES, "id", instance_id)
+    return any(map(_lives, instances)) or bool(world.store.by(DEPLOYMENTS, "holder", instance_id))
 
 
 async def _living(world: World) -> set[str]:

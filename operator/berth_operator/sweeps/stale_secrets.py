@@ -23,9 +23,9 @@ from berth_operator.leases.live import read_deployment
 log = structlog.get_logger(__name__)
 
 
-async def sweep_secrets(world: World, listed: Sequence[Object]) -> None:
+async def sweep_secrets(world: World, secrets: Sequence[Object]) -> None:
     """Delete stale Secrets among those that a live list has found (metadata only)."""
-    for secret in listed:
+    for secret in secrets:
         metadata = secret["metadata"]
         if await _is_lost(world, metadata):
             await world.client.delete(SECRETS, metadata["namespace"], metadata["name"], uid=metadata["uid"])

@@ -67,10 +67,10 @@ async def sweep_late(world: World, key: Key) -> float | None:
         made.discard("")
         ruled = {rule["spec"]["instance"] for rule in world.store.all(RULES) if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
-            if not (found := world.store.by(INSTANCES, "id", instance_id, namespace)):
+            if not (instances := world.store.by(INSTANCES, "id", instance_id, namespace)):
                 if instance_id in made:  # a rule may be made before its Instance
                     world.add(ORPHAN, namespace, instance_id)
-            elif all((obj.get("status") or {}).get("endTime") for obj in found):
+            elif all((obj.get("status") or {}).get("endTime") for obj in instances):
                 await clear(world, namespace, instance_id, None)
                 world.state(Memories).forget(namespace, instance_id)
                 log.warning("deleted a stale write", instance=instance_id, namespace=namespace)
@@ -104,11 +104,11 @@ def _is_over(world: World, metadata: Object) -> bool:
     """
     labels = metadata["labels"]
     if build_id := labels.get(names.BUILD_LABEL):
-        found = world.store.by(BUILDS, "id", build_id, metadata["namespace"])
+        builds = world.store.by(BUILDS, "id", build_id, metadata["namespace"])
         if pods_of(world, metadata["namespace"], build_id):
             return False  # a silent node may still run it: its NetworkPolicy shuts it in
         # Remains of a build that is gone go with it, by their owner references.
-        return bool(found) and all(_has_ended(Build.parse(obj), attempt_of(metadata)) for obj in found)
+        return bool(builds) and all(_has_ended(Build.parse(obj), attempt_of(metadata)) for obj in builds)
     if names.WARM_LABEL not in labels:
         return False
     wd = world.deployment(metadata["namespace"], labels.get(names.DEPLOYMENT_LABEL, ""))
@@ -121,8 +121,8 @@ def _is_over(world: World, metadata: Object) -> bool:
 
 def _has_ended(build: Build, attempt: int) -> bool:
     """Whether an attempt at a build is over."""
-    known = build.status.attempt or 0
-    return attempt < known or (attempt == known and builds.has_ended(build))
+    latest = build.status.attempt or 0
+    return attempt < latest or (attempt == latest and builds.has_ended(build))
 
 
 def _compare(world: World, policy: Object) -> None:

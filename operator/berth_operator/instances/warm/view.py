@@ -22,9 +22,9 @@ def concerns(world: World, namespace: str, deployment: str) -> bool:
 
 def warm_sets(world: World, namespace: str, deployment: str) -> tuple[WarmSet, ...]:
     """Warm objects of a deployment, by epoch."""
-    known = _known(world, namespace, deployment)
+    objects = _known(world, namespace, deployment)
     wd = world.deployment(namespace, deployment)
-    epochs = {epoch for obj in known if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
+    epochs = {epoch for obj in objects if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
     return tuple(_warm_set(world, namespace, deployment, wd, epoch) for epoch in sorted(epochs))
 
 
@@ -36,8 +36,8 @@ def offer(
     # Where there are hooks, nothing touches the machine before the instance is bound.
     if one.pod is None or (type_.spec.hooks.any and not one.pod.holder):
         return None
-    wanted = made_from(LeaseParts(None, wd, type_, lease.epoch, warm=True), world.config)
-    return one.pod if serves(one, instance, wanted) else None
+    digest = made_from(LeaseParts(None, wd, type_, lease.epoch, warm=True), world.config)
+    return one.pod if serves(one, instance, digest) else None
 
 
 def _known(world: World, namespace: str, deployment: str) -> list[Object]:
