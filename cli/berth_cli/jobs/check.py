@@ -39,12 +39,12 @@ async def _job() -> None:
 
 async def _look(client: Client) -> None:
     places = map(Settings(os.environ).words, (facts.WORKSPACES_VARIABLE, facts.ACCESS_VARIABLE))
-    held = await facts.hold(client, *places)
-    seen = facts.Stored(facts.given(os.environ), held)
-    found = [one for one in checks.findings(seen, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
-    for one in found:
+    objects = await facts.hold(client, *places)
+    state = facts.Stored(facts.given(os.environ), objects)
+    findings = [one for one in checks.findings(state, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
+    for one in findings:
         log.warning(one.says, check=one.check, mend=one.mend)
-    log.info("existing objects are checked", checks=len(checks.BEFORE_AN_UPGRADE), warnings=len(found))
+    log.info("existing objects are checked", checks=len(checks.BEFORE_AN_UPGRADE), warnings=len(findings))
 
 
 def main() -> None:

@@ -73,12 +73,12 @@ def summaries(names: Iterable[str], infos: Iterable[Json]) -> list[Json]:
     return [
         {
             "type": name,
-            "deployments": len(found),
-            "free": sum(map(is_free, found)),
-            "regions": sorted({info["region"] for info in found if info["region"]}),
-            "queuelen": min((info["queuelen"] for info in found), default=None),
+            "deployments": len(deployments),
+            "free": sum(map(is_free, deployments)),
+            "regions": sorted({info["region"] for info in deployments if info["region"]}),
+            "queuelen": min((info["queuelen"] for info in deployments), default=None),
         }
-        for name, found in sorted(by_type.items())
+        for name, deployments in sorted(by_type.items())
     ]
 
 
@@ -102,11 +102,11 @@ def search(
     context: ContextName = None,
 ) -> None:
     """Search the deployments: the machines that can be had, one holder at a time. Needs no token."""
-    asked: dict[str, Any] = {"q": query or None, "types": ",".join(type_ or ()) or None, "info": 1}
-    asked |= {"maxlen": 0} if free else {}
-    asked |= {"with_dissolved": 1} if dissolved else {}
-    found = connect(context).get("/deployments", **asked)
-    rows = [{"id": id_} | found["info"][id_] for id_ in found["workspace_deployments"]]
+    query_words: dict[str, Any] = {"q": query or None, "types": ",".join(type_ or ()) or None, "info": 1}
+    query_words |= {"maxlen": 0} if free else {}
+    query_words |= {"with_dissolved": 1} if dissolved else {}
+    answer = connect(context).get("/deployments", **query_words)
+    rows = [{"id": id_} | answer["info"][id_] for id_ in answer["workspace_deployments"]]
     rows = [row for row in rows if not free or is_free(row)]
     hint = "with a place in the queue: `berth new TYPE --reserve`" if free else "`berth types` shows all types"
     show(rows, DEPLOYMENTS, output, f"nothing found: {hint}")

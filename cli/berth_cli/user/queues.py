@@ -100,8 +100,8 @@ def queue(
     show(rows, shapes.QUEUE, output, "you may instantiate none of these: `berth types` shows all types")
 
 
-def _rows(api: "Api", found: dict[str, Json], type_: str | None) -> list[Json]:
+def _rows(api: "Api", lengths: dict[str, Json], type_: str | None) -> list[Json]:
     return [
         {"id": id_, "type": type_ or api.get(f"/deployment/{escaped(id_)}")["type"], **one}
-        for id_, one in found.items()
+        for id_, one in lengths.items()
     ]

@@ -31,10 +31,10 @@ async def release(client: Client, wish: Wish) -> list[str]:
     lease = wd.status.lease
     if lease is None:
         return [f"{wd.metadata.name} is not leased: nothing to do"]
-    done = [await _terminate(client, wish, lease)]
+    lines = [await _terminate(client, wish, lease)]
     if wish.force:
-        done += await _vouch(client, wish, wd.metadata.name, wd.status.epoch)
-    return done
+        lines += await _vouch(client, wish, wd.metadata.name, wd.status.epoch)
+    return lines
 
 
 async def _terminate(client: Client, wish: Wish, lease: HeldLease) -> str:

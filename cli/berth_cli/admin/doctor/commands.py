@@ -42,8 +42,8 @@ def doctor(
     from berth_cli.ui import printing
     from berth_cli.ui.errors import FAILED
 
-    seen = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
-    found = checks.findings(seen, checks.CHECKS)
+    state = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
+    findings = checks.findings(state, checks.CHECKS)
     columns: list[printing.Column[Finding]] = [
         printing.Column("CHECK", lambda one: one.check),
         printing.Column("RESULT", lambda one: one.level),
@@ -51,10 +51,10 @@ def doctor(
         printing.Column("MEND", lambda one: one.mend or None, wide=True),
     ]
     table = printing.Table(columns, lambda one: one.check, lambda one: one.wire(), lambda one: one.level == "ok")
-    printing.show(found, table, output, "nothing was looked at")
+    printing.show(findings, table, output, "nothing was looked at")
     if output is Output.TABLE:
-        for one in found:
+        for one in findings:
             if one.mend:
                 typer.echo(f"\n{one.check}: {printable(one.mend)}")
-    if any(one.level is Level.FAILED for one in found):
+    if any(one.level is Level.FAILED for one in findings):
         raise typer.Exit(FAILED)

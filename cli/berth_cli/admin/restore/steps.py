@@ -57,8 +57,8 @@ async def _write(client: Client, step: Step) -> None:
     try:
         for status in step.writes:
             body = {"metadata": {"resourceVersion": version}, "status": status}
-            written = await client.patch(kind, metadata.namespace, metadata.name, body, subresource="status")
-            version = written["metadata"]["resourceVersion"]
+            answer = await client.patch(kind, metadata.namespace, metadata.name, body, subresource="status")
+            version = answer["metadata"]["resourceVersion"]
     except ConflictError as error:
         raise CliError(f"somebody else writes {step.name}: see that Berth does not run, and repeat") from error
 

@@ -66,9 +66,9 @@ def list_(
     from berth_cli.user import shapes
 
     api = connect(context)
-    ended = {"include_terminated": 1, "include_init_fail": 1} if all_ else {}
+    query = {"include_terminated": 1, "include_init_fail": 1} if all_ else {}
     path = f"/instances/{escaped(type_)}" if type_ else "/instances"
-    rows = api.get(path, details=1, **ended)["workspace_instances"]
+    rows = api.get(path, details=1, **query)["workspace_instances"]
     if output is Output.WIDE:
         rows = [api.get(f"/instance/{row['id']}") if row["status"] == "READY" else row for row in rows]
     show(rows, shapes.INSTANCES, output, "you have no instance: `berth new TYPE` takes one, `berth types` shows what")
@@ -126,11 +126,11 @@ def end(
         raise CliError("--all and ids exclude each other: leave one out", USAGE)
     api = connect(context)
     words: list[str | None] = [*which] if which else [None]
-    known = active(api) if all_ or not all(word is not None and is_id(word) for word in words) else []
+    instances = active(api) if all_ or not all(word is not None and is_id(word) for word in words) else []
     ids = (
-        [str(one["id"]) for one in known]
+        [str(one["id"]) for one in instances]
         if all_
-        else [word if word is not None and is_id(word) else meant(known, word) for word in words]
+        else [word if word is not None and is_id(word) else meant(instances, word) for word in words]
     )
     if not ids:
         typer.echo("you have no active instance: nothing to do", err=True)
