@@ -70,10 +70,10 @@ def complaints(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _names(repository: Path) -> list[str]:
-    listed = subprocess.run(["git", "ls-files", *NAMES], cwd=repository, capture_output=True, text=True, check=True)
+    process = subprocess.run(["git", "ls-files", *NAMES], cwd=repository, capture_output=True, text=True, check=True)
     return [
         name
-        for name in listed.stdout.split()
+        for name in process.stdout.split()
         if name not in LEFT_OUT and not name.startswith(PENDING) and (repository / name).is_file()
     ]
 

@@ -96,9 +96,9 @@ def status() -> dict[str, str]:
     report: dict[str, str] = {}
     if not (state / "processes").is_dir():
         return report
-    named = [("supervisor", state / "supervisor.pid")]
-    named += [(path.stem, state / "pids" / path.stem) for path in sorted((state / "processes").glob("*.json"))]
-    for name, pid_file in named:
+    processes = [("supervisor", state / "supervisor.pid")]
+    processes += [(path.stem, state / "pids" / path.stem) for path in sorted((state / "processes").glob("*.json"))]
+    for name, pid_file in processes:
         identity = Identity.load(pid_file)
         report[name] = f"running (pid {identity.pid})" if identity and identity.alive() else "down"
     return report
