@@ -27,7 +27,7 @@ def opened(folder: Path, url: str, environment: dict[str, str]) -> Git:
     return git
 
 
-def found(git: Git, branch: str | None, commit: str | None) -> str:
+def find_commit(git: Git, branch: str | None, commit: str | None) -> str:
     """Full name of the commit that is meant; it is in the repository then. Raises Failure."""
     try:
         if branch is None:
@@ -51,7 +51,7 @@ def obtained(git: Git, commit: str) -> str:
             else:
                 return commit
         git.reach("fetch", "--quiet", "--filter=tree:0", "origin", *_EVERYTHING)
-        return _named(git, commit, NO_COMMIT, f"the repository has no commit {commit}")
+        return _resolve(git, commit, NO_COMMIT, f"the repository has no commit {commit}")
     except GitError as error:
         raise error.failure("the repository could not be read") from error
 
@@ -98,13 +98,13 @@ def _on_branch(git: Git, branch: str, commit: str) -> str:
     else:
         raise Failure(NO_BRANCH, f"the repository has no branch or tag `{branch}`")
     missing = f"commit {commit} is not on branch `{branch}`"
-    full = _named(git, commit, ELSEWHERE, missing)
+    full = _resolve(git, commit, ELSEWHERE, missing)
     if not git.succeeds("merge-base", "--is-ancestor", full, _TIP):
         raise Failure(ELSEWHERE, missing)
     return full
 
 
-def _named(git: Git, commit: str, reason: str, message: str) -> str:
+def _resolve(git: Git, commit: str, reason: str, message: str) -> str:
     try:
         return git.run("rev-parse", "--verify", f"{commit}^{{commit}}").strip()
     except GitError as error:

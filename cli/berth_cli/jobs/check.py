@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from berth_cli.admin.doctor import checks, facts
+from berth_cli.admin.doctor import facts, suite
 from berth_cli.admin.doctor.findings import Level
 from berth_cli.jobs import common
 from berth_core import names
@@ -40,11 +40,11 @@ async def _job() -> None:
 async def _look(client: Client) -> None:
     places = map(Settings(os.environ).words, (facts.WORKSPACES_VARIABLE, facts.ACCESS_VARIABLE))
     objects = await facts.hold(client, *places)
-    state = facts.Stored(facts.given(os.environ), objects)
-    findings = [one for one in checks.findings(state, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
+    state = facts.Stored(facts.values_of(os.environ), objects)
+    findings = [one for one in suite.findings(state, suite.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
     for one in findings:
         log.warning(one.says, check=one.check, mend=one.mend)
-    log.info("existing objects are checked", checks=len(checks.BEFORE_AN_UPGRADE), warnings=len(findings))
+    log.info("existing objects are checked", checks=len(suite.BEFORE_AN_UPGRADE), warnings=len(findings))
 
 
 def main() -> None:

@@ -101,7 +101,7 @@ async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) ->
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
-        running = [one for one in await _listed(client, Instance.api(), namespaces) if not _ended(one)]
+        running = [one for one in await _list_all(client, Instance.api(), namespaces) if not _ended(one)]
         for instance in running:
             if not at(instance, "spec", "terminate"):
                 metadata = instance["metadata"]
@@ -197,7 +197,7 @@ async def _pods(client: Client, namespace: str) -> list[Object]:
     return pods
 
 
-async def _listed(client: Client, kind: Kind, namespaces: Iterable[str]) -> list[Object]:
+async def _list_all(client: Client, kind: Kind, namespaces: Iterable[str]) -> list[Object]:
     """Read objects without a model, so that unreadable ones are ended and given back like the others."""
     objects: list[Object] = []
     for namespace in namespaces:
@@ -206,7 +206,7 @@ async def _listed(client: Client, kind: Kind, namespaces: Iterable[str]) -> list
 
 
 async def _leased(client: Client, namespaces: Iterable[str]) -> list[Object]:
-    deployments = await _listed(client, WorkspaceDeployment.api(), namespaces)
+    deployments = await _list_all(client, WorkspaceDeployment.api(), namespaces)
     return [wd for wd in deployments if at(wd, "status", "lease") is not None]
 
 

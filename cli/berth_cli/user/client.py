@@ -170,7 +170,7 @@ class _NoRedirects(HTTPRedirectHandler):
 
 def refusal(status: int, headers: Message | Mapping[str, str], body: bytes, place: Place) -> Refused:
     """Turn an answer into an error for people: the API's text, and the next step. Pure."""
-    words = _said(body)
+    words = _reason(body)
     retry = headers.get("Retry-After") or ""
     seconds = float(retry) if retry.isdecimal() else None
     text = words or f"status {status}"
@@ -193,7 +193,7 @@ def refusal(status: int, headers: Message | Mapping[str, str], body: bytes, plac
     return Refused(text, code, status, words, seconds)
 
 
-def _said(body: bytes) -> str:
+def _reason(body: bytes) -> str:
     try:
         answer = json.loads(body)
     except ValueError:

@@ -56,7 +56,7 @@ def show(output: Form = Output.TABLE) -> None:
     file, path = contexts.load()
     rows = list(file.by_name.values())
     try:
-        current = contexts.chosen(None, os.environ, file, path)
+        current = contexts.choose(None, os.environ, file, path)
     except CliError as error:
         typer.echo(f"berth: {error.message}", err=True)
     else:
@@ -88,7 +88,7 @@ def use(name: Name) -> None:
     from berth_cli.user import contexts
 
     file, path = contexts.load()
-    contexts.chosen(name, {}, file, path)
+    contexts.choose(name, {}, file, path)
     _write(path, contexts.with_current(path.read_text(encoding="utf-8"), name))
     typer.echo(f"{name} is the current context")
 

@@ -96,13 +96,13 @@ def _context(name: str, table: Any, path: Path) -> Context:
     return Context(name, table["api"], table.get("token"), files.get("token-file"), files.get("ca-file"), insecure)
 
 
-def chosen(option: str | None, environment: Mapping[str, str], file: Contexts, path: Path) -> Context:
+def choose(option: str | None, environment: Mapping[str, str], file: Contexts, path: Path) -> Context:
     """Choose API and token, with their source. Raises CliError that says how to name one. Pure."""
     api = environment.get("BERTH_API")
     variable = next((name for name in TOKEN_VARIABLES if environment.get(name)), None)
     token = environment[variable] if variable else None
     if option is not None:
-        return _named(option, file, path)
+        return _context_named(option, file, path)
     name = environment.get("BERTH_CONTEXT") or file.current
     if api:
         ca_file = environment.get("BERTH_CA_FILE")
@@ -111,7 +111,7 @@ def chosen(option: str | None, environment: Mapping[str, str], file: Contexts, p
         raise CliError(
             f"which API? Set BERTH_API and BERTH_TOKEN, or write a context to {path} with `berth config add`", USAGE
         )
-    context = _named(name, file, path)
+    context = _context_named(name, file, path)
     if token is not None:
         return Context(f"{context.name} with {variable}", context.api, token, None, context.ca_file, context.insecure)
     return context
@@ -143,7 +143,7 @@ def quoted(text: str) -> str:
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
 
 
-def _named(name: str, file: Contexts, path: Path) -> Context:
+def _context_named(name: str, file: Contexts, path: Path) -> Context:
     if name not in file.by_name:
         there = ", ".join(file.by_name) or "none"
         raise CliError(f"there is no context {name} in {path} (there: {there}): `berth config add {name}`", NOT_FOUND)
@@ -168,7 +168,7 @@ def load(environment: Mapping[str, str] = os.environ) -> tuple[Contexts, Path]:
 def place(option: str | None, environment: Mapping[str, str] = os.environ) -> Place:
     """Find the target of requests, and read the token."""
     file, path = load(environment)
-    context = chosen(option, environment, file, path)
+    context = choose(option, environment, file, path)
     token = context.token
     if context.token_file is not None:
         try:

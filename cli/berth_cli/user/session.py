@@ -32,7 +32,7 @@ def connect(context: str | None) -> "Api":
     from berth_cli.user.client import Api
 
     file, path = contexts.load()
-    current = contexts.chosen(context, os.environ, file, path)
+    current = contexts.choose(context, os.environ, file, path)
     if readable_file := contexts.readable_by_others(current, path):
         typer.echo(
             f"berth: other users of this machine can read the token in {readable_file}: chmod 600 {readable_file}",
@@ -50,11 +50,11 @@ def instance(api: "Api", word: str | None) -> Json:
     """Read the meant instance: by its id, some of its digits, its type or deployment; else the only one."""
     if word is not None and is_id(word):
         return dict(api.get(f"/instance/{escaped(word)}"))
-    answer: Json = api.get(f"/instance/{escaped(meant(active(api), word))}")
+    answer: Json = api.get(f"/instance/{escaped(instance_id(active(api), word))}")
     return answer
 
 
-def meant(there: list[Json], word: str | None) -> str:
+def instance_id(there: list[Json], word: str | None) -> str:
     """Return the id that is meant. Raises CliError that names the existing ones. Pure."""
     fitting = [one for one in there if word is None or _fits(one, word)]
     if len(fitting) == 1:

@@ -8,7 +8,7 @@ import typer
 from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
 from berth_cli.user.instances.commands import Which
-from berth_cli.user.session import ContextName, Json, active, connect, escaped, is_id, meant
+from berth_cli.user.session import ContextName, Json, active, connect, escaped, instance_id, is_id
 
 if TYPE_CHECKING:
     from berth_cli.user.client import Api
@@ -73,7 +73,7 @@ def get(
     The client's id, by which it is revoked, is told on standard error.
     """
     api = connect(context)
-    profile = _made(api, _id(api, which))
+    profile = _make(api, _id(api, which))
     if file is None:
         typer.echo(profile["ovpn"], nl=False)
     else:
@@ -94,10 +94,10 @@ def revoke(
 
 
 def _id(api: "Api", which: str | None) -> str:
-    return which if which is not None and is_id(which) else meant(active(api), which)
+    return which if which is not None and is_id(which) else instance_id(active(api), which)
 
 
-def _made(api: "Api", id_: str) -> Json:
+def _make(api: "Api", id_: str) -> Json:
     """Ask for a client until the VPN is ready, within bounds."""
     import time
 

@@ -148,7 +148,7 @@ class Judge:
             )
         if former is not None and lease is None:
             self.verdict.given_back += 1
-            for plural, name in self._left(key, former["instance"], before):
+            for plural, name in self._remains(key, former["instance"], before):
                 yield (
                     "nothing-left",
                     f"the lease of {former['instance']} (epoch {before['epoch']}) was given back while {plural}/{name}"
@@ -174,7 +174,7 @@ class Judge:
         begun = instance is None or instance["claim"] or instance["epoch"] is not None or instance["reason"]
         return None if begun else instance
 
-    def _left(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    def _remains(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
         """Remains of a lease when it is given back, without harmless late objects."""
         epoch = deployment["epoch"]
         unused = self._waiter(key[0], instance) is not None

@@ -78,12 +78,12 @@ def _serves(present: Certificate, hosts: Sequence[str], now: dt.datetime) -> boo
 def trust(folder: Path, authority: Path) -> dict[str, str]:
     """Write the system's authorities and Berth's into one file; returns the variables that make clients trust it."""
     bundle = folder / "authorities.pem"
-    parts = (_named(os.environ), SYSTEM_MARK, _systems(), MARK, authority.read_text(encoding="ascii"))
+    parts = (_names(os.environ), SYSTEM_MARK, _systems(), MARK, authority.read_text(encoding="ascii"))
     bundle.write_text("".join(parts), encoding="utf-8")
     return dict.fromkeys(TRUST_VARIABLES, str(bundle))
 
 
-def _named(environment: Mapping[str, str]) -> str:
+def _names(environment: Mapping[str, str]) -> str:
     """Authorities that variables of this shell name; of an earlier file of Berth's, only the ones taken from them."""
     names = [environment.get("SSL_CERT_FILE"), environment.get("REQUESTS_CA_BUNDLE")]
     texts = [Path(name).read_text(encoding="utf-8") for name in names if name and Path(name).is_file()]

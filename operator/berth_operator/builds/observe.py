@@ -53,7 +53,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
         return replace(seen, ahead=ahead_of(build, active(world, namespace)))
     fetch, run = [await _step(world, build, step, pods) for step in STEPS]
     machine = machine_of(world, build)
-    refused = await _refused(world, build) if status.workspace and (machine is None or not machine.bound) else None
+    refused = await _refusal(world, build) if status.workspace and (machine is None or not machine.bound) else None
     door = door_of(world, build, machine) if machine else ""
     return replace(seen, fetch=fetch, run=run, machine=machine, refused=refused, door=door)
 
@@ -169,7 +169,7 @@ def _pod_of(pods: Iterable[Object], step: str, attempt: int) -> PodSeen | None:
     return None
 
 
-async def _refused(world: World, build: Build) -> tuple[str, str] | None:
+async def _refusal(world: World, build: Build) -> tuple[str, str] | None:
     """Why the build's user will never have the machine; None where they may. Refusals by the cache are read live."""
     namespace, user, type_name = build.metadata.namespace, build.spec.user, build.status.workspace or ""
     kind = await world.find_type(namespace, type_name)

@@ -38,7 +38,7 @@ async def begin(world: World, wd: WorkspaceDeployment) -> WorkspaceDeployment | 
     if wd.status.lease is None and not (wd.status.epoch and wd.status.observed_generation is not None):
         before = await _earlier(world, wd)
         wd = await _raise(world, wd, before)
-        if before and (remains := await _left(world, wd)):
+        if before and (remains := await _remains(world, wd)):
             await _wait(world, wd, remains)
             return None
     if names.FENCE_FINALIZER in wd.metadata.finalizers:
@@ -54,7 +54,7 @@ async def finish(world: World, wd: WorkspaceDeployment) -> float | None:
     if wd.status.lease is not None or names.FENCE_FINALIZER not in wd.metadata.finalizers:
         return None
     if remains := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):
-        log.info("a deleted deployment waits", deployment=wd.metadata.name, left=_named(remains))
+        log.info("a deleted deployment waits", deployment=wd.metadata.name, left=_list_of(remains))
         return CLEARING_SECONDS
     await _set_finalizers(world, wd, [f for f in wd.metadata.finalizers if f != names.FENCE_FINALIZER])
     return None
@@ -69,7 +69,7 @@ async def _earlier(world: World, wd: WorkspaceDeployment) -> list[Trace]:
     return [one for one in earlier if metadata.uid not in one.owners]
 
 
-async def _left(world: World, wd: WorkspaceDeployment) -> list[Trace]:
+async def _remains(world: World, wd: WorkspaceDeployment) -> list[Trace]:
     remains = await traces.live(world.client, wd.metadata.namespace, wd.metadata.name)
     return [one for one in remains if wd.metadata.uid not in one.owners]
 
@@ -80,7 +80,7 @@ async def _raise(world: World, wd: WorkspaceDeployment, before: list[Trace]) -> 
     if wd.status.epoch or not floor:
         return wd
     log.warning("a deployment of this name was there before", deployment=wd.metadata.name, epoch=floor)
-    return await _written(world, wd, {"epoch": floor})
+    return await _write(world, wd, {"epoch": floor})
 
 
 def _epochs_of_instances(world: World, wd: WorkspaceDeployment) -> list[int]:
@@ -93,15 +93,15 @@ def _epochs_of_instances(world: World, wd: WorkspaceDeployment) -> list[int]:
 
 
 async def _wait(world: World, wd: WorkspaceDeployment, remains: list[Trace]) -> None:
-    message = f"of an earlier deployment of this name is left: {_named(remains)}"
+    message = f"of an earlier deployment of this name is left: {_list_of(remains)}"
     generation, now = wd.metadata.generation, world.now()
     begun = condition(BEGUN, False, "Remains", message, now=now, generation=generation)
     told_so = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, [begun])})
     free = availability(wd.model_copy(update={"status": told_so}), now=now)
-    await _written(world, wd, {"conditions": merged(told_so.conditions, [free])})
+    await _write(world, wd, {"conditions": merged(told_so.conditions, [free])})
 
 
-async def _written(world: World, wd: WorkspaceDeployment, fields: Object) -> WorkspaceDeployment:
+async def _write(world: World, wd: WorkspaceDeployment, fields: Object) -> WorkspaceDeployment:
     answer = await write_status(world, wd, wd.status, wd.status.model_copy(update=fields))
     return WorkspaceDeployment.parse(answer) if answer is not None else wd
 
@@ -115,6 +115,6 @@ async def _set_finalizers(world: World, wd: WorkspaceDeployment, finalizers: lis
     return WorkspaceDeployment.parse(answer)
 
 
-def _named(remains: list[Trace]) -> str:
+def _list_of(remains: list[Trace]) -> str:
     more = f" and {len(remains) - SHOWN} more" if len(remains) > SHOWN else ""
     return ", ".join(sorted({one.name for one in remains})[:SHOWN]) + more

@@ -40,7 +40,7 @@ from berth_operator.kinds import (
     SERVICES,
     VPN_CLIENTS,
 )
-from berth_operator.leases.clearing import clear_epoch, delete_all, left_of, listed, remove_pod
+from berth_operator.leases.clearing import clear_epoch, delete_all, left_of, names_of, remove_pod
 from berth_operator.pods.view import PodView
 
 log = structlog.get_logger(__name__)
@@ -131,7 +131,7 @@ async def shut(world: World, namespace: str, instance_id: str, lease: Lease | No
     pod = pod_of(world, namespace, instance_id)
     memory = world.state(Memories).of(namespace, instance_id)
     warm = _warm_name(world, namespace, lease)
-    names_left = [] if memory.cleared else _known(world, namespace, instance_id, lease, warm)
+    names_left = [] if memory.cleared else _expected_objects(world, namespace, instance_id, lease, warm)
     await together(
         _close(world, namespace, instance_id, pod),
         *(world.client.delete(kind, namespace, name) for kind, name in names_left),
@@ -194,7 +194,7 @@ def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
     return names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
 
 
-def _known(
+def _expected_objects(
     world: World, namespace: str, instance_id: str, lease: Lease | None, warm: str | None
 ) -> list[tuple[Kind, str]]:
     """Return objects to delete at once, by name, those that open the door first. Live lists find the rest later."""
@@ -246,7 +246,7 @@ async def _gone(
         await delete_all(world, [(kind, obj) for kind, obj in remains if _hook_of(obj) not in but])
         remains = await left_of(world, namespace, labels)
     if remains := [(kind, obj) for kind, obj in remains if _hook_of(obj) not in but]:
-        log.info("not gone yet", instance=instance_id, left=listed(remains))
+        log.info("not gone yet", instance=instance_id, left=names_of(remains))
         return False
     for job in world.store.by(JOBS, "instance", instance_id, namespace):
         if job["metadata"]["labels"].get(names.HOOK_LABEL) not in but:

@@ -79,12 +79,12 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
         return ObservedInstance(instance, claiming=True)
     if claim is not None:
         wd = world.deployment(namespace, claim.deployment)
-        seen = _claimed(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
+        seen = _with_claim(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
         # An epoch's holder never changes, and while its warm pod can be claimed it is not over: the cache will do.
         if seen.warm is not None:
             return seen
         wd = await read_deployment(world, namespace, claim.deployment)
-        return _claimed(world, instance, claim, wd, await world.find_type(namespace, wd.spec.type) if wd else None)
+        return _with_claim(world, instance, claim, wd, await world.find_type(namespace, wd.spec.type) if wd else None)
     wd = await held_deployment(world, Waiter.of(instance))
     if wd is None:
         return ObservedInstance(instance, waits_for=_waits_for(world, instance))
@@ -94,7 +94,7 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=lease, waits_for=beyond))
 
 
-def _claimed(
+def _with_claim(
     world: World, instance: Instance, claim: Claim, wd: WorkspaceDeployment | None, type_: WorkspaceType | None
 ) -> ObservedInstance:
     """Whether the lease that was taken for it is its own, by the deployment as it was seen."""
@@ -120,7 +120,7 @@ def _waits_for(world: World, instance: Instance) -> str:
         if best_for(waiter, waiting.offered(world, namespace, type_name), partial(waiting.permitted, world)):
             return ""
         deployments += world.store.by(DEPLOYMENTS, "type", type_name, namespace)
-    return obstacle(waiter, waiting.known(world, namespace), deployments)
+    return obstacle(waiter, waiting.all_waiters(world, namespace), deployments)
 
 
 async def _bound(

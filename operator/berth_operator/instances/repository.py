@@ -55,7 +55,7 @@ def cloned(seen: ObservedInstance) -> Shown:
         return (False, *_not_tried(seen))
     if pod.repository.state != "terminated":
         return (False, *_on_its_way(pod.repository))
-    outcome = _told(pod.repository.message)
+    outcome = _report(pod.repository.message)
     if outcome is None:
         # A kubelet that has forgotten the container has forgotten its words.
         former = find(instance.status.conditions, state.REPOSITORY_READY)
@@ -81,7 +81,7 @@ def _on_its_way(container: Container) -> tuple[str, str]:
     return (container.reason, container.message or "the container that clones it does not run")
 
 
-def _told(message: str) -> Shown | None:
+def _report(message: str) -> Shown | None:
     """Read the termination message; None where it says nothing."""
     try:
         report = orjson.loads(message)

@@ -52,7 +52,7 @@ async def settle(world: World) -> None:
 async def _claim_all(world: World) -> str:
     """Why this release may not lead; empty where it may."""
     for namespace in world.config.workspace_namespaces:
-        configmap = await _claimed(world, namespace)
+        configmap = await _claim(world, namespace)
         release = (configmap.get("data") or {}).get(names.RELEASE_KEY, "")
         if release != world.config.namespace:
             problem = (
@@ -65,7 +65,7 @@ async def _claim_all(world: World) -> str:
     return ""
 
 
-async def _claimed(world: World, namespace: str) -> Object:
+async def _claim(world: World, namespace: str) -> Object:
     """Return the ConfigMap that says whose a namespace is; made for this release where there is none."""
     body: Object = {
         "apiVersion": CONFIG_MAPS.api_version,

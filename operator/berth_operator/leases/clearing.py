@@ -24,7 +24,7 @@ POD_GRACE: Final = 1
 
 async def remove_pod(world: World, namespace: str, name: str) -> None:
     """Delete the pod as the cache knows it; let its object go once it is certain that nothing of it runs."""
-    pod = _known(world, namespace, name)
+    pod = _cached_pod(world, namespace, name)
     if pod is None:
         return
     if not pod.deleting:
@@ -32,7 +32,7 @@ async def remove_pod(world: World, namespace: str, name: str) -> None:
         if pod.node and not pod.harmless:
             return  # the kubelet's news bring us back
         await refresh_pod(world, namespace, name)
-        pod = _known(world, namespace, name)
+        pod = _cached_pod(world, namespace, name)
     if pod is None or not pod.deleting or not pod.harmless:
         return
     if pod.finalized:
@@ -42,7 +42,7 @@ async def remove_pod(world: World, namespace: str, name: str) -> None:
     await refresh_pod(world, namespace, name)
 
 
-def _known(world: World, namespace: str, name: str) -> PodView | None:
+def _cached_pod(world: World, namespace: str, name: str) -> PodView | None:
     obj = world.store.get(PODS, namespace, name)
     return pod_view(obj) if obj else None
 
@@ -54,7 +54,7 @@ async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
         await delete_all(world, remains)
         remains = await left_of(world, namespace, labels)
     if remains:
-        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=listed(remains))
+        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=names_of(remains))
         return False
     policy = names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
     await world.client.delete(POLICIES, namespace, policy)
@@ -75,7 +75,7 @@ async def left_of(world: World, namespace: str, labels: list[dict[str, str]]) ->
     return list(remains.values())
 
 
-def listed(objects: Iterable[tuple[Kind, Object]]) -> list[str]:
+def names_of(objects: Iterable[tuple[Kind, Object]]) -> list[str]:
     """Name objects for a log."""
     return [f"{kind.plural}/{obj['metadata']['name']}" for kind, obj in objects]
 

@@ -28,7 +28,7 @@ def orphan_of(wd: WorkspaceDeployment) -> Orphan | None:
 def holder(wd: WorkspaceDeployment, instances: list[Instance]) -> Instance | None:
     """Return the instance that the lease is for, of those with its id: one that lives, and has no other deployment."""
     name = wd.metadata.name
-    return next((i for i in living(instances) if (i.status.deployment or _claimed(i) or name) == name), None)
+    return next((i for i in living(instances) if (i.status.deployment or _claim_of(i) or name) == name), None)
 
 
 def living(instances: list[Instance]) -> list[Instance]:
@@ -68,5 +68,5 @@ class Sightings(TermState):
         self.since.clear()
 
 
-def _claimed(instance: Instance) -> str | None:
+def _claim_of(instance: Instance) -> str | None:
     return instance.spec.claim.deployment if instance.spec.claim is not None else None

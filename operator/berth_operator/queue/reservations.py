@@ -123,7 +123,7 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
         if live is None or live["metadata"]["uid"] != reservation.metadata.uid:
             break
         reservation = Reservation.parse(live)
-        if await _held(world, namespace, lease, instance) is None:
+        if await _deployment_of(world, namespace, lease, instance) is None:
             return  # it went back, and another one may be named as going back since
     else:
         raise UnavailableError(f"others kept writing the status of reservation {name}")
@@ -131,7 +131,7 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
         await _hand_over(world, namespace, lease, instance)
 
 
-async def _held(world: World, namespace: str, lease: Lease, instance: str) -> WorkspaceDeployment | None:
+async def _deployment_of(world: World, namespace: str, lease: Lease, instance: str) -> WorkspaceDeployment | None:
     """Return the deployment of a lease, read live, where an instance holds that lease."""
     wd = await read_deployment(world, namespace, lease.deployment)
     lease_now = wd.status.lease if wd is not None else None
@@ -152,7 +152,7 @@ async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> Non
         problem = "NameTaken", f"there is another Instance named {granted.instance}"
     elif instance is None:
         lease = Lease(granted.deployment, granted.epoch)
-        if await _held(world, namespace, lease, granted.instance) is None:
+        if await _deployment_of(world, namespace, lease, granted.instance) is None:
             # It ended and was deleted before this was written down, or an administrator took the lease away.
             problem = "LeaseLost", f"the lease of {granted.deployment} is not its own any more"
         else:
@@ -225,7 +225,7 @@ async def _instance(world: World, namespace: str, name: str) -> Instance | None:
 
 async def _hand_over(world: World, namespace: str, lease: Lease, instance: str) -> None:
     """Have a lease without a waiter go back, where it is still held."""
-    if (wd := await _held(world, namespace, lease, instance)) is not None:
+    if (wd := await _deployment_of(world, namespace, lease, instance)) is not None:
         returning.hand_over(world, wd)
 
 

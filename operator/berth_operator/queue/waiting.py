@@ -20,7 +20,7 @@ class PassedOver(dict[tuple[str, str], str], TermState):
             del self[key]
 
 
-def known(world: World, namespace: str) -> list[Waiter]:
+def all_waiters(world: World, namespace: str) -> list[Waiter]:
     """Waiters in a namespace, in the order of their turns."""
     reservations = world.store.models(Reservation, "waiting", "yes", namespace)
     return in_turn([*reservations, *world.store.models(Instance, "waiting", "yes", namespace)])

@@ -45,7 +45,7 @@ async def run(world: World) -> None:
         try:
             for namespace, now in quotas.items():
                 if published.get(namespace) != now:
-                    await world.client.apply(QUOTAS, said(namespace, now))
+                    await world.client.apply(QUOTAS, manifest(namespace, now))
                     published[namespace] = now
         except (ClusterError, NotLeaderError) as error:
             log.warning("cannot publish yet which users are at their quota", error=str(error))
@@ -66,7 +66,7 @@ def full(store: Store, most: Mapping[str, int], namespaces: Iterable[str]) -> di
     return dict(result)
 
 
-def said(namespace: str, now: Full) -> Object:
+def manifest(namespace: str, now: Full) -> Object:
     """Return the ResourceQuota that names them. Pure."""
     # Each on a line of its own, so that no name is a part of another.
     annotations = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from berth_cli.admin.cluster import server_time
-from berth_cli.admin.deployments.finding import deployment_named
+from berth_cli.admin.deployments.lookup import deployment_named
 from berth_cli.ui.errors import NOT_FOUND, CliError
 from berth_core import names
 from berth_core.kube.client import Client

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from berth_cli.admin.deployments.finding import deployment_named
+from berth_cli.admin.deployments.lookup import deployment_named
 from berth_cli.ui.reading import readable
 from berth_core import names
 from berth_core.kube.client import Client

@@ -1,6 +1,6 @@
 """Taking a deployment out of quarantine by an administrator's order."""
 
-from berth_cli.admin.deployments.finding import deployment_named
+from berth_cli.admin.deployments.lookup import deployment_named
 from berth_cli.ui.errors import FAILED, CliError
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import find

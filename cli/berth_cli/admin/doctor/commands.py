@@ -37,13 +37,13 @@ def doctor(
     Exit code 1 where something has failed. The result is `unknown` where you lack the right to read.
     """
     from berth_cli.admin import cluster
-    from berth_cli.admin.doctor import checks, facts
+    from berth_cli.admin.doctor import facts, suite
     from berth_cli.admin.doctor.findings import Finding, Level
     from berth_cli.ui import printing
     from berth_cli.ui.errors import FAILED
 
     state = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
-    findings = checks.findings(state, checks.CHECKS)
+    findings = suite.findings(state, suite.CHECKS)
     columns: list[printing.Column[Finding]] = [
         printing.Column("CHECK", lambda one: one.check),
         printing.Column("RESULT", lambda one: one.level),

@@ -144,7 +144,7 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
     """Read all facts. Without ``workspaces``, the namespaces are those of the operator's environment."""
     version = str((await client.request("GET", "/version"))["gitVersion"])
     now, here = await server_time(client), datetime.now(UTC)
-    processes = await _seen(_processes(client, release))
+    processes = await _observed(_processes(client, release))
     variables = environment(processes["operator"], "operator") if isinstance(processes, dict) else {}
     where = list(workspaces) or words(variables.get(WORKSPACES_VARIABLE, "")) or ["berth-workspaces"]
     return Facts(
@@ -154,18 +154,18 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
         version=version,
         now=now,
         here=here,
-        definitions=await _seen(_in(client, DEFINITIONS, [None])),
+        definitions=await _observed(_in(client, DEFINITIONS, [None])),
         processes=processes,
-        leader=await _seen(_one(client, LEASES, release, LEADER)),
-        services=await _seen(_in(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
-        front=await _seen(_one(client, SERVICES, release, "berth-api")),
-        ingresses=await _seen(_in(client, INGRESSES, [release])),
-        authority=await _seen(_authority(client, release)),
-        keys=await _seen(_keys(client, release)),
+        leader=await _observed(_one(client, LEASES, release, LEADER)),
+        services=await _observed(_in(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
+        front=await _observed(_one(client, SERVICES, release, "berth-api")),
+        ingresses=await _observed(_in(client, INGRESSES, [release])),
+        authority=await _observed(_authority(client, release)),
+        keys=await _observed(_keys(client, release)),
     )
 
 
-def given(variables: Mapping[str, str]) -> Values:
+def values_of(variables: Mapping[str, str]) -> Values:
     """Return the values from the environment variables that the chart gives to its Job. Pure."""
     objects, quota = (json.loads(variables.get(name) or "{}") for name in (BOUNDS_VARIABLE, QUOTA_VARIABLE))
     return Values(
@@ -177,7 +177,7 @@ def given(variables: Mapping[str, str]) -> Values:
 
 async def workspaces_of(client: Client, release: str) -> list[str]:
     """Return the workspace namespaces of a release; empty where this caller cannot learn them."""
-    process = await _seen(_one(client, PROCESSES, release, "berth-operator"))
+    process = await _observed(_one(client, PROCESSES, release, "berth-operator"))
     variables = {} if isinstance(process, Unseen) else environment(process, "operator")
     return words(variables.get(WORKSPACES_VARIABLE, ""))
 
@@ -188,13 +188,13 @@ async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str])
     for kind in KINDS:
         schema = schema_of(kind)
         for namespace in access if kind in ACCESS else workspaces:
-            async for obj in _listed(client, held, kind.KIND, kind.api(), namespace):
+            async for obj in _list(client, held, kind.KIND, kind.api(), namespace):
                 held.take(kind, schema, obj)
     for namespace in workspaces:
         for what, workload in WORKLOADS.items():
-            async for obj in _listed(client, held, what, workload, namespace, metadata_only=True):
+            async for obj in _list(client, held, what, workload, namespace, metadata_only=True):
                 held.take_workload(what, obj["metadata"])
-        async for policy in _listed(client, held, "NetworkPolicy", NETWORK_POLICIES, namespace):
+        async for policy in _list(client, held, "NetworkPolicy", NETWORK_POLICIES, namespace):
             held.take_policy(policy)
         for plural, kind_counted in COUNTED.items():
             try:
@@ -204,7 +204,7 @@ async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str])
     return held
 
 
-async def _listed(
+async def _list(
     client: Client, held: Held, what: str, kind: Kind, namespace: str, *, metadata_only: bool = False
 ) -> AsyncIterator[Object]:
     """Yield objects page by page; none of a kind that is not installed yet."""
@@ -229,7 +229,7 @@ async def _values(
         variables = Unseen("the operator is not there; its environment has the bounds")
     else:
         variables = environment(processes["operator"], "operator")
-    quotas = await _seen(_quotas(client, workspaces))
+    quotas = await _observed(_quotas(client, workspaces))
     most: Mapping[str, int] | Unseen
     if isinstance(variables, Unseen) or isinstance(quotas, Unseen):
         most = variables if isinstance(variables, Unseen) else Unseen(str(quotas))
@@ -238,7 +238,7 @@ async def _values(
     return Values(
         most=most,
         closed=variables if isinstance(variables, Unseen) else _closed(variables),
-        runtime_classes=await _seen(_runtime_classes(client, release)),
+        runtime_classes=await _observed(_runtime_classes(client, release)),
     )
 
 
@@ -272,7 +272,7 @@ async def _runtime_classes(client: Client, release: str) -> list[str]:
     return [name for match in matches for name in json.loads(match[1])]
 
 
-async def _seen(work: Awaitable[T]) -> T | Unseen:
+async def _observed(work: Awaitable[T]) -> T | Unseen:
     try:
         return await work
     except (ForbiddenError, NotFoundError) as error:

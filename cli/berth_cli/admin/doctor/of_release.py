@@ -167,7 +167,7 @@ def egress(facts: Stored) -> Iterator[Finding]:
     for kind in public:
         own = [wd for wd in deployments if wd.spec.type == kind.spec.type_name]
         variables = [*kind.spec.template.env, *(one for wd in own for one in wd.spec.overrides.env)]
-        if unreachable := _lost(kind, variables, closed):
+        if unreachable := _unreachable(kind, variables, closed):
             cut_off = True
             says = (
                 f"type {kind.spec.type_name}: its environment names {', '.join(sorted(unreachable))}, out of its reach"
@@ -179,7 +179,7 @@ def egress(facts: Stored) -> Iterator[Finding]:
         yield Finding(check, Level.OK, f"types that reach public addresses and what they name: {names}")
 
 
-def _lost(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network]) -> set[str]:
+def _unreachable(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network]) -> set[str]:
     """Addresses in variables of a type's workspaces that the workspaces cannot reach."""
     try:
         reached = kind.spec.network.reached(closed)

@@ -36,7 +36,7 @@ class Wish:
 async def look(client: Client, wish: Wish) -> list[Step]:
     """Return the steps to do."""
     now = await cluster.server_time(client)
-    return plan.plan(await _found(client, wish.workspaces), wish.above, now)
+    return plan.plan(await _objects(client, wish.workspaces), wish.above, now)
 
 
 async def restore(client: Client, wish: Wish) -> list[Step]:
@@ -78,7 +78,7 @@ async def _check_that_nobody_works(client: Client, release: str) -> None:
         raise CliError(f"the operator runs ({holder}) and takes leases: {stop}")
 
 
-async def _found(client: Client, namespace: str) -> Found:
+async def _objects(client: Client, namespace: str) -> Found:
     instances, _ = await client.list(Instance.api(), namespace)
     deployments, _ = await client.list(WorkspaceDeployment.api(), namespace)
     reservations, _ = await client.list(Reservation.api(), namespace)

@@ -94,7 +94,7 @@ async def revoke(client: Client, namespace: str, wish: Wish, aftermath: Aftermat
     end = until(wish, record.spec.expires if record else None, now)
     if end <= now:
         message = f"{name} expired at {timestamp(end)}: nothing to revoke"
-        return "\n".join([message, *await _ended(client, aftermath, sha256, message)])
+        return "\n".join([message, *await _end_objects(client, aftermath, sha256, message)])
     revoked_until = await records.revoke(client, namespace, sha256, wish.user, end)
     has_end = record is not None or wish.target.exp is not None
     if has_end and parse_time(revoked_until) < end:
@@ -103,10 +103,10 @@ async def revoke(client: Client, namespace: str, wish: Wish, aftermath: Aftermat
             " TokenRevocation (kubectl get tokenrevocations) and repeat the command"
         )
     message = f"{name} is revoked; the revocation is kept until {revoked_until}"
-    return "\n".join([message, *await _ended(client, aftermath, sha256, message)])
+    return "\n".join([message, *await _end_objects(client, aftermath, sha256, message)])
 
 
-async def _ended(client: Client, aftermath: Aftermath | None, sha256: str, message: str) -> list[str]:
+async def _end_objects(client: Client, aftermath: Aftermath | None, sha256: str, message: str) -> list[str]:
     """End a token's objects. The CliError for an unknown place to look repeats what was done before (``message``)."""
     if aftermath is None:
         return []

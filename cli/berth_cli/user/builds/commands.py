@@ -166,7 +166,7 @@ def info(
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    show_one(api.get(building.path(*_meant(api, project, build))), _table(), output)
+    show_one(api.get(building.path(*_path_of(api, project, build))), _table(), output)
 
 
 @app.command(epilog=LOGS_EXAMPLES)
@@ -176,7 +176,7 @@ def logs(build: Build = None, project: Project = None, follow: Follow = False, c
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    path = _meant(api, project, build)
+    path = _path_of(api, project, build)
     if follow:
         _follow(api, *path)
         return
@@ -189,7 +189,7 @@ def cancel(build: Build = None, project: Project = None, context: ContextName = 
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    path = _meant(api, project, build)
+    path = _path_of(api, project, build)
     api.post(building.path(*path), {"do": "cancel"})
     typer.echo(f"build {path[1]} is canceled")
 
@@ -206,7 +206,7 @@ def restart(
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    path = _meant(api, project, build)
+    path = _path_of(api, project, build)
     api.post(building.path(*path), {"do": "restart"})
     _begun(api, *path, follow, output)
 
@@ -223,7 +223,7 @@ def artifacts(
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    archive = api.read(f"{building.path(*_meant(api, project, build))}/artifacts")
+    archive = api.read(f"{building.path(*_path_of(api, project, build))}/artifacts")
     try:
         file.write_bytes(archive)
     except OSError as error:
@@ -231,7 +231,7 @@ def artifacts(
     typer.echo(f"{file}: {len(archive)} bytes")
 
 
-def _meant(api: "Api", project: str | None, build: str | None) -> tuple[str, str]:
+def _path_of(api: "Api", project: str | None, build: str | None) -> tuple[str, str]:
     from berth_cli.user.builds import logs as building
 
     pid = building.project_of(api, project)

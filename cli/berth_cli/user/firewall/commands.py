@@ -8,7 +8,7 @@ from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
 from berth_cli.user import completion
 from berth_cli.user.instances.commands import Which
-from berth_cli.user.session import ContextName, active, connect, escaped, is_id, meant
+from berth_cli.user.session import ContextName, active, connect, escaped, instance_id, is_id
 
 if TYPE_CHECKING:
     from berth_cli.user.client import Api
@@ -86,7 +86,7 @@ def deny(
     from berth_cli.ui.errors import USAGE, CliError
     from berth_cli.user.firewall import rules
 
-    if not rules.wanted(words or []).sources:
+    if not rules.parse(words or []).sources:
         raise CliError(
             "which addresses? Write an address or a network; `berth firewall clear` shuts everyone out", USAGE
         )
@@ -106,7 +106,7 @@ def _add(words: list[str] | None, action: str, output: Output, context: str | No
     from berth_cli.ui.errors import USAGE, CliError
     from berth_cli.user.firewall import rules
 
-    request = rules.wanted(words or [])
+    request = rules.parse(words or [])
     for source in request.sources:
         if rules.network(source) is None:
             raise CliError(f"{source!r} is no address and no network in CIDR notation, such as 192.0.2.0/24", USAGE)
@@ -126,7 +126,7 @@ def _add(words: list[str] | None, action: str, output: Output, context: str | No
 
 
 def _id(api: "Api", which: str | None) -> str:
-    return which if which is not None and is_id(which) else meant(active(api), which)
+    return which if which is not None and is_id(which) else instance_id(active(api), which)
 
 
 def _rules(api: "Api", id_: str) -> "list[Rule]":

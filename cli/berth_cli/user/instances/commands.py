@@ -6,7 +6,7 @@ import typer
 
 from berth_cli.ui.options import Form, Output
 from berth_cli.user import completion
-from berth_cli.user.session import ContextName, active, connect, escaped, instance, is_id, meant
+from berth_cli.user.session import ContextName, active, connect, escaped, instance, instance_id, is_id
 
 LIST_EXAMPLES = """
 Examples:
@@ -99,7 +99,7 @@ def extend(
     except ValueError as error:
         raise CliError(str(error), USAGE) from error
     api = connect(context)
-    id_ = which if which is not None and is_id(which) else meant(active(api), which)
+    id_ = which if which is not None and is_id(which) else instance_id(active(api), which)
     api.post(f"/instance/{escaped(id_)}/extend", {"expire_d": seconds})
     show_one(api.get(f"/instance/{escaped(id_)}"), shapes.INSTANCE, output)
 
@@ -130,7 +130,7 @@ def end(
     ids = (
         [str(one["id"]) for one in instances]
         if all_
-        else [word if word is not None and is_id(word) else meant(instances, word) for word in words]
+        else [word if word is not None and is_id(word) else instance_id(instances, word) for word in words]
     )
     if not ids:
         typer.echo("you have no active instance: nothing to do", err=True)

@@ -17,12 +17,12 @@ def concerns(world: World, namespace: str, deployment: str) -> bool:
     # Asked in every pass over a deployment: nothing is parsed.
     wd = world.store.get(DEPLOYMENTS, namespace, deployment)
     types = world.store.by(TYPES, "typeName", wd["spec"]["type"], namespace) if wd is not None else ()
-    return any(type_["spec"].get("warm") for type_ in types) or bool(_known(world, namespace, deployment))
+    return any(type_["spec"].get("warm") for type_ in types) or bool(_objects_of(world, namespace, deployment))
 
 
 def warm_sets(world: World, namespace: str, deployment: str) -> tuple[WarmSet, ...]:
     """Warm objects of a deployment, by epoch."""
-    objects = _known(world, namespace, deployment)
+    objects = _objects_of(world, namespace, deployment)
     wd = world.deployment(namespace, deployment)
     epochs = {epoch for obj in objects if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
     return tuple(_warm_set(world, namespace, deployment, wd, epoch) for epoch in sorted(epochs))
@@ -40,7 +40,7 @@ def offer(
     return one.pod if serves(one, instance, digest) else None
 
 
-def _known(world: World, namespace: str, deployment: str) -> list[Object]:
+def _objects_of(world: World, namespace: str, deployment: str) -> list[Object]:
     return [obj for kind in (SERVICES, PODS) for obj in world.store.by(kind, "warm", deployment, namespace)]
 
 
