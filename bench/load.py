@@ -1,7 +1,7 @@
 """Sends requests at a given rate, whether or not earlier ones were answered, and times them.
 
 A process of its own: ``python -m bench.load < plan.json > samples.json``. Requests are due at random moments
-(exponential gaps, as of clients that do not know of each other), and each is timed from when it was due, so a
+with exponential gaps, as of clients that do not know of each other. Each is timed from when it was due, so a
 server that stalls is charged for every request that had to wait (no coordinated omission). It ends by itself.
 """
 

@@ -200,7 +200,7 @@ async def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200, help="changes of each kind")
-    parser.add_argument("--title", default="firewall", help="what the table is called")
+    parser.add_argument("--title", default="firewall", help="title of the table")
     parser.add_argument("--type", default="bench_arm", help="workspace type with a free deployment")
     parser.add_argument("--namespace", default="berth-workspaces")
     parser.add_argument("--api", default=os.environ.get("BERTH_API"), help="base URL; default $BERTH_API")

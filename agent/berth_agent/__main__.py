@@ -10,10 +10,7 @@ from typing import NoReturn
 
 from berth_agent import identity, log, nft, push
 from berth_agent.paths import Paths
-from berth_agent.routes import Routes
-from berth_agent.server import Server, listen
 from berth_agent.store import Store
-from berth_agent.vpn import Vpn
 
 
 def main() -> int:
@@ -33,6 +30,11 @@ def serve(paths: Paths) -> None:
     epoch, store = identity.own_epoch(paths), Store(paths)
     close(paths, store, epoch)
     say_so(paths.closed)
+    # These load asyncio, for which the workspace's start does not wait.
+    from berth_agent.routes import Routes
+    from berth_agent.server import Server, listen
+    from berth_agent.vpn import Vpn
+
     try:
         context = identity.server_context(paths)
     except ssl.SSLError as exc:
@@ -51,8 +53,8 @@ def close(paths: Paths, store: Store, epoch: int) -> None:
         initial = push.parse(file.read())
     if initial.of.epoch != epoch:
         raise ValueError(f"initial.json is of epoch {initial.of.epoch}, the certificate of epoch {epoch}")
-    done = store.start(initial)
-    log.event("closed" if done else "a ruleset is in force already", epoch=epoch)
+    state = store.start(initial)
+    log.event("closed" if state else "a ruleset is in force already", epoch=epoch)
 
 
 def say_so(pipe: str) -> None:

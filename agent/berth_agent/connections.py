@@ -40,9 +40,9 @@ def end_inbound(*, but: int) -> int:
     """End every connection to a port on which something listens, ``but`` one; how many. OSError: the kernel cannot."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as netlink:
         netlink.settimeout(_SECONDS)
-        found = [one for family in (socket.AF_INET, socket.AF_INET6) for one in _listed(netlink, family)]
-        served = {one.port for one in found if one.state == _LISTEN} - {but}
-        return sum(_end(netlink, one) for one in found if one.state != _LISTEN and one.port in served and _far(one))
+        sockets = [one for family in (socket.AF_INET, socket.AF_INET6) for one in _listed(netlink, family)]
+        ports = {one.port for one in sockets if one.state == _LISTEN} - {but}
+        return sum(_end(netlink, one) for one in sockets if one.state != _LISTEN and one.port in ports and _far(one))
 
 
 def _far(one: _Socket) -> bool:

@@ -27,9 +27,9 @@ def epoch_in(der: bytes) -> int:
     one byte and its text, in the open; the length makes sure that the text is a whole name and not part of one.
     """
     epochs = {
-        int(found[1])
-        for found in _AGENT_NAME.finditer(der)
-        if der[found.start() - 2 : found.start()] == bytes((_DNS_NAME_TAG, len(found[0])))
+        int(match[1])
+        for match in _AGENT_NAME.finditer(der)
+        if der[match.start() - 2 : match.start()] == bytes((_DNS_NAME_TAG, len(match[0])))
     }
     if len(epochs) != 1:
         raise ValueError("tls.crt has no DNS name e<epoch>.<pod>.agent.berth.internal, or several")

@@ -12,7 +12,7 @@ def is_listening(port: int) -> bool:
     return any(_in_table(table, f"{port:04X}") for table in _TABLES)
 
 
-def _in_table(path: str, wanted: str) -> bool:
+def _in_table(path: str, hex_port: str) -> bool:
     """The kernel lists listening sockets first: stop at the first other, however many connections there are."""
     try:
         with open(path, encoding="ascii") as table:
@@ -22,7 +22,7 @@ def _in_table(path: str, wanted: str) -> bool:
                 if state != _LISTEN:
                     return False
                 address, _, port = local.rpartition(":")
-                if port == wanted and address not in _LOOPBACKS:
+                if port == hex_port and address not in _LOOPBACKS:
                     return True
     except FileNotFoundError:  # a kernel without IPv6
         return False

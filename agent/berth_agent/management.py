@@ -32,7 +32,7 @@ class VpnError(Exception):
 
 def sessions(lines: Iterable[str]) -> list[Session]:
     """Read the answer to ``status 2``; columns are found by the names in its header. Raises VpnError."""
-    found: list[Session] = []
+    result: list[Session] = []
     columns: list[str] = []
     for line in lines:
         kind, *values = line.strip().split(",")
@@ -41,10 +41,10 @@ def sessions(lines: Iterable[str]) -> list[Session]:
         elif kind == "CLIENT_LIST":
             row = dict(zip(columns, values, strict=False))
             try:
-                found.append(Session(row["Common Name"], row["Real Address"], row["Client ID"]))
+                result.append(Session(row["Common Name"], row["Real Address"], row["Client ID"]))
             except KeyError as exc:
                 raise VpnError(f"the VPN's list of clients lacks the column {exc}") from exc
-    return found
+    return result
 
 
 def is_connected(lines: Sequence[str]) -> bool:

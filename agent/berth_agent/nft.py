@@ -34,7 +34,7 @@ def in_force() -> InForce | None:
 
 def _run(arguments: tuple[str, ...], text: str = "") -> tuple[int, str, str]:
     try:
-        done = subprocess.run(  # noqa: S603 (fixed arguments)
+        process = subprocess.run(  # noqa: S603 (fixed arguments)
             ("nft", *arguments),  # noqa: S607 (its folder differs between systems; PATH is fixed)
             input=text,
             capture_output=True,
@@ -47,4 +47,4 @@ def _run(arguments: tuple[str, ...], text: str = "") -> tuple[int, str, str]:
         raise NftError(f"nft did not answer within {TIMEOUT} s") from exc
     except OSError as exc:
         raise NftError(f"nft cannot be run: {exc}") from exc
-    return done.returncode, done.stdout, done.stderr.strip()[:2000]
+    return process.returncode, process.stdout, process.stderr.strip()[:2000]

@@ -31,8 +31,8 @@ class Push(NamedTuple):
 
 def in_comment(text: str) -> InForce | None:
     """Read epoch, generation and digest from a table's comment, in a listing or in a ruleset; None without one."""
-    found = _COMMENT.search(text)
-    return InForce(int(found[1]), int(found[2]), found[3]) if found else None
+    match = _COMMENT.search(text)
+    return InForce(int(match[1]), int(match[2]), match[3]) if match else None
 
 
 def digest_of(ruleset: str) -> str:
@@ -70,13 +70,13 @@ def render(push: Push) -> bytes:
     ).encode()
 
 
-def is_stale(wanted: InForce, now: InForce | None) -> bool:
+def is_stale(state: InForce, now: InForce | None) -> bool:
     """Whether a push must be refused: older than what is in force, or as old and yet another ruleset."""
     if now is None:
         return False
-    if (wanted.epoch, wanted.generation) == (now.epoch, now.generation):
-        return wanted.digest != now.digest
-    return (wanted.epoch, wanted.generation) < (now.epoch, now.generation)
+    if (state.epoch, state.generation) == (now.epoch, now.generation):
+        return state.digest != now.digest
+    return (state.epoch, state.generation) < (now.epoch, now.generation)
 
 
 def _number(fields: dict[str, Any], name: str) -> int:

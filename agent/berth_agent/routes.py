@@ -4,9 +4,9 @@ import time
 from typing import Final
 
 from berth_agent import connections, listening, log, nft, push, vpn
-from berth_agent.loop import pause
 from berth_agent.management import VpnError
 from berth_agent.push import InForce
+from berth_agent.readiness import pause
 from berth_agent.store import StaleError, Store
 from berth_agent.vpn import Vpn
 from berth_agent.wire import HTTPError, Request
@@ -52,26 +52,26 @@ class Routes:
 
     def _put(self, body: bytes) -> dict[str, object]:
         try:
-            wanted = push.parse(body)
+            request = push.parse(body)
         except ValueError as exc:
             raise HTTPError(400, str(exc)) from exc
-        if wanted.of.epoch != self._epoch:
-            log.event("push refused", "warning", reason="epoch", epoch=wanted.of.epoch, ours=self._epoch)
+        if request.of.epoch != self._epoch:
+            log.event("push refused", "warning", reason="epoch", epoch=request.of.epoch, ours=self._epoch)
             raise HTTPError(403, f"this agent serves epoch {self._epoch}")
         started = time.monotonic()
         try:
-            now = self._store.apply(wanted)
+            now = self._store.apply(request)
         except StaleError as exc:
             log.event(
-                "push refused", "warning", reason="stale", generation=wanted.of.generation, now=exc.now.generation
+                "push refused", "warning", reason="stale", generation=request.of.generation, now=exc.now.generation
             )
             raise HTTPError(409, _shape(exc.now)) from exc
         except nft.NftError as exc:
-            log.event("push refused", "error", reason="nft", generation=wanted.of.generation, message=str(exc))
+            log.event("push refused", "error", reason="nft", generation=request.of.generation, message=str(exc))
             raise HTTPError(422, str(exc)) from exc
         took = round((time.monotonic() - started) * 1000, 1)
-        log.event("in force", generation=now.generation, digest=now.digest, keys=len(wanted.keys), took_ms=took)
-        if wanted.cut:
+        log.event("in force", generation=now.generation, digest=now.digest, keys=len(request.keys), took_ms=took)
+        if request.cut:
             self._cut()
         return _shape(now)
 
@@ -95,24 +95,24 @@ class Routes:
 
     async def _refuse(self, body: bytes) -> dict[str, object]:
         try:
-            wanted = vpn.parse(body)
+            refusal = vpn.parse(body)
         except ValueError as exc:
             raise HTTPError(400, str(exc)) from exc
-        if wanted.epoch != self._epoch:
-            log.event("revocation refused", "warning", reason="epoch", epoch=wanted.epoch, ours=self._epoch)
+        if refusal.epoch != self._epoch:
+            log.event("revocation refused", "warning", reason="epoch", epoch=refusal.epoch, ours=self._epoch)
             raise HTTPError(403, f"this agent serves epoch {self._epoch}")
         if not self._vpn.present:
             raise HTTPError(404, "this instance has no VPN")
         try:
-            ended = await self._vpn.refuse(wanted)
+            ended = await self._vpn.refuse(refusal)
         except vpn.ShorterError as exc:
             log.event("revocation refused", "warning", reason="shorter", message=str(exc))
             raise HTTPError(409, str(exc)) from exc
         except (VpnError, OSError) as exc:
             log.event("revocation failed", "error", message=str(exc))
             raise HTTPError(500, str(exc)) from exc
-        log.event("revoked", clients=len(wanted.revoked), ended=ended)
-        return {"epoch": wanted.epoch, "revoked": len(wanted.revoked), "ended": ended}
+        log.event("revoked", clients=len(refusal.revoked), ended=ended)
+        return {"epoch": refusal.epoch, "revoked": len(refusal.revoked), "ended": ended}
 
 
 def _shape(now: InForce) -> dict[str, object]:

@@ -45,14 +45,14 @@ class Store:
         self._recover()
         return nft.in_force()
 
-    def apply(self, wanted: Push) -> InForce:
+    def apply(self, request: Push) -> InForce:
         """Put a push in force; returns once all of it is. A repeated push is applied again, with the same result."""
         self._recover()
         now = nft.in_force()
-        if now is not None and push.is_stale(wanted.of, now):
+        if now is not None and push.is_stale(request.of, now):
             raise StaleError(now)
-        self._apply(wanted, now)
-        return wanted.of
+        self._apply(request, now)
+        return request.of
 
     def start(self, initial: Push) -> bool:
         """Put the first push in force where no table exists; return whether that was so. A push in force stays."""
@@ -62,31 +62,31 @@ class Store:
         self._apply(initial, None)
         return True
 
-    def _apply(self, wanted: Push, now: InForce | None) -> None:
-        files.replace(self._pending, push.render(wanted), _PRIVATE)
-        self._write_keys(tuple(key for key in self._keys_in_force() if key in wanted.keys))
-        if wanted.of != now:
+    def _apply(self, request: Push, now: InForce | None) -> None:
+        files.replace(self._pending, push.render(request), _PRIVATE)
+        self._write_keys(tuple(key for key in self._keys_in_force() if key in request.keys))
+        if request.of != now:
             try:
-                nft.load(wanted.ruleset)
+                nft.load(request.ruleset)
             except nft.NftError:
                 self._recover()
                 raise
-        self._finish(wanted)
+        self._finish(request)
 
     def _recover(self) -> None:
         pending = _read(self._pending)
         if pending is None:
             return
-        wanted = push.parse(pending)
-        if nft.in_force() == wanted.of:
-            self._finish(wanted)
+        request = push.parse(pending)
+        if nft.in_force() == request.of:
+            self._finish(request)
             return
         self._write_keys(self._keys_in_force())
         os.unlink(self._pending)
 
-    def _finish(self, wanted: Push) -> None:
-        self._write_keys(wanted.keys)
-        files.replace(self._notice, wanted.notice.encode(), _PUBLIC)
+    def _finish(self, request: Push) -> None:
+        self._write_keys(request.keys)
+        files.replace(self._notice, request.notice.encode(), _PUBLIC)
         os.replace(self._pending, self._applied)
 
     def _keys_in_force(self) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ import time
 from typing import Any, Final, NamedTuple
 
 from berth_agent import files
-from berth_agent.loop import pause
 from berth_agent.management import UNNAMED, Session, VpnError, connect, is_connected, sessions
 from berth_agent.paths import Paths
+from berth_agent.readiness import pause
 
 FAREWELL: Final = 0.05
 """How long a client has to be told before its session is cut."""
@@ -86,13 +86,13 @@ class Vpn:
             await pause(min(until, time.monotonic() + 0.05))
         return {"ready": True, "problem": ""}
 
-    async def refuse(self, wanted: Refusal) -> int:
+    async def refuse(self, refusal: Refusal) -> int:
         """Put a list in force and end sessions that it forbids; return how many were ended."""
-        if missing := set(self._known()) - set(wanted.revoked):
+        if missing := set(self._known()) - set(refusal.revoked):
             raise ShorterError(f"the list lacks {len(missing)} clients that are revoked already")
-        files.replace(self._crl, wanted.crl.encode(), 0o644)
-        files.replace(self._revoked, json.dumps(list(wanted.revoked)).encode(), 0o600)
-        return await self._cut(frozenset(wanted.revoked))
+        files.replace(self._crl, refusal.crl.encode(), 0o644)
+        files.replace(self._revoked, json.dumps(list(refusal.revoked)).encode(), 0o600)
+        return await self._cut(frozenset(refusal.revoked))
 
     async def _cut(self, revoked: frozenset[str]) -> int:
         """End sessions of the revoked: told first, then cut whether they heed it or not.
@@ -126,9 +126,9 @@ class Vpn:
         with management:
             for name in sorted({one.name for one in sessions(management.ask("status 2", until="END"))} & revoked):
                 management.ask(f"kill {name}")
-            left = [one for one in sessions(management.ask("status 2", until="END")) if one.name in revoked]
-        if left:
-            raise VpnError(f"{len(left)} sessions of revoked clients could not be ended")
+            sessions_left = [one for one in sessions(management.ask("status 2", until="END")) if one.name in revoked]
+        if sessions_left:
+            raise VpnError(f"{len(sessions_left)} sessions of revoked clients could not be ended")
 
     def _serves(self) -> bool:
         try:
@@ -146,7 +146,7 @@ class Vpn:
     def _known(self) -> list[str]:
         try:
             with open(self._revoked, "rb") as file:
-                known: list[str] = json.load(file)
+                ids: list[str] = json.load(file)
         except FileNotFoundError:
             return []
-        return known
+        return ids

@@ -86,13 +86,13 @@ def _headers(lines: list[str]) -> dict[str, str]:
 def _length(headers: dict[str, str], method: str) -> int:
     if "transfer-encoding" in headers:
         raise HTTPError(411, "send the body with a Content-Length")
-    written = headers.get("content-length")
-    if written is None:
+    text = headers.get("content-length")
+    if text is None:
         if method == "PUT":
             raise HTTPError(411, "send the body with a Content-Length")
         return 0
-    if not (written.isascii() and written.isdigit()):
+    if not (text.isascii() and text.isdigit()):
         raise HTTPError(400, "malformed Content-Length")
-    if len(written) > 10 or int(written) > MAX_BODY:
+    if len(text) > 10 or int(text) > MAX_BODY:
         raise HTTPError(413, f"the body may have at most {MAX_BODY} bytes")
-    return int(written)
+    return int(text)

@@ -67,14 +67,14 @@ def pack(root: Path, patterns: Iterable[str], most: int) -> bytes | None:
     Links that lead out of the folder, and what is no file, folder or link, stay out.
     """
     real = root.resolve()
-    found = sorted({path for pattern in patterns for path in _matches(real, pattern)})
-    if not found:
+    paths = sorted({path for pattern in patterns for path in _matches(real, pattern)})
+    if not paths:
         return None
-    if len(found) > MOST_FILES:
+    if len(paths) > MOST_FILES:
         raise TooLargeError
     target = _Limited(most)
     with tarfile.open(fileobj=target, mode="w:gz") as archive:
-        for path in found:
+        for path in paths:
             archive.add(path, arcname=str(path.relative_to(real)), recursive=False)
     return target.getvalue()
 

@@ -12,7 +12,7 @@ from typing import Final
 from berth_ci import repository
 from berth_ci.credentials import environment
 from berth_ci.failures import Failure
-from berth_ci.fetch import told
+from berth_ci.fetch import report_failure
 from berth_ci.git import Git, GitError
 from berth_ci.places import (
     ARTIFACTS,
@@ -44,11 +44,11 @@ def main() -> int:
             _prepare(machine)
             _await(machine)
     except Failure as failure:
-        return told(failure)
+        return report_failure(failure)
     except RecipeError as error:
-        return told(Failure(repository.WRONG, str(error)))
+        return report_failure(Failure(repository.WRONG, str(error)))
     except GitError as error:
-        return told(error.failure("the commit could not be checked out"))
+        return report_failure(error.failure("the commit could not be checked out"))
     return 0
 
 
@@ -102,7 +102,7 @@ def _await(machine: Machine) -> None:
                 connection.settimeout(CONNECT_SECONDS)
                 if connection.recv(4) == b"SSH-":
                     return
-                why = "what answered is no ssh server"
+                why = "the answer is not an ssh server's"
         except OSError as error:
             why = str(error)
         time.sleep(PAUSE)

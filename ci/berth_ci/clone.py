@@ -48,14 +48,14 @@ BROKEN: Final = "CloneBroken"
 INSIDE: Final = "clone it inside, where there is no limit but the machine's own, such as with --depth 1"
 ADVICE: Final = {
     STOPPED: INSIDE,
-    DENIED: "only what everyone may read is cloned: clone it inside, with your own credentials",
+    DENIED: "only public repositories are cloned: clone it inside, with your own credentials",
     MISSING: "correct the URL, or clone it inside",
     UNREACHABLE: "correct the URL; the type says where workspaces may connect to (network.egress)",
     LATE: f"if the type lets workspaces connect there (network.egress), it is large or its server slow: {INSIDE}",
     TOO_LARGE: INSIDE,
 }
 _FAILED: Final = "the repository could not be cloned"
-_MIDWAY: Final = "cloning was stopped midway, perhaps for want of memory; what is there of it is incomplete"
+_MIDWAY: Final = "cloning was stopped midway, perhaps for want of memory; the clone is incomplete"
 _TOO_LARGE_SIGNS: Final = ("file too large", "cannot allocate memory", "out of memory")
 
 
@@ -99,15 +99,15 @@ def limit(most: int) -> None:
 def reported(url: str, folders: Folders, seconds: float, most: int) -> dict[str, str]:
     """Clone, if that was not tried before; return `commit` (empty for none), or `error` and `message`."""
     if folders.outcome.exists():
-        found: dict[str, str] = json.loads(folders.outcome.read_text(encoding="utf-8"))
-        return found
+        outcome: dict[str, str] = json.loads(folders.outcome.read_text(encoding="utf-8"))
+        return outcome
     report = _failed(Failure(STOPPED, _MIDWAY)) if folders.begun.exists() else _tried(url, folders, seconds, most)
     try:
         noted = folders.outcome.with_suffix(".new")
         noted.write_text(json.dumps(report), encoding="utf-8")
         noted.replace(folders.outcome)
     except OSError as error:  # another run will say that this one was stopped
-        _say(f"what came of it could not be noted: {error}")
+        _say(f"the outcome of the clone could not be written: {error}")
     return report
 
 

@@ -53,12 +53,12 @@ def tell() -> None:
 
 def _is_own(lines: Iterable[str], url: str) -> bool:
     """Whether git asks for a repository under one of both spellings; a redirect may lead to the other."""
-    asked = dict(line.rstrip("\n").partition("=")[::2] for line in lines)
+    request = dict(line.rstrip("\n").partition("=")[::2] for line in lines)
     parts = urlsplit(url)
     place = (parts.scheme, parts.netloc.rpartition("@")[2].lower())
     path = _path(url)
     # Git has decoded the path, and its slashes at both ends are gone.
-    return (asked.get("protocol"), asked.get("host", "").lower()) == place and asked.get("path") in (
+    return (request.get("protocol"), request.get("host", "").lower()) == place and request.get("path") in (
         path,
         f"{path}.git",
     )

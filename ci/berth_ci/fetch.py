@@ -20,15 +20,15 @@ def main() -> int:
     try:
         report = _report()
     except Failure as failure:
-        return told(failure)
+        return report_failure(failure)
     except RecipeError as error:
-        return told(Failure(repository.WRONG, str(error)))
+        return report_failure(Failure(repository.WRONG, str(error)))
     sys.stdout.write(f"commit {report['commit']}\n")
     _write(report)
     return 0
 
 
-def told(failure: Failure) -> int:
+def report_failure(failure: Failure) -> int:
     """Report a failure, in the log and to the operator; returns the exit code."""
     message = failure.message[:LONGEST_MESSAGE]
     sys.stdout.write(f"{failure.reason}: {message}\n")
@@ -41,7 +41,7 @@ def _report() -> dict[str, object]:
     sys.stdout.write(f"looking into {url}\n")
     sys.stdout.flush()
     git = repository.opened(WORK / "look", url, environment(url))
-    commit = repository.found(git, os.environ.get("BERTH_BRANCH"), os.environ.get("BERTH_COMMIT"))
+    commit = repository.find_commit(git, os.environ.get("BERTH_BRANCH"), os.environ.get("BERTH_COMMIT"))
     recipe = parse(repository.read_recipe(git, commit), int(os.environ["BERTH_LONGEST"]))
     return {"commit": commit, "image": recipe.image, "workspace": recipe.workspace, "timeout": recipe.timeout}
 

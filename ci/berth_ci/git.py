@@ -97,10 +97,10 @@ class Git:
 
     def run(self, *words: str) -> str:
         """Run it and return what it printed. Raises GitError."""
-        done = self._run(words)
-        if done.returncode:
-            raise GitError(_last_words(done.stderr))
-        return done.stdout.decode("utf-8", "replace")
+        process = self._run(words)
+        if process.returncode:
+            raise GitError(_last_words(process.stderr))
+        return process.stdout.decode("utf-8", "replace")
 
     def succeeds(self, *words: str) -> bool:
         """Whether it ends well."""
@@ -108,10 +108,10 @@ class Git:
 
     def raw(self, *words: str) -> bytes:
         """Run it and return its output as it is. Raises GitError."""
-        done = self._run(words)
-        if done.returncode:
-            raise GitError(_last_words(done.stderr))
-        return done.stdout
+        process = self._run(words)
+        if process.returncode:
+            raise GitError(_last_words(process.stderr))
+        return process.stdout
 
     def reach(self, *words: str) -> str:
         """Run what talks to the repository, again and again while that cannot be reached. Raises GitError."""
@@ -139,11 +139,11 @@ class Git:
             restore_signals=False,
         ) as process:
             try:
-                said, told = process.communicate(timeout=self._left())
+                output, errors = process.communicate(timeout=self._left())
             except subprocess.TimeoutExpired as error:
                 _stop(process)
                 raise LateError("it was not done in time") from error
-        return subprocess.CompletedProcess(command, process.returncode, said, told)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
     def _left(self) -> float | None:
         return None if self.until is None else max(self.until - time.monotonic(), 0.0)
@@ -160,7 +160,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def _last_words(said: bytes) -> str:
-    lines = [line.strip() for line in said.decode("utf-8", "replace").replace("\r", "\n").splitlines()]
-    told = " / ".join(line for line in lines[-6:] if line and not line.startswith("hint:"))
-    return told if len(told) <= LONGEST_WORDS else f"…{told[-LONGEST_WORDS:]}"
+def _last_words(output: bytes) -> str:
+    lines = [line.strip() for line in output.decode("utf-8", "replace").replace("\r", "\n").splitlines()]
+    words = " / ".join(line for line in lines[-6:] if line and not line.startswith("hint:"))
+    return words if len(words) <= LONGEST_WORDS else f"…{words[-LONGEST_WORDS:]}"

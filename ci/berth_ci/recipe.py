@@ -50,18 +50,18 @@ class Recipe:
 def parse(text: str, longest: int) -> Recipe:
     """Read the file's text; a timeout may be ``longest`` seconds at most. Raises RecipeError."""
     root = _composed(text)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in _pairs(root, "the file"):
         if key.value not in _READERS:
-            known = ", ".join(_READERS)
-            raise RecipeError(_line(key), f"`{_short(key.value)}` is not known: there are {known}")
-        found[key.value] = _READERS[key.value](value, key.value)
-        if key.value == "timeout" and found["timeout"] > longest:
+            names = ", ".join(_READERS)
+            raise RecipeError(_line(key), f"`{_short(key.value)}` is not known: there are {names}")
+        values[key.value] = _READERS[key.value](value, key.value)
+        if key.value == "timeout" and values["timeout"] > longest:
             raise RecipeError(_line(value), f"`timeout` may be {longest} s at most here")
     for name in ("image", "script"):
-        if name not in found:
+        if name not in values:
             raise RecipeError(_line(root), f"`{name}` is missing: {_WANTED[name]}")
-    return Recipe(**found)
+    return Recipe(**values)
 
 
 def _composed(text: str) -> yaml.MappingNode:
@@ -83,14 +83,14 @@ def _composed(text: str) -> yaml.MappingNode:
 
 def _pairs(node: yaml.MappingNode, where: str) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
     """Keys and values of a mapping, each key once."""
-    seen: dict[str, int] = {}
+    lines: dict[str, int] = {}
     pairs: list[tuple[yaml.ScalarNode, yaml.Node]] = []
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise RecipeError(_line(key), f"keys of {where} must be words")
-        if key.value in seen:
-            raise RecipeError(_line(key), f"`{_short(key.value)}` stands in line {seen[key.value]} already")
-        seen[key.value] = _line(key)
+        if key.value in lines:
+            raise RecipeError(_line(key), f"`{_short(key.value)}` stands in line {lines[key.value]} already")
+        lines[key.value] = _line(key)
         pairs.append((key, value))
     return pairs
 
@@ -138,22 +138,22 @@ def _env(node: yaml.Node, name: str) -> dict[str, str]:
         raise RecipeError(_line(node), f"`{name}` must be a mapping of names to values, such as `MODE: fast`")
     if len(node.value) > MOST_VARIABLES:
         raise RecipeError(_line(node), f"`{name}` has more than {MOST_VARIABLES} entries")
-    found = {}
+    variables = {}
     for key, value in _pairs(node, f"`{name}`"):
         if not _VARIABLE.fullmatch(key.value):
             raise RecipeError(_line(key), f"`{_short(key.value)}` cannot be the name of a variable")
         if key.value.startswith("BERTH_"):
             raise RecipeError(_line(key), f"`{key.value}`: names that begin with BERTH_ are Berth's own")
         empty = isinstance(value, yaml.ScalarNode) and value.tag == _TEXTS[0] and not value.value
-        found[key.value] = "" if empty else _text(value, key.value)
-    return found
+        variables[key.value] = "" if empty else _text(value, key.value)
+    return variables
 
 
 def _timeout(node: yaml.Node, name: str) -> int:
-    found = _LENGTH.fullmatch(_text(node, name))
-    if not found:
+    match = _LENGTH.fullmatch(_text(node, name))
+    if not match:
         raise RecipeError(_line(node), f"`{name}` must be seconds, or a number with s, m or h, such as 30m")
-    return int(found[1]) * _UNITS[found[2]]
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def _workspace(node: yaml.Node, name: str) -> str:

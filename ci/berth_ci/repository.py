@@ -27,7 +27,7 @@ def opened(folder: Path, url: str, environment: dict[str, str]) -> Git:
     return git
 
 
-def found(git: Git, branch: str | None, commit: str | None) -> str:
+def find_commit(git: Git, branch: str | None, commit: str | None) -> str:
     """Full name of the commit that is meant; it is in the repository then. Raises Failure."""
     try:
         if branch is None:
@@ -51,7 +51,7 @@ def obtained(git: Git, commit: str) -> str:
             else:
                 return commit
         git.reach("fetch", "--quiet", "--filter=tree:0", "origin", *_EVERYTHING)
-        return _named(git, commit, NO_COMMIT, f"the repository has no commit {commit}")
+        return _resolve(git, commit, NO_COMMIT, f"the repository has no commit {commit}")
     except GitError as error:
         raise error.failure("the repository could not be read") from error
 
@@ -59,12 +59,12 @@ def obtained(git: Git, commit: str) -> str:
 def read_recipe(git: Git, commit: str) -> str:
     """Return the text of .berth.yml in a commit. Raises Failure."""
     try:
-        listed = git.run("ls-tree", commit, "--", recipe.FILE).split()
-        if not listed or listed[1] != "blob" or listed[0] == "120000":
+        entry = git.run("ls-tree", commit, "--", recipe.FILE).split()
+        if not entry or entry[1] != "blob" or entry[0] == "120000":
             raise Failure(NO_RECIPE, f"commit {commit[:12]} has no file {recipe.FILE}: add one (docs/how-to/ci.md)")
-        if int(git.run("cat-file", "-s", listed[2])) > recipe.LARGEST:
+        if int(git.run("cat-file", "-s", entry[2])) > recipe.LARGEST:
             raise Failure(WRONG, f"{recipe.FILE} is larger than {recipe.LARGEST} bytes")
-        return git.raw("cat-file", "blob", listed[2]).decode("utf-8")
+        return git.raw("cat-file", "blob", entry[2]).decode("utf-8")
     except GitError as error:
         raise error.failure(f"{recipe.FILE} could not be read") from error
     except UnicodeDecodeError as error:
@@ -98,15 +98,15 @@ def _on_branch(git: Git, branch: str, commit: str) -> str:
     else:
         raise Failure(NO_BRANCH, f"the repository has no branch or tag `{branch}`")
     missing = f"commit {commit} is not on branch `{branch}`"
-    full = _named(git, commit, ELSEWHERE, missing)
+    full = _resolve(git, commit, ELSEWHERE, missing)
     if not git.succeeds("merge-base", "--is-ancestor", full, _TIP):
         raise Failure(ELSEWHERE, missing)
     return full
 
 
-def _named(git: Git, commit: str, reason: str, message: str) -> str:
+def _resolve(git: Git, commit: str, reason: str, message: str) -> str:
     try:
         return git.run("rev-parse", "--verify", f"{commit}^{{commit}}").strip()
     except GitError as error:
-        told = f"{message}: its beginning is that of several" if "ambiguous" in error.words else message
-        raise Failure(reason, told) from error
+        sentence = f"{message}: its beginning is that of several" if "ambiguous" in error.words else message
+        raise Failure(reason, sentence) from error

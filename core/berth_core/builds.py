@@ -80,8 +80,8 @@ def has_place(build: Build) -> bool:
 
 def waits_for_machine(build: Build) -> bool:
     """Whether the build lacks only its machine, and has not ended."""
-    found = conditions.find(build.status.conditions, WORKSPACE_READY)
-    return build.status.reason is None and found is not None and found.reason in (POSTPONED, WAITING)
+    ready = conditions.find(build.status.conditions, WORKSPACE_READY)
+    return build.status.reason is None and ready is not None and ready.reason in (POSTPONED, WAITING)
 
 
 def turn(build: Build) -> Turn:
@@ -93,9 +93,9 @@ def positions(builds: Iterable[Build]) -> dict[tuple[str, str], int]:
     """Place of each waiting build in its namespace, by namespace and name. The first is 1."""
     waiting = sorted((build for build in builds if word(build) is Word.QUEUED), key=turn)
     counts: dict[str, int] = {}
-    found: dict[tuple[str, str], int] = {}
+    places: dict[tuple[str, str], int] = {}
     for build in waiting:
         namespace = build.metadata.namespace
         counts[namespace] = counts.get(namespace, 0) + 1
-        found[namespace, build.metadata.name] = counts[namespace]
-    return found
+        places[namespace, build.metadata.name] = counts[namespace]
+    return places

@@ -14,10 +14,10 @@ def parse(text: str) -> timedelta:
     >>> parse("12h")
     datetime.timedelta(seconds=43200)
     """
-    found = _FORM.fullmatch(text.strip())
-    if found is None or int(found[1]) == 0:
+    match = _FORM.fullmatch(text.strip())
+    if match is None or int(match[1]) == 0:
         raise ValueError(f"{text!r} is no length of time: write a number and a unit, such as 90s, 45m, 12h, 30d or 2w")
     try:
-        return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+        return timedelta(seconds=int(match[1]) * UNITS[match[2]])
     except OverflowError as error:
         raise ValueError(f"{text!r} is longer than anything lasts") from error

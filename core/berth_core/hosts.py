@@ -23,11 +23,11 @@ def address_of(host: str) -> Address | None:
     """
     plain = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
-        found = ip_address(plain)
+        address = ip_address(plain)
     except ValueError:
-        found = None
-    if found is not None and "%" not in plain:
-        return found
+        address = None
+    if address is not None and "%" not in plain:
+        return address
     name = plain.rstrip(".").lower()
     last = name.rpartition(".")[2]
     if not name or ":" in name or _NUMBER.fullmatch(last):

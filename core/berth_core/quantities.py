@@ -13,10 +13,10 @@ _BINARY: Final = {f"{letter}i": power for power, letter in enumerate("KMGTPE", s
 
 def parse(text: str | int) -> Decimal:
     """Read an amount. Raises ValueError."""
-    found = _FORM.fullmatch(str(text))
-    if found is None:
+    match = _FORM.fullmatch(str(text))
+    if match is None:
         raise ValueError(f"{text!r} is no quantity")
-    number, exponent, suffix = Decimal(found[1]), found[2], found[3] or ""
+    number, exponent, suffix = Decimal(match[1]), match[2], match[3] or ""
     if suffix in _BINARY:
         return number * Decimal(1024 ** _BINARY[suffix])
     return number.scaleb(int(exponent) if exponent else _DECIMAL[suffix])

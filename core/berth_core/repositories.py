@@ -71,17 +71,17 @@ def address(url: str) -> Address | None:
     return hosts.address_of(urlsplit(url).hostname or "")
 
 
-def obstacle(found: str, volumes: Iterable[str]) -> str:
+def obstacle(path: str, volumes: Iterable[str]) -> str:
     """First of a type's volumes (paths in the workspace) that overlaps with a clone there; empty where none does."""
     for volume in volumes:
-        if _is_within(found, volume) or _is_within(volume, found):
+        if _is_within(path, volume) or _is_within(volume, path):
             return volume
     return ""
 
 
-def taken(found: str, volume: str) -> str:
+def taken(path: str, volume: str) -> str:
     """Message for a path that overlaps with a volume."""
-    return f"{found} is in the way of the type's volume at {volume}: choose another `path`"
+    return f"{path} is in the way of the type's volume at {volume}: choose another `path`"
 
 
 def _name(url: str) -> str:

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("generate", help="write generated files").set_defaults(run=_generate)
     commands.add_parser("start", help="start the two-node cluster").set_defaults(run=_start)
     commands.add_parser("stop", help="end the two-node cluster and remove its state").set_defaults(run=_stop)
-    commands.add_parser("status", help="what runs and what does not").set_defaults(run=_status)
+    commands.add_parser("status", help="show which processes run").set_defaults(run=_status)
     commands.add_parser("images", help="build the images and load them into the running cluster").set_defaults(
         run=_images
     )

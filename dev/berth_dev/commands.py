@@ -26,7 +26,7 @@ def run(
     """
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             words,
             cwd=cwd,
             env={**os.environ, **(env or {})},
@@ -41,12 +41,12 @@ def run(
         raise ClusterError(f"{words[0]} is not installed: run `python -m berth_dev packages`") from missing
     except subprocess.TimeoutExpired as late:
         raise ClusterError(f"`{' '.join(words[:6])}` took longer than {timeout:g} s") from late
-    if check and done.returncode != 0:
-        raise ClusterError(f"`{' '.join(words[:6])}` failed ({done.returncode}): {last_words(done)}")
-    return done
+    if check and process.returncode != 0:
+        raise ClusterError(f"`{' '.join(words[:6])}` failed ({process.returncode}): {last_words(process)}")
+    return process
 
 
-def last_words(done: subprocess.CompletedProcess[str]) -> str:
+def last_words(process: subprocess.CompletedProcess[str]) -> str:
     """The last lines of a program's output, on one line."""
-    said = (done.stderr or "").strip() or (done.stdout or "").strip()
-    return " / ".join(line.strip() for line in said.splitlines()[-LAST_WORDS:])
+    words = (process.stderr or "").strip() or (process.stdout or "").strip()
+    return " / ".join(line.strip() for line in words.splitlines()[-LAST_WORDS:])

@@ -131,8 +131,8 @@ class Toolbox:
     def path(self, program: str) -> Path:
         """Full path of a built program; raises ClusterError where no component has it."""
         for folder in self.folders:
-            if (found := folder / program).exists():
-                return found
+            if (file := folder / program).exists():
+                return file
         raise ClusterError(f"no built component has {program}: run `python -m berth_dev build`")
 
     @property
@@ -196,18 +196,18 @@ def _go_build(component: Component, package: str, output: Path) -> None:
     command = ["go", "build", "-trimpath", f"-modfile={component.modfile}", "-ldflags", component.linker_flags]
     if component.tags:
         command += ["-tags", component.tags]
-    done = run(
+    process = run(
         [*command, "-o", output, package],
         cwd=component.source,
         env={"CGO_ENABLED": str(int(component.cgo)), "GOWORK": "off"},
         check=False,
         timeout=3600,
     )
-    if done.returncode == 0:
+    if process.returncode == 0:
         return
-    said = " / ".join(done.stderr.strip().splitlines()[-3:])
-    if NO_NETWORK.search(done.stderr):
-        raise ClusterError(f"cannot fetch Go modules: check the network, or set GOPROXY to a mirror ({said})")
-    if "no space left" in done.stderr:
-        raise ClusterError(f"the disk is full: free space under {output.parent} and Go's build cache ({said})")
-    raise ClusterError(f"building {component.name} failed: {said}")
+    words = " / ".join(process.stderr.strip().splitlines()[-3:])
+    if NO_NETWORK.search(process.stderr):
+        raise ClusterError(f"cannot fetch Go modules: check the network, or set GOPROXY to a mirror ({words})")
+    if "no space left" in process.stderr:
+        raise ClusterError(f"the disk is full: free space under {output.parent} and Go's build cache ({words})")
+    raise ClusterError(f"building {component.name} failed: {words}")

@@ -73,9 +73,9 @@ async def _until_told(*tasks: asyncio.Task[None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    told = asyncio.create_task(stop.wait())
-    ended, _ = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    signal_task = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait([signal_task, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    signal_task.cancel()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -38,8 +38,8 @@ class SystemLookup:
         """Ask for all addresses of an absolute name. Raises OSError where it has none."""
         # The dot makes the name absolute: no search list turns it into a name of the cluster.
         ask = partial(socket.getaddrinfo, f"{name}.", None, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        addresses = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in addresses))
 
     def close(self) -> None:
         """Let the threads end; what they still ask for is forgotten."""
@@ -55,10 +55,10 @@ class _Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return all addresses of a name. Raises AddressRefusedError where one of them is refused."""
-        found = [ip_address(text) for text in await self._lookup(host)]
-        if not found:
+        addresses = [ip_address(text) for text in await self._lookup(host)]
+        if not addresses:
             raise OSError("the name has no address")
-        for address in found:
+        for address in addresses:
             if (why := self._policy.refusal(address)) is not None:
                 raise AddressRefusedError(f"the name of the receiver leads to {address}: {why}")
         return [
@@ -70,7 +70,7 @@ class _Resolver(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for address in found
+            for address in addresses
             if family in (socket.AF_UNSPEC, socket.AF_INET if address.version == 4 else socket.AF_INET6)
         ]
 

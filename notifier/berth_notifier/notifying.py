@@ -167,9 +167,9 @@ class Notifier:
         """Write down how an attempt ended, for as long as no other replica may have begun the next."""
         attempt = live.status.attempts
         while time.monotonic() < deadline:
-            wanted = schedule.ended(live, outcome, datetime.now(UTC), random.random())  # noqa: S311 (jitter)
+            status = schedule.ended(live, outcome, datetime.now(UTC), random.random())  # noqa: S311 (jitter)
             try:
-                written = await self._write(live, wanted)
+                live_status = await self._write(live, status)
             except NotFoundError:
                 return
             except ConflictError:
@@ -180,8 +180,8 @@ class Notifier:
                 log.warning("cannot record an attempt", namespace=key[0], name=key[1], error=error.message)
                 await asyncio.sleep(RECORD_PAUSE)
             else:
-                self._set(key, written)
-                _report(written)
+                self._set(key, live_status)
+                _report(live_status)
                 return
         log.error("how an attempt ended was not recorded; it is made again", namespace=key[0], name=key[1])
 
@@ -200,8 +200,8 @@ class Notifier:
             "metadata": {"resourceVersion": metadata.resource_version},
             "status": wire | {"nextAttempt": wire.get("nextAttempt")},
         }
-        written = await self._client.patch(DELIVERIES, metadata.namespace, metadata.name, body, subresource="status")
-        return Delivery.parse(written)
+        answer = await self._client.patch(DELIVERIES, metadata.namespace, metadata.name, body, subresource="status")
+        return Delivery.parse(answer)
 
 
 def _report(delivery: Delivery) -> None:

@@ -37,20 +37,20 @@ class Pending:
 
     def postpone(self, key: Key, until: datetime) -> None:
         """Try one again not before a time, if it still waits."""
-        if (known := self._due.get(key)) is not None:
-            self._due[key] = max(known[0], until), known[1]
+        if (entry := self._due.get(key)) is not None:
+            self._due[key] = max(entry[0], until), entry[1]
 
     def take(self, now: datetime) -> list[Key]:
         """Deliveries that may begin now, the longest overdue first."""
-        chosen: list[Key] = []
+        keys: list[Key] = []
         busy = self._hosts.copy()
         for key, (due, host) in sorted(self._due.items(), key=lambda item: item[1][0]):
-            if due > now or len(self._active) + len(chosen) >= MOST_AT_ONCE:
+            if due > now or len(self._active) + len(keys) >= MOST_AT_ONCE:
                 break
             if key not in self._active and busy[host] < MOST_TO_ONE_HOST:
                 busy[host] += 1
-                chosen.append(key)
-        return chosen
+                keys.append(key)
+        return keys
 
     def until_next(self, now: datetime) -> timedelta | None:
         """Return the time until a Delivery not under way is due; zero or less for one that waits for others to end."""

@@ -36,14 +36,14 @@ def is_over(delivery: Delivery) -> bool:
 
 def over_since(delivery: Delivery) -> datetime | None:
     """When it was delivered or given up; None where it was not."""
-    found = [find(delivery.status.conditions, kind) for kind in (DELIVERED, GIVEN_UP)]
+    entries = [find(delivery.status.conditions, kind) for kind in (DELIVERED, GIVEN_UP)]
     return max(
-        (parse_time(c.last_transition_time) for c in found if c is not None and c.status == "True"), default=None
+        (parse_time(c.last_transition_time) for c in entries if c is not None and c.status == "True"), default=None
     )
 
 
 def is_superseded(delivery: Delivery, siblings: Iterable[Delivery]) -> bool:
-    """Whether a later one says more of the same subject; ``siblings`` are all that have it."""
+    """Whether a later message replaces it of the same subject; ``siblings`` are all that have it."""
     return any(other.spec.sequence > delivery.spec.sequence for other in siblings)
 
 
@@ -75,7 +75,7 @@ def _surely_ended(status: DeliveryStatus) -> datetime | None:
 def begun(delivery: Delivery, now: datetime, *, superseded: bool = False) -> DeliveryStatus:
     """Status that says that an attempt begins now; or that it is given up, where there were enough, or later ones."""
     if superseded:
-        return _given_up(delivery, now, SUPERSEDED, "a later one says more")
+        return _given_up(delivery, now, SUPERSEDED, "a later message replaces it")
     if delivery.status.attempts >= MOST_ATTEMPTS:
         # The process died in the last attempt: how that ended is not known.
         return _given_up(delivery, now, "AttemptsExhausted", f"{MOST_ATTEMPTS} attempts failed")
@@ -91,23 +91,23 @@ def begun(delivery: Delivery, now: datetime, *, superseded: bool = False) -> Del
 
 def ended(delivery: Delivery, outcome: Outcome, now: datetime, chance: float) -> DeliveryStatus:
     """Status after an attempt. ``chance`` is from 0 to 1."""
-    told = _condition(delivery, DELIVERED, outcome.delivered, outcome.reason, outcome.message, now)
+    delivered = _condition(delivery, DELIVERED, outcome.delivered, outcome.reason, outcome.message, now)
     if outcome.delivered:
-        return _with(delivery, [told], None)
+        return _with(delivery, [delivered], None)
     if outcome.final:
-        return _given_up(delivery, now, outcome.reason, outcome.message, told)
+        return _given_up(delivery, now, outcome.reason, outcome.message, delivered)
     if delivery.status.attempts >= MOST_ATTEMPTS:
         message = f"{MOST_ATTEMPTS} attempts failed; the last one: {outcome.message}"
-        return _given_up(delivery, now, "AttemptsExhausted", message, told)
-    return _with(delivery, [told], now + pause(delivery.status.attempts, outcome.retry_after, chance))
+        return _given_up(delivery, now, "AttemptsExhausted", message, delivered)
+    return _with(delivery, [delivered], now + pause(delivery.status.attempts, outcome.retry_after, chance))
 
 
 def pause(attempts: int, retry_after: float, chance: float) -> timedelta:
     """Pause after so many attempts, the longest 24 hours; at least what the receiver asked for, within that."""
     longest = DELAYS[-1]
     own = DELAYS[min(max(attempts, 1), len(DELAYS)) - 1] * (1 - JITTER * chance)
-    asked = timedelta(seconds=min(max(retry_after, 0.0), longest.total_seconds()))
-    return max(own, asked)
+    delay = timedelta(seconds=min(max(retry_after, 0.0), longest.total_seconds()))
+    return max(own, delay)
 
 
 def _given_up(

@@ -99,7 +99,7 @@ class Sender:
         except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             return Outcome(outcome.UNREACHABLE, "no connection to the receiver, or it ended before an answer")
         except (aiohttp.ClientError, ValueError):
-            return Outcome(outcome.BAD_ANSWER, "what the receiver answered is no HTTP that can be read")
+            return Outcome(outcome.BAD_ANSWER, "the receiver's answer is not valid HTTP")
 
 
 async def _drain(answer: aiohttp.ClientResponse) -> None:

@@ -34,7 +34,7 @@ async def run(client: Client, deliveries: Reflector[Object], retention: timedelt
         try:
             await sweep(client, deliveries.cache, retention, datetime.now(UTC))
         except ClusterError as error:
-            log.warning("cannot delete what is over", error=error.message)
+            log.warning("cannot delete ended Deliveries", error=error.message)
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 (jitter)
 
 
@@ -46,17 +46,17 @@ async def sweep(client: Client, cache: Cache[Object], retention: timedelta, now:
         await client.delete(DELIVERIES, metadata.namespace, metadata.name, uid=metadata.uid)
     if old:
         metrics.DELETED.inc(len(old))
-        log.info("deleted what was over", deleted=len(old))
+        log.info("deleted ended Deliveries", deleted=len(old))
     return len(old)
 
 
 def due(deliveries: list[Delivery], retention: timedelta, now: datetime) -> list[Delivery]:
     """Return Deliveries that have been over for longer than ``retention`` or are too many, the oldest first. Pure."""
     ends = [(since, delivery) for delivery in deliveries if (since := schedule.over_since(delivery)) is not None]
-    newer, found = Counter[tuple[str, str]](), list[Delivery]()
+    newer, surplus = Counter[tuple[str, str]](), list[Delivery]()
     for since, delivery in sorted(ends, key=lambda end: end[0], reverse=True):
         whose = delivery.metadata.namespace, delivery.spec.user
         newer[whose] += 1
         if newer[whose] > MOST_KEPT or since + retention <= now:
-            found.append(delivery)
-    return found[::-1]
+            surplus.append(delivery)
+    return surplus[::-1]

@@ -58,12 +58,12 @@ class Tokens:
         if name not in self._listed:
             raise TokenError(f"the Secret {name} is not one of those that the chart's value ci.statusSecrets lists")
         try:
-            found = await self._client.get(SECRETS, self._namespace, name)
+            secret = await self._client.get(SECRETS, self._namespace, name)
         except (NotFoundError, ForbiddenError) as error:
             raise TokenError(f"the Secret {name} is not there, or may not be read") from error
         except ClusterError as error:
             raise TokenError(f"the Secret {name} cannot be read at the moment") from error
-        return parse(name, found.get("data") or {})
+        return parse(name, secret.get("data") or {})
 
 
 def parse(name: str, data: dict[str, str]) -> Token:

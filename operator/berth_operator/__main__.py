@@ -59,8 +59,8 @@ def main() -> None:
 
 
 def _first(group: ExceptionGroup[NewerProtocolError]) -> Exception:
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, ExceptionGroup) else found
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 async def _main(config: Config) -> None:

@@ -18,19 +18,19 @@ MOST: Final = 1000
 LONGEST: Final = 900
 
 
-async def post(world: World, wanted: Object) -> str:
+async def post(world: World, delivery: Object) -> str:
     """Make a Delivery, unless it is there; return why there will be none, empty where there is one. Safe to repeat.
 
     Without a Delivery a turn or a build is still over, and says so, without a webhook. Raises ClusterError.
     """
-    namespace, name, user = wanted["metadata"]["namespace"], wanted["metadata"]["name"], wanted["spec"]["user"]
-    known, _ = await world.client.list(DELIVERIES, namespace, fields={"spec.user": user}, metadata_only=True)
-    if any(one["metadata"]["name"] == name for one in known):
+    namespace, name, user = delivery["metadata"]["namespace"], delivery["metadata"]["name"], delivery["spec"]["user"]
+    deliveries, _ = await world.client.list(DELIVERIES, namespace, fields={"spec.user": user}, metadata_only=True)
+    if any(one["metadata"]["name"] == name for one in deliveries):
         return ""
-    if len(known) >= MOST:
-        return f"{user} has {len(known)} Deliveries already: see to the receivers, which do not take them"
+    if len(deliveries) >= MOST:
+        return f"{user} has {len(deliveries)} Deliveries already: see to the receivers, which do not take them"
     try:
-        await world.client.create(DELIVERIES, namespace, wanted)
+        await world.client.create(DELIVERIES, namespace, delivery)
     except AlreadyExistsError:
         log.info("told before", delivery=name)
     except (InvalidError, ForbiddenError) as error:

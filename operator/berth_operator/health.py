@@ -24,13 +24,13 @@ class Health:
 
     def alive(self) -> tuple[bool, Mapping[str, Any]]:
         """Whether passes go on."""
-        age, heard = self._world.queue.oldest_age(), self._world.last_event
+        age, event = self._world.queue.oldest_age(), self._world.last_event
         return age < STUCK_SECONDS, {
             "leading": self._leadership.held,
             "queueAgeSeconds": round(age, 3),
             "watching": self.watching,
             "clockTrusted": self._world.clock.trusted,
-            "lastEventSeconds": None if heard is None else round(time.monotonic() - heard, 3),
+            "lastEventSeconds": None if event is None else round(time.monotonic() - event, 3),
         }
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:

@@ -35,17 +35,17 @@ async def survey(world: World) -> None:
     if world.config.user_namespaces is UserNamespaces.AUTO:
         classes, _ = await world.client.list(RUNTIME_CLASSES)
         nodes = {one["metadata"]["name"]: node_runtimes(one) for one in world.cache[NODES]}
-        known = Runtimes(nodes, {one["metadata"]["name"]: class_view(one) for one in classes})
-        world.config = replace(world.config, runtimes=known)
+        runtimes = Runtimes(nodes, {one["metadata"]["name"]: class_view(one) for one in classes})
+        world.config = replace(world.config, runtimes=runtimes)
 
 
 def note_runtimes(world: World, node: Object, *, gone: bool) -> None:
     """Take over what a node says of its runtimes, where that decides something."""
-    name, known = node["metadata"]["name"], world.config.runtimes
-    told = {} if gone else {name: node_runtimes(node)}
-    if world.config.user_namespaces is UserNamespaces.AUTO and told.get(name) != known.nodes.get(name):
-        others = {other: view for other, view in known.nodes.items() if other != name}
-        world.config = replace(world.config, runtimes=replace(known, nodes=others | told))
+    name, runtimes = node["metadata"]["name"], world.config.runtimes
+    change = {} if gone else {name: node_runtimes(node)}
+    if world.config.user_namespaces is UserNamespaces.AUTO and change.get(name) != runtimes.nodes.get(name):
+        others = {other: view for other, view in runtimes.nodes.items() if other != name}
+        world.config = replace(world.config, runtimes=replace(runtimes, nodes=others | change))
 
 
 async def _survey_networks(world: World) -> None:
@@ -57,22 +57,22 @@ async def _survey_networks(world: World) -> None:
         servers = await world.client.get(ENDPOINTS, *API_SERVER)
     except NotFoundError:  # an administrator can turn it off
         servers = None
-    found = own_networks(world.cache[NODES], ranges, servers)
-    if found == world.config.own_networks:
+    networks = own_networks(world.cache[NODES], ranges, servers)
+    if networks == world.config.own_networks:
         return
-    world.config = replace(world.config, own_networks=found)
+    world.config = replace(world.config, own_networks=networks)
     world.state(Memories).outdate_policies()
-    log.info("networks that no workspace reaches", networks=[str(network) for network in found])
+    log.info("networks that no workspace reaches", networks=[str(network) for network in networks])
 
 
 def own_networks(nodes: Iterable[Object], ranges: Iterable[Object], servers: Object | None) -> tuple[Network, ...]:
     """Networks of nodes and their pods, of Services (ServiceCIDRs), and of API servers (an EndpointSlice). Pure."""
-    found = [network for node in nodes for network in networks_of(node)]
-    found += [ip_network(cidr) for one in ranges for cidr in one["spec"]["cidrs"]]
+    networks = [network for node in nodes for network in networks_of(node)]
+    networks += [ip_network(cidr) for one in ranges for cidr in one["spec"]["cidrs"]]
     for endpoint in (servers or {}).get("endpoints") or ():
-        found += [ip_network(address) for address in endpoint["addresses"]]
-    four = collapse_addresses(network for network in found if isinstance(network, IPv4Network))
-    six = collapse_addresses(network for network in found if isinstance(network, IPv6Network))
+        networks += [ip_network(address) for address in endpoint["addresses"]]
+    four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
     return (*four, *six)
 
 
@@ -83,9 +83,9 @@ def networks_of(node: Object) -> list[Network]:
     return own + [ip_network(cidr) for cidr in (node.get("spec") or {}).get("podCIDRs") or ()]
 
 
-def is_new(node: Object, known: Iterable[Network]) -> bool:
+def is_new(node: Object, networks: Iterable[Network]) -> bool:
     """Whether a node has a network that lies in none of the known ones. Pure."""
-    within = tuple(known)
+    within = tuple(networks)
     return any(not any(lies_in(network, other) for other in within) for network in networks_of(node))
 
 
@@ -99,8 +99,8 @@ def _is_address(text: str) -> bool:
 
 def node_runtimes(node: Object) -> NodeRuntimes:
     """Read what a Node says of its runtimes (``status.runtimeHandlers``)."""
-    told = (node.get("status") or {}).get("runtimeHandlers") or ()
-    able = (one.get("name", DEFAULT_HANDLER) for one in told if (one.get("features") or {}).get("userNamespaces"))
+    handlers = (node.get("status") or {}).get("runtimeHandlers") or ()
+    able = (one.get("name", DEFAULT_HANDLER) for one in handlers if (one.get("features") or {}).get("userNamespaces"))
     return NodeRuntimes(node["metadata"].get("labels") or {}, frozenset(able))
 
 

@@ -100,8 +100,8 @@ def make_queue(world: World) -> WorkQueue:
         await _post_event(world, key, error)
 
     def urgent(key: Key) -> bool:
-        found = world.cache[INSTANCES].get(key.namespace, key.name) if key.sort == INSTANCE else None
-        return found is not None and world.clock.trusted and urgency.must_end(found, world.now())
+        instance = world.cache[INSTANCES].get(key.namespace, key.name) if key.sort == INSTANCE else None
+        return instance is not None and world.clock.trusted and urgency.must_end(instance, world.now())
 
     return WorkQueue(reconcile, urgent=urgent, on_stuck=on_stuck)
 

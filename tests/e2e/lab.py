@@ -75,7 +75,7 @@ class Lab:
     def wait_again(self, instance: str, before: Any, seconds: float = 90) -> None:
         """Wait until an instance that was Ready ``before`` has ceased to be so, and is so again.
 
-        Who waits for the one and then for the other may come too late for the first.
+        Waits one after the other may come too late for the first.
         """
         until, since = time.monotonic() + seconds, before["lastTransitionTime"]
         while (now := self.readiness(instance))["status"] != "True" or now["lastTransitionTime"] == since:

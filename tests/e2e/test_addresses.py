@@ -32,9 +32,9 @@ def test_a_callers_address_is_his_own_whichever_node_answers_and_whichever_has_t
                 info = person.asks("GET", f"/instance/{instance}").json
                 assert info["fwd"]["ipv4"] == node.address
                 rules = person.asks("GET", f"/firewall/{instance}").json["rules"]
-                assert rules == [[f"{person.address()}/32", "ACCEPT"]], "the API took another address for his"
+                assert rules == [[f"{person.address()}/32", "ACCEPT"]], "the API took another address for the user's"
                 seen = person.ssh(info, "echo $SSH_CONNECTION").stdout.split()
-                assert seen[:1] == [person.address()], "the workspace saw another address than his"
+                assert seen[:1] == [person.address()], "the workspace saw another address than the user's"
                 person.ends(instance)
         finally:
             lab.kubectl("delete", "wt,wd", name, "-n", NAMESPACE)

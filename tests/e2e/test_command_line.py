@@ -115,7 +115,7 @@ def test_what_people_see_while_they_wait_for_the_start(desk: Desk) -> None:
         terminal.runs("clear; berth list")
         terminal.shows("INSTANCE")
         terminal.shows("READY")
-        assert "\x1b[32m" in terminal.colours(), "what is READY is green on a terminal"
+        assert "\x1b[32m" in terminal.colours(), "READY is green on a terminal"
         terminal.runs("clear; berth ssh")
         terminal.shows("#")
         terminal.types("tty; exit")

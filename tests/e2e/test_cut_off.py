@@ -27,7 +27,7 @@ def test_a_machine_whose_kubelet_is_stopped_passes_to_nobody_until_it_is_heard_a
             lab.wait(f"wd/{deployment}", "condition=Quarantined", TURN_SECONDS)
             status = lab.get("wd", deployment)["status"]
             assert (status["lease"]["instance"], status["epoch"]) == (instance, epoch)
-            assert ada.ssh(old, "true").returncode == 255, "what has ended lets somebody in"
+            assert ada.ssh(old, "true").returncode == 255, "an ended instance lets somebody in"
         gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
     bob.ends(following)
 

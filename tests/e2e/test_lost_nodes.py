@@ -105,7 +105,7 @@ def test_a_machine_whose_node_is_deleted_while_it_is_silent_passes_to_nobody_unt
             lab.wait(f"pod/i-{instance}", COLLECTED, COLLECTED_SECONDS)
             lab.wait(f"wd/{deployment}", "condition=Quarantined", TURN_SECONDS)
             assert lease(lab, deployment) == had
-            assert ada.ssh(old, "true").returncode == 255, "what has ended lets somebody in"
+            assert ada.ssh(old, "true").returncode == 255, "an ended instance lets somebody in"
         gets_in_alone(lab, bob, following := passes_to(lab, bob, deployment), ada, before, old)
     bob.ends(following)
     assert lab.leftovers(instance) == []

@@ -184,4 +184,4 @@ def test_a_forbidden_address_never_gets_in_whatever_happens(
         got_in, tried, pause = prober.gives_up()
     print(json.dumps({"tried": tried, "longest pause": pause}))  # noqa: T201 (how hard it was tried)
     assert got_in == []
-    assert tried >= 3000, "he hardly tried"
+    assert tried >= 3000, "the outside client hardly tried"

@@ -30,7 +30,7 @@ def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: L
     assert "finalizers" not in history["metadata"]
     assert all("lease" not in wd["status"] for wd in lab.objects("wd"))
     for kind in ("pods", "services", "secrets", "networkpolicies"):
-        assert lab.objects(kind, "berth.dev/warm") == [], "what was kept warm is gone"
+        assert lab.objects(kind, "berth.dev/warm") == [], "warm objects are gone"
     lab.kubectl("delete", f"wd/{warm}", f"wt/{warm}", "-n", NAMESPACE)
     # The pod of the check before an upgrade stays, for its log.
     running = "app.kubernetes.io/component!=check"

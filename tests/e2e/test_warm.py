@@ -60,6 +60,6 @@ def test_a_warm_pod_is_shut_before_one_holder_s_in_its_lease_and_gone_after(
     second = bob.takes(TYPE)
     theirs = bob.asks("GET", f"/instance/{second}").json
     assert theirs["hostkeys"] != info["hostkeys"]
-    assert bob.ssh(theirs, "ls ~/trace").returncode == 2, "what one holder wrote is not there for the next"
+    assert bob.ssh(theirs, "ls ~/trace").returncode == 2, "files of one holder are not there for the next"
     assert ada.probe(theirs, "shut") == 0.0
     bob.ends(second)

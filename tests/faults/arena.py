@@ -72,7 +72,7 @@ class Arena:
                 await until(partial(self._is_deleted, kind, name), f"{name} can be deleted", SETTLED_SECONDS)
         await self.watching.until(
             lambda: not (self._mine(INSTANCES) or self._mine(RESERVATIONS)),
-            "what has ended is deleted",
+            "ended instances are deleted",
             SETTLED_SECONDS,  # an operator that was killed may have to come back first
         )
 

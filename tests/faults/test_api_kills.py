@@ -26,8 +26,8 @@ pytestmark = pytest.mark.apiserver
 POINTS = {"": 3, "one-and-the-same": 5}
 """By Idempotency-Key: writes of an undisturbed POST /new, at the least."""
 UNDONE_SECONDS = {"": 60.0, "one-and-the-same": 150.0}
-"""By Idempotency-Key: a repeat with one waits until the first request surely counts as dead, 60 s, and as long again
-where it is not known what it made itself, since the cluster was slow."""
+"""By Idempotency-Key: a repeat with one waits 60 s, until the first request surely counts as dead. It waits
+as long again where a slow cluster hides the objects that the repeat made itself."""
 TICK = 0.5
 SIDE_BY_SIDE = 3
 """Each with an operator and two API processes, which are ready late where all start at once."""

@@ -119,7 +119,7 @@ class Case:
             return bool(holder) and lease is not None and lease["instance"] == holder and await self.has_no_other_key()
 
         await until(is_settled, f"after {self} one instance is left, and no key of another", SETTLED_SECONDS)
-        assert holder == (served or holder), f"after {self} the holder lost what he was given"
+        assert holder == (served or holder), f"after {self} the holder lost the lease"
         if self.key:
             # A repeat and the first request are one: both were told of the same, or one that it should ask again.
             assert answer.status_code in (409, 503) or answer.json()["id"] == holder, f"{self}: {answer.text}"

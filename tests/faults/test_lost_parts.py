@@ -134,7 +134,7 @@ async def test_a_full_store_lends_nothing_says_so_and_goes_on_once_there_is_room
     first, second = Step("ask", 1, 0, 0), Step("ask", 2, 1, 0)
     for proxy in ground.proxies.values():
         proxy.faults = None  # of the last history
-    await until(lambda: ada.ask(first), "what was given back is lent", LED_SECONDS)
+    await until(lambda: ada.ask(first), "a returned machine is lent", LED_SECONDS)
     await until(lambda: bob.ask(first, reserve=True), "bob waits", LED_SECONDS)
     (instance,) = ada.instances
     async with full(plane, release.lab):
@@ -152,7 +152,7 @@ async def test_a_full_store_lends_nothing_says_so_and_goes_on_once_there_is_room
         assert (await release.lab.lease(arena.deployments[0]) or {})["instance"] == instance
         assert await release.lab.lease(arena.deployments[1]) is None
     await ada.terminate(first)
-    await until(lambda: eve.ask(second), "what is free is lent again", LED_SECONDS)
+    await until(lambda: eve.ask(second), "a free machine is lent again", LED_SECONDS)
     await until(lambda: bool(arena.queue.granted), "bob has a turn", LED_SECONDS)
     await arena.settle()
     assert await ground.left() == []

@@ -50,7 +50,7 @@ def queue(*, leaves: float = 100.0, instance: str = "i-new", version: int = 5, u
 def test_a_newcomer_before_one_who_waits_is_a_jump() -> None:
     assert queue().jumps()
     assert not queue(leaves=3.5).jumps(), "it may have been given up by then"
-    assert not queue(user="ada").jumps(), "nobody is kept by what he waits for himself"
+    assert not queue(user="ada").jumps(), "a user's own places in the queue do not block the user"
     assert not queue(instance="i-unknown").jumps(), "nobody knows when that was asked for"
 
 

@@ -27,7 +27,7 @@ class Watching:
     objects: dict[Kind, dict[str, Object]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
-    """That which watches."""
+    """Process that watches."""
 
     def begin(self) -> None:
         """Watch until :meth:`end`."""

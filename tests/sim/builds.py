@@ -270,4 +270,4 @@ class Builds(Part):
         for obj in self.stage.cluster.store.all("configmaps", LAB):
             build = (obj["metadata"].get("labels") or {}).get(names.BUILD_LABEL)
             if build is not None and build not in known:
-                self.stage.cluster.violated("I5: what was kept of a build that was deleted is left")
+                self.stage.cluster.violated("I5: logs or artifacts of a deleted build are left")

@@ -122,7 +122,7 @@ def _firewall(stage: Stage, public_id: str, status: Object) -> None:
             elif told != pod.in_force.digest:
                 stage.cluster.violated("I7: an instance does not say what is in force, though all is quiet")
             elif pod.in_force.digest != stage.rules_digest(public_id):
-                stage.cluster.violated("I7: what is in force is not what the rules say, though all is quiet")
+                stage.cluster.violated("I7: the ruleset in force differs from the rules, though all is quiet")
             policy = stage.cluster.store.find("networkpolicies", LAB, pod.name)
             may_be_old = policy is not None and _may_be_old(stage, pod.name, public_id)
             if policy is None or (_let_in(policy) != stage.let_in(public_id) and not may_be_old):

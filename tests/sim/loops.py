@@ -1,7 +1,7 @@
 """Virtual time: one event loop for each simulated process, and a scheduler that steps them by seeded choices.
 
-Concurrency model: one thread. The scheduler advances the time to what comes next, an event of the world or something
-that a loop has to do, and chooses by the seed among what comes at the same moment. A loop that is not stepped is a
+Concurrency model: one thread. The scheduler advances the time to the next event of the world or step of a
+loop, and chooses by the seed among events of the same moment. A loop that is not stepped is a
 process that was stopped (SIGSTOP); where its own clocks stand still too, a machine that was paused.
 """
 

@@ -87,7 +87,7 @@ MUTANTS: Final = (
     ),
     Mutant("no tombstone is made", ORPHAN, "if not same and ids.is_drawn", "if False and ids.is_drawn", which="late"),
     Mutant(
-        "who makes the tombstone gives the lease back",
+        "the maker of the tombstone gives the lease back",
         ORPHAN,
         "lease.instance, lease.user):\n        return CLEARING_SECONDS",
         "lease.instance, lease.user):\n        pass",
@@ -166,7 +166,7 @@ MUTANTS: Final = (
         which="new",
     ),
     Mutant(
-        "who was refused once is refused for good",
+        "a waiter that was refused once is refused for good",
         "berth_operator.engine.writes.Refusals.confirmed",
         ">= CONFIRM_SECONDS",
         ">= 0.0",
@@ -201,14 +201,14 @@ MUTANTS: Final = (
         which="queue",
     ),
     Mutant(
-        "who came last is served first",
+        "the last waiter is served first",
         "berth_core.queue.order.turn_of",
         "int(parse_time(place.since).timestamp()), place.version",
         "-int(parse_time(place.since).timestamp()), place.version",
         which="queue",
     ),
     Mutant(
-        "what could not be had is passed over though it is free again",
+        "a machine that could not be had is passed over though it is free again",
         "berth_operator.queue.reconcile._try",
         "return waiter.instance, wd.metadata.uid, wd.metadata.resource_version",
         'return waiter.instance, wd.metadata.name, ""',
@@ -341,7 +341,7 @@ MUTANTS: Final = (
         which="swept",
     ),
     Mutant(
-        "what was kept warm is deleted whatever became of it",
+        "a warm pod is deleted whatever became of it",
         "berth_operator.instances.warm.reconcile._delete",
         ', uid=metadata["uid"], resource_version=version',
         "",

@@ -1,8 +1,8 @@
 """Imports the product with its clocks replaced, and puts the few parts aside that reach outside of the process.
 
 Replaced parts, beside clocks and chance (:mod:`tests.sim.clocks`): the path check (sockets), the process's own address
-(a socket), host keys (cryptography), garbage collection at the start of the API (it would stop the simulation for
-longer than a history takes), and logs, which go into the trace.
+(a socket), host keys (cryptography), and logs, which go into the trace. So is garbage collection at the start of the
+API, which would stop the simulation for longer than a history takes.
 """
 
 import asyncio

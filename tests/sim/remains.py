@@ -23,8 +23,8 @@ class Remains:
         self._things: dict[tuple[str, int], dict[tuple[str, str], bool]] = {}
         """Objects of a deployment's epoch, by plural and name; whether it came late.
 
-        That is what an operator makes that leads no more, what is kept warm for an epoch that had begun already, what
-        lacked a Secret from the start, and a Service for whose answer nobody waits any more: it has no pod.
+        An operator that does not lead any more made them; or they are warm for an epoch that had begun already; or they
+        lacked a Secret from the start. A Service whose maker does not wait for the answer any more has no pod.
         """
         self._leader = ""
         """Name of the process that holds the leader's Lease."""
@@ -48,7 +48,7 @@ class Remains:
     def of(self, deployment: str, epoch: int) -> list[tuple[str, str]]:
         """Plurals and names of what may not be there when an epoch is given back.
 
-        What was made late may be there: what it lacks keeps it from starting (ADR 0024). A pod of which
+        A late write may be there, but lacks a part without which it does not start (ADR 0024). A pod of which
         nothing is lacking counts all the same.
         """
         things = self._things.get((deployment, epoch), {})

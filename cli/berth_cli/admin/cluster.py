@@ -46,9 +46,9 @@ async def server_time(client: Client) -> datetime:
     return parsedate_to_datetime(await client.server_date()).astimezone(UTC)
 
 
-def _kubeconfig(given: Path | None) -> str:
+def _kubeconfig(file: Path | None) -> str:
     """Path of the kubeconfig: the option, else KUBECONFIG, else ~/.kube/config."""
-    chosen = str(given) if given else os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    if not any(Path(part).is_file() for part in chosen.split(os.pathsep)):
-        raise CliError(f"there is no kubeconfig at {chosen}: name one with --kubeconfig or KUBECONFIG", UNREACHABLE)
-    return chosen
+    path = str(file) if file else os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if not any(Path(part).is_file() for part in path.split(os.pathsep)):
+        raise CliError(f"there is no kubeconfig at {path}: name one with --kubeconfig or KUBECONFIG", UNREACHABLE)
+    return path

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from berth_cli.admin.doctor import checks, facts
+from berth_cli.admin.doctor import facts, suite
 from berth_cli.admin.doctor.findings import Level
 from berth_cli.jobs import common
 from berth_core import names
@@ -53,7 +53,7 @@ def given(environment: Mapping[str, str]) -> Given:
     return Given(
         workspaces=settings.words(facts.WORKSPACES_VARIABLE),
         access=settings.words(facts.ACCESS_VARIABLE),
-        values=facts.given(environment),
+        values=facts.values_of(environment),
         kubeconfig=settings.text("KUBECONFIG") or None,
     )
 
@@ -64,18 +64,18 @@ async def _job() -> None:
         async with asyncio.timeout(LONGEST_SECONDS), connected(names.CLI_MANAGER, job.kubeconfig) as client:
             await common.patiently(lambda: _look(client, job), PATIENCE_SECONDS)
     except ClusterError as error:
-        log.warning("what exists cannot be looked at", error=error.message)
+        log.warning("existing objects cannot be checked", error=error.message)
     except TimeoutError:
-        log.warning("what exists is too much to look at", seconds=LONGEST_SECONDS)
+        log.warning("existing objects are too many to check in time", seconds=LONGEST_SECONDS)
 
 
 async def _look(client: Client, job: Given) -> None:
-    held = await facts.hold(client, job.workspaces, job.access)
-    seen = facts.Stored(job.values, held)
-    found = [one for one in checks.findings(seen, checks.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
-    for one in found:
+    objects = await facts.hold(client, job.workspaces, job.access)
+    state = facts.Stored(job.values, objects)
+    findings = [one for one in suite.findings(state, suite.BEFORE_AN_UPGRADE) if one.level is not Level.OK]
+    for one in findings:
         log.warning(one.says, check=one.check, mend=one.mend)
-    log.info("looked at what exists", checks=len(checks.BEFORE_AN_UPGRADE), warnings=len(found))
+    log.info("existing objects are checked", checks=len(suite.BEFORE_AN_UPGRADE), warnings=len(findings))
 
 
 def main() -> None:

@@ -46,9 +46,9 @@ async def ensure_keys(client: Client, namespace: str, now: datetime) -> None:
 async def _ensure_authority(client: Client, namespace: str, now: datetime) -> None:
     if await _secret_of(client, namespace, names.AGENT_CA_SECRET) is not None:
         return
-    made = material.new_authority(now)
+    pair = material.new_authority(now)
     body = _secret(
-        namespace, names.AGENT_CA_SECRET, {"tls.crt": made.certificate.encode(), "tls.key": made.key.encode()}
+        namespace, names.AGENT_CA_SECRET, {"tls.crt": pair.certificate.encode(), "tls.key": pair.key.encode()}
     )
     body["type"] = "kubernetes.io/tls"
     await _create(client, namespace, body)
@@ -56,14 +56,14 @@ async def _ensure_authority(client: Client, namespace: str, now: datetime) -> No
 
 async def _ensure_signing(client: Client, namespace: str, now: datetime) -> None:
     """Make a signing key where their Secret is missing. Raises CliError where the Secret holds none."""
-    found = await _secret_of(client, namespace, names.SIGNING_SECRET)
-    if found is None:
+    secret = await _secret_of(client, namespace, names.SIGNING_SECRET)
+    if secret is None:
         kid, pem = material.new_signing_key()
         body = _secret(namespace, names.SIGNING_SECRET, {kid + PEM: pem})
         since = json.dumps({kid: timestamp(now.replace(microsecond=0))})
         body["metadata"]["annotations"] = {names.ACTIVE_KID_ANNOTATION: kid, names.KEYS_SINCE_ANNOTATION: since}
         await _create(client, namespace, body)
-    elif not Keyring.parse(found).held:
+    elif not Keyring.parse(secret).held:
         raise CliError(
             f"Secret {namespace}/{names.SIGNING_SECRET} holds no <kid>.pem: restore it from a backup,"
             " or delete it and run this again for a new key (all tokens end then)"

@@ -35,42 +35,42 @@ async def close(client: Client, namespace: str, process: str, seconds: float) ->
     except NotFoundError:
         log.info("it is not there", process=process)
     labels = {"app.kubernetes.io/name": "berth", names.COMPONENT_LABEL: process}
-    if left := await _until_gone(client, namespace, labels, seconds):
-        log.warning("pods do not end", process=process, pods=left)
+    if remains := await _until_gone(client, namespace, labels, seconds):
+        log.warning("pods do not end", process=process, pods=remains)
 
 
 async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> None:
     """Remove warm pods and their objects. Call it after the operator's end, which would make them again."""
     for namespace in namespaces:
-        if not (kept := await _warm(client, namespace)):
+        if not (pods := await _warm(client, namespace)):
             continue
-        for name in kept:
+        for name in pods:
             await client.delete(PODS, namespace, name, grace_seconds=POD_GRACE)
             await client.delete(SERVICES, namespace, name)
-        for secret in await _warm_secrets(client, namespace, kept):
+        for secret in await _warm_secrets(client, namespace, pods):
             await client.delete(SECRETS, namespace, secret)
-        if left := await _until_gone(client, namespace, WARM, seconds):
-            log.warning("warm pods do not end; they go when their nodes come back", pods=left)
+        if remains := await _until_gone(client, namespace, WARM, seconds):
+            log.warning("warm pods do not end; they go when their nodes come back", pods=remains)
         # NetworkPolicies, which isolate the pods, go last.
-        for name in kept:
+        for name in pods:
             await client.delete(POLICIES, namespace, name)
-        log.info("warm pods removed", namespace=namespace, count=len(kept))
+        log.info("warm pods removed", namespace=namespace, count=len(pods))
 
 
 async def _warm(client: Client, namespace: str) -> list[str]:
     """Names of warm pods; a pod and the objects that belong to it have one name."""
-    found = set[str]()
+    result = set[str]()
     for kind in (SERVICES, PODS):
-        listed, _ = await client.list(kind, namespace, labels=WARM, metadata_only=True)
-        found |= {obj["metadata"]["name"] for obj in listed}
-    return sorted(found)
+        objects, _ = await client.list(kind, namespace, labels=WARM, metadata_only=True)
+        result |= {obj["metadata"]["name"] for obj in objects}
+    return sorted(result)
 
 
 async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> list[str]:
     """Names of the Secrets that such pods mount, by the nonces in the deployments' status. No Secret is listed here."""
-    listed, _ = await client.list(WorkspaceDeployment.api(), namespace)
+    deployments, _ = await client.list(WorkspaceDeployment.api(), namespace)
     nonces: dict[str, str] = {}
-    for obj in listed:
+    for obj in deployments:
         # Not by the model: an unreadable object may have a warm pod too.
         epoch, nonce = (at(obj, "status", "warm", field) for field in ("epoch", "nonce"))
         if isinstance(epoch, int) and isinstance(nonce, str) and re.fullmatch(NONCE, nonce):

@@ -77,16 +77,16 @@ async def uninstall(client: Client, release: Release) -> None:
     closing = min(CLOSING_SECONDS, release.deadline)
     await close(client, release.namespace, "api", closing)
     await _empty_queue(client, release.workspaces)
-    left = await _end_all(client, release.workspaces, release.deadline)
-    if left and not release.force:
+    remains = await _end_all(client, release.workspaces, release.deadline)
+    if remains and not release.force:
         raise CliError(
-            f"not ended within {release.deadline:g} s: {', '.join(left)}. See their conditions and the operator's log"
-            f" (kubectl logs -n {release.namespace} deployment/berth-operator); free the lease of a lost node with"
+            f"not ended within {release.deadline:g} s: {', '.join(remains)}. See their conditions and the operator's"
+            f" log (kubectl logs -n {release.namespace} deployment/berth-operator); free the lease of a lost node with"
             " `berth release DEPLOYMENT --force` and uninstall again; docs/how-to/helm.md says how to go on by force,"
             " and how to bring Berth back"
         )
-    if left:
-        log.warning("going on by force", left=left)
+    if remains:
+        log.warning("going on by force", left=remains)
         await _vouch(client, release.workspaces)
         await _end_all(client, release.workspaces, min(FORCED_SECONDS, release.deadline))
         await _free(client, release.workspaces)
@@ -110,17 +110,17 @@ async def _end_all(client: Client, namespaces: Iterable[str], seconds: float) ->
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
-        running = [one for one in await _listed(client, Instance.api(), namespaces) if not _ended(one)]
+        running = [one for one in await _list_all(client, Instance.api(), namespaces) if not _ended(one)]
         for instance in running:
             if not at(instance, "spec", "terminate"):
                 metadata = instance["metadata"]
                 body: Object = {"spec": {"terminate": True}}
                 await _patch(client, Instance.api(), metadata["namespace"], metadata["name"], body)
-        left = [f"instance {one['metadata']['name']} of {at(one, 'spec', 'user')}" for one in running]
-        left += [f"lease of {wd['metadata']['name']}" for wd in await _leased(client, namespaces)]
-        if not left or loop.time() >= until:
-            return left
-        log.info("waiting", left=left)
+        remains = [f"instance {one['metadata']['name']} of {at(one, 'spec', 'user')}" for one in running]
+        remains += [f"lease of {wd['metadata']['name']}" for wd in await _leased(client, namespaces)]
+        if not remains or loop.time() >= until:
+            return remains
+        log.info("waiting", left=remains)
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -155,8 +155,8 @@ async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
     """Remove our finalizer from all resources, so that each can be deleted without an operator."""
     for namespace in namespaces:
         for kind in (Instance.api(), WorkspaceDeployment.api()):
-            listed, _ = await client.list(kind, namespace, metadata_only=True)
-            for obj in listed:
+            objects, _ = await client.list(kind, namespace, metadata_only=True)
+            for obj in objects:
                 await _take_finalizer(client, kind, obj)
 
 
@@ -164,18 +164,18 @@ async def _leave(client: Client, release: Release) -> None:
     """Remove this release's claim on its workspace namespaces, so that another release can lead there."""
     for namespace in release.workspaces:
         try:
-            found = await client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
+            configmap = await client.get(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP)
         except NotFoundError:
             continue
-        if (found.get("data") or {}).get(names.RELEASE_KEY) == release.namespace:
-            await client.delete(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP, uid=found["metadata"]["uid"])
+        if (configmap.get("data") or {}).get(names.RELEASE_KEY) == release.namespace:
+            await client.delete(CONFIG_MAPS, namespace, names.RELEASE_CONFIGMAP, uid=configmap["metadata"]["uid"])
 
 
 async def _forget(client: Client, access: str) -> None:
     """Delete the private keys of instances, and the answers kept for an Idempotency-Key, which can hold some too."""
     for label in (names.INSTANCE_LABEL, names.IDEMPOTENCY_LABEL):
-        listed, _ = await client.list(SECRETS, access, labels={label: ""}, metadata_only=True)
-        for secret in listed:
+        secrets, _ = await client.list(SECRETS, access, labels={label: ""}, metadata_only=True)
+        for secret in secrets:
             await client.delete(SECRETS, access, secret["metadata"]["name"])
 
 
@@ -188,8 +188,8 @@ async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
         finalizers = obj["metadata"].get("finalizers") or []
         if names.FENCE_FINALIZER not in finalizers:
             return
-        kept = [f for f in finalizers if f != names.FENCE_FINALIZER]
-        body: Object = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": kept}}
+        others = [f for f in finalizers if f != names.FENCE_FINALIZER]
+        body: Object = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": others}}
         try:
             await client.patch(kind, namespace, name, body)
         except NotFoundError:
@@ -202,20 +202,20 @@ async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
 
 
 async def _pods(client: Client, namespace: str) -> list[Object]:
-    listed, _ = await client.list(PODS, namespace, labels={names.EPOCH_LABEL: ""}, metadata_only=True)
-    return listed
+    pods, _ = await client.list(PODS, namespace, labels={names.EPOCH_LABEL: ""}, metadata_only=True)
+    return pods
 
 
-async def _listed(client: Client, kind: Kind, namespaces: Iterable[str]) -> list[Object]:
+async def _list_all(client: Client, kind: Kind, namespaces: Iterable[str]) -> list[Object]:
     """Read objects without a model, so that unreadable ones are ended and given back like the others."""
-    found: list[Object] = []
+    objects: list[Object] = []
     for namespace in namespaces:
-        found += (await client.list(kind, namespace))[0]
-    return found
+        objects += (await client.list(kind, namespace))[0]
+    return objects
 
 
 async def _leased(client: Client, namespaces: Iterable[str]) -> list[Object]:
-    deployments = await _listed(client, WorkspaceDeployment.api(), namespaces)
+    deployments = await _list_all(client, WorkspaceDeployment.api(), namespaces)
     return [wd for wd in deployments if at(wd, "status", "lease") is not None]
 
 
@@ -233,15 +233,15 @@ async def _patch(client: Client, kind: Kind, namespace: str, name: str, body: Ob
 
 def release_of(environment: Mapping[str, str]) -> Release:
     """Read the release from the environment. Raises SettingError."""
-    given = settings.Settings(environment)
-    given.required("BERTH_WORKSPACE_NAMESPACES")
+    variables = settings.Settings(environment)
+    variables.required("BERTH_WORKSPACE_NAMESPACES")
     return Release(
-        namespace=given.required("BERTH_NAMESPACE"),
-        workspaces=given.words("BERTH_WORKSPACE_NAMESPACES"),
-        access=given.required("BERTH_ACCESS_NAMESPACE"),
-        deadline=given.read("BERTH_UNINSTALL_DEADLINE", settings.COUNT, 240),
-        force=given.read("BERTH_UNINSTALL_FORCE", settings.SWITCH, default=False),
-        kubeconfig=given.text("KUBECONFIG") or None,
+        namespace=variables.required("BERTH_NAMESPACE"),
+        workspaces=variables.words("BERTH_WORKSPACE_NAMESPACES"),
+        access=variables.required("BERTH_ACCESS_NAMESPACE"),
+        deadline=variables.read("BERTH_UNINSTALL_DEADLINE", settings.COUNT, 240),
+        force=variables.read("BERTH_UNINSTALL_FORCE", settings.SWITCH, default=False),
+        kubeconfig=variables.text("KUBECONFIG") or None,
     )
 
 

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from berth_cli.ui.conversion import quicken
 
 PEOPLE = "With a token, over the HTTP API"
-KEEPERS = "With a kubeconfig, for those who run Berth"
+KEEPERS = "With a kubeconfig, for administrators"
 OTHERS = "About this tool"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -73,10 +73,10 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # see Command
         """Write a list for each audience."""
-        shown = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         by_panel: dict[str, list[tuple[str, str]]] = {}
-        width = max((len(name) for name in shown), default=0)
-        for name, command in shown.items():
+        width = max((len(name) for name in commands), default=0)
+        for name, command in commands.items():
             if command is None or command.hidden:
                 continue
             panel = getattr(command, "rich_help_panel", None)
@@ -91,14 +91,14 @@ class Commands(typer.Typer):
     """A group of commands with the help of this module."""
 
     def __init__(self, **settings: Any) -> None:
-        given = {
+        defaults = {
             "cls": Group,
             "rich_markup_mode": None,
             "no_args_is_help": True,
             "add_completion": False,
             "pretty_exceptions_enable": False,
         }
-        super().__init__(**(given | settings))
+        super().__init__(**(defaults | settings))
 
     def command(
         self, name: str | None = None, *, cls: type[TyperCommand] | None = Command, **settings: Any

@@ -61,8 +61,8 @@ def show_one(row: Row, table: Table[Row], output: Output) -> None:
     elif output is Output.NAME:
         typer.echo(table.name(row))
     else:
-        shown = [(c.heading, c.words(row)) for c in table.columns if output is Output.WIDE or not c.wide]
-        lines = [(heading, words) for heading, words in shown if words]
+        pairs = [(c.heading, c.words(row)) for c in table.columns if output is Output.WIDE or not c.wide]
+        lines = [(heading, words) for heading, words in pairs if words]
         width = max(len(heading) for heading, _ in lines)
         for heading, words in lines:
             typer.echo(f"{heading.lower().ljust(width)}{GAP}{printable(words)}")

@@ -21,14 +21,16 @@ def readable(kind: type[R], objects: Iterable[Object]) -> list[R]:
 
 def split(kind: type[R], objects: Iterable[Object]) -> tuple[list[R], list[Object]]:
     """Return the readable objects, and the unreadable ones, which are named on standard error."""
-    read, left = list[R](), list[Object]()
+    read, unreadable = list[R](), list[Object]()
     for obj in objects:
         try:
             read.append(kind.parse(obj))
         except UnreadableError as error:
-            left.append(obj)
-            if len(left) <= SHOWN:
+            unreadable.append(obj)
+            if len(unreadable) <= SHOWN:
                 typer.echo(f"left out: {error.message}", err=True)
-    if len(left) > SHOWN:
-        typer.echo(f"left out: {len(left) - SHOWN} more of kind {kind.KIND} cannot be read (berth doctor)", err=True)
-    return read, left
+    if len(unreadable) > SHOWN:
+        typer.echo(
+            f"left out: {len(unreadable) - SHOWN} more of kind {kind.KIND} cannot be read (berth doctor)", err=True
+        )
+    return read, unreadable

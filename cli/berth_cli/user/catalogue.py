@@ -73,12 +73,12 @@ def summaries(names: Iterable[str], infos: Iterable[Json]) -> list[Json]:
     return [
         {
             "type": name,
-            "deployments": len(found),
-            "free": sum(map(is_free, found)),
-            "regions": sorted({info["region"] for info in found if info["region"]}),
-            "queuelen": min((info["queuelen"] for info in found), default=None),
+            "deployments": len(deployments),
+            "free": sum(map(is_free, deployments)),
+            "regions": sorted({info["region"] for info in deployments if info["region"]}),
+            "queuelen": min((info["queuelen"] for info in deployments), default=None),
         }
-        for name, found in sorted(by_type.items())
+        for name, deployments in sorted(by_type.items())
     ]
 
 
@@ -87,7 +87,7 @@ def types(output: Form = Output.TABLE, context: ContextName = None) -> None:
     api = connect(context)
     names = api.get("/workspaces")["workspace_types"]
     infos = api.get("/deployments", info=1)["info"].values()
-    show(summaries(names, infos), TYPES, output, "there are no types here: ask those who run this Berth")
+    show(summaries(names, infos), TYPES, output, "there are no types here: ask an administrator")
 
 
 def search(
@@ -96,17 +96,17 @@ def search(
         list[str] | None,
         typer.Option("--type", "-t", help="Of this type; may be repeated.", autocompletion=completion.types),
     ] = None,
-    free: Annotated[bool, typer.Option("--free", help="Only what can be had now.")] = False,
-    dissolved: Annotated[bool, typer.Option("--dissolved", help="Also what was taken away for good.")] = False,
+    free: Annotated[bool, typer.Option("--free", help="Only free ones.")] = False,
+    dissolved: Annotated[bool, typer.Option("--dissolved", help="Also dissolved ones.")] = False,
     output: Form = Output.TABLE,
     context: ContextName = None,
 ) -> None:
     """Search the deployments: the machines that can be had, one holder at a time. Needs no token."""
-    asked: dict[str, Any] = {"q": query or None, "types": ",".join(type_ or ()) or None, "info": 1}
-    asked |= {"maxlen": 0} if free else {}
-    asked |= {"with_dissolved": 1} if dissolved else {}
-    found = connect(context).get("/deployments", **asked)
-    rows = [{"id": id_} | found["info"][id_] for id_ in found["workspace_deployments"]]
+    query_words: dict[str, Any] = {"q": query or None, "types": ",".join(type_ or ()) or None, "info": 1}
+    query_words |= {"maxlen": 0} if free else {}
+    query_words |= {"with_dissolved": 1} if dissolved else {}
+    answer = connect(context).get("/deployments", **query_words)
+    rows = [{"id": id_} | answer["info"][id_] for id_ in answer["workspace_deployments"]]
     rows = [row for row in rows if not free or is_free(row)]
     hint = "with a place in the queue: `berth new TYPE --reserve`" if free else "`berth types` shows all types"
     show(rows, DEPLOYMENTS, output, f"nothing found: {hint}")

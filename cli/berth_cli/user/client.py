@@ -70,8 +70,8 @@ class Api:
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """Send a GET; the caller escapes words of people in ``path`` (``session.escaped``)."""
-        asked = {name: value for name, value in query.items() if value is not None}
-        return self._json("GET", f"{path}?{urlencode(asked)}" if asked else path)
+        parameters = {name: value for name, value in query.items() if value is not None}
+        return self._json("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None) -> Any:
         """Send a POST; with an Idempotency-Key an unanswered request is sent once more."""
@@ -170,30 +170,30 @@ class _NoRedirects(HTTPRedirectHandler):
 
 def refusal(status: int, headers: Message | Mapping[str, str], body: bytes, place: Place) -> Refused:
     """Turn an answer into an error for people: the API's text, and the next step. Pure."""
-    said = _said(body)
+    words = _reason(body)
     retry = headers.get("Retry-After") or ""
     seconds = float(retry) if retry.isdecimal() else None
-    text = said or f"status {status}"
-    if said in WRONG_TOKEN:
+    text = words or f"status {status}"
+    if words in WRONG_TOKEN:
         who = "the token is wrong, expired or revoked" if place.token else "this needs a token"
         hint = "set BERTH_TOKEN, or name a context that has one (`berth config show`)"
-        return Refused(f"{who} ({place.source}): {hint}", FORBIDDEN, status, said)
+        return Refused(f"{who} ({place.source}): {hint}", FORBIDDEN, status, words)
     if 300 <= status < 400:
         where = headers.get("Location") or "another address"
-        return Refused(f"{place.api} points to {where}: use that address for the API", UNREACHABLE, status, said)
+        return Refused(f"{place.api} points to {where}: use that address for the API", UNREACHABLE, status, words)
     if status == 429:
         hint = f"repeat it in {retry} s" if seconds else "repeat it later"
-        return Refused(f"{text}: {hint}", BUSY, status, said, seconds)
-    if status == 503 and "busy" in said.lower():
-        return Refused(text, BUSY, status, said, seconds)
+        return Refused(f"{text}: {hint}", BUSY, status, words, seconds)
+    if status == 503 and "busy" in words.lower():
+        return Refused(text, BUSY, status, words, seconds)
     if status in (502, 503, 504):
-        return Refused(f"{text}: repeat it in a moment", UNREACHABLE, status, said, seconds)
-    text = f"{text}: {HINTS[said]}" if said in HINTS else text
+        return Refused(f"{text}: repeat it in a moment", UNREACHABLE, status, words, seconds)
+    text = f"{text}: {HINTS[words]}" if words in HINTS else text
     code = {403: FORBIDDEN, 404: NOT_FOUND}.get(status, FAILED)
-    return Refused(text, code, status, said, seconds)
+    return Refused(text, code, status, words, seconds)
 
 
-def _said(body: bytes) -> str:
+def _reason(body: bytes) -> str:
     try:
         answer = json.loads(body)
     except ValueError:
@@ -201,5 +201,5 @@ def _said(body: bytes) -> str:
     if not isinstance(answer, dict):
         return ""
     texts = (answer.get(name) for name in ("error_message", "result_message", "error"))
-    said = next((text for text in texts if isinstance(text, str)), "")
-    return f"{said} (request {answer['request_id']})" if "request_id" in answer else said
+    reason = next((text for text in texts if isinstance(text, str)), "")
+    return f"{reason} (request {answer['request_id']})" if "request_id" in answer else reason

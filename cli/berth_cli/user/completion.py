@@ -23,8 +23,8 @@ def instances(incomplete: str) -> list[str]:
 def names(incomplete: str) -> list[str]:
     """Contexts of the configuration file."""
     try:
-        known = contexts.load()[0].by_name
-        return [name for name in known if name.startswith(incomplete) and PLAIN.fullmatch(name)]
+        contexts_by_name = contexts.load()[0].by_name
+        return [name for name in contexts_by_name if name.startswith(incomplete) and PLAIN.fullmatch(name)]
     except CliError:
         return []  # nobody reads an error while pressing the tab key
 
@@ -33,8 +33,8 @@ def _ask(path: str, field: str) -> list[str]:
     from berth_cli.user.client import Api
 
     try:
-        found = list(Api(contexts.place(None), SECONDS).get(path)[field])
+        words = list(Api(contexts.place(None), SECONDS).get(path)[field])
     except (CliError, KeyError, TypeError):
         return []  # the same
     # A shell may evaluate completions, and the API is not trusted that far.
-    return [one for one in found if isinstance(one, str) and PLAIN.fullmatch(one)]
+    return [one for one in words if isinstance(one, str) and PLAIN.fullmatch(one)]

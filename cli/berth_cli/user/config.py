@@ -12,7 +12,7 @@ from berth_cli.user import completion
 if TYPE_CHECKING:
     from berth_cli.user.contexts import Context
 
-app = Commands(help="Which API, with which token.")
+app = Commands(help="Contexts: an API, and a token for it.")
 
 SHOW_EXAMPLES = """
 Examples:
@@ -53,27 +53,27 @@ def show(output: Form = Output.TABLE) -> None:
     from berth_cli.ui.printing import show as show_table
     from berth_cli.user import contexts
 
-    known, path = contexts.load()
-    rows = list(known.by_name.values())
+    file, path = contexts.load()
+    rows = list(file.by_name.values())
     try:
-        meant = contexts.chosen(None, os.environ, known, path)
+        current = contexts.choose(None, os.environ, file, path)
     except CliError as error:
         typer.echo(f"berth: {error.message}", err=True)
     else:
-        if meant not in rows:
-            rows.append(meant)
-        known = contexts.Contexts(meant.name, known.by_name)
+        if current not in rows:
+            rows.append(current)
+        file = contexts.Contexts(current.name, file.by_name)
     table = Table["Context"](
         (
-            Column("CURRENT", lambda row: "*" if row.name == known.current else None),
+            Column("CURRENT", lambda row: "*" if row.name == file.current else None),
             Column("NAME", lambda row: row.name),
             Column("API", lambda row: row.api),
             Column("TOKEN", _token),
             Column("CA", lambda row: str(row.ca_file) if row.ca_file else None, wide=True),
         ),
         name=lambda row: row.name,
-        wire=lambda row: {"name": row.name, "api": row.api, "token": _token(row), "current": row.name == known.current},
-        good=lambda row: row.name == known.current,
+        wire=lambda row: {"name": row.name, "api": row.api, "token": _token(row), "current": row.name == file.current},
+        good=lambda row: row.name == file.current,
     )
     show_table(rows, table, output, f"no contexts in {path}: `berth config add` makes one")
 
@@ -87,8 +87,8 @@ def use(name: Name) -> None:
     """Make a context the default."""
     from berth_cli.user import contexts
 
-    known, path = contexts.load()
-    contexts.chosen(name, {}, known, path)
+    file, path = contexts.load()
+    contexts.choose(name, {}, file, path)
     _write(path, contexts.with_current(path.read_text(encoding="utf-8"), name))
     typer.echo(f"{name} is the current context")
 
@@ -118,15 +118,15 @@ def add(
         raise CliError("--token-stdin and --token-file exclude each other: leave one out", USAGE)
     if not contexts.NAME.fullmatch(name):
         raise CliError(f"{name!r} is no name: take letters, digits, - and _", USAGE)
-    known, path = contexts.load()
-    if name in known.by_name:
+    present, path = contexts.load()
+    if name in present.by_name:
         raise CliError(f"there is a context {name}: edit {path}, or take another name", FAILED)
     token = sys.stdin.read(65536).strip() if token_stdin else None
     tokens, authorities = (file.expanduser().absolute() if file else None for file in (token_file, ca_file))
-    made = contexts.Context(name, api, token, tokens, authorities, insecure)
+    context = contexts.Context(name, api, token, tokens, authorities, insecure)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    text = f"{before.rstrip()}\n\n{contexts.table(made)}" if before.strip() else contexts.table(made)
-    text = text if known.current else contexts.with_current(text, name)
+    text = f"{before.rstrip()}\n\n{contexts.table(context)}" if before.strip() else contexts.table(context)
+    text = text if present.current else contexts.with_current(text, name)
     contexts.parse(text, path)
     _write(path, text)
     typer.echo(f"context {name} is in {path}")

@@ -5,8 +5,8 @@
     [contexts.lab]
     api = "https://berth.example.org"
     token-file = "lab.token"      # beside this file; or: token = "…"
-    ca-file = "lab-ca.pem"        # only where the API has a certificate of a private authority
-    insecure = true               # only where api is http:// and the token may cross the network in the clear
+    ca-file = "lab-ca.pem"        # for a certificate of a private authority
+    insecure = true               # for http:// where the token may cross the network in the clear
 
 A token goes only to its own context's API. `--context` takes precedence over BERTH_API and BERTH_TOKEN, and these over
 BERTH_CONTEXT and `current-context`.
@@ -82,10 +82,10 @@ def parse(text: str, path: Path) -> Contexts:
     import tomllib
 
     try:
-        found = tomllib.loads(text)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CliError(f"{path} is no TOML: {error}", USAGE) from error
-    current, contexts = found.get("current-context"), found.get("contexts", {})
+    current, contexts = document.get("current-context"), document.get("contexts", {})
     if not isinstance(contexts, dict) or not (current is None or isinstance(current, str)):
         raise CliError(f"{path}: current-context is a name, and contexts are tables [contexts.NAME]", USAGE)
     return Contexts(current, {name: _context(name, table, path) for name, table in contexts.items()})
@@ -99,8 +99,8 @@ def _context(name: str, table: Any, path: Path) -> Context:
     if not isinstance(table, dict) or not all(isinstance(value, str) for key, value in table.items() if key in words):
         raise CliError(f"{path}: [contexts.{name}] takes texts: {', '.join(sorted(words))}", USAGE)
     if unknown := set(table) - words - {"insecure"}:
-        known = sorted(words | {"insecure"})
-        raise CliError(f"{path}: [contexts.{name}] has `{min(unknown)}`, which is none of {known}", USAGE)
+        keys = sorted(words | {"insecure"})
+        raise CliError(f"{path}: [contexts.{name}] has `{min(unknown)}`, which is none of {keys}", USAGE)
     if "api" not in table:
         raise CliError(f'{path}: [contexts.{name}] has no api: write api = "https://…"', USAGE)
     if "token" in table and "token-file" in table:
@@ -109,14 +109,14 @@ def _context(name: str, table: Any, path: Path) -> Context:
     return Context(name, table["api"], table.get("token"), files.get("token-file"), files.get("ca-file"), insecure)
 
 
-def chosen(wanted: str | None, environment: Mapping[str, str], known: Contexts, path: Path) -> Context:
+def choose(option: str | None, environment: Mapping[str, str], file: Contexts, path: Path) -> Context:
     """Choose API and token, with their source. Raises CliError that says how to name one. Pure."""
     api = environment.get("BERTH_API")
     variable = next((name for name in TOKEN_VARIABLES if environment.get(name)), None)
     token = environment[variable] if variable else None
-    if wanted is not None:
-        return _named(wanted, known, path)
-    name = environment.get("BERTH_CONTEXT") or known.current
+    if option is not None:
+        return _context_named(option, file, path)
+    name = environment.get("BERTH_CONTEXT") or file.current
     if api:
         ca_file = environment.get("BERTH_CA_FILE")
         return Context(f"BERTH_API{f' and {variable}' if variable else ''}", api, token, None, _path(ca_file))
@@ -124,7 +124,7 @@ def chosen(wanted: str | None, environment: Mapping[str, str], known: Contexts, 
         raise CliError(
             f"which API? Set BERTH_API and BERTH_TOKEN, or write a context to {path} with `berth config add`", USAGE
         )
-    context = _named(name, known, path)
+    context = _context_named(name, file, path)
     if token is not None:
         return Context(f"{context.name} with {variable}", context.api, token, None, context.ca_file, context.insecure)
     return context
@@ -156,11 +156,11 @@ def quoted(text: str) -> str:
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
 
 
-def _named(name: str, known: Contexts, path: Path) -> Context:
-    if name not in known.by_name:
-        there = ", ".join(known.by_name) or "none"
+def _context_named(name: str, file: Contexts, path: Path) -> Context:
+    if name not in file.by_name:
+        there = ", ".join(file.by_name) or "none"
         raise CliError(f"there is no context {name} in {path} (there: {there}): `berth config add {name}`", NOT_FOUND)
-    return known.by_name[name]
+    return file.by_name[name]
 
 
 def _path(text: str | None) -> Path | None:
@@ -178,10 +178,10 @@ def load(environment: Mapping[str, str] = os.environ) -> tuple[Contexts, Path]:
         raise CliError(f"{path} cannot be read: {error}", USAGE) from error
 
 
-def place(wanted: str | None, environment: Mapping[str, str] = os.environ) -> Place:
+def place(option: str | None, environment: Mapping[str, str] = os.environ) -> Place:
     """Find the target of requests, and read the token."""
-    known, path = load(environment)
-    context = chosen(wanted, environment, known, path)
+    file, path = load(environment)
+    context = choose(option, environment, file, path)
     token = context.token
     if context.token_file is not None:
         try:
@@ -190,7 +190,7 @@ def place(wanted: str | None, environment: Mapping[str, str] = os.environ) -> Pl
             raise CliError(f"the token of context {context.name} cannot be read: {error}", USAGE) from error
     token = token.strip() if token else None
     if token is not None and not (token.isascii() and token.isprintable()):
-        raise CliError(f"what {context.name} has as a token is none: a token is one line of ASCII", USAGE)
+        raise CliError(f"the token of context {context.name} is not one line of ASCII: write it again", USAGE)
     return Place(context.api.rstrip("/"), token, context.name, context.ca_file, context.insecure)
 
 

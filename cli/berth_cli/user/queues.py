@@ -97,11 +97,11 @@ def queue(
     rows = [row for name in types for row in _rows(api, api.get(f"/qlen/{escaped(name)}"), name)]
     if ids:
         rows += _rows(api, api.get("/qlen", wds=",".join(ids)), None)
-    show(rows, shapes.QUEUE, output, "nothing here that you may have: `berth types` shows all there is")
+    show(rows, shapes.QUEUE, output, "you may instantiate none of these: `berth types` shows all types")
 
 
-def _rows(api: "Api", found: dict[str, Json], type_: str | None) -> list[Json]:
+def _rows(api: "Api", lengths: dict[str, Json], type_: str | None) -> list[Json]:
     return [
         {"id": id_, "type": type_ or api.get(f"/deployment/{escaped(id_)}")["type"], **one}
-        for id_, one in found.items()
+        for id_, one in lengths.items()
     ]

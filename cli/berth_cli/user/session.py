@@ -18,7 +18,7 @@ ContextName = Annotated[
     typer.Option(
         "--context",
         metavar="NAME",
-        help="Which API and token; else BERTH_API and BERTH_TOKEN, else as BERTH_CONTEXT or `berth config use` says.",
+        help="API and token; else BERTH_API and BERTH_TOKEN, else as BERTH_CONTEXT or `berth config use` says.",
         autocompletion=completion.names,
     ),
 ]
@@ -31,10 +31,13 @@ def connect(context: str | None) -> "Api":
     """Return the chosen API. Raises CliError; warns of a token that others can read."""
     from berth_cli.user.client import Api
 
-    known, path = contexts.load()
-    meant = contexts.chosen(context, os.environ, known, path)
-    if shown := contexts.readable_by_others(meant, path):
-        typer.echo(f"berth: other users of this machine can read the token in {shown}: chmod 600 {shown}", err=True)
+    file, path = contexts.load()
+    current = contexts.choose(context, os.environ, file, path)
+    if readable_file := contexts.readable_by_others(current, path):
+        typer.echo(
+            f"berth: other users of this machine can read the token in {readable_file}: chmod 600 {readable_file}",
+            err=True,
+        )
     return Api(contexts.place(context))
 
 
@@ -47,21 +50,21 @@ def instance(api: "Api", word: str | None) -> Json:
     """Read the meant instance: by its id, some of its digits, its type or deployment; else the only one."""
     if word is not None and is_id(word):
         return dict(api.get(f"/instance/{escaped(word)}"))
-    found: Json = api.get(f"/instance/{escaped(meant(active(api), word))}")
-    return found
+    answer: Json = api.get(f"/instance/{escaped(instance_id(active(api), word))}")
+    return answer
 
 
-def meant(there: list[Json], word: str | None) -> str:
+def instance_id(there: list[Json], word: str | None) -> str:
     """Return the id that is meant. Raises CliError that names the existing ones. Pure."""
     fitting = [one for one in there if word is None or _fits(one, word)]
     if len(fitting) == 1:
         return str(fitting[0]["id"])
-    known = "; ".join(f"{one['id']} ({one['type']}, {one['status']})" for one in fitting or there)
+    choices = "; ".join(f"{one['id']} ({one['type']}, {one['status']})" for one in fitting or there)
     if not there:
         raise CliError("you have no active instance: `berth new TYPE` takes one, `berth types` shows what", NOT_FOUND)
     if not fitting:
-        raise CliError(f"you have no active instance {word!r}, but {known}", NOT_FOUND)
-    raise CliError(f"which of your instances? Name one: {known}", FAILED)
+        raise CliError(f"you have no active instance {word!r}, but {choices}", NOT_FOUND)
+    raise CliError(f"which of your instances? Name one: {choices}", FAILED)
 
 
 def _fits(one: Json, word: str) -> bool:

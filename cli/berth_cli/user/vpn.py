@@ -8,7 +8,7 @@ import typer
 from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
 from berth_cli.user.instances.commands import Which
-from berth_cli.user.session import ContextName, Json, active, connect, escaped, is_id, meant
+from berth_cli.user.session import ContextName, Json, active, connect, escaped, instance_id, is_id
 
 if TYPE_CHECKING:
     from berth_cli.user.client import Api
@@ -51,12 +51,12 @@ def show(which: Which = None, output: Form = Output.TABLE, context: ContextName 
     from berth_cli.ui.printing import show as show_table
 
     api = connect(context)
-    found = api.get(f"/vpn/{escaped(_id(api, which))}")
-    if found["status"] != "ready" and output in (Output.TABLE, Output.WIDE):
+    vpn = api.get(f"/vpn/{escaped(_id(api, which))}")
+    if vpn["status"] != "ready" and output in (Output.TABLE, Output.WIDE):
         meaning = {"nil": "this instance has no VPN: `berth new --vpn` asks for one"}
-        typer.echo(meaning.get(found["status"], f"the VPN is {found['status']}"), err=True)
+        typer.echo(meaning.get(vpn["status"], f"the VPN is {vpn['status']}"), err=True)
     table = Table[str]((Column("CLIENT", lambda row: row),), name=lambda row: row, wire=lambda row: {"client": row})
-    show_table(found.get("clients") or [], table, output, "no clients: `berth vpn get` makes one")
+    show_table(vpn.get("clients") or [], table, output, "no clients: `berth vpn get` makes one")
 
 
 @app.command(epilog=GET_EXAMPLES)
@@ -73,12 +73,12 @@ def get(
     The client's id, by which it is revoked, is told on standard error.
     """
     api = connect(context)
-    made = _made(api, _id(api, which))
+    profile = _make(api, _id(api, which))
     if file is None:
-        typer.echo(made["ovpn"], nl=False)
+        typer.echo(profile["ovpn"], nl=False)
     else:
-        _write(file, made["ovpn"])
-    typer.echo(f"client {made['client_id']}: `berth vpn revoke` ends it", err=True)
+        _write(file, profile["ovpn"])
+    typer.echo(f"client {profile['client_id']}: `berth vpn revoke` ends it", err=True)
 
 
 @app.command(epilog=REVOKE_EXAMPLES)
@@ -94,10 +94,10 @@ def revoke(
 
 
 def _id(api: "Api", which: str | None) -> str:
-    return which if which is not None and is_id(which) else meant(active(api), which)
+    return which if which is not None and is_id(which) else instance_id(active(api), which)
 
 
-def _made(api: "Api", id_: str) -> Json:
+def _make(api: "Api", id_: str) -> Json:
     """Ask for a client until the VPN is ready, within bounds."""
     import time
 
@@ -124,8 +124,8 @@ def _write(file: Path, profile: str) -> None:
     from berth_cli.ui.errors import FAILED, CliError
 
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as written:
-            written.write(profile)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(profile)
     except OSError as error:
         # The profile exists nowhere else: print it rather than lose it.
         typer.echo(profile, nl=False)

@@ -51,11 +51,11 @@ class Archive:
         """Read the content of a key. Raises NotFoundError."""
         async with self.request():
             try:
-                found = await self._store.get_async(key)
+                content = await self._store.get_async(key)
             except FileNotFoundError as error:
                 raise NotFoundError(f"the archive has no {key}") from error
-        async with self.request(found.meta["size"]):
-            return bytes(await found.bytes_async())
+        async with self.request(content.meta["size"]):
+            return bytes(await content.bytes_async())
 
     async def delete(self, key: str) -> None:
         """Delete a key, if it exists."""
@@ -71,8 +71,8 @@ class Archive:
                 chunk = await anext(chunks, None)
             if chunk is None:
                 return
-            for found in chunk:
-                yield found["path"]
+            for entry in chunk:
+                yield entry["path"]
 
     @asynccontextmanager
     async def request(self, size: int = 0) -> AsyncIterator[None]:

@@ -54,17 +54,17 @@ class _Plan:
 
 def accepted_set(rules: Sequence[Rule], actions: Collection[Action] = _ACCEPTED) -> list[Network]:
     """Smallest list of networks whose union is what the rules accept (first match decides), IPv4 first, sorted."""
-    found: list[Network] = []
+    networks: list[Network] = []
     for version in (4, 6):
         if root := _tree(rules, version, actions):
             prefixes = sorted(_first(version, prefix) for prefix in _accepted(root))
-            found += [_network(version, prefix) for prefix in prefixes]
-    return found
+            networks += [_network(version, prefix) for prefix in prefixes]
+    return networks
 
 
 def ip_blocks(rules: Sequence[Rule], actions: Collection[Action] = _ACCEPTED) -> list[IPBlock]:
     """Blocks with exceptions whose union is what the rules accept; the fewest CIDRs in sum, exceptions counted."""
-    found: list[IPBlock] = []
+    result: list[IPBlock] = []
     for version in (4, 6):
         root = _tree(rules, version, actions)
         if root is None:
@@ -72,9 +72,9 @@ def ip_blocks(rules: Sequence[Rule], actions: Collection[Action] = _ACCEPTED) ->
         outside, _ = _plans(root)
         blocks = sorted((_first(version, cidr), sorted(_first(version, hole) for hole in holes))
                         for cidr, holes in outside.blocks)  # fmt: skip
-        found += [IPBlock(_network(version, cidr), tuple(_network(version, hole) for hole in holes))
+        result += [IPBlock(_network(version, cidr), tuple(_network(version, hole) for hole in holes))
                   for cidr, holes in blocks]  # fmt: skip
-    return found
+    return result
 
 
 def _first(version: int, prefix: _Prefix) -> tuple[int, int]:
@@ -141,13 +141,13 @@ def _accepted(node: _Node) -> list[_Prefix]:
     """Largest prefixes that are accepted throughout, sorted by address."""
     if node.uniform:
         return [(node.value, node.length)] if node.colour else []
-    found: list[_Prefix] = []
+    prefixes: list[_Prefix] = []
     for half, child in _halves(node):
         if child is not None:
-            found += _accepted(child)
+            prefixes += _accepted(child)
         if node.colour:
-            found += [half] if child is None else _beside(child, half[1])
-    return found
+            prefixes += [half] if child is None else _beside(child, half[1])
+    return prefixes
 
 
 def _plans(node: _Node) -> tuple[_Plan, _Plan]:

@@ -43,12 +43,12 @@ def parse_source(text: str) -> Network:
     arrive as that. ValueError otherwise, and for addresses with a zone (``fe80::1%eth0``), which mean nothing
     inside another network namespace.
     """
-    written = text.strip()
-    suffix = written.partition("/")[2]
-    if "%" in written:
+    word = text.strip()
+    suffix = word.partition("/")[2]
+    if "%" in word:
         raise ValueError(f"source {text!r} has a zone; write the address without it")
     try:
-        network = ip_network(written, strict=False)
+        network = ip_network(word, strict=False)
     except ValueError as exc:
         raise ValueError(f"source {text!r} is neither an IP address nor a subnet in CIDR notation") from exc
     if suffix not in ("", str(network.prefixlen), str(network.netmask)):

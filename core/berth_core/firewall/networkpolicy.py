@@ -110,10 +110,10 @@ def egress_rules(
 ) -> list[dict[str, Any]]:
     """Egress entries of a policy; ``dns`` are the name servers, which are left out where pods reach nothing else."""
     blocks = [block for block in _reached(egress) if block.cidr.version in ip_versions]
-    found: list[dict[str, Any]] = [{"to": [_block(block) for block in blocks]}] if blocks else []
+    rules: list[dict[str, Any]] = [{"to": [_block(block) for block in blocks]}] if blocks else []
     if dns and (egress.public or egress.networks):
-        found.append({"to": list(dns), "ports": _ports([("UDP", 53), ("TCP", 53)])})
-    return found
+        rules.append({"to": list(dns), "ports": _ports([("UDP", 53), ("TCP", 53)])})
+    return rules
 
 
 @lru_cache(maxsize=256)
@@ -126,8 +126,8 @@ def _fit(blocks: Iterable[IPBlock]) -> Iterator[IPBlock]:
     """Leave out mapped addresses: the API server reads them as IPv4, and so finds them outside of IPv6 blocks."""
     for block in blocks:
         if not lies_in(block.cidr, special.MAPPED):
-            kept = tuple(hole for hole in block.except_ if not lies_in(hole, special.MAPPED))
-            yield IPBlock(block.cidr, kept)
+            holes = tuple(hole for hole in block.except_ if not lies_in(hole, special.MAPPED))
+            yield IPBlock(block.cidr, holes)
 
 
 def _order(egress: Egress) -> list[Rule]:

@@ -180,11 +180,11 @@ def _by_source(judged: Sequence[Sequence[Verdict]], field: str, reject: str) -> 
     A set for each of 200 rules would mean 200 sets to load, and 200 look-ups for each packet.
     """
     meet = {Action.ACCEPT: "accept", Action.DROP: "drop", Action.REJECT: reject}
-    for (family, protocol), found in zip((("ip", "ipv4"), ("ip6", "ipv6")), judged, strict=True):
-        if found and found[0].everything:
-            yield f"meta nfproto {protocol} {meet[found[0].action]}"
-        elif found:
-            elements = ", ".join(f"{verdict} : {meet[verdict.action]}" for verdict in found)
+    for (family, protocol), group in zip((("ip", "ipv4"), ("ip6", "ipv6")), judged, strict=True):
+        if group and group[0].everything:
+            yield f"meta nfproto {protocol} {meet[group[0].action]}"
+        elif group:
+            elements = ", ".join(f"{verdict} : {meet[verdict.action]}" for verdict in group)
             yield f"{field.format(family=family)} vmap {{ {elements} }}"
 
 

@@ -82,9 +82,9 @@ _LAST_32: Final = 0xFFFFFFFF
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 
-def networks(named: _Named) -> tuple[Network, ...]:
+def networks(table: _Named) -> tuple[Network, ...]:
     """Return the networks of a list without their purposes."""
-    return tuple(network for network, _ in named)
+    return tuple(network for network, _ in table)
 
 
 def within(address: Address, where: Iterable[Network]) -> bool:
@@ -133,8 +133,8 @@ def may_carry(network: Network) -> bool:
     return isinstance(network, IPv6Network) and any(network.overlaps(carrier) for carrier in _CARRIERS)
 
 
-def _first(address: Address, named: _Named) -> str | None:
-    return next((what for network, what in named if within(address, (network,))), None)
+def _first(address: Address, table: _Named) -> str | None:
+    return next((what for network, what in table if within(address, (network,))), None)
 
 
 def _is_isatap(address: Address) -> bool:

@@ -38,7 +38,7 @@ def verdicts(rules: Sequence[Rule], version: int) -> list[Verdict]:
     starting: dict[int, list[int]] = {}
     for index, (first, _, _) in enumerate(ranges):
         starting.setdefault(first, []).append(index)
-    found: list[Verdict] = []
+    result: list[Verdict] = []
     covering: list[int] = []
     for low, high in pairwise(sorted({edge for first, last, _ in ranges for edge in (first, last + 1)})):
         for index in starting.get(low, ()):
@@ -46,11 +46,11 @@ def verdicts(rules: Sequence[Rule], version: int) -> list[Verdict]:
         while covering and ranges[covering[0]][1] < low:
             heapq.heappop(covering)
         if covering:
-            _append(found, Verdict(version, low, high - 1, ranges[covering[0]][2]))
-    return found
+            _append(result, Verdict(version, low, high - 1, ranges[covering[0]][2]))
+    return result
 
 
-def _append(found: list[Verdict], new: Verdict) -> None:
-    if found and found[-1].last + 1 == new.first and found[-1].action == new.action:
-        new = Verdict(new.version, found.pop().first, new.last, new.action)
-    found.append(new)
+def _append(result: list[Verdict], new: Verdict) -> None:
+    if result and result[-1].last + 1 == new.first and result[-1].action == new.action:
+        new = Verdict(new.version, result.pop().first, new.last, new.action)
+    result.append(new)

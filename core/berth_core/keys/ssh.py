@@ -76,7 +76,7 @@ def _check_blob(kind: str, encoded: str) -> None:
     try:
         blob = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError("what follows the type is not base64") from error
+        raise ValueError("the key behind the type is not base64") from error
     inner = kind.encode()
     if not blob.startswith(len(inner).to_bytes(4, "big") + inner):
         raise ValueError("the encoded key is of another type than it says")

@@ -28,7 +28,7 @@ def traces(objects: Iterable[Object]) -> list[Trace]:
 
     A warm pod names its instance in an annotation (ADR 0013), everything else in a label.
     """
-    found = []
+    result = []
     for metadata in (obj["metadata"] for obj in objects):
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         instance = labels.get(names.INSTANCE_LABEL) or annotations.get(names.INSTANCE_ANNOTATION) or ""
@@ -36,8 +36,8 @@ def traces(objects: Iterable[Object]) -> list[Trace]:
         name, epoch = labels.get(names.DEPLOYMENT_LABEL), epoch_of(labels)
         if name and epoch is not None:
             created = metadata.get("creationTimestamp", "")
-            found.append(Trace(name, epoch, instance, created, metadata.get("name", ""), owners))
-    return found
+            result.append(Trace(name, epoch, instance, created, metadata.get("name", ""), owners))
+    return result
 
 
 def epoch_of(labels: Mapping[str, str]) -> int | None:

@@ -55,8 +55,8 @@ async def take(
     async def attempt() -> Lease:
         nonlocal seen
         wd, seen = seen or await _read(client, namespace, deployment), None
-        held = wd.status.lease
-        if held is not None and held.instance == instance:
+        holder = wd.status.lease
+        if holder is not None and holder.instance == instance:
             return Lease(deployment, wd.status.epoch)
         free = availability(wd, now=now)
         if free.status != "True":
@@ -93,11 +93,11 @@ async def give_back(
             wd = await _read(client, namespace, lease.deployment)
         except errors.NotFoundError:
             return
-        held = wd.status.lease
-        if held is None or held.instance != instance or wd.status.epoch != lease.epoch:
+        holder = wd.status.lease
+        if holder is None or holder.instance != instance or wd.status.epoch != lease.epoch:
             return
-        told = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, conditions)})
-        wd = wd.model_copy(update={"status": told})
+        status = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, conditions)})
+        wd = wd.model_copy(update={"status": status})
         await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now)
 
     await swap(attempt, f"the status of deployment {lease.deployment}")

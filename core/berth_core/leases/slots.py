@@ -1,7 +1,7 @@
 """Slots enforce a type's ``limits.maxPerUser`` exactly, even when several processes take leases at the same moment.
 
-Leases count by the user's name, in all workspace namespaces. A slot stands for a lease that is about to be taken. It
-is an entry in the status of the user's Account, made by compare-and-swap while slots and leases together are below the
+Leases count by the user's name, in all workspace namespaces. A slot stands for a lease that is about to be taken: an
+entry in the status of the user's Account. It is made by compare-and-swap while slots and leases together are below the
 limit, and dropped once the lease was taken or refused. So concurrent takers see each other, and the end of a lease
 frees its place by itself.
 
@@ -78,9 +78,9 @@ class NoneLeftError(Exception):
 
 async def held(client: Client, places: Places, type_name: str, user: str) -> frozenset[str]:
     """Instances (public ids) that hold a lease of the type for the user, read live."""
-    wanted = {"status.lease.user": user, "spec.type": type_name}
+    fields = {"status.lease.user": user, "spec.type": type_name}
     lists = await asyncio.gather(
-        *(client.list(WorkspaceDeployment.api(), namespace, fields=wanted) for namespace in places.workspaces)
+        *(client.list(WorkspaceDeployment.api(), namespace, fields=fields) for namespace in places.workspaces)
     )
     return frozenset(obj["status"]["lease"]["instance"] for objects, _ in lists for obj in objects)
 
@@ -231,11 +231,11 @@ async def drop(client: Client, access: str, account: str, instances: frozenset[s
     attempts = _Attempts(f"others kept writing the status of Account {account}")
     while await attempts.another():
         try:
-            found = Account.parse(await client.get(Account.api(), access, account))
+            holder = Account.parse(await client.get(Account.api(), access, account))
         except errors.NotFoundError:
             return
-        left = [slot for slot in found.status.slots if slot.instance not in instances]
-        if len(left) == len(found.status.slots) or await _write(client, found, left):
+        slots = [slot for slot in holder.status.slots if slot.instance not in instances]
+        if len(slots) == len(holder.status.slots) or await _write(client, holder, slots):
             return
 
 

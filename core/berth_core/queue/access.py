@@ -20,8 +20,8 @@ def may_instantiate(
     by_user: dict[str, set[str]] = {}
     for rule in rules:
         by_user.setdefault(rule.spec.user, set()).add(rule.spec.capability)
-    if (named := by_user.get(user)) is not None:
-        return FORBIDS not in named
+    if (own := by_user.get(user)) is not None:
+        return FORBIDS not in own
     if user in deployment.spec.owners:
         return True
     if (general := by_user.get(EVERYBODY)) is not None:

@@ -55,9 +55,9 @@ def turn(reservation: Reservation) -> Turn:
     return turn_of(reservation.metadata, reservation.status.queued, reservation.spec.priority)
 
 
-def turn_of(metadata: ObjectMeta, kept: Queued | None, priority: int = 0) -> Turn:
-    """Place of a resource in the order in which waiters are served; ``kept`` is its ``status.queued``."""
-    place = kept or queued(metadata)
+def turn_of(metadata: ObjectMeta, record: Queued | None, priority: int = 0) -> Turn:
+    """Place of a resource in the order in which waiters are served; ``record`` is its ``status.queued``."""
+    place = record or queued(metadata)
     return -priority, int(parse_time(place.since).timestamp()), place.version, metadata.name
 
 
@@ -74,23 +74,23 @@ def positions(reservations: Iterable[Reservation], type_of: TypeOf) -> dict[Key,
     """
     types: Counter[Key] = Counter()
     lists: Counter[Key] = Counter()
-    named: defaultdict[Key, int] = defaultdict(int)
-    found: dict[Key, int] = {}
+    rivals_by_name: defaultdict[Key, int] = defaultdict(int)
+    places: dict[Key, int] = {}
     for number, reservation in enumerate(sorted(filter(waits, reservations), key=turn)):
-        namespace, wanted = reservation.metadata.namespace, reservation.spec.workspace_type
-        if wanted is not None:
-            ahead = types[namespace, wanted] + lists[namespace, wanted]
-            types[namespace, wanted] += 1
+        namespace, type_name = reservation.metadata.namespace, reservation.spec.workspace_type
+        if type_name is not None:
+            ahead = types[namespace, type_name] + lists[namespace, type_name]
+            types[namespace, type_name] += 1
         else:
             keys = [(namespace, name) for name in set(reservation.spec.deployments or ())]
             kinds = {(namespace, kind) for _, name in keys if (kind := type_of(namespace, name)) is not None}
-            rivals = reduce(or_, (named[key] for key in keys), 0)
+            rivals = reduce(or_, (rivals_by_name[key] for key in keys), 0)
             ahead = rivals.bit_count() + sum(types[kind] for kind in kinds)
             lists.update(kinds)
             for key in keys:
-                named[key] |= 1 << number
-        found[namespace, reservation.metadata.name] = ahead + 1
-    return found
+                rivals_by_name[key] |= 1 << number
+        places[namespace, reservation.metadata.name] = ahead + 1
+    return places
 
 
 def eta(position: int, endings: Iterable[str | None]) -> str | None:

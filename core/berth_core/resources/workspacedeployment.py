@@ -49,7 +49,7 @@ class WorkspaceDeploymentSpec(Model):
         1, description="Version of the type's hardware or software; newer ones are lent first.", ge=0
     )
     region: str = Field("", description="Place where the machine stands.", max_length=128)
-    description: str = Field("", description="Text for people: what is special about this machine.", max_length=4096)
+    description: str = Field("", description="Description of this machine, for people.", max_length=4096)
     owners: list[Word] = Field(
         default_factory=list,
         description="Users who may lock the deployment and change its access rules.",

@@ -208,7 +208,7 @@ class WorkspaceTypeSpec(Model):
         min_length=1,
         max_length=128,
     )
-    description: str = Field("", description="Text for people: what the type is.", max_length=4096)
+    description: str = Field("", description="Description of the type, for people.", max_length=4096)
     supported_addons: list[Word] = Field(
         default_factory=list, description="Add-ons that clients may use.", max_length=32
     )

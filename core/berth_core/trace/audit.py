@@ -24,14 +24,14 @@ def read(lines: Iterable[str]) -> list[Commit]:
         TraceError: a line is no audit event.
 
     """
-    found = []
+    commits = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                found += [(str(event["stageTimestamp"]), commit) for event, commit in _commits(json.loads(line))]
+                commits += [(str(event["stageTimestamp"]), commit) for event, commit in _commits(json.loads(line))]
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise TraceError(f"line {number} is no event of an audit log: {error!r}") from error
-    return _ordered(found)
+    return _ordered(commits)
 
 
 def _commits(event: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Commit]]:
@@ -68,19 +68,19 @@ def _happened(verb: str, answer: dict[str, Any]) -> str:
     return ADDED if verb == "create" else MODIFIED
 
 
-def _ordered(found: list[tuple[str, Commit]]) -> list[Commit]:
+def _ordered(dated: list[tuple[str, Commit]]) -> list[Commit]:
     """Order by version, and by time of the answer among the others.
 
     Among writes without a version, a version has the time of the earliest answer to itself or a later version.
     """
-    versioned = sorted((entry for entry in found if entry[1].version), key=lambda entry: entry[1].version)
+    versioned = sorted((entry for entry in dated if entry[1].version), key=lambda entry: entry[1].version)
     earliest, placed = "~", []
     for stamp, commit in reversed(versioned):
         earliest = min(earliest, stamp)
         placed.append((earliest, 1, commit))
     placed.reverse()
     # Of two at the same instant the one without a version comes first: a deleted object is gone.
-    bare = [(stamp, 0, commit) for stamp, commit in found if not commit.version]
+    bare = [(stamp, 0, commit) for stamp, commit in dated if not commit.version]
     merged = sorted([*placed, *bare], key=lambda entry: (entry[0], entry[1]))
     commits, version, seen = [], 0, set[tuple[str, int]]()
     for _, _, commit in merged:

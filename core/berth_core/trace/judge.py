@@ -73,7 +73,7 @@ class Judge:
     def see(self, commit: Commit) -> list[Breach]:
         """Judge the next commit, and return its breaches."""
         self.verdict.commits += 1
-        found: list[Breach] = []
+        breaches: list[Breach] = []
         key = commit.namespace, commit.name
         kind = self._now.setdefault(commit.plural, {})
         before = kind.get(key)
@@ -92,12 +92,12 @@ class Judge:
             if commit.event == ADDED and not commit.known:
                 self._came.add(key)
         if judged:
-            found += [Breach(commit, *told) for told in self._check(commit, key, before, after)]
-            found += [Breach(commit, *told) for told in self._check_what_runs(commit, before, after)]
+            breaches += [Breach(commit, *told) for told in self._check(commit, key, before, after)]
+            breaches += [Breach(commit, *told) for told in self._check_what_runs(commit, before, after)]
         if commit.plural == "instances" and after is not None and after["ended"]:
             self._over.add((commit.namespace, after["id"]))
-        self.verdict.breaches += found
-        return found
+        self.verdict.breaches += breaches
+        return breaches
 
     def _check(
         self, commit: Commit, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
@@ -118,13 +118,13 @@ class Judge:
     def _deployment(
         self, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
     ) -> Iterable[tuple[str, str, str]]:
-        held = before["lease"] if before else None
+        former = before["lease"] if before else None
         if after is None:
-            if held is not None:
+            if former is not None:
                 yield (
                     "deletion-waits",
-                    f"the deployment was deleted while {held['instance']} had its lease",
-                    "who took the finalizer off, and whether a pod of that instance still runs",
+                    f"the deployment was deleted while {former['instance']} had its lease",
+                    "the writer that took the finalizer off, and whether a pod of that instance still runs",
                 )
             return
         if before is None:
@@ -132,41 +132,41 @@ class Judge:
         lease, epoch, grew = after["lease"], after["epoch"], after["epoch"] - before["epoch"]
         if grew < 0:
             yield "epoch-grows", f"the epoch shrank from {before['epoch']} to {epoch}", "a restore of an old backup"
-        if held is None and lease is not None:
+        if former is None and lease is not None:
             self.verdict.taken += 1
             if grew != 1:
-                yield "one-epoch", f"a lease was taken, and the epoch grew by {grew}", "who wrote the status"
+                yield "one-epoch", f"a lease was taken, and the epoch grew by {grew}", "the writer of the status"
             if before["deleting"]:
-                yield "deletion-waits", "a deployment that is being deleted was taken", "who wrote the status"
-        elif held is not None and grew > 0:
-            yield "one-epoch", "the epoch grew while the lease was held", "who wrote the status"
-        if held is not None and lease is not None and held["instance"] != lease["instance"]:
+                yield "deletion-waits", "a deployment that is being deleted was taken", "the writer of the status"
+        elif former is not None and grew > 0:
+            yield "one-epoch", "the epoch grew while the lease was held", "the writer of the status"
+        if former is not None and lease is not None and former["instance"] != lease["instance"]:
             yield (
                 "one-holder",
-                f"the lease passed from {held['instance']} to {lease['instance']} without being given back",
-                "who wrote the status",
+                f"the lease passed from {former['instance']} to {lease['instance']} without being given back",
+                "the writer of the status",
             )
-        if held is not None and lease is None:
+        if former is not None and lease is None:
             self.verdict.given_back += 1
-            for plural, name in self._left(key, held["instance"], before):
+            for plural, name in self._remains(key, former["instance"], before):
                 yield (
                     "nothing-left",
-                    f"the lease of {held['instance']} (epoch {before['epoch']}) was given back while {plural}/{name}"
+                    f"the lease of {former['instance']} (epoch {before['epoch']}) was given back while {plural}/{name}"
                     " of it was still there",
                     f"{plural}/{name}: when it was made and when it went",
                 )
-            waiter = self._waiter(key[0], held["instance"])
+            waiter = self._waiter(key[0], former["instance"])
             if waiter is not None and waiter.get("returned") != {"deployment": key[1], "epoch": before["epoch"]}:
                 yield (
                     "marked-first",
-                    f"the lease of {held['instance']} (epoch {before['epoch']}) was given back, which may use it still",
-                    "who wrote the status of the deployment",
+                    f"the lease of {former['instance']} (epoch {before['epoch']}) was given back; it may use it still",
+                    "the writer of the deployment's status",
                 )
 
     def _instance_of(self, namespace: str, public_id: str) -> Fields | None:
         """Return the Instance with that id; not a later one of the same name."""
-        named = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
-        return named if named is not None and named["id"] == public_id else None
+        instance = self._now.get("instances", {}).get((namespace, self._by_id.get((namespace, public_id), "")))
+        return instance if instance is not None and instance["id"] == public_id else None
 
     def _waiter(self, namespace: str, public_id: str) -> Fields | None:
         """Return the Instance with that id, if it still waits: without a claim, an epoch and a reason."""
@@ -174,7 +174,7 @@ class Judge:
         begun = instance is None or instance["claim"] or instance["epoch"] is not None or instance["reason"]
         return None if begun else instance
 
-    def _left(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    def _remains(self, key: Name, instance: str, deployment: dict[str, Any]) -> Iterable[tuple[str, str]]:
         """Remains of a lease when it is given back, without harmless late objects."""
         epoch = deployment["epoch"]
         unused = self._waiter(key[0], instance) is not None
@@ -209,19 +209,19 @@ class Judge:
     ) -> Iterable[tuple[str, str, str]]:
         if after is None:
             if before is not None and before["epoch"] is not None and not before["ended"]:
-                yield "finalizer", "a bound Instance is gone before it ended", "who took its finalizer off"
+                yield "finalizer", "a bound Instance is gone before it ended", "the writer that took its finalizer off"
             return
         was = before or dict.fromkeys(after)
         for name in ("reason", "epoch", "terminate", "ended"):
             if was[name] and after[name] != was[name]:
-                yield "set-once", f"{name} changed from {was[name]!r} to {after[name]!r}", "who wrote the Instance"
+                yield "set-once", f"{name} changed from {was[name]!r} to {after[name]!r}", "the writer of the Instance"
         if was["reason"] and was["nonce"] and after["nonce"] != was["nonce"]:
-            yield "set-once", "the nonce of an instance that ends changed", "who wrote the status"
+            yield "set-once", "the nonce of an instance that ends changed", "the writer of the status"
         if was["epoch"] is None and after["epoch"] is not None:
             yield from self._bound(key, was, after)
         if after["ended"] and not was["ended"]:
             if not after["reason"]:
-                yield "ended", "it ended without a reason", "who wrote the status"
+                yield "ended", "it ended without a reason", "the writer of the status"
             # A tombstone was never Bound: the lease that it must give back is the one that it claims.
             of = after if after["epoch"] is not None else after["claim"]
             if of and self._holds(key[0], after["id"], of):
@@ -231,7 +231,7 @@ class Judge:
         self.verdict.bound += 1
         look = f"workspacedeployments/{after['deployment']} at this version"
         if was["terminate"] or was["reason"] or (key[0], after["id"]) in self._over:
-            yield "never-made", "an Instance became Bound that was to end already", "who wrote the status"
+            yield "never-made", "an Instance became Bound that was to end already", "the writer of the status"
         deployment = self._now.get("workspacedeployments", {}).get((key[0], after["deployment"]))
         if deployment is not None:
             if not self._holds(key[0], after["id"], after):
@@ -258,7 +258,11 @@ class Judge:
         if after["running"] and not before["running"]:
             self.verdict.served += 1
         if before["instance"] and after["instance"] != before["instance"]:
-            yield "one-holder", f"a pod of {before['instance']} became one of {after['instance']}", "who wrote it"
+            yield (
+                "one-holder",
+                f"a pod of {before['instance']} became one of {after['instance']}",
+                "the writer of the pod",
+            )
         if before["over"] and after["running"]:
             yield "ended", "a container runs in a pod that was over", "the node's kubelet"
 

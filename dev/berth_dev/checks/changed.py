@@ -28,12 +28,12 @@ def concerned(changed: set[str], repository: Path = REPOSITORY) -> list[str]:
     graph = grimp.build_graph(*PACKAGES)
     modules = {module for module in map(_module, changed) if module is not None and module in graph.modules}
     touched = modules.union(*(graph.find_downstream_modules(module) for module in modules))
-    found = {name for name in changed if name.startswith(TIERS) and Path(name).name.startswith("test_")}
+    tests = {name for name in changed if name.startswith(TIERS) and Path(name).name.startswith("test_")}
     for tier in TIERS:
         for path in sorted((repository / tier).rglob("test_*.py")):
             if touched & _imported(path):
-                found.add(str(path.relative_to(repository)))
-    return sorted(name for name in found if (repository / name).is_file())
+                tests.add(str(path.relative_to(repository)))
+    return sorted(name for name in tests if (repository / name).is_file())
 
 
 def changed_files(base: str) -> set[str]:
@@ -55,18 +55,18 @@ def _module(name: str) -> str | None:
 
 
 def _imported(path: Path) -> set[str]:
-    found = set[str]()
+    modules = set[str]()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+            modules |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
         elif isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-    return found
+            modules |= {name.name for name in node.names}
+    return modules
 
 
 def _git(*words: str) -> list[str]:
-    listed = subprocess.run(["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    return listed.stdout.split()
+    process = subprocess.run(["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return process.stdout.split()
 
 
 if __name__ == "__main__":

@@ -54,36 +54,36 @@ class Certificate:
 def ensure(folder: Path, addresses: Sequence[str]) -> Certificate:
     """The certificate in `folder` for addresses and the Service's names; made where there is no usable one."""
     hosts = [*SERVICE, *LOCAL, *addresses]
-    kept = Certificate(Pair(folder / "api.crt", folder / "api.key"), folder / "ca.crt")
-    if not _serves(kept, hosts, dt.datetime.now(dt.UTC)):
+    present = Certificate(Pair(folder / "api.crt", folder / "api.key"), folder / "ca.crt")
+    if not _serves(present, hosts, dt.datetime.now(dt.UTC)):
         Authority(folder, "Berth's local cluster").server("api", hosts=hosts)
     # The key is not used again: another certificate gets another authority.
     (folder / "ca.key").unlink(missing_ok=True)
-    return kept
+    return present
 
 
-def _serves(kept: Certificate, hosts: Sequence[str], now: dt.datetime) -> bool:
+def _serves(present: Certificate, hosts: Sequence[str], now: dt.datetime) -> bool:
     """Whether a certificate names these hosts, does not expire soon, and is its authority's."""
-    if not all(path.is_file() for path in (kept.pair.certificate, kept.pair.key, kept.authority)):
+    if not all(path.is_file() for path in (present.pair.certificate, present.pair.key, present.authority)):
         return False
-    certificate = x509.load_pem_x509_certificate(kept.pair.certificate.read_bytes())
-    named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    certificate = x509.load_pem_x509_certificate(present.pair.certificate.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     try:
-        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(kept.authority.read_bytes()))
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(present.authority.read_bytes()))
     except (InvalidSignature, ValueError):
         return False
-    return {str(name.value) for name in named} == set(hosts) and certificate.not_valid_after_utc > now + RENEWED_BEFORE
+    return {str(name.value) for name in names} == set(hosts) and certificate.not_valid_after_utc > now + RENEWED_BEFORE
 
 
 def trust(folder: Path, authority: Path) -> dict[str, str]:
     """Write the system's authorities and Berth's into one file; returns the variables that make clients trust it."""
     bundle = folder / "authorities.pem"
-    parts = (_named(os.environ), SYSTEM_MARK, _systems(), MARK, authority.read_text(encoding="ascii"))
+    parts = (_names(os.environ), SYSTEM_MARK, _systems(), MARK, authority.read_text(encoding="ascii"))
     bundle.write_text("".join(parts), encoding="utf-8")
     return dict.fromkeys(TRUST_VARIABLES, str(bundle))
 
 
-def _named(environment: Mapping[str, str]) -> str:
+def _names(environment: Mapping[str, str]) -> str:
     """Authorities that variables of this shell name; of an earlier file of Berth's, only the ones taken from them."""
     names = [environment.get("SSL_CERT_FILE"), environment.get("REQUESTS_CA_BUNDLE")]
     texts = [Path(name).read_text(encoding="utf-8") for name in names if name and Path(name).is_file()]
@@ -94,7 +94,7 @@ def _named(environment: Mapping[str, str]) -> str:
 def _systems() -> str:
     """The system's authorities as they are now, whatever the environment names."""
     files = [Path(ssl.get_default_verify_paths().openssl_cafile), DEBIANS]
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
+    bundle = next((file for file in files if file.is_file()), None)
+    if bundle is None:
         raise ClusterError("this machine has no file of certificate authorities: install ca-certificates")
-    return f"{found.read_text(encoding='utf-8').strip()}\n"
+    return f"{bundle.read_text(encoding='utf-8').strip()}\n"

@@ -181,18 +181,18 @@ class ControlPlane:
         context = ssl.create_default_context(cafile=str(self.authority.pair.certificate))
         context.load_cert_chain(self.admin.certificate, self.admin.key)
         deadline = time.monotonic() + timeout
-        seen = "no answer"
+        reply = "no answer"
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", context=context, timeout=5) as answer:  # noqa: S310 - our own https URL
                     if answer.status == 200:
                         return
             except urllib.error.HTTPError as refused:
-                seen = f"{refused.code} {refused.read().decode(errors='replace').strip()[-200:]}"
+                reply = f"{refused.code} {refused.read().decode(errors='replace').strip()[-200:]}"
             except OSError as failed:
-                seen = str(failed)
+                reply = str(failed)
             time.sleep(POLL)
         raise ClusterError(
-            f"kube-apiserver was not ready after {timeout:g} s ({json.dumps(seen)}): "
+            f"kube-apiserver was not ready after {timeout:g} s ({json.dumps(reply)}): "
             f"see {self.folder / 'logs'}/kube-apiserver.log and etcd.log"
         )

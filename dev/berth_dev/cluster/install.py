@@ -83,16 +83,16 @@ def down() -> None:
 
 def local() -> Target:
     """The local two-node cluster, running and with our images loaded."""
-    started = nodes.start()
+    cluster = nodes.start()
     built = images.build_all()
-    loading.load(started, built)
+    loading.load(cluster, built)
     tags = {one.image.name: one.key for one in built}
     certificate = _certificate(*(node.address for node in network.NODES))
     return Target(
-        kubeconfig=started.kubeconfig,
+        kubeconfig=cluster.kubeconfig,
         api=LOCAL_APIS[0],
-        kubectl=started.tools.path("kubectl"),
-        helm=started.tools.path("helm"),
+        kubectl=cluster.tools.path("kubectl"),
+        helm=cluster.tools.path("helm"),
         # A tag by content makes helm roll out exactly what changed.
         helm_arguments=(
             *("-f", str(VALUES)),
@@ -111,10 +111,10 @@ def running() -> tuple[str, Path, Path]:
     """
     if _kind_of_cluster() != "local":
         raise ClusterError("the tour needs the local cluster's outside clients: leave CLUSTER unset")
-    found = nodes.find()
-    if found is None:
+    cluster = nodes.find()
+    if cluster is None:
         raise ClusterError("no local cluster runs: start it with `make up`")
-    return LOCAL_APIS[0], TLS_FOLDER / "ca.crt", found.kubeconfig
+    return LOCAL_APIS[0], TLS_FOLDER / "ca.crt", cluster.kubeconfig
 
 
 def install(target: Target) -> None:
@@ -133,8 +133,8 @@ def install(target: Target) -> None:
             _apply_samples(target)
             # Then the deployments can be lent.
             for field in ("{.metadata.finalizers}", "{.status.observedGeneration}"):
-                chosen = ("wait", "wd", "--all", "-n", WORKSPACES, f"--for=jsonpath={field}")
-                target.run_kubectl(*chosen, f"--timeout={HELM_TIMEOUT}s")
+                condition = ("wait", "wd", "--all", "-n", WORKSPACES, f"--for=jsonpath={field}")
+                target.run_kubectl(*condition, f"--timeout={HELM_TIMEOUT}s")
 
 
 def _certificate(*addresses: str) -> Certificate:
@@ -194,15 +194,15 @@ def write_environment(target: Target) -> None:
         lines |= certificates.trust(ENVIRONMENT, target.certificate.authority)
     text = "".join(f'export {name}="{value}"\n' for name, value in lines.items())
     (ENVIRONMENT / "env").write_text(text, encoding="utf-8")
-    shown = (ENVIRONMENT / "env").relative_to(REPOSITORY)
-    note(f"Berth answers at {target.api}; `. {shown}` sets {', '.join(lines)}")
+    path = (ENVIRONMENT / "env").relative_to(REPOSITORY)
+    note(f"Berth answers at {target.api}; `. {path}` sets {', '.join(lines)}")
 
 
 def _kind_of_cluster() -> str:
-    chosen = os.environ.get("CLUSTER") or "local"
-    if chosen not in ("local", "existing", "kind"):
-        raise ClusterError(f"CLUSTER={chosen} is unknown: use local (the default), existing, or kind")
-    return chosen
+    kind = os.environ.get("CLUSTER") or "local"
+    if kind not in ("local", "existing", "kind"):
+        raise ClusterError(f"CLUSTER={kind} is unknown: use local (the default), existing, or kind")
+    return kind
 
 
 def _existing() -> Target:
@@ -241,6 +241,6 @@ def _kind() -> Target:
 
 def _program(name: str) -> Path:
     """The machine's own kubectl or helm, else ours."""
-    if found := shutil.which(name):
-        return Path(found)
+    if program := shutil.which(name):
+        return Path(program)
     return build((kubernetes() if name == "kubectl" else HELM,)).path(name)

@@ -26,8 +26,8 @@ def create(folder: Path, *images: Image) -> tuple[Path, str]:
             containerfile = image.root / image.containerfile
             run(["docker", "build", "-q", "-t", image.reference, "-f", containerfile, image.root], timeout=1800)
             run(["kind", "load", "docker-image", "--name", CLUSTER, image.reference], timeout=900)
-    shown = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    address = run(["docker", "inspect", "-f", shown, f"{CLUSTER}-control-plane"]).stdout.strip()
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    address = run(["docker", "inspect", "-f", template, f"{CLUSTER}-control-plane"]).stdout.strip()
     return kubeconfig, address
 
 

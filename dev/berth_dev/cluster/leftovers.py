@@ -24,7 +24,7 @@ def clear(state: Path, *, keep_logs: bool = False) -> None:
     """End the cluster of `state`, unmount and remove all that belongs to it. Idempotent."""
     if supervisor := Identity.load(state / "supervisor.pid"):
         end([supervisor], grace=SUPERVISOR_GRACE)
-    end([found for path in (state / "pids").glob("*") if (found := Identity.load(path))], grace=PROCESS_GRACE)
+    end([process for path in (state / "pids").glob("*") if (process := Identity.load(path))], grace=PROCESS_GRACE)
     _kill(_shims(state))
     _kill(_contained(state))
     _kill([identity for pid in network.pids_inside(state) if (identity := Identity.of(pid))])
@@ -56,26 +56,26 @@ def _kill(processes: list[Identity]) -> None:
 def _shims(state: Path) -> list[Identity]:
     """Containerd's shims: they outlive containerd, and name its socket on their command line."""
     inside = f"{state}{os.sep}".encode()
-    found = []
+    processes = []
     for pid in every_pid():
         words = _read(Path(f"/proc/{pid}/cmdline")).split(b"\0")
         if Path(words[0].decode(errors="replace")).name == "containerd-shim-runc-v2" and any(
             word.startswith(inside) for word in words
         ):
-            found.append(Identity.of(pid))
-    return [identity for identity in found if identity]
+            processes.append(Identity.of(pid))
+    return [identity for identity in processes if identity]
 
 
 def _contained(state: Path) -> list[Identity]:
     """Processes whose root is an overlay that lies in the state folder: the containers."""
     needle = f"upperdir={state}{os.sep}".encode()
-    found = []
+    processes = []
     for pid in every_pid():
         for line in _read(Path(f"/proc/{pid}/mountinfo")).splitlines():
             fields = line.split()
             if fields[4] == b"/" and needle in line:
-                found.append(Identity.of(pid))
-    return [identity for identity in found if identity]
+                processes.append(Identity.of(pid))
+    return [identity for identity in processes if identity]
 
 
 def _read(path: Path) -> bytes:

@@ -18,18 +18,18 @@ def tag(built: Built) -> str:
 
 def load(cluster: Cluster, images: tuple[Built, ...]) -> None:
     """Import images into every node under their `dev` name and their name by content."""
-    wanted = [
+    missing = [
         (machine, built)
         for machine in network.NODES
         for built in images
         if _recorded(cluster, machine).get(built.image.name) != built.key
     ]
-    if not wanted:
+    if not missing:
         return
-    names = ", ".join(sorted({built.image.name for _, built in wanted}))
+    names = ", ".join(sorted({built.image.name for _, built in missing}))
     with step(f"loading {names} into the nodes"), ThreadPoolExecutor(max_workers=len(network.NODES)) as pool:
         loads = [
-            pool.submit(_load_node, cluster, machine, [built for node, built in wanted if node == machine])
+            pool.submit(_load_node, cluster, machine, [built for node, built in missing if node == machine])
             for machine in network.NODES
         ]
         for load_of_node in loads:

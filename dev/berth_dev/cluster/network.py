@@ -78,10 +78,10 @@ OUTSIDE = tuple(
 
 def owner() -> str:
     """The state folder of the cluster that owns the existing bridge; empty where there is none."""
-    shown = run(["ip", "-j", "link", "show", "dev", BRIDGE], check=False)
-    if shown.returncode != 0:
+    process = run(["ip", "-j", "link", "show", "dev", BRIDGE], check=False)
+    if process.returncode != 0:
         return ""
-    return str(json.loads(shown.stdout)[0].get("ifalias", "unknown"))
+    return str(json.loads(process.stdout)[0].get("ifalias", "unknown"))
 
 
 def require_free(state: Path) -> None:
@@ -95,11 +95,11 @@ def require_free(state: Path) -> None:
         destination = route.get("dst", "default")
         if destination == "default" or route.get("dev") == BRIDGE:
             continue
-        taken = ipaddress.IPv4Network(destination, strict=False)
-        for wanted in (NETWORK, POD_RANGE):
-            if taken.overlaps(wanted) and taken.prefixlen >= 8:
+        present = ipaddress.IPv4Network(destination, strict=False)
+        for network in (NETWORK, POD_RANGE):
+            if present.overlaps(network) and present.prefixlen >= 8:
                 raise ClusterError(
-                    f"{wanted} is in use on this machine ({destination} on {route.get('dev', '?')}): "
+                    f"{network} is in use on this machine ({destination} on {route.get('dev', '?')}): "
                     "Berth's local cluster needs it, so remove that address or route first"
                 )
 
@@ -153,12 +153,12 @@ def pids_inside(state: Path) -> list[int]:
     """Ids of processes that run in the namespaces of the cluster of `state`."""
     if owner() not in ("", str(state)):
         return []
-    found: list[int] = []
+    pids: list[int] = []
     for machine in (*NODES, *OUTSIDE):
         if (NETNS_FOLDER / machine.namespace).exists():
-            listed = run(["ip", "netns", "pids", machine.namespace], check=False)
-            found += [int(word) for word in listed.stdout.split()]
-    return found
+            process = run(["ip", "netns", "pids", machine.namespace], check=False)
+            pids += [int(word) for word in process.stdout.split()]
+    return pids
 
 
 def _connect(machine: Machine) -> None:

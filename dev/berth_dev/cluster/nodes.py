@@ -56,7 +56,7 @@ def start() -> Cluster:
         if _recorded(state).get("inputs") == inputs and (running := find()) and _serves(running):
             note(f"the cluster in {state} is running")
             return running
-        with step("clearing what an earlier run left"):
+        with step("removing the remains of an earlier run"):
             leftovers.clear(state)
         network.require_free(state)
         network.require_bridge_filter()
@@ -96,9 +96,9 @@ def status() -> dict[str, str]:
     report: dict[str, str] = {}
     if not (state / "processes").is_dir():
         return report
-    named = [("supervisor", state / "supervisor.pid")]
-    named += [(path.stem, state / "pids" / path.stem) for path in sorted((state / "processes").glob("*.json"))]
-    for name, pid_file in named:
+    processes = [("supervisor", state / "supervisor.pid")]
+    processes += [(path.stem, state / "pids" / path.stem) for path in sorted((state / "processes").glob("*.json"))]
+    for name, pid_file in processes:
         identity = Identity.load(pid_file)
         report[name] = f"running (pid {identity.pid})" if identity and identity.alive() else "down"
     return report

@@ -67,10 +67,10 @@ class Outside:
             words += ["-H", f"Authorization: Bearer {token}"]
         if body is not None:
             words += ["-H", "Content-Type: application/json", "--data-binary", json.dumps(body)]
-        done = self.run(*words)
-        if done.returncode != 0:
-            raise ClusterError(f"{method} {url}: {commands.last_words(done)}")
-        text, _, status = done.stdout.rpartition("\n")
+        process = self.run(*words)
+        if process.returncode != 0:
+            raise ClusterError(f"{method} {url}: {commands.last_words(process)}")
+        text, _, status = process.stdout.rpartition("\n")
         return Answer(status=int(status), text=text)
 
     def ssh(self, login: Login, command: str, *, patience: int = 15) -> subprocess.CompletedProcess[str]:

@@ -82,10 +82,10 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _write(folder: Path, name: str, made: pki.KeyPair) -> Pair:
+def _write(folder: Path, name: str, material: pki.KeyPair) -> Pair:
     pair = Pair(certificate=folder / f"{name}.crt", key=folder / f"{name}.key")
-    pair.certificate.write_text(made.certificate)
-    _write_private(pair.key, made.key.encode())
+    pair.certificate.write_text(material.certificate)
+    _write_private(pair.key, material.key.encode())
     return pair
 
 

@@ -52,7 +52,7 @@ def play(api: str, authority: Path, kubeconfig: Path) -> None:
         _hand_over(ada, bob, lease, Path(folder))
     out.rule("The cluster goes on running")
     out.print(". .berth/env                     sets kubectl, helm, berth and $BERTH_API", soft_wrap=True)
-    out.print("kubectl get wt,wd,inst,fwr -A    shows what is free, who has what, until when", soft_wrap=True)
+    out.print("kubectl get wt,wd,inst,fwr -A    shows free machines, holders, and ends of leases", soft_wrap=True)
     out.print("make down                        removes everything", soft_wrap=True)
 
 
@@ -94,8 +94,8 @@ def _look_around(visitor: Visitor) -> str:
 
 def _take(visitor: Visitor, path: str, folder: Path) -> Lease:
     """Ask for an instance, wait until it is READY, keep its key and host keys in files."""
-    made = visitor.ask("POST", path, {})
-    instance = str(made["id"])
+    answer = visitor.ask("POST", path, {})
+    instance = str(answer["id"])
 
     def ready() -> bool:
         info = visitor.instance(instance)
@@ -109,7 +109,7 @@ def _take(visitor: Visitor, path: str, folder: Path) -> Lease:
     host, port = info["fwd"]["ipv4"], int(info["fwd"]["port"])
     login = Login((host, port), key=folder / f"{visitor.name}-key", known_hosts=folder / f"{visitor.name}-known-hosts")
     login.key.touch(mode=0o600)
-    login.key.write_text(made["sshkey"], encoding="utf-8")
+    login.key.write_text(answer["sshkey"], encoding="utf-8")
     login.known_hosts.write_text("".join(f"[{host}]:{port} {key}\n" for key in info["hostkeys"]), encoding="utf-8")
     return Lease(instance=instance, deployment=str(info["deployment"]), login=login)
 

@@ -60,8 +60,8 @@ class Visitor:
         answer = self.send("GET", f"/instance/{instance}")
         if answer.status != 200:
             raise ClusterError(f"GET /instance/{instance} answered {answer.status}: {answer.text.strip()}")
-        found: dict[str, Any] = json.loads(answer.text)
-        return found
+        info: dict[str, Any] = json.loads(answer.text)
+        return info
 
     def enters(self, login: Login, command: str) -> None:
         """Run a command over ssh and print its output; ClusterError where ssh is not let in.
@@ -71,12 +71,12 @@ class Visitor:
         self._show_ssh(login, command)
         deadline = time.monotonic() + ADMITTANCE
         while True:
-            done = self.at.ssh(login, command)
-            if done.returncode == 0:
+            process = self.at.ssh(login, command)
+            if process.returncode == 0:
                 break
             if time.monotonic() > deadline:
-                raise ClusterError(f"ssh from {self.at.address} was not let in: {last_words(done)}")
-        for line in done.stdout.strip().splitlines():
+                raise ClusterError(f"ssh from {self.at.address} was not let in: {last_words(process)}")
+        for line in process.stdout.strip().splitlines():
             out.print(f"  [green]{escape(line)}[/]", soft_wrap=True)
 
     def is_refused(self, login: Login) -> None:
@@ -88,12 +88,12 @@ class Visitor:
         promised = time.monotonic() + SHUT_WITHIN
         while True:
             began = time.monotonic()
-            done = self.at.ssh(login, "true", patience=SILENCE)
-            if done.returncode in (REFUSED, SILENT):
+            process = self.at.ssh(login, "true", patience=SILENCE)
+            if process.returncode in (REFUSED, SILENT):
                 break
             if began > promised:
                 raise ClusterError(f"ssh from {self.at.address} got in and should not have")
-        reason = last_words(done) if done.returncode == REFUSED else f"cut off: no answer for {SILENCE} s"
+        reason = last_words(process) if process.returncode == REFUSED else f"cut off: no answer for {SILENCE} s"
         out.print(f"  [red]{escape(reason)}[/]", soft_wrap=True)
 
     def _show_ssh(self, login: Login, command: str) -> None:

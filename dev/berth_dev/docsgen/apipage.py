@@ -69,10 +69,10 @@ def _operation(path: str, method: str, operation: Json, document: Json) -> Itera
 
 
 def _who(operation: Json) -> str:
-    wanted = operation.get("security")
-    if not wanted:
+    security = operation.get("security")
+    if not security:
         return "Needs no token."
-    return "A token is not needed, and makes a difference." if {} in wanted else "Needs a token."
+    return "A token is not needed, and makes a difference." if {} in security else "Needs a token."
 
 
 def _answer(response: Json, document: Json) -> str:

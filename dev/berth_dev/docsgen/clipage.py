@@ -45,7 +45,7 @@ Most commands take an instance by its id, by 4 or more of its first or last digi
 without any they take your only active one, and otherwise say which there are. `berth firewall`, `scp` and \
 `port-forward` tell it from addresses, paths and ports by its form.
 
-## What is kept here
+## Local files
 
 Below `~/.local/share/berth/instances/<id>/` (`$XDG_DATA_HOME`), readable by you alone: the private key that Berth \
 made for an instance, or the path of your own that `--key` named, and the host keys that the API announces. `berth \
@@ -73,7 +73,7 @@ something has failed.
 `source <(berth completion bash)`, or the same for zsh and fish. Types, instances and contexts are completed; the \
 API is given a second for it.
 """
-TITLES = {PEOPLE: "For people with a token", KEEPERS: "For those who run Berth", OTHERS: "About this tool"}
+TITLES = {PEOPLE: "For people with a token", KEEPERS: "For administrators", OTHERS: "About this tool"}
 LEFT_OUT = {"--help", "--install-completion", "--show-completion"}
 
 

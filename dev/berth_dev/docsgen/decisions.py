@@ -17,12 +17,12 @@ follows.
 
 def rows(folder: Path) -> list[str]:
     """Return one row of the table for each decision in a folder, by number."""
-    found = []
+    lines = []
     for path in sorted(folder.glob("0*.md")):
         heading, _, state, *_rest = path.read_text(encoding="utf-8").splitlines()
         number, _, title = heading.removeprefix("# ").partition(": ")
-        found.append(f"| {number} | [{title}]({path.name}) | {state.rstrip('.')} |\n")
-    return found
+        lines.append(f"| {number} | [{title}]({path.name}) | {state.rstrip('.')} |\n")
+    return lines
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def section(role: Json, bound: list[Json]) -> Iterator[str]:
 
 def subjects(binding: Json, role: Json) -> Iterator[str]:
     """Yield the subjects that a binding gives a role, with the namespace that it holds in."""
-    named, place = binding["roleRef"], binding["metadata"].get("namespace")
-    if (named["kind"], named["name"]) != (role["kind"], role["metadata"]["name"]):
+    reference, place = binding["roleRef"], binding["metadata"].get("namespace")
+    if (reference["kind"], reference["name"]) != (role["kind"], role["metadata"]["name"]):
         return
     if role["kind"] == "Role" and place != role["metadata"].get("namespace"):
         return

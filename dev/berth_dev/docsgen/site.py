@@ -17,11 +17,11 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
 def rewritten(markdown: str, folder: Path, repository: str | None) -> str:
     """Return a page of a folder of docs/ with the links of the site; without a repository such a label stands alone."""
 
-    def link(found: re.Match[str]) -> str:
-        label, path, anchor = found[1], found[2], found[3] or ""
+    def link(match: re.Match[str]) -> str:
+        label, path, anchor = match[1], match[2], match[3] or ""
         target = os.path.normpath(Path("docs") / folder / path)
         if target.startswith("docs/"):
-            return found[0]
+            return match[0]
         return f"[{label}]({repository}/blob/main/{target}{anchor})" if repository else label
 
     return LINK.sub(link, markdown)

@@ -59,12 +59,12 @@ def source(lines: list[str], value: yaml.Node) -> str:
 
 def comment(lines: list[str], key: yaml.Node) -> str:
     """Return the comment above a key, as one line."""
-    found: list[str] = []
+    block: list[str] = []
     for line in reversed(lines[: key.start_mark.line]):
         if not line.strip().startswith("#"):
             break
-        found.insert(0, line.strip().removeprefix("#").strip())
-    return " ".join(word for word in found if word)
+        block.insert(0, line.strip().removeprefix("#").strip())
+    return " ".join(word for word in block if word)
 
 
 if __name__ == "__main__":

@@ -47,13 +47,13 @@ def token(server: ApiServer, name: str, namespace: str) -> str:
     """A token of a service account."""
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": _SECONDS}}
     with asking(server) as ask:
-        made = ask("", "POST", f"/{_CORE}/namespaces/{namespace}/serviceaccounts/{name}/token", review, dry=False)
-    signed: str = made.raise_for_status().json()["status"]["token"]
+        answer = ask("", "POST", f"/{_CORE}/namespaces/{namespace}/serviceaccounts/{name}/token", review, dry=False)
+    signed: str = answer.raise_for_status().json()["status"]["token"]
     return signed
 
 
 def _apply(ask: Asking, group: str, kind: str, namespace: str, name: str, content: dict[str, Any]) -> None:
     scope = f"namespaces/{namespace}/" if namespace else ""
     path = f"/{group}/{scope}{kind.lower()}s/{name}?fieldManager=berth-test&force=true"
-    named = {"apiVersion": group.partition("/")[2], "kind": kind, "metadata": {"name": name}}
-    ask("", "PATCH", path, named | content, kind=APPLY, dry=False).raise_for_status()
+    manifest = {"apiVersion": group.partition("/")[2], "kind": kind, "metadata": {"name": name}}
+    ask("", "PATCH", path, manifest | content, kind=APPLY, dry=False).raise_for_status()

@@ -95,22 +95,22 @@ async def _ends_at(client: Client, namespace: str, name: str, end: datetime) -> 
     await client.patch(Instance.api(), namespace, name, {"status": times}, subresource="status")
 
 
-async def _endings(client: Client, namespace: str, left: set[str]) -> tuple[dict[str, datetime], dict[str, datetime]]:
+async def _endings(client: Client, namespace: str, rest: set[str]) -> tuple[dict[str, datetime], dict[str, datetime]]:
     """Times when each was first seen marked, and ended."""
     marked: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
     _, version = await client.list(Instance.api(), namespace, metadata_only=True)
     async with asyncio.timeout(PATIENCE):
-        while left:
+        while rest:
             async for event in client.watch(Instance.api(), namespace, version):
                 version = event.object["metadata"]["resourceVersion"]
                 name, status = event.object["metadata"].get("name"), event.object.get("status") or {}
-                if name in left and status.get("reason"):
+                if name in rest and status.get("reason"):
                     marked.setdefault(name, datetime.now(UTC))
-                if name in left and status.get("endTime"):
+                if name in rest and status.get("endTime"):
                     ended[name] = datetime.now(UTC)
-                    left.discard(name)
-                if not left:
+                    rest.discard(name)
+                if not rest:
                     break
     return marked, ended
 

@@ -87,7 +87,7 @@ class Puppets:
     async def _run(self, runner: web.AppRunner) -> None:
         """Follow the pods; one task at a time handles each."""
         addresses = self._addresses()
-        served: dict[str, str] = {}
+        digests: dict[str, str] = {}
         latest: dict[str, Object] = {}
         waiting: asyncio.Queue[str] = asyncio.Queue()
 
@@ -96,10 +96,10 @@ class Puppets:
                 name = await waiting.get()
                 if (pod := latest.pop(name, None)) is None:
                     continue
-                if name not in served:
-                    served[name] = str(next(addresses))
-                    await self._serve(runner, pod, served[name])
-                await self._play(pod, served[name])
+                if name not in digests:
+                    digests[name] = str(next(addresses))
+                    await self._serve(runner, pod, digests[name])
+                await self._play(pod, digests[name])
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
@@ -115,8 +115,8 @@ class Puppets:
                 waiting.put_nowait(name)
 
     async def _pods(self) -> AsyncIterator[Object]:
-        listed, version = await self.client.list(PODS, self.namespace, labels=OURS)
-        for pod in listed:
+        pods, version = await self.client.list(PODS, self.namespace, labels=OURS)
+        for pod in pods:
             yield pod
         while True:
             async for event in self.client.watch(PODS, self.namespace, version, labels=OURS):

@@ -42,23 +42,23 @@ def berth_cluster() -> BerthCluster:
     target = install.local()
     install.install(target)
     install.write_environment(target)
-    found = nodes.find()
-    if found is None:
+    cluster = nodes.find()
+    if cluster is None:
         raise ClusterError("the cluster ended while Berth was installed: see its logs")
-    found.kubectl("delete", "instances.berth.dev", "--all", "--all-namespaces", "--timeout=60s")
+    cluster.kubectl("delete", "instances.berth.dev", "--all", "--all-namespaces", "--timeout=60s")
     return BerthCluster(
-        kubeconfig=found.kubeconfig,
-        url=found.url,
-        tools=found.tools,
-        state=found.state,
+        kubeconfig=cluster.kubeconfig,
+        url=cluster.url,
+        tools=cluster.tools,
+        state=cluster.state,
         apis=install.LOCAL_APIS,
         berth=REPOSITORY / ".venv" / "bin" / "berth",
     )
 
 
-async def looked_at(client: Client, made: Object) -> Object:
+async def looked_at(client: Client, obj: Object) -> Object:
     """Mark a deployment as the operator does at its first pass, where none runs; then it can be lent."""
-    kind, metadata = WorkspaceDeployment.api(), made["metadata"]
+    kind, metadata = WorkspaceDeployment.api(), obj["metadata"]
     where = (metadata["namespace"], metadata["name"])
     await client.patch(kind, *where, {"metadata": {"finalizers": [names.FENCE_FINALIZER]}})
     return await client.patch(kind, *where, {"status": {"observedGeneration": 1}}, subresource="status")
@@ -73,13 +73,13 @@ async def vanished(client: Client, namespace: str, name: str) -> None:
 def make_namespaces(server: ApiServer) -> Namespaces:
     """Create a fresh set of namespaces."""
     test = f"t-{uuid.uuid4().hex[:10]}"
-    made = Namespaces(release=f"{test}-berth", workspaces=f"{test}-workspaces", access=f"{test}-access")
+    namespaces = Namespaces(release=f"{test}-berth", workspaces=f"{test}-workspaces", access=f"{test}-access")
     with asking(server) as ask:
-        for name in (made.release, made.workspaces, made.access):
+        for name in (namespaces.release, namespaces.workspaces, namespaces.access):
             metadata = {"name": name, "labels": {"berth.dev/test": test}}
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
             ask("", "POST", "/api/v1/namespaces", body, dry=False).raise_for_status()
-    return made
+    return namespaces
 
 
 def apply_crds(server: ApiServer, folder: Path = REPOSITORY / "crds") -> None:

@@ -22,7 +22,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def prune(image: str, *, keep: Path, now: float) -> None:
     """Remove archives of an image, but for ``keep``, the newest, and those asked for lately (by their mtime)."""
-    asked = {path: path.stat().st_mtime for path in keep.parent.glob(f"{image}-????????????????.tar") if path != keep}
-    for path in sorted(asked, key=asked.__getitem__, reverse=True)[KEPT - 1 :]:
-        if now - asked[path] > KEPT_SECONDS:
+    ages = {path: path.stat().st_mtime for path in keep.parent.glob(f"{image}-????????????????.tar") if path != keep}
+    for path in sorted(ages, key=ages.__getitem__, reverse=True)[KEPT - 1 :]:
+        if now - ages[path] > KEPT_SECONDS:
             path.unlink()

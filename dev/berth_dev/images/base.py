@@ -60,10 +60,10 @@ def _bootstrap(archive: Path) -> None:
         tempfile.TemporaryDirectory(prefix=".base-", dir=archive.parent) as scratch,
     ):
         root, packed = Path(scratch) / "root", Path(scratch) / "base.tar"
-        done = run(["debootstrap", "--variant=minbase", SUITE, root], check=False, timeout=1200)
-        if done.returncode != 0:
-            said = " / ".join(done.stdout.strip().splitlines()[-2:])
-            raise ClusterError(f"debootstrap could not fetch {SUITE}: check the way to Debian's mirror ({said})")
+        process = run(["debootstrap", "--variant=minbase", SUITE, root], check=False, timeout=1200)
+        if process.returncode != 0:
+            words = " / ".join(process.stdout.strip().splitlines()[-2:])
+            raise ClusterError(f"debootstrap could not fetch {SUITE}: check the way to Debian's mirror ({words})")
         for folder in DROPPED:
             shutil.rmtree(root / folder, ignore_errors=True)
         for folder in ("var/log", "var/cache/apt/archives/partial", "var/lib/apt/lists/partial"):

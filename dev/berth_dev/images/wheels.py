@@ -30,16 +30,16 @@ def folder() -> Path:
     """
     needed = [wanted((REPOSITORY / name).read_text(encoding="utf-8"), platform.machine()) for name in RECIPES]
     key = hashlib.sha256("\n".join(needed).encode()).hexdigest()[:16]
-    kept = cache_dir() / "wheels" / key
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with step("fetching wheels"), tempfile.TemporaryDirectory(prefix=".wheels-", dir=kept.parent) as scratch:
+    cache = cache_dir() / "wheels" / key
+    if not cache.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with step("fetching wheels"), tempfile.TemporaryDirectory(prefix=".wheels-", dir=cache.parent) as scratch:
             for number, lines in enumerate(needed):
                 recipe = Path(scratch) / f"{number}.txt"
                 recipe.write_text(lines, encoding="utf-8")
                 _fetch(recipe, Path(scratch) / "wheels")
-            (Path(scratch) / "wheels").rename(kept)
-    return kept
+            (Path(scratch) / "wheels").rename(cache)
+    return cache
 
 
 def wanted(requirements: str, machine: str) -> str:
@@ -93,10 +93,10 @@ def _fetch(recipe: Path, target: Path) -> None:
     platforms += [f"--platform=manylinux2014_{machine}"]
     abis = ["--implementation=cp", f"--python-version={PYTHON}", "--abi=cp311", "--abi=abi3", "--abi=none"]
     command = [_python_with_pip(), "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-    done = run([*command, "--only-binary=:all:", *abis, *platforms, "-r", recipe, "-d", target], check=False)
-    if done.returncode != 0:
-        said = " / ".join(done.stderr.strip().splitlines()[-2:])
-        raise ClusterError(f"cannot fetch Python packages: check the network or pip's index ({said})")
+    process = run([*command, "--only-binary=:all:", *abis, *platforms, "-r", recipe, "-d", target], check=False)
+    if process.returncode != 0:
+        words = " / ".join(process.stderr.strip().splitlines()[-2:])
+        raise ClusterError(f"cannot fetch Python packages: check the network or pip's index ({words})")
 
 
 def _python_with_pip() -> str:

@@ -27,15 +27,15 @@ async def path_stands(address: str, port: int, seconds: float) -> bool | None:
     known.
     """
     loop = asyncio.get_running_loop()
-    until, found = loop.time() + seconds, None
+    until, verdict = loop.time() + seconds, None
     while loop.time() < until:
         met = await _knock(address, port)
         if met:
             return True
         if met is False:
-            found = False
+            verdict = False
         await asyncio.sleep(PAUSE_SECONDS)
-    return found
+    return verdict
 
 
 async def _knock(address: str, port: int) -> bool | None:

@@ -89,8 +89,8 @@ async def keep(world: World, attempt: Attempt, settings: CiSettings, seen: SeenB
     kept, lost = await _store(world, attempt, "log", packed)
     world.state(NotKept).pop(_key(attempt), None)
     place: Place | None = IN_ARCHIVE if world.archive is not None and (kept or artifacts) else None
-    told = "; ".join(word for word in (*missing, without, lost) if word)
-    return Kept(kept, len(packed) if kept else 0, tail.skipped, artifacts, place, told)
+    message = "; ".join(word for word in (*missing, without, lost) if word)
+    return Kept(kept, len(packed) if kept else 0, tail.skipped, artifacts, place, message)
 
 
 async def drop_parts(world: World, build: Build) -> None:
@@ -102,7 +102,7 @@ async def drop_parts(world: World, build: Build) -> None:
         elif world.archive is not None:
             await world.archive.delete(storage.key(metadata.namespace, metadata.uid, name))
         else:
-            log.warning("what was kept of a build lies in an archive that is not configured", build=metadata.name)
+            log.warning("logs and artifacts of a build lie in an archive that is not configured", build=metadata.name)
 
 
 async def drop(world: World, obj: Object) -> None:
@@ -113,24 +113,24 @@ async def drop(world: World, obj: Object) -> None:
     build = Build.parse(obj)
     await drop_parts(world, build)
     log, artifacts = build.status.log, build.status.artifacts
-    left = {
+    statuses = {
         "log": [] if log else log,
         "artifacts": artifacts.model_copy(update={"config_maps": []}) if artifacts else None,
     }
-    await write_status(world, build, build.status, build.status.model_copy(update=left))
+    await write_status(world, build, build.status, build.status.model_copy(update=statuses))
 
 
 def _sources(seen: SeenBuild) -> list[tuple[str, str]]:
     """Pods and containers that have printed something, in order."""
-    found: list[tuple[str, str]] = []
+    sources: list[tuple[str, str]] = []
     for step, containers in (
         (seen.fetch, (names.FETCH_CONTAINER,)),
         (seen.run, (names.CHECKOUT_CONTAINER, names.SCRIPT_CONTAINER)),
     ):
         if step is not None and step.pod is not None:
             begun = [name for name in containers if step.pod.container(name).started is not None]
-            found += [(step.pod.name, name) for name in begun]
-    return found
+            sources += [(step.pod.name, name) for name in begun]
+    return sources
 
 
 async def _artifacts(world: World, attempt: Attempt, most: int, seen: SeenBuild) -> tuple[Artifacts | None, str]:
@@ -165,8 +165,8 @@ def unpacked(printed: bytes) -> tuple[int, str, bytes, str]:
     except (orjson.JSONDecodeError, NotBase64):
         return 0, "", b"", "the artifacts came incomplete"
     if not isinstance(header, dict) or header.get("error") or not header.get("size"):
-        told = header.get("error") if isinstance(header, dict) else "the artifacts came incomplete"
-        return 0, "", b"", str(told or "")
+        error = header.get("error") if isinstance(header, dict) else "the artifacts came incomplete"
+        return 0, "", b"", str(error or "")
     digest = hashlib.sha256(packed).hexdigest()
     if len(packed) != header["size"] or digest != header.get("sha256"):
         return 0, "", b"", "the artifacts came incomplete: they are larger than a node keeps of a container's output"
@@ -189,7 +189,7 @@ async def _store(world: World, attempt: Attempt, what: str, content: bytes) -> t
 
 
 async def _in_cluster(world: World, attempt: Attempt, what: str, content: bytes) -> list[str]:
-    made: list[str] = []
+    parts: list[str] = []
     for number, start in enumerate(range(0, len(content), PART)):
         name = names.build_part(attempt.id, attempt.attempt, what, number)
         data = base64.b64encode(content[start : start + PART]).decode("ascii")
@@ -202,11 +202,11 @@ async def _in_cluster(world: World, attempt: Attempt, what: str, content: bytes)
         try:
             await world.client.apply(CONFIG_MAPS, body)
         except (ForbiddenError, InvalidError):
-            for part in made:  # the half of it would fill the quota, and no status would name it
+            for part in parts:  # the half of it would fill the quota, and no status would name it
                 await world.client.delete(CONFIG_MAPS, attempt.build.metadata.namespace, part)
             raise
-        made.append(name)
-    return made
+        parts.append(name)
+    return parts
 
 
 def _try_again(world: World, attempt: Attempt, source: str, error: ClusterError) -> None:

@@ -37,21 +37,21 @@ async def reconcile_remains(world: World, key: Key) -> float | None:
     if world.cache[BUILDS].by("id", key.name, key.namespace):
         return None
     # Its status has its id before anything else carries it. A list of all builds is as large as users make them.
-    known, _ = await world.client.list(BUILDS, key.namespace, fields={"status.id": key.name}, metadata_only=True)
-    if known:
+    builds, _ = await world.client.list(BUILDS, key.namespace, fields={"status.id": key.name}, metadata_only=True)
+    if builds:
         return None
     world.state(NotKept).pop((key.namespace, key.name), None)
     pods = world.cache[PODS].by("build", key.name, key.namespace)
     await _clear(world, key.namespace, key.name, None, pods_gone=not pods)
-    log.info("cleared what a deleted build left", build=key.name)
+    log.info("deleted the remains of a deleted build", build=key.name)
     return AGAIN_SECONDS if pods else None
 
 
 async def _clear(world: World, namespace: str, build_id: str, last: int | None, *, pods_gone: bool) -> None:
     """Clear attempts up to the last; all of them where that is None."""
 
-    def of_these(found: Iterable[Object]) -> list[Object]:
-        return [obj for obj in found if last is None or attempt_of(obj["metadata"]) <= last]
+    def of_these(candidates: Iterable[Object]) -> list[Object]:
+        return [obj for obj in candidates if last is None or attempt_of(obj["metadata"]) <= last]
 
     labels = {names.BUILD_LABEL: build_id}
     instances, _ = await world.client.list(INSTANCES, namespace, labels=labels)
@@ -66,8 +66,8 @@ async def _clear(world: World, namespace: str, build_id: str, last: int | None, 
         await world.client.delete(JOBS, namespace, job["metadata"]["name"], uid=job["metadata"]["uid"])
     kinds = (SECRETS, POLICIES) if pods_gone else (SECRETS,)
     for kind in kinds:
-        found, _ = await world.client.list(kind, namespace, labels=labels, metadata_only=True)
-        for obj in of_these(found):
+        objects, _ = await world.client.list(kind, namespace, labels=labels, metadata_only=True)
+        for obj in of_these(objects):
             await world.client.delete(kind, namespace, obj["metadata"]["name"], uid=obj["metadata"]["uid"])
 
 

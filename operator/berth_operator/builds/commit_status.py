@@ -18,13 +18,13 @@ async def tell(world: World, build: Build, project: Project) -> Condition | None
 
     ``build`` has the status that it will have. Raises ClusterError; then it is to be called again.
     """
-    wanted = commit_status(build, project)
-    if wanted is None:
+    delivery = commit_status(build, project)
+    if delivery is None:
         return None
-    message = f"Delivery {wanted['metadata']['name']} says how it went"
+    message = f"Delivery {delivery['metadata']['name']} reports the outcome"
     before = conditions.find(build.status.conditions, builds.TOLD)
     if before is not None and before.message.endswith(message):
         return before
-    if why := await post(world, wanted):
+    if why := await post(world, delivery):
         return condition(builds.TOLD, False, "DeliveryRefused", f"{why}. {message}", now=world.now())
     return condition(builds.TOLD, True, "DeliveryMade", message, now=world.now())

@@ -97,8 +97,8 @@ def ending(seen: SeenBuild, now: datetime) -> Plan | None:
     status = seen.build.status
     if status.reason is None or status.end_time is not None:
         return None
-    found = conditions.find(status.conditions, builds.RUNNING)
-    times = [found.last_transition_time if found else None, status.start_time]
+    running_condition = conditions.find(status.conditions, builds.RUNNING)
+    times = [running_condition.last_transition_time if running_condition else None, status.start_time]
     # One that ends before it was shown to run has been shown not to since it was made.
     since = max((parse_time(time) for time in times if time), default=now)
     if seen.pods and now < since + CLEARING:
@@ -176,12 +176,12 @@ def unresolved(seen: SeenBuild, _now: datetime) -> Plan | None:
     if fetch.ended:
         report = parse_report(fetch.message)
         if report is not None and report.whole and fetch.exit_code == 0:
-            refused = images.why_not(report.image or "", seen.allowed_images)
-            return Plan(Step.END, IMAGE_FORBIDDEN, refused) if refused else Plan(Step.RESOLVE, report=report)
+            problem = images.why_not(report.image or "", seen.allowed_images)
+            return Plan(Step.END, IMAGE_FORBIDDEN, problem) if problem else Plan(Step.RESOLVE, report=report)
         if report is not None and report.error:
             return Plan(Step.END, report.error, report.message)
-        told = f"exit code {fetch.exit_code}{_because(fetch.reason)}"
-        return Plan(Step.END, FETCH_FAILED, f"the repository could not be looked into: {told}")
+        words = f"exit code {fetch.exit_code}{_because(fetch.reason)}"
+        return Plan(Step.END, FETCH_FAILED, f"the repository could not be looked into: {words}")
     if seen.fetch.failed == "DeadlineExceeded":
         return Plan(Step.END, FETCH_TIMEOUT, f"the commit was not found within {FETCH_SECONDS} s")
     if seen.fetch.failed:
@@ -199,8 +199,8 @@ def scripted(seen: SeenBuild, now: datetime) -> Plan | None:
         report = parse_report(checkout.message)
         if report is not None and report.error:
             return Plan(Step.END, report.error, report.message)
-        told = f"exit code {checkout.exit_code}{_because(checkout.reason)}"
-        return Plan(Step.END, CHECKOUT, f"the commit could not be checked out: {told}")
+        words = f"exit code {checkout.exit_code}{_because(checkout.reason)}"
+        return Plan(Step.END, CHECKOUT, f"the commit could not be checked out: {words}")
     if script.ended:
         return _verdict(pod, script, now)
     if seen.run.failed == "DeadlineExceeded" and script.started is None:
@@ -218,8 +218,8 @@ def unlisted(seen: SeenBuild, _now: datetime) -> Plan | None:
     """Its script has no pod yet, and its image was allowed only when the commit was found."""
     if seen.run is not None:
         return None
-    refused = images.why_not(seen.build.status.image or "", seen.allowed_images)
-    return Plan(Step.END, IMAGE_FORBIDDEN, refused) if refused else None
+    problem = images.why_not(seen.build.status.image or "", seen.allowed_images)
+    return Plan(Step.END, IMAGE_FORBIDDEN, problem) if problem else None
 
 
 def machine_wanted(seen: SeenBuild, _now: datetime) -> Plan | None:
@@ -236,8 +236,8 @@ def machine_wanted(seen: SeenBuild, _now: datetime) -> Plan | None:
         return Plan(Step.END, *seen.refused)
     if machine is not None:
         return Plan(Step.SHOW, builds.WAITING, machine.waits_for or "its turn for a machine has not come")
-    found = conditions.find(status.conditions, builds.WORKSPACE_READY)
-    if found is not None and found.reason == builds.POSTPONED:
+    workspace = conditions.find(status.conditions, builds.WORKSPACE_READY)
+    if workspace is not None and workspace.reason == builds.POSTPONED:
         return Plan(Step.SHOW, builds.POSTPONED, "others of its user's builds wait for a machine before it")
     return Plan(Step.LEASE)
 
@@ -317,8 +317,8 @@ def _unpulled(pod: PodSeen, script: Container, now: datetime) -> Plan | None:
 
 def _since(pod: PodSeen) -> datetime:
     """When the last container ended, after which the next one's image is pulled."""
-    ended = [container.finished for container in pod.containers.values() if container.finished is not None]
-    return max([*ended, *([pod.created] if pod.created else [])])
+    ends = [container.finished for container in pod.containers.values() if container.finished is not None]
+    return max([*ends, *([pod.created] if pod.created else [])])
 
 
 def _why(step: StepSeen) -> str:

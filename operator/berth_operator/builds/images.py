@@ -29,10 +29,10 @@ class Image:
         """Read an image's name as container runtimes do. Raises ValueError."""
         first, slash, _ = text.partition("/")
         names_host = bool(slash) and (any(c in first for c in ".:[") or first == "localhost" or first != first.lower())
-        found = _IMAGE.fullmatch(text if names_host else f"{DEFAULT_HOST}/{text}")
-        if found is None or found["host"] is None:
+        match = _IMAGE.fullmatch(text if names_host else f"{DEFAULT_HOST}/{text}")
+        if match is None or match["host"] is None:
             raise ValueError(f"{text} is no image's name")
-        host, path = _ALIASES.get(found["host"].lower(), found["host"].lower()), found["path"]
+        host, path = _ALIASES.get(match["host"].lower(), match["host"].lower()), match["path"]
         return cls(host, f"library/{path}" if host == DEFAULT_HOST and "/" not in path else path)
 
     @property

@@ -23,40 +23,40 @@ class Limits:
     per_user: int
 
 
-def may_start(known: Iterable[Build], limits: Limits) -> list[Build]:
+def may_start(existing: Iterable[Build], limits: Limits) -> list[Build]:
     """Builds whose turn it is to run now, in their order. Users at their limit do not block others."""
-    every = list(known)
+    every = list(existing)
     running = [build for build in every if builds.has_place(build)]
     free = limits.concurrent - len(running)
     mine = Counter(build.spec.user for build in running)
-    chosen: list[Build] = []
+    starters: list[Build] = []
     for build in sorted(filter(_is_ready_to_start, every), key=builds.turn):
-        if len(chosen) >= free:
+        if len(starters) >= free:
             break
         if mine[build.spec.user] < limits.per_user:
             mine[build.spec.user] += 1
-            chosen.append(build)
-    return chosen
+            starters.append(build)
+    return starters
 
 
-def may_ask(known: Iterable[Build], limits: Limits) -> list[Build]:
+def may_ask(existing: Iterable[Build], limits: Limits) -> list[Build]:
     """Builds that may queue for their machine now, in their order."""
-    every = list(known)
+    every = list(existing)
     mine = Counter(build.spec.user for build in every if _reason(build) == builds.WAITING)
-    chosen: list[Build] = []
+    askers: list[Build] = []
     for build in sorted((build for build in every if _reason(build) == builds.POSTPONED), key=builds.turn):
         if mine[build.spec.user] < limits.per_user:
             mine[build.spec.user] += 1
-            chosen.append(build)
-    return chosen
+            askers.append(build)
+    return askers
 
 
-def ahead_of(build: Build, known: Iterable[Build]) -> int:
+def ahead_of(build: Build, existing: Iterable[Build]) -> int:
     """How many of the same user's builds wait for their turn before this one."""
     own = builds.turn(build)
     return sum(
         1
-        for other in known
+        for other in existing
         if other.spec.user == build.spec.user
         and other.metadata.uid != build.metadata.uid
         and _is_ready_to_start(other)
@@ -75,5 +75,5 @@ def _is_ready_to_start(build: Build) -> bool:
 def _reason(build: Build) -> str:
     if not builds.waits_for_machine(build):
         return ""
-    found = conditions.find(build.status.conditions, builds.WORKSPACE_READY)
-    return found.reason if found else ""
+    ready = conditions.find(build.status.conditions, builds.WORKSPACE_READY)
+    return ready.reason if ready else ""

@@ -53,7 +53,7 @@ async def observe_build(world: World, build: Build) -> SeenBuild:
         return replace(seen, ahead=ahead_of(build, active(world, namespace)))
     fetch, run = [await _step(world, build, step, pods) for step in STEPS]
     machine = machine_of(world, build)
-    refused = await _refused(world, build) if status.workspace and (machine is None or not machine.bound) else None
+    refused = await _refusal(world, build) if status.workspace and (machine is None or not machine.bound) else None
     door = door_of(world, build, machine) if machine else ""
     return replace(seen, fetch=fetch, run=run, machine=machine, refused=refused, door=door)
 
@@ -77,10 +77,10 @@ def attempt_of(metadata: Object) -> int:
 def instance_of(world: World, build: Build) -> Instance | None:
     """Return the Instance that the status names by its uid; another of the same name is none."""
     name = names.build_object(build.public_id, build.status.attempt or 1)
-    found = world.cache[INSTANCES].get(build.metadata.namespace, name)
-    if found is None or found["metadata"]["uid"] != build.status.instance_uid:
+    obj = world.cache[INSTANCES].get(build.metadata.namespace, name)
+    if obj is None or obj["metadata"]["uid"] != build.status.instance_uid:
         return None
-    return Instance.parse(found)
+    return Instance.parse(obj)
 
 
 def machine_of(world: World, build: Build) -> MachineSeen | None:
@@ -132,14 +132,14 @@ def _is_kept(instance: Object) -> bool:
 
 async def _project(world: World, build: Build) -> Project | None:
     namespace, name = build.metadata.namespace, build.spec.project
-    found = world.cache[PROJECTS].get(namespace, name)
-    if found is None:  # it may have been made a moment ago
+    obj = world.cache[PROJECTS].get(namespace, name)
+    if obj is None:  # it may have been made a moment ago
         try:
-            found = await world.client.get(PROJECTS, namespace, name)
+            obj = await world.client.get(PROJECTS, namespace, name)
         except NotFoundError:
             return None
-        world.cache[PROJECTS].put(found)
-    return Project.parse(found)
+        world.cache[PROJECTS].put(obj)
+    return Project.parse(obj)
 
 
 async def _step(world: World, build: Build, step: str, pods: Iterable[Object]) -> StepSeen | None:
@@ -161,40 +161,40 @@ async def _step(world: World, build: Build, step: str, pods: Iterable[Object]) -
 
 
 def _pod_of(pods: Iterable[Object], step: str, attempt: int) -> PodSeen | None:
-    wanted = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(attempt)}
+    step_labels = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(attempt)}
     for pod in pods:
         labels = pod["metadata"].get("labels") or {}
-        if all(labels.get(key) == value for key, value in wanted.items()):
+        if all(labels.get(key) == value for key, value in step_labels.items()):
             return pod_seen(pod)
     return None
 
 
-async def _refused(world: World, build: Build) -> tuple[str, str] | None:
+async def _refusal(world: World, build: Build) -> tuple[str, str] | None:
     """Why the build's user will never have the machine; None where they may. Refusals by the cache are read live."""
-    namespace, user, wanted = build.metadata.namespace, build.spec.user, build.status.workspace or ""
-    kind = await world.find_type(namespace, wanted)
+    namespace, user, type_name = build.metadata.namespace, build.spec.user, build.status.workspace or ""
+    kind = await world.find_type(namespace, type_name)
     if kind is None:
-        return NO_TYPE, f"there is no type {wanted}: correct `workspace` in .berth.yml"
-    known = world.cache[DEPLOYMENTS].by("type", wanted, namespace)
-    named = (wd["metadata"]["name"] for wd in known)
+        return NO_TYPE, f"there is no type {type_name}: correct `workspace` in .berth.yml"
+    deployments = world.cache[DEPLOYMENTS].by("type", type_name, namespace)
+    named = (wd["metadata"]["name"] for wd in deployments)
     rules = [rule for name in named for rule in world.cache[ACCESS_RULES].by("deployment", name, namespace)]
-    if _may_have_one(user, kind, known, rules):
+    if _may_have_one(user, kind, deployments, rules):
         return None
-    live, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"spec.type": wanted})
+    live, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"spec.type": type_name})
     theirs = {wd["metadata"]["name"] for wd in live}
     pages = world.client.pages(ACCESS_RULES, namespace)
     rules = [rule async for page, _ in pages for rule in page if rule["spec"]["deployment"] in theirs]
     if _may_have_one(user, kind, live, rules):
         return None
-    return REFUSED, f"{user} may have no deployment of type {wanted}: ask its owner for an access rule"
+    return REFUSED, f"{user} may have no deployment of type {type_name}: ask its owner for an access rule"
 
 
 def _may_have_one(user: str, kind: WorkspaceType, deployments: Iterable[Object], rules: Iterable[Object]) -> bool:
     """Whether somebody may have one of a type's deployments, or one that is yet to come where there is none."""
-    found, parsed = readable(WorkspaceDeployment, deployments), readable(AccessRule, rules)
-    if not found:
+    machines, parsed = readable(WorkspaceDeployment, deployments), readable(AccessRule, rules)
+    if not machines:
         return kind.spec.access == "open"
     return any(
         may_instantiate(user, kind, wd, (rule for rule in parsed if rule.spec.deployment == wd.metadata.name))
-        for wd in found
+        for wd in machines
     )

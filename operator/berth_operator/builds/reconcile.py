@@ -61,11 +61,11 @@ async def reconcile_build(world: World, key: Key) -> float | None:
         return None
     try:
         for _ in range(MOST_STEPS):
-            found = world.cache[BUILDS].get(key.namespace, key.name)
-            if found is None or found["metadata"].get("deletionTimestamp"):
+            obj = world.cache[BUILDS].get(key.namespace, key.name)
+            if obj is None or obj["metadata"].get("deletionTimestamp"):
                 world.state(ShutOut).pop(key, None)
                 return None
-            seen = await observe_build(world, Build.parse(found))
+            seen = await observe_build(world, Build.parse(obj))
             await _shut_out(world, key, seen)
             if await _tell(world, seen):
                 continue
@@ -85,12 +85,12 @@ async def reconcile_build(world: World, key: Key) -> float | None:
 
 async def _shut_out(world: World, key: Key, seen: SeenBuild) -> None:
     """Bring the policy of the build's pods up to date where the blocked networks have changed."""
-    networks, known = world.config.out_of_reach, world.state(ShutOut)
+    networks, memory = world.config.out_of_reach, world.state(ShutOut)
     if seen.project is None or (seen.fetch is None and seen.run is None):
-        known.pop(key, None)  # it has no pod yet, or none any more
-    elif known.get(key) != networks:
+        memory.pop(key, None)  # it has no pod yet, or none any more
+    elif memory.get(key) != networks:
         await renew_policy(world, _parts(world, seen), seen)
-        known[key] = networks
+        memory[key] = networks
 
 
 async def _take(world: World, seen: SeenBuild, plan: Plan) -> bool:
@@ -147,11 +147,11 @@ async def _tell(world: World, seen: SeenBuild) -> bool:
     build = seen.build
     if seen.project is None:
         return False
-    told = await commit_status.tell(world, build, seen.project)
-    if told is None or told == conditions.find(build.status.conditions, builds.TOLD):
+    news = await commit_status.tell(world, build, seen.project)
+    if news is None or news == conditions.find(build.status.conditions, builds.TOLD):
         return False
-    known = build.status.model_copy(update={"conditions": merged(build.status.conditions, [told])})
-    return await write_status(world, build, build.status, known) is not None
+    status = build.status.model_copy(update={"conditions": merged(build.status.conditions, [news])})
+    return await write_status(world, build, build.status, status) is not None
 
 
 def _wait(world: World, plan: Plan) -> float | None:
@@ -183,19 +183,19 @@ async def _begin(world: World, build: Build) -> None:
     else:
         await drop_parts(world, build)
     now = world.now()
-    shown = [
+    conditions_now = [
         condition(builds.RESOLVED, False, "NotYet", "its turn has not come", now=now),
         condition(builds.RUNNING, False, "Waiting", "its turn has not come", now=now),
         condition(builds.ENDED, False, "Waiting", "its turn has not come", now=now),
     ]
     if conditions.find(build.status.conditions, builds.WORKSPACE_READY) is not None:
-        shown.append(condition(builds.WORKSPACE_READY, False, "NotYet", "its commit is not known", now=now))
+        conditions_now.append(condition(builds.WORKSPACE_READY, False, "NotYet", "its commit is not known", now=now))
     status = BuildStatus(
         id=build.public_id,
         queued=build.status.queued or queued(build.metadata),
         attempt=build.spec.attempt,
         observed_generation=build.metadata.generation,
-        conditions=merged(build.status.conditions, shown),
+        conditions=merged(build.status.conditions, conditions_now),
     )
     await write_status(world, build, build.status, status)
     world.add(PLACES, build.metadata.namespace, "")
@@ -220,16 +220,16 @@ async def _show(world: World, build: Build, plan: Plan) -> None:
 async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
     """Keep log and artifacts, then write the verdict."""
     build, now, settings = seen.build, world.now(), world.config.ci
-    kept = Kept([], 0, 0, None)
+    output = Kept([], 0, 0, None)
     if seen.fetch is not None and settings is not None:
         try:
-            kept = await keep(world, Attempt(build), settings, seen)
+            output = await keep(world, Attempt(build), settings, seen)
         except NotYetError:
             waits = condition(builds.ENDED, False, "Keeping", KEEPING, now=now)
             changed = {"conditions": merged(build.status.conditions, [waits])}
             await write_status(world, build, build.status, build.status.model_copy(update=changed))
             raise
-    message = f"{plan.message}; {kept.missing}" if kept.missing else plan.message
+    message = f"{plan.message}; {output.missing}" if output.missing else plan.message
     shown = [
         condition(builds.RUNNING, False, plan.reason, message[:1024], now=now),
         condition(builds.ENDED, False, "Ending", message[:1024], now=now),
@@ -238,11 +238,11 @@ async def _end(world: World, seen: SeenBuild, plan: Plan) -> None:
         "reason": plan.reason,
         "message": message[:4096],
         "exit_code": plan.exit_code,
-        "log": kept.log or None,
-        "log_size": kept.log_size or None,
-        "log_skipped": kept.skipped or None,
-        "artifacts": kept.artifacts,
-        "kept_in": kept.place,
+        "log": output.log or None,
+        "log_size": output.log_size or None,
+        "log_skipped": output.skipped or None,
+        "artifacts": output.artifacts,
+        "kept_in": output.place,
         "observed_generation": build.metadata.generation,
         "conditions": merged(build.status.conditions, shown),
     }
@@ -270,15 +270,17 @@ async def reconcile_places(world: World, key: Key) -> float | None:
     if settings is None:
         return None
     limits = Limits(settings.concurrent, settings.per_user)
-    known = active(world, key.namespace)
-    for build in may_start(known, limits):
+    builds_here = active(world, key.namespace)
+    for build in may_start(builds_here, limits):
         now = world.now().replace(microsecond=0)
         shown = condition(builds.RUNNING, True, "Fetching", "its turn has come", now=now)
         await _write_turn(world, build, shown, start_time=timestamp(now))
         log.info("turn", build=build.public_id, user=build.spec.user)
-    for build in may_ask(known, limits):
-        told = "its turn for a machine has not come"
-        await _write_turn(world, build, condition(builds.WORKSPACE_READY, False, builds.WAITING, told, now=world.now()))
+    for build in may_ask(builds_here, limits):
+        message = "its turn for a machine has not come"
+        await _write_turn(
+            world, build, condition(builds.WORKSPACE_READY, False, builds.WAITING, message, now=world.now())
+        )
     return None
 
 

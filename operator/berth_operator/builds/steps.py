@@ -53,10 +53,10 @@ async def start_fetching(world: World, parts: BuildParts) -> None:
     """Start the Job that finds the commit."""
     namespace, project = parts.build.metadata.namespace, parts.project
     if (credentials := project.spec.credentials) is not None:
-        found, _ = await world.client.list(
+        jobs, _ = await world.client.list(
             SECRETS, namespace, fields={"metadata.name": credentials.secret}, metadata_only=True
         )
-        if not found:
+        if not jobs:
             message = f"there is no Secret {credentials.secret} beside the Project: make it, then restart the build"
             raise BuildEndsError(NO_CREDENTIALS, message)
     # Not applied: one that comes late must not take the script's own policy back.
@@ -71,16 +71,16 @@ async def resolve(world: World, build: Build, plan: Plan) -> None:
         raise RuntimeError("only a build with a report is resolved")
     shown = [condition(builds.RESOLVED, True, "Found", f"commit {report.commit}", now=now)]
     if report.workspace is not None:
-        told = "it has not asked for its machine yet"
-        shown.append(condition(builds.WORKSPACE_READY, False, builds.POSTPONED, told, now=now))
-    found = {
+        message = "it has not asked for its machine yet"
+        shown.append(condition(builds.WORKSPACE_READY, False, builds.POSTPONED, message, now=now))
+    fields = {
         "commit": report.commit,
         "image": report.image,
         "workspace": report.workspace,
         "timeout": report.timeout,
         "conditions": merged(build.status.conditions, shown),
     }
-    await write_status(world, build, build.status, build.status.model_copy(update=found))
+    await write_status(world, build, build.status, build.status.model_copy(update=fields))
     log.info("resolved", build=build.public_id, commit=report.commit, workspace=report.workspace)
     world.add(PLACES, build.metadata.namespace, "")
 
@@ -102,16 +102,16 @@ async def ask_for_machine(world: World, parts: BuildParts) -> None:
     owners = [build.reference() | {"blockOwnerDeletion": False}]
     body = manifest(Instance, namespace, name, spec, labels=labels, ownerReferences=owners)
     try:
-        made = await world.client.create(INSTANCES, namespace, body)
+        instance = await world.client.create(INSTANCES, namespace, body)
     except AlreadyExistsError:
-        made = await world.client.get(INSTANCES, namespace, name)
-        if not is_made_as(Instance.parse(made), build, spec):
+        instance = await world.client.get(INSTANCES, namespace, name)
+        if not is_made_as(Instance.parse(instance), build, spec):
             raise _name_taken("Instance", name) from None
     except InvalidError as error:
         raise BuildEndsError(REFUSED, f"the machine was refused: {error.message}") from error
-    world.cache[INSTANCES].put(made)
-    named = {"instance": name, "instance_uid": made["metadata"]["uid"]}
-    await write_status(world, build, build.status, build.status.model_copy(update=named))
+    world.cache[INSTANCES].put(instance)
+    fields = {"instance": name, "instance_uid": instance["metadata"]["uid"]}
+    await write_status(world, build, build.status, build.status.model_copy(update=fields))
     log.info("machine asked for", build=parts.id, workspace=build.status.workspace)
 
 
@@ -121,11 +121,11 @@ async def _machine_key(world: World, parts: BuildParts) -> str:
     body = opaque(parts.metadata(parts.secret), {MACHINE_KEY: pair.private, public: pair.public.encode()})
     if await create(world, SECRETS, body) is not None:
         return pair.public
-    known = await world.client.get(SECRETS, parts.build.metadata.namespace, parts.secret)
-    found = (known.get("data") or {}).get(public)
-    if found is None or not is_owned(ObjectMeta.model_validate(known["metadata"]), parts.build):
+    secret = await world.client.get(SECRETS, parts.build.metadata.namespace, parts.secret)
+    key = (secret.get("data") or {}).get(public)
+    if key is None or not is_owned(ObjectMeta.model_validate(secret["metadata"]), parts.build):
         raise _name_taken("Secret", parts.secret)
-    return base64.b64decode(found).decode("ascii", "replace")
+    return base64.b64decode(key).decode("ascii", "replace")
 
 
 def is_owned(metadata: ObjectMeta, build: Build) -> bool:
@@ -162,12 +162,12 @@ async def renew_policy(world: World, parts: BuildParts, seen: SeenBuild) -> None
     body = run_policy(world, parts, seen) if seen.run is not None else fetch_policy(world, parts)
     namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
     try:
-        known = await world.client.get(POLICIES, namespace, name)
+        present = await world.client.get(POLICIES, namespace, name)
     except NotFoundError:
         await create(world, POLICIES, body)
         return
-    if known["spec"].get("egress", []) != body["spec"]["egress"]:
-        version = {"resourceVersion": known["metadata"]["resourceVersion"]}
+    if present["spec"].get("egress", []) != body["spec"]["egress"]:
+        version = {"resourceVersion": present["metadata"]["resourceVersion"]}
         changed = {"metadata": version, "spec": {"egress": body["spec"]["egress"]}}
         await world.client.patch(POLICIES, namespace, name, changed)
 
@@ -238,8 +238,8 @@ async def open_door(world: World, seen: SeenBuild) -> None:
     spec = FirewallRuleSpec(instance=instance.public_id, order=0, source=str(parse_source(pod.ip)), action="ACCEPT")
     name = names.build_object(seen.build.public_id, seen.build.status.attempt or 1)
     body = manifest(FirewallRule, seen.build.metadata.namespace, name, spec, ownerReferences=[instance.reference()])
-    made = await create(world, RULES, body)
-    if made is None:
+    rule = await create(world, RULES, body)
+    if rule is None:
         await refresh(world, RULES, seen.build.metadata.namespace, name)
     else:
-        world.cache[RULES].put(made)
+        world.cache[RULES].put(rule)

@@ -50,8 +50,8 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
         condition(ONLINE, *_online(seen), now=now, generation=generation),
         condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
     ]
-    told = (_begun(wd, now), _overridden(seen, now), _quarantined(seen, now), _cleaning(seen, now))
-    new += [made for made in told if made is not None]
+    news = (_begun(wd, now), _overridden(seen, now), _quarantined(seen, now), _cleaning(seen, now))
+    new += [entry for entry in news if entry is not None]
     conditions = merged(wd.status.conditions, new)
     status = wd.status.model_copy(
         update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
@@ -110,11 +110,11 @@ def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
 
 def _begun(wd: WorkspaceDeployment, now: datetime) -> Condition | None:
     """Return that nothing of an earlier deployment is left any more, where something was."""
-    known = find(wd.status.conditions, BEGUN)
-    if known is None or known.status == "True":
+    former = find(wd.status.conditions, BEGUN)
+    if former is None or former.status == "True":
         return None
-    told = (True, "NothingLeft", "nothing of an earlier deployment of this name is left")
-    return condition(BEGUN, *told, now=now, generation=wd.metadata.generation)
+    verdict = (True, "NothingLeft", "nothing of an earlier deployment of this name is left")
+    return condition(BEGUN, *verdict, now=now, generation=wd.metadata.generation)
 
 
 def _overridden(seen: ObservedDeployment, now: datetime) -> Condition | None:
@@ -143,14 +143,14 @@ def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:
             f" back, or, when the machine is surely off, `berth release {seen.wd.metadata.name} --force --reason …`"
         )
         return condition(QUARANTINED, True, NODE_LOST, message, now=now, generation=generation)
-    known = find(seen.wd.status.conditions, QUARANTINED)
-    if known is None or (known.status == "True" and known.reason == NODE_LOST):
+    former = find(seen.wd.status.conditions, QUARANTINED)
+    if former is None or (former.status == "True" and former.reason == NODE_LOST):
         sound = (False, "Sound", "nothing is known against it")
         return condition(QUARANTINED, *sound, now=now, generation=generation)
     release = seen.wd.spec.quarantine_release
-    if known.status == "True" and release is not None and release.epoch == seen.wd.status.epoch:
-        told = f"an administrator released it{': ' if release.reason else ''}{release.reason}"
-        return condition(QUARANTINED, False, RELEASED, told, now=now, generation=generation)
+    if former.status == "True" and release is not None and release.epoch == seen.wd.status.epoch:
+        sentence = f"an administrator released it{': ' if release.reason else ''}{release.reason}"
+        return condition(QUARANTINED, False, RELEASED, sentence, now=now, generation=generation)
     return None
 
 
@@ -158,5 +158,5 @@ def _cleaning(seen: ObservedDeployment, now: datetime) -> Condition | None:
     generation = seen.wd.metadata.generation
     if seen.cleaning:
         return condition(CLEANING, True, "HooksRun", seen.cleaning, now=now, generation=generation)
-    known = find(seen.wd.status.conditions, CLEANING)
-    return not_cleaning(now) if known is not None and known.status == "True" else None
+    former = find(seen.wd.status.conditions, CLEANING)
+    return not_cleaning(now) if former is not None and former.status == "True" else None

@@ -32,24 +32,24 @@ class Heartbeats:
         """Take note of a Lease as it came; whether its deployment needs a pass now."""
         key = lease["metadata"]["namespace"], lease["metadata"]["name"]
         version, renewal = _read(lease)
-        known = self._by_name.get(key)
-        if known is None:
+        record = self._by_name.get(key)
+        if record is None:
             self._by_name[key] = _Seen(version, renewal, time.monotonic())
             return True
         # A late event is no sign of life: the machine may have died since.
-        if version <= known.version or renewal == known.renewal:
+        if version <= record.version or renewal == record.renewal:
             return False
-        known.version, known.renewal, known.at, known.heard = version, renewal, time.monotonic(), True
-        return known.silent
+        record.version, record.renewal, record.at, record.heard = version, renewal, time.monotonic(), True
+        return record.silent
 
     def beat(self, lease: Object, heard_for: float) -> Beat:
         """Heartbeat by a Lease; ``heard_for`` is for how many seconds the cluster has answered without a break."""
         self.note(lease)
-        known = self._by_name[lease["metadata"]["namespace"], lease["metadata"]["name"]]
-        age = time.monotonic() - known.at
+        record = self._by_name[lease["metadata"]["namespace"], lease["metadata"]["name"]]
+        age = time.monotonic() - record.at
         limit = limit_of((lease.get("spec") or {}).get("leaseDurationSeconds"))
-        known.silent = not known.heard or age >= limit
-        return Beat(known.heard, age, min(age, heard_for), limit)
+        record.silent = not record.heard or age >= limit
+        return Beat(record.heard, age, min(age, heard_for), limit)
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop what is known of a Lease that is gone."""

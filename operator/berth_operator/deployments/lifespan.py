@@ -38,8 +38,8 @@ async def begin(world: World, wd: WorkspaceDeployment) -> WorkspaceDeployment | 
     if wd.status.lease is None and not (wd.status.epoch and wd.status.observed_generation is not None):
         before = await _earlier(world, wd)
         wd = await _raise(world, wd, before)
-        if before and (left := await _left(world, wd)):
-            await _wait(world, wd, left)
+        if before and (remains := await _remains(world, wd)):
+            await _wait(world, wd, remains)
             return None
     if names.FENCE_FINALIZER in wd.metadata.finalizers:
         return wd
@@ -53,8 +53,8 @@ async def finish(world: World, wd: WorkspaceDeployment) -> float | None:
     """
     if wd.status.lease is not None or names.FENCE_FINALIZER not in wd.metadata.finalizers:
         return None
-    if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):
-        log.info("a deleted deployment waits", deployment=wd.metadata.name, left=_named(left))
+    if remains := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):
+        log.info("a deleted deployment waits", deployment=wd.metadata.name, left=_list_of(remains))
         return CLEARING_SECONDS
     await _set_finalizers(world, wd, [f for f in wd.metadata.finalizers if f != names.FENCE_FINALIZER])
     return None
@@ -63,15 +63,15 @@ async def finish(world: World, wd: WorkspaceDeployment) -> float | None:
 async def _earlier(world: World, wd: WorkspaceDeployment) -> list[Trace]:
     """Traces of an earlier deployment of this name that were there when this one was; this one's own are left out."""
     metadata = wd.metadata
-    found = await world.state(Traces).of(
+    earlier = await world.state(Traces).of(
         world.client, metadata.namespace, metadata.name, int(metadata.resource_version)
     )
-    return [one for one in found if metadata.uid not in one.owners]
+    return [one for one in earlier if metadata.uid not in one.owners]
 
 
-async def _left(world: World, wd: WorkspaceDeployment) -> list[Trace]:
-    found = await traces.live(world.client, wd.metadata.namespace, wd.metadata.name)
-    return [one for one in found if wd.metadata.uid not in one.owners]
+async def _remains(world: World, wd: WorkspaceDeployment) -> list[Trace]:
+    remains = await traces.live(world.client, wd.metadata.namespace, wd.metadata.name)
+    return [one for one in remains if wd.metadata.uid not in one.owners]
 
 
 async def _raise(world: World, wd: WorkspaceDeployment, before: list[Trace]) -> WorkspaceDeployment:
@@ -80,41 +80,41 @@ async def _raise(world: World, wd: WorkspaceDeployment, before: list[Trace]) -> 
     if wd.status.epoch or not floor:
         return wd
     log.warning("a deployment of this name was there before", deployment=wd.metadata.name, epoch=floor)
-    return await _written(world, wd, {"epoch": floor})
+    return await _write(world, wd, {"epoch": floor})
 
 
 def _epochs_of_instances(world: World, wd: WorkspaceDeployment) -> list[int]:
     """Epochs that Instances claim or had; they stay for a while after their end."""
     name, namespace = wd.metadata.name, wd.metadata.namespace
-    known = (*world.cache[INSTANCES].by("mentions", name, namespace), *world.cache[INSTANCES].unreadable(namespace))
-    parts = [part for obj in known for part in (at(obj, "spec", "claim"), at(obj, "status"))]
-    found = [at(part, "epoch") for part in parts if at(part, "deployment") == name]
-    return [epoch for epoch in found if isinstance(epoch, int)]
+    instances = (*world.cache[INSTANCES].by("mentions", name, namespace), *world.cache[INSTANCES].unreadable(namespace))
+    parts = [part for obj in instances for part in (at(obj, "spec", "claim"), at(obj, "status"))]
+    epochs = [at(part, "epoch") for part in parts if at(part, "deployment") == name]
+    return [epoch for epoch in epochs if isinstance(epoch, int)]
 
 
-async def _wait(world: World, wd: WorkspaceDeployment, left: list[Trace]) -> None:
-    told = f"of an earlier deployment of this name is left: {_named(left)}"
+async def _wait(world: World, wd: WorkspaceDeployment, remains: list[Trace]) -> None:
+    message = f"of an earlier deployment of this name is left: {_list_of(remains)}"
     generation, now = wd.metadata.generation, world.now()
-    shown = condition(BEGUN, False, "Remains", told, now=now, generation=generation)
-    told_so = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, [shown])})
+    begun = condition(BEGUN, False, "Remains", message, now=now, generation=generation)
+    told_so = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, [begun])})
     free = availability(wd.model_copy(update={"status": told_so}), now=now)
-    await _written(world, wd, {"conditions": merged(told_so.conditions, [free])})
+    await _write(world, wd, {"conditions": merged(told_so.conditions, [free])})
 
 
-async def _written(world: World, wd: WorkspaceDeployment, fields: Object) -> WorkspaceDeployment:
-    written = await write_status(world, wd, wd.status, wd.status.model_copy(update=fields))
-    return WorkspaceDeployment.parse(written) if written is not None else wd
+async def _write(world: World, wd: WorkspaceDeployment, fields: Object) -> WorkspaceDeployment:
+    answer = await write_status(world, wd, wd.status, wd.status.model_copy(update=fields))
+    return WorkspaceDeployment.parse(answer) if answer is not None else wd
 
 
 async def _set_finalizers(world: World, wd: WorkspaceDeployment, finalizers: list[str]) -> WorkspaceDeployment:
     """Write finalizers by compare-and-swap: what was seen of the deployment is still so, or this fails."""
     body = {"metadata": {"resourceVersion": wd.metadata.resource_version, "finalizers": finalizers or None}}
-    written = await world.client.patch(DEPLOYMENTS, wd.metadata.namespace, wd.metadata.name, body)
-    if not written["metadata"].get("deletionTimestamp"):  # else it may be gone, and is not put back
-        world.cache[DEPLOYMENTS].put(written)
-    return WorkspaceDeployment.parse(written)
+    answer = await world.client.patch(DEPLOYMENTS, wd.metadata.namespace, wd.metadata.name, body)
+    if not answer["metadata"].get("deletionTimestamp"):  # else it may be gone, and is not put back
+        world.cache[DEPLOYMENTS].put(answer)
+    return WorkspaceDeployment.parse(answer)
 
 
-def _named(left: list[Trace]) -> str:
-    more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
-    return ", ".join(sorted({one.name for one in left})[:SHOWN]) + more
+def _list_of(remains: list[Trace]) -> str:
+    more = f" and {len(remains) - SHOWN} more" if len(remains) > SHOWN else ""
+    return ", ".join(sorted({one.name for one in remains})[:SHOWN]) + more

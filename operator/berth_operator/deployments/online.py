@@ -31,15 +31,15 @@ def limit_of(duration: int | None) -> float:
     return min(float(duration), MOST_SILENCE) if duration else MOST_SILENCE
 
 
-def online(name: str, beat: Beat | None, known: Condition | None) -> tuple[bool, str, str]:
-    """Status, reason and message of the condition Online of the deployment ``name``; ``known`` is the present one.
+def online(name: str, beat: Beat | None, present: Condition | None) -> tuple[bool, str, str]:
+    """Status, reason and message of a deployment's condition Online; ``present`` is the one in its status.
 
     Only silence that could have been broken takes a deployment offline, and only a renewal brings it online: a
     process that has just begun to listen believes what the condition says for one limit.
     """
     if beat is None:
         return False, MISSING, f"there is no Lease {name} with the label berth.dev/heartbeat=true: make it"
-    was = known.reason if known is not None else ""
+    was = present.reason if present is not None else ""
     if (was == SEEN and beat.silence < beat.limit) or (beat.heard and beat.age < beat.limit):
         return True, SEEN, f"its Lease is renewed at least every {beat.limit:g} s"
     if beat.heard or was in (SEEN, LOST):

@@ -39,8 +39,8 @@ def holder_in_cache(world: World, wd: WorkspaceDeployment) -> Instance | None:
     """Return the instance that a deployment's lease is for, as last seen."""
     if wd.status.lease is None:
         return None
-    found = world.cache[INSTANCES].by("id", wd.status.lease.instance, wd.metadata.namespace)
-    return holder(wd, [Instance.parse(obj) for obj in found])
+    holders = world.cache[INSTANCES].by("id", wd.status.lease.instance, wd.metadata.namespace)
+    return holder(wd, [Instance.parse(obj) for obj in holders])
 
 
 async def attend(world: World, wd: WorkspaceDeployment) -> float | None:
@@ -51,9 +51,9 @@ async def attend(world: World, wd: WorkspaceDeployment) -> float | None:
     if holder_in_cache(world, wd) is not None:
         world.state(Sightings).forget(orphan)
         return None
-    left = patience(orphan) - world.state(Sightings).age(orphan, time.monotonic())
-    if left > 0:
-        return left
+    seconds = patience(orphan) - world.state(Sightings).age(orphan, time.monotonic())
+    if seconds > 0:
+        return seconds
     if orphan.instance in world.state(Serving):
         return CLEARING_SECONDS
     # From now on an Instance that comes all the same is not bound in this process, until the lease has gone back.
@@ -76,16 +76,16 @@ async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
         return CLEARING_SECONDS
     if await _is_reserved(world, namespace, lease.instance):
         return RESERVED_SECONDS
-    taken = Lease(wd.metadata.name, wd.status.epoch)
-    if not same and ids.is_drawn(lease.instance) and await _buried(world, namespace, taken, lease.instance, lease.user):
+    own = Lease(wd.metadata.name, wd.status.epoch)
+    if not same and ids.is_drawn(lease.instance) and await _buried(world, namespace, own, lease.instance, lease.user):
         return CLEARING_SECONDS
     # An instance that has another deployment opened nothing here, and what it has is not ours to clear.
-    if not living(same) and not await clear(world, namespace, lease.instance, taken):
+    if not living(same) and not await clear(world, namespace, lease.instance, own):
         return CLEARING_SECONDS
-    if not await clear_epoch(world, namespace, taken):
+    if not await clear_epoch(world, namespace, own):
         return CLEARING_SECONDS
     now = world.now()
-    await leasing.give_back(world.client, namespace, taken, instance=lease.instance, completed=False, now=now)
+    await leasing.give_back(world.client, namespace, own, instance=lease.instance, completed=False, now=now)
     world.state(Refusals).forget(lease.instance)
     if not living(same):
         world.state(Memories).forget(namespace, lease.instance)
@@ -100,7 +100,7 @@ async def _buried(world: World, namespace: str, lease: Lease, instance: str, use
     Then, as with an exhausted quota, one that was on its way is refused too, or finds its claim lost.
     """
     try:
-        made = await bury(world.client, namespace, lease, instance=instance, user=user)
+        tombstone = await bury(world.client, namespace, lease, instance=instance, user=user)
     except AlreadyExistsError:
         await refresh(world, INSTANCES, namespace, instance)  # it has come
     except UnavailableError:
@@ -111,7 +111,7 @@ async def _buried(world: World, namespace: str, lease: Lease, instance: str, use
         log.warning("the cluster refuses a tombstone", instance=instance, error=error.message)
         return False
     else:
-        world.cache[INSTANCES].put(made)
+        world.cache[INSTANCES].put(tombstone)
         log.warning("an Instance did not come; its name is taken", instance=instance, deployment=lease.deployment)
     world.state(Refusals).forget(instance)
     return True

@@ -73,12 +73,12 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
 
 async def reconcile_type(world: World, key: Key) -> float | None:
     """Bring a type's status up to date."""
-    found = world.cache[TYPES].get(key.namespace, key.name)
-    if found is None:
+    obj = world.cache[TYPES].get(key.namespace, key.name)
+    if obj is None:
         return None
-    type_ = WorkspaceType.parse(found)
-    named = world.types_named(key.namespace, type_.spec.type_name)
-    rivals = [one for one in named if one.metadata.uid != type_.metadata.uid]
+    type_ = WorkspaceType.parse(obj)
+    namesakes = world.types_named(key.namespace, type_.spec.type_name)
+    rivals = [one for one in namesakes if one.metadata.uid != type_.metadata.uid]
     verdict = world.state(Enforcement).verdict or (NOT_PROBED if world.config.probe_interval is None else None)
     status = type_status(type_, rivals, world.now(), verdict)
     written = await write_status(world, type_, type_.status, status)
@@ -92,9 +92,9 @@ def _node_ready(world: World, wd: WorkspaceDeployment, type_: WorkspaceType | No
     if wd.spec.heartbeat != "node":
         return None
     added = wd.spec.overrides
-    wanted = overrides.node_selector(type_.spec.template, added) if type_ else added.node_selector
+    selector = overrides.node_selector(type_.spec.template, added) if type_ else added.node_selector
     return any(
-        node_is_ready(node) and wanted.items() <= (node["metadata"].get("labels") or {}).items()
+        node_is_ready(node) and selector.items() <= (node["metadata"].get("labels") or {}).items()
         for node in world.cache[NODES]
     )
 
@@ -118,8 +118,8 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
 def _cleaning(world: World, wd: WorkspaceDeployment) -> str:
     """Which hook runs after the holder's end, as the holder's Instance says."""
     holder = orphans.holder_in_cache(world, wd)
-    told = find(holder.status.conditions, state.CLEANED) if holder is not None else None
-    return told.message if told is not None else ""
+    cleaned = find(holder.status.conditions, state.CLEANED) if holder is not None else None
+    return cleaned.message if cleaned is not None else ""
 
 
 async def _beat(world: World, wd: WorkspaceDeployment, now: datetime) -> online.Beat | None:

@@ -44,8 +44,8 @@ class Verdict:
 
 
 ENFORCED: Final = Verdict("True", "Enforced", "a probe met what its NetworkPolicy says, in both directions")
-NOT_PROBED: Final = Verdict("Unknown", "NotProbed", "networkPolicy.probeInterval is off: nobody looks")
-WALLS: Final = "rules of firewalls hold all the same, by nftables in each pod; what types say of egress does not"
+NOT_PROBED: Final = Verdict("Unknown", "NotProbed", "networkPolicy.probeInterval is off: set an interval for a test")
+WALLS: Final = "firewall rules hold nevertheless, by nftables in each pod; the egress rules of types do not"
 
 
 def settled(samples: Sequence[Sample]) -> bool:
@@ -62,16 +62,16 @@ def judged(samples: Sequence[Sample]) -> Verdict:
         return ENFORCED
     reached = [sample for sample in samples if sample.admitted][-STEADY:]
     if not reached:
-        return unknown("ProbeUnreachable", "the probe's pod runs, and no connection to it came about")
+        return unknown("ProbeUnreachable", "the probe's pod runs, and no connection to it succeeded")
     inward = reached[-1].forbidden
     outward = bool(reached[-1].outward)
     if inward and outward:
-        return _open("NotEnforced", "a NetworkPolicy keeps nobody out of a pod, nor in it")
+        return _open("NotEnforced", "a NetworkPolicy stops no connection to a pod or from it")
     if inward:
-        return _open("IngressNotEnforced", "a NetworkPolicy keeps nobody out of a pod")
+        return _open("IngressNotEnforced", "a NetworkPolicy stops no connection to a pod")
     if outward:
-        return _open("EgressNotEnforced", "a NetworkPolicy keeps no pod from connecting to the API server")
-    return unknown("ProbeUnsteady", "connections to the probe's pod met now this and now that")
+        return _open("EgressNotEnforced", "a NetworkPolicy stops no connection from a pod to the API server")
+    return unknown("ProbeUnsteady", "connections to the probe's pod succeeded and failed by turns")
 
 
 def unknown(reason: str, why: str) -> Verdict:
@@ -88,10 +88,10 @@ def why_not_running(pod: Object | None) -> str:
     status = (pod or {}).get("status") or {}
     for container in status.get("containerStatuses") or ():
         state = container.get("state") or {}
-        for held in (state.get("waiting"), state.get("terminated")):
-            if held:
-                return f"its container is {held.get('reason') or 'not running'}"
-    for found in status.get("conditions") or ():
-        if found["type"] == "PodScheduled" and found["status"] == "False":
-            return f"it is not scheduled: {found.get('message') or found.get('reason') or ''}"[:300]
+        for reason in (state.get("waiting"), state.get("terminated")):
+            if reason:
+                return f"its container is {reason.get('reason') or 'not running'}"
+    for entry in status.get("conditions") or ():
+        if entry["type"] == "PodScheduled" and entry["status"] == "False":
+            return f"it is not scheduled: {entry.get('message') or entry.get('reason') or ''}"[:300]
     return "its status does not say why"

@@ -68,8 +68,8 @@ def tell(world: World, verdict: Verdict) -> None:
     metrics.POLICY_PROBED.set_to_current_time()
     say = log.info if verdict.status == "True" else log.warning
     say("probed NetworkPolicy", enforced=verdict.status, reason=verdict.reason, message=verdict.message)
-    for found in world.cache[TYPES]:
-        world.add(TYPE, found["metadata"]["namespace"], found["metadata"]["name"])
+    for obj in world.cache[TYPES]:
+        world.add(TYPE, obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
 async def _verdict(world: World) -> Verdict:
@@ -97,13 +97,13 @@ async def _tidy(world: World, namespace: str) -> None:
 
 
 async def _watched(world: World, namespace: str, name: str) -> Verdict:
-    seen: list[Object] = []
+    news: list[Object] = []
     address = None
     with suppress(TimeoutError):  # what was seen last says why
         async with asyncio.timeout(POD_SECONDS):
-            address = await _address(world, namespace, name, seen)
+            address = await _address(world, namespace, name, news)
     if address is None:
-        why = why_not_running(seen[-1] if seen else None)
+        why = why_not_running(news[-1] if news else None)
         return unknown("ProbeNotRunning", f"the probe's pod does not run: {why}")
     samples: list[Sample] = []
     until = time.monotonic() + SETTLE_SECONDS
@@ -113,22 +113,22 @@ async def _watched(world: World, namespace: str, name: str) -> Verdict:
     return judged(samples)
 
 
-async def _address(world: World, namespace: str, name: str, seen: list[Object]) -> str | None:
-    """Address of the pod once it runs; None once it has ended. Each observed version of it is appended to ``seen``."""
+async def _address(world: World, namespace: str, name: str, news: list[Object]) -> str | None:
+    """Address of the pod once it runs; None once it has ended. Each observed version of it is appended to ``news``."""
     fields = {"metadata.name": name}
     while True:
-        listed, version = await world.client.list(PODS, namespace, fields=fields)
-        seen += listed
-        if not listed:
+        pods, version = await world.client.list(PODS, namespace, fields=fields)
+        news += pods
+        if not pods:
             return None
-        if address := _running(listed[0]):
+        if address := _running(pods[0]):
             return address
         async with aclosing(world.client.watch(PODS, namespace, version, fields=fields)) as events:
             async for event in events:
                 if event.type == "DELETED":
                     return None
                 if event.type != "BOOKMARK":
-                    seen.append(event.object)
+                    news.append(event.object)
                     if address := _running(event.object):
                         return address
 
@@ -141,8 +141,8 @@ def _running(pod: Object) -> str | None:
 async def sample(address: str, admitted: int, forbidden: int) -> Sample:
     """Connect to the forbidden port, then to the admitted one: a pod that goes away meanwhile proves nothing."""
     came_in = await _first_line(address, forbidden) is not None
-    told = await _first_line(address, admitted)
-    return Sample(came_in, told is not None, {b"open\n": True, b"shut\n": False}.get(told or b""))
+    line = await _first_line(address, admitted)
+    return Sample(came_in, line is not None, {b"open\n": True, b"shut\n": False}.get(line or b""))
 
 
 async def _first_line(address: str, port: int) -> bytes | None:
@@ -164,6 +164,6 @@ async def _first_line(address: str, port: int) -> bytes | None:
 async def _clear(world: World, namespace: str) -> None:
     """Delete every probe's pod and policy; the policy last, so that none is without."""
     for kind in (PODS, POLICIES):
-        left, _ = await world.client.list(kind, namespace, labels={names.PROBE_LABEL: ""}, metadata_only=True)
-        for found in left:
-            await world.client.delete(kind, namespace, found["metadata"]["name"], grace_seconds=0)
+        remains, _ = await world.client.list(kind, namespace, labels={names.PROBE_LABEL: ""}, metadata_only=True)
+        for obj in remains:
+            await world.client.delete(kind, namespace, obj["metadata"]["name"], grace_seconds=0)

@@ -129,7 +129,7 @@ def unbound(seen: ObservedInstance, now: datetime) -> Plan | None:
 def refused(seen: ObservedInstance, plan: Plan, told: str, now: datetime, *, for_good: bool) -> Plan | None:
     """End of one whose lease cannot be opened, since the cluster refuses a part of it; None where a later try may do.
 
-    What is invalid stays so; what is forbidden, such as more than a quota, has as long as a start may take.
+    An invalid part stays invalid. A forbidden one, such as a pod beyond a quota, is tried until startTimeout.
     """
     if plan.step not in OPENING or seen.instance.status.ready_time is not None:
         return None
@@ -281,15 +281,15 @@ def _failure(seen: ObservedInstance, now: datetime) -> str:
 
 def _image_failure(seen: ObservedInstance, pod: PodView, now: datetime) -> str:
     for container in pod.needed:
-        told = container.message or container.reason
+        words = container.message or container.reason
         image = "ci.image of the chart" if container is pod.repository else "spec.template.image of the type"
         if container.reason in IMAGE_HOPELESS:
-            return f"the image cannot be used: {told}; correct {image}"
+            return f"the image cannot be used: {words}; correct {image}"
         if container.reason in CONFIG_ERRORS and _patience_is_over(seen, now):
             cloned = "" if pod.repository is None else ", or put the repository elsewhere"
-            return f"the container cannot be made: {told}; correct the type's template{cloned}"
+            return f"the container cannot be made: {words}; correct the type's template{cloned}"
         if container.reason in IMAGE_ERRORS and _patience_is_over(seen, now):
-            return f"the image cannot be pulled: {told}; correct {image}, or its pull secrets"
+            return f"the image cannot be pulled: {words}; correct {image}, or its pull secrets"
     return ""
 
 

@@ -40,7 +40,7 @@ from berth_operator.kinds import (
     SERVICES,
     VPN_CLIENTS,
 )
-from berth_operator.leases.clearing import clear_epoch, delete_all, left_of, listed, remove_pod
+from berth_operator.leases.clearing import clear_epoch, delete_all, left_of, names_of, remove_pod
 from berth_operator.pods.view import PodView
 
 log = structlog.get_logger(__name__)
@@ -131,10 +131,10 @@ async def shut(world: World, namespace: str, instance_id: str, lease: Lease | No
     pod = pod_of(world, namespace, instance_id)
     memory = world.state(Memories).of(namespace, instance_id)
     warm = _warm_name(world, namespace, lease)
-    known = [] if memory.cleared else _known(world, namespace, instance_id, lease, warm)
+    names_left = [] if memory.cleared else _expected_objects(world, namespace, instance_id, lease, warm)
     await together(
         _close(world, namespace, instance_id, pod),
-        *(world.client.delete(kind, namespace, name) for kind, name in known),
+        *(world.client.delete(kind, namespace, name) for kind, name in names_left),
         remove_pod(world, namespace, pod.name if pod is not None else names.instance_object(instance_id)),
     )
     memory.cleared = True
@@ -159,10 +159,10 @@ async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | N
 
 async def leases_of(world: World, namespace: str, instance_id: str) -> list[Lease]:
     """Leases that an instance holds, read live by the selectable field."""
-    held, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"status.lease.instance": instance_id})
-    for obj in held:
+    deployments, _ = await world.client.list(DEPLOYMENTS, namespace, fields={"status.lease.instance": instance_id})
+    for obj in deployments:
         world.cache[DEPLOYMENTS].put(obj)
-    return [Lease(obj["metadata"]["name"], int(obj["status"]["epoch"])) for obj in held]
+    return [Lease(obj["metadata"]["name"], int(obj["status"]["epoch"])) for obj in deployments]
 
 
 async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
@@ -173,8 +173,8 @@ async def _delete_rules(world: World, namespace: str, instance_id: str) -> None:
 
 def _has_vpn(world: World, namespace: str, instance_id: str) -> bool:
     """Whether the instance had a VPN, or a VPNClient names it."""
-    known = world.cache[INSTANCES].by("id", instance_id, namespace)
-    return any(obj["spec"].get("vpn") for obj in known) or bool(
+    instances = world.cache[INSTANCES].by("id", instance_id, namespace)
+    return any(obj["spec"].get("vpn") for obj in instances) or bool(
         world.cache[VPN_CLIENTS].by("instance", instance_id, namespace)
     )
 
@@ -183,8 +183,8 @@ async def _lease_of(world: World, instance: Instance) -> Lease | None:
     """Return the lease that it has or had; of one that was never bound, the one that was taken for it."""
     if instance.status.epoch is not None:
         return Lease(instance.status.deployment or "", instance.status.epoch)
-    held = await leases_of(world, instance.metadata.namespace, instance.public_id)
-    return held[0] if held else None
+    leases = await leases_of(world, instance.metadata.namespace, instance.public_id)
+    return leases[0] if leases else None
 
 
 def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
@@ -194,24 +194,24 @@ def _warm_name(world: World, namespace: str, lease: Lease | None) -> str | None:
     return names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
 
 
-def _known(
+def _expected_objects(
     world: World, namespace: str, instance_id: str, lease: Lease | None, warm: str | None
 ) -> list[tuple[Kind, str]]:
     """Return objects to delete at once, by name, those that open the door first. Live lists find the rest later."""
-    found = [(SERVICES, names.instance_object(instance_id))]
+    objects = [(SERVICES, names.instance_object(instance_id))]
     secrets: list[str] = []
     if lease is not None:
-        known = world.cache[INSTANCES].by("id", instance_id, namespace)
-        nonces = {(obj.get("status") or {}).get("nonce") for obj in known}
+        instances = world.cache[INSTANCES].by("id", instance_id, namespace)
+        nonces = {(obj.get("status") or {}).get("nonce") for obj in instances}
         secrets += [names.workspace_secret(instance_id, lease.epoch, nonce) for nonce in nonces]
         if warm is not None:
-            found.append((SERVICES, warm))
+            objects.append((SERVICES, warm))
             wd = world.deployment(namespace, lease.deployment)
             secrets.append(names.warm_secret(warm, wd.warm_nonce(lease.epoch) if wd is not None else None))
-    found += [(SECRETS, name) for secret in secrets for name in (secret, names.agent_secret(secret))]
+    objects += [(SECRETS, name) for secret in secrets for name in (secret, names.agent_secret(secret))]
     if _has_vpn(world, namespace, instance_id):
-        found += [(SECRETS, names.vpn_secret(secret)) for secret in secrets]
-    return found
+        objects += [(SECRETS, names.vpn_secret(secret)) for secret in secrets]
+    return objects
 
 
 async def _close(world: World, namespace: str, instance_id: str, pod: PodView | None) -> None:
@@ -239,14 +239,14 @@ async def _gone(
     labels = [{names.INSTANCE_LABEL: instance_id}]
     if lease is not None and _warm_name(world, namespace, lease) is not None:
         labels.append(names.epoch_labels(lease.epoch, lease.deployment))
-    left = await left_of(world, namespace, labels)
-    if any(_hook_of(obj) for _, obj in left):
+    remains = await left_of(world, namespace, labels)
+    if any(_hook_of(obj) for _, obj in remains):
         world.state(Memories).of(namespace, instance_id).hooks = True
-    if any(_hook_of(obj) not in but for _, obj in left):
-        await delete_all(world, [(kind, obj) for kind, obj in left if _hook_of(obj) not in but])
-        left = await left_of(world, namespace, labels)
-    if left := [(kind, obj) for kind, obj in left if _hook_of(obj) not in but]:
-        log.info("not gone yet", instance=instance_id, left=listed(left))
+    if any(_hook_of(obj) not in but for _, obj in remains):
+        await delete_all(world, [(kind, obj) for kind, obj in remains if _hook_of(obj) not in but])
+        remains = await left_of(world, namespace, labels)
+    if remains := [(kind, obj) for kind, obj in remains if _hook_of(obj) not in but]:
+        log.info("not gone yet", instance=instance_id, left=names_of(remains))
         return False
     for job in world.cache[JOBS].by("instance", instance_id, namespace):
         if job["metadata"]["labels"].get(names.HOOK_LABEL) not in but:

@@ -45,12 +45,12 @@ async def agent_secret(world: World, lease: LeaseParts) -> None:
     await create(world, SECRETS, secrets.agent_secret(lease, pair, world.state(Authority).pem))
 
 
-async def vpn_secret(world: World, lease: LeaseParts, wanted: VpnSettings) -> None:
+async def vpn_secret(world: World, lease: LeaseParts, settings: VpnSettings) -> None:
     """Make the Secret with the keys of the lease's VPN."""
     now = world.now()
     authority = VpnAuthority.of(lease.id, lease.epoch, now)
     server = authority.server(now)
-    body = vpn.secret(lease, wanted, authority, (server.certificate, server.key), authority.revoked((), now))
+    body = vpn.secret(lease, settings, authority, (server.certificate, server.key), authority.revoked((), now))
     await create(world, SECRETS, body)
 
 
@@ -62,5 +62,5 @@ def secret_names(world: World, lease: LeaseParts) -> tuple[str, ...]:
 
 async def has_secrets(world: World, lease: LeaseParts) -> bool:
     """Whether all of them are there, read live."""
-    listed, _ = await world.client.list(SECRETS, lease.namespace, labels=lease.labels, metadata_only=True)
-    return {secret["metadata"]["name"] for secret in listed}.issuperset(secret_names(world, lease))
+    secrets, _ = await world.client.list(SECRETS, lease.namespace, labels=lease.labels, metadata_only=True)
+    return {secret["metadata"]["name"] for secret in secrets}.issuperset(secret_names(world, lease))

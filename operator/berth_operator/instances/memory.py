@@ -143,11 +143,11 @@ class Memory:
         self.rules_changed += 1
         self.rules_heard = max(self.rules_heard, version)
 
-    def presume_rules(self, ours: list[FirewallRule], heard: list[Object], changed: int) -> None:
+    def presume_rules(self, ours: list[FirewallRule], events: list[Object], changed: int) -> None:
         """Take rules that were just made for all that there are, unless news since ``changed`` tells of more."""
-        if heard:
-            told = [(obj["metadata"]["name"], obj["metadata"]["resourceVersion"]) for obj in heard]
-            certain = told == [_version(rule) for rule in ours]
+        if events:
+            versions = [(obj["metadata"]["name"], obj["metadata"]["resourceVersion"]) for obj in events]
+            certain = versions == [_version(rule) for rule in ours]
         else:
             certain = self.rules_changed == changed
         if certain:
@@ -157,10 +157,10 @@ class Memory:
         """Whether a rule is known in this version already: news of it is none."""
         return any(_version(rule) == (name, version) for rule in self.rules or ())
 
-    def keep_rule(self, written: FirewallRule) -> None:
+    def keep_rule(self, answer: FirewallRule) -> None:
         """Take over a rule as a write of ours left it; where others changed something, rules are read again."""
         if self.rules is not None:
-            self.rules = [written if _is_older(rule, written) else rule for rule in self.rules]
+            self.rules = [answer if _is_older(rule, answer) else rule for rule in self.rules]
 
     @property
     def in_force(self) -> InForce | None:

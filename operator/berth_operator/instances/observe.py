@@ -43,8 +43,8 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     pod = pod_of(world, namespace, public_id)
     memory.meet(pod, now)
     if instance.status.reason is not None or instance.status.end_time is not None:
-        left = any(world.cache[kind].by("instance", public_id, namespace) for kind in (PODS, JOBS, VPN_CLIENTS))
-        return ObservedInstance(instance, pod=pod, leftover=left, clock_trusted=world.clock.trusted)
+        remains = any(world.cache[kind].by("instance", public_id, namespace) for kind in (PODS, JOBS, VPN_CLIENTS))
+        return ObservedInstance(instance, pod=pod, leftover=remains, clock_trusted=world.clock.trusted)
     if ends_now(brief := _brief(world, instance), now):
         return brief
     if instance.status.epoch is None:
@@ -54,7 +54,7 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
 
 def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
     """Return the instance's pod as last seen: its own, or a warm one that it has claimed."""
-    found = world.cache[PODS].get(namespace, names.instance_object(public_id)) or next(
+    obj = world.cache[PODS].get(namespace, names.instance_object(public_id)) or next(
         (
             pod
             for pod in world.cache[PODS].by("instance", public_id, namespace)
@@ -62,7 +62,7 @@ def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
         ),
         None,
     )
-    return pod_view(found) if found else None
+    return pod_view(obj) if obj else None
 
 
 def _brief(world: World, instance: Instance) -> ObservedInstance:
@@ -79,28 +79,28 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
         return ObservedInstance(instance, claiming=True)
     if claim is not None:
         wd = world.deployment(namespace, claim.deployment)
-        seen = _claimed(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
+        seen = _with_claim(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
         # An epoch's holder never changes, and while its warm pod can be claimed it is not over: the cache will do.
         if seen.warm is not None:
             return seen
         wd = await read_deployment(world, namespace, claim.deployment)
-        return _claimed(world, instance, claim, wd, await world.find_type(namespace, wd.spec.type) if wd else None)
+        return _with_claim(world, instance, claim, wd, await world.find_type(namespace, wd.spec.type) if wd else None)
     wd = await held_deployment(world, Waiter.of(instance))
     if wd is None:
         return ObservedInstance(instance, waits_for=_waits_for(world, instance))
     type_ = await world.find_type(namespace, wd.spec.type)
-    held = Lease(wd.metadata.name, wd.status.epoch)
+    lease = Lease(wd.metadata.name, wd.status.epoch)
     beyond = await beyond_quota(world, wd)
-    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, waits_for=beyond))
+    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=lease, waits_for=beyond))
 
 
-def _claimed(
+def _with_claim(
     world: World, instance: Instance, claim: Claim, wd: WorkspaceDeployment | None, type_: WorkspaceType | None
 ) -> ObservedInstance:
     """Whether the lease that was taken for it is its own, by the deployment as it was seen."""
-    lost = loss(wd, claim.deployment, instance.public_id, claim.epoch)
-    held = None if lost else Lease(claim.deployment, claim.epoch)
-    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=held, lost=lost))
+    reason = loss(wd, claim.deployment, instance.public_id, claim.epoch)
+    lease = None if reason else Lease(claim.deployment, claim.epoch)
+    return _held(world, ObservedInstance(instance, type=type_, deployment=wd, held=lease, lost=reason))
 
 
 def _held(world: World, seen: ObservedInstance) -> ObservedInstance:
@@ -115,12 +115,12 @@ def _waits_for(world: World, instance: Instance) -> str:
     namespace, waiter = instance.metadata.namespace, Waiter.of(instance)
     if passed_over := world.state(waiting.PassedOver).get((namespace, instance.public_id)):
         return passed_over
-    found: list[Object] = []
+    deployments: list[Object] = []
     for type_name in waiting.types_for(world, namespace, instance.spec.wire()):
         if best_for(waiter, waiting.offered(world, namespace, type_name), partial(waiting.permitted, world)):
             return ""
-        found += world.cache[DEPLOYMENTS].by("type", type_name, namespace)
-    return obstacle(waiter, waiting.known(world, namespace), found)
+        deployments += world.cache[DEPLOYMENTS].by("type", type_name, namespace)
+    return obstacle(waiter, waiting.all_waiters(world, namespace), deployments)
 
 
 async def _bound(
@@ -129,10 +129,10 @@ async def _bound(
     instance, wd, type_ = brief.instance, brief.deployment, brief.type
     namespace, public_id, status = instance.metadata.namespace, instance.public_id, instance.status
     name, epoch = status.deployment or "", status.epoch or 0
-    lost = loss(wd, name, public_id, epoch)
-    if lost:  # the cache may lag behind
+    reason = loss(wd, name, public_id, epoch)
+    if reason:  # the cache may lag behind
         wd = await read_deployment(world, namespace, name)
-        lost = loss(wd, name, public_id, epoch)
+        reason = loss(wd, name, public_id, epoch)
         type_ = world.type_named(namespace, wd.spec.type) if wd else None
     if type_ is None and wd is not None:
         type_ = await world.find_type(namespace, wd.spec.type)
@@ -154,7 +154,7 @@ async def _bound(
         instance,
         type=type_,
         deployment=wd,
-        lost=lost,
+        lost=reason,
         opened=pod is not None and pod.epoch == epoch and service is not None,
         pod=pod,
         previous_pod_created=memory.pod_created,
@@ -200,8 +200,8 @@ def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) 
 
 def _isolation(world: World, lease: LeaseParts, pod: PodView) -> Verdict | None:
     """Return the verdict on the pod's user namespace; None where the status has it, even if nodes changed since."""
-    known = find(lease.holder.status.conditions, state.USER_NAMESPACE)
-    if known is not None and known.status == str(pod.isolated):
+    former = find(lease.holder.status.conditions, state.USER_NAMESPACE)
+    if former is not None and former.status == str(pod.isolated):
         return None
     with_vpn = build_vpn.settings(lease, world.config) is not None
     return of_pod(of_lease(lease, world.config, vpn=with_vpn), isolated=pod.isolated)

@@ -82,8 +82,8 @@ async def _step(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             # Where others wait for their end, that comes before what is left to do of this one.
             return not world.queue.hurried, 0.0
         case Step.TEAR_DOWN:
-            done = await ending.tear_down(world, seen)
-            return done and _is_deleted(seen), None
+            result = await ending.tear_down(world, seen)
+            return result and _is_deleted(seen), None
         case Step.FORGET:
             await ending.forget(world, seen)
         case Step.RETIRE:
@@ -149,5 +149,5 @@ def _is_deleted(seen: ObservedInstance) -> bool:
 
 
 def _cached(world: World, key: Key) -> Instance | None:
-    found = world.cache[INSTANCES].get(key.namespace, key.name)
-    return Instance.parse(found) if found else None
+    obj = world.cache[INSTANCES].get(key.namespace, key.name)
+    return Instance.parse(obj) if obj else None

@@ -19,7 +19,7 @@ MOST_SECONDS: Final = 60
 CLONING: Final = ("Cloning", "the repository is being cloned")
 FAILED: Final = "CloneFailed"
 SILENT: Final = (
-    "what cloned it has said nothing of how it went: clone inside, or ask for the log of the pod's container"
+    "the clone reported no outcome: clone inside, or ask for the log of the pod's container"
     f" {names.REPOSITORY_CONTAINER}"
 )
 Shown = tuple[bool, str, str]
@@ -55,14 +55,14 @@ def cloned(seen: ObservedInstance) -> Shown:
         return (False, *_not_tried(seen))
     if pod.repository.state != "terminated":
         return (False, *_on_its_way(pod.repository))
-    told = _told(pod.repository.message)
-    if told is None:
+    outcome = _report(pod.repository.message)
+    if outcome is None:
         # A kubelet that has forgotten the container has forgotten its words.
-        known = find(instance.status.conditions, state.REPOSITORY_READY)
-        if known is not None and instance.status.pod_uid == pod.uid:
-            return (known.status == "True", known.reason, known.message)
+        former = find(instance.status.conditions, state.REPOSITORY_READY)
+        if former is not None and instance.status.pod_uid == pod.uid:
+            return (former.status == "True", former.reason, former.message)
         return (False, FAILED, SILENT)
-    return told
+    return outcome
 
 
 def _not_tried(seen: ObservedInstance) -> tuple[str, str]:
@@ -78,10 +78,10 @@ def _on_its_way(container: Container) -> tuple[str, str]:
         return CLONING
     if container.reason in ORDINARY:
         return STARTING
-    return (container.reason, container.message or "what clones it does not run")
+    return (container.reason, container.message or "the container that clones it does not run")
 
 
-def _told(message: str) -> Shown | None:
+def _report(message: str) -> Shown | None:
     """Read the termination message; None where it says nothing."""
     try:
         report = orjson.loads(message)

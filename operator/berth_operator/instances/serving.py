@@ -88,19 +88,19 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
             memory.failures, memory.error = memory.failures + 1, str(error)
             return str(error)
     body, keys = rulebook.ruleset(world, instance, rules, pod), instance.spec.ssh_keys
-    known = memory.sent
-    if known is None and instance.status.pod_uid == pod.uid:
-        known = instance.status.firewall
+    former = memory.sent
+    if former is None and instance.status.pod_uid == pod.uid:
+        former = instance.status.firewall
     for _ in range(2):
-        if known is not None and world.confirm is not None and desired.term_of(known.generation) > world.term:
+        if former is not None and world.confirm is not None and desired.term_of(former.generation) > world.term:
             await world.confirm()  # that of a later leader; or of an earlier one, before the cluster was restored
-        generation = desired.next_generation(world.term, known, digest_of(body))
-        wanted = desired.push(body, agent.epoch, generation, keys, seen.notice)
-        memory.sent = InForce(generation=wanted.generation, digest=wanted.digest)
+        generation = desired.next_generation(world.term, former, digest_of(body))
+        state = desired.push(body, agent.epoch, generation, keys, seen.notice)
+        memory.sent = InForce(generation=state.generation, digest=state.digest)
         try:
-            await world.state(AgentClient).push(agent, wanted)
+            await world.state(AgentClient).push(agent, state)
         except StaleError as stale:
-            known = InForce(generation=stale.generation, digest=stale.digest)
+            former = InForce(generation=stale.generation, digest=stale.digest)
             continue
         except AgentError as error:
             memory.failures, memory.error = memory.failures + 1, str(error)
@@ -108,7 +108,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
         memory.acknowledged = memory.sent
         memory.keys, memory.notice = desired.keys_digest(keys), seen.notice
         memory.failures, memory.error = 0, ""
-        log.info("in force", instance=instance.public_id, generation=wanted.generation, rules=len(rules))
+        log.info("in force", instance=instance.public_id, generation=state.generation, rules=len(rules))
         return None
     memory.failures, memory.error = memory.failures + 1, "another operator pushes to the agent"
     return memory.error
@@ -196,14 +196,16 @@ async def lose(world: World, instance: Instance) -> None:
     """Say of every rule that it is in force no more: its pod is gone, and another starts with none of them."""
     memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     rules = await rulebook.read_rules(world, instance, memory)
-    said = "the pod is gone: it comes into force again with another"
-    await together(*(_say(world, rule, memory, False, said) for rule in rules if rulebook.in_force(rule)))
+    message = "the pod is gone: it comes into force again with another"
+    await together(*(_say(world, rule, memory, False, message) for rule in rules if rulebook.in_force(rule)))
 
 
-async def _say(world: World, rule: FirewallRule, memory: Memory, holds: bool, said: str) -> Object | None:
+async def _say(world: World, rule: FirewallRule, memory: Memory, holds: bool, message: str) -> Object | None:
     generation = rule.metadata.generation
-    shown = condition("InForce", holds, "InForce" if holds else "PodLost", said, now=world.now(), generation=generation)
-    conditions = [c.wire() for c in merged(rule.status.conditions, [shown])]
+    entry = condition(
+        "InForce", holds, "InForce" if holds else "PodLost", message, now=world.now(), generation=generation
+    )
+    conditions = [c.wire() for c in merged(rule.status.conditions, [entry])]
     body: Object = {"status": {"conditions": conditions, "observedGeneration": generation}}
     return await _patch_rule(world, rule, memory, body)
 
@@ -212,11 +214,11 @@ async def _patch_rule(world: World, rule: FirewallRule, memory: Memory, body: Ob
     namespace, name = rule.metadata.namespace, rule.metadata.name
     subresource = "status" if "status" in body else None
     try:
-        written = await world.client.patch(RULES, namespace, name, body, subresource=subresource)
+        answer = await world.client.patch(RULES, namespace, name, body, subresource=subresource)
     except NotFoundError:  # deleted meanwhile: its event brings the instance back
         return None
-    memory.keep_rule(FirewallRule.parse(written))
-    return written
+    memory.keep_rule(FirewallRule.parse(answer))
+    return answer
 
 
 def _pod(seen: ObservedInstance) -> PodView:

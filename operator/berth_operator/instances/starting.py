@@ -76,14 +76,14 @@ async def _bind_warm(world: World, lease: LeaseParts, warm: PodView, memory: Mem
     """Claim the pod that the lease brings. Without the Instance's finalizer none is claimed or made."""
     first, changed = desired.first_rule(lease.holder), memory.rules_changed
     instance = await set_finalizer(world, lease.holder, present=True)
-    made, key, _ = await together(
+    answer, key, _ = await together(
         create(world, RULES, first), _key_of(world, lease, warm), claim_pod(world, lease, warm)
     )
     if not warm.holder:
         # It was offered because all of it is as it would be made now, its policy too.
         memory.policy = _digest(policy(lease, (), world.config))
-    if first is None or made is not None:
-        rulebook.presume_rules(world, instance, memory, made, changed)
+    if first is None or answer is not None:
+        rulebook.presume_rules(world, instance, memory, answer, changed)
     of = Lease(lease.deployment.metadata.name, lease.epoch)
     isolation = of_pod(of_lease(lease, world.config, vpn=False), isolated=warm.isolated)
     bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), isolation=isolation, warm=True)
@@ -100,14 +100,14 @@ async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
     compiled = desired.compiled([FirewallRule.parse(first)]) if first else []
     finalized = set_finalizer(world, lease.holder, present=True)
     with unused_where_unknown(memory.nonces, ""):
-        instance, made, key, *_ = await together(
+        instance, answer, key, *_ = await together(
             finalized,
             create(world, RULES, first),
             *_secrets(world, lease),
             _apply_policy(world, lease, memory, compiled),
         )
-    if made is not None:
-        world.cache[RULES].put(made)  # else rules that are read before its watch tells of it would lack it
+    if answer is not None:
+        world.cache[RULES].put(answer)  # else rules that are read before its watch tells of it would lack it
     of = Lease(lease.deployment.metadata.name, lease.epoch)
     isolation = of_lease(lease, world.config, vpn=vpn.settings(lease, world.config) is not None)
     bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), isolation=isolation)
@@ -117,11 +117,11 @@ async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
         await together(_make_pod(world, lease), _service(world, lease, memory, compiled))
 
 
-async def _name_secrets(world: World, lease: LeaseParts, memory: Memory, named: InstanceStatus) -> None:
+async def _name_secrets(world: World, lease: LeaseParts, memory: Memory, status: InstanceStatus) -> None:
     """Write the status that names Secrets which were just made; where another won, ours go."""
     instance = lease.holder
     try:
-        await write_status(world, instance, instance.status, named)
+        await write_status(world, instance, instance.status, status)
     except ConflictError:
         await refresh_instance(world, lease.namespace, instance.metadata.name)
         live = world.cache[INSTANCES].get(lease.namespace, instance.metadata.name)
@@ -201,11 +201,11 @@ async def _apply(world: World, kind: Kind, manifest: Object, *, look: bool) -> O
     metadata = manifest["metadata"]
     if look:
         try:
-            found = await world.client.get(kind, metadata["namespace"], metadata["name"])
+            present = await world.client.get(kind, metadata["namespace"], metadata["name"])
         except NotFoundError:
-            found = None
-        if found is not None and stands(found, manifest):
-            return found
+            present = None
+        if present is not None and stands(present, manifest):
+            return present
     return await world.client.apply(kind, manifest)
 
 
@@ -214,8 +214,8 @@ def _digest(manifest: Object) -> str:
 
 
 def _bound_lease(instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType) -> LeaseParts:
-    shown = instance.status
-    return LeaseParts(instance, wd, type_, shown.epoch or 0, warm=bool(shown.warm), nonce=shown.nonce)
+    status = instance.status
+    return LeaseParts(instance, wd, type_, status.epoch or 0, warm=bool(status.warm), nonce=status.nonce)
 
 
 async def _key_of(world: World, lease: LeaseParts, pod: PodView) -> str:
@@ -225,21 +225,21 @@ async def _key_of(world: World, lease: LeaseParts, pod: PodView) -> str:
 
 def _secrets(world: World, lease: LeaseParts) -> list[Awaitable[str | None]]:
     """Make what must be there before the pod; the first result is the public host key."""
-    made: list[Awaitable[str | None]] = [host_key(world, lease), agent_secret(world, lease)]
-    if (wanted := vpn.settings(lease, world.config)) is not None:
-        made.append(vpn_secret(world, lease, wanted))
-    return made
+    writes: list[Awaitable[str | None]] = [host_key(world, lease), agent_secret(world, lease)]
+    if (tunnel := vpn.settings(lease, world.config)) is not None:
+        writes.append(vpn_secret(world, lease, tunnel))
+    return writes
 
 
 async def _service(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
     try:
-        made = await world.client.apply(SERVICES, service(lease, world.config, rules))
+        answer = await world.client.apply(SERVICES, service(lease, world.config, rules))
     except ClusterError as error:
         if "range is full" in error.message:
             await _ports_exhausted(world, lease.holder)
         raise
     memory.ranges = source_ranges(rules, world.config)
-    world.cache[SERVICES].put(made)
+    world.cache[SERVICES].put(answer)
 
 
 async def _ports_exhausted(world: World, instance: Instance) -> None:
@@ -247,15 +247,15 @@ async def _ports_exhausted(world: World, instance: Instance) -> None:
     shown = condition(
         state.NETWORK_READY, False, "PortsExhausted", message, now=world.now(), generation=instance.metadata.generation
     )
-    known = world.cache[INSTANCES].get(instance.metadata.namespace, instance.metadata.name)
-    live = Instance.parse(known) if known else instance
+    obj = world.cache[INSTANCES].get(instance.metadata.namespace, instance.metadata.name)
+    live = Instance.parse(obj) if obj else instance
     conditions = merged(live.status.conditions, [shown])
     await write_status(world, live, live.status, live.status.model_copy(update={"conditions": conditions}))
 
 
 async def _make_pod(world: World, lease: LeaseParts) -> None:
-    made = await create(world, PODS, pod(lease, world.config))
-    if made is None:
+    answer = await create(world, PODS, pod(lease, world.config))
+    if answer is None:
         await refresh_pod(world, lease.namespace, lease.name)
     else:
-        world.cache[PODS].put(made)
+        world.cache[PODS].put(answer)

@@ -72,9 +72,9 @@ def renewed(instance: Instance, secrets: PodSecrets) -> InstanceStatus:
     return instance.status.model_copy(update={"host_keys": [secrets.host_key], "nonce": secrets.nonce})
 
 
-def hook_starts(shown: InstanceStatus, hook: str, nonce: str) -> InstanceStatus:
+def hook_starts(status: InstanceStatus, hook: str, nonce: str) -> InstanceStatus:
     """Status of one whose hook is started next, with the nonce of the hook's Secret."""
-    return shown.model_copy(update={"hook_nonces": shown.hook_nonces | {hook: nonce}})
+    return status.model_copy(update={"hook_nonces": status.hook_nonces | {hook: nonce}})
 
 
 def ending(instance: Instance, plan: Plan, now: datetime) -> InstanceStatus:
@@ -142,10 +142,10 @@ def _shows_more(acknowledged: InForce, shown: InForce | None, *, up: bool) -> bo
     return up if shown is None else shown.digest != acknowledged.digest
 
 
-def expire_time(ready: datetime, asked: int | None, type_: WorkspaceType | None) -> datetime | None:
+def expire_time(ready: datetime, request: int | None, type_: WorkspaceType | None) -> datetime | None:
     """End of a lease that became ready at ``ready``; None for no end."""
     limits = type_.spec.limits if type_ else None
-    seconds = asked if asked is not None else limits.default_expire_after if limits else None
+    seconds = request if request is not None else limits.default_expire_after if limits else None
     longest = limits.max_expire_after if limits else None
     if longest is not None:
         seconds = longest if seconds is None else min(seconds, longest)
@@ -218,9 +218,9 @@ def _network(seen: ObservedInstance) -> tuple[bool, str, str]:
     if agent.path is None and agent.refused:
         return (False, *REFUSED)
     if agent.acknowledged is None or agent.path is None:
-        known = find(seen.instance.status.conditions, state.NETWORK_READY)
-        if known is not None and known.status == "True" and seen.instance.status.firewall is not None:
-            return (True, known.reason, known.message)  # this process has just begun and asks again
+        former = find(seen.instance.status.conditions, state.NETWORK_READY)
+        if former is not None and former.status == "True" and seen.instance.status.firewall is not None:
+            return (True, former.reason, former.message)  # this process has just begun and asks again
         return (False, *STARTING)
     if agent.path:
         return (True, "InForce", "the firewall is in force and packets arrive")
@@ -252,12 +252,12 @@ def _first_problem(seen: ObservedInstance) -> tuple[str, str]:
 
 
 def _with(
-    instance: Instance, now: datetime, fields: Mapping[str, object], shown: dict[str, tuple[bool, str, str]]
+    instance: Instance, now: datetime, fields: Mapping[str, object], entries: dict[str, tuple[bool, str, str]]
 ) -> InstanceStatus:
     generation = instance.metadata.generation
     new: list[Condition] = [
         condition(kind, value, reason, message, now=now, generation=generation)
-        for kind, (value, reason, message) in shown.items()
+        for kind, (value, reason, message) in entries.items()
     ]
     conditions = merged(instance.status.conditions, new)
     update = {**fields, "conditions": conditions, "observed_generation": generation}

@@ -131,10 +131,10 @@ class Leadership:
             return await self._create(client, sent)
         need_known(lease)
         spec = lease.get("spec") or {}
-        seen = (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, sent
-        if seen[0] not in ("", self.identity) and sent - self._seen_at < LEASE_SECONDS:
+        record = (spec.get("holderIdentity") or "", spec.get("renewTime") or "")
+        if record != self._seen:
+            self._seen, self._seen_at = record, sent
+        if record[0] not in ("", self.identity) and sent - self._seen_at < LEASE_SECONDS:
             return None
         transitions = int(spec.get("leaseTransitions") or 0) + 1
         return await self._write(client, lease["metadata"]["resourceVersion"], transitions)
@@ -143,22 +143,22 @@ class Leadership:
         metadata = {"name": LEADER, "annotations": SPOKEN}
         body = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": metadata, "spec": self._spec(0)}
         try:
-            made = await client.create(LEASES, self._namespace, body)
+            answer = await client.create(LEASES, self._namespace, body)
         except AlreadyExistsError:
             return None
         self._deadline = sent + DEADLINE_SECONDS
-        return str(made["metadata"]["resourceVersion"])
+        return str(answer["metadata"]["resourceVersion"])
 
     async def _write(self, client: Client, version: str, transitions: int | None = None) -> str | None:
         sent = self._clock()
         metadata = {"resourceVersion": version, "annotations": SPOKEN}
         body = {"metadata": metadata, "spec": self._spec(transitions)}
         try:
-            written = await client.patch(LEASES, self._namespace, LEADER, body)
+            answer = await client.patch(LEASES, self._namespace, LEADER, body)
         except ConflictError:
             return None
         self._deadline = sent + DEADLINE_SECONDS
-        return str(written["metadata"]["resourceVersion"])
+        return str(answer["metadata"]["resourceVersion"])
 
     async def _keep(self, client: Client, version: str | None, work: asyncio.Future[None]) -> None:
         """Renew until the deadline passes or somebody else has the lease; an error of the work is raised.
@@ -193,8 +193,8 @@ class Leadership:
                 if self._is_lost(lease):
                     return None
                 version = str(lease["metadata"]["resourceVersion"])
-            if (written := await self._write(client, version)) is not None:
-                return written
+            if (version_now := await self._write(client, version)) is not None:
+                return version_now
             version = None
 
     def _is_lost(self, lease: Object) -> bool:

@@ -52,20 +52,20 @@ async def settle(world: World) -> None:
 async def _claim_all(world: World) -> str:
     """Why this release may not lead; empty where it may."""
     for namespace in world.config.workspace_namespaces:
-        found = await _claimed(world, namespace)
-        release = (found.get("data") or {}).get(names.RELEASE_KEY, "")
+        configmap = await _claim(world, namespace)
+        release = (configmap.get("data") or {}).get(names.RELEASE_KEY, "")
         if release != world.config.namespace:
             problem = (
                 f"the release in namespace {release} leads in {namespace}: give this release a workspace namespace of"
                 f" its own, or, when the other is stopped for good, `kubectl delete configmap"
                 f" {names.RELEASE_CONFIGMAP} -n {namespace}`"
             )
-            await events.warn(world, found, Complaint("AnotherRelease", "Lead", problem, once=True))
+            await events.warn(world, configmap, Complaint("AnotherRelease", "Lead", problem, once=True))
             return problem
     return ""
 
 
-async def _claimed(world: World, namespace: str) -> Object:
+async def _claim(world: World, namespace: str) -> Object:
     """Return the ConfigMap that says whose a namespace is; made for this release where there is none."""
     body: Object = {
         "apiVersion": CONFIG_MAPS.api_version,

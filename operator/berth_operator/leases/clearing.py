@@ -24,7 +24,7 @@ POD_GRACE: Final = 1
 
 async def remove_pod(world: World, namespace: str, name: str) -> None:
     """Delete the pod as the cache knows it; let its object go once it is certain that nothing of it runs."""
-    pod = _known(world, namespace, name)
+    pod = _cached_pod(world, namespace, name)
     if pod is None:
         return
     if not pod.deleting:
@@ -32,7 +32,7 @@ async def remove_pod(world: World, namespace: str, name: str) -> None:
         if pod.node and not pod.harmless:
             return  # the kubelet's news bring us back
         await refresh_pod(world, namespace, name)
-        pod = _known(world, namespace, name)
+        pod = _cached_pod(world, namespace, name)
     if pod is None or not pod.deleting or not pod.harmless:
         return
     if pod.finalized:
@@ -42,19 +42,19 @@ async def remove_pod(world: World, namespace: str, name: str) -> None:
     await refresh_pod(world, namespace, name)
 
 
-def _known(world: World, namespace: str, name: str) -> PodView | None:
-    found = world.cache[PODS].get(namespace, name)
-    return pod_view(found) if found else None
+def _cached_pod(world: World, namespace: str, name: str) -> PodView | None:
+    obj = world.cache[PODS].get(namespace, name)
+    return pod_view(obj) if obj else None
 
 
 async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
     """Delete objects with a lease's epoch, kept warm or opened; True once a live list finds nothing of it."""
     labels = [names.epoch_labels(lease.epoch, lease.deployment)]
-    if left := await left_of(world, namespace, labels):
-        await delete_all(world, left)
-        left = await left_of(world, namespace, labels)
-    if left:
-        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=listed(left))
+    if remains := await left_of(world, namespace, labels):
+        await delete_all(world, remains)
+        remains = await left_of(world, namespace, labels)
+    if remains:
+        log.info("not gone yet", deployment=lease.deployment, epoch=lease.epoch, left=names_of(remains))
         return False
     policy = names.warm_object(ids.deployment_id(namespace, lease.deployment), lease.epoch)
     await world.client.delete(POLICIES, namespace, policy)
@@ -63,19 +63,19 @@ async def clear_epoch(world: World, namespace: str, lease: Lease) -> bool:
 
 async def left_of(world: World, namespace: str, labels: list[dict[str, str]]) -> list[tuple[Kind, Object]]:
     """Return what live lists find with any of some labels, of the kinds that must not remain."""
-    asked = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
+    queries = [(kind, chosen) for kind in FORBIDDEN_TO_REMAIN for chosen in labels]
     lists = await together(
-        *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in asked)
+        *(world.client.list(kind, namespace, labels=chosen, metadata_only=True) for kind, chosen in queries)
     )
-    found = {
+    remains = {
         obj["metadata"]["uid"]: (kind, obj)
-        for (kind, _), (objects, _) in zip(asked, lists, strict=True)
+        for (kind, _), (objects, _) in zip(queries, lists, strict=True)
         for obj in objects
     }
-    return list(found.values())
+    return list(remains.values())
 
 
-def listed(objects: Iterable[tuple[Kind, Object]]) -> list[str]:
+def names_of(objects: Iterable[tuple[Kind, Object]]) -> list[str]:
     """Name objects for a log."""
     return [f"{kind.plural}/{obj['metadata']['name']}" for kind, obj in objects]
 

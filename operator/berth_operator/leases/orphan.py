@@ -28,7 +28,7 @@ def orphan_of(wd: WorkspaceDeployment) -> Orphan | None:
 def holder(wd: WorkspaceDeployment, instances: list[Instance]) -> Instance | None:
     """Return the instance that the lease is for, of those with its id: one that lives, and has no other deployment."""
     name = wd.metadata.name
-    return next((i for i in living(instances) if (i.status.deployment or _claimed(i) or name) == name), None)
+    return next((i for i in living(instances) if (i.status.deployment or _claim_of(i) or name) == name), None)
 
 
 def living(instances: list[Instance]) -> list[Instance]:
@@ -50,10 +50,10 @@ class Sightings(TermState):
 
     def age(self, orphan: Orphan, now: float) -> float:
         """Seconds for which the Instance of that lease is missing; the first time is now."""
-        known = self.since.get(orphan.deployment)
-        if known is None or known[0] != orphan:
-            known = self.since[orphan.deployment] = orphan, now
-        return now - known[1]
+        sighting = self.since.get(orphan.deployment)
+        if sighting is None or sighting[0] != orphan:
+            sighting = self.since[orphan.deployment] = orphan, now
+        return now - sighting[1]
 
     def backdate(self, orphan: Orphan, now: float) -> None:
         """Have the Instance count as missing for so long that nobody waits for it any more."""
@@ -68,5 +68,5 @@ class Sightings(TermState):
         self.since.clear()
 
 
-def _claimed(instance: Instance) -> str | None:
+def _claim_of(instance: Instance) -> str | None:
     return instance.spec.claim.deployment if instance.spec.claim is not None else None

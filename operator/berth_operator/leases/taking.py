@@ -42,7 +42,12 @@ async def take_lease(world: World, wd: WorkspaceDeployment, *, instance: str, us
 
     async def leave(where: str, lease: Lease) -> None:
         # The pass over the waiter finds it. A process that was paused could take away what another has begun to use.
-        log.warning("lease left to be looked at", namespace=where, deployment=lease.deployment, epoch=lease.epoch)
+        log.warning(
+            "lease left to the next reconciliation of its holder",
+            namespace=where,
+            deployment=lease.deployment,
+            epoch=lease.epoch,
+        )
 
     namespace, places, quota = wd.metadata.namespace, _places(world), _quota(world, wd.metadata.namespace, wd.spec.type)
     async with Claimant(world.client, places, instance=instance, user=user, undo=leave) as claimant:
@@ -76,12 +81,14 @@ def _quota(world: World, namespace: str, type_name: str) -> Quota | None:
 async def sweep_slots(world: World, _key: Key) -> float | None:
     """Drop slots that have been there for so long that their taker must be gone."""
     access = world.config.access_namespace
-    found, _ = await world.client.list(ACCOUNTS, access, fields={"status.taking": "true"})
+    objects, _ = await world.client.list(ACCOUNTS, access, fields={"status.taking": "true"})
     present = {
-        (account.metadata.name, slot.instance) for account in readable(Account, found) for slot in account.status.slots
+        (account.metadata.name, slot.instance)
+        for account in readable(Account, objects)
+        for slot in account.status.slots
     }
-    known = world.state(SlotsSeen)
-    known.since, due = overdue(present, known.since, time.monotonic())
+    memory = world.state(SlotsSeen)
+    memory.since, due = overdue(present, memory.since, time.monotonic())
     for account, instances in due.items():
         await slots.drop(world.client, access, account, instances)
         log.warning("dropped slots whose taker is gone", account=account, instances=sorted(instances))

@@ -34,7 +34,7 @@ class Traces:
         """Return traces at a resourceVersion that is not before ``version``, the deployment's own."""
         async with self._lock:
             if self._shared[namespace].version < version:
-                self._shared[namespace] = await _listed(client, namespace)
+                self._shared[namespace] = await _list(client, namespace)
             return self._shared[namespace].by_name.get(deployment, [])
 
 
@@ -45,7 +45,7 @@ async def live(client: Client, namespace: str, deployment: str) -> list[Trace]:
     return [one for objects, _ in lists for one in traces(objects)]
 
 
-async def _listed(client: Client, namespace: str) -> _Shared:
+async def _list(client: Client, namespace: str) -> _Shared:
     labels = {names.DEPLOYMENT_LABEL: ""}
     lists = await together(*(client.list(kind, namespace, labels=labels, metadata_only=True) for kind in LISTED))
     shared = _Shared(min(int(version) for _, version in lists))

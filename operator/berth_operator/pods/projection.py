@@ -76,10 +76,10 @@ def _service(obj: Object) -> Object:
 
 def _metadata(obj: Object) -> Object:
     metadata = obj["metadata"]
-    kept = _some(metadata, _METADATA)
+    fields = _some(metadata, _METADATA)
     if annotations := _some(metadata.get("annotations") or {}, _ANNOTATIONS):
-        kept["annotations"] = annotations
-    return kept
+        fields["annotations"] = annotations
+    return fields
 
 
 def _some(part: Object, keys: Iterable[str]) -> Object:

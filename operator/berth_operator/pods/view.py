@@ -103,7 +103,7 @@ class PodView:
 def pod_view(pod: Object) -> PodView:
     """Read a pod as the API server gave it."""
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
-    seen = reported(pod)
+    reported_status = reported(pod)
     wanted = [
         container["name"]
         for group in ("initContainers", "containers", "ephemeralContainers")
@@ -123,11 +123,13 @@ def pod_view(pod: Object) -> PodView:
         node=spec.get("nodeName") or "",
         ip=status.get("podIP") or "",
         isolated=spec.get("hostUsers") is False,
-        agent=seen.get(names.AGENT_CONTAINER, NOT_REPORTED),
-        workspace=seen.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
-        vpn=seen.get(names.VPN_CONTAINER, NOT_REPORTED),
-        repository=seen.get(names.REPOSITORY_CONTAINER, NOT_REPORTED) if names.REPOSITORY_CONTAINER in wanted else None,
-        containers=tuple(seen.get(name, NOT_REPORTED) for name in wanted),
+        agent=reported_status.get(names.AGENT_CONTAINER, NOT_REPORTED),
+        workspace=reported_status.get(names.WORKSPACE_CONTAINER, NOT_REPORTED),
+        vpn=reported_status.get(names.VPN_CONTAINER, NOT_REPORTED),
+        repository=reported_status.get(names.REPOSITORY_CONTAINER, NOT_REPORTED)
+        if names.REPOSITORY_CONTAINER in wanted
+        else None,
+        containers=tuple(reported_status.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",
         presumed=phase_is_presumed(pod)
@@ -166,8 +168,8 @@ def holder_of(pod: Object) -> str:
 def goes(pod: Object) -> bool:
     """Whether a pod's deletion was asked for, and need not be asked for again.
 
-    The API server marks a pod, and then removes it. Where it was broken off between the two, as when the process that
-    asked died, the pod stays there with a grace period of 0, until its deletion is asked for again.
+    The API server marks a pod, and then removes it. Where it was interrupted between the two, the pod stays there
+    with a grace period of 0, until its deletion is asked for again.
     """
     metadata = pod["metadata"]
     return bool(metadata.get("deletionTimestamp")) and metadata.get("deletionGracePeriodSeconds") != 0

@@ -41,16 +41,18 @@ def user_namespace(setting: UserNamespaces, asks: Asks, runtimes: Runtimes) -> V
         return Verdict(False, "NeedsTheNode", f"{asks.needs}: that works in the node's own user namespace only")
     runtime = runtimes.classes.get(asks.runtime_class) if asks.runtime_class else ClassView(DEFAULT_HANDLER, {})
     if runtime is None:
-        told = f"the RuntimeClass {asks.runtime_class} was not there when it was last looked for"
-        return Verdict(False, "RuntimeClassUnknown", told)
-    wanted = {**asks.selector, **runtime.selector}
-    chosen = {name: node for name, node in runtimes.nodes.items() if wanted.items() <= node.labels.items()}
-    if not chosen:
+        message = f"the RuntimeClass {asks.runtime_class} was not there when it was last looked for"
+        return Verdict(False, "RuntimeClassUnknown", message)
+    selector = {**asks.selector, **runtime.selector}
+    nodes = {name: node for name, node in runtimes.nodes.items() if selector.items() <= node.labels.items()}
+    if not nodes:
         return Verdict(False, "NoNode", "no node has the labels that it selects")
-    if lacking := sorted(name for name, node in chosen.items() if runtime.handler not in node.handlers):
+    if lacking := sorted(name for name, node in nodes.items() if runtime.handler not in node.handlers):
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        told = f"the container runtime of {lacking[0]}{more} has no user namespaces: update it, or select other nodes"
-        return Verdict(False, "NodeCannot", told)
+        message = (
+            f"the container runtime of {lacking[0]}{more} has no user namespaces: update it, or select other nodes"
+        )
+        return Verdict(False, "NodeCannot", message)
     return ISOLATED
 
 

@@ -15,10 +15,10 @@ from berth_operator.queue.delivery import delivery
 async def tell(world: World, reservation: Reservation) -> Condition | None:
     """Make the Delivery of a turn that was taken; the condition Notified, None where no webhook is asked for."""
     now = world.now()
-    wanted = delivery(reservation, now)
-    if wanted is None:
+    manifest = delivery(reservation, now)
+    if manifest is None:
         return None
-    if why := await post(world, wanted):
+    if why := await post(world, manifest):
         return condition(order.NOTIFIED, False, "DeliveryRefused", why, now=now)
-    message = f"Delivery {wanted['metadata']['name']} says how it went"
+    message = f"Delivery {manifest['metadata']['name']} reports the outcome"
     return condition(order.NOTIFIED, True, "DeliveryMade", message, now=now)

@@ -59,10 +59,10 @@ async def _take_turn(world: World, namespace: str, type_name: str, tried: Tried)
         return _try(waiter, wd) not in tried and waiting.permitted(world, waiter, wd)
 
     # Asked after the list: a waiter on the list may have been given a lease before.
-    found = next_turn((w for w in waiters if not waiting.holds_lease(world, w)), offered, permitted)
-    if found is None:
+    turn = next_turn((w for w in waiters if not waiting.holds_lease(world, w)), offered, permitted)
+    if turn is None:
         return False
-    waiter, wd = found
+    waiter, wd = turn
     tried.add(_try(waiter, wd))
     _pass_over(world, waiter, "")
     try:

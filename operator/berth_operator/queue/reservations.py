@@ -55,10 +55,10 @@ SERVED_SECONDS: Final = 2.0
 
 async def reconcile_reservation(world: World, key: Key) -> float | None:
     """Finish a turn that has begun; of one that has not, show that it waits."""
-    found = world.cache[RESERVATIONS].get(key.namespace, key.name)
-    if found is None:
+    obj = world.cache[RESERVATIONS].get(key.namespace, key.name)
+    if obj is None:
         return None
-    reservation = Reservation.parse(found)
+    reservation = Reservation.parse(obj)
     if order.is_settled(reservation) or reservation.metadata.deletion_timestamp:
         return None
     try:
@@ -104,7 +104,7 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
     """
     namespace, name = reservation.metadata.namespace, reservation.metadata.name
     instance = ids.turn_instance(reservation.metadata.uid)
-    given = Grant(deployment=lease.deployment, epoch=lease.epoch, instance=instance)
+    entry = Grant(deployment=lease.deployment, epoch=lease.epoch, instance=instance)
     for _ in range(ATTEMPTS):
         if not order.waits(reservation):
             break
@@ -112,7 +112,7 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
             world.add(RESERVATION, namespace, name)
             return
         try:
-            await _write(world, reservation, [], given=given)
+            await _write(world, reservation, [], given=entry)
         except (ConflictError, NotFoundError):
             await refresh(world, RESERVATIONS, namespace, name)
         else:
@@ -123,19 +123,19 @@ async def grant(world: World, reservation: Reservation, lease: Lease) -> None:
         if live is None or live["metadata"]["uid"] != reservation.metadata.uid:
             break
         reservation = Reservation.parse(live)
-        if await _held(world, namespace, lease, instance) is None:
+        if await _deployment_of(world, namespace, lease, instance) is None:
             return  # it went back, and another one may be named as going back since
     else:
         raise UnavailableError(f"others kept writing the status of reservation {name}")
-    if reservation.status.grant != given:
+    if reservation.status.grant != entry:
         await _hand_over(world, namespace, lease, instance)
 
 
-async def _held(world: World, namespace: str, lease: Lease, instance: str) -> WorkspaceDeployment | None:
+async def _deployment_of(world: World, namespace: str, lease: Lease, instance: str) -> WorkspaceDeployment | None:
     """Return the deployment of a lease, read live, where an instance holds that lease."""
     wd = await read_deployment(world, namespace, lease.deployment)
-    held = wd.status.lease if wd is not None else None
-    if wd is None or held is None or (held.instance, wd.status.epoch) != (instance, lease.epoch):
+    lease_now = wd.status.lease if wd is not None else None
+    if wd is None or lease_now is None or (lease_now.instance, wd.status.epoch) != (instance, lease.epoch):
         return None
     return wd
 
@@ -143,29 +143,29 @@ async def _held(world: World, namespace: str, lease: Lease, instance: str) -> Wo
 async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> None:
     """Make the Instance, unless it was made before, and say so."""
     namespace, now = reservation.metadata.namespace, world.now()
-    claimed = Claim(deployment=granted.deployment, epoch=granted.epoch)
-    refused: tuple[str, str] | None = None
-    made = await _instance(world, namespace, granted.instance)
-    if made is not None and is_tombstone(made):
-        refused = "LeaseLost", f"the lease of {granted.deployment} went back before its instance was made"
-    elif made is not None and made.spec.claim != claimed:
-        refused = "NameTaken", f"there is another Instance named {granted.instance}"
-    elif made is None:
+    claim = Claim(deployment=granted.deployment, epoch=granted.epoch)
+    problem: tuple[str, str] | None = None
+    instance = await _instance(world, namespace, granted.instance)
+    if instance is not None and is_tombstone(instance):
+        problem = "LeaseLost", f"the lease of {granted.deployment} went back before its instance was made"
+    elif instance is not None and instance.spec.claim != claim:
+        problem = "NameTaken", f"there is another Instance named {granted.instance}"
+    elif instance is None:
         lease = Lease(granted.deployment, granted.epoch)
-        if await _held(world, namespace, lease, granted.instance) is None:
+        if await _deployment_of(world, namespace, lease, granted.instance) is None:
             # It ended and was deleted before this was written down, or an administrator took the lease away.
-            refused = "LeaseLost", f"the lease of {granted.deployment} is not its own any more"
+            problem = "LeaseLost", f"the lease of {granted.deployment} is not its own any more"
         else:
-            refused = await _make(world, reservation, granted.instance, claimed)
-    reason, message = refused or ("Fulfilled", f"its instance {granted.instance} has {granted.deployment}")
+            problem = await _make(world, reservation, granted.instance, claim)
+    reason, message = problem or ("Fulfilled", f"its instance {granted.instance} has {granted.deployment}")
     shown = [
         condition(order.WAITING, False, reason, message, now=now),
-        condition(order.FULFILLED, not refused, reason, message, now=now),
+        condition(order.FULFILLED, not problem, reason, message, now=now),
     ]
-    if refused is None and (told := await tell(world, reservation)) is not None:
-        shown.append(told)
+    if problem is None and (notified := await tell(world, reservation)) is not None:
+        shown.append(notified)
     await _write(world, reservation, shown)
-    if refused is not None:
+    if problem is not None:
         await _hand_over(world, namespace, Lease(granted.deployment, granted.epoch), granted.instance)
     log.info("turn taken", reservation=reservation.metadata.name, instance=granted.instance, reason=reason)
 
@@ -173,9 +173,9 @@ async def _fulfil(world: World, reservation: Reservation, granted: Grant) -> Non
 async def _make(world: World, reservation: Reservation, name: str, claim: Claim) -> tuple[str, str] | None:
     """Make the Instance; where the cluster refuses it for good, return reason and message."""
     namespace = reservation.metadata.namespace
-    wanted = reservation.spec.instance
-    keys = wanted.ssh_keys or [await _public_key(world, name)]
-    spec: InstanceSpec = wanted.model_copy(
+    request = reservation.spec.instance
+    keys = request.ssh_keys or [await _public_key(world, name)]
+    spec: InstanceSpec = request.model_copy(
         update={
             "user": reservation.spec.user,
             "workspace_type": None,
@@ -189,7 +189,7 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
         # A token's label comes along: ending the objects that a token made ends this one too.
         labels = {key: value for key, value in reservation.metadata.labels.items() if key == names.TOKEN_LABEL}
         body = manifest(Instance, namespace, name, spec, labels=labels, finalizers=[names.FENCE_FINALIZER])
-        made = await world.client.create(INSTANCES, namespace, body)
+        answer = await world.client.create(INSTANCES, namespace, body)
     except UnavailableError:
         raise
     except (InvalidError, ForbiddenError) as error:
@@ -198,7 +198,7 @@ async def _make(world: World, reservation: Reservation, name: str, claim: Claim)
             raise
         return "InstanceRefused", f"the cluster refuses spec.instance: {error.message}"[:1024]
     world.state(Refusals).forget(name)
-    world.cache[INSTANCES].put(made)
+    world.cache[INSTANCES].put(answer)
     return None
 
 
@@ -211,8 +211,8 @@ async def _public_key(world: World, instance: str) -> str:
     except AlreadyExistsError:
         # Made before a crash. Only its metadata is asked for: the private key is not ours to see.
         name = names.instance_object(instance)
-        (known,), _ = await world.client.list(SECRETS, namespace, fields={"metadata.name": name}, metadata_only=True)
-        return str(known["metadata"]["annotations"][names.PUBLIC_KEY_ANNOTATION])
+        (secret,), _ = await world.client.list(SECRETS, namespace, fields={"metadata.name": name}, metadata_only=True)
+        return str(secret["metadata"]["annotations"][names.PUBLIC_KEY_ANNOTATION])
     return pair.public
 
 
@@ -225,7 +225,7 @@ async def _instance(world: World, namespace: str, name: str) -> Instance | None:
 
 async def _hand_over(world: World, namespace: str, lease: Lease, instance: str) -> None:
     """Have a lease without a waiter go back, where it is still held."""
-    if (wd := await _held(world, namespace, lease, instance)) is not None:
+    if (wd := await _deployment_of(world, namespace, lease, instance)) is not None:
         returning.hand_over(world, wd)
 
 
@@ -240,14 +240,14 @@ async def _write(
     """Write the status where it differs."""
     status = reservation.status
     generation = reservation.metadata.generation
-    shown = [c.model_copy(update={"observed_generation": generation}) for c in conditions]
+    entries = [c.model_copy(update={"observed_generation": generation}) for c in conditions]
     new = status.model_copy(
         update={
             "queued": status.queued or order.queued(reservation.metadata),
             "grant": given or status.grant,
             "returned": returned or status.returned,
             "observed_generation": generation,
-            "conditions": merged(status.conditions, shown),
+            "conditions": merged(status.conditions, entries),
         }
     )
     await write_status(world, reservation, status, new)

@@ -24,8 +24,8 @@ def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[Wo
     if kind is None or kind.spec.retired:
         return []
     # The condition may be older than the spec.
-    found = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj)]
-    return sorted((wd for wd in found if availability(wd, now=_NO_TIME).status == "True"), key=preference)
+    free = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj)]
+    return sorted((wd for wd in free if availability(wd, now=_NO_TIME).status == "True"), key=preference)
 
 
 def next_turn(
@@ -51,21 +51,21 @@ def best_for(
 def obstacle(waiter: Waiter, waiters: Iterable[Waiter], deployments: Iterable[Object]) -> str:
     """Why a waiter cannot have any now, in a sentence; the others wait in the same namespace."""
     spec = waiter.resource.spec
-    wanted = [(obj["metadata"]["name"], obj["spec"]["type"], looks_free(obj)) for obj in deployments]
-    wanted = [entry for entry in wanted if waiter.wants(entry[0], entry[1])]
-    if not wanted:
+    candidates = [(obj["metadata"]["name"], obj["spec"]["type"], looks_free(obj)) for obj in deployments]
+    candidates = [entry for entry in candidates if waiter.wants(entry[0], entry[1])]
+    if not candidates:
         if spec.deployments:
             return f"there is no WorkspaceDeployment named {', '.join(spec.deployments)}"
         return f"there is no WorkspaceDeployment of type {spec.workspace_type}"
-    if free := [name for name, _, is_free in wanted if is_free]:
+    if free := [name for name, _, is_free in candidates if is_free]:
         return f"the access rules, or the retired type, do not let {waiter.user} have {_some(free)}"
-    name, type_name, _ = wanted[0]
+    name, type_name, _ = candidates[0]
     ahead = sum(other.turn < waiter.turn and other.wants(name, type_name) for other in waiters)
     place = f"; ahead of it: {ahead}" if ahead else ""
-    return f"none is free of {_some(name for name, _, _ in wanted)}{place}"
+    return f"none is free of {_some(name for name, _, _ in candidates)}{place}"
 
 
 def _some(names: Iterable[str], most: int = 8) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
+    ordered = sorted(names)
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(ordered[:most]) + more

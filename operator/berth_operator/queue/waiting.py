@@ -20,7 +20,7 @@ class PassedOver(dict[tuple[str, str], str], TermState):
             del self[key]
 
 
-def known(world: World, namespace: str) -> list[Waiter]:
+def all_waiters(world: World, namespace: str) -> list[Waiter]:
     """Waiters in a namespace, in the order of their turns."""
     reservations = world.cache[RESERVATIONS].models(Reservation.parse, "waiting", "yes", namespace)
     return in_turn([*reservations, *world.cache[INSTANCES].models(Instance.parse, "waiting", "yes", namespace)])
@@ -33,8 +33,8 @@ def anybody(world: World, namespace: str) -> bool:
 
 def offered(world: World, namespace: str, type_name: str) -> list[WorkspaceDeployment]:
     """Deployments of a type that can be had, best first."""
-    found = world.cache[DEPLOYMENTS].by("type", type_name, namespace)
-    return offers(world.type_named(namespace, type_name), found)
+    deployments = world.cache[DEPLOYMENTS].by("type", type_name, namespace)
+    return offers(world.type_named(namespace, type_name), deployments)
 
 
 def permitted(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> bool:
@@ -57,8 +57,8 @@ def types_for(world: World, namespace: str, spec: Object) -> set[str]:
     """Types of the deployments that could serve a Reservation or an Instance with that spec."""
     if spec.get("workspaceType"):
         return {spec["workspaceType"]}
-    named = (world.cache[DEPLOYMENTS].get(namespace, name) for name in spec.get("deployments") or ())
-    return {wd["spec"]["type"] for wd in named if wd is not None}
+    objects = (world.cache[DEPLOYMENTS].get(namespace, name) for name in spec.get("deployments") or ())
+    return {wd["spec"]["type"] for wd in objects if wd is not None}
 
 
 def wake_turns(world: World, namespace: str, spec: Object) -> None:
@@ -69,5 +69,5 @@ def wake_turns(world: World, namespace: str, spec: Object) -> None:
 
 def reservation_for(world: World, namespace: str, instance_id: str) -> Object | None:
     """Return the reservation whose turn makes that instance."""
-    found = world.cache[RESERVATIONS].by("instance", instance_id, namespace)
-    return found[0] if found else None
+    reservations = world.cache[RESERVATIONS].by("instance", instance_id, namespace)
+    return reservations[0] if reservations else None

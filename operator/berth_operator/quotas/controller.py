@@ -30,7 +30,7 @@ def _status(obj: Object) -> dict[str, Any]:
 
 
 def _is_settled(reservation: Object) -> bool:
-    return any(shown["type"] == FULFILLED for shown in _status(reservation).get("conditions") or ())
+    return any(entry["type"] == FULFILLED for entry in _status(reservation).get("conditions") or ())
 
 
 def _is_built(build: Object) -> bool:

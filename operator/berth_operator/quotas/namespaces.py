@@ -62,11 +62,11 @@ async def drop(world: World) -> bool:
 async def _counts(client: Client, namespace: str, hard: Mapping[str, str]) -> bool:
     """Whether a namespace has a quota of all these kinds, whatever their bounds."""
     try:
-        found = await client.get(QUOTAS, namespace, NAME)
+        quota = await client.get(QUOTAS, namespace, NAME)
     except NotFoundError:
         return False
-    known: Object = found["spec"].get("hard", {})
-    return hard.keys() <= known.keys()
+    limits: Object = quota["spec"].get("hard", {})
+    return hard.keys() <= limits.keys()
 
 
 def _quota(namespace: str, hard: Mapping[str, str]) -> Object:

@@ -36,37 +36,37 @@ Full = Mapping[str, tuple[str, ...]]
 
 async def run(world: World) -> None:
     """Write it down where it has changed, and now and then, for as long as this process leads."""
-    loop, written, anyway_at = asyncio.get_running_loop(), dict[str, Full](), 0.0
+    loop, published, anyway_at = asyncio.get_running_loop(), dict[str, Full](), 0.0
     while True:
         if loop.time() >= anyway_at:
-            written.clear()
+            published.clear()
             anyway_at = loop.time() + ANYWAY_SECONDS
-        found = full(world.cache, world.config.most_each, world.config.workspace_namespaces)
+        quotas = full(world.cache, world.config.most_each, world.config.workspace_namespaces)
         try:
-            for namespace, now in found.items():
-                if written.get(namespace) != now:
-                    await world.client.apply(QUOTAS, said(namespace, now))
-                    written[namespace] = now
+            for namespace, now in quotas.items():
+                if published.get(namespace) != now:
+                    await world.client.apply(QUOTAS, manifest(namespace, now))
+                    published[namespace] = now
         except (ClusterError, NotLeaderError) as error:
-            log.warning("cannot say yet who has as many as one may", error=str(error))
+            log.warning("cannot publish yet which users are at their quota", error=str(error))
         await asyncio.sleep(EVERY_SECONDS)
 
 
 def full(cache: Mapping[Kind, Cache[Object]], most: Mapping[str, int], namespaces: Iterable[str]) -> dict[str, Full]:
     """Return for each namespace which users and instances are at their quota. Pure."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {namespace: {} for namespace in namespaces}
+    result: dict[str, dict[str, tuple[str, ...]]] = {namespace: {} for namespace in namespaces}
     for kind in KINDS:
         if kind.plural not in most:
             continue
         reached = sorted(whose for whose, count in cache[kind].counts(WHOSE) if count >= most[kind.plural])
         for whose in reached:
             namespace, _, name = whose.partition("/")
-            if namespace in found:
-                found[namespace][kind.plural] = (*found[namespace].get(kind.plural, ()), name)
-    return dict(found)
+            if namespace in result:
+                result[namespace][kind.plural] = (*result[namespace].get(kind.plural, ()), name)
+    return dict(result)
 
 
-def said(namespace: str, now: Full) -> Object:
+def manifest(namespace: str, now: Full) -> Object:
     """Return the ResourceQuota that names them. Pure."""
     # Each on a line of its own, so that no name is a part of another.
     annotations = {

@@ -38,7 +38,9 @@ async def run(world: World) -> None:
             try:
                 deleted = await sweep(world, world.archive, namespace)
                 if deleted:
-                    log.info("deleted what was kept of builds that are gone", namespace=namespace, parts=deleted)
+                    log.info(
+                        "deleted archived logs and artifacts of deleted builds", namespace=namespace, parts=deleted
+                    )
             except ClusterError as error:
                 log.warning("cannot sweep the archive yet", namespace=namespace, error=error.message)
                 wait = SOON_SECONDS
@@ -47,28 +49,28 @@ async def run(world: World) -> None:
             await asyncio.wait_for(world.state(Leftovers).wait(), wait - SOON_SECONDS)
 
 
-async def sweep(world: World, kept: Archive, namespace: str) -> int:
+async def sweep(world: World, archive: Archive, namespace: str) -> int:
     """Delete parts of no Build, or of an attempt before the one in its status; return how many.
 
     A part is written when its Build is there. So a part that was listed before the Builds has its own among them.
     Attempts only grow, so that a cache knows. Raises UnavailableError at the end where some could not be deleted.
     """
-    if not await _owns(world, kept, namespace):
+    if not await _owns(world, archive, namespace):
         return 0
-    found = [path async for path in kept.keys(namespace)]
+    paths = [path async for path in archive.keys(namespace)]
     pages = world.client.pages(BUILDS, namespace, metadata_only=True)
     living = {obj["metadata"]["uid"] async for page, _ in pages for obj in page}
     attempts = {obj["metadata"]["uid"]: (obj.get("status") or {}).get("attempt", 0) for obj in world.cache[BUILDS]}
     failed: list[UnavailableError] = []
     deleted = 0
-    for path in found:
+    for path in paths:
         uid, part = path.split("/")[-2:]
         attempt = names.attempt_of_part(part)
         earlier = attempt is not None and attempt < attempts.get(uid, 0)
         if path == storage.key(namespace, OWNER, OWNER) or (uid in living and not earlier):
             continue
         try:
-            await kept.delete(path)
+            await archive.delete(path)
             deleted += 1
         except UnavailableError as error:
             failed.append(error)
@@ -77,7 +79,7 @@ async def sweep(world: World, kept: Archive, namespace: str) -> int:
     return deleted
 
 
-async def _owns(world: World, kept: Archive, namespace: str) -> bool:
+async def _owns(world: World, archive: Archive, namespace: str) -> bool:
     """Whether a namespace's folder is this installation's; a folder without an owner becomes so.
 
     After a new installation the ConfigMap has another uid: an annotation names the one before.
@@ -86,9 +88,9 @@ async def _owns(world: World, kept: Archive, namespace: str) -> bool:
     before = (metadata.get("annotations") or {}).get(names.ARCHIVE_OWNER_ANNOTATION)
     marker, mine = storage.key(namespace, OWNER, OWNER), str(before or metadata["uid"]).encode()
     try:
-        theirs = await kept.get(marker)
+        theirs = await archive.get(marker)
     except NotFoundError:
-        await kept.put(marker, mine)
+        await archive.put(marker, mine)
         return True
     if theirs != mine:
         log.warning(

@@ -47,11 +47,11 @@ async def sweep_expired(world: World, _key: Key) -> float | None:
     """Delete expired objects, and the oldest of too many refusals; return the seconds after which to look again."""
     if not world.clock.trusted:
         return SHORTEST_WAIT
-    now, deleted, refused = world.now(), 0, Refusals()
+    now, deleted, refusals = world.now(), 0, Refusals()
     soonest = datetime.max.replace(tzinfo=UTC)
     async for page in _pages(world):
         due, waiting = ([one for one in page if (one.at <= now) is over] for over in (True, False))
-        due += filter(None, map(refused.add, waiting))
+        due += filter(None, map(refusals.add, waiting))
         soonest = min([soonest, *(one.at for one in waiting)])
         for start in range(0, len(due), BATCH):
             await together(*(_delete(world, one) for one in due[start : start + BATCH]))
@@ -59,7 +59,7 @@ async def sweep_expired(world: World, _key: Key) -> float | None:
         if deleted >= MOST_AT_ONCE:
             break
     if deleted:
-        log.info("deleted what had expired, or was too much", deleted=deleted)
+        log.info("deleted expired objects, and those beyond the bounds", deleted=deleted)
     return next_look([soonest], now, more=deleted >= MOST_AT_ONCE)
 
 
@@ -101,8 +101,8 @@ async def _pages(world: World) -> AsyncIterator[list[Due]]:
     models: dict[Kind, type[TokenRevocation | IssuedToken]] = {REVOCATIONS: TokenRevocation, ISSUED: IssuedToken}
     for kind, model in models.items():
         async for objects, _ in client.pages(kind, namespace):
-            known = [(obj["metadata"], read(model, obj)) for obj in objects]
-            yield [Due(parse_time(one.spec.expires) + GRACE, kind, metadata) for metadata, one in known if one]
+            pairs = [(obj["metadata"], read(model, obj)) for obj in objects]
+            yield [Due(parse_time(one.spec.expires) + GRACE, kind, metadata) for metadata, one in pairs if one]
     async for secrets, _ in client.pages(SECRETS, namespace, labels={names.IDEMPOTENCY_LABEL: ""}, metadata_only=True):
         yield list(_annotated(secrets))
 

@@ -59,13 +59,13 @@ async def sweep_history(world: World, _key: Key) -> float | None:
     for start in range(0, min(len(due), MOST_AT_ONCE), BATCH):
         await together(*(_delete(world, one) for one in due[start : min(start + BATCH, MOST_AT_ONCE)]))
     if due:
-        left = max(len(due) - MOST_AT_ONCE, 0)
-        log.info("deleted what was over for long, or too much", deleted=len(due) - left, left=left)
+        rest = max(len(due) - MOST_AT_ONCE, 0)
+        log.info("deleted ended objects beyond the retention or the bounds", deleted=len(due) - rest, left=rest)
     if len(due) > MOST_AT_ONCE:
         return PAUSE_SECONDS
-    gone = {one.obj["metadata"]["uid"] for one in due}
-    kept = [one for one in past if one.size and one.obj["metadata"]["uid"] not in gone]
-    if world.config.ci is not None and await _drop_kept(world, world.config.ci, kept):
+    deleted_uids = {one.obj["metadata"]["uid"] for one in due}
+    builds = [one for one in past if one.size and one.obj["metadata"]["uid"] not in deleted_uids]
+    if world.config.ci is not None and await _drop_kept(world, world.config.ci, builds):
         return PAUSE_SECONDS
     longest = min(world.config.history_retention, timedelta(seconds=LONGEST_WAIT))
     return next_look([one.at for one in past if one.at > now], now, longest)
@@ -79,11 +79,11 @@ def _surplus(world: World, past: list[Past]) -> list[Past]:
     return list({one.obj["metadata"]["uid"]: one for one in over}.values())
 
 
-async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bool:
+async def _drop_kept(world: World, settings: CiSettings, builds: list[Past]) -> bool:
     """Delete logs and artifacts of builds that are too old, or too much; whether more is to go."""
     now = world.now()
-    over = beyond(kept, settings.kept_bytes, lambda one: one.size) + beyond(kept, settings.kept_builds)
-    over += [one for one in kept if one.ended + settings.kept_retention <= now]
+    over = beyond(builds, settings.kept_bytes, lambda one: one.size) + beyond(builds, settings.kept_builds)
+    over += [one for one in builds if one.ended + settings.kept_retention <= now]
     due = {one.obj["metadata"]["uid"]: one for one in over}
     # The archive comes last: where it deletes nothing, objects in the cluster are deleted all the same.
     waiting = deque(sorted(due.values(), key=lambda one: one.obj["status"].get("keptIn") == IN_ARCHIVE))
@@ -93,13 +93,13 @@ async def _drop_kept(world: World, settings: CiSettings, kept: list[Past]) -> bo
         metadata = one.obj["metadata"]
         try:
             await drop(world, one.obj)
-            log.info("deleted what was kept of a build", build=metadata["name"], bytes=one.size)
+            log.info("deleted logs and artifacts of a build", build=metadata["name"], bytes=one.size)
         except (ConflictError, NotFoundError):
             await refresh(world, BUILDS, metadata["namespace"], metadata["name"])
         except ClusterError as error:
             failed.append(error.message)
     if failed:
-        log.warning("cannot delete what was kept of some builds yet", builds=len(failed), error=failed[0])
+        log.warning("cannot delete logs and artifacts of some builds yet", builds=len(failed), error=failed[0])
     return bool(waiting) and not failed
 
 

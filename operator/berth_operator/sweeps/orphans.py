@@ -39,7 +39,7 @@ async def reconcile_orphan(world: World, key: Key) -> float | None:
     if not await clear(world, key.namespace, key.name, None):
         return CLEARING_SECONDS
     world.state(Memories).forget(key.namespace, key.name)
-    log.warning("cleared what an instance left", instance=key.name, namespace=key.namespace)
+    log.warning("deleted the remains of an instance", instance=key.name, namespace=key.namespace)
     return None
 
 
@@ -55,9 +55,9 @@ async def sweep_access(world: World, _key: Key) -> float | None:
             if names.EXPIRES_ANNOTATION in metadata.get("annotations", {}):
                 continue
             instance_id = metadata["labels"][names.INSTANCE_LABEL]
-            left = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
-            if left > 0:
-                again = min(again, left)
+            seconds = (parse_time(metadata["creationTimestamp"]) + KEPT_FOR - now).total_seconds()
+            if seconds > 0:
+                again = min(again, seconds)
             elif world.clock.trusted and not _seems_needed(world, instance_id):
                 due.append((instance_id, metadata))
     living = await _living(world) if due else set()
@@ -70,8 +70,8 @@ async def sweep_access(world: World, _key: Key) -> float | None:
 
 def _seems_needed(world: World, instance_id: str) -> bool:
     """Whether the cache knows that the instance exists and has not ended, or that a lease waits for it."""
-    known = world.cache[INSTANCES].by("id", instance_id)
-    return any(map(_lives, known)) or bool(world.cache[DEPLOYMENTS].by("holder", instance_id))
+    instances = world.cache[INSTANCES].by("id", instance_id)
+    return any(map(_lives, instances)) or bool(world.cache[DEPLOYMENTS].by("holder", instance_id))
 
 
 async def _living(world: World) -> set[str]:

@@ -72,9 +72,9 @@ def instance_goes_at(obj: Object, retention: timedelta) -> datetime | None:
 
 def reservation_goes_at(obj: Object, retention: timedelta) -> datetime | None:
     """When a Reservation is removed; None until its turn has come and gone, and once it is being deleted."""
-    for shown in (obj.get("status") or {}).get("conditions") or ():
-        if shown["type"] == order.FULFILLED:
-            return _goes_at(obj, parse_time(shown["lastTransitionTime"]) + retention)
+    for entry in (obj.get("status") or {}).get("conditions") or ():
+        if entry["type"] == order.FULFILLED:
+            return _goes_at(obj, parse_time(entry["lastTransitionTime"]) + retention)
     return None
 
 

@@ -23,9 +23,9 @@ from berth_operator.leases.live import read_deployment
 log = structlog.get_logger(__name__)
 
 
-async def sweep_secrets(world: World, listed: Sequence[Object]) -> None:
+async def sweep_secrets(world: World, secrets: Sequence[Object]) -> None:
     """Delete stale Secrets among those that a live list has found (metadata only)."""
-    for secret in listed:
+    for secret in secrets:
         metadata = secret["metadata"]
         if await _is_lost(world, metadata):
             await world.client.delete(SECRETS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
@@ -46,7 +46,7 @@ async def _is_lost(world: World, metadata: Object) -> bool:
 async def _instance_lost(world: World, metadata: Object, labels: Object) -> bool:
     namespace, name = metadata["namespace"], metadata["name"]
     cached = world.cache[INSTANCES].by("id", labels[names.INSTANCE_LABEL], namespace)
-    if not cached or name in _named(world, Instance.parse(cached[0]), labels):
+    if not cached or name in _names(world, Instance.parse(cached[0]), labels):
         return False
     try:
         live = Instance.parse(await world.client.get(INSTANCES, namespace, cached[0]["metadata"]["name"]))
@@ -54,10 +54,10 @@ async def _instance_lost(world: World, metadata: Object, labels: Object) -> bool
         return False
     # One that is not bound names none yet; one that ends deletes all of its own.
     settles = live.status.epoch is None or live.status.reason is not None
-    return not settles and name not in _named(world, live, labels)
+    return not settles and name not in _names(world, live, labels)
 
 
-def _named(world: World, instance: Instance, labels: Object) -> set[str]:
+def _names(world: World, instance: Instance, labels: Object) -> set[str]:
     """Names that Secrets with these labels may have: by the status, and by what this process is making."""
     memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     status, hook = instance.status, labels.get(names.HOOK_LABEL)

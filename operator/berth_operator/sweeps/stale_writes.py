@@ -67,13 +67,13 @@ async def sweep_late(world: World, key: Key) -> float | None:
         made.discard("")
         ruled = {rule["spec"]["instance"] for rule in world.cache[RULES] if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
-            if not (found := world.cache[INSTANCES].by("id", instance_id, namespace)):
+            if not (instances := world.cache[INSTANCES].by("id", instance_id, namespace)):
                 if instance_id in made:  # a rule may be made before its Instance
                     world.add(ORPHAN, namespace, instance_id)
-            elif all((obj.get("status") or {}).get("endTime") for obj in found):
+            elif all((obj.get("status") or {}).get("endTime") for obj in instances):
                 await clear(world, namespace, instance_id, None)
                 world.state(Memories).forget(namespace, instance_id)
-                log.warning("cleared what came after the end", instance=instance_id, namespace=namespace)
+                log.warning("deleted a stale write", instance=instance_id, namespace=namespace)
     if key.name and int(key.name) < TIMES:
         world.queue.add_after(Key(LATE, "", str(int(key.name) + 1)), AGAIN_SECONDS)
     return None
@@ -94,7 +94,7 @@ async def _clear_over(world: World, kind: Kind, objects: Sequence[Object]) -> No
         metadata = obj["metadata"]
         if _is_over(world, metadata):
             await world.client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
-            log.warning("cleared what came after the end", kind=kind.plural, name=metadata["name"])
+            log.warning("deleted a stale write", kind=kind.plural, name=metadata["name"])
 
 
 def _is_over(world: World, metadata: Object) -> bool:
@@ -104,11 +104,11 @@ def _is_over(world: World, metadata: Object) -> bool:
     """
     labels = metadata["labels"]
     if build_id := labels.get(names.BUILD_LABEL):
-        found = world.cache[BUILDS].by("id", build_id, metadata["namespace"])
+        builds = world.cache[BUILDS].by("id", build_id, metadata["namespace"])
         if pods_of(world, metadata["namespace"], build_id):
             return False  # a silent node may still run it: its NetworkPolicy shuts it in
         # Remains of a build that is gone go with it, by their owner references.
-        return bool(found) and all(_has_ended(Build.parse(obj), attempt_of(metadata)) for obj in found)
+        return bool(builds) and all(_has_ended(Build.parse(obj), attempt_of(metadata)) for obj in builds)
     if names.WARM_LABEL not in labels:
         return False
     wd = world.deployment(metadata["namespace"], labels.get(names.DEPLOYMENT_LABEL, ""))
@@ -121,8 +121,8 @@ def _is_over(world: World, metadata: Object) -> bool:
 
 def _has_ended(build: Build, attempt: int) -> bool:
     """Whether an attempt at a build is over."""
-    known = build.status.attempt or 0
-    return attempt < known or (attempt == known and builds.has_ended(build))
+    latest = build.status.attempt or 0
+    return attempt < latest or (attempt == latest and builds.has_ended(build))
 
 
 def _compare(world: World, policy: Object) -> None:

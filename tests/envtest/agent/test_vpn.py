@@ -212,7 +212,7 @@ def test_the_server_that_reads_packets_is_nobody_and_has_no_capability(pod: Pod,
     assert shown["Name"] == ["openvpn"]
     assert set(shown["Uid"]) == set(shown["Gid"]) == {"65534"}
     assert [shown[part] for part in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [["0000000000000000"]] * 4
-    assert shown["NoNewPrivs"] == ["1"], "what its container may is not to be had again"
+    assert shown["NoNewPrivs"] == ["1"], "dropped privileges cannot be regained"
     with Client(pod.outside, vpn.profile(str(uuid.uuid4())), pod.folder) as client, echo(pod.inside, 7400):
         assert client.is_up(), client.log.read_text()
         assert answers(pod.outside, INSIDE, 7400)
@@ -241,7 +241,7 @@ def test_the_firewall_decides_about_the_tunnels_port_and_lets_pass_what_is_insid
         with pytest.raises(ConnectionRefusedError):  # the agent is not for clients
             pod.outside.connect((INSIDE, 8470))
         let_in(pod, 2)
-        assert not answers(pod.outside, INSIDE, 7400, 0.3), "who may not come in has no tunnel either"
+        assert not answers(pod.outside, INSIDE, 7400, 0.3), "a client that may not come in has no tunnel either"
         let_in(pod, 3, "198.18.200.9")
         assert answers(pod.outside, INSIDE, 7400, 8)
 
@@ -274,7 +274,7 @@ def test_where_no_device_can_be_made_the_agent_tells_why(pod: Pod, vpn_of: Any) 
     assert "Operation not permitted" in answer.fields["problem"]
     assert "vpn.tun" in answer.fields["problem"]
     revoked = str(uuid.uuid4())
-    assert vpn.refuse(revoked).status == 200, "who is revoked meanwhile is refused later"
+    assert vpn.refuse(revoked).status == 200, "a client that is revoked meanwhile is refused later"
     vpn.stop()
     vpn.start()
     assert pod.request("GET", "/v1/vpn?wait=5") == (200, {"ready": True, "problem": ""})

@@ -174,7 +174,7 @@ async def test_a_machine_without_a_heartbeat_refuses_new_instances(release: Rele
         made = await alice.post(f"/new/{kind}")
         assert made.status_code == 200
         await heartbeat(lab, deployment, "HeartbeatLost")
-        assert (await alice.get(f"/instance/{made.json()['id']}")).json()["status"] == "INIT", "what runs goes on"
+        assert (await alice.get(f"/instance/{made.json()['id']}")).json()["status"] == "INIT", "running instances go on"
         # Silence counts for more than that somebody has it: nobody knows when it comes back.
         for path, body in ((f"/new/{deployment}", {}), ("/new", {"wds": [deployment]})):
             answer = await alice.post(path, json=body | {"reserve": True})

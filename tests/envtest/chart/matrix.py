@@ -336,7 +336,7 @@ def _fields() -> Iterator[Row]:
     for what, added, may in (
         ("another node", {"nodeSelector": {"bench": "b"}}, ""),
         ("another number of devices", {"devices": {"example.org/arm": 0}}, ""),
-        ("what is no device", {"devices": {"cpu": 64}}, ""),
+        ("no device", {"devices": {"cpu": 64}}, ""),
         (
             "more",
             {

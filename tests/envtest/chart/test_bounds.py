@@ -8,7 +8,7 @@ import pytest
 from berth_api.http.errors import FullError
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.asking import asking
-from berth_operator.quotas.users import said
+from berth_operator.quotas.users import manifest
 
 from .conftest import NAMESPACE, WORKSPACES, Helm, until
 
@@ -51,7 +51,7 @@ def test_whoever_has_as_many_as_one_may_makes_no_more(installed: ApiServer) -> N
             return "" if answer.is_success else str(answer.json()["message"])
 
     def written(*full: str) -> None:
-        obj = said(WORKSPACES, {"instances": full})
+        obj = manifest(WORKSPACES, {"instances": full})
         installed.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(obj))
 
     written("ada", odd)
@@ -64,7 +64,7 @@ def test_whoever_has_as_many_as_one_may_makes_no_more(installed: ApiServer) -> N
     assert refusal("ada", OPERATOR) == "", "turns of those who wait are the operator's to take"
     assert refusal("ada", labels={"berth.dev/never-made": "true"}) == ""
     written("ada")
-    until(lambda: refusal(odd) == "", "who has fewer is refused still")
+    until(lambda: refusal(odd) == "", "a user with fewer is refused still")
     installed.kubectl("delete", "resourcequota", "berth-allowances", "-n", WORKSPACES)
     until(lambda: refusal("ada") == "", "she is refused still")
 

@@ -105,7 +105,7 @@ def demanding(installed: ApiServer, helm: Helm) -> Iterator[ApiServer]:
     until(lambda: all(refusal(installed, obj=o) for o in (lease_pod(CONFIG), wtype("other"))), "nothing is refused")
     admin = introduce(installed, "lab-admin", "berth-admin")
     until(
-        lambda: not refusal(installed, f"--as={admin.name}", obj=wtype("kata")), "what is allowed needs elevate still"
+        lambda: not refusal(installed, f"--as={admin.name}", obj=wtype("kata")), "an allowed class needs elevate still"
     )
     yield installed
     installed.kubectl("delete", "wt", "before", "-n", WORKSPACES)

@@ -96,7 +96,7 @@ NOBODYS = [
     "create reservations with a claim inside",
     *(
         f"{verb} overrides of {what}"
-        for what in ("another node", "another number of devices", "what is no device")
+        for what in ("another node", "another number of devices", "no device")
         for verb in ("create workspacedeployments with", "give a deployment")
     ),
 ]

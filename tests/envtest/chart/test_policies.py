@@ -510,5 +510,5 @@ def test_accounts_and_tokens_are_for_the_registrar(installed: ApiServer) -> None
         assert not kinds & set(introduce(installed, f"{role}-there", role, ACCESS).rights(ACCESS))
     rights = introduce(installed, "registrar", "berth-registrar", ACCESS).rights(ACCESS)
     assert kinds <= set(rights)
-    assert rights["tokenrevocations.berth.dev"] == {"get", "list", "watch", "create"}, "what is revoked stays revoked"
+    assert rights["tokenrevocations.berth.dev"] == {"get", "list", "watch", "create"}, "revoked tokens stay revoked"
     assert "secrets" not in rights

@@ -65,7 +65,7 @@ def test_contexts_are_written_chosen_and_shown(api: Api, signer: Signer, person:
     ada.berth("config", "add", "other", "--api", api.url, "--token-file", "other.token", **nowhere)
     assert ada.berth("list", "--context", "other", **nowhere).code == 5
     assert ada.berth("list", BERTH_CONTEXT="other", **nowhere).code == 5
-    assert ada.berth("list", "--context", "other").code == 5, "what is named counts for more than the environment"
+    assert ada.berth("list", "--context", "other").code == 5, "a named context counts for more than the environment"
     assert ada.berth("config", "use", "other", **nowhere).out == "other is the current context\n"
     assert ada.berth("list", **nowhere).code == 5
     shown = ada.berth("config", "show", "-o", "json", **nowhere)

@@ -265,7 +265,7 @@ async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(mor
         mortal.proxy.mend()
         await follower.until(lambda: follower.names() == {"stays", "comes"})
         assert follower.told.count(((mortal.namespace, "goes"), False)) == 1
-        assert follower.told.count(((mortal.namespace, "stays"), True)) == 1, "what did not change is not told again"
+        assert follower.told.count(((mortal.namespace, "stays"), True)) == 1, "unchanged objects are not told again"
 
 
 async def test_an_idle_watch_moves_on_with_bookmarks(

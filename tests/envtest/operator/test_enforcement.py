@@ -1,7 +1,7 @@
 """Whether the cluster enforces NetworkPolicy is found out, said on every type, and told in an Event and a metric.
 
-No kubelet and no enforcer run here: the test plays both. It starts what the probe's pod would run at an address of its
-own on the loopback, on both ports where nothing is enforced, and on one port and without a way out where it is.
+No kubelet and no enforcer run here: the test plays both. It starts the probe's server at an address of its own on
+the loopback: on both ports where nothing is enforced, on one port and without a way out where it is.
 """
 
 import asyncio

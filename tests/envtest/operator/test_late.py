@@ -69,7 +69,7 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
     for kind in (SECRETS, POLICIES):
         await lab.until_gone(kind, warm, seconds=20)
     for kind, name in ((POLICIES, coming), *((SECRETS, name) for name in next_secrets)):
-        assert await lab.kept(kind, name), "what the next lease gets stays"
+        assert await lab.kept(kind, name), "objects of the next lease stay"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operat
     for kind in (SECRETS, POLICIES):
         await lab.until_gone(kind, f"b-{over}-1", seconds=20)
     for kind in (SECRETS, POLICIES):
-        assert await lab.kept(kind, f"b-{runs}-1"), "what another build has stays"
+        assert await lab.kept(kind, f"b-{runs}-1"), "objects of another build stay"
 
 
 async def test_what_shuts_a_pod_in_stays_though_its_build_is_over(lab: Lab, operators: Operators) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from berth_cli.admin.cluster import server_time
-from berth_cli.admin.deployments.finding import deployment_named
+from berth_cli.admin.deployments.lookup import deployment_named
 from berth_cli.ui.errors import NOT_FOUND, CliError
 from berth_core import names
 from berth_core.kube.client import Client
@@ -66,10 +66,10 @@ async def look(client: Client, namespace: str, word: str) -> Dissolving:
     return Dissolving(wd)
 
 
-async def dissolve(client: Client, found: Dissolving) -> str:
+async def dissolve(client: Client, target: Dissolving) -> str:
     """Dissolve a deployment. Returns what was done."""
-    await _patch(client, found.deployment, {"dissolved": timestamp(await server_time(client))})
-    return f"{found.deployment.metadata.name} is dissolved"
+    await _patch(client, target.deployment, {"dissolved": timestamp(await server_time(client))})
+    return f"{target.deployment.metadata.name} is dissolved"
 
 
 async def _patch(client: Client, wd: WorkspaceDeployment, spec: Object) -> None:

@@ -62,10 +62,10 @@ def add(
     name: Annotated[str, typer.Argument(help="Name of the deployment, such as misty-3.")],
     type_: Annotated[str, typer.Option("--type", "-t", help="Its type, as clients name it.")],
     region: Annotated[str, typer.Option(help="Where the machine stands.")] = "",
-    description: Annotated[str, typer.Option(help="What is special about this one.")] = "",
+    description: Annotated[str, typer.Option(help="Note on this machine, for users.")] = "",
     type_version: Annotated[int, typer.Option(min=0, help="Version of its hardware; newer ones are lent first.")] = 1,
     owner: Annotated[list[str] | None, typer.Option(help="User who may lock it; may be repeated.")] = None,
-    heartbeat: Annotated[Heartbeat, typer.Option(help="What shows that it is there.")] = Heartbeat.NONE,
+    heartbeat: Annotated[Heartbeat, typer.Option(help="Proof that the machine is there.")] = Heartbeat.NONE,
     node_selector: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Label of the node it is wired to; may be repeated.")
     ] = None,
@@ -80,7 +80,7 @@ def add(
     from berth_cli.ui import printing
     from berth_core.resources import WorkspaceDeployment
 
-    wanted = {
+    fields = {
         "type": type_,
         "typeVersion": type_version,
         "region": region,
@@ -90,20 +90,20 @@ def add(
         "heartbeat": heartbeat.value,
         "overrides": {"nodeSelector": _labels(node_selector or [])},
     }
-    spec = _spec(wanted)
-    made = cluster.ask(kubeconfig, lambda client: actions.add(client, workspaces, name, spec))
+    spec = _spec(fields)
+    created = cluster.ask(kubeconfig, lambda client: actions.add(client, workspaces, name, spec))
     columns: list[printing.Column[WorkspaceDeployment]] = [
         printing.Column("DEPLOYMENT", lambda wd: wd.metadata.name),
         printing.Column("ID", lambda wd: wd.public_id),
         printing.Column("TYPE", lambda wd: wd.spec.type),
         printing.Column("REGION", lambda wd: wd.spec.region),
     ]
-    shown = printing.Table(
+    table = printing.Table(
         columns,
         lambda wd: wd.metadata.name,
         lambda wd: {"deployment": wd.metadata.name, "id": wd.public_id, "spec": wd.spec.wire()},
     )
-    printing.show_one(made, shown, output)
+    printing.show_one(created, table, output)
 
 
 @app.command(epilog=LOCK_EXAMPLES)
@@ -138,20 +138,20 @@ def dissolve(
     from berth_cli.admin.deployments import actions
     from berth_cli.ui.errors import FAILED, USAGE, CliError
 
-    found = cluster.ask(kubeconfig, lambda client: actions.look(client, workspaces, deployment))
-    typer.echo(found.meaning, err=True)
+    target = cluster.ask(kubeconfig, lambda client: actions.look(client, workspaces, deployment))
+    typer.echo(target.meaning, err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise CliError("nobody is there to be asked: repeat the command with --yes", USAGE)
-        if not typer.confirm(f"Dissolve {found.deployment.metadata.name}?", err=True):
+        if not typer.confirm(f"Dissolve {target.deployment.metadata.name}?", err=True):
             raise CliError("nothing was changed", FAILED)
-    typer.echo(cluster.ask(kubeconfig, lambda client: actions.dissolve(client, found)))
+    typer.echo(cluster.ask(kubeconfig, lambda client: actions.dissolve(client, target)))
 
 
 @app.command(epilog=RELEASE_EXAMPLES)
 def release(
     deployment: Deployment,
-    reason: Annotated[str, typer.Option(help="Why; kept with the deployment.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason; kept with the deployment.")] = "",
     workspaces: Workspaces = "berth-workspaces",
     kubeconfig: Kubeconfig = None,
 ) -> None:
@@ -179,7 +179,7 @@ def _labels(words: list[str]) -> dict[str, str]:
     return {label: value for label, _, value in pairs}
 
 
-def _spec(wanted: dict[str, object]) -> "WorkspaceDeploymentSpec":
+def _spec(fields: dict[str, object]) -> "WorkspaceDeploymentSpec":
     """Make a valid spec of the parts. Raises CliError."""
     from pydantic import ValidationError
 
@@ -187,7 +187,7 @@ def _spec(wanted: dict[str, object]) -> "WorkspaceDeploymentSpec":
     from berth_core.resources import WorkspaceDeploymentSpec
 
     try:
-        return WorkspaceDeploymentSpec.model_validate(wanted)
+        return WorkspaceDeploymentSpec.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         raise CliError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", USAGE) from error

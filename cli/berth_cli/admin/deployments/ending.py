@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from berth_cli.admin.deployments.finding import deployment_named
+from berth_cli.admin.deployments.lookup import deployment_named
 from berth_cli.ui.reading import readable
 from berth_core import names
 from berth_core.kube.client import Client
@@ -31,10 +31,10 @@ async def release(client: Client, wish: Wish) -> list[str]:
     lease = wd.status.lease
     if lease is None:
         return [f"{wd.metadata.name} is not leased: nothing to do"]
-    done = [await _terminate(client, wish, lease)]
+    lines = [await _terminate(client, wish, lease)]
     if wish.force:
-        done += await _vouch(client, wish, wd.metadata.name, wd.status.epoch)
-    return done
+        lines += await _vouch(client, wish, wd.metadata.name, wd.status.epoch)
+    return lines
 
 
 async def _terminate(client: Client, wish: Wish, lease: HeldLease) -> str:

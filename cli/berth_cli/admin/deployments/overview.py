@@ -36,8 +36,8 @@ class Row:
 def rows(deployments: Iterable[WorkspaceDeployment], instances: Iterable[Instance]) -> list[Row]:
     """Put deployments and their holders together, sorted by type and name."""
     by_id = {instance.public_id: instance for instance in instances}
-    made = [_row(wd, by_id) for wd in deployments]
-    return sorted(made, key=lambda row: (row.type, row.namespace, row.deployment))
+    entries = [_row(wd, by_id) for wd in deployments]
+    return sorted(entries, key=lambda row: (row.type, row.namespace, row.deployment))
 
 
 def _row(wd: WorkspaceDeployment, instances: dict[str, Instance]) -> Row:

@@ -1,6 +1,6 @@
 """Taking a deployment out of quarantine by an administrator's order."""
 
-from berth_cli.admin.deployments.finding import deployment_named
+from berth_cli.admin.deployments.lookup import deployment_named
 from berth_cli.ui.errors import FAILED, CliError
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import find
@@ -17,11 +17,11 @@ async def release(client: Client, deployment: str, namespace: str, reason: str) 
     The order counts for the epoch that was read here; a quarantine that begins meanwhile stays.
     """
     wd = await deployment_named(client, namespace, deployment)
-    name, found = wd.metadata.name, find(wd.status.conditions, QUARANTINED)
-    if found is None or found.status != "True":
+    name, quarantine = wd.metadata.name, find(wd.status.conditions, QUARANTINED)
+    if quarantine is None or quarantine.status != "True":
         return [f"{name} is not in quarantine: nothing to do"]
-    if found.reason == NODE_LOST:
-        raise CliError(f"{name} is in quarantine until its lease has ended: {found.message}", FAILED)
+    if quarantine.reason == NODE_LOST:
+        raise CliError(f"{name} is in quarantine until its lease has ended: {quarantine.message}", FAILED)
     body: Object = {"spec": {"quarantineRelease": {"epoch": wd.status.epoch, "reason": reason}}}
     await client.patch(WorkspaceDeployment.api(), namespace, name, body)
-    return [f"{name} leaves quarantine, where it was since {found.last_transition_time}: {found.message}"]
+    return [f"{name} leaves quarantine, where it was since {quarantine.last_transition_time}: {quarantine.message}"]

@@ -17,7 +17,7 @@ Examples:
 
 def release(
     deployment: Annotated[str, typer.Argument(help="Name or id of the deployment.")],
-    reason: Annotated[str, typer.Option(help="Why; kept with the instance.")],
+    reason: Annotated[str, typer.Option(help="Reason; kept with the instance.")],
     force: Annotated[
         bool,
         typer.Option(

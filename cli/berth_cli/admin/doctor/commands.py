@@ -21,7 +21,12 @@ Examples:
 def doctor(
     workspaces: Annotated[
         list[str] | None,
-        typer.Option("--workspaces", "-w", metavar="NAMESPACE", help="Of deployments; else those the operator has."),
+        typer.Option(
+            "--workspaces",
+            "-w",
+            metavar="NAMESPACE",
+            help="Namespace of deployments, may be repeated; else those of the operator.",
+        ),
     ] = None,
     output: Form = Output.TABLE,
     namespace: Release = "berth",
@@ -32,13 +37,13 @@ def doctor(
     Exit code 1 where something has failed. The result is `unknown` where you lack the right to read.
     """
     from berth_cli.admin import cluster
-    from berth_cli.admin.doctor import checks, facts
+    from berth_cli.admin.doctor import facts, suite
     from berth_cli.admin.doctor.findings import Finding, Level
     from berth_cli.ui import printing
     from berth_cli.ui.errors import FAILED
 
-    seen = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
-    found = checks.findings(seen, checks.CHECKS)
+    state = cluster.ask(kubeconfig, lambda client: facts.gather(client, namespace, workspaces or ()))
+    findings = suite.findings(state, suite.CHECKS)
     columns: list[printing.Column[Finding]] = [
         printing.Column("CHECK", lambda one: one.check),
         printing.Column("RESULT", lambda one: one.level),
@@ -46,10 +51,10 @@ def doctor(
         printing.Column("MEND", lambda one: one.mend or None, wide=True),
     ]
     table = printing.Table(columns, lambda one: one.check, lambda one: one.wire(), lambda one: one.level == "ok")
-    printing.show(found, table, output, "nothing was looked at")
+    printing.show(findings, table, output, "nothing was looked at")
     if output is Output.TABLE:
-        for one in found:
+        for one in findings:
             if one.mend:
                 typer.echo(f"\n{one.check}: {printable(one.mend)}")
-    if any(one.level is Level.FAILED for one in found):
+    if any(one.level is Level.FAILED for one in findings):
         raise typer.Exit(FAILED)

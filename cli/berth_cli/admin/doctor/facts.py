@@ -99,9 +99,9 @@ class Stored:
         """Active instances with a VPN."""
         return self._of(Instance, self.held.vpns)
 
-    def _of(self, kind: type[Resource], found: Sequence[T]) -> Sequence[T] | Unseen:
+    def _of(self, kind: type[Resource], objects: Sequence[T]) -> Sequence[T] | Unseen:
         why = self.held.unseen.get(kind.KIND)
-        return found if why is None else Unseen(why)
+        return objects if why is None else Unseen(why)
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ class Facts(Stored):
 def environment(process: Object | None, container: str) -> dict[str, str]:
     """Return the plain environment variables of a process. Pure."""
     containers = (((process or {}).get("spec") or {}).get("template") or {}).get("spec", {}).get("containers") or []
-    found: Object = next((one for one in containers if one["name"] == container), {})
-    return {entry["name"]: entry["value"] for entry in found.get("env") or () if "value" in entry}
+    spec: Object = next((one for one in containers if one["name"] == container), {})
+    return {entry["name"]: entry["value"] for entry in spec.get("env") or () if "value" in entry}
 
 
 def words(text: str) -> list[str]:
@@ -144,28 +144,28 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
     """Read all facts. Without ``workspaces``, the namespaces are those of the operator's environment."""
     version = str((await client.request("GET", "/version"))["gitVersion"])
     now, here = await server_time(client), datetime.now(UTC)
-    processes = await _seen(_processes(client, release))
-    told = environment(processes["operator"], "operator") if isinstance(processes, dict) else {}
-    where = list(workspaces) or words(told.get(WORKSPACES_VARIABLE, "")) or ["berth-workspaces"]
+    processes = await _observed(_processes(client, release))
+    variables = environment(processes["operator"], "operator") if isinstance(processes, dict) else {}
+    where = list(workspaces) or words(variables.get(WORKSPACES_VARIABLE, "")) or ["berth-workspaces"]
     return Facts(
         values=await _values(client, release, where, processes),
-        held=await hold(client, where, [told.get(ACCESS_VARIABLE) or "berth-access"]),
+        held=await hold(client, where, [variables.get(ACCESS_VARIABLE) or "berth-access"]),
         release=release,
         version=version,
         now=now,
         here=here,
-        definitions=await _seen(_in(client, DEFINITIONS, [None])),
+        definitions=await _observed(_in(client, DEFINITIONS, [None])),
         processes=processes,
-        leader=await _seen(_one(client, LEASES, release, LEADER)),
-        services=await _seen(_in(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
-        front=await _seen(_one(client, SERVICES, release, "berth-api")),
-        ingresses=await _seen(_in(client, INGRESSES, [release])),
-        authority=await _seen(_authority(client, release)),
-        keys=await _seen(_keys(client, release)),
+        leader=await _observed(_one(client, LEASES, release, LEADER)),
+        services=await _observed(_in(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
+        front=await _observed(_one(client, SERVICES, release, "berth-api")),
+        ingresses=await _observed(_in(client, INGRESSES, [release])),
+        authority=await _observed(_authority(client, release)),
+        keys=await _observed(_keys(client, release)),
     )
 
 
-def given(variables: Mapping[str, str]) -> Values:
+def values_of(variables: Mapping[str, str]) -> Values:
     """Return the values from the environment variables that the chart gives to its Job. Pure."""
     objects, quota = (json.loads(variables.get(name) or "{}") for name in (BOUNDS_VARIABLE, QUOTA_VARIABLE))
     return Values(
@@ -177,9 +177,9 @@ def given(variables: Mapping[str, str]) -> Values:
 
 async def workspaces_of(client: Client, release: str) -> list[str]:
     """Return the workspace namespaces of a release; empty where this caller cannot learn them."""
-    process = await _seen(_one(client, PROCESSES, release, "berth-operator"))
-    told = {} if isinstance(process, Unseen) else environment(process, "operator")
-    return words(told.get(WORKSPACES_VARIABLE, ""))
+    process = await _observed(_one(client, PROCESSES, release, "berth-operator"))
+    variables = {} if isinstance(process, Unseen) else environment(process, "operator")
+    return words(variables.get(WORKSPACES_VARIABLE, ""))
 
 
 async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str]) -> Held:
@@ -188,23 +188,23 @@ async def hold(client: Client, workspaces: Sequence[str], access: Sequence[str])
     for kind in KINDS:
         schema = schema_of(kind)
         for namespace in access if kind in ACCESS else workspaces:
-            async for obj in _listed(client, held, kind.KIND, kind.api(), namespace):
+            async for obj in _list(client, held, kind.KIND, kind.api(), namespace):
                 held.take(kind, schema, obj)
     for namespace in workspaces:
         for what, workload in WORKLOADS.items():
-            async for obj in _listed(client, held, what, workload, namespace, metadata_only=True):
+            async for obj in _list(client, held, what, workload, namespace, metadata_only=True):
                 held.take_workload(what, obj["metadata"])
-        async for policy in _listed(client, held, "NetworkPolicy", NETWORK_POLICIES, namespace):
+        async for policy in _list(client, held, "NetworkPolicy", NETWORK_POLICIES, namespace):
             held.take_policy(policy)
-        for plural, counted in COUNTED.items():
+        for plural, kind_counted in COUNTED.items():
             try:
-                held.counts[namespace, plural] = await client.count(counted, namespace)
+                held.counts[namespace, plural] = await client.count(kind_counted, namespace)
             except ForbiddenError as error:
                 held.unseen[plural] = error.message
     return held
 
 
-async def _listed(
+async def _list(
     client: Client, held: Held, what: str, kind: Kind, namespace: str, *, metadata_only: bool = False
 ) -> AsyncIterator[Object]:
     """Yield objects page by page; none of a kind that is not installed yet."""
@@ -222,28 +222,28 @@ async def _values(
     client: Client, release: str, workspaces: Sequence[str], processes: Mapping[str, Object | None] | Unseen
 ) -> Values:
     """Return the values that are in force: of the operator's environment, of quotas and of policies."""
-    told: Mapping[str, str] | Unseen
+    variables: Mapping[str, str] | Unseen
     if isinstance(processes, Unseen):
-        told = processes
+        variables = processes
     elif processes["operator"] is None:
-        told = Unseen("the operator, whose environment has the bounds, is not there")
+        variables = Unseen("the operator is not there; its environment has the bounds")
     else:
-        told = environment(processes["operator"], "operator")
-    quotas = await _seen(_quotas(client, workspaces))
+        variables = environment(processes["operator"], "operator")
+    quotas = await _observed(_quotas(client, workspaces))
     most: Mapping[str, int] | Unseen
-    if isinstance(told, Unseen) or isinstance(quotas, Unseen):
-        most = told if isinstance(told, Unseen) else Unseen(str(quotas))
+    if isinstance(variables, Unseen) or isinstance(quotas, Unseen):
+        most = variables if isinstance(variables, Unseen) else Unseen(str(quotas))
     else:
-        most = json.loads(told.get(BOUNDS_VARIABLE, "{}")) | quotas  # an earlier version has none
+        most = json.loads(variables.get(BOUNDS_VARIABLE, "{}")) | quotas  # an earlier version has none
     return Values(
         most=most,
-        closed=told if isinstance(told, Unseen) else _closed(told),
-        runtime_classes=await _seen(_runtime_classes(client, release)),
+        closed=variables if isinstance(variables, Unseen) else _closed(variables),
+        runtime_classes=await _observed(_runtime_classes(client, release)),
     )
 
 
-def _closed(told: Mapping[str, str]) -> list[Network]:
-    return [parse_source(word) for name in CLOSED_VARIABLES for word in words(told.get(name, ""))]
+def _closed(variables: Mapping[str, str]) -> list[Network]:
+    return [parse_source(word) for name in CLOSED_VARIABLES for word in words(variables.get(name, ""))]
 
 
 async def _quotas(client: Client, workspaces: Sequence[str]) -> dict[str, int]:
@@ -268,11 +268,11 @@ def _numbers(hard: Mapping[str, Any]) -> dict[str, int]:
 async def _runtime_classes(client: Client, release: str) -> list[str]:
     policy = await _one(client, POLICIES, None, f"berth-isolation-{release}-types")
     validations: list[Any] = ((policy or {}).get("spec") or {}).get("validations") or []
-    found = [match for one in validations if (match := _ALLOWED.search(one["expression"].strip())) is not None]
-    return [name for match in found for name in json.loads(match[1])]
+    matches = [match for one in validations if (match := _ALLOWED.search(one["expression"].strip())) is not None]
+    return [name for match in matches for name in json.loads(match[1])]
 
 
-async def _seen(work: Awaitable[T]) -> T | Unseen:
+async def _observed(work: Awaitable[T]) -> T | Unseen:
     try:
         return await work
     except (ForbiddenError, NotFoundError) as error:
@@ -290,13 +290,13 @@ async def _in(
     client: Client, kind: Kind, namespaces: Sequence[str | None], labels: Mapping[str, str] | None = None
 ) -> list[Object]:
     """Read all objects of some namespaces, without ``managedFields``."""
-    found: list[Object] = []
+    objects: list[Object] = []
     for namespace in namespaces:
         async for page, _ in client.pages(kind, namespace, labels=labels):
             for obj in page:
                 obj["metadata"].pop("managedFields", None)
-            found += page
-    return found
+            objects += page
+    return objects
 
 
 async def _processes(client: Client, release: str) -> dict[str, Object | None]:
@@ -310,10 +310,10 @@ async def _authority(client: Client, release: str) -> bytes | None:
 
 
 async def _keys(client: Client, release: str) -> dict[str, bool]:
-    wanted = (
+    places = (
         (SECRETS, names.SIGNING_SECRET),
         (CONFIGMAPS, names.VERIFICATION_CONFIGMAP),
         (SECRETS, names.WEBHOOK_SECRET),
         (CONFIGMAPS, names.WEBHOOK_CONFIGMAP),
     )
-    return {name: await _one(client, kind, release, name) is not None for kind, name in wanted}
+    return {name: await _one(client, kind, release, name) is not None for kind, name in places}

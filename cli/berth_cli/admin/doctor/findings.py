@@ -31,9 +31,9 @@ class Finding:
         return dict(vars(self))
 
 
-def unseen(check: str, found: Unseen) -> Finding:
+def unseen(check: str, part: Unseen) -> Finding:
     """Return the finding for a fact that could not be read."""
-    return Finding(check, Level.UNKNOWN, found.why, "ask an administrator of the cluster, who may read it")
+    return Finding(check, Level.UNKNOWN, part.why, "ask an administrator of the cluster, who may read it")
 
 
 def unlisted(check: str, unseen_kinds: Mapping[str, str], kinds: Iterable[str]) -> Iterator[Finding]:

@@ -17,9 +17,9 @@ def readable(facts: Stored) -> Iterator[Finding]:
     """All resources can be read by this version."""
     check = "readable"
     yield from unlisted(check, facts.held.unseen, ALL_KINDS)
-    if found := facts.held.unreadable:
+    if unreadable := facts.held.unreadable:
         mend = "correct them with kubectl edit, or delete them: they count as docs/how-to/operations.md says until then"
-        yield Finding(check, Level.WARNING, f"{found.count} cannot be read: {found}", mend)
+        yield Finding(check, Level.WARNING, f"{unreadable.count} cannot be read: {unreadable}", mend)
     elif not any(kind in facts.held.unseen for kind in ALL_KINDS):
         yield Finding(check, Level.OK, "all resources can be read")
 
@@ -28,31 +28,33 @@ def marks(facts: Stored) -> Iterator[Finding]:
     """No user's resources look like objects that Berth makes."""
     check = "names and labels"
     yield from unlisted(check, facts.held.unseen, ALL_KINDS)
-    if found := facts.held.foreign:
+    if lookalikes := facts.held.foreign:
         mend = "they go on; make them again under other names, without labels, annotations and owners of berth.dev"
-        yield Finding(check, Level.WARNING, f"{found.count} look like Berth's own: {found}", mend)
+        yield Finding(check, Level.WARNING, f"{lookalikes.count} look like Berth's own: {lookalikes}", mend)
     elif not any(kind in facts.held.unseen for kind in ALL_KINDS):
-        yield Finding(check, Level.OK, "no resource looks like Berth's own and is not")
+        yield Finding(check, Level.OK, "no user's resource looks like Berth's own")
 
 
 def workloads(facts: Stored) -> Iterator[Finding]:
     """Nothing but Berth's pods runs in the workspace namespaces."""
     check = "workloads"
     yield from unlisted(check, facts.held.unseen, WORKLOADS)
-    if found := facts.held.workloads:
+    if foreign := facts.held.workloads:
         mend = "move them to another namespace: they run on, but in a workspace namespace no new pods are made for them"
-        yield Finding(check, Level.WARNING, f"{found.count} are not Berth's: {found}", mend)
+        yield Finding(check, Level.WARNING, f"{foreign.count} are not Berth's: {foreign}", mend)
     elif not any(kind in facts.held.unseen for kind in WORKLOADS):
-        yield Finding(check, Level.OK, "the workspace namespaces have Berth's only")
+        yield Finding(check, Level.OK, "the workspace namespaces have Berth's workloads only")
 
 
 def openings(facts: Stored) -> Iterator[Finding]:
     """NetworkPolicies in the workspace namespaces are Berth's, or only close."""
     check = "openings"
     yield from unlisted(check, facts.held.unseen, ["NetworkPolicy"])
-    if found := facts.held.openings:
+    if policies := facts.held.openings:
         mend = "delete them, or take their rules out: they open what Berth closes"
-        yield Finding(check, Level.WARNING, f"{found.count} NetworkPolicies with rules are not Berth's: {found}", mend)
+        yield Finding(
+            check, Level.WARNING, f"{policies.count} NetworkPolicies with rules are not Berth's: {policies}", mend
+        )
     elif "NetworkPolicy" not in facts.held.unseen:
         yield Finding(check, Level.OK, "NetworkPolicies with rules are Berth's only")
 
@@ -76,9 +78,9 @@ def added(facts: Stored) -> Iterator[Finding]:
     }
     for name, paths in wrong.items():
         mend = f"take that out of spec.overrides of {name}, or change the type's template: it is not leased until then"
-        yield Finding(check, Level.FAILED, f"those of {name} would change its type's {', '.join(paths)}", mend)
+        yield Finding(check, Level.FAILED, f"overrides of {name} would change its type's {', '.join(paths)}", mend)
     if not wrong:
-        yield Finding(check, Level.OK, f"those of {len(deployments)} deployments add to their types")
+        yield Finding(check, Level.OK, f"overrides of {len(deployments)} deployments only add to their types")
 
 
 def runtime_classes(facts: Stored) -> Iterator[Finding]:
@@ -91,13 +93,13 @@ def runtime_classes(facts: Stored) -> Iterator[Finding]:
     if isinstance(allowed, Unseen):
         yield unseen(check, allowed)
         return
-    found = Names()
+    offenders = Names()
     for kind in types:
         name = kind.spec.template.runtime_class_name
         if allowed and name and name not in allowed:
-            found.add(f"type {kind.spec.type_name} ({name})")
-    if found:
+            offenders.add(f"type {kind.spec.type_name} ({name})")
+    if offenders:
         mend = "they get no pods: name another one, or add theirs to instances.allowedRuntimeClasses"
-        yield Finding(check, Level.WARNING, f"{found.count} name one that no value allows: {found}", mend)
+        yield Finding(check, Level.WARNING, f"{offenders.count} name one that no value allows: {offenders}", mend)
     else:
         yield Finding(check, Level.OK, "types name what the values allow")

@@ -16,11 +16,11 @@ def fields(facts: Stored) -> Iterator[Finding]:
     """Fields of resources are valid by the present schemas of their kinds."""
     check = "fields"
     yield from unlisted(check, facts.held.unseen, ALL_KINDS)
-    if found := facts.held.refused:
-        mend = "they go on; what is put back from an export must be as `kubectl explain` says"
-        yield Finding(check, Level.WARNING, f"{found.count} could not be made so now: {found}", mend)
+    if invalid := facts.held.refused:
+        mend = "they go on; before a restore from an export, correct them there as `kubectl explain` says"
+        yield Finding(check, Level.WARNING, f"{invalid.count} do not meet the present schema: {invalid}", mend)
     elif not any(kind in facts.held.unseen for kind in ALL_KINDS):
-        yield Finding(check, Level.OK, "each resource could be made so now")
+        yield Finding(check, Level.OK, "all resources meet the present schema")
 
 
 def counts(facts: Stored) -> Iterator[Finding]:

@@ -46,15 +46,15 @@ def enforcement(facts: Facts) -> Iterator[Finding]:
     if isinstance(types, Unseen):
         yield unseen(check, types)
         return
-    told = [conditions.find(kind.status.conditions, ENFORCED) for kind in types]
-    found = {one.status: one for one in told if one is not None}
-    if "False" in found:
+    entries = [conditions.find(kind.status.conditions, ENFORCED) for kind in types]
+    by_status = {one.status: one for one in entries if one is not None}
+    if "False" in by_status:
         mend = "install a network plugin that enforces NetworkPolicy (Calico, Cilium, kube-router …)"
-        yield Finding(check, Level.FAILED, found["False"].message, mend)
-    elif "True" in found:
-        yield Finding(check, Level.OK, found["True"].message)
+        yield Finding(check, Level.FAILED, by_status["False"].message, mend)
+    elif "True" in by_status:
+        yield Finding(check, Level.OK, by_status["True"].message)
     else:
-        says = found["Unknown"].message if found else "no type says whether it is enforced"
+        says = by_status["Unknown"].message if by_status else "no type says whether it is enforced"
         mend = "make a type and wait for a minute; networkPolicy.probeInterval must not be `off`"
         yield Finding(check, Level.UNKNOWN, says, mend)
 
@@ -74,12 +74,12 @@ def sources(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.processes, Unseen):
         yield unseen(check, facts.processes)
         return
-    lost = [one["metadata"]["name"] for one in facts.services if _loses_sources(one["spec"])]
-    if lost:
+    names = [one["metadata"]["name"] for one in facts.services if _loses_sources(one["spec"])]
+    if names:
         yield Finding(
             check,
             Level.FAILED,
-            f"{len(lost)} Services of instances have not externalTrafficPolicy: Local ({', '.join(lost[:3])})",
+            f"{len(names)} Services of instances have not externalTrafficPolicy: Local ({', '.join(names[:3])})",
             "let nothing change Berth's Services: end these instances, the next ones get it back",
         )
     if facts.front is not None and _loses_sources(facts.front["spec"]):
@@ -88,7 +88,7 @@ def sources(facts: Facts) -> Iterator[Finding]:
     elif _is_behind_a_proxy(facts.ingresses) and not _trusts_proxies(facts.processes):
         mend = "set the chart's api.trustedProxies to the networks of the ingress controller's pods"
         yield Finding(check, Level.FAILED, "the API is behind an Ingress and trusts no proxy's X-Forwarded-For", mend)
-    elif not lost:
+    elif not names:
         yield Finding(check, Level.OK, f"{len(facts.services)} Services of instances, and the API's, keep them")
 
 
@@ -117,15 +117,15 @@ def tun(facts: Facts) -> Iterator[Finding]:
     if mode is None:
         yield Finding("TUN", Level.OK, "no VPNs are offered (vpn.enabled)")
         return
-    shown = [(one, conditions.find(one.status.conditions, state.VPN_READY)) for one in vpns]
-    bad = [(one, found) for one, found in shown if found is not None and found.status == "False"]
-    ready = sum(1 for _, found in shown if found is not None and found.status == "True")
-    for one, found in bad:
+    pairs = [(one, conditions.find(one.status.conditions, state.VPN_READY)) for one in vpns]
+    bad = [(one, entry) for one, entry in pairs if entry is not None and entry.status == "False"]
+    ready = sum(1 for _, entry in pairs if entry is not None and entry.status == "True")
+    for one, entry in bad:
         mend = (
             f"kubectl logs -n {one.metadata.namespace} i-{one.public_id} -c vpn;"
             " docs/how-to/vpn.md has other ways of vpn.tun"
         )
-        says = f"the VPN of instance {one.public_id} is not ready ({found.reason}): {found.message}"
+        says = f"the VPN of instance {one.public_id} is not ready ({entry.reason}): {entry.message}"
         yield Finding("TUN", Level.WARNING, says, mend)
     if ready and not bad:
         yield Finding("TUN", Level.OK, f"vpn.tun is {mode}; {ready} VPNs are up")

@@ -52,17 +52,19 @@ def _served(definition: Object) -> Object:
     return {"scope": spec["scope"], "versions": [one["schema"] for one in spec["versions"] if one["served"]]}
 
 
-def covers(live: Any, wanted: Any) -> bool:
-    """Tell whether all of ``wanted`` is in ``live``, which may have more: defaults that the API server adds.
+def covers(live: Any, expected: Any) -> bool:
+    """Tell whether all of ``expected`` is in ``live``, which may have more: defaults that the API server adds.
 
     >>> covers({"a": 1, "b": [{"c": 2, "d": 3}]}, {"b": [{"c": 2}]})
     True
     """
-    if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(key in live and covers(live[key], value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
-    return bool(live == wanted)
+    if isinstance(expected, dict):
+        return isinstance(live, dict) and all(
+            key in live and covers(live[key], value) for key, value in expected.items()
+        )
+    if isinstance(expected, list):
+        return isinstance(live, list) and len(live) == len(expected) and all(map(covers, live, expected))
+    return bool(live == expected)
 
 
 def processes(facts: Facts) -> Iterator[Finding]:
@@ -75,13 +77,13 @@ def processes(facts: Facts) -> Iterator[Finding]:
             mend = "`helm list -A` shows releases: name its namespace with --namespace, or install Berth"
             yield Finding(name, Level.FAILED, f"there is no berth-{name} in namespace {facts.release}", mend)
             continue
-        wanted, ready = process["spec"].get("replicas", 1), (process.get("status") or {}).get("readyReplicas", 0)
-        if ready == wanted > 0:
-            yield Finding(name, Level.OK, f"{ready} of {wanted} replicas are ready")
+        replicas, ready = process["spec"].get("replicas", 1), (process.get("status") or {}).get("readyReplicas", 0)
+        if ready == replicas > 0:
+            yield Finding(name, Level.OK, f"{ready} of {replicas} replicas are ready")
         else:
             level = Level.WARNING if ready else Level.FAILED
             mend = f"kubectl describe pods -n {facts.release} -l app.kubernetes.io/component={name}"
-            yield Finding(name, level, f"{ready} of {wanted} replicas are ready", mend)
+            yield Finding(name, level, f"{ready} of {replicas} replicas are ready", mend)
 
 
 def leader(facts: Facts) -> Iterator[Finding]:
@@ -127,11 +129,11 @@ def certificates(facts: Facts) -> Iterator[Finding]:
     except ValueError:
         yield Finding(check, Level.FAILED, "tls.crt in Secret berth-agent-ca is no certificate", mend)
         return
-    left = end - facts.now
-    if left < SOON:
-        says = f"its certificate {'ends' if left > timedelta(0) else 'ended'} at {end.isoformat()}"
+    remaining = end - facts.now
+    if remaining < SOON:
+        says = f"its certificate {'ends' if remaining > timedelta(0) else 'ended'} at {end.isoformat()}"
         mend = "end all leases, delete Secret berth-agent-ca, `helm upgrade` the release and restart the operator"
-        yield Finding(check, Level.WARNING if left > timedelta(0) else Level.FAILED, says, mend)
+        yield Finding(check, Level.WARNING if remaining > timedelta(0) else Level.FAILED, says, mend)
     else:
         yield Finding(check, Level.OK, f"valid until {end.date().isoformat()}")
 
@@ -147,7 +149,7 @@ def keys(facts: Facts) -> Iterator[Finding]:
         mend = "restore them from a backup, or `helm upgrade` the release, whose Job makes what is missing"
         yield Finding(check, Level.FAILED, f"not there: {', '.join(missing)}", mend)
     else:
-        yield Finding(check, Level.OK, "those of tokens and webhooks are there")
+        yield Finding(check, Level.OK, "the keys of tokens and webhooks are there")
 
 
 def egress(facts: Stored) -> Iterator[Finding]:
@@ -165,9 +167,11 @@ def egress(facts: Stored) -> Iterator[Finding]:
     for kind in public:
         own = [wd for wd in deployments if wd.spec.type == kind.spec.type_name]
         variables = [*kind.spec.template.env, *(one for wd in own for one in wd.spec.overrides.env)]
-        if lost := _lost(kind, variables, closed):
+        if unreachable := _unreachable(kind, variables, closed):
             cut_off = True
-            says = f"type {kind.spec.type_name}: its environment names {', '.join(sorted(lost))}, out of its reach"
+            says = (
+                f"type {kind.spec.type_name}: its environment names {', '.join(sorted(unreachable))}, out of its reach"
+            )
             mend = "name their networks in spec.network.allowed; instances.blockedCidrs and machineCidrs stay closed"
             yield Finding(check, Level.WARNING, says, mend)
     if not cut_off:
@@ -175,12 +179,12 @@ def egress(facts: Stored) -> Iterator[Finding]:
         yield Finding(check, Level.OK, f"types that reach public addresses and what they name: {names}")
 
 
-def _lost(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network]) -> set[str]:
+def _unreachable(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network]) -> set[str]:
     """Addresses in variables of a type's workspaces that the workspaces cannot reach."""
     try:
         reached = kind.spec.network.reached(closed)
     except ValueError:
-        return {"what spec.network.allowed, which has no networks, would have let through"}
+        return {"destinations of spec.network.allowed, which has no networks"}
     return {text for one in variables for text in addresses(one.value) if not reached.reaches(parse_source(text))}
 
 
@@ -190,15 +194,15 @@ def addresses(value: str) -> list[str]:
     >>> addresses("tcp://192.168.7.4:30002, localhost 127.0.0.1")
     ['192.168.7.4']
     """
-    found = []
+    texts = []
     for text in _DOTTED.findall(value):
         try:
             address = IPv4Address(text)
         except ValueError:
             continue
         if not (address.is_loopback or address.is_unspecified):
-            found.append(text)
-    return found
+            texts.append(text)
+    return texts
 
 
 def machines(facts: Facts) -> Iterator[Finding]:
@@ -210,16 +214,19 @@ def machines(facts: Facts) -> Iterator[Finding]:
         return
     there = [wd for wd in deployments if wd.spec.dissolved is None]
     bad = [
-        (wd, found)
+        (wd, quarantine)
         for wd in there
-        if (found := conditions.find(wd.status.conditions, QUARANTINED)) is not None and found.status == "True"
+        if (quarantine := conditions.find(wd.status.conditions, QUARANTINED)) is not None
+        and quarantine.status == "True"
     ]
-    for wd, found in bad:
+    for wd, quarantine in bad:
         name = wd.metadata.name
         word = "deployment release" if wd.status.lease is None else "release"
         mend = f"when it is well, or off: `berth {word} {name} --reason …`"
-        yield Finding(check, Level.WARNING, f"{name} is in quarantine ({found.reason}): {found.message}", mend)
+        yield Finding(
+            check, Level.WARNING, f"{name} is in quarantine ({quarantine.reason}): {quarantine.message}", mend
+        )
     if not there:
-        yield Finding(check, Level.WARNING, "there is none to be had", "`berth deployment add` makes one")
+        yield Finding(check, Level.WARNING, "there are no deployments", "`berth deployment add` makes one")
     elif not bad:
         yield Finding(check, Level.OK, f"{len(there)}, none in quarantine")

@@ -97,8 +97,8 @@ def broken(schema: Object, value: Any, path: str) -> Iterator[str]:
         properties = schema.get("properties", {})
         yield from (f"{path}.{name}" for name in schema.get("required", ()) if name not in value)
         for name, inner in value.items():
-            if (known := properties.get(name) or schema.get("additionalProperties")) is not None:
-                yield from broken(known, inner, f"{path}.{name}")
+            if (part := properties.get(name) or schema.get("additionalProperties")) is not None:
+                yield from broken(part, inner, f"{path}.{name}")
     elif isinstance(value, list) and "items" in schema:
         for inner in value:
             yield from broken(schema["items"], inner, path)

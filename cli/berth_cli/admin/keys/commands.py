@@ -78,19 +78,19 @@ def rotate(
     from berth_cli.admin.keys import rotation
     from berth_core.kube.model import timestamp
 
-    done = cluster.ask(kubeconfig, lambda client: rotation.rotate(client, namespace, at_once=now))
-    begun = "was begun before" if done.joined else "is published"
-    if done.signs_from is not None:
-        typer.echo(f"key {done.kid} {begun}, and signs tokens from {timestamp(done.signs_from)} on")
+    rotated = cluster.ask(kubeconfig, lambda client: rotation.rotate(client, namespace, at_once=now))
+    begun = "was begun before" if rotated.joined else "is published"
+    if rotated.signs_from is not None:
+        typer.echo(f"key {rotated.kid} {begun}, and signs tokens from {timestamp(rotated.signs_from)} on")
     else:
-        typer.echo(f"key {done.kid} {begun}, and signs tokens now; replicas may refuse them for up to 90 s")
-    if done.before != done.kid:
-        typer.echo(f"tokens of key {done.before} count on: `berth key remove {done.before}` ends them")
+        typer.echo(f"key {rotated.kid} {begun}, and signs tokens now; replicas may refuse them for up to 90 s")
+    if rotated.before != rotated.kid:
+        typer.echo(f"tokens of key {rotated.before} count on: `berth key remove {rotated.before}` ends them")
 
 
 @app.command(epilog=REMOVE_EXAMPLES)
 def remove(
-    kid: Annotated[str, typer.Argument(help="Which key; `berth key list` shows them.")],
+    kid: Annotated[str, typer.Argument(help="Id of the key; `berth key list` shows them.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     namespace: Release = "berth",
     access_namespace: Access = "berth-access",
@@ -104,8 +104,8 @@ def remove(
     from berth_cli.admin import cluster
     from berth_cli.admin.keys import rotation
 
-    found = cluster.ask(kubeconfig, lambda client: rotation.removal(client, namespace, access_namespace, kid))
-    typer.echo(_meaning(found), err=True)
+    removal = cluster.ask(kubeconfig, lambda client: rotation.removal(client, namespace, access_namespace, kid))
+    typer.echo(_meaning(removal), err=True)
     if not yes:
         _ask(kid)
     cluster.ask(kubeconfig, lambda client: rotation.remove(client, namespace, kid))
@@ -118,10 +118,10 @@ def _signs(row: "Row") -> str:
     return f"from {row.signs_from}" if row.signs_from else "no"
 
 
-def _meaning(found: "Removal") -> str:
-    tokens = [f"{token.spec.sha256[:12]} of {token.spec.user}" for token in found.tokens]
-    named = ", ".join(tokens[:NAMED]) + (f" and {len(tokens) - NAMED} more" if len(tokens) > NAMED else "")
-    return f"tokens that end with this key: {named or 'none that is recorded'}"
+def _meaning(removal: "Removal") -> str:
+    tokens = [f"{token.spec.sha256[:12]} of {token.spec.user}" for token in removal.tokens]
+    examples = ", ".join(tokens[:NAMED]) + (f" and {len(tokens) - NAMED} more" if len(tokens) > NAMED else "")
+    return f"tokens that end with this key: {examples or 'none that is recorded'}"
 
 
 def _ask(kid: str) -> None:

@@ -37,15 +37,15 @@ class Keyring:
     def parse(cls, secret: Object) -> Self:
         """Read the Secret. Raises CliError where an annotation cannot be understood."""
         data = secret.get("data") or {}
-        said = secret["metadata"].get("annotations") or {}
+        annotations = secret["metadata"].get("annotations") or {}
         held = {name.removesuffix(PEM): base64.b64decode(pem) for name, pem in data.items() if name.endswith(PEM)}
-        pending = said.get(names.NEXT_KID_ANNOTATION)
+        pending = annotations.get(names.NEXT_KID_ANNOTATION)
         return cls(
             held=held,
-            active=said.get(names.ACTIVE_KID_ANNOTATION) or (next(iter(held)) if len(held) == 1 else None),
+            active=annotations.get(names.ACTIVE_KID_ANNOTATION) or (next(iter(held)) if len(held) == 1 else None),
             next=pending if pending in held else None,
-            next_from=_time(said.get(names.NEXT_FROM_ANNOTATION)),
-            since=_since(said.get(names.KEYS_SINCE_ANNOTATION) or "{}"),
+            next_from=_time(annotations.get(names.NEXT_FROM_ANNOTATION)),
+            since=_since(annotations.get(names.KEYS_SINCE_ANNOTATION) or "{}"),
             version=secret["metadata"].get("resourceVersion", ""),
         )
 
@@ -149,7 +149,7 @@ class Row:
 def rows(ring: Keyring, published: frozenset[str], now: datetime) -> list[Row]:
     """All keys, the one that signs first, then the next one, then the newest."""
     ring = settled(ring, now)
-    listed = [
+    entries = [
         Row(
             kid=kid,
             since=ring.since.get(kid),
@@ -160,28 +160,28 @@ def rows(ring: Keyring, published: frozenset[str], now: datetime) -> list[Row]:
         )
         for kid in sorted(ring.held.keys() | published)
     ]
-    listed.sort(key=lambda row: row.since or "", reverse=True)
-    return sorted(listed, key=lambda row: (not row.signs, row.kid != ring.next))
+    entries.sort(key=lambda row: row.since or "", reverse=True)
+    return sorted(entries, key=lambda row: (not row.signs, row.kid != ring.next))
 
 
 def _time(text: str | None) -> datetime | None:
     try:
-        found = parse_time(text) if text else None
+        time = parse_time(text) if text else None
     except ValueError as error:
         raise CliError(_damaged(names.NEXT_FROM_ANNOTATION)) from error
-    if found is not None and found.tzinfo is None:
+    if time is not None and time.tzinfo is None:
         raise CliError(_damaged(names.NEXT_FROM_ANNOTATION))
-    return found
+    return time
 
 
 def _since(text: str) -> dict[str, str]:
     try:
-        found = json.loads(text)
+        times = json.loads(text)
     except json.JSONDecodeError as error:
         raise CliError(_damaged(names.KEYS_SINCE_ANNOTATION)) from error
-    if not isinstance(found, dict) or not all(isinstance(time, str) for time in found.values()):
+    if not isinstance(times, dict) or not all(isinstance(time, str) for time in times.values()):
         raise CliError(_damaged(names.KEYS_SINCE_ANNOTATION))
-    return found
+    return times
 
 
 def _damaged(annotation: str) -> str:

@@ -47,9 +47,9 @@ def thumbprint(key: rsa.RSAPublicKey) -> str:
 
 def merged_jwks(published: dict[str, Any], own: dict[str, bytes]) -> dict[str, Any]:
     """JWK set of the published keys, and of the missing public halves of our keys (kid to PEM)."""
-    known = list(published.get("keys", []))
-    kids = {key.get("kid") for key in known}
-    return {"keys": [*known, *(jwk(pem, kid) for kid, pem in sorted(own.items()) if kid not in kids)]}
+    keys = list(published.get("keys", []))
+    kids = {key.get("kid") for key in keys}
+    return {"keys": [*keys, *(jwk(pem, kid) for kid, pem in sorted(own.items()) if kid not in kids)]}
 
 
 def new_authority(now: datetime) -> KeyPair:

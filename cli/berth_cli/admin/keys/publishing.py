@@ -28,11 +28,11 @@ async def publish(client: Client, namespace: str) -> frozenset[str]:
     """
 
     async def attempt() -> frozenset[str]:
-        found = await read(client, namespace)
+        configmap = await read(client, namespace)
         ring = Keyring.parse(await client.get(SECRETS, namespace, names.SIGNING_SECRET))
-        before = jwks(found)
+        before = jwks(configmap)
         after = material.merged_jwks(before, dict(ring.held))
-        await _write(client, namespace, found, after)
+        await _write(client, namespace, configmap, after)
         return kids(after) - kids(before)
 
     return await swap(attempt, CONFIGMAP)
@@ -42,12 +42,12 @@ async def unpublish(client: Client, namespace: str, kid: str) -> None:
     """Remove a key from the ConfigMap, after the Secret lost it."""
 
     async def attempt() -> None:
-        found = await read(client, namespace)
-        if found is None:
+        configmap = await read(client, namespace)
+        if configmap is None:
             await publish(client, namespace)
             return
-        left = {"keys": [key for key in jwks(found).get("keys", []) if key.get("kid") != kid]}
-        await _write(client, namespace, found, left)
+        rest = {"keys": [key for key in jwks(configmap).get("keys", []) if key.get("kid") != kid]}
+        await _write(client, namespace, configmap, rest)
 
     await swap(attempt, CONFIGMAP)
 
@@ -64,10 +64,10 @@ def jwks(configmap: Object | None) -> dict[str, Any]:
     """Return the JWK set (RFC 7517) that the ConfigMap holds. Raises CliError where it is none. Pure."""
     text = ((configmap or {}).get("data") or {}).get(names.JWKS_KEY) or '{"keys": []}'
     try:
-        found = json.loads(text)
-        listed = found["keys"]
-        if all(isinstance(key, dict) for key in listed):
-            return {"keys": listed}
+        document = json.loads(text)
+        keys = document["keys"]
+        if all(isinstance(key, dict) for key in keys):
+            return {"keys": keys}
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise CliError(_DAMAGED) from error
     raise CliError(_DAMAGED)
@@ -78,15 +78,15 @@ def kids(published: dict[str, Any]) -> frozenset[str]:
     return frozenset(str(key["kid"]) for key in published["keys"] if "kid" in key)
 
 
-async def _write(client: Client, namespace: str, found: Object | None, wanted: dict[str, Any]) -> None:
+async def _write(client: Client, namespace: str, configmap: Object | None, document: dict[str, Any]) -> None:
     """Write the set. Raises ConflictError where another writer came in between."""
-    data = {names.JWKS_KEY: json.dumps(wanted, sort_keys=True)}
+    data = {names.JWKS_KEY: json.dumps(document, sort_keys=True)}
     metadata: Object = {"name": names.VERIFICATION_CONFIGMAP, "namespace": namespace}
-    if found is None:
+    if configmap is None:
         metadata["labels"] = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
         await client.create(CONFIGMAPS, namespace, {"metadata": metadata, "data": data})
-    elif jwks(found) != wanted or names.JWKS_KEY not in (found.get("data") or {}):
-        metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+    elif jwks(configmap) != document or names.JWKS_KEY not in (configmap.get("data") or {}):
+        metadata["resourceVersion"] = configmap["metadata"]["resourceVersion"]
         body: Object = {"metadata": metadata, "data": data}
         await client.patch(CONFIGMAPS, namespace, names.VERIFICATION_CONFIGMAP, body)
 

@@ -56,8 +56,8 @@ async def listing(client: Client, namespace: str) -> list[Row]:
 
 async def rotate(client: Client, namespace: str, *, at_once: bool) -> Rotation:
     """Make a key, publish it, and set the time from which it signs; a rotation under way is finished instead."""
-    made, pem = material.new_signing_key()
-    ring = await _swap(client, namespace, lambda ring, now: keyring.with_next(ring, made, pem, now))
+    new_kid, pem = material.new_signing_key()
+    ring = await _swap(client, namespace, lambda ring, now: keyring.with_next(ring, new_kid, pem, now))
     kid, before = ring.next, ring.active
     if kid is None or before is None:
         raise CliError("the rotation was undone by somebody else: see `berth key list`, and repeat the command")
@@ -65,7 +65,7 @@ async def rotate(client: Client, namespace: str, *, at_once: bool) -> Rotation:
     ring = await _swap(client, namespace, lambda ring, now: keyring.timed(ring, kid, now, renew=renew, at_once=at_once))
     if kid not in (ring.active, ring.next):
         raise CliError(f"key {kid} was removed by somebody else meanwhile: see `berth key list`")
-    return Rotation(kid, before, signs_from=ring.next_from if ring.next == kid else None, joined=kid != made)
+    return Rotation(kid, before, signs_from=ring.next_from if ring.next == kid else None, joined=kid != new_kid)
 
 
 async def removal(client: Client, namespace: str, access: str, kid: str) -> Removal:
@@ -78,8 +78,8 @@ async def removal(client: Client, namespace: str, access: str, kid: str) -> Remo
     keyring.without(ring, kid, now)
     recorded = await records.issued(client, access)
     signed = [token for token in recorded if token.metadata.annotations.get(names.KID_ANNOTATION) == kid]
-    left = records.still_counts(signed, await records.revocations(client, access), None, now)
-    return Removal(kid, tuple(sorted(left, key=lambda token: (token.spec.user, token.spec.issued))))
+    tokens = records.still_counts(signed, await records.revocations(client, access), None, now)
+    return Removal(kid, tuple(sorted(tokens, key=lambda token: (token.spec.user, token.spec.issued))))
 
 
 async def remove(client: Client, namespace: str, kid: str) -> None:

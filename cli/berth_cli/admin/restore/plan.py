@@ -16,7 +16,7 @@ from berth_core.resources import Instance, Reservation, Resource, WorkspaceDeplo
 from berth_core.resources.base import ObjectMeta, Queued
 from berth_core.resources.workspacedeployment import HeldLease
 
-REASON: Final = "Berth's resources were restored from a backup; what it had was lost"
+REASON: Final = "Berth's resources were restored from a backup; the instance's workspace was lost"
 NOBODY: Final = "(unknown)"
 """User of a lease where no Instance tells it."""
 
@@ -49,25 +49,25 @@ class Step:
         return f"{self.target.SHORT}/{self.target.metadata.name}"
 
 
-def plan(found: Found, above: int, now: datetime) -> list[Step]:
+def plan(objects: Found, above: int, now: datetime) -> list[Step]:
     """Return all steps; none when nothing is left to do, so that it can be repeated.
 
     ``above`` is an epoch known from elsewhere; 0 for none.
     """
-    steps = [_end(instance, now) for instance in found.instances if _runs(instance)]
-    floors, left = epochs(found), _last(one for one in traces(found.opened) if one.instance)
-    users = {instance.public_id: instance.spec.user for instance in found.instances}
-    for wd in found.deployments:
+    steps = [_end(instance, now) for instance in objects.instances if _runs(instance)]
+    floors, remains = epochs(objects), _last(one for one in traces(objects.opened) if one.instance)
+    users = {instance.public_id: instance.spec.user for instance in objects.instances}
+    for wd in objects.deployments:
         name = wd.metadata.name
         floor = max(floors[name], above)
         if wd.status.lease is not None:
             if floor > wd.status.epoch:
-                steps.append(_renew(wd, floor, left.get(name), users, now))
-        elif name in left:
-            steps.append(_hold(wd, floor, left[name], users, now))
+                steps.append(_renew(wd, floor, remains.get(name), users, now))
+        elif name in remains:
+            steps.append(_hold(wd, floor, remains[name], users, now))
         elif floor > wd.status.epoch:
             steps.append(Step(wd, _next(wd, floor + 1), ({"epoch": floor},)))
-    return [*steps, *(_waits(waiter) for waiter in found.reservations if not waiter.status.conditions)]
+    return [*steps, *(_waits(waiter) for waiter in objects.reservations if not waiter.status.conditions)]
 
 
 def place(metadata: ObjectMeta) -> Queued:
@@ -77,48 +77,50 @@ def place(metadata: ObjectMeta) -> Queued:
     """
     now = order.queued(metadata)
     since, _, version = metadata.annotations.get(names.QUEUED_ANNOTATION, "").partition(" ")
-    named = ids.time_of(metadata.name)
+    name_time = ids.time_of(metadata.name)
     try:
-        kept = Queued(since=timestamp(parse_time(since)), version=int(version))
+        stored = Queued(since=timestamp(parse_time(since)), version=int(version))
     except ValueError:
-        kept = now if named is None else Queued(since=timestamp(named.replace(microsecond=0)), version=now.version)
-    return min(kept, now, key=lambda one: parse_time(one.since))
+        stored = (
+            now if name_time is None else Queued(since=timestamp(name_time.replace(microsecond=0)), version=now.version)
+        )
+    return min(stored, now, key=lambda one: parse_time(one.since))
 
 
-def epochs(found: Found) -> dict[str, int]:
+def epochs(objects: Found) -> dict[str, int]:
     """Return the highest epoch found anywhere, by the deployment's name."""
     highest: dict[str, int] = {}
-    for name, epoch in _mentioned(found):
+    for name, epoch in _mentioned(objects):
         highest[name] = max(highest.get(name, 0), epoch)
     return highest
 
 
-def _mentioned(found: Found) -> Iterable[tuple[str, int]]:
-    for wd in found.deployments:
+def _mentioned(objects: Found) -> Iterable[tuple[str, int]]:
+    for wd in objects.deployments:
         yield wd.metadata.name, wd.status.epoch
-    for instance in found.instances:
+    for instance in objects.instances:
         if claim := instance.spec.claim:
             yield claim.deployment, claim.epoch
         if instance.status.deployment and instance.status.epoch:
             yield instance.status.deployment, instance.status.epoch
-    for reservation in found.reservations:
+    for reservation in objects.reservations:
         if grant := reservation.status.grant:
             yield grant.deployment, grant.epoch
-    for one in traces(found.opened):
+    for one in traces(objects.opened):
         yield one.deployment, one.epoch
-    for obj in found.unreadable:
+    for obj in objects.unreadable:
         for part in (("spec", "claim"), ("status",), ("status", "grant")):
             name, epoch = at(obj, *part, "deployment"), at(obj, *part, "epoch")
             if isinstance(name, str) and isinstance(epoch, int) and 0 < epoch <= HIGHEST:
                 yield name, epoch
 
 
-def _last(found: Iterable[Trace]) -> dict[str, Trace]:
+def _last(traces_: Iterable[Trace]) -> dict[str, Trace]:
     """Oldest remaining object of the last lease of each deployment, by its name."""
     last: dict[str, Trace] = {}
-    for one in sorted(found, key=lambda one: (one.epoch, one.instance, one.created), reverse=True):
-        known = last.setdefault(one.deployment, one)
-        if (one.epoch, one.instance) == (known.epoch, known.instance):
+    for one in sorted(traces_, key=lambda one: (one.epoch, one.instance, one.created), reverse=True):
+        former = last.setdefault(one.deployment, one)
+        if (one.epoch, one.instance) == (former.epoch, former.instance):
             last[one.deployment] = one
     return last
 
@@ -129,38 +131,38 @@ def _runs(instance: Instance) -> bool:
 
 def _end(instance: Instance, now: datetime) -> Step:
     """Write the end of an instance as the operator does; the operator goes on from there and removes the remains."""
-    shown = [
+    entries = [
         condition(kind, False, state.RESTORED, REASON, now=now, generation=instance.metadata.generation)
         for kind in (state.ENDED, state.READY)
     ]
-    conditions = [one.wire() for one in merged(instance.status.conditions, shown)]
+    conditions = [one.wire() for one in merged(instance.status.conditions, entries)]
     status: Object = {"id": instance.public_id, "reason": state.RESTORED, "message": REASON, "address": None}
     return Step(instance, f"instance of {instance.spec.user} ends", (status | {"conditions": conditions},))
 
 
-def _hold(wd: WorkspaceDeployment, floor: int, left: Trace, users: Mapping[str, str], now: datetime) -> Step:
+def _hold(wd: WorkspaceDeployment, floor: int, trace: Trace, users: Mapping[str, str], now: datetime) -> Step:
     """Give the lease to the last instance, under a new epoch, until the operator has seen that its remains are gone."""
-    user, since = users.get(left.instance, NOBODY), left.created or timestamp(now)
-    lease = HeldLease(instance=left.instance, user=user, claimed_at=since)
+    user, since = users.get(trace.instance, NOBODY), trace.created or timestamp(now)
+    lease = HeldLease(instance=trace.instance, user=user, claimed_at=since)
     raised: tuple[Object, ...] = ({"epoch": floor},) if floor > wd.status.epoch else ()
-    what = f"instance {left.instance} of {user} has it until nothing of it is left; {_next(wd, floor + 2)}"
+    what = f"instance {trace.instance} of {user} has it until nothing of it is left; {_next(wd, floor + 2)}"
     return Step(wd, what, (*raised, {"epoch": floor + 1, "lease": lease.wire()}))
 
 
 def _waits(reservation: Reservation) -> Step:
-    kept = place(reservation.metadata)
-    writes: tuple[Object, ...] = ({"queued": kept.wire()},) if reservation.status.queued is None else ()
-    what = f"waits again, since {kept.since}: delete it if its turn had come before the backup"
+    queued = place(reservation.metadata)
+    writes: tuple[Object, ...] = ({"queued": queued.wire()},) if reservation.status.queued is None else ()
+    what = f"waits again, since {queued.since}: delete it if its turn had come before the backup"
     return Step(reservation, what, writes)
 
 
-def _renew(wd: WorkspaceDeployment, floor: int, left: Trace | None, users: Mapping[str, str], now: datetime) -> Step:
+def _renew(wd: WorkspaceDeployment, floor: int, trace: Trace | None, users: Mapping[str, str], now: datetime) -> Step:
     """Give the lease to its holder, or to a later one, under a new epoch; it is given back in between."""
     given_back: Object = {"lease": None}
     free = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": None})})
-    if left is not None and left.epoch > wd.status.epoch:
-        held = _hold(free, floor, left, users, now)
-        return Step(wd, held.what, (given_back, *held.writes))
+    if trace is not None and trace.epoch > wd.status.epoch:
+        step = _hold(free, floor, trace, users, now)
+        return Step(wd, step.what, (given_back, *step.writes))
     lease = wd.status.lease.wire() if wd.status.lease else None
     what = f"its holder keeps it until nothing of the lease is left; {_next(wd, floor + 2)}"
     return Step(wd, what, (given_back, {"epoch": floor}, {"epoch": floor + 1, "lease": lease}))

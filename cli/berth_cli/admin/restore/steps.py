@@ -36,7 +36,7 @@ class Wish:
 async def look(client: Client, wish: Wish) -> list[Step]:
     """Return the steps to do."""
     now = await cluster.server_time(client)
-    return plan.plan(await _found(client, wish.workspaces), wish.above, now)
+    return plan.plan(await _objects(client, wish.workspaces), wish.above, now)
 
 
 async def restore(client: Client, wish: Wish) -> list[Step]:
@@ -57,8 +57,8 @@ async def _write(client: Client, step: Step) -> None:
     try:
         for status in step.writes:
             body = {"metadata": {"resourceVersion": version}, "status": status}
-            written = await client.patch(kind, metadata.namespace, metadata.name, body, subresource="status")
-            version = written["metadata"]["resourceVersion"]
+            answer = await client.patch(kind, metadata.namespace, metadata.name, body, subresource="status")
+            version = answer["metadata"]["resourceVersion"]
     except ConflictError as error:
         raise CliError(f"somebody else writes {step.name}: see that Berth does not run, and repeat") from error
 
@@ -78,7 +78,7 @@ async def _check_that_nobody_works(client: Client, release: str) -> None:
         raise CliError(f"the operator runs ({holder}) and takes leases: {stop}")
 
 
-async def _found(client: Client, namespace: str) -> Found:
+async def _objects(client: Client, namespace: str) -> Found:
     instances, _ = await client.list(Instance.api(), namespace)
     deployments, _ = await client.list(WorkspaceDeployment.api(), namespace)
     reservations, _ = await client.list(Reservation.api(), namespace)

@@ -63,7 +63,7 @@ def claims(request: TokenRequest, now: datetime) -> dict[str, Any]:
     """Return the claims (RFC 7519, and Berth's own). Raises ValueError where the API would refuse them."""
     check(request)
     issued = int(now.timestamp())
-    said: dict[str, Any] = {
+    result: dict[str, Any] = {
         "sub": request.user,
         "iss": request.issuer,
         "aud": request.audience,
@@ -78,21 +78,21 @@ def claims(request: TokenRequest, now: datetime) -> dict[str, Any]:
         "org": request.organisation,
         "opt": {"expire_d": request.expire_d} if request.expire_d is not None else None,
     }
-    return said | {name: value for name, value in optional.items() if value is not None}
+    return result | {name: value for name, value in optional.items() if value is not None}
 
 
-def sign(said: dict[str, Any], *, kid: str, pem: bytes) -> str:
+def sign(payload: dict[str, Any], *, kid: str, pem: bytes) -> str:
     """Sign claims with a private RSA key (PEM)."""
-    return jwt.encode(said, pem, algorithm=ALGORITHM, headers={"kid": kid})
+    return jwt.encode(payload, pem, algorithm=ALGORITHM, headers={"kid": kid})
 
 
-def record(request: TokenRequest, said: dict[str, Any], token: str) -> IssuedTokenSpec:
+def record(request: TokenRequest, payload: dict[str, Any], token: str) -> IssuedTokenSpec:
     """Return the record of a token: user, rights and times, never the token itself."""
     return IssuedTokenSpec(
         sha256=digest(token),
         user=request.user,
-        issued=_time(said["iat"]),
-        expires=_time(said["exp"]),
+        issued=_time(payload["iat"]),
+        expires=_time(payload["exp"]),
         superuser=request.superuser,
         read_only=bool(request.scope) and WRITE_SCOPE not in request.scope,
         instance=request.instance,

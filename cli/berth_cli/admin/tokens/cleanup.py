@@ -22,35 +22,35 @@ LATE_SECONDS: Final = 20.0
 async def end(client: Client, namespaces: Iterable[str], sha256: str) -> list[str]:
     """End a token's objects, now and once more when no new ones can come. Returns what was done."""
     places = list(namespaces)
-    done = [told for namespace in places for told in await _once(client, namespace, sha256)]
+    lines = [line for namespace in places for line in await _once(client, namespace, sha256)]
     await asyncio.sleep(LATE_SECONDS)
-    done += [told for namespace in places for told in await _once(client, namespace, sha256)]
-    return list(dict.fromkeys(done))
+    lines += [line for namespace in places for line in await _once(client, namespace, sha256)]
+    return list(dict.fromkeys(lines))
 
 
 async def _once(client: Client, namespace: str, sha256: str) -> list[str]:
-    done = []
+    lines = []
     for kind in DELETED:
-        for obj in await _made(client, kind, namespace, sha256):
+        for obj in await _objects_of(client, kind, namespace, sha256):
             name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
             if any(at(obj, "spec", field) in values for field, values in SHUT):
-                done.append(f"{kind.KIND} {name} of {namespace} stays, since it only shuts")
+                lines.append(f"{kind.KIND} {name} of {namespace} stays, since it only shuts")
                 continue
             await client.delete(kind.api(), namespace, name, uid=uid)
-            done.append(f"{kind.KIND} {name} of {namespace} is deleted")
-    for obj in await _made(client, Build, namespace, sha256):
+            lines.append(f"{kind.KIND} {name} of {namespace} is deleted")
+    for obj in await _objects_of(client, Build, namespace, sha256):
         attempt = at(obj, "spec", "attempt") or 1
         if at(obj, "spec", "cancel") != attempt and not at(obj, "status", "endTime"):
-            done += await _change(client, Build, obj, {"cancel": attempt})
-    for obj in await _made(client, Instance, namespace, sha256):
+            lines += await _change(client, Build, obj, {"cancel": attempt})
+    for obj in await _objects_of(client, Instance, namespace, sha256):
         if not at(obj, "spec", "terminate") and not at(obj, "status", "endTime"):
-            done += await _change(client, Instance, obj, {"terminate": True})
-    return done
+            lines += await _change(client, Instance, obj, {"terminate": True})
+    return lines
 
 
-async def _made(client: Client, kind: type[Resource], namespace: str, sha256: str) -> list[Object]:
-    found, _ = await client.list(kind.api(), namespace, labels=names.token_labels(sha256))
-    return found
+async def _objects_of(client: Client, kind: type[Resource], namespace: str, sha256: str) -> list[Object]:
+    objects, _ = await client.list(kind.api(), namespace, labels=names.token_labels(sha256))
+    return objects
 
 
 async def _change(client: Client, kind: type[Resource], obj: Object, spec: Object) -> list[str]:

@@ -53,7 +53,7 @@ def tokens_of_the_api() -> None:
 
 @app.command(epilog=CREATE_EXAMPLES)
 def create(
-    user: Annotated[str, typer.Option(help="Whom the token speaks for.")],
+    user: Annotated[str, typer.Option(help="User that the token stands for.")],
     expires: Annotated[str, typer.Option(help="How long it lives, such as 90m, 12h or 30d; at most 366d.")] = "30d",
     superuser: Annotated[bool, typer.Option("--superuser", help="Sees and ends everything.")] = False,
     scope: Annotated[
@@ -94,11 +94,11 @@ def create(
             organisation=org,
             expire_d=expire_d,
         )
-        made = signing.token(request, signing.Place(namespace, access_namespace, kubeconfig))
+        token = signing.token(request, signing.Place(namespace, access_namespace, kubeconfig))
     except ValueError as error:
         raise CliError(str(error), USAGE) from error
-    typer.echo(made)
-    typer.echo(f"sha256 {tokens.digest(made)}", err=True)
+    typer.echo(token)
+    typer.echo(f"sha256 {tokens.digest(token)}", err=True)
 
 
 @app.command(name="list", epilog=LIST_EXAMPLES)
@@ -125,8 +125,8 @@ def list_(
         accounts, _ = await client.list(Account.api(), access_namespace)
         kids = publishing.kids(publishing.jwks(await publishing.read(client, namespace)))
         revocations = await records.revocations(client, access_namespace)
-        seen = listing.Seen.of(revocations, readable(Account, accounts), kids)
-        return listing.rows(tokens, seen, await cluster.server_time(client))
+        state = listing.Seen.of(revocations, readable(Account, accounts), kids)
+        return listing.rows(tokens, state, await cluster.server_time(client))
 
     rows = cluster.ask(kubeconfig, read)
     columns: list[printing.Column[Row]] = [
@@ -200,5 +200,5 @@ def revoke(
         wish = revoking.Wish(target, user, durations.parse(expires) if expires is not None else None)
     except ValueError as error:
         raise CliError(str(error), USAGE) from error
-    made = revoking.Aftermath(namespace, workspaces or ()) if with_what_it_made else None
-    typer.echo(cluster.ask(kubeconfig, lambda client: revoking.revoke(client, access_namespace, wish, made)))
+    aftermath = revoking.Aftermath(namespace, workspaces or ()) if with_what_it_made else None
+    typer.echo(cluster.ask(kubeconfig, lambda client: revoking.revoke(client, access_namespace, wish, aftermath)))

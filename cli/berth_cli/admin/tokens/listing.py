@@ -55,11 +55,11 @@ class Seen:
         return cls(by_digest, {account.spec.user: account for account in accounts}, kids)
 
 
-def rows(tokens: Iterable[IssuedToken], seen: Seen, now: datetime) -> list[Row]:
+def rows(tokens: Iterable[IssuedToken], state: Seen, now: datetime) -> list[Row]:
     """Return one row a token, by user, the newest first."""
-    made = [_row(token, seen, now) for token in tokens]
-    made.sort(key=lambda row: parse_time(row.issued), reverse=True)
-    return sorted(made, key=lambda row: row.user)
+    entries = [_row(token, state, now) for token in tokens]
+    entries.sort(key=lambda row: parse_time(row.issued), reverse=True)
+    return sorted(entries, key=lambda row: row.user)
 
 
 def may(spec: IssuedTokenSpec) -> str:
@@ -78,7 +78,7 @@ def may(spec: IssuedTokenSpec) -> str:
     return ", ".join(words)
 
 
-def _row(token: IssuedToken, seen: Seen, now: datetime) -> Row:
+def _row(token: IssuedToken, state: Seen, now: datetime) -> Row:
     spec, kid = token.spec, token.metadata.annotations.get(names.KID_ANNOTATION)
     return Row(
         sha256=spec.sha256,
@@ -86,7 +86,7 @@ def _row(token: IssuedToken, seen: Seen, now: datetime) -> Row:
         may=may(spec),
         issued=spec.issued,
         until=spec.expires,
-        state=_state(spec, kid, seen, now),
+        state=_state(spec, kid, state, now),
         superuser=spec.superuser,
         read_only=spec.read_only,
         instance=spec.instance,
@@ -95,14 +95,14 @@ def _row(token: IssuedToken, seen: Seen, now: datetime) -> Row:
     )
 
 
-def _state(spec: IssuedTokenSpec, kid: str | None, seen: Seen, now: datetime) -> str:
-    account = seen.accounts.get(spec.user)
+def _state(spec: IssuedTokenSpec, kid: str | None, state: Seen, now: datetime) -> str:
+    account = state.accounts.get(spec.user)
     if parse_time(spec.expires) <= now:
         return EXPIRED
-    if any(records.ends(revocation, spec) for revocation in seen.revocations.get(spec.sha256, [])):
+    if any(records.ends(revocation, spec) for revocation in state.revocations.get(spec.sha256, [])):
         return REVOKED
     if account and records.ended_by_purge(spec, account.spec.tokens_valid_after):
         return PURGED
-    if kid is not None and kid not in seen.kids:
+    if kid is not None and kid not in state.kids:
         return KEY_REMOVED
     return COUNTS

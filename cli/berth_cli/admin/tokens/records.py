@@ -30,27 +30,27 @@ async def record(client: Client, namespace: str, spec: IssuedTokenSpec, kid: str
 async def issued(client: Client, namespace: str, user: str | None = None) -> list[IssuedToken]:
     """Return the recorded tokens; only a user's where one is named."""
     fields = None if user is None else {"spec.user": user}
-    listed, _ = await client.list(IssuedToken.api(), namespace, fields=fields)
-    return readable(IssuedToken, listed)
+    objects, _ = await client.list(IssuedToken.api(), namespace, fields=fields)
+    return readable(IssuedToken, objects)
 
 
 async def revocations(client: Client, namespace: str) -> list[TokenRevocation]:
     """Return all revocations."""
-    listed, _ = await client.list(TokenRevocation.api(), namespace)
-    return readable(TokenRevocation, listed)
+    objects, _ = await client.list(TokenRevocation.api(), namespace)
+    return readable(TokenRevocation, objects)
 
 
 async def whole(client: Client, namespace: str, sha256: str) -> str:
     """Return the SHA-256 that begins with some digits, by the only record that has them. Raises CliError."""
     if len(sha256) == 64:
         return sha256
-    listed, _ = await client.list(IssuedToken.api(), namespace, metadata_only=True)
-    found = [name for obj in listed if (name := str(obj["metadata"]["name"])).startswith(sha256)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    objects, _ = await client.list(IssuedToken.api(), namespace, metadata_only=True)
+    matches = [name for obj in objects if (name := str(obj["metadata"]["name"])).startswith(sha256)]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         raise CliError(f"no recorded token's SHA-256 begins with {sha256}: give all 64 digits, or the token", NOT_FOUND)
-    raise CliError(f"{len(found)} tokens' SHA-256 begin with {sha256}: give more digits (berth token list -o json)")
+    raise CliError(f"{len(matches)} tokens' SHA-256 begin with {sha256}: give more digits (berth token list -o json)")
 
 
 async def find(client: Client, namespace: str, sha256: str) -> IssuedToken | None:
@@ -71,9 +71,9 @@ async def revoke(client: Client, namespace: str, sha256: str, user: str | None, 
         await client.create(TokenRevocation.api(), namespace, body)
     except AlreadyExistsError:
         there = await client.get(TokenRevocation.api(), namespace, name)
-        kept = at(there, "spec", "expires")
+        end = at(there, "spec", "expires")
         # An unreadable revocation ends its token too.
-        return kept if is_time(kept) else TokenRevocation.parse(there).spec.expires
+        return end if is_time(end) else TokenRevocation.parse(there).spec.expires
     return spec.expires
 
 

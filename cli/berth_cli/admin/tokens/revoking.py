@@ -52,12 +52,12 @@ def target(text: str) -> Target:
     if _HEX.fullmatch(text.lower()):
         return Target(text.lower())
     try:
-        said = jwt.decode(text, options={"verify_signature": False})
+        payload = jwt.decode(text, options={"verify_signature": False})
     except jwt.InvalidTokenError as error:
         raise ValueError(
             f"this is neither a token nor a SHA-256 ({LEAST_DIGITS} to 64 hex digits): `berth token list` shows them"
         ) from error
-    exp = said.get("exp")
+    exp = payload.get("exp")
     if isinstance(exp, int | float) and math.isfinite(exp):
         return Target(claims.digest(text), int(exp))
     return Target(claims.digest(text))
@@ -81,7 +81,7 @@ class Aftermath:
     workspaces: Sequence[str]
 
 
-async def revoke(client: Client, namespace: str, wish: Wish, made: Aftermath | None = None) -> str:
+async def revoke(client: Client, namespace: str, wish: Wish, aftermath: Aftermath | None = None) -> str:
     """Revoke the token, then end its objects where that is asked for. Returns what was done. Raises CliError."""
     sha256 = await records.whole(client, namespace, wish.target.sha256)
     record = await records.find(client, namespace, sha256)
@@ -93,35 +93,35 @@ async def revoke(client: Client, namespace: str, wish: Wish, made: Aftermath | N
     now = await server_time(client)
     end = until(wish, record.spec.expires if record else None, now)
     if end <= now:
-        told = f"{name} expired at {timestamp(end)}: nothing to revoke"
-        return "\n".join([told, *await _ended(client, made, sha256, told)])
-    kept = await records.revoke(client, namespace, sha256, wish.user, end)
-    known = record is not None or wish.target.exp is not None
-    if known and parse_time(kept) < end:
+        message = f"{name} expired at {timestamp(end)}: nothing to revoke"
+        return "\n".join([message, *await _end_objects(client, aftermath, sha256, message)])
+    revoked_until = await records.revoke(client, namespace, sha256, wish.user, end)
+    has_end = record is not None or wish.target.exp is not None
+    if has_end and parse_time(revoked_until) < end:
         raise CliError(
-            f"{name} is revoked until {kept} only, and lives until {timestamp(end)}: delete that TokenRevocation"
-            " (kubectl get tokenrevocations) and repeat the command"
+            f"{name} is revoked until {revoked_until} only, and lives until {timestamp(end)}: delete that"
+            " TokenRevocation (kubectl get tokenrevocations) and repeat the command"
         )
-    told = f"{name} is revoked; the revocation is kept until {kept}"
-    return "\n".join([told, *await _ended(client, made, sha256, told)])
+    message = f"{name} is revoked; the revocation is kept until {revoked_until}"
+    return "\n".join([message, *await _end_objects(client, aftermath, sha256, message)])
 
 
-async def _ended(client: Client, made: Aftermath | None, sha256: str, told: str) -> list[str]:
-    """End a token's objects. The CliError for an unknown place to look repeats what was done before (``told``)."""
-    if made is None:
+async def _end_objects(client: Client, aftermath: Aftermath | None, sha256: str, message: str) -> list[str]:
+    """End a token's objects. The CliError for an unknown place to look repeats what was done before (``message``)."""
+    if aftermath is None:
         return []
-    places = list(made.workspaces) or await facts.workspaces_of(client, made.release)
+    places = list(aftermath.workspaces) or await facts.workspaces_of(client, aftermath.release)
     if not places:
         raise CliError(
-            f"{told}. What it made was not looked for: there is no operator in namespace {made.release} that says"
-            " where; repeat the command with --workspaces, or with the release's --namespace",
+            f"{message}. Its objects were not looked for: there is no operator in namespace {aftermath.release} that"
+            " says where; repeat the command with --workspaces, or with the release's --namespace",
             NOT_FOUND,
         )
     for place in places:
         if not await _is_there(client, place):
-            raise CliError(f"{told}. What it made was not looked for: there is no namespace {place}", NOT_FOUND)
-    done = await cleanup.end(client, places, sha256)
-    return done or [f"nothing that it made is left in {', '.join(places)}"]
+            raise CliError(f"{message}. Its objects were not looked for: there is no namespace {place}", NOT_FOUND)
+    lines = await cleanup.end(client, places, sha256)
+    return lines or [f"nothing that it made is left in {', '.join(places)}"]
 
 
 async def _is_there(client: Client, namespace: str) -> bool:

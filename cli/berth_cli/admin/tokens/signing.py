@@ -36,13 +36,13 @@ def token(request: claims.TokenRequest, place: Place) -> str:
         ring = await rotation.look(client, place.release)
         now = await cluster.server_time(client)
         account = await accounts.find(client, place.access, request.user)
-        said = claims.claims(request, issue_time(account, now)) | {"jti": str(uuid.uuid4())}
+        payload = claims.claims(request, issue_time(account, now)) | {"jti": str(uuid.uuid4())}
         kid = keyring.signer(ring, now)
-        made = claims.sign(said, kid=kid, pem=ring.held[kid])
-        if len(made) > claims.LONGEST_TOKEN:
+        text = claims.sign(payload, kid=kid, pem=ring.held[kid])
+        if len(text) > claims.LONGEST_TOKEN:
             raise ValueError(f"the token would have more than {claims.LONGEST_TOKEN} characters: name fewer types")
-        await records.record(client, place.access, claims.record(request, said, made), kid)
-        return made
+        await records.record(client, place.access, claims.record(request, payload, text), kid)
+        return text
 
     return cluster.ask(place.kubeconfig, make)
 

@@ -55,7 +55,7 @@ async def add(client: Client, namespace: str, user: str, password_hash: str | No
     name = ids.user_object(user)
     body = manifest(Account, namespace, name, AccountSpec(user=user), labels={names.MANAGED_BY_LABEL: names.MANAGED_BY})
     try:
-        made = Account.parse(await client.create(Account.api(), namespace, body))
+        account = Account.parse(await client.create(Account.api(), namespace, body))
     except AlreadyExistsError as error:
         await find(client, namespace, user)
         raise CliError(f"{user} has an account: set its password with `berth user set-password`") from error
@@ -67,7 +67,7 @@ async def add(client: Client, namespace: str, user: str, password_hash: str | No
         ) from error
     if password_hash is None:
         return f"{user} has an account, without a password"
-    await _put(client, made, password_hash)
+    await _put(client, account, password_hash)
     return f"{user} has an account with a password"
 
 
@@ -80,8 +80,8 @@ async def set_password(client: Client, namespace: str, user: str, password_hash:
 
 async def listing(client: Client, namespace: str) -> list[Row]:
     """Return all accounts, by user."""
-    listed, _ = await client.list(Account.api(), namespace)
-    found = [
+    objects, _ = await client.list(Account.api(), namespace)
+    rows = [
         Row(
             user=account.spec.user,
             account=account.metadata.name,
@@ -89,9 +89,9 @@ async def listing(client: Client, namespace: str) -> list[Row]:
             tokens_after=account.spec.tokens_valid_after,
             since=account.metadata.creation_timestamp,
         )
-        for account in readable(Account, listed)
+        for account in readable(Account, objects)
     ]
-    return sorted(found, key=lambda row: row.user)
+    return sorted(rows, key=lambda row: row.user)
 
 
 async def remove(client: Client, namespace: str, user: str, *, force: bool) -> list[str]:
@@ -103,21 +103,21 @@ async def remove(client: Client, namespace: str, user: str, *, force: bool) -> l
     now = await server_time(client)
     recorded = await records.issued(client, namespace, user)
     until = purge_matters_until(account, now)
-    done = []
+    lines = []
     if until is not None and not force:
         raise CliError(
             f"{user}'s tokens issued before {account.spec.tokens_valid_after} were ended, and would count again until"
             f" {timestamp(until)}: remove the account then, or with --force, which revokes each one that is recorded"
         )
     if until is not None:
-        done = [await _revoke(client, namespace, token) for token in would_return(recorded, account, now)]
-        done.append(f"tokens that Berth has no record of count again, until {timestamp(until)} at most")
+        lines = [await _revoke(client, namespace, token) for token in would_return(recorded, account, now)]
+        lines.append(f"tokens that Berth has no record of count again, until {timestamp(until)} at most")
     await _delete(client, account)
-    done.append(f"the account of {user} is gone")
-    ended = await records.revocations(client, namespace)
-    if left := records.still_counts(recorded, ended, account.spec.tokens_valid_after, now):
-        done.append(f"{len(left)} of {user}'s tokens still count: `berth token list --user` shows them")
-    return done
+    lines.append(f"the account of {user} is gone")
+    revocations = await records.revocations(client, namespace)
+    if live := records.still_counts(recorded, revocations, account.spec.tokens_valid_after, now):
+        lines.append(f"{len(live)} of {user}'s tokens still count: `berth token list --user` shows them")
+    return lines
 
 
 def purge_matters_until(account: Account, now: datetime) -> datetime | None:
@@ -138,8 +138,8 @@ def would_return(recorded: list[IssuedToken], account: Account, now: datetime) -
 
 
 async def _revoke(client: Client, namespace: str, token: IssuedToken) -> str:
-    kept = await records.revoke(client, namespace, token.spec.sha256, None, parse_time(token.spec.expires))
-    return f"token {token.spec.sha256} is revoked; the revocation is kept until {kept}"
+    until = await records.revoke(client, namespace, token.spec.sha256, None, parse_time(token.spec.expires))
+    return f"token {token.spec.sha256} is revoked; the revocation is kept until {until}"
 
 
 async def _need(client: Client, namespace: str, user: str) -> Account:
@@ -182,8 +182,8 @@ async def _put(client: Client, account: Account, password_hash: str) -> None:
 async def _delete(client: Client, account: Account) -> None:
     """Delete exactly the account that was read: a purge in between changes it and must be considered."""
     namespace, name = account.metadata.namespace, account.metadata.name
-    seen = {"uid": account.metadata.uid, "resourceVersion": account.metadata.resource_version}
-    body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": seen}
+    preconditions = {"uid": account.metadata.uid, "resourceVersion": account.metadata.resource_version}
+    body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
     try:
         await client.request("DELETE", Account.api().path(namespace, name), body=body)
     except ConflictError as error:

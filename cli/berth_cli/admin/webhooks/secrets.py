@@ -55,11 +55,11 @@ async def _read(client: Client, namespace: str) -> Object:
 async def _publish(client: Client, namespace: str, public: str) -> None:
     data = {names.WEBHOOK_PUBLIC_KEY: public}
     try:
-        found = await client.get(CONFIGMAPS, namespace, names.WEBHOOK_CONFIGMAP)
+        configmap = await client.get(CONFIGMAPS, namespace, names.WEBHOOK_CONFIGMAP)
     except NotFoundError:
         await _create(client, CONFIGMAPS, namespace, names.WEBHOOK_CONFIGMAP, {"data": data})
         return
-    if (found.get("data") or {}).get(names.WEBHOOK_PUBLIC_KEY) != public:
+    if (configmap.get("data") or {}).get(names.WEBHOOK_PUBLIC_KEY) != public:
         await client.patch(CONFIGMAPS, namespace, names.WEBHOOK_CONFIGMAP, {"data": data})
         log.info("published", name=names.WEBHOOK_CONFIGMAP)
 
@@ -88,12 +88,12 @@ def _public_key(secret: Object) -> str:
 
 def _part(secret: Object, key: str) -> bytes:
     try:
-        found = base64.b64decode((secret.get("data") or {})[key])
+        content = base64.b64decode((secret.get("data") or {})[key])
     except (KeyError, binascii.Error) as error:
         raise _damaged(key) from error
-    if not found:
+    if not content:
         raise _damaged(key)
-    return found
+    return content
 
 
 def _damaged(key: str) -> CliError:

@@ -74,7 +74,7 @@ Examples:
   berth ci artifacts 7f3e2a10 --project arm -f artifacts.tar.gz
 """
 Project = Annotated[
-    str | None, typer.Option("--project", "-p", help="Which project; else that of this folder's repository.")
+    str | None, typer.Option("--project", "-p", help="Name of the project; else that of this folder's repository.")
 ]
 Build = Annotated[
     str | None,
@@ -116,17 +116,17 @@ def run(
         branch = here.branch
     if branch is None and commit is None:
         raise CliError("what is to be built? Name it with --branch or --commit", USAGE)
-    wanted = {"branch": branch, "commit": commit}
+    head = {"branch": branch, "commit": commit}
     if here is not None:
-        named = {f"repo_{name}": value for name, value in wanted.items() if value is not None}
-        body = {"ns": project or here.project, "repo_type": "git", "repo_url": here.url, **named}
-        made = api.post("/ci/new", body, key=key)
+        fields = {f"repo_{name}": value for name, value in head.items() if value is not None}
+        body = {"ns": project or here.project, "repo_type": "git", "repo_url": here.url, **fields}
+        answer = api.post("/ci/new", body, key=key)
     elif project is not None:
-        body = {name: value for name, value in wanted.items() if value is not None}
-        made = {"pid": project, **api.post(building.path(project), body, key=key)}
+        body = {name: value for name, value in head.items() if value is not None}
+        answer = {"pid": project, **api.post(building.path(project), body, key=key)}
     else:
         raise CliError("this folder is no clone of a repository: name one with --repo, or a project", USAGE)
-    _begun(api, made["pid"], made["jid"], follow, output)
+    _begun(api, answer["pid"], answer["jid"], follow, output)
 
 
 @app.command(name="list", epilog=LIST_EXAMPLES)
@@ -166,7 +166,7 @@ def info(
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    show_one(api.get(building.path(*_meant(api, project, build))), _table(), output)
+    show_one(api.get(building.path(*_path_of(api, project, build))), _table(), output)
 
 
 @app.command(epilog=LOGS_EXAMPLES)
@@ -176,11 +176,11 @@ def logs(build: Build = None, project: Project = None, follow: Follow = False, c
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    meant = _meant(api, project, build)
+    path = _path_of(api, project, build)
     if follow:
-        _follow(api, *meant)
+        _follow(api, *path)
         return
-    terminal.log(api.read(f"{building.path(*meant)}/log"))
+    terminal.log(api.read(f"{building.path(*path)}/log"))
 
 
 @app.command(epilog=CANCEL_EXAMPLES)
@@ -189,9 +189,9 @@ def cancel(build: Build = None, project: Project = None, context: ContextName = 
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    meant = _meant(api, project, build)
-    api.post(building.path(*meant), {"do": "cancel"})
-    typer.echo(f"build {meant[1]} is canceled")
+    path = _path_of(api, project, build)
+    api.post(building.path(*path), {"do": "cancel"})
+    typer.echo(f"build {path[1]} is canceled")
 
 
 @app.command(epilog=RESTART_EXAMPLES)
@@ -206,9 +206,9 @@ def restart(
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    meant = _meant(api, project, build)
-    api.post(building.path(*meant), {"do": "restart"})
-    _begun(api, *meant, follow, output)
+    path = _path_of(api, project, build)
+    api.post(building.path(*path), {"do": "restart"})
+    _begun(api, *path, follow, output)
 
 
 @app.command(epilog=ARTIFACTS_EXAMPLES)
@@ -223,7 +223,7 @@ def artifacts(
     from berth_cli.user.builds import logs as building
 
     api = connect(context)
-    archive = api.read(f"{building.path(*_meant(api, project, build))}/artifacts")
+    archive = api.read(f"{building.path(*_path_of(api, project, build))}/artifacts")
     try:
         file.write_bytes(archive)
     except OSError as error:
@@ -231,7 +231,7 @@ def artifacts(
     typer.echo(f"{file}: {len(archive)} bytes")
 
 
-def _meant(api: "Api", project: str | None, build: str | None) -> tuple[str, str]:
+def _path_of(api: "Api", project: str | None, build: str | None) -> tuple[str, str]:
     from berth_cli.user.builds import logs as building
 
     pid = building.project_of(api, project)

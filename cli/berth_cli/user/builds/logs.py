@@ -38,29 +38,29 @@ def checkout() -> Checkout | None:
 
 def _git(*words: str) -> str:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 (the user's own git)
+        process = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 (the user's own git)
     except FileNotFoundError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""
 
 
-def project_of(api: Api, wanted: str | None) -> str:
+def project_of(api: Api, name: str | None) -> str:
     """Return the id of the meant project: as named, else this folder's, else the only one."""
-    if wanted is not None:
-        return wanted
-    known: dict[str, Json] = api.get("/ci/projects")
+    if name is not None:
+        return name
+    projects: dict[str, Json] = api.get("/ci/projects")
     here = checkout()
     if here is not None:
-        by_url = [pid for pid, project in known.items() if project["repo_url"] == here.url]
-        if here.project in known:
+        by_url = [pid for pid, project in projects.items() if project["repo_url"] == here.url]
+        if here.project in projects:
             return here.project
         if len(by_url) == 1:
             return by_url[0]
-    if len(known) == 1:
-        return next(iter(known))
-    if not known:
+    if len(projects) == 1:
+        return next(iter(projects))
+    if not projects:
         raise CliError("you have no project: `berth ci run` in a clone of a repository makes one", NOT_FOUND)
-    raise CliError(f"which project? Name one with --project: {', '.join(sorted(known))}", USAGE)
+    raise CliError(f"which project? Name one with --project: {', '.join(sorted(projects))}", USAGE)
 
 
 def path(project: str, build: str | None = None) -> str:
@@ -80,27 +80,27 @@ def build_of(there: list[Json], word: str | None) -> str:
         raise CliError("this project has no build: `berth ci run` starts one", NOT_FOUND)
     if word is None:
         return str(there[0]["id"])
-    found = [
+    matches = [
         str(build["id"])
         for build in there
         if build["id"] == word
         or (len(word) >= LEAST_DIGITS and (build["id"].startswith(word) or build["id"].endswith(word)))
     ]
-    if len(found) != 1:
-        what = f"several builds begin or end with {word}" if found else f"there is no build {word}"
-        raise CliError(f"{what}: `berth ci list` shows them", FAILED if found else NOT_FOUND)
-    return found[0]
+    if len(matches) != 1:
+        what = f"several builds begin or end with {word}" if matches else f"there is no build {word}"
+        raise CliError(f"{what}: `berth ci list` shows them", FAILED if matches else NOT_FOUND)
+    return matches[0]
 
 
 def follow(api: Api, project: str, build: str, line: Callable[[str], None], status: Callable[[str], None]) -> str:
     """Read a log while it grows, across broken connections; returns the build's final status."""
     last: str | None = None
-    heard = time.monotonic()
+    last_event = time.monotonic()
     while True:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last is not None else {})
         try:
             for event in events(api.lines(f"{path(project, build)}/log?follow", headers)):
-                last, heard = event.id or last, time.monotonic()
+                last, last_event = event.id or last, time.monotonic()
                 if event.name == LINE:
                     line(event.data)
                 elif event.name == "status":
@@ -108,8 +108,8 @@ def follow(api: Api, project: str, build: str, line: Callable[[str], None], stat
                 elif event.name == "end":
                     return event.data
         except Refused as error:
-            if error.code != UNREACHABLE or time.monotonic() - heard > PATIENCE_SECONDS:
+            if error.code != UNREACHABLE or time.monotonic() - last_event > PATIENCE_SECONDS:
                 raise
-        if time.monotonic() - heard > PATIENCE_SECONDS:
+        if time.monotonic() - last_event > PATIENCE_SECONDS:
             raise CliError("the log breaks off again and again: repeat the command", UNREACHABLE)
         time.sleep(1)

@@ -8,13 +8,13 @@ from berth_cli.ui.help import Commands
 from berth_cli.ui.options import Form, Output
 from berth_cli.user import completion
 from berth_cli.user.instances.commands import Which
-from berth_cli.user.session import ContextName, active, connect, escaped, is_id, meant
+from berth_cli.user.session import ContextName, active, connect, escaped, instance_id, is_id
 
 if TYPE_CHECKING:
     from berth_cli.user.client import Api
     from berth_cli.user.firewall.rules import Rule
 
-app = Commands(help="Who may connect to an instance.")
+app = Commands(help="Addresses that may connect to an instance.")
 
 SHOW_EXAMPLES = """
 Examples:
@@ -86,8 +86,10 @@ def deny(
     from berth_cli.ui.errors import USAGE, CliError
     from berth_cli.user.firewall import rules
 
-    if not rules.wanted(words or []).sources:
-        raise CliError("whom? Write an address or a network; `berth firewall clear` shuts everyone out", USAGE)
+    if not rules.parse(words or []).sources:
+        raise CliError(
+            "which addresses? Write an address or a network; `berth firewall clear` shuts everyone out", USAGE
+        )
     _add(words, "REJECT" if reject else "DROP", output, context)
 
 
@@ -104,16 +106,16 @@ def _add(words: list[str] | None, action: str, output: Output, context: str | No
     from berth_cli.ui.errors import USAGE, CliError
     from berth_cli.user.firewall import rules
 
-    wanted = rules.wanted(words or [])
-    for source in wanted.sources:
+    request = rules.parse(words or [])
+    for source in request.sources:
         if rules.network(source) is None:
             raise CliError(f"{source!r} is no address and no network in CIDR notation, such as 192.0.2.0/24", USAGE)
     api = connect(context)
-    id_ = _id(api, wanted.which)
+    id_ = _id(api, request.which)
     before = _rules(api, id_)
-    if not wanted.sources:
+    if not request.sources:
         api.post(f"/firewall/{escaped(id_)}", {"action": action})
-    for source in wanted.sources:
+    for source in request.sources:
         api.post(f"/firewall/{escaped(id_)}", {"src": source, "action": action})
         if first := rules.overruled(before, source, action):
             typer.echo(
@@ -124,7 +126,7 @@ def _add(words: list[str] | None, action: str, output: Output, context: str | No
 
 
 def _id(api: "Api", which: str | None) -> str:
-    return which if which is not None and is_id(which) else meant(active(api), which)
+    return which if which is not None and is_id(which) else instance_id(active(api), which)
 
 
 def _rules(api: "Api", id_: str) -> "list[Rule]":
@@ -132,7 +134,7 @@ def _rules(api: "Api", id_: str) -> "list[Rule]":
     return [(source, action) for source, action in api.get(f"/firewall/{escaped(id_)}")["rules"] or ()]
 
 
-def _print(found: "list[Rule]", output: Output) -> None:
+def _print(rules_: "list[Rule]", output: Output) -> None:
     from berth_cli.ui.printing import Column, Table
     from berth_cli.ui.printing import show as show_table
 
@@ -145,5 +147,5 @@ def _print(found: "list[Rule]", output: Output) -> None:
         name=lambda row: row[1],
         wire=lambda row: {"order": row[0], "source": row[1], "action": row[2]},
     )
-    rows = [(number, source, action) for number, (source, action) in enumerate(found, 1)]
+    rows = [(number, source, action) for number, (source, action) in enumerate(rules_, 1)]
     show_table(rows, table, output, "no rule: nobody gets in; `berth firewall allow` lets you in")

@@ -17,10 +17,10 @@ class Wanted:
     sources: tuple[str, ...]
 
 
-def wanted(words: Sequence[str]) -> Wanted:
+def parse(words: Sequence[str]) -> Wanted:
     """Tell the instance from the sources: the first word that is no address or network is an instance.
 
-    >>> wanted(["7f3e", "192.0.2.0/24"])
+    >>> parse(["7f3e", "192.0.2.0/24"])
     Wanted(which='7f3e', sources=('192.0.2.0/24',))
     """
     which = words[0] if words and network(words[0]) is None else None

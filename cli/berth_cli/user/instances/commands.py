@@ -6,7 +6,7 @@ import typer
 
 from berth_cli.ui.options import Form, Output
 from berth_cli.user import completion
-from berth_cli.user.session import ContextName, active, connect, escaped, instance, is_id, meant
+from berth_cli.user.session import ContextName, active, connect, escaped, instance, instance_id, is_id
 
 LIST_EXAMPLES = """
 Examples:
@@ -54,7 +54,7 @@ Which = Annotated[
 
 
 def list_(
-    all_: Annotated[bool, typer.Option("--all", "-a", help="Also what has ended or failed to start.")] = False,
+    all_: Annotated[bool, typer.Option("--all", "-a", help="Also ended ones, and those that failed to start.")] = False,
     type_: Annotated[
         str | None, typer.Option("--type", "-t", help="Of this type only.", autocompletion=completion.types)
     ] = None,
@@ -66,9 +66,9 @@ def list_(
     from berth_cli.user import shapes
 
     api = connect(context)
-    ended = {"include_terminated": 1, "include_init_fail": 1} if all_ else {}
+    query = {"include_terminated": 1, "include_init_fail": 1} if all_ else {}
     path = f"/instances/{escaped(type_)}" if type_ else "/instances"
-    rows = api.get(path, details=1, **ended)["workspace_instances"]
+    rows = api.get(path, details=1, **query)["workspace_instances"]
     if output is Output.WIDE:
         rows = [api.get(f"/instance/{row['id']}") if row["status"] == "READY" else row for row in rows]
     show(rows, shapes.INSTANCES, output, "you have no instance: `berth new TYPE` takes one, `berth types` shows what")
@@ -99,7 +99,7 @@ def extend(
     except ValueError as error:
         raise CliError(str(error), USAGE) from error
     api = connect(context)
-    id_ = which if which is not None and is_id(which) else meant(active(api), which)
+    id_ = which if which is not None and is_id(which) else instance_id(active(api), which)
     api.post(f"/instance/{escaped(id_)}/extend", {"expire_d": seconds})
     show_one(api.get(f"/instance/{escaped(id_)}"), shapes.INSTANCE, output)
 
@@ -126,11 +126,11 @@ def end(
         raise CliError("--all and ids exclude each other: leave one out", USAGE)
     api = connect(context)
     words: list[str | None] = [*which] if which else [None]
-    known = active(api) if all_ or not all(word is not None and is_id(word) for word in words) else []
+    instances = active(api) if all_ or not all(word is not None and is_id(word) for word in words) else []
     ids = (
-        [str(one["id"]) for one in known]
+        [str(one["id"]) for one in instances]
         if all_
-        else [word if word is not None and is_id(word) else meant(known, word) for word in words]
+        else [word if word is not None and is_id(word) else instance_id(instances, word) for word in words]
     )
     if not ids:
         typer.echo("you have no active instance: nothing to do", err=True)

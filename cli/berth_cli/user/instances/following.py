@@ -41,26 +41,26 @@ class Follower:
         self._answered = time.monotonic()
         self._until = None if seconds is None else time.monotonic() + seconds
 
-    def until_ready(self, asked: Asked) -> Json:
+    def until_ready(self, target: Asked) -> Json:
         """Wait until READY; return the instance as `GET /instance/:id` shows it. Raises CliError."""
-        queued = asked.reservation is not None
-        if asked.instance is None:
-            self._turn(asked)
+        queued = target.reservation is not None
+        if target.instance is None:
+            self._turn(target)
         since = time.monotonic()
         for pause in waiting.looks(waiting.INSTANCE_LOOK):
-            info = self._look(f"/instance/{escaped(asked.instance or '')}")
+            info = self._look(f"/instance/{escaped(target.instance or '')}")
             if info is None:
                 if time.monotonic() - since > MADE_SECONDS:
-                    raise CliError(f"{asked.what} is not there: its reservation was given up", NOT_FOUND)
+                    raise CliError(f"{target.what} is not there: its reservation was given up", NOT_FOUND)
                 self._tell("queue ✓  machine …")
             elif info["status"] == "READY":
                 return info
             elif info["status"] in waiting.FAILED_WORDS:
                 why = info.get("message") or "somebody ended it"
-                raise CliError(f"{asked.what} is {info['status']}: {why}: `berth new` takes another", FAILED)
+                raise CliError(f"{target.what} is {info['status']}: {why}: `berth new` takes another", FAILED)
             else:
                 self._tell(waiting.line(waiting.steps(info, queued=queued)))
-            self._sleep(pause, asked)
+            self._sleep(pause, target)
         raise AssertionError("looks do not end")
 
     def until_ended(self, instance: str) -> None:
@@ -72,22 +72,22 @@ class Follower:
             self._tell(f"instance {instance} is {info['status']}")
             self._sleep(pause, Asked(instance))
 
-    def _turn(self, asked: Asked) -> None:
+    def _turn(self, target: Asked) -> None:
         """Wait in the queue until the reservation is gone; its instance is made then."""
         for pause in waiting.looks(waiting.QUEUE_LOOK):
-            found = self._look(f"/reservation/{escaped(asked.reservation or '')}")
-            if found is None:
+            reservation = self._look(f"/reservation/{escaped(target.reservation or '')}")
+            if reservation is None:
                 break
-            asked.expected = found["instance"]
-            self._tell(waiting.place(found))
-            self._sleep(pause, asked)
-        asked.instance = asked.expected or _newest(self._api)
+            target.expected = reservation["instance"]
+            self._tell(waiting.place(reservation))
+            self._sleep(pause, target)
+        target.instance = target.expected or _newest(self._api)
 
     def _look(self, path: str) -> Json | None:
         """Read an object; None where it does not exist."""
         while True:
             try:
-                found: Json = self._api.get(path)
+                answer: Json = self._api.get(path)
             except Refused as error:
                 if error.code == NOT_FOUND:
                     return None
@@ -98,13 +98,13 @@ class Follower:
                 time.sleep(min(error.retry_after or 1.0, PATIENCE_SECONDS))
             else:
                 self._answered = time.monotonic()
-                return found
+                return answer
 
-    def _sleep(self, pause: float, asked: Asked) -> None:
-        left = pause if self._until is None else self._until - time.monotonic()
-        if left <= 0:
-            raise CliError(f"{asked.what} goes on, but is not ready in the time of --timeout: `berth list`", LATE)
-        time.sleep(min(pause, left))
+    def _sleep(self, pause: float, target: Asked) -> None:
+        seconds = pause if self._until is None else self._until - time.monotonic()
+        if seconds <= 0:
+            raise CliError(f"{target.what} goes on, but is not ready in the time of --timeout: `berth list`", LATE)
+        time.sleep(min(pause, seconds))
 
 
 def _newest(api: Api) -> str:
@@ -115,29 +115,29 @@ def _newest(api: Api) -> str:
     return str(there[0]["id"])
 
 
-def place(api: Api, asked: Asked) -> Json | None:
-    """Read the reservation; None where its turn has come, with the instance set in ``asked``."""
+def place(api: Api, target: Asked) -> Json | None:
+    """Read the reservation; None where its turn has come, with the instance set in ``target``."""
     try:
-        return dict(api.get(f"/reservation/{escaped(asked.reservation or '')}"))
+        return dict(api.get(f"/reservation/{escaped(target.reservation or '')}"))
     except Refused as error:
         if error.code != NOT_FOUND:
             raise
-        asked.instance = _newest(api)
+        target.instance = _newest(api)
         return None
 
 
-def give_up(api: Api, asked: Asked) -> str:
+def give_up(api: Api, target: Asked) -> str:
     """End the reservation or the instance that came of it. Returns what was done."""
-    if asked.instance is None:
+    if target.instance is None:
         try:
-            api.delete(f"/reservation/{escaped(asked.reservation or '')}")
+            api.delete(f"/reservation/{escaped(target.reservation or '')}")
         except Refused as error:
             if error.code != NOT_FOUND:
                 raise
-            asked.instance = asked.expected or _newest(api)
+            target.instance = target.expected or _newest(api)
         else:
-            return f"reservation {asked.reservation} is given up"
-    return end(api, asked.instance)
+            return f"reservation {target.reservation} is given up"
+    return end(api, target.instance)
 
 
 def end(api: Api, instance: str) -> str:

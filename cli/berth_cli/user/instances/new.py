@@ -68,14 +68,17 @@ def new(
         typer.Option("--repo-path", metavar="PATH", help="With --repo: where to; else below /root by its name."),
     ] = None,
     notify: Annotated[
-        str | None, typer.Option("--notify", metavar="URL", help="With --reserve: is told when the turn has come.")
+        str | None,
+        typer.Option("--notify", metavar="URL", help="With --reserve: receives a webhook when the turn has come."),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="TIME", help="With --wait: how long at most (exit code 7).")
+        str | None, typer.Option("--timeout", metavar="TIME", help="With --wait: longest wait (exit code 7).")
     ] = None,
     on_interrupt: Annotated[
         OnInterrupt | None,
-        typer.Option("--on-interrupt", help="What Ctrl-C does while waiting; ask on a terminal, else leave."),
+        typer.Option(
+            "--on-interrupt", help="Effect of Ctrl-C while waiting; else ask on a terminal, and leave without one."
+        ),
     ] = None,
     output: Form = Output.TABLE,
     context: ContextName = None,
@@ -95,12 +98,12 @@ def new(
     patience = _seconds(timeout)
     keys = request.keys_of(key) if key is not None else None
     api = connect(context)
-    asked, interrupted = _ask(api, wish, keys)
+    target, interrupted = _ask(api, wish, keys)
     if interrupted:
-        _goes_on(api, asked, on_interrupt)
-    info = _follow(api, asked, patience, on_interrupt) if wait else None
-    _remember(asked, keys)
-    _show(api, asked, info, output)
+        _goes_on(api, target, on_interrupt)
+    info = _follow(api, target, patience, on_interrupt) if wait else None
+    _remember(target, keys)
+    _show(api, target, info, output)
 
 
 def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
@@ -115,7 +118,7 @@ def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
     path, body = request.request(wish, keys)
     with progress.uninterrupted() as interrupted:
         try:
-            made = api.post(path, body, key=str(uuid.uuid4()))
+            answer = api.post(path, body, key=str(uuid.uuid4()))
         except Refused as error:
             if error.code == BUSY and error.status == 503 and not wish.reserve:
                 raise CliError(f"{error.message} --reserve waits in the queue", BUSY) from error
@@ -123,28 +126,28 @@ def _ask(api: "Api", wish: "Wish", keys: "Keys | None") -> "tuple[Asked, bool]":
                 hint = "`berth types` and `berth search` show what there is"
                 raise CliError(f"{error.message}: {hint}", NOT_FOUND) from error
             raise
-        if not made["success"]:
-            return Asked(reservation=made["id"]), interrupted()
-        if "sshkey" in made:
-            store.keep_key(made["id"], made["sshkey"])
-        asked = Asked(instance=made["id"])
-        _remember(asked, keys)
-        return asked, interrupted()
+        if not answer["success"]:
+            return Asked(reservation=answer["id"]), interrupted()
+        if "sshkey" in answer:
+            store.keep_key(answer["id"], answer["sshkey"])
+        target = Asked(instance=answer["id"])
+        _remember(target, keys)
+        return target, interrupted()
 
 
-def _follow(api: "Api", asked: "Asked", seconds: int | None, on_interrupt: OnInterrupt | None) -> Json:
+def _follow(api: "Api", target: "Asked", seconds: int | None, on_interrupt: OnInterrupt | None) -> Json:
     """Wait until it is ready, also after interruptions that are answered with waiting on."""
     from berth_cli.user.instances import following, progress
 
     while True:
         try:
             with progress.progress() as tell:
-                return following.Follower(api, tell, seconds).until_ready(asked)
+                return following.Follower(api, tell, seconds).until_ready(target)
         except KeyboardInterrupt:
-            _goes_on(api, asked, on_interrupt)
+            _goes_on(api, target, on_interrupt)
 
 
-def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> None:
+def _goes_on(api: "Api", target: "Asked", on_interrupt: OnInterrupt | None) -> None:
     """Decide after a Ctrl-C; return to wait on. Raises CliError that tells whether the request was left or ended."""
     from berth_cli.ui.errors import INTERRUPTED, CliError
     from berth_cli.user.instances import following, progress
@@ -152,7 +155,7 @@ def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> No
     choice = on_interrupt or (OnInterrupt.ASK if progress.on_terminal() else OnInterrupt.LEAVE)
     if choice is OnInterrupt.ASK:
         try:
-            word = _answer(asked.what)
+            word = _answer(target.what)
         except (typer.Abort, KeyboardInterrupt, EOFError):
             word = "l"
         if word == "w":
@@ -160,9 +163,9 @@ def _goes_on(api: "Api", asked: "Asked", on_interrupt: OnInterrupt | None) -> No
         choice = OnInterrupt.CANCEL if word == "c" else OnInterrupt.LEAVE
     if choice is OnInterrupt.CANCEL:
         with progress.uninterrupted():
-            raise CliError(f"interrupted: {following.give_up(api, asked)}", INTERRUPTED)
-    end = f"berth end {asked.instance}" if asked.instance else f"berth reservations cancel {asked.reservation}"
-    raise CliError(f"interrupted: {asked.what} goes on; `{end}` gives it up", INTERRUPTED)
+            raise CliError(f"interrupted: {following.give_up(api, target)}", INTERRUPTED)
+    end = f"berth end {target.instance}" if target.instance else f"berth reservations cancel {target.reservation}"
+    raise CliError(f"interrupted: {target.what} goes on; `{end}` gives it up", INTERRUPTED)
 
 
 def _answer(what: str) -> str:
@@ -174,26 +177,26 @@ def _answer(what: str) -> str:
             return word
 
 
-def _remember(asked: "Asked", keys: "Keys | None") -> None:
+def _remember(target: "Asked", keys: "Keys | None") -> None:
     """Record which of the user's own keys opens the instance, so that `berth ssh` finds it."""
     from berth_cli.user.instances import store
 
-    if asked.instance is not None and keys is not None and keys.private is not None:
-        store.keep_identity(asked.instance, keys.private)
+    if target.instance is not None and keys is not None and keys.private is not None:
+        store.keep_identity(target.instance, keys.private)
 
 
-def _show(api: "Api", asked: "Asked", info: Json | None, output: Output) -> None:
+def _show(api: "Api", target: "Asked", info: Json | None, output: Output) -> None:
     from berth_cli.ui.printing import show_one
     from berth_cli.user import shapes
     from berth_cli.user.instances import following
 
-    if asked.instance is None and (place := following.place(api, asked)) is not None:
+    if target.instance is None and (place := following.place(api, target)) is not None:
         show_one(place, shapes.RESERVATION, output)
         typer.echo("all are busy: you wait in the queue; `berth reservations` shows your place", err=True)
         return
-    shown = info or api.get(f"/instance/{escaped(asked.instance or '')}")
-    show_one(shown, shapes.INSTANCE, output)
-    hint = "`berth ssh` opens a shell" if shown["status"] == "READY" else "`berth info` says when it is READY"
+    instance = info or api.get(f"/instance/{escaped(target.instance or '')}")
+    show_one(instance, shapes.INSTANCE, output)
+    hint = "`berth ssh` opens a shell" if instance["status"] == "READY" else "`berth info` says when it is READY"
     if output in (Output.TABLE, Output.WIDE):
         typer.echo(hint, err=True)
 

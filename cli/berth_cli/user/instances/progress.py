@@ -33,9 +33,9 @@ def _moving() -> Iterator[Callable[[str], None]]:
     from berth_cli.ui.terminal import printable
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as shown:
-        task = shown.add_task("asked", total=None)
-        yield lambda text: shown.update(task, description=printable(text))
+    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as bar:
+        task = bar.add_task("asked", total=None)
+        yield lambda text: bar.update(task, description=printable(text))
 
 
 def _by_lines() -> Callable[[str], None]:

@@ -48,7 +48,7 @@ def request(wish: Wish, keys: Keys | None) -> tuple[str, dict[str, Any]]:
         body["eurl"] = wish.notify
     if wish.repo is not None:
         body["repo"] = {"url": wish.repo} | ({"path": wish.repo_path} if wish.repo_path is not None else {})
-    body |= {name: True for name, wanted in (("vpn", wish.vpn), ("reserve", wish.reserve)) if wanted}
+    body |= {name: True for name, flag in (("vpn", wish.vpn), ("reserve", wish.reserve)) if flag}
     if len(wish.targets) == 1:
         return f"/new/{escaped(wish.targets[0])}", body
     return "/new", body | {"wds": list(wish.targets)}
@@ -80,12 +80,12 @@ def keys_of(path: Path) -> Keys:
         raise CliError(f"there is no key {path}: make one with ssh-keygen, or leave --key out", USAGE)
     words = ["ssh-keygen", "-y", "-f", str(path)]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603 (no shell; own file)
+        process = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603 (no shell; own file)
     except FileNotFoundError as error:
         raise CliError("there is no ssh-keygen here: give the public key (FILE.pub) to --key", USAGE) from error
     except subprocess.CalledProcessError as error:
         raise CliError(f"{path} is no private key that ssh-keygen reads: {error.stderr.strip()}", USAGE) from error
-    return Keys(done.stdout.strip(), path)
+    return Keys(process.stdout.strip(), path)
 
 
 def _public(path: Path) -> str:

@@ -52,14 +52,14 @@ def steps(info: Json, *, queued: bool) -> list[Step]:
     ]
 
 
-def line(found: list[Step]) -> str:
+def line(steps: list[Step]) -> str:
     """Write steps as one line.
 
     >>> line([Step("pod", True), Step("network", False), Step("ready", False)])
     'pod ✓  network …  ready'
     """
     words, reached = [], True
-    for step in found:
+    for step in steps:
         words.append(step.name + (" ✓" if step.done else " …" if reached else ""))
         reached = reached and step.done
     return "  ".join(words)

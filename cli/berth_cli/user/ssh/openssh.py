@@ -50,12 +50,12 @@ def login(api: Api, info: Json, identity: Path | None) -> Login:
     own = identity.expanduser() if identity is not None else store.identity(id_)
     if own is not None and not own.is_file():
         raise CliError(f"there is no key {own}: name another with --identity", USAGE)
-    made = None if own is not None else store.key(id_) or _fetched(api, id_)
+    key = None if own is not None else store.key(id_) or _fetched(api, id_)
     host, port, user = str(info["fwd"]["ipv4"]), int(info["fwd"]["port"]), str(info["rootuser"])
     if not (_USER.fullmatch(user) and _is_address(host)):
         # A word that begins with a dash would be an option of ssh.
         raise CliError(f"the API says that instance {id_} is at {user}@{host}, which is no user and address", FAILED)
-    return Login(store.alias(id_), host, port, user, known_hosts, own or made, made is not None)
+    return Login(store.alias(id_), host, port, user, known_hosts, own or key, key is not None)
 
 
 def _is_address(text: str) -> bool:
@@ -108,14 +108,14 @@ def instance_of(words: Sequence[str]) -> str | None:
     >>> instance_of([":a", "."]), instance_of(["a", "7f3e:b"])
     (None, '7f3e')
     """
-    found = {match[1] for word in words if (match := _remote_part(word))}
-    if not found:
+    instances = {match[1] for word in words if (match := _remote_part(word))}
+    if not instances:
         raise CliError("neither side is an instance: write :PATH or INSTANCE:PATH", USAGE)
-    if len(found) > 1:
+    if len(instances) > 1:
         raise CliError(
-            f"these are several instances ({', '.join(sorted(found))}): copy from one after the other", USAGE
+            f"these are several instances ({', '.join(sorted(instances))}): copy from one after the other", USAGE
         )
-    return found.pop() or None
+    return instances.pop() or None
 
 
 def remote(word: str, target: str) -> str:
@@ -143,23 +143,23 @@ def ports(words: Sequence[str]) -> tuple[str | None, list[tuple[int, int]]]:
     which = matches.pop(0)[0] if matches and matches[0][1] is None else None
     if not matches:
         raise CliError("which port? Write [LOCAL:]REMOTE, such as 8080:80", USAGE)
-    found = []
+    pairs = []
     for word, match in matches:
         there = int(match[2] or match[3]) if match else 0
         here = int(match[1] or 0) if match and match[2] else there
         if not 0 < there < 65536 or not 0 <= here < 65536:
             raise CliError(f"{word!r} is no port: write [LOCAL:]REMOTE, such as 8080:80", USAGE)
-        found.append((here, there))
-    return which, found
+        pairs.append((here, there))
+    return which, pairs
 
 
-def forwards(address: str, wanted: Sequence[tuple[int, int]]) -> list[str]:
+def forwards(address: str, pairs: Sequence[tuple[int, int]]) -> list[str]:
     """Return ssh's options for ports; ssh prints each when it listens, and ends where one is not available."""
-    bound = [(here or _free_port(address), there) for here, there in wanted]
-    said = "; ".join(shlex.join(["echo", f"{address}:{here} is port {there} there"]) for here, there in bound)
-    options = ["-o", "ExitOnForwardFailure=yes", "-o", "PermitLocalCommand=yes", "-o", f"LocalCommand={said}"]
-    shown = f"[{address}]" if ":" in address else address
-    return [*options, *(word for here, there in bound for word in ("-L", f"{shown}:{here}:127.0.0.1:{there}"))]
+    bound = [(here or _free_port(address), there) for here, there in pairs]
+    script = "; ".join(shlex.join(["echo", f"{address}:{here} is port {there} there"]) for here, there in bound)
+    options = ["-o", "ExitOnForwardFailure=yes", "-o", "PermitLocalCommand=yes", "-o", f"LocalCommand={script}"]
+    host = f"[{address}]" if ":" in address else address
+    return [*options, *(word for here, there in bound for word in ("-L", f"{host}:{here}:127.0.0.1:{there}"))]
 
 
 def _free_port(address: str) -> int:

@@ -47,19 +47,19 @@ def commit_status(build: Build, project: Project) -> Object | None:
     Its name follows from the build, its attempt and how far that is, so that making it again finds it there. It has no
     owner: the notifier deletes it.
     """
-    wanted, commit = project.spec.commit_status, build.status.commit
-    if wanted is None or commit is None or build.status.attempt != build.spec.attempt:
+    receiver, commit = project.spec.commit_status, build.status.commit
+    if receiver is None or commit is None or build.status.attempt != build.spec.attempt:
         return None
     word, uid = builds.word(build), build.metadata.uid
     attempt, step = build.spec.attempt, STEPS.get(word, LAST_STEP)
     spec = DeliverySpec(
-        url=wanted.url.replace("{sha}", commit),
-        payload=orjson.dumps(_payload(wanted.provider, word, build, project)).decode(),
-        form=wanted.provider,
+        url=receiver.url.replace("{sha}", commit),
+        payload=orjson.dumps(_payload(receiver.provider, word, build, project)).decode(),
+        form=receiver.provider,
         id=f"msg_{uid}-{attempt}-{step}",
         user=project.spec.user,
         build=build.public_id,
-        token_secret=wanted.secret,
+        token_secret=receiver.secret,
         subject=f"build {uid}",
         sequence=attempt * STEPS_OF_AN_ATTEMPT + step,
     )
@@ -82,5 +82,5 @@ def _payload(provider: str, word: Word, build: Build, project: Project) -> dict[
 def _description(word: Word, build: Build) -> str:
     status = build.status
     why = status.message if status.attempt == build.spec.attempt else None
-    said = f"The build {_SAYS[word]}"
-    return f"{said}: {' '.join(why.split())}" if why and word is not Word.PASSED else said
+    sentence = f"The build {_SAYS[word]}"
+    return f"{sentence}: {' '.join(why.split())}" if why and word is not Word.PASSED else sentence

@@ -66,18 +66,18 @@ def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str], notice:
     return Push(generation, digest_of(ruleset), stamp(ruleset, epoch, generation), tuple(keys), notice)
 
 
-def next_generation(term: int, known: InForce | None, digest: str) -> int:
-    """Generation under which a leader of a term pushes a ruleset, where the agent is known to have ``known`` in force.
+def next_generation(term: int, present: InForce | None, digest: str) -> int:
+    """Generation under which a leader of a term pushes a ruleset to an agent that has ``present`` in force.
 
     A ruleset of this term that is pushed again keeps its number. Each number of a term is greater than all numbers of
     the terms before, so that no push of a former leader comes after one of ours.
     """
     floor = term << CHANGES_BITS
-    if known is None:
+    if present is None:
         return floor + 1
-    if known.generation >= floor and known.digest == digest:
-        return known.generation
-    return max(known.generation, floor) + 1
+    if present.generation >= floor and present.digest == digest:
+        return present.generation
+    return max(present.generation, floor) + 1
 
 
 def term_of(generation: int) -> int:

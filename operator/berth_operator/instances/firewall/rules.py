@@ -26,10 +26,10 @@ class RulesListed(dict[str, int], TermState):
 async def look(world: World, instance: Instance, memory: Memory, pod: PodView) -> tuple[bool, bool]:
     """Whether what the agent acknowledged is what the rules say, and whether every rule shows it and has its owner."""
     rules = await read_rules(world, instance, memory)
-    wanted = desired.push(ruleset(world, instance, rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
+    state = desired.push(ruleset(world, instance, rules, pod), instance.status.epoch or 0, 0, instance.spec.ssh_keys)
     current = (
         memory.in_force is not None
-        and memory.in_force.digest == wanted.digest
+        and memory.in_force.digest == state.digest
         and memory.keys == desired.keys_digest(instance.spec.ssh_keys)
     )
     return current, all(in_force(rule) and owned(rule, instance) for rule in rules)
@@ -64,11 +64,11 @@ async def read_rules(world: World, instance: Instance, memory: Memory) -> list[F
     changed, namespace = memory.rules_changed, instance.metadata.namespace
     fields = {"spec.instance": instance.public_id}
     since = _known_until(world, instance, memory)
-    listed, _ = await world.client.list(RULES, namespace, fields=fields, not_older_than=since)
-    for obj in listed:
+    objects, _ = await world.client.list(RULES, namespace, fields=fields, not_older_than=since)
+    for obj in objects:
         # A watch that has to begin anew tells nothing of what was made and deleted meanwhile: relist() finds it here.
         world.cache[RULES].put(obj)
-    rules = _readable(listed)
+    rules = _readable(objects)
     if memory.rules_changed == changed:
         memory.rules = rules
     return desired.ordered(rules)
@@ -77,25 +77,25 @@ async def read_rules(world: World, instance: Instance, memory: Memory) -> list[F
 def _known_until(world: World, instance: Instance, memory: Memory) -> int | None:
     """Return the newest moment that anything heard of its rules is of; None where no list has shown them all yet.
 
-    What was deleted before the list of all rules is in no news.
+    Events do not tell of rules that were deleted before the list of all rules.
     """
     namespace = instance.metadata.namespace
     as_of = world.state(RulesListed).get(namespace)
     if as_of is None:
         return None
-    known = world.cache[RULES].by("instance", instance.public_id, namespace)
-    return max(as_of, memory.rules_heard, *map(version_of, known))
+    objects = world.cache[RULES].by("instance", instance.public_id, namespace)
+    return max(as_of, memory.rules_heard, *map(version_of, objects))
 
 
 def _listed_rules(world: World, instance: Instance, memory: Memory) -> list[FirewallRule] | None:
     """Rules as the last list of all rules showed them; None where news came since."""
     namespace = instance.metadata.namespace
     as_of = world.state(RulesListed).get(namespace)
-    known = world.cache[RULES].by("instance", instance.public_id, namespace)
-    if as_of is None or memory.rules_changed or any(version_of(rule) > as_of for rule in known):
+    objects = world.cache[RULES].by("instance", instance.public_id, namespace)
+    if as_of is None or memory.rules_changed or any(version_of(rule) > as_of for rule in objects):
         return None
     unreadable = world.cache[RULES].unreadable(namespace)
-    return _readable([*known, *(obj for obj in unreadable if at(obj, "spec", "instance") == instance.public_id)])
+    return _readable([*objects, *(obj for obj in unreadable if at(obj, "spec", "instance") == instance.public_id)])
 
 
 def _readable(objects: Iterable[Object]) -> list[FirewallRule]:
@@ -116,14 +116,14 @@ def _readable(objects: Iterable[Object]) -> list[FirewallRule]:
     return rules
 
 
-def presume_rules(world: World, instance: Instance, memory: Memory, made: Object | None, changed: int) -> None:
+def presume_rules(world: World, instance: Instance, memory: Memory, rule: Object | None, changed: int) -> None:
     """Take the rule that was just made, if any, for all that an instance has, unless more was heard since ``changed``.
 
     Nobody but who asked for the instance knows of it yet, and a list costs its holder up to 100 ms. Another rule that
     is made meanwhile is heard of, as in every later moment.
     """
-    heard = world.cache[RULES].by("instance", instance.public_id, instance.metadata.namespace)
-    memory.presume_rules([FirewallRule.parse(made)] if made is not None else [], heard, changed)
+    events = world.cache[RULES].by("instance", instance.public_id, instance.metadata.namespace)
+    memory.presume_rules([FirewallRule.parse(rule)] if rule is not None else [], events, changed)
 
 
 def in_force(rule: FirewallRule) -> bool:

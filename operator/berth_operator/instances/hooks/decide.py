@@ -60,13 +60,13 @@ class Cleaning:
 
 def wanted_after(hooks: Hooks) -> list[tuple[str, Hook]]:
     """Hooks that run after an end, in their order."""
-    named = ((RESET, hooks.reset), (HEALTH, hooks.health_check))
-    return [(name, hook) for name, hook in named if hook is not None]
+    sequence = ((RESET, hooks.reset), (HEALTH, hooks.health_check))
+    return [(name, hook) for name, hook in sequence if hook is not None]
 
 
-def next_after(wanted: Sequence[str], views: Mapping[str, HookView]) -> Cleaning:
+def next_after(hooks: Sequence[str], views: Mapping[str, HookView]) -> Cleaning:
     """Next step of the hooks that run after an end: one after the other, until the first failure."""
-    for name in wanted:
+    for name in hooks:
         view = views.get(name)
         if view is None:
             return Cleaning(name, start=True)
@@ -79,10 +79,10 @@ def next_after(wanted: Sequence[str], views: Mapping[str, HookView]) -> Cleaning
 
 def cleaned(instance: Instance) -> tuple[str, str] | None:
     """Reason and message of the verdict that was written down; None while there is none."""
-    found = find(instance.status.conditions, CLEANED)
-    if found is None or found.reason not in (CLEAN, *FAILS.values()):
+    verdict = find(instance.status.conditions, CLEANED)
+    if verdict is None or verdict.reason not in (CLEAN, *FAILS.values()):
         return None
-    return found.reason, found.message
+    return verdict.reason, verdict.message
 
 
 def failed(name: str, why: str) -> str:
@@ -92,8 +92,8 @@ def failed(name: str, why: str) -> str:
 
 def hook_view(job: Object, pods: Sequence[PodView]) -> HookView:
     """Read a hook's Job and, as far as they are known, its pods."""
-    said = {entry["type"]: entry for entry in (job.get("status") or {}).get("conditions") or ()}
-    holds = {kind: entry for kind, entry in said.items() if entry["status"] == "True"}
+    entries = {entry["type"]: entry for entry in (job.get("status") or {}).get("conditions") or ()}
+    holds = {kind: entry for kind, entry in entries.items() if entry["status"] == "True"}
     if "Complete" in holds:
         return HookView(Progress.DONE)
     # FailureTarget comes first; Failed may never come where a silent node keeps a pod.
@@ -112,8 +112,8 @@ def _last_word(pods: Sequence[PodView]) -> str:
     for pod in sorted(pods, key=lambda pod: pod.created, reverse=True):
         for container in pod.containers:
             if container.exit_code:
-                told = f"exit code {container.exit_code}"
-                return told if container.reason in ("", "Error") else f"{told}, {container.reason}"
+                words = f"exit code {container.exit_code}"
+                return words if container.reason in ("", "Error") else f"{words}, {container.reason}"
         if pod.unschedulable_since is not None:
             return f"no node can run its pod: {pod.unschedulable}"
         for container in pod.containers:

@@ -89,20 +89,20 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
         reason, message = verdict
         if reason == CLEAN:
             return [not_cleaning(now)]
-        told = f"after instance {instance.public_id} (epoch {mine.epoch}) {message}"
-        return [not_cleaning(now), quarantine(mine.deployment, reason, told, now)]
+        sentence = f"after instance {instance.public_id} (epoch {mine.epoch}) {message}"
+        return [not_cleaning(now), quarantine(mine.deployment, reason, sentence, now)]
     lease = lease_parts(world, instance, mine)
     if lease is None:
-        told = f"after instance {instance.public_id} (epoch {mine.epoch}) nobody knows its hooks: its type is gone"
-        return [not_cleaning(now), quarantine(mine.deployment, TYPE_MISSING, told, now)]
-    wanted = dict(wanted_after(lease.type.spec.hooks))
-    if not wanted:
+        sentence = f"after instance {instance.public_id} (epoch {mine.epoch}) nobody knows its hooks: its type is gone"
+        return [not_cleaning(now), quarantine(mine.deployment, TYPE_MISSING, sentence, now)]
+    hooks = dict(wanted_after(lease.type.spec.hooks))
+    if not hooks:
         return ()
-    views = {name: view for name in wanted if (view := await look(world, instance, name)) is not None}
-    step = next_after(list(wanted), views)
+    views = {name: view for name in hooks if (view := await look(world, instance, name)) is not None}
+    step = next_after(list(hooks), views)
     shown = status.cleaning(instance, step, now)
     if step.start:
-        await _start(world, lease, (step.hook, wanted[step.hook]), shown)
+        await _start(world, lease, (step.hook, hooks[step.hook]), shown)
     else:
         await write_status(world, instance, instance.status, shown)
     if step.verdict:
@@ -111,13 +111,13 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
     return None
 
 
-async def _start(world: World, lease: LeaseParts, named: tuple[str, Hook], shown: InstanceStatus) -> None:
+async def _start(world: World, lease: LeaseParts, entry: tuple[str, Hook], shown: InstanceStatus) -> None:
     """Start a hook behind a shut door, and write the status. Safe to repeat: a lease has one Job of each name.
 
     The order is that of a lease's pod (ADR 0024): its Secret, the status that names it, then the Job. A Secret that the
     status names is never made again.
     """
-    (name, hook), instance = named, lease.holder
+    (name, hook), instance = entry, lease.holder
     namespace = instance.metadata.namespace
     if not await _nothing_runs(world, lease, name):
         await write_status(world, instance, instance.status, shown)

@@ -27,15 +27,15 @@ async def quiet(world: World, instance: Instance, memory: Memory, now: datetime)
     None for an instance that needs none.
     """
     steady = world.clock.by_the_store(world.state(Steadiness).since)
-    known = quiet_since(instance, memory.ping, steady or now, now)
-    if known is None or now < known + MOST_SILENCE:
-        return known
+    since = quiet_since(instance, memory.ping, steady or now, now)
+    if since is None or now < since + MOST_SILENCE:
+        return since
     memory.ping = await _last_ping(world, instance)
-    known = quiet_since(instance, memory.ping, known, now)
-    if known is None or now < known + MOST_SILENCE:
-        return known
+    since = quiet_since(instance, memory.ping, since, now)
+    if since is None or now < since + MOST_SILENCE:
+        return since
     answered = await _answered_since(world) or now
-    return quiet_since(instance, memory.ping, max(known, answered), now)
+    return quiet_since(instance, memory.ping, max(since, answered), now)
 
 
 async def forget(world: World, instance: Instance) -> None:

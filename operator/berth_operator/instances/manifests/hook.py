@@ -72,13 +72,13 @@ VARIABLES: Final = {
 def _container(lease: LeaseParts, name: str, hook: Hook, config: Config) -> Object:
     template = lease.type.spec.template
     about = {"BERTH_HOOK": name, "BERTH_DEPLOYMENT": lease.deployment.metadata.name, "BERTH_INSTANCE": lease.id}
-    told = [variable for variable in environment(lease) if variable["name"] not in about]
+    variables = [variable for variable in environment(lease) if variable["name"] not in about]
     return {
         "name": names.HOOK_CONTAINER,
         "image": hook.image or template.image,
         "imagePullPolicy": template.image_pull_policy,
         "command": list(hook.command),
-        "env": [*told, *({"name": key, "value": value} for key, value in about.items())],
+        "env": [*variables, *({"name": key, "value": value} for key, value in about.items())],
         "resources": resources(lease),
         "securityContext": security(template, config.confinement),
         "volumeMounts": [{"name": _FENCE, "mountPath": PLACE, "readOnly": True}, *mounts(lease)],

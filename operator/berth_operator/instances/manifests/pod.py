@@ -18,16 +18,16 @@ CLOSED: Final = f"mkfifo -m 600 {_STATE}/closed 2>/dev/null; read -r closed < {_
 
 def pod(lease: LeaseParts, config: Config) -> Object:
     """Manifest of the pod; that of an instance keeps its object until we take the finalizer off."""
-    wanted = vpn.settings(lease, config)
-    spec: Object = common(lease, config, vpn=wanted is not None) | {
+    tunnel = vpn.settings(lease, config)
+    spec: Object = common(lease, config, vpn=tunnel is not None) | {
         "restartPolicy": "Always",
         "hostname": "workspace",
         "initContainers": [_agent(config)],
         "containers": [_workspace(lease, config)],
         "volumes": [*_own_volumes(lease), *volumes(lease)],
     }
-    if wanted is not None:
-        spec["containers"].append(vpn.container(wanted))
+    if tunnel is not None:
+        spec["containers"].append(vpn.container(tunnel))
         spec["volumes"] += vpn.volumes(lease)
         spec["initContainers"][0]["volumeMounts"] += vpn.agent_mounts()
     if (clone := repository.clone(lease, config)) is not None:

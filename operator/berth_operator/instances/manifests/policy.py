@@ -14,8 +14,8 @@ from berth_operator.settings.config import Config
 
 def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
     """Manifest: ingress by the rules, egress as the type says."""
-    wanted = vpn.settings(lease, config)
-    ports = [("TCP", names.SSH_PORT), *([vpn.reached(wanted.tunnel.protocol)] if wanted is not None else [])]
+    tunnel = vpn.settings(lease, config)
+    ports = [("TCP", names.SSH_PORT), *([vpn.reached(tunnel.tunnel.protocol)] if tunnel is not None else [])]
     request = PolicyRequest(
         name=lease.name,
         namespace=lease.namespace,

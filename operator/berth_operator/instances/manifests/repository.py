@@ -44,20 +44,20 @@ def clone(lease: LeaseParts, config: Config) -> Clone | None:
     return Clone(config.clone, repo.url, place, seconds_of(lease.type), space)
 
 
-def container(wanted: Clone) -> Object:
+def container(clone: Clone) -> Object:
     """The container, which ends before the workspace starts. It may write the clone, and nothing else."""
     space = {
         "resourceFieldRef": {"containerName": names.WORKSPACE_CONTAINER, "resource": f"limits.{EPHEMERAL_STORAGE}"}
     }
     return {
         "name": names.REPOSITORY_CONTAINER,
-        "image": wanted.settings.image,
-        "imagePullPolicy": wanted.settings.pull_policy,
+        "image": clone.settings.image,
+        "imagePullPolicy": clone.settings.pull_policy,
         "command": ["python3", "-m", "berth_ci", "clone"],
         "env": [
             # In a value $(NAME) would be replaced; two dollars are one.
-            {"name": "BERTH_REPO_URL", "value": wanted.url.replace("$", "$$")},
-            {"name": "BERTH_SECONDS", "value": str(wanted.seconds)},
+            {"name": "BERTH_REPO_URL", "value": clone.url.replace("$", "$$")},
+            {"name": "BERTH_SECONDS", "value": str(clone.seconds)},
             {"name": "BERTH_SPACE", "valueFrom": space},
         ],
         "resources": RESOURCES,
@@ -76,14 +76,14 @@ def container(wanted: Clone) -> Object:
     }
 
 
-def mount(wanted: Clone) -> Object:
+def mount(clone: Clone) -> Object:
     """Where the workspace sees the clone."""
-    return {"name": _CLONE, "mountPath": wanted.place}
+    return {"name": _CLONE, "mountPath": clone.place}
 
 
-def volumes(wanted: Clone) -> list[Object]:
+def volumes(clone: Clone) -> list[Object]:
     """The clone, which may grow as everything else in the workspace, and what its container notes of it."""
     return [
-        {"name": _CLONE, "emptyDir": {"sizeLimit": wanted.space}},
+        {"name": _CLONE, "emptyDir": {"sizeLimit": clone.space}},
         {"name": _STATE, "emptyDir": {"sizeLimit": STATE}},
     ]

@@ -80,9 +80,9 @@ def announced(
 
 
 def _node_address(node: Object) -> str | None:
-    known = (node.get("status") or {}).get("addresses") or []
+    addresses = (node.get("status") or {}).get("addresses") or []
     for kind in ("ExternalIP", "InternalIP"):
-        for entry in known:
+        for entry in addresses:
             if entry["type"] == kind and _is_ipv4(entry["address"]):
                 return str(entry["address"])
     return None

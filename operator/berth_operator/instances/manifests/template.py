@@ -94,20 +94,20 @@ def resources(lease: LeaseParts) -> Object:
     for name, amount in template.resources.requests.items():
         if name in DEFAULT_LIMITS and name not in template.resources.limits:
             limits[name] = larger(amount, DEFAULT_LIMITS[name])
-    found: Object = {"requests": requests, "limits": limits}
+    result: Object = {"requests": requests, "limits": limits}
     if template.resource_claims:
-        found["claims"] = [{"name": claim.name} for claim in template.resource_claims]
-    return found
+        result["claims"] = [{"name": claim.name} for claim in template.resource_claims]
+    return result
 
 
 def _volume(volume: Volume) -> Object:
-    found: Object = {"name": f"v-{volume.name}"}
+    manifest: Object = {"name": f"v-{volume.name}"}
     if volume.config_map is not None:
-        found["configMap"] = volume.config_map.wire()
+        manifest["configMap"] = volume.config_map.wire()
     elif volume.persistent_volume_claim is not None:
-        found["persistentVolumeClaim"] = {"claimName": volume.persistent_volume_claim.name}
+        manifest["persistentVolumeClaim"] = {"claimName": volume.persistent_volume_claim.name}
     elif volume.host_path is not None:
-        found["hostPath"] = volume.host_path.wire()
+        manifest["hostPath"] = volume.host_path.wire()
     else:
-        found["emptyDir"] = volume.empty_dir.wire() if volume.empty_dir else {}
-    return found
+        manifest["emptyDir"] = volume.empty_dir.wire() if volume.empty_dir else {}
+    return manifest

@@ -33,7 +33,7 @@ def settings(lease: LeaseParts, config: Config) -> VpnSettings | None:
     return config.vpn if lease.instance is not None and lease.instance.spec.vpn else None
 
 
-def secret(lease: LeaseParts, wanted: VpnSettings, authority: Authority, server: tuple[str, str], crl: str) -> Object:
+def secret(lease: LeaseParts, tunnel: VpnSettings, authority: Authority, server: tuple[str, str], crl: str) -> Object:
     """Secret with all keys of the VPN; ``server`` is its certificate and key, ``crl`` the list that revokes nobody."""
     own = authority.pair
     data = {
@@ -43,7 +43,7 @@ def secret(lease: LeaseParts, wanted: VpnSettings, authority: Authority, server:
         "server.key": server[1],
         STATIC_KEY: static_key(),
         REVOKED: crl,
-        "server.conf": server_configuration(wanted.tunnel),
+        "server.conf": server_configuration(tunnel.tunnel),
     }
     encoded = {name: text.encode() for name, text in data.items()}
     return opaque(lease.metadata(names.vpn_secret(lease.workspace_secret)), encoded)
@@ -59,29 +59,29 @@ def profile_secret(namespace: str, instance_id: str, client_id: str, profile: st
     return opaque(metadata, {names.VPN_PROFILE: profile.encode()})
 
 
-def container(wanted: VpnSettings) -> Object:
+def container(tunnel: VpnSettings) -> Object:
     """The server. It may make its tunnel and nothing else; how it gets the device is a setting."""
-    found: Object = {
+    manifest: Object = {
         "name": names.VPN_CONTAINER,
-        "image": wanted.image,
-        "imagePullPolicy": wanted.pull_policy,
+        "image": tunnel.image,
+        "imagePullPolicy": tunnel.pull_policy,
         "ports": [
             {
                 "name": names.VPN_PORT_NAME,
                 "containerPort": names.VPN_PORT,
-                "protocol": wanted.tunnel.protocol.value.upper(),
+                "protocol": tunnel.tunnel.protocol.value.upper(),
             }
         ],
         # Its last output is shown where it does not run.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": _resources(wanted),
-        "securityContext": _security(wanted),
+        "resources": _resources(tunnel),
+        "securityContext": _security(tunnel),
         "volumeMounts": [
             {"name": _SECRET, "mountPath": SECRET_PLACE, "readOnly": True},
             {"name": _RUN, "mountPath": RUN_PLACE},
         ],
     }
-    return found
+    return manifest
 
 
 def volumes(lease: LeaseParts) -> list[Object]:
@@ -99,9 +99,9 @@ def agent_mounts() -> list[Object]:
     return [{"name": _RUN, "mountPath": RUN_PLACE}]
 
 
-def port(wanted: VpnSettings) -> Object:
+def port(tunnel: VpnSettings) -> Object:
     """Port of the Service."""
-    protocol = wanted.tunnel.protocol.value.upper()
+    protocol = tunnel.tunnel.protocol.value.upper()
     return {"name": names.VPN_PORT_NAME, "protocol": protocol, "port": names.VPN_PORT, "targetPort": names.VPN_PORT}
 
 
@@ -110,18 +110,18 @@ def reached(protocol: Protocol) -> tuple[str, int]:
     return (protocol.value.upper(), names.VPN_PORT)
 
 
-def _resources(wanted: VpnSettings) -> Object:
-    if wanted.tun in (MKNOD, PRIVILEGED):
+def _resources(tunnel: VpnSettings) -> Object:
+    if tunnel.tun in (MKNOD, PRIVILEGED):
         return dict(RESOURCES)
-    device = {wanted.tun: "1"}
+    device = {tunnel.tun: "1"}
     return {"requests": RESOURCES["requests"] | device, "limits": RESOURCES["limits"] | device}
 
 
-def _security(wanted: VpnSettings) -> Object:
-    if wanted.tun == PRIVILEGED:
+def _security(tunnel: VpnSettings) -> Object:
+    if tunnel.tun == PRIVILEGED:
         return {"privileged": True, "runAsUser": 0, "readOnlyRootFilesystem": True}
     # With the last three the server becomes nobody, and loses them all.
-    added = ["NET_ADMIN", *(["MKNOD"] if wanted.tun == MKNOD else []), "SETUID", "SETGID", "SETPCAP"]
+    added = ["NET_ADMIN", *(["MKNOD"] if tunnel.tun == MKNOD else []), "SETUID", "SETGID", "SETPCAP"]
     return {
         "runAsUser": 0,
         "readOnlyRootFilesystem": True,

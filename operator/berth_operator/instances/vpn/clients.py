@@ -45,22 +45,22 @@ def look(world: World, instance: Instance, memory: Memory, pod: PodView | None) 
         return None
     if world.config.vpn is None:
         return VpnView(offered=False)
-    namespace, known = instance.metadata.namespace, memory.vpn
+    namespace, vpn = instance.metadata.namespace, memory.vpn
     service = world.cache[SERVICES].get(namespace, names.instance_object(instance.public_id))
     mapping = world.config.node_addresses or {}
     address, _ = announced(service, world.node(pod.node) if pod else None, mapping, port_name=names.VPN_PORT_NAME)
     objects = world.cache[VPN_CLIENTS].by("instance", instance.public_id, namespace)
     clients = [VPNClient.parse(obj) for obj in objects]
     present = (*objects, *world.cache[VPN_CLIENTS].unreadable(namespace))
-    must_refuse = not _revoked(instance, present) <= known.refused
-    must_ask = pod is not None and pod.vpn.state == "running" and not known.ready and not known.asking
-    must_sign = bool(known.ready) and address is not None and bool(_unsigned(clients))
+    must_refuse = not _revoked(instance, present) <= vpn.refused
+    must_ask = pod is not None and pod.vpn.state == "running" and not vpn.ready and not vpn.asking
+    must_sign = bool(vpn.ready) and address is not None and bool(_unsigned(clients))
     return VpnView(
-        ready=known.ready,
-        problem=known.problem,
+        ready=vpn.ready,
+        problem=vpn.problem,
         address=address,
         must_refuse=must_refuse,
-        due=(must_ask or must_refuse or must_sign) and time.monotonic() >= known.retry_at,
+        due=(must_ask or must_refuse or must_sign) and time.monotonic() >= vpn.retry_at,
     )
 
 
@@ -69,8 +69,8 @@ async def attend(world: World, seen: ObservedInstance) -> None:
     instance, view, pod = seen.instance, seen.vpn, seen.pod
     if view is None or pod is None or world.config.vpn is None:
         raise RuntimeError("only an instance with a VPN and a pod is attended to")
-    known = world.state(Memories).of(instance.metadata.namespace, instance.public_id).vpn
-    if not view.ready and not known.asking and pod.vpn.state == "running":
+    vpn = world.state(Memories).of(instance.metadata.namespace, instance.public_id).vpn
+    if not view.ready and not vpn.asking and pod.vpn.state == "running":
         _ask(world, instance, pod)
     try:
         if view.must_refuse:
@@ -78,20 +78,20 @@ async def attend(world: World, seen: ObservedInstance) -> None:
         if view.ready and view.address is not None:
             await _sign(world, instance, world.config.vpn, Remote(view.address.ipv4, view.address.port))
     except (AgentError, NotFoundError) as error:
-        known.failures += 1
-        delay = min(FIRST_RETRY * 2.0 ** min(known.failures, 8), LONGEST_RETRY)
-        known.retry_at = time.monotonic() + delay
+        vpn.failures += 1
+        delay = min(FIRST_RETRY * 2.0 ** min(vpn.failures, 8), LONGEST_RETRY)
+        vpn.retry_at = time.monotonic() + delay
         log.warning("the VPN is behind", instance=instance.public_id, error=str(error))
         world.queue.add_after(_key(instance), delay)
         return
-    known.failures = 0
+    vpn.failures = 0
 
 
 async def refuse(world: World, instance: Instance, pod: PodView) -> None:
     """Have the agent put the list of revoked clients in force, and end their sessions. Raises AgentError."""
     namespace = instance.metadata.namespace
-    listed, _ = await world.client.list(VPN_CLIENTS, namespace, fields={"spec.instance": instance.public_id})
-    revoked = _revoked(instance, listed)
+    objects, _ = await world.client.list(VPN_CLIENTS, namespace, fields={"spec.instance": instance.public_id})
+    revoked = _revoked(instance, objects)
     memory = world.state(Memories).of(namespace, instance.public_id)
     if revoked <= memory.vpn.refused:  # the cache lacks a client that exists: it will know
         memory.vpn.retry_at = time.monotonic() + FIRST_RETRY
@@ -128,20 +128,20 @@ async def clear(world: World, namespace: str, instance_id: str) -> bool:
 
 def _ask(world: World, instance: Instance, pod: PodView) -> None:
     """Begin to ask the agent whether the VPN serves; the answer, for which it waits some seconds, brings us back."""
-    known = world.state(Memories).of(instance.metadata.namespace, instance.public_id).vpn
+    vpn = world.state(Memories).of(instance.metadata.namespace, instance.public_id).vpn
     agent = AgentAddress(pod.ip, pod.name, instance.status.epoch or 0)
 
     async def run() -> None:
         delay = 0.0
         try:
-            known.ready, known.problem = await world.state(AgentClient).vpn(agent)
+            vpn.ready, vpn.problem = await world.state(AgentClient).vpn(agent)
         except AgentError as error:
-            known.problem, delay = str(error), LONGEST_RETRY
-            known.retry_at = time.monotonic() + delay
-        known.question = None
+            vpn.problem, delay = str(error), LONGEST_RETRY
+            vpn.retry_at = time.monotonic() + delay
+        vpn.question = None
         world.queue.add_after(_key(instance), delay)
 
-    known.question = asyncio.create_task(run(), name=f"vpn {instance.public_id}")
+    vpn.question = asyncio.create_task(run(), name=f"vpn {instance.public_id}")
 
 
 async def _sign(world: World, instance: Instance, settings: VpnSettings, remote: Remote) -> None:
@@ -157,30 +157,30 @@ async def _sign(world: World, instance: Instance, settings: VpnSettings, remote:
     if new[:room]:
         after = instance.status.model_copy(update={"vpn": VPNIssued(issued=[*issued, *new[:room]])})
         await write_status(world, instance, instance.status, after)
-    refused = set(new[room:])
+    surplus = set(new[room:])
     authority, key = await _authority_and_key(world, instance)
 
     async def sign(client: VPNClient) -> None:
         uid = client.metadata.uid
-        if uid in refused:
+        if uid in surplus:
             message = f"a VPN signs at most {MOST_VPN_CLIENTS} clients, revoked ones too"
             await _tell(world, client, ready=False, reason="TooMany", message=message)
             return
         pair = authority.client(uid, world.now())
         text = profile(settings.tunnel, remote, authority=authority.pair.certificate, pair=pair, static_key=key)
-        made = building.profile_secret(world.config.access_namespace, instance.public_id, uid, text)
-        await create(world, SECRETS, made)
+        manifest = building.profile_secret(world.config.access_namespace, instance.public_id, uid, text)
+        await create(world, SECRETS, manifest)
         await _tell(world, client, ready=True, reason="Signed", message="its profile can be fetched")
 
     await together(*(sign(client) for client in clients))
-    log.info("signed", instance=instance.public_id, clients=len(clients) - len(refused))
+    log.info("signed", instance=instance.public_id, clients=len(clients) - len(surplus))
 
 
 async def _tell(world: World, client: VPNClient, *, ready: bool, reason: str, message: str) -> None:
     metadata, uid = client.metadata, client.metadata.uid
-    shown = condition(state.READY, ready, reason, message, now=world.now(), generation=metadata.generation)
+    entry = condition(state.READY, ready, reason, message, now=world.now(), generation=metadata.generation)
     status: Object = {
-        "conditions": [c.wire() for c in merged(client.status.conditions, [shown])],
+        "conditions": [c.wire() for c in merged(client.status.conditions, [entry])],
         "observedGeneration": metadata.generation,
     }
     if ready:
@@ -188,10 +188,10 @@ async def _tell(world: World, client: VPNClient, *, ready: bool, reason: str, me
         status |= {"clientID": uid, "secretRef": reference}
     body: Object = {"metadata": {"uid": uid}, "status": status}
     try:
-        written = await world.client.patch(VPN_CLIENTS, metadata.namespace, metadata.name, body, subresource="status")
+        answer = await world.client.patch(VPN_CLIENTS, metadata.namespace, metadata.name, body, subresource="status")
     except NotFoundError:  # revoked meanwhile: its event brings the instance back
         return
-    world.cache[VPN_CLIENTS].put(written)
+    world.cache[VPN_CLIENTS].put(answer)
 
 
 async def _authority(world: World, instance: Instance) -> Authority:
@@ -203,8 +203,8 @@ async def _authority_and_key(world: World, instance: Instance) -> tuple[Authorit
     """Read the authority of the instance's VPN, and the key for tls-crypt, live."""
     status = instance.status
     workspace = names.workspace_secret(instance.public_id, status.epoch or 0, status.nonce)
-    found = await world.client.get(SECRETS, instance.metadata.namespace, names.vpn_secret(workspace))
-    data = {name: base64.b64decode(text) for name, text in found["data"].items()}
+    secret = await world.client.get(SECRETS, instance.metadata.namespace, names.vpn_secret(workspace))
+    data = {name: base64.b64decode(text) for name, text in secret["data"].items()}
     authority = Authority(data[building.AUTHORITY_CERTIFICATE], data[building.AUTHORITY_KEY])
     return authority, data[building.STATIC_KEY].decode("ascii")
 

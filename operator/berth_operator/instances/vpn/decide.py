@@ -15,9 +15,9 @@ def serves(seen: ObservedInstance) -> tuple[bool, str, str]:
         return (False, *STARTING)
     if pod.vpn.state != "running" and pod.vpn.reason not in ORDINARY:
         return (False, pod.vpn.reason or "NotRunning", pod.vpn.message or "the VPN's container does not run")
-    known = find(seen.instance.status.conditions, state.VPN_READY)
-    if vpn.ready is None and known is not None and seen.instance.status.pod_uid == pod.uid:
-        return (known.status == "True", known.reason, known.message)  # it is being asked again
+    former = find(seen.instance.status.conditions, state.VPN_READY)
+    if vpn.ready is None and former is not None and seen.instance.status.pod_uid == pod.uid:
+        return (former.status == "True", former.reason, former.message)  # it is being asked again
     if vpn.ready and vpn.address is None:
         return (False, "NoAddress", seen.address_problem or "the VPN's port has no address yet")
     if vpn.ready:

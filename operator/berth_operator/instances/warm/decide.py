@@ -79,21 +79,21 @@ def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
     next_epoch = next_epoch_of(seen, now)
     remove: list[int] = []
     again: list[datetime] = []
-    kept: WarmSet | None = None
+    spare: WarmSet | None = None
     for one in seen.sets:
         if _is_somebodys(one, seen):
             continue
         if one.epoch != next_epoch:
             remove.append(one.epoch)
         elif one.pod is None:
-            kept = one
+            spare = one
         elif (until := _good_until(one, one.pod, seen.wanted)) > now:
-            kept = one
+            spare = one
             again.append(max(one.pod.created + SILENCE, now + LOOK_AGAIN) if one.pod.is_silent else until)
         else:
             remove.append(one.epoch)
-    alone = all(one is kept for one in seen.sets)
-    make = next_epoch if alone and (kept is None or kept.pod is None) else None
+    alone = all(one is spare for one in seen.sets)
+    make = next_epoch if alone and (spare is None or spare.pod is None) else None
     if make is not None and seen.others_wait and (until := _free_since(seen.wd, now) + HELD_BACK) > now:
         make = None
         again.append(until)
@@ -119,11 +119,11 @@ def awaits_its_finalizer(wd: WorkspaceDeployment | None) -> bool:
 
 def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
     """When the deployment came free, as its status says; long ago where that does not tell."""
-    shown = conditions.find(wd.status.conditions, AVAILABLE) if wd is not None else None
-    return parse_time(shown.last_transition_time) if shown is not None else now - HELD_BACK
+    available = conditions.find(wd.status.conditions, AVAILABLE) if wd is not None else None
+    return parse_time(available.last_transition_time) if available is not None else now - HELD_BACK
 
 
-def serves(one: WarmSet, instance: Instance, wanted: str) -> bool:
+def serves(one: WarmSet, instance: Instance, digest: str) -> bool:
     """Whether an instance that has the lease of the set's epoch gets its pod; one that it claimed it has already."""
     pod = one.pod
     if pod is None:
@@ -134,7 +134,7 @@ def serves(one: WarmSet, instance: Instance, wanted: str) -> bool:
         instance.spec.vpn
         or instance.spec.repo is not None
         or pod.over
-        or pod.made_from != wanted
+        or pod.made_from != digest
         or one.silent
         or one.stray
         or pod.unschedulable_since is not None
@@ -146,12 +146,12 @@ def _is_somebodys(one: WarmSet, seen: ObservedWarm) -> bool:
     """Whether a lease decides about it: its pod was claimed, or may be by who holds the lease of its epoch."""
     if one.pod is not None and one.pod.holder:
         return True
-    held = seen.wd is not None and seen.wd.status.lease is not None and seen.wd.status.epoch == one.epoch
-    return held and not seen.cold
+    leased = seen.wd is not None and seen.wd.status.lease is not None and seen.wd.status.epoch == one.epoch
+    return leased and not seen.cold
 
 
-def _good_until(one: WarmSet, pod: PodView, wanted: str) -> datetime:
+def _good_until(one: WarmSet, pod: PodView, digest: str) -> datetime:
     """When a pod for the right epoch is to be made anew; long ago where that is now."""
-    if pod.deleting or pod.made_from != wanted or one.silent or one.stray or one.lacks_secrets:
+    if pod.deleting or pod.made_from != digest or one.silent or one.stray or one.lacks_secrets:
         return pod.created
     return pod.created + (RETRY_AFTER if pod.over else LIFE)

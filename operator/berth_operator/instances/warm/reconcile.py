@@ -76,17 +76,17 @@ async def claim_pod(world: World, lease: LeaseParts, pod: PodView) -> None:
     """
     if pod.holder:
         return
-    known = world.cache[PODS].get(lease.namespace, pod.name)
-    if known is None or known["metadata"]["uid"] != pod.uid or known["metadata"].get("deletionTimestamp"):
+    obj = world.cache[PODS].get(lease.namespace, pod.name)
+    if obj is None or obj["metadata"]["uid"] != pod.uid or obj["metadata"].get("deletionTimestamp"):
         raise ConflictError(f"the pod {pod.name} is gone")
     try:
-        written = await world.client.patch(
-            PODS, lease.namespace, pod.name, claim(lease, known["metadata"]["resourceVersion"])
+        answer = await world.client.patch(
+            PODS, lease.namespace, pod.name, claim(lease, obj["metadata"]["resourceVersion"])
         )
     except (ConflictError, NotFoundError) as error:
         await refresh_pod(world, lease.namespace, pod.name)
         raise ConflictError(f"the pod {pod.name} was changed meanwhile") from error
-    world.cache[PODS].put(written)
+    world.cache[PODS].put(answer)
 
 
 def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
@@ -154,17 +154,17 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
             agent_secret(world, parts),
             world.client.apply(POLICIES, policy(parts, (), world.config)),
         )
-    told = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
-    await write_status(world, wd, wd.status, told)
+    status = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
+    await write_status(world, wd, wd.status, status)
     del world.state(WarmNonces)[place]
     before = wd.warm_nonce(epoch)
     if before is not None:
         await _remove_secrets(world, replace(parts, nonce=before))
-    made = await create(world, PODS, warm_pod(parts, world.config, key))
-    if made is None:
+    answer = await create(world, PODS, warm_pod(parts, world.config, key))
+    if answer is None:
         await refresh_pod(world, parts.namespace, parts.name)
     else:
-        world.cache[PODS].put(made)
+        world.cache[PODS].put(answer)
     log.info("warm pod made", deployment=wd.metadata.name, epoch=epoch)
 
 
@@ -184,8 +184,8 @@ async def _remove(world: World, key: Key, one: WarmSet) -> None:
             return
     labels = {names.WARM_LABEL: "true", **names.epoch_labels(one.epoch, key.name)}
     for kind in (SECRETS, POLICIES, SERVICES):
-        left, _ = await world.client.list(kind, key.namespace, labels=labels, metadata_only=True)
-        await together(*(_delete(world, kind, obj["metadata"]) for obj in left))
+        remains, _ = await world.client.list(kind, key.namespace, labels=labels, metadata_only=True)
+        await together(*(_delete(world, kind, obj["metadata"]) for obj in remains))
     await refresh(world, SERVICES, key.namespace, name)
     log.info("warm pod removed", deployment=key.name, epoch=one.epoch)
 
@@ -200,10 +200,10 @@ async def _delete(world: World, kind: Kind, metadata: Object) -> None:
 
 async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:
     """Delete a pod as it was seen: one that was claimed meanwhile stays."""
-    known = world.cache[PODS].get(namespace, pod.name)
-    if known is None or goes(known) or holder_of(known):
+    obj = world.cache[PODS].get(namespace, pod.name)
+    if obj is None or goes(obj) or holder_of(obj):
         return
-    version = known["metadata"]["resourceVersion"]
+    version = obj["metadata"]["resourceVersion"]
     try:
         await world.client.delete(
             PODS, namespace, pod.name, uid=pod.uid, resource_version=version, grace_seconds=POD_GRACE

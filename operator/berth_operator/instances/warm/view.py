@@ -17,14 +17,14 @@ def concerns(world: World, namespace: str, deployment: str) -> bool:
     # Asked in every pass over a deployment: nothing is parsed.
     wd = world.cache[DEPLOYMENTS].get(namespace, deployment)
     types = world.cache[TYPES].by("typeName", wd["spec"]["type"], namespace) if wd is not None else ()
-    return any(type_["spec"].get("warm") for type_ in types) or bool(_known(world, namespace, deployment))
+    return any(type_["spec"].get("warm") for type_ in types) or bool(_objects_of(world, namespace, deployment))
 
 
 def warm_sets(world: World, namespace: str, deployment: str) -> tuple[WarmSet, ...]:
     """Warm objects of a deployment, by epoch."""
-    known = _known(world, namespace, deployment)
+    objects = _objects_of(world, namespace, deployment)
     wd = world.deployment(namespace, deployment)
-    epochs = {epoch for obj in known if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
+    epochs = {epoch for obj in objects if (epoch := epoch_of(obj["metadata"]["labels"])) is not None}
     return tuple(_warm_set(world, namespace, deployment, wd, epoch) for epoch in sorted(epochs))
 
 
@@ -36,11 +36,11 @@ def offer(
     # Where there are hooks, nothing touches the machine before the instance is bound.
     if one.pod is None or (type_.spec.hooks.any and not one.pod.holder):
         return None
-    wanted = made_from(LeaseParts(None, wd, type_, lease.epoch, warm=True), world.config)
-    return one.pod if serves(one, instance, wanted) else None
+    digest = made_from(LeaseParts(None, wd, type_, lease.epoch, warm=True), world.config)
+    return one.pod if serves(one, instance, digest) else None
 
 
-def _known(world: World, namespace: str, deployment: str) -> list[Object]:
+def _objects_of(world: World, namespace: str, deployment: str) -> list[Object]:
     return [obj for kind in (SERVICES, PODS) for obj in world.cache[kind].by("warm", deployment, namespace)]
 
 

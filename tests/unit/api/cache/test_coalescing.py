@@ -50,7 +50,7 @@ async def test_nobody_is_given_what_was_read_before_he_asked(steps: list[str]) -
                 end.set()
             await turns()
     assert all(before < task.result() for before, task in asked)
-    assert cluster.begun <= 2 + sum(step == "end" for step in steps), "those who ask during one read share the next"
+    assert cluster.begun <= 2 + sum(step == "end" for step in steps), "callers during one read share the next"
 
 
 async def test_sixty_four_who_ask_at_once_cost_two_reads() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from berth_cli.admin.doctor import checks
-from berth_cli.admin.doctor.facts import Facts, Unseen, Values, environment, given
+from berth_cli.admin.doctor import suite
+from berth_cli.admin.doctor.facts import Facts, Unseen, Values, environment, values_of
 from berth_cli.admin.doctor.findings import Finding, Level
 from berth_cli.admin.doctor.of_release import covers
 from berth_cli.admin.doctor.summary import SHOWN, Held, Names
@@ -116,18 +116,18 @@ def vpn(status: str) -> Instance:
 
 
 def ill(facts: Facts) -> list[Finding]:
-    return [one for one in checks.findings(facts, checks.CHECKS) if one.level is not Level.OK]
+    return [one for one in suite.findings(facts, suite.CHECKS) if one.level is not Level.OK]
 
 
 def only(facts: Facts) -> Finding:
     (found,) = ill(facts)
-    assert found.mend, "what is not well says how to mend it"
+    assert found.mend, "each fault says how to mend it"
     return found
 
 
 def test_nothing_is_wrong() -> None:
     assert ill(well()) == []
-    assert len(checks.findings(well(), checks.CHECKS)) >= len(checks.CHECKS)
+    assert len(suite.findings(well(), suite.CHECKS)) >= len(suite.CHECKS)
 
 
 def test_a_cluster_that_is_too_old() -> None:
@@ -256,7 +256,7 @@ def test_what_may_not_be_read_is_unknown() -> None:
         keys=nobody,
     )
     assert {one.level for one in ill(facts)} == {Level.UNKNOWN}
-    assert len(ill(facts)) == len(checks.CHECKS) - 2, "version and clock are told to everybody"
+    assert len(ill(facts)) == len(suite.CHECKS) - 2, "version and clock are told to everybody"
 
 
 def test_one_list_that_may_not_be_read_hides_nothing_of_the_others() -> None:
@@ -372,10 +372,10 @@ def test_a_type_with_a_runtime_class_that_no_value_allows_is_named() -> None:
     facts = holding(
         types=[WorkspaceType.parse({"metadata": where, "spec": spec, "status": {"conditions": [enforced]}})]
     )
-    values = given({"BERTH_RUNTIME_CLASSES": "gvisor"})
+    values = values_of({"BERTH_RUNTIME_CLASSES": "gvisor"})
     assert "type arm (kata)" in only(replace(facts, values=values)).says
     for fine in ({}, {"BERTH_RUNTIME_CLASSES": "gvisor,kata"}):
-        assert ill(replace(facts, values=given(fine))) == []
+        assert ill(replace(facts, values=values_of(fine))) == []
 
 
 def test_what_cannot_be_read_is_listed_and_stops_no_check() -> None:
@@ -437,7 +437,7 @@ def test_a_namespace_that_is_full_says_so() -> None:
     full.held.counts["lab", "configmaps"] = 5
 
     def bounded(objects: str, quota: str = "{}") -> Facts:
-        return replace(full, values=given({"BERTH_MOST_OBJECTS": objects, "BERTH_QUOTA": quota}))
+        return replace(full, values=values_of({"BERTH_MOST_OBJECTS": objects, "BERTH_QUOTA": quota}))
 
     found = only(bounded('{"instances": 2, "builds": 2}'))
     assert found.says == "lab has 2 instances, and 2 are its bound"

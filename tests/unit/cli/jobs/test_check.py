@@ -55,7 +55,7 @@ def test_an_error_of_the_cluster_stops_no_upgrade(tmp_path: Path) -> None:
         )
         server.shutdown()
     assert done.returncode == 0, done.stderr
-    assert "what exists cannot be looked at" in done.stdout
+    assert "existing objects cannot be checked" in done.stdout
 
 
 def ended(number: int) -> Object:

@@ -87,7 +87,7 @@ THERE = [
 
 @pytest.mark.parametrize("word", ["01a210b5-b", "0bba", "misty", "d-1"])
 def test_an_instance_is_known_by_some_digits_its_type_or_its_deployment(word: str) -> None:
-    assert session.meant(THERE, word) == THERE[0]["id"]
+    assert session.instance_id(THERE, word) == THERE[0]["id"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_an_instance_is_known_by_some_digits_its_type_or_its_deployment(word: st
 )
 def test_what_is_not_clear_is_not_guessed(there: list[dict[str, Any]], word: str | None, code: int) -> None:
     with pytest.raises(CliError) as raised:
-        session.meant(there, word)
+        session.instance_id(there, word)
     assert raised.value.code == code
     assert all(one["id"] in raised.value.message for one in there)
 

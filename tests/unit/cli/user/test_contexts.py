@@ -48,12 +48,12 @@ def test_the_file_s_paths_are_beside_it_or_absolute() -> None:
 def test_what_is_named_counts_more_than_the_environment_and_this_more_than_the_file(
     wanted: str | None, environment: dict[str, str], api: str, token: str | None
 ) -> None:
-    found = contexts.chosen(wanted, environment, known(), PATH)
+    found = contexts.choose(wanted, environment, known(), PATH)
     assert (found.api, found.token) == (f"https://{api}.example.test", token)
 
 
 def test_a_token_goes_to_no_other_api_than_its_context_s() -> None:
-    found = contexts.chosen(None, {"BERTH_API": "https://else.example.test"}, known(), PATH)
+    found = contexts.choose(None, {"BERTH_API": "https://else.example.test"}, known(), PATH)
     assert (found.token, found.token_file) == (None, None)
 
 

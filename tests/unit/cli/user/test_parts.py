@@ -10,7 +10,7 @@ from berth_cli.ui.errors import CliError
 from berth_cli.ui.terminal import printable
 from berth_cli.user.builds import logs
 from berth_cli.user.builds.events import Event, events
-from berth_cli.user.firewall.rules import overruled, wanted
+from berth_cli.user.firewall.rules import overruled, parse
 from berth_cli.user.instances import store
 from berth_cli.user.ssh import openssh
 from berth_cli.user.ssh.openssh import Login
@@ -26,7 +26,7 @@ from berth_cli.user.ssh.openssh import Login
     ],
 )
 def test_an_instance_is_told_from_sources(words: list[str], which: str | None, sources: tuple[str, ...]) -> None:
-    found = wanted(words)
+    found = parse(words)
     assert (found.which, found.sources) == (which, sources)
 
 

@@ -67,8 +67,8 @@ def test_a_context_says_that_it_is_insecure() -> None:
     assert contexts.parse(contexts.table(made), PATH).by_name["lab"] == made
     assert "insecure" not in contexts.table(replace(made, insecure=False))
     known = contexts.Contexts("lab", {"lab": made})
-    assert contexts.chosen(None, {"BERTH_TOKEN": "mine"}, known, PATH).insecure
-    assert not contexts.chosen(None, {"BERTH_API": "http://else.example.test"}, known, PATH).insecure
+    assert contexts.choose(None, {"BERTH_TOKEN": "mine"}, known, PATH).insecure
+    assert not contexts.choose(None, {"BERTH_API": "http://else.example.test"}, known, PATH).insecure
     with pytest.raises(CliError, match="true or false"):
         contexts.parse('[contexts.lab]\napi = "x"\ninsecure = "yes"', PATH)
 

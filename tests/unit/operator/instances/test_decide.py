@@ -268,4 +268,4 @@ def test_what_the_cluster_finds_invalid_ends_a_start_at_once_and_what_it_forbids
     assert refused(replace(unbound, clock_trusted=False), Plan(Step.BIND), "no", at(60), for_good=False) is None
     assert refused(opened, Plan(Step.REPORT), "no", at(60), for_good=True) is None, "nothing was to be made"
     ready = replace(opened, instance=bound(status={"readyTime": timestamp(NOW)}))
-    assert refused(ready, Plan(Step.OPEN), "no", at(60), for_good=True) is None, "who has a shell keeps the lease"
+    assert refused(ready, Plan(Step.OPEN), "no", at(60), for_good=True) is None, "a holder with a shell keeps the lease"

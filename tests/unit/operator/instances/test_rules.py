@@ -67,7 +67,7 @@ async def test_one_that_is_younger_than_the_list_makes_them_be_read(world: World
     world.cache[RULES].put(wire("third", 11))
     with pytest.raises(AskedError) as asked:
         await read(world)
-    assert asked.value.args == (ID, 11), "what was heard is in the list"
+    assert asked.value.args == (ID, 11), "the list has the rules of all events"
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -71,7 +71,7 @@ def test_a_pod_is_seen_as_the_whole_one(missing: str) -> None:
     assert pod_view(kept) == pod_view(pod)
     assert pod_view(kept).forced
     assert kept["metadata"]["finalizers"] == ["berth.dev/fence"]
-    assert pod == before, "what was given stays as it was"
+    assert pod == before, "the argument stays as it was"
     assert len(orjson.dumps(kept)) < len(orjson.dumps(pod))
 
 

@@ -133,4 +133,4 @@ def test_nobody_goes_without_while_a_younger_one_gets_what_he_wished_for_and_may
             assert got[name] in may
         else:
             assert all(by_name[other].turn < waiter.turn for other, had in got.items() if had in may)
-            assert may <= set(got.values()), "nothing that he may have stays free"
+            assert may <= set(got.values()), "nothing that the user may have stays free"

@@ -69,7 +69,7 @@ def test_nothing_goes_much_later_than_it_should(times: list[Any], kept: timedelt
     seconds = next_look(times, NOW, kept)
     slack = min(timedelta(minutes=10), kept / 10).total_seconds()
     assert seconds >= slack
-    assert seconds <= kept.total_seconds(), "what ends from now on goes later than this"
+    assert seconds <= kept.total_seconds(), "objects that end from now on go later than this"
     for moment in times:
         assert NOW + timedelta(seconds=seconds - slack) <= moment
 

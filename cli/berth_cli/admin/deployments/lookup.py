@@ -13,9 +13,9 @@ async def deployment_named(client: Client, namespace: str, word: str) -> Workspa
         return WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, word))
     except NotFoundError:
         every, _ = await client.list(WorkspaceDeployment.api(), namespace)
-        found = [wd for wd in readable(WorkspaceDeployment, every) if wd.public_id == word]
-        if found:
-            return found[0]
+        matches = [wd for wd in readable(WorkspaceDeployment, every) if wd.public_id == word]
+        if matches:
+            return matches[0]
     raise CliError(
         f"there is no deployment {word} in namespace {namespace}:"
         " `berth status --all-namespaces` lists them; name another namespace with --workspaces",

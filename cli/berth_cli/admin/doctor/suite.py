@@ -38,6 +38,6 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
 )
 
 
-def findings(facts: F, chosen: Sequence[Callable[[F], Iterator[Finding]]]) -> list[Finding]:
+def findings(facts: F, selection: Sequence[Callable[[F], Iterator[Finding]]]) -> list[Finding]:
     """All findings, in the order of the checks."""
-    return [finding for check in chosen for finding in check(facts)]
+    return [finding for check in selection for finding in check(facts)]
