@@ -22,8 +22,8 @@ MUTANTS: Final = (
     Mutant(
         "given back whoever has it",
         f"{LEASING}.give_back",
-        "held is None or held.instance != instance or wd.status.epoch != lease.epoch",
-        "held is None",
+        "holder is None or holder.instance != instance or wd.status.epoch != lease.epoch",
+        "holder is None",
         which="terms-back",
     ),
     Mutant(
@@ -57,8 +57,8 @@ MUTANTS: Final = (
     Mutant(
         "no second look at what is left",
         f"{ENDING}._gone",
-        "        left = await left_of(world, namespace, labels)\n    if left := [",
-        "        left = []\n    if left := [",
+        "        remains = await left_of(world, namespace, labels)\n    if remains := [",
+        "        remains = []\n    if remains := [",
         which="machines",
     ),
     Mutant(
@@ -78,9 +78,9 @@ MUTANTS: Final = (
     Mutant(
         "orphans are not cleared",
         ORPHAN,
-        "    if not living(same) and not await clear(world, namespace, lease.instance, taken):\n"
+        "    if not living(same) and not await clear(world, namespace, lease.instance, own):\n"
         "        return CLEARING_SECONDS\n"
-        "    if not await clear_epoch(world, namespace, taken):\n"
+        "    if not await clear_epoch(world, namespace, own):\n"
         "        return CLEARING_SECONDS\n",
         "",
         which="gone",
@@ -145,8 +145,8 @@ MUTANTS: Final = (
     Mutant(
         "a deleted deployment goes while something of it is left",
         f"{LIFE}.finish",
-        "if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
-        "if left := []:",
+        "if remains := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
+        "if remains := []:",
         which="machines",
     ),
     Mutant(
@@ -154,8 +154,8 @@ MUTANTS: Final = (
         f"{LIFE}.finish",
         "if wd.status.lease is not None or names.FENCE_FINALIZER not in wd.metadata.finalizers:\n"
         "        return None\n"
-        "    if left := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
-        "if left := []:",
+        "    if remains := await traces.live(world.client, wd.metadata.namespace, wd.metadata.name):",
+        "if remains := []:",
         which="machines",
     ),
     Mutant(
@@ -259,7 +259,7 @@ MUTANTS: Final = (
     Mutant(
         "a grant that came late does not look whether its lease went back",
         "berth_operator.queue.reservations.grant",
-        "if await _held(world, namespace, lease, instance) is None:",
+        "if await _deployment_of(world, namespace, lease, instance) is None:",
         "if False:",
         which="marked",
     ),
@@ -301,8 +301,8 @@ MUTANTS: Final = (
     Mutant(
         "a push that got no answer leaves its number free",
         "berth_operator.instances.serving._push",
-        "known = memory.sent",
-        "known = memory.acknowledged",
+        "former = memory.sent",
+        "former = memory.acknowledged",
         which="unanswered",
     ),
     Mutant(
@@ -406,7 +406,7 @@ MUTANTS: Final = (
     Mutant(
         "a rule that forbids somebody a machine counts for nothing",
         "berth_core.queue.access.may_instantiate",
-        "return FORBIDS not in named",
+        "return FORBIDS not in own",
         "return True",
         which="full",
     ),
@@ -420,7 +420,7 @@ MUTANTS: Final = (
     Mutant(
         "a client of a VPN that was revoked is not refused",
         "berth_operator.instances.vpn.clients.look",
-        "not _revoked(instance, present) <= known.refused",
+        "not _revoked(instance, present) <= vpn.refused",
         "False",
         which="tunnels",
     ),
