@@ -15,7 +15,7 @@ VARIABLES: Final = {
     "BERTH_ARCHIVE_ENDPOINT": "URL of a bucket's S3 API; Amazon's where it is empty.",
     "BERTH_ARCHIVE_REGION": "Region of the bucket.",
     "BERTH_ARCHIVE_CA_FILE": "CA certificates (PEM) for the endpoint; the public authorities' where it is empty.",
-    "BERTH_ARCHIVE_KEY_ID": "Credentials for the bucket; those of the surroundings (`AWS_…`) where it is empty.",
+    "BERTH_ARCHIVE_KEY_ID": "Credentials for the bucket; the surroundings' (`AWS_…`) where it is empty.",
     "BERTH_ARCHIVE_SECRET": "Secret part of these credentials.",
 }
 

@@ -26,7 +26,7 @@ _UNDERWAY: Final = (
     Reason("Script", _ALL, "The script runs.", "Follow it with `berth ci logs --follow`."),
     Reason("Packing", _ALL, "The artifacts are packed.", WAIT),
     Reason("Keeping", (builds.ENDED,), "Log and artifacts are being kept.", WAIT),
-    Reason("Ending", (builds.ENDED,), "The verdict is written; what the build had goes back.", WAIT),
+    Reason("Ending", (builds.ENDED,), "The verdict is written; the machine goes back.", WAIT),
 )
 _VERDICTS: Final = (
     Reason(builds.PASSED, _ALL, "The script succeeded."),
