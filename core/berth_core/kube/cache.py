@@ -32,11 +32,12 @@ class Cache(Generic[Value]):
         indexes: Mapping[str, Indexer[Value]] | None = None,
     ) -> None:
         self._read = read
-        self._indexers = dict(indexes or {})
         self._values: dict[Key, Value] = {}
         self._unreadable: dict[Key, Object] = {}
         self._versions: dict[Key, int] = {}
-        self._indexes: dict[str, dict[str, dict[Key, Value]]] = {name: {} for name in self._indexers}
+        self._indexes: dict[str, tuple[Indexer[Value], dict[str, dict[Key, Value]]]] = {
+            name: (values, {}) for name, values in (indexes or {}).items()
+        }
         self._models: dict[Key, Any] = {}
         self._gone: dict[Key, int] = {}
         """Tombstones: versions of deletions."""
@@ -54,7 +55,7 @@ class Cache(Generic[Value]):
 
     def by(self, index: str, value: str, namespace: str | None = None) -> list[Value]:
         """Objects by an index: in one namespace, sorted by name, or in all, in no special order."""
-        entries = self._indexes[index].get(value, {})
+        entries = self._indexes[index][1].get(value, {})
         if namespace is None:
             return list(entries.values())
         return [entries[key] for key in sorted(entries) if key[0] == namespace]
@@ -64,7 +65,7 @@ class Cache(Generic[Value]):
 
         (Each pass of a waiter looks at all waiters.)
         """
-        entries, models = self._indexes[index].get(value, {}), self._models
+        entries, models = self._indexes[index][1].get(value, {}), self._models
         keys = [key for key in sorted(entries) if key[0] == namespace]
         for key in keys:
             if key not in models:
@@ -73,7 +74,7 @@ class Cache(Generic[Value]):
 
     def counts(self, index: str) -> Iterator[tuple[str, int]]:
         """How many objects there are by each value of an index."""
-        return ((value, len(entries)) for value, entries in self._indexes[index].items())
+        return ((value, len(entries)) for value, entries in self._indexes[index][1].items())
 
     def __iter__(self) -> Iterator[Value]:
         return iter(list(self._values.values()))
@@ -136,20 +137,19 @@ class Cache(Generic[Value]):
 
     def _known(self, key: Key) -> int:
         """Newest version that is known of an object, or of its deletion; -1 where there is none."""
-        known = self._versions.get(key)
-        return known if known is not None else self._gone.get(key, -1)
+        return self._versions.get(key) or self._gone.get(key, -1)
 
     def _keep(self, key: Key, version: int, obj: Object) -> None:
         new = self._read(obj)
-        old = self._drop(key)
+        old = self._drop(key) if key in self._versions else None
         self._versions[key] = version
         if new is None:
             self._unreadable[key] = obj
         else:
             self._values[key] = new
-            for index, values in self._indexers.items():
+            for values, entries in self._indexes.values():
                 for value in values(new):
-                    self._indexes[index].setdefault(value, {})[key] = new
+                    entries.setdefault(value, {})[key] = new
         self._tell(key, old, new)
 
     def _bury(self, key: Key, version: int) -> None:
@@ -163,17 +163,18 @@ class Cache(Generic[Value]):
             self._tell(key, self._drop(key), None)
 
     def _drop(self, key: Key) -> Value | None:
-        self._versions.pop(key, None)
-        self._unreadable.pop(key, None)
+        del self._versions[key]
         self._models.pop(key, None)
         old = self._values.pop(key, None)
-        if old is not None:
-            for index, values in self._indexers.items():
-                entries = self._indexes[index]
-                for value in values(old):
-                    del entries[value][key]
-                    if not entries[value]:
-                        del entries[value]
+        if old is None:
+            del self._unreadable[key]
+            return None
+        for values, entries in self._indexes.values():
+            for value in values(old):
+                same = entries[value]
+                del same[key]
+                if not same:
+                    del entries[value]
         return old
 
     def _tell(self, key: Key, old: Value | None, new: Value | None) -> None:
