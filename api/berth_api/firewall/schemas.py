@@ -1,22 +1,23 @@
 """An instance's firewall."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from berth_api.http.bodies import Options, said
 from berth_core.firewall.model import parse_source
 
 
-def cidr(text: str) -> str:
-    """Return an address or a subnet in CIDR notation. Raises ValueError."""
-    try:
-        return str(parse_source(text))
-    except ValueError as error:
-        raise ValueError("must be an IPv4 address or subnet in CIDR notation") from error
+def cidr(source: object) -> str:
+    """Return the text of an address or a subnet in CIDR notation. Raises ValueError for anything else."""
+    if isinstance(source, str):
+        with suppress(ValueError):
+            return str(parse_source(source))
+    raise ValueError("must be an IPv4 address or subnet in CIDR notation")
 
 
-Cidr = Annotated[str, AfterValidator(cidr), WithJsonSchema({"type": "string", "format": "cidr"})]
+Cidr = Annotated[str, BeforeValidator(cidr), WithJsonSchema({"type": "string", "format": "cidr"})]
 Action = Literal["ACCEPT", "DROP", "REJECT"]
 
 

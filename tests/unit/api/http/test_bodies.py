@@ -154,6 +154,7 @@ def test_rules_are_read(body: dict[str, object], source: str | None, action: str
         (LaunchAnyRequest, {"wds": []}, "value for option `wds` must have 1 to 256 ids"),
         (ExtendRequest, {}, "option `expire_d` is required: seconds from now to the end"),
         (AccessRuleRequest, {}, "value for option `cap` must be CAP_INSTANTIATE or CAP_NO_INSTANTIATE"),
+        (FirewallRequest, {"src": 7}, "value for option `src` must be an IPv4 address or subnet in CIDR notation"),
         (FirewallRequest, {"src": ""}, "value for option `src` must be an IPv4 address or subnet in CIDR notation"),
         (FirewallRequest, {"action": 1}, "value for option `action` not recognized"),
         (ProjectRequest, {}, "option `repo_url` is required: URL of a git repository"),
