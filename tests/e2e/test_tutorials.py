@@ -1,12 +1,13 @@
 """The tutorials "Lend your first robot" and "A first build" work as they are written."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tutorials
 from gitserver import serving
 from gitting import git
-from lab import Lab
+from lab import NAMESPACE, Lab
 
 from berth_dev.cluster import install
 from berth_dev.cluster.network import OUTSIDE
@@ -18,11 +19,29 @@ SOURCED = {ENVIRONMENT: f". {install.ENVIRONMENT}/env"}
 REPOSITORY = "REPO=https://git.example.org/lab/rover.git"
 
 
+@pytest.fixture
+def _no_rover_stays(lab: Lab) -> Iterator[None]:
+    """Take the tutorial's robot away where its last commands were not reached."""
+    yield
+    for kind, names in (("wd", ["rover-1"]), ("wt", ["rover"]), ("acr", ["rover-1-nobody", "rover-1-ada"])):
+        lab.kubectl("delete", kind, *names, "-n", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+    lab.kubectl("label", "node", "node-2", "lab.example/robot-")
+
+
+@pytest.mark.usefixtures("_no_rover_stays")
 def test_lending_your_first_robot(tmp_path: Path) -> None:
     tutorials.play("first-robot.md", tmp_path, {"HOME": str(tmp_path)}, SOURCED)
 
 
-def test_a_first_build(lab: Lab, tmp_path: Path) -> None:
+def without_builds(lab: Lab) -> None:
+    """Delete the projects and builds of the tutorial's user: the page shows all of its builds."""
+    for kind in ("builds", "projects"):
+        lab.kubectl("delete", kind, "-n", NAMESPACE, "--field-selector", "spec.user=dora", "--timeout=60s")
+
+
+def test_a_first_build(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    without_builds(lab)
+    request.addfinalizer(lambda: without_builds(lab))
     with serving(OUTSIDE[2]) as server:
         server.repository("rover")
         bare = server.folder / "repositories" / "rover.git"
@@ -32,4 +51,3 @@ def test_a_first_build(lab: Lab, tmp_path: Path) -> None:
             f'[user]\nname = Dora\nemail = dora@example.org\n[url "{bare}"]\npushInsteadOf = {url}\n', encoding="utf-8"
         )
         tutorials.play("first-build.md", tmp_path, {"HOME": str(tmp_path)}, SOURCED | {REPOSITORY: f"REPO={url}"}, 360)
-    lab.kubectl("delete", "project", "--all", "-n", "berth-workspaces", "--field-selector", "spec.user=dora")

@@ -3,7 +3,7 @@
 from typing import Final
 
 from berth_core.keys.webhooks import DELIVERED, GIVEN_UP
-from berth_core.reasons.table import WAIT, Conditions, Reason
+from berth_core.reasons.table import Conditions, Reason
 
 _BOTH: Final = (DELIVERED, GIVEN_UP)
 _ADMIN: Final = "Ask an administrator for `webhooks.allowedCidrs`."
@@ -38,7 +38,7 @@ TABLES: Final = (
                 "Correct the Secret, or ask for its name in `ci.statusSecrets`.",
             ),
             Reason("AttemptsExhausted", (GIVEN_UP,), "All attempts failed.", "Mend the receiver, and ask the API."),
-            Reason("Superseded", (GIVEN_UP,), "A later Delivery says more.", WAIT),
+            Reason("Superseded", (GIVEN_UP,), "A later Delivery says more."),
         ),
     ),
 )

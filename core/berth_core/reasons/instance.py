@@ -55,7 +55,7 @@ _NETWORK: Final = (
     Reason(
         "PathUnverified",
         (state.NETWORK_READY,),
-        "The firewall is in force; the operator could not try the address, since a rule refuses its own packets.",
+        "The firewall is in force; the operator could not try from its pod whether packets arrive.",
     ),
     Reason(
         "PathRefused",
