@@ -38,7 +38,7 @@ WRONG_TOKEN: Final = "The token does not count, or does not permit it."  # noqa:
 UNKNOWN: Final = "no workspace deployment found with given ID"
 NOT_OWNER: Final = "Only owners of the deployment and superusers may change it."
 AWAY: Final = "The cluster is out of reach, or others are changing the same thing."
-PARAMETERS: Final = query_parameters(to_user="Only rules that name this user; `*`: those for everybody.")
+PARAMETERS: Final = query_parameters(to_user="Only rules that name this user; `*`: rules for everybody.")
 REFUSALS: Final = refusals(_400=WRONG_TOKEN, _403=NOT_OWNER, _404=UNKNOWN, _503=AWAY)
 
 

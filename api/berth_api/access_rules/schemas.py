@@ -27,9 +27,11 @@ class AccessRuleRequest(Options):
     """An access rule to make."""
 
     cap: Annotated[Capability, said(f"must be {' or '.join(get_args(Capability))}")] = Field(
-        description="What the user may do, or may not."
+        description="Capability that the rule gives or takes."
     )
-    user: User = Field(EVERYBODY, description="Whom it is about; `*`, or nothing, for everybody; up to 253 characters.")
+    user: User = Field(
+        EVERYBODY, description="User that it is about; `*`, or nothing, for everybody; up to 253 characters."
+    )
 
 
 class AccessRuleMade(BaseModel):
@@ -43,7 +45,7 @@ class AccessRuleShown(BaseModel):
 
     id: int = Field(description="Its number, among those of its deployment.")
     date_created: str
-    user: str = Field(description="Whom it is about; `*` for everybody.")
+    user: str = Field(description="User that it is about; `*` for everybody.")
     wdeployment_id: str
     capability: Capability
     param: str | None = Field(description="Argument of the capability; none takes one yet.")

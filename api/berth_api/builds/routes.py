@@ -81,7 +81,7 @@ FOLLOWING: Final[dict[str, Any]] = {
             "in": "header",
             "required": False,
             "schema": {"type": "string"},
-            "description": "With `follow`: number of the last line that the client has; those after it follow.",
+            "description": "With `follow`: number of the last line that the client has; the lines after it follow.",
         },
     ]
 }
@@ -188,7 +188,7 @@ async def change_job(
     JOB + "/log",
     summary="Log of a build",
     responses=refusals(_404=UNKNOWN, _429="Too many requests in this window, or too many logs and artifacts are read.")
-    | {200: {"description": "What was printed so far.", "content": {TEXT: WORDS, EVENTS: WORDS}}},
+    | {200: {"description": "Output so far.", "content": {TEXT: WORDS, EVENTS: WORDS}}},
     response_class=Response,
     openapi_extra=FOLLOWING,
 )
@@ -207,7 +207,7 @@ async def log(
 
 @router.get(
     JOB + "/artifacts",
-    summary="What a build left behind",
+    summary="Artifacts of a build",
     responses=refusals(
         _404="No such build, or it left nothing behind.",
         _429="Too many requests in this window, or too many logs and artifacts are read.",

@@ -178,7 +178,7 @@ class BuildDetail(BaseModel):
     started: str | None = None
     ended: str | None = None
     message: str | None = Field(None, description="Why it ended, or what it waits for.")
-    exit_code: int | None = Field(None, description="What the script ended with.")
+    exit_code: int | None = Field(None, description="Exit code of the script.")
     image: str | None = Field(None, description="Image that the script runs in.")
     workspace: str | None = Field(None, description="Type of the machine that it wants.")
 

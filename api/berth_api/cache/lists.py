@@ -3,7 +3,7 @@
 A list is a view: the rows that pass some filters, in some order. Views are kept, and each change of a row moves that
 row alone, by bisection. A change that affects many rows (of a type's description, of a queue) only puts them in doubt.
 :meth:`Rows.settle` works doubts off in pieces, so that nobody waits long for the event loop. Where very many rows are
-in doubt, all of them are made anew first, and then one order after the other is sorted, which is much less work than
+in doubt, all of them are made anew first. Then one order after the other is sorted, which is much less work than
 moving each row.
 """
 

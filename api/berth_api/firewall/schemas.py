@@ -25,7 +25,7 @@ class FirewallRequest(Options):
     """A rule to append."""
 
     src: Cidr | None = Field(None, description="Address or CIDR; the caller's without it.")
-    action: Annotated[Action, said("not recognized")] = Field("ACCEPT", description="What happens to the packet.")
+    action: Annotated[Action, said("not recognized")] = Field("ACCEPT", description="Verdict on the packet.")
 
 
 class FirewallRules(BaseModel):

@@ -28,7 +28,7 @@ EVERYWHERE: Final = {
 }
 LIMITED: Final = {
     "X-RateLimit-Limit": "Requests in a window.",
-    "X-RateLimit-Remaining": "What is left of them, always less than the limit.",
+    "X-RateLimit-Remaining": "Requests left, always less than the limit.",
     "X-RateLimit-Reset": "When the next window begins, in seconds since the Epoch.",
     "RateLimit-Policy": "The same as a structured field.",
     "RateLimit": "The same as a structured field.",

@@ -9,4 +9,4 @@ class Refusal(BaseModel):
     error_message: str
     result_message: str | None = Field(None, description="The same, where something is busy.")
     error: str | None = Field(None, description="The same, where POST /new… fails.")
-    request_id: str | None = Field(None, description="With status 500: what to quote.")
+    request_id: str | None = Field(None, description="With status 500: number to quote.")

@@ -25,7 +25,7 @@ PARAMETERS: Final = query_parameters(
     sort_by="`dec_start_date` (default), `inc_start_date`.",
     max_per_page="Items on a page; 0 (default): all on one.",
     page="From 1; past the end: the last.",
-    user="For superusers: whose.",
+    user="For superusers: their user.",
 )
 
 

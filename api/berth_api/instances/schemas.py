@@ -103,7 +103,7 @@ class Cloned(BaseModel):
     url: str
     cloned: bool
     path: str | None = Field(None, description="Where it is in the workspace.")
-    message: str | None = Field(None, description="What came of it, and where it is not there what to do.")
+    message: str | None = Field(None, description="Outcome, and where it failed what to do.")
 
     @classmethod
     def of(cls, found: Instance, repo: instance.Repo) -> Self:

@@ -2,7 +2,7 @@
 
 The operator writes ``status.expireTime`` when the instance becomes ready, and again when it sees that
 ``spec.expireAfter`` was changed. Between that change and its write the end follows from the spec, by the same rule
-(its instances/status.py), so that the caller of an extension sees the new end at once.
+(its instances/status.py). So the caller of an extension sees the new end at once.
 """
 
 import math

@@ -16,8 +16,8 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Whether the process can serve."""
 
-    missing: list[str] = Field(description="What it still waits for.")
-    warnings: list[str] = Field(description="What it serves in spite of, and somebody has to mend.")
+    missing: list[str] = Field(description="Parts that it still waits for.")
+    warnings: list[str] = Field(description="Faults in spite of which it serves; an administrator has to mend them.")
 
 
 class WebhookKey(BaseModel):

@@ -47,8 +47,8 @@ class Repo(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     url: GitUrl = Field(
-        description="https, http or git URL of up to 2048 characters, without user, password or query: what everyone"
-        " may read."
+        description="https, http or git URL of up to 2048 characters, without user, password or query,"
+        " readable for everyone."
     )
     path: ClonePath | None = Field(
         None,

@@ -54,7 +54,7 @@ class DescribedBasic(SecurityBase):
     """HTTP Basic for the OpenAPI document; :func:`pair_of` reads the pair, with Berth's own refusals."""
 
     def __init__(self) -> None:
-        self.model = HTTPBase(scheme="basic", description="The user and his password, for a purge.")
+        self.model = HTTPBase(scheme="basic", description="The user's name and password, for a purge.")
         self.scheme_name = "HTTPBasic"
 
     async def __call__(self) -> None:

@@ -12,4 +12,4 @@ class PurgeRequest(BaseModel):
     """User whose tokens end, and the password as proof; without both, a token is the proof."""
 
     user: Text = Field(None, description="The user's name.")
-    password: Text = Field(None, description="His password, as set with `berth user set-password`.")
+    password: Text = Field(None, description="The user's password, as set with `berth user set-password`.")

@@ -57,7 +57,12 @@ def test_an_agent_that_dies_before_it_has_shut_the_door_starts_no_workspace(pod:
 def test_without_a_ruleset_the_agent_says_so_and_takes_a_push(served: Pod) -> None:
     served.inside.sh("nft", "delete", "table", "inet", "berth")
     assert served.request(*GET).status == 503
-    assert served.push(4, keys=["ssh-ed25519 AAAApushed"]).status == 200
+    try:
+        assert served.push(4, keys=["ssh-ed25519 AAAApushed"]).status == 200
+    except TimeoutError:
+        # The kernel tracks no connection without a table, and may drop one that the new table finds. The operator, too,
+        # pushes again then.
+        assert served.push(4, keys=["ssh-ed25519 AAAApushed"]).status == 200
     assert served.request(*GET).fields["generation"] == 4
     assert served.keys() == "ssh-ed25519 AAAApushed\n"
 
