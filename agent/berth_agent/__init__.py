@@ -2,5 +2,5 @@
 
 Standard library only, one thread, at most 25 MB. The modules, from the outside in: ``server`` (routes and limits),
 ``wire`` (HTTP text), ``identity`` (TLS), ``push`` (bodies of the operator's requests), ``store`` (all of it or
-nothing); then ``nft`` (the kernel's tables), ``listening`` (open ports in the pod), ``readiness`` (waits for sockets).
+nothing); then ``nft`` (the kernel's tables), ``listening`` (open ports in the pod), ``loop`` (the scheduler).
 """

@@ -10,7 +10,10 @@ from typing import NoReturn
 
 from berth_agent import identity, log, nft, push
 from berth_agent.paths import Paths
+from berth_agent.routes import Routes
+from berth_agent.server import Server, listen
 from berth_agent.store import Store
+from berth_agent.vpn import Vpn
 
 
 def main() -> int:
@@ -30,11 +33,6 @@ def serve(paths: Paths) -> None:
     epoch, store = identity.own_epoch(paths), Store(paths)
     close(paths, store, epoch)
     say_so(paths.closed)
-    # These load asyncio, for which the workspace's start does not wait.
-    from berth_agent.routes import Routes
-    from berth_agent.server import Server, listen
-    from berth_agent.vpn import Vpn
-
     try:
         context = identity.server_context(paths)
     except ssl.SSLError as exc:

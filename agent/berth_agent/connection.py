@@ -1,13 +1,12 @@
 """One TLS connection, read and written without ever blocking the loop."""
 
-import asyncio
 import socket
 import ssl
 import time
 from typing import Final
 
 from berth_agent import wire
-from berth_agent.readiness import readable, writable
+from berth_agent.loop import Task, readable, writable
 from berth_agent.wire import END_OF_HEAD, MAX_HEAD, HTTPError
 
 HANDSHAKE: Final = 3.0
@@ -28,7 +27,7 @@ class Connection:
         self._raw = sock
         self._tls: ssl.SSLSocket | None = None
         self._buffer = bytearray()
-        self.task: asyncio.Task[None] | None = None
+        self.task: Task | None = None
         self.known = False
         """Whether the client has shown the operator's certificate."""
         self.idle = True

@@ -4,9 +4,9 @@ import time
 from typing import Final
 
 from berth_agent import connections, listening, log, nft, push, vpn
+from berth_agent.loop import pause
 from berth_agent.management import VpnError
 from berth_agent.push import InForce
-from berth_agent.readiness import pause
 from berth_agent.store import StaleError, Store
 from berth_agent.vpn import Vpn
 from berth_agent.wire import HTTPError, Request

@@ -5,7 +5,6 @@ connections, few seconds for the handshake, and when the places are taken the ol
 operator's certificate makes room. A client that has shown it gets more time and may keep the connection.
 """
 
-import asyncio
 import errno
 import socket
 import ssl
@@ -14,11 +13,12 @@ from typing import Final
 
 from berth_agent import identity, log, wire
 from berth_agent.connection import Connection
-from berth_agent.readiness import pause, readable
+from berth_agent.loop import Loop, pause, readable
 from berth_agent.routes import Routes
 from berth_agent.wire import HTTPError
 
 MAX_CONNECTIONS: Final = 16
+_FOREVER: Final = float("inf")
 _RESPITE: Final = 0.1
 """Seconds before the next accept when the kernel had no file descriptor or memory for one."""
 
@@ -49,19 +49,17 @@ class Server:
         self._listener = listener
         self._context = context
         self._routes = routes
+        self._loop = Loop()
         self._clients: dict[Connection, None] = {}
 
     def run(self) -> None:
-        """Serve for ever. An error that no client caused ends the process."""
-        asyncio.run(self._serve_all())
+        """Serve for ever."""
+        self._loop.spawn(self._accept())
+        self._loop.run()
 
-    async def _serve_all(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            await self._accept(tasks)
-
-    async def _accept(self, tasks: asyncio.TaskGroup) -> None:
+    async def _accept(self) -> None:
         while True:
-            await readable(self._listener)
+            await readable(self._listener, _FOREVER)
             try:
                 sock, _ = self._listener.accept()
             except OSError as exc:
@@ -73,7 +71,7 @@ class Server:
                 continue
             client = Connection(sock)
             self._clients[client] = None
-            client.task = tasks.create_task(self._serve(client))
+            client.task = self._loop.spawn(self._serve(client))
 
     def _make_room(self) -> bool:
         """End the oldest stranger, else the operator's oldest connection without a request; whether one was found."""
@@ -81,8 +79,7 @@ class Server:
             for client in self._clients:
                 if unwanted(client) and client.task is not None:
                     log.limited("connection ended", "warning", reason="places taken", known=client.known)
-                    del self._clients[client]
-                    client.task.cancel()
+                    self._loop.cancel(client.task)
                     return True
         return False
 

@@ -17,9 +17,9 @@ import time
 from typing import Any, Final, NamedTuple
 
 from berth_agent import files
+from berth_agent.loop import pause
 from berth_agent.management import UNNAMED, Session, VpnError, connect, is_connected, sessions
 from berth_agent.paths import Paths
-from berth_agent.readiness import pause
 
 FAREWELL: Final = 0.05
 """How long a client has to be told before its session is cut."""
