@@ -111,7 +111,7 @@ class Caches:
         namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
         now = asyncio.get_running_loop().time()
         watches = [self.all[kind.KIND] for kind in (AccessRule, Reservation, Instance)]
-        return all(one.seen(namespace) >= version and one.broken_for(now) <= BROKEN_SECONDS for one in watches)
+        return all(one.version(namespace) >= version and one.broken_for(now) <= BROKEN_SECONDS for one in watches)
 
     def anybody_waits(self, deployment: Deployment) -> bool:
         """Whether anyone waits for a deployment, whether or not they may have it."""
