@@ -130,8 +130,8 @@ class Caches:
 
     def type_named(self, namespace: str, name: str) -> WorkspaceType | None:
         """Return the type of a deployment in a namespace; of several of that name the oldest."""
-        found = self.types.by("name", name, namespace)
-        return oldest(found) if found else None
+        types = self.types.by("name", name, namespace)
+        return oldest(types) if types else None
 
 
 def _deployment(obj: Object) -> Deployment | None:

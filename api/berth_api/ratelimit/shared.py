@@ -87,8 +87,8 @@ class SharedStore(RedisStorage):
             transaction.expire(key, limit.window, nx=True)
             transaction.pexpiretime(key)
             transaction.pttl(key)
-            requests, _, ends, left = await _answer(transaction, self._patience)
-        return Reading(requests, math.ceil(ends / 1000), left / 1000)
+            requests, _, ends, milliseconds = await _answer(transaction, self._patience)
+        return Reading(requests, math.ceil(ends / 1000), milliseconds / 1000)
 
     async def look(self, limit: Limit, *, now: float) -> Reading:
         """Count nothing. ``now`` is in seconds since the Epoch. Raises as ``take``."""
@@ -97,10 +97,10 @@ class SharedStore(RedisStorage):
             transaction.get(key)
             transaction.pexpiretime(key)
             transaction.pttl(key)
-            requests, ends, left = await _answer(transaction, self._patience)
+            requests, ends, milliseconds = await _answer(transaction, self._patience)
         if requests is None or ends < 0:
             return untouched(limit, now)
-        return Reading(int(requests), math.ceil(ends / 1000), left / 1000)
+        return Reading(int(requests), math.ceil(ends / 1000), milliseconds / 1000)
 
     async def give_back(self, limit: Limit, reset: int) -> None:
         """Take one request back of the window that ends then; nothing where it has ended. Raises as ``take``."""
