@@ -105,7 +105,11 @@ class KeyFile:
                 return
             self._keys = parse(self._path.read_bytes())
         except (OSError, ValueError) as error:
-            log.error("verification keys cannot be read", path=str(self._path), error=str(error))
+            log.error(
+                "verification keys cannot be read, the keys before stay: correct the file",
+                path=str(self._path),
+                error=str(error),
+            )
             return
         self._version = version
         log.info("verification keys read", kids=sorted(self._keys))

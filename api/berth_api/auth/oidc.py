@@ -80,7 +80,11 @@ class ProviderKeys:
             if not keys:
                 raise FetchError("there is no key for RS256 signatures in the set")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, FetchError) as error:
-            log.error("keys of the provider cannot be fetched", url=self.provider.jwks_url, error=repr(error))
+            log.error(
+                "keys of the provider cannot be fetched, the keys before stay: check its URL and CA",
+                url=self.provider.jwks_url,
+                error=repr(error),
+            )
             return False
         finally:
             self._is_fetching = False

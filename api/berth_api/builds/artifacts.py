@@ -54,6 +54,8 @@ async def pieces(state: State, build: Build) -> AsyncGenerator[bytes, None]:
         digest.update(piece)
         data += piece
     if (digest.hexdigest(), len(data)) != (artifacts.sha256, artifacts.size):
-        raise cluster.ClusterError(f"artifacts of the Build {build.metadata.name} do not match their SHA-256")
+        raise cluster.ClusterError(
+            f"artifacts of the Build {build.metadata.name} do not match their SHA-256: restart the build"
+        )
     for start in range(0, len(data), PIECE):
         yield bytes(data[start : start + PIECE])

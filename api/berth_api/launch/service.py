@@ -252,7 +252,12 @@ async def _undo(state: State, namespace: str, lease: Lease, instance_id: str, us
     try:
         await tombstones.bury(state.client, namespace, lease, instance=instance_id, user=user)
     except cluster.ClusterError as error:
-        log.warning("left to the operator", instance=instance_id, deployment=lease.deployment, error=error.message)
+        log.warning(
+            "lease left to the operator, which takes it back",
+            instance=instance_id,
+            deployment=lease.deployment,
+            error=error.message,
+        )
 
 
 async def _present(state: State, wish: Wish) -> str | None:

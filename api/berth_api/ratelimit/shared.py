@@ -76,7 +76,9 @@ class SharedStore(RedisStorage):
             options = self._redis.connection_pool.connection_kwargs
             self._patience = float(options.get("socket_timeout") or SECONDS)
         except (ConfigurationError, TypeError, ValueError):
-            raise SettingError("BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used") from None
+            raise SettingError(
+                "BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used: correct what follows `?`"
+            ) from None
 
     async def take(self, limit: Limit) -> Reading:
         """Count one request. Raises one of FAILURES, after about SECONDS, or the URL's time limit, at the latest."""

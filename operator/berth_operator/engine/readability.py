@@ -59,7 +59,7 @@ async def reconcile_readability(world: World, key: Key) -> float | None:
         # Applied: a merge patch would need the other conditions, which may be what cannot be read.
         live = await world.client.apply(kind, body, subresource="status")
     except (InvalidError, NotFoundError) as error:
-        log.warning("cannot say that it cannot be read", kind=resource.KIND, name=name, error=error.message)
+        log.warning("condition Readable cannot be written", kind=resource.KIND, name=name, error=error.message)
         return None
     world.cache[kind].put(live)
     return None
