@@ -27,7 +27,7 @@ def main() -> None:
     try:
         config = from_environment(os.environ)
         if config.kubeconfig is not None and not Path(config.kubeconfig).is_file():
-            raise SettingError(f"KUBECONFIG={config.kubeconfig} is no file")
+            raise SettingError(f"KUBECONFIG={config.kubeconfig} is no file: correct the path, or unset it in a pod")
         if config.rate_limit.redis_url is not None:
             store_url(config.rate_limit.redis_url)
         certificate = Certificate(config.tls_folder) if config.tls_folder is not None else None

@@ -133,7 +133,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
     settings = Settings(environment)
     namespaces = settings.words("BERTH_WORKSPACE_NAMESPACES", ("berth-workspaces",))
     if not namespaces:
-        raise SettingError("BERTH_WORKSPACE_NAMESPACES names no namespace")
+        raise SettingError("BERTH_WORKSPACE_NAMESPACES is empty: name at least one namespace")
     return Config(
         namespace=settings.text("BERTH_NAMESPACE", "berth"),
         workspace_namespaces=namespaces,

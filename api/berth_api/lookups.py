@@ -33,60 +33,60 @@ R = TypeVar("R", bound=Resource)
 
 async def deployment(state: State, deployment_id: str) -> Deployment | None:
     """Read a deployment, live; None where there is none."""
-    known = state.caches.deployments.by("id", deployment_id)
-    if known:
-        holder = holder_of(known)
+    cached = state.caches.deployments.by("id", deployment_id)
+    if cached:
+        holder = holder_of(cached)
         live = await _get(state, WorkspaceDeployment, holder.namespace, holder.name)
         if live is not None:
             return Deployment.of(live)
-    found = [Deployment.of(wd) for wd in await _by_id(state, WorkspaceDeployment, deployment_id)]
-    found = [d for d in found if d.id == deployment_id]
-    return holder_of(found) if found else None
+    deployments = [Deployment.of(wd) for wd in await _by_id(state, WorkspaceDeployment, deployment_id)]
+    deployments = [d for d in deployments if d.id == deployment_id]
+    return holder_of(deployments) if deployments else None
 
 
 async def deployments_of(state: State, type_name: str) -> list[Deployment]:
     """Read all deployments of a type, live."""
-    found = await _list(state, WorkspaceDeployment, {"spec.type": type_name})
-    return [Deployment.of(wd) for wd in found]
+    resources = await _list(state, WorkspaceDeployment, {"spec.type": type_name})
+    return [Deployment.of(wd) for wd in resources]
 
 
 async def deployment_named(state: State, namespace: str, name: str) -> Deployment | None:
     """Read a deployment by the name of its resource, live; None where there is none."""
-    found = await _get(state, WorkspaceDeployment, namespace, name)
-    return Deployment.of(found) if found is not None else None
+    resource = await _get(state, WorkspaceDeployment, namespace, name)
+    return Deployment.of(resource) if resource is not None else None
 
 
-async def type_of(state: State, found: Deployment, *, live: bool = False) -> WorkspaceType | None:
+async def type_of(state: State, deployment: Deployment, *, live: bool = False) -> WorkspaceType | None:
     """Return a deployment's type: from the cache, or live where it is not there yet or ``live`` is asked for."""
-    return await type_named(state, found.namespace, found.type, live=live)
+    return await type_named(state, deployment.namespace, deployment.type, live=live)
 
 
 async def type_named(state: State, namespace: str, name: str, *, live: bool = False) -> WorkspaceType | None:
     """Return the type of a name (``typeName``); as :func:`type_of`."""
-    known = state.caches.type_named(namespace, name)
-    if known is not None and live:
+    kind = state.caches.type_named(namespace, name)
+    if kind is not None and live:
         # The oldest of a name stays the oldest while it exists, and one object is read faster than a list.
-        known = await _get(state, WorkspaceType, namespace, known.metadata.name)
-    if known is not None and known.spec.type_name == name:
-        return known
-    found = await _listed(state, WorkspaceType, namespace, {"spec.typeName": name})
-    return oldest(found) if found else None
+        kind = await _get(state, WorkspaceType, namespace, kind.metadata.name)
+    if kind is not None and kind.spec.type_name == name:
+        return kind
+    types = await _list_in(state, WorkspaceType, namespace, {"spec.typeName": name})
+    return oldest(types) if types else None
 
 
-async def rules_of(state: State, found: Deployment) -> list[AccessRule]:
+async def rules_of(state: State, deployment: Deployment) -> list[AccessRule]:
     """Read the access rules of a deployment, live."""
-    return await _listed(state, AccessRule, found.namespace, {"spec.deployment": found.name})
+    return await _list_in(state, AccessRule, deployment.namespace, {"spec.deployment": deployment.name})
 
 
 async def rules_among(state: State, deployments: Sequence[Deployment]) -> dict[tuple[str, str], list[AccessRule]]:
     """Read the access rules of some deployments, live, by namespace and name: in one list a namespace."""
-    found: defaultdict[tuple[str, str], list[AccessRule]] = defaultdict(list)
-    wanted = {(d.namespace, d.name) for d in deployments}
-    for rule in await rules(state) if wanted else ():
+    by_deployment: defaultdict[tuple[str, str], list[AccessRule]] = defaultdict(list)
+    keys = {(d.namespace, d.name) for d in deployments}
+    for rule in await rules(state) if keys else ():
         key = rule.metadata.namespace, rule.spec.deployment
-        if key in wanted:
-            found[key].append(rule)
-    return found
+        if key in keys:
+            by_deployment[key].append(rule)
+    return by_deployment
 
 
 async def rules(state: State) -> list[AccessRule]:
@@ -102,10 +102,10 @@ async def reservations(state: State, user: str | None) -> list[Reservation]:
 async def reservation(state: State, reservation_id: str, user: str | None) -> Reservation | None:
     """Read a reservation, live; one not made by the API is found only where it is the user's, or ``user`` is None."""
     namespaces = state.config.workspace_namespaces
-    named = await asyncio.gather(*(_get(state, Reservation, namespace, reservation_id) for namespace in namespaces))
-    found = [r for r in named if r is not None] or await reservations(state, user)
-    found = [r for r in found if ids.instance_id(r.metadata.name, r.metadata.uid) == reservation_id]
-    return min(found, key=lambda r: r.metadata.creation_timestamp, default=None)
+    by_name = await asyncio.gather(*(_get(state, Reservation, namespace, reservation_id) for namespace in namespaces))
+    matches = [r for r in by_name if r is not None] or await reservations(state, user)
+    matches = [r for r in matches if ids.instance_id(r.metadata.name, r.metadata.uid) == reservation_id]
+    return min(matches, key=lambda r: r.metadata.creation_timestamp, default=None)
 
 
 async def instance(state: State, instance_id: str) -> Instance | None:
@@ -113,97 +113,97 @@ async def instance(state: State, instance_id: str) -> Instance | None:
 
     Where a cache knows its name, one object is read.
     """
-    known = state.caches.endings.by("id", instance_id)
-    live = await _get(state, Instance, known[0].namespace, known[0].name) if len(known) == 1 else None
+    endings = state.caches.endings.by("id", instance_id)
+    live = await _get(state, Instance, endings[0].namespace, endings[0].name) if len(endings) == 1 else None
     several = [live] if live is not None else await _by_id(state, Instance, instance_id)
-    found = [i for i in several if i.public_id == instance_id]
-    found = [i for i in found if deployment_name(i) is not None]
-    return min(found, key=lambda i: i.metadata.creation_timestamp, default=None)
+    matches = [i for i in several if i.public_id == instance_id]
+    matches = [i for i in matches if deployment_name(i) is not None]
+    return min(matches, key=lambda i: i.metadata.creation_timestamp, default=None)
 
 
 async def instance_for(state: State, identity: Identity, instance_id: str) -> Instance:
     """Read an instance that the caller may use. Raises MissingError, BadRequestError."""
     access.need_instance(identity, instance_id)
-    found = await instance(state, instance_id)
-    if found is None:
+    resource = await instance(state, instance_id)
+    if resource is None:
         raise access.instance_missing()
-    access.need_own(identity, found)
-    return found
+    access.need_own(identity, resource)
+    return resource
 
 
 async def instances(state: State, user: str | None) -> list[Instance]:
     """Read the instances of a user, or of everyone, live; waiting ones without a deployment are left out."""
-    found = await _list(state, Instance, {"spec.user": user} if user is not None else None)
-    return [i for i in found if deployment_name(i) is not None]
+    resources = await _list(state, Instance, {"spec.user": user} if user is not None else None)
+    return [i for i in resources if deployment_name(i) is not None]
 
 
-def deployment_name(found: Instance) -> str | None:
+def deployment_name(instance: Instance) -> str | None:
     """Name of the deployment that an instance has, had, or claims; None while it waits for one."""
-    if found.status.deployment is not None:
-        return found.status.deployment
-    return found.spec.claim.deployment if found.spec.claim is not None else None
+    if instance.status.deployment is not None:
+        return instance.status.deployment
+    return instance.spec.claim.deployment if instance.spec.claim is not None else None
 
 
-def deployment_id(found: Instance) -> str:
+def deployment_id(instance: Instance) -> str:
     """Public id of the deployment that an instance has, had, or claims."""
-    return ids.deployment_id(found.metadata.namespace, deployment_name(found) or "")
+    return ids.deployment_id(instance.metadata.namespace, deployment_name(instance) or "")
 
 
-async def deployment_of(state: State, found: Instance) -> Deployment | None:
+async def deployment_of(state: State, instance: Instance) -> Deployment | None:
     """Read the deployment that an instance has, had, or claims, live; None where it was deleted, or never existed."""
-    name = deployment_name(found)
-    return await deployment_named(state, found.metadata.namespace, name) if name is not None else None
+    name = deployment_name(instance)
+    return await deployment_named(state, instance.metadata.namespace, name) if name is not None else None
 
 
-def cached_deployment_of(state: State, found: Instance) -> Deployment | None:
+def cached_deployment_of(state: State, instance: Instance) -> Deployment | None:
     """Return the deployment that an instance has, had, or claims, as the cache has it."""
-    return cached_deployment(state, found.metadata.namespace, deployment_name(found) or "")
+    return cached_deployment(state, instance.metadata.namespace, deployment_name(instance) or "")
 
 
 def cached_deployment(state: State, namespace: str, name: str) -> Deployment | None:
     """Return a deployment by the name of its resource, as the cache has it."""
-    found = state.caches.deployments.by("id", ids.deployment_id(namespace, name))
-    return next((d for d in found if (d.namespace, d.name) == (namespace, name)), None)
+    deployments = state.caches.deployments.by("id", ids.deployment_id(namespace, name))
+    return next((d for d in deployments if (d.namespace, d.name) == (namespace, name)), None)
 
 
 async def projects(state: State, user: str | None) -> list[Project]:
     """Read the projects of a user, or of everyone, live; of several of one name the oldest."""
     by_name: dict[str, list[Project]] = defaultdict(list)
-    for found in await _list(state, Project, {"spec.user": user} if user is not None else None):
-        by_name[found.spec.name].append(found)
+    for project in await _list(state, Project, {"spec.user": user} if user is not None else None):
+        by_name[project.spec.name].append(project)
     return [_oldest(several) for several in by_name.values()]
 
 
 async def project(state: State, name: str) -> Project | None:
     """Read the project that clients know by a name, live; None where there is none."""
-    found = await _list(state, Project, {"spec.name": name})
-    return _oldest(found) if found else None
+    resources = await _list(state, Project, {"spec.name": name})
+    return _oldest(resources) if resources else None
 
 
-async def builds_of(state: State, found: Project) -> list[Build]:
+async def builds_of(state: State, project: Project) -> list[Build]:
     """Read the builds of a project, live."""
-    several = await _listed(state, Build, found.metadata.namespace, {"spec.project": found.metadata.name})
-    return [b for b in several if _is_of(b, found)]
+    several = await _list_in(state, Build, project.metadata.namespace, {"spec.project": project.metadata.name})
+    return [b for b in several if _is_of(b, project)]
 
 
-async def build_of(state: State, found: Project, build_id: str) -> Build | None:
+async def build_of(state: State, project: Project, build_id: str) -> Build | None:
     """Read a build of a project, live; None where there is none."""
     if not ids.is_uuid(build_id):
         return None
-    namespace = found.metadata.namespace
-    named = await _get(state, Build, namespace, build_id)
-    several = [named] if named is not None else await _listed(state, Build, namespace, {"status.id": build_id})
-    mine = [b for b in several if b.public_id == build_id and _is_of(b, found)]
+    namespace = project.metadata.namespace
+    live = await _get(state, Build, namespace, build_id)
+    several = [live] if live is not None else await _list_in(state, Build, namespace, {"status.id": build_id})
+    mine = [b for b in several if b.public_id == build_id and _is_of(b, project)]
     return mine[0] if mine else None
 
 
-def _is_of(build: Build, found: Project) -> bool:
+def _is_of(build: Build, project: Project) -> bool:
     # By its user too: builds can outlive their project, whose name another user's project may then have.
-    return (build.spec.project, build.spec.user) == (found.metadata.name, found.spec.user)
+    return (build.spec.project, build.spec.user) == (project.metadata.name, project.spec.user)
 
 
-def _oldest(found: Sequence[Project]) -> Project:
-    return min(found, key=lambda p: (p.metadata.creation_timestamp, p.metadata.uid))
+def _oldest(projects: Sequence[Project]) -> Project:
+    return min(projects, key=lambda p: (p.metadata.creation_timestamp, p.metadata.uid))
 
 
 async def _by_id(state: State, kind: type[R], public_id: str) -> list[R]:
@@ -211,8 +211,8 @@ async def _by_id(state: State, kind: type[R], public_id: str) -> list[R]:
     if not ids.is_uuid(public_id):
         return []
     namespaces = state.config.workspace_namespaces
-    named = await asyncio.gather(*(_get(state, kind, namespace, public_id) for namespace in namespaces))
-    return [r for r in named if r is not None] or await _list(state, kind, {"status.id": public_id})
+    resources = await asyncio.gather(*(_get(state, kind, namespace, public_id) for namespace in namespaces))
+    return [r for r in resources if r is not None] or await _list(state, kind, {"status.id": public_id})
 
 
 async def _get(state: State, kind: type[R], namespace: str, name: str) -> R | None:
@@ -227,11 +227,11 @@ async def _get(state: State, kind: type[R], namespace: str, name: str) -> R | No
 
 async def _list(state: State, kind: type[R], fields: Mapping[str, str] | None) -> list[R]:
     namespaces = state.config.workspace_namespaces
-    found = await asyncio.gather(*(_listed(state, kind, namespace, fields) for namespace in namespaces))
-    return [resource for resources in found for resource in resources]
+    lists = await asyncio.gather(*(_list_in(state, kind, namespace, fields) for namespace in namespaces))
+    return [resource for resources in lists for resource in resources]
 
 
-async def _listed(state: State, kind: type[R], namespace: str, fields: Mapping[str, str] | None) -> list[R]:
+async def _list_in(state: State, kind: type[R], namespace: str, fields: Mapping[str, str] | None) -> list[R]:
     async def read() -> list[R]:
         objects, _ = await state.client.list(kind.api(), namespace, fields=fields)
         return readable(kind, objects)

@@ -22,9 +22,9 @@ async def mark(state: State, kind: WorkspaceType) -> None:
         return  # nothing of a deleted type can be had
 
 
-async def mark_of(state: State, namespace: str, deployment: str) -> None:
+async def mark_of(state: State, namespace: str, name: str) -> None:
     """Tell all replicas that something about a deployment's type has changed; as :func:`mark`."""
-    found = await lookups.deployment_named(state, namespace, deployment)
-    kind = await lookups.type_of(state, found) if found is not None else None
+    deployment = await lookups.deployment_named(state, namespace, name)
+    kind = await lookups.type_of(state, deployment) if deployment is not None else None
     if kind is not None:
         await mark(state, kind)

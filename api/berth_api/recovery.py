@@ -10,7 +10,7 @@ import orjson
 from berth_api import lookups, marks
 from berth_api.http.errors import AwayError
 from berth_api.idempotency import replay
-from berth_api.idempotency.records import SECRETS, Held
+from berth_api.idempotency.records import SECRETS, Entry
 from berth_api.idempotency.replay import KEY_FIELD, PROFILE_FIELD, Answer
 from berth_api.state import State
 from berth_api.vpn import service
@@ -65,7 +65,7 @@ async def _profile(state: State, client_id: str) -> str | None:
         return None
 
 
-async def _launched(state: State, obj: Object) -> Answer:
+async def _instance(state: State, obj: Object) -> Answer:
     instance = Instance.parse(obj)
     public_id = instance.public_id
     if not await _has_its_lease(state, instance):
@@ -80,12 +80,12 @@ async def _has_its_lease(state: State, instance: Instance) -> bool:
     claim, status = instance.spec.claim, instance.status
     if claim is None or status.epoch is not None or status.reason is not None:
         return True
-    found = await lookups.deployment_named(state, instance.metadata.namespace, claim.deployment)
-    lease = found.resource.status.lease if found is not None else None
+    deployment = await lookups.deployment_named(state, instance.metadata.namespace, claim.deployment)
+    lease = deployment.resource.status.lease if deployment is not None else None
     return lease is not None and lease.instance == instance.public_id
 
 
-async def _reserved(state: State, obj: Object) -> Answer:
+async def _reservation(state: State, obj: Object) -> Answer:
     metadata, spec = obj["metadata"], Reservation.parse(obj).spec
     # The process that made it may have died before it set the mark.
     if spec.workspace_type is not None:
@@ -97,39 +97,39 @@ async def _reserved(state: State, obj: Object) -> Answer:
     return _json({"success": False, "id": ids.instance_id(metadata["name"], metadata["uid"])})
 
 
-async def _appended(_state: State, _obj: Object) -> Answer:
+async def _firewall_rule(_state: State, _obj: Object) -> Answer:
     return Answer(200, JSON_HEADERS)
 
 
-async def _admitted(state: State, obj: Object) -> Answer:
+async def _vpn_client(state: State, obj: Object) -> Answer:
     client = VPNClient.parse(obj)
     return _json({"client_id": client.metadata.uid, PROFILE_FIELD: await service.profile_of(state, client)})
 
 
-async def _ruled(state: State, obj: Object) -> Answer:
+async def _access_rule(state: State, obj: Object) -> Answer:
     rule = AccessRule.parse(obj)
     await marks.mark_of(state, rule.metadata.namespace, rule.spec.deployment)
     return _json({"rule_id": rule.spec.rule_id})
 
 
-async def _registered(_state: State, obj: Object) -> Answer:
+async def _project(_state: State, obj: Object) -> Answer:
     return _json({"pid": Project.parse(obj).spec.name})
 
 
-async def _asked(state: State, obj: Object) -> Answer:
+async def _build(state: State, obj: Object) -> Answer:
     build = Build.parse(obj)
-    found = await state.client.get(Project.api(), build.metadata.namespace, build.spec.project)
-    return _json({"pid": Project.parse(found).spec.name, "jid": build.public_id})
+    project = await state.client.get(Project.api(), build.metadata.namespace, build.spec.project)
+    return _json({"pid": Project.parse(project).spec.name, "jid": build.public_id})
 
 
 SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[Answer]]], ...]] = (
-    (Instance, _launched),
-    (Reservation, _reserved),
-    (FirewallRule, _appended),
-    (VPNClient, _admitted),
-    (AccessRule, _ruled),
-    (Project, _registered),
-    (Build, _asked),
+    (Instance, _instance),
+    (Reservation, _reservation),
+    (FirewallRule, _firewall_rule),
+    (VPNClient, _vpn_client),
+    (AccessRule, _access_rule),
+    (Project, _project),
+    (Build, _build),
 )
 """Kinds that a POST can make, and their answers."""
 
@@ -141,16 +141,18 @@ def _json(body: dict[str, Any]) -> Answer:
 class Recovery:
     """Finds answers by the objects made, and private keys by their owners."""
 
-    async def answer_of(self, state: State, held: Held) -> Answer | None:
+    async def answer_of(self, state: State, entry: Entry) -> Answer | None:
         """Look, live, for objects with the key's label; None where there are none. Raises ClusterError, AwayError.
 
         Objects older than the record belong to another request with the same key, a day ago or longer.
         """
         for kind, shape in SHAPES:
-            labelled = await _labelled(state, kind, held.digest)
-            made = [obj for obj in labelled if _created(obj) >= held.created - MOST_WIDTH and not _lost_its_claim(obj)]
-            if made:
-                return await shape(state, min(made, key=_created))
+            labelled = await _labelled(state, kind, entry.digest)
+            objects = [
+                obj for obj in labelled if _created(obj) >= entry.created - MOST_WIDTH and not _lost_its_claim(obj)
+            ]
+            if objects:
+                return await shape(state, min(objects, key=_created))
         return None
 
     async def whole(self, state: State, answer: Answer) -> Answer:

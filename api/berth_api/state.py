@@ -49,8 +49,8 @@ class State:
 
     def part(self, kind: type[Part]) -> Part:
         """Return the state of a class that a noun keeps for itself."""
-        found: Part = self.parts[kind]
-        return found
+        part: Part = self.parts[kind]
+        return part
 
     async def now(self) -> datetime:
         """Return the store's time, for creation times and ages; where it is not known, ask the cluster.

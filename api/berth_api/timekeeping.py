@@ -17,13 +17,15 @@ UNKNOWN_SECONDS: Final = 1.0
 
 async def keep_time(client: Client) -> None:
     """Ask for the store's time again and again, until cancelled."""
-    known = True
+    was_known = True
     while True:
         try:
             await client.server_date()
         except ClusterError as error:
             log.warning("cannot ask for the cluster's time", error=error.message)
-        if known and not client.clock.is_known:
-            log.error("the cluster's time is not known: nothing is made here that has an age")
-        known = client.clock.is_known
-        await asyncio.sleep(EVERY_SECONDS if known else UNKNOWN_SECONDS)
+        if was_known and not client.clock.is_known:
+            log.error(
+                "the cluster's time is not known, so nothing with an age is made here: check that its API answers"
+            )
+        was_known = client.clock.is_known
+        await asyncio.sleep(EVERY_SECONDS if was_known else UNKNOWN_SECONDS)

@@ -13,7 +13,7 @@ from berth_operator.builds import controller as builds
 from berth_operator.deployments import controller as deployments
 from berth_operator.enforcement import probe
 from berth_operator.engine import events
-from berth_operator.engine.cache import shown
+from berth_operator.engine.cache import view
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.controllers import Controller, Controllers
 from berth_operator.engine.events import Complaint
@@ -88,7 +88,7 @@ def make_caches() -> dict[Kind, Cache[Object]]:
 
 
 def _kept(kind: Kind, obj: Object) -> Object | None:
-    return shown(kind, slim(kind, obj))
+    return view(kind, slim(kind, obj))
 
 
 def make_queue(world: World) -> WorkQueue:

@@ -189,8 +189,8 @@ MUTANTS: Final = (
     Mutant(
         "a tombstone is taken for the Instance that was asked for",
         "berth_api.launch.service._create",
-        "if found is None or not mine or is_tombstone(found):",
-        "if found is None:",
+        "if live is None or not mine or is_tombstone(live):",
+        "if live is None:",
         which="late",
     ),
     Mutant(
@@ -265,16 +265,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "nothing is looked for before a repeat",
-        "berth_api.idempotency.middleware._Record._held",
-        "made = await self._recovery.answer_of(state, held)",
-        "made = None",
+        "berth_api.idempotency.middleware._Record._entry",
+        "answer = await self._recovery.answer_of(state, entry)",
+        "answer = None",
         which="calls-made",
     ),
     Mutant(
         "a record is forgotten though another request has taken it over",
         "berth_api.idempotency.records.Records.drop",
-        "uid=held.uid, resource_version=held.version",
-        "uid=held.uid",
+        "uid=entry.uid, resource_version=entry.version",
+        "uid=entry.uid",
         which="dead",
     ),
     Mutant(

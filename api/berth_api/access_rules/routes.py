@@ -50,7 +50,7 @@ REFUSALS: Final = refusals(_400=WRONG_TOKEN, _403=NOT_OWNER, _404=UNKNOWN, _503=
 )
 async def list_all(state: SharedState, user: User, query: Query) -> AccessRules:
     """List the rules of the caller's deployments, and those that concern the caller; a superuser sees all."""
-    return _shown(await service.listed(state, user, query.get("to_user") or None))
+    return _answer(await service.listed(state, user, query.get("to_user") or None))
 
 
 @router.get(
@@ -61,7 +61,7 @@ async def list_all(state: SharedState, user: User, query: Query) -> AccessRules:
 )
 async def list_of_deployment(state: SharedState, user: User, query: Query, deployment_id: DeploymentId) -> AccessRules:
     """List the rules of one deployment: all for its owners and superusers, for others those that concern them."""
-    return _shown(await service.of_deployment(state, user, deployment_id, query.get("to_user") or None))
+    return _answer(await service.of_deployment(state, user, deployment_id, query.get("to_user") or None))
 
 
 @router.post(
@@ -115,5 +115,5 @@ async def unlock(state: SharedState, user: User, deployment_id: DeploymentId) ->
     return Empty()
 
 
-def _shown(found: Iterable[AccessRule]) -> AccessRules:
-    return AccessRules(rules=[AccessRuleShown.of(rule) for rule in found])
+def _answer(rules: Iterable[AccessRule]) -> AccessRules:
+    return AccessRules(rules=[AccessRuleShown.of(rule) for rule in rules])

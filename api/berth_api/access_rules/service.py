@@ -29,11 +29,11 @@ SMALL_ID: Final = 65535
 async def of_deployment(state: State, identity: Identity, deployment_id: str, to_user: str | None) -> list[AccessRule]:
     """Read the rules of one deployment that the caller may see, live. Raises MissingError."""
     access.need_unconstrained(identity)
-    found = await service.existing(state, deployment_id)
-    shown = await lookups.rules_of(state, found)
-    if not access.owns(identity, found):
-        shown = [rule for rule in shown if access.concerns(identity, rule)]
-    return _ordered(shown, to_user)
+    deployment = await service.existing(state, deployment_id)
+    rules = await lookups.rules_of(state, deployment)
+    if not access.owns(identity, deployment):
+        rules = [rule for rule in rules if access.concerns(identity, rule)]
+    return _ordered(rules, to_user)
 
 
 async def listed(state: State, identity: Identity, to_user: str | None) -> list[AccessRule]:
@@ -47,10 +47,10 @@ async def listed(state: State, identity: Identity, to_user: str | None) -> list[
     state.caches.need_fresh()
     owned = [d for d in state.caches.deployments if access.owns(identity, d)]
     keys = {(d.namespace, d.name) for d in owned}
-    shown = [rule for rules in (await lookups.rules_among(state, owned)).values() for rule in rules]
+    live = [rule for rules in (await lookups.rules_among(state, owned)).values() for rule in rules]
     concerning = (rule for rule in state.caches.rules if access.concerns(identity, rule))
     others = (rule for rule in concerning if (rule.metadata.namespace, rule.spec.deployment) not in keys)
-    return _ordered([*shown, *(rule for rule in others if _has_deployment(state, rule))], to_user)
+    return _ordered([*live, *(rule for rule in others if _has_deployment(state, rule))], to_user)
 
 
 async def add(state: State, identity: Identity, deployment_id: str, capability: Capability, user: str) -> int:
@@ -58,36 +58,37 @@ async def add(state: State, identity: Identity, deployment_id: str, capability: 
 
     Raises MissingError, NotPermittedError, BadRequestError.
     """
-    found = await _changeable(state, identity, deployment_id)
+    deployment = await _changeable(state, identity, deployment_id)
     present = await lookups.rules(state)
-    key = found.namespace, found.name
+    key = deployment.namespace, deployment.name
     if sum((rule.metadata.namespace, rule.spec.deployment) == key for rule in present) >= MOST_RULES:
         raise BadRequestError(f"a workspace deployment has at most {MOST_RULES} access rules: delete some first")
     taken = {rule.spec.rule_id for rule in present}
     for _ in range(ATTEMPTS):
         number = next_rule_id(taken)
-        spec = AccessRuleSpec(deployment=found.name, user=user, capability=capability, rule_id=number)
+        spec = AccessRuleSpec(deployment=deployment.name, user=user, capability=capability, rule_id=number)
         try:
-            await create(state.client, AccessRule, _manifest(identity, found, spec))
+            await create(state.client, AccessRule, _manifest(identity, deployment, spec))
         except cluster.AlreadyExistsError:
             taken.add(number)  # by a concurrent request, or as the name of a rule with another number
             continue
-        await marks.mark_of(state, found.namespace, found.name)
+        await marks.mark_of(state, deployment.namespace, deployment.name)
         return number
     raise AwayError("others are making access rules at the same time. Try again.")
 
 
 async def remove(state: State, identity: Identity, deployment_id: str, rule_id: int) -> None:
     """Delete a rule. Raises MissingError, NotPermittedError."""
-    found = await _changeable(state, identity, deployment_id)
-    doomed = [rule.metadata for rule in await lookups.rules_of(state, found) if rule.spec.rule_id == rule_id]
+    deployment = await _changeable(state, identity, deployment_id)
+    doomed = [rule.metadata for rule in await lookups.rules_of(state, deployment) if rule.spec.rule_id == rule_id]
     if not doomed:
-        await marks.mark_of(state, found.namespace, found.name)  # it may have been deleted just now, without a mark
+        # It may have been deleted just now, without a mark.
+        await marks.mark_of(state, deployment.namespace, deployment.name)
         raise MissingError("rule not found")
     # Rules made with kubectl may share a number: delete all of that number.
     for metadata in doomed:
         await state.client.delete(AccessRule.api(), metadata.namespace, metadata.name, uid=metadata.uid)
-    await marks.mark_of(state, found.namespace, found.name)
+    await marks.mark_of(state, deployment.namespace, deployment.name)
 
 
 async def lock(state: State, identity: Identity, deployment_id: str, *, locked: bool) -> None:
@@ -103,36 +104,36 @@ def next_rule_id(taken: Iterable[int]) -> int:
     >>> next_rule_id([]), next_rule_id([1, 7]), next_rule_id([1, 3, 70000])
     (1, 8, 2)
     """
-    known = set(taken)
-    following = max(known, default=0) + 1
+    numbers = set(taken)
+    following = max(numbers, default=0) + 1
     if following <= SMALL_ID:
         return following
-    return next(number for number in range(1, len(known) + 2) if number not in known)
+    return next(number for number in range(1, len(numbers) + 2) if number not in numbers)
 
 
 async def _changeable(state: State, identity: Identity, deployment_id: str) -> Deployment:
     access.need_unconstrained(identity)
     access.need_write(identity, Scope.CHANGE)
-    found = await service.existing(state, deployment_id)
-    access.need_owner(identity, found)
-    return found
+    deployment = await service.existing(state, deployment_id)
+    access.need_owner(identity, deployment)
+    return deployment
 
 
 def _has_deployment(state: State, rule: AccessRule) -> bool:
     return lookups.cached_deployment(state, rule.metadata.namespace, rule.spec.deployment) is not None
 
 
-def _ordered(shown: Iterable[AccessRule], to_user: str | None) -> list[AccessRule]:
-    chosen = (rule for rule in shown if to_user is None or rule.spec.user == to_user)
-    return sorted(chosen, key=lambda rule: (rule.spec.rule_id, rule.metadata.namespace, rule.metadata.name))
+def _ordered(rules: Iterable[AccessRule], to_user: str | None) -> list[AccessRule]:
+    matches = (rule for rule in rules if to_user is None or rule.spec.user == to_user)
+    return sorted(matches, key=lambda rule: (rule.spec.rule_id, rule.metadata.namespace, rule.metadata.name))
 
 
-def _manifest(identity: Identity, found: Deployment, spec: AccessRuleSpec) -> dict[str, object]:
+def _manifest(identity: Identity, deployment: Deployment, spec: AccessRuleSpec) -> dict[str, object]:
     # The rule is deleted with the deployment and does not block its deletion, which would need a right on deployments.
-    reference = found.resource.reference() | {"controller": False, "blockOwnerDeletion": False}
+    reference = deployment.resource.reference() | {"controller": False, "blockOwnerDeletion": False}
     return manifest(
         AccessRule,
-        found.namespace,
+        deployment.namespace,
         f"rule-{spec.rule_id}",
         spec,
         labels={names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,

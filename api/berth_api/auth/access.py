@@ -129,21 +129,21 @@ def build_missing() -> MissingError:
     return MissingError("build not found")
 
 
-def expire_after(identity: Identity, workspace_type: WorkspaceType, asked: int | None) -> int | None:
+def expire_after(identity: Identity, workspace_type: WorkspaceType, seconds: int | None) -> int | None:
     """Length of the lease in seconds, None for the type's default. Raises BadRequestError where it is not allowed."""
     if identity.expire_d is not None:
-        if asked not in (None, identity.expire_d):
+        if seconds not in (None, identity.expire_d):
             raise BadRequestError(f"token permits no value for option `expire_d` but {identity.expire_d}")
-        asked = identity.expire_d
+        seconds = identity.expire_d
     most = workspace_type.spec.limits.max_expire_after
-    if asked is not None and most is not None and asked > most:
+    if seconds is not None and most is not None and seconds > most:
         raise BadRequestError(f"value for option `expire_d` exceeds {most}, the most that the type allows")
-    return asked
+    return seconds
 
 
-def listed_user(identity: Identity, asked: str | None = None) -> str | None:
-    """User whose objects a list shows: the caller; for a superuser ``asked``, or everyone (None)."""
-    return asked or None if identity.superuser else identity.user
+def listed_user(identity: Identity, user: str | None = None) -> str | None:
+    """User whose objects a list shows: the caller; for a superuser ``user``, or everyone (None)."""
+    return user or None if identity.superuser else identity.user
 
 
 def need_active(instance: Instance) -> None:

@@ -79,10 +79,10 @@ def _user(claims: Mapping[str, Any], issuer: Issuer) -> str:
 
 def _audiences(claims: Mapping[str, Any]) -> list[str]:
     value: Any = claims.get("aud")
-    listed: list[Any] = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, str) for item in listed):
+    audiences: list[Any] = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) for item in audiences):
         raise ClaimError("aud is neither text nor a list of texts")
-    return listed
+    return audiences
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

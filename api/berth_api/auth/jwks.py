@@ -25,9 +25,9 @@ def parse(data: bytes) -> Keys:
     Keys of other kinds, uses and algorithms are passed over. Private ones, short ones, and two of one kid are
     refused, since a file that holds them was made by mistake.
     """
-    found = [key for key in map(_key, _listed(data)) if key is not None]
-    keys = dict(found)
-    if len(keys) != len(found):
+    pairs = [key for key in map(_key, _entries(data)) if key is not None]
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
         raise ValueError("two keys have the same kid")
     return keys
 
@@ -37,24 +37,24 @@ def parse_published(data: bytes) -> Keys:
 
     Keys that share a kid do not count, since a token does not tell which one it means.
     """
-    found: dict[str, list[RSAPublicKey]] = {}
-    for jwk in _listed(data):
+    by_kid: dict[str, list[RSAPublicKey]] = {}
+    for jwk in _entries(data):
         try:
             key = _key(jwk)
         except ValueError as error:
             log.warning("key of the provider passed over", reason=str(error))
             continue
         if key is not None:
-            found.setdefault(key[0], []).append(key[1])
-    return {kid: keys[0] for kid, keys in found.items() if len(keys) == 1}
+            by_kid.setdefault(key[0], []).append(key[1])
+    return {kid: keys[0] for kid, keys in by_kid.items() if len(keys) == 1}
 
 
-def _listed(data: bytes) -> list[Any]:
+def _entries(data: bytes) -> list[Any]:
     parsed = orjson.loads(data)
-    listed = parsed.get("keys") if isinstance(parsed, dict) else None
-    if not isinstance(listed, list):
+    entries = parsed.get("keys") if isinstance(parsed, dict) else None
+    if not isinstance(entries, list):
         raise ValueError("not a JWK set")
-    return listed
+    return entries
 
 
 def _key(jwk: Any) -> tuple[str, RSAPublicKey] | None:
@@ -86,7 +86,7 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, ...] | None = None
+        self._version: tuple[int, ...] | None = None
         self._looked_at = float("-inf")
         self._keys: Keys = {}
 
@@ -100,12 +100,16 @@ class KeyFile:
     def _look(self) -> None:
         try:
             stat = self._path.stat()
-            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-            if seen == self._seen:
+            version = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if version == self._version:
                 return
             self._keys = parse(self._path.read_bytes())
         except (OSError, ValueError) as error:
-            log.error("verification keys cannot be read", path=str(self._path), error=str(error))
+            log.error(
+                "verification keys cannot be read, the keys before stay: correct the file",
+                path=str(self._path),
+                error=str(error),
+            )
             return
-        self._seen = seen
+        self._version = version
         log.info("verification keys read", kids=sorted(self._keys))

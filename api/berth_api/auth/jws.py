@@ -37,12 +37,12 @@ class Unverified:
         header, payload, _ = (decode_part(part) for part in token.split("."))
         parameters, claims = parse_object(header), parse_object(payload)
         if parameters.get("alg") != ALGORITHM:
-            raise ValueError("another algorithm")
+            raise ValueError(f"alg is not {ALGORITHM}")
         if refused := REFUSED & parameters.keys():
             raise ValueError(f"header parameters that are not for tokens: {', '.join(sorted(refused))}")
         typ = parameters.get("typ", "JWT")
         if not isinstance(typ, str) or typ.lower() not in TYPES:
-            raise ValueError("another type of thing")
+            raise ValueError("typ is not of a token")
         kid = parameters.get("kid")
         if not isinstance(kid, str) or not kid:
             raise ValueError("no kid")
@@ -84,7 +84,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a name stands twice")
-    return made
+    return members

@@ -49,15 +49,15 @@ class ProviderKeys:
         self._pauses = pauses or Pauses()
         self._is_fetching = True
         self._fetched_at = float("-inf")
-        self._wanted = asyncio.Event()
+        self._demand = asyncio.Event()
 
     def are_coming(self, monotonic_now: float) -> bool:
         """Whether a fetch may bring a missing key. Asks for a fetch, unless the last was a moment ago."""
         if not self.current or self._is_fetching:
             return True
         if monotonic_now - self._fetched_at >= self._pauses.after_unknown_kid:
-            self._wanted.set()
-        return self._wanted.is_set()
+            self._demand.set()
+        return self._demand.is_set()
 
     async def run(self) -> None:
         """Fetch now, regularly, and when a key is missed, until cancelled."""
@@ -71,7 +71,7 @@ class ProviderKeys:
                     pause, retry = retry, min(2 * retry, self._pauses.longest_retry)
                 with suppress(TimeoutError):  # nobody missed a key: the regular fetch
                     async with asyncio.timeout(pause):
-                        await self._wanted.wait()
+                        await self._demand.wait()
 
     async def _fetch(self, session: aiohttp.ClientSession) -> bool:
         self._is_fetching = True
@@ -80,12 +80,16 @@ class ProviderKeys:
             if not keys:
                 raise FetchError("there is no key for RS256 signatures in the set")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, FetchError) as error:
-            log.error("keys of the provider cannot be fetched", url=self.provider.jwks_url, error=repr(error))
+            log.error(
+                "keys of the provider cannot be fetched, the keys before stay: check its URL and CA",
+                url=self.provider.jwks_url,
+                error=repr(error),
+            )
             return False
         finally:
             self._is_fetching = False
             self._fetched_at = time.monotonic()
-            self._wanted.clear()
+            self._demand.clear()
         if keys != self.current:
             self.current = keys
             log.info("keys of the provider fetched", kids=sorted(keys))

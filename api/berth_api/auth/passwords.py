@@ -157,8 +157,8 @@ class Passwords:
 
     async def _hash_of(self, user: str) -> str | None:
         # Read live, so that a password counts as soon as it is set. Unknown users cost as many requests as known ones.
-        found, _ = await self._client.list(Account.api(), self._namespace, fields={"spec.user": user})
-        accounts = sorted(readable(Account, found), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
+        objects, _ = await self._client.list(Account.api(), self._namespace, fields={"spec.user": user})
+        accounts = sorted(readable(Account, objects), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
         refs = [a.spec.password_secret_ref.name for a in accounts if a.spec.password_secret_ref is not None]
         name = refs[0] if refs else names.password_secret(ids.user_object(user))
         try:

@@ -66,9 +66,9 @@ class Revocations:
         return max((parse_time(one.spec.expires).timestamp() for one in ends), default=float("-inf"))
 
     def _ends(self, sha256: str, user: str | None) -> list[Object]:
-        found = self._revoked.cache.by("sha256", sha256)
+        objects = self._revoked.cache.by("sha256", sha256)
         # A revocation without a readable user applies to anyone's token.
-        return [obj for obj in found if (whose := _text("user", obj)) == [] or user in whose]
+        return [obj for obj in objects if (whose := _text("user", obj)) == [] or user in whose]
 
     def valid_after(self, user: str) -> float:
         """Seconds since the Epoch before which no token of the user counts; minus infinity where no purge is known."""
@@ -104,11 +104,11 @@ def _text(field: str, obj: Object) -> list[str]:
 
 def _valid_after(account: Object) -> float:
     try:
-        said = Account.parse(account).spec.tokens_valid_after
+        text = Account.parse(account).spec.tokens_valid_after
     except UnreadableError as error:
         report(error)
         return float("inf")  # it may have ended any token of its user
-    return parse_time(said).timestamp() if said else float("-inf")
+    return parse_time(text).timestamp() if text else float("-inf")
 
 
 def _in_advance_for(obj: Object) -> list[str]:

@@ -67,17 +67,17 @@ class TokenVerifier:
             self._verified.clear()
             self._verified_with = (own, foreign)
         digest = hashlib.sha256(token.encode()).hexdigest()
-        known = self._verified.get(digest)
-        if known is None:
-            known = self._verified[digest] = self._verify(token, digest, now, monotonic_now)
+        identity = self._verified.get(digest)
+        if identity is None:
+            identity = self._verified[digest] = self._verify(token, digest, now, monotonic_now)
             if len(self._verified) > CACHED:
                 self._verified.popitem(last=False)
-        elif known.expires <= now:
+        elif identity.expires <= now:
             del self._verified[digest]
             raise WrongTokenError
         else:
             self._verified.move_to_end(digest)
-        return known
+        return identity
 
     def _verify(self, token: str, digest: str, now: float, monotonic_now: float) -> Identity:
         own, foreign = self._verified_with

@@ -34,8 +34,8 @@ async def part(state: State, build: Build, name: str) -> bytes:
         except cluster.UnavailableError as error:
             log.warning("archive unavailable", error=error.message)
             raise AwayError(SILENT) from error
-    found = await state.logs.get(CONFIG_MAPS, namespace, name)
-    return base64.b64decode((found.get("binaryData") or {}).get(names.PART_KEY, ""))
+    obj = await state.logs.get(CONFIG_MAPS, namespace, name)
+    return base64.b64decode((obj.get("binaryData") or {}).get(names.PART_KEY, ""))
 
 
 async def pieces(state: State, build: Build) -> AsyncGenerator[bytes, None]:
@@ -48,12 +48,14 @@ async def pieces(state: State, build: Build) -> AsyncGenerator[bytes, None]:
     digest, data = hashlib.sha256(), bytearray()
     for name in artifacts.config_maps:
         try:
-            found = await part(state, build, name)
+            piece = await part(state, build, name)
         except cluster.NotFoundError as error:
             raise MissingError(DELETED) from error
-        digest.update(found)
-        data += found
+        digest.update(piece)
+        data += piece
     if (digest.hexdigest(), len(data)) != (artifacts.sha256, artifacts.size):
-        raise cluster.ClusterError(f"artifacts of the Build {build.metadata.name} do not match their SHA-256")
+        raise cluster.ClusterError(
+            f"artifacts of the Build {build.metadata.name} do not match their SHA-256: restart the build"
+        )
     for start in range(0, len(data), PIECE):
         yield bytes(data[start : start + PIECE])

@@ -25,11 +25,11 @@ class TooManyFollowersError(ApiError):
 
 
 class Followers:
-    """Counts followers, or readers; ``shown`` is called with their number."""
+    """Counts followers, or readers; ``gauge`` shows their number."""
 
-    def __init__(self, shown: Gauge) -> None:
+    def __init__(self, gauge: Gauge) -> None:
         self._by_user: Counter[str] = Counter()
-        self._shown = shown
+        self._gauge = gauge
 
     def _need_room(self, user: str) -> None:
         if self._by_user[user] >= MOST_OF_A_USER:
@@ -44,14 +44,14 @@ class Followers:
         """Count one for the length of a ``with`` block. Raises TooManyFollowersError beyond the limit."""
         self._need_room(user)
         self._by_user[user] += 1
-        self._shown.set(self._by_user.total())
+        self._gauge.set(self._by_user.total())
         try:
             yield
         finally:
             self._by_user[user] -= 1
             if not self._by_user[user]:
                 del self._by_user[user]
-            self._shown.set(self._by_user.total())
+            self._gauge.set(self._by_user.total())
 
 
 class Readers(Followers):

@@ -47,16 +47,16 @@ async def events(
     with state.part(BuildView).bell(build) as bell:
         attempt = _Attempt(state, build, bell)
         yield named_event("status", attempt.word)
-        told = attempt.word
-        merged = _merged(attempt.lines(after), attempt.words(told), ending)
+        word = attempt.word
+        merged = _merged(attempt.lines(after), attempt.words(word), ending)
         async with aclosing(merged):
             try:
                 async for item in merged:
                     if not may_follow():
                         return
                     if isinstance(item, Word):
-                        told = item
-                        yield named_event("status", told)
+                        word = item
+                        yield named_event("status", word)
                     elif item is None:
                         yield HEARTBEAT
                     elif item:
@@ -66,7 +66,7 @@ async def events(
                 return
         if ending.is_set():
             return
-        if (last := attempt.last_word()) != told:
+        if (last := attempt.last_word()) != word:
             yield named_event("status", last)
         yield named_event("end", last)
 
@@ -136,67 +136,67 @@ class _Attempt:
 
     def last_word(self) -> Word:
         """Return the final state; an attempt that another one replaced counts as canceled."""
-        seen = self._seen()
-        if seen is not None and seen.attempt == self._first:
-            self.word = seen.word
+        snapshot = self._snapshot()
+        if snapshot is not None and snapshot.attempt == self._first:
+            self.word = snapshot.word
         return self.word if self.word in ENDINGS else Word.CANCELED
 
-    async def words(self, told: Word) -> AsyncGenerator[Word, None]:
+    async def words(self, word: Word) -> AsyncGenerator[Word, None]:
         """Yield each new state of the attempt."""
         while True:
-            heard = self._bell.count
-            seen = self._seen()
-            if seen is not None and seen.attempt == self._first and seen.word != told:
-                told = self.word = seen.word
-                yield told
-            await self._bell.rung(heard)
+            count = self._bell.count
+            snapshot = self._snapshot()
+            if snapshot is not None and snapshot.attempt == self._first and snapshot.word != word:
+                word = self.word = snapshot.word
+                yield word
+            await self._bell.rung(count)
 
     async def lines(self, after: int) -> AsyncGenerator[Lines, None]:
         """Yield the lines after a number, some at a time, until the log is complete. Raises ClusterError."""
         if logs.is_stored(self._build):
-            async for lines in self._kept():
+            async for lines in self._rest_of_log():
                 yield _later(lines, after)
             await self._over()
             return
         for part, (_, container) in enumerate(PARTS):
-            pod = await self._begun(part)
+            pod = await self._await_pod(part)
             if pod is None:
                 continue
-            async with aclosing(self._printed(pod, container)) as found:
-                async for lines in found:
+            async with aclosing(self._output(pod, container)) as output:
+                async for lines in output:
                     yield _later(lines, after)
         await self._over()
-        async for lines in self._kept():
+        async for lines in self._rest_of_log():
             yield _later(lines, after)
 
-    def _seen(self) -> BuildSeen | None:
+    def _snapshot(self) -> BuildSeen | None:
         """The build as the watch shows it; None while the watch is behind the live read."""
         metadata = self._build.metadata
-        seen = self._state.part(BuildView).build(metadata.namespace, metadata.name)
-        return seen if seen is not None and seen.version >= int(metadata.resource_version) else None
+        snapshot = self._state.part(BuildView).build(metadata.namespace, metadata.name)
+        return snapshot if snapshot is not None and snapshot.version >= int(metadata.resource_version) else None
 
     def _is_over(self) -> bool:
         """Whether nothing more happens to the attempt."""
-        seen = self._seen()
-        if seen is None:
+        snapshot = self._snapshot()
+        if snapshot is None:
             return self._bell.is_gone or builds.has_ended(self._build)
-        return seen.attempt > self._first or seen.has_ended
+        return snapshot.attempt > self._first or snapshot.has_ended
 
     def _pod(self, step: str) -> PodSeen | None:
         job = names.build_job(self._build.public_id, self._first, step)
         return self._state.part(BuildView).pod(self._build.metadata.namespace, job)
 
-    async def _begun(self, part: int) -> PodSeen | None:
+    async def _await_pod(self, part: int) -> PodSeen | None:
         """Wait until a container has begun; None where it never will, or a later one prints already."""
         (step, container), later = PARTS[part], PARTS[part + 1 :]
         while True:
-            heard = self._bell.count
+            count = self._bell.count
             pod = self._pod(step)
             if pod is not None and pod.has_begun(container):
                 return pod
             if self._is_over() or any(self._prints(*one) for one in later):
                 return None
-            await self._bell.rung(heard)
+            await self._bell.rung(count)
 
     def _prints(self, step: str, container: str) -> bool:
         pod = self._pod(step)
@@ -204,29 +204,29 @@ class _Attempt:
 
     async def _over(self) -> None:
         while True:
-            heard = self._bell.count
+            count = self._bell.count
             if self._is_over():
                 return
-            await self._bell.rung(heard)
+            await self._bell.rung(count)
 
-    async def _printed(self, pod: PodSeen, container: str) -> AsyncGenerator[Lines, None]:
+    async def _output(self, pod: PodSeen, container: str) -> AsyncGenerator[Lines, None]:
         """Yield the output of a container, to its end; after a break the next stream resumes there."""
         before = self._number
         while True:
-            splitter, known = Splitter(), self._number - before
+            splitter, repeats = Splitter(), self._number - before
             try:
                 source = self._state.logs.pod_log(self._build.metadata.namespace, pod.name, container, follow=True)
                 async with aclosing(source):
                     async for piece in source:
                         lines = splitter.feed(piece)
-                        skipped, known = min(known, len(lines)), max(0, known - len(lines))
+                        skipped, repeats = min(repeats, len(lines)), max(0, repeats - len(lines))
                         yield self._numbered(lines[skipped:])
             except cluster.NotFoundError:
                 return  # its output is in the kept log, or lost
             except (cluster.InvalidError, cluster.UnavailableError) as error:
                 log.info("stream of a log broke", build=self._build.public_id, error=error.message)
             fate = await self._fate(pod, container)
-            if fate == "ended" and not known:
+            if fate == "ended" and not repeats:
                 yield self._numbered(splitter.rest())
             if fate != "runs":
                 return
@@ -236,7 +236,7 @@ class _Attempt:
         try:
             async with asyncio.timeout(REOPEN_SECONDS):
                 while True:
-                    heard = self._bell.count
+                    count = self._bell.count
                     now = self._state.part(BuildView).pod(self._build.metadata.namespace, pod.job)
                     if now is None or now.name != pod.name:
                         return "gone"
@@ -244,11 +244,11 @@ class _Attempt:
                         return "ended"
                     if self._is_over():
                         return "gone"
-                    await self._bell.rung(heard)
+                    await self._bell.rung(count)
         except TimeoutError:
             return "runs"
 
-    async def _kept(self) -> AsyncGenerator[Lines, None]:
+    async def _rest_of_log(self) -> AsyncGenerator[Lines, None]:
         """Yield the remaining lines of a kept log."""
         live = await self._read()
         if live is None or live.spec.attempt != self._first or not live.status.log:
@@ -264,10 +264,10 @@ class _Attempt:
     async def _read(self) -> Build | None:
         metadata = self._build.metadata
         try:
-            found: Object = await self._state.client.get(Build.api(), metadata.namespace, metadata.name)
+            obj: Object = await self._state.client.get(Build.api(), metadata.namespace, metadata.name)
         except cluster.NotFoundError:
             return None
-        return Build.parse(found)
+        return Build.parse(obj)
 
     def _after(self, number: int, lines: list[bytes]) -> Lines:
         """Number lines that come after ``number``; those that were read before are left out."""

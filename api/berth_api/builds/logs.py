@@ -51,7 +51,9 @@ async def stored(state: State, build: Build) -> AsyncGenerator[bytes, None]:
             try:
                 piece = inflating.decompress(packed, PIECE)
             except zlib.error as error:
-                raise cluster.ClusterError(f"the log of the Build {build.metadata.name} is damaged: {error}") from error
+                raise cluster.ClusterError(
+                    f"the log of the Build {build.metadata.name} is damaged, restart the build: {error}"
+                ) from error
             packed = inflating.unconsumed_tail
             if piece:
                 yield piece

@@ -26,17 +26,17 @@ MOST: Final = 100
 
 async def listed(state: State, identity: Identity) -> list[Project]:
     """List the caller's projects, live, by name; a superuser's list is everyone's."""
-    found = await lookups.projects(state, access.listed_user(identity))
-    return sorted(found, key=lambda project: project.spec.name)
+    projects = await lookups.projects(state, access.listed_user(identity))
+    return sorted(projects, key=lambda project: project.spec.name)
 
 
 async def one(state: State, identity: Identity, name: str) -> Project:
     """Read a project of the caller's, live. Raises MissingError."""
-    found = await lookups.project(state, name)
-    if found is None:
+    project = await lookups.project(state, name)
+    if project is None:
         raise access.project_missing()
-    access.need_own_project(identity, found)
-    return found
+    access.need_own_project(identity, project)
+    return project
 
 
 async def register(state: State, identity: Identity, repo_url: str) -> Project:
@@ -51,9 +51,9 @@ async def register(state: State, identity: Identity, repo_url: str) -> Project:
 async def named(state: State, identity: Identity, name: str, repo_url: str) -> Project:
     """Return the caller's project of a name; make it where it is new. Raises TakenError, BadRequestError."""
     for _ in range(2):
-        found = await lookups.project(state, name)
-        if found is not None:
-            return _usable(identity, found, repo_url)
+        project = await lookups.project(state, name)
+        if project is not None:
+            return _usable(identity, project, repo_url)
         await _need_room(state, identity)
         try:
             # Without the label of an Idempotency-Key: the request is for the build.
@@ -65,12 +65,12 @@ async def named(state: State, identity: Identity, name: str, repo_url: str) -> P
     raise AwayError("others are making the same project. Try again.")
 
 
-def _usable(identity: Identity, found: Project, repo_url: str) -> Project:
-    if not identity.superuser and identity.user != found.spec.user:
+def _usable(identity: Identity, project: Project, repo_url: str) -> Project:
+    if not identity.superuser and identity.user != project.spec.user:
         raise TakenError("project name is taken: choose another `ns`")
-    if found.spec.repo_url != repo_url:
+    if project.spec.repo_url != repo_url:
         raise TakenError("the project is of another repository: choose another `ns`")
-    return found
+    return project
 
 
 async def _need_room(state: State, identity: Identity) -> None:

@@ -120,13 +120,13 @@ async def projects(state: SharedState, reader: Reader) -> Projects:
 )
 async def new(state: SharedState, writer: Writer, options: Annotated[ProjectRequest, bound(ProjectRequest)]) -> Started:
     """Start a build of a project, which is made where it is new; with `repo_url` alone only register the project."""
-    wanted = options.root
-    if isinstance(wanted, ProjectToRegister):
-        registered = await ci_projects.register(state, writer, wanted.repo_url)
+    request = options.root
+    if isinstance(request, ProjectToRegister):
+        registered = await ci_projects.register(state, writer, request.repo_url)
         return Started(pid=registered.spec.name)
     access.need_builder(writer)
-    project = await ci_projects.named(state, writer, wanted.ns, wanted.repo_url)
-    return Started(pid=wanted.ns, jid=await service.start(state, project, writer, wanted.revision))
+    project = await ci_projects.named(state, writer, request.ns, request.repo_url)
+    return Started(pid=request.ns, jid=await service.start(state, project, writer, request.revision))
 
 
 @router.get(
@@ -139,7 +139,7 @@ async def new(state: SharedState, writer: Writer, options: Annotated[ProjectRequ
 async def jobs(state: SharedState, reader: Reader, query: Query, project_id: ProjectId) -> Builds:
     """List the builds of a project, the newest first."""
     page = await service.listed(state, reader, project_id, query)
-    return Builds(jobs=[BuildDetail.of(seen) for seen in page.items], page_count=page.count)
+    return Builds(jobs=[BuildDetail.of(overview) for overview in page.items], page_count=page.count)
 
 
 @router.post(
@@ -196,12 +196,12 @@ async def log(
     request: Request, state: SharedState, reader: Reader, query: Query, project_id: ProjectId, job_id: JobId
 ) -> Response:
     """Show the output of a build so far; with `follow` also further output, until the build has ended."""
-    found = (await service.one(state, reader, project_id, job_id)).build
+    build = (await service.one(state, reader, project_id, job_id)).build
     if not listing.flag(query, "follow"):
-        return Streamed(await _counted(state.part(Readers), reader, logs.text(state, found)), TEXT, {})
+        return Streamed(await _counted(state.part(Readers), reader, logs.text(state, build)), TEXT, {})
     if getattr(request.state, BODILESS, False):
         return Response(media_type=EVENTS, headers=UNBUFFERED)
-    events = await _counted(state.part(Followers), reader, _followed(request, state, reader, found))
+    events = await _counted(state.part(Followers), reader, _followed(request, state, reader, build))
     return Streamed(events, EVENTS, UNBUFFERED, longest=None)
 
 
@@ -217,11 +217,11 @@ async def log(
 )
 async def artifacts(state: SharedState, reader: Reader, project_id: ProjectId, job_id: JobId) -> Response:
     """Get the files that `.berth.yml` names under `artifacts`."""
-    found = (await service.one(state, reader, project_id, job_id)).build
-    pieces = await _counted(state.part(Readers), reader, ci_artifacts.pieces(state, found))
+    build = (await service.one(state, reader, project_id, job_id)).build
+    pieces = await _counted(state.part(Readers), reader, ci_artifacts.pieces(state, build))
     headers = {
-        "Content-Disposition": f'attachment; filename="{job_id}-{found.spec.attempt}.tar.gz"',
-        "Content-Length": str(found.status.artifacts.size if found.status.artifacts else 0),
+        "Content-Disposition": f'attachment; filename="{job_id}-{build.spec.attempt}.tar.gz"',
+        "Content-Length": str(build.status.artifacts.size if build.status.artifacts else 0),
     }
     return Streamed(pieces, GZIP, headers)
 
@@ -240,11 +240,11 @@ async def _counted(
     return await begun(counted())
 
 
-async def _followed(request: Request, state: State, reader: Identity, found: Build) -> AsyncGenerator[bytes, None]:
+async def _followed(request: Request, state: State, reader: Identity, build: Build) -> AsyncGenerator[bytes, None]:
     ending = asyncio.Event()
     request.scope["state"][ENDING] = ending
     after = listing.natural(request.headers.get("last-event-id")) or 0
-    events = following.events(state, found, after, lambda: _still_counts(state, reader), ending)
+    events = following.events(state, build, after, lambda: _still_counts(state, reader), ending)
     async with aclosing(events):
         async for event in events:
             yield event

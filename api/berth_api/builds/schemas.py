@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from berth_api.builds.service import Change, Revision, Seen
+from berth_api.builds.service import Change, Overview, Revision
 from berth_api.http.bodies import LONGEST_URL, Options, said
 from berth_core import builds
 from berth_core.builds import ENDED, ENDINGS
@@ -183,23 +183,23 @@ class BuildDetail(BaseModel):
     workspace: str | None = Field(None, description="Type of the machine that it wants.")
 
     @classmethod
-    def of(cls, seen: Seen) -> Self:
+    def of(cls, overview: Overview) -> Self:
         """Show a build; fields of an attempt are those of the current one."""
-        resource, spec = seen.build, seen.build.spec
+        resource, spec = overview.build, overview.build.spec
         current = resource.status.attempt == spec.attempt
         status = resource.status if current else BuildStatus()
         artifacts = status.artifacts
         return cls(
             id=resource.public_id,
-            pid=seen.project.spec.name,
+            pid=overview.project.spec.name,
             status=builds.word(resource).value,
             created=resource.metadata.creation_timestamp,
             attempt=spec.attempt,
             artifacts=Artifacts(size=artifacts.size, sha256=artifacts.sha256) if artifacts is not None else None,
             branch=spec.branch,
             commit=status.commit or spec.commit,
-            position=seen.position,
-            instance=seen.instance,
+            position=overview.position,
+            instance=overview.instance,
             started=status.start_time,
             ended=status.end_time,
             message=_message(resource) if current else None,

@@ -44,7 +44,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Overview:
     """A build; ``position`` counts from 1 while it waits, ``instance`` is the public id of its machine."""
 
     build: Build
@@ -53,23 +53,23 @@ class Seen:
     instance: str | None = None
 
 
-async def listed(state: State, identity: Identity, project: str, query: Mapping[str, str]) -> Page[Seen]:
+async def listed(state: State, identity: Identity, project_name: str, query: Mapping[str, str]) -> Page[Overview]:
     """List the builds of a project, live, the newest first. Raises MissingError."""
-    found = await projects.one(state, identity, project)
-    all_builds = sorted(await lookups.builds_of(state, found), key=_age, reverse=True)
+    project = await projects.one(state, identity, project_name)
+    all_builds = sorted(await lookups.builds_of(state, project), key=_age, reverse=True)
     size = min(listing.natural(query.get("max_per_page")) or MOST_LISTED, MOST_LISTED)
     page = listing.paged(all_builds, {**query, "max_per_page": str(size)})
     places = _places(state, page.items)
-    return Page([_seen(state, found, build, places) for build in page.items], page.count)
+    return Page([_overview(state, project, build, places) for build in page.items], page.count)
 
 
-async def one(state: State, identity: Identity, project: str, build_id: str) -> Seen:
+async def one(state: State, identity: Identity, project_name: str, build_id: str) -> Overview:
     """Read a build, live. Raises MissingError."""
-    found = await projects.one(state, identity, project)
-    build = await lookups.build_of(state, found, build_id)
+    project = await projects.one(state, identity, project_name)
+    build = await lookups.build_of(state, project, build_id)
     if build is None:
         raise access.build_missing()
-    return _seen(state, found, build, _places(state, [build]))
+    return _overview(state, project, build, _places(state, [build]))
 
 
 async def start(state: State, project: Project, identity: Identity, revision: Revision) -> str:
@@ -90,9 +90,9 @@ async def start(state: State, project: Project, identity: Identity, revision: Re
     return build_id
 
 
-async def change(state: State, identity: Identity, project: str, build_id: str, wanted: Change) -> None:
+async def change(state: State, identity: Identity, project: str, build_id: str, action: Change) -> None:
     """Restart a build, or cancel it. Raises MissingError, BadRequestError."""
-    if wanted == "restart":
+    if action == "restart":
         access.need_builder(identity)
 
     async def attempt() -> None:
@@ -100,7 +100,7 @@ async def change(state: State, identity: Identity, project: str, build_id: str, 
         metadata = build.metadata
         body = {
             "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
-            "spec": _changed(build, wanted),
+            "spec": _change_of(build, action),
         }
         try:
             await state.client.patch(Build.api(), metadata.namespace, metadata.name, body)
@@ -110,8 +110,8 @@ async def change(state: State, identity: Identity, project: str, build_id: str, 
     await swap(attempt, f"build {build_id}")
 
 
-def _changed(build: Build, wanted: Change) -> Object:
-    if wanted == "restart":
+def _change_of(build: Build, action: Change) -> Object:
+    if action == "restart":
         if not builds.has_ended(build):
             raise BadRequestError("build has not ended")
         return {"attempt": build.spec.attempt + 1}
@@ -129,16 +129,16 @@ def _owner(project: Project) -> Object:
 
 def _places(state: State, live: Iterable[Build]) -> dict[tuple[str, str], int]:
     """Places of all waiting builds, from the watch; ``live`` ones as they were read."""
-    known = {_key(build): build for build in (*state.part(BuildView).waiting(), *live)}
-    return builds.positions(known.values())
+    waiting = {_key(build): build for build in (*state.part(BuildView).waiting(), *live)}
+    return builds.positions(waiting.values())
 
 
-def _seen(state: State, project: Project, build: Build, places: Mapping[tuple[str, str], int]) -> Seen:
+def _overview(state: State, project: Project, build: Build, places: Mapping[tuple[str, str], int]) -> Overview:
     instance = None
     if build.status.attempt == build.spec.attempt and build.status.instance is not None:
         ending = state.caches.endings.get(build.metadata.namespace, build.status.instance)
         instance = ending.instance if ending is not None else None
-    return Seen(build, project, places.get(_key(build)), instance)
+    return Overview(build, project, places.get(_key(build)), instance)
 
 
 def _key(build: Build) -> tuple[str, str]:

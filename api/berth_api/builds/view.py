@@ -39,9 +39,9 @@ class Bell:
         self._next.set()
         self._next = asyncio.Event()
 
-    async def rung(self, heard: int) -> None:
-        """Wait until the bell has rung more often than ``heard``."""
-        if self.count == heard:
+    async def rung(self, count: int) -> None:
+        """Wait until the bell has rung more often than ``count``."""
+        if self.count == count:
             await self._next.wait()
 
 
@@ -123,7 +123,7 @@ class BuildView:
 
     def waiting(self) -> list[Build]:
         """Return the builds that wait for their turn."""
-        return [seen.waiting for seen in self._builds if seen.waiting is not None]
+        return [snapshot.waiting for snapshot in self._builds if snapshot.waiting is not None]
 
     @contextmanager
     def bell(self, build: Build) -> Iterator[Bell]:
@@ -148,6 +148,6 @@ class BuildView:
         for pod in (old, new):
             if pod is None:
                 continue
-            known = self._names.get(pod.build)
-            if known is not None and known[0] == key[0]:
-                self._bells[known].ring()
+            build_key = self._names.get(pod.build)
+            if build_key is not None and build_key[0] == key[0]:
+                self._bells[build_key].ring()

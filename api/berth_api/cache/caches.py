@@ -111,7 +111,7 @@ class Caches:
         namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
         now = asyncio.get_running_loop().time()
         watches = [self.all[kind.KIND] for kind in (AccessRule, Reservation, Instance)]
-        return all(one.seen(namespace) >= version and one.broken_for(now) <= BROKEN_SECONDS for one in watches)
+        return all(one.version(namespace) >= version and one.broken_for(now) <= BROKEN_SECONDS for one in watches)
 
     def anybody_waits(self, deployment: Deployment) -> bool:
         """Whether anyone waits for a deployment, whether or not they may have it."""
@@ -130,8 +130,8 @@ class Caches:
 
     def type_named(self, namespace: str, name: str) -> WorkspaceType | None:
         """Return the type of a deployment in a namespace; of several of that name the oldest."""
-        found = self.types.by("name", name, namespace)
-        return oldest(found) if found else None
+        types = self.types.by("name", name, namespace)
+        return oldest(types) if types else None
 
 
 def _deployment(obj: Object) -> Deployment | None:

@@ -71,17 +71,17 @@ class Claims:
 
     def __init__(self) -> None:
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
-        self._taken: dict[tuple[str, str], float] = {}
+        self._recent: dict[tuple[str, str], float] = {}
 
     def is_under_way(self, deployment: tuple[str, str]) -> bool:
         """Whether a request is about to take its lease, and so most likely has it soon, or has just taken it."""
-        until = self._taken.get(deployment)
+        until = self._recent.get(deployment)
         return deployment in self._under_way or (until is not None and _now() < until)
 
     def took(self, deployment: tuple[str, str]) -> None:
         """Remember that its lease was taken, until the caches show it."""
-        self._taken = {one: until for one, until in self._taken.items() if _now() < until}
-        self._taken[deployment] = _now() + SHOWN_SECONDS
+        self._recent = {one: until for one, until in self._recent.items() if _now() < until}
+        self._recent[deployment] = _now() + SHOWN_SECONDS
 
     @contextmanager
     def of(self, deployment: tuple[str, str]) -> Iterator[None]:

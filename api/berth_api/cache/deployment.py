@@ -56,11 +56,11 @@ class Deployment:
     @property
     def is_online(self) -> bool:
         """Whether the machine is not known to be away."""
-        found = conditions.find(self.resource.status.conditions, ONLINE)
-        return found is None or found.status != "False"
+        condition = conditions.find(self.resource.status.conditions, ONLINE)
+        return condition is None or condition.status != "False"
 
 
-def holder_of(found: Sequence[Deployment]) -> Deployment:
+def holder_of(deployments: Sequence[Deployment]) -> Deployment:
     """Return which of several deployments that claim one id has it."""
-    elder = oldest(deployment.resource for deployment in found)
-    return next(deployment for deployment in found if deployment.resource is elder)
+    elder = oldest(deployment.resource for deployment in deployments)
+    return next(deployment for deployment in deployments if deployment.resource is elder)

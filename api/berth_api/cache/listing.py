@@ -56,7 +56,7 @@ class Row:
 
     def __post_init__(self) -> None:
         wd, region = self.deployment, self.deployment.resource.spec.region
-        shown = deployment_info(wd, self.kind, self.description, self.queue_length)
+        info = deployment_info(wd, self.kind, self.description, self.queue_length)
         derived = {
             "key": (wd.namespace, wd.name),
             "id": wd.id,
@@ -64,7 +64,7 @@ class Row:
             "is_dissolved": wd.is_dissolved,
             "text": "\0".join(folded(text) for text in (wd.type, region, self.description)),
             "tie": (not wd.is_free, self.queue_length, wd.id, wd.namespace, wd.name),
-            "info": orjson.Fragment(orjson.dumps(shown)),
+            "info": orjson.Fragment(orjson.dumps(info)),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -117,25 +117,25 @@ def folded(text: str) -> str:
     return text.replace("\0", "").casefold()
 
 
-def passes(row: Row, wanted: Filters) -> bool:
+def passes(row: Row, filters: Filters) -> bool:
     """Whether a deployment belongs to the list."""
-    return bool(chosen([row], wanted))
+    return bool(chosen([row], filters))
 
 
-def chosen(rows: Iterable[Row], wanted: Filters) -> list[Row]:
+def chosen(rows: Iterable[Row], filters: Filters) -> list[Row]:
     """Return the rows that belong to the list, in the order given. Some milliseconds for 10,000 of them."""
-    found = list(rows)
-    if wanted.included is not None:
-        found = [row for row in found if row.type in wanted.included]
-    if wanted.excluded:
-        found = [row for row in found if row.type not in wanted.excluded]
-    if not wanted.with_dissolved:
-        found = [row for row in found if not row.is_dissolved]
-    if wanted.longest is not None:
-        found = [row for row in found if row.queue_length <= wanted.longest]
-    if wanted.text:
-        found = [row for row in found if wanted.text in row.text]
-    return found
+    passing = list(rows)
+    if filters.included is not None:
+        passing = [row for row in passing if row.type in filters.included]
+    if filters.excluded:
+        passing = [row for row in passing if row.type not in filters.excluded]
+    if not filters.with_dissolved:
+        passing = [row for row in passing if not row.is_dissolved]
+    if filters.longest is not None:
+        passing = [row for row in passing if row.queue_length <= filters.longest]
+    if filters.text:
+        passing = [row for row in passing if filters.text in row.text]
+    return passing
 
 
 def order(sort_by: str | None) -> str:

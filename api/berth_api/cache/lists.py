@@ -27,17 +27,17 @@ _EVERYTHING: Final = Filters(with_dissolved=True)
 
 
 class View:
-    """Rows that pass some filters, in order. ``given`` are rows that are in this order already."""
+    """Rows that pass some filters, in order. ``rows`` are in this order already."""
 
-    def __init__(self, wanted: Filters, order: str, given: Iterable[Row]) -> None:
-        self.wanted = wanted
-        self.rows = listing.chosen(given, wanted)
+    def __init__(self, filters: Filters, order: str, rows: Iterable[Row]) -> None:
+        self.filters = filters
+        self.rows = listing.chosen(rows, filters)
         self._place = listing.placed(order)
 
     def replace(self, old: Row | None, new: Row | None) -> None:
         """Apply a change of one row; None where it is new, or was deleted."""
-        was = self._place(old) if old is not None and listing.passes(old, self.wanted) else None
-        now = self._place(new) if new is not None and listing.passes(new, self.wanted) else None
+        was = self._place(old) if old is not None and listing.passes(old, self.filters) else None
+        now = self._place(new) if new is not None and listing.passes(new, self.filters) else None
         if was is not None and was == now and new is not None:
             self.rows[self._find(was)] = new
             return
@@ -68,7 +68,7 @@ class Rows:
         self._by_type: dict[Key, dict[Key, None]] = {}
         self._doubted: dict[Key, None] = {}
         self._to_make: list[Key] = []
-        self._made: dict[Key, Row] = {}
+        self._new_rows: dict[Key, Row] = {}
         """Of many rows in doubt: keys yet to be made anew, and rows made anew that no view has yet."""
         self._behind: set[str] = set()
         self._before: dict[Key, Row] = {}
@@ -90,7 +90,7 @@ class Rows:
         before = self._types.pop((namespace, name), None)
         if kind is not None:
             self._types[namespace, name] = kind
-        if _shown(before) != _shown(kind):
+        if _facts(before) != _facts(kind):
             self._doubt(self._by_type.get((namespace, name), {}))
 
     def reservation_changed(self, old: Reservation | None, new: Reservation | None) -> None:
@@ -128,27 +128,27 @@ class Rows:
         if order not in self._whole:
             self._whole[order] = View(_EVERYTHING, order, sorted(self._rows.values(), key=listing.placed(order)))
 
-    def view(self, wanted: Filters, order: str) -> View:
+    def view(self, filters: Filters, order: str) -> View:
         """Return the rows that pass, in order."""
         self.prepare(order)
-        if wanted == _EVERYTHING:
+        if filters == _EVERYTHING:
             return self._whole[order]
-        view = self._views.get((wanted, order))
+        view = self._views.get((filters, order))
         if view is None:
-            view = self._views[wanted, order] = View(wanted, order, self._whole[order].rows)
+            view = self._views[filters, order] = View(filters, order, self._whole[order].rows)
             if len(self._views) > VIEWS:
                 self._views.popitem(last=False)
-        self._views.move_to_end((wanted, order))
+        self._views.move_to_end((filters, order))
         return view
 
-    def ids(self, wanted: Filters, query: Mapping[str, str]) -> Page[str]:
+    def ids(self, filters: Filters, query: Mapping[str, str]) -> Page[str]:
         """One page of public ids, as the query asks."""
-        page = self.page(wanted, query)
+        page = self.page(filters, query)
         return Page([row.id for row in page.items], page.count)
 
-    def page(self, wanted: Filters, query: Mapping[str, str]) -> Page[Row]:
+    def page(self, filters: Filters, query: Mapping[str, str]) -> Page[Row]:
         """One page of rows, as the query asks."""
-        return listing.paged(self.view(wanted, listing.order(query.get("sort_by"))).rows, query)
+        return listing.paged(self.view(filters, listing.order(query.get("sort_by"))).rows, query)
 
     def _row(self, deployment: Deployment) -> Row:
         kind = self._types.get((deployment.namespace, deployment.type))
@@ -159,23 +159,23 @@ class Rows:
         """Make some of many rows anew; with the last of them all views fall behind."""
         for key in self._to_make[-most:]:
             if (old := self._rows.get(key)) is not None:
-                self._made[key] = self._row(old.deployment)
+                self._new_rows[key] = self._row(old.deployment)
         del self._to_make[-most:]
         if not self._to_make:
-            self._before = {key: self._rows[key] for key in self._made}
-            self._rows.update(self._made)
-            self._made.clear()
+            self._before = {key: self._rows[key] for key in self._new_rows}
+            self._rows.update(self._new_rows)
+            self._new_rows.clear()
             self._behind = set(self._whole)
 
     def _remake(self, order: str) -> None:
         self._whole[order].remake(self._rows)
-        for known in [known for known in self._views if known[1] == order]:
-            del self._views[known]
+        for key in [key for key in self._views if key[1] == order]:
+            del self._views[key]
 
     def _replace(self, key: Key, new: Row | None) -> None:
         old = self._rows.get(key)
         before = self._before.pop(key, old)
-        self._made.pop(key, None)
+        self._new_rows.pop(key, None)
         if old is not None:
             self._count(key, old, -1)
         if new is not None:
@@ -190,13 +190,13 @@ class Rows:
 
     def _count(self, key: Key, row: Row, change: int) -> None:
         deployment = row.deployment
-        named = deployment.namespace, deployment.type
+        type_key = deployment.namespace, deployment.type
         if change > 0:
-            self._by_type.setdefault(named, {})[key] = None
+            self._by_type.setdefault(type_key, {})[key] = None
         else:
-            del self._by_type[named][key]
-            if not self._by_type[named]:
-                del self._by_type[named]
+            del self._by_type[type_key][key]
+            if not self._by_type[type_key]:
+                del self._by_type[type_key]
         if deployment.is_dissolved:
             self.dissolved[deployment.type] += change
             if not self.dissolved[deployment.type]:
@@ -211,5 +211,5 @@ def describe(deployment: Deployment, kind: WorkspaceType | None) -> str:
     return deployment.resource.spec.description or (kind.spec.description if kind is not None else "")
 
 
-def _shown(kind: WorkspaceType | None) -> tuple[str, list[str]] | None:
+def _facts(kind: WorkspaceType | None) -> tuple[str, list[str]] | None:
     return (kind.spec.description, kind.spec.supported_addons) if kind is not None else None

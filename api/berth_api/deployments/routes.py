@@ -87,5 +87,5 @@ async def one(state: SharedState, caller: Caller, deployment_id: DeploymentId) -
 )
 async def queue_length(state: SharedState, deployment_id: DeploymentId) -> QueueLength:
     """Show the length of the queue before a newcomer."""
-    found = await service.existing(state, deployment_id)
-    return QueueLength(id=found.id, len=service.queue_length(state, found))
+    deployment = await service.existing(state, deployment_id)
+    return QueueLength(id=deployment.id, len=service.queue_length(state, deployment))

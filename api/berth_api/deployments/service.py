@@ -45,33 +45,33 @@ def listed(state: State, query: Mapping[str, str], suffix: str | None) -> Page[R
 
 async def detail(state: State, deployment_id: str, identity: Identity | None) -> Detail:
     """Read one deployment, live. Raises MissingError."""
-    found = await existing(state, deployment_id)
-    return await detail_of(state, found, identity)
+    deployment = await existing(state, deployment_id)
+    return await detail_of(state, deployment, identity)
 
 
-async def detail_of(state: State, found: Deployment, identity: Identity | None) -> Detail:
+async def detail_of(state: State, deployment: Deployment, identity: Identity | None) -> Detail:
     """Add the facts of a deployment's page."""
-    own = await _own_instance(state, found, identity)
-    return Detail(found, await lookups.type_of(state, found), queue_length(state, found), own)
+    own = await _own_instance(state, deployment, identity)
+    return Detail(deployment, await lookups.type_of(state, deployment), queue_length(state, deployment), own)
 
 
 async def existing(state: State, deployment_id: str) -> Deployment:
     """Read a deployment, live. Raises MissingError."""
-    found = await lookups.deployment(state, deployment_id)
-    if found is None:
+    deployment = await lookups.deployment(state, deployment_id)
+    if deployment is None:
         raise MissingError("no workspace deployment found with given ID")
-    return found
+    return deployment
 
 
-def queue_length(state: State, found: Deployment) -> int:
+def queue_length(state: State, deployment: Deployment) -> int:
     """Queue length of a deployment that was read live."""
     state.caches.need_fresh()
-    return state.caches.queues().length(found.resource)
+    return state.caches.queues().length(deployment.resource)
 
 
-async def _own_instance(state: State, found: Deployment, identity: Identity | None) -> str | None:
-    lease = found.resource.status.lease
+async def _own_instance(state: State, deployment: Deployment, identity: Identity | None) -> str | None:
+    lease = deployment.resource.status.lease
     if identity is None or lease is None or lease.user != identity.user:
         return None
-    held = await lookups.instance(state, lease.instance)
-    return lease.instance if held is not None and words.is_active(held) else None
+    instance = await lookups.instance(state, lease.instance)
+    return lease.instance if instance is not None and words.is_active(instance) else None

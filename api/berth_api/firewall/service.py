@@ -26,20 +26,20 @@ ATTEMPTS: Final = 64
 
 async def rules(state: State, identity: Identity, instance_id: str) -> list[FirewallRule] | None:
     """Read the rules in order, live; None while the instance is not bound."""
-    found = await _active(state, identity, instance_id)
-    return await _ordered(state, found) if _is_bound(found) else None
+    instance = await _active(state, identity, instance_id)
+    return await _ordered(state, instance) if _is_bound(instance) else None
 
 
 async def append(state: State, identity: Identity, instance_id: str, source: str, action: schemas.Action) -> None:
     """Add a rule behind all others; ``source`` is in CIDR notation."""
-    found = await _changeable(state, identity, instance_id)
-    present = await _ordered(state, found)
+    instance = await _changeable(state, identity, instance_id)
+    present = await _ordered(state, instance)
     if len(present) >= MOST_RULES:
         raise BadRequestError(f"a firewall has at most {MOST_RULES} rules: clear them first")
     first = max((rule.spec.order for rule in present), default=-1) + 1
     for order in range(first, first + ATTEMPTS):
-        spec = FirewallRuleSpec(instance=found.public_id, order=order, source=source, action=action)
-        body = _manifest(identity, found, spec)
+        spec = FirewallRuleSpec(instance=instance.public_id, order=order, source=source, action=action)
+        body = _manifest(identity, instance, spec)
         try:
             await create(state.client, FirewallRule, body)
         except cluster.AlreadyExistsError:
@@ -50,8 +50,8 @@ async def append(state: State, identity: Identity, instance_id: str, source: str
 
 async def clear(state: State, identity: Identity, instance_id: str) -> None:
     """Remove all rules, ACCEPT rules first, so that the firewall never opens on the way."""
-    found = await _changeable(state, identity, instance_id)
-    present = await _ordered(state, found)
+    instance = await _changeable(state, identity, instance_id)
+    present = await _ordered(state, instance)
     letting_in = [rule for rule in present if rule.spec.action == Action.ACCEPT]
     keeping_out = [rule for rule in present if rule.spec.action != Action.ACCEPT]
     for batch in (letting_in, keeping_out):
@@ -59,18 +59,18 @@ async def clear(state: State, identity: Identity, instance_id: str) -> None:
 
 
 async def _active(state: State, identity: Identity, instance_id: str) -> Instance:
-    found = await lookups.instance_for(state, identity, instance_id)
-    access.need_active(found)
-    return found
+    instance = await lookups.instance_for(state, identity, instance_id)
+    access.need_active(instance)
+    return instance
 
 
 async def _changeable(state: State, identity: Identity, instance_id: str) -> Instance:
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.CHANGE)
-    found = await _active(state, identity, instance_id)
-    if not _is_bound(found):
+    instance = await _active(state, identity, instance_id)
+    if not _is_bound(instance):
         raise BusyError(INSTANCE_BUSY)
-    return found
+    return instance
 
 
 def _is_bound(instance: Instance) -> bool:

@@ -25,10 +25,10 @@ DIGEST: Final = 16
 
 def record(scope: Scope, status: int, body: bytes) -> None:
     """Write the line of an answered request; status 0: it had no answer. Requests that change nothing are left out."""
-    found = _route_of(scope)
-    if found is None:
+    route = _route_of(scope)
+    if route is None:
         return
-    template, target = found
+    template, target = route
     state = scope["state"]
     answer = _fields(body)
     user, proof = _who(scope, template)
@@ -84,8 +84,8 @@ def _claimed(scope: Scope) -> str | None:
             return base64.b64decode(rest.strip()).decode().partition(":")[0]
         except (binascii.Error, UnicodeDecodeError):
             return None
-    named = scope["state"].get("claimed_user")
-    return named if isinstance(named, str) else None
+    user = scope["state"].get("claimed_user")
+    return user if isinstance(user, str) else None
 
 
 def _token_of(scope: Scope) -> str | None:

@@ -45,15 +45,15 @@ class Options(BaseModel):
     def _need_required(cls, body: Any) -> Any:
         if not isinstance(body, Mapping):
             return body
-        given = {name: value for name, value in body.items() if value is not None}
+        options = {name: value for name, value in body.items() if value is not None}
         for name, field in cls.model_fields.items():
-            if not field.is_required() or name in given:
+            if not field.is_required() or name in options:
                 continue
             if get_origin(field.annotation) is not Literal:
                 meaning = (field.description or "").partition(",")[0].partition(";")[0].rstrip(".")
                 raise ValueError(f"option `{name}` is required: {_uncapitalized(meaning)}")
-            given[name] = None  # the refusal names the values
-        return given
+            options[name] = None  # the refusal names the values
+        return options
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -11,13 +11,13 @@ Networks = Sequence[IPv4Network | IPv6Network]
 @lru_cache(4096)
 def parse_address(text: str) -> Address | None:
     """Read an address, with or without a port; IPv4 in IPv6 form becomes IPv4; None where it is none."""
-    written = text.strip()
-    if written.startswith("["):
-        written = written[1:].partition("]")[0]
-    elif written.count(":") == 1:
-        written = written.partition(":")[0]
+    host = text.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
     try:
-        address = ip_address(written.partition("%")[0])
+        address = ip_address(host.partition("%")[0])
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

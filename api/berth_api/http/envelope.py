@@ -75,7 +75,7 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send, config: Config) -> None:
         self._scope = scope
         self._send = send
-        self._begun = time.perf_counter()
+        self._start = time.perf_counter()
         self._body = bytearray() if scope["method"] in audit.CHANGING else None
         """Body of the answer, for the audit of changes; else None."""
         self.headers = Headers(scope=scope)
@@ -84,8 +84,8 @@ class _Exchange:
         proxies = config.trusted_proxies
         self.peer = peer_of(socket, self.headers.getlist("x-forwarded-for"), proxies)
         by_proxy = (address := parse_address(socket)) is not None and is_trusted(address, proxies)
-        given = self.headers.get("x-request-id", "") if by_proxy else ""
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        header = self.headers.get("x-request-id", "") if by_proxy else ""
+        self.request_id = header if _REQUEST_ID.fullmatch(header) else str(uuid.uuid4())
         self.allowed_origin = self._origin(config)
         self._varies = bool(config.allowed_origins) and "*" not in config.allowed_origins
         scope.setdefault("state", {}).update(
@@ -127,7 +127,7 @@ class _Exchange:
 
     def account(self) -> None:
         """Write the log line and the audit's, and count."""
-        seconds = time.perf_counter() - self._begun
+        seconds = time.perf_counter() - self._start
         path, method = self._scope["path"], self._scope["method"]
         route = getattr(self._scope.get("route"), "path", UNRECOGNIZED)
         counted = method if method in {"GET", "POST", "DELETE", "OPTIONS", "HEAD"} else "other"

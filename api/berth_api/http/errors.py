@@ -128,13 +128,13 @@ class FullError(ApiError):
         """Read the cluster's refusal to make an object; None where its reason is no bound on their number."""
         if beyond := _BEYOND.search(refusal):
             return cls(beyond["why"])
-        told = _EXCEEDED.search(refusal)
-        if told is None:
+        match = _EXCEEDED.search(refusal)
+        if match is None:
             return None
-        counted = (part.partition("=")[0] for part in told["requested"].split(","))
+        counted = (part.partition("=")[0] for part in match["requested"].split(","))
         kinds = " and ".join(_counted(resource) for resource in counted)
         return cls(
-            f"the cluster keeps no more {kinds} (quota {told['quota']}): delete some that are not needed any more, or"
+            f"the cluster keeps no more {kinds} (quota {match['quota']}): delete some that are not needed any more, or"
             " ask an administrator for more."
         )
 

@@ -92,8 +92,8 @@ def _describe_body(operation: Json, route: APIRoute, schemas: Json) -> None:
     """Describe the JSON body that a dependency of the route reads; it is required where no body is refused."""
     for call in _calls(route.dependant):
         if isinstance(call, Bound):
-            found = call.model.model_json_schema(ref_template=REFERENCE)
-            schemas |= found.pop("$defs", {}) | {call.model.__name__: found}
+            schema = call.model.model_json_schema(ref_template=REFERENCE)
+            schemas |= schema.pop("$defs", {}) | {call.model.__name__: schema}
             reference = {"$ref": REFERENCE.format(model=call.model.__name__)}
             content = {"application/json": {"schema": reference}}
             operation["requestBody"] = {"required": not takes_nothing(call.model), "content": content}

@@ -42,8 +42,8 @@ class Protocol(HttpToolsProtocol):
     everyone: ClassVar[dict["Protocol", None]] = {}
     """All connections, by the client's last activity; the most recent one is last."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._in_head = True
         self._head_bytes = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}

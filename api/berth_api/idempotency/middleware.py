@@ -20,7 +20,7 @@ from berth_api.http.errors import (
 )
 from berth_api.http.requests import read_body
 from berth_api.idempotency import replay
-from berth_api.idempotency.records import Held, Records
+from berth_api.idempotency.records import Entry, Records
 from berth_api.idempotency.replay import DEAD_SECONDS, Answer, Run, Step
 from berth_api.ratelimit.allowance import Allowance
 from berth_api.state import State
@@ -35,7 +35,7 @@ WAIT_SECONDS: Final = 1.0
 class Recovery(Protocol):
     """Finds answers that a record does not hold completely."""
 
-    async def answer_of(self, state: State, held: Held) -> Answer | None:
+    async def answer_of(self, state: State, entry: Entry) -> Answer | None:
         """Look for objects of a request that was never answered; None where there are none."""
 
     async def whole(self, state: State, answer: Answer) -> Answer:
@@ -102,42 +102,42 @@ class _Record:
         self._exchange = exchange
         self._recovery = recovery
         self._records = Records(exchange.state.client, exchange.state.config.access_namespace)
-        self._begun: asyncio.Task[Held] | None = None
+        self._task: asyncio.Task[Entry] | None = None
         self._counted: Allowance | None = None
         self.run = Run(exchange.digest, None, exchange.state.client.clock, self._begin)
 
     async def _begin(self) -> None:
         """Make the record, once. Raises StoppedError."""
-        if self._begun is None:
-            self._begun = asyncio.create_task(self._held())
+        if self._task is None:
+            self._task = asyncio.create_task(self._entry())
         try:
-            held = await asyncio.shield(self._begun)
+            entry = await asyncio.shield(self._task)
         except (ApiError, cluster.ClusterError) as error:
             raise StoppedError(None, error) from error
-        self.run.started = held.record.started
+        self.run.started = entry.record.started
 
-    async def _held(self) -> Held:
+    async def _entry(self) -> Entry:
         replay.running.set(None)  # in this task only: its own look-ups need no record
         state = self._exchange.state
         await state.now()  # a record needs the store's time
-        step, held = await self._counted_begin()
+        step, entry = await self._counted_begin()
         if step is Step.REFUSE:
             raise KeyReusedError
         if step is Step.WAIT:
             raise UnderWayError(retry_after=WAIT_SECONDS)
-        if step is Step.REPLAY and held.record.answer is not None:
-            raise StoppedError(await self._recovery.whole(state, held.record.answer))
+        if step is Step.REPLAY and entry.record.answer is not None:
+            raise StoppedError(await self._recovery.whole(state, entry.record.answer))
         if step in (Step.LOOK, Step.TAKE_OVER):
-            made = await self._recovery.answer_of(state, held)
-            if made is not None:
-                await self._keep(held, made)
-                raise StoppedError(made)
+            answer = await self._recovery.answer_of(state, entry)
+            if answer is not None:
+                await self._keep(entry, answer)
+                raise StoppedError(answer)
             if step is Step.LOOK:
-                left = held.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
-                raise AwayError(replay.NOT_KNOWN_YET, retry_after=left)
-        return held
+                seconds = entry.record.started + DEAD_SECONDS - state.client.clock.now().timestamp()
+                raise AwayError(replay.NOT_KNOWN_YET, retry_after=seconds)
+        return entry
 
-    async def _counted_begin(self) -> tuple[Step | None, Held]:
+    async def _counted_begin(self) -> tuple[Step | None, Entry]:
         """Make the record. It is counted before, lest concurrent requests all pass the limit."""
         exchange, records = self._exchange, self._records
         allowance = self._counted = await exchange.state.limiter.take_key(exchange.identity)
@@ -145,44 +145,44 @@ class _Record:
         try:
             if not allowance.passes and not await records.exists(exchange.digest):
                 raise TooManyKeysError(retry_after=allowance.wait)
-            step, held = await records.begin(exchange.digest, exchange.fingerprint)
+            step, entry = await records.begin(exchange.digest, exchange.fingerprint)
             is_new = step is None
         finally:
             if not is_new:
                 await self._uncount()
-        return step, held
+        return step, entry
 
     async def close(self, answer: Answer | None) -> None:
         """Keep the answer, or note that there is none to keep. A stopped request has no record of its own."""
-        if self.run.started is None or self._begun is None:
+        if self.run.started is None or self._task is None:
             return
-        held = await self._begun
+        entry = await self._task
         if answer is not None and answer.is_kept and not self.run.is_refused_for_now:
-            await self._keep(held, answer)
+            await self._keep(entry, answer)
         else:
             failed = answer is None or answer.status >= 500
-            await self._release(held, unsure=failed and self.run.has_begun_to_make)
+            await self._release(entry, unsure=failed and self.run.has_begun_to_make)
 
-    async def _keep(self, held: Held, answer: Answer) -> None:
+    async def _keep(self, entry: Entry, answer: Answer) -> None:
         # The request is done, so the client gets the answer in any case. A repeat finds the object by its label.
-        kept = replay.shortened(answer) if answer.is_refusal else replay.without_key(answer)
+        content = replay.shortened(answer) if answer.is_refusal else replay.without_key(answer)
         try:
-            await self._records.complete(held, kept, user=self._exchange.identity.user)
+            await self._records.complete(entry, content, user=self._exchange.identity.user)
         except cluster.ClusterError as error:
-            log.warning("answer not kept", idempotency=held.digest, error=error.message)
+            log.warning("answer not kept", idempotency=entry.digest, error=error.message)
         else:
             if answer.is_refusal:
                 await self._uncount()  # refusals beyond a number are deleted early
 
-    async def _release(self, held: Held, *, unsure: bool) -> None:
+    async def _release(self, entry: Entry, *, unsure: bool) -> None:
         # If this fails, the record counts as abandoned after DEAD_SECONDS.
         try:
             if unsure:
-                await self._records.mark_unsure(held)
+                await self._records.mark_unsure(entry)
             else:
-                await self._records.drop(held)
+                await self._records.drop(entry)
         except cluster.ClusterError as error:
-            log.warning("record not released", idempotency=held.digest, error=error.message)
+            log.warning("record not released", idempotency=entry.digest, error=error.message)
         else:
             if not unsure:
                 await self._uncount()
@@ -247,8 +247,8 @@ async def _exchange(scope: Scope, receive: Receive, values: list[str], identity:
         raise BadRequestError("Idempotency-Key must be one value of 1 to 255 printable ASCII characters")
     body = await read_body(Request(scope, receive))
     key = values[0]
-    asked = scope["method"], scope["path"], scope["query_string"], body
-    fingerprint = replay.fingerprint_of(*asked, identity, key=key)
+    request = scope["method"], scope["path"], scope["query_string"], body
+    fingerprint = replay.fingerprint_of(*request, identity, key=key)
     return _Exchange(scope, receive, body, identity, replay.digest_of(identity.user, key), fingerprint)
 
 

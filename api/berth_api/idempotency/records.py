@@ -28,7 +28,7 @@ ATTEMPTS: Final = 8
 
 
 @dataclass(frozen=True, repr=False)
-class Held:
+class Entry:
     """A record as it stands in the cluster."""
 
     record: Record
@@ -50,7 +50,7 @@ class Records:
     def _clock(self) -> StoreClock:
         return self._client.clock
 
-    async def begin(self, digest: str, fingerprint: str) -> tuple[Step | None, Held]:
+    async def begin(self, digest: str, fingerprint: str) -> tuple[Step | None, Entry]:
         """Make the record, or judge the existing one; None: the record is new, so the request is the first.
 
         For ``TAKE_OVER`` the record has been taken over already, exclusively. The store's time must be known. Raises
@@ -58,24 +58,24 @@ class Records:
         """
         for _ in range(ATTEMPTS):
             _, now = self._clock.bounds()
-            held: Held | None
+            entry: Entry | None
             try:
-                held = await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
+                entry = await self._create(digest, Record(fingerprint, Phase.STARTED, now, now + KEPT_SECONDS))
                 # The answer corrects the time of a process that had been stopped; it begins anew.
-                step = None if now >= held.created else Step.REPLACE
+                step = None if now >= entry.created else Step.REPLACE
             except cluster.AlreadyExistsError:
-                held = await self._find(digest)
-                if held is None:
+                entry = await self._find(digest)
+                if entry is None:
                     continue
                 earliest, now = self._clock.bounds()
-                step = judge(held.record, fingerprint, earliest)
+                step = judge(entry.record, fingerprint, earliest)
             try:
                 if step is Step.REPLACE:
-                    await self.drop(held)
+                    await self.drop(entry)
                 elif step is Step.TAKE_OVER:
-                    return step, await self._write(held, replace(held.record, phase=Phase.STARTED, started=now))
+                    return step, await self._write(entry, replace(entry.record, phase=Phase.STARTED, started=now))
                 else:
-                    return step, held
+                    return step, entry
             except (cluster.ConflictError, cluster.NotFoundError):
                 continue  # another request replaces the record, or takes it over
         raise AwayError("others use the same Idempotency-Key at this moment. Try again.")
@@ -84,24 +84,24 @@ class Records:
         """Whether there is a record, live. Raises ClusterError."""
         return await self._find(digest) is not None
 
-    async def complete(self, held: Held, answer: Answer, *, user: str) -> None:
+    async def complete(self, entry: Entry, answer: Answer, *, user: str) -> None:
         """Keep the answer. Raises ClusterError; ConflictError where another request has taken the record over.
 
         A refusal gets the user's label: the operator deletes a user's oldest beyond a number.
         """
         labels = {names.REFUSED_LABEL: ids.user_object(user)} if answer.is_refusal else {}
-        await self._write(held, replace(held.record, phase=Phase.ANSWERED, answer=answer), labels)
+        await self._write(entry, replace(entry.record, phase=Phase.ANSWERED, answer=answer), labels)
 
-    async def mark_unsure(self, held: Held) -> None:
+    async def mark_unsure(self, entry: Entry) -> None:
         """Note that the request failed, and may have made something. Raises ClusterError."""
-        await self._write(held, replace(held.record, phase=Phase.UNSURE))
+        await self._write(entry, replace(entry.record, phase=Phase.UNSURE))
 
-    async def drop(self, held: Held) -> None:
+    async def drop(self, entry: Entry) -> None:
         """Forget the record. Raises ClusterError; ConflictError where another request has taken the record over."""
-        where = self._namespace, _name(held.digest)
-        await self._client.delete(SECRETS, *where, uid=held.uid, resource_version=held.version)
+        where = self._namespace, _name(entry.digest)
+        await self._client.delete(SECRETS, *where, uid=entry.uid, resource_version=entry.version)
 
-    async def _create(self, digest: str, record: Record) -> Held:
+    async def _create(self, digest: str, record: Record) -> Entry:
         expires = model.timestamp(datetime.fromtimestamp(int(record.expires), UTC))
         metadata: Object = {
             "name": _name(digest),
@@ -110,31 +110,31 @@ class Records:
             "annotations": {names.EXPIRES_ANNOTATION: expires},
         }
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": _data(record)}
-        made = await self._client.create(SECRETS, self._namespace, body)
-        return _held(digest, record, made)
+        obj = await self._client.create(SECRETS, self._namespace, body)
+        return _entry(digest, record, obj)
 
-    async def _find(self, digest: str) -> Held | None:
+    async def _find(self, digest: str) -> Entry | None:
         try:
-            found = await self._client.get(SECRETS, self._namespace, _name(digest))
+            obj = await self._client.get(SECRETS, self._namespace, _name(digest))
         except cluster.NotFoundError:
             return None
-        return _held(digest, _read(found), found)
+        return _entry(digest, _read(obj), obj)
 
-    async def _write(self, held: Held, record: Record, labels: Mapping[str, str] | None = None) -> Held:
-        metadata = {"uid": held.uid, "resourceVersion": held.version, "labels": dict(labels or {})}
+    async def _write(self, entry: Entry, record: Record, labels: Mapping[str, str] | None = None) -> Entry:
+        metadata = {"uid": entry.uid, "resourceVersion": entry.version, "labels": dict(labels or {})}
         body = {"metadata": metadata, "data": _data(record)}
-        written = await self._client.patch(SECRETS, self._namespace, _name(held.digest), body)
-        return _held(held.digest, record, written)
+        obj = await self._client.patch(SECRETS, self._namespace, _name(entry.digest), body)
+        return _entry(entry.digest, record, obj)
 
 
 def _name(digest: str) -> str:
     return f"idem-{digest}"
 
 
-def _held(digest: str, record: Record, obj: Object) -> Held:
+def _entry(digest: str, record: Record, obj: Object) -> Entry:
     metadata = obj["metadata"]
     created = model.parse_time(metadata["creationTimestamp"]).timestamp()
-    return Held(record, digest, metadata["uid"], metadata["resourceVersion"], created)
+    return Entry(record, digest, metadata["uid"], metadata["resourceVersion"], created)
 
 
 def _data(record: Record) -> dict[str, str]:

@@ -85,8 +85,8 @@ def without_key(answer: Answer) -> Answer:
     fields = orjson.loads(answer.body or b"{}")
     for field_, owner in SECRET_FIELDS.items():
         if isinstance(fields, dict) and field_ in fields:
-            left = {name: value for name, value in fields.items() if name != field_}
-            return replace(answer, body=orjson.dumps(left), key_of=str(fields[owner]), key_field=field_)
+            rest = {name: value for name, value in fields.items() if name != field_}
+            return replace(answer, body=orjson.dumps(rest), key_of=str(fields[owner]), key_field=field_)
     return answer
 
 

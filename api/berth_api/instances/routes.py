@@ -55,8 +55,10 @@ async def _list(state: State, user: Identity, query: Mapping[str, str], type_nam
     page = await instances.listed(state, user, query, type_name)
     detailed = "details" in query
     return Instances(
-        workspace_instances=[InstanceSummary.of(held) if detailed else held.instance.public_id for held in page.items],
-        workspace_deployments=[held.deployment for held in page.items],
+        workspace_instances=[
+            InstanceSummary.of(overview) if detailed else overview.instance.public_id for overview in page.items
+        ],
+        workspace_deployments=[overview.deployment for overview in page.items],
         page_count=page.count,
     )
 
@@ -69,9 +71,9 @@ async def _list(state: State, user: Identity, query: Mapping[str, str], type_nam
 )
 async def one(state: SharedState, user: User, instance_id: InstanceId) -> InstanceDetail:
     """Show an instance."""
-    held, deployment = await instances.detail(state, user, instance_id)
-    clients = await vpn.client_ids(state, held.instance)
-    return InstanceDetail.of(held, deployment, user, clients)
+    overview, deployment = await instances.detail(state, user, instance_id)
+    clients = await vpn.client_ids(state, overview.instance)
+    return InstanceDetail.of(overview, deployment, user, clients)
 
 
 @router.get(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, RootModel
 from berth_api.auth.identity import Identity
 from berth_api.deployments.schemas import DeploymentDetail
 from berth_api.deployments.service import Detail
-from berth_api.instances.service import Held
+from berth_api.instances.service import Overview
 from berth_api.keepalive.expiry import expires
 from berth_api.vpn.schemas import VpnStatus
 from berth_core.kube.conditions import find
@@ -44,17 +44,17 @@ class InstanceSummary(BaseModel):
     endtime: str | None = None
 
     @classmethod
-    def of(cls, held: Held) -> Self:
+    def of(cls, overview: Overview) -> Self:
         """Show an instance."""
         return cls(
-            id=held.instance.public_id,
-            status=held.state.value,
-            deployment=held.deployment,
-            type=held.type,
-            region=held.region,
-            starttime=held.start_time,
+            id=overview.instance.public_id,
+            status=overview.state.value,
+            deployment=overview.deployment,
+            type=overview.type,
+            region=overview.region,
+            starttime=overview.start_time,
             rootuser=ROOT_USER,
-            endtime=held.instance.status.end_time,
+            endtime=overview.instance.status.end_time,
         )
 
 
@@ -84,16 +84,16 @@ class Progress(BaseModel):
     vpn: bool | None = Field(None, description="The VPN serves, where it was asked for.")
 
     @classmethod
-    def of(cls, found: Instance) -> Self:
+    def of(cls, resource: Instance) -> Self:
         """Show which steps of a start are done."""
-        done = {c.type: c.status == "True" for c in found.status.conditions}
+        steps = {c.type: c.status == "True" for c in resource.status.conditions}
         return cls(
-            bound=done.get(BOUND, False),
-            prepared=done.get(PREPARED),
-            repo=done.get(REPOSITORY_READY, False) if found.spec.repo is not None else None,
-            pod=done.get(POD_READY, False),
-            network=done.get(NETWORK_READY, False),
-            vpn=done.get(VPN_READY, False) if found.spec.vpn else None,
+            bound=steps.get(BOUND, False),
+            prepared=steps.get(PREPARED),
+            repo=steps.get(REPOSITORY_READY, False) if resource.spec.repo is not None else None,
+            pod=steps.get(POD_READY, False),
+            network=steps.get(NETWORK_READY, False),
+            vpn=steps.get(VPN_READY, False) if resource.spec.vpn else None,
         )
 
 
@@ -106,9 +106,9 @@ class Cloned(BaseModel):
     message: str | None = Field(None, description="Outcome, and where it failed what to do.")
 
     @classmethod
-    def of(cls, found: Instance, repo: instance.Repo) -> Self:
+    def of(cls, resource: Instance, repo: instance.Repo) -> Self:
         """Show the result of cloning the requested repository."""
-        path, condition = None, find(found.status.conditions, REPOSITORY_READY)
+        path, condition = None, find(resource.status.conditions, REPOSITORY_READY)
         with suppress(ValueError):  # made with kubectl, without a usable path: the message says why
             path = place(repo.url, repo.path)
         return cls(
@@ -144,30 +144,30 @@ class InstanceDetail(BaseModel):
     message: str | None = Field(None, description="Why INIT_FAIL.")
 
     @classmethod
-    def of(cls, held: Held, detail: Detail | None, identity: Identity, vpn_clients: Sequence[str] = ()) -> Self:
+    def of(cls, overview: Overview, detail: Detail | None, identity: Identity, vpn_clients: Sequence[str] = ()) -> Self:
         """Show an instance; ``vpn_clients`` are the ids of its VPN's clients, where it has one."""
-        found, status = held.instance, held.instance.status
-        shown = cls(
-            id=found.public_id,
-            deployment=held.deployment,
-            type=held.type,
-            region=held.region,
-            status=held.state.value,
-            starttime=held.start_time,
+        resource, status = overview.instance, overview.instance.status
+        answer = cls(
+            id=resource.public_id,
+            deployment=overview.deployment,
+            type=overview.type,
+            region=overview.region,
+            status=overview.state.value,
+            starttime=overview.start_time,
             rootuser=ROOT_USER,
             wdinfo=DeploymentDetail.of(detail, identity) if detail is not None else Null(None),
             endtime=status.end_time,
-            progress=Progress.of(found) if held.state is Word.INIT else None,
-            message=(status.message or None) if held.state is Word.INIT_FAIL else None,
+            progress=Progress.of(resource) if overview.state is Word.INIT else None,
+            message=(status.message or None) if overview.state is Word.INIT_FAIL else None,
         )
-        if is_active(found):
-            address, repo = status.address, found.spec.repo
-            shown.expires = expires(found, _limits(detail))
-            shown.fwd = Forward(ipv4=address.ipv4, port=address.port) if address is not None else None
-            shown.hostkeys = status.host_keys or None
-            shown.vpn = VpnStatus.of(found, vpn_clients) if found.spec.vpn else None
-            shown.repo = Cloned.of(found, repo) if repo is not None else None
-        return shown
+        if is_active(resource):
+            address, repo = status.address, resource.spec.repo
+            answer.expires = expires(resource, _limits(detail))
+            answer.fwd = Forward(ipv4=address.ipv4, port=address.port) if address is not None else None
+            answer.hostkeys = status.host_keys or None
+            answer.vpn = VpnStatus.of(resource, vpn_clients) if resource.spec.vpn else None
+            answer.repo = Cloned.of(resource, repo) if repo is not None else None
+        return answer
 
 
 class PrivateKey(BaseModel):

@@ -27,7 +27,7 @@ SECRETS = Kind("v1", "secrets")
 
 
 @dataclass(frozen=True)
-class Held:
+class Overview:
     """An instance in the words of clients; ``type`` is empty where its deployment was deleted."""
 
     instance: Instance
@@ -43,38 +43,38 @@ class Held:
         return self.instance.status.start_time or self.instance.metadata.creation_timestamp
 
 
-async def listed(state: State, identity: Identity, query: Mapping[str, str], type_name: str | None) -> Page[Held]:
+async def listed(state: State, identity: Identity, query: Mapping[str, str], type_name: str | None) -> Page[Overview]:
     """List the caller's instances, live; a superuser's list has everyone's, or those of ``user``."""
     access.need_unconstrained(identity)
     state.caches.need_fresh()
-    found = await lookups.instances(state, access.listed_user(identity, query.get("user")))
-    wanted = {Word.INIT, Word.READY}
+    instances = await lookups.instances(state, access.listed_user(identity, query.get("user")))
+    states = {Word.INIT, Word.READY}
     if "include_terminated" in query:
-        wanted |= {Word.TERMINATING, Word.TERMINATED}
+        states |= {Word.TERMINATING, Word.TERMINATED}
     if "include_init_fail" in query:
-        wanted |= {Word.INIT_FAIL}
-    all_held = (_held(instance, lookups.cached_deployment_of(state, instance)) for instance in found)
-    chosen = [h for h in all_held if h.state in wanted and type_name in (None, h.type)]
+        states |= {Word.INIT_FAIL}
+    overviews = (_overview(instance, lookups.cached_deployment_of(state, instance)) for instance in instances)
+    matches = [item for item in overviews if item.state in states and type_name in (None, item.type)]
     descending = listing.newest_first(query.get("sort_by"))
     # Compared as times: some are written with fractions of a second, some without.
-    chosen.sort(key=lambda h: (parse_time(h.start_time), h.instance.public_id), reverse=descending)
-    return listing.paged(chosen, query)
+    matches.sort(key=lambda item: (parse_time(item.start_time), item.instance.public_id), reverse=descending)
+    return listing.paged(matches, query)
 
 
-async def detail(state: State, identity: Identity, instance_id: str) -> tuple[Held, Detail | None]:
+async def detail(state: State, identity: Identity, instance_id: str) -> tuple[Overview, Detail | None]:
     """Read one instance and its deployment, live; the deployment is None where it was deleted."""
-    found = await lookups.instance_for(state, identity, instance_id)
-    deployment = await lookups.deployment_of(state, found)
-    held = _held(found, deployment)
+    instance = await lookups.instance_for(state, identity, instance_id)
+    deployment = await lookups.deployment_of(state, instance)
+    overview = _overview(instance, deployment)
     if deployment is None:
-        return held, None
+        return overview, None
     lease = deployment.resource.status.lease
     if lease is None or lease.instance != instance_id:
-        return held, await service.detail_of(state, deployment, identity)
+        return overview, await service.detail_of(state, deployment, identity)
     # The instance there was just read: no need to read it again.
-    own = instance_id if lease.user == identity.user and is_active(found) else None
+    own = instance_id if lease.user == identity.user and is_active(instance) else None
     kind, length = await lookups.type_of(state, deployment), service.queue_length(state, deployment)
-    return held, Detail(deployment, kind, length, own)
+    return overview, Detail(deployment, kind, length, own)
 
 
 async def private_key(state: State, identity: Identity, instance_id: str) -> str:
@@ -97,10 +97,10 @@ async def terminate(state: State, identity: Identity, instance_id: str) -> None:
     """Ask for the end of an instance. Raises BadRequestError with the state's word where it ends or has ended."""
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.TERMINATION)
-    found = await lookups.instance_for(state, identity, instance_id)
-    if not is_active(found):
-        raise BadRequestError(f"instance is {word(found)}")
-    metadata = found.metadata
+    instance = await lookups.instance_for(state, identity, instance_id)
+    if not is_active(instance):
+        raise BadRequestError(f"instance is {word(instance)}")
+    metadata = instance.metadata
     body = {"metadata": {"uid": metadata.uid}, "spec": {"terminate": True}}
     try:
         await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body)
@@ -108,8 +108,8 @@ async def terminate(state: State, identity: Identity, instance_id: str) -> None:
         raise access.instance_missing() from error
 
 
-def _held(instance: Instance, deployment: Deployment | None) -> Held:
-    return Held(
+def _overview(instance: Instance, deployment: Deployment | None) -> Overview:
+    return Overview(
         instance=instance,
         state=word(instance),
         deployment=lookups.deployment_id(instance),

@@ -38,17 +38,17 @@ class Extension:
 
 def expires(instance: Instance, limits: Limits) -> str | None:
     """When the instance will be ended; None where there is no end, or before readiness."""
-    status, asked = instance.status, instance.spec.expire_after
-    changed = asked is not None and status.observed_generation != instance.metadata.generation
+    status, expire_after = instance.status, instance.spec.expire_after
+    changed = expire_after is not None and status.observed_generation != instance.metadata.generation
     if status.ready_time is None or not changed:
         return status.expire_time
-    seconds = lease_seconds(asked, limits)
+    seconds = lease_seconds(expire_after, limits)
     return None if seconds is None else timestamp(_end(parse_time(status.ready_time), seconds))
 
 
-def lease_seconds(asked: int | None, limits: Limits) -> int | None:
+def lease_seconds(expire_after: int | None, limits: Limits) -> int | None:
     """Seconds from readiness to the end; None for no end."""
-    seconds = limits.default_expire_after if asked is None else asked
+    seconds = limits.default_expire_after if expire_after is None else expire_after
     bounds = [s for s in (seconds, limits.max_expire_after) if s is not None]
     return min(bounds, default=None)
 
@@ -78,17 +78,17 @@ def _end(ready: datetime, seconds: int) -> datetime:
     return (ready + timedelta(seconds=seconds)).replace(microsecond=0)
 
 
-def _need_longer(known: int | None, total: int) -> None:
-    if known is None:
+def _need_longer(current: int | None, total: int) -> None:
+    if current is None:
         raise BadRequestError("this instance has no end that could be put off")
-    if total <= known:
-        raise BadRequestError(f"this instance lasts {known} s from readiness already")
+    if total <= current:
+        raise BadRequestError(f"this instance lasts {current} s from readiness already")
 
 
-def _need_later(known: str | None, end: datetime, now: datetime) -> None:
-    if known is None:
+def _need_later(current: str | None, end: datetime, now: datetime) -> None:
+    if current is None:
         raise BadRequestError("this instance has no end that could be put off")
-    if parse_time(known) <= now:
-        raise BadRequestError(f"the time of this instance was up at {known}")
-    if end <= parse_time(known):
-        raise BadRequestError(f"this instance runs until {known} already")
+    if parse_time(current) <= now:
+        raise BadRequestError(f"the time of this instance was up at {current}")
+    if end <= parse_time(current):
+        raise BadRequestError(f"this instance runs until {current} already")

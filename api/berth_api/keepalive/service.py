@@ -30,8 +30,8 @@ SILENCE_SECONDS: Final = 60
 
 def keeps(state: State, identity: Identity, instance_id: str) -> bool:
     """Whether a ping keeps an instance of the caller's, by the cache. Other pings count against the token's limit."""
-    known = state.caches.endings.by("id", instance_id)
-    return any(one.is_kept_alive and access.may_use(identity, instance_id, one.user) for one in known)
+    endings = state.caches.endings.by("id", instance_id)
+    return any(one.is_kept_alive and access.may_use(identity, instance_id, one.user) for one in endings)
 
 
 async def ping(state: State, identity: Identity, instance_id: str, monotonic_now: float) -> None:
@@ -43,12 +43,12 @@ async def ping(state: State, identity: Identity, instance_id: str, monotonic_now
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.CHANGE)
     try:
-        found = await lookups.instance_for(state, identity, instance_id)
-        if not found.spec.keep_alive:
+        instance = await lookups.instance_for(state, identity, instance_id)
+        if not instance.spec.keep_alive:
             raise MissingError("keep-alive was not asked for when this instance was made")
-        access.need_active(found)
+        access.need_active(instance)
         if not state.part(Renewals).is_recent(instance_id, monotonic_now):
-            await _renew(state, found)
+            await _renew(state, instance)
             state.part(Renewals).remember(instance_id, monotonic_now)
     except (cluster.UnavailableError, cluster.ConflictError) as error:
         log.warning("keep-alive not renewed", instance=instance_id, error=error.message)
@@ -63,12 +63,12 @@ async def extend(state: State, identity: Identity, instance_id: str, expire_d: i
     access.need_write(identity, Scope.CHANGE)
 
     async def attempt() -> str | None:
-        found = await lookups.instance_for(state, identity, instance_id)
-        access.need_active(found)
-        wish = await _extension(state, identity, found, expire_d)
+        instance = await lookups.instance_for(state, identity, instance_id)
+        access.need_active(instance)
+        wish = await _extension(state, identity, instance, expire_d)
         seconds = expiry.extended(wish, await state.now())
         try:
-            changed = await _write(state, found, seconds)
+            changed = await _write(state, instance, seconds)
         except cluster.NotFoundError as error:
             raise access.instance_missing() from error
         end = expiry.expires(changed, wish.limits)
@@ -78,17 +78,17 @@ async def extend(state: State, identity: Identity, instance_id: str, expire_d: i
     return await swap(attempt, f"instance {instance_id}")
 
 
-async def _extension(state: State, identity: Identity, found: Instance, expire_d: int) -> Extension:
-    deployment = await lookups.deployment_of(state, found)
+async def _extension(state: State, identity: Identity, instance: Instance, expire_d: int) -> Extension:
+    deployment = await lookups.deployment_of(state, instance)
     kind = await lookups.type_of(state, deployment) if deployment is not None else None
     if kind is not None:
         access.expire_after(identity, kind, expire_d)
     return Extension(
-        instance=found,
+        instance=instance,
         limits=kind.spec.limits if kind is not None else Limits(),
         expire_d=expire_d,
         longest=identity.expire_d,
-        others_wait=deployment is not None and _others_wait(state, deployment.resource, found.spec.user),
+        others_wait=deployment is not None and _others_wait(state, deployment.resource, instance.spec.user),
     )
 
 
@@ -101,8 +101,8 @@ def _others_wait(state: State, deployment: WorkspaceDeployment, user: str) -> bo
     return any(applies(reservation, deployment) for reservation in others)
 
 
-async def _write(state: State, found: Instance, seconds: int) -> Instance:
-    metadata = found.metadata
+async def _write(state: State, instance: Instance, seconds: int) -> Instance:
+    metadata = instance.metadata
     body: Object = {
         "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
         "spec": {"expireAfter": seconds},
@@ -110,29 +110,29 @@ async def _write(state: State, found: Instance, seconds: int) -> Instance:
     return Instance.parse(await state.client.patch(Instance.api(), metadata.namespace, metadata.name, body))
 
 
-async def _renew(state: State, found: Instance) -> None:
+async def _renew(state: State, instance: Instance) -> None:
     """Record a ping now. By compare-and-swap, so that a late write does not undo a later one."""
-    namespace, name = found.metadata.namespace, names.keep_alive_lease(found.public_id)
+    namespace, name = instance.metadata.namespace, names.keep_alive_lease(instance.public_id)
     spec = {"renewTime": _micro_time(state.client.clock.now())}
     try:
-        known = await state.client.get(LEASES, namespace, name)
+        lease = await state.client.get(LEASES, namespace, name)
     except cluster.NotFoundError:
-        await state.client.create(LEASES, namespace, _lease(found, name, spec))
+        await state.client.create(LEASES, namespace, _lease(instance, name, spec))
     else:
-        version = {"resourceVersion": known["metadata"]["resourceVersion"]}
+        version = {"resourceVersion": lease["metadata"]["resourceVersion"]}
         await state.client.patch(LEASES, namespace, name, {"metadata": version, "spec": spec})
 
 
-def _lease(found: Instance, name: str, spec: Object) -> Object:
+def _lease(instance: Instance, name: str, spec: Object) -> Object:
     # blockOwnerDeletion would need a further right, and nothing waits for this Lease.
-    owner = {key: value for key, value in found.reference().items() if key != "blockOwnerDeletion"}
+    owner = {key: value for key, value in instance.reference().items() if key != "blockOwnerDeletion"}
     return {
         "apiVersion": LEASES.api_version,
         "kind": "Lease",
         "metadata": {
             "name": name,
-            "namespace": found.metadata.namespace,
-            "labels": {names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY},
+            "namespace": instance.metadata.namespace,
+            "labels": {names.INSTANCE_LABEL: instance.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY},
             "ownerReferences": [owner],
         },
         "spec": {"leaseDurationSeconds": SILENCE_SECONDS, **spec},

@@ -50,18 +50,18 @@ class Line:
         self._client = client
         self._places = places
         self._reads = reads
-        self._known: dict[str, Sequence[Waiter]] = {}
+        self._waiters: dict[str, Sequence[Waiter]] = {}
 
-    def known(self, namespace: str) -> Sequence[Waiter]:
+    def cached(self, namespace: str) -> Sequence[Waiter]:
         """Waiters of a namespace; none where it was not listed yet."""
-        return self._known.get(namespace, ())
+        return self._waiters.get(namespace, ())
 
     async def waiters(self, namespace: str) -> Sequence[Waiter]:
         """Waiters of a namespace."""
-        if namespace not in self._known:
+        if namespace not in self._waiters:
             read = partial(waitlist.waiters, self._client, namespace)
-            self._known[namespace] = await self._reads.of(("waiters", namespace), read)
-        return self._known[namespace]
+            self._waiters[namespace] = await self._reads.of(("waiters", namespace), read)
+        return self._waiters[namespace]
 
     async def able(self, namespace: str, kind: WorkspaceType) -> Sequence[Waiter]:
         """Waiters that may have another lease of a type. Waiters at their quota do not block newcomers."""
@@ -69,10 +69,10 @@ class Line:
         if quota is None or not waiters:
             return waiters
         users = sorted({waiter.user for waiter in waiters})
-        held = await asyncio.gather(*(slots.held(self._client, self._places, quota.type, user) for user in users))
-        able = {user for user, leases in zip(users, held, strict=True) if len(leases) < quota.most}
-        self._known[namespace] = [waiter for waiter in waiters if waiter.user in able]
-        return self._known[namespace]
+        per_user = await asyncio.gather(*(slots.held(self._client, self._places, quota.type, user) for user in users))
+        able = {user for user, leases in zip(users, per_user, strict=True) if len(leases) < quota.most}
+        self._waiters[namespace] = [waiter for waiter in waiters if waiter.user in able]
+        return self._waiters[namespace]
 
 
 class Rules:
@@ -80,22 +80,22 @@ class Rules:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._known: dict[tuple[str, str], Sequence[AccessRule]] = {}
+        self._rules: dict[tuple[str, str], Sequence[AccessRule]] = {}
 
     async def of(self, deployment: Deployment) -> Sequence[AccessRule]:
         """Rules of a deployment."""
         name = deployment.namespace, deployment.name
-        if name not in self._known:
-            self._known[name] = await lookups.rules_of(self._state, deployment)
-        return self._known[name]
+        if name not in self._rules:
+            self._rules[name] = await lookups.rules_of(self._state, deployment)
+        return self._rules[name]
 
     async def among(self, deployments: Sequence[Deployment]) -> Callable[[Deployment], Sequence[AccessRule]]:
         """Function that finds the rules of each deployment; for several deployments, one list a namespace is read."""
         if len(deployments) == 1:
             only = await self.of(deployments[0])
             return lambda _: only
-        found = await lookups.rules_among(self._state, deployments)
-        return lambda deployment: found.get((deployment.namespace, deployment.name), ())
+        by_deployment = await lookups.rules_among(self._state, deployments)
+        return lambda deployment: by_deployment.get((deployment.namespace, deployment.name), ())
 
 
 async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> Candidates:
@@ -103,13 +103,13 @@ async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> C
 
     Live rules are listed only where the caches may lack some (:mod:`berth_api.launch.admission`).
     """
-    found = await _live(state, target) if live else _cached(state, target)
+    deployments = await _live(state, target) if live else _cached(state, target)
     types: dict[tuple[str, str], WorkspaceType] = {}
-    for deployment in {(d.namespace, d.type): d for d in found}.values():
+    for deployment in {(d.namespace, d.type): d for d in deployments}.values():
         if (kind := await lookups.type_of(state, deployment, live=live)) is not None:
             types[deployment.namespace, deployment.type] = kind
     # Nobody can have a deployment whose type was deleted.
-    served = [d for d in found if (d.namespace, d.type) in types]
+    served = [d for d in deployments if (d.namespace, d.type) in types]
     if live and not all(map(state.caches.are_current, types.values())):
         return Candidates(served, types, await rules.among(served))
     return Candidates(served, types, state.caches.rules_of)
@@ -131,20 +131,20 @@ def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
 
 
 def _cached(state: State, target: Target) -> list[Deployment]:
-    found = list(state.caches.deployments.by("type", target.type)) if target.type is not None else []
+    deployments = list(state.caches.deployments.by("type", target.type)) if target.type is not None else []
     for deployment_id in target.deployments:
-        known = state.caches.deployments.by("id", deployment_id)
-        if not known:
+        claimants = state.caches.deployments.by("id", deployment_id)
+        if not claimants:
             return []
-        found.append(holder_of(known))
-    return found
+        deployments.append(holder_of(claimants))
+    return deployments
 
 
 async def _live(state: State, target: Target) -> list[Deployment]:
-    found = await lookups.deployments_of(state, target.type) if target.type is not None else []
+    deployments = await lookups.deployments_of(state, target.type) if target.type is not None else []
     for deployment_id in target.deployments:
         one = await lookups.deployment(state, deployment_id)
         if one is None:
             return []
-        found.append(one)
-    return found
+        deployments.append(one)
+    return deployments

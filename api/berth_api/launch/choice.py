@@ -36,8 +36,8 @@ class Choice:
     @cached_property
     def free(self) -> tuple[Deployment, ...]:
         """Deployments to try, best first."""
-        found = sorted((d for d in self.candidates if d.is_free), key=_rank)
-        return tuple(d for d in found if not self.gone(d) and self.permitted(d))
+        deployments = sorted((d for d in self.candidates if d.is_free), key=_rank)
+        return tuple(d for d in deployments if not self.gone(d) and self.permitted(d))
 
     @cached_property
     def usable(self) -> tuple[Deployment, ...]:
@@ -45,8 +45,8 @@ class Choice:
 
         The queue of a locked-out or offline deployment does not move.
         """
-        found = (d for d in self.candidates if not self.gone(d) and self.permitted(d))
-        return tuple(sorted(found, key=lambda d: (_obstacle(d) is not None, self.length(d), _rank(d))))
+        deployments = (d for d in self.candidates if not self.gone(d) and self.permitted(d))
+        return tuple(sorted(deployments, key=lambda d: (_obstacle(d) is not None, self.length(d), _rank(d))))
 
     @cached_property
     def refusal(self) -> Refusal:

@@ -73,5 +73,5 @@ async def new(
 
     With `reserve` it is a place in the queue where there is none.
     """
-    wanted = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
-    return await launch(state, Wish(user, wanted, options, peer))
+    goal = Target(deployments=(target.lower(),)) if "-" in target else Target(type=target)
+    return await launch(state, Wish(user, goal, options, peer))

@@ -94,8 +94,8 @@ async def launch(state: State, wish: Wish) -> Launched | Reserved:
             return claimed
         pair = await state.part(KeyPool).take() if wish.options.sshkey is None else None
         # The lease counts by itself now, so its slot goes while the Instance is made.
-        made = _make(state, instance_id, claimed, wish, pair)
-        await asyncio.gather(made, claimant.close())
+        creation = _make(state, instance_id, claimed, wish, pair)
+        await asyncio.gather(creation, claimant.close())
     metrics.LAUNCHES.labels("made").inc()
     return Launched(success=True, id=instance_id, sshkey=pair.private if pair is not None else None)
 
@@ -109,15 +109,15 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
     rules = Rules(state)
     for live in (False, True):
         line = Line(state.client, _places(state), state.reads)
-        found = await candidates.gather(state, wish.target, rules, live=live)
-        choice = candidates.chosen(state, wish.identity, found)
+        pool = await candidates.gather(state, wish.target, rules, live=live)
+        choice = candidates.chosen(state, wish.identity, pool)
         if live and choice.refusal is Refusal.FORBIDDEN:
-            found = replace(found, rules=await rules.among(found.deployments))
-            choice = candidates.chosen(state, wish.identity, found)
+            pool = replace(pool, rules=await rules.among(pool.deployments))
+            choice = candidates.chosen(state, wish.identity, pool)
         passed = set[tuple[str, str]]()
         for deployment in choice.free:
             name = deployment.namespace, deployment.name
-            if found.is_awaited(wish.identity, deployment, line.known(deployment.namespace)):
+            if pool.is_awaited(wish.identity, deployment, line.cached(deployment.namespace)):
                 continue
             if not live and state.claims.is_under_way(name):
                 passed.add(name)
@@ -131,7 +131,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
             # Wait for those leases, so that the live round sees the result.
             await state.claims.over(passed)
     if choice.refusal is Refusal.BUSY and wish.options.reserve:
-        kind = found.type_of(choice.usable[0])
+        kind = pool.type_of(choice.usable[0])
         need_fit(wish, kind)
         await _need_place(state, wish, kind)
         return await reservations.reserve(state, wish, kind, choice.usable)
@@ -151,16 +151,16 @@ async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
     """Refuse a reservation to a user at their quota; once a user waits, the quota is checked at their turn."""
     quota = Quota.of(kind)
     if quota is not None:
-        held = await slots.held(state.client, _places(state), quota.type, wish.identity.user)
-        if len(held) >= quota.most:
+        leases = await slots.held(state.client, _places(state), quota.type, wish.identity.user)
+        if len(leases) >= quota.most:
             raise _has_enough(slots.NoneLeftError(quota, passing=False))
 
 
-async def _take(claimant: Claimant, kind: WorkspaceType, seen: WorkspaceDeployment, *, now: datetime) -> Lease | None:
+async def _take(claimant: Claimant, kind: WorkspaceType, wd: WorkspaceDeployment, *, now: datetime) -> Lease | None:
     """Take the lease; None where it cannot be had. Raises NotPermittedError where the user is at their quota."""
-    metadata = seen.metadata
+    metadata = wd.metadata
     try:
-        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=seen)
+        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=wd)
     except slots.NoneLeftError as error:
         raise _has_enough(error) from error
     except (leasing.BusyError, cluster.NotFoundError):
@@ -191,9 +191,9 @@ def _refused(refusal: Refusal, target: Target) -> ApiError:
 
 def _spec(wish: Wish, claimed: Claimed, pair: KeyPair | None) -> InstanceSpec:
     lease = claimed.lease
-    held = {"deployments": [lease.deployment], "claim": Claim(deployment=lease.deployment, epoch=lease.epoch)}
-    made = {"ssh_keys": [pair.public]} if pair is not None else {}
-    return wished(wish, claimed.type).model_copy(update=held | made)
+    place = {"deployments": [lease.deployment], "claim": Claim(deployment=lease.deployment, epoch=lease.epoch)}
+    keys = {"ssh_keys": [pair.public]} if pair is not None else {}
+    return wished(wish, claimed.type).model_copy(update=place | keys)
 
 
 async def _make(state: State, instance_id: str, claimed: Claimed, wish: Wish, pair: KeyPair | None) -> None:
@@ -239,11 +239,11 @@ async def _create(state: State, body: Object, spec: InstanceSpec) -> None:
     except cluster.AlreadyExistsError as error:
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         try:
-            found = Instance.parse(await state.client.get(Instance.api(), namespace, name))
+            live = Instance.parse(await state.client.get(Instance.api(), namespace, name))
         except cluster.NotFoundError:
-            found = None  # it has ended, and was deleted
-        mine = found is not None and (found.spec.user, found.spec.claim) == (spec.user, spec.claim)
-        if found is None or not mine or is_tombstone(found):
+            live = None  # it has ended, and was deleted
+        mine = live is not None and (live.spec.user, live.spec.claim) == (spec.user, spec.claim)
+        if live is None or not mine or is_tombstone(live):
             raise cluster.UnavailableError("the lease was given up before its Instance was made") from error
 
 
@@ -252,14 +252,19 @@ async def _undo(state: State, namespace: str, lease: Lease, instance_id: str, us
     try:
         await tombstones.bury(state.client, namespace, lease, instance=instance_id, user=user)
     except cluster.ClusterError as error:
-        log.warning("left to the operator", instance=instance_id, deployment=lease.deployment, error=error.message)
+        log.warning(
+            "lease left to the operator, which takes it back",
+            instance=instance_id,
+            deployment=lease.deployment,
+            error=error.message,
+        )
 
 
 async def _present(state: State, wish: Wish) -> str | None:
     """Return the id of an active instance of the caller's that matches, the latest; None where there is none."""
-    found = await _active_of(state, wish.identity.user, wish.target.type)
-    wanted = wish.target.deployments
-    matching = [i for i in found if not wanted or lookups.deployment_id(i) in wanted]
+    instances = await _active_of(state, wish.identity.user, wish.target.type)
+    deployments = wish.target.deployments
+    matching = [i for i in instances if not deployments or lookups.deployment_id(i) in deployments]
     latest = max(matching, key=lambda i: (i.metadata.creation_timestamp, i.public_id), default=None)
     return latest.public_id if latest is not None else None
 
@@ -272,6 +277,6 @@ async def _active_of(state: State, user: str, type_name: str | None) -> list[Ins
 
 
 async def _type_of(state: State, instance: Instance) -> str | None:
-    known = lookups.cached_deployment_of(state, instance)
-    found = known if known is not None else await lookups.deployment_of(state, instance)
-    return found.type if found is not None else None
+    cached = lookups.cached_deployment_of(state, instance)
+    deployment = cached if cached is not None else await lookups.deployment_of(state, instance)
+    return deployment.type if deployment is not None else None

@@ -17,41 +17,41 @@ from berth_core.kube.model import parse_time
 def wanted_ids(query: Mapping[str, str]) -> tuple[str, ...]:
     """Read the comma list ``wds``, without repetitions. Raises BadRequestError."""
     words = (word.strip().lower() for word in query.get("wds", "").split(","))
-    found = tuple(dict.fromkeys(word for word in words if word))
-    if not found:
+    distinct = tuple(dict.fromkeys(word for word in words if word))
+    if not distinct:
         raise BadRequestError("parameter `wds` is required: a comma list of deployment ids")
-    if len(found) > MOST_DEPLOYMENTS:
+    if len(distinct) > MOST_DEPLOYMENTS:
         raise BadRequestError(f"parameter `wds` takes at most {MOST_DEPLOYMENTS} ids")
-    return found
+    return distinct
 
 
 def of_type(state: State, identity: Identity, type_name: str, now: datetime) -> QueueStates:
     """Queues of the deployments of a type that the caller may instantiate. Raises MissingError for an unknown type."""
     access.need_unconstrained(identity)
     state.caches.need_fresh()
-    found = state.caches.deployments.by("type", type_name)
-    if not found and not state.caches.types.by("name", type_name):
+    deployments = state.caches.deployments.by("type", type_name)
+    if not deployments and not state.caches.types.by("name", type_name):
         raise MissingError("no workspace type found with given name")
-    return _queues(state, identity, found, now)
+    return _queues(state, identity, deployments, now)
 
 
-def of_deployments(state: State, identity: Identity, wanted: Iterable[str], now: datetime) -> QueueStates:
+def of_deployments(state: State, identity: Identity, deployment_ids: Iterable[str], now: datetime) -> QueueStates:
     """Queues of the wanted deployments that the caller may instantiate. Raises MissingError for an unknown id."""
     access.need_unconstrained(identity)
     state.caches.need_fresh()
-    return _queues(state, identity, [_known(state, deployment_id) for deployment_id in wanted], now)
+    return _queues(state, identity, [_deployment(state, deployment_id) for deployment_id in deployment_ids], now)
 
 
-def _known(state: State, deployment_id: str) -> Deployment:
-    found = state.caches.deployments.by("id", deployment_id)
-    if not found:
+def _deployment(state: State, deployment_id: str) -> Deployment:
+    deployments = state.caches.deployments.by("id", deployment_id)
+    if not deployments:
         raise MissingError("no workspace deployment found with given ID")
-    return holder_of(found)
+    return holder_of(deployments)
 
 
-def _queues(state: State, identity: Identity, found: Iterable[Deployment], now: datetime) -> QueueStates:
+def _queues(state: State, identity: Identity, deployments: Iterable[Deployment], now: datetime) -> QueueStates:
     queues = state.caches.queues()
-    permitted = sorted((d for d in found if _may_have(state, identity, d)), key=lambda d: d.id)
+    permitted = sorted((d for d in deployments if _may_have(state, identity, d)), key=lambda d: d.id)
     return QueueStates(
         {d.id: QueueState(qlen=queues.length(d.resource), rem=_remaining(state, d, now)) for d in permitted}
     )

@@ -41,7 +41,7 @@ class Reading:
     requests: int
     reset: int
     """End of the window, in seconds since the Epoch, rounded up: one value for all requests of a window."""
-    left: float
+    seconds_left: float
     """Seconds until then."""
 
 
@@ -94,9 +94,9 @@ def _network(peer: Address | None) -> str:
     return str(peer)
 
 
-def is_preflight(method: str, asked: Sequence[str]) -> bool:
-    """Whether a browser asks before it sends; ``asked`` holds the ``Access-Control-Request-Method`` headers."""
-    return method == "OPTIONS" and bool(asked)
+def is_preflight(method: str, request_methods: Sequence[str]) -> bool:
+    """Whether a browser asks before it sends; ``request_methods``: its ``Access-Control-Request-Method``."""
+    return method == "OPTIONS" and bool(request_methods)
 
 
 def judge(limit: Limit, reading: Reading) -> Allowance:
@@ -106,7 +106,7 @@ def judge(limit: Limit, reading: Reading) -> Allowance:
         window=limit.window,
         remaining=min(max(limit.requests - reading.requests, 0), limit.requests - 1),
         reset=reading.reset,
-        wait=min(max(math.ceil(reading.left), 1), limit.window),
+        wait=min(max(math.ceil(reading.seconds_left), 1), limit.window),
         passes=reading.requests <= limit.requests,
     )
 

@@ -73,11 +73,11 @@ class Limiter:
         limit = limit_of_keys(self._settings, identity)
         return judge(limit, untouched(limit, time.time()) if self._is_exempt(identity) else await self._take(limit))
 
-    async def give_key_back(self, identity: Identity, taken: Allowance) -> None:
-        """Count one record less in the window of ``taken``."""
+    async def give_key_back(self, identity: Identity, allowance: Allowance) -> None:
+        """Count one record less in the window of ``allowance``."""
         limit = limit_of_keys(self._settings, identity)
-        await self._ask(lambda shared: shared.give_back(limit, taken.reset))
-        self._memory[limit.window].give_back(limit, taken.reset)
+        await self._ask(lambda shared: shared.give_back(limit, allowance.reset))
+        self._memory[limit.window].give_back(limit, allowance.reset)
 
     async def close(self) -> None:
         """Close the connections to the store."""

@@ -76,7 +76,9 @@ class SharedStore(RedisStorage):
             options = self._redis.connection_pool.connection_kwargs
             self._patience = float(options.get("socket_timeout") or SECONDS)
         except (ConfigurationError, TypeError, ValueError):
-            raise SettingError("BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used") from None
+            raise SettingError(
+                "BERTH_RATE_LIMIT_REDIS_URL has options that cannot be used: correct what follows `?`"
+            ) from None
 
     async def take(self, limit: Limit) -> Reading:
         """Count one request. Raises one of FAILURES, after about SECONDS, or the URL's time limit, at the latest."""
@@ -87,8 +89,8 @@ class SharedStore(RedisStorage):
             transaction.expire(key, limit.window, nx=True)
             transaction.pexpiretime(key)
             transaction.pttl(key)
-            requests, _, ends, left = await _answer(transaction, self._patience)
-        return Reading(requests, math.ceil(ends / 1000), left / 1000)
+            requests, _, ends, milliseconds = await _answer(transaction, self._patience)
+        return Reading(requests, math.ceil(ends / 1000), milliseconds / 1000)
 
     async def look(self, limit: Limit, *, now: float) -> Reading:
         """Count nothing. ``now`` is in seconds since the Epoch. Raises as ``take``."""
@@ -97,10 +99,10 @@ class SharedStore(RedisStorage):
             transaction.get(key)
             transaction.pexpiretime(key)
             transaction.pttl(key)
-            requests, ends, left = await _answer(transaction, self._patience)
+            requests, ends, milliseconds = await _answer(transaction, self._patience)
         if requests is None or ends < 0:
             return untouched(limit, now)
-        return Reading(int(requests), math.ceil(ends / 1000), left / 1000)
+        return Reading(int(requests), math.ceil(ends / 1000), milliseconds / 1000)
 
     async def give_back(self, limit: Limit, reset: int) -> None:
         """Take one request back of the window that ends then; nothing where it has ended. Raises as ``take``."""

@@ -53,5 +53,5 @@ def _description(waiting: Reservation) -> str:
     """Name the target of its wait: ``type T``, ``deployment ID``, or ``deployments ID,ID``, with public ids."""
     if waiting.spec.workspace_type is not None:
         return f"type {waiting.spec.workspace_type}"
-    found = [ids.deployment_id(waiting.metadata.namespace, name) for name in waiting.spec.deployments or ()]
-    return f"{'deployment' if len(found) == 1 else 'deployments'} {','.join(found)}"
+    targets = [ids.deployment_id(waiting.metadata.namespace, name) for name in waiting.spec.deployments or ()]
+    return f"{'deployment' if len(targets) == 1 else 'deployments'} {','.join(targets)}"

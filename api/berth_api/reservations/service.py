@@ -37,8 +37,10 @@ async def reserve(state: State, wish: Wish, kind: WorkspaceType, usable: Sequenc
     if sum(map(order.waits, await lookups.reservations(state, wish.identity.user))) >= MOST_WAITING:
         raise BadRequestError(f"at most {MOST_WAITING} reservations of one user may wait: give up some first")
     namespace = usable[0].namespace
-    asked = wish.target.deployments
-    mine = sorted((d for d in usable if d.namespace == namespace and d.id in asked), key=lambda d: asked.index(d.id))
+    targets = wish.target.deployments
+    mine = sorted(
+        (d for d in usable if d.namespace == namespace and d.id in targets), key=lambda d: targets.index(d.id)
+    )
     spec = ReservationSpec(
         user=wish.identity.user,
         workspace_type=wish.target.type,
@@ -67,9 +69,9 @@ async def listed(state: State, identity: Identity) -> list[ReservationShown]:
 async def one(state: State, identity: Identity, reservation_id: str) -> ReservationShown:
     """Read one reservation that waits, live. Raises MissingError."""
     access.need_unconstrained(identity)
-    found = await _waiting(state, identity, reservation_id)
-    for place in await _places(state, found.spec.user):
-        if place.instance == ids.turn_instance(found.metadata.uid):
+    reservation = await _waiting(state, identity, reservation_id)
+    for place in await _places(state, reservation.spec.user):
+        if place.instance == ids.turn_instance(reservation.metadata.uid):
             return place
     raise access.reservation_missing()  # its turn came between the two reads
 
@@ -96,11 +98,11 @@ async def cancel(state: State, identity: Identity, reservation_id: str) -> None:
 
 
 async def _waiting(state: State, identity: Identity, reservation_id: str) -> Reservation:
-    found = await lookups.reservation(state, reservation_id, access.listed_user(identity))
-    if found is None or not order.waits(found):
+    reservation = await lookups.reservation(state, reservation_id, access.listed_user(identity))
+    if reservation is None or not order.waits(reservation):
         raise access.reservation_missing()
-    access.need_own_reservation(identity, found)
-    return found
+    access.need_own_reservation(identity, reservation)
+    return reservation
 
 
 async def _places(state: State, user: str | None) -> list[ReservationShown]:
@@ -118,25 +120,25 @@ async def _places(state: State, user: str | None) -> list[ReservationShown]:
 
 
 def _type_named(state: State, namespace: str, name: str) -> str | None:
-    known = lookups.cached_deployment(state, namespace, name)
-    return known.type if known is not None else None
+    deployment = lookups.cached_deployment(state, namespace, name)
+    return deployment.type if deployment is not None else None
 
 
 def _endings_of(state: State) -> Callable[[Reservation], list[str | None]]:
     """Ends of the leases before a reservation, None for a free deployment; the leases of a type are gathered once."""
-    known: dict[tuple[str, str], list[str | None]] = {}
+    by_type: dict[tuple[str, str], list[str | None]] = {}
 
     def endings(reservation: Reservation) -> list[str | None]:
-        namespace, wanted = reservation.metadata.namespace, reservation.spec.workspace_type
-        if wanted is None:
-            found = [
+        namespace, type_name = reservation.metadata.namespace, reservation.spec.workspace_type
+        if type_name is None:
+            deployments = [
                 lookups.cached_deployment(state, namespace, name) for name in set(reservation.spec.deployments or ())
             ]
-            return _ends(state, [d for d in found if d is not None])
-        if (namespace, wanted) not in known:
-            of_type = [d for d in state.caches.deployments.by("type", wanted) if d.namespace == namespace]
-            known[namespace, wanted] = _ends(state, of_type)
-        return known[namespace, wanted]
+            return _ends(state, [d for d in deployments if d is not None])
+        if (namespace, type_name) not in by_type:
+            of_type = [d for d in state.caches.deployments.by("type", type_name) if d.namespace == namespace]
+            by_type[namespace, type_name] = _ends(state, of_type)
+        return by_type[namespace, type_name]
 
     return endings
 

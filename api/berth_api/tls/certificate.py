@@ -28,12 +28,12 @@ class CertificateError(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A certificate with its key, ready to serve; ``seen`` identifies the files, to detect changes."""
+    """A certificate with its key, ready to serve; ``version`` identifies the files, to detect changes."""
 
     context: ssl.SSLContext
     begins: datetime
     expires: datetime
-    seen: tuple[int, ...]
+    version: tuple[int, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -44,7 +44,7 @@ class Loaded:
         context.num_tickets = 0  # each new connection shows the newest certificate
         context.set_alpn_protocols(["http/1.1"])
         try:
-            seen = _seen(certificate, key)
+            version = _version(certificate, key)
             # An empty password; else OpenSSL asks the terminal for the password of an encrypted key.
             context.load_cert_chain(certificate, key, password="")
             leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
@@ -53,7 +53,7 @@ class Loaded:
                 f"{folder} has no certificate that can be used ({error}): tls.crt takes the chain, and tls.key its key,"
                 " in PEM and without a password"
             ) from error
-        return cls(context, leaf.not_valid_before_utc, leaf.not_valid_after_utc, seen)
+        return cls(context, leaf.not_valid_before_utc, leaf.not_valid_after_utc, version)
 
 
 class Certificate:
@@ -99,7 +99,7 @@ class Certificate:
 
     def _unchanged(self) -> bool:
         try:
-            return _seen(*_files(self._folder)) == self._current.seen
+            return _version(*_files(self._folder)) == self._current.version
         except OSError as error:
             raise CertificateError(f"{error}: mend the Secret with the certificate") from error
 
@@ -137,6 +137,6 @@ def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _seen(*files: Path) -> tuple[int, ...]:
+def _version(*files: Path) -> tuple[int, ...]:
     stats = [file.stat() for file in files]
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_mtime_ns, stat.st_size))

@@ -119,43 +119,43 @@ async def purge_by_token(state: State, identity: Identity) -> None:
     """End all tokens of the caller; see :func:`purge`."""
     access.need_unconstrained(identity)
     access.need_write(identity, Scope.CHANGE)
-    await purge(state, identity.user, shown=identity.issued)
+    await purge(state, identity.user, iat=identity.issued)
 
 
-async def purge(state: State, user: str, *, shown: float | None = None) -> None:
+async def purge(state: State, user: str, *, iat: float | None = None) -> None:
     """End all tokens of a user that were issued until now; those issued after this returns count.
 
     ``iat`` has whole seconds, so tokens issued from the next full second on count, and this returns when that second
-    has come. It goes by the store's time: where a slower clock issues tokens, new ones count that much later. ``shown``
-    is the ``iat`` of the token that is the proof, which can come from a clock that is ahead.
+    has come. It goes by the store's time: where a slower clock issues tokens, new ones count that much later. ``iat``
+    is that of the token that is the proof, which can come from a clock that is ahead.
 
     Raises:
         AwayError: it is not sure yet that the purge is applied.
 
     """
-    begun, (earliest, latest) = time.monotonic(), state.client.clock.bounds()
-    valid_after = counts_from(latest, shown)
+    start, (earliest, latest) = time.monotonic(), state.client.clock.bounds()
+    valid_after = counts_from(latest, iat)
     await swap(lambda: _write_valid_after(state, user, valid_after), f"the account of {user}")
     await state.revocations.valid_after_shown(user, valid_after)
     # Not by the wall clock, which may be set back meanwhile.
-    await asyncio.sleep(max(0.0, begun + valid_after - earliest - time.monotonic()) + LOOP_EARLY)
+    await asyncio.sleep(max(0.0, start + valid_after - earliest - time.monotonic()) + LOOP_EARLY)
     log.info("tokens purged", user=user, valid_after=_time(valid_after))
 
 
-def counts_from(now: float, shown: float | None) -> int:
+def counts_from(now: float, iat: float | None) -> int:
     """First second in which a token can be issued to count after a purge. Pure; seconds since the Epoch."""
-    return math.floor(max(now, shown or now)) + 1
+    return math.floor(max(now, iat or now)) + 1
 
 
 async def _write_valid_after(state: State, user: str, valid_after: int) -> None:
     """Write the time into the user's Account, which is made if there is none. Raises ConflictError."""
     namespace, kind = state.config.access_namespace, Account.api()
-    found, _ = await state.client.list(kind, namespace, fields={"spec.user": user})
-    if not found:
+    accounts, _ = await state.client.list(kind, namespace, fields={"spec.user": user})
+    if not accounts:
         spec = AccountSpec(user=user, tokens_valid_after=_time(valid_after))
         await state.client.create(kind, namespace, manifest(Account, namespace, ids.user_object(user), spec))
         return
-    oldest = min(map(Account.parse, found), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
+    oldest = min(map(Account.parse, accounts), key=lambda a: (a.metadata.creation_timestamp, a.metadata.name))
     before = oldest.spec.tokens_valid_after
     if before is not None and parse_time(before).timestamp() >= valid_after:
         return

@@ -30,9 +30,9 @@ SIGNED_WITHIN: Final = 3.0
 
 async def show(state: State, identity: Identity, instance_id: str) -> tuple[Instance, list[str]]:
     """Read the instance and the ids of its VPN's clients, live. Raises BadRequestError where it ends or has ended."""
-    found = await lookups.instance_for(state, identity, instance_id)
-    access.need_active(found)
-    return found, await client_ids(state, found)
+    instance = await lookups.instance_for(state, identity, instance_id)
+    access.need_active(instance)
+    return instance, await client_ids(state, instance)
 
 
 async def client_ids(state: State, instance: Instance) -> list[str]:
@@ -51,53 +51,53 @@ async def add_client(state: State, identity: Identity, instance_id: str) -> tupl
     Raises BadRequestError where there is no VPN or it signs no more. Raises BusyError while it is being prepared, or
     where the client is not signed in time.
     """
-    found = await _changeable(state, identity, instance_id)
-    if not found.spec.vpn:
+    instance = await _changeable(state, identity, instance_id)
+    if not instance.spec.vpn:
         raise BadRequestError("this instance has no VPN: ask for one with `vpn` when it is made")
-    if not is_ready(found):
+    if not is_ready(instance):
         raise BusyError(INSTANCE_BUSY)
-    if found.status.vpn is not None and len(found.status.vpn.issued) >= MOST_VPN_CLIENTS:
+    if instance.status.vpn is not None and len(instance.status.vpn.issued) >= MOST_VPN_CLIENTS:
         raise BadRequestError(f"a VPN signs at most {MOST_VPN_CLIENTS} clients, revoked ones too")
     body = manifest(
         VPNClient,
-        found.metadata.namespace,
+        instance.metadata.namespace,
         "",
-        VPNClientSpec(instance=found.public_id),
-        generateName=f"{found.metadata.name}-",
-        labels={names.INSTANCE_LABEL: found.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
-        ownerReferences=[found.reference()],
+        VPNClientSpec(instance=instance.public_id),
+        generateName=f"{instance.metadata.name}-",
+        labels={names.INSTANCE_LABEL: instance.public_id, names.MANAGED_BY_LABEL: names.MANAGED_BY} | identity.labels,
+        ownerReferences=[instance.reference()],
     )
     del body["metadata"]["name"]
-    made = VPNClient.parse(await create(state.client, VPNClient, body))
+    client = VPNClient.parse(await create(state.client, VPNClient, body))
     try:
-        return made.metadata.uid, await profile_of(state, made)
+        return client.metadata.uid, await profile_of(state, client)
     except (ApiError, cluster.ClusterError) as error:
         if replay.current() is None or isinstance(error, BadRequestError):  # else a repeat of the request finds it
-            await _delete(state, made)
+            await _delete(state, client)
         raise
 
 
 async def revoke_client(state: State, identity: Identity, instance_id: str, client_id: str) -> None:
     """Revoke a client. Raises MissingError for an unknown id."""
-    found = await _changeable(state, identity, instance_id)
-    if found.spec.vpn and client_id == WORKSPACE:
+    instance = await _changeable(state, identity, instance_id)
+    if instance.spec.vpn and client_id == WORKSPACE:
         raise BadRequestError("the workspace's own end of the VPN cannot be revoked: end the instance")
-    for client in await _clients(state, found):
+    for client in await _clients(state, instance):
         if client.metadata.uid == client_id:
             await _delete(state, client)
             return
     raise MissingError("client not found")
 
 
-async def profile_of(state: State, made: VPNClient) -> str:
+async def profile_of(state: State, client: VPNClient) -> str:
     """Wait until a client is signed and return its profile.
 
     Raises BusyError where that takes too long or somebody revokes it, BadRequestError where it will not be signed.
     """
     try:
         async with asyncio.timeout(SIGNED_WITHIN):
-            await _signed(state, made)
-            return await stored_profile(state, made.metadata.uid)
+            await _signed(state, client)
+            return await stored_profile(state, client.metadata.uid)
     except (TimeoutError, cluster.GoneError, cluster.NotFoundError) as error:
         raise BusyError(INSTANCE_BUSY) from error
 
@@ -130,9 +130,9 @@ async def _signed(state: State, client: VPNClient) -> None:
 
 def _is_decided(client: VPNClient) -> bool:
     """Whether it is signed. Raises BadRequestError where it never will be."""
-    told = conditions.find(client.status.conditions, READY)
-    if told is not None and told.status == "False":
-        raise BadRequestError(told.message)
+    condition = conditions.find(client.status.conditions, READY)
+    if condition is not None and condition.status == "False":
+        raise BadRequestError(condition.message)
     return _is_signed(client)
 
 
@@ -157,6 +157,6 @@ async def _delete(state: State, client: VPNClient) -> None:
 async def _changeable(state: State, identity: Identity, instance_id: str) -> Instance:
     access.need_instance(identity, instance_id)
     access.need_write(identity, Scope.CHANGE)
-    found = await lookups.instance_for(state, identity, instance_id)
-    access.need_active(found)
-    return found
+    instance = await lookups.instance_for(state, identity, instance_id)
+    access.need_active(instance)
+    return instance

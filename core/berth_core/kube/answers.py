@@ -43,13 +43,13 @@ def object_of(data: bytes) -> dict[str, Any]:
 
     """
     try:
-        found = orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
-        shown = data[:200].decode(errors="replace")
-        raise errors.ClusterError(f"this is no answer of the cluster's API, look for a proxy before it: {shown!r}")
-    return found
+        value = None
+    if not isinstance(value, dict):
+        excerpt = data[:200].decode(errors="replace")
+        raise errors.ClusterError(f"this is no answer of the cluster's API, look for a proxy before it: {excerpt!r}")
+    return value
 
 
 def error_of(status: int, data: bytes, headers: Mapping[str, str]) -> errors.ClusterError:

@@ -122,14 +122,14 @@ class Cache(Generic[Value]):
         """Forget a deleted object; later news of older versions are ignored."""
         self._bury(key_of(obj), version_of(obj))
 
-    def retain(self, namespace: str, listed: Container[Key], version: str) -> list[Value | Object]:
+    def retain(self, namespace: str, present: Container[Key], version: str) -> list[Value | Object]:
         """Forget and return what a live list of a namespace (empty for cluster-wide kinds) shows to have vanished.
 
         ``version`` is the list's; younger objects stay.
         """
         as_of = int(version)
-        keys = [key for key, known in self._versions.items() if key[0] == namespace and known <= as_of]
-        vanished = [key for key in keys if key not in listed]
+        keys = [key for key, newest in self._versions.items() if key[0] == namespace and newest <= as_of]
+        vanished = [key for key in keys if key not in present]
         objects = [self._values[key] if key in self._values else self._unreadable[key] for key in vanished]
         for key in vanished:
             self._bury(key, self._versions[key])

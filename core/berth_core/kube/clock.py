@@ -27,7 +27,7 @@ class Offset:
     most: float
 
     @classmethod
-    def told(cls, sent: float, date: float, received: float) -> Self:
+    def of(cls, sent: float, date: float, received: float) -> Self:
         """Return the bounds from one answer: ``date`` has whole seconds, read between ``sent`` and ``received``."""
         return cls(date - received, date + 1 - sent)
 
@@ -69,34 +69,34 @@ class StoreClock:
         seconds = self._seconds(date or "")
         if seconds is None:
             return
-        told, known = Offset.told(sent, seconds, received), self._known()
-        self._offset = told if known is None else known.narrowed(told)
+        latest, offset = Offset.of(sent, seconds, received), self._current()
+        self._offset = latest if offset is None else offset.narrowed(latest)
         self._read = self.steady(), self._wall()
         self.was_known = self.was_known or self.is_known
 
     @property
     def is_known(self) -> bool:
         """Whether the store's time is known to within 2 s now."""
-        known = self._known()
-        return known is not None and known.width <= MOST_WIDTH
+        offset = self._current()
+        return offset is not None and offset.width <= MOST_WIDTH
 
     def bounds(self) -> tuple[float, float]:
         """Return the earliest and the latest possible time, in seconds since the Epoch; ask :attr:`is_known` before.
 
         While the time is not known, both are the result of :meth:`now`.
         """
-        offset, now = self._known(), self.steady()
+        offset, now = self._current(), self.steady()
         if offset is None or offset.width > MOST_WIDTH:
             return (self.now().timestamp(),) * 2
         return now + offset.least, now + offset.most
 
     def now(self) -> datetime:
         """Return the store's time: this machine's where it is within the bounds, else the bound next to it."""
-        offset, now, wall = self._known(), self.steady(), self._wall()
-        told = min(max(wall, now + offset.least), now + offset.most) if offset else wall
-        return datetime.fromtimestamp(told, UTC)
+        offset, now, wall = self._current(), self.steady(), self._wall()
+        seconds = min(max(wall, now + offset.least), now + offset.most) if offset else wall
+        return datetime.fromtimestamp(seconds, UTC)
 
-    def _known(self) -> Offset | None:
+    def _current(self) -> Offset | None:
         """Bounds as of now; None where a clock was set or stood still since the latest answer."""
         if self._offset is None:
             return None

@@ -31,17 +31,17 @@ def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
 
 def is_true(conditions: Iterable[Condition], kind: str) -> bool:
     """Tell whether the condition of a type is there and True."""
-    found = find(conditions, kind)
-    return found is not None and found.status == "True"
+    condition = find(conditions, kind)
+    return condition is not None and condition.status == "True"
 
 
 def merged(old: Sequence[Condition], new: Iterable[Condition]) -> list[Condition]:
     """Put new conditions over old ones, sorted by type; an unchanged status keeps its transition time."""
     by_type = {c.type: c for c in old}
     for condition in new:
-        known = by_type.get(condition.type)
-        if known is not None and known.status == condition.status:
-            condition = condition.model_copy(update={"last_transition_time": known.last_transition_time})
+        former = by_type.get(condition.type)
+        if former is not None and former.status == condition.status:
+            condition = condition.model_copy(update={"last_transition_time": former.last_transition_time})
         by_type[condition.type] = condition
     return [by_type[kind] for kind in sorted(by_type)]
 

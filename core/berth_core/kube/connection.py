@@ -73,9 +73,9 @@ def tracing(before_write: Callable[[], None]) -> aiohttp.TraceConfig:
         except Exception as reason:
             raise StoppedError(reason) from reason
 
-    made = aiohttp.TraceConfig()
-    made.on_request_chunk_sent.append(ask)
-    return made
+    trace = aiohttp.TraceConfig()
+    trace.on_request_chunk_sent.append(ask)
+    return trace
 
 
 @asynccontextmanager

@@ -47,37 +47,37 @@ class Reflector(Generic[Value]):
         self._kind = kind
         self._labels = labels
         self._longest_delay = longest_delay
-        self._listed = {namespace: asyncio.Event() for namespace in namespaces}
+        self._first_lists = {namespace: asyncio.Event() for namespace in namespaces}
         self._broken_since: dict[str, float] = {}
-        self._seen: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
 
     async def run(self) -> None:
         """Keep the cache current until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for namespace in self._listed:
+            for namespace in self._first_lists:
                 tasks.create_task(self._follow(namespace))
 
     async def synced(self) -> None:
         """Wait until every namespace has been listed once."""
-        for event in self._listed.values():
+        for event in self._first_lists.values():
             await event.wait()
 
     @property
     def is_synced(self) -> bool:
         """Whether every namespace has been listed once."""
-        return all(event.is_set() for event in self._listed.values())
+        return all(event.is_set() for event in self._first_lists.values())
 
     def broken_for(self, monotonic_now: float) -> float:
         """Seconds since the oldest break of a watch that is still broken; 0 when all watches stand."""
         return max((monotonic_now - since for since in self._broken_since.values()), default=0.0)
 
-    def seen(self, namespace: str) -> int:
+    def version(self, namespace: str) -> int:
         """Greatest resourceVersion up to which the cache has all changes of a namespace; 0 before the first list.
 
         It is comparable, as an integer, with those of other kinds of the same API group: by contract since Kubernetes
         1.35 within a kind, and in fact within one etcd.
         """
-        return self._seen.get(namespace, 0)
+        return self._versions.get(namespace, 0)
 
     async def _follow(self, namespace: str) -> None:
         loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ class Reflector(Generic[Value]):
                         self.cache.remove(event.object)
                     elif event.type != "BOOKMARK":
                         self._hear(event.object)
-                    self._seen[namespace] = int(version)
+                    self._versions[namespace] = int(version)
             except errors.GoneError:
                 version = None
             except errors.ClusterError as error:
@@ -110,11 +110,11 @@ class Reflector(Generic[Value]):
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
 
     async def _list(self, namespace: str) -> str:
-        self._seen.pop(namespace, None)
+        self._versions.pop(namespace, None)
         keys, version = await take_list(self._client, self._kind, namespace, self._labels, self._hear)
         self.cache.retain(namespace, keys, version)
-        self._seen[namespace] = int(version)
-        self._listed[namespace].set()
+        self._versions[namespace] = int(version)
+        self._first_lists[namespace].set()
         return version
 
     def _hear(self, obj: Object) -> None:

@@ -31,7 +31,7 @@ def public_id(obj: Object) -> str:
     return ids.instance_id(obj["metadata"]["name"], obj["metadata"]["uid"])
 
 
-def shown(kind: Kind, obj: Object) -> Object | None:
+def view(kind: Kind, obj: Object) -> Object | None:
     """Return an object as passes see it; None where it cannot be read and nothing stands in for it."""
     resource = _OURS.get(kind)
     if resource is None:

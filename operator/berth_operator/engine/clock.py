@@ -69,7 +69,10 @@ class Clock:
         metrics.CLOCK_OFFSET.set(offset)
         agreed = abs(offset) <= MOST_OFFSET
         if not agreed:
-            log.error("nothing ends by time: our clock differs from the API server's", offset_seconds=round(offset, 3))
+            log.error(
+                "nothing ends by time: set this node's clock, it differs from the API server's",
+                offset_seconds=round(offset, 3),
+            )
         elif not self._agreed:
             log.info("our clock is right", offset_seconds=round(offset, 3))
         self._agreed, self._compared = agreed, (after, time.monotonic())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from berth_core.kube.types import Kind, Object
-from berth_operator.engine.cache import Indexer, shown
+from berth_operator.engine.cache import Indexer, view
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.kinds import RELIST
@@ -28,7 +28,7 @@ class Watch:
     """Labels that choose the objects; one subject at most names them."""
     concerns_nobody: Callable[[Object | None, Object], bool] | None = None
     """Whether a change, from one version to another, wakes no pass."""
-    listed: Callable[[World, str, int], None] | None = None
+    on_list: Callable[[World, str, int], None] | None = None
     """Told of each list of all: its namespace and resourceVersion. Such kinds are listed after the others."""
 
 
@@ -86,7 +86,7 @@ def wake(world: World, kind: Kind, obj: Object, *, gone: bool = False) -> None:
 
 def wake_gone(world: World, kind: Kind, obj: Object) -> None:
     """Do the same for a deleted object; one that cannot be read may have concerned anything."""
-    last = shown(kind, obj)
+    last = view(kind, obj)
     if last is None:
         world.add(RELIST, "", "")
     else:

@@ -19,9 +19,9 @@ class Login:
     ``listed`` is called with the kind's plural once such a list, or a page of it, was answered.
     """
 
-    def __init__(self, kubeconfig: str | None, listed: Callable[[str], None]) -> None:
+    def __init__(self, kubeconfig: str | None, on_list: Callable[[str], None]) -> None:
         self._kubeconfig = kubeconfig
-        self._listed = listed
+        self._on_list = on_list
         self._last: tuple[kopf.ConnectionInfo, kopf.AiohttpSession] | None = None
 
     async def open(self, **_: Any) -> kopf.AiohttpSession:
@@ -40,11 +40,11 @@ class Login:
     def _tracing(self) -> aiohttp.TraceConfig:
         async def answered(_session: object, _context: object, params: aiohttp.TraceRequestEndParams) -> None:
             if params.method == "GET" and "watch" not in params.url.query and params.response.ok:
-                self._listed(params.url.name)
+                self._on_list(params.url.name)
 
-        made = aiohttp.TraceConfig()
-        made.on_request_end.append(answered)
-        return made
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(answered)
+        return trace
 
 
 def _connection(kubeconfig: str | None) -> kopf.ConnectionInfo:
@@ -61,9 +61,9 @@ def _connection(kubeconfig: str | None) -> kopf.ConnectionInfo:
 
 def _from_kubeconfig(path: Path) -> kopf.ConnectionInfo:
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    context = _named(config["contexts"], config["current-context"])["context"]
-    cluster = _named(config["clusters"], context["cluster"])["cluster"]
-    user = _named(config["users"], context["user"])["user"]
+    context = _entry(config["contexts"], config["current-context"])["context"]
+    cluster = _entry(config["clusters"], context["cluster"])["cluster"]
+    user = _entry(config["users"], context["user"])["user"]
     return kopf.ConnectionInfo(
         server=cluster["server"],
         ca_data=_data(cluster, "certificate-authority", path),
@@ -73,7 +73,7 @@ def _from_kubeconfig(path: Path) -> kopf.ConnectionInfo:
     )
 
 
-def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+def _entry(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return next(entry for entry in entries if entry["name"] == name)
 
 

@@ -27,7 +27,7 @@ def judge(world: World, kind: Kind, obj: Object) -> None:
     """Ask for a pass where the status of an object that is in the store does not say whether it can be read."""
     namespace, name = key_of(obj)
     unreadable = world.cache[kind].unreadable_one(namespace, name) is not None
-    if kind.plural in _WITH_STATUS and _said(obj) != unreadable:
+    if kind.plural in _WITH_STATUS and _is_reported(obj) != unreadable:
         world.add(READABILITY, namespace, f"{kind.plural}/{name}")
 
 
@@ -40,11 +40,11 @@ async def reconcile_readability(world: World, key: Key) -> float | None:
     if obj is None:
         return None
     why = _why_not(resource, obj)
-    if _said(obj) == (why is not None):
+    if _is_reported(obj) == (why is not None):
         return None
     metadata = obj["metadata"]
     generation, now = metadata.get("generation"), world.now()
-    shown = (
+    verdict = (
         condition(READABLE, False, "Unreadable", why, now=now, generation=generation)
         if why is not None
         else condition(READABLE, True, "Read", "it can be read", now=now, generation=generation)
@@ -53,23 +53,23 @@ async def reconcile_readability(world: World, key: Key) -> float | None:
         "apiVersion": API_VERSION,
         "kind": resource.KIND,
         "metadata": {"name": name, "namespace": key.namespace, "uid": metadata["uid"]},
-        "status": {"conditions": [shown.wire()]},
+        "status": {"conditions": [verdict.wire()]},
     }
     try:
         # Applied: a merge patch would need the other conditions, which may be what cannot be read.
-        written = await world.client.apply(kind, body, subresource="status")
+        live = await world.client.apply(kind, body, subresource="status")
     except (InvalidError, NotFoundError) as error:
-        log.warning("cannot say that it cannot be read", kind=resource.KIND, name=name, error=error.message)
+        log.warning("condition Readable cannot be written", kind=resource.KIND, name=name, error=error.message)
         return None
-    world.cache[kind].put(written)
+    world.cache[kind].put(live)
     return None
 
 
-def _said(obj: Object) -> bool:
+def _is_reported(obj: Object) -> bool:
     """Whether the status says that the object cannot be read."""
     conditions = at(obj, "status", "conditions")
-    shown = [one for one in conditions if at(one, "type") == READABLE] if isinstance(conditions, list) else []
-    return any(at(one, "status") == "False" for one in shown)
+    matches = [one for one in conditions if at(one, "type") == READABLE] if isinstance(conditions, list) else []
+    return any(at(one, "status") == "False" for one in matches)
 
 
 def _why_not(resource: type[Resource], obj: Object) -> str | None:

@@ -35,8 +35,8 @@ async def relist(world: World, kind: Kind) -> None:
         for obj in cache.retain(namespace or "", keys, version):
             wake_gone(world, kind, obj)
         for watch in controllers.watches[kind]:
-            if watch.listed is not None:
-                watch.listed(world, namespace or "", int(version))
+            if watch.on_list is not None:
+                watch.on_list(world, namespace or "", int(version))
 
 
 async def first_lists(world: World) -> None:
@@ -54,7 +54,7 @@ async def first_lists(world: World) -> None:
 async def relist_all(world: World) -> None:
     """List everything that is watched, and have the subjects take note of it."""
     controllers = world.state(Controllers)
-    last = {kind for kind, watches in controllers.watches.items() if any(watch.listed for watch in watches)}
+    last = {kind for kind, watches in controllers.watches.items() if any(watch.on_list for watch in watches)}
     await together(*(relist(world, kind) for kind in controllers.watches if kind not in last))
     await together(*(relist(world, kind) for kind in last))
     for one in controllers.all:

@@ -44,38 +44,38 @@ async def run(world: World, ready: asyncio.Event) -> None:
 
 def registry(world: World, login: Login) -> kopf.OperatorRegistry:
     """Handlers for every watched kind, and how to log in."""
-    made = kopf.OperatorRegistry()
-    kopf.on.login(registry=made)(login.open)
+    handlers = kopf.OperatorRegistry()
+    kopf.on.login(registry=handlers)(login.open)
     for kind in world.state(Controllers).watches:
         group, _, version = kind.api_version.rpartition("/")
-        kopf.on.event(group, version, kind.plural, id=f"keep-{kind.plural}", registry=made)(keeper(world, kind))
-    return made
+        kopf.on.event(group, version, kind.plural, id=f"keep-{kind.plural}", registry=handlers)(keeper(world, kind))
+    return handlers
 
 
 def settings(controllers: Controllers) -> kopf.OperatorSettings:
     """Only watching: no events posted, no annotations, no discovery of namespaces and kinds that come and go."""
-    made = kopf.OperatorSettings()
-    made.posting.enabled = False
-    made.scanning.disabled = True
-    made.watching.server_timeout = SERVER_SECONDS
-    made.watching.client_timeout = SERVER_SECONDS + 30
-    made.watching.connect_timeout = 5
-    made.watching.chunk_size = CHUNK
-    made.watching.initial_streaming = False  # Login tells of lists
-    made.watching.inactivity_timeout = SILENT_SECONDS
-    made.networking.request_timeout = 60
-    made.persistence.finalizer = f"{names.GROUP}/unused"
-    made.persistence.diffbase_storage = _NothingKept()
-    made.queueing.idle_timeout = IDLE_SECONDS
+    options = kopf.OperatorSettings()
+    options.posting.enabled = False
+    options.scanning.disabled = True
+    options.watching.server_timeout = SERVER_SECONDS
+    options.watching.client_timeout = SERVER_SECONDS + 30
+    options.watching.connect_timeout = 5
+    options.watching.chunk_size = CHUNK
+    options.watching.initial_streaming = False  # Login tells of lists
+    options.watching.inactivity_timeout = SILENT_SECONDS
+    options.networking.request_timeout = 60
+    options.persistence.finalizer = f"{names.GROUP}/unused"
+    options.persistence.diffbase_storage = _NoStorage()
+    options.queueing.idle_timeout = IDLE_SECONDS
     for kind in controllers.watches:
         if labels := controllers.labels(kind):
             group, _, version = kind.api_version.rpartition("/")
             selector = ",".join(f"{key}={value}" for key, value in labels.items())
-            made.watching.label_selectors[(group, version, kind.plural)] = selector
-    return made
+            options.watching.label_selectors[(group, version, kind.plural)] = selector
+    return options
 
 
-class _NothingKept(kopf.DiffBaseStorage):
+class _NoStorage(kopf.DiffBaseStorage):
     """Spares a copy of the object for each event: only handlers of changes, of which there are none, look at it."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
@@ -99,12 +99,12 @@ def keeper(world: World, kind: Kind) -> Callable[..., Awaitable[None]]:
             cache.remove(obj)
             wake_gone(world, kind, obj)
             return
-        known = cache.get(*key_of(obj))
+        before = cache.get(*key_of(obj))
         if not cache.hear(obj):
             return
         judge(world, kind, obj)
-        kept = cache.get(*key_of(obj))
-        if kept is not None and not world.state(Controllers).concerns_nobody(kind, known, kept):
-            wake(world, kind, kept)
+        after = cache.get(*key_of(obj))
+        if after is not None and not world.state(Controllers).concerns_nobody(kind, before, after):
+            wake(world, kind, after)
 
     return keep

@@ -52,10 +52,10 @@ class World:
 
     def state(self, kind: type[S]) -> S:
         """Return the process's one object of a class; the first time it is made, without arguments."""
-        found: S | None = self._states.get(kind)
-        if found is None:
-            found = self._states[kind] = kind()
-        return found
+        part: S | None = self._states.get(kind)
+        if part is None:
+            part = self._states[kind] = kind()
+        return part
 
     def provide(self, kind: type[S], state: S) -> None:
         """Say which object that is."""
@@ -77,13 +77,13 @@ class World:
 
     def deployment(self, namespace: str, name: str) -> WorkspaceDeployment | None:
         """Return a deployment as last seen."""
-        found = self.cache[DEPLOYMENTS].get(namespace, name)
-        return WorkspaceDeployment.parse(found) if found else None
+        obj = self.cache[DEPLOYMENTS].get(namespace, name)
+        return WorkspaceDeployment.parse(obj) if obj else None
 
     def type_named(self, namespace: str, type_name: str) -> WorkspaceType | None:
         """Return the type that has the name in a namespace, the older one of several; None where it cannot be read."""
-        found = self.types_named(namespace, type_name)
-        holder = oldest(found) if found else None
+        types = self.types_named(namespace, type_name)
+        holder = oldest(types) if types else None
         return holder if isinstance(holder, WorkspaceType) else None
 
     def types_named(self, namespace: str, type_name: str) -> list[Resource]:
@@ -101,14 +101,14 @@ class World:
             berth_core.kube.errors.UnreadableError: it is there, and cannot be read.
 
         """
-        if (known := self.type_named(namespace, type_name)) is not None:
-            return known
-        found, _ = await self.client.list(TYPES, namespace, fields={"spec.typeName": type_name})
-        for obj in found:
+        if (type_ := self.type_named(namespace, type_name)) is not None:
+            return type_
+        objects, _ = await self.client.list(TYPES, namespace, fields={"spec.typeName": type_name})
+        for obj in objects:
             self.cache[TYPES].put(obj)
-        if (known := self.type_named(namespace, type_name)) is not None:
-            return known
-        types = [WorkspaceType.parse(obj) for obj in found]  # one that cannot be read ends nothing that it serves
+        if (type_ := self.type_named(namespace, type_name)) is not None:
+            return type_
+        types = [WorkspaceType.parse(obj) for obj in objects]  # one that cannot be read ends nothing that it serves
         return oldest(types) if types else None
 
     def node(self, name: str) -> Object | None:

@@ -29,24 +29,24 @@ async def write_status(world: World, resource: Resource, old: Model, new: Model)
         return None
     body = {"metadata": {"resourceVersion": resource.metadata.resource_version}, "status": difference}
     kind = type(resource).api()
-    written = await world.client.patch(
+    live = await world.client.patch(
         kind, resource.metadata.namespace, resource.metadata.name, body, subresource="status"
     )
-    world.cache[kind].put(written)
-    return written
+    world.cache[kind].put(live)
+    return live
 
 
 async def set_finalizer(world: World, instance: Instance, *, present: bool) -> Instance:
     """Put our finalizer on an Instance or take it off; the Instance as it is then."""
     others = [f for f in instance.metadata.finalizers if f != names.FENCE_FINALIZER]
-    wanted = [*others, names.FENCE_FINALIZER] if present else others
-    if list(instance.metadata.finalizers) == wanted:
+    finalizers = [*others, names.FENCE_FINALIZER] if present else others
+    if list(instance.metadata.finalizers) == finalizers:
         return instance
-    body = {"metadata": {"resourceVersion": instance.metadata.resource_version, "finalizers": wanted or None}}
-    written = await world.client.patch(INSTANCES, instance.metadata.namespace, instance.metadata.name, body)
+    body = {"metadata": {"resourceVersion": instance.metadata.resource_version, "finalizers": finalizers or None}}
+    live = await world.client.patch(INSTANCES, instance.metadata.namespace, instance.metadata.name, body)
     if present:
-        world.cache[INSTANCES].put(written)
-    return Instance.parse(written)
+        world.cache[INSTANCES].put(live)
+    return Instance.parse(live)
 
 
 async def release_pod(world: World, namespace: str, name: str) -> None:
@@ -65,12 +65,12 @@ async def release_pod(world: World, namespace: str, name: str) -> None:
 
 async def refresh(world: World, kind: Kind, namespace: str, name: str) -> None:
     """Read an object live into the cache. A successor that was heard of before the answer stays there."""
-    known = world.cache[kind].get(namespace, name)
+    before = world.cache[kind].get(namespace, name)
     try:
         world.cache[kind].put(await world.client.get(kind, namespace, name))
     except NotFoundError:
-        if known is not None:
-            world.cache[kind].remove(known)
+        if before is not None:
+            world.cache[kind].remove(before)
 
 
 async def refresh_pod(world: World, namespace: str, name: str) -> None:

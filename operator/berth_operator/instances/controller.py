@@ -121,7 +121,7 @@ def _node(world: World, obj: Object, _gone: bool) -> None:
         _of_instance(world, pod)
 
 
-def _rules_listed(world: World, namespace: str, version: int) -> None:
+def _on_rules(world: World, namespace: str, version: int) -> None:
     world.state(RulesListed)[namespace] = version
 
 
@@ -183,7 +183,7 @@ CONTROLLER: Final = Controller(
                 "opening": _opening,
             },
         ),
-        Watch(RULES, _rule, {"instance": _OF_INSTANCE}, listed=_rules_listed),
+        Watch(RULES, _rule, {"instance": _OF_INSTANCE}, on_list=_on_rules),
         Watch(VPN_CLIENTS, _vpn_client, {"instance": _OF_INSTANCE}),
         Watch(
             PODS, _child, {"instance": _holder, "node": index_by("spec", "nodeName"), "warm": _warm_for}, labels=OURS

@@ -74,7 +74,7 @@ def test_a_store_whose_clock_is_slewed_stays_within_the_bounds(answers: list[tup
 
 @given(st.tuples(seconds, seconds, seconds, seconds))
 def test_more_answers_only_narrow_what_is_known(parts: tuple[float, float, float, float]) -> None:
-    one, other = Offset.told(0, 1000, parts[0]), Offset.told(parts[1], 1000 + int(parts[2]), parts[1] + parts[3])
+    one, other = Offset.of(0, 1000, parts[0]), Offset.of(parts[1], 1000 + int(parts[2]), parts[1] + parts[3])
     both = one.narrowed(other)
     assert both == other or (both.width <= min(one.width, other.width) and both.least >= one.least)
 

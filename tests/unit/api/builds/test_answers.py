@@ -3,7 +3,7 @@
 from typing import Any
 
 from berth_api.builds.schemas import BuildDetail, Projects
-from berth_api.builds.service import Seen
+from berth_api.builds.service import Overview
 from berth_core.resources import Build, Project
 
 PROJECT = Project.parse(
@@ -16,16 +16,16 @@ ID = "0190f7a0-0000-7000-8000-000000000001"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def seen(status: dict[str, Any] | None = None, position: int | None = None, **spec: Any) -> Seen:
+def seen(status: dict[str, Any] | None = None, position: int | None = None, **spec: Any) -> Overview:
     obj = {
         "metadata": {"name": ID, "namespace": "lab", "creationTimestamp": "2026-01-01T00:00:00Z"},
         "spec": {"project": "p-1", "user": "alice", "branch": "main"} | spec,
         "status": status or {},
     }
-    return Seen(Build.parse(obj), PROJECT, position)
+    return Overview(Build.parse(obj), PROJECT, position)
 
 
-def build(seen: Seen) -> dict[str, Any]:
+def build(seen: Overview) -> dict[str, Any]:
     return BuildDetail.of(seen).model_dump(exclude_none=True)
 
 

@@ -73,7 +73,7 @@ def test_a_window_begins_with_a_keys_first_request_and_has_one_t(steps: list[tup
             start, reset, counted = monotonic, math.ceil(NOW + monotonic + 10), 0
         begun[key] = (start, reset, counted + 1)
         assert (reading.requests, reading.reset) == (counted + 1, reset)
-        assert 0 < reading.left <= 10 + 1e-6
+        assert 0 < reading.seconds_left <= 10 + 1e-6
 
 
 def test_setting_the_clock_changes_no_window() -> None:
