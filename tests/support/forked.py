@@ -17,15 +17,17 @@ from typing import Final
 PROGRAMS: Final = ("berth_operator", "berth_api", "berth_notifier")
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([f"{program}.__main__" for program in PROGRAMS])
+AT_ITS_START: Final = ("LD_", "PYTHON")
+"""Variables with these prefixes take effect when a program starts, which a fork does not."""
 
 
-class Process:
+class Forked:
     """A running program, with the part of ``subprocess.Popen`` that tests use."""
 
     def __init__(self, program: str, environment: Mapping[str, str], log: Path) -> None:
         """Start ``program``, such as ``berth_api``; it writes to ``log``, which is emptied first."""
         log.write_bytes(b"")
-        self._process = _CONTEXT.Process(target=_run, args=(program, dict(environment), str(log)))
+        self._process = _CONTEXT.Process(target=_run, args=(program, dict(environment), str(log)), daemon=True)
         self._process.start()
         self.pid = self._process.pid or 0
         self.args = [sys.executable, "-m", program]
@@ -69,3 +71,14 @@ def _run(program: str, environment: Mapping[str, str], log: str) -> None:
     os.environ.update(environment)
     sys.argv = [program]
     importlib.import_module(f"{program}.__main__").main()
+
+
+Process = Forked | subprocess.Popen[bytes]
+
+
+def start(program: str, environment: Mapping[str, str], log: Path) -> Process:
+    """Start ``program`` forked, or from the beginning where its environment has code or a library of its own."""
+    if any(name.startswith(AT_ITS_START) for name in environment):
+        with log.open("wb") as output:
+            return subprocess.Popen([sys.executable, "-m", program], env=environment, stdout=output, stderr=output)
+    return Forked(program, environment, log)

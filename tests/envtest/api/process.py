@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import documented
+import forked
 import httpx
-from forked import Process
 
 from berth_dev.envtest.accounts import account
 from berth_dev.envtest.apiserver import ApiServer
@@ -27,7 +27,7 @@ class Api:
 
     url: str
     metrics_url: str
-    process: Process
+    process: forked.Process
     log: Path
 
 
@@ -50,9 +50,9 @@ def environment(kubeconfig: Path, namespaces: Namespaces, jwks: Path, **changes:
     }
 
 
-def start(settings: dict[str, str], log: Path) -> Process:
+def start(settings: dict[str, str], log: Path) -> forked.Process:
     """Start a process, and do not wait for it."""
-    return Process("berth_api", settings, log)
+    return forked.start("berth_api", settings, log)
 
 
 @contextmanager
@@ -81,7 +81,7 @@ async def in_thread(run: AbstractContextManager[Api]) -> AsyncIterator[Api]:
         await asyncio.to_thread(stack.close)
 
 
-def wait_for(url: str, process: Process, log: Path, authority: Path | None = None) -> None:
+def wait_for(url: str, process: forked.Process, log: Path, authority: Path | None = None) -> None:
     """Wait until a URL answers 200."""
     trust = ssl.create_default_context(cafile=authority)
     deadline = time.monotonic() + START_SECONDS

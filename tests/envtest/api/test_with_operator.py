@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from forked import Process
+from forked import start
 
 from berth_core import names
 from berth_core.kube.conditions import find
@@ -75,7 +75,7 @@ def release(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Ite
         BERTH_AGENT_IMAGE="berth.invalid/berth:test",
         BERTH_LISTEN=str(free_port()),
     )
-    operator = Process("berth_operator", settings, tmp_path / "operator.log")
+    operator = start("berth_operator", settings, tmp_path / "operator.log")
     try:
         settings = process.environment(kubeconfig, namespaces, jwks, BERTH_TRUSTED_PROXIES="127.0.0.0/8")
         with process.running(settings, tmp_path / "api.log") as api:

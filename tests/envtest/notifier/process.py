@@ -9,7 +9,7 @@ from pathlib import Path
 
 import documented
 import httpx
-from forked import Process
+from forked import Process, start
 
 from berth_dev.envtest.accounts import account
 from berth_dev.envtest.apiserver import ApiServer
@@ -47,7 +47,7 @@ class Notifiers:
             "BERTH_LISTEN": str(self.ports[-1]),
         }
         settings |= {"PATH": os.environ["PATH"], **environment}
-        process = Process("berth_notifier", settings, self.log(len(self.running)))
+        process = start("berth_notifier", settings, self.log(len(self.running)))
         self.running.append(process)
         self.serving.append(self.ports[-1])
         return process

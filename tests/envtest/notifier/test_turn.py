@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from forked import Process
+from forked import start
 from standardwebhooks import Webhook
 
 from berth_cli.admin.webhooks import secrets
@@ -50,7 +50,7 @@ def operator(apiserver: ApiServer, namespaces: Namespaces, mounted: Path) -> Ite
         "BERTH_LISTEN": str(free_port()),
     }
     settings |= {"PATH": os.environ["PATH"]}
-    process = Process("berth_operator", settings, mounted / "operator.log")
+    process = start("berth_operator", settings, mounted / "operator.log")
     yield
     process.terminate()
     process.wait(timeout=20)

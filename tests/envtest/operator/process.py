@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import documented
-from forked import Process
+from forked import Process, start
 
 from berth_dev.envtest.accounts import account
 from berth_dev.envtest.apiserver import ApiServer
@@ -37,7 +37,7 @@ class Operators:
             "BERTH_LOG_LEVEL": "DEBUG",
         }
         log = self.folder / f"operator-{number}.log"
-        process = Process("berth_operator", {"PATH": os.environ["PATH"], **settings, **environment}, log)
+        process = start("berth_operator", {"PATH": os.environ["PATH"], **settings, **environment}, log)
         self.running.append(process)
         self.ports.append(port)
         return process
