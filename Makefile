@@ -11,9 +11,6 @@ SLOT := $(filter-out 0,$(BERTH_SLOT))
 CLUSTER_ENV := .berth/$(if $(SLOT),slot-$(SLOT)/)env
 # Says which tree it was that a long run tried.
 PRODUCT := $(BIN)/python tests/support/product.py
-# The second cluster of the end-to-end tests: in the next slot, with a state of its own.
-NEXT_SLOT := $(shell echo $$(( $(or $(SLOT),0) % 9 + 1 )))
-NEXT_STATE := $(or $(BERTH_STATE),/var/lib/berth-cluster)-$(NEXT_SLOT)
 OUTSIDE := nsenter --net=/run/netns/berth$(SLOT)-outside-110
 
 .PHONY: help
@@ -52,9 +49,7 @@ test: lint ## every test, from unit to end-to-end
 	@$(BIN)/pytest --durations=20 -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' \
 	  tests/faults tests/fuzz tests/sim tests/envtest tests/spec tests/unit
 	@$(BIN)/pytest --durations=20 -m alone tests/abuse tests/envtest tests/unit
-	@status=0; $(BIN)/pytest --durations=20 --dist loadfile --tx popen \
-	  --tx popen//env:BERTH_SLOT=$(NEXT_SLOT)//env:BERTH_STATE=$(NEXT_STATE) tests/e2e || status=$$?; \
-	  BERTH_SLOT=$(NEXT_SLOT) BERTH_STATE=$(NEXT_STATE) $(BIN)/python -m berth_dev down; exit $$status
+	@$(BIN)/pytest --durations=20 tests/e2e
 
 .PHONY: spec
 spec: venv ## explore the lease protocol exhaustively, all cases; some minutes

@@ -10,13 +10,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 PROGRAMS: Final = ("berth_operator", "berth_api", "berth_notifier")
+COMMANDS: Final = ("berth_cli.main", "berth_cli.jobs.keys", "berth_cli.jobs.uninstall")
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([f"{program}.__main__" for program in PROGRAMS])
+_CONTEXT.set_forkserver_preload([*(f"{program}.__main__" for program in PROGRAMS), *COMMANDS])
 AT_ITS_START: Final = ("LD_", "PYTHON")
 """Variables with these prefixes take effect when a program starts, which a fork does not."""
 
@@ -63,14 +65,47 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+def finished(
+    module: str, words: Sequence[str], environment: Mapping[str, str], stdin: str = "", seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run ``main()`` of a module with a command's words to its end, and return what it printed.
+
+    Raises subprocess.TimeoutExpired after so many seconds.
+    """
+    with TemporaryDirectory() as folder:
+        streams = [Path(folder) / name for name in ("in", "out", "err")]
+        for stream, text in zip(streams, (stdin, "", ""), strict=True):
+            stream.write_text(text, encoding="utf-8")
+        command = _CONTEXT.Process(target=_finish, args=(module, words, dict(environment), streams), daemon=True)
+        command.start()
+        command.join(seconds)
+        if command.exitcode is None:
+            command.kill()
+            raise subprocess.TimeoutExpired([module, *words], seconds)
+        out, err = (stream.read_text(encoding="utf-8") for stream in streams[1:])
+        return subprocess.CompletedProcess([module, *words], command.exitcode, out, err)
+
+
 def _run(program: str, environment: Mapping[str, str], log: str) -> None:
     with open(log, "ab", buffering=0) as output:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
+    _main(f"{program}.__main__", [program], environment)
+
+
+def _finish(module: str, words: Sequence[str], environment: Mapping[str, str], streams: Sequence[Path]) -> None:
+    for number, stream in enumerate(streams):
+        with open(stream, "ab" if number else "rb", buffering=0) as file:
+            os.dup2(file.fileno(), number)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    _main(module, [module, *words], environment)
+
+
+def _main(module: str, words: list[str], environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = [program]
-    importlib.import_module(f"{program}.__main__").main()
+    sys.argv = words
+    importlib.import_module(module).main()
 
 
 Process = Forked | subprocess.Popen[bytes]

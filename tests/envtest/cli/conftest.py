@@ -1,14 +1,13 @@
 """`berth` and the chart's Jobs as people and clusters run them: processes against an API server."""
 
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from forked import finished
 
 from berth_cli.jobs.keys import ensure_keys
 from berth_core.kube.client import Client
@@ -37,15 +36,8 @@ async def client(apiserver: ApiServer) -> AsyncIterator[Client]:
 
 
 def run(module: str, words: tuple[str, ...], kubeconfig: Path, changes: dict[str, str], stdin: str = "") -> Done:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words],
-        env=os.environ | {"KUBECONFIG": str(kubeconfig), "COLUMNS": "200", "NO_COLOR": "1"} | changes,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    environment = os.environ | {"KUBECONFIG": str(kubeconfig), "COLUMNS": "200", "NO_COLOR": "1"} | changes
+    done = finished(module, words, environment, stdin)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
