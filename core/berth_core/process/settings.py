@@ -41,7 +41,8 @@ def _switch(text: str) -> bool:
 COUNT: Final = TypeAdapter(Annotated[int, Field(ge=1, lt=2**31)])
 AMOUNT: Final = TypeAdapter(Annotated[int, Field(ge=1)])
 """Such as bytes."""
-PORT: Final = TypeAdapter(Annotated[int, Field(ge=1, lt=2**16)])
+PORT: Final = TypeAdapter(Annotated[int, Field(ge=0, lt=2**16)])
+"""Port to listen on; 0 is any free one."""
 PORTS: Final = TypeAdapter(
     Annotated[
         frozenset[Annotated[int, Field(ge=1, lt=2**16)]], BeforeValidator(split), Field(description="ports, comma list")

@@ -63,7 +63,7 @@ def test_each_variable_that_a_process_reads_has_a_meaning_and_no_other_has(proce
     ("kind", "words"),
     [
         (None, "text"),
-        (settings.PORT, "whole number, from 1 to 65535"),
+        (settings.PORT, "whole number, from 0 to 65535"),
         (settings.AMOUNT, "whole number, from 1"),
         (settings.SWITCH, "`true` or `false`"),
         (settings.LENGTH, "length such as `90s`, `12h` or `30d`"),

@@ -29,6 +29,7 @@ from berth_core.process.settings import (
         (COUNT, " 12 ", 12),
         (AMOUNT, "1099511627776", 1 << 40),
         (PORT, "65535", 65535),
+        (PORT, "0", 0),
         (PORTS, "22, 443,", {22, 443}),
         (LENGTH, "90s", timedelta(seconds=90)),
         (NETWORKS, "10.0.0.0/8,fd00::/8", (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))),
