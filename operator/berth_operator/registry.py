@@ -7,7 +7,6 @@ from berth_core.kube.cache import Cache
 from berth_core.kube.client import Client
 from berth_core.kube.errors import ClusterError
 from berth_core.kube.types import Kind, Object
-from berth_core.resources import Instance
 from berth_operator import networks
 from berth_operator.builds import controller as builds
 from berth_operator.deployments import controller as deployments
@@ -23,7 +22,7 @@ from berth_operator.engine.workqueue import Key, WorkQueue
 from berth_operator.engine.world import World
 from berth_operator.errors import OperatorError
 from berth_operator.instances import controller as instances
-from berth_operator.instances.decide import is_overdue
+from berth_operator.instances.expiry import urgency
 from berth_operator.kinds import (
     ACCESS,
     EXPIRY,
@@ -102,7 +101,7 @@ def make_queue(world: World) -> WorkQueue:
 
     def urgent(key: Key) -> bool:
         obj = world.cache[INSTANCES].get(key.namespace, key.name) if key.sort == INSTANCE else None
-        return obj is not None and world.clock.trusted and is_overdue(Instance.parse(obj), world.now())
+        return obj is not None and world.clock.trusted and urgency.must_end(obj, world.now())
 
     return WorkQueue(reconcile, urgent=urgent, on_stuck=on_stuck)
 

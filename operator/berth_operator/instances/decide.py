@@ -8,7 +8,6 @@ from berth_core import state
 from berth_core.kube import conditions
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.leases.availability import NEVER_MADE_MESSAGE, is_tombstone
-from berth_core.resources import Instance
 from berth_core.resources.workspacetype import Limits
 from berth_operator.instances.expiry.notice import warns_at
 from berth_operator.instances.hooks.decide import PREPARE, failed
@@ -52,11 +51,6 @@ def decide(seen: ObservedInstance, now: datetime) -> Plan:
 def ends_now(seen: ObservedInstance, now: datetime) -> bool:
     """Whether its own spec, its type and the time end it: nothing else need be observed then."""
     return bool(told_to_end(seen, now) or expired(seen, now))
-
-
-def is_overdue(instance: Instance, now: datetime) -> bool:
-    """Whether an instance is to be ended by now and is not marked yet: such work goes before all other."""
-    return instance.status.reason is None and ends_now(ObservedInstance(instance, clock_trusted=True), now)
 
 
 def ended(seen: ObservedInstance, _now: datetime) -> Plan | None:

@@ -1,1 +1,1 @@
-"""Warnings before a lease ends."""
+"""Warnings before a lease ends, and priority for overdue ends."""

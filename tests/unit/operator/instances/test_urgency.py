@@ -1,35 +1,41 @@
 """Due ends go before other work."""
 
+from typing import Any
+
 import pytest
 
 from berth_core.kube.model import timestamp
-from berth_core.resources import Instance
-from berth_operator.instances.decide import is_overdue
+from berth_operator.instances.expiry.urgency import must_end
 
 from ..samples import NOW, at, bound, instance
 
 
-@pytest.mark.parametrize(
-    "one",
-    [
-        bound(terminate=True),
-        instance(terminate=True),
-        bound(metadata={"deletionTimestamp": timestamp(NOW)}),
-        bound(status={"expireTime": timestamp(NOW)}),
-    ],
-)
-def test_what_was_told_to_end_or_has_expired_is_urgent(one: Instance) -> None:
-    assert is_overdue(one, NOW)
+def wire(made: Any) -> dict[str, Any]:
+    obj: dict[str, Any] = made.wire()
+    return obj
 
 
 @pytest.mark.parametrize(
-    "one",
+    "obj",
     [
-        instance(),
-        bound(status={"expireTime": timestamp(at(1))}),
-        bound(terminate=True, status={"reason": "Terminated"}),
-        bound(status={"reason": "Expired", "endTime": timestamp(NOW), "expireTime": timestamp(NOW)}),
+        wire(bound(terminate=True)),
+        wire(instance(terminate=True)),
+        wire(bound(metadata={"deletionTimestamp": timestamp(NOW)})),
+        wire(bound(status={"expireTime": timestamp(NOW)})),
     ],
 )
-def test_what_runs_on_or_is_marked_already_is_not(one: Instance) -> None:
-    assert not is_overdue(one, NOW)
+def test_what_was_told_to_end_or_has_expired_is_urgent(obj: dict[str, Any]) -> None:
+    assert must_end(obj, NOW)
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        wire(instance()),
+        wire(bound(status={"expireTime": timestamp(at(1))})),
+        wire(bound(terminate=True, status={"reason": "Terminated"})),
+        wire(bound(status={"reason": "Expired", "endTime": timestamp(NOW), "expireTime": timestamp(NOW)})),
+    ],
+)
+def test_what_runs_on_or_is_marked_already_is_not(obj: dict[str, Any]) -> None:
+    assert not must_end(obj, NOW)
