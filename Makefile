@@ -7,6 +7,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
+# Without compiled files each start of a program reads its libraries' sources, which takes twice as long.
+export PYTHONDONTWRITEBYTECODE :=
 SLOT := $(filter-out 0,$(BERTH_SLOT))
 CLUSTER_ENV := .berth/$(if $(SLOT),slot-$(SLOT)/)env
 # Says which tree it was that a long run tried.
@@ -27,7 +29,7 @@ $(VENV)/.synced: pyproject.toml uv.lock
 	  || { echo "python3 has no venv module: install python3-venv" >&2; exit 1; }
 	@test -x .berth-tools/bin/uv && .berth-tools/bin/uv --version | grep -qF ' $(UV_VERSION)' || { \
 	  $(PYTHON) -m venv --clear .berth-tools && .berth-tools/bin/python -m pip install -q uv==$(UV_VERSION); }
-	@.berth-tools/bin/uv sync -q --frozen --python $(PYTHON)
+	@.berth-tools/bin/uv sync -q --frozen --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 .PHONY: up
@@ -42,14 +44,18 @@ down: venv ## remove the cluster and all that belongs to it
 demo: up ## a tour of the main job, step by step
 	@$(BIN)/python -m berth_dev demo
 
-# Folders with long files come first, so that the workers end at about the same time.
+# Folders with long files come first, so that the workers end at about the same time. Simulation, specification and fuzz
+# rest on no clock of the machine, so they take the time that the tests of the cluster leave over.
 .PHONY: test
 test: lint ## every test, from unit to end-to-end
 	@$(BIN)/python -m berth_dev prepare
 	@$(BIN)/pytest --durations=20 -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' \
-	  tests/faults tests/fuzz tests/sim tests/envtest tests/spec tests/unit
+	  tests/faults tests/envtest tests/unit
 	@$(BIN)/pytest --durations=20 -m alone tests/abuse tests/envtest tests/unit
-	@$(BIN)/pytest --durations=20 tests/e2e
+	@mkdir -p .berth; nice $(BIN)/pytest --durations=20 tests/sim tests/fuzz tests/spec >.berth/beside.log 2>&1 & \
+	  beside=$$!; trap 'kill $$beside 2>/dev/null || :' EXIT; status=0; \
+	  $(BIN)/pytest --durations=20 tests/e2e || status=$$?; \
+	  wait $$beside || status=$$?; cat .berth/beside.log; exit $$status
 
 .PHONY: spec
 spec: venv ## explore the lease protocol exhaustively, all cases; some minutes
@@ -73,7 +79,8 @@ test-abuse: venv ## an hour of the worst client: what it makes the store, memory
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
 	@$(BIN)/python -m berth_dev prepare
 	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/envtest/api/test_read_your_writes.py
-	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py
+	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py \
+	  tests/e2e/test_ci.py::test_many_builds_at_once_run_five_at_a_time_and_each_script_once
 
 .PHONY: prove-store
 prove-store: venv ## the fake store of tests/sim against a real API server, with a new seed each time (REQUESTS=100000 SEED=1)

@@ -20,7 +20,7 @@ COMMANDS: Final = ("berth_cli.main", "berth_cli.jobs.keys", "berth_cli.jobs.unin
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([*(f"{program}.__main__" for program in PROGRAMS), *COMMANDS])
 AT_ITS_START: Final = ("LD_", "PYTHON")
-"""Variables with these prefixes take effect when a program starts, which a fork does not."""
+"""Variables with these prefixes take effect when a program starts, so a fork has those of the tests themselves."""
 
 
 class Forked:
@@ -113,7 +113,7 @@ Process = Forked | subprocess.Popen[bytes]
 
 def start(program: str, environment: Mapping[str, str], log: Path) -> Process:
     """Start ``program`` forked, or from the beginning where its environment has code or a library of its own."""
-    if any(name.startswith(AT_ITS_START) for name in environment):
+    if any(name.startswith(AT_ITS_START) and os.environ.get(name) != value for name, value in environment.items()):
         with log.open("wb") as output:
             return subprocess.Popen([sys.executable, "-m", program], env=environment, stdout=output, stderr=output)
     return Forked(program, environment, log)
