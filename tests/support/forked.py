@@ -11,8 +11,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Final
 
 PROGRAMS: Final = ("berth_operator", "berth_api", "berth_notifier")
@@ -31,13 +34,15 @@ class Forked:
         log.write_bytes(b"")
         self._process = _CONTEXT.Process(target=_run, args=(program, dict(environment), str(log)), daemon=True)
         self._process.start()
+        self._reading = Lock()
         self.pid = self._process.pid or 0
         self.args = [sys.executable, "-m", program]
 
     @property
     def returncode(self) -> int | None:
         """Exit status, negative for a signal; None while it runs."""
-        return self._process.exitcode
+        with self._reading:  # of two threads at once one would read it, and the other the end of the pipe
+            return self._process.exitcode
 
     def poll(self) -> int | None:
         """See :attr:`returncode`."""
@@ -45,8 +50,8 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end. Raises subprocess.TimeoutExpired after so many seconds."""
-        self._process.join(timeout)
-        status = self._process.exitcode
+        wait([self._process.sentinel], timeout)
+        status = self.returncode
         if status is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return status
@@ -54,7 +59,8 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it ended just now, and its status is on its way
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
