@@ -23,6 +23,7 @@ NEEDED = (
     "iproute2",
     "ipset",
     "iptables",
+    "jq",
     "libc6-dev",
     "libseccomp-dev",
     "nftables",

@@ -1,4 +1,4 @@
-"""The tutorials "Lend your first robot" and "A first build" work as they are written."""
+"""The tutorials "A first lease", "Lend your first robot" and "A first build" work as they are written."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +17,10 @@ pytestmark = [pytest.mark.nodes, pytest.mark.usefixtures("lab"), pytest.mark.tim
 ENVIRONMENT = ". .berth/env"
 SOURCED = {ENVIRONMENT: f". {install.ENVIRONMENT}/env"}
 REPOSITORY = "REPO=https://git.example.org/lab/rover.git"
+
+
+def test_a_first_lease(lab: Lab, tmp_path: Path) -> None:
+    tutorials.play("first-lease.md", tmp_path, {"HOME": str(tmp_path)}, SOURCED | {"make up": "true"})
 
 
 @pytest.fixture

@@ -61,6 +61,11 @@ def test_each_command_of_the_command_line_exists_with_its_options() -> None:
                 assert word.partition("=")[0] in known | {"--help"}, f"{page}: berth {' '.join(path)} {word}"
 
 
+def test_the_five_minutes_of_the_readme_are_those_of_the_first_lease_which_are_played() -> None:
+    (shown,) = [code for _, code in FENCE.findall((REPOSITORY / "README.md").read_text()) if code.startswith("$ ")]
+    assert shown in (REPOSITORY / "docs/tutorials/first-lease.md").read_text()
+
+
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_each_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
