@@ -48,6 +48,7 @@ def test_its_changes_apply_and_its_commands_say_what_it_shows(tmp_path: Path) ->
             # The environment is this repository's: make would install the copy in its place.
             words = line.replace("make generate", f"{sys.executable} -m berth_dev generate").split()
             shown.append(run(*words))
+    run(str(Path(sys.executable).with_name("ruff")), "format", "--check", "operator", "core", "tests")
     generated, stat, tests = shown
     told = re.search(r"^```\n( crds/.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert told is not None
