@@ -55,7 +55,7 @@ test: lint ## every test, from unit to end-to-end
 	@mkdir -p .berth; nice $(BIN)/pytest --durations=20 tests/sim tests/fuzz tests/spec >.berth/beside.log 2>&1 & \
 	  beside=$$!; trap 'kill $$beside 2>/dev/null || :' EXIT; status=0; \
 	  $(BIN)/pytest --durations=20 tests/e2e || status=$$?; \
-	  wait $$beside || status=$$?; cat .berth/beside.log; exit $$status
+	  wait $$beside || status=$$?; trap - EXIT; cat .berth/beside.log; exit $$status
 
 .PHONY: spec
 spec: venv ## explore the lease protocol exhaustively, all cases; some minutes

@@ -174,8 +174,9 @@ class ControlPlane:
 
     def _process(self, program: str, flags: dict[str, object]) -> ProcessSpec:
         words = [f"--{name}={value}" for name, value in flags.items()]
-        rarer = {} if self.options.durable else {"GOGC": "300"}  # memory for time: fewer rounds of garbage collection
-        return ProcessSpec(name=program, command=(str(self.tools.path(program)), *words), environment=rarer)
+        # Throwaway ones take more memory for fewer rounds of garbage collection.
+        environment = {} if self.options.durable else {"GOGC": "300"}
+        return ProcessSpec(name=program, command=(str(self.tools.path(program)), *words), environment=environment)
 
     def wait_ready(self, *, timeout: float) -> None:
         """Return when /readyz answers 200; raise ClusterError after `timeout` seconds."""
