@@ -112,15 +112,26 @@ class Leadership:
             await self._release(client)
 
     async def _acquired(self, client: Client) -> str:
+        """Wait until this process leads. An attempt is ended where this is cancelled: it may have taken the lease."""
         while True:
+            attempt = asyncio.ensure_future(self._attempt(client))
             try:
-                async with asyncio.timeout(REQUEST_SECONDS):
-                    version = await self._try(client)
-                if version is not None:
-                    return version
-            except (ClusterError, TimeoutError) as error:
-                log.warning("cannot ask for the leader's lease", error=str(error) or type(error).__name__)
+                version = await asyncio.shield(attempt)
+            except asyncio.CancelledError:
+                await asyncio.wait([attempt])
+                raise
+            if version is not None:
+                return version
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _attempt(self, client: Client) -> str | None:
+        """Try for at most REQUEST_SECONDS; an error of the cluster is logged."""
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await self._try(client)
+        except (ClusterError, TimeoutError) as error:
+            log.warning("cannot ask for the leader's lease", error=str(error) or type(error).__name__)
+            return None
 
     async def _try(self, client: Client) -> str | None:
         """Take the lease where nobody holds it; its resourceVersion, or None."""
@@ -211,14 +222,22 @@ class Leadership:
         self._deadline = 0.0
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                lease = await client.get(LEASES, self._namespace, LEADER)
-                if lease["spec"].get("holderIdentity") == self.identity:
-                    version = lease["metadata"]["resourceVersion"]
-                    body = {"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}}
-                    await client.patch(LEASES, self._namespace, LEADER, body)
-                    log.info("gave up leading", identity=self.identity)
+                while not await self._given_up(client):
+                    pass  # a renewal that was under way came first
         except (ClusterError, TimeoutError) as error:
             log.warning("cannot give up the leader's lease", error=str(error) or type(error).__name__)
+
+    async def _given_up(self, client: Client) -> bool:
+        lease = await client.get(LEASES, self._namespace, LEADER)
+        if lease["spec"].get("holderIdentity") == self.identity:
+            version = lease["metadata"]["resourceVersion"]
+            body = {"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}}
+            try:
+                await client.patch(LEASES, self._namespace, LEADER, body)
+            except ConflictError:
+                return False
+            log.info("gave up leading", identity=self.identity)
+        return True
 
     def _spec(self, transitions: int | None) -> Object:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

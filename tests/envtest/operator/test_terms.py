@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from berth_core.kube.client import Client
+from berth_core.kube.types import Object
 from berth_core.leases.protocol import LEADER
 from berth_operator.errors import NotLeaderError
 from berth_operator.leadership.leading import RENEW_SECONDS, Leadership
@@ -87,6 +89,29 @@ async def test_a_refused_renewal_ends_nothing_where_nobody_else_leads(lab: Lab) 
             await lab.client.patch(LEASES, lab.namespaces.release, LEADER, {"metadata": {"labels": {"n": str(count)}}})
             await renewed(lab)
             assert leader.held
+
+
+async def test_one_that_is_cancelled_before_it_knows_that_it_leads_gives_the_lease_up(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, written, answered = lab.client.create, asyncio.Event(), asyncio.Event()
+
+    async def create_late(*arguments: Any) -> Object:
+        answer = await create(*arguments)
+        written.set()
+        await answered.wait()
+        return answer
+
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(lab.client, "create", create_late)
+    running = asyncio.create_task(Leadership(lab.namespaces.release, "first").run(lab.client, work))
+    await asyncio.wait_for(written.wait(), 20)
+    running.cancel()
+    answered.set()
+    await asyncio.gather(running, return_exceptions=True)
+    assert not (await lab.client.get(LEASES, lab.namespaces.release, LEADER))["spec"]["holderIdentity"]
 
 
 async def test_work_that_another_leader_ended_is_begun_anew_once_nobody_leads(lab: Lab) -> None:
