@@ -20,6 +20,7 @@ import structlog
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.errors import AlreadyExistsError, ClusterError, ConflictError, NotFoundError
+from berth_core.kube.swap import swap
 from berth_core.kube.types import Object
 from berth_core.leases.protocol import LEADER, need_known
 from berth_operator.engine import metrics
@@ -222,22 +223,20 @@ class Leadership:
         self._deadline = 0.0
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                while not await self._given_up(client):
-                    pass  # a renewal that was under way came first
+                await swap(lambda: self._give_up(client), "the leader's lease")
         except (ClusterError, TimeoutError) as error:
             log.warning("cannot give up the leader's lease", error=str(error) or type(error).__name__)
 
-    async def _given_up(self, client: Client) -> bool:
+    async def _give_up(self, client: Client) -> None:
+        """Give it up as it is now. Raises ConflictError where a renewal that was under way came in between."""
         lease = await client.get(LEASES, self._namespace, LEADER)
         if lease["spec"].get("holderIdentity") == self.identity:
-            version = lease["metadata"]["resourceVersion"]
-            body = {"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": ""}}
-            try:
-                await client.patch(LEASES, self._namespace, LEADER, body)
-            except ConflictError:
-                return False
+            body = {
+                "metadata": {"resourceVersion": lease["metadata"]["resourceVersion"]},
+                "spec": {"holderIdentity": ""},
+            }
+            await client.patch(LEASES, self._namespace, LEADER, body)
             log.info("gave up leading", identity=self.identity)
-        return True
 
     def _spec(self, transitions: int | None) -> Object:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

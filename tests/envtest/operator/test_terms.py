@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from berth_core.kube.client import Client
-from berth_core.kube.types import Object
+from berth_core.kube.types import Kind, Object
 from berth_core.leases.protocol import LEADER
 from berth_operator.errors import NotLeaderError
 from berth_operator.leadership.leading import RENEW_SECONDS, Leadership
@@ -111,6 +111,25 @@ async def test_one_that_is_cancelled_before_it_knows_that_it_leads_gives_the_lea
     running.cancel()
     answered.set()
     await asyncio.gather(running, return_exceptions=True)
+    assert not (await lab.client.get(LEASES, lab.namespaces.release, LEADER))["spec"]["holderIdentity"]
+
+
+async def test_a_renewal_that_comes_while_it_gives_up_keeps_nothing_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one would that was sent before the end: between the read of the lease and the write that gives it up."""
+    patch, late = lab.client.patch, 0
+
+    async def patch_late(kind: Kind, namespace: str | None, name: str, body: Object, **more: Any) -> Object:
+        nonlocal late
+        if body["spec"].get("holderIdentity") == "" and not late:
+            late += 1
+            await patch(LEASES, lab.namespaces.release, LEADER, {"metadata": {"labels": {"renewed": "late"}}})
+        return await patch(kind, namespace, name, body, **more)
+
+    async with leading(lab, "first"):
+        monkeypatch.setattr(lab.client, "patch", patch_late)
+    assert late == 1
     assert not (await lab.client.get(LEASES, lab.namespaces.release, LEADER))["spec"]["holderIdentity"]
 
 
