@@ -9,7 +9,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -58,9 +58,11 @@ FAULTS: Mapping[str, Callable[[Lab, str], None]] = {
 
 
 @pytest.fixture(scope="module")
-def deployment(lab: Lab) -> str:
-    """The name of a deployment that nobody else uses."""
-    return lab.makes_type(TYPE, TEMPLATE)
+def deployment(lab: Lab) -> Iterator[str]:
+    """The name of a deployment that nobody else uses. A second run of the tests on this cluster must not meet it."""
+    name = lab.makes_type(TYPE, TEMPLATE)
+    yield name
+    lab.kubectl("delete", f"wd/{name}", f"wt/{name}", "-n", NAMESPACE)
 
 
 @pytest.mark.timeout(120 + 30 * ROUNDS)
