@@ -6,8 +6,8 @@ from typing import Any
 
 from lab import NAMESPACE, Lab, Person
 from session import Session
-from test_two_hands import TEMPLATE, door
 
+TEMPLATE: dict[str, object] = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
 TURN_SECONDS = 60
 
 
@@ -20,6 +20,12 @@ def lent_to_nobody_else(lab: Lab, type_name: str, **template: object) -> Iterato
     finally:
         lab.kubectl("delete", "reservations", "--all", "-n", NAMESPACE)  # of a test that failed
         lab.kubectl("delete", f"wd/{name}", f"wt/{name}", "-n", NAMESPACE, "--wait=false")
+
+
+def door(lab: Lab, instance: str) -> dict[str, Any]:
+    """Return where an instance's ssh is, with its host keys, in the API's words."""
+    status = lab.get("instance", instance)["status"]
+    return {"fwd": status["address"], "hostkeys": status["hostKeys"]}
 
 
 def queues(lab: Lab, waiter: Person, deployment: str) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from lab import Lab, Person
 from mishaps import cordoned, disk_nearly_full, drained, kubelet_of, node_deleted, node_of, stopped
-from passing import TURN_SECONDS, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
+from passing import TURN_SECONDS, door, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
 from session import Session
-from test_two_hands import door
 
 from berth_dev.cluster.network import NODES
 from berth_dev.envtest.testing import BerthCluster

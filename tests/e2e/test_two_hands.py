@@ -10,10 +10,10 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import pytest
 from lab import NAMESPACE, Lab, Person
+from passing import TURN_SECONDS, door, lent_to_nobody_else
 from session import Session
 from test_exclusive import kill_leading_operator
 from test_no_gap import asks_until_answered
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 ROUNDS = int(os.environ.get("FAULTS_LEASES") or 4)
 SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1 << 30))  # noqa: S311 (what happens when)
 TYPE = "two_hands"
-TEMPLATE: dict[str, object] = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
-TURN_SECONDS = 60
 LATEST_FAULT_SECONDS = 1.5
 
 
@@ -59,10 +57,8 @@ FAULTS: Mapping[str, Callable[[Lab, str], None]] = {
 
 @pytest.fixture(scope="module")
 def deployment(lab: Lab) -> Iterator[str]:
-    """The name of a deployment that nobody else uses. A second run of the tests on this cluster must not meet it."""
-    name = lab.makes_type(TYPE, TEMPLATE)
-    yield name
-    lab.kubectl("delete", f"wd/{name}", f"wt/{name}", "-n", NAMESPACE)
+    with lent_to_nobody_else(lab, TYPE) as name:
+        yield name
 
 
 @pytest.mark.timeout(120 + 30 * ROUNDS)
@@ -101,9 +97,3 @@ def test_two_users_are_never_both_inside(lab: Lab, ada: Person, bob: Person, dep
                 assert after.last_at > after.first_at, said
         holder, waiter = waiter, holder
     holder.ends(instance)
-
-
-def door(lab: Lab, instance: str) -> dict[str, Any]:
-    """Return where an instance's ssh is, with its host keys, in the API's words."""
-    status = lab.get("instance", instance)["status"]
-    return {"fwd": status["address"], "hostkeys": status["hostKeys"]}
