@@ -1,9 +1,8 @@
 """Measures how soon leases open where pods are kept warm, on the two-node cluster, from an address outside of it.
 
-``make bench-warm`` runs it in the network namespace of an outside client, with ``networkPolicy.sources: any``. It makes
-a type with ``warm: true`` and as many deployments as the burst has. It takes them one by one, each when the pods of all
-run again and the machine is quiet, then all at once, each by its id, and removes them. Prints a table in
-milliseconds; nothing here passes or fails.
+``make bench-warm`` runs it in the network namespace of an outside client. It makes a type with ``warm: true`` and as
+many deployments as the burst has. It takes them one by one, each when the pods of all run again and the machine is
+quiet, then all at once, each by its id, and removes them. Prints a table in milliseconds; nothing here passes or fails.
 
 One watch of all instances tells when each is READY: polling clients would disturb the measured processes on the same
 machine.

@@ -14,6 +14,10 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "berth"
 WARM_LABEL: Final = "berth.dev/warm"
 """On a pod that was made before the lease of its epoch was taken, and on the objects of that pod (ADR 0013)."""
+TYPE_LABEL: Final = "berth.dev/type"
+"""On the pod of a lease, or of one to come: the WorkspaceType whose NetworkPolicy holds it (ADR 0046)."""
+TYPE_UID_ANNOTATION: Final = "berth.dev/type-uid"
+"""On that NetworkPolicy: the uid of its type. A type that comes again so has another version of it."""
 INSTANCE_ANNOTATION: Final = INSTANCE_LABEL
 """On a warm pod: its instance. Not a label: enforcers of NetworkPolicy start over when a pod's labels change."""
 MADE_FROM_ANNOTATION: Final = "berth.dev/made-from"
@@ -142,6 +146,11 @@ def warm_object(deployment_id: str, epoch: int) -> str:
     return f"w-{deployment_id}-e{epoch}"
 
 
+def type_policy(type_name: str) -> str:
+    """Name of the NetworkPolicy of all pods of a WorkspaceType, by the type's ``metadata.name``."""
+    return f"berth-type-{type_name}"
+
+
 def keep_alive_lease(instance_id: str) -> str:
     """Name of the Lease (coordination.k8s.io) that an instance's keep-alive pings renew."""
     return f"i-{instance_id}"
@@ -241,6 +250,11 @@ def agent_dns(pod: str, epoch: int) -> str:
 def epoch_labels(epoch: int, deployment: str) -> dict[str, str]:
     """Labels of all objects of one epoch of a deployment, with or without a holder."""
     return {EPOCH_LABEL: str(epoch), DEPLOYMENT_LABEL: deployment, MANAGED_BY_LABEL: MANAGED_BY}
+
+
+def type_labels(type_name: str) -> dict[str, str]:
+    """Label by which the NetworkPolicy of a type chooses its pods."""
+    return {TYPE_LABEL: type_name}
 
 
 def lease_labels(instance_id: str, epoch: int, deployment: str) -> dict[str, str]:

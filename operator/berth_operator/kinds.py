@@ -50,6 +50,8 @@ OURS: Final = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
 INSTANCE: Final = "instance"
 DEPLOYMENT: Final = "deployment"
 TYPE: Final = "type"
+POLICY: Final = "policy"
+"""The NetworkPolicy of a WorkspaceType, by the type's name."""
 RESERVATION: Final = "reservation"
 BUILD: Final = "build"
 """Sorts of keys that name an object of that kind."""

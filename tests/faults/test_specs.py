@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 
+from berth_core import names
 from berth_core.kube.errors import ConflictError, InvalidError
 from berth_core.kube.types import Kind, Object
 from berth_core.overrides import CONFLICT
@@ -87,7 +88,7 @@ class Shop:
             made = await self.lab.until(INSTANCES, instance, lambda o: condition(o, "Bound", "status") == "True")
             public_id = made["metadata"]["uid"]
             pod = await self.lab.until(PODS, f"i-{public_id}", bool)
-            policy = await self.lab.get(POLICIES, f"i-{public_id}")
+            policy = await self.lab.get(POLICIES, names.type_policy(name))
             found += [pod["metadata"]["labels"], pod["spec"], policy["spec"]]
             await self.lab.client.delete(INSTANCES, self.lab.namespace, instance)
         text = json.dumps(normal(found), indent=1, sort_keys=True)

@@ -20,6 +20,7 @@ from .store.kinds import served
 from .wire import Commit, Request, Response
 
 LAB: Final = "lab"
+TYPE: Final = "bench"
 ACCESS: Final = "berth-access"
 RELEASE: Final = "berth"
 MERGE: Final = "application/merge-patch+json"

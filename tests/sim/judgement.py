@@ -13,7 +13,7 @@ from berth_core.resources import WorkspaceDeployment
 
 from .cluster import ACCESS, LAB, node_of
 from .loops import MOST_STEPS
-from .oracle import SWEPT_SECONDS
+from .oracle import SWEPT_SECONDS, TYPE_WALL
 from .stage import Stage
 
 ORPHAN_SECONDS: Final = 45.0
@@ -123,15 +123,28 @@ def _firewall(stage: Stage, public_id: str, status: Object) -> None:
                 stage.cluster.violated("I7: an instance does not say what is in force, though all is quiet")
             elif pod.in_force.digest != stage.rules_digest(public_id):
                 stage.cluster.violated("I7: the ruleset in force differs from the rules, though all is quiet")
-            policy = stage.cluster.store.find("networkpolicies", LAB, pod.name)
-            may_be_old = policy is not None and _may_be_old(stage, pod.name, public_id)
-            if policy is None or (_let_in(policy) != stage.let_in(public_id) and not may_be_old):
-                stage.cluster.violated("I7: a NetworkPolicy is not what the rules say, though all is quiet")
+            _walls(stage, pod.name, public_id)
     for rule in stage.cluster.store.all("firewallrules", LAB):
         told = (rule.get("status") or {}).get("conditions") or ()
         says_so = any(c["type"] == "InForce" and c["status"] == "True" for c in told)
         if rule["spec"]["instance"] == public_id and not says_so:
             stage.cluster.violated("I7: a rule does not say that it is in force, though all is quiet")
+
+
+def _walls(stage: Stage, pod: str, public_id: str) -> None:
+    """I7: the NetworkPolicy of the type stands, and with exact sources that of the lease, which is what the rules say.
+
+    That of the type lets everybody in, or with exact sources the operator alone.
+    """
+    find, exact = stage.cluster.store.find, stage.setting.exact
+    shared = find("networkpolicies", LAB, TYPE_WALL)
+    if shared is None or exact != all("from" in entry for entry in shared["spec"]["ingress"]):
+        stage.cluster.violated("I7: the NetworkPolicy of the type is not as it must be, though all is quiet")
+    own = find("networkpolicies", LAB, pod)
+    if not exact:
+        return
+    if own is None or (_let_in(own) != stage.let_in(public_id) and not _may_be_old(stage, pod, public_id)):
+        stage.cluster.violated("I7: a NetworkPolicy is not what the rules say, though all is quiet")
 
 
 def _may_be_old(stage: Stage, name: str, public_id: str) -> bool:
@@ -237,9 +250,9 @@ def of_processes(stage: Stage) -> None:
 
 
 def _is_over(stage: Stage, obj: Object) -> bool:
-    """Whether an object belongs to what has ended: all do but those that are warm for the next lease."""
+    """Whether an object belongs to what has ended: not what is warm for the next lease, or the type's."""
     labels = obj["metadata"].get("labels") or {}
     if names.WARM_LABEL not in labels:
-        return True
+        return bool(obj["metadata"]["name"] != TYPE_WALL)
     held = stage.oracle.held.get(labels.get(names.DEPLOYMENT_LABEL, ""))
     return held is None or int(labels.get(names.EPOCH_LABEL) or 0) <= held.epoch

@@ -16,12 +16,14 @@ from berth_core.leases.slots import KEPT_SECONDS
 from berth_core.resources import WorkspaceDeployment
 from berth_operator.sweeps.stale_writes import AGAIN_SECONDS
 
-from .cluster import LAB, Cluster
+from .cluster import LAB, TYPE, Cluster
 from .nodes import Nodes
 from .queue import CLEARLY_SECONDS, Queue
 from .remains import Remains
 from .wire import Commit
 
+TYPE_WALL: Final = names.type_policy(TYPE)
+"""Name of the NetworkPolicy that holds all pods of the one type."""
 SWEPT_SECONDS: Final = AGAIN_SECONDS + 5
 """After so long a sweep has seen what came late: by a request that was held, or that of a paused process."""
 
@@ -105,7 +107,8 @@ class Oracle:
 
     def _wall(self, name: str, *, gone: bool) -> None:
         self.walled[name] = self.cluster.world.now
-        if gone and any(pod.name == name for pod in self.nodes.running.values()):
+        held = (pod.name for pod in self.nodes.running.values() if name in (pod.name, TYPE_WALL) and not pod.hook)
+        if gone and any(held):
             self.cluster.violated("I7: the NetworkPolicy of a pod that runs was deleted")
 
     def _deployment(self, commit: Commit) -> None:

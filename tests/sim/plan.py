@@ -151,4 +151,5 @@ def _setting(draw: random.Random, *, full: bool) -> Setting:
         slow=draw.choice((0.02, 0.08)),
         slow_seconds=draw.choice((0.3, 2.0)),
         slowness=draw.choice((0.2, 1.0, 1.0)),
+        exact=draw.random() < 0.3,
     )

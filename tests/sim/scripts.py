@@ -283,7 +283,7 @@ def remade(draw: random.Random) -> tuple[Setting, list[Event]]:
     locked = draw.uniform(4.0, 8.0)
     late = Event(3.0, TRAP, "operator", 0.0, draw.uniform(18.0, 24.0), 1.0, "DELETE networkpolicies", "late")
     asks = Event(locked + draw.uniform(14.0, 30.0), draw.choice(("launch", "kubectl")), "ada", other=0.5)
-    return Setting(deployments=1, warm=True), [late, Event(locked, "lockout", "", 0.0, 3.0), asks]
+    return Setting(deployments=1, warm=True, exact=True), [late, Event(locked, "lockout", "", 0.0, 3.0), asks]
 
 
 def builds(draw: random.Random) -> tuple[Setting, list[Event]]:
@@ -336,7 +336,7 @@ def enforced(draw: random.Random) -> tuple[Setting, list[Event]]:
     """A rule is made, and perhaps taken away, when a write of its NetworkPolicy is refused or its answer is lost."""
     made, number = draw.uniform(7.0, 12.0), draw.uniform(0.0, 0.39)
     times = (made, made + draw.uniform(0.3, 12.0))[: draw.choice((1, 2))]
-    return Setting(deployments=1), [
+    return Setting(deployments=1, exact=True), [
         Event(BEGIN, "kubectl", "ada"),
         Event(made - 0.1, TRAP, "operator", 0.0, 1.0, 1.0, "PATCH networkpolicies", draw.choice(("deny", "lose"))),
         *(Event(then, "rule", "ada", 0.0, other=number) for then in times),

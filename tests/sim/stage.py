@@ -3,10 +3,10 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from berth_core import ids
-from berth_core.firewall import Rule, Tunnel, ip_blocks
+from berth_core.firewall import Rule, Sources, Tunnel, ip_blocks
 from berth_core.kube.clock import StoreClock
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import FirewallRule
@@ -18,7 +18,7 @@ from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATIONS, TYPES
 
 from . import product
 from .api import Api
-from .cluster import LAB, Cluster, add_node
+from .cluster import LAB, TYPE, Cluster, add_node
 from .lending import Lending
 from .loops import Scheduler
 from .network import Network
@@ -28,8 +28,6 @@ from .oracle import Oracle
 from .part import Part
 from .store.kinds import served
 from .wire import Commit
-
-TYPE: Final = "bench"
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,8 @@ class Setting:
     slow_seconds: float = 0.5
     slowness: float = 1.0
     """Of kubelets."""
+    exact: bool = False
+    """Whether each lease has a NetworkPolicy of its own (`networkPolicy.sources: exact`)."""
     parts: tuple[str, ...] = ()
     """Names of parts (:mod:`tests.sim.parts`)."""
 
@@ -130,7 +130,9 @@ class Stage:
         """Start an operator."""
         self._replicas += 1
         name = f"operator-{self._replicas}"
-        more = {key: value for part in self.parts.values() for key, value in part.OPERATOR.items()}
+        more: dict[str, Any] = {"sources": Sources.EXACT if self.setting.exact else Sources.ANY}
+        for part in self.parts.values():
+            more |= part.OPERATOR
         made = Operator(self.cluster, self.nodes, name, self.network(), self.network(), self._operator_ended, more)
         self.operators.append(made)
         self._tell(made)

@@ -175,7 +175,7 @@ whether the name is one that Berth gives.
 - name: hasReservedName
   expression: >-
     object.metadata.?name.orValue("").matches(
-      "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}.*|p-[0-9a-f]{40}|berth-release)$")
+      "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}.*|p-[0-9a-f]{40}|berth-release|berth-type-.*)$")
 {{- end }}
 
 {{/* Annotations of a hook and of the objects that it needs. */}}

@@ -40,10 +40,12 @@ async def close(client: Client, namespace: str, process: str, seconds: float) ->
 
 
 async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> None:
-    """Remove warm pods and their objects. Call it after the operator's end, which would make them again."""
+    """Remove warm pods and their objects, and the NetworkPolicies of types.
+
+    Call it after the operator's end, which would make them again.
+    """
     for namespace in namespaces:
-        if not (pods := await _warm(client, namespace)):
-            continue
+        pods = await _warm(client, namespace)
         for name in pods:
             await client.delete(PODS, namespace, name, grace_seconds=POD_GRACE)
             await client.delete(SERVICES, namespace, name)
@@ -52,7 +54,7 @@ async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> Non
         if remains := await _until_gone(client, namespace, WARM, seconds):
             log.warning("warm pods do not end; they go when their nodes come back", pods=remains)
         # NetworkPolicies, which isolate the pods, go last.
-        for name in pods:
+        for name in (*pods, *await _walls(client, namespace)):
             await client.delete(POLICIES, namespace, name)
         log.info("warm pods removed", namespace=namespace, count=len(pods))
 
@@ -64,6 +66,15 @@ async def _warm(client: Client, namespace: str) -> list[str]:
         objects, _ = await client.list(kind, namespace, labels=WARM, metadata_only=True)
         result |= {obj["metadata"]["name"] for obj in objects}
     return sorted(result)
+
+
+async def _walls(client: Client, namespace: str) -> list[str]:
+    """Names of the NetworkPolicies of types, but for those of which a pod is left."""
+    policies, _ = await client.list(POLICIES, namespace, metadata_only=True)
+    pods, _ = await client.list(PODS, namespace, metadata_only=True)
+    used = {at(pod, "metadata", "labels", names.TYPE_LABEL) for pod in pods}
+    types = {obj["metadata"]["name"]: at(obj, "metadata", "labels", names.TYPE_LABEL) for obj in policies}
+    return [name for name, of in types.items() if of and name == names.type_policy(str(of)) and of not in used]
 
 
 async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from berth_operator.engine.controllers import Controller, Watch
 from berth_operator.engine.world import World
 from berth_operator.instances.firewall.rules import RulesListed
 from berth_operator.instances.memory import Memories
+from berth_operator.instances.policies import reconcile_policy
 from berth_operator.instances.reconcile import reconcile_instance
 from berth_operator.instances.warm.reconcile import reconcile_warm
 from berth_operator.kinds import (
@@ -23,8 +24,10 @@ from berth_operator.kinds import (
     ORPHAN,
     OURS,
     PODS,
+    POLICY,
     RULES,
     SERVICES,
+    TYPES,
     VPN_CLIENTS,
     WARM,
 )
@@ -116,6 +119,10 @@ def _deployment(world: World, obj: Object, gone: bool) -> None:
         world.add(INSTANCE, namespace, instance["metadata"]["name"])
 
 
+def _type(world: World, obj: Object, _gone: bool) -> None:
+    world.add(POLICY, obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
 def _node(world: World, obj: Object, _gone: bool) -> None:
     for pod in world.cache[PODS].by("node", obj["metadata"]["name"]):
         _of_instance(world, pod)
@@ -191,9 +198,10 @@ CONTROLLER: Final = Controller(
         Watch(SERVICES, _child, {"instance": _LABEL, "warm": _warm_for}, labels=OURS),
         Watch(JOBS, _child, {"instance": _LABEL}, labels=OURS),
         Watch(DEPLOYMENTS, _deployment),
+        Watch(TYPES, _type),
         Watch(NODES, _node),
     ),
-    passes={INSTANCE: reconcile_instance, WARM: reconcile_warm},
-    objects={INSTANCE: INSTANCES, WARM: DEPLOYMENTS},
+    passes={INSTANCE: reconcile_instance, WARM: reconcile_warm, POLICY: reconcile_policy},
+    objects={INSTANCE: INSTANCES, WARM: DEPLOYMENTS, POLICY: TYPES},
     relisted=_relisted,
 )

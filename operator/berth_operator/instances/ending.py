@@ -145,12 +145,13 @@ async def shut(world: World, namespace: str, instance_id: str, lease: Lease | No
 
 async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
     """Delete what is left when nobody can come in any more: hooks, and last the NetworkPolicy, which kept them in."""
-    warm = _warm_name(world, namespace, lease)
-    if world.state(Memories).of(namespace, instance_id).hooks and not await _gone(world, namespace, instance_id, lease):
+    warm, memory = _warm_name(world, namespace, lease), world.state(Memories).of(namespace, instance_id)
+    if memory.hooks and not await _gone(world, namespace, instance_id, lease):
         return False
     name = names.instance_object(instance_id)
+    walls = (BUDGETS,) if memory.held_by_type else (POLICIES, BUDGETS)
     await together(
-        *(world.client.delete(kind, namespace, of) for kind in (POLICIES, BUDGETS) for of in (name, warm) if of),
+        *(world.client.delete(kind, namespace, of) for kind in walls for of in (name, warm) if of),
         world.client.delete(SECRETS, world.config.access_namespace, name),
         _delete_rules(world, namespace, instance_id),
     )

@@ -86,8 +86,9 @@ class Memory:
     probe: asyncio.Task[None] | None = None
     vpn: VpnMemory = field(default_factory=VpnMemory)
     policy: str = ""
-    """Digest of the NetworkPolicy that was applied last."""
+    """Digest of the NetworkPolicy that was applied last, its own or its type's."""
     policy_name: str = ""
+    """Of its own; empty where that of its type holds its pod."""
     policy_generation: int = 0
     """Its ``metadata.generation`` then."""
     policy_version: int = 0
@@ -167,6 +168,11 @@ class Memory:
         """Return the state that the agent surely has, with no other push on its way."""
         return self.acknowledged if self.acknowledged == self.sent else None
 
+    @property
+    def held_by_type(self) -> bool:
+        """Whether it surely has no NetworkPolicy of its own: that of its type holds its pod, and no hook ran."""
+        return bool(self.policy) and not self.policy_name and not self.hooks
+
     def outdate_policy(self) -> None:
         """Take note that its NetworkPolicy, desired and present, is unknown: the next pass pushes and applies."""
         self.policy, self.ranges, self.acknowledged = "", None, None
@@ -233,9 +239,10 @@ class Memories(TermState):
             self.forget(*of)
 
     def outdate_policies(self) -> None:
-        """Take note that every NetworkPolicy would be made differently now."""
+        """Take note that every NetworkPolicy of a single lease would be made differently now."""
         for memory in self.by_id.values():
-            memory.outdate_policy()
+            if memory.policy_name:
+                memory.outdate_policy()
 
     def outdate_pushes(self) -> None:
         """Take note that an agent may hold something else than it acknowledged last: the next pass pushes again."""

@@ -61,7 +61,7 @@ async def push(world: World, seen: ObservedInstance) -> float | None:
     async def tell() -> None:
         await asyncio.sleep(0)  # the push is on its way before the policy of hundreds of rules is worked out
         if lease is not None:
-            await apply_sources(world, lease, memory, desired.compiled(rules))
+            await apply_sources(world, lease, memory, desired.compiled(rules), _pod(seen))
 
     try:
         error, _ = await together(_push(world, seen, memory, rules), tell())

@@ -1,18 +1,15 @@
 """The steps that open a lease: bind the Instance, make what belongs to it. Each can be repeated."""
 
-import hashlib
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
-import orjson
 import structlog
 
 from berth_core import state
 from berth_core.firewall import Rule
 from berth_core.kube.cache import version_of
 from berth_core.kube.conditions import condition, merged
-from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
-from berth_core.kube.types import Kind, Object
+from berth_core.kube.errors import ClusterError, ConflictError
 from berth_core.leases.availability import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
@@ -31,7 +28,6 @@ from berth_operator.instances.lease_secrets import (
 )
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.comparison import stands
 from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.isolation import of_lease
 from berth_operator.instances.manifests.pod import pod
@@ -40,6 +36,7 @@ from berth_operator.instances.manifests.service import service, source_ranges
 from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
+from berth_operator.instances.policies import apply, digest_of, has_its_own, uphold
 from berth_operator.instances.status import PodSecrets
 from berth_operator.instances.warm.reconcile import claim_pod
 from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
@@ -76,12 +73,17 @@ async def _bind_warm(world: World, lease: LeaseParts, warm: PodView, memory: Mem
     """Claim the pod that the lease brings. Without the Instance's finalizer none is claimed or made."""
     first, changed = desired.first_rule(lease.holder), memory.rules_changed
     instance = await set_finalizer(world, lease.holder, present=True)
-    answer, key, _ = await together(
-        create(world, RULES, first), _key_of(world, lease, warm), claim_pod(world, lease, warm)
+    answer, key, shared, _ = await together(
+        create(world, RULES, first),
+        _key_of(world, lease, warm),
+        uphold(world, lease.type),
+        claim_pod(world, lease, warm),
     )
-    if not warm.holder:
+    if not has_its_own(world.config, warm):
+        memory.policy = shared
+    elif not warm.holder:
         # It was offered because all of it is as it would be made now, its policy too.
-        memory.policy = _digest(policy(lease, (), world.config))
+        memory.policy = digest_of(policy(lease, (), world.config))
     if first is None or answer is not None:
         rulebook.presume_rules(world, instance, memory, answer, changed)
     of = Lease(lease.deployment.metadata.name, lease.epoch)
@@ -167,18 +169,25 @@ async def _with_secrets(world: World, lease: LeaseParts, memory: Memory) -> Leas
     return lease
 
 
-async def apply_sources(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
+async def apply_sources(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule], pod: PodView) -> None:
     """Write the rules' sources into the NetworkPolicy, and a load balancer's Service, where they have changed."""
     mirrored = [] if source_ranges(rules, world.config) == memory.ranges else [_service(world, lease, memory, rules)]
-    await together(_apply_policy(world, lease, memory, rules), *mirrored)
+    await together(_apply_policy(world, lease, memory, rules, pod), *mirrored)
 
 
-async def _apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule]) -> None:
+async def _apply_policy(
+    world: World, lease: LeaseParts, memory: Memory, rules: Sequence[Rule], pod: PodView | None = None
+) -> None:
+    """Apply what stands around the pod of a lease; without a pod, around the one that is made next."""
+    shared = await uphold(world, lease.type)
+    if not has_its_own(world.config, pod):
+        memory.policy, memory.policy_name = shared, ""
+        return
     manifest = policy(lease, rules, world.config)
-    digest = _digest(manifest)
+    digest = digest_of(manifest)
     if digest != memory.policy:
         look, memory.policy = memory.found and not memory.policy, ""  # what gets no answer may have come all the same
-        applied = await _apply(world, POLICIES, manifest, look=look)
+        applied = await apply(world, POLICIES, manifest, look=look)
         metadata = applied["metadata"]
         memory.policy, memory.policy_name, memory.policy_generation = digest, metadata["name"], metadata["generation"]
         memory.policy_version = version_of(applied)
@@ -189,28 +198,8 @@ async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> 
     if memory.budget or seen.deployment is None or seen.type is None:
         return
     lease = _bound_lease(seen.instance, seen.deployment, seen.type)
-    await _apply(world, BUDGETS, budget(lease), look=memory.found)
+    await apply(world, BUDGETS, budget(lease), look=memory.found)
     memory.budget = True
-
-
-async def _apply(world: World, kind: Kind, manifest: Object, *, look: bool) -> Object:
-    """Apply; with ``look`` only where a live read shows that it is not so already, which costs the API server less.
-
-    Return the object as it stands then.
-    """
-    metadata = manifest["metadata"]
-    if look:
-        try:
-            present = await world.client.get(kind, metadata["namespace"], metadata["name"])
-        except NotFoundError:
-            present = None
-        if present is not None and stands(present, manifest):
-            return present
-    return await world.client.apply(kind, manifest)
-
-
-def _digest(manifest: Object) -> str:
-    return hashlib.sha256(orjson.dumps(manifest)).hexdigest()
 
 
 def _bound_lease(instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType) -> LeaseParts:

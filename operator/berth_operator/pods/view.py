@@ -54,6 +54,8 @@ class PodView:
     """Why it failed, such as Evicted."""
     name: str = ""
     """Its name, which its Service has too."""
+    type: str = ""
+    """WorkspaceType whose NetworkPolicy holds it; empty for one that an earlier version made."""
     holder: str = ""
     """Public id of its instance; empty for one that is kept warm for nobody yet."""
     made_from: str = ""
@@ -137,6 +139,7 @@ def pod_view(pod: Object) -> PodView:
         forced=bool(metadata.get("annotations", {}).get(names.FORCED_ANNOTATION)),
         reason=status.get("reason") or "",
         name=metadata["name"],
+        type=metadata.get("labels", {}).get(names.TYPE_LABEL, ""),
         holder=holder_of(pod),
         made_from=metadata.get("annotations", {}).get(names.MADE_FROM_ANNOTATION) or "",
         host_key=metadata.get("annotations", {}).get(names.HOST_KEY_ANNOTATION) or "",

@@ -148,7 +148,7 @@ class Config:
     identity: str
     agent_pull_policy: str = "IfNotPresent"
     service_type: ServiceType = "NodePort"
-    sources: Sources = Sources.EXACT
+    sources: Sources = Sources.ANY
     node_addresses: Mapping[str, str] | None = None
     blocked: tuple[Network, ...] = ()
     """Networks that no workspace reaches, by an administrator's word."""
@@ -205,7 +205,7 @@ class Config:
             identity=settings.text("BERTH_IDENTITY") or socket.gethostname(),
             agent_pull_policy=settings.text("BERTH_AGENT_IMAGE_PULL_POLICY", IF_NOT_PRESENT),
             service_type=settings.read("BERTH_SERVICE_TYPE", SERVICE_TYPE, "NodePort"),
-            sources=settings.read("BERTH_NETWORK_POLICY_SOURCES", TypeAdapter(Sources), Sources.EXACT),
+            sources=settings.read("BERTH_NETWORK_POLICY_SOURCES", TypeAdapter(Sources), Sources.ANY),
             node_addresses=settings.read("BERTH_NODE_ADDRESSES", TEXTS, {}),
             blocked=settings.read("BERTH_BLOCKED_CIDRS", NETWORKS, ()),
             machines=settings.read("BERTH_MACHINE_CIDRS", NETWORKS, ()),

@@ -20,6 +20,7 @@ from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.instances.ending import clear
 from berth_operator.instances.memory import Memories, Memory
+from berth_operator.instances.policies import look_at_types
 from berth_operator.kinds import (
     BUDGETS,
     BUILDS,
@@ -54,16 +55,17 @@ async def run(world: World) -> None:
 async def sweep_late(world: World, key: Key) -> float | None:
     """Clear objects of what had ended, and have NetworkPolicies applied anew that others changed or deleted."""
     for namespace in world.config.workspace_namespaces:
-        made, walls, as_of = set[str](), set[str](), "0"
+        made, walls, as_of = set[str](), dict[str, Object](), "0"
         for kind in (SECRETS, SERVICES, POLICIES, BUDGETS):
             # Some at a time: all of them at once would take memory that a process does not give back.
             async for objects, version in world.client.pages(kind, namespace, labels=OURS, metadata_only=True):
                 await _look_at(world, kind, objects)
                 made.update(map(_instance_of, objects))
                 if kind == POLICIES:
-                    walls.update(obj["metadata"]["name"] for obj in objects)
+                    walls.update((obj["metadata"]["name"], obj) for obj in objects)
                     as_of = version
         _restore(world, namespace, walls, int(as_of))
+        look_at_types(world, namespace, walls.values(), int(as_of))
         made.discard("")
         ruled = {rule["spec"]["instance"] for rule in world.cache[RULES] if _is_in(rule, namespace)}
         for instance_id in sorted(made | ruled):
@@ -143,7 +145,7 @@ def _restore(world: World, namespace: str, walls: Container[str], as_of: int) ->
     for (of, instance_id), memory in world.state(Memories).by_id.items():
         if of != namespace or not memory.policy or memory.ending_since is not None:
             continue
-        if memory.policy_name not in walls and memory.policy_version <= as_of:
+        if memory.policy_name and memory.policy_name not in walls and memory.policy_version <= as_of:
             log.warning("another has deleted a NetworkPolicy", instance=instance_id, namespace=namespace)
             _apply_anew(world, memory, namespace, instance_id)
 

@@ -3,6 +3,8 @@
 import pytest
 from forked import Process
 
+from berth_core import names
+
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, Lab, condition, mounted
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
@@ -28,8 +30,9 @@ async def test_a_claimed_instance_is_bound_with_everything_that_its_lease_opens(
     rule = await lab.get(RULES, f"{name}-0")
     assert (rule["spec"]["source"], rule["spec"]["action"]) == ("198.51.100.7/32", "ACCEPT")
     assert rule["metadata"]["ownerReferences"][0]["name"] == name
-    policy = await lab.get(POLICIES, f"i-{name}")
-    assert policy["spec"]["ingress"][0]["from"] == [{"ipBlock": {"cidr": "198.51.100.7/32"}}]
+    assert pod["metadata"]["labels"].items() >= names.type_labels("bench").items()
+    assert await lab.get(POLICIES, names.type_policy("bench")), "the NetworkPolicy of its type holds it"
+    assert await lab.absent(POLICIES, f"i-{name}")
 
 
 async def test_an_instance_made_with_kubectl_gets_the_best_free_deployment(lab: Lab) -> None:

@@ -17,7 +17,7 @@ PREPARING: list[tuple[str, Kind, Happens]] = [
     ("the workspace's pod is made", PODS, made),
 ]
 WHILE_IT_RUNS: list[tuple[str, Kind, Happens]] = [
-    ("the policy is shut", POLICIES, lambda event, _: event == "MODIFIED"),
+    ("the hook is shut in", POLICIES, made),
     ("the hook's Secret is made", SECRETS, made),
     ("its Job is made", JOBS, made),
     ("the Instance says that it runs", INSTANCES, lambda _, o: condition(o, "Cleaned") == "Resetting"),

@@ -56,7 +56,8 @@ async def test_a_rule_that_the_operator_made_counts_before_its_watch_tells_of_it
 ) -> None:
     async with gateway(operators.kubeconfig) as between:
         between.silent = lambda _method, path: path.endswith("/firewallrules")
-        operators.start(KUBECONFIG=str(between.kubeconfig(operators.kubeconfig, tmp_path / "deaf.kubeconfig")))
+        deaf = str(between.kubeconfig(operators.kubeconfig, tmp_path / "deaf.kubeconfig"))
+        operators.start(KUBECONFIG=deaf, BERTH_NETWORK_POLICY_SOURCES="exact")
         uid = await hooks.borrowed(lab, {"prepare": {"command": ["/home"]}})
         await hooks.succeed(lab, await hooks.started(lab, uid, "prepare"))
         await lab.until(PODS, f"i-{uid}", bool)

@@ -5,6 +5,7 @@ tests/e2e/test_egress.py sends packets.
 
 import pytest
 
+from berth_core import names
 from berth_core.kube.types import Kind, Object
 from berth_dev.envtest.puppets import NODES, Puppets
 
@@ -32,13 +33,14 @@ async def test_egress_to_everything_leaves_them_out_and_those_of_a_node_that_com
     await lab.deployment("one")
     instance = await lab.instance(workspaceType="bench", requesterAddress="198.51.100.7")
     await lab.until(INSTANCES, instance, lambda o: condition(o, "Ready", "status") == "True", seconds=20)
-    await lab.until(POLICIES, f"i-{instance}", lambda o: own <= out_of_reach(o))
+    wall = names.type_policy("bench")
+    await lab.until(POLICIES, wall, lambda o: own <= out_of_reach(o))
 
     name = f"late-{lab.namespace}"
     spec = {"podCIDR": "203.0.113.0/24", "podCIDRs": ["203.0.113.0/24"]}
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec}
     await lab.client.create(NODES, None, node)
     try:
-        await lab.until(POLICIES, f"i-{instance}", lambda o: own | {"203.0.113.0/24"} <= out_of_reach(o), seconds=20)
+        await lab.until(POLICIES, wall, lambda o: own | {"203.0.113.0/24"} <= out_of_reach(o), seconds=20)
     finally:
         await lab.client.delete(NODES, None, name)

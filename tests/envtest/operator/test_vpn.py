@@ -5,6 +5,7 @@ import base64
 import pytest
 from cryptography import x509
 
+from berth_core import names
 from berth_core.kube.types import Kind, Object
 from berth_core.vpn.authority import serial_of
 from berth_dev.envtest.puppets import Puppets
@@ -47,7 +48,7 @@ async def test_clients_are_signed_refused_when_deleted_and_gone_with_their_insta
     authority = x509.load_pem_x509_certificate(base64.b64decode(keys["data"]["ca.crt"]))
     port = (await lab.get(SERVICES, f"i-{instance}"))["spec"]["ports"][1]
     assert (port["name"], port["protocol"]) == ("vpn", "UDP")
-    allowed = (await lab.get(POLICIES, f"i-{instance}"))["spec"]["ingress"][0]
+    allowed = (await lab.get(POLICIES, names.type_policy("bench")))["spec"]["ingress"][0]
     assert {(one["protocol"], one["port"]) for one in allowed["ports"]} == {("TCP", 22), ("UDP", 1194)}
     assert "berth-vpn" in puppets.states[f"i-{instance}"]["ruleset"]
 

@@ -61,7 +61,7 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(lab: Lab, o
     await lab.deployment("one")
     pod, name = await kept(lab, 1), name_of(lab, 1)
     labels = {**names.epoch_labels(1, "one"), "berth.dev/warm": "true"}
-    assert pod["metadata"]["labels"] == labels
+    assert pod["metadata"]["labels"] == labels | names.type_labels("bench")
     assert "finalizers" not in pod["metadata"]
     assert pod["metadata"]["ownerReferences"][0]["kind"] == "WorkspaceDeployment"
     workspace = await secret_of(lab, 1)
@@ -69,17 +69,18 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(lab: Lab, o
     secret = await lab.kept(SECRETS, f"{workspace}-agent")
     initial = json.loads(base64.b64decode(secret["data"]["initial.json"]))
     assert (initial["epoch"], initial["generation"], initial["authorizedKeys"]) == (1, 0, [])
-    policy = await lab.get(POLICIES, name)
-    assert [sorted(entry) for entry in policy["spec"]["ingress"]] == [["from", "ports"]], "the operator's entry alone"
+    assert await lab.absent(POLICIES, name), "that of its type holds it"
+    policy = await lab.get(POLICIES, names.type_policy("bench"))
+    assert policy["spec"]["podSelector"]["matchLabels"] == names.type_labels("bench")
     service = await lab.get(SERVICES, name)
-    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"] == labels
+    assert service["spec"]["selector"] == labels
 
     instance = await bound(lab, "mine")
     uid = instance["metadata"]["uid"]
     assert instance["status"]["warm"] is True
     claimed = await kept(lab, 1)
     assert claimed["metadata"]["uid"] == pod["metadata"]["uid"]
-    assert claimed["metadata"]["labels"] == labels, "enforcers of NetworkPolicy need not look again"
+    assert claimed["metadata"]["labels"] == pod["metadata"]["labels"], "enforcers of NetworkPolicy need not look again"
     assert claimed["metadata"]["annotations"]["berth.dev/instance"] == uid
     assert claimed["metadata"]["finalizers"] == ["berth.dev/fence"]
     assert [o["uid"] for o in claimed["metadata"]["ownerReferences"]] == [uid]

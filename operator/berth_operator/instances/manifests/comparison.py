@@ -8,9 +8,12 @@ _METADATA: Final = ("labels", "ownerReferences")
 
 
 def stands(obj: Object, manifest: Object) -> bool:
-    """Whether an object as the API server gave it has the labels, the owners and the spec of a manifest.
+    """Whether an object as the API server gave it has the labels, owners, annotations and spec of a manifest.
 
-    True only where all is equal: what the API server fills in by itself, or others added, makes it False.
+    What the API server fills in by itself, or others added, makes it False, but for annotations of others.
     """
-    same = all(obj["metadata"].get(key) == manifest["metadata"].get(key) for key in _METADATA)
+    wanted, told = manifest["metadata"].get("annotations") or {}, obj["metadata"].get("annotations") or {}
+    same = wanted.items() <= told.items() and all(
+        obj["metadata"].get(key) == manifest["metadata"].get(key) for key in _METADATA
+    )
     return same and obj.get("spec") == manifest["spec"]

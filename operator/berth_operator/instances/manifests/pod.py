@@ -35,7 +35,8 @@ def pod(lease: LeaseParts, config: Config) -> Object:
         spec["initContainers"].append(repository.container(clone))
         spec["containers"][0]["volumeMounts"].append(repository.mount(clone))
         spec["volumes"] += repository.volumes(clone)
-    metadata = lease.metadata(lease.name, **holding(lease))
+    labels = lease.labels | names.type_labels(lease.type.metadata.name)
+    metadata = lease.metadata(lease.name, **holding(lease)) | {"labels": labels}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 

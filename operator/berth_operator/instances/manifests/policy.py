@@ -1,4 +1,4 @@
-"""The NetworkPolicy of a lease."""
+"""NetworkPolicies of leases: one for all pods of a type, and with ``sources: exact`` one for each lease (ADR 0046)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,16 +6,39 @@ from dataclasses import replace
 from berth_core import names
 from berth_core.firewall import OperatorPods, PolicyRequest, Rule, Sources, network_policy
 from berth_core.kube.types import Object
+from berth_core.resources import WorkspaceType
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.podspec.network import dns_peers, type_egress
 from berth_operator.settings.config import Config
 
 
+def type_policy(type_: WorkspaceType, config: Config) -> Object:
+    """Manifest for all pods of leases of a type: egress as the type says.
+
+    With ``sources: any`` everybody reaches ssh and the VPN's port, where nftables decides; with ``exact`` only the
+    operator gets in, and the policy of each lease adds its users.
+    """
+    of = type_.metadata
+    request = PolicyRequest(
+        name=names.type_policy(of.name),
+        namespace=of.namespace,
+        labels={**names.type_labels(of.name), names.MANAGED_BY_LABEL: names.MANAGED_BY},
+        selector=names.type_labels(of.name),
+        rules=(),
+        operator=OperatorPods(namespace=config.namespace),
+        sources=config.sources,
+        egress=type_egress(type_, config),
+        dns=dns_peers(config),
+        ports=_ports(config, with_vpn=config.vpn is not None),
+    )
+    manifest = network_policy(request)
+    manifest["metadata"]["annotations"] = {names.TYPE_UID_ANNOTATION: of.uid}
+    return manifest
+
+
 def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
-    """Manifest: ingress by the rules, egress as the type says."""
-    tunnel = vpn.settings(lease, config)
-    ports = [("TCP", names.SSH_PORT), *([vpn.reached(tunnel.tunnel.protocol)] if tunnel is not None else [])]
+    """Manifest for the pod of one lease: ingress by the rules, egress as the type says."""
     request = PolicyRequest(
         name=lease.name,
         namespace=lease.namespace,
@@ -26,7 +49,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         sources=config.sources,
         egress=type_egress(lease.type, config),
         dns=dns_peers(config),
-        ports=ports,
+        ports=_ports(config, with_vpn=vpn.settings(lease, config) is not None),
     )
     manifest = network_policy(request)
     # So that it differs from that of an earlier pod for the epoch, whose deletion may be on its way.
@@ -38,3 +61,8 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
 def closed_policy(lease: LeaseParts, config: Config) -> Object:
     """Manifest for while a hook runs: no user comes in, whatever the rules; egress as the type says."""
     return policy(lease, (), replace(config, sources=Sources.EXACT))
+
+
+def _ports(config: Config, *, with_vpn: bool) -> list[tuple[str, int]]:
+    ssh = ("TCP", names.SSH_PORT)
+    return [ssh, vpn.reached(config.vpn.tunnel.protocol)] if config.vpn is not None and with_vpn else [ssh]

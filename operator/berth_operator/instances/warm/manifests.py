@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 
 from berth_core import names
+from berth_core.firewall import Sources
 from berth_core.kube.types import Object
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.pod import holding, pod
@@ -17,8 +18,11 @@ from berth_operator.settings.config import Config
 def made_from(lease: LeaseParts, config: Config) -> str:
     """Digest of all that a pod kept warm depends on: another one means that it would be made differently now."""
     lease = replace(lease, nonce=None)
-    manifests = (pod(lease, config), policy(lease, (), config), service(lease, config, ()))
-    return hashlib.sha256(orjson.dumps([manifest["spec"] for manifest in manifests])).hexdigest()
+    manifests = [pod(lease, config), service(lease, config, ())]
+    if config.sources is Sources.EXACT:
+        manifests.append(policy(lease, (), config))
+    parts = [names.type_labels(lease.type.metadata.name), *(manifest["spec"] for manifest in manifests)]
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 
 def warm_pod(lease: LeaseParts, config: Config, host_key: str) -> Object:

@@ -1,5 +1,6 @@
 """One pass over the warm objects of a WorkspaceDeployment (ADR 0013). Each step can be repeated."""
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,7 @@ from berth_operator.instances.lease_secrets import agent_secret, has_secrets, ho
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import service
+from berth_operator.instances.policies import has_its_own, uphold
 from berth_operator.instances.warm import view
 from berth_operator.instances.warm.decide import (
     Drawn,
@@ -152,7 +154,8 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
         key, *_ = await together(
             host_key(world, parts),
             agent_secret(world, parts),
-            world.client.apply(POLICIES, policy(parts, (), world.config)),
+            uphold(world, parts.type),
+            *_own_policy(world, parts),
         )
     status = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
     await write_status(world, wd, wd.status, status)
@@ -166,6 +169,11 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     else:
         world.cache[PODS].put(answer)
     log.info("warm pod made", deployment=wd.metadata.name, epoch=epoch)
+
+
+def _own_policy(world: World, parts: LeaseParts) -> list[Awaitable[Object]]:
+    own = has_its_own(world.config, None)
+    return [world.client.apply(POLICIES, policy(parts, (), world.config))] if own else []
 
 
 async def _remove_secrets(world: World, parts: LeaseParts) -> None:

@@ -24,6 +24,15 @@ def test_what_the_api_server_adds_outside_of_the_spec_does_not_count() -> None:
     assert stands(found(), MANIFEST)
 
 
+def test_annotations_of_others_do_not_count_and_ours_do() -> None:
+    ours = MANIFEST | {"metadata": MANIFEST["metadata"] | {"annotations": {"berth.dev/nonce": "n1"}}}
+    obj = found()
+    assert not stands(obj, ours)
+    obj["metadata"]["annotations"] = {"berth.dev/nonce": "n1", "example.com/seen": "yes"}
+    assert stands(obj, ours)
+    assert stands(obj, MANIFEST)
+
+
 @pytest.mark.parametrize("where", ["spec", "labels", "ownerReferences"])
 def test_what_anybody_changed_is_written_again(where: str) -> None:
     for change in ("gone", "more"):

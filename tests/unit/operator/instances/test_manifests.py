@@ -2,7 +2,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -11,21 +11,24 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from berth_core.firewall import Rule, Sources, digest_of
 from berth_core.kube.types import Object
 from berth_core.resources.workspacetype import Hook
+from berth_core.vpn import Protocol, Tunnel
 from berth_operator.agents.certificates import KeyPair
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.hook import job
 from berth_operator.instances.manifests.pod import pod
-from berth_operator.instances.manifests.policy import closed_policy, policy
+from berth_operator.instances.manifests.policy import closed_policy, policy, type_policy
 from berth_operator.instances.manifests.secrets import agent_secret, workspace_secret
 from berth_operator.instances.manifests.service import NOBODY, PORT, announced, service
 from berth_operator.podspec.secrets import new_host_key, public_host_key
-from berth_operator.settings.config import Config
+from berth_operator.settings.config import Config, VpnSettings
 
-from ..samples import CONFIG, ID, bound, instance, lease_parts, rule
+from ..samples import CONFIG, ID, bound, instance, lease_parts, rule, type_
 
-BALANCED = replace(CONFIG, service_type="LoadBalancer")
+EXACT = replace(CONFIG, sources=Sources.EXACT)
+BALANCED = replace(EXACT, service_type="LoadBalancer")
+VPN = VpnSettings("vpn:1", Tunnel(Protocol.UDP, IPv4Network("10.92.0.0/24"), 1194))
 
 
 def test_the_host_key_in_the_secret_is_the_one_that_is_announced() -> None:
@@ -100,7 +103,7 @@ def test_a_load_balancer_is_told_whom_the_rules_let_in_and_that_it_is_nobody() -
     assert told == [["203.0.113.0/24"], [NOBODY], [NOBODY]]
 
 
-@pytest.mark.parametrize("config", [CONFIG, replace(BALANCED, sources=Sources.ANY)])
+@pytest.mark.parametrize("config", [EXACT, replace(BALANCED, sources=Sources.ANY)])
 def test_nothing_else_is_told_whom_the_rules_let_in(config: Config) -> None:
     spec = service(lease_parts(), config, [Rule.parse("203.0.113.7", "ACCEPT")])["spec"]
     assert "loadBalancerSourceRanges" not in spec
@@ -131,7 +134,14 @@ PLACES |= {"metadata": "169.254.169.254", "wireserver": "168.63.129.16", "transl
         ({"egress": "none"}, set()),
     ],
 )
-@pytest.mark.parametrize("made", [lambda lease, config: policy(lease, (), config), closed_policy])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda lease, config: policy(lease, (), config),
+        closed_policy,
+        lambda lease, config: type_policy(lease.type, config),
+    ],
+)
 def test_egress_is_what_the_type_says_without_what_is_out_of_reach(
     network: dict[str, Any], reached: set[str], made: Callable[[LeaseParts, Config], Object]
 ) -> None:
@@ -164,10 +174,34 @@ def test_names_are_asked_of_the_resolvers_that_a_value_names_and_of_no_others() 
 
 def test_ingress_is_exact_or_left_to_the_agent() -> None:
     rules = desired.compiled([rule("a", "198.51.100.7/32")])
-    exact = policy(lease_parts(), rules, CONFIG)["spec"]["ingress"][0]
+    exact = policy(lease_parts(), rules, EXACT)["spec"]["ingress"][0]
     assert exact["from"] == [{"ipBlock": {"cidr": "198.51.100.7/32"}}]
-    loose = policy(lease_parts(), rules, replace(CONFIG, sources=Sources.ANY))["spec"]["ingress"][0]
+    loose = policy(lease_parts(), rules, CONFIG)["spec"]["ingress"][0]
     assert "from" not in loose
+
+
+def test_the_policy_of_a_type_holds_pods_of_leases_and_no_pod_of_a_hook() -> None:
+    selector = type_policy(type_(), CONFIG)["spec"]["podSelector"]["matchLabels"]
+    assert selector.items() <= pod(lease_parts(), CONFIG)["metadata"]["labels"].items()
+    hook = job(lease_parts(), "reset", "0a1b2c3d", Hook(command=["/reset"]), CONFIG)
+    assert not selector.items() <= hook["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_policy_of_a_type_lets_users_in_where_each_lease_has_none_of_its_own() -> None:
+    users, operator = type_policy(type_(), CONFIG)["spec"]["ingress"]
+    assert users == {"ports": [{"protocol": "TCP", "port": 22}]}
+    assert type_policy(type_(), EXACT)["spec"]["ingress"] == [operator]
+    assert [sorted(peer) for peer in operator["from"]] == [["namespaceSelector", "podSelector"]]
+
+
+def test_the_policy_of_a_type_opens_the_port_of_a_vpn_that_the_release_offers() -> None:
+    users, _ = type_policy(type_(), replace(CONFIG, vpn=VPN))["spec"]["ingress"]
+    assert users["ports"] == [{"protocol": "TCP", "port": 22}, {"protocol": "UDP", "port": 1194}]
+
+
+def test_a_type_that_comes_again_has_another_version_of_its_policy() -> None:
+    again = type_().model_copy(update={"metadata": type_().metadata.model_copy(update={"uid": "another"})})
+    assert type_policy(again, CONFIG) != type_policy(type_(), CONFIG)
 
 
 def test_the_budget_works_for_a_pod_without_a_controller() -> None:

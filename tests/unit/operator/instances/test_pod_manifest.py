@@ -21,6 +21,7 @@ def test_the_pod_is_fenced_and_labelled() -> None:
         "berth.dev/instance": ID,
         "berth.dev/epoch": "3",
         "berth.dev/deployment": "one",
+        "berth.dev/type": "bench",
         "app.kubernetes.io/managed-by": "berth",
     }
 

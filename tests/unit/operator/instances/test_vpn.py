@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from berth_core import state
-from berth_core.firewall import Rule
+from berth_core.firewall import Rule, Sources
 from berth_core.kube.conditions import find
 from berth_core.kube.containers import Container
 from berth_core.resources.instance import Address
@@ -86,9 +86,10 @@ def test_the_workspace_sees_neither_keys_nor_the_management_socket_and_nobody_th
 def test_its_port_is_reached_as_ssh_is() -> None:
     spec = service(lease(), WITH, ())["spec"]
     assert spec["ports"][1] == {"name": "vpn", "protocol": "UDP", "port": 1194, "targetPort": 1194}
-    (users, _) = policy(lease(), [Rule.parse("203.0.113.7", "ACCEPT")], WITH)["spec"]["ingress"]
+    exact = replace(WITH, sources=Sources.EXACT)
+    (users, _) = policy(lease(), [Rule.parse("203.0.113.7", "ACCEPT")], exact)["spec"]["ingress"]
     assert users["ports"] == [{"protocol": "TCP", "port": 22}, {"protocol": "UDP", "port": 1194}]
-    assert policy(lease(), (), WITH)["spec"]["ingress"][0]["ports"][0]["port"] == 8470, "no rule, no way in"
+    assert policy(lease(), (), exact)["spec"]["ingress"][0]["ports"][0]["port"] == 8470, "no rule, no way in"
     ports = [{"name": "ssh", "nodePort": 30022}, {"name": "vpn", "nodePort": 30194}]
     made = {"spec": {"type": "NodePort", "ports": ports}}
     node = {"metadata": {"name": "n"}, "status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.11"}]}}

@@ -19,7 +19,7 @@ from berth_operator.podspec.secrets import new_host_key
 
 from ..samples import CONFIG, ID, bound, deployment, type_
 
-ANY = replace(CONFIG, sources=Sources.ANY)
+EXACT = replace(CONFIG, sources=Sources.EXACT)
 KEY = "ssh-ed25519 AAAA"
 
 
@@ -42,7 +42,8 @@ def test_what_is_kept_warm_carries_the_epoch_and_nobody() -> None:
     ]
     assert [m["metadata"]["name"] for m in manifests] == [NAME, NAME, NAME, NAME, f"{NAME}-agent"]
     for manifest in manifests:
-        assert manifest["metadata"]["labels"] == {"berth.dev/warm": "true", **names.epoch_labels(3, "one")}
+        own = {} if manifest["kind"] != "Pod" else names.type_labels("bench")
+        assert manifest["metadata"]["labels"] == {"berth.dev/warm": "true", **names.epoch_labels(3, "one"), **own}
         (owner,) = manifest["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["controller"], owner["blockOwnerDeletion"]) == (
             "WorkspaceDeployment",
@@ -87,8 +88,8 @@ def test_a_claimed_pod_that_is_lost_is_made_again_as_it_was_claimed() -> None:
 
 def test_the_holder_changes_nothing_but_the_pod_where_all_sources_may_come() -> None:
     rule = Rule.parse("203.0.113.7", "ACCEPT")
-    assert policy(parts(held=True), (rule,), ANY) == policy(parts(), (), ANY)
-    assert policy(parts(held=True), (rule,), CONFIG) != policy(parts(), (), CONFIG)
+    assert policy(parts(held=True), (rule,), CONFIG) == policy(parts(), (), CONFIG)
+    assert policy(parts(held=True), (rule,), EXACT) != policy(parts(), (), EXACT)
     assert service(parts(held=True), CONFIG, ()) == service(parts(), CONFIG, ())
     selector = budget(parts(held=True))["spec"]["selector"]["matchLabels"]
     assert selector.items() <= warm_pod(parts(), CONFIG, KEY)["metadata"]["labels"].items()
@@ -99,13 +100,18 @@ def test_the_holder_changes_nothing_but_the_pod_where_all_sources_may_come() -> 
     [
         {"template": {"image": "workspace:2"}},
         {"template": {"image": "workspace:1", "env": [{"name": "A", "value": "1"}]}},
-        {"network": {"egress": "none"}},
         {"overrides": {"devices": {"example.com/arm": 1}}},
         {"epoch": 4},
     ],
 )
 def test_what_would_be_made_differently_has_another_digest(other: dict[str, Any]) -> None:
     assert made_from(parts(**other), CONFIG) != made_from(parts(), CONFIG)
+
+
+def test_a_policy_of_its_own_is_made_again_with_the_pod_and_that_of_the_type_follows_by_itself() -> None:
+    closed = parts(network={"egress": "none"})
+    assert made_from(closed, EXACT) != made_from(parts(), EXACT)
+    assert made_from(closed, CONFIG) == made_from(parts(), CONFIG)
 
 
 def test_what_the_pod_does_not_depend_on_leaves_the_digest() -> None:
