@@ -10,7 +10,7 @@ _METADATA: Final = ("labels", "ownerReferences")
 def stands(obj: Object, manifest: Object) -> bool:
     """Whether an object as the API server gave it has the labels, owners, annotations and spec of a manifest.
 
-    What the API server fills in by itself, or others added, makes it False, but for annotations of others.
+    Fields that the API server fills in by itself, or that others added, make it False; annotations of others do not.
     """
     wanted, told = manifest["metadata"].get("annotations") or {}, obj["metadata"].get("annotations") or {}
     same = wanted.items() <= told.items() and all(

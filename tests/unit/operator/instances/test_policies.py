@@ -24,7 +24,7 @@ KEY = Key(POLICY, "lab", "bench")
 
 
 class Store:
-    """What the requests of :mod:`berth_operator.instances.policies` find and do."""
+    """The store as requests of :mod:`berth_operator.instances.policies` meet it."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[Kind, str], Object] = {}
