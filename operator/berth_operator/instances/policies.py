@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import structlog
@@ -24,6 +25,9 @@ from berth_operator.pods.view import PodView
 from berth_operator.settings.config import Config
 
 log = structlog.get_logger(__name__)
+
+GONE_SECONDS: Final = 60.0
+"""A policy stays at least so long after its type."""
 
 Place = tuple[str, str]
 """Namespace and ``metadata.name`` of a type."""
@@ -45,8 +49,8 @@ class TypePolicies(TermState):
 
     applied: dict[Place, Applied] = field(default_factory=dict)
     locks: dict[Place, asyncio.Lock] = field(default_factory=dict)
-    gone: set[Place] = field(default_factory=set)
-    """Types that were missing at the last look."""
+    gone: dict[Place, float] = field(default_factory=dict)
+    """Since when types are missed, on the monotonic clock."""
 
     def lock(self, of: Place) -> asyncio.Lock:
         """Held while the policy of a type is written: the last one who has it sees the newest type."""
@@ -87,18 +91,19 @@ async def reconcile_policy(world: World, key: Key) -> float | None:
     obj = world.cache[TYPES].get(key.namespace, key.name)
     state, of = world.state(TypePolicies), (key.namespace, key.name)
     if obj is not None:
-        state.gone.discard(of)
+        state.gone.pop(of, None)
         await uphold(world, WorkspaceType.parse(obj))
     elif world.cache[TYPES].unreadable_one(*of) is None:
+        # At first a pass may have seen the type, and be making a pod.
+        since = state.gone.setdefault(of, time.monotonic())
+        if (wait := since + GONE_SECONDS - time.monotonic()) > 0:
+            return wait
         await _follow_its_end(world, state, of)
     return None
 
 
 async def _follow_its_end(world: World, state: TypePolicies, of: Place) -> None:
-    """Delete the policy at the second look: at the first, a pass may have seen the type, and be making a pod."""
-    if of not in state.gone:
-        state.gone.add(of)
-        return
+    """Delete the policy of a type that is gone, where no pod of it is left; else a later sweep comes back."""
     namespace, name = of
     async with state.lock(of):
         pods, _ = await world.client.list(PODS, namespace, labels=names.type_labels(name), metadata_only=True)
@@ -111,7 +116,7 @@ async def _follow_its_end(world: World, state: TypePolicies, of: Place) -> None:
             await world.client.delete(POLICIES, *where, uid=metadata["uid"], resource_version=version)
             log.info("the NetworkPolicy of a type that is gone is deleted", type=name, namespace=namespace)
         state.applied.pop(of, None)
-        state.gone.discard(of)
+        state.gone.pop(of, None)
 
 
 def look_at_types(world: World, namespace: str, objects: Iterable[Object], as_of: int) -> None:

@@ -1,6 +1,8 @@
 """A deployment in somebody's hands, as the operator would have left it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from berth_core import ids, names
 from berth_core.kube.client import Client
@@ -49,12 +51,27 @@ async def lend(client: Client, namespace: str, name: str, user: str) -> str:
     return instance
 
 
-async def pod(client: Client, namespace: str, instance: str, lease: Lease, name: str | None = None) -> None:
+async def type_policy(client: Client, namespace: str, name: str) -> None:
+    """Make the NetworkPolicy of a type."""
+    labels = names.type_labels(name)
+    metadata = {"name": names.type_policy(name), "labels": labels}
+    body: Object = {"metadata": metadata, "spec": {"podSelector": {"matchLabels": labels}}}
+    await client.create(POLICIES, namespace, {"apiVersion": POLICIES.api_version, "kind": "NetworkPolicy"} | body)
+
+
+async def pod(
+    client: Client,
+    namespace: str,
+    instance: str,
+    lease: Lease,
+    name: str | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Make the pod of a lease; nothing runs it here."""
     await client.apply(ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account(namespace)})
     metadata = {
         "name": name or names.instance_object(instance),
-        "labels": names.lease_labels(instance, lease.epoch, lease.deployment),
+        "labels": {**names.lease_labels(instance, lease.epoch, lease.deployment), **labels},
         "finalizers": [names.FENCE_FINALIZER],
     }
     spec = {"containers": [{"name": "workspace", "image": "example/workspace"}], "automountServiceAccountToken": False}

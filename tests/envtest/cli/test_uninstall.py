@@ -5,6 +5,7 @@ import asyncio
 from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
+from berth_core.leases.availability import Lease
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.testing import Namespaces
@@ -63,12 +64,26 @@ async def test_what_is_kept_warm_goes_and_the_operator_first(
     apiserver.kubectl("create", "-n", namespaces.release, "-f", "-", stdin=API.replace("berth-api", "berth-operator"))
     await lab.deployment(client, where, "misty-1")
     await lab.warm(client, where, "misty-1", epoch=1)
+    await lab.type_policy(client, where, "misty")
     done = uninstall_job()
     assert done.code == 0, done.out
     scaled = ("get", "deployment/berth-operator", "-n", namespaces.release, "-o", "jsonpath={.spec.replicas}")
     assert apiserver.kubectl(*scaled) == "0"
     for kind in (lab.PODS, lab.SERVICES, lab.SECRETS, lab.POLICIES):
         assert (await client.list(kind, where))[0] == [], kind
+
+
+async def test_the_policy_of_a_type_stays_while_a_pod_of_it_is_there(
+    client: Client, namespaces: Namespaces, uninstall_job: Run
+) -> None:
+    where = namespaces.workspaces
+    for name in ("misty", "arm"):
+        await lab.type_policy(client, where, name)
+    await lab.pod(client, where, "late", Lease("misty-1", 1), labels=names.type_labels("arm"))
+    done = uninstall_job()
+    assert done.code == 0, done.out
+    left, _ = await client.list(lab.POLICIES, where)
+    assert [policy["metadata"]["name"] for policy in left] == [names.type_policy("arm")]
 
 
 async def test_private_keys_go_and_accounts_stay(client: Client, namespaces: Namespaces, uninstall_job: Run) -> None:

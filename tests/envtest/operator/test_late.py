@@ -68,7 +68,7 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
     operators.start()
     for kind in (SECRETS, POLICIES):
         await lab.until_gone(kind, warm, seconds=20)
-    for kind, name in ((POLICIES, coming), *((SECRETS, name) for name in next_secrets)):
+    for kind, name in ((POLICIES, names.type_policy("bench")), *((SECRETS, name) for name in next_secrets)):
         assert await lab.kept(kind, name), "objects of the next lease stay"
 
 

@@ -13,7 +13,14 @@ from berth_core.kube.types import Kind, Object
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
-from berth_operator.instances.policies import TypePolicies, has_its_own, look_at_types, reconcile_policy, uphold
+from berth_operator.instances.policies import (
+    GONE_SECONDS,
+    TypePolicies,
+    has_its_own,
+    look_at_types,
+    reconcile_policy,
+    uphold,
+)
 from berth_operator.kinds import PODS, POLICIES, POLICY, TYPES
 from berth_operator.registry import make_world
 
@@ -106,23 +113,29 @@ async def test_it_follows_the_type_and_a_pass_that_has_seen_an_older_one_changes
     assert len(store.applied) == 2
 
 
-async def test_it_goes_at_the_second_look_and_not_before_the_last_pod(world: World, store: Store) -> None:
+async def missed_for_long(world: World) -> None:
+    await reconcile_policy(world, KEY)
+    world.state(TypePolicies).gone["lab", "bench"] -= GONE_SECONDS
+
+
+async def test_it_goes_a_while_after_its_type_and_not_before_the_last_pod(world: World, store: Store) -> None:
     await uphold(world, type_())
     forgets(world)
+    await missed_for_long(world)
     store.objects[PODS, "i-1"] = {"metadata": {"name": "i-1"}}
-    for _ in range(3):
-        await reconcile_policy(world, KEY)
+    await reconcile_policy(world, KEY)
     assert (POLICIES, NAME) in store.objects
     del store.objects[PODS, "i-1"]
     await reconcile_policy(world, KEY)
     assert (POLICIES, NAME) not in store.objects
 
 
-async def test_it_stays_at_the_first_look_and_where_the_store_has_the_type(world: World, store: Store) -> None:
+async def test_it_stays_at_first_and_where_the_store_has_the_type(world: World, store: Store) -> None:
     await uphold(world, type_())
     forgets(world)
-    await reconcile_policy(world, KEY)
+    assert 0 < (await reconcile_policy(world, KEY) or 0) <= GONE_SECONDS
     assert (POLICIES, NAME) in store.objects
+    await missed_for_long(world)
     store.objects[TYPES, "bench"] = type_().wire()
     await reconcile_policy(world, KEY)
     assert (POLICIES, NAME) in store.objects
