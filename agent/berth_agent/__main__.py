@@ -66,7 +66,7 @@ def say_so(pipe: str) -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    """End at once: an nft that runs is one transaction, and the store finishes at the next start what is half done."""
+    """End at once: a ruleset is one transaction, and the store finishes at the next start what is half done."""
     log.event("stopped", signal=signal.Signals(number).name)
     os._exit(0)
 

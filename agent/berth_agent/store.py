@@ -4,7 +4,7 @@ Order of one apply:
 
 1. the push is written down (``pending.json``);
 2. keys that it takes away leave ``authorized_keys``, keys that stay remain: revoked before anything opens;
-3. nft loads the ruleset, one transaction; if it refuses, step 2 is undone and the push is forgotten;
+3. the kernel loads the ruleset, one transaction; if it is refused, step 2 is undone and the push is forgotten;
 4. ``authorized_keys`` and ``notice`` get their new text: granted only when the new rules are in force;
 5. ``pending.json`` becomes ``applied.json``.
 

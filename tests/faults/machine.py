@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -152,7 +151,7 @@ class Machine:
             ["nsenter", f"--net=/run/netns/{self._link}", "nft", "-f", "-"], input=NODE_PORTS.encode(), check=True
         )
         with (self._folder / "agent.log").open("ab") as log:
-            self._agent = subprocess.Popen(self._command(), env=self._environment, stderr=log, start_new_session=True)
+            self._agent = subprocess.Popen(self._command(), env=self._environment, stderr=log)
         waits = CLOSED.replace("/var/lib/berth-agent", str(self._folder / "state"))
         subprocess.run(["sh", "-c", waits], check=True, timeout=30)
         self._sshd = self._netns.call(lambda: socket.create_server(("0.0.0.0", 22), backlog=64))  # noqa: S104 (its own namespace)
@@ -164,8 +163,7 @@ class Machine:
             self._sshd.close()
             self._sshd = None
         if self._agent is not None:
-            # With an nft that it may be running: a container ends whole.
-            os.killpg(self._agent.pid, signal.SIGKILL)
+            self._agent.kill()
             self._agent.wait(timeout=10)
             self._agent = None
         self._netns.sh("nft", "flush", "ruleset")

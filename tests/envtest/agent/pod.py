@@ -57,7 +57,8 @@ class Pod:
         (self.secret / "ca.crt").write_bytes(self.ca.certificate.public_bytes(serialization.Encoding.PEM))
         self.operator = issue(names.OPERATOR_DNS, self.ca, client=True).files(folder, "operator")
         self.write_initial(EPOCH, closed_ruleset(EPOCH), ["ssh-ed25519 AAAAinitial holder"])
-        self.mount: tuple[Path, str] | None = None
+        self.variables: dict[str, str] = {}
+        """Of the agent's environment, besides those of its paths."""
         self.vpn = folder / "no-vpn"
         """Folder that the agent shares with the VPN, where there is one."""
         self.process: subprocess.Popen[str] | None = None
@@ -83,12 +84,9 @@ class Pod:
         (self.secret / "initial.json").write_text(json.dumps(body))
 
     def command(self, python: str = sys.executable) -> list[str]:
-        """How the agent is started, with the rights that its container has; ``mount`` lays a folder over another."""
+        """How the agent is started, with the rights that its container has."""
         caps = ["--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin"]
         agent = ["setpriv", "--no-new-privs", *caps, python, "-m", "berth_agent"]
-        if self.mount:
-            folder, over = self.mount
-            agent = ["unshare", "--mount", "sh", "-c", f'mount --bind {folder} {over} && exec "$@"', "sh", *agent]
         return ["nsenter", f"--net=/run/netns/{self.inside.name}", *agent]
 
     @property
@@ -100,6 +98,7 @@ class Pod:
             "BERTH_AGENT_RUN_DIR": str(self.run),
             "BERTH_AGENT_STATE_DIR": str(self.state),
             "BERTH_AGENT_VPN_DIR": str(self.vpn),
+            **self.variables,
         }
 
     def waits(self) -> "subprocess.Popen[bytes]":
@@ -154,14 +153,18 @@ class Pod:
     def push(self, generation: int, *rules: tuple[str, str], keys: list[str] | None = None, **kind: Any) -> Answer:
         """Compile rules and push them, as the operator does."""
         epoch = kind.get("epoch", EPOCH)
-        ruleset = compile_ruleset(
+        ruleset = self.ruleset(generation, *rules, epoch=epoch, path_check=kind.get("path_check", True))
+        body = {"epoch": epoch, "generation": generation, "ruleset": ruleset, "authorizedKeys": keys or []}
+        return self.request("PUT", "/v1/state", json.dumps({**body, "notice": kind.get("notice", "")}))
+
+    def ruleset(self, generation: int, *rules: tuple[str, str], epoch: int = EPOCH, path_check: bool = True) -> str:
+        """Compile rules as the operator does."""
+        return compile_ruleset(
             [Rule.parse(*rule) for rule in rules],
             epoch=epoch,
             generation=generation,
-            operator_sources=[parse_source(a) for a in (OPERATOR, OPERATOR6)] if kind.get("path_check", True) else [],
+            operator_sources=[parse_source(a) for a in (OPERATOR, OPERATOR6)] if path_check else [],
         )
-        body = {"epoch": epoch, "generation": generation, "ruleset": ruleset, "authorizedKeys": keys or []}
-        return self.request("PUT", "/v1/state", json.dumps({**body, "notice": kind.get("notice", "")}))
 
     def table(self) -> str:
         return self.inside.sh("nft", "list", "table", "inet", "berth", check=False)
