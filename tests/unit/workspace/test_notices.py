@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "images" / "workspace" / "notices"
+SCRIPT = Path(__file__).parents[3] / "images" / "workspace" / "berth_notices.py"
 NOTICES = SimpleNamespace(**run_path(str(SCRIPT)))
 WARNING = "This lease ends at 12:00:00 UTC.\n"
 

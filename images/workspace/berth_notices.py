@@ -1,7 +1,7 @@
-#!/usr/bin/python3 -IS
 """Tells who is logged in what the lease's notice says when it changes; who logs in later reads it as /etc/motd.
 
-Runs beside sshd. The file is renamed over, so it is opened anew each time. Standard library only.
+Runs beside sshd, in a fork of the entrypoint. The file is renamed over, so it is opened anew each time. Standard
+library only.
 """
 
 import contextlib
@@ -49,7 +49,3 @@ def read(path: str) -> str:
             return file.read(4096)
     except OSError:
         return ""
-
-
-if __name__ == "__main__":
-    main()
