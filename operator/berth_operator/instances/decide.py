@@ -27,6 +27,8 @@ CRASHES: Final = 3
 """Restarts of a workspace that never became ready, after which the start has failed."""
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """While something is being deleted: when to look if no news came."""
+SETTLED_AFTER: Final = timedelta(seconds=2)
+"""While others are being opened, the rules of a lease say so long after it is ready that they are in force."""
 OPENING: Final = frozenset({Step.BIND, Step.PREPARE, Step.OPEN})
 """Steps that make what belongs to a lease."""
 LONGEST_WORDS: Final = 600
@@ -231,6 +233,12 @@ def unproven(seen: ObservedInstance, now: datetime) -> Plan | None:
     return None
 
 
+def settles_later(seen: ObservedInstance, now: datetime) -> bool:
+    """Whether its rules need not say yet that they are in force: others are opened, and wait for the same processor."""
+    ready = seen.instance.status.ready_time
+    return seen.others_open and (ready is None or now < parse_time(ready) + SETTLED_AFTER)
+
+
 def standing(seen: ObservedInstance, now: datetime) -> Plan | None:
     """Everything is as it should be, or depends on another's action: say so in the status."""
     return Plan(Step.REPORT, again_at=_look_again(seen, now))
@@ -339,6 +347,8 @@ def _look_again(seen: ObservedInstance, now: datetime) -> datetime | None:
         due.append(seen.quiet_since + MOST_SILENCE)
     if pod is not None and pod.is_silent:
         due.append(max(pod.created + SILENCE, now + LOOK_AGAIN))
+    if status.ready_time is not None and not seen.rules_settled and settles_later(seen, now):
+        due.append(parse_time(status.ready_time) + SETTLED_AFTER)
     if status.ready_time is None:
         if deadline := _start_deadline(seen):
             due.append(deadline)

@@ -27,7 +27,7 @@ from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import AgentView, ObservedInstance
 from berth_operator.instances.vpn import clients
 from berth_operator.instances.warm.view import offer
-from berth_operator.kinds import DEPLOYMENTS, JOBS, PODS, SERVICES, VPN_CLIENTS
+from berth_operator.kinds import DEPLOYMENTS, INSTANCES, JOBS, PODS, SERVICES, VPN_CLIENTS
 from berth_operator.leases.live import Serving, held_deployment, read_deployment
 from berth_operator.leases.taking import beyond_quota
 from berth_operator.pods.view import PodView, pod_view
@@ -179,11 +179,17 @@ async def _bound(
         notice=tells,
         vpn=clients.look(world, instance, memory, pod),
         rules_settled=settled,
+        others_open=opening(world) > (status.ready_time is None),
         prepare=await run.look(world, instance, PREPARE) if status.ready_time is None else None,
         isolation=isolation,
         quiet_since=await pings.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )
+
+
+def opening(world: World) -> int:
+    """How many leases are being opened."""
+    return dict(world.cache[INSTANCES].counts("opening")).get("yes", 0)
 
 
 def loss(wd: WorkspaceDeployment | None, name: str, public_id: str, epoch: int) -> str:

@@ -114,6 +114,8 @@ class ObservedInstance:
     """Notice for the holder's shell now."""
     rules_settled: bool = True
     """Every rule says that it is in force and names its Instance as owner."""
+    others_open: bool = False
+    """Leases of other instances are being opened."""
     quiet_since: datetime | None = None
     """Since when a keep-alive ping is missing; None for one that needs none."""
     vpn: VpnView | None = None

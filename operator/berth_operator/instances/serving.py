@@ -24,6 +24,7 @@ from berth_operator.engine.world import World
 from berth_operator.engine.writes import together, write_status
 from berth_operator.errors import AgentError, StaleError
 from berth_operator.instances import status
+from berth_operator.instances.decide import settles_later
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.firewall import rules as rulebook
 from berth_operator.instances.lease_secrets import lease_parts
@@ -162,7 +163,7 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
     new = status.reported(seen, plan, world.now())
     memory = world.state(Memories).of(instance.metadata.namespace, instance.public_id)
     writes: list[Awaitable[Object | None]] = [write_status(world, instance, instance.status, new)]
-    if seen.agent.current and not seen.rules_settled:
+    if seen.agent.current and not seen.rules_settled and not settles_later(seen, world.now()):
         writes.extend(_settle(world, instance, memory))
     if seen.agent.listening and before:
         writes.append(apply_budget(world, seen, memory))

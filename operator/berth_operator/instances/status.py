@@ -201,9 +201,13 @@ def _pod(seen: ObservedInstance) -> tuple[bool, str, str]:
 
 
 def _is_asked_again(seen: ObservedInstance) -> bool:
-    """Whether this process has just begun and has not yet found out for itself what the status says: ssh answers."""
+    """Whether this process has just begun and has not yet found out for itself what the status says: ssh answers.
+
+    It may know that sshd listens before it knows that packets arrive.
+    """
     pod, agent, before = seen.pod, seen.agent, seen.instance
-    if pod is None or not agent.first_met or agent.listening is not None or seen.address is None:
+    unknown = agent.listening is None or (agent.listening and agent.path is None)
+    if pod is None or not agent.first_met or not unknown or seen.address is None:
         return False
     running = pod.agent.state == pod.workspace.state == "running"
     return running and is_ready(before) and before.status.pod_uid == pod.uid

@@ -10,7 +10,15 @@ from berth_core import names
 from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.leases.availability import Lease
-from berth_operator.instances.decide import CRASHES, PATIENCE, REMAKE_AFTER, decide, may_lack_secrets, refused
+from berth_operator.instances.decide import (
+    CRASHES,
+    PATIENCE,
+    REMAKE_AFTER,
+    decide,
+    may_lack_secrets,
+    refused,
+    settles_later,
+)
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan, Step
 from berth_operator.pods.view import NOT_REPORTED
@@ -269,3 +277,14 @@ def test_what_the_cluster_finds_invalid_ends_a_start_at_once_and_what_it_forbids
     assert refused(opened, Plan(Step.REPORT), "no", at(60), for_good=True) is None, "nothing was to be made"
     ready = replace(opened, instance=bound(status={"readyTime": timestamp(NOW)}))
     assert refused(ready, Plan(Step.OPEN), "no", at(60), for_good=True) is None, "a holder with a shell keeps the lease"
+
+
+def test_rules_say_that_they_are_in_force_soon_after_others_were_opened() -> None:
+    unready = seen(rules_settled=False, others_open=True)
+    assert settles_later(unready, NOW)
+    ready = replace(unready, instance=bound(status={"readyTime": timestamp(NOW)}))
+    assert settles_later(ready, at(1))
+    assert decide(ready, at(1)).again_at == at(2), "no news may come by then"
+    assert not settles_later(ready, at(2))
+    assert decide(ready, at(2)).again_at != at(2)
+    assert not settles_later(replace(ready, others_open=False), at(1))

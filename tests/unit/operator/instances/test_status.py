@@ -176,7 +176,14 @@ def test_a_workspace_that_restarts_is_not_ready() -> None:
 ASKED_AGAIN = agent(acknowledged=None, current=False, listening=None, path=None, first_met=True)
 
 
-@pytest.mark.parametrize("known", [ASKED_AGAIN, agent(listening=None, path=None, first_met=True)])
+@pytest.mark.parametrize(
+    "known",
+    [
+        ASKED_AGAIN,
+        agent(listening=None, path=None, first_met=True),
+        agent(listening=True, path=None, refused=True, first_met=True),
+    ],
+)
 def test_a_new_operator_process_shows_what_was_ready_as_ready_until_it_knows_better(known: AgentView) -> None:
     ready = after(seen())
     again = seen(instance=bound(status=ready.wire()), agent=known)
