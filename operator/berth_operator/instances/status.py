@@ -219,7 +219,7 @@ def _network(seen: ObservedInstance) -> tuple[bool, str, str]:
         return (False, "AgentUnreachable", f"{agent.error}; the last ruleset stays in force")
     if seen.address is None and seen.address_problem:
         return (False, "NoAddress", seen.address_problem)
-    if agent.path is None and agent.refused:
+    if agent.path is None and agent.refused and not _is_asked_again(seen):
         return (False, *REFUSED)
     if agent.acknowledged is None or agent.path is None:
         former = find(seen.instance.status.conditions, state.NETWORK_READY)
