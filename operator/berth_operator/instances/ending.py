@@ -29,7 +29,6 @@ from berth_operator.instances.plan import Plan
 from berth_operator.instances.vpn import clients
 from berth_operator.instances.warm import view
 from berth_operator.kinds import (
-    BUDGETS,
     DEPLOYMENT,
     DEPLOYMENTS,
     INSTANCES,
@@ -150,7 +149,7 @@ async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | N
         return False
     name = names.instance_object(instance_id)
     await together(
-        *(world.client.delete(kind, namespace, of) for kind in (POLICIES, BUDGETS) for of in (name, warm) if of),
+        *(world.client.delete(POLICIES, namespace, of) for of in (name, warm) if of),
         world.client.delete(SECRETS, world.config.access_namespace, name),
         _delete_rules(world, namespace, instance_id),
     )

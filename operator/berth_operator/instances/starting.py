@@ -12,7 +12,7 @@ from berth_core.firewall import Rule
 from berth_core.kube.cache import version_of
 from berth_core.kube.conditions import condition, merged
 from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
-from berth_core.kube.types import Kind, Object
+from berth_core.kube.types import Object
 from berth_core.leases.availability import Lease
 from berth_core.resources import FirewallRule, Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import InstanceStatus
@@ -32,7 +32,6 @@ from berth_operator.instances.lease_secrets import (
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.comparison import stands
-from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.isolation import of_lease
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import policy
@@ -42,7 +41,7 @@ from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
 from berth_operator.instances.status import PodSecrets
 from berth_operator.instances.warm.reconcile import claim_pod
-from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
+from berth_operator.kinds import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
 from berth_operator.pods.view import PodView
 from berth_operator.podspec.isolation import of_pod
@@ -178,35 +177,26 @@ async def _apply_policy(world: World, lease: LeaseParts, memory: Memory, rules: 
     digest = _digest(manifest)
     if digest != memory.policy:
         look, memory.policy = memory.found and not memory.policy, ""  # what gets no answer may have come all the same
-        applied = await _apply(world, POLICIES, manifest, look=look)
+        applied = await _applied(world, manifest, look=look)
         metadata = applied["metadata"]
         memory.policy, memory.policy_name, memory.policy_generation = digest, metadata["name"], metadata["generation"]
         memory.policy_version = version_of(applied)
 
 
-async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> None:
-    """Apply the PodDisruptionBudget, once for each instance and process: only one that is ready needs it."""
-    if memory.budget or seen.deployment is None or seen.type is None:
-        return
-    lease = _bound_lease(seen.instance, seen.deployment, seen.type)
-    await _apply(world, BUDGETS, budget(lease), look=memory.found)
-    memory.budget = True
+async def _applied(world: World, manifest: Object, *, look: bool) -> Object:
+    """Apply a NetworkPolicy, and return it as it stands then.
 
-
-async def _apply(world: World, kind: Kind, manifest: Object, *, look: bool) -> Object:
-    """Apply; with ``look`` only where a live read shows that it is not so already, which costs the API server less.
-
-    Return the object as it stands then.
+    With ``look`` only where a live read shows that it is not so already, which costs the API server less.
     """
     metadata = manifest["metadata"]
     if look:
         try:
-            present = await world.client.get(kind, metadata["namespace"], metadata["name"])
+            present = await world.client.get(POLICIES, metadata["namespace"], metadata["name"])
         except NotFoundError:
             present = None
         if present is not None and stands(present, manifest):
             return present
-    return await world.client.apply(kind, manifest)
+    return await world.client.apply(POLICIES, manifest)
 
 
 def _digest(manifest: Object) -> str:

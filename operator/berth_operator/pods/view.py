@@ -13,7 +13,8 @@ ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
 """Reasons of containers that are on their way."""
 
 CONTROLLERS = "kube-controller-manager"
-
+CORDON = "node.kubernetes.io/unschedulable"
+"""Key of the taint that stands for a cordoned node."""
 
 NOT_REPORTED = Container(reason="NotReported")
 
@@ -46,6 +47,8 @@ class PodView:
     unschedulable_since: datetime | None = None
     unschedulable: str = ""
     """The scheduler's message."""
+    tolerates_cordon: bool = False
+    """The scheduler binds it to cordoned nodes too."""
     presumed: bool = False
     """Its phase was written by a controller of Kubernetes', which knows nothing of the containers."""
     forced: bool = False
@@ -132,6 +135,7 @@ def pod_view(pod: Object) -> PodView:
         containers=tuple(reported_status.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",
+        tolerates_cordon=any(map(tolerates_cordon, spec.get("tolerations") or ())),
         presumed=phase_is_presumed(pod)
         or (disruption.get("status") == "True" and disruption.get("reason") == "DeletionByPodGC"),
         forced=bool(metadata.get("annotations", {}).get(names.FORCED_ANNOTATION)),
@@ -155,6 +159,16 @@ def phase_is_presumed(pod: Object) -> bool:
         entry.get("manager") == CONTROLLERS and "f:phase" in (entry.get("fieldsV1") or {}).get("f:status", {})
         for entry in pod["metadata"].get("managedFields") or ()
     )
+
+
+def tolerates_cordon(toleration: Object) -> bool:
+    """Whether a toleration lets a pod onto cordoned nodes.
+
+    Their taint has the key CORDON, the effect NoSchedule and no value (k8s.io/api, ``Toleration.ToleratesTaint``).
+    """
+    wanted = {"key": CORDON, "effect": "NoSchedule"}
+    other_value = toleration.get("operator") != "Exists" and toleration.get("value")
+    return not other_value and all((toleration.get(name) or value) == value for name, value in wanted.items())
 
 
 def holder_of(pod: Object) -> str:

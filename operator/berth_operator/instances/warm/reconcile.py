@@ -39,6 +39,10 @@ log = structlog.get_logger(__name__)
 POD_GRACE: Final = 1
 
 
+class Departures(dict[tuple[str, str], datetime], TermState):
+    """When a pod last had to leave a cordoned node, by the deployment's namespace and name; until the next is made."""
+
+
 class WarmNonces(dict[tuple[str, str], Drawn], TermState):
     """Nonces for pods to be kept warm that no status names yet, by the deployment's namespace and name."""
 
@@ -56,6 +60,8 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
     plan = decide(await _with_secrets(world, seen, now), now)
     for one in seen.sets:
         if one.epoch in plan.remove:
+            if one.leaving:
+                world.state(Departures)[key.namespace, key.name] = now
             await _remove(world, key, one)
     if plan.make is not None:
         # A lease that is taken meanwhile gets another pod: at least what is known already must be seen.
@@ -98,6 +104,7 @@ def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
         view.warm_sets(world, key.namespace, key.name),
         others_wait=bool(world.cache[INSTANCES].by("opening", "yes")),
         cold=_has_a_cold_pod(world, wd),
+        left=world.state(Departures).get((key.namespace, key.name)),
     )
     epoch = next_epoch_of(seen, now)
     if wd is None or type_ is None or epoch is None:
@@ -157,6 +164,7 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     status = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
     await write_status(world, wd, wd.status, status)
     del world.state(WarmNonces)[place]
+    world.state(Departures).pop(place, None)
     before = wd.warm_nonce(epoch)
     if before is not None:
         await _remove_secrets(world, replace(parts, nonce=before))

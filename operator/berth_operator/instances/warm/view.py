@@ -4,7 +4,7 @@ from berth_core.kube.types import Object
 from berth_core.leases.availability import Lease
 from berth_core.leases.epochs import epoch_of
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
-from berth_operator.engine.world import World, node_is_ready
+from berth_operator.engine.world import World, node_is_cordoned, node_is_ready
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.warm.decide import WarmSet, serves
 from berth_operator.instances.warm.manifests import made_from
@@ -48,6 +48,9 @@ def _warm_set(world: World, namespace: str, deployment: str, wd: WorkspaceDeploy
     for obj in world.cache[PODS].by("warm", deployment, namespace):
         pod = pod_view(obj)
         if pod.epoch == epoch:
-            silent = bool(pod.node) and not node_is_ready(world.node(pod.node))
-            return WarmSet(epoch, pod, silent, stray=wd is not None and pod.nonce != wd.warm_nonce(epoch))
+            node = world.node(pod.node)
+            silent = bool(pod.node) and not node_is_ready(node)
+            leaving = node_is_cordoned(node) and not pod.tolerates_cordon
+            stray = wd is not None and pod.nonce != wd.warm_nonce(epoch)
+            return WarmSet(epoch, pod, silent, stray=stray, leaving=leaving)
     return WarmSet(epoch)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
+from berth_core import names
 from berth_core.firewall import Rule, Sources, digest_of
 from berth_core.kube.types import Object
 from berth_core.resources.workspacetype import Hook
 from berth_operator.agents.certificates import KeyPair
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.hook import job
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import closed_policy, policy
@@ -170,9 +170,15 @@ def test_ingress_is_exact_or_left_to_the_agent() -> None:
     assert "from" not in loose
 
 
-def test_the_budget_works_for_a_pod_without_a_controller() -> None:
-    spec = budget(lease_parts())["spec"]
-    assert spec == {"minAvailable": 1, "selector": {"matchLabels": {"berth.dev/instance": ID}}}
+def test_each_pod_of_a_lease_is_chosen_by_the_disruption_budget_of_its_namespace() -> None:
+    """The chart's budget chooses by this label, which no pod gets later (tests/envtest/chart/test_disruption.py)."""
+    for made in (
+        pod(lease_parts(), CONFIG),
+        pod(replace(lease_parts(), warm=True), CONFIG),
+        pod(replace(lease_parts(), warm=True, instance=None), CONFIG),
+        job(lease_parts(), "reset", "0a1b2c3d", Hook(command=["/reset"]), CONFIG)["spec"]["template"],
+    ):
+        assert made["metadata"]["labels"][names.EPOCH_LABEL] == "3"
 
 
 @pytest.mark.parametrize(
