@@ -120,8 +120,3 @@ def node_is_ready(node: Object | None) -> bool:
     """Whether a node is there and says Ready."""
     conditions = ((node or {}).get("status") or {}).get("conditions") or ()
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def node_is_cordoned(node: Object | None) -> bool:
-    """Whether a node is there and takes no new pods, as before a drain."""
-    return bool(((node or {}).get("spec") or {}).get("unschedulable"))

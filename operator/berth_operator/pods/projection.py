@@ -10,7 +10,8 @@ from berth_core import names
 from berth_core.kube.cache import strip_bookkeeping
 from berth_core.kube.types import Kind, Object
 from berth_operator.kinds import PODS, SERVICES
-from berth_operator.pods.view import CONTROLLERS, phase_is_presumed, tolerates_cordon
+from berth_operator.pods.cordon import tolerates_cordon
+from berth_operator.pods.view import CONTROLLERS, phase_is_presumed
 
 _METADATA: Final = (
     "name",

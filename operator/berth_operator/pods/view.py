@@ -8,13 +8,13 @@ from berth_core.kube.containers import Container, reported
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.epochs import epoch_of
+from berth_operator.pods.cordon import tolerates_cordon
 
 ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
 """Reasons of containers that are on their way."""
 
 CONTROLLERS = "kube-controller-manager"
-CORDON = "node.kubernetes.io/unschedulable"
-"""Key of the taint that stands for a cordoned node."""
+
 
 NOT_REPORTED = Container(reason="NotReported")
 
@@ -159,16 +159,6 @@ def phase_is_presumed(pod: Object) -> bool:
         entry.get("manager") == CONTROLLERS and "f:phase" in (entry.get("fieldsV1") or {}).get("f:status", {})
         for entry in pod["metadata"].get("managedFields") or ()
     )
-
-
-def tolerates_cordon(toleration: Object) -> bool:
-    """Whether a toleration lets a pod onto cordoned nodes.
-
-    Their taint has the key CORDON, the effect NoSchedule and no value (k8s.io/api, ``Toleration.ToleratesTaint``).
-    """
-    wanted = {"key": CORDON, "effect": "NoSchedule"}
-    other_value = toleration.get("operator") != "Exists" and toleration.get("value")
-    return not other_value and all((toleration.get(name) or value) == value for name, value in wanted.items())
 
 
 def holder_of(pod: Object) -> str:

@@ -1,12 +1,16 @@
 """A warm pod leaves a cordoned node, so that no drain waits for it; one that somebody has taken stays."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from berth_core import ids, names
+from berth_core.kube.model import parse_time, timestamp
 from berth_core.kube.types import Object
 from berth_dev.envtest.puppets import NODES
+from berth_operator.instances.warm.decide import AFTER_CORDON
+from berth_operator.pods.cordon import TAINT
 
 from .killing import is_bound
 from .lab import INSTANCES, PODS, Lab
@@ -43,8 +47,10 @@ async def warm_pod_on(lab: Lab, node: str, deployment: str, type_name: str = "be
     return uid
 
 
-async def cordon(lab: Lab, node: str, unschedulable: bool) -> None:
-    await lab.client.patch(NODES, None, node, {"spec": {"unschedulable": unschedulable}})
+async def cordon(lab: Lab, node: str, since: datetime) -> None:
+    """Cordon a node, and say since when as the node controller does."""
+    spec = {"unschedulable": True, "taints": [TAINT | {"timeAdded": timestamp(since)}]}
+    await lab.client.patch(NODES, None, node, {"spec": spec})
 
 
 async def taken(lab: Lab, deployment: str) -> Object:
@@ -58,15 +64,15 @@ async def taken(lab: Lab, deployment: str) -> Object:
 async def test_a_pod_that_nobody_has_leaves_and_the_next_waits_for_a_node(lab: Lab, node: str) -> None:
     await lab.type(warm=True)
     first = await warm_pod_on(lab, node, "one")
-    await cordon(lab, node, True)
+    since = datetime.now(UTC) - AFTER_CORDON + timedelta(seconds=8)
+    await cordon(lab, node, since)
     await lab.until(PODS, name_of(lab, "one"), lambda pod: pod["metadata"].get("deletionTimestamp"))
     await lab.client.delete(PODS, lab.namespace, name_of(lab, "one"), grace_seconds=0)  # as the kubelet does
-    second = await lab.until(
-        PODS, name_of(lab, "one"), lambda pod: pod["metadata"]["uid"] not in ("", first), seconds=40
-    )
+    second = await lab.until(PODS, name_of(lab, "one"), lambda pod: pod["metadata"]["uid"] != first, seconds=40)
     assert "nodeName" not in second["spec"]
-    for unschedulable in (False, True):
-        await cordon(lab, node, unschedulable)
+    assert parse_time(second["metadata"]["creationTimestamp"]) >= (since + AFTER_CORDON).replace(microsecond=0)
+    await lab.client.patch(NODES, None, node, {"spec": {"unschedulable": False}})
+    await cordon(lab, node, since)
     assert (await taken(lab, "one"))["warm"] is True
     assert (await warm_pod(lab, "one"))["metadata"]["uid"] == second["metadata"]["uid"], "it was made once"
 
@@ -78,7 +84,7 @@ async def test_a_pod_that_a_lease_has_and_one_that_tolerates_it_stay(lab: Lab, n
     stay = {name: await warm_pod_on(lab, node, name, kind) for name, kind in (("held", "bench"), ("pinned", "bound"))}
     assert (await taken(lab, "held"))["warm"] is True
     await warm_pod_on(lab, node, "idle")
-    await cordon(lab, node, True)
+    await cordon(lab, node, datetime.now(UTC) - AFTER_CORDON)
     await lab.until(PODS, name_of(lab, "idle"), lambda pod: pod["metadata"].get("deletionTimestamp"))
     # By the time that the next pod is made, all passes that the cordon has woken are over.
     await lab.client.delete(PODS, lab.namespace, name_of(lab, "idle"), grace_seconds=0)

@@ -18,9 +18,9 @@ HELD_BACK: Final = timedelta(seconds=3)
 processor time from waiters."""
 RETRY_AFTER: Final = timedelta(seconds=30)
 """A pod that failed is made anew this long after it was made."""
-AFTER_LEAVING: Final = timedelta(seconds=10)
-"""After a pod has left a cordoned node the next one, which has the same name, is made this much later. ``kubectl
-drain`` asks again every 5 s for the eviction of a name, and would wait for the next pod wherever that runs."""
+AFTER_CORDON: Final = timedelta(seconds=30)
+"""No pod is made for so long after a node was cordoned. ``kubectl drain`` asks every 5 s for the eviction of a name: it
+must find no pod where one has left, since it would wait for the next one of the name wherever that runs."""
 
 
 class Drawn(NamedTuple):
@@ -68,8 +68,8 @@ class ObservedWarm:
     """Leases of other deployments are being opened."""
     cold: bool = False
     """The deployment's present holder has another pod, and so will not use the warm one."""
-    left: datetime | None = None
-    """When a pod of the deployment last had to leave a cordoned node, as far as this process knows."""
+    cordon: datetime | None = None
+    """When the last of the nodes that are cordoned was; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def awaits_its_finalizer(wd: WorkspaceDeployment | None) -> bool:
 def _held_back(seen: ObservedWarm, now: datetime) -> datetime:
     """Until when the next pod is not made; now where it is made at once."""
     opening = _free_since(seen.wd, now) + HELD_BACK if seen.others_wait else now
-    return max(opening, seen.left + AFTER_LEAVING) if seen.left is not None else opening
+    return max(opening, seen.cordon + AFTER_CORDON) if seen.cordon is not None else opening
 
 
 def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:

@@ -29,18 +29,15 @@ from berth_operator.instances.warm.decide import (
     next_epoch_of,
 )
 from berth_operator.instances.warm.manifests import claim, made_from, warm_pod
-from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
+from berth_operator.kinds import INSTANCES, NODES, PODS, POLICIES, SECRETS, SERVICES
 from berth_operator.leases.live import read_deployment
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.pods.cordon import last_cordon
 from berth_operator.pods.view import PodView, goes, holder_of
 
 log = structlog.get_logger(__name__)
 
 POD_GRACE: Final = 1
-
-
-class Departures(dict[tuple[str, str], datetime], TermState):
-    """When a pod last had to leave a cordoned node, by the deployment's namespace and name; until the next is made."""
 
 
 class WarmNonces(dict[tuple[str, str], Drawn], TermState):
@@ -60,8 +57,6 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
     plan = decide(await _with_secrets(world, seen, now), now)
     for one in seen.sets:
         if one.epoch in plan.remove:
-            if one.leaving:
-                world.state(Departures)[key.namespace, key.name] = now
             await _remove(world, key, one)
     if plan.make is not None:
         # A lease that is taken meanwhile gets another pod: at least what is known already must be seen.
@@ -104,7 +99,7 @@ def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
         view.warm_sets(world, key.namespace, key.name),
         others_wait=bool(world.cache[INSTANCES].by("opening", "yes")),
         cold=_has_a_cold_pod(world, wd),
-        left=world.state(Departures).get((key.namespace, key.name)),
+        cordon=last_cordon(world.cache[NODES]),
     )
     epoch = next_epoch_of(seen, now)
     if wd is None or type_ is None or epoch is None:
@@ -164,7 +159,6 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
     status = wd.status.model_copy(update={"warm": WarmSecrets(epoch=epoch, nonce=nonce)})
     await write_status(world, wd, wd.status, status)
     del world.state(WarmNonces)[place]
-    world.state(Departures).pop(place, None)
     before = wd.warm_nonce(epoch)
     if before is not None:
         await _remove_secrets(world, replace(parts, nonce=before))

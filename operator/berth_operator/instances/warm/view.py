@@ -4,11 +4,12 @@ from berth_core.kube.types import Object
 from berth_core.leases.availability import Lease
 from berth_core.leases.epochs import epoch_of
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
-from berth_operator.engine.world import World, node_is_cordoned, node_is_ready
+from berth_operator.engine.world import World, node_is_ready
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.warm.decide import WarmSet, serves
 from berth_operator.instances.warm.manifests import made_from
 from berth_operator.kinds import DEPLOYMENTS, PODS, SERVICES, TYPES
+from berth_operator.pods.cordon import is_cordoned
 from berth_operator.pods.view import PodView, pod_view
 
 
@@ -50,7 +51,7 @@ def _warm_set(world: World, namespace: str, deployment: str, wd: WorkspaceDeploy
         if pod.epoch == epoch:
             node = world.node(pod.node)
             silent = bool(pod.node) and not node_is_ready(node)
-            leaving = node_is_cordoned(node) and not pod.tolerates_cordon
+            leaving = is_cordoned(node) and not pod.tolerates_cordon
             stray = wd is not None and pod.nonce != wd.warm_nonce(epoch)
             return WarmSet(epoch, pod, silent, stray=stray, leaving=leaving)
     return WarmSet(epoch)

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from berth_core.kube.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
 from berth_operator.instances.warm.decide import (
-    AFTER_LEAVING,
+    AFTER_CORDON,
     HELD_BACK,
     LIFE,
     Drawn,
@@ -77,14 +77,14 @@ def test_it_is_made_later_while_other_leases_are_opened_but_not_much_later() -> 
     assert decide(replace(seen(just_freed(), WarmSet(3)), others_wait=True), at(1)) == WarmPlan(remove=(3,))
 
 
-def test_one_on_a_cordoned_node_leaves_and_the_next_is_made_when_a_drain_has_asked_again() -> None:
+def test_one_on_a_cordoned_node_leaves_and_the_next_is_made_when_a_drain_has_asked_for_it_again() -> None:
     assert decide(seen(free(), WarmSet(4, warm(), leaving=True)), NOW) == WarmPlan(remove=(4,))
-    left = replace(seen(), left=NOW)
-    assert decide(left, at(1)) == WarmPlan(again_at=NOW + AFTER_LEAVING)
-    assert decide(left, NOW + AFTER_LEAVING) == WarmPlan(make=4)
-    busy = replace(seen(just_freed()), left=NOW, others_wait=True)
-    assert decide(busy, at(1)) == WarmPlan(again_at=NOW + AFTER_LEAVING)
-    assert timedelta(seconds=5) < AFTER_LEAVING
+    cordoned = replace(seen(), cordon=NOW)
+    assert decide(cordoned, at(1)) == WarmPlan(again_at=NOW + AFTER_CORDON)
+    assert decide(cordoned, NOW + AFTER_CORDON) == WarmPlan(make=4)
+    busy = replace(seen(just_freed()), cordon=NOW, others_wait=True)
+    assert decide(busy, at(1)) == WarmPlan(again_at=NOW + AFTER_CORDON)
+    assert decide(replace(seen(free(), WarmSet(4, warm())), cordon=NOW), NOW) == WarmPlan(again_at=NOW + LIFE)
 
 
 def test_one_on_a_cordoned_node_stays_with_whoever_takes_the_lease() -> None:
@@ -211,12 +211,12 @@ SETS = st.one_of(
     wd=st.sampled_from([free(), free(4), just_freed(), held(), held(5), free(lockout=True)]),
     cold=st.booleans(),
     others_wait=st.booleans(),
-    left=st.sampled_from([None, NOW]),
+    cordon=st.sampled_from([None, NOW]),
 )
 def test_it_settles_with_one_pod_for_the_next_epoch_and_touches_nobody_s(
-    sets: list[WarmSet], wd: WorkspaceDeployment, cold: bool, others_wait: bool, left: datetime | None
+    sets: list[WarmSet], wd: WorkspaceDeployment, cold: bool, others_wait: bool, cordon: datetime | None
 ) -> None:
-    state = replace(seen(wd, *sets, cold=cold), others_wait=others_wait, left=left)
+    state = replace(seen(wd, *sets, cold=cold), others_wait=others_wait, cordon=cordon)
     claimed = {one.epoch for one in sets if one.pod is not None and one.pod.holder}
     moment = NOW
     for _ in range(12):

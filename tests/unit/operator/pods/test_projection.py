@@ -75,30 +75,15 @@ def test_a_pod_is_seen_as_the_whole_one(missing: str) -> None:
     assert len(orjson.dumps(kept)) < len(orjson.dumps(pod))
 
 
-CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-
-
 @pytest.mark.parametrize(
-    ("toleration", "tolerates"),
-    [
-        (CORDON | {"operator": "Exists"}, True),
-        (CORDON, True),
-        (CORDON | {"operator": "Equal", "value": ""}, True),
-        ({"operator": "Exists"}, True),
-        ({"operator": "Exists", "effect": "NoSchedule"}, True),
-        (CORDON | {"operator": "Equal", "value": "true"}, False),
-        (CORDON | {"operator": "Exists", "effect": "NoExecute"}, False),
-        ({"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}, False),
-        ({"key": "lab", "operator": "Exists"}, False),
-    ],
+    ("toleration", "kept"), [({"operator": "Exists"}, True), ({"key": "lab", "operator": "Exists"}, False)]
 )
-def test_of_its_tolerations_those_of_cordoned_nodes_are_seen(toleration: dict[str, Any], tolerates: bool) -> None:
+def test_of_its_tolerations_that_of_cordoned_nodes_is_kept(toleration: dict[str, Any], kept: bool) -> None:
     pod = copy.deepcopy(POD)
-    pod["spec"]["tolerations"] = [{"key": "lab", "operator": "Exists"}, toleration]
+    pod["spec"]["tolerations"] = [{"key": "other", "operator": "Exists"}, toleration]
     assert pod_view(slim(PODS, pod)) == pod_view(pod)
-    assert pod_view(pod).tolerates_cordon is tolerates
-    assert ("tolerations" in slim(PODS, pod)["spec"]) is tolerates
-    assert not pod_view(POD).tolerates_cordon
+    assert pod_view(pod).tolerates_cordon is kept
+    assert slim(PODS, pod)["spec"].get("tolerations") == ([toleration] if kept else None)
 
 
 @pytest.mark.parametrize(
