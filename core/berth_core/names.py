@@ -116,6 +116,8 @@ WEBHOOK_MASTER: Final = "master"
 WEBHOOK_PUBLIC_KEY: Final = "public-key"
 """Key of the ConfigMap with the public half."""
 
+LEASES_BUDGET: Final = "berth-leases"
+"""PodDisruptionBudget of a workspace namespace, which the chart makes."""
 RELEASE_CONFIGMAP: Final = "berth-release"
 ARCHIVE_OWNER_ANNOTATION: Final = "berth.dev/archive-owner"
 """On that ConfigMap: uid of an earlier one, whose folder in the archive belongs to this installation too."""
@@ -137,7 +139,7 @@ OPERATOR_DNS: Final = "operator.berth.internal"
 
 
 def instance_object(instance_id: str) -> str:
-    """Name of an instance's pod, Service, NetworkPolicy and disruption budget, and of its Secret for users."""
+    """Name of an instance's pod, Service and NetworkPolicy, and of its Secret for users."""
     return f"i-{instance_id}"
 
 

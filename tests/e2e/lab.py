@@ -122,7 +122,7 @@ class Lab:
 
     def leftovers(self, instance: str) -> list[str]:
         """Everything in the cluster that still carries an instance's label."""
-        kinds = "pods,services,secrets,networkpolicies,poddisruptionbudgets"
+        kinds = "pods,services,secrets,networkpolicies"
         found: list[str] = []
         for namespace in (NAMESPACE, "berth-access"):
             printed = self.kubectl("get", kinds, "-n", namespace, "-l", f"berth.dev/instance={instance}", "-o", "name")

@@ -12,9 +12,9 @@ TURN_SECONDS = 60
 
 
 @contextmanager
-def lent_to_nobody_else(lab: Lab, type_name: str, **template: object) -> Iterator[str]:
+def lent_to_nobody_else(lab: Lab, type_name: str, *, warm: bool = False, **template: object) -> Iterator[str]:
     """Make a type with one deployment, and take both away again; the deployment's name."""
-    name = lab.makes_type(type_name, {**TEMPLATE, **template})
+    name = lab.makes_type(type_name, {**TEMPLATE, **template}, warm=warm)
     try:
         yield name
     finally:

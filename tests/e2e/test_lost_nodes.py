@@ -10,6 +10,7 @@ from mishaps import cordoned, disk_nearly_full, drained, kubelet_of, node_delete
 from passing import TURN_SECONDS, door, gets_in_alone, held_and_awaited, lent_to_nobody_else, passes_to
 from session import Session
 
+from berth_core import names
 from berth_dev.cluster.network import NODES
 from berth_dev.envtest.testing import BerthCluster
 
@@ -73,6 +74,24 @@ def test_a_drain_waits_for_the_lease_and_the_next_holder_is_elsewhere(
             assert draining.returncode == 0, "the drain did not come to its end"
     bob.ends(following)
     assert lab.leftovers(instance) == []
+
+
+@pytest.mark.timeout(400)
+def test_a_drain_does_not_wait_for_a_pod_that_is_kept_warm(lab: Lab) -> None:
+    def node_of_warm(pod: str) -> str:
+        lab.wait(f"pod/{pod}", "create", 90)
+        lab.wait(f"pod/{pod}", "condition=Ready", 60)
+        return str(lab.get("pod", pod)["spec"]["nodeName"])
+
+    with ExitStack() as opened:
+        with cordoned(lab, STAYS):
+            deployment = opened.enter_context(lent_to_nobody_else(lab, "moves_warm", warm=True))
+            pod = names.warm_object(lab.get("wd", deployment)["status"]["id"], 1)
+            assert node_of_warm(pod) == GOES
+        with drained(lab, GOES) as draining:
+            draining.communicate(timeout=120)
+            assert draining.returncode == 0, "the drain did not come to its end"
+            assert node_of_warm(pod) == STAYS
 
 
 @pytest.mark.timeout(500)

@@ -52,7 +52,7 @@ def test_a_warm_pod_is_shut_before_one_holder_s_in_its_lease_and_gone_after(
     ada.ends(instance)
     assert lab.leftovers(instance) == []
     of_the_first = f"berth.dev/deployment={pod['metadata']['labels']['berth.dev/deployment']},berth.dev/epoch=1"
-    for kind in ("pods", "services", "secrets", "networkpolicies", "poddisruptionbudgets"):
+    for kind in ("pods", "services", "secrets", "networkpolicies"):
         assert lab.objects(kind, of_the_first) == []
 
     following = waits(lab, machine, 2)

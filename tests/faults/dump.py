@@ -35,7 +35,6 @@ KINDS = (
     Kind("v1", "services"),
     Kind("v1", "secrets"),
     Kind("networking.k8s.io/v1", "networkpolicies"),
-    Kind("policy/v1", "poddisruptionbudgets"),
     Kind("batch/v1", "jobs"),
     Kind("coordination.k8s.io/v1", "leases"),
 )

@@ -6,7 +6,6 @@ from typing import Final
 from berth_core import names, state
 from berth_core.ids import instance_id
 from berth_core.kube import conditions
-from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.availability import AVAILABLE, availability
 from berth_core.resources import WorkspaceDeployment
@@ -26,7 +25,7 @@ RULED_SECONDS: Final = 5.0
 """After so long a rule that was made or deleted is in force: the news and the push may take 2 s each."""
 SETTLED_SECONDS: Final = 10.0
 """After so long the passes that follow an instance's becoming ready are through, also where each request is slow."""
-LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "poddisruptionbudgets", "firewallrules")
+LEFT: Final = ("pods", "secrets", "services", "jobs", "networkpolicies", "firewallrules")
 
 
 def at_peace(stage: Stage) -> None:
@@ -69,10 +68,6 @@ def _ready(stage: Stage, public_id: str, status: Object) -> None:
     services = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("services", LAB)]
     if not any(of.items() <= labels.items() for labels in services):
         violated("I4: an instance that was ready has no Service")
-    budgets = [obj["metadata"].get("labels") or {} for obj in stage.cluster.store.all("poddisruptionbudgets", LAB)]
-    lately = (stage.world.wall() - parse_time(status["readyTime"])).total_seconds() < SETTLED_SECONDS
-    if not lately and not any(of.items() <= labels.items() for labels in budgets):
-        violated("I4: nothing keeps a drain from the pod of an instance that was ready")
 
 
 def _node_is_ready(stage: Stage, machine: str) -> bool:

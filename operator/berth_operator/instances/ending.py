@@ -29,7 +29,6 @@ from berth_operator.instances.plan import Plan
 from berth_operator.instances.vpn import clients
 from berth_operator.instances.warm import view
 from berth_operator.kinds import (
-    BUDGETS,
     DEPLOYMENT,
     DEPLOYMENTS,
     INSTANCES,
@@ -149,9 +148,9 @@ async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | N
     if memory.hooks and not await _gone(world, namespace, instance_id, lease):
         return False
     name = names.instance_object(instance_id)
-    walls = (BUDGETS,) if memory.held_by_type else (POLICIES, BUDGETS)
+    walls = () if memory.held_by_type else (name, warm)
     await together(
-        *(world.client.delete(kind, namespace, of) for kind in walls for of in (name, warm) if of),
+        *(world.client.delete(POLICIES, namespace, of) for of in walls if of),
         world.client.delete(SECRETS, world.config.access_namespace, name),
         _delete_rules(world, namespace, instance_id),
     )

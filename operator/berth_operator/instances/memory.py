@@ -97,8 +97,6 @@ class Memory:
     """Source ranges that its load balancer was given last; None where it was given none."""
     found: bool = False
     """It was opened before this process led: its objects are read before they are written anew."""
-    budget: bool = False
-    """The PodDisruptionBudget was applied."""
     pod_uid: str = ""
     pod_ip: str = ""
     pod_created: datetime | None = None

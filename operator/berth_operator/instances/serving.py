@@ -31,7 +31,7 @@ from berth_operator.instances.lease_secrets import lease_parts
 from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
-from berth_operator.instances.starting import apply_budget, apply_sources
+from berth_operator.instances.starting import apply_sources
 from berth_operator.instances.vpn import clients
 from berth_operator.kinds import INSTANCE, RULES
 from berth_operator.pods.view import PodView
@@ -165,8 +165,6 @@ async def report(world: World, seen: ObservedInstance, plan: Plan) -> None:
     writes: list[Awaitable[Object | None]] = [write_status(world, instance, instance.status, new)]
     if seen.agent.current and not seen.rules_settled and not settles_later(seen, world.now()):
         writes.extend(_settle(world, instance, memory))
-    if seen.agent.listening and before:
-        writes.append(apply_budget(world, seen, memory))
     written, *_ = await together(*writes)
     if written is not None and status.is_ready(after := Instance.parse(written)) and not before:
         took = (world.now() - parse_time(after.metadata.creation_timestamp)).total_seconds()

@@ -28,7 +28,6 @@ from berth_operator.instances.lease_secrets import (
 )
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.isolation import of_lease
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import policy
@@ -39,7 +38,7 @@ from berth_operator.instances.plan import Plan
 from berth_operator.instances.policies import apply, digest_of, has_its_own, uphold
 from berth_operator.instances.status import PodSecrets
 from berth_operator.instances.warm.reconcile import claim_pod
-from berth_operator.kinds import BUDGETS, INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
+from berth_operator.kinds import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
 from berth_operator.pods.view import PodView
 from berth_operator.podspec.isolation import of_pod
@@ -191,15 +190,6 @@ async def _apply_policy(
         metadata = applied["metadata"]
         memory.policy, memory.policy_name, memory.policy_generation = digest, metadata["name"], metadata["generation"]
         memory.policy_version = version_of(applied)
-
-
-async def apply_budget(world: World, seen: ObservedInstance, memory: Memory) -> None:
-    """Apply the PodDisruptionBudget, once for each instance and process: only one that is ready needs it."""
-    if memory.budget or seen.deployment is None or seen.type is None:
-        return
-    lease = _bound_lease(seen.instance, seen.deployment, seen.type)
-    await apply(world, BUDGETS, budget(lease), look=memory.found)
-    memory.budget = True
 
 
 def _bound_lease(instance: Instance, wd: WorkspaceDeployment, type_: WorkspaceType) -> LeaseParts:

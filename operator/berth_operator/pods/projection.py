@@ -10,6 +10,7 @@ from berth_core import names
 from berth_core.kube.cache import strip_bookkeeping
 from berth_core.kube.types import Kind, Object
 from berth_operator.kinds import PODS, SERVICES
+from berth_operator.pods.cordon import tolerates_cordon
 from berth_operator.pods.view import CONTROLLERS, phase_is_presumed
 
 _METADATA: Final = (
@@ -54,12 +55,15 @@ def _pod(obj: Object) -> Object:
         if status.get(group)
     }
     conditions = [one for one in status.get("conditions") or () if one["type"] in _CONDITIONS]
+    fields = _some(spec, ("nodeName", "hostUsers")) | containers
+    if tolerations := list(filter(tolerates_cordon, spec.get("tolerations") or ())):
+        fields["tolerations"] = tolerations
     metadata = _metadata(obj)
     if phase_is_presumed(obj):
         metadata["managedFields"] = [{"manager": CONTROLLERS, "fieldsV1": {"f:status": {"f:phase": {}}}}]
     return {
         "metadata": metadata,
-        "spec": _some(spec, ("nodeName", "hostUsers")) | containers,
+        "spec": fields,
         "status": _some(status, ("phase", "podIP", "reason")) | reports | {"conditions": conditions},
     }
 

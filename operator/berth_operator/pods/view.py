@@ -8,6 +8,7 @@ from berth_core.kube.containers import Container, reported
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.epochs import epoch_of
+from berth_operator.pods.cordon import tolerates_cordon
 
 ORDINARY = ("NotReported", "ContainerCreating", "PodInitializing")
 """Reasons of containers that are on their way."""
@@ -46,6 +47,8 @@ class PodView:
     unschedulable_since: datetime | None = None
     unschedulable: str = ""
     """The scheduler's message."""
+    tolerates_cordon: bool = False
+    """The scheduler binds it to cordoned nodes too."""
     presumed: bool = False
     """Its phase was written by a controller of Kubernetes', which knows nothing of the containers."""
     forced: bool = False
@@ -134,6 +137,7 @@ def pod_view(pod: Object) -> PodView:
         containers=tuple(reported_status.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",
+        tolerates_cordon=any(map(tolerates_cordon, spec.get("tolerations") or ())),
         presumed=phase_is_presumed(pod)
         or (disruption.get("status") == "True" and disruption.get("reason") == "DeletionByPodGC"),
         forced=bool(metadata.get("annotations", {}).get(names.FORCED_ANNOTATION)),

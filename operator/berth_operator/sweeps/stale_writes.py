@@ -56,7 +56,8 @@ async def sweep_late(world: World, key: Key) -> float | None:
     """Clear objects of what had ended, and have NetworkPolicies applied anew that others changed or deleted."""
     for namespace in world.config.workspace_namespaces:
         made, walls, as_of = set[str](), dict[str, Object](), "0"
-        for kind in (SECRETS, SERVICES, POLICIES, BUDGETS):
+        await _delete_budgets(world, namespace)
+        for kind in (SECRETS, SERVICES, POLICIES):
             # Some at a time: all of them at once would take memory that a process does not give back.
             async for objects, version in world.client.pages(kind, namespace, labels=OURS, metadata_only=True):
                 await _look_at(world, kind, objects)
@@ -79,6 +80,21 @@ async def sweep_late(world: World, key: Key) -> float | None:
     if key.name and int(key.name) < TIMES:
         world.queue.add_after(Key(LATE, "", str(int(key.name) + 1)), AGAIN_SECONDS)
     return None
+
+
+async def _delete_budgets(world: World, namespace: str) -> None:
+    """Delete PodDisruptionBudgets of an earlier version, which made one for each lease (ADR 0048).
+
+    A drain waits for a pod that one budget chooses, and gives up on one that two do. Without the namespace's own, the
+    earlier ones stay.
+    """
+    present: dict[str, Object] = {}
+    async for budgets, _ in world.client.pages(BUDGETS, namespace, metadata_only=True):
+        present |= {budget["metadata"]["name"]: budget["metadata"].get("labels") or {} for budget in budgets}
+    if names.LEASES_BUDGET not in present:
+        return
+    for name in (name for name, labels in present.items() if OURS.items() <= labels.items()):
+        await world.client.delete(BUDGETS, namespace, name)
 
 
 async def _look_at(world: World, kind: Kind, objects: Sequence[Object]) -> None:

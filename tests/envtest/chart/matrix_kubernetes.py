@@ -195,7 +195,7 @@ def _entries() -> Iterator[Row]:
 
 def _belongings(plural: str) -> Iterator[Row]:
     where, one = collection(plural), f"{collection(plural)}/matrix"
-    makers = "api manager" if plural == "leases" else "operator manager"
+    makers = {"leases": "api manager", "poddisruptionbudgets": "manager"}.get(plural, "operator manager")
     changers = "manager" if plural == "secrets" else makers
     yield row(f"create {plural}", "POST", where, manifest(plural), f"{makers} {EDITORS}")
     for name in (*RESERVED, RELEASE_CONFIGMAP):

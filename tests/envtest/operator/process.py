@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import documented
+from documented import Right
 from forked import Process, start
 
 from berth_dev.envtest.accounts import account
@@ -50,7 +51,9 @@ class Operators:
             process.wait(timeout=20)
 
 
-def restricted_kubeconfig(server: ApiServer, namespaces: Namespaces, folder: Path) -> Path:
-    """A kubeconfig for a service account with the documented rights."""
-    rules = documented.rules(documented.rights("operator"), namespaces)
+def restricted_kubeconfig(
+    server: ApiServer, namespaces: Namespaces, folder: Path, more: frozenset[Right] = frozenset()
+) -> Path:
+    """A kubeconfig for a service account with the documented rights, and perhaps more."""
+    rules = documented.rules(documented.rights("operator") | more, namespaces)
     return account(server, f"operator-{namespaces.release}", namespaces.release, rules, folder)

@@ -36,7 +36,6 @@ async def test_what_is_made_for_an_ended_instance_is_cleared_by_the_next_leader(
         SECRETS: {"stringData": {"ssh_host_ed25519_key": "x"}},
         SERVICES: {"spec": {"ports": [{"port": 22}]}},
         POLICIES: {"spec": {"podSelector": selector}},
-        BUDGETS: {"spec": {"selector": selector, "maxUnavailable": 0}},
     }
     for kind, fields in specs.items():
         await lab.client.create(kind, lab.namespace, {"metadata": metadata} | fields)
@@ -45,6 +44,26 @@ async def test_what_is_made_for_an_ended_instance_is_cleared_by_the_next_leader(
     for kind in specs:
         await lab.until_gone(kind, f"i-{public_id}", seconds=30)
     await lab.until_gone(RULES, "mine-0")
+
+
+async def test_disruption_budgets_of_an_earlier_version_go_once_that_of_the_namespace_is_there(
+    lab: Lab, operators: Operators
+) -> None:
+    ours: Object = {"name": "i-earlier", "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY}}
+    of_the_chart: Object = {"name": names.LEASES_BUDGET, "labels": {names.MANAGED_BY_LABEL: "Helm"}}
+    for metadata in (ours, {"name": "another"}):
+        await lab.client.create(BUDGETS, lab.namespace, {"metadata": metadata, "spec": {"minAvailable": 1}})
+    labels = {names.INSTANCE_LABEL: str(uuid.uuid4()), names.MANAGED_BY_LABEL: names.MANAGED_BY}
+    await lab.client.create(SECRETS, lab.namespace, {"metadata": {"name": "left", "labels": labels}})
+    operators.start()
+    await lab.until_gone(SECRETS, "left", seconds=30)
+    assert await lab.kept(BUDGETS, "i-earlier"), "nothing else keeps a drain from its lease"
+    await lab.client.create(BUDGETS, lab.namespace, {"metadata": of_the_chart, "spec": {"minAvailable": 1}})
+    operators.stop_all()
+    operators.start()
+    await lab.until_gone(BUDGETS, "i-earlier", seconds=40)
+    for name in (names.LEASES_BUDGET, "another"):
+        assert await lab.kept(BUDGETS, name)
 
 
 async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(lab: Lab, operators: Operators) -> None:

@@ -7,10 +7,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from documented import Right
 from forked import Process
 
 from berth_core import ids, names
-from berth_core.kube.types import Object
+from berth_core.kube.types import Kind, Object
 from berth_dev.envtest import apiserver as tiers
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.puppets import NODES, Puppets
@@ -20,12 +21,17 @@ from .conftest import lab_in
 from .earlier import Version, earlier
 from .killing import is_bound
 from .lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, RESERVATIONS, RULES, SECRETS, SERVICES, Lab, condition
-from .process import Operators
+from .process import Operators, restricted_kubeconfig
 
 pytestmark = pytest.mark.apiserver
 
 FIRST = IPv4Address("127.62.0.1")
 SECONDS = 60
+BUDGETS = Kind("policy/v1", "poddisruptionbudgets")
+EARLIER_RIGHTS: frozenset[Right] = frozenset(
+    ("workspaces", "policy", BUDGETS.plural, "", verb) for verb in ("get", "create", "patch")
+)
+"""Rights that only the version before needs."""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,14 @@ def namespaces(apiserver: ApiServer) -> Namespaces:
 async def lab(apiserver: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab]:
     async with lab_in(apiserver, namespaces) as made:
         yield made
+
+
+@pytest.fixture
+def operators(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Iterator[Operators]:
+    """Operators with the rights of both versions."""
+    made = Operators(restricted_kubeconfig(apiserver, namespaces, tmp_path, EARLIER_RIGHTS), namespaces, tmp_path)
+    yield made
+    made.stop_all()
 
 
 @pytest.fixture
@@ -141,6 +155,13 @@ async def gets_another_pod(lab: Lab, before: Object) -> None:
     assert (await lab.kept(INSTANCES, name))["status"]["hostKeys"] == before["status"]["hostKeys"]
 
 
+async def budgets_go(lab: Lab, *pods: str) -> None:
+    """Show that the budgets of leases of before go, since the chart has made that of the namespace."""
+    for pod in pods:
+        await lab.until_gone(BUDGETS, pod, seconds=SECONDS)
+    assert await lab.kept(BUDGETS, names.LEASES_BUDGET)
+
+
 async def waiters(lab: Lab, deployment: str) -> None:
     """Let a Reservation wait, and after it an Instance made with kubectl."""
     await lab.reservation("first", user="first", deployments=[deployment])
@@ -183,12 +204,18 @@ async def test_leases_warm_pods_and_waiters_outlive_an_upgrade(
     )
     assert hot[0]["status"]["warm"] is True
     await waiters(lab, "cold")
+    guarded = (f"i-{cold[0]['metadata']['uid']}", warm_name(lab, "hot-held", 1))
+    for pod in guarded:
+        await lab.until(BUDGETS, pod, bool, seconds=SECONDS)
 
+    of_the_chart: Object = {"metadata": {"name": names.LEASES_BUDGET}, "spec": {"minAvailable": 1}}
+    await lab.client.create(BUDGETS, lab.namespace, of_the_chart)
     await asyncio.to_thread(apply_crds, apiserver)
     await succeeds(lab, operators, old)
 
     for lease in (cold, hot):
         await is_kept(lab, *lease)
+    await budgets_go(lab, *guarded)
     await gets_another_pod(lab, cold[0])
     await held(lab, "of-free", "hot-free")
     for name, deployment in (("of-hot", "hot-held"), ("of-free", "hot-free")):

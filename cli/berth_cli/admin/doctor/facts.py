@@ -37,6 +37,7 @@ LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
 CONFIGMAPS: Final = Kind("v1", "configmaps")
+BUDGETS: Final = Kind("policy/v1", "poddisruptionbudgets")
 INGRESSES: Final = Kind("networking.k8s.io/v1", "ingresses")
 COUNTED: Final = {kind.plural: kind for kind in (CONFIGMAPS, Kind("v1", "persistentvolumeclaims"), SERVICES)}
 """Kinds that the value `bounds.quota` bounds and that are counted here."""
@@ -126,6 +127,8 @@ class Facts(Stored):
     """Certificate (PEM) of the agents' authority."""
     keys: Mapping[str, bool] | Unseen
     """Whether each of the release's key objects exists, by name."""
+    budgets: Mapping[str, bool] | Unseen
+    """Whether the budget exists that keeps pods of leases from eviction, by workspace namespace."""
 
 
 def environment(process: Object | None, container: str) -> dict[str, str]:
@@ -162,6 +165,7 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
         ingresses=await _observed(_in(client, INGRESSES, [release])),
         authority=await _observed(_authority(client, release)),
         keys=await _observed(_keys(client, release)),
+        budgets=await _observed(_budgets(client, where)),
     )
 
 
@@ -317,3 +321,7 @@ async def _keys(client: Client, release: str) -> dict[str, bool]:
         (CONFIGMAPS, names.WEBHOOK_CONFIGMAP),
     )
     return {name: await _one(client, kind, release, name) is not None for kind, name in places}
+
+
+async def _budgets(client: Client, workspaces: Sequence[str]) -> dict[str, bool]:
+    return {where: await _one(client, BUDGETS, where, names.LEASES_BUDGET) is not None for where in workspaces}

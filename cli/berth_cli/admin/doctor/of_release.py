@@ -14,7 +14,7 @@ from berth_core.kube import conditions
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.availability import QUARANTINED
-from berth_core.names import GROUP
+from berth_core.names import GROUP, LEASES_BUDGET
 from berth_core.resources import KINDS, WorkspaceType
 from berth_core.resources.workspacetype import EnvVar
 
@@ -150,6 +150,19 @@ def keys(facts: Facts) -> Iterator[Finding]:
         yield Finding(check, Level.FAILED, f"not there: {', '.join(missing)}", mend)
     else:
         yield Finding(check, Level.OK, "the keys of tokens and webhooks are there")
+
+
+def drains(facts: Facts) -> Iterator[Finding]:
+    """A drain waits for the leases on its node."""
+    check = "drains"
+    if isinstance(facts.budgets, Unseen):
+        yield unseen(check, facts.budgets)
+        return
+    if missing := [namespace for namespace, there in facts.budgets.items() if not there]:
+        says = f"no PodDisruptionBudget {LEASES_BUDGET} keeps drains from leases in {', '.join(missing)}"
+        yield Finding(check, Level.FAILED, says, "`helm upgrade` the release, which makes what is missing")
+    else:
+        yield Finding(check, Level.OK, "they wait for the leases on their nodes")
 
 
 def egress(facts: Stored) -> Iterator[Finding]:

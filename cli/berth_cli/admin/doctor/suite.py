@@ -33,6 +33,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     of_release.leader,
     of_release.certificates,
     of_release.keys,
+    of_release.drains,
     of_release.machines,
     *BEFORE_AN_UPGRADE,
 )

@@ -40,7 +40,7 @@ class LeaseParts:
 
     @property
     def name(self) -> str:
-        """Name of the pod, and of its Service, NetworkPolicy and disruption budget."""
+        """Name of the pod, and of its Service and NetworkPolicy."""
         return names.warm_object(self.deployment.public_id, self.epoch) if self.warm else names.instance_object(self.id)
 
     @property

@@ -18,6 +18,9 @@ HELD_BACK: Final = timedelta(seconds=3)
 processor time from waiters."""
 RETRY_AFTER: Final = timedelta(seconds=30)
 """A pod that failed is made anew this long after it was made."""
+AFTER_CORDON: Final = timedelta(seconds=30)
+"""No pod is made for so long after a node was cordoned. ``kubectl drain`` asks every 5 s for the eviction of a name: it
+must find no pod where one has left, since it would wait for the next one of the name wherever that runs."""
 
 
 class Drawn(NamedTuple):
@@ -48,6 +51,8 @@ class WarmSet:
     """The deployment's status names other Secrets than the pod mounts: a former leader made it."""
     lacks_secrets: bool = False
     """The pod waits for Secrets that are gone."""
+    leaving: bool = False
+    """The pod's node is cordoned, and another pod would not come there again."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class ObservedWarm:
     """Leases of other deployments are being opened."""
     cold: bool = False
     """The deployment's present holder has another pod, and so will not use the warm one."""
+    cordon: datetime | None = None
+    """When the last of the nodes that are cordoned was; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ def decide(seen: ObservedWarm, now: datetime) -> WarmPlan:
             remove.append(one.epoch)
     alone = all(one is spare for one in seen.sets)
     make = next_epoch if alone and (spare is None or spare.pod is None) else None
-    if make is not None and seen.others_wait and (until := _free_since(seen.wd, now) + HELD_BACK) > now:
+    if make is not None and (until := _held_back(seen, now)) > now:
         make = None
         again.append(until)
     return WarmPlan(tuple(remove), make, min(again, default=None))
@@ -115,6 +122,12 @@ def awaits_its_finalizer(wd: WorkspaceDeployment | None) -> bool:
     if wd is None or wd.has_begun or wd.metadata.deletion_timestamp:
         return False
     return wd.status.observed_generation is not None
+
+
+def _held_back(seen: ObservedWarm, now: datetime) -> datetime:
+    """Until when the next pod is not made; now where it is made at once."""
+    opening = _free_since(seen.wd, now) + HELD_BACK if seen.others_wait else now
+    return max(opening, seen.cordon + AFTER_CORDON) if seen.cordon is not None else opening
 
 
 def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
@@ -152,6 +165,6 @@ def _is_somebodys(one: WarmSet, seen: ObservedWarm) -> bool:
 
 def _good_until(one: WarmSet, pod: PodView, digest: str) -> datetime:
     """When a pod for the right epoch is to be made anew; long ago where that is now."""
-    if pod.deleting or pod.made_from != digest or one.silent or one.stray or one.lacks_secrets:
+    if pod.deleting or pod.made_from != digest or one.silent or one.stray or one.lacks_secrets or one.leaving:
         return pod.created
     return pod.created + (RETRY_AFTER if pod.over else LIFE)

@@ -31,9 +31,10 @@ from berth_operator.instances.warm.decide import (
     next_epoch_of,
 )
 from berth_operator.instances.warm.manifests import claim, made_from, warm_pod
-from berth_operator.kinds import INSTANCES, PODS, POLICIES, SECRETS, SERVICES
+from berth_operator.kinds import INSTANCES, NODES, PODS, POLICIES, SECRETS, SERVICES
 from berth_operator.leases.live import read_deployment
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.pods.cordon import last_cordon
 from berth_operator.pods.view import PodView, goes, holder_of
 
 log = structlog.get_logger(__name__)
@@ -100,6 +101,7 @@ def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
         view.warm_sets(world, key.namespace, key.name),
         others_wait=bool(world.cache[INSTANCES].by("opening", "yes")),
         cold=_has_a_cold_pod(world, wd),
+        cordon=last_cordon(world.cache[NODES]),
     )
     epoch = next_epoch_of(seen, now)
     if wd is None or type_ is None or epoch is None:

@@ -9,6 +9,7 @@ from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.warm.decide import WarmSet, serves
 from berth_operator.instances.warm.manifests import made_from
 from berth_operator.kinds import DEPLOYMENTS, PODS, SERVICES, TYPES
+from berth_operator.pods.cordon import is_cordoned
 from berth_operator.pods.view import PodView, pod_view
 
 
@@ -48,6 +49,9 @@ def _warm_set(world: World, namespace: str, deployment: str, wd: WorkspaceDeploy
     for obj in world.cache[PODS].by("warm", deployment, namespace):
         pod = pod_view(obj)
         if pod.epoch == epoch:
-            silent = bool(pod.node) and not node_is_ready(world.node(pod.node))
-            return WarmSet(epoch, pod, silent, stray=wd is not None and pod.nonce != wd.warm_nonce(epoch))
+            node = world.node(pod.node)
+            silent = bool(pod.node) and not node_is_ready(node)
+            leaving = is_cordoned(node) and not pod.tolerates_cordon
+            stray = wd is not None and pod.nonce != wd.warm_nonce(epoch)
+            return WarmSet(epoch, pod, silent, stray=stray, leaving=leaving)
     return WarmSet(epoch)

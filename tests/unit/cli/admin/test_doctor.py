@@ -84,6 +84,7 @@ def well() -> Facts:
         held=held(),
         authority=material.new_authority(NOW).certificate.encode(),
         keys={"berth-token-signing": True},
+        budgets={"lab": True},
     )
 
 
@@ -199,6 +200,10 @@ def test_an_authority_that_is_gone_ends_or_is_none() -> None:
     assert "ended" in only(replace(well(), authority=material.new_authority(long_ago).certificate.encode())).says
 
 
+def test_a_namespace_without_the_budget_of_leases() -> None:
+    assert "keeps drains from leases in lab-b" in only(replace(well(), budgets={"lab": True, "lab-b": False})).says
+
+
 def test_keys_that_are_missing() -> None:
     assert "berth-token-signing" in only(replace(well(), keys={"berth-token-signing": False})).says
 
@@ -254,6 +259,7 @@ def test_what_may_not_be_read_is_unknown() -> None:
         values=Values(nobody, nobody, nobody),
         authority=nobody,
         keys=nobody,
+        budgets=nobody,
     )
     assert {one.level for one in ill(facts)} == {Level.UNKNOWN}
     assert len(ill(facts)) == len(suite.CHECKS) - 2, "version and clock are told to everybody"

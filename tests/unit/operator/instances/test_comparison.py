@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from berth_operator.instances.manifests.comparison import stands
-from berth_operator.instances.manifests.disruption import budget
+from berth_operator.instances.manifests.policy import policy
 
-from ..samples import lease_parts
+from ..samples import CONFIG, lease_parts
 
-MANIFEST = budget(lease_parts())
+MANIFEST = policy(lease_parts(), (), CONFIG)
 
 
 def found() -> dict[str, Any]:
     """As the API server gives it."""
     obj = copy.deepcopy(MANIFEST)
     obj["metadata"] |= {"uid": "u", "resourceVersion": "7", "generation": 1}
-    return obj | {"status": {"currentHealthy": 1}}
+    return obj | {"status": {"conditions": []}}
 
 
 def test_what_the_api_server_adds_outside_of_the_spec_does_not_count() -> None:

@@ -11,7 +11,17 @@ from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
-from berth_operator.instances.warm.decide import HELD_BACK, LIFE, Drawn, ObservedWarm, WarmPlan, WarmSet, decide, serves
+from berth_operator.instances.warm.decide import (
+    AFTER_CORDON,
+    HELD_BACK,
+    LIFE,
+    Drawn,
+    ObservedWarm,
+    WarmPlan,
+    WarmSet,
+    decide,
+    serves,
+)
 from berth_operator.pods.view import PodView
 
 from ..samples import ID, NOW, at, deployment, instance, pod, type_
@@ -67,6 +77,24 @@ def test_it_is_made_later_while_other_leases_are_opened_but_not_much_later() -> 
     assert decide(replace(seen(just_freed(), WarmSet(3)), others_wait=True), at(1)) == WarmPlan(remove=(3,))
 
 
+def test_one_on_a_cordoned_node_leaves_and_the_next_is_made_when_a_drain_has_asked_for_it_again() -> None:
+    assert decide(seen(free(), WarmSet(4, warm(), leaving=True)), NOW) == WarmPlan(remove=(4,))
+    cordoned = replace(seen(), cordon=NOW)
+    assert decide(cordoned, at(1)) == WarmPlan(again_at=NOW + AFTER_CORDON)
+    assert decide(cordoned, NOW + AFTER_CORDON) == WarmPlan(make=4)
+    busy = replace(seen(just_freed()), cordon=NOW, others_wait=True)
+    assert decide(busy, at(1)) == WarmPlan(again_at=NOW + AFTER_CORDON)
+    assert decide(replace(seen(free(), WarmSet(4, warm())), cordon=NOW), NOW) == WarmPlan(again_at=NOW + LIFE)
+
+
+def test_one_on_a_cordoned_node_stays_with_whoever_takes_the_lease() -> None:
+    taken = WarmSet(4, warm(), leaving=True)
+    assert decide(seen(held(), taken), NOW) == WarmPlan()
+    assert serves(taken, instance(), WANTED)
+    assert decide(seen(held(), WarmSet(4, warm(holder=ID), leaving=True)), NOW) == WarmPlan()
+    assert decide(seen(free(4), WarmSet(4, warm(holder=ID), leaving=True)), NOW) == WarmPlan()
+
+
 def test_one_that_waits_for_secrets_that_are_gone_is_made_anew_and_one_of_which_nothing_is_heard_is_looked_at() -> None:
     silent = warm(phase="Pending", containers=())
     assert decide(seen(free(), WarmSet(4, silent)), NOW) == WarmPlan(again_at=NOW + SILENCE)
@@ -103,6 +131,7 @@ def test_without_deployment_or_type_nothing_is_kept() -> None:
         WarmSet(4, warm(made_from="another")),
         WarmSet(4, warm(), silent=True),
         WarmSet(4, warm(), stray=True),
+        WarmSet(4, warm(), leaving=True),
         WarmSet(4, warm(phase="Failed", created=at(-31))),
         WarmSet(3, warm(epoch=3)),
         WarmSet(3),
@@ -170,7 +199,9 @@ PODS = st.builds(
     created=st.builds(at, st.integers(-90_000, 0)),
 )
 SETS = st.one_of(
-    st.builds(lambda p, silent: WarmSet(p.epoch, p, silent), PODS, st.booleans()),
+    st.builds(
+        lambda p, silent, leaving: WarmSet(p.epoch, p, silent, leaving=leaving), PODS, st.booleans(), st.booleans()
+    ),
     st.builds(WarmSet, st.integers(2, 6)),
 )
 
@@ -180,11 +211,12 @@ SETS = st.one_of(
     wd=st.sampled_from([free(), free(4), just_freed(), held(), held(5), free(lockout=True)]),
     cold=st.booleans(),
     others_wait=st.booleans(),
+    cordon=st.sampled_from([None, NOW]),
 )
 def test_it_settles_with_one_pod_for_the_next_epoch_and_touches_nobody_s(
-    sets: list[WarmSet], wd: WorkspaceDeployment, cold: bool, others_wait: bool
+    sets: list[WarmSet], wd: WorkspaceDeployment, cold: bool, others_wait: bool, cordon: datetime | None
 ) -> None:
-    state = replace(seen(wd, *sets, cold=cold), others_wait=others_wait)
+    state = replace(seen(wd, *sets, cold=cold), others_wait=others_wait, cordon=cordon)
     claimed = {one.epoch for one in sets if one.pod is not None and one.pod.holder}
     moment = NOW
     for _ in range(12):

@@ -15,7 +15,6 @@ from berth_core.vpn import Protocol, Tunnel
 from berth_operator.agents.certificates import KeyPair
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.hook import job
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import closed_policy, policy, type_policy
@@ -202,11 +201,6 @@ def test_the_policy_of_a_type_opens_the_port_of_a_vpn_that_the_release_offers() 
 def test_a_type_that_comes_again_has_another_version_of_its_policy() -> None:
     again = type_().model_copy(update={"metadata": type_().metadata.model_copy(update={"uid": "another"})})
     assert type_policy(again, CONFIG) != type_policy(type_(), CONFIG)
-
-
-def test_the_budget_works_for_a_pod_without_a_controller() -> None:
-    spec = budget(lease_parts())["spec"]
-    assert spec == {"minAvailable": 1, "selector": {"matchLabels": {"berth.dev/instance": ID}}}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from berth_core import names
 from berth_core.firewall import Rule, Sources
 from berth_operator.agents.certificates import KeyPair
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.disruption import budget
 from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.secrets import agent_secret, workspace_secret
@@ -91,8 +90,6 @@ def test_the_holder_changes_nothing_but_the_pod_where_all_sources_may_come() -> 
     assert policy(parts(held=True), (rule,), CONFIG) == policy(parts(), (), CONFIG)
     assert policy(parts(held=True), (rule,), EXACT) != policy(parts(), (), EXACT)
     assert service(parts(held=True), CONFIG, ()) == service(parts(), CONFIG, ())
-    selector = budget(parts(held=True))["spec"]["selector"]["matchLabels"]
-    assert selector.items() <= warm_pod(parts(), CONFIG, KEY)["metadata"]["labels"].items()
 
 
 @pytest.mark.parametrize(

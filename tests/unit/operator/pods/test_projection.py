@@ -76,6 +76,17 @@ def test_a_pod_is_seen_as_the_whole_one(missing: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("toleration", "kept"), [({"operator": "Exists"}, True), ({"key": "lab", "operator": "Exists"}, False)]
+)
+def test_of_its_tolerations_that_of_cordoned_nodes_is_kept(toleration: dict[str, Any], kept: bool) -> None:
+    pod = copy.deepcopy(POD)
+    pod["spec"]["tolerations"] = [{"key": "other", "operator": "Exists"}, toleration]
+    assert pod_view(slim(PODS, pod)) == pod_view(pod)
+    assert pod_view(pod).tolerates_cordon is kept
+    assert slim(PODS, pod)["spec"].get("tolerations") == ([toleration] if kept else None)
+
+
+@pytest.mark.parametrize(
     ("asked", "goes_by_itself"),
     [
         ({}, False),
