@@ -31,6 +31,7 @@ CONNECT_EVERY = 0.020
 SYN_EVERY = 0.005
 POLL_EVERY = 0.010
 DEADLINE = 30.0
+CGROUPS = Path("/sys/fs/cgroup")
 PROCESSES = {
     "operator": ("berth-operator",),
     "api": ("berth-api",),
@@ -85,6 +86,7 @@ class Bench:
         info, ready_at = await ready
         self.samples.add("POST /new → READY", ready_at - asked)
         self.samples.add("first TCP connection → READY", ready_at - reached.result())
+        self.samples.add("processor time of the pod by then", await self._processor_time(instance))
         await self._ssh(info, instance)
         self.processes.update(resident())
         await self._firewall(info["fwd"], instance)
@@ -122,6 +124,10 @@ class Bench:
                 return info, monotonic()
             await asyncio.sleep(POLL_EVERY)
         raise TimeoutError(f"instance {instance} is {info['status']} after {DEADLINE:.0f} s")
+
+    async def _processor_time(self, instance: str) -> float:
+        pod = await self.cluster.get(Kind("v1", "pods"), self.namespace, instance_object(instance))
+        return processor_seconds(pod["metadata"]["uid"])
 
     async def _ssh(self, info: dict[str, Any], instance: str) -> None:
         host, port = info["fwd"]["ipv4"], info["fwd"]["port"]
@@ -161,6 +167,16 @@ async def free(api: httpx.AsyncClient, preferred: str) -> str:
         "every deployment is taken: `kubectl get wd -A` says by whom, and "
         "`berth release DEPLOYMENT --reason bench` gives one back"
     )
+
+
+def processor_seconds(pod_uid: str) -> float:
+    """Processor time of all containers that a pod ever had, by its control group: the nodes are on this machine."""
+    for folder in CGROUPS.rglob(f"pod{pod_uid}"):
+        if (usage := folder / "cpuacct.usage").exists():
+            return int(usage.read_text()) / 1e9
+        if (stat := folder / "cpu.stat").exists() and (told := stat.read_text().split())[0] == "usage_usec":
+            return int(told[1]) / 1e6
+    raise RuntimeError(f"no control group of the pod {pod_uid} counts its processor time")
 
 
 async def connects(host: str, port: int, patience: float) -> bool:
