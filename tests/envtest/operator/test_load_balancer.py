@@ -10,7 +10,7 @@ from .lab import INSTANCES, RULES, SERVICES, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
-BALANCED = {"BERTH_SERVICE_TYPE": "LoadBalancer"}
+BALANCED = {"BERTH_SERVICE_TYPE": "LoadBalancer", "BERTH_NETWORK_POLICY_SOURCES": "exact"}
 
 
 def told(service: Object) -> list[str] | None:
