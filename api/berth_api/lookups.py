@@ -131,6 +131,31 @@ async def instance_for(state: State, identity: Identity, instance_id: str) -> In
     return resource
 
 
+async def instance_and_deployment(
+    state: State, identity: Identity, instance_id: str
+) -> tuple[Instance, Deployment | None]:
+    """Read an instance that the caller may use, and the deployment that it has, had, or claims, live.
+
+    Both are read side by side where the cache shows which deployment that is. Errors are those of one after the other:
+    of :func:`instance_for`, else of :func:`deployment_of`.
+    """
+    lent = state.caches.deployments.by("instance", instance_id)
+    if len(lent) != 1:
+        resource = await instance_for(state, identity, instance_id)
+        return resource, await deployment_of(state, resource)
+    namespace, name = lent[0].namespace, lent[0].name
+    one, other = await asyncio.gather(
+        instance_for(state, identity, instance_id), deployment_named(state, namespace, name), return_exceptions=True
+    )
+    if isinstance(one, BaseException):
+        raise one
+    if (one.metadata.namespace, deployment_name(one)) != (namespace, name):
+        return one, await deployment_of(state, one)
+    if isinstance(other, BaseException):
+        raise other
+    return one, other
+
+
 async def instances(state: State, user: str | None) -> list[Instance]:
     """Read the instances of a user, or of everyone, live; waiting ones without a deployment are left out."""
     resources = await _list(state, Instance, {"spec.user": user} if user is not None else None)

@@ -196,7 +196,7 @@ MUTANTS: Final = (
     Mutant(
         "a newcomer does not look who waits",
         "berth_api.launch.admission.admit",
-        "_is_clear(state, wish, kind, present) or await _is_clear_live(wish, kind, present, live)",
+        "_is_clear(state, wish, kind, deployment) or await _is_clear_live(wish, kind, deployment, live)",
         "True",
         which="queue",
     ),

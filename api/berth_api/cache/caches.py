@@ -37,7 +37,9 @@ class Caches:
     def __init__(self, client: Client, namespaces: Sequence[str]) -> None:
         # Parsed values only: the objects would take several times as much memory.
         self.types = Cache(partial(read, WorkspaceType), {"name": lambda t: (t.spec.type_name,)})
-        self.deployments = Cache(_deployment, {"id": lambda d: (d.id,), "type": lambda d: (d.type,)})
+        self.deployments = Cache(
+            _deployment, {"id": lambda d: (d.id,), "type": lambda d: (d.type,), "instance": lambda d: d.instances}
+        )
         self.reservations = Cache(partial(read, Reservation))
         self.rules = Cache(partial(read, AccessRule), {"deployment": lambda r: (r.spec.deployment,)})
         self.endings = Cache(Ending.of, {"id": lambda e: (e.instance,), "waiting": _waiting})

@@ -44,6 +44,12 @@ class Deployment:
         return self.resource.spec.type
 
     @property
+    def instances(self) -> tuple[str, ...]:
+        """Instance that has its lease (public id), or none."""
+        lease = self.resource.status.lease
+        return (lease.instance,) if lease is not None else ()
+
+    @property
     def is_free(self) -> bool:
         """Whether its lease can be taken."""
         return self.reason == FREE

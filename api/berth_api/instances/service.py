@@ -63,8 +63,7 @@ async def listed(state: State, identity: Identity, query: Mapping[str, str], typ
 
 async def detail(state: State, identity: Identity, instance_id: str) -> tuple[Overview, Detail | None]:
     """Read one instance and its deployment, live; the deployment is None where it was deleted."""
-    instance = await lookups.instance_for(state, identity, instance_id)
-    deployment = await lookups.deployment_of(state, instance)
+    instance, deployment = await lookups.instance_and_deployment(state, identity, instance_id)
     overview = _overview(instance, deployment)
     if deployment is None:
         return overview, None

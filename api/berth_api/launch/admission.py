@@ -20,7 +20,7 @@ from berth_api.launch.candidates import Line, Rules
 from berth_api.reservations.wish import Wish, need_fit
 from berth_api.state import State
 from berth_core.queue.waiters import ahead_of
-from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_core.resources import WorkspaceType
 
 
 @dataclass(frozen=True)
@@ -31,33 +31,31 @@ class Live:
     rules: Rules
 
 
-async def admit(
-    state: State, wish: Wish, deployment: Deployment, live: Live
-) -> tuple[WorkspaceType, WorkspaceDeployment] | None:
-    """Return the deployment and its type, as of now, where the caller may have it; None where they may not."""
-    kind, present = await asyncio.gather(
-        lookups.type_of(state, deployment, live=True),
-        lookups.deployment_named(state, deployment.namespace, deployment.name),
-    )
-    if kind is None or present is None:
+async def admit(state: State, wish: Wish, deployment: Deployment, live: Live) -> WorkspaceType | None:
+    """Return the deployment's type, as of now, where the caller may have the deployment; None where they may not.
+
+    The deployment may come from a cache: the lease is taken at this very version of it, or not at all.
+    """
+    kind = await lookups.type_of(state, deployment, live=True)
+    if kind is None:
         return None
-    if not (_is_clear(state, wish, kind, present) or await _is_clear_live(wish, kind, present, live)):
+    if not (_is_clear(state, wish, kind, deployment) or await _is_clear_live(wish, kind, deployment, live)):
         return None
     need_fit(wish, kind)
-    return kind, present.resource
+    return kind
 
 
-def _is_clear(state: State, wish: Wish, kind: WorkspaceType, present: Deployment) -> bool:
+def _is_clear(state: State, wish: Wish, kind: WorkspaceType, deployment: Deployment) -> bool:
     """Whether the caches suffice to tell that the caller may have it and nobody waits for it."""
     caches = state.caches
-    if not caches.are_current(kind) or caches.anybody_waits(present):
+    if not caches.are_current(kind) or caches.anybody_waits(deployment):
         return False
-    return access.may_instantiate(wish.identity, kind, present, caches.rules_of(present))
+    return access.may_instantiate(wish.identity, kind, deployment, caches.rules_of(deployment))
 
 
-async def _is_clear_live(wish: Wish, kind: WorkspaceType, present: Deployment, live: Live) -> bool:
-    rules, _ = await asyncio.gather(live.rules.of(present), live.line.waiters(present.namespace))
-    if not access.may_instantiate(wish.identity, kind, present, rules):
+async def _is_clear_live(wish: Wish, kind: WorkspaceType, deployment: Deployment, live: Live) -> bool:
+    rules, _ = await asyncio.gather(live.rules.of(deployment), live.line.waiters(deployment.namespace))
+    if not access.may_instantiate(wish.identity, kind, deployment, rules):
         return False
-    able = await live.line.able(present.namespace, kind)
-    return not ahead_of(wish.identity.user, able, kind, present.resource, rules)
+    able = await live.line.able(deployment.namespace, kind)
+    return not ahead_of(wish.identity.user, able, kind, deployment.resource, rules)

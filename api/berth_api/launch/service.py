@@ -45,6 +45,7 @@ from berth_api.state import State
 from berth_core import ids, names
 from berth_core.keys.ssh import KeyPair
 from berth_core.kube import errors as cluster
+from berth_core.kube.swap import swap
 from berth_core.kube.types import Object
 from berth_core.leases import leasing, slots, tombstones
 from berth_core.leases.availability import Lease, is_tombstone
@@ -105,7 +106,7 @@ def _places(state: State) -> Places:
 
 
 async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Reserved:
-    """Take a lease. The caches choose the first attempts; a grant and a refusal always rest on live reads."""
+    """Take a lease. The caches choose the first attempts; that none can be had is never said without a live round."""
     rules = Rules(state)
     for live in (False, True):
         line = Line(state.client, _places(state), state.reads)
@@ -139,12 +140,26 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
 
 
 async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live) -> Claimed | None:
-    """Take the lease of a deployment where the caller may have it; None where it cannot be had."""
-    admitted = await admission.admit(state, wish, deployment, live)
-    if admitted is None:
-        return None
-    lease = await _take(claimant, *admitted, now=state.client.clock.now())
-    return Claimed(deployment, lease, admitted[0]) if lease is not None else None
+    """Take the lease of a deployment where the caller may have it; None where it cannot be had.
+
+    The first attempt is at the version of ``deployment``, which may come from a cache. Where that is old, the
+    compare-and-swap fails, and everything is decided again on a live read.
+    """
+    known: Deployment | None = deployment
+
+    async def attempt() -> Claimed | None:
+        nonlocal known
+        present, known = known or await lookups.deployment_named(state, deployment.namespace, deployment.name), None
+        # One that was made again with another type is left to the live round, which looks at the token's types.
+        if present is None or not present.is_free or present.type != deployment.type:
+            return None
+        kind = await admission.admit(state, wish, present, live)
+        if kind is None:
+            return None
+        lease = await _take(claimant, kind, present.resource, now=state.client.clock.now())
+        return Claimed(present, lease, kind) if lease is not None else None
+
+    return await swap(attempt, f"the status of deployment {deployment.name}")
 
 
 async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
@@ -157,7 +172,10 @@ async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
 
 
 async def _take(claimant: Claimant, kind: WorkspaceType, wd: WorkspaceDeployment, *, now: datetime) -> Lease | None:
-    """Take the lease; None where it cannot be had. Raises NotPermittedError where the user is at their quota."""
+    """Take the lease at this version; None where it cannot be had.
+
+    Raises ConflictError where the version is old, NotPermittedError where the user is at their quota.
+    """
     metadata = wd.metadata
     try:
         return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=wd)

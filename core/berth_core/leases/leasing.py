@@ -1,7 +1,7 @@
 """Taking and giving back the lease of a deployment (docs: design invariants I1 and I2).
 
 A lease is ``WorkspaceDeployment.status.lease``. It is taken and given back by one compare-and-swap of the
-status at a resourceVersion that was just read live; CEL rules on the resource refuse everything else. The API
+status at the resourceVersion that the decision rests on; CEL rules on the resource refuse everything else. The API
 process and the operator both call these functions and nothing else writes the lease.
 """
 
@@ -41,20 +41,21 @@ async def take(
 ) -> Lease:
     """Take the lease of a deployment for an instance (public id). Idempotent: the holder gets its lease again.
 
-    A caller that has just read the deployment live passes it as ``seen``, which saves a read: the first
-    compare-and-swap is at its resourceVersion. ``after`` is the epoch at which the caller has decided who may have the
-    deployment: the decision is void once the deployment has had another holder.
+    The deployment is read live, and again while others write it. A caller that has decided on one version of it, which
+    may be from a cache, passes that as ``seen``: then there is one attempt, at its resourceVersion. ``after`` is the
+    epoch at which the caller has decided who may have the deployment: the decision is void once the deployment has had
+    another holder.
 
     Raises:
         BusyError: somebody has it or had it since, or it is locked, dissolved, offline or in quarantine.
+        berth_core.kube.errors.ConflictError: it has changed since ``seen``, so the caller has to decide anew.
         berth_core.kube.errors.NotFoundError: no such deployment.
         berth_core.kube.errors.UnavailableError: the cluster cannot be reached, or others kept writing.
 
     """
 
     async def attempt() -> Lease:
-        nonlocal seen
-        wd, seen = seen or await _read(client, namespace, deployment), None
+        wd = seen or await _read(client, namespace, deployment)
         holder = wd.status.lease
         if holder is not None and holder.instance == instance:
             return Lease(deployment, wd.status.epoch)
@@ -68,6 +69,8 @@ async def take(
         await _swap(client, wd, lease, {"epoch": epoch}, now)
         return Lease(deployment, epoch)
 
+    if seen is not None:
+        return await attempt()
     return await swap(attempt, f"the status of deployment {deployment}")
 
 

@@ -136,6 +136,7 @@ class Claimant:
         Raises:
             NoneLeftError: the user is at the quota.
             berth_core.leases.leasing.BusyError: the deployment cannot be had.
+            berth_core.kube.errors.ConflictError: it has changed since ``seen``.
             berth_core.kube.errors.NotFoundError: no such deployment.
             berth_core.kube.errors.UnavailableError: the cluster cannot be reached, others kept writing, or this
                 process stood still until its slot was dropped.

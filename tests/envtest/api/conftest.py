@@ -146,10 +146,15 @@ async def replica_with_an_old_cache(setting: Setting, resource: str) -> AsyncIte
 
 @asynccontextmanager
 async def through_gateway(
-    setting: Setting, signer: Signer, *, ends: int = 0, **changes: str
+    setting: Setting, signer: Signer, *, ends: int = 0, old: str = "", **changes: str
 ) -> AsyncIterator[tuple[Gateway, Api, httpx.AsyncClient]]:
-    """A process of its own that reaches the cluster through a gateway, and a client of alice's."""
+    """A process of its own that reaches the cluster through a gateway, and a client of alice's.
+
+    Its cache of the resource `old`, such as `instances`, stays as it was at its start.
+    """
     async with gateway(setting.server.kubeconfig) as between:
+        if old:
+            between.silent = lambda _, path: path.endswith(f"/{old}")
         kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / f"{uuid.uuid4()}.kubeconfig")
         settings = setting.environment(KUBECONFIG=str(kubeconfig), **changes)
         running = process.running(settings, kubeconfig.with_suffix(".log"), ends=ends)

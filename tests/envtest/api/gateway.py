@@ -34,6 +34,8 @@ class Gateway:
         self.date: str | None = None
         """The `Date` of every answer, in the place of the API server's."""
         self.url = ""
+        self.asked: list[str] = []
+        """Method and path of each request."""
 
     @asynccontextmanager
     async def refusing(self, matches: Matches, status: int, body: bytes = b"{}", **headers: str) -> AsyncIterator[None]:
@@ -63,6 +65,7 @@ class Gateway:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one request."""
+        self.asked.append(f"{request.method} {request.path}")
         if self._refused is not None and self._refused[0](request.method, request.path):
             refused = self._refused[1]
             return web.Response(status=refused.status, body=refused.body, headers=refused.headers)

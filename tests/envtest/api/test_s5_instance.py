@@ -12,7 +12,8 @@ from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.instance import Repo
 from berth_dev.envtest.testing import vanished
 
-from .conftest import Setting, made, replica_with_an_old_cache, user_client
+from .conftest import Setting, made, replica_with_an_old_cache, through_gateway, user_client
+from .gateway import Matches
 from .process import Api
 from .signing import Signer
 from .world import World, eventually
@@ -173,6 +174,49 @@ async def test_what_it_says_of_its_deployment_is_read_live(
         async with user_client(replica, signer.token("alice")) as alice_there:
             shown = (await alice_there.get(f"/instance/{instance}")).json()
     assert shown["region"] == shown["wdinfo"]["region"] == "roof"
+
+
+async def test_an_instance_and_its_deployment_are_read_side_by_side_and_answered_as_one_after_the_other(
+    setting: Setting, world: World, signer: Signer, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    deployment = await world.deployment(await world.type())
+    instance, space = await made(alice, deployment), world.namespaces.workspaces
+    name = (await world.deployment_resource(deployment)).metadata.name
+    other = await world.deployment(await world.type())
+    not_mine, others_name = await made(bob, other), (await world.deployment_resource(other)).metadata.name
+
+    def of(*resources: str) -> Matches:
+        return lambda method, path: method == "GET" and path.rpartition(f"/{space}/")[2] in resources
+
+    # Its cache shows which deployment each instance has, and goes on to do so.
+    async with through_gateway(setting, signer, old="workspacedeployments") as (between, _, client):
+
+        async def both_are_asked_for() -> None:
+            async def is_asked_for() -> bool:
+                return any(line.endswith(f"/workspacedeployments/{name}") for line in between.asked)
+
+            await eventually(is_asked_for)
+
+        async with between.after(of(f"instances/{instance}"), both_are_asked_for):
+            shown = await client.get(f"/instance/{instance}")
+        assert (shown.status_code, shown.json()["wdinfo"]["instance"]) == (200, instance)
+
+        async with between.refusing(of(f"workspacedeployments/{name}", f"workspacedeployments/{others_name}"), 503):
+            assert (await client.get(f"/instance/{instance}")).status_code == 503
+            answer = await client.get(f"/instance/{not_mine}")
+            assert (answer.status_code, answer.json()) == (404, MISSING)
+        async with between.refusing(of(f"instances/{instance}"), 503):
+            assert (await client.get(f"/instance/{instance}")).status_code == 503
+
+        found = (await world.deployment_resource(deployment)).metadata
+        await vanished(world.client, found.namespace, found.name)
+        shown = await client.get(f"/instance/{instance}")
+        assert (shown.status_code, shown.json()["wdinfo"]) == (200, None)
+        await world.client.patch(Instance.api(), space, instance, {"metadata": {"finalizers": None}})
+        await world.client.delete(Instance.api(), space, instance)
+        async with between.refusing(of(f"workspacedeployments/{name}"), 503):
+            answer = await client.get(f"/instance/{instance}")
+            assert (answer.status_code, answer.json()) == (404, MISSING)
 
 
 async def test_an_instance_outlives_its_deployment(world: World, alice: httpx.AsyncClient) -> None:

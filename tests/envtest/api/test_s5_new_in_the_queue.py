@@ -5,9 +5,7 @@ import pytest
 
 from berth_core.resources import AccessRule, Instance
 
-from . import process
-from .conftest import Setting, made, replica_with_an_old_cache, user_client
-from .gateway import gateway
+from .conftest import Setting, made, replica_with_an_old_cache, through_gateway, user_client
 from .signing import Signer
 from .test_quotas import give_back
 from .world import World
@@ -92,22 +90,16 @@ async def test_who_was_promised_a_place_is_not_passed_where_the_watch_does_not_s
             assert (await bob.post(f"/new/{kind}")).status_code == 503
 
 
-async def test_nothing_is_listed_for_a_grant_where_nothing_has_changed(
+async def test_a_grant_lists_nothing_and_reads_no_deployment_where_nothing_has_changed(
     setting: Setting, world: World, signer: Signer
 ) -> None:
-    kind = await world.type(deployments=1)
-    asked: list[str] = []
-
-    def noted(method: str, path: str) -> bool:
-        asked.append(f"{method} {path.rpartition('/workspaces')[2]}")
-        return False
-
-    async with gateway(setting.server.kubeconfig) as between:
-        kubeconfig = between.kubeconfig(setting.kubeconfig, setting.folder / "noted.kubeconfig")
-        settings = setting.environment(KUBECONFIG=str(kubeconfig))
-        async with process.in_thread(process.running(settings, kubeconfig.with_suffix(".log"))) as replica:
-            async with user_client(replica, signer.token("bob")) as bob, between.refusing(noted, 500):
-                await made(bob, kind)
-    lists = ("/reservations", "/accessrules", "/instances")
-    assert [line for line in asked if line.startswith("GET") and line.endswith(lists)] == []
-    assert sum(line.startswith("PATCH") for line in asked) == 1, asked
+    kind, other = await world.type(deployments=1), await world.type()
+    targets = kind, await world.deployment(other)
+    async with through_gateway(setting, signer) as (between, _, alice):
+        for target in targets:
+            between.asked.clear()
+            await made(alice, target)
+            asked = [line.replace(world.namespaces.workspaces, "") for line in between.asked]
+            read = ("/reservations", "/accessrules", "/instances", "/workspacedeployments")
+            assert [line for line in asked if line.startswith("GET") and any(map(line.__contains__, read))] == []
+            assert sum(line.startswith("PATCH") for line in asked) == 1, asked

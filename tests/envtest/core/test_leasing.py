@@ -8,7 +8,7 @@ import pytest
 
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
-from berth_core.kube.errors import NotFoundError, UnavailableError
+from berth_core.kube.errors import ConflictError, NotFoundError, UnavailableError
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_core.leases.leasing import BusyError
@@ -74,15 +74,18 @@ async def test_what_was_seen_before_somebody_took_it_gives_no_second_lease(clien
     name = await deployment(client, namespace)
     seen = await read(client, namespace, name)
     first = await take(client, namespace, name, "alice")
-    with pytest.raises(BusyError):
+    with pytest.raises(ConflictError):
         await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, seen=seen)
     assert await take(client, namespace, name, "alice") == first == Lease(name, 1)
 
 
-async def test_what_was_seen_before_somebody_wrote_is_read_again(client: Client, namespace: str) -> None:
+async def test_what_was_seen_before_somebody_wrote_is_to_be_decided_anew(client: Client, namespace: str) -> None:
     name = await deployment(client, namespace)
     seen = await read(client, namespace, name)
     await client.patch(WorkspaceDeployment.api(), namespace, name, {"status": {"instances": 7}}, subresource="status")
+    with pytest.raises(ConflictError):
+        await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, seen=seen)
+    seen = await read(client, namespace, name)
     lease = await leasing.take(client, namespace, name, instance="i-bob", user="bob", now=NOW, seen=seen)
     assert lease == Lease(name, 1)
     assert (await read(client, namespace, name)).status.instances == 7
