@@ -124,7 +124,9 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
                 passed.add(name)
                 continue
             with state.claims.of(name):
-                claimed = await _try(state, wish, claimant, deployment, Live(line, rules))
+                # With a quota, an attempt in vain would keep another waiter of the user from a turn: it is read anew.
+                seen = deployment if Quota.of(pool.type_of(deployment)) is None else None
+                claimed = await _try(state, wish, claimant, deployment, Live(line, rules), seen)
             if claimed is not None:
                 state.claims.took(name)
                 return claimed
@@ -139,17 +141,18 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
     raise _refused(choice.refusal, wish.target)
 
 
-async def _try(state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live) -> Claimed | None:
+async def _try(
+    state: State, wish: Wish, claimant: Claimant, deployment: Deployment, live: Live, seen: Deployment | None
+) -> Claimed | None:
     """Take the lease of a deployment where the caller may have it; None where it cannot be had.
 
-    The first attempt is at the version of ``deployment``, which may come from a cache. Where that is old, the
+    The first attempt is at the version of ``seen``, which may come from a cache. Where that is old, the
     compare-and-swap fails, and everything is decided again on a live read.
     """
-    known: Deployment | None = deployment
 
     async def attempt() -> Claimed | None:
-        nonlocal known
-        present, known = known or await lookups.deployment_named(state, deployment.namespace, deployment.name), None
+        nonlocal seen
+        present, seen = seen or await lookups.deployment_named(state, deployment.namespace, deployment.name), None
         # One that was made again with another type is left to the live round, which looks at the token's types.
         if present is None or not present.is_free or present.type != deployment.type:
             return None

@@ -28,17 +28,29 @@ def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[Wo
     return sorted((wd for wd in free if availability(wd, now=_NO_TIME).status == "True"), key=preference)
 
 
-def next_turn(
-    waiters: Iterable[Waiter], offered: Sequence[WorkspaceDeployment], permitted: Permitted
-) -> tuple[Waiter, WorkspaceDeployment] | None:
-    """Return the first waiter in turn that an offer serves, and the best such offer; None where there is none.
+def next_turns(
+    waiters: Iterable[Waiter],
+    offered: Sequence[WorkspaceDeployment],
+    permitted: Permitted,
+    *,
+    most: int,
+    one_each: bool = False,
+) -> list[tuple[Waiter, WorkspaceDeployment]]:
+    """Return the turns that can be taken side by side, at most so many: each waiter's best of what those before leave.
 
-    A waiter that may have none of the offers is passed over, and blocks no others.
+    A waiter that may have none of the offers is passed over, and blocks no others. With ``one_each`` they end before
+    the second turn of a user: which of a user's waiters has the last place of a quota hangs on who is first.
     """
+    left, users = list(offered), set[str]()
+    turns: list[tuple[Waiter, WorkspaceDeployment]] = []
     for waiter in waiters:
-        if (best := best_for(waiter, offered, permitted)) is not None:
-            return waiter, best
-    return None
+        if len(turns) == most or not left or (one_each and waiter.user in users):
+            break
+        if (best := best_for(waiter, left, permitted)) is not None:
+            turns.append((waiter, best))
+            users.add(waiter.user)
+            left.remove(best)
+    return turns
 
 
 def best_for(

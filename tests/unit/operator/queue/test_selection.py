@@ -9,7 +9,7 @@ from berth_core.kube.model import timestamp
 from berth_core.kube.types import Object
 from berth_core.queue.waiters import Waiter, in_turn
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment
-from berth_operator.queue.selection import next_turn, obstacle, offers
+from berth_operator.queue.selection import next_turns, obstacle, offers
 
 from ..samples import at, type_
 
@@ -52,11 +52,24 @@ def served(
     """Waiters and their deployments, one turn after the other."""
     waiters, offered = in_turn(resources), offers(KIND, machines)
     found = []
-    while turn := next_turn(waiters, offered, permitted):
-        waiter, wd = turn
+    while turns := next_turns(waiters, offered, permitted, most=1):
+        ((waiter, wd),) = turns
         found.append((waiter.name, wd.metadata.name))
         waiters, offered = [w for w in waiters if w != waiter], [o for o in offered if o != wd]
+    assert found == _names(next_turns(in_turn(resources), offers(KIND, machines), permitted, most=len(machines) + 1))
     return found
+
+
+def _names(turns: Sequence[tuple[Waiter, WorkspaceDeployment]]) -> list[tuple[str, str]]:
+    return [(waiter.name, wd.metadata.name) for waiter, wd in turns]
+
+
+def test_turns_end_at_the_bound_and_with_a_quota_before_the_second_of_a_user() -> None:
+    machines = [machine(name) for name in "abcd"]
+    waiters = in_turn([waits("1", 0), waits("2", 1, user="bob"), waits("3", 2), waits("4", 3, user="eve")])
+    assert _names(next_turns(waiters, offers(KIND, machines), anyone, most=3)) == [("1", "a"), ("2", "b"), ("3", "c")]
+    by_quota = next_turns(waiters, offers(KIND, machines), anyone, most=9, one_each=True)
+    assert _names(by_quota) == [("1", "a"), ("2", "b")], "the fourth must not have what the third may need"
 
 
 def test_newest_version_then_fewest_instances_then_name() -> None:
