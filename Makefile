@@ -151,6 +151,12 @@ bench-warm: up ## measure leases of pods that are kept warm (RUNS=60, BURST=40)
 	@source $(CLUSTER_ENV); berth token create --user bench --expires 1d 2>/dev/null \
 	  | $(OUTSIDE) $(BIN)/python -m bench.warm --runs $${RUNS:-60} --burst $${BURST:-40}
 
+.PHONY: bench-peer
+bench-peer: up ## measure warm pods beside those of kubernetes-sigs/agent-sandbox, with ratios (RUNS=15, BURST=40, HOLD_BACK=3)
+	@$(BIN)/python -m berth_dev peer
+	@source $(CLUSTER_ENV); berth token create --user bench --expires 1d 2>/dev/null \
+	  | $(OUTSIDE) $(BIN)/python -m bench.peer --runs $${RUNS:-15} --burst $${BURST:-40} --hold-back $${HOLD_BACK:-3}
+
 .PHONY: bench-network
 bench-network: up ## measure how soon a firewall obeys (RUNS=200), with networkPolicy.sources: any and exact
 	@source $(CLUSTER_ENV); switch() { helm upgrade berth charts/berth -n berth --reuse-values \
