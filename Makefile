@@ -145,10 +145,17 @@ bench: up ## measure how long a lease's steps take (RUNS=100), and the API under
 .PHONY: bench-expiry
 bench-expiry: venv ## measure 1,000 leases that end at the same moment (LEASES=1000), without the two-node cluster
 	@$(BIN)/python -m bench.expiry --leases $${LEASES:-1000}
+
 .PHONY: bench-warm
 bench-warm: up ## measure leases of pods that are kept warm (RUNS=60, BURST=40)
 	@source $(CLUSTER_ENV); berth token create --user bench --expires 1d 2>/dev/null \
-	  | $(OUTSIDE) $(BIN)/python bench/warm.py --runs $${RUNS:-60} --burst $${BURST:-40}
+	  | $(OUTSIDE) $(BIN)/python -m bench.warm --runs $${RUNS:-60} --burst $${BURST:-40}
+
+.PHONY: bench-peer
+bench-peer: up ## measure warm pods beside those of kubernetes-sigs/agent-sandbox, with ratios (RUNS=15, BURST=40, HOLD_BACK=3)
+	@$(BIN)/python -m berth_dev peer
+	@source $(CLUSTER_ENV); berth token create --user bench --expires 1d 2>/dev/null \
+	  | $(OUTSIDE) $(BIN)/python -m bench.peer --runs $${RUNS:-15} --burst $${BURST:-40} --hold-back $${HOLD_BACK:-3}
 
 .PHONY: bench-network
 bench-network: up ## measure how soon a firewall obeys (RUNS=200), with networkPolicy.sources: any and exact

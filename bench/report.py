@@ -14,11 +14,12 @@ from rich.table import Table
 from berth_dev.paths import REPOSITORY
 
 RESULTS: Final = REPOSITORY / ".berth" / "bench"
+COLUMNS: Final = ("min", "p50", "p90", "p99", "max")
 
 
 @dataclass
 class Report:
-    """Rows of the table: figure, n, p50, p99, max in milliseconds; and other figures with their units."""
+    """Rows of the table, in milliseconds, and other figures with their units."""
 
     name: str
     """Name of the file, without its ending."""
@@ -31,8 +32,9 @@ class Report:
         """Add a row."""
         ordered = sorted(1000 * one for one in seconds)
         if ordered:
-            p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-            self.times[name] = {"n": len(ordered), "p50": statistics.median(ordered), "p99": p99, "max": ordered[-1]}
+            p90, p99 = (ordered[int(len(ordered) * share)] for share in (0.9, 0.99))
+            values = (ordered[0], statistics.median(ordered), p90, p99, ordered[-1])
+            self.times[name] = {"n": len(ordered), **dict(zip(COLUMNS, values, strict=True))}
 
     def load(self, name: str, samples: list[Sample]) -> None:
         """Add a row for all requests but those to /healthz, and one for each kind of request."""
@@ -44,13 +46,13 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print both tables."""
-        table = Table("figure", "n", "p50", "p99", "max", title="milliseconds")
+        table = Table("figure", "n", *COLUMNS, title="milliseconds")
         for name, row in self.times.items():
-            table.add_row(name, f"{row['n']:.0f}", *(f"{row[column]:.2f}" for column in ("p50", "p99", "max")))
+            table.add_row(name, f"{row['n']:.0f}", *(f"{row[column]:.2f}" for column in COLUMNS))
         console.print(table)
         rest = Table("figure", "value")
         for name, value in self.others.items():
-            rest.add_row(name, f"{value:.1f}")
+            rest.add_row(name, f"{value:.2f}")
         console.print(rest)
 
     def save(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from berth_dev import packages, spec, supervisor
 from berth_dev.checks import prose, steady
 from berth_dev.cluster import install, loading, nodes
-from berth_dev.components import all_components, build
+from berth_dev.components import PEER, PEER_MODULE, all_components, build, module_folder
 from berth_dev.demo import tour
 from berth_dev.docsgen import generate
 from berth_dev.envtest import apiserver
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         run=_prepare
     )
     commands.add_parser("spec", help="build the checker of the lease protocol").set_defaults(run=_spec)
+    commands.add_parser("peer", help="build the peer that `make bench-peer` measures").set_defaults(run=_peer)
     steady_runs = commands.add_parser("steady", help="every test, several times on one tree; goes on where it stopped")
     steady_runs.add_argument("--times", type=int, default=5)
     steady_runs.set_defaults(run=_steady)
@@ -139,6 +140,11 @@ def _prepare(_: argparse.Namespace) -> None:
 
 def _spec(_: argparse.Namespace) -> None:
     spec.build()
+
+
+def _peer(_: argparse.Namespace) -> None:
+    build((PEER,))
+    module_folder(PEER, PEER_MODULE)
 
 
 def _supervise(arguments: argparse.Namespace) -> None:

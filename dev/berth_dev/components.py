@@ -5,6 +5,7 @@ the cache is complete, since a build happens in a folder beside it and is rename
 """
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -119,6 +120,11 @@ HELM_FLAGS = " ".join(
 )
 # A bucket for tests: the S3 API over a folder.
 BUCKETS = Component(name="versitygw", programs={"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
+# The peer that `make bench-peer` measures beside Berth; its manifests are in the module.
+PEER_MODULE = "sigs.k8s.io/agent-sandbox"
+PEER = Component(
+    name="agent-sandbox", programs={"agent-sandbox-controller": f"{PEER_MODULE}/cmd/agent-sandbox-controller"}
+)
 HELM = Component(name="helm", programs={"helm": "helm.sh/helm/v3/cmd/helm"}, linker_flags=f"-s -w {HELM_FLAGS}")
 
 
@@ -164,6 +170,16 @@ def build(components: tuple[Component, ...]) -> Toolbox:
         with step(f"building {_title(component)}"):
             _build_one(component)
     return Toolbox(folders=tuple(component.folder for component in components))
+
+
+def module_folder(component: Component, module: str) -> Path:
+    """Folder with the source of a module, at the version that a component pins; fetched where Go's cache lacks it.
+
+    Raises ClusterError where it cannot be fetched.
+    """
+    words = ["go", "mod", "download", "-json", f"-modfile={component.modfile}", module]
+    found = run(words, cwd=component.source, env={"GOWORK": "off"})
+    return Path(json.loads(found.stdout)["Dir"])
 
 
 def _title(component: Component) -> str:
