@@ -52,7 +52,7 @@ def main() -> None:
     parser = warm.arguments(__doc__, runs=15)
     parser.add_argument("--hold-back", type=float, default=3.0, help="seconds until the peer replaces claimed pods")
     options = parser.parse_args()
-    # What is made is removed then, too.
+    # Then everything that was made is removed, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = nodes.find()
     if server is None:
