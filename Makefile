@@ -147,9 +147,10 @@ bench-expiry: venv ## measure 1,000 leases that end at the same moment (LEASES=1
 	@$(BIN)/python -m bench.expiry --leases $${LEASES:-1000}
 
 .PHONY: bench-warm
-bench-warm: up ## measure leases of pods that are kept warm (RUNS=60, BURST=40)
-	@source $(CLUSTER_ENV); berth token create --user bench --expires 1d 2>/dev/null \
-	  | $(OUTSIDE) $(BIN)/python -m bench.warm --runs $${RUNS:-60} --burst $${BURST:-40}
+bench-warm: up ## measure leases of pods that are kept warm, over HTTP and of Instances made with kubectl (RUNS=60, BURST=40)
+	@source $(CLUSTER_ENV); token=$$(berth token create --user bench --expires 1d 2>/dev/null); \
+	  for how in "--runs $${RUNS:-60}" "--runs 0 --kubectl"; do \
+	  $(OUTSIDE) $(BIN)/python -m bench.warm --burst $${BURST:-40} $$how <<<"$$token"; done
 
 .PHONY: bench-peer
 bench-peer: up ## measure warm pods beside those of kubernetes-sigs/agent-sandbox, with ratios (RUNS=15, BURST=40, HOLD_BACK=3)

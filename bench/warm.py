@@ -2,7 +2,8 @@
 
 ``make bench-warm`` runs it in the network namespace of an outside client. It makes a type with ``warm: true`` and as
 many deployments as the burst has. It takes them one by one and then all at once (bench/pools.py), each by its id, and
-removes them. Prints tables and writes ``.berth/bench/warm.json``; nothing here passes or fails.
+removes them. With ``--kubectl`` the leases are for Instances that are made in the cluster, by type, as kubectl makes
+them. Prints tables and writes ``.berth/bench/warm.json``; nothing here passes or fails.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,7 +25,7 @@ from bench.pools import ANSWERED, LOOK_EVERY, READY, READY_DEADLINE, Figures, Re
 from bench.report import Report
 from rich.console import Console
 
-from berth_core.ids import deployment_id
+from berth_core.ids import deployment_id, instance_id
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.types import PODS, Kind, Object
@@ -36,6 +38,8 @@ DEPLOYMENTS: Final = Kind(API_VERSION, "workspacedeployments")
 SYSTEM: Final = "Berth"
 TYPE: Final = "bench_warm"
 NAME: Final = "bench-warm"
+USER: Final = "bench"
+"""Of the token that ``make bench-warm`` gives."""
 TEMPLATE: Final = {
     "image": "localhost/berth-workspace:dev",
     "imagePullPolicy": "IfNotPresent",
@@ -64,6 +68,8 @@ class Bench:
     key: str
     """Public key for the instances."""
     count: int
+    kubectl: bool = False
+    """Claims are Instances that are made in the cluster, of the type."""
     ready: ReadyTimes = field(default_factory=ReadyTimes)
 
     @property
@@ -102,6 +108,8 @@ class Bench:
 
     async def claim(self, door: Door, every: float, /) -> tuple[str, Sample]:
         """Take a deployment; return the instance's id, and seconds until answer, first connection and READY."""
+        if self.kubectl:
+            return await self._instance()
         asked = monotonic()
         opened = asyncio.create_task(_opened(door, every))
         path = f"/new/{deployment_id(self.namespace, door.deployment)}"
@@ -110,6 +118,15 @@ class Bench:
         took[CONNECTED] = await opened - asked
         took[READY] = await self.ready.of(made["id"]) - asked
         return made["id"], took
+
+    async def _instance(self) -> tuple[str, Sample]:
+        """Make an Instance of the type; return its id, and seconds until its creation was answered and READY."""
+        asked, name = monotonic(), f"{NAME}-{uuid.uuid4()}"
+        spec = {"user": USER, "workspaceType": TYPE, "sshKeys": [self.key]}
+        made = await self._make(INSTANCES, "Instance", name, spec)
+        took = {ANSWERED: monotonic() - asked}
+        took[READY] = await self.ready.of(name) - asked
+        return instance_id(name, made["metadata"]["uid"]), took
 
     async def give_back(self, instance: str) -> None:
         """Give an instance back."""
@@ -130,9 +147,9 @@ class Bench:
         listed, _ = await self.cluster.list(kind, self.namespace)
         return [one for one in listed if _deployment(one).startswith(f"{NAME}-")]
 
-    async def _make(self, kind: Kind, name_of_kind: str, name: str, spec: Object) -> None:
+    async def _make(self, kind: Kind, name_of_kind: str, name: str, spec: Object) -> Object:
         body = {"apiVersion": API_VERSION, "kind": name_of_kind, "metadata": {"name": name}, "spec": spec}
-        await self.cluster.create(kind, self.namespace, body)
+        return await self.cluster.create(kind, self.namespace, body)
 
 
 def _deployment(obj: Object) -> str:
@@ -170,7 +187,7 @@ async def _opened(door: Door, every: float) -> float:
 
 
 @asynccontextmanager
-async def bench(api_url: str, token: str, namespace: str, count: int) -> AsyncIterator[Bench]:
+async def bench(api_url: str, token: str, namespace: str, count: int, *, kubectl: bool = False) -> AsyncIterator[Bench]:
     """Connect to the API and the cluster that ``KUBECONFIG`` names, with a new key pair for the instances."""
     headers = {"Authorization": f"Bearer {token}"}
     limits = httpx.Limits(max_connections=200)
@@ -180,7 +197,7 @@ async def bench(api_url: str, token: str, namespace: str, count: int) -> AsyncIt
             httpx.AsyncClient(base_url=api_url, headers=headers, timeout=READY_DEADLINE, limits=limits) as api,
             connected("berth-bench", os.environ["KUBECONFIG"]) as cluster,
         ):
-            yield Bench(api, cluster, namespace, key.with_suffix(".pub").read_text().strip(), count)
+            yield Bench(api, cluster, namespace, key.with_suffix(".pub").read_text().strip(), count, kubectl)
 
 
 def new_key(folder: Path) -> Path:
@@ -200,17 +217,20 @@ def arguments(description: str, *, runs: int) -> argparse.ArgumentParser:
     return parser
 
 
-async def measured(options: argparse.Namespace, token: str) -> Figures:
+async def measured(options: argparse.Namespace, token: str, *, kubectl: bool = False) -> Figures:
     """Measure leases of warm pods."""
-    async with bench(options.api, token, options.namespace, options.burst) as pool:
+    async with bench(options.api, token, options.namespace, options.burst, kubectl=kubectl) as pool:
         return await measure(pool, options.runs)
 
 
 def main() -> None:
     """Measure and print."""
-    options = arguments(__doc__, runs=60).parse_args()
-    report = Report("warm", {"runs": options.runs, "burst": options.burst})
-    asyncio.run(measured(options, sys.stdin.readline().strip())).add_to(report, SYSTEM)
+    parser = arguments(__doc__, runs=60)
+    parser.add_argument("--kubectl", action="store_true", help="make Instances in the cluster, instead of POST /new")
+    options = parser.parse_args()
+    report = Report("kubectl" if options.kubectl else "warm", {"runs": options.runs, "burst": options.burst})
+    figures = asyncio.run(measured(options, sys.stdin.readline().strip(), kubectl=options.kubectl))
+    figures.add_to(report, f"{SYSTEM}, kubectl" if options.kubectl else SYSTEM)
     report.show(Console())
     report.save()
 
