@@ -5,7 +5,7 @@ import gc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from berth_api import metrics
 from berth_api.cache.deployment import Deployment
@@ -55,6 +55,7 @@ class Caches:
         }
         """The reflectors that feed them, by kind."""
         self.rows = Rows()
+        self._marked: dict[Key, Marked] = {}
         self._doubts = asyncio.Event()
         self._prepared = False
         self.types.listen(self._type_changed)
@@ -88,6 +89,10 @@ class Caches:
             await asyncio.sleep(0)
 
     def _type_changed(self, key: Key, old: WorkspaceType | None, new: WorkspaceType | None) -> None:
+        if new is None:
+            self._marked.pop(key, None)
+        elif (known := self._marked.get(key)) is None or not known.is_of(new):
+            self._marked[key] = Marked.of(new)
         for name in {kind.spec.type_name for kind in (old, new) if kind is not None}:
             self.rows.type_changed(key[0], name, self.type_named(key[0], name))
         self._doubts.set()
@@ -108,9 +113,11 @@ class Caches:
     def are_current(self, kind: WorkspaceType) -> bool:
         """Whether the caches have all rules and reservations marked on a type before it was read, live.
 
-        A watch that has been broken for longer than a second may have missed changes made with kubectl.
+        They need be no newer than the first version that was seen with that mark: what came later is not marked. A
+        watch that has been broken for longer than a second may have missed changes made with kubectl.
         """
-        namespace, version = kind.metadata.namespace, int(kind.metadata.resource_version)
+        namespace, known = kind.metadata.namespace, self._marked.get((kind.metadata.namespace, kind.metadata.name))
+        version = known.version if known is not None and known.is_of(kind) else Marked.of(kind).version
         now = asyncio.get_running_loop().time()
         watches = [self.all[kind.KIND] for kind in (AccessRule, Reservation, Instance)]
         return all(one.version(namespace) >= version and one.broken_for(now) <= BROKEN_SECONDS for one in watches)
@@ -134,6 +141,23 @@ class Caches:
         """Return the type of a deployment in a namespace; of several of that name the oldest."""
         types = self.types.by("name", name, namespace)
         return oldest(types) if types else None
+
+
+class Marked(NamedTuple):
+    """The mark of a type (ADR 0014), and the first resourceVersion of the type that was seen with it."""
+
+    uid: str
+    mark: str | None
+    version: int
+
+    @classmethod
+    def of(cls, kind: WorkspaceType) -> Self:
+        """Look at a version of a type."""
+        return cls(kind.metadata.uid, kind.status.admission_mark, int(kind.metadata.resource_version))
+
+    def is_of(self, kind: WorkspaceType) -> bool:
+        """Whether another version has the same mark."""
+        return (self.uid, self.mark) == (kind.metadata.uid, kind.status.admission_mark)
 
 
 def _deployment(obj: Object) -> Deployment | None:
