@@ -110,7 +110,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
     rules = Rules(state)
     for live in (False, True):
         line = Line(state.client, _places(state), state.reads)
-        pool = await candidates.gather(state, wish.target, rules, live=live)
+        pool = await candidates.gather(state, wish.target, live=live)
         choice = candidates.chosen(state, wish.identity, pool)
         if live and choice.refusal is Refusal.FORBIDDEN:
             pool = replace(pool, rules=await rules.among(pool.deployments))
