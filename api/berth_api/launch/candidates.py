@@ -98,21 +98,42 @@ class Rules:
         return lambda deployment: by_deployment.get((deployment.namespace, deployment.name), ())
 
 
-async def gather(state: State, target: Target, rules: Rules, *, live: bool) -> Candidates:
+async def gather(state: State, target: Target, *, live: bool) -> Candidates:
     """Find the deployments that match the target, in the caches or live; none when one of several ids is unknown.
 
-    Live rules are listed only where the caches may lack some (:mod:`berth_api.launch.admission`).
+    Callers that ask live for one target at the same moment share the result. Live rules are listed only where the
+    caches may lack some (:mod:`berth_api.launch.admission`).
     """
-    deployments = await _live(state, target) if live else _cached(state, target)
+    if live:
+        return await state.reads.of(("candidates", target), partial(_gather_live, state, target))
+    deployments = _cached(state, target)
+    types = await _types(state, deployments, live=False)
+    return Candidates(_served(deployments, types), types, state.caches.rules_of)
+
+
+async def _gather_live(state: State, target: Target) -> Candidates:
+    # The caches mostly know which types the deployments have, since these never change: so both are read side by side.
+    deployments, types = await asyncio.gather(_live(state, target), _types(state, _cached(state, target), live=True))
+    types |= await _types(state, [d for d in deployments if (d.namespace, d.type) not in types], live=True)
+    served = _served(deployments, types)
+    if all(map(state.caches.are_current, types.values())):
+        return Candidates(served, types, state.caches.rules_of)
+    return Candidates(served, types, await Rules(state).among(served))
+
+
+async def _types(
+    state: State, deployments: Sequence[Deployment], *, live: bool
+) -> dict[tuple[str, str], WorkspaceType]:
     types: dict[tuple[str, str], WorkspaceType] = {}
     for deployment in {(d.namespace, d.type): d for d in deployments}.values():
         if (kind := await lookups.type_of(state, deployment, live=live)) is not None:
             types[deployment.namespace, deployment.type] = kind
-    # Nobody can have a deployment whose type was deleted.
-    served = [d for d in deployments if (d.namespace, d.type) in types]
-    if live and not all(map(state.caches.are_current, types.values())):
-        return Candidates(served, types, await rules.among(served))
-    return Candidates(served, types, state.caches.rules_of)
+    return types
+
+
+def _served(deployments: Sequence[Deployment], types: Mapping[tuple[str, str], WorkspaceType]) -> list[Deployment]:
+    """Leave out deployments whose type was deleted, which nobody can have."""
+    return [d for d in deployments if (d.namespace, d.type) in types]
 
 
 def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:

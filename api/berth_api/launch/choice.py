@@ -1,6 +1,6 @@
 """Which deployment a newcomer gets, or why none. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
@@ -45,19 +45,24 @@ class Choice:
 
         The queue of a locked-out or offline deployment does not move.
         """
-        deployments = (d for d in self.candidates if not self.gone(d) and self.permitted(d))
-        return tuple(sorted(deployments, key=lambda d: (_obstacle(d) is not None, self.length(d), _rank(d))))
+        return tuple(sorted(self._unsorted, key=lambda d: (_obstacle(d) is not None, self.length(d), _rank(d))))
 
     @cached_property
     def refusal(self) -> Refusal:
         """Reason to give where none of ``free`` can be had: the first of ``usable`` decides."""
         if not self.candidates:
             return Refusal.UNKNOWN
+        if any(_obstacle(d) is None for d in self._unsorted):
+            return Refusal.BUSY  # one of these is the first: most requests need not know which
         if all(map(self.gone, self.candidates)):
             return Refusal.DISSOLVED
         if not self.usable:
             return Refusal.FORBIDDEN
         return _obstacle(self.usable[0]) or Refusal.BUSY
+
+    @property
+    def _unsorted(self) -> Iterator[Deployment]:
+        return (d for d in self.candidates if not self.gone(d) and self.permitted(d))
 
 
 def _obstacle(deployment: Deployment) -> Refusal | None:

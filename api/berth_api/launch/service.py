@@ -57,6 +57,8 @@ from berth_core.state import is_active
 log = structlog.get_logger(__name__)
 
 NONE_MATCHES: Final = "no matching wdeployment found"
+MOST_MISSED: Final = 3
+"""Deployments that could not be had though the caches show them free; then the caches may be old."""
 RETRY_AFTER_UNSURE: Final = 5.0
 """Seconds; the operator needs 30 to clean up."""
 
@@ -110,12 +112,12 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
     rules = Rules(state)
     for live in (False, True):
         line = Line(state.client, _places(state), state.reads)
-        pool = await candidates.gather(state, wish.target, rules, live=live)
+        pool = await candidates.gather(state, wish.target, live=live)
         choice = candidates.chosen(state, wish.identity, pool)
         if live and choice.refusal is Refusal.FORBIDDEN:
             pool = replace(pool, rules=await rules.among(pool.deployments))
             choice = candidates.chosen(state, wish.identity, pool)
-        passed = set[tuple[str, str]]()
+        passed, missed = set[tuple[str, str]](), 0
         for deployment in choice.free:
             name = deployment.namespace, deployment.name
             if pool.is_awaited(wish.identity, deployment, line.cached(deployment.namespace)):
@@ -130,6 +132,9 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
             if claimed is not None:
                 state.claims.took(name)
                 return claimed
+            missed += 1
+            if not live and missed == MOST_MISSED:
+                break
         if passed:
             # Wait for those leases, so that the live round sees the result.
             await state.claims.over(passed)

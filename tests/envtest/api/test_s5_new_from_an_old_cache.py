@@ -8,6 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from berth_api.launch.service import MOST_MISSED
 from berth_core.resources import WorkspaceDeployment
 from berth_dev.envtest.testing import looked_at, vanished
 
@@ -30,6 +31,8 @@ class Old:
     gateway: Gateway
     deployments: dict[str, str]
     types: dict[str, str]
+    many: list[str]
+    """Deployments of one type."""
 
     def asked_of_deployments(self) -> list[str]:
         """Methods of the requests for deployments since the last call."""
@@ -42,8 +45,10 @@ class Old:
 async def old(setting: Setting, world: World, signer: Signer) -> AsyncIterator[Old]:
     types = {name: await world.type(access="closed" if name == "closed" else "open") for name in NAMES}
     deployments = {name: await world.deployment(kind, owners=["alice"]) for name, kind in types.items()}
+    types["many"] = await world.type()
+    many = [await world.deployment(types["many"]) for _ in range(MOST_MISSED + 2)]
     async with through_gateway(setting, signer, old="workspacedeployments") as (between, _, alice):
-        yield Old(alice, between, deployments, types)
+        yield Old(alice, between, deployments, types, many)
 
 
 async def change(world: World, deployment: str, **body: Any) -> None:
@@ -89,6 +94,14 @@ async def test_another_of_the_type_is_granted_where_the_first_was_taken(
     other = await world.deployment(kind)  # the cache does not know it
     instance = await made(old.alice, kind)
     assert (await old.alice.get(f"/instance/{instance}")).json()["deployment"] == other
+
+
+async def test_few_are_tried_in_vain_before_all_are_read_live(old: Old, world: World, bob: httpx.AsyncClient) -> None:
+    for deployment in old.many:
+        await made(bob, deployment)
+    old.asked_of_deployments()
+    assert (await old.alice.post(f"/new/{old.types['many']}")).status_code == 503
+    assert old.asked_of_deployments().count("PATCH") == MOST_MISSED
 
 
 async def test_what_was_locked_since_is_refused_as_locked(old: Old, world: World) -> None:

@@ -93,7 +93,9 @@ fields = st.fixed_dictionaries(
 
 
 @given(st.lists(fields, max_size=8))
-def test_what_is_chosen_is_free_and_permitted_and_nothing_free_is_left_out(specs: list[dict[str, Any]]) -> None:
+def test_what_is_chosen_is_free_and_permitted_and_the_first_of_all_says_why_none_is(
+    specs: list[dict[str, Any]],
+) -> None:
     found = [deployment(f"d{n}", **spec) for n, spec in enumerate(specs)]
 
     def permitted(d: Deployment) -> bool:
@@ -105,3 +107,7 @@ def test_what_is_chosen_is_free_and_permitted_and_nothing_free_is_left_out(specs
     assert set(names(choice.usable)) == {d.name for d in found if permitted(d) and not d.is_dissolved}
     ranks = [(-d.resource.spec.type_version, d.resource.status.instances) for d in choice.free]
     assert ranks == sorted(ranks)
+    if choice.usable:
+        first = choice.usable[0]
+        obstacle = Refusal.LOCKED_OUT if first.resource.spec.lockout else None if first.is_online else Refusal.OFFLINE
+        assert choice.refusal is (obstacle or Refusal.BUSY)
