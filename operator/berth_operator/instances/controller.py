@@ -9,9 +9,9 @@ from berth_core.kube.types import Object
 from berth_operator.engine.cache import index_by, public_id
 from berth_operator.engine.controllers import Controller, Watch
 from berth_operator.engine.world import World
+from berth_operator.instances.firewall.policies import reconcile_policy
 from berth_operator.instances.firewall.rules import RulesListed
 from berth_operator.instances.memory import Memories
-from berth_operator.instances.policies import reconcile_policy
 from berth_operator.instances.reconcile import reconcile_instance
 from berth_operator.instances.warm.reconcile import reconcile_warm
 from berth_operator.kinds import (

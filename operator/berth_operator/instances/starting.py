@@ -18,6 +18,7 @@ from berth_operator.engine.writes import create, refresh_instance, refresh_pod, 
 from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
 from berth_operator.instances.firewall import rules as rulebook
+from berth_operator.instances.firewall.policies import apply, digest_of, has_its_own, uphold
 from berth_operator.instances.lease_secrets import (
     agent_secret,
     has_secrets,
@@ -35,7 +36,6 @@ from berth_operator.instances.manifests.service import service, source_ranges
 from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
-from berth_operator.instances.policies import apply, digest_of, has_its_own, uphold
 from berth_operator.instances.status import PodSecrets
 from berth_operator.instances.warm.reconcile import claim_pod
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM

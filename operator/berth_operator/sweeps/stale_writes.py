@@ -19,8 +19,8 @@ from berth_operator.builds.observe import attempt_of, pods_of
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.instances.ending import clear
+from berth_operator.instances.firewall.policies import look_at_types
 from berth_operator.instances.memory import Memories, Memory
-from berth_operator.instances.policies import look_at_types
 from berth_operator.kinds import (
     BUDGETS,
     BUILDS,

@@ -16,11 +16,11 @@ from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import TermState, World
 from berth_operator.engine.writes import create, refresh, refresh_pod, together, write_status
 from berth_operator.instances.decide import may_lack_secrets
+from berth_operator.instances.firewall.policies import has_its_own, uphold
 from berth_operator.instances.lease_secrets import agent_secret, has_secrets, host_key
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import service
-from berth_operator.instances.policies import has_its_own, uphold
 from berth_operator.instances.warm import view
 from berth_operator.instances.warm.decide import (
     Drawn,

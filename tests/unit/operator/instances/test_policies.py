@@ -13,7 +13,7 @@ from berth_core.kube.types import Kind, Object
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
-from berth_operator.instances.policies import (
+from berth_operator.instances.firewall.policies import (
     GONE_SECONDS,
     TypePolicies,
     has_its_own,
@@ -31,7 +31,7 @@ KEY = Key(POLICY, "lab", "bench")
 
 
 class Store:
-    """The store as requests of :mod:`berth_operator.instances.policies` meet it."""
+    """The store as requests of :mod:`berth_operator.instances.firewall.policies` meet it."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[Kind, str], Object] = {}
