@@ -101,7 +101,9 @@ def make_queue(world: World) -> WorkQueue:
 
     def urgent(key: Key) -> bool:
         obj = world.cache[INSTANCES].get(key.namespace, key.name) if key.sort == INSTANCE else None
-        return obj is not None and world.clock.trusted and urgency.must_end(obj, world.now())
+        if obj is None:
+            return False
+        return urgency.is_half_open(obj) or (world.clock.trusted and urgency.must_end(obj, world.now()))
 
     return WorkQueue(reconcile, urgent=urgent, on_stuck=on_stuck)
 

@@ -6,8 +6,8 @@ Concurrency model: one event loop; state changes between two awaits only.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +20,9 @@ ten times a second. Lists that begin one after the other then end together.
 """
 SHOWN_SECONDS: Final = 1.0
 """Seconds until the caches show a lease that was taken."""
+MOST_AT_ONCE: Final = 8
+"""Deployments whose leases are being taken at once. More would share the same processors, and all of a burst would be
+answered at its end."""
 
 
 class Reads:
@@ -72,6 +75,7 @@ class Claims:
     def __init__(self) -> None:
         self._under_way: dict[tuple[str, str], asyncio.Event] = {}
         self._recent: dict[tuple[str, str], float] = {}
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
 
     def is_under_way(self, deployment: tuple[str, str]) -> bool:
         """Whether a request is about to take its lease, and so most likely has it soon, or has just taken it."""
@@ -83,15 +87,19 @@ class Claims:
         self._recent = {one: until for one, until in self._recent.items() if _now() < until}
         self._recent[deployment] = _now() + SHOWN_SECONDS
 
-    @contextmanager
-    def of(self, deployment: tuple[str, str]) -> Iterator[None]:
-        """Note for the length of a ``with`` block that its lease is being taken; the lease decides who gets it."""
+    @asynccontextmanager
+    async def of(self, deployment: tuple[str, str]) -> AsyncIterator[None]:
+        """Note for the length of a block that its lease is being taken, and wait for a turn to try.
+
+        The lease decides who gets it.
+        """
         if deployment in self._under_way:
             yield
             return
         end = self._under_way[deployment] = asyncio.Event()
         try:
-            yield
+            async with self._turns:
+                yield
         finally:
             del self._under_way[deployment]
             end.set()

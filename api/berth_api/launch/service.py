@@ -125,7 +125,7 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
             if not live and state.claims.is_under_way(name):
                 passed.add(name)
                 continue
-            with state.claims.of(name):
+            async with state.claims.of(name):
                 # With a quota, an attempt in vain would keep another waiter of the user from a turn: it is read anew.
                 seen = deployment if Quota.of(pool.type_of(deployment)) is None else None
                 claimed = await _try(state, wish, claimant, deployment, Live(line, rules), seen)

@@ -1,5 +1,6 @@
 """One pass over an Instance: observe, decide, take the step, until there is nothing to do at once."""
 
+import asyncio
 from datetime import datetime
 from typing import Final
 
@@ -26,10 +27,19 @@ from berth_operator.queue import waiting
 
 log = structlog.get_logger(__name__)
 
+MOST_AT_ONCE: Final = 4
+"""Leases that are bound at once. More would share the same processors, and all of a burst would be READY at its end."""
 MOST_STEPS: Final = 8
 SHORTEST_WAIT: Final = 0.02
 DISTRUST_WAIT: Final = 5.0
 """While our clock is not trusted, deadlines that seem to have passed are looked at again after this."""
+
+
+class Openings(asyncio.Semaphore):
+    """Turns of the leases that are bound; each write still rests on the version that it was decided on."""
+
+    def __init__(self) -> None:
+        super().__init__(MOST_AT_ONCE)
 
 
 async def reconcile_instance(world: World, key: Key) -> float | None:
@@ -104,15 +114,15 @@ async def _step(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             await run.prepared(world, seen)
             return True, None
         case Step.BIND:
-            await starting.bind(world, seen)
+            async with world.state(Openings):
+                await starting.bind(world, seen)
             return seen.warm is not None, None
         case Step.OPEN:
             await starting.make_missing(world, seen)
         case Step.PUSH:
             delay = await serving.push(world, seen)
             if delay is None:
-                # While it opens, others that are to be opened come before what is left to do of this one.
-                return seen.instance.status.ready_time is not None, 0.0
+                return True, None
             if seen.agent.failures >= serving.REPORT_AFTER:
                 await serving.report(world, seen, plan)
             return False, delay

@@ -18,3 +18,9 @@ def must_end(instance: Object, now: datetime) -> bool:
         return True
     end = status.get("expireTime")
     return end is not None and parse_time(end) <= now
+
+
+def is_half_open(instance: Object) -> bool:
+    """Whether an Instance is bound and not READY yet: one after the other, half of a burst waits half as long."""
+    status = instance.get("status") or {}
+    return bool(status.get("epoch")) and not (status.get("readyTime") or status.get("reason"))

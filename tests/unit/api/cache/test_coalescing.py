@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_api.cache.coalescing import SHOWN_SECONDS, Claims, Reads
+from berth_api.cache.coalescing import MOST_AT_ONCE, SHOWN_SECONDS, Claims, Reads
 
 ARM = ("lab", "arm")
 
@@ -118,12 +118,12 @@ async def test_one_who_gives_up_takes_nothing_from_those_who_share() -> None:
 
 async def test_who_finds_a_claim_under_way_can_wait_for_its_end() -> None:
     claims = Claims()
-    with claims.of(ARM):
+    async with claims.of(ARM):
         assert claims.is_under_way(ARM)
         assert not claims.is_under_way(("lab", "other"))
         waiting = asyncio.create_task(claims.over([ARM, ("lab", "other")]))
         await turns()
-        with claims.of(ARM):
+        async with claims.of(ARM):
             pass
         assert claims.is_under_way(ARM), "the end of a second one is not that of the first"
         assert not waiting.done()
@@ -133,16 +133,36 @@ async def test_who_finds_a_claim_under_way_can_wait_for_its_end() -> None:
 
 async def test_a_claim_that_fails_is_over_too() -> None:
     claims = Claims()
-    with pytest.raises(LookupError), claims.of(ARM):
-        raise LookupError
+    with pytest.raises(LookupError):
+        async with claims.of(ARM):
+            raise LookupError
     await claims.over([ARM])
     assert not claims.is_under_way(ARM)
+
+
+async def test_claims_of_a_burst_take_turns_and_the_first_end_first() -> None:
+    claims, ended, go = Claims(), list[int](), asyncio.Event()
+
+    async def claim(number: int) -> None:
+        async with claims.of(("lab", f"arm-{number}")):
+            begun.append(number)
+            await go.wait()
+        ended.append(number)
+
+    begun = list[int]()
+    tasks = [asyncio.create_task(claim(number)) for number in range(MOST_AT_ONCE + 3)]
+    await turns()
+    assert begun == list(range(MOST_AT_ONCE))
+    assert all(claims.is_under_way(("lab", f"arm-{number}")) for number in range(MOST_AT_ONCE + 3))
+    go.set()
+    await asyncio.gather(*tasks)
+    assert ended == list(range(MOST_AT_ONCE + 3))
 
 
 async def test_what_was_just_taken_is_passed_over_until_the_caches_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     claims, now = Claims(), 100.0
     monkeypatch.setattr("berth_api.cache.coalescing._now", lambda: now)
-    with claims.of(ARM):
+    async with claims.of(ARM):
         claims.took(ARM)
     await claims.over([ARM])
     assert claims.is_under_way(ARM)
