@@ -36,6 +36,20 @@ class QuarantineRelease(Model):
     reason: str = Field("", description="Reason for the release, for later readers.", max_length=1024)
 
 
+class MachineNetwork(Model):
+    """Place of a machine in the network."""
+
+    addresses: list[Word] = Field(
+        default_factory=list, description="Networks of the machine in CIDR notation, its own address first.", max_length=16
+    )
+
+
+class Machine(Model):
+    """The one machine behind the deployment."""
+
+    network: MachineNetwork | None = Field(None, description="Where the machine is; absent for one without an address.")
+
+
 class WorkspaceDeploymentSpec(Model):
     """One machine that is lent out."""
 
@@ -72,6 +86,7 @@ class WorkspaceDeploymentSpec(Model):
     overrides: Overrides = Field(
         default_factory=Overrides, description="Differences of this machine from the type's template."
     )
+    machine: Machine | None = Field(None, description="The machine itself; absent for one that only a node knows.")
 
 
 class HeldLease(Model):
