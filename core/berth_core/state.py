@@ -16,6 +16,8 @@ REPOSITORY_READY: Final = "RepositoryReady"
 USER_NAMESPACE: Final = "UserNamespace"
 PREPARED: Final = "Prepared"
 CLEANED: Final = "Cleaned"
+MACHINE_REACHABLE: Final = "MachineReachable"
+"""Absent until the machine has stopped answering."""
 
 START_FAILED: Final = "StartFailed"
 TERMINATED: Final = "Terminated"

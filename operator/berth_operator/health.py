@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from berth_operator.engine import metrics
 from berth_operator.engine.world import World
+from berth_operator.kinds import DEPLOYMENTS
 from berth_operator.leadership.leading import Leadership
 from berth_operator.leadership.tenancy import Tenancy
 
@@ -42,3 +43,5 @@ class Health:
         """Set the metrics that are read off rather than counted."""
         metrics.CLOCK_TRUSTED.set(self._world.clock.trusted)
         metrics.QUEUE_AGE.set(self._world.queue.oldest_age())
+        offline = dict(self._world.cache[DEPLOYMENTS].counts("offline")).get("yes", 0)
+        metrics.MACHINES_OFFLINE.set(offline if self._leadership.held else 0)

@@ -37,6 +37,7 @@ from berth_operator.kinds import (
 )
 from berth_operator.leases.taking import sweep_slots
 from berth_operator.pods.projection import slim
+from berth_operator.presence import prober
 from berth_operator.queue import controller as queue
 from berth_operator.quotas import controller as quotas
 from berth_operator.settings.config import Config
@@ -67,7 +68,7 @@ CONTROLLERS: Final = Controllers(
         builds.CONTROLLER,
         quotas.CONTROLLER,
         SWEEPS,
-        Controller(background=(probe.run,)),
+        Controller(background=(probe.run, prober.run)),
         Controller(passes={RELIST: reconcile_relist, READABILITY: reconcile_readability}),
     )
 )

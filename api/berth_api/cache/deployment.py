@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from berth_core.kube import conditions
+from berth_core.kube.conditions import Condition
 from berth_core.leases.availability import availability
 from berth_core.resources import WorkspaceDeployment, oldest
+from berth_core.resources.workspacedeployment import MAINTENANCE
 
 ONLINE: Final = "Online"
 FREE: Final = "Free"
@@ -54,6 +56,12 @@ class Deployment:
         """Whether its lease can be taken."""
         return self.reason == FREE
 
+    def is_free_for(self, *, owner: bool) -> bool:
+        """Whether its lease can be taken by an owner, whom no maintenance stops, or by somebody else."""
+        if self.is_free or not owner or self.reason != MAINTENANCE:
+            return self.is_free
+        return availability(self.resource, now=_NO_TIME, owner=True).reason == FREE
+
     @property
     def is_dissolved(self) -> bool:
         """Whether it was taken away for good."""
@@ -62,8 +70,13 @@ class Deployment:
     @property
     def is_online(self) -> bool:
         """Whether the machine is not known to be away."""
+        return self.absence is None
+
+    @property
+    def absence(self) -> Condition | None:
+        """Condition of a machine that is away; None for others."""
         condition = conditions.find(self.resource.status.conditions, ONLINE)
-        return condition is None or condition.status != "False"
+        return condition if condition is not None and condition.status == "False" else None
 
 
 def holder_of(deployments: Sequence[Deployment]) -> Deployment:

@@ -11,7 +11,7 @@ def deployment_info(
 ) -> dict[str, Any]:
     """Shape a deployment's entry in lists with ``info``."""
     spec, status = deployment.resource.spec, deployment.resource.status
-    return {
+    return _reasons(deployment) | {
         "type": deployment.type,
         "type_version": spec.type_version,
         "supported_addons": kind.spec.supported_addons if kind is not None else [],
@@ -22,3 +22,16 @@ def deployment_info(
         "queuelen": queue_length,
         "online": deployment.is_online,
     }
+
+
+def _reasons(deployment: Deployment) -> dict[str, Any]:
+    """Say why nobody, or only an owner, gets a deployment; empty for others.
+
+    The sentence of the condition names addresses of the lab, so everybody sees its word alone.
+    """
+    reasons: dict[str, Any] = {}
+    if (maintenance := deployment.resource.maintenance) is not None:
+        reasons["maintenance"] = maintenance.wire()
+    if (absence := deployment.absence) is not None:
+        reasons["offline"] = f"{absence.reason} since {absence.last_transition_time}"
+    return reasons

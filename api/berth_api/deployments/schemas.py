@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from berth_api.auth import access
 from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import ONLINE, Deployment
 from berth_api.cache.info import deployment_info
@@ -15,6 +16,13 @@ class WorkspaceTypes(BaseModel):
     """Names of types."""
 
     workspace_types: list[str]
+
+
+class MaintenanceInfo(BaseModel):
+    """A time in which only owners get new instances."""
+
+    reason: str
+    until: str | None = Field(None, description="When it ends by itself.")
 
 
 class DeploymentInfo(BaseModel):
@@ -29,6 +37,10 @@ class DeploymentInfo(BaseModel):
     created: str
     queuelen: int
     online: bool
+    maintenance: MaintenanceInfo | None = Field(None, description="Present while only owners get new instances.")
+    offline: str | None = Field(
+        None, description="Where `online` is false: the reason and since when; for owners a sentence."
+    )
 
 
 class _Identified(BaseModel):
@@ -51,9 +63,12 @@ class DeploymentDetail(DeploymentInfo, _Identified):
         description = spec.description or (kind.spec.description if kind is not None else "")
         # A token for one instance must not learn of another.
         own = identity is not None and identity.instance in {None, detail.own_instance}
+        info = deployment_info(deployment, kind, description, detail.queue_length)
+        if deployment.absence is not None and identity is not None and access.owns(identity, deployment):
+            info["offline"] = deployment.absence.message
         return cls(
             id=deployment.id,
-            **deployment_info(deployment, kind, description, detail.queue_length),
+            **info,
             lockout=spec.lockout or None,
             dissolved=spec.dissolved,
             instance=detail.own_instance if own else None,

@@ -148,6 +148,7 @@ def chosen(state: State, identity: Identity, candidates: Candidates) -> Choice:
         gone=lambda d: d.is_dissolved or (retired and candidates.type_of(d).spec.retired),
         permitted=lambda d: candidates.permitted(identity, d),
         length=lambda d: state.caches.queues().length(d.resource),
+        owned=lambda d: access.owns(identity, d),
     )
 
 

@@ -38,8 +38,8 @@ REFUSALS: Final = refusals(
     _400="An option is wrong, the token does not count, or the deployment is dissolved or locked out.",
     _403="The access rules do not permit it.",
     _404=f"{NONE_MATCHES}; of several ids, where one is unknown.",
-    _503="All that match are busy, and `reserve` was not asked for; or they are offline; or the cluster is out of"
-    " reach.",
+    _503="All that match are busy, and `reserve` was not asked for; or they are offline or under maintenance; or"
+    " the cluster is out of reach.",
 )
 
 

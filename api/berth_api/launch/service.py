@@ -35,7 +35,7 @@ from berth_api.instances import service as instances
 from berth_api.launch import admission, candidates
 from berth_api.launch.admission import Live
 from berth_api.launch.candidates import Line, Rules
-from berth_api.launch.choice import Refusal
+from berth_api.launch.choice import Choice, Refusal
 from berth_api.launch.keys import KeyPool
 from berth_api.launch.schemas import Launched
 from berth_api.reservations import service as reservations
@@ -48,7 +48,7 @@ from berth_core.kube import errors as cluster
 from berth_core.kube.swap import swap
 from berth_core.kube.types import Object
 from berth_core.leases import leasing, slots, tombstones
-from berth_core.leases.availability import Lease, is_tombstone
+from berth_core.leases.availability import Lease, is_tombstone, under_maintenance
 from berth_core.leases.slots import Claimant, Places, Quota
 from berth_core.resources import Instance, InstanceSpec, WorkspaceDeployment, WorkspaceType, manifest
 from berth_core.resources.instance import Claim
@@ -59,6 +59,7 @@ log = structlog.get_logger(__name__)
 NONE_MATCHES: Final = "no matching wdeployment found"
 MOST_MISSED: Final = 3
 """Deployments that could not be had though the caches show them free; then the caches may be old."""
+RETRY_AFTER_MAINTENANCE: Final = 60.0
 RETRY_AFTER_UNSURE: Final = 5.0
 """Seconds; the operator needs 30 to clean up."""
 
@@ -138,12 +139,12 @@ async def _claim(state: State, wish: Wish, claimant: Claimant) -> Claimed | Rese
         if passed:
             # Wait for those leases, so that the live round sees the result.
             await state.claims.over(passed)
-    if choice.refusal is Refusal.BUSY and wish.options.reserve:
+    if choice.refusal in (Refusal.BUSY, Refusal.MAINTENANCE) and wish.options.reserve:
         kind = pool.type_of(choice.usable[0])
         need_fit(wish, kind)
         await _need_place(state, wish, kind)
         return await reservations.reserve(state, wish, kind, choice.usable)
-    raise _refused(choice.refusal, wish.target)
+    raise _refused(choice, wish.target)
 
 
 async def _try(
@@ -159,12 +160,15 @@ async def _try(
         nonlocal seen
         present, seen = seen or await lookups.deployment_named(state, deployment.namespace, deployment.name), None
         # One that was made again with another type is left to the live round, which looks at the token's types.
-        if present is None or not present.is_free or present.type != deployment.type:
+        if present is None or present.type != deployment.type:
+            return None
+        owner = access.owns(wish.identity, present)
+        if not present.is_free_for(owner=owner):
             return None
         kind = await admission.admit(state, wish, present, live)
         if kind is None:
             return None
-        lease = await _take(claimant, kind, present.resource, now=state.client.clock.now())
+        lease = await _take(claimant, kind, present.resource, now=state.client.clock.now(), owner=owner)
         return Claimed(present, lease, kind) if lease is not None else None
 
     return await swap(attempt, f"the status of deployment {deployment.name}")
@@ -179,14 +183,16 @@ async def _need_place(state: State, wish: Wish, kind: WorkspaceType) -> None:
             raise _has_enough(slots.NoneLeftError(quota, passing=False))
 
 
-async def _take(claimant: Claimant, kind: WorkspaceType, wd: WorkspaceDeployment, *, now: datetime) -> Lease | None:
+async def _take(
+    claimant: Claimant, kind: WorkspaceType, wd: WorkspaceDeployment, *, now: datetime, owner: bool
+) -> Lease | None:
     """Take the lease at this version; None where it cannot be had.
 
     Raises ConflictError where the version is old, NotPermittedError where the user is at their quota.
     """
     metadata = wd.metadata
     try:
-        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=wd)
+        return await claimant.take(Quota.of(kind), metadata.namespace, metadata.name, now=now, seen=wd, owner=owner)
     except slots.NoneLeftError as error:
         raise _has_enough(error) from error
     except (leasing.BusyError, cluster.NotFoundError):
@@ -199,7 +205,10 @@ def _has_enough(error: slots.NoneLeftError) -> NotPermittedError:
     return NotPermittedError(str(error))
 
 
-def _refused(refusal: Refusal, target: Target) -> ApiError:
+def _refused(choice: Choice, target: Target) -> ApiError:
+    if choice.refusal is Refusal.MAINTENANCE and (maintenance := choice.usable[0].resource.maintenance) is not None:
+        sentence = f"workspace deployment is {under_maintenance(maintenance)}. Try again later, or wait with `reserve`."
+        return AwayError(sentence, retry_after=RETRY_AFTER_MAINTENANCE)
     by_type = target.type is not None
     answers: dict[Refusal, ApiError] = {
         Refusal.UNKNOWN: MissingError(NONE_MATCHES),
@@ -209,10 +218,15 @@ def _refused(refusal: Refusal, target: Target) -> ApiError:
         # Offline machines of a type do not count: nothing matches.
         Refusal.OFFLINE: MissingError(NONE_MATCHES)
         if by_type
-        else AwayError("workspace deployment is offline. Try again later.", retry_after=30),
+        else AwayError(f"workspace deployment is offline{_since(choice)}. Try again later.", retry_after=30),
         Refusal.BUSY: BusyError(ALL_BUSY),
     }
-    return answers[refusal]
+    return answers[choice.refusal]
+
+
+def _since(choice: Choice) -> str:
+    absence = choice.usable[0].absence if choice.refusal is Refusal.OFFLINE else None
+    return f" ({absence.reason} since {absence.last_transition_time})" if absence is not None else ""
 
 
 def _spec(wish: Wish, claimed: Claimed, pair: KeyPair | None) -> InstanceSpec:

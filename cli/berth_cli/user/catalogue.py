@@ -45,6 +45,7 @@ DEPLOYMENTS: Final = Table[Json](
         Column("REGION", lambda row: row["region"]),
         Column("STATE", lambda row: state(row)),
         Column("QUEUE", lambda row: str(row["queuelen"])),
+        Column("WHY", lambda row: why(row), wide=True),
         Column("VERSION", lambda row: str(row["type_version"]), wide=True),
         Column("COMPLETED", lambda row: str(row["icounter"]), wide=True),
         Column("CREATED", lambda row: row["created"], wide=True),
@@ -57,12 +58,20 @@ DEPLOYMENTS: Final = Table[Json](
 
 def is_free(info: Json) -> bool:
     """Tell whether a deployment can be had now, as lists show it. Pure."""
-    return bool(info["online"]) and info["queuelen"] == 0
+    return bool(info["online"]) and info["queuelen"] == 0 and "maintenance" not in info
 
 
 def state(info: Json) -> str:
-    """State of a deployment in a word. Pure."""
+    """State of a deployment in a word, with the end of a maintenance. Pure."""
+    if (maintenance := info.get("maintenance")) is not None:
+        return f"maintenance until {maintenance['until']}" if maintenance.get("until") else "maintenance"
     return "free" if is_free(info) else "busy" if info["online"] else "offline"
+
+
+def why(info: Json) -> str | None:
+    """Why a deployment cannot be had, where that is not its holder. Pure."""
+    maintenance = info.get("maintenance")
+    return str(maintenance["reason"]) if maintenance is not None else info.get("offline")
 
 
 def summaries(names: Iterable[str], infos: Iterable[Json]) -> list[Json]:

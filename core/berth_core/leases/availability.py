@@ -8,6 +8,7 @@ from berth_core import names, overrides
 from berth_core.kube.conditions import Condition, condition
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.base import Returned
+from berth_core.resources.workspacedeployment import Maintenance
 
 NEVER_MADE_MESSAGE: Final = "it was never made: the request for it came to nothing, and can be made again"
 """Reason that a tombstone shows for its end."""
@@ -36,11 +37,17 @@ def preference(wd: WorkspaceDeployment) -> tuple[int, int, str]:
     return -wd.spec.type_version, wd.status.instances, wd.metadata.name
 
 
-def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
+def under_maintenance(maintenance: Maintenance) -> str:
+    """Say why and until when, in a sentence."""
+    until = f"until {maintenance.until}" if maintenance.until is not None else "until its owner ends it"
+    return f"under maintenance {until}: {maintenance.reason}"
+
+
+def availability(wd: WorkspaceDeployment, *, now: datetime, owner: bool = False) -> Condition:
     """Return the Available condition that follows from a deployment's spec and status. Pure.
 
-    Reasons: Dissolved, Cleaning, Leased, Deleting, Quarantined, Lockout, IdConflict, OverridesConflict, Offline,
-    New, Free; the first that applies.
+    Reasons: Dissolved, Cleaning, Leased, Deleting, Quarantined, Lockout, IdConflict, OverridesConflict, Maintenance,
+    Offline, New, Free; the first that applies. With ``owner`` it is that for owners, whom no maintenance stops.
     """
     truths = {c.type: c for c in wd.status.conditions if c.status == "True"}
     falsehoods = {c.type: c for c in wd.status.conditions if c.status == "False"}
@@ -59,6 +66,8 @@ def availability(wd: WorkspaceDeployment, *, now: datetime) -> Condition:
         reason, message = "Lockout", "spec.lockout refuses new instances"
     elif (conflict := truths.get("IdConflict") or truths.get(overrides.CONFLICT)) is not None:
         reason, message = conflict.type, conflict.message
+    elif not owner and wd.maintenance is not None:
+        reason, message = "Maintenance", under_maintenance(wd.maintenance)
     elif "Online" in falsehoods:
         reason, message = "Offline", falsehoods["Online"].message
     elif not wd.has_begun:

@@ -38,16 +38,18 @@ async def take(
     now: datetime,
     seen: WorkspaceDeployment | None = None,
     after: int | None = None,
+    owner: bool = False,
 ) -> Lease:
     """Take the lease of a deployment for an instance (public id). Idempotent: the holder gets its lease again.
 
     The deployment is read live, and again while others write it. A caller that has decided on one version of it, which
     may be from a cache, passes that as ``seen``: then there is one attempt, at its resourceVersion. ``after`` is the
     epoch at which the caller has decided who may have the deployment: the decision is void once the deployment has had
-    another holder.
+    another holder. An ``owner`` gets it under maintenance too.
 
     Raises:
-        BusyError: somebody has it or had it since, or it is locked, dissolved, offline or in quarantine.
+        BusyError: somebody has it or had it since, or it is locked, dissolved, offline, in quarantine or in
+            maintenance.
         berth_core.kube.errors.ConflictError: it has changed since ``seen``, so the caller has to decide anew.
         berth_core.kube.errors.NotFoundError: no such deployment.
         berth_core.kube.errors.UnavailableError: the cluster cannot be reached, or others kept writing.
@@ -59,7 +61,7 @@ async def take(
         holder = wd.status.lease
         if holder is not None and holder.instance == instance:
             return Lease(deployment, wd.status.epoch)
-        free = availability(wd, now=now)
+        free = availability(wd, now=now, owner=owner or user in wd.spec.owners)
         if free.status != "True":
             raise BusyError(free.reason, free.message)
         if after is not None and wd.status.epoch != after:

@@ -128,10 +128,11 @@ class Claimant:
         now: datetime,
         seen: WorkspaceDeployment | None = None,
         after: int | None = None,
+        owner: bool = False,
     ) -> Lease:
         """Take the lease of a deployment; ``quota`` is that of its type, None where it has none. Idempotent.
 
-        ``seen`` and ``after`` are as for :func:`berth_core.leases.leasing.take`.
+        ``seen``, ``after`` and ``owner`` are as for :func:`berth_core.leases.leasing.take`.
 
         Raises:
             NoneLeftError: the user is at the quota.
@@ -153,6 +154,7 @@ class Claimant:
             now=now,
             seen=seen,
             after=after,
+            owner=owner,
         )
         if quota is not None:
             await self._confirm(quota, namespace, lease)

@@ -52,7 +52,13 @@ class Waiter:
 
     def may_have(self, kind: WorkspaceType, deployment: WorkspaceDeployment, rules: Iterable[AccessRule]) -> bool:
         """Whether the user may have the deployment; ``rules`` are all access rules of the deployment."""
+        if deployment.maintenance is not None and not self.owns(deployment):
+            return False
         return self.superuser or may_instantiate(self.user, kind, deployment, rules)
+
+    def owns(self, deployment: WorkspaceDeployment) -> bool:
+        """Whether the user may have the deployment under maintenance too."""
+        return self.superuser or self.user in deployment.spec.owners
 
 
 def waits(resource: Reservation | Instance) -> bool:

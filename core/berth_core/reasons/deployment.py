@@ -4,9 +4,11 @@ from typing import Final
 
 from berth_core import overrides
 from berth_core.leases.availability import AVAILABLE, BEGUN, CLEANING, QUARANTINED
+from berth_core.resources.workspacedeployment import MAINTENANCE
 from berth_core.reasons.table import WAIT, Conditions, Reason
 
 ONLINE: Final = "Online"
+REACHABLE: Final = "Reachable"
 ID_CONFLICT: Final = "IdConflict"
 
 _AVAILABLE: Final = (
@@ -23,6 +25,12 @@ _AVAILABLE: Final = (
         (AVAILABLE,),
         "`spec.lockout` refuses new instances.",
         "`berth deployment unlock DEPLOYMENT` when the machine may be lent again.",
+    ),
+    Reason(
+        "Maintenance",
+        (AVAILABLE,),
+        "Owners alone may lease the deployment; the message says why and until when.",
+        "Wait, or `berth deployment maintain DEPLOYMENT --end` when the machine may be lent again.",
     ),
     Reason("Offline", (AVAILABLE,), "The condition Online is False.", "See Online."),
     Reason(
@@ -56,6 +64,36 @@ _ONLINE: Final = (
         "`spec.heartbeat` is `lease`, and there is no such Lease.",
         "Make the Lease that the message names.",
     ),
+)
+_REACHABLE: Final = (
+    Reason("Answers", (REACHABLE, ONLINE), "The machine answers the probe of `spec.health`."),
+    Reason(
+        "NoAnswer",
+        (REACHABLE, ONLINE),
+        "The machine did not answer as often in a row as `spec.health.failures` says.",
+        "Look whether it is switched on and in its network; its first answer brings it back.",
+    ),
+    Reason(
+        "AnswerAwaited",
+        (REACHABLE, ONLINE),
+        "The machine has not answered since the probe was set.",
+        "Switch it on, or correct `spec.health`.",
+    ),
+    Reason(
+        "AddressMissing",
+        (REACHABLE, ONLINE),
+        "The probe has no address.",
+        "Set `spec.machine.network.addresses` or `spec.health.host`.",
+    ),
+    Reason(
+        "AddressForbidden",
+        (REACHABLE, ONLINE),
+        "The operator connects to no such address, so that the machine is not probed.",
+        "Have its network added to `instances.machineCidrs`, or correct the address: the message says which.",
+    ),
+    Reason("NotProbed", (REACHABLE,), "`spec.health` is not set any more."),
+    Reason("UnderMaintenance", (MAINTENANCE,), "`spec.maintenance` is set; the message says why and until when.", WAIT),
+    Reason("MaintenanceOver", (MAINTENANCE,), "The maintenance was ended, or its time is over."),
 )
 _BETWEEN: Final = (
     Reason("Remains", (BEGUN,), "Objects of an earlier deployment of this name are left.", WAIT),
@@ -101,13 +139,15 @@ TABLES: Final = (
         "WorkspaceDeployment",
         {
             AVAILABLE: "The deployment can be had now.",
-            ONLINE: "The heartbeat says that the machine is there.",
+            ONLINE: "The heartbeat and the probe say that the machine is there, as far as they are asked for.",
+            REACHABLE: "The machine answers the operator's probes; absent until `spec.health` was set.",
+            MAINTENANCE: "Owners alone may lease the machine; absent until `spec.maintenance` was set.",
             BEGUN: "Nothing of an earlier deployment of this name is left; absent where there was none.",
             CLEANING: "A hook runs between the last holder and the next.",
             QUARANTINED: "The deployment is not lent until the cause is gone or an administrator releases it.",
             ID_CONFLICT: "An older deployment has the same id.",
             overrides.CONFLICT: "The overrides contradict the type's template; absent where they never did.",
         },
-        (*_AVAILABLE, *_ONLINE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS),
+        (*_AVAILABLE, *_ONLINE, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS),
     ),
 )

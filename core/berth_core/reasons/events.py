@@ -14,6 +14,12 @@ TABLES: Final = (
         (
             Reason("EndsSoon", (EVENT,), "The instance's time is nearly up.", "Extend it, or save your work."),
             Reason(
+                "NoAnswer",
+                (EVENT,),
+                "The deployment, or the machine of an instance, has stopped to answer the operator's probes.",
+                "Follow the message.",
+            ),
+            Reason(
                 "ClockNotTrusted",
                 (EVENT,),
                 "The operator's clock disagrees with the API server's, so no end by time comes.",

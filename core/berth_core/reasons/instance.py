@@ -219,6 +219,15 @@ _CLEANED: Final = (
         "See to the machine, then `berth deployment release DEPLOYMENT`.",
     ),
 )
+_MACHINE: Final = (
+    Reason(
+        "NoAnswer",
+        (state.MACHINE_REACHABLE,),
+        "The machine has stopped to answer the probe of its deployment's `spec.health` (with `duringLease`).",
+        "Follow the message. The lease goes on; nobody else gets the machine.",
+    ),
+    Reason("Answers", (state.MACHINE_REACHABLE,), "The machine answers again."),
+)
 TABLES: Final = (
     Conditions(
         "Instance",
@@ -233,8 +242,9 @@ TABLES: Final = (
             state.READY: "ssh opens a shell.",
             state.ENDED: "All that the instance opened is gone. False with a reason: it ends.",
             state.CLEANED: "No hook is left to run after the end; only with such hooks.",
+            state.MACHINE_REACHABLE: "The machine answers the operator's probes; absent until it has stopped to.",
         },
-        (*_WAITING, *_STARTING, *_NETWORK, *_VPN, *_REPOSITORY, *_ISOLATION, *_ENDED, *_CLEANED),
+        (*_WAITING, *_STARTING, *_NETWORK, *_VPN, *_REPOSITORY, *_ISOLATION, *_ENDED, *_CLEANED, *_MACHINE),
     ),
     Conditions(
         "FirewallRule",

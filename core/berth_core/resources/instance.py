@@ -171,7 +171,7 @@ class InstanceStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Conditions: Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, UserNamespace,"
-        " Ready, Ended, Cleaned, Readable. Never cleared, only changed.",
+        " Ready, Ended, Cleaned, MachineReachable, Readable. Never cleared, only changed.",
         max_length=16,
     )
 

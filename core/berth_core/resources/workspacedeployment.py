@@ -1,14 +1,17 @@
 """WorkspaceDeployment: one machine of a type, and its holder."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
 from berth_core import ids, names
-from berth_core.kube.conditions import Condition
+from berth_core.kube.conditions import Condition, find
 from berth_core.kube.model import Model, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
 from berth_core.resources.workspacetype import EnvVar
+
+MAINTENANCE: Final = "Maintenance"
+"""Condition: False once the operator has seen the end of a maintenance; absent where there never was any."""
 
 
 class Overrides(Model):
@@ -50,6 +53,44 @@ class Machine(Model):
     network: MachineNetwork | None = Field(None, description="Where the machine is; absent for one without an address.")
 
 
+class HttpHealth(Model):
+    """A request that a machine answers while it is well."""
+
+    port: int = Field(description="Port of the machine.", ge=1, le=65535)
+    path: str = Field(
+        "/",
+        description="Path, perhaps with a query. An answer with a status from 200 to 399 counts; no redirect is followed.",
+        pattern="^/[!-~]*$",
+        max_length=1024,
+    )
+    tls: bool = Field(False, description="Ask by TLS; the certificate is not verified.")
+
+
+class Health(Model):
+    """Proof that the machine answers at its address."""
+
+    tcp: int | None = Field(None, description="Port that accepts connections while the machine is well.", ge=1, le=65535)
+    http: HttpHealth | None = Field(None, description="Request that the machine answers while it is well; not with `tcp`.")
+    host: str | None = Field(
+        None,
+        description="Address that is asked; absent for the first address of `machine.network.addresses`.",
+        min_length=2,
+        max_length=64,
+    )
+    every: int = Field(30, description="Seconds from one probe to the next.", ge=1, le=3600)
+    failures: int = Field(3, description="Failures in a row after which the machine is offline.", ge=1, le=100)
+    during_lease: bool = Field(
+        False, description="Probe while somebody has the machine too; many controllers accept one client only."
+    )
+
+
+class Maintenance(Model):
+    """A time in which only owners may lease the machine."""
+
+    reason: str = Field(description="Reason, which everybody sees.", min_length=1, max_length=512)
+    until: Time | None = Field(None, description="When it ends by itself; absent for an end by hand.")
+
+
 class WorkspaceDeploymentSpec(Model):
     """One machine that is lent out."""
 
@@ -66,7 +107,7 @@ class WorkspaceDeploymentSpec(Model):
     description: str = Field("", description="Description of this machine, for people.", max_length=4096)
     owners: list[Word] = Field(
         default_factory=list,
-        description="Users who may lock the deployment and change its access rules.",
+        description="Users who may lock the deployment, change its access rules, and lease it under maintenance.",
         max_length=64,
     )
     lockout: bool = Field(False, description="Refuse new instances; running ones go on.")
@@ -77,6 +118,13 @@ class WorkspaceDeploymentSpec(Model):
         " selects. lease: a Lease (coordination.k8s.io) of the deployment's name with the label"
         " berth.dev/heartbeat=true, renewed every 60 seconds at least (sooner where its leaseDurationSeconds says"
         " so).",
+    )
+    health: Health | None = Field(
+        None, description="Probe of the machine's address by the operator; absent for none."
+    )
+    maintenance: Maintenance | None = Field(
+        None,
+        description="Only owners get new instances (`berth deployment maintain`); running ones go on. Absent for none.",
     )
     quarantine_release: QuarantineRelease | None = Field(
         None,
@@ -132,8 +180,8 @@ class WorkspaceDeploymentStatus(Model):
     observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Conditions: Online, Available, Begun, Cleaning, Quarantined, IdConflict, OverridesConflict,"
-        " Readable. Never cleared, only changed.",
+        description="Conditions: Online, Reachable, Maintenance, Available, Begun, Cleaning, Quarantined, IdConflict,"
+        " OverridesConflict, Readable. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -162,6 +210,12 @@ class WorkspaceDeployment(Resource):
         Column(name="Region", json_path=".spec.region", description="Place where the machine stands"),
         Column(name="Instance", json_path=".status.lease.instance", priority=1, description="Instance that holds it"),
         Column(name="Epoch", type="integer", json_path=".status.epoch", priority=1, description="Leases ever taken"),
+        Column(
+            name="Online",
+            json_path='.status.conditions[?(@.type=="Online")].reason',
+            priority=1,
+            description="Whether the machine is there, in a word",
+        ),
         Column(name="Id", json_path=".status.id", priority=1, description="Public id"),
         Column(
             name="Message",
@@ -172,6 +226,12 @@ class WorkspaceDeployment(Resource):
         Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            at="spec.health",
+            rule="has(self.tcp) != has(self.http)",
+            message="spec.health has either tcp or http",
+        ),
+        Rule(at="spec.health.host", rule="isIP(self)", message="spec.health.host is an address, such as 192.0.2.40"),
         Rule(
             rule="self.spec.type == oldSelf.spec.type",
             message="spec.type cannot be changed: make another WorkspaceDeployment",
@@ -222,6 +282,17 @@ class WorkspaceDeployment(Resource):
     def has_begun(self) -> bool:
         """Whether the operator has looked at it: it has its finalizer and its first epoch (ADR 0023)."""
         return names.FENCE_FINALIZER in self.metadata.finalizers and self.status.observed_generation is not None
+
+    @property
+    def maintenance(self) -> Maintenance | None:
+        """Maintenance that goes on; None where there is none, or the operator has seen its end.
+
+        It begins with the spec. Its end by time is for the operator to see, so that nobody else's clock counts.
+        """
+        known = find(self.status.conditions, MAINTENANCE)
+        if known is None or known.status != "False" or known.observed_generation != self.metadata.generation:
+            return self.spec.maintenance
+        return None
 
     def warm_nonce(self, epoch: int) -> str | None:
         """Nonce of a warm pod's Secrets for an epoch; None where there are none or an earlier version made them."""

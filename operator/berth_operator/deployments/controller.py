@@ -1,9 +1,11 @@
 """Kinds that deployments and types rest on: how their objects are found, and which keys their changes concern."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from berth_core import ids, names
 from berth_core.kube.types import Object
+from berth_operator.deployments.decide import ONLINE
 from berth_operator.deployments.heartbeats import Heartbeats
 from berth_operator.deployments.reconcile import reconcile_deployment, reconcile_type
 from berth_operator.engine.cache import index_by
@@ -63,6 +65,12 @@ def _node(world: World, obj: Object, _gone: bool) -> None:
             world.add(DEPLOYMENT, wd["metadata"]["namespace"], wd["metadata"]["name"])
 
 
+def _offline(obj: Object) -> Iterable[str]:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    offline = any(one["type"] == ONLINE and one["status"] == "False" for one in conditions)
+    return ("yes",) if offline and not obj["spec"].get("dissolved") else ()
+
+
 CONTROLLER: Final = Controller(
     watches=(
         Watch(TYPES, _type, {"typeName": index_by("spec", "typeName")}, concerns_nobody=only_marked),
@@ -73,6 +81,7 @@ CONTROLLER: Final = Controller(
                 "type": index_by("spec", "type"),
                 "id": lambda o: (ids.deployment_id(o["metadata"]["namespace"], o["metadata"]["name"]),),
                 "holder": index_by("status", "lease", "instance"),
+                "offline": _offline,
             },
         ),
         Watch(LEASES, _heartbeat, labels={names.HEARTBEAT_LABEL: "true"}),

@@ -2,23 +2,28 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from berth_core import overrides
 from berth_core.kube.conditions import Condition, condition, find, merged
-from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability
+from berth_core.kube.model import parse_time
+from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability, under_maintenance
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
-from berth_core.resources.workspacedeployment import WorkspaceDeploymentStatus
+from berth_core.resources.workspacedeployment import MAINTENANCE, WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
 from berth_operator.deployments.online import Beat
 from berth_operator.deployments.online import online as heartbeat_online
 from berth_operator.enforcement.decide import Verdict
 from berth_operator.instances.hooks.decide import not_cleaning
+from berth_operator.presence.decide import Presence, Verdict as Reach, reachable
+from berth_operator.presence.view import REACHABLE
 
 NODE_LOST: Final = "NodeLost"
 RELEASED: Final = "Released"
 ONLINE: Final = "Online"
+DISTRUST_WAIT: Final = timedelta(seconds=5)
+"""How long to wait for a clock that is not trusted."""
 R = TypeVar("R", bound=Resource)
 
 
@@ -39,6 +44,9 @@ class ObservedDeployment:
     """Node that is silent while a pod of the holder's on it must end."""
     cleaning: str = ""
     """Which hook runs between its last holder and the next, in a sentence; empty where none does."""
+    presence: Presence | None = None
+    """Probes of its machine; None where none are asked for."""
+    clock_trusted: bool = True
 
 
 def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeploymentStatus:
@@ -46,11 +54,20 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
     wd = seen.wd
     generation = wd.metadata.generation
     elder = oldest([wd, *seen.rivals])
+    reach = reachable(seen.presence, find(wd.status.conditions, REACHABLE), generation)
     new = [
-        condition(ONLINE, *_online(seen), now=now, generation=generation),
+        condition(ONLINE, *_online(seen, reach), now=now, generation=generation),
         condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
     ]
-    news = (_begun(wd, now), _overridden(seen, now), _quarantined(seen, now), _cleaning(seen, now))
+    if reach is not None:
+        new.append(condition(REACHABLE, *reach, now=now, generation=generation))
+    news = (
+        _begun(wd, now),
+        _overridden(seen, now),
+        _quarantined(seen, now),
+        _cleaning(seen, now),
+        _maintained(seen, now),
+    )
     new += [entry for entry in news if entry is not None]
     conditions = merged(wd.status.conditions, new)
     status = wd.status.model_copy(
@@ -97,7 +114,29 @@ def _conflict(this: Resource, elder: Resource, name: str) -> tuple[bool, str, st
     return True, "IdConflict", f"{where}, which is older, has {name}: delete one of the two"
 
 
-def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
+def maintenance_left(seen: ObservedDeployment, now: datetime) -> timedelta | None:
+    """Length of time until a maintenance ends by itself; None where there is none that does.
+
+    While the clock is not trusted, none ends.
+    """
+    maintenance = seen.wd.maintenance
+    if maintenance is None or maintenance.until is None:
+        return None
+    left = parse_time(maintenance.until) - now
+    return left if seen.clock_trusted else max(left, DISTRUST_WAIT)
+
+
+def _online(seen: ObservedDeployment, reach: Reach | None) -> tuple[bool, str, str]:
+    """Return whether each proof that is asked for is there."""
+    heartbeat = _heartbeat(seen)
+    if seen.presence is None or reach is None or not heartbeat[0]:
+        return heartbeat
+    if reach.status != "True":
+        return False, reach.reason, reach.message
+    return heartbeat if seen.wd.spec.heartbeat != "none" else (True, reach.reason, reach.message)
+
+
+def _heartbeat(seen: ObservedDeployment) -> tuple[bool, str, str]:
     heartbeat = seen.wd.spec.heartbeat
     if heartbeat == "none":
         return True, "NoHeartbeat", "spec.heartbeat is none: it counts as online"
@@ -106,6 +145,18 @@ def _online(seen: ObservedDeployment) -> tuple[bool, str, str]:
             return True, "NodeReady", "a node that it selects is Ready"
         return False, "NodeNotReady", "no node that it selects is Ready"
     return heartbeat_online(seen.wd.metadata.name, seen.beat, find(seen.wd.status.conditions, ONLINE))
+
+
+def _maintained(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Return whether owners alone may lease the machine, where that is or was so."""
+    wd, maintenance, left = seen.wd, seen.wd.maintenance, maintenance_left(seen, now)
+    if maintenance is not None and (left is None or left > timedelta(0)):
+        verdict = (True, "UnderMaintenance", under_maintenance(maintenance))
+    elif find(wd.status.conditions, MAINTENANCE) is not None or wd.spec.maintenance is not None:
+        verdict = (False, "MaintenanceOver", "no maintenance goes on")
+    else:
+        return None
+    return condition(MAINTENANCE, *verdict, now=now, generation=wd.metadata.generation)
 
 
 def _begun(wd: WorkspaceDeployment, now: datetime) -> Condition | None:

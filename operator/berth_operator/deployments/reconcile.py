@@ -1,18 +1,20 @@
 """One pass over a WorkspaceDeployment or a WorkspaceType: their status, and leases that nobody holds."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from berth_core import overrides, state
 from berth_core.kube.conditions import find, is_true
 from berth_core.kube.errors import NotFoundError
+from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.deployments import lifespan, online, orphans
 from berth_operator.deployments.decide import (
     ONLINE,
     ObservedDeployment,
     deployment_status,
+    maintenance_left,
     type_status,
 )
 from berth_operator.deployments.heartbeats import Heartbeats
@@ -27,6 +29,8 @@ from berth_operator.instances.warm.view import concerns, warm_sets
 from berth_operator.kinds import DEPLOYMENTS, LEASES, NODES, PODS, TYPES, WARM
 from berth_operator.leadership.availability import Steadiness
 from berth_operator.pods.view import pod_view
+from berth_operator.presence.prober import Prober, networks_of
+from berth_operator.presence.view import silence
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +41,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         world.add(WARM, key.namespace, key.name)
     wd = world.deployment(key.namespace, key.name)
     if wd is None:
+        world.state(Prober).forget(key.namespace, key.name)
         return None
     if (wd := await lifespan.begin(world, wd)) is None:
         return lifespan.CLEARING_SECONDS
@@ -62,13 +67,26 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         beat=beat,
         lost_node=_lost_node(world, wd),
         cleaning=_cleaning(world, wd),
+        presence=world.state(Prober).attend(wd, networks_of(world.config)),
+        clock_trusted=world.clock.trusted,
     )
     status = deployment_status(seen, now)
     written = await write_status(world, wd, wd.status, status)
+    await _warn(world, wd, written)
     if wd.metadata.deletion_timestamp and again is None:
         again = await lifespan.finish(world, WorkspaceDeployment.parse(written) if written else wd)
     silent = online.due_in(beat) if is_true(status.conditions, ONLINE) else None
-    return min((seconds for seconds in (again, silent) if seconds is not None), default=None)
+    left = maintenance_left(seen, now)
+    over = left.total_seconds() if left is not None and left > timedelta(0) else None
+    return min((seconds for seconds in (again, silent, over) if seconds is not None), default=None)
+
+
+async def _warn(world: World, wd: WorkspaceDeployment, written: Object | None) -> None:
+    """Post an Event where the status says from now on that the machine does not answer."""
+    before = silence(wd)
+    after = silence(WorkspaceDeployment.parse(written)) if written is not None else None
+    if written is not None and after is not None and before is None:
+        await events.warn(world, written, Complaint(after.reason, "Probe", after.message, once=True))
 
 
 async def reconcile_type(world: World, key: Key) -> float | None:

@@ -65,11 +65,12 @@ class Memory:
     rules_heard: int = 0
     """The newest resourceVersion among that."""
     agent: Incarnation | None = None
-    """Which agent the next six fields speak of."""
+    """Which agent the next seven fields speak of."""
     acknowledged: InForce | None = None
     """The last of what was pushed that it said it has in force."""
     keys: str = ""
     notice: str = ""
+    machine_notice: str = ""
     failures: int = 0
     error: str = ""
     sent: InForce | None = None
@@ -192,7 +193,8 @@ class Memory:
         return self.probe is not None and not self.probe.done()
 
     def _forget_agent(self, agent: Incarnation | None) -> None:
-        self.agent, self.acknowledged, self.keys, self.notice = agent, None, "", ""
+        self.agent, self.acknowledged, self.keys = agent, None, ""
+        self.notice = self.machine_notice = ""
         self.failures, self.error = 0, ""
         self.stop_probe()
 

@@ -32,6 +32,7 @@ from berth_operator.leases.live import Serving, held_deployment, read_deployment
 from berth_operator.leases.taking import beyond_quota
 from berth_operator.pods.view import PodView, pod_view
 from berth_operator.podspec.isolation import Verdict, of_pod
+from berth_operator.presence import view as presence
 from berth_operator.queue import waiting
 from berth_operator.queue.selection import best_for, obstacle
 
@@ -146,10 +147,11 @@ async def _bound(
         wait = lease if may_lack_secrets(pod, now) else None
         isolation = _isolation(world, lease, pod)
     tells = notice(instance, type_, now) if world.clock.trusted else memory.notice
+    of_machine = presence.notice(wd)
     current, settled = False, True
     if pod is not None and not pod.over and pod.ip and pod.agent.state == "running":
         current, settled = await rules.look(world, instance, memory, pod)
-        current = current and memory.notice == tells
+        current = current and (memory.notice, memory.machine_notice) == (tells, of_machine)
     return ObservedInstance(
         instance,
         type=type_,
@@ -177,6 +179,7 @@ async def _bound(
             first_met=memory.first_met,
         ),
         notice=tells,
+        machine_notice=of_machine,
         vpn=clients.look(world, instance, memory, pod),
         rules_settled=settled,
         others_open=opening(world) > (status.ready_time is None),

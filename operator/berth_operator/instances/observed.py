@@ -111,7 +111,9 @@ class ObservedInstance:
     """Networks that no workspace reaches, whatever its type says."""
     agent: AgentView = AgentView()
     notice: str = ""
-    """Notice for the holder's shell now."""
+    """Notice on the lease's end for the holder's shell now."""
+    machine_notice: str = ""
+    """Notice on a machine that does not answer."""
     rules_settled: bool = True
     """Every rule says that it is in force and names its Instance as owner."""
     others_open: bool = False

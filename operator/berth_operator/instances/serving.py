@@ -96,7 +96,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
         if former is not None and world.confirm is not None and desired.term_of(former.generation) > world.term:
             await world.confirm()  # that of a later leader; or of an earlier one, before the cluster was restored
         generation = desired.next_generation(world.term, former, digest_of(body))
-        state = desired.push(body, agent.epoch, generation, keys, seen.notice)
+        state = desired.push(body, agent.epoch, generation, keys, f"{seen.machine_notice}{seen.notice}")
         memory.sent = InForce(generation=state.generation, digest=state.digest)
         try:
             await world.state(AgentClient).push(agent, state)
@@ -108,6 +108,7 @@ async def _push(world: World, seen: ObservedInstance, memory: Memory, rules: lis
             return str(error)
         memory.acknowledged = memory.sent
         memory.keys, memory.notice = desired.keys_digest(keys), seen.notice
+        memory.machine_notice = seen.machine_notice
         memory.failures, memory.error = 0, ""
         log.info("in force", instance=instance.public_id, generation=state.generation, rules=len(rules))
         return None

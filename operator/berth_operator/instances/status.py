@@ -19,6 +19,7 @@ from berth_operator.instances.repository import CLONING, cloned
 from berth_operator.instances.vpn.decide import serves
 from berth_operator.pods.view import ORDINARY
 from berth_operator.podspec.isolation import Verdict
+from berth_operator.presence.view import machine_reachable
 
 NOISY_AFTER = 3
 """Pushes that failed in a row before the status speaks of it: the agent may just be starting."""
@@ -134,6 +135,7 @@ def reported(seen: ObservedInstance, plan: Plan, now: datetime) -> InstanceStatu
         **({state.VPN_READY: serves(seen)} if instance.spec.vpn else {}),
         **({state.REPOSITORY_READY: cloned(seen)} if instance.spec.repo is not None else {}),
         **({state.USER_NAMESPACE: seen.isolation} if seen.isolation is not None else {}),
+        **machine_reachable(instance, seen.deployment),
     })  # fmt: skip
 
 

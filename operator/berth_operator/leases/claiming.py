@@ -30,7 +30,7 @@ async def claim(world: World, waiter: Waiter, wd: WorkspaceDeployment) -> Lease 
     try:
         if not await _is_permitted(world, waiter, wd):
             return None
-        lease = await take_lease(world, wd, instance=waiter.instance, user=waiter.user)
+        lease = await take_lease(world, wd, instance=waiter.instance, user=waiter.user, owner=waiter.superuser)
     except (leasing.BusyError, NotFoundError):
         await read_deployment(world, namespace, name)
         return None

@@ -8,6 +8,7 @@ from berth_core.kube.types import Object
 from berth_core.leases.availability import AVAILABLE, availability, preference
 from berth_core.queue.waiters import Waiter
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_core.resources.workspacedeployment import MAINTENANCE
 
 _NO_TIME: Final = datetime.fromtimestamp(0, UTC)
 Permitted = Callable[[Waiter, WorkspaceDeployment], bool]
@@ -19,13 +20,22 @@ def looks_free(deployment: Object) -> bool:
     return any(c["type"] == AVAILABLE and c["status"] == "True" for c in conditions)
 
 
+def reason_of(deployment: Object) -> str:
+    """Reason of its condition Available; empty where it has none."""
+    conditions = (deployment.get("status") or {}).get("conditions") or ()
+    return next((c["reason"] for c in conditions if c["type"] == AVAILABLE), "")
+
+
 def offers(kind: WorkspaceType | None, deployments: Iterable[Object]) -> list[WorkspaceDeployment]:
-    """Deployments of a type that can be had, best first. A type that is retired lends nothing."""
+    """Deployments of a type that can be had, best first. A type that is retired lends nothing.
+
+    Owners can have those under maintenance too: :meth:`Waiter.may_have` keeps others from them.
+    """
     if kind is None or kind.spec.retired:
         return []
     # The condition may be older than the spec.
-    free = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj)]
-    return sorted((wd for wd in free if availability(wd, now=_NO_TIME).status == "True"), key=preference)
+    free = [WorkspaceDeployment.parse(obj) for obj in deployments if looks_free(obj) or reason_of(obj) == MAINTENANCE]
+    return sorted((wd for wd in free if availability(wd, now=_NO_TIME, owner=True).status == "True"), key=preference)
 
 
 def next_turns(
@@ -63,18 +73,23 @@ def best_for(
 def obstacle(waiter: Waiter, waiters: Iterable[Waiter], deployments: Iterable[Object]) -> str:
     """Why a waiter cannot have any now, in a sentence; the others wait in the same namespace."""
     spec = waiter.resource.spec
-    candidates = [(obj["metadata"]["name"], obj["spec"]["type"], looks_free(obj)) for obj in deployments]
+    candidates = [(obj["metadata"]["name"], obj["spec"]["type"], obj) for obj in deployments]
     candidates = [entry for entry in candidates if waiter.wants(entry[0], entry[1])]
     if not candidates:
         if spec.deployments:
             return f"there is no WorkspaceDeployment named {', '.join(spec.deployments)}"
         return f"there is no WorkspaceDeployment of type {spec.workspace_type}"
-    if free := [name for name, _, is_free in candidates if is_free]:
+    if free := [name for name, _, obj in candidates if looks_free(obj)]:
         return f"the access rules, or the retired type, do not let {waiter.user} have {_some(free)}"
     name, type_name, _ = candidates[0]
     ahead = sum(other.turn < waiter.turn and other.wants(name, type_name) for other in waiters)
     place = f"; ahead of it: {ahead}" if ahead else ""
-    return f"none is free of {_some(name for name, _, _ in candidates)}{place}"
+    return f"none is free of {_some(_named(name, reason_of(obj)) for name, _, obj in candidates)}{place}"
+
+
+def _named(name: str, reason: str) -> str:
+    """Name a deployment, with the reason why nobody gets it where that is not its holder."""
+    return f"{name} ({reason})" if reason in ("Offline", MAINTENANCE) else name
 
 
 def _some(names: Iterable[str], most: int = 8) -> str:

@@ -29,6 +29,9 @@ async def test_a_deployment_shows_what_applies(
     wd = (await world.deployment_resource(deployment)).metadata
     await world.client.patch(WorkspaceDeployment.api(), wd.namespace, wd.name, {"spec": {"lockout": True}})
     shown = (await root.get(f"/deployment/{deployment}")).json()
+    assert shown["offline"] == ""
+    public = (await http.get(f"/deployment/{deployment}")).json()
+    assert public["offline"] == f"Silent since {SILENT}", "the operator's sentence is for owners: it names addresses"
     assert (shown["online"], shown["lockout"], shown["heartbeat"], shown["queuelen"]) == (False, True, SILENT, 1)
     assert "heartbeat" not in (await alice.get(f"/deployment/{deployment}")).json()
     await alice.post(f"/terminate/{instance}")

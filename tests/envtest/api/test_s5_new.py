@@ -168,8 +168,33 @@ async def test_without_a_heartbeat_it_is_503_by_id_and_404_by_type(world: World,
         answer = await alice.post(path, json=body | {"reserve": True})
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
-        assert "offline" in answer.json()["error"]
+        assert "offline (Silent since 2026-01-01T00:00:00Z)" in answer.json()["error"]
         assert "result_message" not in answer.json()
+
+
+async def test_under_maintenance_owners_alone_get_one_and_others_are_told_why_and_may_wait(
+    world: World, alice: httpx.AsyncClient, bob: httpx.AsyncClient, root: httpx.AsyncClient
+) -> None:
+    kind = await world.type()
+    repair = {"reason": "new gripper", "until": "2200-01-01T17:00:00Z"}
+    deployment = await world.deployment(kind, owners=["alice"], maintenance=repair)
+    for path, body in ((f"/new/{deployment}", {}), ("/new", {"wds": [deployment]}), (f"/new/{kind}", {})):
+        answer = await bob.post(path, json=body)
+        assert answer.status_code == 503
+        assert "under maintenance until 2200-01-01T17:00:00Z: new gripper" in answer.json()["error"]
+        assert int(answer.headers["Retry-After"]) > 0
+    reserved = (await bob.post(f"/new/{kind}", json={"reserve": True})).json()
+    assert reserved["success"] is False
+    assert [one["id"] for one in (await bob.get("/reservations")).json()["reservations"]] == [reserved["id"]]
+    shown = (await bob.get(f"/deployment/{deployment}")).json()
+    assert (shown["maintenance"], shown["online"]) == (repair, True)
+    listed = (await bob.get("/deployments", params={"info": "1", "types": kind})).json()["info"][deployment]
+    assert listed["maintenance"] == repair
+    mine = await alice.post(f"/new/{deployment}")
+    assert mine.status_code == 200, "whoever waits and is no owner does not block one"
+    other = await world.deployment(kind, maintenance=repair)
+    assert (await alice.post(f"/new/{other}")).status_code == 503
+    assert (await root.post(f"/new/{other}")).status_code == 200
 
 
 async def test_a_closed_type_admits_owners_and_superusers_only(

@@ -39,3 +39,18 @@ def test_an_empty_list_of_networks_opens_none(helm: Helm) -> None:
     closed = config(helm, "--set-json=ci.egress=[]")
     assert closed.ci is not None
     assert (closed.ci.public, closed.ci.egress) == (False, ())
+
+
+def test_the_operator_reaches_the_networks_of_machines_and_none_by_default(helm: Helm) -> None:
+    def to(*values: str) -> list[dict[str, object]]:
+        objects = helm.render(*values)
+        (policy,) = [o for o in objects if o["kind"] == "NetworkPolicy" and o["metadata"]["name"] == "berth-operator"]
+        blocks = [rule for rule in policy["spec"]["egress"] if any("ipBlock" in peer for peer in rule.get("to", ()))]
+        assert all(rule["ports"] == [{"protocol": "TCP", "port": 1, "endPort": 65535}] for rule in blocks)
+        return [peer["ipBlock"] for rule in blocks for peer in rule["to"]]
+
+    assert to() == []
+    assert to("--set=instances.machineCidrs={192.168.7.0/24,2a00:7::/64}") == [
+        {"cidr": "192.168.7.0/24"},
+        {"cidr": "2a00:7::/64"},
+    ]

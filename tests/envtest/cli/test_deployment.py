@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import condition
 from berth_core.kube.types import Object
@@ -128,3 +130,34 @@ async def test_what_cannot_be_added_says_why(client: Client, namespaces: Namespa
     assert berth("deployment", "add", "misty-1", "-t", "misty", "--node-selector", "x", "-w", where).code == 2
     assert berth("deployment", "add", "Misty 1", "-t", "misty", "-w", where).code == 1
     assert berth("deployment", "lock", "misty-1", "-w", where).code == 4
+
+
+async def test_a_maintenance_is_begun_changed_and_ended(client: Client, namespaces: Namespaces, berth: Run) -> None:
+    where = namespaces.workspaces
+    await lab.deployment(client, where, "misty-1")
+    words = ("deployment", "maintain", "misty-1", "-w", where)
+    done = berth(*words, "--reason", "new gripper", "--until", "2200-01-01T17:00:00Z")
+    assert done.out == "misty-1 is under maintenance until 2200-01-01T17:00:00Z: new gripper\n"
+    told = (await read(client, where)).spec.maintenance
+    assert told is not None
+    assert (told.reason, told.until) == ("new gripper", "2200-01-01T17:00:00Z")
+    assert berth(*words, "--reason", "calibration", "--until", "4h").code == 0
+    assert berth(*words, "--reason", "calibration").out.startswith("misty-1 is under maintenance until its owner ends it")
+    told = (await read(client, where)).spec.maintenance
+    assert told is not None
+    assert (told.reason, told.until) == ("calibration", None), "no end of an earlier one stays"
+    assert berth(*words, "--end").out == "the maintenance of misty-1 is over\n"
+    assert (await read(client, where)).spec.maintenance is None
+    assert berth(*words, "--end").out == "misty-1 is not under maintenance\n"
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--end", "--reason", "x"), ("--until", "4h"), ("--reason", "x", "--until", "soon"), ("--reason", " ")]
+)
+async def test_a_maintenance_needs_a_reason_and_an_end_that_comes(
+    client: Client, namespaces: Namespaces, berth: Run, words: tuple[str, ...]
+) -> None:
+    where = namespaces.workspaces
+    await lab.deployment(client, where, "misty-1")
+    assert berth("deployment", "maintain", "misty-1", "-w", where, *words).code == 2
+    assert (await read(client, where)).spec.maintenance is None

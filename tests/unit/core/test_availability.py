@@ -11,6 +11,7 @@ from berth_core.resources import WorkspaceDeployment
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LEASE = {"instance": "i", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
+REPAIR = {"reason": "new gripper", "until": "2026-06-01T00:00:00Z"}
 DISSOLVED = {"dissolved": "2026-04-01T00:00:00Z"}
 
 
@@ -39,6 +40,10 @@ def deployment(
         (deployment(conditions={"Online": True, "Quarantined": False, "IdConflict": False}), "Free", "now"),
         (deployment(conditions={"Online": False}), "Offline", "because of Online"),
         (deployment(conditions={"IdConflict": True, "Online": False}), "IdConflict", "because of IdConflict"),
+        (deployment({"maintenance": REPAIR}, conditions={"Online": False}), "Maintenance", "until 2026-06-01T00:00:00Z: new"),
+        (deployment({"maintenance": {"reason": "new"}}), "Maintenance", "until its owner ends it: new"),
+        (deployment({"maintenance": REPAIR, "lockout": True}), "Lockout", "lockout"),
+        (deployment({"maintenance": REPAIR}, lease=True), "Leased", "alice"),
         (deployment({"lockout": True}, conditions={"IdConflict": True}), "Lockout", "lockout"),
         (deployment({"lockout": True}, conditions={"Quarantined": True}), "Quarantined", "because of Quarantined"),
         (deployment({"lockout": True}, lease=True, conditions={"Quarantined": True}), "Leased", "alice"),
@@ -56,3 +61,26 @@ def test_the_first_reason_speaks(seen: WorkspaceDeployment, reason: str, words: 
     assert (shown.type, shown.reason, shown.status) == ("Available", reason, "True" if reason == "Free" else "False")
     assert words in shown.message
     assert shown.observed_generation == 7
+
+
+@pytest.mark.parametrize(
+    ("spec", "conditions", "reason"),
+    [
+        ({}, {}, "Free"),
+        ({}, {"Online": False}, "Offline"),
+        ({}, {"Quarantined": True}, "Quarantined"),
+        ({"lockout": True}, {}, "Lockout"),
+    ],
+)
+def test_a_maintenance_does_not_stop_owners_and_everything_else_does(
+    spec: dict[str, Any], conditions: dict[str, bool], reason: str
+) -> None:
+    assert availability(deployment({"maintenance": REPAIR} | spec, conditions=conditions), now=NOW, owner=True).reason == reason
+
+
+def test_the_end_of_a_maintenance_is_for_the_operator_to_see_and_counts_for_that_spec_only() -> None:
+    for generation, reason in ((7, "Free"), (6, "Maintenance"), (None, "Maintenance")):
+        over = condition("Maintenance", False, "MaintenanceOver", "", now=NOW, generation=generation)
+        wd = deployment({"maintenance": REPAIR})
+        wd = wd.model_copy(update={"status": wd.status.model_copy(update={"conditions": [over]})})
+        assert availability(wd, now=NOW).reason == reason

@@ -104,3 +104,16 @@ def test_nobody_is_kept_from_anything_by_fewer_waiters_or_more_rules(
     )
     assert ahead_of(user, waiting, kind(), ONE, rules) is expected
     assert all(w.resource.metadata.creation_timestamp == CREATED for w in waiting)
+
+
+def test_under_maintenance_only_owners_and_superusers_are_served_and_the_others_block_nobody() -> None:
+    repaired = deployment("one", owners=["carol"], maintenance={"reason": "new gripper"})
+    waiting = {
+        "bob": reservation("b", workspaceType="arm", user="bob"),
+        "carol": reservation("c", workspaceType="arm", user="carol"),
+        "root": reservation("r", workspaceType="arm", user="root", superuser=True),
+    }
+    able = {user for user, one in waiting.items() if Waiter.of(one).may_have(kind(), repaired, [])}
+    assert able == {"carol", "root"}
+    assert not ahead_of("eve", in_turn([waiting["bob"]]), kind(), repaired, [])
+    assert ahead_of("eve", in_turn([waiting["carol"]]), kind(), repaired, [])

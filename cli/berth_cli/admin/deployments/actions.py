@@ -37,7 +37,7 @@ async def lock(client: Client, namespace: str, word: str, *, lockout: bool) -> s
     name, lease = wd.metadata.name, wd.status.lease
     if wd.spec.lockout == lockout:
         return f"{name} is {'locked' if lockout else 'not locked'} already"
-    await _patch(client, wd, {"lockout": lockout})
+    await change(client, wd, {"lockout": lockout})
     if not lockout:
         return f"{name} can be had again"
     rest = f"; instance {lease.instance} of {lease.user} goes on" if lease is not None else ""
@@ -68,11 +68,11 @@ async def look(client: Client, namespace: str, word: str) -> Dissolving:
 
 async def dissolve(client: Client, target: Dissolving) -> str:
     """Dissolve a deployment. Returns what was done."""
-    await _patch(client, target.deployment, {"dissolved": timestamp(await server_time(client))})
+    await change(client, target.deployment, {"dissolved": timestamp(await server_time(client))})
     return f"{target.deployment.metadata.name} is dissolved"
 
 
-async def _patch(client: Client, wd: WorkspaceDeployment, spec: Object) -> None:
+async def change(client: Client, wd: WorkspaceDeployment, spec: Object) -> None:
     """Change exactly the deployment that was read: the uid tells it from another of the same name."""
     body: Object = {"metadata": {"uid": wd.metadata.uid}, "spec": spec}
     await client.patch(WorkspaceDeployment.api(), wd.metadata.namespace, wd.metadata.name, body)

@@ -11,7 +11,7 @@ from berth_cli.ui.options import Form, Kubeconfig, Output, Workspaces
 if TYPE_CHECKING:
     from berth_core.resources import WorkspaceDeploymentSpec
 
-app = Commands(help="Machines: add, lock, unlock, dissolve, release from quarantine.")
+app = Commands(help="Machines: add, lock, unlock, maintain, dissolve, release from quarantine.")
 
 ADD_EXAMPLES = """
 Examples:
@@ -31,6 +31,15 @@ UNLOCK_EXAMPLES = """
 Examples:
 
   berth deployment unlock misty-1
+"""
+MAINTAIN_EXAMPLES = """
+Examples:
+
+  berth deployment maintain misty-1 --reason "new gripper" --until 2026-12-01T17:00:00Z
+
+  berth deployment maintain misty-1 --reason "calibration" --until 4h
+
+  berth deployment maintain misty-1 --end
 """
 DISSOLVE_EXAMPLES = """
 Examples:
@@ -64,7 +73,7 @@ def add(
     region: Annotated[str, typer.Option(help="Where the machine stands.")] = "",
     description: Annotated[str, typer.Option(help="Note on this machine, for users.")] = "",
     type_version: Annotated[int, typer.Option(min=0, help="Version of its hardware; newer ones are lent first.")] = 1,
-    owner: Annotated[list[str] | None, typer.Option(help="User who may lock it; may be repeated.")] = None,
+    owner: Annotated[list[str] | None, typer.Option(help="User who may lock and maintain it; may be repeated.")] = None,
     heartbeat: Annotated[Heartbeat, typer.Option(help="Proof that the machine is there.")] = Heartbeat.NONE,
     node_selector: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Label of the node it is wired to; may be repeated.")
@@ -122,6 +131,29 @@ def unlock(deployment: Deployment, workspaces: Workspaces = "berth-workspaces", 
     from berth_cli.admin.deployments import actions
 
     typer.echo(cluster.ask(kubeconfig, lambda client: actions.lock(client, workspaces, deployment, lockout=False)))
+
+
+@app.command(epilog=MAINTAIN_EXAMPLES)
+def maintain(
+    deployment: Deployment,
+    reason: Annotated[str, typer.Option(help="Reason, which everybody sees.")] = "",
+    until: Annotated[str, typer.Option(help="Its end by itself: a time with its zone, or a length such as 4h.")] = "",
+    end: Annotated[bool, typer.Option("--end", help="End it now.")] = False,
+    workspaces: Workspaces = "berth-workspaces",
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Let only owners of a deployment get new instances for a time; its holder keeps it, and waiters wait on."""
+    from berth_cli.admin import cluster
+    from berth_cli.admin.deployments import maintenance
+    from berth_cli.ui.errors import USAGE, CliError
+
+    if end == bool(reason.strip()) or (end and until):
+        raise CliError("say either --reason, perhaps with --until, or --end", USAGE)
+    if end:
+        typer.echo(cluster.ask(kubeconfig, lambda client: maintenance.end(client, workspaces, deployment)))
+        return
+    wish = maintenance.Wish(reason.strip(), until.strip())
+    typer.echo(cluster.ask(kubeconfig, lambda client: maintenance.begin(client, workspaces, deployment, wish)))
 
 
 @app.command(epilog=DISSOLVE_EXAMPLES)

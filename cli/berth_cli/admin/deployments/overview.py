@@ -40,6 +40,13 @@ def rows(deployments: Iterable[WorkspaceDeployment], instances: Iterable[Instanc
     return sorted(entries, key=lambda row: (row.type, row.namespace, row.deployment))
 
 
+def _until(wd: WorkspaceDeployment, instance: Instance | None) -> str | None:
+    """End of the lease, or of the maintenance where there is no lease."""
+    if wd.status.lease is not None:
+        return instance.status.expire_time if instance else None
+    return wd.maintenance.until if wd.maintenance is not None else None
+
+
 def _row(wd: WorkspaceDeployment, instances: dict[str, Instance]) -> Row:
     lease = wd.status.lease
     instance = instances.get(lease.instance) if lease else None
@@ -57,7 +64,7 @@ def _row(wd: WorkspaceDeployment, instances: dict[str, Instance]) -> Row:
         holder=lease.user if lease else None,
         instance=lease.instance if lease else None,
         since=lease.claimed_at if lease else None,
-        until=instance.status.expire_time if instance else None,
+        until=_until(wd, instance),
         address=f"{address.ipv4}:{address.port}" if address else None,
         epoch=wd.status.epoch,
     )

@@ -1,5 +1,6 @@
-"""Announces a lease's end by Events, once for each end, whichever process leads."""
+"""Announces a lease's end, and a machine's silence, by Events, once for each, whichever process leads."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from berth_operator.engine import events
@@ -12,22 +13,23 @@ from berth_operator.kinds import INSTANCES
 
 
 async def warn(world: World, seen: ObservedInstance, now: datetime) -> None:
-    """Post the warning that is due and was not posted yet."""
+    """Post the warnings that are due and were not posted yet."""
     instance = seen.instance
     memory = world.state(Memories).known(instance.metadata.namespace, instance.public_id)
     obj = world.cache[INSTANCES].get(instance.metadata.namespace, instance.metadata.name)
-    complaint = _complaint(seen, now)
-    note = complaint.note if complaint else ""
-    if memory is None or obj is None or memory.warned == note:
+    complaints = list(_complaints(seen, now))
+    notes = "\n".join(complaint.note for complaint in complaints)
+    if memory is None or obj is None or memory.warned == notes:
         return
-    if complaint is not None:
+    for complaint in complaints:
         await events.warn(world, obj, complaint)
-    memory.warned = note
+    memory.warned = notes
 
 
-def _complaint(seen: ObservedInstance, now: datetime) -> Complaint | None:
+def _complaints(seen: ObservedInstance, now: datetime) -> Iterator[Complaint]:
     if note := held_up(seen, now):
-        return Complaint("ClockNotTrusted", "Wait", note, once=True)
-    if seen.notice:
-        return Complaint("EndsSoon", "Warn", seen.notice.strip(), once=True)
-    return None
+        yield Complaint("ClockNotTrusted", "Wait", note, once=True)
+    elif seen.notice:
+        yield Complaint("EndsSoon", "Warn", seen.notice.strip(), once=True)
+    if seen.machine_notice:
+        yield Complaint("NoAnswer", "Warn", seen.machine_notice.strip(), once=True)

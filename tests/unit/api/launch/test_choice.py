@@ -12,6 +12,8 @@ from berth_api.launch.choice import Choice, Refusal
 
 from ..samples import CREATED, deployment, held, offline
 
+REPAIR = {"reason": "new gripper"}
+
 
 def choose(
     candidates: Sequence[Deployment], permitted: Callable[[Deployment], bool], length: Callable[[Deployment], int]
@@ -50,6 +52,10 @@ def test_the_newest_version_goes_first_then_what_was_lent_least() -> None:
         ([{"lockout": True}], Refusal.LOCKED_OUT),
         ([{"lockout": True, "status": held()}], Refusal.LOCKED_OUT),
         ([{"status": offline()}], Refusal.OFFLINE),
+        ([{"maintenance": REPAIR}], Refusal.MAINTENANCE),
+        ([{"maintenance": REPAIR, "status": offline()}], Refusal.MAINTENANCE),
+        ([{"maintenance": REPAIR, "status": held()}], Refusal.MAINTENANCE),
+        ([{"maintenance": REPAIR}, {"status": held()}], Refusal.BUSY),
         ([{"status": offline() | held()}], Refusal.OFFLINE),
         ([{"status": offline() | held()}, {"status": held()}], Refusal.BUSY),
         ([{"owners": ["no"]}, {"lockout": True}], Refusal.LOCKED_OUT),
@@ -111,3 +117,11 @@ def test_what_is_chosen_is_free_and_permitted_and_the_first_of_all_says_why_none
         first = choice.usable[0]
         obstacle = Refusal.LOCKED_OUT if first.resource.spec.lockout else None if first.is_online else Refusal.OFFLINE
         assert choice.refusal is (obstacle or Refusal.BUSY)
+
+
+def test_under_maintenance_owners_have_a_choice_and_others_none() -> None:
+    candidates = [deployment("repaired", maintenance=REPAIR), deployment("away", maintenance=REPAIR, status=offline())]
+    choice = Choice(candidates, lambda d: d.is_dissolved, everyone, no_queue, owned=everyone)
+    assert names(choice.free) == ["repaired"]
+    assert names(choose(candidates, everyone, no_queue).free) == []
+    assert Choice([candidates[1]], lambda d: d.is_dissolved, everyone, no_queue, owned=everyone).refusal is Refusal.OFFLINE

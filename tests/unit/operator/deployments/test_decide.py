@@ -4,7 +4,12 @@ import pytest
 
 from berth_core.kube.conditions import find
 from berth_core.kube.model import timestamp
-from berth_operator.deployments.decide import ObservedDeployment, deployment_status, type_status
+from berth_core.resources import WorkspaceDeployment
+from berth_core.resources.workspacedeployment import Health
+from berth_operator.deployments.decide import ObservedDeployment, deployment_status, maintenance_left, type_status
+
+from berth_operator.presence.decide import Presence, Tally
+from berth_operator.presence.target import Problem, Target
 
 from ..samples import NOW, at, deployment, type_
 
@@ -105,3 +110,104 @@ def test_a_quarantine_for_another_reason_stays() -> None:
     found = reasons(ObservedDeployment(deployment(status={"conditions": [other]})))
     assert found["Quarantined"] == ("True", "Broken")
     assert found["Available"] == ("False", "Quarantined")
+
+
+PROBE = {"health": {"tcp": 30002, "host": "192.168.7.40"}}
+TARGET = Target("192.168.7.40", 30002)
+LEASE: dict[str, Any] = {"lease": {"instance": "x", "user": "eve", "claimedAt": timestamp(NOW)}, "epoch": 1}
+
+
+def probed(reachable: bool | None, *, status: dict[str, Any] | None = None, **spec: Any) -> ObservedDeployment:
+    wd = deployment(status=status, **PROBE, **spec)
+    return ObservedDeployment(wd, presence=Presence(Health(tcp=30002), TARGET, Tally(reachable=reachable)))
+
+
+@pytest.mark.parametrize(
+    ("reachable", "online", "available"),
+    [
+        (True, ("True", "Answers"), "Free"),
+        (False, ("False", "NoAnswer"), "Offline"),
+        (None, ("False", "AnswerAwaited"), "Offline"),
+    ],
+)
+def test_a_machine_that_does_not_answer_is_offline(
+    reachable: bool | None, online: tuple[str, str], available: str
+) -> None:
+    told = reasons(probed(reachable))
+    assert (told["Online"], told["Available"][1]) == (online, available)
+    status = deployment_status(probed(reachable), NOW)
+    found, word = find(status.conditions, "Available"), find(status.conditions, "Reachable")
+    assert found is not None
+    assert word is not None
+    assert available == "Free" or found.message == word.message
+
+
+def test_an_address_that_is_not_probed_is_offline_and_says_why() -> None:
+    problem = Problem("AddressForbidden", "10.96.0.1 is not probed, since it is outside")
+    told = deployment_status(ObservedDeployment(deployment(**PROBE), presence=Presence(Health(tcp=1), problem)), NOW)
+    found = find(told.conditions, "Available")
+    assert found is not None
+    assert (found.reason, found.message) == ("Offline", problem.message)
+
+
+def test_a_probe_does_not_outvote_a_heartbeat_nor_the_reverse() -> None:
+    silent_node = probed(True, heartbeat="node")
+    assert reasons(silent_node)["Online"] == ("False", "NodeNotReady")
+    wd = deployment(heartbeat="node", **PROBE)
+    away = Presence(Health(tcp=1), TARGET, Tally(reachable=False))
+    assert reasons(ObservedDeployment(wd, node_ready=True, presence=away))["Online"] == ("False", "NoAnswer")
+    there = Presence(Health(tcp=1), TARGET, Tally(reachable=True))
+    assert reasons(ObservedDeployment(wd, node_ready=True, presence=there))["Online"] == ("True", "NodeReady")
+
+
+def test_a_lease_goes_on_while_the_machine_is_away_and_nobody_else_gets_it_then() -> None:
+    told = deployment_status(probed(False, status=LEASE), NOW)
+    found = find(told.conditions, "Available")
+    assert found is not None
+    assert found.reason == "Leased"
+    given_back = deployment(status=told.wire() | {"lease": None}, **PROBE)
+    assert reasons(ObservedDeployment(given_back, presence=probed(None).presence))["Available"] == ("False", "Offline")
+
+
+def maintained(
+    until: float | None, passed: float = 0, *, trusted: bool = True, status: dict[str, Any] | None = None
+) -> tuple[WorkspaceDeployment, dict[str, tuple[str, str]]]:
+    """A deployment whose maintenance ends so many seconds after NOW, as a pass after some seconds leaves it."""
+    end = {"until": timestamp(at(until))} if until is not None else {}
+    wd = deployment(maintenance={"reason": "new gripper"} | end, status=status)
+    seen = ObservedDeployment(wd, clock_trusted=trusted)
+    told = deployment_status(seen, at(passed))
+    after = wd.model_copy(update={"status": told})
+    return after, {c.type: (c.status, c.reason) for c in told.conditions}
+
+
+def test_a_maintenance_shows_why_and_until_when_and_ends_by_itself() -> None:
+    wd, told = maintained(60, 59)
+    assert (told["Maintenance"], told["Available"]) == (("True", "UnderMaintenance"), ("False", "Maintenance"))
+    found = find(wd.status.conditions, "Available")
+    assert found is not None
+    assert found.message == f"under maintenance until {timestamp(at(60))}: new gripper"
+    assert maintenance_left(ObservedDeployment(wd), at(59)) == at(60) - at(59)
+    over, told = maintained(60, 60, status=wd.status.wire())
+    assert (told["Maintenance"], told["Available"]) == (("False", "MaintenanceOver"), ("True", "Free"))
+    assert over.maintenance is None
+    assert maintenance_left(ObservedDeployment(over), at(60)) is None
+    assert maintained(60, 30, status=over.status.wire())[1]["Available"] == ("True", "Free"), "its end is the end"
+
+
+def test_a_maintenance_without_an_end_and_one_by_a_clock_that_is_not_trusted_go_on() -> None:
+    assert maintained(None, 10**8)[1]["Available"] == ("False", "Maintenance")
+    wd, told = maintained(60, 10**6, trusted=False)
+    assert told["Available"] == ("False", "Maintenance")
+    left = maintenance_left(ObservedDeployment(wd, clock_trusted=False), at(10**6))
+    assert left is not None
+    assert left.total_seconds() > 0
+
+
+def test_another_maintenance_counts_from_its_writing_on() -> None:
+    over, _ = maintained(60, 61)
+    again = over.model_copy(update={"metadata": over.metadata.model_copy(update={"generation": 2})})
+    assert again.maintenance is not None
+    ended = deployment(status=over.status.wire())
+    assert ended.maintenance is None
+    assert reasons(ObservedDeployment(ended))["Maintenance"] == ("False", "MaintenanceOver")

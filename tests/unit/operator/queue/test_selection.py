@@ -114,6 +114,24 @@ def test_what_is_in_the_way_is_said() -> None:
     told = obstacle(me, [me, older], busy)
     assert told == "none is free of m00, m01, m02, m03, m04, m05, m06, m07 and 2 more; ahead of it: 1"
     assert "do not let ada have a" in obstacle(me, [me], [machine("a")])
+    away, repaired = machine("away", free=False), machine("repaired", free=False)
+    away["status"]["conditions"][0]["reason"], repaired["status"]["conditions"][0]["reason"] = "Offline", "Maintenance"
+    assert obstacle(me, [me], [away, repaired]) == "none is free of away (Offline), repaired (Maintenance)"
+
+
+def test_under_maintenance_a_deployment_is_offered_to_owners_and_offline_to_nobody() -> None:
+    repaired = machine("repaired", free=False, owners=["bob"], maintenance={"reason": "new gripper"})
+    repaired["status"]["conditions"][0]["reason"] = "Maintenance"
+    just_begun = machine("begun", owners=["bob"], maintenance={"reason": "new gripper"})
+
+    def permitted(waiter: Waiter, wd: WorkspaceDeployment) -> bool:
+        return waiter.may_have(KIND, wd, [])
+
+    waiting = [waits("ada"), waits("bob", 1, user="bob"), waits("bob-again", 2, user="bob")]
+    assert served(waiting, [repaired, just_begun], permitted) == [("bob", "begun"), ("bob-again", "repaired")]
+    silent = {"type": "Online", "status": "False", "reason": "NoAnswer", "lastTransitionTime": timestamp(at(0))}
+    repaired["status"]["conditions"].append(silent)
+    assert served(waiting, [repaired], permitted) == []
 
 
 @given(

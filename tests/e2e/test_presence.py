@@ -1,0 +1,90 @@
+"""A robot at an address of the lab's network: probed through the operator's own NetworkPolicy, offline when it goes."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from echoing import Echo
+from lab import NAMESPACE, Lab, Person
+from places import IMAGE
+
+from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE
+from berth_dev.paths import REPOSITORY
+
+pytestmark = pytest.mark.nodes
+
+ROBOT = str(NETWORK[140])
+ELSEWHERE = str(NETWORK[141])
+"""An address of the same machine that no value names."""
+PORT, EVERY, FAILURES = 30002, 2, 3
+NAME = "probed-arm"
+
+
+def robot_address(word: str) -> None:
+    for address in (ROBOT, ELSEWHERE):
+        subprocess.run(
+            ["ip", "-n", OUTSIDE[1].namespace, "address", word, f"{address}/{NETWORK.prefixlen}", "dev", "eth0"], check=True
+        )
+
+
+@contextmanager
+def networks_of_machines(lab: Lab, cidrs: list[str]) -> Iterator[None]:
+    """The release with that value, and without it in the end."""
+
+    def upgrade(value: list[str]) -> None:
+        words = ["upgrade", "berth", str(REPOSITORY / "charts" / "berth"), "-n", "berth", "--reuse-values", "--wait"]
+        words += ["--timeout=180s", f"--set-json=instances.machineCidrs={json.dumps(value)}"]
+        done = subprocess.run(
+            [str(lab.helm_program), f"--kubeconfig={lab.kubeconfig}", *words], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+    upgrade(cidrs)
+    try:
+        yield
+    finally:
+        upgrade([])
+
+
+def online(lab: Lab, reason: str, seconds: float) -> float:
+    """Wait until the condition Online has a reason; the seconds that took."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        conditions = lab.get("wd", NAME)["status"].get("conditions") or ()
+        if any(one["type"] == "Online" and one["reason"] == reason for one in conditions):
+            return time.monotonic() - began
+        time.sleep(0.2)
+    raise AssertionError(f"never {reason}: {lab.get('wd', NAME)['status']}")
+
+
+def test_a_robot_that_goes_is_lent_to_nobody_until_it_is_back(lab: Lab, ada: Person) -> None:
+    netns = NETNS_FOLDER / OUTSIDE[1].namespace
+    robot_address("replace")
+    health = {"tcp": PORT, "every": EVERY, "failures": FAILURES}
+    spec = {"health": health, "machine": {"network": {"addresses": [f"{ROBOT}/32"]}}}
+    try:
+        with networks_of_machines(lab, [f"{ROBOT}/32"]):
+            lab.makes_type(NAME.replace("-", "_"), {"image": IMAGE, "imagePullPolicy": "IfNotPresent"})
+            deployment = lab.get("wd", NAME)["status"]["id"]
+            with Echo(netns, PORT):
+                lab.kubectl("patch", "wd", NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps({"spec": spec}))
+                online(lab, "Answers", 30)
+            took = online(lab, "NoAnswer", 30)
+            print(f"offline after {took:.1f} s; every {EVERY} s, {FAILURES} failures")  # noqa: T201 (the figure)
+            assert took <= EVERY * FAILURES + EVERY + 3
+            refused = ada.asks("POST", f"/new/{deployment}")
+            assert refused.status == 503
+            assert "offline (NoAnswer since" in refused.json["error"]
+            with Echo(netns, PORT):
+                online(lab, "Answers", 30)
+                ada.ends(ada.takes(deployment))
+                elsewhere = {"spec": {"health": {"host": ELSEWHERE}}}
+                lab.kubectl("patch", "wd", NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(elsewhere))
+                online(lab, "AddressForbidden", 30)
+    finally:
+        robot_address("delete")
+        lab.kubectl("delete", "wd", NAME, "-n", NAMESPACE, "--ignore-not-found")
+        lab.kubectl("delete", "wt", NAME, "-n", NAMESPACE, "--ignore-not-found")

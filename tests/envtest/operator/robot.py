@@ -1,0 +1,56 @@
+"""A machine at an address of its own, which listens or not. The operator refuses loopback, so it is of another range."""
+
+import asyncio
+import secrets
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from berth_dev.ports import free_port
+
+NETWORK = "198.18.128.0/17"
+"""Of the range for benchmarks: no route leads there but to the addresses that tests add."""
+
+
+@dataclass
+class Robot:
+    """A controller that answers HTTP, and the moments (monotonic clock) at which somebody connected."""
+
+    host: str
+    port: int
+    status: int = 200
+    connected: list[float] = field(default_factory=list)
+    _server: asyncio.Server | None = None
+
+    async def switch_on(self) -> None:
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+
+    async def switch_off(self) -> float:
+        """Stop listening; when that was."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+        return time.monotonic()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connected.append(time.monotonic())
+        if await reader.readline():
+            writer.write(f"HTTP/1.1 {self.status} Status\r\n\r\n".encode())
+        writer.close()
+
+
+@asynccontextmanager
+async def robot() -> AsyncIterator[Robot]:
+    """A machine that is switched on."""
+    host = f"198.18.{128 + secrets.randbelow(128)}.{1 + secrets.randbelow(254)}"
+    subprocess.run(["ip", "addr", "add", f"{host}/32", "dev", "lo"], check=True)
+    made = Robot(host, free_port())
+    try:
+        await made.switch_on()
+        yield made
+    finally:
+        await made.switch_off()
+        subprocess.run(["ip", "addr", "del", f"{host}/32", "dev", "lo"], check=True)

@@ -1,0 +1,29 @@
+"""What a holder is told of a machine that stops answering."""
+
+from berth_core.kube.conditions import condition
+from berth_operator.presence.view import machine_reachable, notice
+
+from ..samples import NOW, bound, deployment
+
+AWAY = {"conditions": [condition("Reachable", False, "NoAnswer", "tcp 192.0.2.40:1 did not answer", now=NOW).wire()]}
+THERE = {"conditions": [condition("Reachable", True, "Answers", "it answers", now=NOW).wire()]}
+AWAITED = {"conditions": [condition("Reachable", "Unknown", "AnswerAwaited", "not yet", now=NOW).wire()]}
+
+
+def test_a_holder_reads_that_the_machine_is_away_and_since_when() -> None:
+    text = notice(deployment(status=AWAY))
+    assert text == "The machine one has not answered since 2026-11-25T12:00:00Z: tcp 192.0.2.40:1 did not answer.\n"
+
+
+def test_a_machine_that_answers_or_is_not_asked_brings_no_notice_and_no_condition() -> None:
+    for wd in (None, deployment(), deployment(status=THERE), deployment(status=AWAITED)):
+        assert notice(wd) == ""
+        assert machine_reachable(bound(), wd) == {}
+
+
+def test_a_holder_sees_the_machine_go_and_come_back() -> None:
+    gone = machine_reachable(bound(), deployment(status=AWAY))
+    assert gone == {"MachineReachable": (False, "NoAnswer", "tcp 192.0.2.40:1 did not answer")}
+    told = [condition(kind, *entry, now=NOW).wire() for kind, entry in gone.items()]
+    back = machine_reachable(bound(status={"conditions": told}), deployment(status=THERE))
+    assert back == {"MachineReachable": (True, "Answers", "the machine answers again")}
